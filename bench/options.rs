@@ -1,0 +1,146 @@
+//! What to measure: the command line.
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::peers::Peer;
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+Measures Carillon beside a plain JavaScript object on the same workerd and nginx + nchan.
+
+cargo bench --bench live -- [SECTION…] [OPTION…]
+
+Sections (all by default)
+  idle       streams opened per second, memory per idle subscriber
+  burst      100 webhooks over 20 connections, as fast as they are answered
+  steady     500 subscribers × 50 events/s and 2,000 × 10/s
+  overload   500 subscribers × 1,000 events/s
+  requests   a GET of one tenant and a webhook POST beside a plain JavaScript Worker
+
+Options
+  --subscribers N,N   sizes for idle and burst (100,1000,5000)
+  --seconds N         length of a steady run (60, or BENCH_SECONDS); overload runs a third of it
+  --rounds N          bursts per size, of which the median counts (5)
+  --peers NAME,NAME   carillon, plain, nchan (all)
+  --quick             a smoke run: 50 subscribers, 3 seconds, one round
+";
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Idle,
+    Burst,
+    Steady,
+    Overload,
+    Requests,
+}
+
+impl Section {
+    const ALL: [Self; 5] = [Self::Idle, Self::Burst, Self::Steady, Self::Overload, Self::Requests];
+
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "idle" => Self::Idle,
+            "burst" => Self::Burst,
+            "steady" => Self::Steady,
+            "overload" => Self::Overload,
+            "requests" => Self::Requests,
+            _ => return None,
+        })
+    }
+}
+
+/// What to measure, and how long.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub sections: Vec<Section>,
+    pub sizes: Vec<usize>,
+    /// Subscribers and events per second of the steady runs.
+    pub steady: Vec<(usize, u32)>,
+    pub overload: (usize, u32),
+    pub length: Duration,
+    pub rounds: usize,
+    pub calls: usize,
+    pub peers: Vec<Peer>,
+    pub help: bool,
+}
+
+impl Options {
+    /// Reads the arguments after the program's name; `seconds` is the value of BENCH_SECONDS.
+    pub fn read(mut arguments: impl Iterator<Item = String>, seconds: Option<String>) -> Result<Self> {
+        let mut options = Self {
+            sections: Vec::new(),
+            sizes: vec![100, 1_000, 5_000],
+            steady: vec![(500, 50), (2_000, 10)],
+            overload: (500, 1_000),
+            length: Duration::from_secs(60),
+            rounds: 5,
+            calls: 2_000,
+            peers: Peer::LIVE.to_vec(),
+            help: false,
+        };
+        if let Some(seconds) = seconds {
+            options.length = Duration::from_secs(seconds.parse().map_err(|_| "BENCH_SECONDS must be a number")?);
+        }
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+            match &*argument {
+                "--bench" => {} // cargo's own
+                "--help" | "-h" => options.help = true,
+                "--quick" => options.make_quick(),
+                "--subscribers" => options.sizes = list(&value()?, |size| size.parse().ok().filter(|size| *size > 0))?,
+                "--seconds" => options.length = Duration::from_secs(number(&value()?)?),
+                "--rounds" => options.rounds = usize::try_from(number(&value()?)?)?,
+                "--peers" => options.peers = list(&value()?, peer)?,
+                name => options.sections.push(
+                    Section::named(name)
+                        .ok_or_else(|| format!("unknown argument {name}; --help lists what there is"))?,
+                ),
+            }
+        }
+        if options.sections.is_empty() {
+            options.sections = Section::ALL.to_vec();
+            // Requests are compared with our own only.
+            options.sections.retain(|section| *section != Section::Requests || options.peers.contains(&Peer::Carillon));
+        }
+        Ok(options)
+    }
+
+    fn make_quick(&mut self) {
+        self.sizes = vec![50];
+        self.steady = vec![(50, 20)];
+        self.overload = (50, 200);
+        self.length = Duration::from_secs(3);
+        self.rounds = 1;
+        self.calls = 50;
+    }
+
+    /// The most subscribers that any chosen section asks for.
+    pub fn most_subscribers(&self) -> usize {
+        let of = |section: &Section| match section {
+            Section::Idle | Section::Burst => self.sizes.iter().copied().max().unwrap_or(0),
+            Section::Steady => self.steady.iter().map(|(subscribers, _)| *subscribers).max().unwrap_or(0),
+            Section::Overload => self.overload.0,
+            Section::Requests => 0,
+        };
+        self.sections.iter().map(of).max().unwrap_or(0)
+    }
+}
+
+fn number(text: &str) -> Result<u64> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| format!("{text} is no number above 0").into())
+}
+
+fn list<T>(text: &str, item: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
+    text.split(',').map(|part| item(part).ok_or_else(|| format!("cannot read {part} in {text}").into())).collect()
+}
+
+fn peer(name: &str) -> Option<Peer> {
+    Some(match name {
+        "carillon" => Peer::Carillon,
+        "plain" => Peer::Plain,
+        "nchan" => Peer::Nchan,
+        _ => return None,
+    })
+}

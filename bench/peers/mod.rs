@@ -1,0 +1,121 @@
+//! The servers that are measured beside each other. Each starts fresh, on free
+//! ports and under a directory of its own, and is addressed in one way.
+
+mod carillon;
+mod nchan;
+mod plain;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::Result;
+use crate::process::Group;
+
+pub use carillon::PLATFORM_KEY;
+
+/// A kind of server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// This project's Worker on workerd.
+    Carillon,
+    /// A plain JavaScript Durable Object that streams directly, on the same workerd.
+    Plain,
+    /// nginx with the nchan module.
+    Nchan,
+    /// A plain JavaScript Worker with the same reads and writes as one of our requests.
+    PlainApi,
+}
+
+impl Peer {
+    /// Those that fan out.
+    pub const LIVE: [Self; 3] = [Self::Carillon, Self::Plain, Self::Nchan];
+
+    /// Why this peer cannot run here, with what to do about it.
+    pub fn absent(self) -> Option<String> {
+        match self {
+            Self::Carillon => carillon::absent(),
+            Self::Plain | Self::PlainApi => plain::absent(),
+            Self::Nchan => nchan::absent(),
+        }
+    }
+
+    /// Starts a fresh server.
+    pub async fn start(self) -> Result<Server> {
+        let started = match self {
+            Self::Carillon => carillon::start().await,
+            Self::Plain => plain::start("plain_hub.js").await,
+            Self::PlainApi => plain::start("plain_api.js").await,
+            Self::Nchan => nchan::start().await,
+        };
+        started.map_err(|error| format!("{self}: {error}").into())
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Carillon => "Carillon",
+            Self::Plain => "plain JavaScript object",
+            Self::Nchan => "nginx + nchan",
+            Self::PlainApi => "plain JavaScript Worker",
+        })
+    }
+}
+
+/// A running server and how to address it.
+pub struct Server {
+    pub address: SocketAddr,
+    pub host: String,
+    /// Path and query of the event stream.
+    pub subscribe: String,
+    /// Path and query that webhooks go to.
+    pub publish: String,
+    pub tenant: String,
+    pub topic: String,
+    /// Webhooks are signed with it; nchan knows no signatures.
+    pub webhook_secret: Option<String>,
+    pub group: Group,
+    /// State and logs; they go with the server.
+    _state: TempDir,
+}
+
+/// The root of the package.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn node() -> PathBuf {
+    root().join("node_modules/node/bin/node")
+}
+
+/// What every server on Miniflare needs.
+fn miniflare_absent() -> Option<String> {
+    match node().exists() && root().join("node_modules/miniflare").exists() {
+        true => None,
+        false => Some("Node and Miniflare are not installed here; run `make setup`.".to_owned()),
+    }
+}
+
+/// A script on Node with one argument, silent and offline.
+fn script(path: &Path, argument: &serde_json::Value) -> Command {
+    let mut command = Command::new(node());
+    command
+        .current_dir(root())
+        .arg(path)
+        .arg(argument.to_string())
+        .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
+        .env("WRANGLER_SEND_METRICS", "false")
+        .env("DO_NOT_TRACK", "1");
+    command
+}
+
+/// The address in the line `{"url": "http://127.0.0.1:PORT"}` that a script prints when it is ready.
+fn ready(line: &str) -> Result<SocketAddr> {
+    let line: serde_json::Value = serde_json::from_str(line)?;
+    let url = line.get("url").and_then(serde_json::Value::as_str).ok_or("a ready line without a url")?;
+    Ok(url.trim_start_matches("http://").trim_end_matches('/').parse()?)
+}

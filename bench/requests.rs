@@ -1,0 +1,89 @@
+//! What single requests cost beside a plain JavaScript Worker with the same reads
+//! and writes: both servers at once, one connection each, call by call in turn.
+
+use std::time::Instant;
+
+use crate::Result;
+use crate::mark::Mark;
+use crate::options::Options;
+use crate::peers::{PLATFORM_KEY, Peer, Server};
+use crate::publisher::webhook;
+use crate::table::Table;
+use crate::tally::histogram;
+use crate::wire::{self, Caller};
+
+/// Calls before those that count.
+const WARM: usize = 300;
+
+pub async fn measure(options: &Options) -> (Table, bool) {
+    let mut table = Table::new(
+        format!("Requests: {} of each, in turn", options.calls),
+        &["request", "Carillon p50, µs", "p99, µs", "plain JavaScript p50, µs", "p99, µs", "ratio of p50"],
+    );
+    let names = ["GET one tenant", "POST a webhook"];
+    if let Some(reason) = Peer::Carillon.absent().or_else(|| Peer::PlainApi.absent()) {
+        for name in names {
+            table.absent(&[name.to_owned()]);
+        }
+        table.note(reason);
+        return (table, true);
+    }
+    let rows = rows(options.calls).await;
+    let worked = match rows {
+        Ok(rows) => {
+            for (name, cells) in names.into_iter().zip(rows) {
+                table.measured(&[name.to_owned()], Ok(cells));
+            }
+            true
+        }
+        Err(error) => table.measured(&[names.join(", ")], Err(error)),
+    };
+    (table, worked)
+}
+
+async fn rows(calls: usize) -> Result<[Vec<String>; 2]> {
+    let (ours, plain) = (Peer::Carillon.start().await?, Peer::PlainApi.start().await?);
+    let get = in_turn(&ours, &plain, calls, |_, call| Ok(tenant(call))).await?;
+    let post =
+        in_turn(&ours, &plain, calls, |server, call| webhook(server, Mark { number: u32::try_from(call)?, sent: 0 }))
+            .await?;
+    Ok([get, post])
+}
+
+fn tenant(call: usize) -> Vec<u8> {
+    let authorization = format!("Bearer {PLATFORM_KEY}");
+    let (name, address) = wire::client_address(call);
+    let headers = [("Authorization", &*authorization), (name, &*address)];
+    wire::request("GET", "/api/v1/tenants/bench", "localhost", &headers, &[])
+}
+
+async fn in_turn(
+    ours: &Server,
+    plain: &Server,
+    calls: usize,
+    request: impl Fn(&Server, usize) -> Result<Vec<u8>>,
+) -> Result<Vec<String>> {
+    let mut callers = [
+        (ours, Caller::connect(ours.address).await?, histogram()?),
+        (plain, Caller::connect(plain.address).await?, histogram()?),
+    ];
+    for call in 0..WARM + calls {
+        for (server, caller, times) in &mut callers {
+            let request = request(server, call)?;
+            let begun = Instant::now();
+            let answer = caller.call(&request).await?;
+            let took = u64::try_from(begun.elapsed().as_micros())?;
+            if !(200..300).contains(&answer.status) {
+                let said = String::from_utf8_lossy(&answer.body);
+                return Err(format!("a request was answered {}: {said}", answer.status).into());
+            }
+            if call >= WARM {
+                times.saturating_record(took);
+            }
+        }
+    }
+    let [ours, plain] = callers.map(|(_, _, times)| [times.value_at_quantile(0.5), times.value_at_quantile(0.99)]);
+    let mut cells: Vec<_> = [ours, plain].as_flattened().iter().map(u64::to_string).collect();
+    cells.push(format!("{:.2}", ours[0] as f64 / plain[0] as f64));
+    Ok(cells)
+}

@@ -1,0 +1,118 @@
+//! Server-Sent Events on the wire (WHATWG HTML, "Server-sent events").
+//!
+//! A frame is built once and sent to everyone. No text from outside can break out of its field:
+//! line breaks in `data` become further `data:` lines, and other fields take none.
+
+use std::fmt::Write as _;
+
+use super::event::Cursor;
+
+/// Frames under construction.
+#[derive(Debug, Default)]
+pub struct Frames(String);
+
+impl Frames {
+    /// An empty stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The reconnection time, in milliseconds. Stands before the block it goes with.
+    pub fn retry(&mut self, millis: u32) -> &mut Self {
+        let _ = writeln!(self.0, "retry: {millis}");
+        self
+    }
+
+    /// A block of an id and nothing else: it moves `Last-Event-ID` and fires no event.
+    pub fn cursor(&mut self, id: &Cursor) -> &mut Self {
+        let _ = write!(self.0, "id: {id}\n\n");
+        self
+    }
+
+    /// An event of the log: its id, its name where asked for, and `{"id":…` with its tail.
+    pub fn event(&mut self, id: &Cursor, name: Option<&str>, tail: &str) -> &mut Self {
+        let _ = writeln!(self.0, "id: {id}");
+        if let Some(name) = name {
+            self.field("event", name);
+        }
+        let _ = write!(self.0, "data: {{\"id\":\"{id}\",{tail}\n\n");
+        self
+    }
+
+    /// A word of the hub itself, such as `hub.resumed`; with an id where it moves the cursor.
+    pub fn control(&mut self, name: &str, id: Option<&Cursor>, json: &str) -> &mut Self {
+        if let Some(id) = id {
+            let _ = writeln!(self.0, "id: {id}");
+        }
+        self.field("event", name);
+        for line in lines(json) {
+            self.field("data", line);
+        }
+        self.0.push('\n');
+        self
+    }
+
+    /// What was built.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing was built yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        let _ = write!(self.0, "{name}: ");
+        self.0.extend(value.chars().map(|c| if matches!(c, '\r' | '\n' | '\0') { ' ' } else { c }));
+        self.0.push('\n');
+    }
+}
+
+/// Splits at CR, LF and CRLF, as receivers do.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::Epoch;
+    use proptest::prelude::*;
+
+    fn cursor() -> Cursor {
+        Cursor { epoch: Epoch::from_random([1; 8]), seq: 7 }
+    }
+
+    #[test]
+    fn the_blocks() {
+        let mut frames = Frames::new();
+        frames.retry(3000).cursor(&cursor());
+        frames.event(&cursor(), Some("post.update"), "\"topics\":[]}");
+        frames.control("hub.reset", None, "{}");
+        let id = "0101010101010101-7";
+        assert_eq!(frames.into_string(), format!(
+            "retry: 3000\nid: {id}\n\nid: {id}\nevent: post.update\ndata: {{\"id\":\"{id}\",\"topics\":[]}}\n\nevent: hub.reset\ndata: {{}}\n\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_second_block_or_field(name in "\\PC*|[\\r\\n\\x00a-z: ]*", json in "(\\PC|[\\r\\n])*") {
+            let mut frames = Frames::new();
+            frames.control(&name, None, &json);
+            let text = frames.into_string();
+            let (body, end) = text.split_at(text.len() - 2);
+            prop_assert_eq!(end, "\n\n");
+            for (i, line) in body.split('\n').enumerate() {
+                prop_assert!(!line.contains('\r'));
+                let field = if i == 0 { "event: " } else { "data: " };
+                prop_assert!(line.starts_with(field));
+            }
+        }
+    }
+}

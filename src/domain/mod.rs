@@ -1,0 +1,14 @@
+//! The nouns of the field, pure: no platform type, no I/O, no clock of their own.
+//!
+//! Every value from outside is parsed here once; a parsed value cannot be invalid. What a rule
+//! needs of the world (the time, randomness) is handed in.
+
+pub mod clock;
+pub mod error;
+pub mod event;
+pub mod frame;
+pub mod host;
+pub mod ids;
+pub mod plan;
+pub mod selector;
+pub mod topic;

@@ -1,0 +1,156 @@
+//! Answers: the envelope of successes, and the one place where anything becomes a response.
+
+use serde::Serialize;
+use worker::{Headers, Response, ResponseBuilder};
+
+use super::problem::{Answered, Problem};
+use crate::hub::protocol::Rate;
+
+/// What a handler answers.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Body,
+    /// Headers beside the usual ones.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// An answer's body.
+#[derive(Debug)]
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// JSON.
+    Json(String),
+    /// A page of ours.
+    Html(String),
+    /// Server-Sent Events.
+    Events(web_sys::ReadableStream),
+}
+
+/// How a list goes on.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Pagination {
+    /// The page, where pages were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+    /// Most rows of a page.
+    pub per_page: u32,
+    /// All rows, where counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// All pages, where counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_pages: Option<u64>,
+    /// Whether rows follow.
+    pub has_next: bool,
+    /// Whether rows stand before.
+    pub has_prev: bool,
+    /// What to send as `cursor` for the rows that follow.
+    pub cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    success: bool,
+    data: &'a T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pagination: Option<Pagination>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_id: Option<&'a str>,
+}
+
+impl Answer {
+    /// A success in the envelope; `tenant_id` says whose data it is.
+    pub fn json<T: Serialize>(status: u16, data: &T, tenant_id: Option<&str>) -> Answered<Self> {
+        Self::enveloped(status, data, None, tenant_id)
+    }
+
+    /// A list in the envelope.
+    pub fn list<T: Serialize>(rows: &[T], pagination: Pagination, tenant_id: Option<&str>) -> Answered<Self> {
+        Self::enveloped(200, &rows, Some(pagination), tenant_id)
+    }
+
+    fn enveloped<T: Serialize>(
+        status: u16,
+        data: &T,
+        pagination: Option<Pagination>,
+        tenant_id: Option<&str>,
+    ) -> Answered<Self> {
+        let envelope = Envelope { success: true, data, pagination, tenant_id };
+        let body = serde_json::to_string(&envelope).map_err(super::problem::internal)?;
+        Ok(Self { status, body: Body::Json(body), headers: Vec::new() })
+    }
+
+    /// An answer without a body.
+    pub fn empty(status: u16) -> Self {
+        Self { status, body: Body::Empty, headers: Vec::new() }
+    }
+
+    /// A page.
+    pub fn html(page: String) -> Self {
+        Self { status: 200, body: Body::Html(page), headers: Vec::new() }
+    }
+
+    /// A stream of Server-Sent Events, which no proxy should hold back or change.
+    pub fn events(stream: web_sys::ReadableStream) -> Self {
+        Self { status: 200, body: Body::Events(stream), headers: Vec::new() }.header("X-Accel-Buffering", "no")
+    }
+
+    /// The same answer with a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    /// A problem as an answer.
+    pub fn problem(problem: &Problem, request_id: &str) -> Self {
+        Self { status: problem.status, body: Body::Json(problem.to_json(request_id)), headers: problem.headers.clone() }
+    }
+
+    /// The response itself; a HEAD request gets no body.
+    pub fn into_response(self, head: bool) -> worker::Result<Response> {
+        let headers = Headers::new();
+        let (media_type, caching) = match &self.body {
+            Body::Empty => (None, "no-store"),
+            Body::Json(_) if self.status >= 400 => (Some("application/problem+json"), "no-store"),
+            Body::Json(_) => (Some("application/json"), "no-store"),
+            Body::Html(_) => (Some("text/html; charset=utf-8"), "no-cache"),
+            Body::Events(_) => (Some("text/event-stream"), "no-cache, no-transform"),
+        };
+        if let Some(media_type) = media_type {
+            headers.set("Content-Type", media_type)?;
+        }
+        headers.set("Cache-Control", caching)?;
+        for (name, value) in &self.headers {
+            headers.append(name, value)?;
+        }
+        let builder = ResponseBuilder::new().with_status(self.status).with_headers(headers);
+        Ok(match self.body {
+            Body::Json(text) | Body::Html(text) if !head => builder.fixed(text.into_bytes()),
+            Body::Events(stream) if !head => builder.stream(stream),
+            _ => builder.empty(),
+        })
+    }
+}
+
+/// The headers that tell how a limit stands: the seeds' and the IETF draft's.
+pub fn rate_headers(rate: &Rate) -> Vec<(&'static str, String)> {
+    let Some(limit) = rate.limit.bound() else { return Vec::new() };
+    vec![
+        ("X-RateLimit-Limit", limit.to_string()),
+        ("X-RateLimit-Remaining", rate.remaining.to_string()),
+        ("X-RateLimit-Reset", rate.reset.to_string()),
+        ("RateLimit-Policy", format!("\"{}\";q={limit};w={}", rate.policy, rate.window)),
+    ]
+}
+
+/// The IETF draft's `RateLimit`, which counts from now (seconds since 1970).
+pub fn rate_left(rate: &Rate, now_seconds: i64) -> Option<(&'static str, String)> {
+    rate.limit.bound()?;
+    let left = (rate.reset - now_seconds).max(0);
+    Some(("RateLimit", format!("\"{}\";r={};t={left}", rate.policy, rate.remaining)))
+}

@@ -1,0 +1,97 @@
+//! Cross-origin requests: exact origins of the tenant's list, with credentials, never `*`.
+
+use crate::domain::error::Invalid;
+
+/// How a request's `Origin` stands to a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// None was sent, or the tenant's own page sent it.
+    Same,
+    /// On the tenant's list; the answer names it.
+    Allowed(String),
+    /// Not on the list; the answer says nothing, so the browser keeps it from the page.
+    Foreign,
+}
+
+impl Origin {
+    /// Judges an `Origin` header against the tenant's list and the host asked.
+    pub fn judge(origin: Option<&str>, allowed: &[String], authority: &str) -> Self {
+        match origin {
+            None => Self::Same,
+            Some(origin) if allowed.iter().any(|a| a == origin) => Self::Allowed(origin.into()),
+            Some(origin) if origin.split_once("://").is_some_and(|(_, host)| host == authority) => Self::Same,
+            Some(_) => Self::Foreign,
+        }
+    }
+
+    /// The headers that let a page of that origin read the answer.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("Vary", "Origin".to_owned())];
+        if let Self::Allowed(origin) = self {
+            headers.push(("Access-Control-Allow-Origin", origin.clone()));
+            headers.push(("Access-Control-Allow-Credentials", "true".into()));
+            headers.push((
+                "Access-Control-Expose-Headers",
+                "ETag, Location, RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, \
+                 X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id"
+                    .into(),
+            ));
+        }
+        headers
+    }
+
+    /// The headers of a preflight's answer, for the methods a path has.
+    pub fn preflight_headers(&self, methods: &str) -> Vec<(&'static str, String)> {
+        let mut headers = self.headers();
+        if matches!(self, Self::Allowed(_)) {
+            headers.push(("Access-Control-Allow-Methods", methods.into()));
+            headers.push((
+                "Access-Control-Allow-Headers",
+                "Authorization, Cache-Control, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, X-Tenant-ID"
+                    .into(),
+            ));
+            headers.push(("Access-Control-Max-Age", "7200".into()));
+        }
+        headers
+    }
+}
+
+/// An origin as a tenant lists it: `scheme://host[:port]` in lower case, and nothing behind it.
+pub fn parse_origin(text: &str) -> Result<String, Invalid> {
+    let invalid = || Invalid::new("invalid_origin", "must be an origin, such as https://www.example.com");
+    let (scheme, host) = text.split_once("://").ok_or_else(invalid)?;
+    let name = host.split_once(':').map_or(host, |(name, _)| name);
+    let port = host.strip_prefix(name).and_then(|rest| rest.strip_prefix(':'));
+    let port_ok = port.is_none_or(|p| p.parse::<u16>().is_ok());
+    let host_ok = crate::domain::host::Host::parse(name).is_ok_and(|parsed| parsed.as_str() == name);
+    if !matches!(scheme, "http" | "https") || !host_ok || !port_ok {
+        return Err(invalid());
+    }
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_match_exactly() {
+        let list = vec!["https://www.example.com".to_owned()];
+        let judge = |origin| Origin::judge(origin, &list, "acme.localhost:8787");
+        assert_eq!(judge(None), Origin::Same);
+        assert_eq!(judge(Some("http://acme.localhost:8787")), Origin::Same);
+        assert_eq!(judge(Some("https://www.example.com")), Origin::Allowed("https://www.example.com".into()));
+        for foreign in ["https://www.example.com.evil.test", "http://www.example.com", "null", "https://example.com",
+            "http://acme.localhost:8788"] {
+            assert_eq!(judge(Some(foreign)), Origin::Foreign, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn only_origins_are_listed() {
+        assert!(parse_origin("http://localhost:3000").is_ok());
+        for bad in ["*", "https://", "https://a.test/", "https://A.test", "ftp://a.test", "https://a.test:99999", "null"] {
+            assert!(parse_origin(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Bodies read field by field: every mistake is named by its pointer, and all of them at once.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::problem::{self, Answered, FieldError};
+use crate::domain::error::Invalid;
+
+/// A JSON object being read. Whatever is not taken in the end is an unknown field.
+pub struct Fields {
+    object: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// Begins to read.
+    pub fn new(object: Map<String, Value>) -> Self {
+        Self { object, errors: Vec::new() }
+    }
+
+    /// Takes a field out; `null` counts as absent.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        self.object.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Whether the field was sent at all, `null` included.
+    pub fn has(&self, name: &str) -> bool {
+        self.object.contains_key(name)
+    }
+
+    /// A text field through a parser.
+    pub fn parsed<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
+        match self.take(name)? {
+            Value::String(text) => match parse(&text) {
+                Ok(value) => Some(value),
+                Err(invalid) => self.wrong(name, invalid),
+            },
+            _ => self.wrong(name, Invalid::new("not_text", "must be a string")),
+        }
+    }
+
+    /// A text field of a bounded length.
+    pub fn text(&mut self, name: &str, max: usize) -> Option<String> {
+        self.parsed(name, |text| bounded(text, max))
+    }
+
+    /// A field that must be there.
+    pub fn required<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        if !self.object.get(name).is_some_and(|value| !value.is_null()) {
+            self.object.remove(name);
+            return self.wrong(name, Invalid::new("required", "is required"));
+        }
+        read(self)
+    }
+
+    /// A list of texts through a parser, with a bound on its length.
+    pub fn list<T>(
+        &mut self,
+        name: &str,
+        max: usize,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Option<Vec<T>> {
+        let Value::Array(items) = self.take(name)? else {
+            return self.wrong(name, Invalid::new("not_a_list", "must be a list"));
+        };
+        if items.len() > max {
+            return self.wrong(name, Invalid::new("too_many", format!("must have at most {max} entries")));
+        }
+        let mut read = Vec::with_capacity(items.len());
+        for (i, item) in items.iter().enumerate() {
+            let parsed = item.as_str().ok_or_else(|| Invalid::new("not_text", "must be a string")).and_then(&parse);
+            match parsed {
+                Ok(value) => read.push(value),
+                Err(invalid) => self.errors.push(FieldError::new(format!("/{name}/{i}"), invalid)),
+            }
+        }
+        Some(read)
+    }
+
+    /// A flag.
+    pub fn flag(&mut self, name: &str) -> Option<bool> {
+        match self.take(name)? {
+            Value::Bool(flag) => Some(flag),
+            _ => self.wrong(name, Invalid::new("not_a_flag", "must be true or false")),
+        }
+    }
+
+    /// A whole number within a range.
+    pub fn number(&mut self, name: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        match self.take(name)?.as_i64().filter(|n| range.contains(n)) {
+            Some(number) => Some(number),
+            None => {
+                let message = format!("must be a whole number from {} to {}", range.start(), range.end());
+                self.wrong(name, Invalid::new("invalid_number", message))
+            }
+        }
+    }
+
+    /// An object kept as it is, with a bound on its size in JSON.
+    pub fn object(&mut self, name: &str, max_bytes: usize) -> Option<Map<String, Value>> {
+        match self.take(name)? {
+            Value::Object(object) => {
+                let size = serde_json::to_string(&object).map_or(usize::MAX, |json| json.len());
+                if size > max_bytes {
+                    return self.wrong(name, Invalid::new("too_long", format!("must be at most {max_bytes} bytes of JSON")));
+                }
+                Some(object)
+            }
+            _ => self.wrong(name, Invalid::new("not_an_object", "must be an object")),
+        }
+    }
+
+    /// An object of a known shape; each of its fields is checked on its own.
+    pub fn typed<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let Value::Object(object) = self.take(name)? else {
+            return self.wrong(name, Invalid::new("not_an_object", "must be an object"));
+        };
+        let before = self.errors.len();
+        for (key, value) in &object {
+            let single = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
+            if let Err(error) = serde_json::from_value::<T>(single) {
+                let pointer = format!("/{name}/{}", escape(key));
+                self.errors.push(FieldError::new(pointer, Invalid::new("invalid_value", shape_error(&error))));
+            }
+        }
+        if self.errors.len() > before {
+            return None;
+        }
+        serde_json::from_value(Value::Object(object)).ok()
+    }
+
+    /// Notes that a field is wrong.
+    pub fn wrong<T>(&mut self, name: &str, invalid: Invalid) -> Option<T> {
+        self.errors.push(FieldError::new(format!("/{name}"), invalid));
+        None
+    }
+
+    /// Ends reading: unknown fields and everything noted become one problem.
+    pub fn finish(mut self) -> Answered<()> {
+        for name in self.object.keys() {
+            let invalid = Invalid::new("unknown_field", "is not a field of this body");
+            self.errors.push(FieldError::new(format!("/{}", escape(name)), invalid));
+        }
+        self.finish_open()
+    }
+
+    /// Ends reading where further fields are welcome.
+    pub fn finish_open(self) -> Answered<()> {
+        if self.errors.is_empty() { Ok(()) } else { Err(problem::validation_failed(self.errors)) }
+    }
+}
+
+/// A text of 1 to `max` bytes without control characters.
+pub fn bounded(text: &str, max: usize) -> Result<String, Invalid> {
+    if text.is_empty() || text.len() > max {
+        return Err(Invalid::new("invalid_length", format!("must be 1 to {max} bytes long")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Invalid::new("control_character", "must not contain control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// What serde says of a value, without the value.
+fn shape_error(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if text.starts_with("unknown field") { return "is not a field of this object".into() }
+    match text.split_once("expected ") {
+        Some((_, expected)) => format!("must be {expected}"),
+        None => "is not valid".into(),
+    }
+}
+
+fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::plan::Overrides;
+
+    fn fields(json: serde_json::Value) -> Fields {
+        Fields::new(json.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let mut body = fields(serde_json::json!({"name": 1, "list": ["a", 2], "odd": true, "a/b": 1,
+            "limits": {"max_webhooks_per_minute": -2, "nope": 1}}));
+        assert_eq!(body.text("name", 10), None);
+        body.list("list", 5, |t| Ok::<_, Invalid>(t.to_owned()));
+        body.typed::<Overrides>("limits");
+        body.required("missing", |f| f.text("missing", 5));
+        let problem = body.finish().unwrap_err();
+        let pointers: Vec<_> = problem.errors.iter().map(|e| e.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/name", "/list/1", "/limits/max_webhooks_per_minute", "/limits/nope", "/missing", "/odd", "/a~1b"]);
+    }
+
+    #[test]
+    fn null_is_absent_but_seen() {
+        let mut body = fields(serde_json::json!({"name": null}));
+        assert!(body.has("name"));
+        assert_eq!(body.text("name", 5), None);
+        assert!(body.finish().is_ok());
+    }
+}

@@ -1,0 +1,12 @@
+//! HTTP as all services speak it: requests read within limits, answers in one envelope, problems
+//! in one form (RFC 9457), cursors that cannot be forged, CORS by exact origin.
+//!
+//! Owns: the shapes on the wire. May not touch: storage, hub, tenants.
+
+pub mod answer;
+pub mod call;
+pub mod cors;
+pub mod cursor;
+pub mod fields;
+pub mod problem;
+pub mod request;

@@ -1,0 +1,268 @@
+//! Problems (RFC 9457): one form for everything that is not a success.
+//!
+//! Constructors name the situation; none takes tenant data, and a foreign object's problem is
+//! built by the same call as a missing one's.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use crate::domain::error::Invalid;
+
+/// One thing wrong with a body or a query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// JSON pointer into the body (RFC 6901), or `?name` for a query parameter.
+    pub pointer: String,
+    /// Stable, snake case.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: Cow<'static, str>,
+}
+
+impl FieldError {
+    /// What is wrong with the value at `pointer`.
+    pub fn new(pointer: impl Into<String>, invalid: Invalid) -> Self {
+        Self { pointer: pointer.into(), code: invalid.code, message: invalid.message }
+    }
+}
+
+/// Why a request was not done. Becomes `application/problem+json`. Boxed: every handler's result carries
+/// room for one, and most never make one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem(Box<Details>);
+
+/// What a problem says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Details {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable, snake case; also the end of the problem's type URI.
+    pub code: &'static str,
+    /// Constant for the code.
+    pub title: &'static str,
+    /// What is particular about this occurrence; never tenant data.
+    pub detail: Option<Cow<'static, str>>,
+    /// The fields that are wrong.
+    pub errors: Vec<FieldError>,
+    /// Further headers: `Retry-After`, `Allow`, `WWW-Authenticate`.
+    pub headers: Vec<(&'static str, String)>,
+    /// For the log only, never sent: what really happened.
+    pub cause: Option<String>,
+}
+
+/// What handlers answer.
+pub type Answered<T> = Result<T, Problem>;
+
+impl std::ops::Deref for Problem {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Problem {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
+    }
+}
+
+impl Problem {
+    #[inline(never)]
+    fn new(status: u16, code: &'static str, title: &'static str) -> Self {
+        let (errors, headers) = (Vec::new(), Vec::new());
+        Self(Box::new(Details { status, code, title, detail: None, errors, headers, cause: None }))
+    }
+
+    /// The same problem with a sentence on this occurrence.
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// The same problem with a field that is wrong.
+    pub fn field(mut self, pointer: impl Into<String>, invalid: Invalid) -> Self {
+        self.errors.push(FieldError::new(pointer, invalid));
+        self
+    }
+
+    /// The same problem with a header.
+    pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    /// The same problem with what the log should know.
+    pub fn cause(mut self, cause: impl ToString) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// The body: members of RFC 9457 and ours (`success`, `error`, `code`, `request_id`, `errors`).
+    pub fn to_json(&self, request_id: &str) -> String {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            #[serde(rename = "type")]
+            kind: String,
+            title: &'a str,
+            status: u16,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            detail: Option<&'a str>,
+            success: bool,
+            error: &'a str,
+            code: &'a str,
+            request_id: &'a str,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            errors: &'a [FieldError],
+        }
+        let body = Body {
+            kind: format!("urn:carillon:problem:{}", self.code),
+            title: self.title,
+            status: self.status,
+            detail: self.detail.as_deref(),
+            success: false,
+            error: self.title,
+            code: self.code,
+            request_id,
+            errors: &self.errors,
+        };
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+}
+
+/// 400: the body is not JSON.
+pub fn malformed_json(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(400, "malformed_json", "The body is not valid JSON").detail(detail)
+}
+
+/// 400: a query parameter that cannot be used; `name` is the parameter.
+pub fn invalid_query(name: &str, invalid: Invalid) -> Problem {
+    Problem::new(400, "invalid_query", "A query parameter is not valid").field(format!("?{name}"), invalid)
+}
+
+/// 400: a header that cannot be used.
+pub fn invalid_header(name: &str, invalid: Invalid) -> Problem {
+    Problem::new(400, "invalid_header", "A header is not valid").field(name, invalid)
+}
+
+/// 401: a credential is missing or is none of ours; it never says which.
+pub fn unauthorized() -> Problem {
+    Problem::new(401, "unauthorized", "A valid credential is required").header("WWW-Authenticate", "Bearer")
+}
+
+/// 401: a subscriber's token or ticket is not valid (any more).
+pub fn invalid_token() -> Problem {
+    Problem::new(401, "invalid_token", "The token or ticket is not valid")
+        .header("WWW-Authenticate", "Bearer error=\"invalid_token\"")
+}
+
+/// 401: a webhook's signature does not verify, whatever the reason.
+pub fn invalid_signature() -> Problem {
+    Problem::new(401, "invalid_signature", "The webhook's signature is not valid")
+}
+
+/// 403: a browser's origin may not use a cookie here.
+pub fn origin_not_allowed() -> Problem {
+    Problem::new(403, "origin_not_allowed", "This origin is not on the tenant's list")
+}
+
+/// 404: no tenant, or none that this caller may know of.
+pub fn tenant_not_found() -> Problem {
+    Problem::new(404, "tenant_not_found", "Tenant not found")
+}
+
+/// 404: no such thing here.
+pub fn not_found() -> Problem {
+    Problem::new(404, "not_found", "Not found")
+}
+
+/// 405: the path is known, the method is not; `allow` lists those that are.
+pub fn method_not_allowed(allow: &str) -> Problem {
+    Problem::new(405, "method_not_allowed", "The method is not allowed here").header("Allow", allow)
+}
+
+/// 406: the stream was asked for in a form it does not have.
+pub fn not_acceptable() -> Problem {
+    Problem::new(406, "not_acceptable", "This resource is an event stream (text/event-stream)")
+}
+
+/// 409: something of that name is there, or was.
+pub fn conflict(pointer: &str, invalid: Invalid) -> Problem {
+    Problem::new(409, "conflict", "The name is taken").field(pointer, invalid)
+}
+
+/// 409: a tenant is purged in two steps.
+pub fn not_deleted() -> Problem {
+    Problem::new(409, "not_deleted", "Only a deleted tenant can be purged")
+        .detail("DELETE the tenant first; DELETE it again with ?purge=true to remove its data for ever.")
+}
+
+/// 409: the webhook id came before with another body.
+pub fn webhook_id_reused() -> Problem {
+    Problem::new(409, "webhook_id_reused", "The webhook id was used for another body")
+}
+
+/// 409: two changes at the same moment; the other one was first.
+pub fn changed_meanwhile() -> Problem {
+    Problem::new(409, "changed_meanwhile", "The object changed at the same moment").detail("Read it and try again.")
+}
+
+/// 412: the object changed since.
+pub fn precondition_failed() -> Problem {
+    Problem::new(412, "precondition_failed", "The object has another version than If-Match names")
+}
+
+/// 413: the body is larger than this route takes.
+pub fn body_too_large(limit: usize) -> Problem {
+    Problem::new(413, "body_too_large", "The body is too large").detail(format!("At most {limit} bytes."))
+}
+
+/// 415: the body's type is another one.
+pub fn unsupported_media_type(wanted: &'static str) -> Problem {
+    Problem::new(415, "unsupported_media_type", "The body's media type is not supported")
+        .detail(format!("Send {wanted}."))
+}
+
+/// 422: the JSON is fine, its content is not.
+pub fn validation_failed(errors: Vec<FieldError>) -> Problem {
+    let mut problem = Problem::new(422, "validation_failed", "The body is not valid");
+    problem.errors = errors;
+    problem
+}
+
+/// 422: one field of the body is wrong.
+pub fn invalid_field(pointer: &str, invalid: Invalid) -> Problem {
+    validation_failed(vec![FieldError::new(pointer, invalid)])
+}
+
+/// 422: the key was used with another body.
+pub fn idempotency_key_reused() -> Problem {
+    Problem::new(422, "idempotency_key_reused", "The Idempotency-Key was used for another request")
+}
+
+/// 429: over a rate; `seconds` until the window ends.
+pub fn rate_limited(seconds: u64) -> Problem {
+    Problem::new(429, "rate_limited", "Too many requests").header("Retry-After", seconds.max(1))
+}
+
+/// 429: the tenant's streams are all taken.
+pub fn too_many_streams(retry_after: u64) -> Problem {
+    Problem::new(429, "too_many_streams", "The tenant's streams are all taken").header("Retry-After", retry_after)
+}
+
+/// 429: this address holds as many streams as one may.
+pub fn too_many_connections(retry_after: u64) -> Problem {
+    Problem::new(429, "too_many_connections", "This address holds as many streams as one may")
+        .header("Retry-After", retry_after)
+}
+
+/// 500: our fault; the cause goes to the log, not to the caller.
+pub fn internal(cause: impl ToString) -> Problem {
+    Problem::new(500, "internal", "Something went wrong").cause(cause)
+}
+
+/// 503: a part of the platform does not answer; trying again is right.
+pub fn unavailable(cause: impl ToString) -> Problem {
+    Problem::new(503, "unavailable", "Temporarily unavailable").header("Retry-After", 1).cause(cause)
+}

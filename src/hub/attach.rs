@@ -1,0 +1,174 @@
+//! Opening a stream: rights, limits, the verdict on its cursor, its first words.
+
+use super::awake::{Awake, Failure};
+use super::event_log::Verdict;
+use super::protocol::{Attach, Hello, IssueTicket, Refusal, accepts};
+use super::sockets::Ending;
+use super::subscriber::Attachment;
+use super::ticket::{self, Rights};
+use crate::domain::event::Cursor;
+use crate::domain::frame::Frames;
+
+/// Reconnection times are spread over this range, in milliseconds, so that a restart does not bring
+/// all clients back at once.
+const RETRY_MILLIS: std::ops::Range<u32> = 2000..5000;
+
+/// What opening a stream needs of the moment.
+pub struct Moment {
+    /// Now, in milliseconds since 1970.
+    pub now: i64,
+    /// A random number, for the stream's number and its reconnection time.
+    pub random: u64,
+    /// Milliseconds without an answer after which a client counts as gone.
+    pub silence: i64,
+}
+
+impl Awake {
+    /// Opens a stream and answers with its socket, or refuses it.
+    pub fn attach(&mut self, attach: Attach, moment: &Moment) -> Result<worker::Response, Failure> {
+        let rights = self.rights(&attach, moment.now)?;
+        self.make_room(&attach, moment)?;
+        let mut interest = attach.interest;
+        let (expires_at, secret_version) = match rights {
+            Some(rights) => {
+                interest.granted = rights.granted;
+                (Some(rights.until), Some(rights.secret_version))
+            }
+            None => (attach.expires_at, attach.secret_version),
+        };
+        interest.check().map_err(|_| Refusal::Malformed)?;
+        let opening = self.opening(attach.cursor.as_deref(), attach.reattach, moment)?;
+        let live = opening.stands_at == self.log.last();
+        let attachment = Attachment {
+            id: self.free_id(moment.random),
+            interest,
+            expires_at,
+            since: moment.now,
+            address: attach.address,
+            ticket: attach.ticket,
+            secret_version,
+            wire: attach.wire,
+            replaying: (!live).then_some(opening.stands_at),
+        };
+        let json = serde_json::to_string(&attachment).map_err(|_| Refusal::Malformed)?;
+        let (response, socket) = self.sockets.accept(&json).map_err(|_| Refusal::Failed)?;
+        let cursor = self.log.cursor(opening.stands_at);
+        let hello = Hello { cursor, live, expires_at, opening: opening.frames };
+        socket.send_text(&serde_json::to_string(&hello).map_err(|_| Refusal::Malformed)?);
+        self.insert(socket, attachment, opening.stands_at);
+        Ok(response)
+    }
+
+    /// Keeps a ticket for a subscriber whose token verified.
+    pub fn issue_ticket(&mut self, ask: &IssueTicket, now: i64) -> Result<(), Failure> {
+        let config = self.admit(&ask.caller, now)?;
+        if !accepts(&config.subscription_versions, ask.secret_version, now) {
+            return Err(Refusal::SecretRetired.into());
+        }
+        let rights =
+            Rights { granted: ask.granted.clone(), until: ask.expires_at, secret_version: ask.secret_version };
+        Ok(ticket::issue(&self.sql, &ask.digest, &rights, now)?)
+    }
+
+    /// Checks the tenant and the credential; a ticket brings its rights and ends its stream before.
+    fn rights(&mut self, attach: &Attach, now: i64) -> Result<Option<Rights>, Failure> {
+        let config = self.admit(&attach.caller, now)?;
+        let versions = config.subscription_versions.clone();
+        let retired = |version: u32| !accepts(&versions, version, now);
+        if attach.secret_version.is_some_and(retired) || attach.expires_at.is_some_and(|at| at <= now) {
+            return Err(Refusal::SecretRetired.into());
+        }
+        let Some(digest) = &attach.ticket else { return Ok(None) };
+        let rights = ticket::present(&self.sql, digest, now)?;
+        let rights = rights.filter(|rights| !retired(rights.secret_version)).ok_or(Refusal::TicketInvalid)?;
+        let before = self.streams.values().filter(|live| live.attachment.ticket.as_ref() == Some(digest));
+        for id in before.map(|live| live.attachment.id).collect::<Vec<_>>() {
+            self.end(id, Ending::Replaced);
+        }
+        Ok(Some(rights))
+    }
+
+    /// Finds a free slot; at a limit, streams that have long been silent make room first.
+    fn make_room(&mut self, attach: &Attach, moment: &Moment) -> Result<(), Refusal> {
+        let refusal = self.over_limit(attach);
+        if refusal.is_none() {
+            return Ok(());
+        }
+        self.end_silent(moment);
+        self.over_limit(attach).map_or(Ok(()), Err)
+    }
+
+    fn over_limit(&self, attach: &Attach) -> Option<Refusal> {
+        let limits = &self.config.as_ref()?.limits;
+        if self.streams.len() as u64 >= limits.streams() {
+            return Some(Refusal::TooManyStreams);
+        }
+        (self.streams_of(&attach.address) >= limits.streams_per_address()).then_some(Refusal::TooManyConnections)
+    }
+
+    fn end_silent(&mut self, moment: &Moment) {
+        let silent = self.streams.iter().filter(|(id, live)| {
+            let answered = self.handles.get(id).map_or(0, |socket| self.sockets.answered_at(socket));
+            moment.now - answered.max(live.attachment.since) > moment.silence
+        });
+        for id in silent.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.end(id, Ending::Vanished);
+        }
+    }
+
+    /// The first block of the stream: where it stands, and the verdict on the cursor that was sent.
+    fn opening(&self, sent: Option<&str>, reattach: bool, moment: &Moment) -> Result<Opening, Failure> {
+        let latest = self.log.cursor(self.log.last());
+        let mut frames = Frames::new();
+        if !reattach {
+            frames.retry(retry(moment.random));
+        }
+        let stands_at = match sent {
+            None => {
+                frames.cursor(&latest);
+                latest.seq
+            }
+            Some(sent) => match self.judge(sent, moment.now)? {
+                (Verdict::Resumed(seq), _) => {
+                    let from = self.log.cursor(seq);
+                    if !reattach {
+                        frames.control("hub.resumed", Some(&from), &resumed(&from, &latest));
+                    }
+                    seq
+                }
+                (Verdict::Reset(reason), earliest) => {
+                    frames.control("hub.reset", Some(&latest), &reset(reason, &earliest, &latest));
+                    latest.seq
+                }
+            },
+        };
+        Ok(Opening { stands_at, frames: frames.into_string() })
+    }
+
+    fn free_id(&self, random: u64) -> u64 {
+        // Numbers pass through JSON and JavaScript: below 2^53, and never 0.
+        let mut id = (random >> 11).max(1);
+        while self.streams.contains_key(&id) {
+            id = (id % ((1 << 53) - 1)) + 1;
+        }
+        id
+    }
+}
+
+struct Opening {
+    stands_at: u64,
+    frames: String,
+}
+
+fn resumed(from: &Cursor, to: &Cursor) -> String {
+    serde_json::json!({ "from": from, "to": to }).to_string()
+}
+
+fn reset(reason: &str, earliest: &Cursor, latest: &Cursor) -> String {
+    serde_json::json!({ "reason": reason, "earliest": earliest, "latest": latest }).to_string()
+}
+
+fn retry(random: u64) -> u32 {
+    let width = RETRY_MILLIS.end - RETRY_MILLIS.start;
+    RETRY_MILLIS.start + u32::try_from(random % u64::from(width)).unwrap_or(0)
+}

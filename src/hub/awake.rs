@@ -1,0 +1,416 @@
+//! The hub while it is awake: log, limits, index, and the streams with their sockets.
+//!
+//! Invariants
+//! - Everything here can be built again from SQLite, the sockets' attachments and the watermark, at
+//!   any moment: an instance may end after every turn.
+//! - The watermark is the text the runtime answers pings with: the place up to which every live
+//!   stream has been sent everything. It moves only after a spread, so a cursor never runs ahead of its events.
+//! - What a turn writes and what it answers leave together: the runtime holds answers and messages
+//!   back until the writes are durable.
+
+use std::collections::HashMap;
+
+use super::event_log::{Entry, EventLog, Page, Receipt, Verdict, read_state, write_state};
+use super::fanout::{self, Live};
+use super::lease::{self, Class, Save, Window};
+use super::matching::Index;
+use super::protocol::{
+    Ask, Caller, Condition, Grant, Lease, Publish, Published, Refusal, RequestClass, TenantConfig, accepts,
+};
+use super::sockets::{Ending, Socket, Sockets, send_to};
+use super::sqlite::{ObjectSqlite, Sqlite, SqliteError};
+use super::subscriber::{Attachment, message};
+use super::ticket;
+use crate::domain::event::Cursor;
+use crate::domain::plan::Limit;
+
+/// Bytes of the log one replay page holds at most.
+const PAGE_BYTES: u64 = 256 * 1024;
+
+/// Milliseconds between two deletions of what the retention put out.
+const TRIM_MILLIS: i64 = 3_600_000;
+
+/// Why a turn of the hub did not succeed.
+#[derive(Debug)]
+pub enum Failure {
+    /// It was refused, and nothing changed.
+    Refused(Refusal),
+    /// The storage failed.
+    Storage(SqliteError),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<SqliteError> for Failure {
+    fn from(error: SqliteError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+/// The hub's memory.
+pub struct Awake {
+    pub(super) sql: ObjectSqlite,
+    pub(super) sockets: Sockets,
+    pub(super) log: EventLog,
+    pub(super) config: Option<TenantConfig>,
+    pub(super) streams: HashMap<u64, Live>,
+    pub(super) handles: HashMap<u64, Socket>,
+    windows: HashMap<Class, Window>,
+    index: Index<u64>,
+    by_address: HashMap<String, u64>,
+    pending: Vec<Entry>,
+    watermark: Option<u64>,
+    spread_after: i64,
+    alarm_at: Option<i64>,
+    restored: u64,
+}
+
+impl Awake {
+    /// Builds the memory from what survived, and sends what a lost instance had acknowledged but not spread.
+    pub fn wake(sql: ObjectSqlite, sockets: Sockets, random: [u8; 8], now: i64) -> Result<Self, SqliteError> {
+        let log = EventLog::open(&sql, random)?;
+        ticket::open(&sql)?;
+        sql.execute("CREATE TABLE IF NOT EXISTS windows (class TEXT PRIMARY KEY, start INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID", &[])?;
+        let config = read_state(&sql, "config")?.and_then(|json| serde_json::from_str(&json).ok());
+        let alarm_at = read_state(&sql, "alarm_at")?.and_then(|text| text.parse().ok());
+        let mut awake = Self {
+            windows: read_windows(&sql)?,
+            watermark: sockets.answer().as_deref().and_then(Cursor::parse).map(|cursor| cursor.seq),
+            sql,
+            sockets,
+            log,
+            config,
+            streams: HashMap::new(),
+            handles: HashMap::new(),
+            index: Index::default(),
+            by_address: HashMap::new(),
+            pending: Vec::new(),
+            spread_after: 0,
+            alarm_at,
+            restored: 0,
+        };
+        awake.restore_streams();
+        awake.catch_up(now)?;
+        Ok(awake)
+    }
+
+    fn restore_streams(&mut self) {
+        let through = self.watermark.unwrap_or_else(|| self.log.last());
+        for socket in self.sockets.all() {
+            let attachment = socket.attachment().and_then(|json| serde_json::from_str::<Attachment>(&json).ok());
+            if let Some(attachment) = attachment {
+                self.insert(socket, attachment, through);
+                self.restored += 1;
+            }
+        }
+    }
+
+    /// Spreads what the log holds beyond the watermark, event by event: a bridge that had some of it
+    /// already drops those by their number.
+    fn catch_up(&mut self, now: i64) -> Result<(), SqliteError> {
+        let Some(mut at) = self.watermark.filter(|_| !self.streams.is_empty()) else { return Ok(()) };
+        while at < self.log.last() {
+            let page = self.log.page(&self.sql, at, PAGE_BYTES)?;
+            for entry in page.entries {
+                self.send_batch(&[entry], now);
+            }
+            at = page.through;
+        }
+        self.move_watermark();
+        Ok(())
+    }
+
+    /// The tenant's configuration, if the caller may act on it now.
+    pub fn admit(&self, caller: &Caller, now: i64) -> Result<&TenantConfig, Refusal> {
+        let config = self.config.as_ref().filter(|c| c.revision >= caller.revision).ok_or(Refusal::Behind)?;
+        if caller.host.as_ref().is_some_and(|host| !config.hosts.contains(host)) {
+            return Err(Refusal::WrongHost);
+        }
+        if !config.is_served(now) {
+            return Err(Refusal::Stopped);
+        }
+        Ok(config)
+    }
+
+    /// Puts a configuration in place unless the hub has a later one; ends the streams it forbids.
+    pub fn configure(&mut self, config: TenantConfig, now: i64) -> Result<i64, Failure> {
+        if let Some(current) = self.config.as_ref().filter(|current| current.revision > config.revision) {
+            return Ok(current.revision);
+        }
+        let json = serde_json::to_string(&config).map_err(|_| Refusal::Malformed)?;
+        write_state(&self.sql, "config", &json)?;
+        let revision = config.revision;
+        self.config = Some(config);
+        self.end_forbidden(now);
+        Ok(revision)
+    }
+
+    /// The configuration, and permits of a class.
+    pub fn grant(&mut self, ask: &Ask, now: i64) -> Result<Grant, Failure> {
+        let config = self.admit(&ask.caller, now)?.clone();
+        let lease = ask.class.map(|class| self.draw(class, &config, now)).transpose()?;
+        Ok(Grant { config, lease })
+    }
+
+    fn draw(&mut self, class: RequestClass, config: &TenantConfig, now: i64) -> Result<Lease, Failure> {
+        let limits = &config.limits;
+        let bounds: &[(Class, Limit)] = match class {
+            RequestClass::Api => &[
+                (Class::ApiMinute, limits.api_requests_per_minute),
+                (Class::ApiDay, limits.api_requests_per_day),
+            ],
+            RequestClass::Anonymous => &[(Class::AnonymousMinute, limits.anonymous_requests_per_minute)],
+        };
+        let mut windows: Vec<_> = bounds.iter().map(|(class, limit)| (self.window(*class), *limit)).collect();
+        let mut drawn: Vec<_> = windows.iter_mut().map(|(window, limit)| (window, *limit)).collect();
+        let (lease, saves) = lease::draw(&mut drawn, now).map_err(Refusal::RateLimited)?;
+        for ((class, _), (window, _)) in bounds.iter().zip(windows) {
+            self.windows.insert(*class, window);
+        }
+        self.save_windows(&saves)?;
+        Ok(lease)
+    }
+
+    /// Appends an event, or finds the one its webhook id became. Nothing is awaited in here.
+    pub fn publish(&mut self, message: Publish, now: i64) -> Result<Published, Failure> {
+        let config = self.admit(&message.caller, now)?;
+        if !accepts(&config.webhook_versions, message.secret_version, now) {
+            return Err(Refusal::SecretRetired.into());
+        }
+        if message.receipt.is_none() && config.require_standard_webhooks {
+            return Err(Refusal::SignatureForm.into());
+        }
+        let limit = config.limits.webhooks_per_minute;
+        let mut window = self.window(Class::WebhookMinute);
+        if let Some(key) = &message.receipt {
+            match self.log.receipt(&self.sql, key, now)? {
+                Receipt::New => {}
+                Receipt::Duplicate(id) => {
+                    return Ok(Published { id, duplicate: true, rate: window.rate(limit, now) });
+                }
+                Receipt::Reused => return Err(Refusal::WebhookIdReused.into()),
+            }
+        }
+        if window.remaining(limit, now) == 0 {
+            return Err(Refusal::RateLimited(window.rate(limit, now)).into());
+        }
+        let saves: Vec<_> = window.count(limit, 1, now).into_iter().collect();
+        let rate = window.rate(limit, now);
+        self.windows.insert(Class::WebhookMinute, window);
+        self.save_windows(&saves)?;
+        let entry =
+            self.log.append(&self.sql, now, message.topics, message.private, message.name, message.tail)?;
+        let id = self.log.cursor(entry.seq);
+        if let Some(key) = &message.receipt {
+            self.log.remember(&self.sql, key, &id, now)?;
+        }
+        if !self.streams.is_empty() {
+            self.pending.push(entry);
+        }
+        Ok(Published { id, duplicate: false, rate })
+    }
+
+    /// When the next spread is due, if events wait: in how many milliseconds.
+    pub fn spread_due(&self, now: i64) -> Option<i64> {
+        (!self.pending.is_empty()).then(|| (self.spread_after - now).max(0))
+    }
+
+    /// Sends what waits to everyone it is for.
+    pub fn spread(&mut self, now: i64) {
+        let batch = std::mem::take(&mut self.pending);
+        if batch.is_empty() {
+            return;
+        }
+        let deliveries = self.send_batch(&batch, now);
+        self.move_watermark();
+        self.spread_after = now + fanout::window_millis(deliveries);
+    }
+
+    fn send_batch(&mut self, batch: &[Entry], now: i64) -> usize {
+        let chunks = fanout::chunks(&self.log, batch, &self.index, &mut self.streams, now);
+        for chunk in &chunks {
+            send_to(chunk.streams.iter().filter_map(|id| self.handles.get(id)), &chunk.bytes);
+        }
+        chunks.iter().map(|chunk| chunk.streams.len()).sum()
+    }
+
+    fn move_watermark(&mut self) {
+        if self.pending.is_empty() && self.watermark != Some(self.log.last()) {
+            self.watermark = Some(self.log.last());
+            self.sockets.set_answer(&self.log.cursor(self.log.last()).to_string());
+        }
+    }
+
+    /// Adds a stream to the index.
+    pub(super) fn insert(&mut self, socket: Socket, attachment: Attachment, through: u64) {
+        self.index.insert(attachment.id, &attachment.interest);
+        *self.by_address.entry(attachment.address.clone()).or_default() += 1;
+        self.handles.insert(attachment.id, socket);
+        self.streams.insert(attachment.id, Live { attachment, through });
+        self.move_watermark();
+    }
+
+    /// Takes a stream out; its slot is free.
+    pub fn remove(&mut self, id: u64) {
+        self.handles.remove(&id);
+        if let Some(live) = self.streams.remove(&id) {
+            self.index.remove(id, &live.attachment.interest);
+            if let Some(count) = self.by_address.get_mut(&live.attachment.address) {
+                *count -= 1;
+                if *count == 0 {
+                    self.by_address.remove(&live.attachment.address);
+                }
+            }
+        }
+        if self.streams.is_empty() {
+            self.pending.clear();
+            self.move_watermark();
+        }
+    }
+
+    /// Open streams of an address.
+    pub(super) fn streams_of(&self, address: &str) -> u64 {
+        self.by_address.get(address).copied().unwrap_or(0)
+    }
+
+    /// Ends a stream from here.
+    pub(super) fn end(&mut self, id: u64, ending: Ending) {
+        if let Some(socket) = self.handles.get(&id) {
+            socket.close(ending);
+        }
+        self.remove(id);
+    }
+
+    /// Ends every stream: the tenant is no more.
+    pub fn close_all(&mut self) {
+        for id in self.streams.keys().copied().collect::<Vec<_>>() {
+            self.end(id, Ending::TenantUnavailable);
+        }
+    }
+
+    /// Ends the streams that the configuration or the time forbids.
+    pub fn end_forbidden(&mut self, now: i64) {
+        let Some(config) = &self.config else { return };
+        let served = config.is_served(now);
+        let judge = |attachment: &Attachment| {
+            let retired = |version| !accepts(&config.subscription_versions, version, now);
+            let over = attachment.expires_at.is_some_and(|at| at <= now) || attachment.secret_version.is_some_and(retired);
+            match (served, over) {
+                (false, _) => Some(Ending::TenantUnavailable),
+                (true, true) => Some(Ending::TokenExpired),
+                (true, false) => None,
+            }
+        };
+        let over: Vec<_> =
+            self.streams.iter().filter_map(|(id, live)| Some((*id, judge(&live.attachment)?))).collect();
+        for (id, ending) in over {
+            self.end(id, ending);
+        }
+    }
+
+    /// The next page of a replay, and whether the stream is live behind it.
+    pub fn next_page(&mut self, id: u64, now: i64) -> Result<(), SqliteError> {
+        let Some(live) = self.streams.get_mut(&id) else { return Ok(()) };
+        let Some(at) = live.attachment.replaying else { return Ok(()) };
+        let Page { entries, through, more } = self.log.page(&self.sql, at, PAGE_BYTES)?;
+        live.attachment.replaying = more.then_some(through);
+        live.through = through;
+        let wanted = entries.iter().filter(|entry| live.attachment.admits(entry, now));
+        let frames = fanout::frames(&self.log, wanted, live.attachment.wire);
+        let bytes = message(if more { b'P' } else { b'L' }, through, &frames);
+        if let (Some(socket), Ok(json)) = (self.handles.get(&id), serde_json::to_string(&live.attachment)) {
+            socket.set_attachment(&json);
+            socket.send(&bytes);
+        }
+        Ok(())
+    }
+
+    /// The place behind which everything is kept.
+    pub(super) fn floor(&self, now: i64) -> Result<u64, SqliteError> {
+        match &self.config {
+            Some(config) => self.log.floor(&self.sql, &config.limits, now),
+            None => Ok(0),
+        }
+    }
+
+    /// Judges the cursor a client sent.
+    pub(super) fn judge(&self, sent: &str, now: i64) -> Result<(Verdict, Cursor), SqliteError> {
+        let floor = self.floor(now)?;
+        Ok((self.log.judge(sent, floor), self.log.cursor(floor)))
+    }
+
+    /// How the hub is.
+    pub fn condition(&self, started_at: i64, now: i64) -> Result<Condition, SqliteError> {
+        Ok(Condition {
+            revision: self.config.as_ref().map_or(0, |config| config.revision),
+            started_at,
+            latest: self.log.cursor(self.log.last()),
+            earliest: self.log.cursor(self.floor(now)?),
+            streams: self.streams.len() as u64,
+            pending: self.pending.len() as u64,
+            restored: self.restored,
+        })
+    }
+
+    /// What the hourly alarm does: deletes what is out of date and ends what is over.
+    pub fn tidy(&mut self, now: i64) -> Result<(), SqliteError> {
+        self.end_forbidden(now);
+        let tickets = ticket::trim(&self.sql, now)?;
+        let kept = match &self.config {
+            Some(config) => self.log.trim(&self.sql, &config.limits, now)?,
+            None => false,
+        };
+        self.alarm_at = None;
+        if !kept && !tickets {
+            write_state(&self.sql, "alarm_at", "")?;
+        }
+        Ok(())
+    }
+
+    /// The alarm to set now, in milliseconds since 1970, if the one that stands is not early enough.
+    pub fn alarm_due(&mut self, now: i64) -> Result<Option<i64>, SqliteError> {
+        let has_rows = self.log.last() > 0;
+        let trim = has_rows.then(|| self.alarm_at.filter(|at| *at > now).unwrap_or(now + TRIM_MILLIS));
+        let ends = self.config.iter().flat_map(|config| {
+            let graces = config.subscription_versions.iter().filter_map(|version| version.until);
+            graces.chain(config.expires_at)
+        });
+        let next = ends.filter(|at| *at > now).chain(trim).min();
+        if next.is_none() || next == self.alarm_at {
+            return Ok(None);
+        }
+        self.alarm_at = next;
+        write_state(&self.sql, "alarm_at", &next.map(|at| at.to_string()).unwrap_or_default())?;
+        Ok(next)
+    }
+
+    fn window(&self, class: Class) -> Window {
+        self.windows.get(&class).copied().unwrap_or_else(|| Window::new(class))
+    }
+
+    fn save_windows(&self, saves: &[Save]) -> Result<(), SqliteError> {
+        for save in saves {
+            let name = Class::ALL.iter().find(|(class, _)| *class == save.class).map_or("", |(_, name)| name);
+            self.sql.execute(
+                "INSERT OR REPLACE INTO windows (class, start, count) VALUES (?, ?, ?)",
+                &[name.into(), save.start.into(), save.count.into()],
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn read_windows(sql: &impl Sqlite) -> Result<HashMap<Class, Window>, SqliteError> {
+    let rows = sql.query("SELECT class, start, count FROM windows", &[])?;
+    let read = rows.into_iter().filter_map(|row| {
+        let [name, start, count] = super::event_log::cells(row);
+        let name = name.into_text()?;
+        let (class, _) = Class::ALL.into_iter().find(|(_, known)| *known == name)?;
+        Some((class, Window::restore(Save { class, start: start.integer(), count: count.count() })))
+    });
+    Ok(read.collect())
+}

@@ -1,0 +1,171 @@
+//! Spreading events: who gets which bytes, and when the next spread may happen.
+//!
+//! A lone event leads at once. Events that follow while the last spread is still being carried
+//! wait for the window to end; then each is framed once, and every stream gets one chunk.
+
+use std::collections::HashMap;
+
+use super::event_log::{Entry, EventLog};
+use super::matching::Index;
+use super::protocol::Wire;
+use super::subscriber::{Attachment, message};
+use crate::domain::frame::Frames;
+
+/// What one delivery costs the runtime, in microseconds: a socket's message and a client's write,
+/// spread over its event loop. Counted, not timed: inside a turn the platform's clock stands still.
+const DELIVERY_MICROS: u64 = 50;
+
+/// The longest wait, in milliseconds.
+const MAX_WINDOW_MILLIS: u64 = 250;
+
+/// The wait after a spread: up to twice what it cost.
+pub fn window_millis(deliveries: usize) -> i64 {
+    let millis = (deliveries as u64).saturating_mul(2 * DELIVERY_MICROS) / 1000;
+    i64::try_from(millis.min(MAX_WINDOW_MILLIS)).unwrap_or(0)
+}
+
+/// One message and the streams it goes to.
+#[derive(Debug, PartialEq)]
+pub struct Chunk {
+    /// The message's bytes.
+    pub bytes: Vec<u8>,
+    /// Numbers of the streams.
+    pub streams: Vec<u64>,
+}
+
+/// A live stream and the place it has been sent everything up to.
+#[derive(Debug)]
+pub struct Live {
+    /// What it asks for and may see.
+    pub attachment: Attachment,
+    /// Everything up to here was sent, or was not for it.
+    pub through: u64,
+}
+
+/// Frames a batch of events, oldest first, for all live streams, and moves their places.
+///
+/// Streams that get the same events share one message; each event is framed once per wire.
+pub fn chunks(
+    log: &EventLog,
+    batch: &[Entry],
+    index: &Index<u64>,
+    streams: &mut HashMap<u64, Live>,
+    now: i64,
+) -> Vec<Chunk> {
+    let Some(last) = batch.last().map(|entry| entry.seq) else { return Vec::new() };
+    let mut wanted: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (position, entry) in batch.iter().enumerate() {
+        for id in index.matching(&entry.topics) {
+            let Some(live) = streams.get(&id) else { continue };
+            let current = live.attachment.replaying.is_none() && live.through < entry.seq;
+            if current && (!entry.private || live.attachment.admits(entry, now)) {
+                wanted.entry(id).or_default().push(position);
+            }
+        }
+    }
+    let mut groups: HashMap<(Wire, Vec<usize>), Vec<u64>> = HashMap::new();
+    for (id, positions) in wanted {
+        if let Some(live) = streams.get_mut(&id) {
+            live.through = last;
+            groups.entry((live.attachment.wire, positions)).or_default().push(id);
+        }
+    }
+    let mut chunks: Vec<Chunk> = Vec::with_capacity(groups.len());
+    for ((wire, positions), mut ids) in groups {
+        ids.sort_unstable();
+        let entries = positions.iter().filter_map(|&position| batch.get(position));
+        chunks.push(Chunk { bytes: message(b'E', last, &frames(log, entries, wire)), streams: ids });
+    }
+    chunks.sort_by(|a, b| a.streams.cmp(&b.streams));
+    chunks
+}
+
+/// The frames of some events on a wire.
+pub fn frames<'e>(log: &EventLog, entries: impl Iterator<Item = &'e Entry>, wire: Wire) -> String {
+    let mut frames = Frames::new();
+    for entry in entries {
+        let name = (wire == Wire::Named).then_some(entry.name.as_str());
+        frames.event(&log.cursor(entry.seq), name, &entry.tail);
+    }
+    frames.into_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::selector::{Interest, Selector};
+    use crate::domain::topic::Topic;
+    use proptest::prelude::*;
+
+    fn live(id: u64, selected: &str, granted: &str, wire: Wire) -> Live {
+        let parse = |text: &str| text.split(' ').filter(|s| !s.is_empty()).map(|s| Selector::parse(s).unwrap()).collect();
+        let interest = Interest { selected: parse(selected), granted: parse(granted) };
+        let attachment = Attachment { id, interest, expires_at: None, since: 0, address: String::new(), ticket: None,
+            secret_version: None, wire, replaying: None };
+        Live { attachment, through: 0 }
+    }
+
+    fn world(streams: Vec<Live>) -> (EventLog, Index<u64>, HashMap<u64, Live>) {
+        let sql = rusqlite::Connection::open_in_memory().unwrap();
+        let mut index = Index::default();
+        for stream in &streams {
+            index.insert(stream.attachment.id, &stream.attachment.interest);
+        }
+        let streams = streams.into_iter().map(|s| (s.attachment.id, s)).collect();
+        (EventLog::open(&sql, [3; 8]).unwrap(), index, streams)
+    }
+
+    fn entry(seq: u64, topic: &str, private: bool) -> Entry {
+        Entry { seq, topics: vec![Topic::parse(topic).unwrap()], private, name: "n".into(), tail: format!("\"t\":{seq}}}") }
+    }
+
+    #[test]
+    fn streams_that_get_the_same_share_a_message() {
+        let (log, index, mut streams) = world(vec![live(1, "a", "", Wire::Plain), live(2, "*", "", Wire::Plain),
+            live(3, "a*", "", Wire::Named), live(4, "b", "", Wire::Plain)]);
+        let batch = [entry(1, "a", false), entry(2, "ab", false)];
+        let chunks = chunks(&log, &batch, &index, &mut streams, 0);
+        let ids: Vec<_> = chunks.iter().map(|c| c.streams.clone()).collect();
+        assert_eq!(ids, [vec![1], vec![2], vec![3]]);
+        assert!(chunks.iter().all(|c| c.bytes[..9] == [b'E', 0, 0, 0, 0, 0, 0, 0, 2]));
+    }
+
+    #[test]
+    fn private_events_reach_the_entitled_only() {
+        let (log, index, mut streams) = world(vec![live(1, "a", "", Wire::Plain), live(2, "a", "a", Wire::Plain)]);
+        let chunks = chunks(&log, &[entry(1, "a", true)], &index, &mut streams, 0);
+        assert_eq!(chunks.iter().map(|c| c.streams.clone()).collect::<Vec<_>>(), [vec![2]]);
+    }
+
+    #[test]
+    fn the_window_follows_the_cost() {
+        assert_eq!(window_millis(1), 0);
+        assert_eq!(window_millis(500), 50);
+        assert_eq!(window_millis(100_000), 250);
+    }
+
+    proptest! {
+        /// However events fall into batches, a stream gets each of its events once and in order,
+        /// also when part of a batch reached it by its replay.
+        #[test]
+        fn batches_lose_and_repeat_nothing(topics in prop::collection::vec("[ab]", 1..30), cuts in prop::collection::vec(any::<bool>(), 30), through in 0u64..10) {
+            let mut stream = live(1, "a", "", Wire::Plain);
+            stream.through = through;
+            let (log, index, mut streams) = world(vec![stream]);
+            let entries: Vec<_> = topics.iter().enumerate().map(|(i, t)| entry(i as u64 + 1, t, false)).collect();
+            let mut text = String::new();
+            let mut batch = Vec::new();
+            for (i, entry) in entries.iter().enumerate() {
+                batch.push(entry.clone());
+                if cuts[i] || i + 1 == entries.len() {
+                    for chunk in chunks(&log, &batch, &index, &mut streams, 0) {
+                        text += std::str::from_utf8(&chunk.bytes[9..]).unwrap();
+                    }
+                    batch.clear();
+                }
+            }
+            let wanted = entries.iter().filter(|e| e.topics[0].as_str() == "a" && e.seq > through);
+            prop_assert_eq!(text, frames(&log, wanted, Wire::Plain));
+        }
+    }
+}

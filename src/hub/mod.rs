@@ -1,0 +1,19 @@
+//! The tenant's hub: one Durable Object per tenant that orders, keeps and spreads its events,
+//! counts its limits, and sleeps while nothing happens.
+//!
+//! Owns: the object and its SQLite, the messages it speaks, the way the Worker calls it.
+//! May not touch: D1, KV, tenants' secrets (it knows only which versions are accepted).
+
+pub mod attach;
+pub mod awake;
+pub mod client;
+pub mod event_log;
+pub mod fanout;
+pub mod lease;
+pub mod matching;
+pub mod object;
+pub mod protocol;
+pub mod sockets;
+pub mod sqlite;
+pub mod subscriber;
+pub mod ticket;

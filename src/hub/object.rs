@@ -1,0 +1,248 @@
+//! The Durable Object: the runtime's events on one side, [`Awake`] on the other.
+//!
+//! Invariants
+//! - One object per tenant, named by its id; a message for another tenant is refused.
+//! - The fan-out window is the only timer, set only while events wait. No await and no pending
+//!   promise outlives a turn otherwise, so the object can hibernate while its sockets stay open.
+//! - A failure of its storage drops the memory; the next turn builds it anew.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use wasm_bindgen::JsValue;
+use worker::{
+    Delay, DurableObject, Env, Method, Request, Response, ScheduledTime, State, WebSocket, WebSocketIncomingMessage,
+    durable_object,
+};
+
+use super::attach::Moment;
+use super::awake::{Awake, Failure};
+use super::protocol::{
+    ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Configure, Configured, Done, Inspect, IssueTicket, Message, Publish, Purge,
+    Refusal, Reply,
+};
+use super::sockets::{Socket, Sockets};
+use super::sqlite::{ObjectSqlite, SqliteError};
+use crate::domain::clock::Clock;
+use crate::storage::bindings::SystemClock;
+use crate::storage::sealed::random;
+
+/// A tenant's hub.
+#[durable_object]
+pub struct Hub {
+    core: Rc<Core>,
+}
+
+struct Core {
+    state: State,
+    silence: i64,
+    started_at: i64,
+    awake: RefCell<Option<Awake>>,
+    spread_set: Cell<bool>,
+}
+
+impl DurableObject for Hub {
+    fn new(state: State, env: Env) -> Self {
+        let keep_alive = env.var("KEEP_ALIVE_SECONDS").ok().and_then(|v| v.to_string().parse().ok()).unwrap_or(20);
+        let silence = 3 * 1000 * i64::from(u16::max(keep_alive, 1));
+        let core = Core { state, silence, started_at: now(), awake: RefCell::default(), spread_set: Cell::new(false) };
+        Self { core: Rc::new(core) }
+    }
+
+    async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        let response = self.dispatch(request).await;
+        self.core.settle().await;
+        response
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        self.core.turn(|awake| Ok(awake.tidy(now())?)).map_err(explain)?;
+        self.core.settle().await;
+        Response::empty()
+    }
+
+    async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> worker::Result<()> {
+        // The only word a bridge says that the runtime does not answer itself.
+        if matches!(&message, WebSocketIncomingMessage::String(word) if word == "next") {
+            let id = stream_id(&Socket::of(&socket));
+            self.core.turn(|awake| Ok(awake.next_page(id, now())?)).map_err(explain)?;
+        }
+        Ok(())
+    }
+
+    async fn websocket_close(
+        &self,
+        socket: WebSocket,
+        _code: usize,
+        _reason: String,
+        _was_clean: bool,
+    ) -> worker::Result<()> {
+        self.forget(&socket);
+        Ok(())
+    }
+
+    async fn websocket_error(&self, socket: WebSocket, _error: worker::Error) -> worker::Result<()> {
+        self.forget(&socket);
+        Ok(())
+    }
+}
+
+impl Hub {
+    async fn dispatch(&self, mut request: Request) -> worker::Result<Response> {
+        let path = request.path();
+        if path == ATTACH_PATH && request.method() == Method::Get {
+            let header = request.headers().get(ATTACH_HEADER)?.unwrap_or_default();
+            return self.attach(&header);
+        }
+        let body = request.text().await?;
+        match path.as_str() {
+            Configure::PATH => self.answer(&body, |awake, message: Configure| {
+                Ok(Configured { revision: awake.configure(message.config, now())? })
+            }),
+            Ask::PATH => self.answer(&body, |awake, ask: Ask| awake.grant(&ask, now())),
+            Publish::PATH => self.answer(&body, |awake, message: Publish| awake.publish(message, now())),
+            IssueTicket::PATH => self.answer(&body, |awake, ask: IssueTicket| {
+                awake.issue_ticket(&ask, now()).map(|()| Done {})
+            }),
+            Inspect::PATH => {
+                let started_at = self.core.started_at;
+                self.answer(&body, |awake, _: Inspect| Ok(awake.condition(started_at, now())?))
+            }
+            Purge::PATH => self.core.purge().await,
+            _ => Response::error("unknown message", 404),
+        }
+    }
+
+    fn answer<M: Message>(
+        &self,
+        body: &str,
+        act: impl FnOnce(&mut Awake, M) -> Result<M::Answer, Failure>,
+    ) -> worker::Result<Response> {
+        let outcome = match serde_json::from_str::<M>(body) {
+            Ok(message) => self.core.turn(|awake| act(awake, message)),
+            Err(_) => Err(Refusal::Malformed.into()),
+        };
+        reply(outcome)
+    }
+
+    fn attach(&self, header: &str) -> worker::Result<Response> {
+        let json = percent_decode_str(header).decode_utf8_lossy();
+        let Ok(attach) = serde_json::from_str::<Attach>(&json) else {
+            return reply::<Done>(Err(Refusal::Malformed.into()));
+        };
+        let moment = Moment { now: now(), random: random().map_or(1, u64::from_be_bytes), silence: self.core.silence };
+        match self.core.turn(|awake| awake.attach(attach, &moment)) {
+            Ok(response) => Ok(response),
+            Err(failure) => reply::<Done>(Err(failure)),
+        }
+    }
+
+    fn forget(&self, socket: &WebSocket) {
+        let socket = Socket::of(socket);
+        let id = stream_id(&socket);
+        let _ = self.core.turn(|awake| {
+            awake.remove(id);
+            Ok(())
+        });
+        socket.close_back();
+    }
+}
+
+impl Core {
+    /// One turn on the memory, built first where there is none.
+    fn turn<T>(&self, act: impl FnOnce(&mut Awake) -> Result<T, Failure>) -> Result<T, Failure> {
+        let mut awake = self.awake.try_borrow_mut().map_err(|_| Refusal::Failed)?;
+        if awake.is_none() {
+            *awake = Some(self.wake()?);
+        }
+        let outcome = match awake.as_mut() {
+            Some(awake) => act(awake),
+            None => Err(Refusal::Failed.into()),
+        };
+        if matches!(outcome, Err(Failure::Storage(_))) {
+            *awake = None;
+        }
+        outcome
+    }
+
+    fn wake(&self) -> Result<Awake, SqliteError> {
+        let missing = |_| SqliteError("ctx.storage.sql is missing".into());
+        let storage = js_sys::Reflect::get(self.state.as_raw(), &"storage".into()).map_err(missing)?;
+        let sql = js_sys::Reflect::get(&storage, &"sql".into()).map_err(missing)?;
+        let ctx: JsValue = self.state.as_raw().into();
+        let epoch = random().map_err(|_| SqliteError("no randomness".into()))?;
+        Awake::wake(ObjectSqlite::new(sql), Sockets::new(ctx), epoch, now())
+    }
+
+    /// After a turn: the alarm where it is due, and the spread where events wait.
+    async fn settle(self: &Rc<Self>) {
+        if let Ok(Some(at)) = self.turn(|awake| Ok(awake.alarm_due(now())?)) {
+            #[allow(clippy::cast_precision_loss)]
+            let at = js_sys::Date::new(&JsValue::from_f64(at as f64));
+            let _ = self.state.storage().set_alarm(ScheduledTime::new(at)).await;
+        }
+        self.set_spread();
+    }
+
+    fn set_spread(self: &Rc<Self>) {
+        let due = self.turn(|awake| Ok(awake.spread_due(now()))).ok().flatten();
+        let Some(wait) = due.filter(|_| !self.spread_set.get()) else { return };
+        self.spread_set.set(true);
+        let core = Rc::clone(self);
+        wasm_bindgen_futures::spawn_local(async move {
+            Delay::from(Duration::from_millis(wait.unsigned_abs())).await;
+            core.spread_set.set(false);
+            let _ = core.turn(|awake| {
+                awake.spread(now());
+                Ok(())
+            });
+        });
+    }
+
+    async fn purge(&self) -> worker::Result<Response> {
+        let outcome = self.turn(|awake| {
+            awake.close_all();
+            Ok(())
+        });
+        if let Err(failure) = outcome {
+            return reply::<Done>(Err(failure));
+        }
+        *self.awake.borrow_mut() = None;
+        self.state.storage().delete_alarm().await?;
+        self.state.storage().delete_all().await?;
+        reply(Ok(Done {}))
+    }
+}
+
+fn reply<T: serde::Serialize>(outcome: Result<T, Failure>) -> worker::Result<Response> {
+    let reply = match outcome {
+        Ok(answer) => Reply::Ok(answer),
+        Err(Failure::Refused(refusal)) => Reply::Refused(refusal),
+        Err(Failure::Storage(error)) => {
+            worker::console_error!("{}", serde_json::json!({ "level": "error", "event": "hub_storage", "error": error.0 }));
+            Reply::Refused(Refusal::Failed)
+        }
+    };
+    Response::ok(serde_json::to_string(&reply)?)
+}
+
+fn explain(failure: Failure) -> worker::Error {
+    match failure {
+        Failure::Refused(refusal) => worker::Error::RustError(format!("{refusal:?}")),
+        Failure::Storage(error) => worker::Error::RustError(error.0),
+    }
+}
+
+fn stream_id(socket: &Socket) -> u64 {
+    #[derive(serde::Deserialize)]
+    struct Id {
+        id: u64,
+    }
+    socket.attachment().and_then(|json| serde_json::from_str(&json).ok()).map_or(0, |id: Id| id.id)
+}
+
+fn now() -> i64 {
+    SystemClock.now().millis()
+}

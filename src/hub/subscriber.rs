@@ -1,0 +1,90 @@
+//! A stream as the hub knows it. Everything it needs after waking is in its socket's attachment.
+
+use serde::{Deserialize, Serialize};
+
+use super::event_log::Entry;
+use super::protocol::Wire;
+use crate::domain::selector::Interest;
+
+/// What a socket carries through hibernation: at most 16 KB, of which selectors and grants take 8.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The stream's number within this hub; never 0.
+    pub id: u64,
+    /// What it asks for and may see.
+    #[serde(flatten)]
+    pub interest: Interest,
+    /// The end of its rights, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// When it was opened, in milliseconds since 1970.
+    pub since: i64,
+    /// Where the client connects from.
+    pub address: String,
+    /// Digest of its ticket, if it came with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// The version of the subscription secret its rights rest on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_version: Option<u32>,
+    /// How it wants its events.
+    #[serde(default)]
+    pub wire: Wire,
+    /// The place its replay stands at; none once it is live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaying: Option<u64>,
+}
+
+impl Attachment {
+    /// Whether an event of the log is for this stream, at `now` (milliseconds).
+    pub fn admits(&self, entry: &Entry, now: i64) -> bool {
+        let entitled = self.expires_at.is_none_or(|at| now < at);
+        self.interest.admits(&entry.topics, entry.private) && (entitled || !entry.private)
+    }
+}
+
+/// The message a bridge gets: a kind, the place behind it, then frames.
+///
+/// `E` live events, `P` a page with more to come, `L` the last page: live from here on.
+pub fn message(kind: u8, through: u64, frames: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(9 + frames.len());
+    bytes.push(kind);
+    bytes.extend(through.to_be_bytes());
+    bytes.extend(frames.as_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::selector::Selector;
+    use crate::domain::topic::Topic;
+
+    fn attachment(expires_at: Option<i64>) -> Attachment {
+        let all = vec![Selector::parse("*").unwrap()];
+        Attachment {
+            id: 1, interest: Interest { selected: all.clone(), granted: all }, expires_at, since: 0, address: "::1".into(),
+            ticket: None, secret_version: Some(1), wire: Wire::Plain, replaying: None,
+        }
+    }
+
+    #[test]
+    fn rights_end_with_the_token() {
+        let entry = |private| Entry { seq: 1, topics: vec![Topic::parse("t").unwrap()], private, name: String::new(), tail: String::new() };
+        let stream = attachment(Some(100));
+        assert!(stream.admits(&entry(true), 99));
+        assert!(!stream.admits(&entry(true), 100));
+        assert!(stream.admits(&entry(false), 100));
+    }
+
+    #[test]
+    fn the_greatest_attachment_fits() {
+        let selectors = |n: usize| (0..n).map(|i| Selector::parse(&format!("{i:040}")).unwrap()).collect::<Vec<_>>();
+        let mut stream = attachment(Some(i64::MAX));
+        stream.interest = Interest { selected: selectors(100), granted: selectors(99) };
+        stream.interest.check().unwrap();
+        stream.address = "x".repeat(45);
+        stream.ticket = Some("y".repeat(64));
+        assert!(serde_json::to_string(&stream).unwrap().len() < 16_384 - 100);
+    }
+}

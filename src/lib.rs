@@ -1,0 +1,28 @@
+//! Carillon: the live backend at the edge for fleets of WordPress sites.
+//!
+//! The entry points of the Worker, and nothing else. The house is described in `docs/architecture.md`.
+
+use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
+
+pub mod auth;
+pub mod domain;
+pub mod http;
+pub mod hub;
+pub mod live;
+pub mod ops;
+pub mod pipeline;
+pub mod routes;
+pub mod storage;
+pub mod tenant;
+
+/// Every request.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, ctx: Context) -> worker::Result<Response> {
+    pipeline::handle(request, env, ctx).await
+}
+
+/// Each minute: finishes the tenant changes that a crash left behind.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
+    pipeline::every_minute(env).await;
+}

@@ -1,0 +1,78 @@
+//! Hands a stream over to the bridge (`bridge.js`), which then lives without Rust.
+
+use wasm_bindgen::prelude::*;
+use worker::Stub;
+
+use crate::hub::client::CallError;
+use crate::hub::protocol::{Attach, Done, Refusal, Reply};
+
+#[wasm_bindgen(module = "/src/live/bridge.js")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    async fn attach(hub: &JsValue, request: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = refusalOf)]
+    fn refusal_of(attached: &JsValue) -> Result<Option<String>, JsValue>;
+    #[wasm_bindgen(catch)]
+    fn pump(
+        attached: &JsValue,
+        hub: &JsValue,
+        request: &str,
+        keep_alive_millis: u32,
+        heartbeats: bool,
+        signal: &web_sys::AbortSignal,
+    ) -> Result<web_sys::ReadableStream, JsValue>;
+    #[wasm_bindgen(catch)]
+    fn diagnose(
+        lines: &str,
+        ticks: u32,
+        interval_millis: u32,
+        idle_millis: u32,
+        signal: &web_sys::AbortSignal,
+    ) -> Result<web_sys::ReadableStream, JsValue>;
+}
+
+/// A stream the hub has accepted.
+pub struct Attached {
+    hub: JsValue,
+    request: String,
+    link: JsValue,
+}
+
+/// Asks the hub for a stream.
+pub async fn open(hub: Stub, request: &Attach) -> Result<Attached, CallError> {
+    let unreachable = |e: JsValue| CallError::Unreachable(format!("{e:?}"));
+    let request = serde_json::to_string(request).map_err(|e| CallError::Unreachable(e.to_string()))?;
+    let hub: JsValue = hub.into_rpc();
+    let link = attach(&hub, &request).await.map_err(unreachable)?;
+    match refusal_of(&link).map_err(unreachable)? {
+        None => Ok(Attached { hub, request, link }),
+        Some(text) => Err(match serde_json::from_str(&text) {
+            Ok(Reply::<Done>::Refused(refusal)) => CallError::Refused(refusal),
+            Ok(Reply::Ok(_)) | Err(_) => CallError::Refused(Refusal::Failed),
+        }),
+    }
+}
+
+impl Attached {
+    /// Begins to pump: the stream for the response.
+    pub fn pump(
+        self,
+        keep_alive_seconds: u32,
+        heartbeats: bool,
+        signal: &web_sys::AbortSignal,
+    ) -> Result<web_sys::ReadableStream, String> {
+        pump(&self.link, &self.hub, &self.request, keep_alive_seconds * 1000, heartbeats, signal)
+            .map_err(|e| format!("{e:?}"))
+    }
+}
+
+/// A stream of numbered ticks and growing silences, after the given lines.
+pub fn diagnosis(
+    lines: &str,
+    ticks: u32,
+    interval_millis: u32,
+    idle_millis: u32,
+    signal: &web_sys::AbortSignal,
+) -> Result<web_sys::ReadableStream, String> {
+    diagnose(lines, ticks, interval_millis, idle_millis, signal).map_err(|e| format!("{e:?}"))
+}

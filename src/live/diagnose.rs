@@ -1,0 +1,46 @@
+//! `GET /events/diagnose`: a stream that shows a browser what lies between it and us.
+//!
+//! It tells which headers arrived, then ticks at a known pace with the time each was written, a
+//! padded block, and a silence. A proxy that buffers brings ticks in bunches; one that cuts idle
+//! streams ends the silence; one that strips headers shows at once.
+
+use serde_json::json;
+
+use crate::auth::principal::Visitor;
+use crate::domain::frame::Frames;
+use crate::http::answer::{Answer, Body};
+use crate::http::call::Call;
+use crate::http::problem::{self, Answered};
+use crate::live::bridge;
+
+/// Request headers that streams live by. Credentials are told by presence only.
+const SHOWN: [&str; 5] = ["Accept", "Accept-Encoding", "Cache-Control", "Last-Event-ID", "Origin"];
+const PRESENCE_ONLY: [&str; 2] = ["Authorization", "Cookie"];
+
+/// `GET /events/diagnose?ticks=&interval_ms=&idle_ms=`
+pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
+    let query = &call.request.query;
+    let ticks = query.number("ticks", 1..=60, 5)?;
+    let interval = query.number("interval_ms", 10..=5000, 1000)?;
+    let idle = query.number("idle_ms", 0..=180_000, 0)?;
+    if call.is_head() {
+        return Ok(Answer { status: 200, body: Body::Empty, headers: Vec::new() }
+            .header("Content-Type", "text/event-stream")
+            .header("X-Accel-Buffering", "no"));
+    }
+    let shown = SHOWN.iter().map(|name| (name.to_ascii_lowercase(), json!(call.request.header(name))));
+    let present = PRESENCE_ONLY.iter().map(|name| (name.to_ascii_lowercase(), json!(call.request.header(name).is_some())));
+    let headers: serde_json::Map<_, _> = shown.chain(present).collect();
+    let first = json!({
+        "headers": headers,
+        "scheme": call.request.scheme,
+        "sent_at": call.now(),
+        "ticks": ticks,
+        "interval_ms": interval,
+        "idle_ms": idle,
+    });
+    let mut frames = Frames::new();
+    frames.retry(86_400_000).control("diagnose.headers", None, &first.to_string());
+    let stream = bridge::diagnosis(&frames.into_string(), ticks, interval, idle, &call.request.signal());
+    Ok(Answer::events(stream.map_err(problem::internal)?))
+}

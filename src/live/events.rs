@@ -1,0 +1,91 @@
+//! `GET /events`: a stream of the tenant's events, as plain Server-Sent Events.
+
+use crate::auth::principal::Visitor;
+use crate::auth::signature::digest;
+use crate::domain::error::Invalid;
+use crate::domain::host::Host;
+use crate::domain::selector::{Interest, Selector};
+use crate::http::answer::{Answer, Body};
+use crate::http::call::Call;
+use crate::http::problem::{self, Answered};
+use crate::hub::protocol::{Attach, Wire};
+use crate::live::bridge;
+use crate::tenant::standing;
+
+/// The longest cursor that is looked at; a longer one is none of ours.
+const MAX_CURSOR: usize = 256;
+
+/// `GET /events?topic=…`, and its HEAD, which opens nothing.
+pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
+    if let Some(accept) = call.request.header("Accept")
+        && !accepts_events(&accept)
+    {
+        return Err(problem::not_acceptable());
+    }
+    let attach = read(&call)?;
+    if call.is_head() {
+        return Ok(Answer { status: 200, body: Body::Empty, headers: Vec::new() }
+            .header("Content-Type", "text/event-stream")
+            .header("X-Accel-Buffering", "no"));
+    }
+    let heartbeats = match call.request.query.get("heartbeat") {
+        None | Some("id") => false,
+        Some("data") => true,
+        Some(_) => {
+            let invalid = Invalid::new("invalid_heartbeat", "must be id or data");
+            return Err(problem::invalid_query("heartbeat", invalid));
+        }
+    };
+    let host = Host::parse(&call.request.authority).map_err(|_| problem::tenant_not_found())?;
+    let opened = standing::call_hub(&call.bindings, call.who.tenant.clone(), Some(&host), async |hub, caller| {
+        bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await
+    });
+    let (tenant, attached) = opened.await?;
+    if tenant != call.who.tenant {
+        return Err(problem::tenant_not_found());
+    }
+    let keep_alive = call.bindings.settings.keep_alive_seconds;
+    let stream = attached.pump(keep_alive, heartbeats, &call.request.signal()).map_err(problem::internal)?;
+    Ok(Answer::events(stream))
+}
+
+fn read(call: &Call<Visitor>) -> Answered<Attach> {
+    let query = &call.request.query;
+    let selected = query.all("topic").take(Interest::MAX_SELECTORS + 1).map(Selector::parse);
+    let selected = selected.collect::<Result<Vec<_>, _>>().map_err(|e| problem::invalid_query("topic", e))?;
+    if selected.is_empty() {
+        let invalid = Invalid::new("required", "must name at least one topic: topic=name, topic=prefix* or topic=*");
+        return Err(problem::invalid_query("topic", invalid));
+    }
+    let token = call.who.token.as_ref();
+    let interest = Interest { selected, granted: token.map(|t| t.granted.clone()).unwrap_or_default() };
+    interest.check().map_err(|e| problem::invalid_query("topic", e))?;
+    let cursor = call
+        .request
+        .header("Last-Event-ID")
+        .or_else(|| query.get("last_event_id").or_else(|| query.get("lastEventID")).map(str::to_owned))
+        .filter(|cursor| !cursor.is_empty())
+        .map(|cursor| if cursor.len() > MAX_CURSOR { "unknown".to_owned() } else { cursor });
+    let ticket = query.get("ticket");
+    if ticket.is_some() && token.is_some() {
+        let invalid = Invalid::new("contradiction", "goes without another credential");
+        return Err(problem::invalid_query("ticket", invalid));
+    }
+    Ok(Attach {
+        caller: Default::default(),
+        interest,
+        secret_version: token.map(|t| t.secret_version),
+        expires_at: token.map(|t| t.expires_at.millis()),
+        ticket: ticket.map(|ticket| digest(ticket.as_bytes())),
+        address: call.request.address(),
+        wire: if query.flag("named")? { Wire::Named } else { Wire::Plain },
+        cursor,
+        reattach: false,
+    })
+}
+
+fn accepts_events(accept: &str) -> bool {
+    accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim()).any(|range| {
+        matches!(range, "text/event-stream" | "text/*" | "*/*")
+    })
+}

@@ -1,0 +1,18 @@
+//! `GET /` on a tenant's host: a developer's first look. Subscribes and shows events live.
+
+use crate::auth::principal::Visitor;
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use crate::http::problem::Answered;
+
+const PAGE: &str = include_str!("page.html");
+
+/// Scripts and styles are the page's own, and it talks to this host alone.
+const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
+                      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The page. The tenant's id is all it is told, and ids need no escaping.
+pub async fn show(call: Call<Visitor>) -> Answered<Answer> {
+    let page = PAGE.replace("{{tenant}}", call.who.tenant.as_str());
+    Ok(Answer::html(page).header("Content-Security-Policy", POLICY).header("Referrer-Policy", "no-referrer"))
+}

@@ -1,0 +1,176 @@
+//! `POST /webhook`: verify the raw body, read it, publish it.
+//!
+//! An unknown tenant does the same work as a wrong signature and gets the same answer.
+
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::auth::principal::{Named, Signer};
+use crate::auth::signature::{self, Presented};
+use crate::domain::clock::Timestamp;
+use crate::domain::error::Invalid;
+use crate::domain::event::{Content, event_name};
+use crate::domain::host::Host;
+use crate::domain::ids::{ClaimedTenant, TenantId};
+use crate::domain::topic::Topic;
+use crate::http::answer::{Answer, rate_headers, rate_left};
+use crate::http::call::Call;
+use crate::http::fields::{Fields, bounded};
+use crate::http::problem::{self, Answered, Problem};
+use crate::http::request::{MAX_BODY, malformed, parse_object};
+use crate::hub::protocol::{Publish, ReceiptKey, Refusal};
+use crate::tenant::secrets;
+use crate::tenant::standing::{self, Unheeded};
+
+/// Most channels of one webhook.
+const MAX_CHANNELS: usize = 100;
+/// Most cache keys of one webhook.
+const MAX_KEYS: usize = 1000;
+
+/// What a webhook says, once it is known to be well-formed.
+struct Webhook {
+    tenant: ClaimedTenant,
+    node_type: String,
+    action: String,
+    topics: Vec<Topic>,
+    private: bool,
+}
+
+/// The payload as the site wrote it, digit for digit.
+#[derive(Deserialize)]
+struct Payload<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+/// `POST /webhook`
+pub async fn receive(mut call: Call<Signer>) -> Answered<Answer> {
+    let body = call.request.body(MAX_BODY).await?;
+    let presented = Presented::read(|name| call.request.header(name));
+    let (tenant, secret_version) = authenticate(&call, presented.as_ref(), &body).await?;
+    let webhook = read(&body)?;
+    if !webhook.tenant.names(&tenant) {
+        return Err(mismatch(&call.who.named));
+    }
+    let now = call.now();
+    let payload: Payload<'_> = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
+    let content = Content {
+        tenant_id: &tenant,
+        topics: &webhook.topics,
+        node_type: &webhook.node_type,
+        action: &webhook.action,
+        data: payload.data,
+        occurred_at: now,
+    };
+    let receipt = match presented {
+        Some(Presented::Standard { id, .. }) => {
+            Some(ReceiptKey { id: id.as_str().into(), digest: signature::digest(&body) })
+        }
+        Some(Presented::Plain(_)) | None => None,
+    };
+    let tail = content.to_tail().map_err(problem::internal)?;
+    let name = event_name(&webhook.node_type, &webhook.action);
+    publish(&call, tenant, secret_version, receipt, webhook, name, tail, now).await
+}
+
+#[allow(clippy::too_many_arguments, reason = "the parts of one message, in their order")]
+async fn publish(
+    call: &Call<Signer>,
+    tenant: TenantId,
+    secret_version: u32,
+    receipt: Option<ReceiptKey>,
+    webhook: Webhook,
+    name: String,
+    tail: String,
+    now: Timestamp,
+) -> Answered<Answer> {
+    let Webhook { topics, private, .. } = webhook;
+    let outcome = standing::call_hub(&call.bindings, tenant.clone(), host(&call.who.named), async |hub, caller| {
+        let message = Publish {
+            caller,
+            secret_version,
+            receipt: receipt.clone(),
+            topics: topics.clone(),
+            private,
+            name: name.clone(),
+            tail: tail.clone(),
+        };
+        hub.call(&message).await
+    });
+    let (served, published) = outcome.await.map_err(|unheeded| refused(&call.who.named, unheeded))?;
+    if served != tenant {
+        // The host moved to another tenant meanwhile; that one did not sign this.
+        return Err(mismatch(&call.who.named));
+    }
+    let mut answer = Answer::json(202, &json!({ "id": published.id, "topics": topics }), Some(tenant.as_str()))?;
+    answer.headers.extend(rate_headers(&published.rate));
+    answer.headers.extend(rate_left(&published.rate, now.seconds()));
+    Ok(answer)
+}
+
+/// Finds the secret that signed the body. One that does not verify with the secrets in memory is tried
+/// once more with those of the registry, for known and unknown tenants alike.
+async fn authenticate(
+    call: &Call<Signer>,
+    presented: Option<&Presented>,
+    body: &[u8],
+) -> Answered<(TenantId, u32)> {
+    let name = match &call.who.named {
+        Named::Host(_, tenant) => tenant.as_str(),
+        Named::Header(claimed) => claimed.as_ref().map_or("", ClaimedTenant::as_str),
+    };
+    let now = call.now();
+    let kept = secrets::load(&call.bindings, name).await?;
+    let mut proven = signature::verify(presented, body, &kept.signing(now), now).zip(kept.tenant.clone());
+    if proven.is_none() {
+        let fresh = secrets::load_anew(&call.bindings, name).await?;
+        proven = signature::verify(presented, body, &fresh.signing(now), now).zip(fresh.tenant.clone());
+    }
+    proven.map(|(version, tenant)| (tenant, version)).ok_or_else(problem::invalid_signature)
+}
+
+fn read(body: &[u8]) -> Answered<Webhook> {
+    let mut fields = Fields::new(parse_object(body)?);
+    let tenant = fields.required("tenant_id", |f| f.parsed("tenant_id", ClaimedTenant::parse));
+    let node_type = fields.required("node_type", |f| f.text("node_type", 64));
+    let action = fields.required("action", |f| f.text("action", 64));
+    let topics = fields.required("channels", |f| f.list("channels", MAX_CHANNELS, Topic::parse));
+    if topics.as_ref().is_some_and(Vec::is_empty) {
+        fields.wrong::<()>("channels", Invalid::new("required", "must name at least one channel"));
+    }
+    fields.list("keys", MAX_KEYS, |key| bounded(key, 512));
+    let private = fields.flag("private").unwrap_or(false);
+    fields.take("data");
+    fields.finish()?;
+    let (Some(tenant), Some(node_type), Some(action), Some(topics)) = (tenant, node_type, action, topics) else {
+        return Err(problem::internal("a required field is missing"));
+    };
+    let mut seen = std::collections::HashSet::new();
+    let topics = topics.into_iter().filter(|topic| seen.insert(topic.clone())).collect();
+    Ok(Webhook { tenant, node_type, action, topics, private })
+}
+
+fn host(named: &Named) -> Option<&Host> {
+    match named {
+        Named::Host(host, _) => Some(host),
+        Named::Header(_) => None,
+    }
+}
+
+/// How a tenant that must not be told of looks: on its host like none, by header like a wrong signature.
+fn mismatch(named: &Named) -> Problem {
+    match named {
+        Named::Host(..) => problem::tenant_not_found(),
+        Named::Header(_) => problem::invalid_signature(),
+    }
+}
+
+fn refused(named: &Named, unheeded: Unheeded) -> Problem {
+    match unheeded {
+        Unheeded::Nobody | Unheeded::Refused(Refusal::Stopped | Refusal::WrongHost) => mismatch(named),
+        Unheeded::Refused(Refusal::SecretRetired | Refusal::SignatureForm) => problem::invalid_signature(),
+        Unheeded::Refused(Refusal::WebhookIdReused) => problem::webhook_id_reused(),
+        other => other.into(),
+    }
+}

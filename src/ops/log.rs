@@ -1,0 +1,47 @@
+//! One structured line per request. Ids, names, numbers: no address, no credential, no content.
+
+use serde::Serialize;
+
+/// A request that was answered.
+#[derive(Debug, Serialize)]
+pub struct RequestLine<'a> {
+    /// `info`, or `error` for a 5xx.
+    pub level: &'static str,
+    /// Always `request`.
+    pub event: &'static str,
+    /// Our id for the request.
+    pub request_id: &'a str,
+    /// The tenant it was for, once proven.
+    pub tenant: Option<&'a str>,
+    /// The route's name; none for a path that is no route.
+    pub route: Option<&'static str>,
+    /// HTTP method.
+    pub method: &'a str,
+    /// HTTP status.
+    pub status: u16,
+    /// The problem's code, for a problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// Milliseconds until the answer's head.
+    pub duration_ms: i64,
+    /// What really happened, for a fault of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<&'a str>,
+}
+
+impl RequestLine<'_> {
+    /// Writes the line.
+    pub fn write(&self) {
+        if let Ok(line) = serde_json::to_string(self) {
+            worker::console_log!("{line}");
+        }
+    }
+}
+
+/// Somebody named two tenants in one request. The audit row holds the address; this line does not.
+pub fn cross_tenant_attempt(request_id: &str, route: &str, tenant: &str) {
+    let line = serde_json::json!({
+        "level": "warn", "event": "cross_tenant_attempt", "request_id": request_id, "route": route, "tenant": tenant,
+    });
+    worker::console_warn!("{line}");
+}

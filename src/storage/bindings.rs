@@ -1,0 +1,54 @@
+//! The bindings of the deployment, typed.
+
+use std::rc::Rc;
+
+use worker::{Date, Env};
+
+use super::settings::Settings;
+use super::sql::StorageError;
+use crate::domain::clock::{Clock, Timestamp};
+
+/// Everything a request can reach: settings, databases, KV, hubs, the clock.
+#[derive(Clone)]
+pub struct Bindings {
+    env: Env,
+    /// The deployment's configuration.
+    pub settings: Rc<Settings>,
+}
+
+impl Bindings {
+    /// Reads the deployment's configuration; fails with a sentence for the operator.
+    pub fn new(env: Env) -> Result<Self, String> {
+        let settings = Settings::of(&env)?;
+        Ok(Self { env, settings })
+    }
+
+    pub(super) fn d1(&self, name: &str) -> Result<worker::D1Database, StorageError> {
+        self.env.d1(name).map_err(|e| StorageError::Unavailable(format!("{name}: {e}")))
+    }
+
+    /// The KV namespace of hints and caches.
+    pub fn kv(&self) -> Result<worker::kv::KvStore, StorageError> {
+        self.env.kv("KV").map_err(|e| StorageError::Unavailable(format!("KV: {e}")))
+    }
+
+    /// The namespace of hubs, one object per tenant.
+    pub fn hubs(&self) -> Result<worker::ObjectNamespace, StorageError> {
+        self.env.durable_object("HUB").map_err(|e| StorageError::Unavailable(format!("HUB: {e}")))
+    }
+
+    /// The first filter per address, if the deployment has one.
+    pub fn address_limit(&self) -> Option<worker::RateLimiter> {
+        self.env.rate_limiter("ADDRESS_LIMIT").ok()
+    }
+}
+
+/// The platform's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX))
+    }
+}

@@ -1,0 +1,39 @@
+//! Hints in KV. Losing them costs time, never truth: every failure here reads as a miss.
+
+use serde::{Deserialize, Serialize};
+use worker::kv::KvStore;
+
+use super::keys::KvKey;
+use crate::domain::host::Host;
+
+/// Which tenant a host belongs to, as KV last heard. It carries the host, so that a value under a
+/// wrong key is no hint.
+#[derive(Debug, Serialize, Deserialize)]
+struct HostEntry {
+    host: String,
+    tenant_id: String,
+}
+
+/// Seconds a hint lives.
+const TTL: u64 = 3600;
+
+/// The tenant that KV names for a host.
+pub async fn tenant_of_host(kv: &KvStore, host: &Host) -> Option<String> {
+    let text = kv.get(KvKey::host(host).as_str()).text().await.ok()??;
+    let entry: HostEntry = serde_json::from_str(&text).ok()?;
+    (entry.host == host.as_str()).then_some(entry.tenant_id)
+}
+
+/// Leaves a hint.
+pub async fn remember_host(kv: &KvStore, host: &Host, tenant_id: &str) {
+    let entry = HostEntry { host: host.as_str().into(), tenant_id: tenant_id.into() };
+    let Ok(text) = serde_json::to_string(&entry) else { return };
+    if let Ok(put) = kv.put(KvKey::host(host).as_str(), text) {
+        let _ = put.expiration_ttl(TTL).execute().await;
+    }
+}
+
+/// Takes a hint away. Here a failure matters: the change that asked for it is not done yet.
+pub async fn forget_host(kv: &KvStore, host: &Host) -> Result<(), String> {
+    kv.delete(KvKey::host(host).as_str()).await.map_err(|e| e.to_string())
+}

@@ -1,0 +1,19 @@
+//! The only code that touches D1 and KV.
+//!
+//! Invariants
+//! - A tenant's rows are reached through [`tenant_db::TenantDb`] alone, which is made from a
+//!   proven tenant and binds it as `?1` of every statement.
+//! - Every statement is a registered constant; nothing builds SQL at run time.
+//! - Every write batch on a shard begins with the fence.
+//! - Keys come from typed constructors, and what is read back is checked to be the owner's.
+
+pub mod bindings;
+pub mod control_db;
+pub mod keys;
+pub mod kv;
+pub mod probe;
+pub mod sealed;
+pub mod security_events;
+pub mod settings;
+pub mod sql;
+pub mod tenant_db;

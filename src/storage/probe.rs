@@ -1,0 +1,27 @@
+//! Whether each database and KV answers, and has been migrated.
+
+use super::bindings::Bindings;
+use super::sql::StorageError;
+
+/// Asks all of them.
+pub async fn all(bindings: &Bindings) -> Vec<(String, Result<(), String>)> {
+    let mut outcomes = vec![
+        ("control".to_owned(), table(bindings, "CONTROL", "SELECT 1 FROM tenants LIMIT 1").await),
+        ("kv".to_owned(), kv(bindings).await),
+    ];
+    for shard in &bindings.settings.shards {
+        let outcome = table(bindings, shard, "SELECT 1 FROM tenant_fence LIMIT 1").await;
+        outcomes.push((shard.to_lowercase(), outcome));
+    }
+    outcomes
+}
+
+async fn table(bindings: &Bindings, database: &str, sql: &'static str) -> Result<(), String> {
+    let db = bindings.d1(database).map_err(|e: StorageError| e.to_string())?;
+    db.prepare(sql).run().await.map(drop).map_err(|e| e.to_string())
+}
+
+async fn kv(bindings: &Bindings) -> Result<(), String> {
+    let store = bindings.kv().map_err(|e| e.to_string())?;
+    store.get("health").text().await.map(drop).map_err(|e| e.to_string())
+}

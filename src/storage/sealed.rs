@@ -1,0 +1,184 @@
+//! Sealing: AES-256-GCM under a tenant's data key, itself sealed under the platform's master key.
+//!
+//! Each sealed value is bound to its place (tenant, table, column, row): moved elsewhere it does
+//! not open. Dropping a tenant's data key makes everything sealed under it unreadable for ever.
+
+use std::collections::BTreeMap;
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use hkdf::Hkdf;
+use sha2::Sha256;
+
+use crate::http::cursor::CursorKey;
+
+/// Where a sealed value belongs. Part of the seal.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The owner; `platform` for the platform's own.
+    pub owner: &'a str,
+    /// Table.
+    pub table: &'a str,
+    /// Column.
+    pub column: &'a str,
+    /// Row id.
+    pub row: &'a str,
+}
+
+impl Place<'_> {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for part in [self.owner, self.table, self.column, self.row] {
+            bytes.extend((part.len() as u64).to_be_bytes());
+            bytes.extend(part.as_bytes());
+        }
+        bytes
+    }
+}
+
+/// A value did not open: wrong key, wrong place, or edited.
+#[derive(Debug, thiserror::Error)]
+#[error("a sealed value does not open")]
+pub struct Unsealable;
+
+/// A key of 256 bits that seals and opens.
+pub struct SealKey([u8; 32]);
+
+impl SealKey {
+    /// A fresh random key.
+    pub fn random() -> Result<Self, Unsealable> {
+        random().map(Self)
+    }
+
+    /// Seals a value to its place: `{nonce}.{ciphertext}` in base64.
+    pub fn seal(&self, place: &Place<'_>, value: &[u8]) -> Result<String, Unsealable> {
+        let nonce: [u8; 12] = random()?;
+        let payload = Payload { msg: value, aad: &place.bytes() };
+        let sealed = self.cipher()?.encrypt(Nonce::from_slice(&nonce), payload).map_err(|_| Unsealable)?;
+        Ok(format!("{}.{}", BASE64.encode(nonce), BASE64.encode(sealed)))
+    }
+
+    /// Opens what was sealed to this place.
+    pub fn open(&self, place: &Place<'_>, sealed: &str) -> Result<Vec<u8>, Unsealable> {
+        let (nonce, sealed) = sealed.split_once('.').ok_or(Unsealable)?;
+        let nonce: [u8; 12] = BASE64.decode(nonce).ok().and_then(|n| n.try_into().ok()).ok_or(Unsealable)?;
+        let sealed = BASE64.decode(sealed).map_err(|_| Unsealable)?;
+        let payload = Payload { msg: &sealed, aad: &place.bytes() };
+        self.cipher()?.decrypt(Nonce::from_slice(&nonce), payload).map_err(|_| Unsealable)
+    }
+
+    fn cipher(&self) -> Result<Aes256Gcm, Unsealable> {
+        Aes256Gcm::new_from_slice(&self.0).map_err(|_| Unsealable)
+    }
+}
+
+/// One version of the platform's master key (`KEK_v{n}`). Never used itself, only keys derived from it.
+pub struct MasterKey([u8; 32]);
+
+impl MasterKey {
+    /// From the 32 bytes of the Worker secret.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    fn derive(&self, purpose: &str) -> Result<[u8; 32], Unsealable> {
+        let mut key = [0; 32];
+        Hkdf::<Sha256>::new(None, &self.0).expand(purpose.as_bytes(), &mut key).map_err(|_| Unsealable)?;
+        Ok(key)
+    }
+}
+
+/// All known versions of the master key, and which one seals.
+pub struct KeyRing {
+    current: u32,
+    keys: BTreeMap<u32, MasterKey>,
+}
+
+impl KeyRing {
+    /// None if the current version is missing.
+    pub fn new(current: u32, keys: BTreeMap<u32, MasterKey>) -> Option<Self> {
+        keys.contains_key(&current).then_some(Self { current, keys })
+    }
+
+    /// Seals a tenant's data key: `{version}.{nonce}.{ciphertext}`.
+    pub fn wrap(&self, tenant: &str, key: &SealKey) -> Result<String, Unsealable> {
+        self.seal(&data_key_place(tenant), &key.0)
+    }
+
+    /// Opens a tenant's data key.
+    pub fn unwrap(&self, tenant: &str, wrapped: &str) -> Result<SealKey, Unsealable> {
+        let key = self.open(&data_key_place(tenant), wrapped)?;
+        key.try_into().map(SealKey).map_err(|_| Unsealable)
+    }
+
+    /// Seals a value of the platform itself under the current version.
+    pub fn seal(&self, place: &Place<'_>, value: &[u8]) -> Result<String, Unsealable> {
+        let key = self.sealing_key(self.current)?;
+        Ok(format!("{}.{}", self.current, key.seal(place, value)?))
+    }
+
+    /// Opens a value of the platform itself, whichever version sealed it.
+    pub fn open(&self, place: &Place<'_>, sealed: &str) -> Result<Vec<u8>, Unsealable> {
+        let (version, sealed) = sealed.split_once('.').ok_or(Unsealable)?;
+        self.sealing_key(version.parse().map_err(|_| Unsealable)?)?.open(place, sealed)
+    }
+
+    /// The key that list cursors are signed with now.
+    pub fn cursor_key(&self) -> Result<CursorKey, Unsealable> {
+        self.cursor_key_of(self.current).ok_or(Unsealable)
+    }
+
+    /// The key that signed cursors under a version, if that version is still known.
+    pub fn cursor_key_of(&self, version: u32) -> Option<CursorKey> {
+        let key = self.keys.get(&version)?.derive("carillon cursor v1").ok()?;
+        Some(CursorKey { version, key })
+    }
+
+    fn sealing_key(&self, version: u32) -> Result<SealKey, Unsealable> {
+        self.keys.get(&version).ok_or(Unsealable)?.derive("carillon seal v1").map(SealKey)
+    }
+}
+
+fn data_key_place(tenant: &str) -> Place<'_> {
+    Place { owner: tenant, table: "tenants", column: "data_key", row: tenant }
+}
+
+/// Random bytes from the runtime.
+pub fn random<const N: usize>() -> Result<[u8; N], Unsealable> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| Unsealable)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(current: u32) -> KeyRing {
+        let keys = (1..=current).map(|v| (v, MasterKey::new([u8::try_from(v).unwrap(); 32]))).collect();
+        KeyRing::new(current, keys).unwrap()
+    }
+
+    #[test]
+    fn a_value_opens_in_its_place_only() {
+        let key = SealKey::random().unwrap();
+        let place = Place { owner: "a", table: "t", column: "c", row: "1" };
+        let sealed = key.seal(&place, b"secret").unwrap();
+        assert_eq!(key.open(&place, &sealed).unwrap(), b"secret");
+        for other in [Place { owner: "b", ..place }, Place { table: "u", ..place }, Place { column: "d", ..place },
+            Place { row: "2", ..place }, Place { owner: "at", table: "", ..place }] {
+            assert!(key.open(&other, &sealed).is_err());
+        }
+        assert!(SealKey::random().unwrap().open(&place, &sealed).is_err());
+    }
+
+    #[test]
+    fn data_keys_outlive_a_new_master_key() {
+        let key = SealKey::random().unwrap();
+        let wrapped = ring(1).wrap("acme", &key).unwrap();
+        assert_eq!(ring(2).unwrap("acme", &wrapped).unwrap().0, key.0);
+        assert!(ring(2).unwrap("globex", &wrapped).is_err());
+    }
+}

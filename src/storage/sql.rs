@@ -1,0 +1,199 @@
+//! Statements as constants: named, registered, and for a shard checked by the compiler to name the tenant.
+
+/// A statement on a shard. It exists only if its text names `tenant_id`; `?1` is always the tenant.
+#[derive(Debug, Clone, Copy)]
+pub struct TenantSql {
+    name: &'static str,
+    text: &'static str,
+}
+
+impl TenantSql {
+    /// Checked while compiling: a text that does not bind the tenant stops the build.
+    pub const fn new(name: &'static str, text: &'static str) -> Self {
+        assert!(contains(text, "tenant_id") && contains(text, "?1"), "the statement does not bind tenant_id to ?1");
+        Self { name, text }
+    }
+
+    /// The statement's name, its label in metrics and logs.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The SQL.
+    pub const fn text(&self) -> &'static str {
+        self.text
+    }
+}
+
+/// A statement on the control database.
+#[derive(Debug, Clone, Copy)]
+pub struct ControlSql {
+    name: &'static str,
+    text: &'static str,
+}
+
+impl ControlSql {
+    /// A named statement.
+    pub const fn new(name: &'static str, text: &'static str) -> Self {
+        Self { name, text }
+    }
+
+    /// The statement's name, its label in metrics and logs.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The SQL.
+    pub const fn text(&self) -> &'static str {
+        self.text
+    }
+}
+
+/// Declares a module's statements and lists them as `STATEMENTS`, which the statement lint reads.
+#[macro_export]
+macro_rules! statements {
+    ($kind:ident; $($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
+        $($(#[$doc])* pub const $name: $crate::storage::sql::$kind =
+            $crate::storage::sql::$kind::new(stringify!($name), $text);)+
+        /// Every statement of this module.
+        pub const STATEMENTS: &[$crate::storage::sql::$kind] = &[$($name),+];
+    };
+}
+
+const fn contains(text: &str, part: &str) -> bool {
+    let (mut rest, part) = (text.as_bytes(), part.as_bytes());
+    loop {
+        if starts_with(rest, part) {
+            return true;
+        }
+        match rest.split_first() {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+}
+
+const fn starts_with(mut text: &[u8], mut part: &[u8]) -> bool {
+    loop {
+        match (text.split_first(), part.split_first()) {
+            (_, None) => return true,
+            (Some((a, text_after)), Some((b, part_after))) if *a == *b => {
+                text = text_after;
+                part = part_after;
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// A value bound to a statement.
+#[derive(Debug, Clone)]
+pub enum Arg {
+    /// Text.
+    Text(String),
+    /// A whole number below 2^53.
+    Integer(i64),
+    /// Nothing.
+    Null,
+}
+
+impl From<&str> for Arg {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Arg {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Arg {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<bool> for Arg {
+    fn from(flag: bool) -> Self {
+        Self::Integer(i64::from(flag))
+    }
+}
+
+impl<T: Into<Arg>> From<Option<T>> for Arg {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl Arg {
+    /// As D1 takes it.
+    pub fn to_js(&self) -> wasm_bindgen::JsValue {
+        match self {
+            Self::Text(text) => text.into(),
+            #[allow(clippy::cast_precision_loss)]
+            Self::Integer(number) => (*number as f64).into(),
+            Self::Null => wasm_bindgen::JsValue::NULL,
+        }
+    }
+}
+
+/// The arguments of a statement, in order.
+#[macro_export]
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { vec![$($crate::storage::sql::Arg::from($value)),*] };
+}
+
+/// What a database could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// A UNIQUE, PRIMARY KEY or CHECK said no; the batch changed nothing. Holds SQLite's words, which name the columns.
+    #[error("constraint: {0}")]
+    Constraint(String),
+    /// The fence does not let this tenant write (now, or from here).
+    #[error("fenced")]
+    Fenced,
+    /// The database did not answer, or the binding is missing.
+    #[error("storage: {0}")]
+    Unavailable(String),
+    /// A row did not have the shape the code expects, or belongs to somebody else.
+    #[error("row: {0}")]
+    Malformed(String),
+}
+
+impl StorageError {
+    /// Sorts a D1 failure by what it means.
+    pub fn from_d1(error: &worker::Error) -> Self {
+        let text = error.to_string();
+        if text.contains("CHECK constraint failed: ok") || text.contains("NOT NULL constraint failed: write_guard") {
+            Self::Fenced
+        } else if text.contains("constraint failed") {
+            Self::Constraint(text)
+        } else {
+            Self::Unavailable(text)
+        }
+    }
+}
+
+impl From<StorageError> for crate::http::problem::Problem {
+    fn from(error: StorageError) -> Self {
+        use crate::http::problem;
+        match error {
+            StorageError::Fenced | StorageError::Unavailable(_) => problem::unavailable(error),
+            StorageError::Constraint(_) | StorageError::Malformed(_) => problem::internal(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_finds_what_it_looks_for() {
+        assert!(contains("SELECT 1 WHERE tenant_id = ?1", "tenant_id"));
+        assert!(!contains("SELECT 1 WHERE tenantid = ?1", "tenant_id"));
+        assert!(!contains("", "?1"));
+    }
+}

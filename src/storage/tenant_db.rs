@@ -1,0 +1,134 @@
+//! A tenant's rows. There is no way to ask for anybody else's.
+
+use serde::de::DeserializeOwned;
+use worker::D1Database;
+
+use super::bindings::Bindings;
+use super::control_db::{Rows, prepare};
+use super::sql::{Arg, StorageError, TenantSql};
+use crate::domain::ids::TenantId;
+use crate::statements;
+
+statements! { TenantSql;
+    /// Lets the batch pass only while the tenant may write here, at this epoch.
+    GUARD = "INSERT OR REPLACE INTO write_guard (tenant_id, ok) VALUES (?1, (SELECT mode = 'rw' AND epoch = ?2 FROM tenant_fence WHERE tenant_id = ?1))";
+    /// The fence as it stands.
+    FENCE = "SELECT mode, epoch, revision FROM tenant_fence WHERE tenant_id = ?1";
+    /// Puts the fence of a revision in place; an older one changes nothing.
+    SET_FENCE = "INSERT INTO tenant_fence (tenant_id, mode, epoch, revision) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant_id) DO UPDATE SET mode = excluded.mode, epoch = excluded.epoch, revision = excluded.revision WHERE excluded.revision >= tenant_fence.revision AND excluded.epoch >= tenant_fence.epoch";
+    /// Purge: what the tenant's address book of attackers held.
+    PURGE_SECURITY_EVENTS = "DELETE FROM security_events WHERE tenant_id = ?1";
+    /// Purge: the guard's row.
+    PURGE_GUARD = "DELETE FROM write_guard WHERE tenant_id = ?1";
+}
+
+/// Which shard holds a tenant's rows, and at which epoch of its placement.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Placement {
+    /// Name of the shard's binding.
+    pub shard: String,
+    /// Rises with each move; a write of another epoch is refused by the shard.
+    pub epoch: u32,
+}
+
+/// What the shard lets a tenant do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FenceMode {
+    /// Read and write.
+    ReadWrite,
+    /// Read only.
+    ReadOnly,
+    /// Nothing.
+    Off,
+}
+
+impl FenceMode {
+    /// As the column holds it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadWrite => "rw",
+            Self::ReadOnly => "ro",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// A tenant's rows on its shard.
+pub struct TenantDb {
+    tenant: TenantId,
+    placement: Placement,
+    db: D1Database,
+}
+
+impl TenantDb {
+    /// The rows of a proven tenant.
+    pub fn open(bindings: &Bindings, tenant: &TenantId, placement: &Placement) -> Result<Self, StorageError> {
+        if !bindings.settings.shards.contains(&placement.shard) {
+            return Err(StorageError::Unavailable(format!("unknown shard {}", placement.shard)));
+        }
+        let db = bindings.d1(&placement.shard)?;
+        Ok(Self { tenant: tenant.clone(), placement: placement.clone(), db })
+    }
+
+    /// All rows of a statement; the tenant is bound as `?1`, `args` follow from `?2`.
+    pub async fn rows<T: DeserializeOwned>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Vec<T>, StorageError> {
+        let statement = self.bind(sql, args)?;
+        let result = statement.all().await.map_err(|e| StorageError::from_d1(&e))?;
+        result.results().map_err(|e| StorageError::Malformed(e.to_string()))
+    }
+
+    /// The one row of a statement, if there is one.
+    pub async fn row<T: DeserializeOwned>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Option<T>, StorageError> {
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// Begins a write: a transaction behind the fence.
+    pub fn write(&self) -> TenantBatch<'_> {
+        TenantBatch { db: self, statements: vec![(GUARD, crate::args![i64::from(self.placement.epoch)])] }
+    }
+
+    /// Sets the fence itself, which no fence can guard. Idempotent; a lower revision changes nothing.
+    pub async fn set_fence(&self, mode: FenceMode, revision: i64) -> Result<(), StorageError> {
+        let args = crate::args![mode.as_str(), i64::from(self.placement.epoch), revision];
+        self.run(vec![(SET_FENCE, args)]).await.map(drop)
+    }
+
+    /// Removes the tenant's rows for ever; the fence stays, closed.
+    pub async fn purge(&self) -> Result<(), StorageError> {
+        let purges = [PURGE_SECURITY_EVENTS, PURGE_GUARD];
+        self.run(purges.into_iter().map(|sql| (sql, Vec::new())).collect()).await.map(drop)
+    }
+
+    async fn run(&self, statements: Vec<(TenantSql, Vec<Arg>)>) -> Result<Vec<Rows>, StorageError> {
+        let bound = statements.into_iter().map(|(sql, args)| self.bind(&sql, args));
+        let bound = bound.collect::<Result<Vec<_>, _>>()?;
+        let results = self.db.batch(bound).await.map_err(|e| StorageError::from_d1(&e))?;
+        Ok(results.into_iter().map(Rows).collect())
+    }
+
+    fn bind(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<worker::D1PreparedStatement, StorageError> {
+        let mut bound = vec![Arg::from(self.tenant.as_str())];
+        bound.extend(args);
+        prepare(&self.db, sql.text(), &bound).map_err(|e| StorageError::from_d1(&e))
+    }
+}
+
+/// A write on its way: the guard first, then what was added. All of it happens or nothing.
+pub struct TenantBatch<'db> {
+    db: &'db TenantDb,
+    statements: Vec<(TenantSql, Vec<Arg>)>,
+}
+
+impl TenantBatch<'_> {
+    /// Adds a statement; `args` follow from `?2`.
+    #[must_use]
+    pub fn add(mut self, sql: TenantSql, args: Vec<Arg>) -> Self {
+        self.statements.push((sql, args));
+        self
+    }
+
+    /// Runs the transaction; `Fenced` if the tenant may not write here now.
+    pub async fn commit(self) -> Result<Vec<Rows>, StorageError> {
+        self.db.run(self.statements).await
+    }
+}

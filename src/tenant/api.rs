@@ -1,0 +1,295 @@
+//! The tenant API: create, read, replace, patch, delete. Operators only.
+
+use serde_json::Value;
+
+use super::change::Change;
+use super::idempotency::{Keyed, Kept};
+use super::input::{self, NewTenant, TenantUpdate};
+use super::record::{PlanRow, Status, TenantRow};
+use super::registry::Tenant;
+use super::secrets::{self, Kind};
+use crate::auth::principal::Operator;
+use crate::domain::error::Invalid;
+use crate::domain::ids::{ClaimedTenant, Slug};
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use crate::http::problem::{self, Answered, Problem};
+use crate::http::request::{JSON, MERGE_PATCH};
+use crate::storage::control_db::ControlDb;
+use crate::storage::sealed::{SealKey, random};
+use crate::{args, statements};
+
+statements! { ControlSql;
+    /// A new tenant, unless its id, its slug or its plan says no.
+    INSERT_TENANT = "INSERT INTO tenants (id, slug, display_name, admin_email, plan, status, revision, wpgraphql_endpoint, features, resources, cors_origins, rate_limits, settings, branding, require_standard_webhooks, data_key, created_at, updated_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, 'active', 1, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15, ?16)";
+    /// Where its rows go: the open shard with the fewest tenants.
+    PLACE_TENANT = "INSERT INTO placements (tenant_id, shard, epoch, moved_at) SELECT ?1, s.name, 1, ?2 FROM shards s WHERE s.status = 'open' ORDER BY (SELECT count(*) FROM placements p WHERE p.shard = s.name), s.name LIMIT 1";
+    /// Everything an operator sets.
+    UPDATE_TENANT = "UPDATE tenants SET display_name = ?2, admin_email = ?3, plan = ?4, wpgraphql_endpoint = ?5, features = ?6, resources = ?7, cors_origins = ?8, rate_limits = ?9, settings = ?10, branding = ?11, require_standard_webhooks = ?12, expires_at = ?13, status = ?14 WHERE id = ?1";
+    /// Another status.
+    SET_STATUS = "UPDATE tenants SET status = ?2 WHERE id = ?1";
+    /// Remembers a purged tenant's name for ever.
+    RETIRE_NAME = "INSERT OR IGNORE INTO retired_names (kind, name) VALUES (?1, ?2)";
+    /// Names that are taken: by retired tenants and by domains that belong to somebody or were just let go.
+    TAKEN_NAMES = "SELECT 'tenant_id' AS kind, id AS name FROM tenants WHERE id = ?1 UNION ALL SELECT 'slug', slug FROM tenants WHERE slug = ?2 UNION ALL SELECT CASE kind WHEN 'id' THEN 'tenant_id' ELSE 'slug' END, name FROM retired_names WHERE kind = 'id' AND name = ?1 OR kind = 'slug' AND name = ?2";
+    /// A plan's limits and flags.
+    PLAN = "SELECT limits, features FROM plans WHERE id = ?1";
+}
+
+#[derive(serde::Deserialize)]
+struct NameRow {
+    kind: String,
+}
+
+/// `POST /api/v1/tenants`
+pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
+    let object = call.request.json_object(JSON).await?;
+    let keyed = Keyed::read(&call.request, "tenants.create", &Value::Object(object.clone()))?;
+    let db = ControlDb::open(&call.bindings, "create a tenant")?;
+    let now = call.now().millis();
+    if let Some(keyed) = &keyed
+        && let Some(kept) = keyed.find(&call.bindings, &db, now).await?
+    {
+        return created(kept, true);
+    }
+    let new = NewTenant::read(object, &call.bindings.settings.root_domain, &super::domains::to_ascii)?;
+    let id = match &new.id {
+        Some(id) => id.as_str().to_owned(),
+        None => generated_id()?,
+    };
+    call.check_named(&id)?;
+    let slug = slug_of(&new, &id)?;
+    let plan = find_plan(&db, &new.profile.plan).await?;
+    check_names(&db, &id, slug.as_str()).await?;
+    super::domains::check_free(&db, &new.domains, now).await?;
+
+    let key = SealKey::random().map_err(problem::internal)?;
+    let webhook_secret = new.webhook_secret.clone().map_or_else(|| Kind::Webhook.generate(), Ok)?;
+    let subscription_secret = new.subscription_secret.clone().map_or_else(|| Kind::Subscription.generate(), Ok)?;
+    let wrapped = call.bindings.settings.keys.wrap(&id, &key).map_err(problem::internal)?;
+    let row = TenantRow::new(&id, slug.as_str(), &new.profile, &plan, wrapped, now).map_err(problem::internal)?;
+    let mut statements = vec![(INSERT_TENANT, row.insert_args()), (PLACE_TENANT, args![id.as_str(), now])];
+    for (kind, secret) in [(Kind::Webhook, &webhook_secret), (Kind::Subscription, &subscription_secret)] {
+        let sealed = secrets::seal(&key, &id, kind, 1, secret)?;
+        statements.push((secrets::INSERT_SECRET, args![id.as_str(), kind.as_str(), 1i64, sealed, now]));
+    }
+    for (i, domain) in new.domains.iter().enumerate() {
+        statements.push((super::domains::ATTACH, args![domain.as_str(), id.as_str(), i == 0, now]));
+    }
+    let root = &call.bindings.settings.root_domain;
+    let domains: Vec<_> = new.domains.iter().map(|d| d.as_str().to_owned()).collect();
+    let mut data = row.to_view(&domains, root.as_str(), false).map_err(problem::internal)?;
+    if let Value::Object(data) = &mut data {
+        data.insert("webhook_secret".into(), webhook_secret.into());
+        data.insert("subscription_secret".into(), subscription_secret.into());
+    }
+    let kept = Kept { data, etag: row.etag() };
+    if let Some(keyed) = &keyed {
+        statements.push(keyed.keep(&call.bindings, &kept, now)?);
+    }
+
+    let hosts = std::iter::once(root.host_of(&slug).as_str().to_owned()).chain(domains).collect();
+    let (bindings, request_id) = (&call.bindings, call.request.id.as_str());
+    let change = Change { bindings, tenant: &id, revision: 0, operation: "tenant.create", request_id, hosts };
+    if let Err(problem) = change.write(&db, statements, conflict).await {
+        // Whoever sent the same key at the same time may have been first.
+        if let Some(keyed) = &keyed
+            && let Some(kept) = keyed.find(&call.bindings, &db, now).await?
+        {
+            return created(kept, true);
+        }
+        return Err(problem);
+    }
+    if !change.carry(&db).await? {
+        let mut kept = kept;
+        if let Value::Object(data) = &mut kept.data {
+            data.insert("pending".into(), true.into());
+        }
+        return created(kept, false).map(|answer| Answer { status: 202, ..answer });
+    }
+    created(kept, false)
+}
+
+/// `GET /api/v1/tenants/{tenant_id}`
+pub async fn get(call: Call<Operator>) -> Answered<Answer> {
+    let (_, tenant) = find(&call, "read a tenant").await?;
+    let etag = tenant.row.etag();
+    if call.request.header("If-None-Match").is_some_and(|sent| names(&sent, &etag)) {
+        return Ok(Answer::empty(304).header("ETag", etag));
+    }
+    show(&call, &tenant, 200)
+}
+
+/// `PUT /api/v1/tenants/{tenant_id}`: what the body leaves out gets its default.
+pub async fn replace(mut call: Call<Operator>) -> Answered<Answer> {
+    let object = call.request.json_object(JSON).await?;
+    let (db, tenant) = find(&call, "replace a tenant").await?;
+    update(&call, &db, tenant, object, "tenant.replace").await
+}
+
+/// `PATCH /api/v1/tenants/{tenant_id}`: JSON Merge Patch.
+pub async fn patch(mut call: Call<Operator>) -> Answered<Answer> {
+    let patch = call.request.json_object(MERGE_PATCH).await?;
+    let (db, tenant) = find(&call, "patch a tenant").await?;
+    let mut object = input::writable(&tenant.row.profile());
+    if patch.contains_key("tier") && !patch.contains_key("plan") {
+        object.remove("plan");
+    }
+    input::merge(&mut object, patch);
+    update(&call, &db, tenant, object, "tenant.patch").await
+}
+
+/// `DELETE /api/v1/tenants/{tenant_id}`: stops the tenant; with `?purge=true`, once stopped so, removes it for ever.
+pub async fn delete(call: Call<Operator>) -> Answered<Answer> {
+    let purge = call.request.query.flag("purge")?;
+    let (db, tenant) = find(&call, "delete a tenant").await?;
+    check_match(&call, &tenant)?;
+    let id = tenant.id.as_str();
+    let (statements, operation) = if purge {
+        if tenant.row.status != Status::Deleted {
+            return Err(problem::not_deleted());
+        }
+        let mut statements = vec![
+            (SET_STATUS, args![id, Status::Purged.as_str()]),
+            (RETIRE_NAME, args!["id", id]),
+            (RETIRE_NAME, args!["slug", tenant.row.slug.as_str()]),
+        ];
+        statements.extend(super::domains::release_all(id, call.now().millis()));
+        (statements, "tenant.purge")
+    } else {
+        if tenant.row.status == Status::Deleted && !tenant.pending {
+            return show(&call, &tenant, 200);
+        }
+        (vec![(SET_STATUS, args![id, Status::Deleted.as_str()])], "tenant.delete")
+    };
+    let change = change_of(&call, &tenant, operation);
+    change.write(&db, statements, |text| problem::internal(text)).await?;
+    let arrived = change.carry(&db).await?;
+    if purge {
+        let status = if arrived { 200 } else { 202 };
+        return Answer::json(status, &serde_json::json!({ "tenant_id": id, "status": Status::Purged, "pending": !arrived }), Some(id));
+    }
+    shown_after(&call, &db, id, arrived).await
+}
+
+async fn update(
+    call: &Call<Operator>,
+    db: &ControlDb,
+    tenant: Tenant,
+    object: serde_json::Map<String, Value>,
+    operation: &'static str,
+) -> Answered<Answer> {
+    check_match(call, &tenant)?;
+    let update = TenantUpdate::read(object, tenant.id.as_str(), &tenant.row.slug)?;
+    find_plan(db, &update.profile.plan).await?;
+    let status = update.status.unwrap_or(tenant.row.status);
+    let args = tenant.row.update_args(&update.profile, status).map_err(problem::internal)?;
+    let change = change_of(call, &tenant, operation);
+    change.write(db, vec![(UPDATE_TENANT, args)], |text| problem::internal(text)).await?;
+    let arrived = change.carry(db).await?;
+    shown_after(call, db, tenant.id.as_str(), arrived).await
+}
+
+/// The tenant that the path names, and the database it was found in.
+pub(super) async fn find(call: &Call<Operator>, reason: &'static str) -> Answered<(ControlDb, Tenant)> {
+    let id = call.path_tenant()?;
+    let db = ControlDb::open(&call.bindings, reason)?;
+    let tenant = Tenant::get(&db, id.as_str()).await?;
+    Ok((db, tenant))
+}
+
+/// A change of a tenant as it was read.
+pub(super) fn change_of<'a>(call: &'a Call<Operator>, tenant: &'a Tenant, operation: &'static str) -> Change<'a> {
+    Change {
+        bindings: &call.bindings,
+        tenant: tenant.id.as_str(),
+        revision: tenant.row.revision,
+        operation,
+        request_id: &call.request.id,
+        hosts: tenant.hosts(&call.bindings),
+    }
+}
+
+/// `If-Match`, where it was sent.
+pub(super) fn check_match(call: &Call<Operator>, tenant: &Tenant) -> Answered<()> {
+    match call.request.header("If-Match") {
+        Some(sent) if !names(&sent, &tenant.row.etag()) => Err(problem::precondition_failed()),
+        _ => Ok(()),
+    }
+}
+
+/// The tenant after a change: 200 once it has arrived everywhere, else 202.
+pub(super) async fn shown_after(call: &Call<Operator>, db: &ControlDb, id: &str, arrived: bool) -> Answered<Answer> {
+    let tenant = Tenant::get(db, id).await?;
+    show(call, &tenant, if arrived { 200 } else { 202 })
+}
+
+fn show(call: &Call<Operator>, tenant: &Tenant, status: u16) -> Answered<Answer> {
+    let answer = Answer::json(status, &view(call, tenant)?, Some(tenant.id.as_str()))?;
+    Ok(answer.header("ETag", tenant.row.etag()))
+}
+
+fn view(call: &Call<Operator>, tenant: &Tenant) -> Answered<Value> {
+    let root = call.bindings.settings.root_domain.as_str();
+    tenant.row.to_view(&tenant.domain_names(), root, tenant.pending).map_err(problem::internal)
+}
+
+fn created(kept: Kept, replayed: bool) -> Answered<Answer> {
+    let id = kept.data.get("tenant_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut answer = Answer::json(201, &kept.data, Some(&id))?
+        .header("Location", format!("/api/v1/tenants/{id}"))
+        .header("ETag", kept.etag);
+    if replayed {
+        answer = answer.header("Idempotent-Replayed", "true");
+    }
+    Ok(answer)
+}
+
+async fn find_plan(db: &ControlDb, plan: &str) -> Answered<PlanRow> {
+    let found = db.row::<PlanRow>(&PLAN, args![plan]).await?;
+    let unknown = || Invalid::new("unknown_plan", "is not a plan of this platform");
+    found.ok_or_else(|| problem::invalid_field("/plan", unknown()))
+}
+
+async fn check_names(db: &ControlDb, id: &str, slug: &str) -> Answered<()> {
+    let taken = db.rows::<NameRow>(&TAKEN_NAMES, args![id, slug]).await?;
+    let mut taken: Vec<_> = taken.into_iter().map(|row| row.kind).collect();
+    taken.sort_unstable_by(|a, b| b.cmp(a));
+    taken.dedup();
+    let Some(first) = taken.first() else { return Ok(()) };
+    let invalid = Invalid::new("taken", "is taken, now or for ever");
+    let problem = problem::conflict(&format!("/{first}"), invalid.clone());
+    Err(taken.iter().skip(1).fold(problem, |problem, name| problem.field(format!("/{name}"), invalid.clone())))
+}
+
+/// The problem of a name that somebody took at the same moment; the constraint names the column.
+fn conflict(text: &str) -> Problem {
+    let pointer = match text {
+        t if t.contains("tenants.slug") => "/slug",
+        t if t.contains("tenants.id") => "/tenant_id",
+        t if t.contains("tenant_domains.domain") => "/custom_domains",
+        other => return problem::internal(other),
+    };
+    problem::conflict(pointer, Invalid::new("taken", "is taken"))
+}
+
+fn slug_of(new: &NewTenant, id: &str) -> Answered<Slug> {
+    if let Some(slug) = &new.slug {
+        return Ok(slug.clone());
+    }
+    let id = ClaimedTenant::parse(id).map_err(|e| problem::invalid_field("/tenant_id", e))?;
+    Slug::from_id(&id).map_err(|e| problem::invalid_field("/tenant_id", Invalid::new(e.code, "makes no slug; send one in the field slug")))
+}
+
+fn generated_id() -> Answered<String> {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let bytes = random::<16>().map_err(problem::internal)?;
+    let letters = bytes.iter().filter_map(|b| ALPHABET.get(usize::from(b % 32)));
+    Ok(format!("t_{}", letters.map(|b| char::from(*b)).collect::<String>()))
+}
+
+/// Whether a list of entity tags names this one.
+fn names(list: &str, etag: &str) -> bool {
+    list.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag || tag.strip_prefix("W/") == Some(etag))
+}
+

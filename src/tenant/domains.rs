@@ -1,0 +1,147 @@
+//! Custom domains of a tenant: attached to one tenant at most, and not at once to another.
+
+use serde_json::json;
+
+use super::api::{change_of, check_match, find};
+use super::input::{self, MAX_DOMAINS};
+use crate::auth::principal::Operator;
+use crate::domain::clock::Timestamp;
+use crate::domain::error::Invalid;
+use crate::domain::host::Host;
+use crate::http::answer::{Answer, Pagination};
+use crate::http::call::Call;
+use crate::http::fields::Fields;
+use crate::http::problem::{self, Answered};
+use crate::http::request::JSON;
+use crate::storage::control_db::ControlDb;
+use crate::storage::sql::{Arg, ControlSql};
+use crate::tenant::registry::DomainRow;
+use crate::{args, statements};
+
+statements! { ControlSql;
+    /// Attaches a domain, unless it is somebody's.
+    ATTACH = "INSERT INTO tenant_domains (domain, tenant_id, is_primary, created_at) VALUES (?1, ?2, ?3, ?4)";
+    /// Makes no domain of the tenant the primary one.
+    CLEAR_PRIMARY = "UPDATE tenant_domains SET is_primary = 0 WHERE tenant_id = ?1";
+    /// Detaches a domain from its tenant.
+    DETACH = "DELETE FROM tenant_domains WHERE domain = ?1 AND tenant_id = ?2";
+    /// Remembers that a domain was let go.
+    RELEASE = "INSERT OR REPLACE INTO released_domains (domain, released_at) SELECT domain, ?3 FROM tenant_domains WHERE domain = ?1 AND tenant_id = ?2";
+    /// Detaches all domains of a tenant.
+    DETACH_ALL = "DELETE FROM tenant_domains WHERE tenant_id = ?1";
+    /// Remembers that all domains of a tenant were let go.
+    RELEASE_ALL = "INSERT OR REPLACE INTO released_domains (domain, released_at) SELECT domain, ?2 FROM tenant_domains WHERE tenant_id = ?1";
+    /// Which of these domains cannot be attached now.
+    NOT_FREE = "SELECT domain FROM tenant_domains WHERE domain IN (SELECT value FROM json_each(?1)) UNION SELECT domain FROM released_domains WHERE domain IN (SELECT value FROM json_each(?1)) AND released_at > ?2";
+}
+
+/// Seconds before a domain that was let go can be attached again.
+pub const RELEASED_SECONDS: i64 = 600;
+
+#[derive(serde::Deserialize)]
+struct NameRow {
+    domain: String,
+}
+
+/// `GET /api/v1/tenants/{tenant_id}/domains`
+pub async fn list(call: Call<Operator>) -> Answered<Answer> {
+    let (_, tenant) = find(&call, "list a tenant's domains").await?;
+    let rows: Vec<_> = tenant.domains.iter().map(view).collect();
+    let pagination = Pagination { per_page: u32::try_from(MAX_DOMAINS).unwrap_or(0), ..Pagination::default() };
+    Answer::list(&rows, pagination, Some(tenant.id.as_str()))
+}
+
+/// `POST /api/v1/tenants/{tenant_id}/domains`
+pub async fn attach(mut call: Call<Operator>) -> Answered<Answer> {
+    let mut fields = Fields::new(call.request.json_object(JSON).await?);
+    let root = &call.bindings.settings.root_domain;
+    let domain = fields.required("domain", |f| f.parsed("domain", |text| input::parse_domain(text, root, &to_ascii)));
+    let primary = fields.flag("is_primary").unwrap_or(false);
+    fields.finish()?;
+    let Some(domain) = domain else { return Err(problem::internal("a required field is missing")) };
+
+    let (db, tenant) = find(&call, "attach a domain").await?;
+    check_match(&call, &tenant)?;
+    if tenant.domains.len() >= MAX_DOMAINS {
+        let invalid = Invalid::new("too_many", format!("a tenant has at most {MAX_DOMAINS} domains"));
+        return Err(problem::invalid_field("/domain", invalid));
+    }
+    let now = call.now().millis();
+    let taken = || problem::conflict("/domain", Invalid::new("taken", "belongs to a tenant, or was let go less than ten minutes ago"));
+    if !not_free(&db, std::slice::from_ref(&domain), now).await?.is_empty() {
+        return Err(taken());
+    }
+    let id = tenant.id.as_str();
+    let primary = primary || tenant.domains.is_empty();
+    let mut statements = Vec::new();
+    if primary {
+        statements.push((CLEAR_PRIMARY, args![id]));
+    }
+    statements.push((ATTACH, args![domain.as_str(), id, primary, now]));
+    let mut change = change_of(&call, &tenant, "domain.attach");
+    change.hosts.push(domain.as_str().to_owned());
+    change.write(&db, statements, |_| taken()).await?;
+    let arrived = change.carry(&db).await?;
+    let row = DomainRow { domain: domain.as_str().into(), is_primary: i64::from(primary), ssl_enabled: 0, created_at: now };
+    Answer::json(if arrived { 201 } else { 202 }, &view(&row), Some(id))
+        .map(|answer| answer.header("Location", format!("/api/v1/tenants/{id}/domains/{domain}")))
+}
+
+/// `DELETE /api/v1/tenants/{tenant_id}/domains/{domain}`
+pub async fn detach(call: Call<Operator>) -> Answered<Answer> {
+    let (db, tenant) = find(&call, "detach a domain").await?;
+    check_match(&call, &tenant)?;
+    let root = &call.bindings.settings.root_domain;
+    let domain = input::parse_domain(call.params.get("domain"), root, &to_ascii).map_err(|_| problem::not_found())?;
+    if !tenant.domains.iter().any(|row| row.domain == domain.as_str()) {
+        return Err(problem::not_found());
+    }
+    let id = tenant.id.as_str();
+    let statements = vec![
+        (RELEASE, args![domain.as_str(), id, call.now().millis()]),
+        (DETACH, args![domain.as_str(), id]),
+    ];
+    let change = change_of(&call, &tenant, "domain.detach");
+    change.write(&db, statements, |text| problem::internal(text)).await?;
+    let arrived = change.carry(&db).await?;
+    Answer::json(if arrived { 200 } else { 202 }, &json!({ "domain": domain.as_str() }), Some(id))
+}
+
+/// Refuses a new tenant whose domains are not all free; every one that is not is named.
+pub(super) async fn check_free(db: &ControlDb, domains: &[Host], now: i64) -> Answered<()> {
+    let taken = not_free(db, domains, now).await?;
+    let mut pointers = domains.iter().enumerate().filter(|(_, d)| taken.iter().any(|t| t == d.as_str())).map(|(i, _)| i);
+    let invalid = || Invalid::new("taken", "belongs to a tenant, or was let go less than ten minutes ago");
+    let Some(first) = pointers.next() else { return Ok(()) };
+    let problem = problem::conflict(&format!("/custom_domains/{first}"), invalid());
+    Err(pointers.fold(problem, |problem, i| problem.field(format!("/custom_domains/{i}"), invalid())))
+}
+
+/// The statements that let all domains of a tenant go.
+pub(super) fn release_all(tenant: &str, now: i64) -> Vec<(ControlSql, Vec<Arg>)> {
+    vec![(RELEASE_ALL, args![tenant, now]), (DETACH_ALL, args![tenant])]
+}
+
+async fn not_free(db: &ControlDb, domains: &[Host], now: i64) -> Answered<Vec<String>> {
+    if domains.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<_> = domains.iter().map(Host::as_str).collect();
+    let names = serde_json::to_string(&names).map_err(problem::internal)?;
+    let rows = db.rows::<NameRow>(&NOT_FREE, args![names, now - RELEASED_SECONDS * 1000]).await?;
+    Ok(rows.into_iter().map(|row| row.domain).collect())
+}
+
+fn view(row: &DomainRow) -> serde_json::Value {
+    json!({
+        "domain": row.domain,
+        "is_primary": row.is_primary != 0,
+        "ssl_enabled": row.ssl_enabled != 0,
+        "created_at": Timestamp::from_millis(row.created_at),
+    })
+}
+
+/// The platform's own reading of an international name (UTS 46), as browsers do it.
+pub(super) fn to_ascii(name: &str) -> Option<String> {
+    web_sys::Url::new(&format!("http://{name}/")).ok().map(|url| url.hostname())
+}

@@ -1,0 +1,82 @@
+//! `Idempotency-Key`: the first answer to a creation, given again for 24 hours. Stored sealed, in
+//! the transaction of the creation itself.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::auth::signature::digest;
+use crate::domain::error::Invalid;
+use crate::http::problem::{self, Answered};
+use crate::http::request::Incoming;
+use crate::storage::bindings::Bindings;
+use crate::storage::control_db::ControlDb;
+use crate::storage::sealed::Place;
+use crate::storage::sql::{Arg, ControlSql};
+use crate::{args, statements};
+
+statements! { ControlSql;
+    /// What was answered under a key.
+    FIND = "SELECT fingerprint, sealed FROM idempotency_keys WHERE scope = ?1 AND key_digest = ?2 AND created_at > ?3";
+    /// Keeps an answer; fails the batch if one is there.
+    KEEP = "INSERT INTO idempotency_keys (scope, key_digest, fingerprint, sealed, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
+}
+
+/// Milliseconds an answer is kept.
+const KEPT_MILLIS: i64 = 24 * 3_600_000;
+
+/// An answer as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its data.
+    pub data: Value,
+    /// Its entity tag.
+    pub etag: String,
+}
+
+#[derive(Deserialize)]
+struct KeptRow {
+    fingerprint: String,
+    sealed: String,
+}
+
+/// A request that carries a key.
+pub struct Keyed {
+    scope: &'static str,
+    key: String,
+    fingerprint: String,
+}
+
+impl Keyed {
+    /// Reads the key of a request (quoted or bare); the fingerprint is of its body.
+    pub fn read(request: &Incoming, scope: &'static str, body: &Value) -> Answered<Option<Self>> {
+        let Some(sent) = request.header("Idempotency-Key") else { return Ok(None) };
+        let key = sent.strip_prefix('"').and_then(|k| k.strip_suffix('"')).unwrap_or(&sent);
+        if !(1..=255).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()) {
+            let invalid = Invalid::new("invalid_key", "must be 1 to 255 visible ASCII characters");
+            return Err(problem::invalid_header("Idempotency-Key", invalid));
+        }
+        Ok(Some(Self { scope, key: digest(key.as_bytes()), fingerprint: digest(body.to_string().as_bytes()) }))
+    }
+
+    /// The answer that was given under this key; 422 if it was given to another body.
+    pub async fn find(&self, bindings: &Bindings, db: &ControlDb, now: i64) -> Answered<Option<Kept>> {
+        let args = args![self.scope, self.key.as_str(), now - KEPT_MILLIS];
+        let Some(row) = db.row::<KeptRow>(&FIND, args).await? else { return Ok(None) };
+        if row.fingerprint != self.fingerprint {
+            return Err(problem::idempotency_key_reused());
+        }
+        let json = bindings.settings.keys.open(&self.place(), &row.sealed).map_err(problem::internal)?;
+        serde_json::from_slice(&json).map(Some).map_err(problem::internal)
+    }
+
+    /// The statement that keeps an answer, for the batch of the creation.
+    pub fn keep(&self, bindings: &Bindings, answer: &Kept, now: i64) -> Answered<(ControlSql, Vec<Arg>)> {
+        let json = serde_json::to_vec(answer).map_err(problem::internal)?;
+        let sealed = bindings.settings.keys.seal(&self.place(), &json).map_err(problem::internal)?;
+        Ok((KEEP, args![self.scope, self.key.as_str(), self.fingerprint.as_str(), sealed, now]))
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { owner: "platform", table: "idempotency_keys", column: self.scope, row: &self.key }
+    }
+}

@@ -1,0 +1,263 @@
+//! Bodies of the tenant API: the superset of the seeds' forms, checked field by field.
+
+use serde_json::{Map, Value};
+
+use super::record::{Profile, Status};
+use crate::domain::clock::Timestamp;
+use crate::domain::error::Invalid;
+use crate::domain::host::{Host, RootDomain};
+use crate::domain::ids::{ClaimedTenant, Slug};
+use crate::domain::plan::Overrides;
+use crate::http::cors;
+use crate::http::fields::{Fields, bounded};
+use crate::http::problem::Answered;
+
+/// Most custom domains of a tenant.
+pub const MAX_DOMAINS: usize = 50;
+/// Most bytes of a JSON field that is kept as given.
+const MAX_JSON: usize = 16 * 1024;
+/// Most origins of a tenant.
+const MAX_ORIGINS: usize = 50;
+
+/// The body of `POST /api/v1/tenants`.
+#[derive(Debug)]
+pub struct NewTenant {
+    /// The id asked for; none has one made.
+    pub id: Option<ClaimedTenant>,
+    /// The slug asked for; none follows the id.
+    pub slug: Option<Slug>,
+    /// Everything else.
+    pub profile: Profile,
+    /// Domains to attach at once; the first is the primary one.
+    pub domains: Vec<Host>,
+    /// The webhook secret; none has one made.
+    pub webhook_secret: Option<String>,
+    /// The subscription secret; none has one made.
+    pub subscription_secret: Option<String>,
+}
+
+/// Converts an international name to punycode; none for what is no name.
+pub type ToAscii<'f> = &'f dyn Fn(&str) -> Option<String>;
+
+impl NewTenant {
+    /// Reads the body.
+    pub fn read(object: Map<String, Value>, root: &RootDomain, to_ascii: ToAscii<'_>) -> Answered<Self> {
+        let mut fields = Fields::new(object);
+        let id = fields.parsed("tenant_id", ClaimedTenant::parse);
+        let slug = fields.parsed("slug", Slug::parse);
+        let name = id.as_ref().map_or("Tenant", ClaimedTenant::as_str).to_owned();
+        let profile = read_profile(&mut fields, &name);
+        let domains = fields.list("custom_domains", MAX_DOMAINS, |text| parse_domain(text, root, to_ascii));
+        let webhook_secret = fields.parsed("webhook_secret", parse_secret);
+        let subscription_secret = fields.parsed("subscription_secret", parse_secret);
+        let mut domains = domains.unwrap_or_default();
+        let mut seen = std::collections::HashSet::new();
+        domains.retain(|domain| seen.insert(domain.clone()));
+        fields.finish()?;
+        Ok(Self { id, slug, profile, domains, webhook_secret, subscription_secret })
+    }
+}
+
+/// The body of PUT and, once merged, of PATCH.
+#[derive(Debug)]
+pub struct TenantUpdate {
+    /// Everything an operator sets.
+    pub profile: Profile,
+    /// Another status, if one was sent.
+    pub status: Option<Status>,
+}
+
+impl TenantUpdate {
+    /// Reads the body for a tenant of this id and slug, which may be repeated but not changed.
+    pub fn read(object: Map<String, Value>, id: &str, slug: &str) -> Answered<Self> {
+        let mut fields = Fields::new(object);
+        for (name, own) in [("tenant_id", id), ("slug", slug)] {
+            fields.parsed(name, |text| {
+                if text == own { Ok(()) } else { Err(Invalid::new("immutable", "cannot be changed")) }
+            });
+        }
+        let status = fields.parsed("status", |text| match text {
+            "active" => Ok(Status::Active),
+            "suspended" => Ok(Status::Suspended),
+            _ => Err(Invalid::new("invalid_status", "must be active or suspended; DELETE deletes")),
+        });
+        let profile = read_profile(&mut fields, id);
+        fields.finish()?;
+        Ok(Self { profile, status })
+    }
+}
+
+/// The body of a tenant as it stands, for PATCH to merge into (RFC 7396).
+pub fn writable(profile: &Profile) -> Map<String, Value> {
+    let value = serde_json::json!({
+        "display_name": profile.display_name,
+        "admin_email": profile.admin_email,
+        "plan": profile.plan,
+        "features": profile.features,
+        "resources": profile.resources,
+        "wpgraphql_endpoint": profile.wpgraphql_endpoint,
+        "cors_origins": profile.cors_origins,
+        "rate_limits": profile.rate_limits,
+        "settings": profile.settings,
+        "branding": profile.branding,
+        "require_standard_webhooks": profile.require_standard_webhooks,
+        "expires_at": profile.expires_at,
+    });
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+/// JSON Merge Patch (RFC 7396).
+pub fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
+    for (name, value) in patch {
+        match (value, target.get_mut(&name)) {
+            (Value::Null, _) => {
+                target.remove(&name);
+            }
+            (Value::Object(patch), Some(Value::Object(inner))) => merge(inner, patch),
+            (Value::Object(patch), _) => {
+                let mut inner = Map::new();
+                merge(&mut inner, patch);
+                target.insert(name, Value::Object(inner));
+            }
+            (value, _) => {
+                target.insert(name, value);
+            }
+        }
+    }
+}
+
+fn read_profile(fields: &mut Fields, id: &str) -> Profile {
+    let (tier, plan) = (fields.text("tier", 63), fields.text("plan", 63));
+    if let (Some(tier), Some(plan)) = (&tier, &plan)
+        && tier != plan
+    {
+        fields.wrong::<()>("tier", Invalid::new("contradiction", "names another plan than the field plan"));
+    }
+    Profile {
+        display_name: fields.text("display_name", 200).unwrap_or_else(|| id.to_owned()),
+        admin_email: fields.parsed("admin_email", parse_email),
+        plan: plan.or(tier).unwrap_or_else(|| "free".to_owned()),
+        features: read_features(fields),
+        resources: fields.object("resources", MAX_JSON).unwrap_or_default(),
+        wpgraphql_endpoint: fields.parsed("wpgraphql_endpoint", parse_endpoint),
+        cors_origins: fields.list("cors_origins", MAX_ORIGINS, cors::parse_origin).unwrap_or_default(),
+        rate_limits: fields.typed::<Overrides>("rate_limits").unwrap_or_default(),
+        settings: fields.object("settings", MAX_JSON).unwrap_or_default(),
+        branding: fields.object("branding", MAX_JSON).unwrap_or_default(),
+        require_standard_webhooks: fields.flag("require_standard_webhooks").unwrap_or(false),
+        expires_at: fields.parsed("expires_at", Timestamp::parse_rfc3339),
+    }
+}
+
+fn read_features(fields: &mut Fields) -> Map<String, Value> {
+    let features = fields.object("features", MAX_JSON).unwrap_or_default();
+    for (name, value) in &features {
+        if !value.is_boolean() {
+            let pointer = format!("features/{name}");
+            fields.wrong::<()>(&pointer, Invalid::new("not_a_flag", "must be true or false"));
+        }
+    }
+    features
+}
+
+/// A domain a tenant may attach, from any spelling.
+pub fn parse_domain(text: &str, root: &RootDomain, to_ascii: ToAscii<'_>) -> Result<Host, Invalid> {
+    if text.is_ascii() {
+        return root.custom_domain(text);
+    }
+    let ascii = to_ascii(text).ok_or_else(|| Invalid::new("invalid_domain", "must be a domain name"))?;
+    root.custom_domain(&ascii)
+}
+
+/// A secret of 16 to 256 visible ASCII characters.
+pub fn parse_secret(text: &str) -> Result<String, Invalid> {
+    if (16..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new("invalid_secret", "must be 16 to 256 visible ASCII characters"))
+    }
+}
+
+fn parse_email(text: &str) -> Result<String, Invalid> {
+    let text = bounded(text, 254)?;
+    let shape = text.split_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && !domain.contains('@') && Host::parse(domain).is_ok() && !text.contains(' ')
+    });
+    if shape { Ok(text) } else { Err(Invalid::new("invalid_email", "must be an e-mail address")) }
+}
+
+fn parse_endpoint(text: &str) -> Result<String, Invalid> {
+    let invalid = || Invalid::new("invalid_url", "must be an http or https URL with a host and no credentials");
+    let text = bounded(text, 2000).map_err(|_| invalid())?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(invalid)?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') || Host::parse(authority).is_err() || text.contains(' ') {
+        return Err(invalid());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    fn read(value: Value) -> Answered<NewTenant> {
+        let root = RootDomain::parse("localhost").unwrap();
+        NewTenant::read(object(value), &root, &|_| Some("xn--bcher-kva.example".into()))
+    }
+
+    #[test]
+    fn the_seeds_bodies_are_read() {
+        let zero = serde_json::json!({"tenant_id": "customer_abc123", "wpgraphql_endpoint": "https://customer.example.com/graphql",
+            "webhook_secret": "generated_webhook_secret", "subscription_secret": "generated_subscription_secret",
+            "cors_origins": ["https://customer.example.com"],
+            "rate_limits": {"max_concurrent_subscriptions": 100, "max_webhooks_per_minute": 1000}});
+        assert_eq!(read(zero).unwrap().id.unwrap().as_str(), "customer_abc123");
+        let one = serde_json::json!({"tenant_id": "acme-corp", "display_name": "ACME Corporation", "admin_email": "admin@acme.com",
+            "tier": "pro", "features": {"content_automation": true}, "resources": {"cpu_limit": "2000m", "db_cores": 4},
+            "custom_domains": ["blog.acme.com", "docs.acme.com", "BLOG.acme.com", "bücher.example"]});
+        let one = read(one).unwrap();
+        assert_eq!(one.profile.plan, "pro");
+        assert_eq!(one.domains.iter().map(Host::as_str).collect::<Vec<_>>(), ["blog.acme.com", "docs.acme.com", "xn--bcher-kva.example"]);
+    }
+
+    #[test]
+    fn mistakes_name_their_fields() {
+        let bad = serde_json::json!({"tenant_id": "A", "slug": "www", "tier": "pro", "plan": "free", "admin_email": "x",
+            "features": {"sso": 1}, "wpgraphql_endpoint": "ftp://x", "cors_origins": ["*"], "custom_domains": ["a.localhost"],
+            "webhook_secret": "short", "expires_at": "tomorrow", "surprise": 1});
+        let problem = read(bad).unwrap_err();
+        let mut pointers: Vec<_> = problem.errors.iter().map(|e| e.pointer.as_str()).collect();
+        pointers.sort_unstable();
+        assert_eq!(pointers, ["/admin_email", "/cors_origins/0", "/custom_domains/0", "/expires_at", "/features/sso", "/slug",
+            "/surprise", "/tenant_id", "/tier", "/webhook_secret", "/wpgraphql_endpoint"]);
+    }
+
+    #[test]
+    fn merge_patch_follows_its_rfc() {
+        // The examples of RFC 7396, appendix A, that are objects.
+        for (target, patch, result) in [
+            (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+            (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
+            (r#"{"a":"b"}"#, r#"{"a":null}"#, r"{}"),
+            (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
+            (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+            (r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#),
+            (r#"{"a":{"b":"c"}}"#, r#"{"a":{"b":"d","c":null}}"#, r#"{"a":{"b":"d"}}"#),
+            (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
+            (r#"{"e":null}"#, r#"{"a":1}"#, r#"{"e":null,"a":1}"#),
+            (r"{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
+        ] {
+            let mut merged: Map<String, Value> = serde_json::from_str(target).unwrap();
+            merge(&mut merged, serde_json::from_str(patch).unwrap());
+            assert_eq!(Value::Object(merged), serde_json::from_str::<Value>(result).unwrap(), "{target} + {patch}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Whose request it is: the registry of tenants, how a host finds its tenant, how a tenant changes.
+//!
+//! Owns: tenants, their domains and secrets; the one way in which a change reaches shard, hub and KV.
+//! May not touch: events, and any other tenant's anything.
+
+pub mod api;
+pub mod change;
+pub mod domains;
+pub mod health;
+pub mod idempotency;
+pub mod input;
+pub mod list;
+pub mod record;
+pub mod registry;
+pub mod resolve;
+pub mod rotate;
+pub mod secrets;
+pub mod standing;

@@ -1,0 +1,282 @@
+//! A tenant as the registry keeps it, and as the API shows it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::domain::clock::Timestamp;
+use crate::args;
+use crate::domain::plan::{Limits, Overrides};
+use crate::storage::sql::Arg;
+
+/// Where a tenant stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Served.
+    Active,
+    /// Stopped by an operator; everything is kept.
+    Suspended,
+    /// On its way out; everything is kept until it is purged.
+    Deleted,
+    /// Gone for ever; only the names are remembered.
+    Purged,
+}
+
+impl Status {
+    /// As the column holds it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+            Self::Purged => "purged",
+        }
+    }
+}
+
+/// A row of `tenants`, joined with its plan's limits and its placement.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TenantRow {
+    pub(super) id: String,
+    pub(super) slug: String,
+    pub(super) display_name: String,
+    pub(super) admin_email: Option<String>,
+    pub(super) plan: String,
+    pub(super) status: Status,
+    pub(super) revision: i64,
+    pub(super) wpgraphql_endpoint: Option<String>,
+    features: String,
+    resources: String,
+    cors_origins: String,
+    rate_limits: String,
+    settings: String,
+    branding: String,
+    require_standard_webhooks: i64,
+    pub(super) data_key: Option<String>,
+    created_at: i64,
+    updated_at: i64,
+    expires_at: Option<i64>,
+    plan_limits: String,
+    plan_features: String,
+    pub(super) shard: String,
+    pub(super) epoch: u32,
+}
+
+/// What an operator sets of a tenant: the body of POST and PUT, what PATCH merges into.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// Shown to people.
+    pub display_name: String,
+    /// Whom to write to.
+    pub admin_email: Option<String>,
+    /// The plan's id.
+    pub plan: String,
+    /// Flags over the plan's.
+    pub features: Map<String, Value>,
+    /// Kept as given.
+    pub resources: Map<String, Value>,
+    /// The site's GraphQL endpoint.
+    pub wpgraphql_endpoint: Option<String>,
+    /// Origins that may read answers across origins.
+    pub cors_origins: Vec<String>,
+    /// Limits over the plan's.
+    pub rate_limits: Overrides,
+    /// Kept as given.
+    pub settings: Map<String, Value>,
+    /// Kept as given.
+    pub branding: Map<String, Value>,
+    /// Whether the seeds' signature form is off.
+    pub require_standard_webhooks: bool,
+    /// When the tenant stops being served.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A tenant in the API.
+#[derive(Debug, Serialize)]
+pub struct TenantView<'a> {
+    tenant_id: &'a str,
+    slug: &'a str,
+    host: String,
+    display_name: &'a str,
+    admin_email: Option<&'a str>,
+    plan: &'a str,
+    status: Status,
+    features: Map<String, Value>,
+    resources: &'a Map<String, Value>,
+    custom_domains: &'a [String],
+    wpgraphql_endpoint: Option<&'a str>,
+    cors_origins: &'a [String],
+    rate_limits: &'a Overrides,
+    limits: Limits,
+    settings: &'a Map<String, Value>,
+    branding: &'a Map<String, Value>,
+    require_standard_webhooks: bool,
+    expires_at: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    revision: i64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pending: bool,
+}
+
+/// A plan's limits and flags, as its row holds them.
+#[derive(Debug, Deserialize)]
+pub struct PlanRow {
+    limits: String,
+    features: String,
+}
+
+impl TenantRow {
+    /// The row of a tenant that is about to be created, at its first revision.
+    pub fn new(
+        id: &str,
+        slug: &str,
+        profile: &Profile,
+        plan: &PlanRow,
+        data_key: String,
+        now: i64,
+    ) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            id: id.to_owned(),
+            slug: slug.to_owned(),
+            display_name: profile.display_name.clone(),
+            admin_email: profile.admin_email.clone(),
+            plan: profile.plan.clone(),
+            status: Status::Active,
+            revision: 1,
+            wpgraphql_endpoint: profile.wpgraphql_endpoint.clone(),
+            features: serde_json::to_string(&profile.features)?,
+            resources: serde_json::to_string(&profile.resources)?,
+            cors_origins: serde_json::to_string(&profile.cors_origins)?,
+            rate_limits: serde_json::to_string(&profile.rate_limits)?,
+            settings: serde_json::to_string(&profile.settings)?,
+            branding: serde_json::to_string(&profile.branding)?,
+            require_standard_webhooks: i64::from(profile.require_standard_webhooks),
+            data_key: Some(data_key),
+            created_at: now,
+            updated_at: now,
+            expires_at: profile.expires_at.map(Timestamp::millis),
+            plan_limits: plan.limits.clone(),
+            plan_features: plan.features.clone(),
+            shard: String::new(),
+            epoch: 1,
+        })
+    }
+
+    /// The arguments of the statement that inserts this row, in its order.
+    pub fn insert_args(&self) -> Vec<Arg> {
+        args![
+            self.id.as_str(),
+            self.slug.as_str(),
+            self.display_name.as_str(),
+            self.admin_email.clone(),
+            self.plan.as_str(),
+            self.wpgraphql_endpoint.clone(),
+            self.features.as_str(),
+            self.resources.as_str(),
+            self.cors_origins.as_str(),
+            self.rate_limits.as_str(),
+            self.settings.as_str(),
+            self.branding.as_str(),
+            self.require_standard_webhooks,
+            self.data_key.clone(),
+            self.created_at,
+            self.expires_at,
+        ]
+    }
+
+    /// The arguments of the statement that gives this tenant another profile and status, in its order.
+    pub fn update_args(&self, profile: &Profile, status: Status) -> Result<Vec<Arg>, serde_json::Error> {
+        Ok(args![
+            self.id.as_str(),
+            profile.display_name.as_str(),
+            profile.admin_email.clone(),
+            profile.plan.as_str(),
+            profile.wpgraphql_endpoint.clone(),
+            serde_json::to_string(&profile.features)?,
+            serde_json::to_string(&profile.resources)?,
+            serde_json::to_string(&profile.cors_origins)?,
+            serde_json::to_string(&profile.rate_limits)?,
+            serde_json::to_string(&profile.settings)?,
+            serde_json::to_string(&profile.branding)?,
+            profile.require_standard_webhooks,
+            profile.expires_at.map(Timestamp::millis),
+            status.as_str(),
+        ])
+    }
+
+    /// What an operator set.
+    pub fn profile(&self) -> Profile {
+        Profile {
+            display_name: self.display_name.clone(),
+            admin_email: self.admin_email.clone(),
+            plan: self.plan.clone(),
+            features: read(&self.features),
+            resources: read(&self.resources),
+            wpgraphql_endpoint: self.wpgraphql_endpoint.clone(),
+            cors_origins: read(&self.cors_origins),
+            rate_limits: read(&self.rate_limits),
+            settings: read(&self.settings),
+            branding: read(&self.branding),
+            require_standard_webhooks: self.require_standard_webhooks != 0,
+            expires_at: self.expires_at.map(Timestamp::from_millis),
+        }
+    }
+
+    /// The limits that hold: the plan's, with the tenant's own over them.
+    pub fn limits(&self) -> Result<Limits, serde_json::Error> {
+        let plan: Limits = serde_json::from_str(&self.plan_limits)?;
+        Ok(plan.overridden(&read(&self.rate_limits)))
+    }
+
+    /// The flags that hold: the plan's, with the tenant's own over them.
+    pub fn features(&self) -> Map<String, Value> {
+        let mut features: Map<String, Value> = read(&self.plan_features);
+        features.extend(read::<Map<String, Value>>(&self.features));
+        features
+    }
+
+    /// The entity tag of this revision.
+    pub fn etag(&self) -> String {
+        format!("\"{}\"", self.revision)
+    }
+
+    /// The tenant as JSON for the API.
+    pub fn to_view(&self, domains: &[String], root_domain: &str, pending: bool) -> Result<Value, serde_json::Error> {
+        let profile = self.profile();
+        serde_json::to_value(TenantView {
+            tenant_id: &self.id,
+            slug: &self.slug,
+            host: format!("{}.{root_domain}", self.slug),
+            display_name: &profile.display_name,
+            admin_email: profile.admin_email.as_deref(),
+            plan: &profile.plan,
+            status: self.status,
+            features: self.features(),
+            resources: &profile.resources,
+            custom_domains: domains,
+            wpgraphql_endpoint: profile.wpgraphql_endpoint.as_deref(),
+            cors_origins: &profile.cors_origins,
+            rate_limits: &profile.rate_limits,
+            limits: self.limits()?,
+            settings: &profile.settings,
+            branding: &profile.branding,
+            require_standard_webhooks: profile.require_standard_webhooks,
+            expires_at: profile.expires_at,
+            created_at: Timestamp::from_millis(self.created_at),
+            updated_at: Timestamp::from_millis(self.updated_at),
+            revision: self.revision,
+            pending,
+        })
+    }
+
+    /// When it was created, for cursors.
+    pub(super) fn created_at(&self) -> i64 {
+        self.created_at
+    }
+}
+
+/// Reads a JSON column that we wrote ourselves; a shape we no longer know reads as empty.
+fn read<T: Default + for<'de> Deserialize<'de>>(json: &str) -> T {
+    serde_json::from_str(json).unwrap_or_default()
+}

@@ -1,0 +1,142 @@
+//! The registry: tenants in the control database.
+
+use serde::Deserialize;
+
+use super::record::{Status, TenantRow};
+use crate::domain::ids::TenantId;
+use crate::http::problem::{self, Answered};
+use crate::hub::protocol::{AcceptedVersion, Standing, TenantConfig};
+use crate::storage::bindings::Bindings;
+use crate::storage::control_db::ControlDb;
+use crate::storage::tenant_db::Placement;
+use crate::{args, statements};
+
+statements! { ControlSql;
+    /// A tenant with its plan and its placement; a purged one is not found.
+    TENANT = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.id = ?1 AND t.status <> 'purged'";
+    /// The same, purged ones too: a purge must reach shard and hub.
+    TENANT_TO_APPLY = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.id = ?1";
+    /// A tenant's domains, the primary one first.
+    DOMAINS = "SELECT domain, is_primary, ssl_enabled, created_at FROM tenant_domains WHERE tenant_id = ?1 ORDER BY is_primary DESC, created_at, domain";
+    /// Versions of a tenant's secrets, without the secrets.
+    SECRET_VERSIONS = "SELECT kind, version, expires_at FROM tenant_secrets WHERE tenant_id = ?1 ORDER BY kind, version";
+    /// Whether changes of a tenant are still on their way.
+    IS_PENDING = "SELECT revision FROM pending_changes WHERE tenant_id = ?1 LIMIT 1";
+}
+
+/// A row of `tenant_domains`.
+#[derive(Debug, Deserialize)]
+pub struct DomainRow {
+    /// The domain.
+    pub domain: String,
+    /// 1 for the primary one.
+    pub is_primary: i64,
+    /// 1 once the platform serves a certificate for it.
+    pub ssl_enabled: i64,
+    /// When it was attached.
+    pub created_at: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct VersionRow {
+    kind: String,
+    version: u32,
+    expires_at: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PendingRow {
+    #[allow(dead_code, reason = "only its being there counts")]
+    revision: i64,
+}
+
+/// A tenant with what belongs to it, read in one transaction.
+#[derive(Debug)]
+pub struct Tenant {
+    /// Proven: it was found.
+    pub id: TenantId,
+    /// The row.
+    pub row: TenantRow,
+    /// Its custom domains.
+    pub domains: Vec<DomainRow>,
+    /// Whether changes are still on their way.
+    pub pending: bool,
+    versions: Vec<VersionRow>,
+}
+
+impl Tenant {
+    /// Finds a tenant by the id somebody names; a purged one is not found.
+    pub async fn find(db: &ControlDb, id: &str) -> Answered<Option<Self>> {
+        Self::read(db, id, TENANT).await
+    }
+
+    /// Finds a tenant whose change must be applied, also a purged one.
+    pub async fn find_to_apply(db: &ControlDb, id: &str) -> Answered<Option<Self>> {
+        Self::read(db, id, TENANT_TO_APPLY).await
+    }
+
+    /// Finds a tenant that must be there.
+    pub async fn get(db: &ControlDb, id: &str) -> Answered<Self> {
+        Self::find(db, id).await?.ok_or_else(problem::tenant_not_found)
+    }
+
+    async fn read(db: &ControlDb, id: &str, tenant: crate::storage::sql::ControlSql) -> Answered<Option<Self>> {
+        let statements = [tenant, DOMAINS, SECRET_VERSIONS, IS_PENDING];
+        let results = db.batch(statements.into_iter().map(|sql| (sql, args![id])).collect()).await?;
+        let [rows, domains, versions, pending] = results.as_slice() else {
+            return Err(problem::internal("a batch of four gave another number of results"));
+        };
+        let Some(row) = rows.read::<TenantRow>()?.into_iter().next() else { return Ok(None) };
+        Ok(Some(Self {
+            id: TenantId::proven(&row.id),
+            row,
+            domains: domains.read()?,
+            versions: versions.read()?,
+            pending: !pending.read::<PendingRow>()?.is_empty(),
+        }))
+    }
+
+    /// The names of its custom domains.
+    pub fn domain_names(&self) -> Vec<String> {
+        self.domains.iter().map(|row| row.domain.clone()).collect()
+    }
+
+    /// Its hosts: the slug's and the custom domains.
+    pub fn hosts(&self, bindings: &Bindings) -> Vec<String> {
+        let mut hosts = vec![format!("{}.{}", self.row.slug, bindings.settings.root_domain.as_str())];
+        hosts.extend(self.domain_names());
+        hosts
+    }
+
+    /// Where its rows are.
+    pub fn placement(&self) -> Placement {
+        Placement { shard: self.row.shard.clone(), epoch: self.row.epoch }
+    }
+
+    /// The highest version of a kind of secret; 0 if there is none.
+    pub fn latest_version(&self, kind: &str) -> u32 {
+        self.versions.iter().filter(|row| row.kind == kind).map(|row| row.version).max().unwrap_or(0)
+    }
+
+    /// What the hub must know of it.
+    pub fn config(&self, bindings: &Bindings) -> Answered<TenantConfig> {
+        let accepted = |kind: &str| {
+            let rows = self.versions.iter().filter(|row| row.kind == kind);
+            rows.map(|row| AcceptedVersion { version: row.version, until: row.expires_at }).collect()
+        };
+        let profile = self.row.profile();
+        let is_active = self.row.status == Status::Active;
+        Ok(TenantConfig {
+            revision: self.row.revision,
+            standing: if is_active { Standing::Active } else { Standing::Stopped },
+            expires_at: profile.expires_at.map(|at| at.millis()),
+            hosts: self.hosts(bindings),
+            limits: self.row.limits().map_err(problem::internal)?,
+            webhook_versions: accepted("webhook"),
+            subscription_versions: accepted("subscription"),
+            require_standard_webhooks: profile.require_standard_webhooks,
+            cors_origins: profile.cors_origins,
+            placement: self.placement(),
+        })
+    }
+}

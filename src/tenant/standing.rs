@@ -1,0 +1,185 @@
+//! How a tenant stands right now, by its hub's word; and calls to the hub that heal both sides.
+//!
+//! A hub that is behind is sent its configuration; a host that the hub does not know is resolved
+//! anew. Then the call is made again. What a hub grants is good for 5 seconds.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use super::registry::Tenant;
+use super::resolve;
+use crate::domain::clock::Clock;
+use crate::domain::host::Host;
+use crate::domain::ids::TenantId;
+use crate::http::problem::{self, Answered, Problem};
+use crate::hub::client::{CallError, HubClient};
+use crate::hub::protocol::{Ask, Caller, Configure, Grant, Lease, Rate, Refusal, RequestClass, TenantConfig};
+use crate::storage::bindings::{Bindings, SystemClock};
+use crate::storage::control_db::ControlDb;
+
+/// How long a grant is good, in milliseconds.
+const GRANT_MILLIS: i64 = 5000;
+/// Most tenants an isolate keeps grants of.
+const MAX_KEPT: usize = 5_000;
+/// How often a call is made again after healing.
+const ATTEMPTS: usize = 3;
+
+thread_local! {
+    static KEPT: RefCell<HashMap<TenantId, Kept>> = RefCell::new(HashMap::new());
+}
+
+struct Kept {
+    config: TenantConfig,
+    until: i64,
+    leases: HashMap<RequestClass, Lease>,
+}
+
+/// What became of a call.
+#[derive(Debug)]
+pub enum Unheeded {
+    /// The hub refused for a reason that healing does not mend.
+    Refused(Refusal),
+    /// No tenant is there (any more).
+    Nobody,
+    /// The platform failed.
+    Failed(Problem),
+}
+
+impl From<Problem> for Unheeded {
+    fn from(problem: Problem) -> Self {
+        Self::Failed(problem)
+    }
+}
+
+impl From<Unheeded> for Problem {
+    /// How a refusal looks from outside, where the route has no form of its own for it.
+    fn from(unheeded: Unheeded) -> Self {
+        match unheeded {
+            Unheeded::Failed(problem) => problem,
+            Unheeded::Nobody | Unheeded::Refused(Refusal::Stopped | Refusal::WrongHost) => problem::tenant_not_found(),
+            Unheeded::Refused(Refusal::RateLimited(rate)) => rate_limited(&rate),
+            Unheeded::Refused(Refusal::SecretRetired | Refusal::TicketInvalid) => problem::invalid_token(),
+            Unheeded::Refused(Refusal::TooManyStreams) => problem::too_many_streams(retry_after()),
+            Unheeded::Refused(Refusal::TooManyConnections) => problem::too_many_connections(retry_after()),
+            Unheeded::Refused(refusal) => problem::unavailable(format!("hub refused: {refusal:?}")),
+        }
+    }
+}
+
+/// 429 with the headers that tell how the limit stands.
+pub fn rate_limited(rate: &Rate) -> Problem {
+    let now = SystemClock.now().seconds();
+    let mut problem = problem::rate_limited((rate.reset - now).max(1).unsigned_abs());
+    problem.headers.extend(crate::http::answer::rate_headers(rate));
+    problem.headers.extend(crate::http::answer::rate_left(rate, now));
+    problem
+}
+
+/// Seconds after which a refused stream may ask again, spread so that refused clients do not come back at once.
+fn retry_after() -> u64 {
+    let random = crate::storage::sealed::random::<1>().map_or(0, |[byte]| u64::from(byte));
+    5 + random % 11
+}
+
+/// Calls the hub of a tenant, heals what it finds wrong, and calls again.
+///
+/// `host` is the tenant's host the request came to, if it came to one. Gives the tenant too: a host
+/// may turn out to be somebody else's by now.
+pub async fn call_hub<T>(
+    bindings: &Bindings,
+    mut tenant: TenantId,
+    host: Option<&Host>,
+    call: impl AsyncFn(HubClient, Caller) -> Result<T, CallError>,
+) -> Result<(TenantId, T), Unheeded> {
+    for _ in 0..ATTEMPTS {
+        let caller = Caller { revision: 0, host: host.map(|host| host.as_str().to_owned()) };
+        let outcome = match HubClient::of(bindings, &tenant) {
+            Ok(hub) => call(hub, caller).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(answer) => return Ok((tenant, answer)),
+            Err(CallError::Refused(Refusal::Behind)) => {
+                if !configure(bindings, &tenant).await? {
+                    tenant = resolved_anew(bindings, host).await?;
+                }
+            }
+            Err(CallError::Refused(Refusal::WrongHost)) => tenant = resolved_anew(bindings, host).await?,
+            Err(CallError::Refused(refusal)) => return Err(Unheeded::Refused(refusal)),
+            Err(CallError::Unreachable(cause)) => return Err(Unheeded::Failed(problem::unavailable(cause))),
+        }
+    }
+    Err(Unheeded::Failed(problem::unavailable("the hub stayed behind")))
+}
+
+async fn resolved_anew(bindings: &Bindings, host: Option<&Host>) -> Result<TenantId, Unheeded> {
+    let host = host.ok_or(Unheeded::Nobody)?;
+    resolve::resolve_anew(bindings, host).await?.ok_or(Unheeded::Nobody)
+}
+
+/// Sends a hub its configuration from the registry; false if no such tenant is there.
+async fn configure(bindings: &Bindings, tenant: &TenantId) -> Answered<bool> {
+    let db = ControlDb::open(bindings, "configure a hub")?;
+    let Some(found) = Tenant::find(&db, tenant.as_str()).await? else { return Ok(false) };
+    let message = Configure { config: found.config(bindings)? };
+    let hub = HubClient::of(bindings, tenant).map_err(problem::unavailable)?;
+    hub.call(&message).await.map_err(problem::unavailable)?;
+    Ok(true)
+}
+
+/// The tenant of a request on its host, as it stands, with one permit of the class taken.
+pub async fn enter(
+    bindings: &Bindings,
+    tenant: TenantId,
+    host: &Host,
+    class: Option<RequestClass>,
+) -> Result<(TenantId, TenantConfig, Option<Rate>), Unheeded> {
+    if let Some((config, rate)) = take_kept(&tenant, host, class) {
+        return Ok((tenant, config, rate));
+    }
+    let (tenant, grant) =
+        call_hub(bindings, tenant, Some(host), async |hub, caller| hub.call(&Ask { caller, class }).await).await?;
+    let rate = grant.lease.as_ref().map(|lease| Rate { remaining: lease.rate.remaining + lease.permits - 1, ..lease.rate.clone() });
+    let config = grant.config.clone();
+    keep(&tenant, grant, class);
+    Ok((tenant, config, rate))
+}
+
+/// Forgets what this isolate was granted for a tenant: it has just changed.
+pub fn forget(tenant: &TenantId) {
+    KEPT.with(|kept| kept.borrow_mut().remove(tenant));
+}
+
+fn take_kept(tenant: &TenantId, host: &Host, class: Option<RequestClass>) -> Option<(TenantConfig, Option<Rate>)> {
+    let now = SystemClock.now().millis();
+    KEPT.with(|kept| {
+        let mut kept = kept.borrow_mut();
+        let kept = kept.get_mut(tenant).filter(|k| now < k.until && k.config.is_served(now))?;
+        if !kept.config.hosts.iter().any(|h| h == host.as_str()) {
+            return None;
+        }
+        let Some(class) = class else { return Some((kept.config.clone(), None)) };
+        let lease = kept.leases.get_mut(&class).filter(|lease| lease.permits > 0 && now < lease.until)?;
+        lease.permits -= 1;
+        let remaining = lease.rate.remaining + lease.permits;
+        Some((kept.config.clone(), Some(Rate { remaining, ..lease.rate.clone() })))
+    })
+}
+
+fn keep(tenant: &TenantId, grant: Grant, class: Option<RequestClass>) {
+    let now = SystemClock.now().millis();
+    KEPT.with(|kept| {
+        let mut kept = kept.borrow_mut();
+        if kept.len() >= MAX_KEPT {
+            kept.retain(|_, k| now < k.until);
+        }
+        let mut leases = kept.remove(tenant).map(|k| k.leases).unwrap_or_default();
+        if let (Some(class), Some(mut lease)) = (class, grant.lease) {
+            lease.permits -= 1;
+            leases.insert(class, lease);
+        }
+        if kept.len() < MAX_KEPT {
+            kept.insert(tenant.clone(), Kept { config: grant.config, until: now + GRANT_MILLIS, leases });
+        }
+    });
+}

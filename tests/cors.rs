@@ -1,0 +1,133 @@
+//! CORS by the tenant's `cors_origins`: exact match, with credentials.
+
+use serde_json::json;
+
+use crate::world::{Answer, Tenant, World};
+
+const HOME: &str = "https://www.example.com";
+
+async fn tenant() -> Tenant {
+    let world = World::shared().await;
+    let origins = json!([HOME, "http://localhost:3000"]);
+    world.tenant().set("cors_origins", origins).create().await
+}
+
+async fn preflight(tenant: &Tenant, origin: &str, method: &str) -> Answer {
+    tenant
+        .call("OPTIONS", "/events")
+        .header("Origin", origin)
+        .header("Access-Control-Request-Method", method)
+        .header("Access-Control-Request-Headers", "authorization,last-event-id")
+        .send()
+        .await
+}
+
+#[tokio::test]
+async fn a_preflight_from_a_listed_origin_is_allowed_with_credentials() {
+    let tenant = tenant().await;
+    for origin in [HOME, "http://localhost:3000"] {
+        for method in ["GET", "PUT"] {
+            let answer = preflight(&tenant, origin, method).await.expect(204);
+            assert_eq!(answer.header("access-control-allow-origin"), origin);
+            assert_eq!(answer.header("access-control-allow-credentials"), "true");
+            assert!(answer.header("access-control-allow-methods").contains(method));
+            let allowed = answer.header("access-control-allow-headers").to_lowercase();
+            assert!(allowed.contains("authorization") && allowed.contains("last-event-id"));
+            assert!(answer.header("vary").to_lowercase().contains("origin"));
+            assert!(!answer.header("access-control-max-age").is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_is_not_listed_exactly_is_not_named() {
+    let tenant = tenant().await;
+    for origin in [
+        "https://example.com",
+        "http://www.example.com",
+        "https://www.example.com:8443",
+        "https://www.example.com.evil.example",
+        "https://evil-www.example.com",
+        "https://WWW.example.com.",
+        "null",
+        "*",
+        "",
+    ] {
+        let answer = preflight(&tenant, origin, "GET").await;
+        assert!(!answer.headers.contains_key("access-control-allow-origin"), "{origin}");
+        assert!(!answer.headers.contains_key("access-control-allow-credentials"), "{origin}");
+        let stream = tenant.events(&["posts"]).header("Origin", origin).live().await;
+        assert!(!stream.headers.contains_key("access-control-allow-origin"), "{origin}");
+        assert!(stream.headers["vary"].to_str().unwrap().to_lowercase().contains("origin"));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_for_a_listed_origin_names_it_and_shows_its_headers() {
+    let tenant = tenant().await;
+    let stream = tenant.events(&["posts"]).header("Origin", HOME).live().await;
+    assert_eq!(stream.headers["access-control-allow-origin"], HOME);
+    assert_eq!(stream.headers["access-control-allow-credentials"], "true");
+    assert!(stream.headers["vary"].to_str().unwrap().to_lowercase().contains("origin"));
+}
+
+#[tokio::test]
+async fn an_error_too_is_readable_by_a_listed_origin() {
+    let tenant = tenant().await;
+    let refused = tenant.events(&[]).header("Origin", HOME).refused().await;
+    let refused = refused.expect_problem(400, "invalid_query");
+    assert_eq!(refused.header("access-control-allow-origin"), HOME);
+    assert_eq!(refused.header("access-control-allow-credentials"), "true");
+    let exposed = refused.header("access-control-expose-headers").to_lowercase();
+    assert!(exposed.contains("retry-after") && exposed.contains("x-request-id"), "{exposed}");
+}
+
+#[tokio::test]
+async fn a_cookie_counts_only_for_a_listed_origin() {
+    let tenant = tenant().await;
+    let cookie = format!("carillon_subscriber={}", tenant.token(&["orders"]).sign());
+    let asked = tenant.events(&["orders"]).header("Cookie", &cookie);
+    asked.clone().header("Origin", HOME).live().await;
+    let refused = asked.header("Origin", "https://evil.example").refused().await;
+    refused.expect_problem(403, "origin_not_allowed");
+    let put = tenant.call("PUT", "/events").header("Cookie", &cookie);
+    let put = put.header("Origin", "https://evil.example").send().await;
+    put.expect_problem(403, "origin_not_allowed");
+}
+
+#[tokio::test]
+async fn a_tenant_without_origins_allows_none() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    let answer = preflight(&tenant, HOME, "GET").await;
+    assert!(!answer.headers.contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn a_change_of_origins_is_followed() {
+    let tenant = tenant().await;
+    tenant.patch(json!({"cors_origins": ["https://new.example"]})).await;
+    crate::world::eventually("the new origin to be allowed", async || {
+        let answer = preflight(&tenant, "https://new.example", "GET").await;
+        (answer.header("access-control-allow-origin") == "https://new.example").then_some(())
+    })
+    .await;
+    let old = preflight(&tenant, HOME, "GET").await;
+    assert!(!old.headers.contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn options_without_an_origin_tells_what_is_allowed() {
+    let tenant = tenant().await;
+    let answer = tenant.call("OPTIONS", "/events").send().await.expect(204);
+    for method in ["GET", "HEAD", "PUT", "OPTIONS"] {
+        assert!(answer.header("allow").contains(method), "{}", answer.header("allow"));
+    }
+}
+
+#[tokio::test]
+async fn the_platform_names_no_origin() {
+    let world = World::shared().await;
+    let answer = world.platform("GET", "/api/v1/tenants").header("Origin", HOME).send().await;
+    assert!(!answer.headers.contains_key("access-control-allow-origin"));
+}

@@ -1,0 +1,4 @@
+//! Server-Sent Events out: `GET /events`.
+
+mod query;
+mod wire;

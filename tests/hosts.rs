@@ -1,0 +1,181 @@
+//! Whose request is it: from the host to the tenant, in every spelling of a host.
+
+use serde_json::json;
+
+use crate::world::{ROOT, Tenant, World, eventually, unique};
+
+#[tokio::test]
+async fn a_slug_is_a_host_in_every_spelling() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    let upper = tenant.host.to_uppercase();
+    for host in [
+        tenant.host.clone(),
+        format!("{}:8787", tenant.host),
+        upper.clone(),
+        format!("{}.", tenant.host),
+        format!("{upper}.:8787"),
+    ] {
+        let mut stream = tenant.events(&["posts"]).host(&host).live().await;
+        tenant.publish("posts", json!(host)).await;
+        assert_eq!(stream.event().await.body["tenant_id"], tenant.id, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_host_is_nobodys() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    for host in [
+        "t-never.localhost",
+        "unknown.example",
+        "www.localhost",
+        "api.localhost",
+        "default.localhost",
+        &format!("deeper.{}", tenant.host),
+        &format!("{}.example", tenant.host),
+        &tenant.slug,
+        "127.0.0.1",
+        "[::1]",
+        "xn--.localhost",
+    ] {
+        for (method, path) in [("GET", "/"), ("GET", "/events?topic=a"), ("PUT", "/events")] {
+            let answer = world.call(method, host, path).send().await;
+            assert_eq!(answer.status, 404, "{method} {host}{path}: {}", answer.body);
+            answer.expect_problem(404, "tenant_not_found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_host_echoes_nothing_and_answers_like_any_other() {
+    let world = World::shared().await;
+    let ask = async |host: &str| world.call("GET", host, "/").send().await.masked(&[]);
+    assert_eq!(ask("t-never.localhost").await, ask("unknown.example").await);
+}
+
+#[tokio::test]
+async fn the_platform_host_and_the_console_are_the_platform() {
+    let world = World::shared().await;
+    for host in [ROOT, "localhost:8787", "LOCALHOST", "localhost.", "console.localhost"] {
+        world.platform("GET", "/api/v1/tenants").host(host).send().await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn each_kind_of_host_has_its_own_routes() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    for path in ["/api/v1/tenants", "/admin/tenants", "/health"] {
+        let call = world.platform("GET", path).host(&tenant.host);
+        call.send().await.expect_problem(404, "not_found");
+    }
+    let own = world.platform("GET", &format!("/api/v1/tenants/{}", tenant.id)).host(&tenant.host);
+    own.send().await.expect_problem(404, "not_found");
+    for path in ["/events?topic=a", "/events/diagnose"] {
+        world.call("GET", ROOT, path).send().await.expect_problem(404, "not_found");
+    }
+    tenant.call("GET", "/nothing").send().await.expect_problem(404, "not_found");
+    tenant.call("GET", "/events/").send().await.expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_does_not_know_is_answered_with_those_it_knows() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    for (method, path, known) in [
+        ("GET", "/webhook", "POST"),
+        ("DELETE", "/webhook", "POST"),
+        ("POST", "/events", "GET"),
+        ("DELETE", "/events", "PUT"),
+        ("POST", "/", "GET"),
+    ] {
+        let answer = tenant.call(method, path).send().await;
+        let answer = answer.expect_problem(405, "method_not_allowed");
+        assert!(answer.header("allow").split(", ").any(|allowed| allowed == known), "{path}");
+        assert!(!answer.header("allow").contains(method), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_disagrees_with_the_host_gets_the_answer_of_a_missing_tenant() {
+    let world = World::shared().await;
+    let (mine, other) = (world.tenant().create().await, world.tenant().create().await);
+    let missing = world.call("GET", "t-never.localhost", "/events?topic=a").send().await;
+    let missing = missing.expect_problem(404, "tenant_not_found").masked(&[]);
+    for claimed in [other.id.as_str(), "t-never", "Not:An:Id"] {
+        let by_header = mine.events(&["a"]).header("X-Tenant-ID", claimed).refused().await;
+        let by_query = mine.events(&["a"]).query("tenant_id", claimed).refused().await;
+        let by_both = mine.events(&["a"]).header("X-Tenant-ID", &mine.id).query("tenant_id", claimed).refused().await;
+        let twice = mine.events(&["a"]).header("X-Tenant-ID", &mine.id).header("X-Tenant-ID", claimed).refused().await;
+        for answer in [by_header, by_query, by_both, twice] {
+            assert_eq!(answer.masked(&[]), missing, "claimed {claimed:?}");
+        }
+    }
+    let page = mine.call("GET", "/").header("X-Tenant-ID", &other.id).send().await;
+    page.expect_problem(404, "tenant_not_found");
+}
+
+#[tokio::test]
+async fn sources_that_agree_are_welcome() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    let agreed = tenant.events(&["a"]).header("X-Tenant-ID", &tenant.id);
+    agreed.query("tenant_id", &tenant.id).live().await;
+}
+
+#[tokio::test]
+async fn a_forwarded_host_names_nobody() {
+    let world = World::shared().await;
+    let (mine, other) = (world.tenant().create().await, world.tenant().create().await);
+    let mut stream = mine
+        .events(&["a"])
+        .header("X-Forwarded-Host", &other.host)
+        .header("Forwarded", &format!("host={}", other.host))
+        .live()
+        .await;
+    other.publish("a", json!("theirs")).await;
+    mine.publish("a", json!("ours")).await;
+    assert_eq!(stream.event().await.body["data"], "ours");
+}
+
+#[tokio::test]
+async fn a_tenant_can_be_reached_as_soon_as_it_is_created_and_after_a_miss() {
+    let world = World::shared().await;
+    let slug = format!("s-{}", unique());
+    let host = format!("{slug}.{ROOT}");
+    for _ in 0..3 {
+        world.call("GET", &host, "/").send().await.expect_problem(404, "tenant_not_found");
+    }
+    world.tenant().set("slug", json!(slug)).create().await;
+    world.call("GET", &host, "/").send().await.expect(200);
+}
+
+/// What KV keeps of a tenant's host, once somebody asked for it.
+async fn hint(tenant: &Tenant) -> (String, String) {
+    tenant.call("GET", "/").send().await.expect(200);
+    let key = format!("host:{}", tenant.host);
+    let value = eventually("the host to be kept in KV", async || tenant.world.read_kv(&key).await).await;
+    (key, value)
+}
+
+#[tokio::test]
+async fn a_hint_that_kv_has_lost_changes_no_answer() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    let (key, _) = hint(&tenant).await;
+    world.forget_in_kv(&key).await;
+    tenant.call("GET", "/").send().await.expect(200);
+}
+
+#[tokio::test]
+async fn a_hint_that_names_the_wrong_tenant_is_not_believed() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    let (key, value) = hint(&tenant).await;
+    let unowned = format!("{}.example", unique());
+    let planted = value.replace(&tenant.host, &unowned);
+    world.plant_in_kv(&key.replace(&tenant.host, &unowned), &planted).await;
+    let answer = world.call("GET", &unowned, "/").send().await;
+    answer.expect_problem(404, "tenant_not_found");
+}

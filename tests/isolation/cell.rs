@@ -1,0 +1,359 @@
+//! One cell of the matrix: a request drawn up by one party that names another, and its judgement.
+
+use carillon::routes::Surface;
+use serde_json::{Value, json};
+
+use super::party::Party;
+use super::row::{self, Door, Right, Row};
+use crate::world::{Call, PLATFORM_KEY, World, hmac_hex, stranger};
+
+/// Where a request names a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    Host,
+    Header,
+    Query,
+    Path,
+    Body,
+    LastEventId,
+    Topic,
+    /// Header, query, path and body at once.
+    Everywhere,
+}
+
+impl Channel {
+    pub const ALL: [Channel; 8] = [
+        Channel::Host,
+        Channel::Header,
+        Channel::Query,
+        Channel::Path,
+        Channel::Body,
+        Channel::LastEventId,
+        Channel::Topic,
+        Channel::Everywhere,
+    ];
+
+    /// Whether this door has such a place.
+    pub fn applies(self, door: &Door, row: &Row) -> bool {
+        match self {
+            Channel::Path => door.names_a_tenant(),
+            Channel::Body => row.body.is_some(),
+            _ => true,
+        }
+    }
+}
+
+/// With what a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    None,
+    Signature,
+    Token,
+    Ticket,
+    Platform,
+}
+
+impl Credential {
+    pub const ALL: [Credential; 5] =
+        [Credential::None, Credential::Signature, Credential::Token, Credential::Ticket, Credential::Platform];
+}
+
+/// A request that is drawn up; unlike [`Call`], what it says can be said otherwise.
+struct Draft {
+    method: String,
+    host: String,
+    path: String,
+    query: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
+    body: Option<Value>,
+}
+
+impl Draft {
+    /// What `party` would send to this door on its own behalf, without a credential.
+    fn new(door: &Door, row: &Row, party: &Party) -> Draft {
+        let mut draft = Draft {
+            method: door.method.clone(),
+            host: row::host(door, party),
+            path: door.path(party),
+            query: row.query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            headers: Vec::new(),
+            body: row.body.map(|body| body(party)),
+        };
+        if door.surface == Surface::Platform && row.right == Right::Site {
+            draft.header("X-Tenant-ID", &party.tenant.id);
+        }
+        draft
+    }
+
+    fn header(&mut self, name: &str, value: &str) {
+        self.headers.retain(|(known, _)| known != name);
+        self.headers.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Names `party` in this place.
+    fn claim(&mut self, channel: Channel, door: &Door, party: &Party) {
+        let id = &party.tenant.id;
+        match channel {
+            Channel::Host => self.host.clone_from(&party.tenant.host),
+            Channel::Header => self.header("X-Tenant-ID", id),
+            Channel::Query => self.query.push(("tenant_id".into(), id.clone())),
+            Channel::Path => self.path = door.path(party),
+            Channel::Body => {
+                if let Some(body) = &mut self.body {
+                    body["tenant_id"] = json!(id);
+                }
+            }
+            Channel::LastEventId => self.header("Last-Event-ID", &party.start),
+            Channel::Topic => self.query.push(("topic".into(), format!("tenant:{id}:orders"))),
+            Channel::Everywhere => {
+                for channel in [Channel::Header, Channel::Query, Channel::Path, Channel::Body] {
+                    self.claim(channel, door, party);
+                }
+            }
+        }
+    }
+
+    /// The request, with a credential of `party`'s.
+    async fn with(mut self, credential: Credential, party: &Party) -> Call {
+        let tenant = &party.tenant;
+        let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
+        match credential {
+            Credential::None => {}
+            Credential::Platform => self.header("Authorization", &format!("Bearer {PLATFORM_KEY}")),
+            Credential::Token => {
+                let token = tenant.token(&["*"]).sign();
+                self.header("Authorization", &format!("Bearer {token}"));
+            }
+            Credential::Ticket => {
+                let ticket = tenant.ticket(tenant.token(&["*"])).await;
+                self.query.push(("ticket".into(), ticket));
+            }
+            Credential::Signature => {
+                let mac = hmac_hex(tenant.webhook_secret.as_bytes(), body.as_bytes());
+                self.header("X-Webhook-Signature", &format!("sha256={mac}"));
+            }
+        }
+        let mut call = tenant.world.call(&self.method, &self.host, &self.path).address(&stranger());
+        for (name, value) in &self.query {
+            call = call.query(name, value);
+        }
+        for (name, value) in &self.headers {
+            call = call.header(name, value);
+        }
+        match self.body {
+            Some(_) => call.header("Content-Type", "application/json").bytes(body.into_bytes()),
+            None => call,
+        }
+    }
+}
+
+/// What came back: an answer, or the beginning of a stream.
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Reply {
+    /// Sends; while a stream is open, `speaker` publishes, and what arrives before the next
+    /// keep-alive is read.
+    async fn to(call: Call, speaker: Option<&Party>) -> Reply {
+        let mut stream = match call.open().await {
+            Err(answer) => {
+                return Reply { status: answer.status, head: head(&answer.headers), body: answer.body };
+            }
+            Ok(stream) => stream,
+        };
+        if let Some(speaker) = speaker {
+            speaker.speak().await;
+        }
+        let mut body = String::new();
+        for _ in 0..8 {
+            match stream.block().await {
+                Some(block) if !block.is_keep_alive() => {
+                    let (event, data) = (block.event.unwrap_or_default(), block.data.unwrap_or_default());
+                    body.push_str(&format!("[{event}] {data}\n"));
+                }
+                _ => break,
+            }
+        }
+        Reply { status: 200, head: head(&stream.headers), body }
+    }
+
+    fn contains(&self, canary: &str) -> bool {
+        self.head.contains(canary) || self.body.contains(canary)
+    }
+
+    /// All of it that two equal answers share.
+    fn masked(&self, row: &Row, party: &Party) -> String {
+        let body = if row.volatile { "" } else { &self.body };
+        let mut text = format!("{}\n{}\n{}", self.status, self.head, steady(body));
+        for name in party.names() {
+            text = text.replace(name, "(name)");
+        }
+        without_cursors(&text)
+    }
+}
+
+/// The headers, without those that count or tell the time.
+fn head(headers: &reqwest::header::HeaderMap) -> String {
+    let passing = ["date", "x-request-id", "etag", "content-length", "ratelimit", "retry-after"];
+    let mut lines: Vec<String> = headers
+        .iter()
+        .filter(|(name, _)| !passing.contains(&name.as_str()) && !name.as_str().starts_with("x-ratelimit"))
+        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+        .collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+/// A JSON body without the values that are new in every answer.
+fn steady(body: &str) -> String {
+    fn still(value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                for (name, value) in members {
+                    match name.as_str() {
+                        "request_id" | "id" | "ticket" | "expires_at" => *value = Value::Null,
+                        _ => still(value),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(still),
+            _ => {}
+        }
+    }
+    match serde_json::from_str::<Value>(body) {
+        Ok(mut value) => {
+            still(&mut value);
+            value.to_string()
+        }
+        Err(_) => body.to_owned(),
+    }
+}
+
+/// Text in which every `{16 hexadecimal digits}-{number}` reads `(cursor)`.
+fn without_cursors(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('-') {
+        let (before, after) = rest.split_at(at);
+        let epoch = before.len().checked_sub(16).and_then(|start| before.get(start..));
+        let number = after[1..].bytes().take_while(u8::is_ascii_digit).count();
+        let is_cursor = number > 0 && epoch.is_some_and(|epoch| epoch.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if is_cursor {
+            out.push_str(&before[..before.len() - 16]);
+            out.push_str("(cursor)");
+            rest = &after[1 + number..];
+        } else {
+            out.push_str(before);
+            out.push('-');
+            rest = &after[1..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// One route, one credential, one place where another tenant is named.
+pub struct Cell<'a> {
+    pub door: &'a Door,
+    pub row: &'a Row,
+    pub credential: Credential,
+    pub channel: Channel,
+}
+
+impl Cell<'_> {
+    /// What is wrong in this cell; nothing, where tenants are apart.
+    pub async fn judge(&self, attacker: &Party, victim: &Party, nobody: &Party) -> Option<String> {
+        let about_victim = self.ask(attacker, victim, victim).await;
+        let by_operator = self.credential == Credential::Platform && self.row.right == Right::Platform;
+        if by_operator {
+            return self.judge_operator(&about_victim, attacker, nobody, victim).await;
+        }
+        let public = self.channel == Channel::Host;
+        if about_victim.contains(&victim.secret_canary) || (!public && about_victim.contains(&victim.open_canary)) {
+            return Some(format!("{}: a canary of B's in {}", self.name(), about_victim.body));
+        }
+        let (mine, theirs) = if public {
+            if self.credential == Credential::None || self.credential == Credential::Platform {
+                return None;
+            }
+            let strangers = self.ask(&Party::real(&attacker.tenant.world).await, victim, victim).await;
+            (about_victim.masked(self.row, victim), strangers.masked(self.row, victim))
+        } else {
+            let about_nobody = self.ask(attacker, nobody, victim).await;
+            (about_victim.masked(self.row, victim), about_nobody.masked(self.row, nobody))
+        };
+        (mine != theirs).then(|| format!("{}:\nabout B: {mine}\nabout nobody: {theirs}", self.name()))
+    }
+
+    /// The operator may know who exists; but a contradiction is refused, whoever is named.
+    async fn judge_operator(
+        &self,
+        about_victim: &Reply,
+        attacker: &Party,
+        nobody: &Party,
+        victim: &Party,
+    ) -> Option<String> {
+        if !self.door.names_a_tenant() || self.channel == Channel::Host {
+            return None;
+        }
+        let about_nobody = self.ask(attacker, nobody, victim).await;
+        let contradicts = matches!(self.channel, Channel::Header | Channel::Query);
+        let wrong = about_victim.status != about_nobody.status || (contradicts && about_victim.status != 404);
+        wrong.then(|| format!("{}: {} about B, {} about nobody", self.name(), about_victim.status, about_nobody.status))
+    }
+
+    /// The attacker's request on its own behalf, but for the place where it names `claimed`.
+    ///
+    /// An operator's request may well succeed, and change whom it is about: that is somebody new.
+    async fn ask(&self, attacker: &Party, claimed: &Party, speaker: &Party) -> Reply {
+        let fresh;
+        let attacker = if self.credential == Credential::Platform && self.row.right == Right::Platform {
+            fresh = Party::real(&attacker.tenant.world).await;
+            &fresh
+        } else {
+            attacker
+        };
+        let mut draft = Draft::new(self.door, self.row, attacker);
+        draft.claim(self.channel, self.door, claimed);
+        Reply::to(draft.with(self.credential, attacker).await, Some(speaker)).await
+    }
+
+    fn name(&self) -> String {
+        format!("{} with {:?}, B in {:?}", self.door, self.credential, self.channel)
+    }
+}
+
+/// The right request with the right credential, naming its own tenant in this place too.
+pub async fn control(world: &World, door: &Door, row: &Row, channel: Channel) -> Option<String> {
+    let subject = Party::real(world).await;
+    let mut draft = Draft::new(door, row, &subject);
+    let selects = door.names_a_tenant() || door.surface != Surface::Platform || row.right == Right::Site;
+    match channel {
+        Channel::Host => {}
+        Channel::Body if row.creates => {
+            draft.claim(channel, door, &Party::never(world, &subject));
+        }
+        _ if row.creates || !selects => {}
+        // A change's body may not name its tenant, which the path does.
+        Channel::Body | Channel::Everywhere if row.right == Right::Platform => {
+            draft.claim(Channel::Header, door, &subject);
+        }
+        _ => draft.claim(channel, door, &subject),
+    }
+    let credential = match row.right {
+        Right::Platform => Credential::Platform,
+        Right::Site => Credential::Signature,
+        Right::Subscriber => Credential::Token,
+        Right::Anybody if row.shows => Credential::Token,
+        Right::Anybody => Credential::None,
+    };
+    let reply = Reply::to(draft.with(credential, &subject).await, Some(&subject)).await;
+    let name = format!("{door}, {channel:?}");
+    if reply.status != row.ok {
+        return Some(format!("{name}: {} instead of {}: {}", reply.status, row.ok, reply.body));
+    }
+    (row.shows && !reply.contains(&subject.secret_canary)).then(|| format!("{name}: no canary in {}", reply.body))
+}

@@ -1,0 +1,89 @@
+//! The isolation matrix, generated from the route table: every door × every credential × every
+//! place where a request can name somebody else's tenant.
+//!
+//! A is the attacker, B the victim, N a tenant that never was. For each cell
+//! - the answer about B is the answer about N, once names and instants are masked;
+//! - nothing of B's stands in any answer or stream;
+//! - B is afterwards as it was before;
+//! - the control, the same request with the right credential and nothing contradicting it,
+//!   succeeds: otherwise the cell would prove nothing.
+//!
+//! Which hosts exist is public. So where B is named by its host, A's credential is compared with
+//! that of a stranger instead: it must be worth no more.
+
+mod cell;
+mod party;
+mod row;
+
+use futures_util::future::join_all;
+use carillon::routes::ROUTES;
+
+use crate::world::World;
+use cell::{Cell, Channel, Credential};
+use party::Party;
+use row::{Door, Right, Row};
+
+#[tokio::test]
+async fn every_route_has_a_row() {
+    let missing: Vec<String> = row::doors()
+        .iter()
+        .filter(|door| Row::of(door).is_none())
+        .map(|door| format!("{} {}", door.method, door.pattern))
+        .collect();
+    assert!(missing.is_empty(), "routes without a row in the isolation matrix: {missing:#?}");
+    assert!(row::doors().len() >= ROUTES.len());
+}
+
+#[tokio::test]
+async fn no_cell_of_the_matrix_leads_from_one_tenant_to_another() {
+    let world = World::shared().await;
+    let attacker = Party::real(&world).await;
+    let victim = Party::real(&world).await;
+    let nobody = Party::never(&world, &victim);
+    let mut failures = Vec::new();
+    for door in row::doors() {
+        let Some(row) = Row::of(&door) else { continue };
+        let before = victim.fingerprint().await;
+        let mut cells = Vec::new();
+        for credential in Credential::ALL {
+            for channel in Channel::ALL.into_iter().filter(|channel| channel.applies(&door, &row)) {
+                if !legitimate(&row, credential, channel) {
+                    cells.push(Cell { door: &door, row: &row, credential, channel });
+                }
+            }
+        }
+        let found = join_all(cells.iter().map(|cell| cell.judge(&attacker, &victim, &nobody))).await;
+        failures.extend(found.into_iter().flatten());
+        let after = victim.fingerprint().await;
+        if before != after {
+            failures.push(format!("{door}: B was {before} and is {after}"));
+        }
+    }
+    assert!(failures.is_empty(), "{} cells fail:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[tokio::test]
+async fn every_cell_has_a_positive_control() {
+    let world = World::shared().await;
+    let mut failures = Vec::new();
+    for door in row::doors() {
+        let Some(row) = Row::of(&door) else { continue };
+        let channels = Channel::ALL.into_iter().filter(|channel| channel.applies(&door, &row));
+        let controls = channels.map(|channel| cell::control(&world, &door, &row, channel));
+        failures.extend(join_all(controls).await.into_iter().flatten());
+    }
+    assert!(failures.is_empty(), "{} controls fail:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A platform key that names a tenant without contradiction is doing its work: that is a control.
+fn legitimate(row: &Row, credential: Credential, channel: Channel) -> bool {
+    credential == Credential::Platform
+        && row.right == Right::Platform
+        && matches!(channel, Channel::Path | Channel::Everywhere | Channel::Body)
+}
+
+impl std::fmt::Display for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} ({:?})", self.method, self.pattern, self.surface)
+    }
+}

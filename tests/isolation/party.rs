@@ -1,0 +1,102 @@
+//! Who takes part: tenants full of canaries, and one that never was.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::world::{ROOT, Tenant, World, sequence, unique};
+
+/// The topic that every party uses.
+pub const TOPIC: &str = "orders";
+
+/// A tenant in the matrix.
+#[derive(Clone)]
+pub struct Party {
+    pub tenant: Tenant,
+    pub domain: String,
+    /// A place in its log, with a private and a public event behind it.
+    pub start: String,
+    /// Stands in what everybody may hear on its host.
+    pub open_canary: String,
+    /// Stands in what only its own people and the operator may see.
+    pub secret_canary: String,
+    published: Arc<AtomicU64>,
+}
+
+impl Party {
+    /// A tenant without limits, whose every field and event holds a canary.
+    pub async fn real(world: &World) -> Party {
+        let (open, secret) = (format!("open{}", unique()), format!("secret{}", unique()));
+        let domain = format!("d-{}.example", unique());
+        let mut builder = world
+            .tenant()
+            .plan("enterprise")
+            .set("admin_email", json!(format!("{secret}@example.com")))
+            .set("settings", json!({"note": secret}))
+            .set("wpgraphql_endpoint", json!(format!("https://{secret}.example/graphql")))
+            .set("custom_domains", json!([domain]));
+        for limit in [
+            "max_concurrent_subscriptions",
+            "max_webhooks_per_minute",
+            "max_connections_per_ip",
+            "max_api_requests_per_minute",
+            "max_anonymous_requests_per_minute",
+        ] {
+            builder = builder.limit(limit, -1);
+        }
+        let tenant = builder.create().await;
+        let start = tenant.publish("elsewhere", json!("start")).await;
+        let published = Arc::new(AtomicU64::new(sequence(&start)));
+        let party = Party { tenant, domain, start, open_canary: open, secret_canary: secret, published };
+        party.speak().await;
+        party
+    }
+
+    /// A tenant that was never made, with names as long as those of `like`.
+    pub fn never(world: &World, like: &Party) -> Party {
+        let id = format!("t-{}", unique());
+        let (_, number) = like.start.rsplit_once('-').unwrap();
+        let tenant = Tenant {
+            world: world.clone(),
+            host: format!("{id}.{ROOT}"),
+            slug: id.clone(),
+            id,
+            webhook_secret: format!("never{}{}", unique(), unique()),
+            subscription_secret: format!("never{}{}", unique(), unique()),
+        };
+        Party {
+            tenant,
+            domain: format!("d-{}.example", unique()),
+            start: format!("{}{}-{number}", unique(), &unique()[..4]),
+            open_canary: format!("open{}", unique()),
+            secret_canary: format!("secret{}", unique()),
+            published: Arc::default(),
+        }
+    }
+
+    /// Publishes one event for everybody and one for those with a grant.
+    pub async fn speak(&self) {
+        let open = self.tenant.webhook().channels(&[TOPIC]).data(json!(self.open_canary));
+        let secret = self.tenant.webhook().channels(&[TOPIC]).data(json!(self.secret_canary));
+        open.accepted().await;
+        secret.private().accepted().await;
+        self.published.fetch_add(2, Ordering::Relaxed);
+    }
+
+    /// All that anybody could have changed, and how many events there are beyond our own.
+    pub async fn fingerprint(&self) -> Value {
+        let domains = self.tenant.admin("GET", "/domains").send().await.expect(200).data();
+        let latest = sequence(&self.tenant.subscribe(&[TOPIC]).await.cursor);
+        json!({
+            "tenant": self.tenant.shown().await,
+            "domains": domains,
+            "foreign_events": latest - self.published.load(Ordering::Relaxed),
+        })
+    }
+
+    /// The strings by which it could be named in an answer.
+    pub fn names(&self) -> [&str; 4] {
+        [&self.tenant.host, &self.tenant.id, &self.domain, &self.start]
+    }
+}

@@ -1,0 +1,28 @@
+//! What Carillon promises, kept by the real Worker on workerd.
+//!
+//! One binary, one module per capability. [`world`] starts the runtime and speaks to it as
+//! browsers, WordPress sites and operators do; every other module states behaviours.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod world;
+
+mod admission;
+mod capacity;
+mod cors;
+mod crashes;
+mod diagnose;
+mod domains;
+mod events;
+mod health;
+mod hibernation;
+mod hosts;
+mod isolation;
+mod lifecycle;
+mod logs;
+mod page;
+mod private_events;
+mod replay;
+mod secrets;
+mod tenants;
+mod tickets;
+mod webhooks;

@@ -1,0 +1,240 @@
+// Serves the built Worker to the tests: one workerd with every binding, and a control server beside it.
+//
+//   node serve.mjs '{"build":"build","state":"/dir","vars":{},"secrets":{}}'
+//
+// prints one line on stdout once it serves, and keeps to stderr otherwise:
+//
+//   {"url":"http://127.0.0.1:PORT","control":"http://127.0.0.1:PORT"}
+//
+// and ends when its stdin does. Rows, keys and objects stay under `state`: started again with it, the Worker finds
+// them. workerd is a child in this process's group: a kill of the group takes both, as a power cut would.
+//
+// The control server answers in JSON, an error as {"error"} with status 400 or 500:
+//
+//   POST /evict      {"tenant", "webSockets": "hibernate"|"close"}  the tenant's hub leaves memory
+//   POST /scheduled  {"cron"?}                                      one run of the cron, awaited
+//   POST /d1         {"binding", "sql", "params"?}                  {"results", "meta"}
+//   POST /kv/get     {"key"}                                        {"value"}, null where there is none
+//   POST /kv/put     {"key", "value"}
+//   POST /kv/delete  {"key"}
+//   GET  /logs       what the Worker logged, newest last: a JSON object per line. Other output
+//                    (stack traces, the runtime's own words) is wrapped as {"level", "message"}.
+//
+// What a request meets, as measured on workerd 1.20261117.1 with Miniflare 5.20261117.0-beta:
+//
+// - `url` is a socket of workerd that leads straight to the Worker (`unsafeDirectSockets`): no proxy in JavaScript, no
+//   hop through Node, none of Miniflare's own entry Worker. When a client leaves, `request.signal` fires at the next write.
+// - Host becomes the host of `request.url` letter for letter: port, upper case, trailing dot and punycode stay.
+// - CF-Connecting-IP arrives exactly as the test sent it, and is absent where it sent none. (Miniflare's
+//   entry Worker, which serves behind `wrangler dev`, fills a missing one with the peer's address.) `request.cf` is absent.
+// - An exception that the Worker lets escape is a bare 500, its trace is in the logs.
+// - Evicted with "hibernate", a hub keeps its sockets, their attachments and the auto-response, and answers a ping
+//   without being constructed; with "close" its sockets end (1006) and the auto-response is gone.
+// - It serves about a second after its start.
+//
+// Databases, their migrations and the defaults of `vars` are read from wrangler.toml, so that the tests run what is
+// deployed. A var or secret given as null is left out.
+
+import { createServer } from "node:http";
+import { mkdir, readFile, readdir } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+// Read by Miniflare when it loads: no look-up of its own leaves this machine.
+process.env.CLOUDFLARE_CF_FETCH_ENABLED = "false";
+const { Log, LogLevel, Miniflare } = await import("miniflare");
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
+const NAME = "carillon";
+const LOGS_KEPT = 20_000;
+
+/** The entries `name = "text"` of each block of wrangler.toml that stands under `header`. */
+function blocks(toml, header) {
+  return toml
+    .split(/^(?=\[)/m)
+    .filter((block) => block.startsWith(header))
+    .map((block) => Object.fromEntries([...block.matchAll(/^(\w+)\s*=\s*"([^"]*)"/gm)].map(([, k, v]) => [k, v])));
+}
+
+const texts = (values) =>
+  Object.fromEntries(
+    Object.entries(values)
+      .filter(([, value]) => value !== null)
+      .map(([name, value]) => [name, { type: "text", value: String(value) }]),
+  );
+
+async function modules(build) {
+  const files = (await readdir(build)).filter((file) => /\.(js|wasm)$/.test(file));
+  const entries = files.map(async (file) => [
+    file,
+    file.endsWith(".wasm")
+      ? { type: "wasm", contents: new Uint8Array(await readFile(join(build, file))) }
+      : { type: "esm", contents: await readFile(join(build, file), "utf8") },
+  ]);
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+/** The Worker as wrangler.toml describes it, with the test's own vars and secrets. */
+async function worker(toml, databases, { build = "build", vars = {}, secrets = {} }) {
+  const folder = resolve(ROOT, build);
+  const top = blocks(`[top]\n${toml}`, "[top]")[0];
+  return {
+    config: {
+      name: NAME,
+      compatibilityDate: top.compatibility_date,
+      compatibilityFlags: [],
+      manifest: { mainModule: "index.js", modulesRoot: folder, modules: await modules(folder) },
+      env: {
+        ...texts({ ...blocks(toml, "[vars]")[0], ...vars, ...secrets }),
+        ...Object.fromEntries(databases.map(({ binding }) => [binding, { type: "d1", id: binding }])),
+        KV: { type: "kv", id: "KV" },
+        HUB: { type: "durable-object", worker: NAME, exportName: "Hub" },
+        ADDRESS_LIMIT: { type: "rate-limit", namespace: "1001", simple: { limit: 1000, period: 10 } },
+      },
+      exports: { Hub: { type: "durable-object", storage: "sqlite" } },
+    },
+    dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
+  };
+}
+
+/** Applies what is new of a database's migrations, each in one transaction with its row in the tracking table. */
+async function migrate(miniflare, { binding, migrations_dir }) {
+  const folder = join(ROOT, migrations_dir);
+  const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith(".sql")).sort();
+  if (files.length === 0) return;
+  const database = await miniflare.getD1Database(binding, NAME);
+  await database
+    .prepare("CREATE TABLE IF NOT EXISTS d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)")
+    .run();
+  const { results } = await database.prepare("SELECT name FROM d1_migrations").all();
+  const applied = new Set(results.map(({ name }) => name));
+  for (const file of files.filter((name) => !applied.has(name))) {
+    const sql = await readFile(join(folder, file), "utf8");
+    await database
+      .batch([database.prepare(sql), database.prepare("INSERT INTO d1_migrations (name) VALUES (?)").bind(file)])
+      .catch((error) => {
+        throw new Error(`${basename(folder)}/${file} on ${binding}: ${error.message}`);
+      });
+  }
+}
+
+/** The last lines that the Worker logged. */
+class Logs {
+  #lines = [];
+
+  add({ level, message }) {
+    this.#lines.push(Logs.#isObject(message) ? message : JSON.stringify({ level, message }));
+    if (this.#lines.length > LOGS_KEPT) this.#lines.splice(0, this.#lines.length - LOGS_KEPT);
+  }
+
+  text() {
+    return this.#lines.map((line) => `${line}\n`).join("");
+  }
+
+  static #isObject(message) {
+    if (!message.startsWith("{") || message.includes("\n")) return false;
+    try {
+      return typeof JSON.parse(message) === "object";
+    } catch {
+      return false;
+    }
+  }
+}
+
+class BadRequest extends Error {}
+
+function controls(miniflare) {
+  return {
+    "POST /evict": async ({ tenant, webSockets = "hibernate" }) => {
+      if (typeof tenant !== "string") throw new BadRequest("tenant is missing");
+      await miniflare.unsafeEvictDurableObject(NAME, "Hub", { name: tenant, webSockets });
+      return {};
+    },
+    "POST /scheduled": async ({ cron = "* * * * *" }) => (await miniflare.getWorker(NAME)).scheduled({ cron }),
+    "POST /d1": async ({ binding, sql, params = [] }) => {
+      const database = await miniflare.getD1Database(binding, NAME);
+      const { results, meta } = await database.prepare(sql).bind(...params).all();
+      return { results, meta };
+    },
+    "POST /kv/get": async ({ key }) => ({ value: await (await miniflare.getKVNamespace("KV", NAME)).get(key) }),
+    "POST /kv/put": async ({ key, value }) => {
+      await (await miniflare.getKVNamespace("KV", NAME)).put(key, value);
+      return {};
+    },
+    "POST /kv/delete": async ({ key }) => {
+      await (await miniflare.getKVNamespace("KV", NAME)).delete(key);
+      return {};
+    },
+  };
+}
+
+async function bodyOf(request) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const text = Buffer.concat(chunks).toString();
+  try {
+    return text === "" ? {} : JSON.parse(text);
+  } catch {
+    throw new BadRequest("the body is not JSON");
+  }
+}
+
+function controlServer(miniflare, logs) {
+  const table = controls(miniflare);
+  return createServer(async (request, response) => {
+    const answer = (status, type, body) => response.writeHead(status, { "content-type": type }).end(body);
+    const route = `${request.method} ${request.url}`;
+    if (route === "GET /logs") return answer(200, "application/x-ndjson", logs.text());
+    try {
+      if (table[route] === undefined) throw new BadRequest(`no such control: ${route}`);
+      answer(200, "application/json", JSON.stringify((await table[route](await bodyOf(request))) ?? {}));
+    } catch (error) {
+      answer(error instanceof BadRequest ? 400 : 500, "application/json", JSON.stringify({ error: String(error.message) }));
+    }
+  });
+}
+
+/** Ends with the test: when its end of stdin closes, or by a signal. */
+function endWith(miniflare) {
+  const end = async () => {
+    await miniflare.dispose().catch(() => {});
+    process.exit(0);
+  };
+  process.stdin.resume().once("end", end);
+  process.once("SIGTERM", end).once("SIGINT", end);
+}
+
+async function serve(options) {
+  const state = resolve(options.state);
+  // Miniflare's temporary files: a killed runtime leaves them where the test's own clean-up finds them.
+  process.env.TMPDIR = join(state, "tmp");
+  await mkdir(process.env.TMPDIR, { recursive: true });
+  const toml = await readFile(join(ROOT, "wrangler.toml"), "utf8");
+  const databases = blocks(toml, "[[d1_databases]]");
+  const logs = new Logs();
+  const miniflare = new Miniflare({
+    host: "127.0.0.1",
+    port: 0,
+    cf: false,
+    log: new Log(LogLevel.ERROR),
+    logRequests: false,
+    handleStructuredLogs: (line) => logs.add(line),
+    enableDevRegistry: false,
+    resourcePersistencePath: state,
+    workers: [await worker(toml, databases, options)],
+  });
+  endWith(miniflare);
+  await miniflare.ready;
+  await Promise.all(databases.map((database) => migrate(miniflare, database)));
+  const server = controlServer(miniflare, logs);
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const url = (await miniflare.unsafeGetDirectURL(NAME)).origin;
+  console.log(JSON.stringify({ url, control: `http://127.0.0.1:${server.address().port}` }));
+}
+
+try {
+  await serve(JSON.parse(process.argv[2]));
+} catch (error) {
+  console.error(`serve.mjs: ${error.stack ?? error}`);
+  process.exit(1);
+}

@@ -1,0 +1,5 @@
+//! Webhooks in: `POST /webhook`.
+
+mod body;
+mod delivery;
+mod signature;

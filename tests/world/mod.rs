@@ -1,0 +1,196 @@
+//! The world that a test lives in: a running Worker, its operator, its tenants, their visitors.
+//!
+//! Most tests share one runtime ([`World::shared`]) and make tenants of their own, so that all run
+//! in parallel. A test that kills, restarts or configures the runtime takes one of its own
+//! ([`World::own`]). Every wait is bounded by [`PATIENCE`]; nothing asserts on time measured.
+
+mod call;
+mod runtime;
+mod signing;
+mod sse;
+mod tenant;
+mod token;
+mod webhook;
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+pub use call::{Answer, Call, stranger};
+pub use runtime::{PLATFORM_KEY, ROOT};
+pub use signing::{hmac_base64, hmac_hex, standard_key};
+pub use sse::Stream;
+pub use tenant::{Tenant, TenantBuilder};
+pub use token::Token;
+pub use webhook::Webhook;
+
+use runtime::Runtime;
+
+/// The longest that any single wait takes before its test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Private runtimes at one time: each is a node and a workerd process.
+const OWN_RUNTIMES: usize = 2;
+static OWN: Semaphore = Semaphore::const_new(OWN_RUNTIMES);
+
+/// A running Worker and one visitor's address.
+#[derive(Clone)]
+pub struct World {
+    runtime: Arc<Runtime>,
+    http: reqwest::Client,
+    /// The address that this test's requests come from unless they say otherwise.
+    pub address: String,
+    _permit: Option<Arc<SemaphorePermit<'static>>>,
+}
+
+impl World {
+    /// The runtime that the tests of this binary share. It ends with the binary.
+    pub async fn shared() -> World {
+        static SHARED: OnceLock<Arc<Runtime>> = OnceLock::new();
+        let start = || Arc::clone(SHARED.get_or_init(|| Arc::new(Runtime::start(&[]))));
+        let runtime = tokio::task::spawn_blocking(start).await.unwrap();
+        World::over(runtime, None)
+    }
+
+    /// A runtime of this test's own, to be killed, restarted and configured.
+    pub async fn own() -> World {
+        let permit = OWN.acquire().await.unwrap();
+        let start = || Arc::new(Runtime::start(&[]));
+        let runtime = tokio::task::spawn_blocking(start).await.unwrap();
+        World::over(runtime, Some(Arc::new(permit)))
+    }
+
+    fn over(runtime: Arc<Runtime>, permit: Option<Arc<SemaphorePermit<'static>>>) -> World {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        World { runtime, http, address: stranger(), _permit: permit }
+    }
+
+    /// `kill -9` on every process of the runtime, at this instant.
+    pub fn kill(&self) {
+        self.runtime.kill();
+    }
+
+    /// Starts the runtime again over the same state, with these vars beside the usual ones.
+    pub async fn restart(&self, vars: &[(&'static str, &str)]) {
+        let vars: Vec<_> = vars.iter().map(|(name, value)| (*name, value.to_string())).collect();
+        let runtime = Arc::clone(&self.runtime);
+        tokio::task::spawn_blocking(move || runtime.restart(&vars)).await.unwrap();
+    }
+
+    /// A request to any host, with nothing added but this visitor's address.
+    pub fn call(&self, method: &str, host: &str, path: &str) -> Call {
+        Call::new(self, method, host, path)
+    }
+
+    /// A request to the platform host that carries the platform key.
+    pub fn platform(&self, method: &str, path: &str) -> Call {
+        self.call(method, ROOT, path).bearer(PLATFORM_KEY)
+    }
+
+    /// A tenant to be made.
+    pub fn tenant(&self) -> TenantBuilder {
+        TenantBuilder::new(self)
+    }
+
+    /// Runs the cron handler once, to its end.
+    pub async fn scheduled(&self) {
+        self.control("/scheduled", json!({})).await;
+    }
+
+    /// Evicts a tenant's hub; its sockets are hibernated or closed.
+    pub async fn evict(&self, tenant: &Tenant, sockets: Sockets) {
+        let sockets = match sockets {
+            Sockets::Hibernate => "hibernate",
+            Sockets::Close => "close",
+        };
+        self.control("/evict", json!({"tenant": tenant.id, "webSockets": sockets})).await;
+    }
+
+    /// Rows behind the curtain.
+    pub async fn rows(&self, binding: &str, sql: &str, params: &[&str]) -> Vec<Value> {
+        let asked = json!({"binding": binding, "sql": sql, "params": params});
+        let answer = self.control("/d1", asked).await;
+        answer["results"].as_array().cloned().unwrap_or_else(|| panic!("no rows in {answer}"))
+    }
+
+    /// A hint that KV loses.
+    pub async fn forget_in_kv(&self, key: &str) {
+        self.control("/kv/delete", json!({"key": key})).await;
+    }
+
+    /// A hint that KV still holds though it is no longer true, or never was.
+    pub async fn plant_in_kv(&self, key: &str, value: &str) {
+        self.control("/kv/put", json!({"key": key, "value": value})).await;
+    }
+
+    /// What KV holds.
+    pub async fn read_kv(&self, key: &str) -> Option<String> {
+        let answer = self.control("/kv/get", json!({"key": key})).await;
+        answer["value"].as_str().map(str::to_owned)
+    }
+
+    /// The Worker's own log lines, parsed, newest last.
+    pub async fn logs(&self) -> Vec<Value> {
+        let url = format!("{}/logs", self.runtime.control());
+        let text = self.http.get(url).send().await.unwrap().text().await.unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    async fn control(&self, path: &str, body: Value) -> Value {
+        let url = format!("{}{path}", self.runtime.control());
+        let answer = within(path, self.http.post(url).json(&body).send()).await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "the runtime's control {path} answers {status}: {text}");
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+}
+
+/// What happens to a hub's sockets when it is evicted.
+#[derive(Clone, Copy)]
+pub enum Sockets {
+    Hibernate,
+    Close,
+}
+
+/// Awaits `future` for at most [`PATIENCE`].
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} in vain for: {what}"),
+    }
+}
+
+/// Asks again until `question` has an answer; for what can only be observed by asking.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut question: impl FnMut() -> F) -> T {
+    within(what, async {
+        loop {
+            if let Some(answer) = question().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// Twelve characters that no other caller gets.
+pub fn unique() -> String {
+    let mut bytes = [0_u8; 6];
+    getrandom::fill(&mut bytes).unwrap();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The part of an event's id that counts.
+pub fn sequence(id: &str) -> u64 {
+    let (_, number) = id.rsplit_once('-').unwrap_or_else(|| panic!("no event id: {id:?}"));
+    number.parse().unwrap_or_else(|_| panic!("no event id: {id:?}"))
+}

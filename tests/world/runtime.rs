@@ -1,0 +1,170 @@
+//! The process behind a world: Miniflare in node over workerd, started by `serve.mjs`.
+//!
+//! It runs in a process group of its own, so that it can be killed as one, and reads a pipe that
+//! we hold, so that it ends when this binary does, however that happens.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, RwLock, mpsc};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::{Map, Value, json};
+
+/// The host under which the platform answers and tenants have their slugs.
+pub const ROOT: &str = "localhost";
+/// The operator's key in every test runtime.
+pub const PLATFORM_KEY: &str = "car_pk_test_4f0d1c86b2e94a53a7c2c9d05e7b1f38";
+/// Base64 of 32 bytes.
+const KEK: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+/// A start includes the migrations of three databases.
+const START: Duration = Duration::from_secs(120);
+
+/// One runtime: its state on disk, and its process while it lives.
+pub struct Runtime {
+    state: PathBuf,
+    urls: RwLock<Urls>,
+    process: Mutex<Option<Process>>,
+}
+
+#[derive(Clone, Default)]
+struct Urls {
+    worker: String,
+    control: String,
+}
+
+struct Process {
+    child: Child,
+    _stdin: ChildStdin,
+}
+
+impl Runtime {
+    /// Starts over fresh state.
+    pub fn start(vars: &[(&'static str, String)]) -> Runtime {
+        let runtime = Runtime { state: fresh_state(), urls: RwLock::default(), process: Mutex::new(None) };
+        runtime.spawn(vars);
+        runtime
+    }
+
+    /// Ends the process, if it still lives, and starts another over the same state.
+    pub fn restart(&self, vars: &[(&'static str, String)]) {
+        self.kill();
+        self.spawn(vars);
+    }
+
+    /// `kill -9` on the whole group; returns when the group's leader is gone.
+    pub fn kill(&self) {
+        if let Some(mut process) = self.process.lock().unwrap().take() {
+            let group = Pid::from_raw(i32::try_from(process.child.id()).unwrap());
+            let _ = killpg(group, Signal::SIGKILL);
+            let _ = process.child.wait();
+        }
+    }
+
+    /// Where the Worker listens.
+    pub fn url(&self) -> String {
+        self.urls.read().unwrap().worker.clone()
+    }
+
+    /// Where the runtime itself is told what to do.
+    pub fn control(&self) -> String {
+        self.urls.read().unwrap().control.clone()
+    }
+
+    fn spawn(&self, vars: &[(&'static str, String)]) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let node = root.join("node_modules/node/bin/node");
+        assert!(node.exists(), "no node in node_modules: run `make setup` first");
+        assert!(root.join("build/index.js").exists(), "no Worker in build/: run `make build` first");
+        let errors = self.state.join("stderr.log");
+        let mut child = Command::new(node)
+            .arg(root.join("tests/runtime/serve.mjs"))
+            .arg(self.settings(vars).to_string())
+            .current_dir(root)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::options().create(true).append(true).open(&errors).unwrap())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        *self.process.lock().unwrap() = Some(Process { child, _stdin: stdin });
+        let urls = ready(lines).unwrap_or_else(|| {
+            self.kill();
+            let errors = fs::read_to_string(&errors).unwrap_or_default();
+            panic!("the test runtime did not start:\n{errors}");
+        });
+        *self.urls.write().unwrap() = urls;
+    }
+
+    fn settings(&self, vars: &[(&'static str, String)]) -> Value {
+        let mut all = Map::new();
+        all.insert("ROOT_DOMAIN".into(), ROOT.into());
+        all.insert("KEEP_ALIVE_SECONDS".into(), "1".into());
+        for (name, value) in vars {
+            all.insert((*name).into(), value.clone().into());
+        }
+        json!({
+            "build": "build",
+            "state": self.state,
+            "vars": all,
+            "secrets": {"PLATFORM_KEY": PLATFORM_KEY, "KEK_v1": KEK},
+        })
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = fs::remove_dir_all(&self.state);
+    }
+}
+
+/// The line that says where to connect; the rest of the output is drained and dropped.
+fn ready(lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static) -> Option<Urls> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            if let Some(urls) = parse_ready(&line) {
+                let _ = sender.send(urls);
+            }
+        }
+    });
+    receiver.recv_timeout(START).ok()
+}
+
+fn parse_ready(line: &str) -> Option<Urls> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let url = |name: &str| Some(line.get(name)?.as_str()?.trim_end_matches('/').to_owned());
+    Some(Urls { worker: url("url")?, control: url("control")? })
+}
+
+/// A directory of this process's own. Those of processes that are gone are swept away first,
+/// for a shared runtime lives in a static and is never dropped.
+fn fresh_state() -> PathBuf {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    if MADE.load(Ordering::Relaxed) == 0 {
+        sweep(base);
+    }
+    let count = MADE.fetch_add(1, Ordering::Relaxed);
+    let state = base.join(format!("world-{}-{count}", std::process::id()));
+    fs::create_dir_all(&state).unwrap();
+    state
+}
+
+fn sweep(base: &Path) {
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix("world-").and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
