@@ -104,7 +104,7 @@ async fn a_domain_belongs_to_one_tenant() {
         assert!(!answer.body.contains(&first.id));
     }
     let path = format!("/domains/{domain}");
-    second.admin("DELETE", &path).send().await.expect_problem(404, "domain_not_found");
+    second.admin("DELETE", &path).send().await.expect_problem(404, "not_found");
     assert_eq!(listed(&first).await, [domain]);
 }
 
@@ -192,5 +192,5 @@ async fn a_domain_that_is_not_attached_cannot_be_released() {
     let world = World::shared().await;
     let tenant = world.tenant().plan("pro").create().await;
     let path = format!("/domains/{}", domain());
-    tenant.admin("DELETE", &path).send().await.expect_problem(404, "domain_not_found");
+    tenant.admin("DELETE", &path).send().await.expect_problem(404, "not_found");
 }

@@ -41,7 +41,7 @@ async fn a_cookie_may_be_traded_too() {
 async fn without_a_good_token_there_is_no_ticket() {
     let world = World::shared().await;
     let (mine, other) = (world.tenant().create().await, world.tenant().create().await);
-    mine.call("PUT", "/events").send().await.expect_problem(401, "invalid_token");
+    mine.call("PUT", "/events").send().await.expect_problem(401, "unauthorized");
     let foreign = Token::new(&other.subscription_secret, &["orders"]).sign();
     let answer = mine.call("PUT", "/events").bearer(&foreign).send().await;
     answer.expect_problem(401, "invalid_token");

@@ -66,6 +66,7 @@ impl Fields {
         if items.len() > max {
             return self.wrong(name, Invalid::new("too_many", format!("must have at most {max} entries")));
         }
+        let before = self.errors.len();
         let mut read = Vec::with_capacity(items.len());
         for (i, item) in items.iter().enumerate() {
             let parsed = item.as_str().ok_or_else(|| Invalid::new("not_text", "must be a string")).and_then(&parse);
@@ -74,7 +75,7 @@ impl Fields {
                 Err(invalid) => self.errors.push(FieldError::new(format!("/{name}/{i}"), invalid)),
             }
         }
-        Some(read)
+        (self.errors.len() == before).then_some(read)
     }
 
     /// A flag.

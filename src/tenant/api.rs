@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::change::Change;
 use super::idempotency::{Keyed, Kept};
-use super::input::{self, NewTenant, TenantUpdate};
+use super::input::{self, NewTenant, Reading, TenantUpdate};
 use super::record::{PlanRow, Status, TenantRow};
 use super::registry::Tenant;
 use super::secrets::{self, Kind};
@@ -25,13 +25,13 @@ statements! { ControlSql;
     /// Where its rows go: the open shard with the fewest tenants.
     PLACE_TENANT = "INSERT INTO placements (tenant_id, shard, epoch, moved_at) SELECT ?1, s.name, 1, ?2 FROM shards s WHERE s.status = 'open' ORDER BY (SELECT count(*) FROM placements p WHERE p.shard = s.name), s.name LIMIT 1";
     /// Everything an operator sets.
-    UPDATE_TENANT = "UPDATE tenants SET display_name = ?2, admin_email = ?3, plan = ?4, wpgraphql_endpoint = ?5, features = ?6, resources = ?7, cors_origins = ?8, rate_limits = ?9, settings = ?10, branding = ?11, require_standard_webhooks = ?12, expires_at = ?13, status = ?14 WHERE id = ?1";
+    UPDATE_TENANT = "UPDATE tenants SET display_name = ?2, admin_email = ?3, plan = ?4, wpgraphql_endpoint = ?5, features = ?6, resources = ?7, cors_origins = ?8, rate_limits = ?9, settings = ?10, branding = ?11, require_standard_webhooks = ?12, expires_at = ?13, status = ?14, slug = ?15 WHERE id = ?1";
     /// Another status.
     SET_STATUS = "UPDATE tenants SET status = ?2 WHERE id = ?1";
     /// Remembers a purged tenant's name for ever.
     RETIRE_NAME = "INSERT OR IGNORE INTO retired_names (kind, name) VALUES (?1, ?2)";
-    /// Names that are taken: by retired tenants and by domains that belong to somebody or were just let go.
-    TAKEN_NAMES = "SELECT 'tenant_id' AS kind, id AS name FROM tenants WHERE id = ?1 UNION ALL SELECT 'slug', slug FROM tenants WHERE slug = ?2 UNION ALL SELECT CASE kind WHEN 'id' THEN 'tenant_id' ELSE 'slug' END, name FROM retired_names WHERE kind = 'id' AND name = ?1 OR kind = 'slug' AND name = ?2";
+    /// Which of an id and a slug are taken: by another tenant, or by a retired one.
+    TAKEN_NAMES = "SELECT 'tenant_id' AS kind, id AS name FROM tenants WHERE id = ?1 AND id <> ?3 UNION ALL SELECT 'slug', slug FROM tenants WHERE slug = ?2 AND id <> ?3 UNION ALL SELECT CASE kind WHEN 'id' THEN 'tenant_id' ELSE 'slug' END, name FROM retired_names WHERE kind = 'id' AND name = ?1 OR kind = 'slug' AND name = ?2";
     /// A plan's limits and flags.
     PLAN = "SELECT limits, features FROM plans WHERE id = ?1";
 }
@@ -52,15 +52,18 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
     {
         return created(kept, true);
     }
-    let new = NewTenant::read(object, &call.bindings.settings.root_domain, &super::domains::to_ascii)?;
+    let plan = find_plan(&db, input::named_plan(&object)).await?;
+    let root = &call.bindings.settings.root_domain;
+    let reading = Reading { root, to_ascii: &super::domains::to_ascii, plan_is_known: plan.is_some() };
+    let new = NewTenant::read(object, &reading)?;
+    let plan = plan.ok_or_else(|| problem::internal("the default plan is missing"))?;
     let id = match &new.id {
         Some(id) => id.as_str().to_owned(),
         None => generated_id()?,
     };
     call.check_named(&id)?;
     let slug = slug_of(&new, &id)?;
-    let plan = find_plan(&db, &new.profile.plan).await?;
-    check_names(&db, &id, slug.as_str()).await?;
+    check_names(&db, &id, slug.as_str(), "").await?;
     super::domains::check_free(&db, &new.domains, now).await?;
 
     let key = SealKey::random().map_err(problem::internal)?;
@@ -76,7 +79,6 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
     for (i, domain) in new.domains.iter().enumerate() {
         statements.push((super::domains::ATTACH, args![domain.as_str(), id.as_str(), i == 0, now]));
     }
-    let root = &call.bindings.settings.root_domain;
     let domains: Vec<_> = new.domains.iter().map(|d| d.as_str().to_owned()).collect();
     let mut data = row.to_view(&domains, root.as_str(), false).map_err(problem::internal)?;
     if let Value::Object(data) = &mut data {
@@ -90,7 +92,7 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
 
     let hosts = std::iter::once(root.host_of(&slug).as_str().to_owned()).chain(domains).collect();
     let (bindings, request_id) = (&call.bindings, call.request.id.as_str());
-    let change = Change { bindings, tenant: &id, revision: 0, operation: "tenant.create", request_id, hosts };
+    let change = Change { bindings, tenant: &id, revision: 0, operation: "tenant.create", request_id, is_conditional: false, hosts };
     if let Err(problem) = change.write(&db, statements, conflict).await {
         // Whoever sent the same key at the same time may have been first.
         if let Some(keyed) = &keyed
@@ -180,14 +182,25 @@ async fn update(
     operation: &'static str,
 ) -> Answered<Answer> {
     check_match(call, &tenant)?;
-    let update = TenantUpdate::read(object, tenant.id.as_str(), &tenant.row.slug)?;
-    find_plan(db, &update.profile.plan).await?;
+    let id = tenant.id.as_str();
+    let plan_is_known = find_plan(db, input::named_plan(&object)).await?.is_some();
+    let root = &call.bindings.settings.root_domain;
+    let reading = Reading { root, to_ascii: &super::domains::to_ascii, plan_is_known };
+    let update = TenantUpdate::read(object, id, &reading)?;
+    let slug = update.slug.as_ref().map_or(tenant.row.slug.as_str(), Slug::as_str);
+    check_names(db, id, slug, id).await?;
     let status = update.status.unwrap_or(tenant.row.status);
-    let args = tenant.row.update_args(&update.profile, status).map_err(problem::internal)?;
-    let change = change_of(call, &tenant, operation);
-    change.write(db, vec![(UPDATE_TENANT, args)], |text| problem::internal(text)).await?;
+    let args = tenant.row.update_args(&update.profile, slug, status).map_err(problem::internal)?;
+    let mut statements = vec![(UPDATE_TENANT, args)];
+    let mut change = change_of(call, &tenant, operation);
+    change.hosts.extend(update.slug.iter().map(|slug| root.host_of(slug).as_str().to_owned()));
+    if let Some(wanted) = &update.domains {
+        statements.extend(super::domains::exchange(db, &tenant, wanted, call.now().millis()).await?);
+        change.hosts.extend(wanted.iter().map(|domain| domain.as_str().to_owned()));
+    }
+    change.write(db, statements, conflict).await?;
     let arrived = change.carry(db).await?;
-    shown_after(call, db, tenant.id.as_str(), arrived).await
+    shown_after(call, db, id, arrived).await
 }
 
 /// The tenant that the path names, and the database it was found in.
@@ -206,6 +219,7 @@ pub(super) fn change_of<'a>(call: &'a Call<Operator>, tenant: &'a Tenant, operat
         revision: tenant.row.revision,
         operation,
         request_id: &call.request.id,
+        is_conditional: call.request.header("If-Match").is_some(),
         hosts: tenant.hosts(&call.bindings),
     }
 }
@@ -245,14 +259,13 @@ fn created(kept: Kept, replayed: bool) -> Answered<Answer> {
     Ok(answer)
 }
 
-async fn find_plan(db: &ControlDb, plan: &str) -> Answered<PlanRow> {
-    let found = db.row::<PlanRow>(&PLAN, args![plan]).await?;
-    let unknown = || Invalid::new("unknown_plan", "is not a plan of this platform");
-    found.ok_or_else(|| problem::invalid_field("/plan", unknown()))
+pub(super) async fn find_plan(db: &ControlDb, plan: &str) -> Answered<Option<PlanRow>> {
+    Ok(db.row::<PlanRow>(&PLAN, args![plan]).await?)
 }
 
-async fn check_names(db: &ControlDb, id: &str, slug: &str) -> Answered<()> {
-    let taken = db.rows::<NameRow>(&TAKEN_NAMES, args![id, slug]).await?;
+/// Refuses an id or a slug that is taken by another tenant than `own`, or was for ever.
+async fn check_names(db: &ControlDb, id: &str, slug: &str, own: &str) -> Answered<()> {
+    let taken = db.rows::<NameRow>(&TAKEN_NAMES, args![id, slug, own]).await?;
     let mut taken: Vec<_> = taken.into_iter().map(|row| row.kind).collect();
     taken.sort_unstable_by(|a, b| b.cmp(a));
     taken.dedup();

@@ -90,6 +90,8 @@ pub struct Change<'a> {
     pub operation: &'static str,
     /// The request's id, for the audit.
     pub request_id: &'a str,
+    /// Whether the request named the revision it is for.
+    pub is_conditional: bool,
     /// Hosts it has now or gets: their hints fall.
     pub hosts: Vec<String>,
 }
@@ -97,7 +99,7 @@ pub struct Change<'a> {
 impl Change<'_> {
     /// Writes the change: what is given, with revision, audit and pending row, in one transaction.
     ///
-    /// Fails with 409 when the tenant changed since it was read, and as `conflict` says when a
+    /// Fails with 412 or 409 when the tenant changed since it was read, and as `conflict` says when a
     /// constraint of the given statements does not hold.
     pub async fn write(
         &self,
@@ -117,7 +119,11 @@ impl Change<'_> {
         batch.push((AUDIT, args![now.millis(), Operator::ACTOR, self.operation, self.tenant, next, self.request_id]));
         match db.batch(batch).await {
             Ok(_) => Ok(()),
-            Err(StorageError::Constraint(text)) if text.contains("pending_changes") => Err(problem::changed_meanwhile()),
+            Err(StorageError::Constraint(text)) if text.contains("pending_changes") => Err(if self.is_conditional {
+                problem::precondition_failed()
+            } else {
+                problem::changed_meanwhile()
+            }),
             Err(StorageError::Constraint(text)) => Err(conflict(&text)),
             Err(error) => Err(error.into()),
         }

@@ -11,11 +11,11 @@ use crate::domain::host::Host;
 use crate::http::answer::{Answer, Pagination};
 use crate::http::call::Call;
 use crate::http::fields::Fields;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::JSON;
 use crate::storage::control_db::ControlDb;
 use crate::storage::sql::{Arg, ControlSql};
-use crate::tenant::registry::DomainRow;
+use crate::tenant::registry::{DomainRow, Tenant};
 use crate::{args, statements};
 
 statements! { ControlSql;
@@ -23,6 +23,8 @@ statements! { ControlSql;
     ATTACH = "INSERT INTO tenant_domains (domain, tenant_id, is_primary, created_at) VALUES (?1, ?2, ?3, ?4)";
     /// Makes no domain of the tenant the primary one.
     CLEAR_PRIMARY = "UPDATE tenant_domains SET is_primary = 0 WHERE tenant_id = ?1";
+    /// Makes a domain of the tenant the primary one.
+    SET_PRIMARY = "UPDATE tenant_domains SET is_primary = 1 WHERE domain = ?1 AND tenant_id = ?2";
     /// Detaches a domain from its tenant.
     DETACH = "DELETE FROM tenant_domains WHERE domain = ?1 AND tenant_id = ?2";
     /// Remembers that a domain was let go.
@@ -115,6 +117,42 @@ pub(super) async fn check_free(db: &ControlDb, domains: &[Host], now: i64) -> An
     let Some(first) = pointers.next() else { return Ok(()) };
     let problem = problem::conflict(&format!("/custom_domains/{first}"), invalid());
     Err(pointers.fold(problem, |problem, i| problem.field(format!("/custom_domains/{i}"), invalid())))
+}
+
+/// The statements that exchange a tenant's domains for others: what is not wanted goes, what is new comes.
+pub(super) async fn exchange(
+    db: &ControlDb,
+    tenant: &Tenant,
+    wanted: &[Host],
+    now: i64,
+) -> Answered<Vec<(ControlSql, Vec<Arg>)>> {
+    let id = tenant.id.as_str();
+    let has = |domain: &Host| tenant.domains.iter().any(|row| row.domain == domain.as_str());
+    let new: Vec<_> = wanted.iter().filter(|domain| !has(domain)).cloned().collect();
+    check_free(db, &new, now).await.map_err(|problem| repointed(problem, wanted, &new))?;
+    let gone = tenant.domains.iter().filter(|row| !wanted.iter().any(|domain| domain.as_str() == row.domain));
+    let mut statements = Vec::new();
+    for row in gone {
+        statements.push((RELEASE, args![row.domain.as_str(), id, now]));
+        statements.push((DETACH, args![row.domain.as_str(), id]));
+    }
+    statements.extend(new.iter().map(|domain| (ATTACH, args![domain.as_str(), id, false, now])));
+    if let Some(first) = wanted.first() {
+        statements.push((CLEAR_PRIMARY, args![id]));
+        statements.push((SET_PRIMARY, args![first.as_str(), id]));
+    }
+    Ok(statements)
+}
+
+/// A problem with the new domains, told by their places in the whole list.
+fn repointed(mut problem: Problem, wanted: &[Host], new: &[Host]) -> Problem {
+    for error in &mut problem.errors {
+        let place = error.pointer.rsplit('/').next().and_then(|index| new.get(index.parse::<usize>().ok()?));
+        if let Some(index) = place.and_then(|domain| wanted.iter().position(|w| w == domain)) {
+            error.pointer = format!("/custom_domains/{index}");
+        }
+    }
+    problem
 }
 
 /// The statements that let all domains of a tenant go.

@@ -16,6 +16,8 @@ use crate::http::problem::Answered;
 pub const MAX_DOMAINS: usize = 50;
 /// Most bytes of a JSON field that is kept as given.
 const MAX_JSON: usize = 16 * 1024;
+/// The plan of a tenant that names none.
+const DEFAULT_PLAN: &str = "free";
 /// Most origins of a tenant.
 const MAX_ORIGINS: usize = 50;
 
@@ -39,21 +41,35 @@ pub struct NewTenant {
 /// Converts an international name to punycode; none for what is no name.
 pub type ToAscii<'f> = &'f dyn Fn(&str) -> Option<String>;
 
+/// What reading a body needs of the platform.
+pub struct Reading<'a> {
+    /// The domain no custom domain may lie under.
+    pub root: &'a RootDomain,
+    /// How international names become ASCII.
+    pub to_ascii: ToAscii<'a>,
+    /// Whether the plan that the body names is one of the platform's.
+    pub plan_is_known: bool,
+}
+
+/// The plan that a body names, before anything else of it is read.
+pub fn named_plan(object: &Map<String, Value>) -> &str {
+    let named = ["plan", "tier"].iter().find_map(|name| object.get(*name).and_then(Value::as_str));
+    named.unwrap_or(DEFAULT_PLAN)
+}
+
 impl NewTenant {
     /// Reads the body.
-    pub fn read(object: Map<String, Value>, root: &RootDomain, to_ascii: ToAscii<'_>) -> Answered<Self> {
+    pub fn read(object: Map<String, Value>, reading: &Reading<'_>) -> Answered<Self> {
         let mut fields = Fields::new(object);
         let id = fields.parsed("tenant_id", ClaimedTenant::parse);
         let slug = fields.parsed("slug", Slug::parse);
         let name = id.as_ref().map_or("Tenant", ClaimedTenant::as_str).to_owned();
-        let profile = read_profile(&mut fields, &name);
-        let domains = fields.list("custom_domains", MAX_DOMAINS, |text| parse_domain(text, root, to_ascii));
+        let profile = read_profile(&mut fields, &name, reading);
+        let domains = read_domains(&mut fields, reading);
         let webhook_secret = fields.parsed("webhook_secret", parse_secret);
         let subscription_secret = fields.parsed("subscription_secret", parse_secret);
-        let mut domains = domains.unwrap_or_default();
-        let mut seen = std::collections::HashSet::new();
-        domains.retain(|domain| seen.insert(domain.clone()));
         fields.finish()?;
+        let domains = domains.unwrap_or_default();
         Ok(Self { id, slug, profile, domains, webhook_secret, subscription_secret })
     }
 }
@@ -63,27 +79,31 @@ impl NewTenant {
 pub struct TenantUpdate {
     /// Everything an operator sets.
     pub profile: Profile,
+    /// Another slug, if one was sent.
+    pub slug: Option<Slug>,
     /// Another status, if one was sent.
     pub status: Option<Status>,
+    /// Another list of domains, if one was sent.
+    pub domains: Option<Vec<Host>>,
 }
 
 impl TenantUpdate {
-    /// Reads the body for a tenant of this id and slug, which may be repeated but not changed.
-    pub fn read(object: Map<String, Value>, id: &str, slug: &str) -> Answered<Self> {
+    /// Reads the body for a tenant of this id, which may be repeated but not changed.
+    pub fn read(object: Map<String, Value>, id: &str, reading: &Reading<'_>) -> Answered<Self> {
         let mut fields = Fields::new(object);
-        for (name, own) in [("tenant_id", id), ("slug", slug)] {
-            fields.parsed(name, |text| {
-                if text == own { Ok(()) } else { Err(Invalid::new("immutable", "cannot be changed")) }
-            });
-        }
+        fields.parsed("tenant_id", |text| {
+            if text == id { Ok(()) } else { Err(Invalid::new("immutable", "cannot be changed")) }
+        });
+        let slug = fields.parsed("slug", Slug::parse);
         let status = fields.parsed("status", |text| match text {
             "active" => Ok(Status::Active),
             "suspended" => Ok(Status::Suspended),
             _ => Err(Invalid::new("invalid_status", "must be active or suspended; DELETE deletes")),
         });
-        let profile = read_profile(&mut fields, id);
+        let profile = read_profile(&mut fields, id, reading);
+        let domains = read_domains(&mut fields, reading);
         fields.finish()?;
-        Ok(Self { profile, status })
+        Ok(Self { profile, slug, status, domains })
     }
 }
 
@@ -129,8 +149,20 @@ pub fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
     }
 }
 
-fn read_profile(fields: &mut Fields, id: &str) -> Profile {
+fn read_domains(fields: &mut Fields, reading: &Reading<'_>) -> Option<Vec<Host>> {
+    let mut domains =
+        fields.list("custom_domains", MAX_DOMAINS, |text| parse_domain(text, reading.root, reading.to_ascii))?;
+    let mut seen = std::collections::HashSet::new();
+    domains.retain(|domain| seen.insert(domain.clone()));
+    Some(domains)
+}
+
+fn read_profile(fields: &mut Fields, id: &str, reading: &Reading<'_>) -> Profile {
     let (tier, plan) = (fields.text("tier", 63), fields.text("plan", 63));
+    if !reading.plan_is_known && (tier.is_some() || plan.is_some()) {
+        let field = if plan.is_some() { "plan" } else { "tier" };
+        fields.wrong::<()>(field, Invalid::new("unknown_plan", "is not a plan of this platform"));
+    }
     if let (Some(tier), Some(plan)) = (&tier, &plan)
         && tier != plan
     {
@@ -139,7 +171,7 @@ fn read_profile(fields: &mut Fields, id: &str) -> Profile {
     Profile {
         display_name: fields.text("display_name", 200).unwrap_or_else(|| id.to_owned()),
         admin_email: fields.parsed("admin_email", parse_email),
-        plan: plan.or(tier).unwrap_or_else(|| "free".to_owned()),
+        plan: plan.or(tier).unwrap_or_else(|| DEFAULT_PLAN.to_owned()),
         features: read_features(fields),
         resources: fields.object("resources", MAX_JSON).unwrap_or_default(),
         wpgraphql_endpoint: fields.parsed("wpgraphql_endpoint", parse_endpoint),
@@ -172,12 +204,12 @@ pub fn parse_domain(text: &str, root: &RootDomain, to_ascii: ToAscii<'_>) -> Res
     root.custom_domain(&ascii)
 }
 
-/// A secret of 16 to 256 visible ASCII characters.
+/// A secret of 16 to 256 bytes. Its UTF-8 bytes are the key, so it may be a sentence in any language.
 pub fn parse_secret(text: &str) -> Result<String, Invalid> {
-    if (16..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+    if (16..=256).contains(&text.len()) && !text.chars().any(char::is_control) {
         Ok(text.to_owned())
     } else {
-        Err(Invalid::new("invalid_secret", "must be 16 to 256 visible ASCII characters"))
+        Err(Invalid::new("invalid_secret", "must be 16 to 256 bytes long, without control characters"))
     }
 }
 
@@ -210,7 +242,8 @@ mod tests {
 
     fn read(value: Value) -> Answered<NewTenant> {
         let root = RootDomain::parse("localhost").unwrap();
-        NewTenant::read(object(value), &root, &|_| Some("xn--bcher-kva.example".into()))
+        let reading = Reading { root: &root, to_ascii: &|_| Some("xn--bcher-kva.example".into()), plan_is_known: true };
+        NewTenant::read(object(value), &reading)
     }
 
     #[test]

@@ -62,6 +62,12 @@ pub async fn list(call: Call<Operator>) -> Answered<Answer> {
     let count = query.flag("count")? || matches!(start, Start::Page(_));
 
     let db = ControlDb::open(&call.bindings, "list tenants")?;
+    if let Some(plan) = plan
+        && super::api::find_plan(&db, plan).await?.is_none()
+    {
+        let invalid = Invalid::new("unknown_plan", "is not a plan of this platform");
+        return Err(problem::invalid_query("plan", invalid));
+    }
     let filter_args = args![status, plan, text];
     let (place, offset) = match &start {
         Start::Cursor(place) => (place.as_ref(), 0),

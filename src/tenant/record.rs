@@ -185,8 +185,8 @@ impl TenantRow {
         ]
     }
 
-    /// The arguments of the statement that gives this tenant another profile and status, in its order.
-    pub fn update_args(&self, profile: &Profile, status: Status) -> Result<Vec<Arg>, serde_json::Error> {
+    /// The arguments of the statement that gives this tenant another profile, slug and status, in its order.
+    pub fn update_args(&self, profile: &Profile, slug: &str, status: Status) -> Result<Vec<Arg>, serde_json::Error> {
         Ok(args![
             self.id.as_str(),
             profile.display_name.as_str(),
@@ -202,6 +202,7 @@ impl TenantRow {
             profile.require_standard_webhooks,
             profile.expires_at.map(Timestamp::millis),
             status.as_str(),
+            slug,
         ])
     }
 

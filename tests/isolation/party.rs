@@ -27,6 +27,7 @@ pub struct Party {
 impl Party {
     /// A tenant without limits, whose every field and event holds a canary.
     pub async fn real(world: &World) -> Party {
+        let world = world.elsewhere();
         let (open, secret) = (format!("open{}", unique()), format!("secret{}", unique()));
         let domain = format!("d-{}.example", unique());
         let mut builder = world

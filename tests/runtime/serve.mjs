@@ -32,6 +32,10 @@
 //   without being constructed; with "close" its sockets end (1006) and the auto-response is gone.
 // - It serves about a second after its start.
 //
+// - Miniflare's own handles (databases, KV, eviction) stop this process's event loop while they wait. A Worker that logs
+//   meanwhile fills its pipe and waits for this process: both for ever. So the control server asks a second Worker
+//   (curtain.mjs) over HTTP instead.
+//
 // Databases, their migrations and the defaults of `vars` are read from wrangler.toml, so that the tests run what is
 // deployed. A var or secret given as null is left out.
 
@@ -46,6 +50,7 @@ const { Log, LogLevel, Miniflare } = await import("miniflare");
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const NAME = "carillon";
+const CURTAIN = "curtain";
 const LOGS_KEPT = 20_000;
 
 /** The entries `name = "text"` of each block of wrangler.toml that stands under `header`. */
@@ -97,24 +102,53 @@ async function worker(toml, databases, { build = "build", vars = {}, secrets = {
   };
 }
 
+/** The Worker that looks behind the curtain, with the databases and KV of the one under test. */
+async function curtain(toml, databases) {
+  const top = blocks(`[top]\n${toml}`, "[top]")[0];
+  const contents = await readFile(join(ROOT, "tests/runtime/curtain.mjs"), "utf8");
+  return {
+    config: {
+      name: CURTAIN,
+      compatibilityDate: top.compatibility_date,
+      compatibilityFlags: ["unsafe_module"],
+      manifest: { mainModule: "curtain.mjs", modulesRoot: ROOT, modules: { "curtain.mjs": { type: "esm", contents } } },
+      env: {
+        ...Object.fromEntries(databases.map(({ binding }) => [binding, { type: "d1", id: binding }])),
+        KV: { type: "kv", id: "KV" },
+        HUB: { type: "durable-object", worker: NAME, exportName: "Hub" },
+        WORKER: { type: "worker", worker: NAME },
+      },
+    },
+    dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
+  };
+}
+
+/** Asks the curtain. */
+async function ask(url, action, asked) {
+  const response = await fetch(url, { method: "POST", body: JSON.stringify({ action, ...asked }) });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.error);
+  return answer;
+}
+
 /** Applies what is new of a database's migrations, each in one transaction with its row in the tracking table. */
-async function migrate(miniflare, { binding, migrations_dir }) {
+async function migrate(url, { binding, migrations_dir }) {
   const folder = join(ROOT, migrations_dir);
   const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith(".sql")).sort();
   if (files.length === 0) return;
-  const database = await miniflare.getD1Database(binding, NAME);
-  await database
-    .prepare("CREATE TABLE IF NOT EXISTS d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)")
-    .run();
-  const { results } = await database.prepare("SELECT name FROM d1_migrations").all();
+  const sql =
+    "CREATE TABLE IF NOT EXISTS d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)";
+  await ask(url, "d1", { binding, sql });
+  const { results } = await ask(url, "d1", { binding, sql: "SELECT name FROM d1_migrations" });
   const applied = new Set(results.map(({ name }) => name));
   for (const file of files.filter((name) => !applied.has(name))) {
-    const sql = await readFile(join(folder, file), "utf8");
-    await database
-      .batch([database.prepare(sql), database.prepare("INSERT INTO d1_migrations (name) VALUES (?)").bind(file)])
-      .catch((error) => {
-        throw new Error(`${basename(folder)}/${file} on ${binding}: ${error.message}`);
-      });
+    const statements = [
+      [await readFile(join(folder, file), "utf8")],
+      ["INSERT INTO d1_migrations (name) VALUES (?)", [file]],
+    ];
+    await ask(url, "batch", { binding, statements }).catch((error) => {
+      throw new Error(`${basename(folder)}/${file} on ${binding}: ${error.message}`);
+    });
   }
 }
 
@@ -143,28 +177,15 @@ class Logs {
 
 class BadRequest extends Error {}
 
-function controls(miniflare) {
+function controls(curtainUrl) {
+  const asking = (action) => (asked) => ask(curtainUrl, action, asked);
   return {
-    "POST /evict": async ({ tenant, webSockets = "hibernate" }) => {
-      if (typeof tenant !== "string") throw new BadRequest("tenant is missing");
-      await miniflare.unsafeEvictDurableObject(NAME, "Hub", { name: tenant, webSockets });
-      return {};
-    },
-    "POST /scheduled": async ({ cron = "* * * * *" }) => (await miniflare.getWorker(NAME)).scheduled({ cron }),
-    "POST /d1": async ({ binding, sql, params = [] }) => {
-      const database = await miniflare.getD1Database(binding, NAME);
-      const { results, meta } = await database.prepare(sql).bind(...params).all();
-      return { results, meta };
-    },
-    "POST /kv/get": async ({ key }) => ({ value: await (await miniflare.getKVNamespace("KV", NAME)).get(key) }),
-    "POST /kv/put": async ({ key, value }) => {
-      await (await miniflare.getKVNamespace("KV", NAME)).put(key, value);
-      return {};
-    },
-    "POST /kv/delete": async ({ key }) => {
-      await (await miniflare.getKVNamespace("KV", NAME)).delete(key);
-      return {};
-    },
+    "POST /evict": asking("evict"),
+    "POST /scheduled": asking("scheduled"),
+    "POST /d1": asking("d1"),
+    "POST /kv/get": asking("kvGet"),
+    "POST /kv/put": asking("kvPut"),
+    "POST /kv/delete": asking("kvDelete"),
   };
 }
 
@@ -179,8 +200,8 @@ async function bodyOf(request) {
   }
 }
 
-function controlServer(miniflare, logs) {
-  const table = controls(miniflare);
+function controlServer(curtainUrl, logs) {
+  const table = controls(curtainUrl);
   return createServer(async (request, response) => {
     const answer = (status, type, body) => response.writeHead(status, { "content-type": type }).end(body);
     const route = `${request.method} ${request.url}`;
@@ -221,12 +242,13 @@ async function serve(options) {
     handleStructuredLogs: (line) => logs.add(line),
     enableDevRegistry: false,
     resourcePersistencePath: state,
-    workers: [await worker(toml, databases, options)],
+    workers: [await worker(toml, databases, options), await curtain(toml, databases)],
   });
   endWith(miniflare);
   await miniflare.ready;
-  await Promise.all(databases.map((database) => migrate(miniflare, database)));
-  const server = controlServer(miniflare, logs);
+  const curtainUrl = await miniflare.unsafeGetDirectURL(CURTAIN);
+  await Promise.all(databases.map((database) => migrate(curtainUrl, database)));
+  const server = controlServer(curtainUrl, logs);
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
   const url = (await miniflare.unsafeGetDirectURL(NAME)).origin;
   console.log(JSON.stringify({ url, control: `http://127.0.0.1:${server.address().port}` }));

@@ -1,0 +1,42 @@
+// Looks behind the curtain for the tests: a Worker of its own beside the one under test, with the same
+// databases and KV. Asked over HTTP, so that nobody waits for it with the event loop stopped.
+
+import workerd from "workerd:unsafe";
+
+const actions = {
+  // The tenant's hub leaves memory; its sockets are hibernated or closed.
+  async evict({ tenant, webSockets = "hibernate" }, env) {
+    await workerd.evict(env.HUB.get(env.HUB.idFromName(tenant)), { webSockets });
+    return {};
+  },
+  async d1({ binding, sql, params = [] }, env) {
+    const { results, meta } = await env[binding].prepare(sql).bind(...params).all();
+    return { results, meta };
+  },
+  // Statements that stand or fall together: [[sql, params], …].
+  async batch({ binding, statements }, env) {
+    await env[binding].batch(statements.map(([sql, params = []]) => env[binding].prepare(sql).bind(...params)));
+    return {};
+  },
+  kvGet: async ({ key }, env) => ({ value: await env.KV.get(key) }),
+  async kvPut({ key, value }, env) {
+    await env.KV.put(key, value);
+    return {};
+  },
+  async kvDelete({ key }, env) {
+    await env.KV.delete(key);
+    return {};
+  },
+  scheduled: ({ cron = "* * * * *" }, env) => env.WORKER.scheduled({ cron, scheduledTime: new Date() }),
+};
+
+export default {
+  async fetch(request, env) {
+    const { action, ...asked } = await request.json();
+    try {
+      return Response.json((await actions[action](asked, env)) ?? {});
+    } catch (error) {
+      return Response.json({ error: String(error.message) }, { status: 500 });
+    }
+  },
+};
