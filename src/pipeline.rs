@@ -25,7 +25,7 @@ use crate::routes::{self, Admission, Handler, Matched, Permission, Route, Surfac
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sealed::random;
 use crate::storage::security_events::record_cross_tenant_attempt;
-use crate::storage::tenant_db::TenantDb;
+use crate::storage::tenant_db::{Placement, TenantDb};
 use crate::tenant::standing::Unheeded;
 use crate::tenant::{resolve, secrets, standing};
 
@@ -35,7 +35,7 @@ const TOKEN_COOKIE: &str = "carillon_subscriber";
 /// What is known of a request by the time it is answered: for its headers and its log line.
 #[derive(Default)]
 struct Trail {
-    tenant: Option<TenantId>,
+    tenant: Option<String>,
     route: Option<&'static str>,
     headers: Vec<(&'static str, String)>,
 }
@@ -88,9 +88,7 @@ async fn on_platform(request: Incoming, bindings: Bindings, trail: &mut Trail) -
         Handler::Operator(handler) => {
             let operator = Operator::prove(request.bearer().as_deref(), &bindings.settings.platform_key);
             let operator = operator.ok_or_else(problem::unauthorized)?;
-            if let Some(id) = params.0.iter().find(|(name, _)| *name == "tenant_id") {
-                trail.tenant = ClaimedTenant::parse(&id.1).ok().map(|claimed| TenantId::proven(claimed.as_str()));
-            }
+            trail.tenant = ClaimedTenant::parse(params.get("tenant_id")).ok().map(|named| named.as_str().to_owned());
             handler(call(request, params, bindings, route, operator)).await
         }
         Handler::Signer(handler) => {
@@ -114,7 +112,9 @@ async fn on_tenant(
     let found = find(Surface::Tenant, &request);
     let route = found.as_ref().ok().map(|(route, _)| *route);
     let token = match route.map(|route| route.permission) {
-        Some(Permission::OptionalSubscriber | Permission::Subscriber) => presented_token(&request, &bindings, &resolved).await?,
+        Some(Permission::OptionalSubscriber | Permission::Subscriber) => {
+            presented_token(&request, &bindings, &resolved).await?
+        }
         _ => Token::None,
     };
     let class = match (route.map(|route| route.admission), &token) {
@@ -126,14 +126,40 @@ async fn on_tenant(
     let (tenant, config, rate) = match entered {
         Ok(entered) => entered,
         Err(Unheeded::Refused(crate::hub::protocol::Refusal::RateLimited(rate))) => {
-            trail.tenant = Some(resolved);
+            trail.tenant = Some(resolved.to_string());
             return Err(standing::rate_limited(&rate));
         }
         Err(unheeded) => return Err(unheeded.into()),
     };
-    trail.tenant = Some(tenant.clone());
+    trail.tenant = Some(tenant.to_string());
     trail.route = route.map(|route| route.name);
-    check_agreement(&request, &bindings, &tenant, &config, &token, ctx, trail)?;
+    let placement = config.placement.clone();
+    let border = Border { bindings: bindings.clone(), tenant: tenant.clone(), placement, address: request.address() };
+    let outcome = inside(request, bindings, Entered { host, tenant, config, token, rate }, found, trail).await;
+    if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
+        border.record(ctx, trail.route);
+    }
+    outcome
+}
+
+/// What is known of a request once it is for a tenant that is served.
+struct Entered {
+    host: Host,
+    tenant: TenantId,
+    config: TenantConfig,
+    token: Token,
+    rate: Option<Rate>,
+}
+
+async fn inside(
+    request: Incoming,
+    bindings: Bindings,
+    entered: Entered,
+    found: Result<(&'static Route, Params), Answered<Answer>>,
+    trail: &mut Trail,
+) -> Answered<Answer> {
+    let Entered { host, tenant, config, token, rate } = entered;
+    check_agreement(&request, &tenant, &token)?;
     let origin = Origin::judge(request.header("Origin").as_deref(), &config.cors_origins, &request.authority);
     trail.headers = origin.headers();
     trail.headers.extend(rate.iter().flat_map(rate_fields));
@@ -146,7 +172,9 @@ async fn on_tenant(
         Token::Invalid => return Err(problem::invalid_token()),
         Token::None if route.permission == Permission::Subscriber => return Err(problem::unauthorized()),
         Token::None => None,
-        Token::Valid(_) if by_cookie(&request) && origin == Origin::Foreign => return Err(problem::origin_not_allowed()),
+        Token::Valid(_) if by_cookie(&request) && origin == Origin::Foreign => {
+            return Err(problem::origin_not_allowed());
+        }
         Token::Valid(token) => Some(token),
     };
     match route.handler {
@@ -214,35 +242,37 @@ fn by_cookie(request: &Incoming) -> bool {
     request.header("Authorization").is_none()
 }
 
-/// Every tenant that the request names must be the host's. Otherwise: the answer of a tenant that
-/// does not exist, a log line, and at most one audit row per address and minute.
-fn check_agreement(
-    request: &Incoming,
-    bindings: &Bindings,
-    tenant: &TenantId,
-    config: &TenantConfig,
-    token: &Token,
-    ctx: &Context,
-    trail: &Trail,
-) -> Answered<()> {
+/// Every tenant that the request names must be the host's; else it gets the answer of a tenant that does not exist.
+fn check_agreement(request: &Incoming, tenant: &TenantId, token: &Token) -> Answered<()> {
     let in_token = match token {
         Token::Valid(token) => token.tenant_id.clone(),
         Token::None | Token::Invalid => None,
     };
-    if request.named_tenants().into_iter().chain(in_token).all(|named| named == tenant.as_str()) {
-        return Ok(());
-    }
-    let route = trail.route.unwrap_or("none");
-    log::cross_tenant_attempt(&request.id, route, tenant.as_str());
-    if let Ok(db) = TenantDb::open(bindings, tenant, &config.placement) {
-        let address = request.address();
+    let agree = request.named_tenants().into_iter().chain(in_token).all(|named| named == tenant.as_str());
+    if agree { Ok(()) } else { Err(problem::tenant_not_found().crossing_tenants()) }
+}
+
+/// Where an attempt to cross into a tenant is recorded: at most one row per address and minute.
+struct Border {
+    bindings: Bindings,
+    tenant: TenantId,
+    placement: Placement,
+    address: String,
+}
+
+impl Border {
+    fn record(self, ctx: &Context, route: Option<&'static str>) {
         ctx.wait_until(async move {
-            if let Err(error) = record_cross_tenant_attempt(&db, SystemClock.now(), &address, route).await {
-                worker::console_error!("{}", serde_json::json!({ "level": "error", "event": "audit", "cause": error.to_string() }));
+            let now = SystemClock.now();
+            let recorded = match TenantDb::open(&self.bindings, &self.tenant, &self.placement) {
+                Ok(db) => record_cross_tenant_attempt(&db, now, &self.address, route.unwrap_or("none")).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = recorded {
+                log::fault("audit", &error.to_string());
             }
         });
     }
-    Err(problem::tenant_not_found())
 }
 
 fn call<Who>(request: Incoming, params: Params, bindings: Bindings, route: &Route, who: Who) -> Call<Who> {
@@ -272,7 +302,7 @@ fn answer(
         level: if status >= 500 { "error" } else { "info" },
         event: "request",
         request_id: id,
-        tenant: trail.tenant.as_ref().map(TenantId::as_str),
+        tenant: trail.tenant.as_deref(),
         route: trail.route,
         method: method.as_ref(),
         status,
@@ -281,6 +311,9 @@ fn answer(
         cause: problem.as_ref().and_then(|p: &Problem| p.cause.as_deref()),
     };
     line.write();
+    if problem.as_ref().is_some_and(|problem| problem.crosses_tenants) {
+        log::cross_tenant_attempt(id, trail.route, trail.tenant.as_deref());
+    }
     let mut answer = answer.header("X-Request-Id", id).header("X-Content-Type-Options", "nosniff");
     let own: Vec<_> = answer.headers.iter().map(|(name, _)| *name).collect();
     answer.headers.extend(trail.headers.into_iter().filter(|(name, _)| !own.contains(name)));
@@ -290,11 +323,15 @@ fn answer(
 /// Cron: what has to happen each minute, whoever asks or not.
 pub async fn every_minute(env: Env) {
     let outcome = match Bindings::new(env) {
-        Ok(bindings) => crate::tenant::change::finish_left_behind(&bindings).await.map_err(|p| p.cause.clone().unwrap_or_default()),
+        Ok(bindings) => {
+            crate::tenant::change::finish_left_behind(&bindings).await.map_err(|p| p.cause.clone().unwrap_or_default())
+        }
         Err(cause) => Err(cause),
     };
     match outcome {
-        Ok(finished) => worker::console_log!("{}", serde_json::json!({ "level": "info", "event": "cron", "finished": finished })),
-        Err(cause) => worker::console_error!("{}", serde_json::json!({ "level": "error", "event": "cron", "cause": cause })),
+        Ok(finished) => {
+            worker::console_log!("{}", serde_json::json!({ "level": "info", "event": "cron", "finished": finished }))
+        }
+        Err(cause) => log::fault("cron", &cause),
     }
 }

@@ -1,6 +1,6 @@
 //! Signatures of webhooks, in two forms.
 //!
-//! - The seeds' form: `X-Webhook-Signature: sha256=<hex>`, HMAC-SHA256 of the raw body; the key is
+//! - The plain form: `X-Webhook-Signature: sha256=<hex>`, HMAC-SHA256 of the raw body; the key is
 //!   the secret's UTF-8 bytes as shown.
 //! - Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64>` over
 //!   `{id}.{timestamp}.{body}`; the key is what `whsec_` is followed by, decoded, or the secret's
@@ -28,7 +28,7 @@ pub struct SigningSecret<'a> {
 /// What a webhook presents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presented {
-    /// The seeds' form: the digest.
+    /// The plain form: the digest.
     Plain(Vec<u8>),
     /// Standard Webhooks: several signatures may stand side by side while secrets rotate.
     Standard {
@@ -66,7 +66,12 @@ impl Presented {
 
 /// Finds the secret that signed: its version, or none. All secrets are tried, whether or not one fits,
 /// and at least one: without secrets the work is done with a key nobody has.
-pub fn verify(presented: Option<&Presented>, body: &[u8], secrets: &[SigningSecret<'_>], now: Timestamp) -> Option<u32> {
+pub fn verify(
+    presented: Option<&Presented>,
+    body: &[u8],
+    secrets: &[SigningSecret<'_>],
+    now: Timestamp,
+) -> Option<u32> {
     let nobody = [SigningSecret { version: 0, secret: "no tenant has this secret" }];
     let candidates = if secrets.is_empty() { &nobody[..] } else { secrets };
     let mut found = None;
@@ -123,10 +128,13 @@ fn decode_hex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     let digit = |b: u8| (b as char).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    text.as_bytes().chunks_exact(2).map(|pair| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    }).collect()
+    text.as_bytes()
+        .chunks_exact(2)
+        .map(|pair| match pair {
+            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+            _ => None,
+        })
+        .collect()
 }
 
 /// The digest by which a body is known again, in hexadecimal.
@@ -152,20 +160,28 @@ mod tests {
     #[test]
     fn the_example_of_standard_webhooks_verifies() {
         // The test vector of the specification's reference libraries.
-        let headers = [("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"), ("webhook-timestamp", "1614265330"),
-            ("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")];
+        let headers = [
+            ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+            ("webhook-timestamp", "1614265330"),
+            ("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+        ];
         let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         assert_eq!(check(&headers, br#"{"test": 2432232314}"#, secret), Some(3));
         assert_eq!(check(&headers, br#"{"test": 2432232315}"#, secret), None);
-        let late = verify(read(&headers).as_ref(), br#"{"test": 2432232314}"#,
-            &[SigningSecret { version: 3, secret }], NOW.plus_seconds(301));
+        let late = verify(
+            read(&headers).as_ref(),
+            br#"{"test": 2432232314}"#,
+            &[SigningSecret { version: 3, secret }],
+            NOW.plus_seconds(301),
+        );
         assert_eq!(late, None);
     }
 
     #[test]
-    fn the_seeds_form_verifies() {
+    fn the_plain_form_verifies() {
         // RFC 4231, test case 2.
-        let headers = [("x-webhook-signature", "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")];
+        let headers =
+            [("x-webhook-signature", "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")];
         assert_eq!(check(&headers, b"what do ya want for nothing?", "Jefe"), Some(3));
         assert_eq!(check(&headers, b"what do ya want for nothing!", "Jefe"), None);
         assert_eq!(verify(read(&headers).as_ref(), b"what do ya want for nothing?", &[], NOW), None);

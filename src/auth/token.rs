@@ -48,7 +48,11 @@ struct Claims {
 }
 
 /// Verifies a token. The algorithm is ours to choose, not the token's; `exp` is mandatory.
-pub fn verify(token: &str, secrets: &[SubscriptionSecret<'_>], now: Timestamp) -> Result<SubscriberToken, InvalidToken> {
+pub fn verify(
+    token: &str,
+    secrets: &[SubscriptionSecret<'_>],
+    now: Timestamp,
+) -> Result<SubscriberToken, InvalidToken> {
     if token.len() > MAX_TOKEN {
         return Err(InvalidToken);
     }
@@ -91,13 +95,17 @@ mod tests {
     }
 
     fn check(header: Value, claims: Value) -> Result<SubscriberToken, InvalidToken> {
-        let secrets = [SubscriptionSecret { version: 1, secret: "old" }, SubscriptionSecret { version: 2, secret: "new" }];
+        let secrets =
+            [SubscriptionSecret { version: 1, secret: "old" }, SubscriptionSecret { version: 2, secret: "new" }];
         verify(&mint(header, claims, "new"), &secrets, NOW)
     }
 
     #[test]
     fn a_token_as_php_mints_it() {
-        let token = check(json!({"alg": "HS256", "typ": "JWT"}), json!({"topics": ["post_*"], "exp": 1_000_001, "tenant_id": "acme"}));
+        let token = check(
+            json!({"alg": "HS256", "typ": "JWT"}),
+            json!({"topics": ["post_*"], "exp": 1_000_001, "tenant_id": "acme"}),
+        );
         let token = token.unwrap();
         assert_eq!(token.secret_version, 2);
         assert_eq!(token.granted, [Selector::parse("post_*").unwrap()]);

@@ -51,9 +51,8 @@ impl Timestamp {
 
     /// Parses RFC 3339 (`2026-11-21T16:00:00Z`, fractions and offsets allowed).
     pub fn parse_rfc3339(text: &str) -> Result<Self, Invalid> {
-        parse(text).ok_or_else(|| {
-            Invalid::new("invalid_time", "must be an RFC 3339 time, such as 2027-01-31T12:00:00Z")
-        })
+        parse(text)
+            .ok_or_else(|| Invalid::new("invalid_time", "must be an RFC 3339 time, such as 2027-01-31T12:00:00Z"))
     }
 }
 
@@ -130,8 +129,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
@@ -163,8 +161,17 @@ mod tests {
 
     #[test]
     fn what_is_no_moment_is_refused() {
-        for text in ["", "2026", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z",
-            "2026-01-01T00:00:00", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00+1:00", "１026-01-01T00:00:00Z"] {
+        for text in [
+            "",
+            "2026",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:00:00",
+            "2026-01-01T00:00:00.Z",
+            "2026-01-01T00:00:00+1:00",
+            "１026-01-01T00:00:00Z",
+        ] {
             assert!(Timestamp::parse_rfc3339(text).is_err(), "{text}");
         }
     }

@@ -115,8 +115,17 @@ mod tests {
     fn only_our_cursors_are_cursors() {
         let cursor = Cursor { epoch: Epoch::from_random([0xab; 8]), seq: 42 };
         assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
-        for foreign in ["", "-", "abababababababab-", "abababababababab-1x", "ABABABABABABABAB-1",
-            "ab-1", "abababababababab-9999999999999999", "abababababababab--1", "#abababababababab-1"] {
+        for foreign in [
+            "",
+            "-",
+            "abababababababab-",
+            "abababababababab-1x",
+            "ABABABABABABABAB-1",
+            "ab-1",
+            "abababababababab-9999999999999999",
+            "abababababababab--1",
+            "#abababababababab-1",
+        ] {
             assert_eq!(Cursor::parse(foreign), None, "{foreign}");
         }
     }
@@ -126,12 +135,20 @@ mod tests {
         let tenant = TenantId::proven("acme");
         let data = RawValue::from_string("{\"n\": 12345678901234567890.10,\r\n \"s\":\"a\\nb\"}".into()).unwrap();
         let content = Content {
-            tenant_id: &tenant, topics: &[Topic::parse("t").unwrap()], node_type: "post", action: "UPDATE",
-            data: Some(&data), occurred_at: Timestamp::from_millis(0),
+            tenant_id: &tenant,
+            topics: &[Topic::parse("t").unwrap()],
+            node_type: "post",
+            action: "UPDATE",
+            data: Some(&data),
+            occurred_at: Timestamp::from_millis(0),
         };
-        assert_eq!(content.to_tail().unwrap(), concat!(
-            r#""tenant_id":"acme","topics":["t"],"node_type":"post","action":"UPDATE","#,
-            r#""data":{"n": 12345678901234567890.10,   "s":"a\nb"},"occurred_at":"1970-01-01T00:00:00.000Z"}"#));
+        assert_eq!(
+            content.to_tail().unwrap(),
+            concat!(
+                r#""tenant_id":"acme","topics":["t"],"node_type":"post","action":"UPDATE","#,
+                r#""data":{"n": 12345678901234567890.10,   "s":"a\nb"},"occurred_at":"1970-01-01T00:00:00.000Z"}"#
+            )
+        );
     }
 
     proptest! {

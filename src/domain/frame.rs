@@ -96,8 +96,12 @@ mod tests {
         frames.event(&cursor(), Some("post.update"), "\"topics\":[]}");
         frames.control("hub.reset", None, "{}");
         let id = "0101010101010101-7";
-        assert_eq!(frames.into_string(), format!(
-            "retry: 3000\nid: {id}\n\nid: {id}\nevent: post.update\ndata: {{\"id\":\"{id}\",\"topics\":[]}}\n\nevent: hub.reset\ndata: {{}}\n\n"));
+        assert_eq!(
+            frames.into_string(),
+            format!(
+                "retry: 3000\nid: {id}\n\nid: {id}\nevent: post.update\ndata: {{\"id\":\"{id}\",\"topics\":[]}}\n\nevent: hub.reset\ndata: {{}}\n\n"
+            )
+        );
     }
 
     proptest! {

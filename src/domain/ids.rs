@@ -13,8 +13,7 @@ use super::error::Invalid;
 /// Labels under the root domain that no tenant may have.
 pub const RESERVED_LABELS: [&str; 6] = ["www", "api", "admin", "app", "console", "default"];
 
-const ID_SHAPE: &str =
-    "must be 1 to 63 characters of a-z, 0-9, '-' and '_', and start with a letter or digit";
+const ID_SHAPE: &str = "must be 1 to 63 characters of a-z, 0-9, '-' and '_', and start with a letter or digit";
 
 /// A tenant that was found to exist. The key of all its rows, keys, streams and limits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -74,7 +73,10 @@ pub struct Slug(Box<str>);
 impl Slug {
     /// A DNS label of at most 63 characters that is not reserved.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let shape = !text.is_empty() && text.len() <= 63 && !text.starts_with('-') && !text.ends_with('-')
+        let shape = !text.is_empty()
+            && text.len() <= 63
+            && !text.starts_with('-')
+            && !text.ends_with('-')
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !shape {
             return Err(Invalid::new(

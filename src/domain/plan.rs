@@ -141,7 +141,7 @@ impl Limits {
     }
 }
 
-/// A tenant's own limits, in the names of the seeds (`rate_limits`).
+/// A tenant's own limits, as `rate_limits` names them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Overrides {
@@ -195,11 +195,17 @@ mod tests {
 
     #[test]
     fn own_limits_go_over_the_plan() {
-        let plan: Limits = serde_json::from_str(r#"{"api_requests_per_minute":1000,"api_requests_per_day":-1,
+        let plan: Limits = serde_json::from_str(
+            r#"{"api_requests_per_minute":1000,"api_requests_per_day":-1,
             "anonymous_requests_per_minute":100,"webhooks_per_minute":1000,"concurrent_subscriptions":100,
-            "event_retention_seconds":86400,"event_retention_count":10000,"event_log_bytes":50000000}"#).unwrap();
-        let own: Overrides = serde_json::from_str(r#"{"max_concurrent_subscriptions":-1,"max_connections_per_ip":20,
-            "max_redis_memory_mb":7}"#).unwrap();
+            "event_retention_seconds":86400,"event_retention_count":10000,"event_log_bytes":50000000}"#,
+        )
+        .unwrap();
+        let own: Overrides = serde_json::from_str(
+            r#"{"max_concurrent_subscriptions":-1,"max_connections_per_ip":20,
+            "max_redis_memory_mb":7}"#,
+        )
+        .unwrap();
         let limits = plan.overridden(&own);
         assert_eq!(limits.streams(), Limits::MAX_STREAMS);
         assert_eq!(limits.streams_per_address(), 20);

@@ -26,8 +26,8 @@ pub enum Body {
     Json(String),
     /// A page of ours.
     Html(String),
-    /// Server-Sent Events.
-    Events(web_sys::ReadableStream),
+    /// Server-Sent Events; none where only the head was asked for.
+    Events(Option<web_sys::ReadableStream>),
 }
 
 /// How a list goes on.
@@ -95,7 +95,7 @@ impl Answer {
     }
 
     /// A stream of Server-Sent Events, which no proxy should hold back or change.
-    pub fn events(stream: web_sys::ReadableStream) -> Self {
+    pub fn events(stream: Option<web_sys::ReadableStream>) -> Self {
         Self { status: 200, body: Body::Events(stream), headers: Vec::new() }.header("X-Accel-Buffering", "no")
     }
 
@@ -131,13 +131,13 @@ impl Answer {
         let builder = ResponseBuilder::new().with_status(self.status).with_headers(headers);
         Ok(match self.body {
             Body::Json(text) | Body::Html(text) if !head => builder.fixed(text.into_bytes()),
-            Body::Events(stream) if !head => builder.stream(stream),
+            Body::Events(Some(stream)) if !head => builder.stream(stream),
             _ => builder.empty(),
         })
     }
 }
 
-/// The headers that tell how a limit stands: the seeds' and the IETF draft's.
+/// The headers that tell how a limit stands: the customary ones and the IETF draft's.
 pub fn rate_headers(rate: &Rate) -> Vec<(&'static str, String)> {
     let Some(limit) = rate.limit.bound() else { return Vec::new() };
     vec![

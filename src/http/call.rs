@@ -45,7 +45,7 @@ impl<Who> Call<Who> {
     /// Refuses a request whose header or query name another tenant than this one.
     pub fn check_named(&self, tenant: &str) -> Answered<()> {
         let agree = self.request.named_tenants().iter().all(|named| named == tenant);
-        if agree { Ok(()) } else { Err(problem::tenant_not_found()) }
+        if agree { Ok(()) } else { Err(problem::tenant_not_found().crossing_tenants()) }
     }
 }
 

@@ -81,8 +81,13 @@ mod tests {
         assert_eq!(judge(None), Origin::Same);
         assert_eq!(judge(Some("http://acme.localhost:8787")), Origin::Same);
         assert_eq!(judge(Some("https://www.example.com")), Origin::Allowed("https://www.example.com".into()));
-        for foreign in ["https://www.example.com.evil.test", "http://www.example.com", "null", "https://example.com",
-            "http://acme.localhost:8788"] {
+        for foreign in [
+            "https://www.example.com.evil.test",
+            "http://www.example.com",
+            "null",
+            "https://example.com",
+            "http://acme.localhost:8788",
+        ] {
             assert_eq!(judge(Some(foreign)), Origin::Foreign, "{foreign}");
         }
     }
@@ -90,7 +95,9 @@ mod tests {
     #[test]
     fn only_origins_are_listed() {
         assert!(parse_origin("http://localhost:3000").is_ok());
-        for bad in ["*", "https://", "https://a.test/", "https://A.test", "ftp://a.test", "https://a.test:99999", "null"] {
+        for bad in
+            ["*", "https://", "https://a.test/", "https://A.test", "ftp://a.test", "https://a.test:99999", "null"]
+        {
             assert!(parse_origin(bad).is_err(), "{bad}");
         }
     }

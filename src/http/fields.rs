@@ -54,12 +54,7 @@ impl Fields {
     }
 
     /// A list of texts through a parser, with a bound on its length.
-    pub fn list<T>(
-        &mut self,
-        name: &str,
-        max: usize,
-        parse: impl Fn(&str) -> Result<T, Invalid>,
-    ) -> Option<Vec<T>> {
+    pub fn list<T>(&mut self, name: &str, max: usize, parse: impl Fn(&str) -> Result<T, Invalid>) -> Option<Vec<T>> {
         let Value::Array(items) = self.take(name)? else {
             return self.wrong(name, Invalid::new("not_a_list", "must be a list"));
         };
@@ -103,7 +98,8 @@ impl Fields {
             Value::Object(object) => {
                 let size = serde_json::to_string(&object).map_or(usize::MAX, |json| json.len());
                 if size > max_bytes {
-                    return self.wrong(name, Invalid::new("too_long", format!("must be at most {max_bytes} bytes of JSON")));
+                    return self
+                        .wrong(name, Invalid::new("too_long", format!("must be at most {max_bytes} bytes of JSON")));
                 }
                 Some(object)
             }
@@ -165,7 +161,9 @@ pub fn bounded(text: &str, max: usize) -> Result<String, Invalid> {
 /// What serde says of a value, without the value.
 fn shape_error(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    if text.starts_with("unknown field") { return "is not a field of this object".into() }
+    if text.starts_with("unknown field") {
+        return "is not a field of this object".into();
+    }
     match text.split_once("expected ") {
         Some((_, expected)) => format!("must be {expected}"),
         None => "is not valid".into(),
@@ -195,7 +193,10 @@ mod tests {
         body.required("missing", |f| f.text("missing", 5));
         let problem = body.finish().unwrap_err();
         let pointers: Vec<_> = problem.errors.iter().map(|e| e.pointer.as_str()).collect();
-        assert_eq!(pointers, ["/name", "/list/1", "/limits/max_webhooks_per_minute", "/limits/nope", "/missing", "/odd", "/a~1b"]);
+        assert_eq!(
+            pointers,
+            ["/name", "/list/1", "/limits/max_webhooks_per_minute", "/limits/nope", "/missing", "/odd", "/a~1b"]
+        );
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Details {
     pub headers: Vec<(&'static str, String)>,
     /// For the log only, never sent: what really happened.
     pub cause: Option<String>,
+    /// Whether the request named a tenant together with another one: to be logged and audited.
+    pub crosses_tenants: bool,
 }
 
 /// What handlers answer.
@@ -72,7 +74,16 @@ impl Problem {
     #[inline(never)]
     fn new(status: u16, code: &'static str, title: &'static str) -> Self {
         let (errors, headers) = (Vec::new(), Vec::new());
-        Self(Box::new(Details { status, code, title, detail: None, errors, headers, cause: None }))
+        Self(Box::new(Details {
+            status,
+            code,
+            title,
+            detail: None,
+            errors,
+            headers,
+            cause: None,
+            crosses_tenants: false,
+        }))
     }
 
     /// The same problem with a sentence on this occurrence.
@@ -96,6 +107,12 @@ impl Problem {
     /// The same problem with what the log should know.
     pub fn cause(mut self, cause: impl ToString) -> Self {
         self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// The same problem, of a request that named two tenants. It looks the same from outside.
+    pub fn crossing_tenants(mut self) -> Self {
+        self.crosses_tenants = true;
         self
     }
 

@@ -141,11 +141,16 @@ impl Incoming {
     }
 
     /// A JSON body, as an object.
-    pub async fn json_object(&mut self, media_types: &[&'static str]) -> Answered<serde_json::Map<String, serde_json::Value>> {
+    pub async fn json_object(
+        &mut self,
+        media_types: &[&'static str],
+    ) -> Answered<serde_json::Map<String, serde_json::Value>> {
         if let Some(sent) = self.header("Content-Type") {
             let sent = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
             if !media_types.contains(&sent.as_str()) {
-                return Err(problem::unsupported_media_type(media_types.first().copied().unwrap_or("application/json")));
+                return Err(problem::unsupported_media_type(
+                    media_types.first().copied().unwrap_or("application/json"),
+                ));
             }
         }
         let body = self.body(MAX_BODY).await?;

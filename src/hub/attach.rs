@@ -65,9 +65,10 @@ impl Awake {
         if !accepts(&config.subscription_versions, ask.secret_version, now) {
             return Err(Refusal::SecretRetired.into());
         }
-        let rights =
-            Rights { granted: ask.granted.clone(), until: ask.expires_at, secret_version: ask.secret_version };
-        Ok(ticket::issue(&self.sql, &ask.digest, &rights, now)?)
+        let rights = Rights { granted: ask.granted.clone(), until: ask.expires_at, secret_version: ask.secret_version };
+        ticket::issue(&self.sql, &ask.digest, &rights, now)?;
+        self.mark_untidy();
+        Ok(())
     }
 
     /// Checks the tenant and the credential; a ticket brings its rights and ends its stream before.

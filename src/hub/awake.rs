@@ -53,6 +53,7 @@ impl From<SqliteError> for Failure {
 
 /// The hub's memory.
 pub struct Awake {
+    name: String,
     pub(super) sql: ObjectSqlite,
     pub(super) sockets: Sockets,
     pub(super) log: EventLog,
@@ -66,18 +67,27 @@ pub struct Awake {
     watermark: Option<u64>,
     spread_after: i64,
     alarm_at: Option<i64>,
+    untidy: bool,
     restored: u64,
 }
 
 impl Awake {
     /// Builds the memory from what survived, and sends what a lost instance had acknowledged but not spread.
-    pub fn wake(sql: ObjectSqlite, sockets: Sockets, random: [u8; 8], now: i64) -> Result<Self, SqliteError> {
+    pub fn wake(
+        name: String,
+        sql: ObjectSqlite,
+        sockets: Sockets,
+        random: [u8; 8],
+        now: i64,
+    ) -> Result<Self, SqliteError> {
         let log = EventLog::open(&sql, random)?;
         ticket::open(&sql)?;
         sql.execute("CREATE TABLE IF NOT EXISTS windows (class TEXT PRIMARY KEY, start INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID", &[])?;
         let config = read_state(&sql, "config")?.and_then(|json| serde_json::from_str(&json).ok());
-        let alarm_at = read_state(&sql, "alarm_at")?.and_then(|text| text.parse().ok());
+        let alarm_at: Option<i64> = read_state(&sql, "alarm_at")?.and_then(|text| text.parse().ok());
         let mut awake = Self {
+            name,
+            untidy: alarm_at.is_some(),
             windows: read_windows(&sql)?,
             watermark: sockets.answer().as_deref().and_then(Cursor::parse).map(|cursor| cursor.seq),
             sql,
@@ -126,6 +136,9 @@ impl Awake {
 
     /// The tenant's configuration, if the caller may act on it now.
     pub fn admit(&self, caller: &Caller, now: i64) -> Result<&TenantConfig, Refusal> {
+        if caller.tenant != self.name {
+            return Err(Refusal::WrongTenant);
+        }
         let config = self.config.as_ref().filter(|c| c.revision >= caller.revision).ok_or(Refusal::Behind)?;
         if caller.host.as_ref().is_some_and(|host| !config.hosts.contains(host)) {
             return Err(Refusal::WrongHost);
@@ -159,10 +172,9 @@ impl Awake {
     fn draw(&mut self, class: RequestClass, config: &TenantConfig, now: i64) -> Result<Lease, Failure> {
         let limits = &config.limits;
         let bounds: &[(Class, Limit)] = match class {
-            RequestClass::Api => &[
-                (Class::ApiMinute, limits.api_requests_per_minute),
-                (Class::ApiDay, limits.api_requests_per_day),
-            ],
+            RequestClass::Api => {
+                &[(Class::ApiMinute, limits.api_requests_per_minute), (Class::ApiDay, limits.api_requests_per_day)]
+            }
             RequestClass::Anonymous => &[(Class::AnonymousMinute, limits.anonymous_requests_per_minute)],
         };
         let mut windows: Vec<_> = bounds.iter().map(|(class, limit)| (self.window(*class), *limit)).collect();
@@ -202,9 +214,9 @@ impl Awake {
         let rate = window.rate(limit, now);
         self.windows.insert(Class::WebhookMinute, window);
         self.save_windows(&saves)?;
-        let entry =
-            self.log.append(&self.sql, now, message.topics, message.private, message.name, message.tail)?;
+        let entry = self.log.append(&self.sql, now, message.topics, message.private, message.name, message.tail)?;
         let id = self.log.cursor(entry.seq);
+        self.untidy = true;
         if let Some(key) = &message.receipt {
             self.log.remember(&self.sql, key, &id, now)?;
         }
@@ -298,15 +310,15 @@ impl Awake {
         let served = config.is_served(now);
         let judge = |attachment: &Attachment| {
             let retired = |version| !accepts(&config.subscription_versions, version, now);
-            let over = attachment.expires_at.is_some_and(|at| at <= now) || attachment.secret_version.is_some_and(retired);
+            let over =
+                attachment.expires_at.is_some_and(|at| at <= now) || attachment.secret_version.is_some_and(retired);
             match (served, over) {
                 (false, _) => Some(Ending::TenantUnavailable),
                 (true, true) => Some(Ending::TokenExpired),
                 (true, false) => None,
             }
         };
-        let over: Vec<_> =
-            self.streams.iter().filter_map(|(id, live)| Some((*id, judge(&live.attachment)?))).collect();
+        let over: Vec<_> = self.streams.iter().filter_map(|(id, live)| Some((*id, judge(&live.attachment)?))).collect();
         for (id, ending) in over {
             self.end(id, ending);
         }
@@ -364,17 +376,20 @@ impl Awake {
             Some(config) => self.log.trim(&self.sql, &config.limits, now)?,
             None => false,
         };
+        self.untidy = kept || tickets;
         self.alarm_at = None;
-        if !kept && !tickets {
-            write_state(&self.sql, "alarm_at", "")?;
-        }
+        write_state(&self.sql, "alarm_at", "")?;
         Ok(())
+    }
+
+    /// Notes that there will be something to delete.
+    pub(super) fn mark_untidy(&mut self) {
+        self.untidy = true;
     }
 
     /// The alarm to set now, in milliseconds since 1970, if the one that stands is not early enough.
     pub fn alarm_due(&mut self, now: i64) -> Result<Option<i64>, SqliteError> {
-        let has_rows = self.log.last() > 0;
-        let trim = has_rows.then(|| self.alarm_at.filter(|at| *at > now).unwrap_or(now + TRIM_MILLIS));
+        let trim = self.untidy.then(|| self.alarm_at.filter(|at| *at > now).unwrap_or(now + TRIM_MILLIS));
         let ends = self.config.iter().flat_map(|config| {
             let graces = config.subscription_versions.iter().filter_map(|version| version.until);
             graces.chain(config.expires_at)

@@ -247,12 +247,7 @@ impl EventLog {
 
     /// The last number from `first` on whose row satisfies a condition that holds for a beginning of
     /// the log; `first - 1` if none does. Looks up single keys.
-    fn last_where(
-        &self,
-        sql: &impl Sqlite,
-        first: u64,
-        holds: impl Fn(i64, u64) -> bool,
-    ) -> Result<u64, SqliteError> {
+    fn last_where(&self, sql: &impl Sqlite, first: u64, holds: impl Fn(i64, u64) -> bool) -> Result<u64, SqliteError> {
         let (mut low, mut high) = (first.saturating_sub(1), self.last);
         while low < high {
             let middle = low + (high - low).div_ceil(2);
@@ -309,7 +304,8 @@ mod tests {
     fn limits(seconds: i64, count: i64, bytes: i64) -> Limits {
         serde_json::from_value(serde_json::json!({"api_requests_per_minute": -1, "api_requests_per_day": -1,
             "anonymous_requests_per_minute": -1, "webhooks_per_minute": -1, "concurrent_subscriptions": -1,
-            "event_retention_seconds": seconds, "event_retention_count": count, "event_log_bytes": bytes})).unwrap()
+            "event_retention_seconds": seconds, "event_retention_count": count, "event_log_bytes": bytes}))
+        .unwrap()
     }
 
     fn append(log: &mut EventLog, sql: &Connection, at: i64, tail: &str) -> Entry {

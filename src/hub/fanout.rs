@@ -98,10 +98,20 @@ mod tests {
     use proptest::prelude::*;
 
     fn live(id: u64, selected: &str, granted: &str, wire: Wire) -> Live {
-        let parse = |text: &str| text.split(' ').filter(|s| !s.is_empty()).map(|s| Selector::parse(s).unwrap()).collect();
+        let parse =
+            |text: &str| text.split(' ').filter(|s| !s.is_empty()).map(|s| Selector::parse(s).unwrap()).collect();
         let interest = Interest { selected: parse(selected), granted: parse(granted) };
-        let attachment = Attachment { id, interest, expires_at: None, since: 0, address: String::new(), ticket: None,
-            secret_version: None, wire, replaying: None };
+        let attachment = Attachment {
+            id,
+            interest,
+            expires_at: None,
+            since: 0,
+            address: String::new(),
+            ticket: None,
+            secret_version: None,
+            wire,
+            replaying: None,
+        };
         Live { attachment, through: 0 }
     }
 
@@ -116,13 +126,23 @@ mod tests {
     }
 
     fn entry(seq: u64, topic: &str, private: bool) -> Entry {
-        Entry { seq, topics: vec![Topic::parse(topic).unwrap()], private, name: "n".into(), tail: format!("\"t\":{seq}}}") }
+        Entry {
+            seq,
+            topics: vec![Topic::parse(topic).unwrap()],
+            private,
+            name: "n".into(),
+            tail: format!("\"t\":{seq}}}"),
+        }
     }
 
     #[test]
     fn streams_that_get_the_same_share_a_message() {
-        let (log, index, mut streams) = world(vec![live(1, "a", "", Wire::Plain), live(2, "*", "", Wire::Plain),
-            live(3, "a*", "", Wire::Named), live(4, "b", "", Wire::Plain)]);
+        let (log, index, mut streams) = world(vec![
+            live(1, "a", "", Wire::Plain),
+            live(2, "*", "", Wire::Plain),
+            live(3, "a*", "", Wire::Named),
+            live(4, "b", "", Wire::Plain),
+        ]);
         let batch = [entry(1, "a", false), entry(2, "ab", false)];
         let chunks = chunks(&log, &batch, &index, &mut streams, 0);
         let ids: Vec<_> = chunks.iter().map(|c| c.streams.clone()).collect();

@@ -1,10 +1,12 @@
 //! The Durable Object: the runtime's events on one side, [`Awake`] on the other.
 //!
 //! Invariants
-//! - One object per tenant, named by its id; a message for another tenant is refused.
+//! - One object per tenant, named by its id; a message that names another tenant is refused.
 //! - The fan-out window is the only timer, set only while events wait. No await and no pending
 //!   promise outlives a turn otherwise, so the object can hibernate while its sockets stay open.
 //! - A failure of its storage drops the memory; the next turn builds it anew.
+
+#![allow(missing_docs, reason = "what the macro exports has none")]
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -20,8 +22,8 @@ use worker::{
 use super::attach::Moment;
 use super::awake::{Awake, Failure};
 use super::protocol::{
-    ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Configure, Configured, Done, Inspect, IssueTicket, Message, Publish, Purge,
-    Refusal, Reply,
+    ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Configure, Configured, Done, Inspect, IssueTicket, Message, Publish,
+    Purge, Refusal, Reply,
 };
 use super::sockets::{Socket, Sockets};
 use super::sqlite::{ObjectSqlite, SqliteError};
@@ -103,9 +105,9 @@ impl Hub {
             }),
             Ask::PATH => self.answer(&body, |awake, ask: Ask| awake.grant(&ask, now())),
             Publish::PATH => self.answer(&body, |awake, message: Publish| awake.publish(message, now())),
-            IssueTicket::PATH => self.answer(&body, |awake, ask: IssueTicket| {
-                awake.issue_ticket(&ask, now()).map(|()| Done {})
-            }),
+            IssueTicket::PATH => {
+                self.answer(&body, |awake, ask: IssueTicket| awake.issue_ticket(&ask, now()).map(|()| Done {}))
+            }
             Inspect::PATH => {
                 let started_at = self.core.started_at;
                 self.answer(&body, |awake, _: Inspect| Ok(awake.condition(started_at, now())?))
@@ -173,7 +175,8 @@ impl Core {
         let sql = js_sys::Reflect::get(&storage, &"sql".into()).map_err(missing)?;
         let ctx: JsValue = self.state.as_raw().into();
         let epoch = random().map_err(|_| SqliteError("no randomness".into()))?;
-        Awake::wake(ObjectSqlite::new(sql), Sockets::new(ctx), epoch, now())
+        let name = self.state.id().name().unwrap_or_default();
+        Awake::wake(name, ObjectSqlite::new(sql), Sockets::new(ctx), epoch, now())
     }
 
     /// After a turn: the alarm where it is due, and the spread where events wait.
@@ -221,7 +224,10 @@ fn reply<T: serde::Serialize>(outcome: Result<T, Failure>) -> worker::Result<Res
         Ok(answer) => Reply::Ok(answer),
         Err(Failure::Refused(refusal)) => Reply::Refused(refusal),
         Err(Failure::Storage(error)) => {
-            worker::console_error!("{}", serde_json::json!({ "level": "error", "event": "hub_storage", "error": error.0 }));
+            worker::console_error!(
+                "{}",
+                serde_json::json!({ "level": "error", "event": "hub_storage", "error": error.0 })
+            );
             Reply::Refused(Refusal::Failed)
         }
     };

@@ -28,6 +28,8 @@ pub const ATTACH_HEADER: &str = "x-carillon-attach";
 /// What every call says of itself.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Caller {
+    /// The tenant it is for; a hub answers for its own tenant alone.
+    pub tenant: String,
     /// The tenant's revision the Worker saw; 0 if it saw none. A hub behind it asks for its configuration.
     #[serde(default)]
     pub revision: i64,
@@ -42,6 +44,8 @@ pub struct Caller {
 pub enum Refusal {
     /// The hub has no configuration, or an older one than the Worker saw: send it, then ask again.
     Behind,
+    /// The message is for another tenant: a bug of ours.
+    WrongTenant,
     /// The host is not (or no longer) this tenant's: resolve it anew.
     WrongHost,
     /// The tenant is suspended, expired, deleted or purged.
@@ -117,7 +121,7 @@ pub struct TenantConfig {
     pub webhook_versions: Vec<AcceptedVersion>,
     /// Accepted versions of the subscription secret.
     pub subscription_versions: Vec<AcceptedVersion>,
-    /// Whether the seeds' signature form is switched off.
+    /// Whether the plain signature form is switched off.
     pub require_standard_webhooks: bool,
     /// Origins that may read answers across origins.
     pub cors_origins: Vec<String>,
@@ -203,7 +207,7 @@ pub struct Lease {
 }
 
 /// Appends an event and sends it to everyone it is for.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Publish {
     /// Who asks.
     pub caller: Caller,

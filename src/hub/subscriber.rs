@@ -63,14 +63,27 @@ mod tests {
     fn attachment(expires_at: Option<i64>) -> Attachment {
         let all = vec![Selector::parse("*").unwrap()];
         Attachment {
-            id: 1, interest: Interest { selected: all.clone(), granted: all }, expires_at, since: 0, address: "::1".into(),
-            ticket: None, secret_version: Some(1), wire: Wire::Plain, replaying: None,
+            id: 1,
+            interest: Interest { selected: all.clone(), granted: all },
+            expires_at,
+            since: 0,
+            address: "::1".into(),
+            ticket: None,
+            secret_version: Some(1),
+            wire: Wire::Plain,
+            replaying: None,
         }
     }
 
     #[test]
     fn rights_end_with_the_token() {
-        let entry = |private| Entry { seq: 1, topics: vec![Topic::parse("t").unwrap()], private, name: String::new(), tail: String::new() };
+        let entry = |private| Entry {
+            seq: 1,
+            topics: vec![Topic::parse("t").unwrap()],
+            private,
+            name: String::new(),
+            tail: String::new(),
+        };
         let stream = attachment(Some(100));
         assert!(stream.admits(&entry(true), 99));
         assert!(!stream.admits(&entry(true), 100));

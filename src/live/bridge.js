@@ -218,7 +218,9 @@ class Bridge {
       this.write(encoder.encode(`event: hub.token_expiring\ndata: ${data}\n\n`));
       this.expiry = setTimeout(() => this.sayGoodbye("token_expired"), at - Date.now());
     };
-    if (left < MAX_TIMER_MILLIS) this.expiry = setTimeout(say, notice);
+    // A timer reaches 24 days at most; a later end is looked at again by then.
+    const isFar = notice > MAX_TIMER_MILLIS;
+    this.expiry = setTimeout(isFar ? () => this.watchExpiry(at) : say, isFar ? MAX_TIMER_MILLIS : notice);
   }
 
   // The last word on a stream: why it ends.

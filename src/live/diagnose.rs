@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::auth::principal::Visitor;
 use crate::domain::frame::Frames;
-use crate::http::answer::{Answer, Body};
+use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::problem::{self, Answered};
 use crate::live::bridge;
@@ -24,12 +24,11 @@ pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
     let interval = query.number("interval_ms", 10..=5000, 1000)?;
     let idle = query.number("idle_ms", 0..=180_000, 0)?;
     if call.is_head() {
-        return Ok(Answer { status: 200, body: Body::Empty, headers: Vec::new() }
-            .header("Content-Type", "text/event-stream")
-            .header("X-Accel-Buffering", "no"));
+        return Ok(Answer::events(None));
     }
     let shown = SHOWN.iter().map(|name| (name.to_ascii_lowercase(), json!(call.request.header(name))));
-    let present = PRESENCE_ONLY.iter().map(|name| (name.to_ascii_lowercase(), json!(call.request.header(name).is_some())));
+    let present =
+        PRESENCE_ONLY.iter().map(|name| (name.to_ascii_lowercase(), json!(call.request.header(name).is_some())));
     let headers: serde_json::Map<_, _> = shown.chain(present).collect();
     let first = json!({
         "headers": headers,
@@ -42,5 +41,5 @@ pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
     let mut frames = Frames::new();
     frames.retry(86_400_000).control("diagnose.headers", None, &first.to_string());
     let stream = bridge::diagnosis(&frames.into_string(), ticks, interval, idle, &call.request.signal());
-    Ok(Answer::events(stream.map_err(problem::internal)?))
+    Ok(Answer::events(Some(stream.map_err(problem::internal)?)))
 }

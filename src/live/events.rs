@@ -5,7 +5,7 @@ use crate::auth::signature::digest;
 use crate::domain::error::Invalid;
 use crate::domain::host::Host;
 use crate::domain::selector::{Interest, Selector};
-use crate::http::answer::{Answer, Body};
+use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::problem::{self, Answered};
 use crate::hub::protocol::{Attach, Wire};
@@ -24,9 +24,7 @@ pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
     }
     let attach = read(&call)?;
     if call.is_head() {
-        return Ok(Answer { status: 200, body: Body::Empty, headers: Vec::new() }
-            .header("Content-Type", "text/event-stream")
-            .header("X-Accel-Buffering", "no"));
+        return Ok(Answer::events(None));
     }
     let heartbeats = match call.request.query.get("heartbeat") {
         None | Some("id") => false,
@@ -37,16 +35,20 @@ pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
         }
     };
     let host = Host::parse(&call.request.authority).map_err(|_| problem::tenant_not_found())?;
-    let opened = standing::call_hub(&call.bindings, call.who.tenant.clone(), Some(&host), async |hub, caller| {
-        bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await
-    });
+    let opened = standing::call_hub(
+        &call.bindings,
+        call.who.tenant.clone(),
+        Some(&host),
+        call.who.config.revision,
+        async |hub, caller| bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await,
+    );
     let (tenant, attached) = opened.await?;
     if tenant != call.who.tenant {
         return Err(problem::tenant_not_found());
     }
     let keep_alive = call.bindings.settings.keep_alive_seconds;
     let stream = attached.pump(keep_alive, heartbeats, &call.request.signal()).map_err(problem::internal)?;
-    Ok(Answer::events(stream))
+    Ok(Answer::events(Some(stream)))
 }
 
 fn read(call: &Call<Visitor>) -> Answered<Attach> {
@@ -85,7 +87,8 @@ fn read(call: &Call<Visitor>) -> Answered<Attach> {
 }
 
 fn accepts_events(accept: &str) -> bool {
-    accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim()).any(|range| {
-        matches!(range, "text/event-stream" | "text/*" | "*/*")
-    })
+    accept
+        .split(',')
+        .map(|range| range.split(';').next().unwrap_or_default().trim())
+        .any(|range| matches!(range, "text/event-stream" | "text/*" | "*/*"))
 }

@@ -19,16 +19,22 @@ pub async fn issue(call: Call<Visitor>) -> Answered<Answer> {
     let token = call.who.token.as_ref().ok_or_else(problem::unauthorized)?;
     let host = Host::parse(&call.request.authority).map_err(|_| problem::tenant_not_found())?;
     let ticket = format!("car_st_{}", BASE64.encode(random::<24>().map_err(problem::internal)?));
-    let issued = standing::call_hub(&call.bindings, call.who.tenant.clone(), Some(&host), async |hub, caller| {
-        let message = IssueTicket {
-            caller,
-            digest: digest(ticket.as_bytes()),
-            secret_version: token.secret_version,
-            granted: token.granted.clone(),
-            expires_at: token.expires_at.millis(),
-        };
-        hub.call(&message).await
-    });
+    let issued = standing::call_hub(
+        &call.bindings,
+        call.who.tenant.clone(),
+        Some(&host),
+        call.who.config.revision,
+        async |hub, caller| {
+            let message = IssueTicket {
+                caller,
+                digest: digest(ticket.as_bytes()),
+                secret_version: token.secret_version,
+                granted: token.granted.clone(),
+                expires_at: token.expires_at.millis(),
+            };
+            hub.call(&message).await
+        },
+    );
     let (tenant, _) = issued.await?;
     if tenant != call.who.tenant {
         return Err(problem::tenant_not_found());

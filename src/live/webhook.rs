@@ -19,8 +19,8 @@ use crate::http::call::Call;
 use crate::http::fields::{Fields, bounded};
 use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::{MAX_BODY, malformed, parse_object};
-use crate::hub::protocol::{Publish, ReceiptKey, Refusal};
-use crate::tenant::secrets;
+use crate::hub::protocol::{Caller, Publish, ReceiptKey, Refusal};
+use crate::tenant::secrets::{self, Secrets};
 use crate::tenant::standing::{self, Unheeded};
 
 /// Most channels of one webhook.
@@ -37,6 +37,15 @@ struct Webhook {
     private: bool,
 }
 
+/// Who signed.
+struct Proven {
+    tenant: TenantId,
+    /// The version of the secret that verified.
+    version: u32,
+    /// The tenant's revision that the secret was read at.
+    revision: i64,
+}
+
 /// The payload as the site wrote it, digit for digit.
 #[derive(Deserialize)]
 struct Payload<'a> {
@@ -48,10 +57,11 @@ struct Payload<'a> {
 pub async fn receive(mut call: Call<Signer>) -> Answered<Answer> {
     let body = call.request.body(MAX_BODY).await?;
     let presented = Presented::read(|name| call.request.header(name));
-    let (tenant, secret_version) = authenticate(&call, presented.as_ref(), &body).await?;
+    let signer = authenticate(&call, presented.as_ref(), &body).await?;
+    let tenant = signer.tenant.clone();
     let webhook = read(&body)?;
     if !webhook.tenant.names(&tenant) {
-        return Err(mismatch(&call.who.named));
+        return Err(mismatch(&call.who.named).crossing_tenants());
     }
     let now = call.now();
     let payload: Payload<'_> = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
@@ -71,39 +81,25 @@ pub async fn receive(mut call: Call<Signer>) -> Answered<Answer> {
     };
     let tail = content.to_tail().map_err(problem::internal)?;
     let name = event_name(&webhook.node_type, &webhook.action);
-    publish(&call, tenant, secret_version, receipt, webhook, name, tail, now).await
+    let Webhook { topics, private, .. } = webhook;
+    let message =
+        Publish { caller: Caller::default(), secret_version: signer.version, receipt, topics, private, name, tail };
+    publish(&call, signer, message, now).await
 }
 
-#[allow(clippy::too_many_arguments, reason = "the parts of one message, in their order")]
-async fn publish(
-    call: &Call<Signer>,
-    tenant: TenantId,
-    secret_version: u32,
-    receipt: Option<ReceiptKey>,
-    webhook: Webhook,
-    name: String,
-    tail: String,
-    now: Timestamp,
-) -> Answered<Answer> {
-    let Webhook { topics, private, .. } = webhook;
-    let outcome = standing::call_hub(&call.bindings, tenant.clone(), host(&call.who.named), async |hub, caller| {
-        let message = Publish {
-            caller,
-            secret_version,
-            receipt: receipt.clone(),
-            topics: topics.clone(),
-            private,
-            name: name.clone(),
-            tail: tail.clone(),
-        };
-        hub.call(&message).await
+async fn publish(call: &Call<Signer>, signer: Proven, message: Publish, now: Timestamp) -> Answered<Answer> {
+    let Proven { tenant, revision, .. } = signer;
+    let host = host(&call.who.named);
+    let outcome = standing::call_hub(&call.bindings, tenant.clone(), host, revision, async |hub, caller| {
+        hub.call(&Publish { caller, ..message.clone() }).await
     });
     let (served, published) = outcome.await.map_err(|unheeded| refused(&call.who.named, unheeded))?;
     if served != tenant {
         // The host moved to another tenant meanwhile; that one did not sign this.
         return Err(mismatch(&call.who.named));
     }
-    let mut answer = Answer::json(202, &json!({ "id": published.id, "topics": topics }), Some(tenant.as_str()))?;
+    let mut answer =
+        Answer::json(202, &json!({ "id": published.id, "topics": message.topics }), Some(tenant.as_str()))?;
     answer.headers.extend(rate_headers(&published.rate));
     answer.headers.extend(rate_left(&published.rate, now.seconds()));
     Ok(answer)
@@ -111,23 +107,22 @@ async fn publish(
 
 /// Finds the secret that signed the body. One that does not verify with the secrets in memory is tried
 /// once more with those of the registry, for known and unknown tenants alike.
-async fn authenticate(
-    call: &Call<Signer>,
-    presented: Option<&Presented>,
-    body: &[u8],
-) -> Answered<(TenantId, u32)> {
+async fn authenticate(call: &Call<Signer>, presented: Option<&Presented>, body: &[u8]) -> Answered<Proven> {
     let name = match &call.who.named {
         Named::Host(_, tenant) => tenant.as_str(),
         Named::Header(claimed) => claimed.as_ref().map_or("", ClaimedTenant::as_str),
     };
     let now = call.now();
     let kept = secrets::load(&call.bindings, name).await?;
-    let mut proven = signature::verify(presented, body, &kept.signing(now), now).zip(kept.tenant.clone());
-    if proven.is_none() {
-        let fresh = secrets::load_anew(&call.bindings, name).await?;
-        proven = signature::verify(presented, body, &fresh.signing(now), now).zip(fresh.tenant.clone());
+    let prove = |secrets: &Secrets| {
+        let version = signature::verify(presented, body, &secrets.signing(now), now)?;
+        Some(Proven { tenant: secrets.tenant.clone()?, version, revision: secrets.revision })
+    };
+    if let Some(proven) = prove(&kept) {
+        return Ok(proven);
     }
-    proven.map(|(version, tenant)| (tenant, version)).ok_or_else(problem::invalid_signature)
+    let fresh = secrets::load_anew(&call.bindings, name).await?;
+    prove(&fresh).ok_or_else(problem::invalid_signature)
 }
 
 fn read(body: &[u8]) -> Answered<Webhook> {

@@ -14,7 +14,10 @@ pub async fn health(call: Call<Anyone>) -> Answered<Answer> {
     let mut well = true;
     for (name, outcome) in probe::all(&call.bindings).await {
         if let Err(cause) = &outcome {
-            worker::console_error!("{}", json!({ "level": "error", "event": "health_check", "check": name, "cause": cause }));
+            worker::console_error!(
+                "{}",
+                json!({ "level": "error", "event": "health_check", "check": name, "cause": cause })
+            );
         }
         well &= outcome.is_ok();
         checks.insert(name, Value::from(if outcome.is_ok() { "ok" } else { "failing" }));

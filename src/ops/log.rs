@@ -39,9 +39,14 @@ impl RequestLine<'_> {
 }
 
 /// Somebody named two tenants in one request. The audit row holds the address; this line does not.
-pub fn cross_tenant_attempt(request_id: &str, route: &str, tenant: &str) {
+pub fn cross_tenant_attempt(request_id: &str, route: Option<&str>, tenant: Option<&str>) {
     let line = serde_json::json!({
         "level": "warn", "event": "cross_tenant_attempt", "request_id": request_id, "route": route, "tenant": tenant,
     });
     worker::console_warn!("{line}");
+}
+
+/// Something of ours failed outside a request, or beside its answer.
+pub fn fault(event: &str, cause: &str) {
+    worker::console_error!("{}", serde_json::json!({ "level": "error", "event": event, "cause": cause }));
 }

@@ -167,8 +167,13 @@ mod tests {
         let place = Place { owner: "a", table: "t", column: "c", row: "1" };
         let sealed = key.seal(&place, b"secret").unwrap();
         assert_eq!(key.open(&place, &sealed).unwrap(), b"secret");
-        for other in [Place { owner: "b", ..place }, Place { table: "u", ..place }, Place { column: "d", ..place },
-            Place { row: "2", ..place }, Place { owner: "at", table: "", ..place }] {
+        for other in [
+            Place { owner: "b", ..place },
+            Place { table: "u", ..place },
+            Place { column: "d", ..place },
+            Place { row: "2", ..place },
+            Place { owner: "at", table: "", ..place },
+        ] {
             assert!(key.open(&other, &sealed).is_err());
         }
         assert!(SealKey::random().unwrap().open(&place, &sealed).is_err());

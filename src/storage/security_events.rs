@@ -8,7 +8,12 @@ use crate::{args, statements};
 statements! { TenantSql;
     /// One row per tenant, kind, address and minute; more of the same change nothing.
     RECORD = "INSERT INTO security_events (tenant_id, minute, kind, source_ip, at, route) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (tenant_id, minute, kind, source_ip) DO NOTHING";
+    /// Forgets a tenant's old rows: they hold addresses.
+    FORGET_OLD = "DELETE FROM security_events WHERE tenant_id = ?1 AND minute < ?2";
 }
+
+/// Days an attempt is remembered.
+const KEPT_DAYS: i64 = 30;
 
 /// Records that a request named this tenant together with another one.
 pub async fn record_cross_tenant_attempt(
@@ -18,5 +23,6 @@ pub async fn record_cross_tenant_attempt(
     route: &str,
 ) -> Result<(), StorageError> {
     let row = args![at.seconds() / 60, "cross_tenant_attempt", source_ip, at.millis(), route];
-    db.write().add(RECORD, row).commit().await.map(drop)
+    let oldest = at.seconds() / 60 - KEPT_DAYS * 24 * 60;
+    db.write().add(FORGET_OLD, args![oldest]).add(RECORD, row).commit().await.map(drop)
 }

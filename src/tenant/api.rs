@@ -3,13 +3,15 @@
 use serde_json::Value;
 
 use super::change::Change;
-use super::idempotency::{Keyed, Kept};
+use super::idempotency::{Kept, Keyed};
 use super::input::{self, NewTenant, Reading, TenantUpdate};
-use super::record::{PlanRow, Status, TenantRow};
-use super::registry::Tenant;
+use super::record::{Status, TenantRow};
+use super::registry::{Tenant, find_plan};
 use super::secrets::{self, Kind};
+use super::subject::{change_of, check_match, find, names, show, shown_after};
 use crate::auth::principal::Operator;
 use crate::domain::error::Invalid;
+use crate::domain::host::RootDomain;
 use crate::domain::ids::{ClaimedTenant, Slug};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
@@ -30,10 +32,8 @@ statements! { ControlSql;
     SET_STATUS = "UPDATE tenants SET status = ?2 WHERE id = ?1";
     /// Remembers a purged tenant's name for ever.
     RETIRE_NAME = "INSERT OR IGNORE INTO retired_names (kind, name) VALUES (?1, ?2)";
-    /// Which of an id and a slug are taken: by another tenant, or by a retired one.
-    TAKEN_NAMES = "SELECT 'tenant_id' AS kind, id AS name FROM tenants WHERE id = ?1 AND id <> ?3 UNION ALL SELECT 'slug', slug FROM tenants WHERE slug = ?2 AND id <> ?3 UNION ALL SELECT CASE kind WHEN 'id' THEN 'tenant_id' ELSE 'slug' END, name FROM retired_names WHERE kind = 'id' AND name = ?1 OR kind = 'slug' AND name = ?2";
-    /// A plan's limits and flags.
-    PLAN = "SELECT limits, features FROM plans WHERE id = ?1";
+    /// Which of an id and a slug are taken: by another tenant, by a retired one, or by the rest of a slug just let go.
+    TAKEN_NAMES = "SELECT 'tenant_id' AS kind, id AS name FROM tenants WHERE id = ?1 AND id <> ?3 UNION ALL SELECT 'slug', slug FROM tenants WHERE slug = ?2 AND id <> ?3 UNION ALL SELECT CASE kind WHEN 'id' THEN 'tenant_id' ELSE 'slug' END, name FROM retired_names WHERE kind = 'id' AND name = ?1 OR kind = 'slug' AND name = ?2 UNION ALL SELECT 'slug', domain FROM released_domains WHERE domain = ?4 AND released_at > ?5";
 }
 
 #[derive(serde::Deserialize)]
@@ -63,7 +63,7 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
     };
     call.check_named(&id)?;
     let slug = slug_of(&new, &id)?;
-    check_names(&db, &id, slug.as_str(), "").await?;
+    check_names(&db, &id, &slug, root, "", now).await?;
     super::domains::check_free(&db, &new.domains, now).await?;
 
     let key = SealKey::random().map_err(problem::internal)?;
@@ -92,7 +92,15 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
 
     let hosts = std::iter::once(root.host_of(&slug).as_str().to_owned()).chain(domains).collect();
     let (bindings, request_id) = (&call.bindings, call.request.id.as_str());
-    let change = Change { bindings, tenant: &id, revision: 0, operation: "tenant.create", request_id, is_conditional: false, hosts };
+    let change = Change {
+        bindings,
+        tenant: &id,
+        revision: 0,
+        operation: "tenant.create",
+        request_id,
+        is_conditional: false,
+        hosts,
+    };
     if let Err(problem) = change.write(&db, statements, conflict).await {
         // Whoever sent the same key at the same time may have been first.
         if let Some(keyed) = &keyed
@@ -169,7 +177,11 @@ pub async fn delete(call: Call<Operator>) -> Answered<Answer> {
     let arrived = change.carry(&db).await?;
     if purge {
         let status = if arrived { 200 } else { 202 };
-        return Answer::json(status, &serde_json::json!({ "tenant_id": id, "status": Status::Purged, "pending": !arrived }), Some(id));
+        return Answer::json(
+            status,
+            &serde_json::json!({ "tenant_id": id, "status": Status::Purged, "pending": !arrived }),
+            Some(id),
+        );
     }
     shown_after(&call, &db, id, arrived).await
 }
@@ -187,65 +199,28 @@ async fn update(
     let root = &call.bindings.settings.root_domain;
     let reading = Reading { root, to_ascii: &super::domains::to_ascii, plan_is_known };
     let update = TenantUpdate::read(object, id, &reading)?;
-    let slug = update.slug.as_ref().map_or(tenant.row.slug.as_str(), Slug::as_str);
-    check_names(db, id, slug, id).await?;
+    let slug = update.slug.as_ref().filter(|slug| slug.as_str() != tenant.row.slug);
+    let now = call.now().millis();
+    if let Some(slug) = slug {
+        check_names(db, id, slug, root, id, now).await?;
+    }
     let status = update.status.unwrap_or(tenant.row.status);
-    let args = tenant.row.update_args(&update.profile, slug, status).map_err(problem::internal)?;
+    let slug_text = slug.map_or(tenant.row.slug.as_str(), Slug::as_str);
+    let args = tenant.row.update_args(&update.profile, slug_text, status).map_err(problem::internal)?;
     let mut statements = vec![(UPDATE_TENANT, args)];
     let mut change = change_of(call, &tenant, operation);
-    change.hosts.extend(update.slug.iter().map(|slug| root.host_of(slug).as_str().to_owned()));
+    if let Some(slug) = slug {
+        let left = format!("{}.{}", tenant.row.slug, root.as_str());
+        statements.push((super::domains::REST, args![left, now]));
+        change.hosts.push(root.host_of(slug).as_str().to_owned());
+    }
     if let Some(wanted) = &update.domains {
-        statements.extend(super::domains::exchange(db, &tenant, wanted, call.now().millis()).await?);
+        statements.extend(super::domains::exchange(db, &tenant, wanted, now).await?);
         change.hosts.extend(wanted.iter().map(|domain| domain.as_str().to_owned()));
     }
     change.write(db, statements, conflict).await?;
     let arrived = change.carry(db).await?;
     shown_after(call, db, id, arrived).await
-}
-
-/// The tenant that the path names, and the database it was found in.
-pub(super) async fn find(call: &Call<Operator>, reason: &'static str) -> Answered<(ControlDb, Tenant)> {
-    let id = call.path_tenant()?;
-    let db = ControlDb::open(&call.bindings, reason)?;
-    let tenant = Tenant::get(&db, id.as_str()).await?;
-    Ok((db, tenant))
-}
-
-/// A change of a tenant as it was read.
-pub(super) fn change_of<'a>(call: &'a Call<Operator>, tenant: &'a Tenant, operation: &'static str) -> Change<'a> {
-    Change {
-        bindings: &call.bindings,
-        tenant: tenant.id.as_str(),
-        revision: tenant.row.revision,
-        operation,
-        request_id: &call.request.id,
-        is_conditional: call.request.header("If-Match").is_some(),
-        hosts: tenant.hosts(&call.bindings),
-    }
-}
-
-/// `If-Match`, where it was sent.
-pub(super) fn check_match(call: &Call<Operator>, tenant: &Tenant) -> Answered<()> {
-    match call.request.header("If-Match") {
-        Some(sent) if !names(&sent, &tenant.row.etag()) => Err(problem::precondition_failed()),
-        _ => Ok(()),
-    }
-}
-
-/// The tenant after a change: 200 once it has arrived everywhere, else 202.
-pub(super) async fn shown_after(call: &Call<Operator>, db: &ControlDb, id: &str, arrived: bool) -> Answered<Answer> {
-    let tenant = Tenant::get(db, id).await?;
-    show(call, &tenant, if arrived { 200 } else { 202 })
-}
-
-fn show(call: &Call<Operator>, tenant: &Tenant, status: u16) -> Answered<Answer> {
-    let answer = Answer::json(status, &view(call, tenant)?, Some(tenant.id.as_str()))?;
-    Ok(answer.header("ETag", tenant.row.etag()))
-}
-
-fn view(call: &Call<Operator>, tenant: &Tenant) -> Answered<Value> {
-    let root = call.bindings.settings.root_domain.as_str();
-    tenant.row.to_view(&tenant.domain_names(), root, tenant.pending).map_err(problem::internal)
 }
 
 fn created(kept: Kept, replayed: bool) -> Answered<Answer> {
@@ -259,13 +234,11 @@ fn created(kept: Kept, replayed: bool) -> Answered<Answer> {
     Ok(answer)
 }
 
-pub(super) async fn find_plan(db: &ControlDb, plan: &str) -> Answered<Option<PlanRow>> {
-    Ok(db.row::<PlanRow>(&PLAN, args![plan]).await?)
-}
-
 /// Refuses an id or a slug that is taken by another tenant than `own`, or was for ever.
-async fn check_names(db: &ControlDb, id: &str, slug: &str, own: &str) -> Answered<()> {
-    let taken = db.rows::<NameRow>(&TAKEN_NAMES, args![id, slug, own]).await?;
+async fn check_names(db: &ControlDb, id: &str, slug: &Slug, root: &RootDomain, own: &str, now: i64) -> Answered<()> {
+    let rested = now - super::domains::RELEASED_SECONDS * 1000;
+    let args = args![id, slug.as_str(), own, root.host_of(slug).as_str(), rested];
+    let taken = db.rows::<NameRow>(&TAKEN_NAMES, args).await?;
     let mut taken: Vec<_> = taken.into_iter().map(|row| row.kind).collect();
     taken.sort_unstable_by(|a, b| b.cmp(a));
     taken.dedup();
@@ -291,7 +264,9 @@ fn slug_of(new: &NewTenant, id: &str) -> Answered<Slug> {
         return Ok(slug.clone());
     }
     let id = ClaimedTenant::parse(id).map_err(|e| problem::invalid_field("/tenant_id", e))?;
-    Slug::from_id(&id).map_err(|e| problem::invalid_field("/tenant_id", Invalid::new(e.code, "makes no slug; send one in the field slug")))
+    Slug::from_id(&id).map_err(|e| {
+        problem::invalid_field("/tenant_id", Invalid::new(e.code, "makes no slug; send one in the field slug"))
+    })
 }
 
 fn generated_id() -> Answered<String> {
@@ -300,9 +275,3 @@ fn generated_id() -> Answered<String> {
     let letters = bytes.iter().filter_map(|b| ALPHABET.get(usize::from(b % 32)));
     Ok(format!("t_{}", letters.map(|b| char::from(*b)).collect::<String>()))
 }
-
-/// Whether a list of entity tags names this one.
-fn names(list: &str, etag: &str) -> bool {
-    list.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag || tag.strip_prefix("W/") == Some(etag))
-}
-

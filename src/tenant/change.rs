@@ -119,11 +119,9 @@ impl Change<'_> {
         batch.push((AUDIT, args![now.millis(), Operator::ACTOR, self.operation, self.tenant, next, self.request_id]));
         match db.batch(batch).await {
             Ok(_) => Ok(()),
-            Err(StorageError::Constraint(text)) if text.contains("pending_changes") => Err(if self.is_conditional {
-                problem::precondition_failed()
-            } else {
-                problem::changed_meanwhile()
-            }),
+            Err(StorageError::Constraint(text)) if text.contains("pending_changes") => {
+                Err(if self.is_conditional { problem::precondition_failed() } else { problem::changed_meanwhile() })
+            }
             Err(StorageError::Constraint(text)) => Err(conflict(&text)),
             Err(error) => Err(error.into()),
         }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::api::{change_of, check_match, find};
 use super::input::{self, MAX_DOMAINS};
+use super::subject::{change_of, check_match, find};
 use crate::auth::principal::Operator;
 use crate::domain::clock::Timestamp;
 use crate::domain::error::Invalid;
@@ -29,6 +29,8 @@ statements! { ControlSql;
     DETACH = "DELETE FROM tenant_domains WHERE domain = ?1 AND tenant_id = ?2";
     /// Remembers that a domain was let go.
     RELEASE = "INSERT OR REPLACE INTO released_domains (domain, released_at) SELECT domain, ?3 FROM tenant_domains WHERE domain = ?1 AND tenant_id = ?2";
+    /// Remembers that the host of a slug was let go.
+    REST = "INSERT OR REPLACE INTO released_domains (domain, released_at) VALUES (?1, ?2)";
     /// Detaches all domains of a tenant.
     DETACH_ALL = "DELETE FROM tenant_domains WHERE tenant_id = ?1";
     /// Remembers that all domains of a tenant were let go.
@@ -69,7 +71,12 @@ pub async fn attach(mut call: Call<Operator>) -> Answered<Answer> {
         return Err(problem::invalid_field("/domain", invalid));
     }
     let now = call.now().millis();
-    let taken = || problem::conflict("/domain", Invalid::new("taken", "belongs to a tenant, or was let go less than ten minutes ago"));
+    let taken = || {
+        problem::conflict(
+            "/domain",
+            Invalid::new("taken", "belongs to a tenant, or was let go less than ten minutes ago"),
+        )
+    };
     if !not_free(&db, std::slice::from_ref(&domain), now).await?.is_empty() {
         return Err(taken());
     }
@@ -84,7 +91,8 @@ pub async fn attach(mut call: Call<Operator>) -> Answered<Answer> {
     change.hosts.push(domain.as_str().to_owned());
     change.write(&db, statements, |_| taken()).await?;
     let arrived = change.carry(&db).await?;
-    let row = DomainRow { domain: domain.as_str().into(), is_primary: i64::from(primary), ssl_enabled: 0, created_at: now };
+    let row =
+        DomainRow { domain: domain.as_str().into(), is_primary: i64::from(primary), ssl_enabled: 0, created_at: now };
     Answer::json(if arrived { 201 } else { 202 }, &view(&row), Some(id))
         .map(|answer| answer.header("Location", format!("/api/v1/tenants/{id}/domains/{domain}")))
 }
@@ -99,10 +107,8 @@ pub async fn detach(call: Call<Operator>) -> Answered<Answer> {
         return Err(problem::not_found());
     }
     let id = tenant.id.as_str();
-    let statements = vec![
-        (RELEASE, args![domain.as_str(), id, call.now().millis()]),
-        (DETACH, args![domain.as_str(), id]),
-    ];
+    let statements =
+        vec![(RELEASE, args![domain.as_str(), id, call.now().millis()]), (DETACH, args![domain.as_str(), id])];
     let change = change_of(&call, &tenant, "domain.detach");
     change.write(&db, statements, |text| problem::internal(text)).await?;
     let arrived = change.carry(&db).await?;
@@ -112,7 +118,8 @@ pub async fn detach(call: Call<Operator>) -> Answered<Answer> {
 /// Refuses a new tenant whose domains are not all free; every one that is not is named.
 pub(super) async fn check_free(db: &ControlDb, domains: &[Host], now: i64) -> Answered<()> {
     let taken = not_free(db, domains, now).await?;
-    let mut pointers = domains.iter().enumerate().filter(|(_, d)| taken.iter().any(|t| t == d.as_str())).map(|(i, _)| i);
+    let mut pointers =
+        domains.iter().enumerate().filter(|(_, d)| taken.iter().any(|t| t == d.as_str())).map(|(i, _)| i);
     let invalid = || Invalid::new("taken", "belongs to a tenant, or was let go less than ten minutes ago");
     let Some(first) = pointers.next() else { return Ok(()) };
     let problem = problem::conflict(&format!("/custom_domains/{first}"), invalid());

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use worker::{AbortController, Delay, Fetch, Method, Request, RequestInit, RequestRedirect};
 
-use super::api::find;
 use super::registry::Tenant;
+use super::subject::find;
 use crate::args;
 use crate::auth::principal::Operator;
 use crate::domain::clock::Timestamp;
@@ -52,7 +52,8 @@ pub async fn health(call: Call<Operator>) -> Answered<Answer> {
         checks.values().all(|check| check.get("status").is_none_or(|s| s == "ok" || s == "not_configured"))
     });
     let status = if well && !tenant.pending { "ok" } else { "degraded" };
-    let data = json!({ "status": status, "revision": tenant.row.revision, "pending": tenant.pending, "checks": checks });
+    let data =
+        json!({ "status": status, "revision": tenant.row.revision, "pending": tenant.pending, "checks": checks });
     Answer::json(200, &data, Some(tenant.id.as_str()))
 }
 

@@ -1,4 +1,4 @@
-//! Bodies of the tenant API: the superset of the seeds' forms, checked field by field.
+//! Bodies of the tenant API: the superset of the plain forms, checked field by field.
 
 use serde_json::{Map, Value};
 
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_bodies_are_read() {
+    fn bodies_are_read() {
         let zero = serde_json::json!({"tenant_id": "customer_abc123", "wpgraphql_endpoint": "https://customer.example.com/graphql",
             "webhook_secret": "generated_webhook_secret", "subscription_secret": "generated_subscription_secret",
             "cors_origins": ["https://customer.example.com"],
@@ -258,7 +258,10 @@ mod tests {
             "custom_domains": ["blog.acme.com", "docs.acme.com", "BLOG.acme.com", "bücher.example"]});
         let one = read(one).unwrap();
         assert_eq!(one.profile.plan, "pro");
-        assert_eq!(one.domains.iter().map(Host::as_str).collect::<Vec<_>>(), ["blog.acme.com", "docs.acme.com", "xn--bcher-kva.example"]);
+        assert_eq!(
+            one.domains.iter().map(Host::as_str).collect::<Vec<_>>(),
+            ["blog.acme.com", "docs.acme.com", "xn--bcher-kva.example"]
+        );
     }
 
     #[test]
@@ -269,8 +272,22 @@ mod tests {
         let problem = read(bad).unwrap_err();
         let mut pointers: Vec<_> = problem.errors.iter().map(|e| e.pointer.as_str()).collect();
         pointers.sort_unstable();
-        assert_eq!(pointers, ["/admin_email", "/cors_origins/0", "/custom_domains/0", "/expires_at", "/features/sso", "/slug",
-            "/surprise", "/tenant_id", "/tier", "/webhook_secret", "/wpgraphql_endpoint"]);
+        assert_eq!(
+            pointers,
+            [
+                "/admin_email",
+                "/cors_origins/0",
+                "/custom_domains/0",
+                "/expires_at",
+                "/features/sso",
+                "/slug",
+                "/surprise",
+                "/tenant_id",
+                "/tier",
+                "/webhook_secret",
+                "/wpgraphql_endpoint"
+            ]
+        );
     }
 
     #[test]

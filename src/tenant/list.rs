@@ -63,7 +63,7 @@ pub async fn list(call: Call<Operator>) -> Answered<Answer> {
 
     let db = ControlDb::open(&call.bindings, "list tenants")?;
     if let Some(plan) = plan
-        && super::api::find_plan(&db, plan).await?.is_none()
+        && super::registry::find_plan(&db, plan).await?.is_none()
     {
         let invalid = Invalid::new("unknown_plan", "is not a plan of this platform");
         return Err(problem::invalid_query("plan", invalid));
@@ -81,7 +81,8 @@ pub async fn list(call: Call<Operator>) -> Answered<Answer> {
 
     let has_next = rows.len() > per_page as usize;
     rows.truncate(per_page as usize);
-    let behind = rows.last().filter(|_| has_next).map(|row| Place { at: row.tenant.created_at(), id: row.tenant.id.clone() });
+    let behind =
+        rows.last().filter(|_| has_next).map(|row| Place { at: row.tenant.created_at(), id: row.tenant.id.clone() });
     let key = call.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
     let pagination = Pagination {
         page: if let Start::Page(page) = start { Some(page) } else { None },
@@ -93,7 +94,8 @@ pub async fn list(call: Call<Operator>) -> Answered<Answer> {
         cursor: behind.map(|place| cursor::seal(&key, &identity, &place)),
     };
     let root = call.bindings.settings.root_domain.as_str();
-    let views: Vec<Value> = rows.iter().map(|row| view(row, root)).collect::<Result<_, _>>().map_err(problem::internal)?;
+    let views: Vec<Value> =
+        rows.iter().map(|row| view(row, root)).collect::<Result<_, _>>().map_err(problem::internal)?;
     Answer::list(&views, pagination, None)
 }
 

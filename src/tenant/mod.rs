@@ -16,3 +16,4 @@ pub mod resolve;
 pub mod rotate;
 pub mod secrets;
 pub mod standing;
+pub mod subject;

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::domain::clock::Timestamp;
 use crate::args;
+use crate::domain::clock::Timestamp;
 use crate::domain::plan::{Limits, Overrides};
 use crate::storage::sql::Arg;
 
@@ -85,7 +85,7 @@ pub struct Profile {
     pub settings: Map<String, Value>,
     /// Kept as given.
     pub branding: Map<String, Value>,
-    /// Whether the seeds' signature form is off.
+    /// Whether the plain signature form is off.
     pub require_standard_webhooks: bool,
     /// When the tenant stops being served.
     pub expires_at: Option<Timestamp>,

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::record::{Status, TenantRow};
+use super::record::{PlanRow, Status, TenantRow};
 use crate::domain::ids::TenantId;
 use crate::http::problem::{self, Answered};
 use crate::hub::protocol::{AcceptedVersion, Standing, TenantConfig};
@@ -20,6 +20,8 @@ statements! { ControlSql;
     DOMAINS = "SELECT domain, is_primary, ssl_enabled, created_at FROM tenant_domains WHERE tenant_id = ?1 ORDER BY is_primary DESC, created_at, domain";
     /// Versions of a tenant's secrets, without the secrets.
     SECRET_VERSIONS = "SELECT kind, version, expires_at FROM tenant_secrets WHERE tenant_id = ?1 ORDER BY kind, version";
+    /// A plan's limits and flags.
+    PLAN = "SELECT limits, features FROM plans WHERE id = ?1";
     /// Whether changes of a tenant are still on their way.
     IS_PENDING = "SELECT revision FROM pending_changes WHERE tenant_id = ?1 LIMIT 1";
 }
@@ -48,6 +50,11 @@ struct VersionRow {
 struct PendingRow {
     #[allow(dead_code, reason = "only its being there counts")]
     revision: i64,
+}
+
+/// The plan of that name, if the platform has one.
+pub async fn find_plan(db: &ControlDb, plan: &str) -> Answered<Option<PlanRow>> {
+    Ok(db.row::<PlanRow>(&PLAN, args![plan]).await?)
 }
 
 /// A tenant with what belongs to it, read in one transaction.

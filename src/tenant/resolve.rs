@@ -46,9 +46,7 @@ struct IdRow {
 /// Whose host it is, as far as hints say; none for nobody's.
 pub async fn resolve(bindings: &Bindings, host: &Host) -> Answered<Option<TenantId>> {
     let now = SystemClock.now();
-    let remembered = HOSTS.with(|hosts| {
-        hosts.borrow().get(host).filter(|r| now < r.until).map(|r| r.tenant.clone())
-    });
+    let remembered = HOSTS.with(|hosts| hosts.borrow().get(host).filter(|r| now < r.until).map(|r| r.tenant.clone()));
     if let Some(tenant) = remembered {
         return Ok(tenant);
     }

@@ -3,9 +3,9 @@
 
 use serde_json::json;
 
-use super::api::{change_of, check_match, find};
 use super::input;
 use super::secrets::{self, Kind};
+use super::subject::{change_of, check_match, find};
 use crate::args;
 use crate::auth::principal::Operator;
 use crate::domain::clock::Timestamp;

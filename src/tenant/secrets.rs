@@ -20,7 +20,7 @@ use crate::{args, statements};
 
 statements! { ControlSql;
     /// The secrets of a tenant that somebody names; nothing for a tenant that is not served from here.
-    SECRETS = "SELECT s.tenant_id, s.kind, s.version, s.sealed, s.expires_at, t.data_key FROM tenant_secrets s JOIN tenants t ON t.id = s.tenant_id WHERE s.tenant_id = ?1 AND t.status <> 'purged' ORDER BY s.version DESC";
+    SECRETS = "SELECT s.tenant_id, s.kind, s.version, s.sealed, s.expires_at, t.data_key, t.revision FROM tenant_secrets s JOIN tenants t ON t.id = s.tenant_id WHERE s.tenant_id = ?1 AND t.status <> 'purged' ORDER BY s.version DESC";
     /// A new version of a secret.
     INSERT_SECRET = "INSERT INTO tenant_secrets (tenant_id, kind, version, sealed, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, NULL)";
     /// Ends the grace of what is not the newest version.
@@ -81,6 +81,7 @@ struct SecretRow {
     sealed: String,
     expires_at: Option<i64>,
     data_key: Option<String>,
+    revision: i64,
 }
 
 struct Version {
@@ -94,15 +95,15 @@ struct Version {
 pub struct Secrets {
     /// The tenant, if the name is one's.
     pub tenant: Option<TenantId>,
+    /// The tenant's revision they were read at.
+    pub revision: i64,
     versions: Vec<Version>,
 }
 
 impl Secrets {
     /// The webhook secrets that may sign now, newest first.
     pub fn signing(&self, now: Timestamp) -> Vec<SigningSecret<'_>> {
-        self.current(Kind::Webhook, now)
-            .map(|v| SigningSecret { version: v.version, secret: &v.secret })
-            .collect()
+        self.current(Kind::Webhook, now).map(|v| SigningSecret { version: v.version, secret: &v.secret }).collect()
     }
 
     /// The subscription secrets that may sign tokens now, newest first.
@@ -131,7 +132,8 @@ pub async fn load(bindings: &Bindings, name: &str) -> Answered<Rc<Secrets>> {
 pub async fn load_anew(bindings: &Bindings, name: &str) -> Answered<Rc<Secrets>> {
     let db = ControlDb::open(bindings, "open a tenant's secrets")?;
     let rows = db.rows::<SecretRow>(&SECRETS, args![name]).await?;
-    let mut secrets = Secrets { tenant: rows.first().map(|row| TenantId::proven(&row.tenant_id)), versions: Vec::new() };
+    let tenant = rows.first().map(|row| TenantId::proven(&row.tenant_id));
+    let mut secrets = Secrets { tenant, revision: rows.first().map_or(0, |row| row.revision), versions: Vec::new() };
     if let Some(wrapped) = rows.first().and_then(|row| row.data_key.as_deref()) {
         let key = bindings.settings.keys.unwrap(name, wrapped).map_err(problem::internal)?;
         for row in &rows {
@@ -142,17 +144,16 @@ pub async fn load_anew(bindings: &Bindings, name: &str) -> Answered<Rc<Secrets>>
     }
     let secrets = Rc::new(secrets);
     let now = SystemClock.now();
-    if secrets.tenant.is_some() {
-        KEPT.with(|kept| {
-            let mut kept = kept.borrow_mut();
-            if kept.len() >= MAX_KEPT {
-                kept.retain(|_, (_, until)| now < *until);
-            }
-            if kept.len() < MAX_KEPT {
-                kept.insert(name.into(), (Rc::clone(&secrets), now.plus_millis(KEPT_MILLIS)));
-            }
-        });
-    }
+    // Unknown names are kept too, so that they cost what known ones cost; they must not crowd those out.
+    KEPT.with(|kept| {
+        let mut kept = kept.borrow_mut();
+        if kept.len() >= MAX_KEPT {
+            kept.retain(|_, (secrets, until)| now < *until && secrets.tenant.is_some());
+        }
+        if kept.len() < MAX_KEPT {
+            kept.insert(name.into(), (Rc::clone(&secrets), now.plus_millis(KEPT_MILLIS)));
+        }
+    });
     Ok(secrets)
 }
 

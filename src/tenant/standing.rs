@@ -83,16 +83,18 @@ fn retry_after() -> u64 {
 
 /// Calls the hub of a tenant, heals what it finds wrong, and calls again.
 ///
-/// `host` is the tenant's host the request came to, if it came to one. Gives the tenant too: a host
-/// may turn out to be somebody else's by now.
+/// `host` is the tenant's host the request came to, if it came to one; `seen` the revision the Worker
+/// last read of the tenant, 0 for none. Gives the tenant too: a host may turn out to be somebody else's by now.
 pub async fn call_hub<T>(
     bindings: &Bindings,
     mut tenant: TenantId,
     host: Option<&Host>,
+    mut seen: i64,
     call: impl AsyncFn(HubClient, Caller) -> Result<T, CallError>,
 ) -> Result<(TenantId, T), Unheeded> {
     for _ in 0..ATTEMPTS {
-        let caller = Caller { revision: 0, host: host.map(|host| host.as_str().to_owned()) };
+        let host_name = host.map(|host| host.as_str().to_owned());
+        let caller = Caller { tenant: tenant.to_string(), revision: seen, host: host_name };
         let outcome = match HubClient::of(bindings, &tenant) {
             Ok(hub) => call(hub, caller).await,
             Err(error) => Err(error),
@@ -101,10 +103,12 @@ pub async fn call_hub<T>(
             Ok(answer) => return Ok((tenant, answer)),
             Err(CallError::Refused(Refusal::Behind)) => {
                 if !configure(bindings, &tenant).await? {
-                    tenant = resolved_anew(bindings, host).await?;
+                    (tenant, seen) = (resolved_anew(bindings, host).await?, 0);
                 }
             }
-            Err(CallError::Refused(Refusal::WrongHost)) => tenant = resolved_anew(bindings, host).await?,
+            Err(CallError::Refused(Refusal::WrongHost)) => {
+                (tenant, seen) = (resolved_anew(bindings, host).await?, 0);
+            }
             Err(CallError::Refused(refusal)) => return Err(Unheeded::Refused(refusal)),
             Err(CallError::Unreachable(cause)) => return Err(Unheeded::Failed(problem::unavailable(cause))),
         }
@@ -137,12 +141,22 @@ pub async fn enter(
     if let Some((config, rate)) = take_kept(&tenant, host, class) {
         return Ok((tenant, config, rate));
     }
-    let (tenant, grant) =
-        call_hub(bindings, tenant, Some(host), async |hub, caller| hub.call(&Ask { caller, class }).await).await?;
-    let rate = grant.lease.as_ref().map(|lease| Rate { remaining: lease.rate.remaining + lease.permits - 1, ..lease.rate.clone() });
+    let seen = last_seen(&tenant);
+    let asked =
+        call_hub(bindings, tenant, Some(host), seen, async |hub, caller| hub.call(&Ask { caller, class }).await);
+    let (tenant, grant) = asked.await?;
+    let rate = grant
+        .lease
+        .as_ref()
+        .map(|lease| Rate { remaining: lease.rate.remaining + lease.permits - 1, ..lease.rate.clone() });
     let config = grant.config.clone();
     keep(&tenant, grant, class);
     Ok((tenant, config, rate))
+}
+
+/// The revision of a tenant's last grant, also of one that is over.
+pub fn last_seen(tenant: &TenantId) -> i64 {
+    KEPT.with(|kept| kept.borrow().get(tenant).map_or(0, |kept| kept.config.revision))
 }
 
 /// Forgets what this isolate was granted for a tenant: it has just changed.

@@ -187,7 +187,7 @@ impl Reply {
     /// All of it that two equal answers share.
     fn masked(&self, row: &Row, party: &Party) -> String {
         let body = if row.volatile { "" } else { &self.body };
-        let mut text = format!("{}\n{}\n{}", self.status, self.head, steady(body));
+        let mut text = without_cursors(&format!("{}\n{}\n{}", self.status, self.head, steady(body)));
         for name in party.names() {
             text = text.replace(name, "(name)");
         }

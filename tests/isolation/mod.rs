@@ -15,8 +15,8 @@ mod cell;
 mod party;
 mod row;
 
-use futures_util::future::join_all;
 use carillon::routes::ROUTES;
+use futures_util::future::join_all;
 
 use crate::world::World;
 use cell::{Cell, Channel, Credential};

@@ -44,7 +44,7 @@ async fn an_id_is_generated_where_none_is_given_and_a_slug_replaces_underscores(
 }
 
 #[tokio::test]
-async fn the_bodies_of_both_seeds_are_taken_and_shown() {
+async fn both_known_forms_of_the_body_are_taken_and_shown() {
     let world = World::shared().await;
     let name = unique();
     let body = json!({
@@ -100,7 +100,7 @@ async fn the_bodies_of_both_seeds_are_taken_and_shown() {
 }
 
 #[tokio::test]
-async fn the_aliases_of_the_seeds_create_the_same_tenants() {
+async fn the_aliases_create_the_same_tenants() {
     let world = World::shared().await;
     for path in ["/admin/tenants", "/api/tenants"] {
         let id = format!("t-{}", unique());

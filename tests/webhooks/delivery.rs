@@ -85,7 +85,7 @@ async fn a_large_event_arrives_whole() {
 }
 
 #[tokio::test]
-async fn the_seeds_form_is_never_de_duplicated() {
+async fn the_plain_form_is_never_de_duplicated() {
     let world = World::shared().await;
     let tenant = world.tenant().create().await;
     let first = tenant.webhook().accepted().await;

@@ -17,7 +17,7 @@ pub struct Webhook {
 #[derive(Clone)]
 enum Form {
     /// `X-Webhook-Signature: sha256=<hex>` over the body.
-    Seed,
+    Plain,
     /// Standard Webhooks: id, timestamp, and a MAC over both and the body.
     Standard {
         id: String,
@@ -38,7 +38,7 @@ impl Webhook {
             call: tenant.call("POST", "/webhook").header("Content-Type", "application/json"),
             secret: tenant.webhook_secret.clone(),
             body: body.to_string().into_bytes(),
-            form: Form::Seed,
+            form: Form::Plain,
         }
     }
 
@@ -116,7 +116,7 @@ impl Webhook {
     pub fn call(self) -> Call {
         let call = match &self.form {
             Form::Unsigned => self.call,
-            Form::Seed => {
+            Form::Plain => {
                 let mac = signing::hmac_hex(self.secret.as_bytes(), &self.body);
                 self.call.header("X-Webhook-Signature", &format!("sha256={mac}"))
             }

@@ -1,0 +1,61 @@
+//! The tenant that an operator's call is about: found, checked against `If-Match`, changed, shown.
+
+use serde_json::Value;
+
+use super::change::Change;
+use super::registry::Tenant;
+use crate::auth::principal::Operator;
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use crate::http::problem::{self, Answered};
+use crate::storage::control_db::ControlDb;
+
+/// The tenant that the path names, and the database it was found in.
+pub(super) async fn find(call: &Call<Operator>, reason: &'static str) -> Answered<(ControlDb, Tenant)> {
+    let id = call.path_tenant()?;
+    let db = ControlDb::open(&call.bindings, reason)?;
+    let tenant = Tenant::get(&db, id.as_str()).await?;
+    Ok((db, tenant))
+}
+
+/// A change of a tenant as it was read.
+pub(super) fn change_of<'a>(call: &'a Call<Operator>, tenant: &'a Tenant, operation: &'static str) -> Change<'a> {
+    Change {
+        bindings: &call.bindings,
+        tenant: tenant.id.as_str(),
+        revision: tenant.row.revision,
+        operation,
+        request_id: &call.request.id,
+        is_conditional: call.request.header("If-Match").is_some(),
+        hosts: tenant.hosts(&call.bindings),
+    }
+}
+
+/// `If-Match`, where it was sent.
+pub(super) fn check_match(call: &Call<Operator>, tenant: &Tenant) -> Answered<()> {
+    match call.request.header("If-Match") {
+        Some(sent) if !names(&sent, &tenant.row.etag()) => Err(problem::precondition_failed()),
+        _ => Ok(()),
+    }
+}
+
+/// The tenant after a change: 200 once it has arrived everywhere, else 202.
+pub(super) async fn shown_after(call: &Call<Operator>, db: &ControlDb, id: &str, arrived: bool) -> Answered<Answer> {
+    let tenant = Tenant::get(db, id).await?;
+    show(call, &tenant, if arrived { 200 } else { 202 })
+}
+
+pub(super) fn show(call: &Call<Operator>, tenant: &Tenant, status: u16) -> Answered<Answer> {
+    let answer = Answer::json(status, &view(call, tenant)?, Some(tenant.id.as_str()))?;
+    Ok(answer.header("ETag", tenant.row.etag()))
+}
+
+fn view(call: &Call<Operator>, tenant: &Tenant) -> Answered<Value> {
+    let root = call.bindings.settings.root_domain.as_str();
+    tenant.row.to_view(&tenant.domain_names(), root, tenant.pending).map_err(problem::internal)
+}
+
+/// Whether a list of entity tags names this one.
+pub(super) fn names(list: &str, etag: &str) -> bool {
+    list.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag || tag.strip_prefix("W/") == Some(etag))
+}
