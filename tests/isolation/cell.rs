@@ -184,6 +184,11 @@ impl Reply {
         self.head.contains(canary) || self.body.contains(canary)
     }
 
+    /// Its status and headers.
+    fn head_only(&self) -> String {
+        format!("{}\n{}", self.status, self.head)
+    }
+
     /// All of it that two equal answers share.
     fn masked(&self, row: &Row, party: &Party) -> String {
         let body = if row.volatile { "" } else { &self.body };
@@ -280,7 +285,8 @@ impl Cell<'_> {
                 return None;
             }
             let strangers = self.ask(&Party::real(&attacker.tenant.world).await, victim, victim).await;
-            (about_victim.masked(self.row, victim), strangers.masked(self.row, victim))
+            // What a public stream brings depends on the moment; that it brings nothing private was checked above.
+            (about_victim.head_only(), strangers.head_only())
         } else {
             let about_nobody = self.ask(attacker, nobody, victim).await;
             (about_victim.masked(self.row, victim), about_nobody.masked(self.row, nobody))
