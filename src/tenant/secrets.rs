@@ -36,8 +36,11 @@ const KEPT_MILLIS: i64 = 60_000;
 const MAX_KEPT: usize = 5_000;
 
 thread_local! {
-    static KEPT: RefCell<HashMap<Box<str>, (Rc<Secrets>, Timestamp)>> = RefCell::new(HashMap::new());
+    static KEPT: RefCell<HashMap<Box<str>, Kept>> = RefCell::new(HashMap::new());
 }
+
+/// Opened secrets, and until when they are good without asking again.
+type Kept = (Rc<Secrets>, Timestamp);
 
 /// The two secrets of a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
