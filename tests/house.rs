@@ -1,1 +1,51 @@
+//! What the source promises of itself, on the host and without the runtime: floors, statements, schemas, what must not
+//! compile, the API reference.
+//!
+//! Each rule is a function from a source to its faults. Beside the test that holds the project to the rule stands one
+//! that shows the rule finding a fault.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+/// The source as tokens.
+#[path = "house/source.rs"]
+mod source;
+
+/// Which file reads which.
+#[path = "house/floors.rs"]
+mod floors;
+
+/// What only a few files may do.
+#[path = "house/privileges.rs"]
+mod privileges;
+
+/// Every registered statement, and the databases they run on.
+#[path = "house/statements.rs"]
+mod statements;
+
+/// A statement on a shard binds its tenant.
+#[path = "house/tenant_lint.rs"]
+mod tenant_lint;
+
+/// What that lint says of statements that were made not to.
+#[path = "house/mutants.rs"]
+mod mutants;
+
+/// A statement finds its rows by an index.
+#[path = "house/planner.rs"]
+mod planner;
+
+/// A shard's tables keep tenants apart by themselves.
+#[path = "house/schema.rs"]
+mod schema;
+
+/// Programs that the compiler refuses.
+#[path = "house/compile_fail.rs"]
+mod compile_fail;
+
+/// `docs/api.md`.
+#[path = "house/api_reference.rs"]
+mod api_reference;
+
+/// Fails with one fault per line.
+fn none(rule: &str, faults: &[String]) {
+    assert!(faults.is_empty(), "{rule}:\n  {}\n", faults.join("\n  "));
+}

@@ -3,12 +3,12 @@
 // The stateless Worker ends the response; the hub keeps a hibernatable socket and may sleep. No
 // Wasm runs per event and no Rust future lives as long as a stream.
 //
-// - What waits while a write is in flight is merged into the next one.
 // - A client whose waiting bytes exceed the bound is cut; it resumes with its last id.
 // - Pings are answered by the runtime with the hub's cursor, without waking the hub.
 // - When the hub restarts, the bridge attaches again at its cursor; what it saw already is dropped.
 
 const SLOW_CLIENT_BYTES = 1024 * 1024;
+const CLIENT_BUFFER_BYTES = 16 * 1024;
 const ANSWER_MILLIS = 10_000;
 const EXPIRY_NOTICE_MILLIS = 60_000;
 const REATTACH_MILLIS = [50, 200, 500, 1000, 2000, 4000, 8000, 8000];
@@ -64,18 +64,19 @@ class Bridge {
     this.request = JSON.parse(request);
     this.keepAliveMillis = keepAliveMillis;
     this.heartbeats = heartbeats;
-    this.waiting = [];
-    this.waitingBytes = 0;
-    this.writing = false;
     this.ended = false;
     this.live = false;
     this.owesPage = false;
     this.epoch = "";
     this.seq = 0;
-    const { readable, writable } = new IdentityTransformStream();
-    this.readable = readable;
-    this.writer = writable.getWriter();
-    this.writer.closed.catch(() => this.end());
+    this.readable = new ReadableStream(
+      {
+        start: (controller) => (this.stream = controller),
+        pull: () => this.taken(),
+        cancel: () => this.release(),
+      },
+      { highWaterMark: CLIENT_BUFFER_BYTES, size: (chunk) => chunk.byteLength },
+    );
     signal.addEventListener("abort", () => this.end());
   }
 
@@ -141,8 +142,15 @@ class Bridge {
 
   // Pages are asked for one by one, each once the client has taken the one before.
   wantPage() {
-    if (this.writing) this.owesPage = true;
-    else this.say("next");
+    if (this.stream.desiredSize > 0) this.say("next");
+    else this.owesPage = true;
+  }
+
+  // The client has taken what waited.
+  taken() {
+    if (!this.owesPage || this.ended) return;
+    this.owesPage = false;
+    this.say("next");
   }
 
   say(word) {
@@ -153,32 +161,11 @@ class Bridge {
     }
   }
 
+  // What the client has not taken yet waits in the stream, up to its bound.
   write(bytes) {
     if (this.ended) return;
-    this.waiting.push(bytes);
-    this.waitingBytes += bytes.byteLength;
-    if (this.waitingBytes > SLOW_CLIENT_BYTES) return this.cut();
-    if (!this.writing) this.drain();
-  }
-
-  async drain() {
-    this.writing = true;
-    try {
-      while (this.waiting.length > 0) {
-        const chunk = this.waiting.length === 1 ? this.waiting[0] : merged(this.waiting, this.waitingBytes);
-        this.waiting = [];
-        this.waitingBytes = 0;
-        await this.writer.write(chunk);
-      }
-    } catch {
-      return this.end();
-    } finally {
-      this.writing = false;
-    }
-    if (this.owesPage && !this.ended) {
-      this.owesPage = false;
-      this.say("next");
-    }
+    this.stream.enqueue(bytes);
+    if (this.stream.desiredSize < -SLOW_CLIENT_BYTES) this.cut();
   }
 
   // The socket is gone: either the hub meant it, or it restarted.
@@ -224,23 +211,24 @@ class Bridge {
   }
 
   // The last word on a stream: why it ends.
-  async sayGoodbye(reason) {
+  sayGoodbye(reason) {
     this.write(encoder.encode(`event: hub.closed\ndata: ${JSON.stringify({ reason })}\n\n`));
-    while (this.writing) await new Promise((resolve) => setTimeout(resolve, 5));
     this.end();
   }
 
   // Ends a stream whose client does not keep up, without waiting for it.
   cut() {
-    if (this.ended) return;
     this.release();
-    this.writer.abort(new Error("the client is too slow")).catch(() => {});
+    this.stream.error(new Error("the client is too slow"));
   }
 
+  // Ends a stream once the client has taken what waits.
   end() {
     if (this.ended) return;
     this.release();
-    this.writer.close().catch(() => {});
+    try {
+      this.stream.close();
+    } catch {}
   }
 
   release() {
@@ -257,16 +245,6 @@ function close(link) {
   try {
     link?.socket.close(1000);
   } catch {}
-}
-
-function merged(chunks, bytes) {
-  const all = new Uint8Array(bytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
 }
 
 function splitCursor(cursor) {

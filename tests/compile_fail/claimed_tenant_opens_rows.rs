@@ -1,0 +1,11 @@
+//! Rows of a tenant that somebody merely names.
+
+use carillon::domain::ids::ClaimedTenant;
+use carillon::storage::bindings::Bindings;
+use carillon::storage::tenant_db::{Placement, TenantDb};
+
+fn open(bindings: &Bindings, claimed: &ClaimedTenant, placement: &Placement) {
+    let _ = TenantDb::open(bindings, claimed, placement);
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+//! A tenant that nobody found.
+
+use carillon::domain::ids::TenantId;
+
+fn main() {
+    let _ = TenantId::proven("acme");
+    let _ = TenantId("acme".into());
+    let _: TenantId = "acme".into();
+}

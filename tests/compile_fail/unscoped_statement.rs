@@ -1,0 +1,8 @@
+//! A statement that does not name its tenant.
+
+carillon::statements! { TenantSql;
+    /// Everybody's.
+    LEAK = "SELECT route FROM security_events WHERE minute = ?1";
+}
+
+fn main() {}

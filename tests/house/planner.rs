@@ -1,0 +1,168 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use rusqlite::Connection;
+use sqlparser::ast::{ObjectName, TableFactor, Visit, Visitor};
+use sqlparser::dialect::SQLiteDialect;
+use sqlparser::parser::Parser;
+
+use crate::none;
+use crate::statements::{Registered, migrated, of_control, of_tenants, tables};
+
+/// Tables of the control database that stay a few rows long, however many tenants there are.
+const SHORT: [&str; 2] = ["plans", "shards"];
+
+/// Control statements that walk a table that grows: the statement, how its step begins, and why that is right.
+const WALKS: &[(&str, &str, &str, &str)] = &[
+    (
+        "src/tenant/list.rs",
+        "LIST",
+        "SCAN t USING INDEX tenants_by_creation",
+        "newest first is the index's order; it stops at LIMIT",
+    ),
+    (
+        "src/tenant/list.rs",
+        "COUNT",
+        "SCAN t",
+        "counting with optional filters reads every tenant, and only where a count is asked for",
+    ),
+    (
+        "src/tenant/change.rs",
+        "FORGET_RELEASED",
+        "SCAN released_domains",
+        "holds what was let go in ten minutes; cron empties it each minute",
+    ),
+];
+
+/// What a plan's step does to which table.
+#[derive(Debug, PartialEq, Eq)]
+struct Step {
+    detail: String,
+    /// The tables that the name in it may stand for.
+    tables: BTreeSet<String>,
+}
+
+impl Step {
+    fn scans(&self) -> bool {
+        self.detail.starts_with("SCAN ")
+    }
+}
+
+fn plan(db: &Connection, sql: &str) -> Vec<Step> {
+    let names = names(sql);
+    let known: BTreeSet<String> = tables(db).into_iter().collect();
+    let mut statement =
+        db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let mut rows = statement.raw_query();
+    let mut details: Vec<String> = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        details.push(row.get(3).unwrap());
+    }
+    let step = |detail: String| {
+        let name = detail.split(' ').nth(1).unwrap_or_default().to_lowercase();
+        let mut tables = names.get(&name).cloned().unwrap_or_default();
+        tables.extend(known.get(&name).cloned());
+        Step { detail, tables }
+    };
+    details.into_iter().map(step).collect()
+}
+
+/// What each alias of a statement stands for.
+fn names(sql: &str) -> BTreeMap<String, BTreeSet<String>> {
+    struct Names(BTreeMap<String, BTreeSet<String>>);
+    impl Visitor for Names {
+        type Break = ();
+
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            if let TableFactor::Table { name, alias, .. } = factor {
+                let last =
+                    |name: &ObjectName| name.0.last().map(ToString::to_string).unwrap_or_default().to_lowercase();
+                let handle = alias.as_ref().map_or_else(|| last(name), |alias| alias.name.value.to_lowercase());
+                self.0.entry(handle).or_default().insert(last(name));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut names = Names(BTreeMap::new());
+    let _ = Parser::parse_sql(&SQLiteDialect {}, sql).unwrap().visit(&mut names);
+    names.0
+}
+
+/// On a shard each table is searched by its tenant.
+fn faults_on_a_shard(db: &Connection, statement: &Registered) -> Vec<String> {
+    let tables: BTreeSet<String> = tables(db).into_iter().collect();
+    let touches = |step: &Step| !step.tables.is_disjoint(&tables);
+    let by_tenant = |step: &Step| step.detail.starts_with("SEARCH ") && step.detail.contains("(tenant_id=?");
+    let wrong = plan(db, statement.text).into_iter().filter(|step| touches(step) && !by_tenant(step));
+    wrong.map(|step| format!("{} {}: {}", statement.file, statement.name, step.detail)).collect()
+}
+
+/// In the control database nothing that grows is walked, but for what `walks` accounts for.
+fn faults_in_control(db: &Connection, statement: &Registered, walks: &[(&str, &str, &str, &str)]) -> Vec<String> {
+    let growing: BTreeSet<String> = tables(db).into_iter().filter(|table| !SHORT.contains(&table.as_str())).collect();
+    let accounted = |step: &Step| {
+        walks.iter().any(|(file, name, detail, _)| {
+            *file == statement.file && *name == statement.name && step.detail.starts_with(detail)
+        })
+    };
+    let walks = plan(db, statement.text).into_iter().filter(|step| step.scans() && !step.tables.is_disjoint(&growing));
+    let wrong = walks.filter(|step| !accounted(step));
+    wrong.map(|step| format!("{} {}: {}", statement.file, statement.name, step.detail)).collect()
+}
+
+#[test]
+fn every_statement_on_a_shard_searches_by_tenant() {
+    let db = migrated("migrations/tenant");
+    let faults: Vec<String> = of_tenants().iter().flat_map(|statement| faults_on_a_shard(&db, statement)).collect();
+    none("SQLite does not search these by tenant_id", &faults);
+}
+
+#[test]
+fn no_control_statement_walks_what_grows() {
+    let db = migrated("migrations/control");
+    let faults: Vec<String> = of_control().iter().flat_map(|s| faults_in_control(&db, s, WALKS)).collect();
+    none("SQLite walks these tables", &faults);
+}
+
+#[test]
+fn every_walk_that_is_accounted_for_happens() {
+    let db = migrated("migrations/control");
+    let all = of_control();
+    let needless = WALKS.iter().filter(|(file, name, detail, _)| {
+        let statement = all.iter().find(|statement| statement.file == *file && statement.name == *name);
+        !statement.is_some_and(|s| plan(&db, s.text).iter().any(|step| step.detail.starts_with(detail)))
+    });
+    none("take these off the list", &needless.map(|(file, name, ..)| format!("{file} {name}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_walk_is_found() {
+    let on = |text: &'static str| Registered { file: "src/x.rs", name: "X", text };
+    let shard = migrated("migrations/tenant");
+    let walks = [
+        "SELECT * FROM security_events",
+        "SELECT * FROM security_events e WHERE e.minute = ?2",
+        "SELECT * FROM security_events WHERE +tenant_id = ?1",
+        "SELECT * FROM security_events WHERE tenant_id > ?1",
+        "DELETE FROM write_guard WHERE ok = ?2",
+        "SELECT (SELECT count(*) FROM security_events) FROM tenant_fence WHERE tenant_id = ?1",
+    ];
+    for text in walks {
+        assert_eq!(faults_on_a_shard(&shard, &on(text)).len(), 1, "{text}");
+    }
+    let free = [
+        "SELECT e.* FROM json_each(?2) j JOIN security_events e ON e.tenant_id = ?1 AND e.minute = j.value",
+        "SELECT 1 UNION ALL SELECT revision FROM tenant_fence WHERE tenant_id = ?1",
+        "SELECT * FROM (SELECT kind FROM security_events WHERE tenant_id = ?1 LIMIT 5) d ORDER BY kind",
+    ];
+    for text in free {
+        assert_eq!(faults_on_a_shard(&shard, &on(text)), [""; 0], "{text}");
+    }
+    let control = migrated("migrations/control");
+    for text in ["SELECT * FROM tenants t WHERE t.display_name = ?1", "UPDATE tenant_domains SET is_primary = 0"] {
+        assert_eq!(faults_in_control(&control, &on(text), &[]).len(), 1, "{text}");
+    }
+    for text in ["SELECT * FROM plans", "SELECT * FROM tenants WHERE id = ?1"] {
+        assert_eq!(faults_in_control(&control, &on(text), &[]), [""; 0], "{text}");
+    }
+}

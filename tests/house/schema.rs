@@ -1,0 +1,135 @@
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use crate::none;
+use crate::statements::{migrated, tables};
+
+const TENANT: &str = "tenant_id";
+
+/// What lets a shard's table mix tenants.
+fn faults(db: &Connection) -> Vec<String> {
+    let mut faults = Vec::new();
+    for table in tables(db) {
+        let mut fault = |what: String| faults.push(format!("{table} {what}"));
+        let text = "SELECT name FROM pragma_table_info(?1) WHERE pk = 1";
+        if first(db, text, &table).as_deref() != Some(TENANT) {
+            fault(format!("has a PRIMARY KEY that does not begin with {TENANT}"));
+        }
+        let text = "SELECT name FROM pragma_table_list WHERE name = ?1 AND wr = 1";
+        if first(db, text, &table).is_none() {
+            fault("is not WITHOUT ROWID: its rows do not lie by tenant".into());
+        }
+        let text = "SELECT name FROM pragma_table_info(?1) WHERE name = 'tenant_id' AND \"notnull\" = 1";
+        if first(db, text, &table).is_none() {
+            fault(format!("takes NULL as {TENANT}"));
+        }
+        let text = "SELECT l.name FROM pragma_index_list(?1) l JOIN pragma_index_info(l.name) c ON c.seqno = 0 WHERE l.\"unique\" = 1 AND c.name IS NOT 'tenant_id'";
+        if let Some(index) = first(db, text, &table) {
+            fault(format!("is UNIQUE across tenants by {index}"));
+        }
+        let text = "SELECT \"table\" FROM pragma_foreign_key_list(?1) GROUP BY id HAVING sum(\"from\" = 'tenant_id' AND \"to\" = 'tenant_id') = 0";
+        if let Some(other) = first(db, text, &table) {
+            fault(format!("refers to {other} without {TENANT}"));
+        }
+        if let Err(why) = keeps_its_tenant(db, &table) {
+            fault(why);
+        }
+    }
+    faults
+}
+
+fn first(db: &Connection, sql: &str, table: &str) -> Option<String> {
+    let mut statement = db.prepare(sql).unwrap();
+    statement.query_map([table], |row| row.get(0)).unwrap().next().map(Result::unwrap)
+}
+
+/// Puts a row of tenant `a` there and tries in every way to make it tenant `b`'s.
+fn keeps_its_tenant(db: &Connection, table: &str) -> Result<(), String> {
+    db.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; SAVEPOINT probe").unwrap();
+    let outcome = try_to_move(db, table);
+    db.execute_batch("ROLLBACK TO probe; RELEASE probe; PRAGMA ignore_check_constraints = OFF").unwrap();
+    outcome
+}
+
+fn try_to_move(db: &Connection, table: &str) -> Result<(), String> {
+    let mut statement = db.prepare("SELECT name, type FROM pragma_table_info(?1)").unwrap();
+    let columns: BTreeMap<String, String> =
+        statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    let value = |(name, kind): (&String, &String)| match (name.as_str(), kind.as_str()) {
+        (TENANT, _) => "'a'",
+        (_, "INTEGER" | "INT" | "REAL") => "1",
+        (_, "BLOB") => "x'00'",
+        _ => "'x'",
+    };
+    let names: Vec<&str> = columns.keys().map(String::as_str).collect();
+    let values: Vec<&str> = columns.iter().map(value).collect();
+    let insert = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "));
+    db.execute_batch(&insert).map_err(|error| format!("takes no row to try: {error}"))?;
+    for how in ["UPDATE", "UPDATE OR IGNORE", "UPDATE OR REPLACE", "UPDATE OR FAIL"] {
+        let moved = db.execute(&format!("{how} {table} SET {TENANT} = 'b' WHERE {TENANT} = 'a'"), []);
+        if !moved.is_err_and(|error| error.to_string().contains("tenant_id is immutable")) {
+            return Err(format!("lets {how} change {TENANT}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_table_of_a_shard_keeps_tenants_apart() {
+    let db = migrated("migrations/tenant");
+    assert!(!tables(&db).is_empty());
+    none("migrations/tenant", &faults(&db));
+}
+
+#[test]
+fn a_table_that_mixes_tenants_is_found() {
+    const KEEP: &str =
+        "CREATE TRIGGER keep BEFORE UPDATE OF tenant_id ON t BEGIN SELECT RAISE(ABORT, 'tenant_id is immutable'); END;";
+    let tables = [
+        (
+            "CREATE TABLE t (tenant_id TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (tenant_id, id)) STRICT, WITHOUT ROWID;",
+            KEEP,
+            "",
+        ),
+        (
+            "CREATE TABLE t (id TEXT NOT NULL, tenant_id TEXT NOT NULL, PRIMARY KEY (id, tenant_id)) WITHOUT ROWID;",
+            KEEP,
+            "PRIMARY KEY",
+        ),
+        ("CREATE TABLE t (id INTEGER PRIMARY KEY, tenant_id TEXT NOT NULL);", KEEP, "PRIMARY KEY"),
+        ("CREATE TABLE t (tenant_id TEXT NOT NULL, id TEXT, PRIMARY KEY (tenant_id, id));", KEEP, "WITHOUT ROWID"),
+        ("CREATE TABLE t (tenant_id TEXT, id TEXT, PRIMARY KEY (tenant_id, id));", KEEP, "takes NULL"),
+        (
+            "CREATE TABLE t (tenant_id TEXT NOT NULL PRIMARY KEY, mail TEXT UNIQUE) WITHOUT ROWID;",
+            KEEP,
+            "UNIQUE across tenants",
+        ),
+        (
+            "CREATE TABLE t (tenant_id TEXT NOT NULL PRIMARY KEY, mail TEXT) WITHOUT ROWID; CREATE UNIQUE INDEX u ON t (lower(mail));",
+            KEEP,
+            "UNIQUE across tenants",
+        ),
+        (
+            "CREATE TABLE t (tenant_id TEXT NOT NULL, a TEXT NOT NULL REFERENCES t (a), PRIMARY KEY (tenant_id, a)) WITHOUT ROWID;",
+            KEEP,
+            "refers to t without",
+        ),
+        ("CREATE TABLE t (tenant_id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;", "", "lets UPDATE change"),
+        (
+            "CREATE TABLE t (tenant_id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;",
+            "CREATE TRIGGER keep BEFORE UPDATE OF tenant_id ON t BEGIN SELECT RAISE(IGNORE); END;",
+            "lets UPDATE change",
+        ),
+    ];
+    for (table, trigger, fault) in tables {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&format!("{table}{trigger}")).unwrap();
+        let faults = faults(&db);
+        if fault.is_empty() {
+            assert_eq!(faults, [""; 0], "{table}");
+        } else {
+            assert!(faults.iter().any(|found| found.contains(fault)), "{table}: {faults:?}");
+        }
+    }
+}
