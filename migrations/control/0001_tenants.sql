@@ -38,8 +38,6 @@ CREATE TABLE tenants (
 ) STRICT;
 
 CREATE INDEX tenants_by_creation ON tenants (created_at DESC, id DESC);
-CREATE INDEX tenants_by_status ON tenants (status, created_at DESC, id DESC);
-CREATE INDEX tenants_by_plan ON tenants (plan, created_at DESC, id DESC);
 CREATE INDEX tenants_by_expiry ON tenants (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE tenant_domains (

@@ -65,6 +65,7 @@ pub struct Awake {
     by_address: HashMap<String, u64>,
     pending: Vec<Entry>,
     watermark: Option<u64>,
+    spread_began: i64,
     spread_after: i64,
     alarm_at: Option<i64>,
     untidy: bool,
@@ -99,6 +100,7 @@ impl Awake {
             index: Index::default(),
             by_address: HashMap::new(),
             pending: Vec::new(),
+            spread_began: 0,
             spread_after: 0,
             alarm_at,
             restored: 0,
@@ -237,17 +239,21 @@ impl Awake {
         if batch.is_empty() {
             return;
         }
-        let deliveries = self.send_batch(&batch, now);
+        self.send_batch(&batch, now);
         self.move_watermark();
-        self.spread_after = now + fanout::window_millis(deliveries);
+        self.spread_began = now;
     }
 
-    fn send_batch(&mut self, batch: &[Entry], now: i64) -> usize {
+    /// Notes that the runtime has worked off the last spread; the next one waits as long again.
+    pub fn spread_done(&mut self, now: i64) {
+        self.spread_after = self.spread_began + fanout::window_millis(now - self.spread_began);
+    }
+
+    fn send_batch(&mut self, batch: &[Entry], now: i64) {
         let chunks = fanout::chunks(&self.log, batch, &self.index, &mut self.streams, now);
         for chunk in &chunks {
             send_to(chunk.streams.iter().filter_map(|id| self.handles.get(id)), &chunk.bytes);
         }
-        chunks.iter().map(|chunk| chunk.streams.len()).sum()
     }
 
     fn move_watermark(&mut self) {

@@ -11,17 +11,15 @@ use super::protocol::Wire;
 use super::subscriber::{Attachment, message};
 use crate::domain::frame::Frames;
 
-/// What one delivery costs the runtime, in microseconds: a socket's message and a client's write,
-/// spread over its event loop. Counted, not timed: inside a turn the platform's clock stands still.
-const DELIVERY_MICROS: u64 = 50;
-
 /// The longest wait, in milliseconds.
-const MAX_WINDOW_MILLIS: u64 = 250;
+const MAX_WINDOW_MILLIS: i64 = 500;
 
-/// The wait after a spread: up to twice what it cost.
-pub fn window_millis(deliveries: usize) -> i64 {
-    let millis = (deliveries as u64).saturating_mul(2 * DELIVERY_MICROS) / 1000;
-    i64::try_from(millis.min(MAX_WINDOW_MILLIS)).unwrap_or(0)
+/// How long events wait after a spread, counted from its beginning: twice what it cost, so that the
+/// runtime is never busy with more than half of its time.
+///
+/// The cost is what passes until the event loop comes to a timer of zero set behind the sends.
+pub fn window_millis(cost_millis: i64) -> i64 {
+    cost_millis.saturating_mul(2).clamp(0, MAX_WINDOW_MILLIS)
 }
 
 /// One message and the streams it goes to.
@@ -159,9 +157,10 @@ mod tests {
 
     #[test]
     fn the_window_follows_the_cost() {
-        assert_eq!(window_millis(1), 0);
-        assert_eq!(window_millis(500), 50);
-        assert_eq!(window_millis(100_000), 250);
+        assert_eq!(window_millis(0), 0);
+        assert_eq!(window_millis(40), 80);
+        assert_eq!(window_millis(1000), 500);
+        assert_eq!(window_millis(-5), 0, "a clock that steps back");
     }
 
     proptest! {

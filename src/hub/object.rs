@@ -195,12 +195,21 @@ impl Core {
         self.spread_set.set(true);
         let core = Rc::clone(self);
         wasm_bindgen_futures::spawn_local(async move {
-            Delay::from(Duration::from_millis(wait.unsigned_abs())).await;
+            let mut wait = Some(wait);
+            while let Some(millis) = wait {
+                Delay::from(Duration::from_millis(millis.unsigned_abs())).await;
+                let _ = core.turn(|awake| {
+                    awake.spread(now());
+                    Ok(())
+                });
+                Delay::from(Duration::ZERO).await;
+                let next = core.turn(|awake| {
+                    awake.spread_done(now());
+                    Ok(awake.spread_due(now()))
+                });
+                wait = next.ok().flatten();
+            }
             core.spread_set.set(false);
-            let _ = core.turn(|awake| {
-                awake.spread(now());
-                Ok(())
-            });
         });
     }
 

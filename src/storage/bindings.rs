@@ -28,7 +28,7 @@ impl Bindings {
     }
 
     /// The KV namespace of hints and caches.
-    pub fn kv(&self) -> Result<worker::kv::KvStore, StorageError> {
+    pub(super) fn kv(&self) -> Result<worker::kv::KvStore, StorageError> {
         self.env.kv("KV").map_err(|e| StorageError::Unavailable(format!("KV: {e}")))
     }
 

@@ -20,8 +20,9 @@ impl ControlDb {
 
     /// All rows of a statement.
     pub async fn rows<T: DeserializeOwned>(&self, sql: &ControlSql, args: Vec<Arg>) -> Result<Vec<T>, StorageError> {
-        let mut results = self.batch(vec![(*sql, args)]).await?;
-        results.pop().map_or(Ok(Vec::new()), |rows| rows.read())
+        let statement = prepare(&self.db, sql.text(), &args).map_err(|e| self.explain(&e))?;
+        let result = statement.all().await.map_err(|e| self.explain(&e))?;
+        Rows(result).read()
     }
 
     /// The one row of a statement, if there is one.

@@ -1,8 +1,8 @@
 //! Hints in KV. Losing them costs time, never truth: every failure here reads as a miss.
 
 use serde::{Deserialize, Serialize};
-use worker::kv::KvStore;
 
+use super::bindings::Bindings;
 use super::keys::KvKey;
 use crate::domain::host::Host;
 
@@ -18,14 +18,15 @@ struct HostEntry {
 const TTL: u64 = 3600;
 
 /// The tenant that KV names for a host.
-pub async fn tenant_of_host(kv: &KvStore, host: &Host) -> Option<String> {
-    let text = kv.get(KvKey::host(host).as_str()).text().await.ok()??;
+pub async fn tenant_of_host(bindings: &Bindings, host: &Host) -> Option<String> {
+    let text = bindings.kv().ok()?.get(KvKey::host(host).as_str()).text().await.ok()??;
     let entry: HostEntry = serde_json::from_str(&text).ok()?;
     (entry.host == host.as_str()).then_some(entry.tenant_id)
 }
 
 /// Leaves a hint.
-pub async fn remember_host(kv: &KvStore, host: &Host, tenant_id: &str) {
+pub async fn remember_host(bindings: &Bindings, host: &Host, tenant_id: &str) {
+    let Ok(kv) = bindings.kv() else { return };
     let entry = HostEntry { host: host.as_str().into(), tenant_id: tenant_id.into() };
     let Ok(text) = serde_json::to_string(&entry) else { return };
     if let Ok(put) = kv.put(KvKey::host(host).as_str(), text) {
@@ -34,6 +35,7 @@ pub async fn remember_host(kv: &KvStore, host: &Host, tenant_id: &str) {
 }
 
 /// Takes a hint away. Here a failure matters: the change that asked for it is not done yet.
-pub async fn forget_host(kv: &KvStore, host: &Host) -> Result<(), String> {
+pub async fn forget_host(bindings: &Bindings, host: &Host) -> Result<(), String> {
+    let kv = bindings.kv().map_err(|e| e.to_string())?;
     kv.delete(KvKey::host(host).as_str()).await.map_err(|e| e.to_string())
 }

@@ -6,7 +6,7 @@ use super::change::Change;
 use super::idempotency::{Kept, Keyed};
 use super::input::{self, NewTenant, Reading, TenantUpdate};
 use super::record::{Status, TenantRow};
-use super::registry::{Tenant, find_plan};
+use super::registry::{Shown, Tenant, find_plan};
 use super::secrets::{self, Kind};
 use super::subject::{change_of, check_match, find, names, show, shown_after};
 use crate::auth::principal::Operator;
@@ -122,12 +122,13 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
 
 /// `GET /api/v1/tenants/{tenant_id}`
 pub async fn get(call: Call<Operator>) -> Answered<Answer> {
-    let (_, tenant) = find(&call, "read a tenant").await?;
-    let etag = tenant.row.etag();
+    let id = call.path_tenant()?;
+    let shown = Shown::get(&ControlDb::open(&call.bindings, "read a tenant")?, id.as_str()).await?;
+    let etag = shown.row.etag();
     if call.request.header("If-None-Match").is_some_and(|sent| names(&sent, &etag)) {
         return Ok(Answer::empty(304).header("ETag", etag));
     }
-    show(&call, &tenant, 200)
+    show(&call, &shown, 200)
 }
 
 /// `PUT /api/v1/tenants/{tenant_id}`: what the body leaves out gets its default.
@@ -168,7 +169,7 @@ pub async fn delete(call: Call<Operator>) -> Answered<Answer> {
         (statements, "tenant.purge")
     } else {
         if tenant.row.status == Status::Deleted && !tenant.pending {
-            return show(&call, &tenant, 200);
+            return shown_after(&call, &db, id, true).await;
         }
         (vec![(SET_STATUS, args![id, Status::Deleted.as_str()])], "tenant.delete")
     };
@@ -236,7 +237,7 @@ fn created(kept: Kept, replayed: bool) -> Answered<Answer> {
 
 /// Refuses an id or a slug that is taken by another tenant than `own`, or was for ever.
 async fn check_names(db: &ControlDb, id: &str, slug: &Slug, root: &RootDomain, own: &str, now: i64) -> Answered<()> {
-    let rested = now - super::domains::RELEASED_SECONDS * 1000;
+    let rested = now - super::change::RELEASED_SECONDS * 1000;
     let args = args![id, slug.as_str(), own, root.host_of(slug).as_str(), rested];
     let taken = db.rows::<NameRow>(&TAKEN_NAMES, args).await?;
     let mut taken: Vec<_> = taken.into_iter().map(|row| row.kind).collect();

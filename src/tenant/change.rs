@@ -48,6 +48,9 @@ statements! { ControlSql;
     FORGET_RELEASED = "DELETE FROM released_domains WHERE released_at <= ?1";
 }
 
+/// Seconds before a host that was let go can be taken again.
+pub const RELEASED_SECONDS: i64 = 600;
+
 /// The steps behind the batch, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -164,7 +167,7 @@ pub async fn apply(bindings: &Bindings, db: &ControlDb, id: &str) -> Answered<()
     secrets::forget(&tenant.id);
     standing::forget(&tenant.id);
     for host in pending_hosts(db, id, revision).await? {
-        kv::forget_host(&bindings.kv()?, &host).await.map_err(problem::unavailable)?;
+        kv::forget_host(bindings, &host).await.map_err(problem::unavailable)?;
         resolve::forget(&host);
     }
     reached(bindings, Step::Kv)?;
@@ -191,11 +194,8 @@ pub async fn finish_left_behind(bindings: &Bindings) -> Answered<usize> {
         }
     }
     let ago = |now: Timestamp, seconds: i64| now.plus_seconds(-seconds).millis();
-    db.batch(vec![
-        (FORGET_ANSWERS, args![ago(now, 24 * 3600)]),
-        (FORGET_RELEASED, args![ago(now, super::domains::RELEASED_SECONDS)]),
-    ])
-    .await?;
+    db.batch(vec![(FORGET_ANSWERS, args![ago(now, 24 * 3600)]), (FORGET_RELEASED, args![ago(now, RELEASED_SECONDS)])])
+        .await?;
     Ok(finished)
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::change::RELEASED_SECONDS;
 use super::input::{self, MAX_DOMAINS};
 use super::subject::{change_of, check_match, find};
 use crate::auth::principal::Operator;
@@ -38,9 +39,6 @@ statements! { ControlSql;
     /// Which of these domains cannot be attached now.
     NOT_FREE = "SELECT domain FROM tenant_domains WHERE domain IN (SELECT value FROM json_each(?1)) UNION SELECT domain FROM released_domains WHERE domain IN (SELECT value FROM json_each(?1)) AND released_at > ?2";
 }
-
-/// Seconds before a domain that was let go can be attached again.
-pub const RELEASED_SECONDS: i64 = 600;
 
 #[derive(serde::Deserialize)]
 struct NameRow {

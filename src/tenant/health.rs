@@ -81,10 +81,9 @@ async fn hub(bindings: &Bindings, tenant: &Tenant) -> Result<Value, String> {
 }
 
 async fn hints(bindings: &Bindings, tenant: &Tenant) -> Result<Value, String> {
-    let store = bindings.kv().map_err(|e| e.to_string())?;
     let hosts = tenant.hosts(bindings);
     let host = hosts.first().and_then(|host| Host::parse(host).ok()).ok_or("the tenant has no host")?;
-    let hint = kv::tenant_of_host(&store, &host).await;
+    let hint = kv::tenant_of_host(bindings, &host).await;
     let agrees = hint.as_deref().is_none_or(|id| id == tenant.id.as_str());
     Ok(json!({ "status": if agrees { "ok" } else { "stale" }, "cached": hint.is_some() }))
 }

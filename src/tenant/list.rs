@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::record::TenantRow;
+use super::registry::Shown;
 use crate::auth::principal::Operator;
 use crate::domain::error::Invalid;
 use crate::http::answer::{Answer, Pagination};
@@ -16,19 +16,12 @@ use crate::{args, statements};
 
 statements! { ControlSql;
     /// Tenants, newest first. Filters that are NULL let everything pass; ?4 and ?5 are the place of a cursor.
-    LIST = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch, (SELECT json_group_array(d.domain) FROM (SELECT domain FROM tenant_domains WHERE tenant_id = t.id ORDER BY is_primary DESC, created_at, domain) d) AS domains FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.status <> 'purged' AND (?1 IS NULL OR t.status = ?1) AND (?2 IS NULL OR t.plan = ?2) AND (?3 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?3) > 0) AND (?4 IS NULL OR (t.created_at, t.id) < (?4, ?5)) ORDER BY t.created_at DESC, t.id DESC LIMIT ?6 OFFSET ?7";
+    LIST = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch, (SELECT json_group_array(d.domain) FROM (SELECT domain FROM tenant_domains WHERE tenant_id = t.id ORDER BY is_primary DESC, created_at, domain) d) AS domains, EXISTS (SELECT 1 FROM pending_changes c WHERE c.tenant_id = t.id) AS pending FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.status <> 'purged' AND (?1 IS NULL OR t.status = ?1) AND (?2 IS NULL OR t.plan = ?2) AND (?3 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?3) > 0) AND (t.created_at, t.id) < (COALESCE(?4, 9007199254740991), COALESCE(?5, '')) ORDER BY t.created_at DESC, t.id DESC LIMIT ?6 OFFSET ?7";
     /// How many there are.
     COUNT = "SELECT count(*) AS total FROM tenants t WHERE t.status <> 'purged' AND (?1 IS NULL OR t.status = ?1) AND (?2 IS NULL OR t.plan = ?2) AND (?3 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?3) > 0)";
 }
 
 const ROUTE: &str = "tenants.list";
-
-#[derive(Deserialize)]
-struct ListedRow {
-    #[serde(flatten)]
-    tenant: TenantRow,
-    domains: String,
-}
 
 #[derive(Deserialize)]
 struct CountRow {
@@ -76,13 +69,13 @@ pub async fn list(call: Call<Operator>) -> Answered<Answer> {
     let mut list_args = filter_args.clone();
     list_args.extend([Arg::from(place.map(|p| p.at)), Arg::from(place.map(|p| p.id.clone()))]);
     list_args.extend(args![i64::from(per_page) + 1, offset]);
-    let mut rows = db.rows::<ListedRow>(&LIST, list_args).await?;
+    let mut rows = db.rows::<Shown>(&LIST, list_args).await?;
     let total = if count { db.row::<CountRow>(&COUNT, filter_args).await?.map(|row| row.total) } else { None };
 
     let has_next = rows.len() > per_page as usize;
     rows.truncate(per_page as usize);
     let behind =
-        rows.last().filter(|_| has_next).map(|row| Place { at: row.tenant.created_at(), id: row.tenant.id.clone() });
+        rows.last().filter(|_| has_next).map(|row| Place { at: row.row.created_at(), id: row.row.id().to_owned() });
     let key = call.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
     let pagination = Pagination {
         page: if let Start::Page(page) = start { Some(page) } else { None },
@@ -95,7 +88,7 @@ pub async fn list(call: Call<Operator>) -> Answered<Answer> {
     };
     let root = call.bindings.settings.root_domain.as_str();
     let views: Vec<Value> =
-        rows.iter().map(|row| view(row, root)).collect::<Result<_, _>>().map_err(problem::internal)?;
+        rows.iter().map(|row| row.to_view(root)).collect::<Result<_, _>>().map_err(problem::internal)?;
     Answer::list(&views, pagination, None)
 }
 
@@ -112,9 +105,4 @@ fn start(call: &Call<Operator>, identity: &ListIdentity<'_>) -> Answered<Start> 
     let keys = &call.bindings.settings.keys;
     let place = cursor::open(|version| keys.cursor_key_of(version), identity, sent);
     place.map(|place| Start::Cursor(Some(place))).map_err(|e| problem::invalid_query("cursor", e))
-}
-
-fn view(row: &ListedRow, root: &str) -> Result<Value, serde_json::Error> {
-    let domains: Vec<String> = serde_json::from_str(&row.domains)?;
-    row.tenant.to_view(&domains, root, false)
 }

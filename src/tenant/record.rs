@@ -237,6 +237,11 @@ impl TenantRow {
         features
     }
 
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The entity tag of this revision.
     pub fn etag(&self) -> String {
         format!("\"{}\"", self.revision)

@@ -16,6 +16,8 @@ statements! { ControlSql;
     TENANT = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.id = ?1 AND t.status <> 'purged'";
     /// The same, purged ones too: a purge must reach shard and hub.
     TENANT_TO_APPLY = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.id = ?1";
+    /// A tenant as the API shows it, in one row.
+    SHOWN = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch, (SELECT json_group_array(d.domain) FROM (SELECT domain FROM tenant_domains WHERE tenant_id = t.id ORDER BY is_primary DESC, created_at, domain) d) AS domains, EXISTS (SELECT 1 FROM pending_changes c WHERE c.tenant_id = t.id) AS pending FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.id = ?1 AND t.status <> 'purged'";
     /// A tenant's domains, the primary one first.
     DOMAINS = "SELECT domain, is_primary, ssl_enabled, created_at FROM tenant_domains WHERE tenant_id = ?1 ORDER BY is_primary DESC, created_at, domain";
     /// Versions of a tenant's secrets, without the secrets.
@@ -50,6 +52,30 @@ struct VersionRow {
 struct PendingRow {
     #[allow(dead_code, reason = "only its being there counts")]
     revision: i64,
+}
+
+/// A tenant as the API shows it.
+#[derive(Debug, Deserialize)]
+pub struct Shown {
+    /// The row.
+    #[serde(flatten)]
+    pub row: TenantRow,
+    domains: String,
+    #[serde(default)]
+    pending: i64,
+}
+
+impl Shown {
+    /// Finds a tenant that must be there.
+    pub async fn get(db: &ControlDb, id: &str) -> Answered<Self> {
+        db.row::<Self>(&SHOWN, args![id]).await?.ok_or_else(problem::tenant_not_found)
+    }
+
+    /// As JSON for the API.
+    pub fn to_view(&self, root_domain: &str) -> Result<serde_json::Value, serde_json::Error> {
+        let domains: Vec<String> = serde_json::from_str(&self.domains)?;
+        self.row.to_view(&domains, root_domain, self.pending != 0)
+    }
 }
 
 /// The plan of that name, if the platform has one.

@@ -50,9 +50,7 @@ pub async fn resolve(bindings: &Bindings, host: &Host) -> Answered<Option<Tenant
     if let Some(tenant) = remembered {
         return Ok(tenant);
     }
-    if let Ok(store) = bindings.kv()
-        && let Some(id) = kv::tenant_of_host(&store, host).await
-    {
+    if let Some(id) = kv::tenant_of_host(bindings, host).await {
         let tenant = TenantId::proven(&id);
         remember(host, Some(&tenant), now);
         return Ok(Some(tenant));
@@ -68,8 +66,8 @@ pub async fn resolve_anew(bindings: &Bindings, host: &Host) -> Answered<Option<T
     let row = db.row::<IdRow>(&TENANT_OF_HOST, args![slug.unwrap_or_default(), host.as_str()]).await?;
     let tenant = row.map(|row| TenantId::proven(&row.id));
     remember(host, tenant.as_ref(), SystemClock.now());
-    if let (Some(tenant), Ok(store)) = (&tenant, bindings.kv()) {
-        kv::remember_host(&store, host, tenant.as_str()).await;
+    if let Some(tenant) = &tenant {
+        kv::remember_host(bindings, host, tenant.as_str()).await;
     }
     Ok(tenant)
 }

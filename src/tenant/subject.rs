@@ -1,9 +1,7 @@
 //! The tenant that an operator's call is about: found, checked against `If-Match`, changed, shown.
 
-use serde_json::Value;
-
 use super::change::Change;
-use super::registry::Tenant;
+use super::registry::{Shown, Tenant};
 use crate::auth::principal::Operator;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
@@ -41,18 +39,14 @@ pub(super) fn check_match(call: &Call<Operator>, tenant: &Tenant) -> Answered<()
 
 /// The tenant after a change: 200 once it has arrived everywhere, else 202.
 pub(super) async fn shown_after(call: &Call<Operator>, db: &ControlDb, id: &str, arrived: bool) -> Answered<Answer> {
-    let tenant = Tenant::get(db, id).await?;
-    show(call, &tenant, if arrived { 200 } else { 202 })
+    let shown = Shown::get(db, id).await?;
+    show(call, &shown, if arrived { 200 } else { 202 })
 }
 
-pub(super) fn show(call: &Call<Operator>, tenant: &Tenant, status: u16) -> Answered<Answer> {
-    let answer = Answer::json(status, &view(call, tenant)?, Some(tenant.id.as_str()))?;
-    Ok(answer.header("ETag", tenant.row.etag()))
-}
-
-fn view(call: &Call<Operator>, tenant: &Tenant) -> Answered<Value> {
-    let root = call.bindings.settings.root_domain.as_str();
-    tenant.row.to_view(&tenant.domain_names(), root, tenant.pending).map_err(problem::internal)
+pub(super) fn show(call: &Call<Operator>, shown: &Shown, status: u16) -> Answered<Answer> {
+    let view = shown.to_view(call.bindings.settings.root_domain.as_str()).map_err(problem::internal)?;
+    let answer = Answer::json(status, &view, Some(shown.row.id()))?;
+    Ok(answer.header("ETag", shown.row.etag()))
 }
 
 /// Whether a list of entity tags names this one.

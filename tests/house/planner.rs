@@ -16,12 +16,6 @@ const SHORT: [&str; 2] = ["plans", "shards"];
 const WALKS: &[(&str, &str, &str, &str)] = &[
     (
         "src/tenant/list.rs",
-        "LIST",
-        "SCAN t USING INDEX tenants_by_creation",
-        "newest first is the index's order; it stops at LIMIT",
-    ),
-    (
-        "src/tenant/list.rs",
         "COUNT",
         "SCAN t",
         "counting with optional filters reads every tenant, and only where a count is asked for",

@@ -36,6 +36,9 @@
 //   meanwhile fills its pipe and waits for this process: both for ever. So the control server asks a second Worker
 //   (curtain.mjs) over HTTP instead.
 //
+// - Miniflare's rate limit is a Durable Object with SQLite, a whole hop for each request; Cloudflare's is a counter in
+//   the machine. `"addressLimit":false` leaves it out, for benchmarks.
+//
 // Databases, their migrations and the defaults of `vars` are read from wrangler.toml, so that the tests run what is
 // deployed. A var or secret given as null is left out.
 
@@ -80,7 +83,7 @@ async function modules(build) {
 }
 
 /** The Worker as wrangler.toml describes it, with the test's own vars and secrets. */
-async function worker(toml, databases, { build = "build", vars = {}, secrets = {} }) {
+async function worker(toml, databases, { build = "build", vars = {}, secrets = {}, addressLimit = true }) {
   const folder = resolve(ROOT, build);
   const top = blocks(`[top]\n${toml}`, "[top]")[0];
   return {
@@ -94,7 +97,9 @@ async function worker(toml, databases, { build = "build", vars = {}, secrets = {
         ...Object.fromEntries(databases.map(({ binding }) => [binding, { type: "d1", id: binding }])),
         KV: { type: "kv", id: "KV" },
         HUB: { type: "durable-object", worker: NAME, exportName: "Hub" },
-        ADDRESS_LIMIT: { type: "rate-limit", namespace: "1001", simple: { limit: 1000, period: 10 } },
+        ...(addressLimit && {
+          ADDRESS_LIMIT: { type: "rate-limit", namespace: "1001", simple: { limit: 1000, period: 10 } },
+        }),
       },
       exports: { Hub: { type: "durable-object", storage: "sqlite" } },
     },
