@@ -54,6 +54,9 @@ impl DurableObject for Hub {
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        if request.path() == Purge::PATH {
+            return self.core.purge().await;
+        }
         let response = self.dispatch(request).await;
         self.core.settle().await;
         response
@@ -112,7 +115,6 @@ impl Hub {
                 let started_at = self.core.started_at;
                 self.answer(&body, |awake, _: Inspect| Ok(awake.condition(started_at, now())?))
             }
-            Purge::PATH => self.core.purge().await,
             _ => Response::error("unknown message", 404),
         }
     }
@@ -213,6 +215,7 @@ impl Core {
         });
     }
 
+    /// Forgets everything. Nothing may follow in the turn that would write again.
     async fn purge(&self) -> worker::Result<Response> {
         let outcome = self.turn(|awake| {
             awake.close_all();
