@@ -19,7 +19,7 @@ use crate::http::call::{Call, Params};
 use crate::http::cors::Origin;
 use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::Incoming;
-use crate::hub::protocol::{Rate, RequestClass, TenantConfig};
+use crate::hub::protocol::{Rate, Refusal, RequestClass, TenantConfig};
 use crate::ops::log::{self, RequestLine};
 use crate::routes::{self, Admission, Handler, Matched, Permission, Route, Surface};
 use crate::storage::bindings::{Bindings, SystemClock};
@@ -108,12 +108,38 @@ async fn on_tenant(
     ctx: &Context,
     trail: &mut Trail,
 ) -> Answered<Answer> {
-    let resolved = resolve::resolve(&bindings, &host).await?.ok_or_else(problem::tenant_not_found)?;
     let found = find(Surface::Tenant, &request);
     let route = found.as_ref().ok().map(|(route, _)| *route);
+    trail.route = route.map(|route| route.name);
+    let hinted = resolve::resolve(&bindings, &host).await?.ok_or_else(problem::tenant_not_found)?;
+    let entered = match enter(&request, &bindings, &host, hinted, route, trail).await {
+        // The hint was stale. What was proven to one tenant is not carried over to another.
+        Err(Unheeded::NotHere) => {
+            let tenant = resolve::resolve_anew(&bindings, &host).await?.ok_or_else(problem::tenant_not_found)?;
+            enter(&request, &bindings, &host, tenant, route, trail).await?
+        }
+        other => other?,
+    };
+    let border = Border::of(&request, &bindings, &entered);
+    let outcome = inside(request, bindings, entered, found, trail).await;
+    if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
+        border.record(ctx, trail.route);
+    }
+    outcome
+}
+
+/// Enters a tenant by one of its hosts: verifies the credential, learns how the tenant stands, takes a permit.
+async fn enter(
+    request: &Incoming,
+    bindings: &Bindings,
+    host: &Host,
+    tenant: TenantId,
+    route: Option<&'static Route>,
+    trail: &mut Trail,
+) -> Result<Entered, Unheeded> {
     let token = match route.map(|route| route.permission) {
         Some(Permission::OptionalSubscriber | Permission::Subscriber) => {
-            presented_token(&request, &bindings, &resolved).await?
+            presented_token(request, bindings, &tenant).await?
         }
         _ => Token::None,
     };
@@ -122,24 +148,12 @@ async fn on_tenant(
         (_, Token::Valid(_)) => Some(RequestClass::Api),
         _ => Some(RequestClass::Anonymous),
     };
-    let entered = standing::enter(&bindings, resolved.clone(), &host, class).await;
-    let (tenant, config, rate) = match entered {
-        Ok(entered) => entered,
-        Err(Unheeded::Refused(crate::hub::protocol::Refusal::RateLimited(rate))) => {
-            trail.tenant = Some(resolved.to_string());
-            return Err(standing::rate_limited(&rate));
-        }
-        Err(unheeded) => return Err(unheeded.into()),
-    };
-    trail.tenant = Some(tenant.to_string());
-    trail.route = route.map(|route| route.name);
-    let placement = config.placement.clone();
-    let border = Border { bindings: bindings.clone(), tenant: tenant.clone(), placement, address: request.address() };
-    let outcome = inside(request, bindings, Entered { host, tenant, config, token, rate }, found, trail).await;
-    if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
-        border.record(ctx, trail.route);
+    let entered = standing::enter(bindings, &tenant, host, class).await;
+    if matches!(entered, Ok(_) | Err(Unheeded::Refused(Refusal::RateLimited(_)))) {
+        trail.tenant = Some(tenant.to_string());
     }
-    outcome
+    let (config, rate) = entered?;
+    Ok(Entered { host: host.clone(), tenant, config, token, rate })
 }
 
 /// What is known of a request once it is for a tenant that is served.
@@ -179,7 +193,7 @@ async fn inside(
     };
     match route.handler {
         Handler::Visitor(handler) => {
-            handler(call(request, params, bindings, route, Visitor { tenant, config, token })).await
+            handler(call(request, params, bindings, route, Visitor { tenant, host, config, token })).await
         }
         Handler::Signer(handler) => {
             let named = Named::Host(host, tenant);
@@ -261,6 +275,15 @@ struct Border {
 }
 
 impl Border {
+    fn of(request: &Incoming, bindings: &Bindings, entered: &Entered) -> Self {
+        Self {
+            bindings: bindings.clone(),
+            tenant: entered.tenant.clone(),
+            placement: entered.config.placement.clone(),
+            address: request.address(),
+        }
+    }
+
     fn record(self, ctx: &Context, route: Option<&'static str>) {
         ctx.wait_until(async move {
             let now = SystemClock.now();

@@ -179,3 +179,26 @@ async fn a_hint_that_names_the_wrong_tenant_is_not_believed() {
     let answer = world.call("GET", &unowned, "/").send().await;
     answer.expect_problem(404, "tenant_not_found");
 }
+
+#[tokio::test]
+async fn what_a_former_owner_proves_is_worth_nothing_on_a_host_that_moved() {
+    let world = World::shared().await;
+    let former = world.tenant().create().await;
+    let (key, value) = hint(&former).await;
+    for proof in ["signature", "token"] {
+        // KV still says that the host is the former owner's.
+        let owner = world.tenant().create().await;
+        let moved = |text: &str| text.replace(&former.host, &owner.host);
+        world.plant_in_kv(&moved(&key), &moved(&value)).await;
+        if proof == "signature" {
+            former.webhook().host(&owner.host).send().await.expect_problem(401, "invalid_signature");
+        } else {
+            let token = former.token(&["*"]).sign();
+            let call = world.call("GET", &owner.host, "/events").query("topic", "*").bearer(&token);
+            call.send().await.expect_problem(401, "invalid_token");
+        }
+        let health = owner.admin("GET", "/health").send().await.expect(200);
+        let latest = health.data()["checks"]["hub"]["latest"].as_str().unwrap().to_owned();
+        assert!(latest.ends_with("-0"), "the owner's log holds what the former one sent: {latest}");
+    }
+}

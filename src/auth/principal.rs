@@ -32,6 +32,8 @@ impl Operator {
 pub struct Visitor {
     /// Whose host it is.
     pub tenant: TenantId,
+    /// The host.
+    pub host: crate::domain::host::Host,
     /// The tenant as it stands, at most 5 seconds old.
     pub config: TenantConfig,
     /// The verified token, if one was presented.

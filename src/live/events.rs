@@ -3,7 +3,6 @@
 use crate::auth::principal::Visitor;
 use crate::auth::signature::digest;
 use crate::domain::error::Invalid;
-use crate::domain::host::Host;
 use crate::domain::selector::{Interest, Selector};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
@@ -34,18 +33,11 @@ pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
             return Err(problem::invalid_query("heartbeat", invalid));
         }
     };
-    let host = Host::parse(&call.request.authority).map_err(|_| problem::tenant_not_found())?;
-    let opened = standing::call_hub(
-        &call.bindings,
-        call.who.tenant.clone(),
-        Some(&host),
-        call.who.config.revision,
-        async |hub, caller| bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await,
-    );
-    let (tenant, attached) = opened.await?;
-    if tenant != call.who.tenant {
-        return Err(problem::tenant_not_found());
-    }
+    let Visitor { tenant, host, config, .. } = &call.who;
+    let opened = standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
+        bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await
+    });
+    let attached = opened.await?;
     let keep_alive = call.bindings.settings.keep_alive_seconds;
     let stream = attached.pump(keep_alive, heartbeats, &call.request.signal()).map_err(problem::internal)?;
     Ok(Answer::events(Some(stream)))

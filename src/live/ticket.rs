@@ -6,7 +6,6 @@ use serde_json::json;
 
 use crate::auth::principal::Visitor;
 use crate::auth::signature::digest;
-use crate::domain::host::Host;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::problem::{self, Answered};
@@ -17,27 +16,18 @@ use crate::tenant::standing;
 /// Gives a ticket to whoever presents a subscriber token. The hub keeps its digest only.
 pub async fn issue(call: Call<Visitor>) -> Answered<Answer> {
     let token = call.who.token.as_ref().ok_or_else(problem::unauthorized)?;
-    let host = Host::parse(&call.request.authority).map_err(|_| problem::tenant_not_found())?;
+    let Visitor { tenant, host, config, .. } = &call.who;
     let ticket = format!("car_st_{}", BASE64.encode(random::<24>().map_err(problem::internal)?));
-    let issued = standing::call_hub(
-        &call.bindings,
-        call.who.tenant.clone(),
-        Some(&host),
-        call.who.config.revision,
-        async |hub, caller| {
-            let message = IssueTicket {
-                caller,
-                digest: digest(ticket.as_bytes()),
-                secret_version: token.secret_version,
-                granted: token.granted.clone(),
-                expires_at: token.expires_at.millis(),
-            };
-            hub.call(&message).await
-        },
-    );
-    let (tenant, _) = issued.await?;
-    if tenant != call.who.tenant {
-        return Err(problem::tenant_not_found());
-    }
+    let issued = standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
+        let message = IssueTicket {
+            caller,
+            digest: digest(ticket.as_bytes()),
+            secret_version: token.secret_version,
+            granted: token.granted.clone(),
+            expires_at: token.expires_at.millis(),
+        };
+        hub.call(&message).await
+    });
+    issued.await?;
     Answer::json(201, &json!({ "ticket": ticket, "expires_at": token.expires_at }), Some(tenant.as_str()))
 }

@@ -1,13 +1,12 @@
 //! How a tenant stands right now, by its hub's word; and calls to the hub that heal both sides.
 //!
-//! A hub that is behind is sent its configuration; a host that the hub does not know is resolved
-//! anew. Then the call is made again. What a hub grants is good for 5 seconds.
+//! A hub that is behind is sent its configuration, and the call is made again. What a hub grants is
+//! good for 5 seconds.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::registry::Tenant;
-use super::resolve;
 use crate::domain::clock::Clock;
 use crate::domain::host::Host;
 use crate::domain::ids::TenantId;
@@ -39,8 +38,8 @@ struct Kept {
 pub enum Unheeded {
     /// The hub refused for a reason that healing does not mend.
     Refused(Refusal),
-    /// No tenant is there (any more).
-    Nobody,
+    /// No such tenant is there, or the host is not its (any more).
+    NotHere,
     /// The platform failed.
     Failed(Problem),
 }
@@ -56,7 +55,7 @@ impl From<Unheeded> for Problem {
     fn from(unheeded: Unheeded) -> Self {
         match unheeded {
             Unheeded::Failed(problem) => problem,
-            Unheeded::Nobody | Unheeded::Refused(Refusal::Stopped | Refusal::WrongHost) => problem::tenant_not_found(),
+            Unheeded::NotHere | Unheeded::Refused(Refusal::Stopped) => problem::tenant_not_found(),
             Unheeded::Refused(Refusal::RateLimited(rate)) => rate_limited(&rate),
             Unheeded::Refused(Refusal::SecretRetired | Refusal::TicketInvalid) => problem::invalid_token(),
             Unheeded::Refused(Refusal::TooManyStreams) => problem::too_many_streams(retry_after()),
@@ -81,44 +80,38 @@ fn retry_after() -> u64 {
     5 + random % 11
 }
 
-/// Calls the hub of a tenant, heals what it finds wrong, and calls again.
+/// Calls the hub of a tenant; a hub that is behind is sent its configuration, and the call is made again.
 ///
 /// `host` is the tenant's host the request came to, if it came to one; `seen` the revision the Worker
-/// last read of the tenant, 0 for none. Gives the tenant too: a host may turn out to be somebody else's by now.
+/// last read of the tenant, 0 for none. A call never goes to another tenant than it was made for: when
+/// the host turns out to be somebody else's, whoever resolved it begins anew.
 pub async fn call_hub<T>(
     bindings: &Bindings,
-    mut tenant: TenantId,
+    tenant: &TenantId,
     host: Option<&Host>,
-    mut seen: i64,
+    seen: i64,
     call: impl AsyncFn(HubClient, Caller) -> Result<T, CallError>,
-) -> Result<(TenantId, T), Unheeded> {
+) -> Result<T, Unheeded> {
     for _ in 0..ATTEMPTS {
         let host_name = host.map(|host| host.as_str().to_owned());
         let caller = Caller { tenant: tenant.to_string(), revision: seen, host: host_name };
-        let outcome = match HubClient::of(bindings, &tenant) {
+        let outcome = match HubClient::of(bindings, tenant) {
             Ok(hub) => call(hub, caller).await,
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(answer) => return Ok((tenant, answer)),
+            Ok(answer) => return Ok(answer),
             Err(CallError::Refused(Refusal::Behind)) => {
-                if !configure(bindings, &tenant).await? {
-                    (tenant, seen) = (resolved_anew(bindings, host).await?, 0);
+                if !configure(bindings, tenant).await? {
+                    return Err(Unheeded::NotHere);
                 }
             }
-            Err(CallError::Refused(Refusal::WrongHost)) => {
-                (tenant, seen) = (resolved_anew(bindings, host).await?, 0);
-            }
+            Err(CallError::Refused(Refusal::WrongHost)) => return Err(Unheeded::NotHere),
             Err(CallError::Refused(refusal)) => return Err(Unheeded::Refused(refusal)),
             Err(CallError::Unreachable(cause)) => return Err(Unheeded::Failed(problem::unavailable(cause))),
         }
     }
     Err(Unheeded::Failed(problem::unavailable("the hub stayed behind")))
-}
-
-async fn resolved_anew(bindings: &Bindings, host: Option<&Host>) -> Result<TenantId, Unheeded> {
-    let host = host.ok_or(Unheeded::Nobody)?;
-    resolve::resolve_anew(bindings, host).await?.ok_or(Unheeded::Nobody)
 }
 
 /// Sends a hub its configuration from the registry; false if no such tenant is there.
@@ -134,24 +127,24 @@ async fn configure(bindings: &Bindings, tenant: &TenantId) -> Answered<bool> {
 /// The tenant of a request on its host, as it stands, with one permit of the class taken.
 pub async fn enter(
     bindings: &Bindings,
-    tenant: TenantId,
+    tenant: &TenantId,
     host: &Host,
     class: Option<RequestClass>,
-) -> Result<(TenantId, TenantConfig, Option<Rate>), Unheeded> {
-    if let Some((config, rate)) = take_kept(&tenant, host, class) {
-        return Ok((tenant, config, rate));
+) -> Result<(TenantConfig, Option<Rate>), Unheeded> {
+    if let Some(kept) = take_kept(tenant, host, class) {
+        return Ok(kept);
     }
-    let seen = last_seen(&tenant);
+    let seen = last_seen(tenant);
     let asked =
         call_hub(bindings, tenant, Some(host), seen, async |hub, caller| hub.call(&Ask { caller, class }).await);
-    let (tenant, grant) = asked.await?;
+    let grant = asked.await?;
     let rate = grant
         .lease
         .as_ref()
         .map(|lease| Rate { remaining: lease.rate.remaining + lease.permits - 1, ..lease.rate.clone() });
     let config = grant.config.clone();
-    keep(&tenant, grant, class);
-    Ok((tenant, config, rate))
+    keep(tenant, grant, class);
+    Ok((config, rate))
 }
 
 /// The revision of a tenant's last grant, also of one that is over.
