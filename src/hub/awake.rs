@@ -67,6 +67,7 @@ pub struct Awake {
     watermark: Option<u64>,
     spread_began: i64,
     spread_after: i64,
+    published_at: i64,
     alarm_at: Option<i64>,
     untidy: bool,
     restored: u64,
@@ -102,6 +103,7 @@ impl Awake {
             pending: Vec::new(),
             spread_began: 0,
             spread_after: 0,
+            published_at: 0,
             alarm_at,
             restored: 0,
         };
@@ -224,6 +226,7 @@ impl Awake {
         }
         if !self.streams.is_empty() {
             self.pending.push(entry);
+            self.published_at = now;
         }
         Ok(Published { id, duplicate: false, rate })
     }
@@ -231,6 +234,11 @@ impl Awake {
     /// When the next spread is due, if events wait: in how many milliseconds.
     pub fn spread_due(&self, now: i64) -> Option<i64> {
         (!self.pending.is_empty()).then(|| (self.spread_after - now).max(0))
+    }
+
+    /// Whether a spread that is due waits for a lull among the publishes.
+    pub fn spread_holds(&self, now: i64) -> bool {
+        fanout::holds(self.spread_began, self.spread_after, self.published_at, now)
     }
 
     /// Sends what waits to everyone it is for.

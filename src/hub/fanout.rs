@@ -22,6 +22,15 @@ pub fn window_millis(cost_millis: i64) -> i64 {
     cost_millis.saturating_add(cost_millis / 4).clamp(0, MAX_WINDOW_MILLIS)
 }
 
+/// A pause between publishes that counts as a lull, in milliseconds.
+pub const LULL_MILLIS: i64 = 4;
+
+/// Whether a spread that is due waits a little longer: publishes are still pouring in, and what they
+/// bring costs less as part of this spread than as the next one. At most as long again as the window.
+pub fn holds(began: i64, due: i64, last_publish: i64, now: i64) -> bool {
+    now - last_publish < LULL_MILLIS && now < due + (due - began).max(0)
+}
+
 /// One message and the streams it goes to.
 #[derive(Debug, PartialEq)]
 pub struct Chunk {
@@ -161,6 +170,14 @@ mod tests {
         assert_eq!(window_millis(40), 50);
         assert_eq!(window_millis(1000), 500);
         assert_eq!(window_millis(-5), 0, "a clock that steps back");
+    }
+
+    #[test]
+    fn a_due_spread_waits_for_a_lull_but_not_for_ever() {
+        assert!(holds(1000, 1100, 1099, 1100), "publishes pour in");
+        assert!(!holds(1000, 1100, 1096, 1100), "a lull");
+        assert!(!holds(1000, 1100, 1199, 1200), "as long again as the window");
+        assert!(!holds(1000, 1000, 1000, 1000), "no window, no wait: a lone event goes at once");
     }
 
     proptest! {
