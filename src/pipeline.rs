@@ -84,18 +84,18 @@ async fn on_platform(request: Incoming, bindings: Bindings, trail: &mut Trail) -
     };
     trail.route = Some(route.name);
     match route.handler {
-        Handler::Anyone(handler) => handler(call(request, params, bindings, route, Anyone)).await,
+        Handler::Anyone(handler) => handler(call(request, params, bindings, Anyone)).await,
         Handler::Operator(handler) => {
             let operator = Operator::prove(request.bearer().as_deref(), &bindings.settings.platform_key);
             let operator = operator.ok_or_else(problem::unauthorized)?;
             trail.tenant = ClaimedTenant::parse(params.get("tenant_id")).ok().map(|named| named.as_str().to_owned());
-            handler(call(request, params, bindings, route, operator)).await
+            handler(call(request, params, bindings, operator)).await
         }
         Handler::Signer(handler) => {
             let named = request.named_tenants();
             let first = named.first().and_then(|name| ClaimedTenant::parse(name).ok());
             let claimed = first.filter(|claimed| named.iter().all(|name| name == claimed.as_str()));
-            handler(call(request, params, bindings, route, Signer { named: Named::Header(claimed) })).await
+            handler(call(request, params, bindings, Signer { named: Named::Header(claimed) })).await
         }
         Handler::Visitor(_) => Err(problem::not_found()),
     }
@@ -193,13 +193,13 @@ async fn inside(
     };
     match route.handler {
         Handler::Visitor(handler) => {
-            handler(call(request, params, bindings, route, Visitor { tenant, host, config, token })).await
+            handler(call(request, params, bindings, Visitor { tenant, host, config, token })).await
         }
         Handler::Signer(handler) => {
             let named = Named::Host(host, tenant);
-            handler(call(request, params, bindings, route, Signer { named })).await
+            handler(call(request, params, bindings, Signer { named })).await
         }
-        Handler::Anyone(handler) => handler(call(request, params, bindings, route, Anyone)).await,
+        Handler::Anyone(handler) => handler(call(request, params, bindings, Anyone)).await,
         Handler::Operator(_) => Err(problem::not_found()),
     }
 }
@@ -298,8 +298,8 @@ impl Border {
     }
 }
 
-fn call<Who>(request: Incoming, params: Params, bindings: Bindings, route: &Route, who: Who) -> Call<Who> {
-    Call { request, params, bindings, who, route: route.name }
+fn call<Who>(request: Incoming, params: Params, bindings: Bindings, who: Who) -> Call<Who> {
+    Call { request, params, bindings, who }
 }
 
 fn rate_fields(rate: &Rate) -> Vec<(&'static str, String)> {

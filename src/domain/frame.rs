@@ -57,16 +57,6 @@ impl Frames {
         self.0
     }
 
-    /// Bytes so far.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether nothing was built yet.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     fn field(&mut self, name: &str, value: &str) {
         let _ = write!(self.0, "{name}: ");
         self.0.extend(value.chars().map(|c| if matches!(c, '\r' | '\n' | '\0') { ' ' } else { c }));

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::error::Invalid;
-use super::ids::{RESERVED_LABELS, Slug};
+use super::ids::Slug;
 
 /// A host name in its one spelling: lower case, ASCII, no port, no trailing dot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -105,11 +105,6 @@ impl RootDomain {
         let before = host.as_str().strip_suffix(self.0.as_str())?;
         if before.is_empty() { Some("") } else { before.strip_suffix('.') }
     }
-}
-
-/// Whether a label can never be a tenant's.
-pub fn is_reserved(label: &str) -> bool {
-    RESERVED_LABELS.contains(&label)
 }
 
 #[cfg(test)]

@@ -15,14 +15,6 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// Whether one more fits when `used` are taken.
-    pub fn admits(self, used: u64) -> bool {
-        match self {
-            Self::AtMost(limit) => used < limit,
-            Self::Unlimited => true,
-        }
-    }
-
     /// The bound as a number, where there is one.
     pub fn bound(self) -> Option<u64> {
         match self {

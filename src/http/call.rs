@@ -19,8 +19,6 @@ pub struct Call<Who> {
     pub bindings: Bindings,
     /// Who calls.
     pub who: Who,
-    /// The name of the route.
-    pub route: &'static str,
 }
 
 impl<Who> Call<Who> {

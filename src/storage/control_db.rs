@@ -54,11 +54,6 @@ impl Rows {
     pub fn read<T: DeserializeOwned>(&self) -> Result<Vec<T>, StorageError> {
         self.0.results().map_err(|e| StorageError::Malformed(e.to_string()))
     }
-
-    /// How many rows the statement changed.
-    pub fn changes(&self) -> usize {
-        self.0.meta().ok().flatten().and_then(|meta| meta.changes).unwrap_or(0)
-    }
 }
 
 pub(super) fn prepare(db: &D1Database, sql: &str, args: &[Arg]) -> worker::Result<worker::D1PreparedStatement> {
