@@ -66,7 +66,8 @@ pub struct Awake {
     pending: Vec<Entry>,
     watermark: Option<u64>,
     spread_began: i64,
-    spread_after: i64,
+    window: i64,
+    waiting_since: i64,
     published_at: i64,
     alarm_at: Option<i64>,
     untidy: bool,
@@ -102,7 +103,8 @@ impl Awake {
             by_address: HashMap::new(),
             pending: Vec::new(),
             spread_began: 0,
-            spread_after: 0,
+            window: 0,
+            waiting_since: 0,
             published_at: 0,
             alarm_at,
             restored: 0,
@@ -225,6 +227,9 @@ impl Awake {
             self.log.remember(&self.sql, key, &id, now)?;
         }
         if !self.streams.is_empty() {
+            if self.pending.is_empty() {
+                self.waiting_since = now;
+            }
             self.pending.push(entry);
             self.published_at = now;
         }
@@ -233,12 +238,15 @@ impl Awake {
 
     /// When the next spread is due, if events wait: in how many milliseconds.
     pub fn spread_due(&self, now: i64) -> Option<i64> {
-        (!self.pending.is_empty()).then(|| (self.spread_after - now).max(0))
+        (!self.pending.is_empty()).then(|| (self.spread_began + self.window - now).max(0))
     }
 
-    /// Whether a spread that is due waits for a lull among the publishes.
-    pub fn spread_holds(&self, now: i64) -> bool {
-        fanout::holds(self.spread_began, self.spread_after, self.published_at, now)
+    /// How many milliseconds a spread that is due waits for a lull among the publishes, if it does.
+    pub fn spread_holds(&self, now: i64) -> Option<i64> {
+        let free = self.spread_began + self.window;
+        let leads = self.waiting_since >= free;
+        let lull = if leads { fanout::lead_lull_millis(self.window) } else { fanout::LULL_MILLIS };
+        fanout::holds(lull, self.window, free.max(self.waiting_since), self.published_at, now).then_some(lull)
     }
 
     /// Sends what waits to everyone it is for.
@@ -254,7 +262,7 @@ impl Awake {
 
     /// Notes that the runtime has worked off the last spread; the next one waits as long again.
     pub fn spread_done(&mut self, now: i64) {
-        self.spread_after = self.spread_began + fanout::window_millis(now - self.spread_began);
+        self.window = fanout::window_millis(now - self.spread_began);
     }
 
     fn send_batch(&mut self, batch: &[Entry], now: i64) {

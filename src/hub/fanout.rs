@@ -1,7 +1,8 @@
 //! Spreading events: who gets which bytes, and when the next spread may happen.
 //!
-//! A lone event leads at once. Events that follow while the last spread is still being carried
-//! wait for the window to end; then each is framed once, and every stream gets one chunk.
+//! A lone event leads at once, or after a pause of some milliseconds where a spread costs many times
+//! that. Events that follow while the last spread is still being carried wait for the window to end;
+//! then each is framed once, and every stream gets one chunk.
 
 use std::collections::HashMap;
 
@@ -22,13 +23,22 @@ pub fn window_millis(cost_millis: i64) -> i64 {
     cost_millis.saturating_add(cost_millis / 4).clamp(0, MAX_WINDOW_MILLIS)
 }
 
-/// A pause between publishes that counts as a lull, in milliseconds.
+/// A pause between publishes that counts as a lull while spreads follow one another, in milliseconds.
 pub const LULL_MILLIS: i64 = 4;
+
+/// The longest pause that a spread out of stillness waits for.
+const MAX_LEAD_LULL_MILLIS: i64 = 20;
+
+/// The pause that a spread out of stillness waits for: a fifth of what the last one cost, at most 20 ms. Where
+/// spreads are cheap it is nothing, and a lone event goes at once.
+pub fn lead_lull_millis(window: i64) -> i64 {
+    (window / 6).clamp(0, MAX_LEAD_LULL_MILLIS)
+}
 
 /// Whether a spread that is due waits a little longer: publishes are still pouring in, and what they
 /// bring costs less as part of this spread than as the next one. At most as long again as the window.
-pub fn holds(began: i64, due: i64, last_publish: i64, now: i64) -> bool {
-    now - last_publish < LULL_MILLIS && now < due + (due - began).max(0)
+pub fn holds(lull: i64, window: i64, due: i64, last_publish: i64, now: i64) -> bool {
+    now - last_publish < lull && now < due + window
 }
 
 /// One message and the streams it goes to.
@@ -174,10 +184,17 @@ mod tests {
 
     #[test]
     fn a_due_spread_waits_for_a_lull_but_not_for_ever() {
-        assert!(holds(1000, 1100, 1099, 1100), "publishes pour in");
-        assert!(!holds(1000, 1100, 1096, 1100), "a lull");
-        assert!(!holds(1000, 1100, 1199, 1200), "as long again as the window");
-        assert!(!holds(1000, 1000, 1000, 1000), "no window, no wait: a lone event goes at once");
+        assert!(holds(LULL_MILLIS, 100, 1100, 1099, 1100), "publishes pour in");
+        assert!(!holds(LULL_MILLIS, 100, 1100, 1096, 1100), "a lull");
+        assert!(!holds(LULL_MILLIS, 100, 1100, 1199, 1200), "as long again as the window");
+        assert!(!holds(LULL_MILLIS, 0, 1000, 1000, 1000), "no window, no wait");
+    }
+
+    #[test]
+    fn a_lead_waits_a_fifth_of_what_it_will_cost() {
+        assert_eq!(lead_lull_millis(window_millis(2)), 0, "where spreads are cheap a lone event goes at once");
+        assert_eq!(lead_lull_millis(window_millis(50)), 10);
+        assert_eq!(lead_lull_millis(window_millis(400)), 20);
     }
 
     proptest! {

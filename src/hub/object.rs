@@ -21,7 +21,6 @@ use worker::{
 
 use super::attach::Moment;
 use super::awake::{Awake, Failure};
-use super::fanout::LULL_MILLIS;
 use super::protocol::{
     ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Configure, Configured, Done, Inspect, IssueTicket, Message, Publish,
     Purge, Refusal, Reply,
@@ -201,8 +200,8 @@ impl Core {
             let mut wait = Some(wait);
             while let Some(millis) = wait {
                 Delay::from(Duration::from_millis(millis.unsigned_abs())).await;
-                while core.turn(|awake| Ok(awake.spread_holds(now()))).unwrap_or(false) {
-                    Delay::from(Duration::from_millis(LULL_MILLIS.unsigned_abs())).await;
+                while let Some(lull) = core.turn(|awake| Ok(awake.spread_holds(now()))).ok().flatten() {
+                    Delay::from(Duration::from_millis(lull.unsigned_abs())).await;
                 }
                 let _ = core.turn(|awake| {
                     awake.spread(now());
