@@ -7,6 +7,7 @@
 mod world;
 
 mod admission;
+mod api_keys;
 mod capacity;
 mod cors;
 mod crashes;
@@ -23,6 +24,8 @@ mod page;
 mod private_events;
 mod replay;
 mod secrets;
+mod subscriber_tokens;
+mod tenant_config;
 mod tenants;
 mod tickets;
 mod webhooks;

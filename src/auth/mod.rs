@@ -1,8 +1,18 @@
-//! Who asks: principals, signatures of webhooks, tokens of subscribers.
+//! Who asks: keys, tokens, sessions, signatures, and the principals they prove.
 //!
-//! Owns: the proof of each kind of principal, pure; and the types no handler can make itself.
-//! May not touch: storage. What a proof needs (keys, the time) is handed in.
+//! Owns: the proof of each kind of principal, and the types no handler can make itself. The forms
+//! (`key`, `access`, `token`, `signature`, `password`) are pure; `prove_member`,
+//! `prove_operator` and `signing_keys` read the rows behind them; `api` is what users and operators call.
+//! May not touch: the registry of tenants, but through `tenant`.
 
+pub mod access;
+pub mod api;
+pub mod key;
+pub mod key_row;
 pub mod principal;
+pub mod prove_member;
+pub mod prove_operator;
+pub mod session;
 pub mod signature;
+pub mod signing_keys;
 pub mod token;

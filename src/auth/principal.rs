@@ -4,26 +4,181 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::token::SubscriberToken;
+use crate::domain::clock::Timestamp;
+use crate::domain::host::Host;
 use crate::domain::ids::TenantId;
+use crate::domain::permission::{Permissions, PlatformPermissions};
 use crate::hub::protocol::TenantConfig;
+use crate::storage::bindings::Bindings;
+use crate::storage::sql::StorageError;
+use crate::storage::tenant_db::TenantDb;
 
 /// Nobody in particular: health, preflights.
 #[derive(Debug)]
 pub struct Anyone;
 
-/// The platform's operator, by the platform key. The only principal that may select a tenant.
+/// Somebody of the platform: a person, or its automation. The only principal that may select a tenant.
 #[derive(Debug)]
-pub struct Operator(());
+pub struct Operator {
+    who: OperatorKind,
+    permissions: PlatformPermissions,
+}
+
+/// Which operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperatorKind {
+    /// The key that the deployment was set up with.
+    FirstKey,
+    /// A platform key of the registry.
+    Key {
+        /// Its id.
+        id: String,
+    },
+    /// A person who signed in.
+    Person {
+        /// The operator's id.
+        id: String,
+        /// The session's id.
+        session: String,
+        /// Whether every tenant is open to them, or only those they were granted.
+        is_admin: bool,
+    },
+}
 
 impl Operator {
-    /// The actor's name in the audit.
-    pub const ACTOR: &'static str = "platform_key";
-
-    /// Proves the platform key, in constant time. None for any other text.
-    pub fn prove(presented: Option<&str>, platform_key: &str) -> Option<Self> {
+    /// Proves the deployment's first key, in constant time. None for any other text.
+    pub fn prove(presented: Option<&str>, first_key: &str) -> Option<Self> {
         let digest = |text: &str| Sha256::digest(text.as_bytes());
-        let same = digest(presented.unwrap_or_default()).ct_eq(&digest(platform_key));
-        bool::from(same).then_some(Self(()))
+        let same = digest(presented.unwrap_or_default()).ct_eq(&digest(first_key));
+        bool::from(same).then_some(Self { who: OperatorKind::FirstKey, permissions: PlatformPermissions::ALL })
+    }
+
+    /// An operator whose row was read and whose secret matched.
+    pub(super) fn proven(who: OperatorKind, permissions: PlatformPermissions) -> Self {
+        Self { who, permissions }
+    }
+
+    /// Who it is.
+    pub fn who(&self) -> &OperatorKind {
+        &self.who
+    }
+
+    /// What it may do.
+    pub fn permissions(&self) -> PlatformPermissions {
+        self.permissions
+    }
+
+    /// The actor's name in audits.
+    pub fn actor(&self) -> String {
+        match &self.who {
+            OperatorKind::FirstKey => "platform_key".to_owned(),
+            OperatorKind::Key { id } => format!("platform_key:{id}"),
+            OperatorKind::Person { id, .. } => format!("operator:{id}"),
+        }
+    }
+}
+
+/// Somebody who acts in one tenant: a user, the tenant's automation, or an operator who entered.
+#[derive(Debug)]
+pub struct Member {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The tenant's host the request came to; none on the platform's.
+    pub host: Option<Host>,
+    /// The tenant as it stands, at most 5 seconds old.
+    pub config: TenantConfig,
+    who: Actor,
+    permissions: Permissions,
+}
+
+/// Who acts in a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// The tenant's automation.
+    Key {
+        /// The key's id.
+        id: String,
+    },
+    /// A user who signed in.
+    User(User),
+    /// An operator, as a user.
+    Impersonator {
+        /// The operator.
+        operator: String,
+        /// The user.
+        user: User,
+        /// When it ends.
+        until: Timestamp,
+    },
+    /// An operator, as itself.
+    Operator {
+        /// The operator.
+        operator: String,
+        /// The role it entered with.
+        role: String,
+    },
+}
+
+/// A user as the rows stand now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The id.
+    pub id: String,
+    /// The address.
+    pub email: String,
+    /// What others call them.
+    pub name: String,
+    /// The role's name.
+    pub role: String,
+    /// Whether the address was proven to be theirs.
+    pub email_verified: bool,
+    /// The session; none for one who is impersonated.
+    pub session: Option<String>,
+}
+
+impl Member {
+    /// A principal whose rows were read and whose secret or signature was right.
+    pub(super) fn proven(
+        tenant: &TenantId,
+        host: Option<&Host>,
+        config: &TenantConfig,
+        who: Actor,
+        permissions: Permissions,
+    ) -> Self {
+        Self { tenant: tenant.clone(), host: host.cloned(), config: config.clone(), who, permissions }
+    }
+
+    /// Who it is.
+    pub fn who(&self) -> &Actor {
+        &self.who
+    }
+
+    /// The user that acts, or is acted as.
+    pub fn user(&self) -> Option<&User> {
+        match &self.who {
+            Actor::User(user) | Actor::Impersonator { user, .. } => Some(user),
+            Actor::Key { .. } | Actor::Operator { .. } => None,
+        }
+    }
+
+    /// What it may do.
+    pub fn permissions(&self) -> Permissions {
+        self.permissions
+    }
+
+    /// The actor's name in audits, and what its streams are known by.
+    pub fn actor(&self) -> String {
+        match &self.who {
+            Actor::Key { id } => format!("key:{id}"),
+            Actor::User(user) => format!("user:{}", user.id),
+            Actor::Impersonator { operator, user, .. } => format!("{operator} as user:{}", user.id),
+            Actor::Operator { operator, .. } => operator.clone(),
+        }
+    }
+
+    /// The tenant's rows.
+    pub fn rows(&self, bindings: &Bindings) -> Result<TenantDb, StorageError> {
+        TenantDb::open(bindings, &self.tenant, &self.config.placement)
     }
 }
 
@@ -33,7 +188,7 @@ pub struct Visitor {
     /// Whose host it is.
     pub tenant: TenantId,
     /// The host.
-    pub host: crate::domain::host::Host,
+    pub host: Host,
     /// The tenant as it stands, at most 5 seconds old.
     pub config: TenantConfig,
     /// The verified token, if one was presented.
@@ -51,7 +206,7 @@ pub struct Signer {
 #[derive(Debug, Clone)]
 pub enum Named {
     /// By the tenant's own host.
-    Host(crate::domain::host::Host, TenantId),
+    Host(Host, TenantId),
     /// By `X-Tenant-ID` on the platform host; none or a malformed one names nobody.
     Header(Option<crate::domain::ids::ClaimedTenant>),
 }

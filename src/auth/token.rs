@@ -4,8 +4,10 @@ use jwt_compact::alg::{Hs256, Hs256Key};
 use jwt_compact::{AlgorithmExt, UntrustedToken};
 use serde::Deserialize;
 
+use super::access::{InvalidToken, Verified};
 use crate::domain::clock::Timestamp;
 use crate::domain::selector::{Interest, Selector};
+use crate::hub::protocol::Minted;
 
 /// Seconds by which clocks may differ at a token's beginning; its end is exact.
 const LEEWAY_SECONDS: i64 = 60;
@@ -30,14 +32,34 @@ pub struct SubscriberToken {
     pub expires_at: Timestamp,
     /// The tenant it names, if it names one; it must be the tenant asked.
     pub tenant_id: Option<String>,
-    /// The version of the secret that signed it.
-    pub secret_version: u32,
+    /// The version of the secret that signed it, if the site did.
+    pub secret_version: Option<u32>,
+    /// Who had it minted, if the platform signed it.
+    pub minted: Option<Minted>,
 }
 
-/// The token is not valid; why is nobody's business.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the token is not valid")]
-pub struct InvalidToken;
+impl SubscriberToken {
+    /// The rights of a token that the platform signed.
+    pub fn minted(verified: Verified) -> Result<Self, InvalidToken> {
+        let minted = Minted { by: verified.claims.sub, at: verified.issued_at.millis() };
+        Ok(Self {
+            granted: read_topics(&verified.claims.topics)?,
+            expires_at: verified.expires_at,
+            tenant_id: Some(verified.claims.tenant_id),
+            secret_version: None,
+            minted: Some(minted),
+        })
+    }
+}
+
+/// Topics that a token opens, within the bounds of a stream.
+fn read_topics(topics: &[String]) -> Result<Vec<Selector>, InvalidToken> {
+    let granted = topics.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>();
+    let granted = granted.map_err(|_| InvalidToken)?;
+    let bounds = Interest { selected: Vec::new(), granted };
+    bounds.check().map_err(|_| InvalidToken)?;
+    Ok(bounds.granted)
+}
 
 #[derive(Deserialize)]
 struct Claims {
@@ -69,11 +91,13 @@ pub fn verify(
     if expires_at <= now || begins > now.seconds() + LEEWAY_SECONDS {
         return Err(InvalidToken);
     }
-    let granted = claims.custom.topics.iter().map(|text| Selector::parse(text));
-    let granted = granted.collect::<Result<Vec<_>, _>>().map_err(|_| InvalidToken)?;
-    let bounds = Interest { selected: Vec::new(), granted: granted.clone() };
-    bounds.check().map_err(|_| InvalidToken)?;
-    Ok(SubscriberToken { granted, expires_at, tenant_id: claims.custom.tenant_id.clone(), secret_version })
+    Ok(SubscriberToken {
+        granted: read_topics(&claims.custom.topics)?,
+        expires_at,
+        tenant_id: claims.custom.tenant_id.clone(),
+        secret_version: Some(secret_version),
+        minted: None,
+    })
 }
 
 #[cfg(test)]
@@ -107,7 +131,7 @@ mod tests {
             json!({"topics": ["post_*"], "exp": 1_000_001, "tenant_id": "acme"}),
         );
         let token = token.unwrap();
-        assert_eq!(token.secret_version, 2);
+        assert_eq!(token.secret_version, Some(2));
         assert_eq!(token.granted, [Selector::parse("post_*").unwrap()]);
         assert_eq!(token.tenant_id.as_deref(), Some("acme"));
     }

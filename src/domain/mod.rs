@@ -3,12 +3,14 @@
 //! Every value from outside is parsed here once; a parsed value cannot be invalid. What a rule
 //! needs of the world (the time, randomness) is handed in.
 
+pub mod address;
 pub mod clock;
 pub mod error;
 pub mod event;
 pub mod frame;
 pub mod host;
 pub mod ids;
+pub mod permission;
 pub mod plan;
 pub mod selector;
 pub mod topic;

@@ -84,6 +84,11 @@ impl Answer {
         Ok(Self { status, body: Body::Json(body), headers: Vec::new() })
     }
 
+    /// JSON in a form that is not ours to choose.
+    pub fn plain_json(status: u16, body: String) -> Self {
+        Self { status, body: Body::Json(body), headers: Vec::new() }
+    }
+
     /// An answer without a body.
     pub fn empty(status: u16) -> Self {
         Self { status, body: Body::Empty, headers: Vec::new() }
@@ -124,7 +129,9 @@ impl Answer {
         if let Some(media_type) = media_type {
             headers.set("Content-Type", media_type)?;
         }
-        headers.set("Cache-Control", caching)?;
+        if !self.headers.iter().any(|(name, _)| *name == "Cache-Control") {
+            headers.set("Cache-Control", caching)?;
+        }
         for (name, value) in &self.headers {
             headers.append(name, value)?;
         }

@@ -1,5 +1,8 @@
 //! What a handler is given: the request, the path's parameters, the bindings, and who calls.
 
+use std::future::Future;
+use std::rc::Rc;
+
 use worker::Method;
 
 use super::problem::{self, Answered};
@@ -17,8 +20,26 @@ pub struct Call<Who> {
     pub params: Params,
     /// The deployment.
     pub bindings: Bindings,
+    /// What may go on behind the answer.
+    pub later: Later,
     /// Who calls.
     pub who: Who,
+}
+
+/// Where work is left that goes on once the answer is sent.
+#[derive(Clone)]
+pub struct Later(Rc<worker::Context>);
+
+impl Later {
+    /// Of a request's context.
+    pub fn new(ctx: worker::Context) -> Self {
+        Self(Rc::new(ctx))
+    }
+
+    /// Leaves work.
+    pub fn run(&self, work: impl Future<Output = ()> + 'static) {
+        self.0.wait_until(work);
+    }
 }
 
 impl<Who> Call<Who> {

@@ -53,6 +53,14 @@ impl Fields {
         read(self)
     }
 
+    /// Notes that a field is missing, if it is.
+    pub fn require(&mut self, name: &str) {
+        if self.object.get(name).is_none_or(Value::is_null) {
+            self.object.remove(name);
+            self.wrong::<()>(name, Invalid::new("required", "is required"));
+        }
+    }
+
     /// A list of texts through a parser, with a bound on its length.
     pub fn list<T>(&mut self, name: &str, max: usize, parse: impl Fn(&str) -> Result<T, Invalid>) -> Option<Vec<T>> {
         let Value::Array(items) = self.take(name)? else {

@@ -184,6 +184,33 @@ pub fn origin_not_allowed() -> Problem {
     Problem::new(403, "origin_not_allowed", "This origin is not on the tenant's list")
 }
 
+/// 403: a principal that is known may not do this; `permission` is what it lacks.
+pub fn forbidden(permission: &'static str) -> Problem {
+    Problem::new(403, "forbidden", "This takes another permission").detail(format!("It takes {permission}."))
+}
+
+/// 403: the operation is a person's; a key has no account.
+pub fn not_a_user() -> Problem {
+    Problem::new(403, "not_a_user", "Only a user who is signed in can do this")
+}
+
+/// 403: nobody gives what they do not have.
+pub fn beyond_own_permissions(pointer: &str) -> Problem {
+    Problem::new(403, "beyond_own_permissions", "Only permissions of one's own can be given")
+        .field(pointer, Invalid::new("beyond_own_permissions", "is more than the caller may do"))
+}
+
+/// 403: the tenant lets in certain addresses only.
+pub fn address_not_allowed() -> Problem {
+    Problem::new(403, "address_not_allowed", "This address is not on the tenant's list")
+}
+
+/// 400: a platform key on the platform's host must say which tenant it means.
+pub fn no_tenant_selected() -> Problem {
+    let invalid = Invalid::new("required", "must name the tenant this is about");
+    Problem::new(400, "no_tenant_selected", "No tenant is selected").field("X-Tenant-ID", invalid)
+}
+
 /// 404: no tenant, or none that this caller may know of.
 pub fn tenant_not_found() -> Problem {
     Problem::new(404, "tenant_not_found", "Tenant not found")
@@ -218,6 +245,16 @@ pub fn not_deleted() -> Problem {
 /// 409: the webhook id came before with another body.
 pub fn webhook_id_reused() -> Problem {
     Problem::new(409, "webhook_id_reused", "The webhook id was used for another body")
+}
+
+/// 409: what was revoked stays so.
+pub fn revoked() -> Problem {
+    Problem::new(409, "revoked", "It was revoked")
+}
+
+/// 409: there are as many of these as there may be.
+pub fn too_many(what: &'static str, limit: i64) -> Problem {
+    Problem::new(409, "too_many", "There are as many as there may be").detail(format!("At most {limit} {what}."))
 }
 
 /// 409: two changes at the same moment; the other one was first.

@@ -140,6 +140,14 @@ impl Incoming {
         Ok(body)
     }
 
+    /// A JSON body, as an object; no body at all is an empty one.
+    pub async fn optional_json_object(&mut self) -> Answered<serde_json::Map<String, serde_json::Value>> {
+        match self.header("Content-Length").as_deref() {
+            None | Some("0") if self.header("Content-Type").is_none() => Ok(serde_json::Map::new()),
+            _ => self.json_object(JSON).await,
+        }
+    }
+
     /// A JSON body, as an object.
     pub async fn json_object(
         &mut self,

@@ -2,7 +2,8 @@
 
 use super::awake::{Awake, Failure};
 use super::event_log::Verdict;
-use super::protocol::{Attach, Hello, IssueTicket, Refusal, accepts};
+use super::protocol::{Attach, EndMinted, Hello, IssueTicket, Minted, Refusal, accepts};
+use super::revocation;
 use super::sockets::Ending;
 use super::subscriber::Attachment;
 use super::ticket::{self, Rights};
@@ -29,12 +30,12 @@ impl Awake {
         let rights = self.rights(&attach, moment.now)?;
         self.make_room(&attach, moment)?;
         let mut interest = attach.interest;
-        let (expires_at, secret_version) = match rights {
+        let (expires_at, secret_version, minted) = match rights {
             Some(rights) => {
                 interest.granted = rights.granted;
-                (Some(rights.until), Some(rights.secret_version))
+                (Some(rights.until), rights.secret_version, rights.minted)
             }
-            None => (attach.expires_at, attach.secret_version),
+            None => (attach.expires_at, attach.secret_version, attach.minted),
         };
         interest.check().map_err(|_| Refusal::Malformed)?;
         let opening = self.opening(attach.cursor.as_deref(), attach.reattach, moment)?;
@@ -47,6 +48,7 @@ impl Awake {
             address: attach.address,
             ticket: attach.ticket,
             secret_version,
+            minted,
             wire: attach.wire,
             replaying: (!live).then_some(opening.stands_at),
         };
@@ -62,10 +64,16 @@ impl Awake {
     /// Keeps a ticket for a subscriber whose token verified.
     pub fn issue_ticket(&mut self, ask: &IssueTicket, now: i64) -> Result<(), Failure> {
         let config = self.admit(&ask.caller, now)?;
-        if !accepts(&config.subscription_versions, ask.secret_version, now) {
+        if ask.secret_version.is_some_and(|version| !accepts(&config.subscription_versions, version, now)) {
             return Err(Refusal::SecretRetired.into());
         }
-        let rights = Rights { granted: ask.granted.clone(), until: ask.expires_at, secret_version: ask.secret_version };
+        self.check_minted(ask.minted.as_ref())?;
+        let rights = Rights {
+            granted: ask.granted.clone(),
+            until: ask.expires_at,
+            secret_version: ask.secret_version,
+            minted: ask.minted.clone(),
+        };
         ticket::issue(&self.sql, &ask.digest, &rights, now)?;
         self.mark_untidy();
         Ok(())
@@ -79,14 +87,41 @@ impl Awake {
         if attach.secret_version.is_some_and(retired) || attach.expires_at.is_some_and(|at| at <= now) {
             return Err(Refusal::SecretRetired.into());
         }
+        self.check_minted(attach.minted.as_ref())?;
         let Some(digest) = &attach.ticket else { return Ok(None) };
         let rights = ticket::present(&self.sql, digest, now)?;
-        let rights = rights.filter(|rights| !retired(rights.secret_version)).ok_or(Refusal::TicketInvalid)?;
+        let rights = rights.filter(|rights| !rights.secret_version.is_some_and(retired));
+        let rights = rights.ok_or(Refusal::TicketInvalid)?;
+        self.check_minted(rights.minted.as_ref())?;
         let before = self.streams.values().filter(|live| live.attachment.ticket.as_ref() == Some(digest));
         for id in before.map(|live| live.attachment.id).collect::<Vec<_>>() {
             self.end(id, Ending::Replaced);
         }
         Ok(Some(rights))
+    }
+
+    /// Refuses a token of somebody who lost the rights since it was minted.
+    fn check_minted(&self, minted: Option<&Minted>) -> Result<(), Failure> {
+        match minted {
+            Some(minted) if revocation::covers(&self.sql, minted)? => Err(Refusal::TokenRevoked.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the streams of tokens that a principal had minted, and refuses those tokens from here on.
+    pub fn end_minted(&mut self, message: &EndMinted, now: i64) -> Result<(), Failure> {
+        if message.tenant != self.name() {
+            return Err(Refusal::WrongTenant.into());
+        }
+        revocation::record(&self.sql, message.by.as_deref(), message.at, now)?;
+        self.mark_untidy();
+        let is_meant =
+            |minted: &Minted| minted.at <= message.at && message.by.as_ref().is_none_or(|by| *by == minted.by);
+        let meant = self.streams.values().filter(|live| live.attachment.minted.as_ref().is_some_and(is_meant));
+        for id in meant.map(|live| live.attachment.id).collect::<Vec<_>>() {
+            self.end(id, Ending::TokenRevoked);
+        }
+        Ok(())
     }
 
     /// Finds a free slot; at a limit, streams that have long been silent make room first.

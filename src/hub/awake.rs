@@ -17,6 +17,7 @@ use super::matching::Index;
 use super::protocol::{
     Ask, Caller, Condition, Grant, Lease, Publish, Published, Refusal, RequestClass, TenantConfig, accepts,
 };
+use super::revocation;
 use super::sockets::{Ending, Socket, Sockets, send_to};
 use super::sqlite::{ObjectSqlite, Sqlite, SqliteError};
 use super::subscriber::{Attachment, message};
@@ -85,6 +86,7 @@ impl Awake {
     ) -> Result<Self, SqliteError> {
         let log = EventLog::open(&sql, random)?;
         ticket::open(&sql)?;
+        revocation::open(&sql)?;
         sql.execute("CREATE TABLE IF NOT EXISTS windows (class TEXT PRIMARY KEY, start INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID", &[])?;
         let config = read_state(&sql, "config")?.and_then(|json| serde_json::from_str(&json).ok());
         let alarm_at: Option<i64> = read_state(&sql, "alarm_at")?.and_then(|text| text.parse().ok());
@@ -394,14 +396,20 @@ impl Awake {
     pub fn tidy(&mut self, now: i64) -> Result<(), SqliteError> {
         self.end_forbidden(now);
         let tickets = ticket::trim(&self.sql, now)?;
+        let revocations = revocation::trim(&self.sql, now)?;
         let kept = match &self.config {
             Some(config) => self.log.trim(&self.sql, &config.limits, now)?,
             None => false,
         };
-        self.untidy = kept || tickets;
+        self.untidy = kept || tickets || revocations;
         self.alarm_at = None;
         write_state(&self.sql, "alarm_at", "")?;
         Ok(())
+    }
+
+    /// The tenant's id.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Notes that there will be something to delete.

@@ -126,6 +126,7 @@ mod tests {
             address: String::new(),
             ticket: None,
             secret_version: None,
+            minted: None,
             wire,
             replaying: None,
         };

@@ -13,6 +13,7 @@ pub mod lease;
 pub mod matching;
 pub mod object;
 pub mod protocol;
+mod revocation;
 pub mod sockets;
 pub mod sqlite;
 pub mod subscriber;

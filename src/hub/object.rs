@@ -22,8 +22,8 @@ use worker::{
 use super::attach::Moment;
 use super::awake::{Awake, Failure};
 use super::protocol::{
-    ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Configure, Configured, Done, Inspect, IssueTicket, Message, Publish,
-    Purge, Refusal, Reply,
+    ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Configure, Configured, Done, EndMinted, Inspect, IssueTicket, Message,
+    Publish, Purge, Refusal, Reply,
 };
 use super::sockets::{Socket, Sockets};
 use super::sqlite::{ObjectSqlite, SqliteError};
@@ -110,6 +110,9 @@ impl Hub {
             Publish::PATH => self.answer(&body, |awake, message: Publish| awake.publish(message, now())),
             IssueTicket::PATH => {
                 self.answer(&body, |awake, ask: IssueTicket| awake.issue_ticket(&ask, now()).map(|()| Done {}))
+            }
+            EndMinted::PATH => {
+                self.answer(&body, |awake, message: EndMinted| awake.end_minted(&message, now()).map(|()| Done {}))
             }
             Inspect::PATH => {
                 let started_at = self.core.started_at;

@@ -64,6 +64,8 @@ pub enum Refusal {
     TooManyConnections,
     /// The ticket is unknown, used up or expired.
     TicketInvalid,
+    /// Whoever had the token minted lost the rights.
+    TokenRevoked,
     /// The message cannot be read; a bug of ours.
     Malformed,
     /// The hub's own storage failed.
@@ -127,6 +129,9 @@ pub struct TenantConfig {
     pub cors_origins: Vec<String>,
     /// Where its rows are.
     pub placement: Placement,
+    /// Addresses its principals may come from; none lets all in.
+    #[serde(default)]
+    pub ip_allowlist: Vec<String>,
 }
 
 impl TenantConfig {
@@ -251,6 +256,31 @@ pub struct Published {
     pub rate: Rate,
 }
 
+/// Of a token that the platform minted: by whom and when, so that whoever loses their rights loses it too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Minted {
+    /// The principal that had it minted: `user:…`, `key:…`.
+    pub by: String,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+}
+
+/// Ends the streams of tokens that a principal had minted until now, and refuses those tokens from here on.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EndMinted {
+    /// The tenant it is for.
+    pub tenant: String,
+    /// The principal; none for every one.
+    pub by: Option<String>,
+    /// Tokens minted at this moment or before, in milliseconds since 1970.
+    pub at: i64,
+}
+
+impl Message for EndMinted {
+    const PATH: &'static str = "/end-minted";
+    type Answer = Done;
+}
+
 /// Stores a ticket: rights that a stream can present in its URL.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct IssueTicket {
@@ -258,8 +288,12 @@ pub struct IssueTicket {
     pub caller: Caller,
     /// Digest of the ticket; the ticket itself is known to its holder alone.
     pub digest: String,
-    /// The version of the subscription secret that the token verified with.
-    pub secret_version: u32,
+    /// The version of the subscription secret that the token verified with, if the site signed it.
+    #[serde(default)]
+    pub secret_version: Option<u32>,
+    /// Who had it minted, if the platform signed it.
+    #[serde(default)]
+    pub minted: Option<Minted>,
     /// What the token grants.
     pub granted: Vec<Selector>,
     /// The token's end, in milliseconds since 1970.
@@ -296,6 +330,9 @@ pub struct Attach {
     /// The version of the subscription secret that the token verified with.
     #[serde(default)]
     pub secret_version: Option<u32>,
+    /// Who had the token minted, if the platform signed it.
+    #[serde(default)]
+    pub minted: Option<Minted>,
     /// The token's end, in milliseconds since 1970.
     #[serde(default)]
     pub expires_at: Option<i64>,

@@ -33,6 +33,8 @@ pub enum Ending {
     TenantUnavailable,
     /// The token's end, or its secret's.
     TokenExpired,
+    /// Whoever had the token minted lost the rights.
+    TokenRevoked,
     /// The same ticket opened another stream.
     Replaced,
     /// The client has not been heard of.
@@ -46,6 +48,7 @@ impl Ending {
             Self::TokenExpired => 4002,
             Self::Replaced => 4003,
             Self::Vanished => 4004,
+            Self::TokenRevoked => 4005,
         }
     }
 }

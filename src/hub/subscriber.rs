@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event_log::Entry;
-use super::protocol::Wire;
+use super::protocol::{Minted, Wire};
 use crate::domain::selector::Interest;
 
 /// What a socket carries through hibernation: at most 16 KB, of which selectors and grants take 8.
@@ -27,6 +27,9 @@ pub struct Attachment {
     /// The version of the subscription secret its rights rest on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_version: Option<u32>,
+    /// Who had its token minted, if the platform signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minted: Option<Minted>,
     /// How it wants its events.
     #[serde(default)]
     pub wire: Wire,
@@ -70,6 +73,7 @@ mod tests {
             address: "::1".into(),
             ticket: None,
             secret_version: Some(1),
+            minted: None,
             wire: Wire::Plain,
             replaying: None,
         }
@@ -98,6 +102,7 @@ mod tests {
         stream.interest.check().unwrap();
         stream.address = "x".repeat(45);
         stream.ticket = Some("y".repeat(64));
+        stream.minted = Some(Minted { by: "z".repeat(40), at: i64::MAX });
         assert!(serde_json::to_string(&stream).unwrap().len() < 16_384 - 100);
     }
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event_log::cells;
+use super::protocol::Minted;
 use super::sqlite::{Sqlite, SqliteError};
 use crate::domain::selector::Selector;
 
@@ -25,8 +26,12 @@ pub struct Rights {
     pub granted: Vec<Selector>,
     /// The token's end, in milliseconds since 1970.
     pub until: i64,
-    /// The version of the subscription secret the token verified with.
-    pub secret_version: u32,
+    /// The version of the subscription secret the token verified with, if the site signed it.
+    #[serde(default)]
+    pub secret_version: Option<u32>,
+    /// Who had the token minted, if the platform signed it.
+    #[serde(default)]
+    pub minted: Option<Minted>,
 }
 
 /// Makes the table.
@@ -76,7 +81,7 @@ mod tests {
     fn a_ticket_waits_a_minute_then_lives_with_its_token() {
         let sql = rusqlite::Connection::open_in_memory().unwrap();
         open(&sql).unwrap();
-        let rights = Rights { granted: vec![], until: 3_600_000, secret_version: 1 };
+        let rights = Rights { granted: vec![], until: 3_600_000, secret_version: Some(1), minted: None };
         issue(&sql, "used", &rights, 0).unwrap();
         issue(&sql, "late", &rights, 0).unwrap();
         assert_eq!(present(&sql, "used", 59_999).unwrap(), Some(rights.clone()));

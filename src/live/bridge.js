@@ -19,6 +19,7 @@ const ENDINGS = new Map([
   [4001, "tenant_unavailable"],
   [4002, "token_expired"],
   [4003, "replaced"],
+  [4005, "token_revoked"],
   [4004, "vanished"],
 ]);
 
@@ -28,6 +29,7 @@ const REFUSED_FOR_GOOD = new Map([
   ["wrong_host", "tenant_unavailable"],
   ["secret_retired", "token_expired"],
   ["ticket_invalid", "token_expired"],
+  ["token_revoked", "token_revoked"],
 ]);
 
 const encoder = new TextEncoder();

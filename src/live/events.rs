@@ -68,7 +68,8 @@ fn read(call: &Call<Visitor>) -> Answered<Attach> {
     Ok(Attach {
         caller: Default::default(),
         interest,
-        secret_version: token.map(|t| t.secret_version),
+        secret_version: token.and_then(|t| t.secret_version),
+        minted: token.and_then(|t| t.minted.clone()),
         expires_at: token.map(|t| t.expires_at.millis()),
         ticket: ticket.map(|ticket| digest(ticket.as_bytes())),
         address: call.request.address(),

@@ -23,6 +23,7 @@ pub async fn issue(call: Call<Visitor>) -> Answered<Answer> {
             caller,
             digest: digest(ticket.as_bytes()),
             secret_version: token.secret_version,
+            minted: token.minted.clone(),
             granted: token.granted.clone(),
             expires_at: token.expires_at.millis(),
         };

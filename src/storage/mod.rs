@@ -7,6 +7,7 @@
 //! - Every write batch on a shard begins with the fence.
 //! - Keys come from typed constructors, and what is read back is checked to be the owner's.
 
+pub mod audit_log;
 pub mod bindings;
 pub mod control_db;
 pub mod keys;

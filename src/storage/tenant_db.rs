@@ -16,11 +16,56 @@ statements! { TenantSql;
     FENCE = "SELECT mode, epoch, revision FROM tenant_fence WHERE tenant_id = ?1";
     /// Puts the fence of a revision in place; an older one changes nothing.
     SET_FENCE = "INSERT INTO tenant_fence (tenant_id, mode, epoch, revision) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant_id) DO UPDATE SET mode = excluded.mode, epoch = excluded.epoch, revision = excluded.revision WHERE excluded.revision >= tenant_fence.revision AND excluded.epoch >= tenant_fence.epoch";
-    /// Purge: what the tenant's address book of attackers held.
+    /// Purge.
     PURGE_SECURITY_EVENTS = "DELETE FROM security_events WHERE tenant_id = ?1";
-    /// Purge: the guard's row.
-    PURGE_GUARD = "DELETE FROM write_guard WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_AUDIT_LOG = "DELETE FROM audit_log WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_SSO_CLIENTS = "DELETE FROM sso_clients WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_SSO_ATTEMPTS = "DELETE FROM sso_attempts WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_SSO_IDENTITIES = "DELETE FROM sso_identities WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_SSO_PROVIDERS = "DELETE FROM sso_providers WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_API_KEYS = "DELETE FROM api_keys WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_TENANT_INVITATIONS = "DELETE FROM tenant_invitations WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_MAILED_TOKENS = "DELETE FROM mailed_tokens WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_REFRESH_TOKENS = "DELETE FROM refresh_tokens WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_SESSIONS = "DELETE FROM sessions WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_TENANT_AUTH = "DELETE FROM tenant_auth WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_ROLES = "DELETE FROM roles WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_USERS = "DELETE FROM users WHERE tenant_id = ?1";
+    /// Purge: the guard's row, last.
+    PURGE_WRITE_GUARD = "DELETE FROM write_guard WHERE tenant_id = ?1";
 }
+
+/// What a purge deletes, in this order: what refers to a row before the row.
+const PURGES: &[TenantSql] = &[
+    PURGE_SECURITY_EVENTS,
+    PURGE_AUDIT_LOG,
+    PURGE_SSO_CLIENTS,
+    PURGE_SSO_ATTEMPTS,
+    PURGE_SSO_IDENTITIES,
+    PURGE_SSO_PROVIDERS,
+    PURGE_API_KEYS,
+    PURGE_TENANT_INVITATIONS,
+    PURGE_MAILED_TOKENS,
+    PURGE_REFRESH_TOKENS,
+    PURGE_SESSIONS,
+    PURGE_TENANT_AUTH,
+    PURGE_ROLES,
+    PURGE_USERS,
+    PURGE_WRITE_GUARD,
+];
 
 /// Which shard holds a tenant's rows, and at which epoch of its placement.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -95,8 +140,7 @@ impl TenantDb {
 
     /// Removes the tenant's rows for ever; the fence stays, closed.
     pub async fn purge(&self) -> Result<(), StorageError> {
-        let purges = [PURGE_SECURITY_EVENTS, PURGE_GUARD];
-        self.run(purges.into_iter().map(|sql| (sql, Vec::new())).collect()).await.map(drop)
+        self.run(PURGES.iter().map(|sql| (*sql, Vec::new())).collect()).await.map(drop)
     }
 
     async fn run(&self, statements: Vec<(TenantSql, Vec<Arg>)>) -> Result<Vec<Rows>, StorageError> {

@@ -23,11 +23,11 @@ use crate::{args, statements};
 
 statements! { ControlSql;
     /// A new tenant, unless its id, its slug or its plan says no.
-    INSERT_TENANT = "INSERT INTO tenants (id, slug, display_name, admin_email, plan, status, revision, wpgraphql_endpoint, features, resources, cors_origins, rate_limits, settings, branding, require_standard_webhooks, data_key, created_at, updated_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, 'active', 1, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15, ?16)";
+    INSERT_TENANT = "INSERT INTO tenants (id, slug, display_name, admin_email, plan, status, revision, wpgraphql_endpoint, features, resources, cors_origins, rate_limits, settings, branding, require_standard_webhooks, data_key, created_at, updated_at, expires_at, ip_allowlist) VALUES (?1, ?2, ?3, ?4, ?5, 'active', 1, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15, ?16, ?17)";
     /// Where its rows go: the open shard with the fewest tenants.
     PLACE_TENANT = "INSERT INTO placements (tenant_id, shard, epoch, moved_at) SELECT ?1, s.name, 1, ?2 FROM shards s WHERE s.status = 'open' ORDER BY (SELECT count(*) FROM placements p WHERE p.shard = s.name), s.name LIMIT 1";
     /// Everything an operator sets.
-    UPDATE_TENANT = "UPDATE tenants SET display_name = ?2, admin_email = ?3, plan = ?4, wpgraphql_endpoint = ?5, features = ?6, resources = ?7, cors_origins = ?8, rate_limits = ?9, settings = ?10, branding = ?11, require_standard_webhooks = ?12, expires_at = ?13, status = ?14, slug = ?15 WHERE id = ?1";
+    UPDATE_TENANT = "UPDATE tenants SET display_name = ?2, admin_email = ?3, plan = ?4, wpgraphql_endpoint = ?5, features = ?6, resources = ?7, cors_origins = ?8, rate_limits = ?9, settings = ?10, branding = ?11, require_standard_webhooks = ?12, expires_at = ?13, status = ?14, slug = ?15, ip_allowlist = ?16 WHERE id = ?1";
     /// Another status.
     SET_STATUS = "UPDATE tenants SET status = ?2 WHERE id = ?1";
     /// Remembers a purged tenant's name for ever.
@@ -97,6 +97,7 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
         tenant: &id,
         revision: 0,
         operation: "tenant.create",
+        actor: call.who.actor(),
         request_id,
         is_conditional: false,
         hosts,

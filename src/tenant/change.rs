@@ -12,7 +12,6 @@ use serde::Deserialize;
 use super::record::Status;
 use super::registry::Tenant;
 use super::{resolve, secrets, standing};
-use crate::auth::principal::Operator;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::host::Host;
 use crate::http::problem::{self, Answered, Problem};
@@ -89,6 +88,8 @@ pub struct Change<'a> {
     pub tenant: &'a str,
     /// The revision it was read at; 0 for a new tenant.
     pub revision: i64,
+    /// Who does it, for the audit.
+    pub actor: String,
     /// The operation's name, for the audit.
     pub operation: &'static str,
     /// The request's id, for the audit.
@@ -119,7 +120,10 @@ impl Change<'_> {
         batch.extend(statements);
         let hosts = serde_json::to_string(&self.hosts).map_err(problem::internal)?;
         batch.push((PEND, args![self.tenant, next, hosts, now.millis()]));
-        batch.push((AUDIT, args![now.millis(), Operator::ACTOR, self.operation, self.tenant, next, self.request_id]));
+        batch.push((
+            AUDIT,
+            args![now.millis(), self.actor.as_str(), self.operation, self.tenant, next, self.request_id],
+        ));
         match db.batch(batch).await {
             Ok(_) => Ok(()),
             Err(StorageError::Constraint(text)) if text.contains("pending_changes") => {

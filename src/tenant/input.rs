@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::record::{Profile, Status};
+use crate::domain::address::AddressRange;
 use crate::domain::clock::Timestamp;
 use crate::domain::error::Invalid;
 use crate::domain::host::{Host, RootDomain};
@@ -20,6 +21,8 @@ const MAX_JSON: usize = 16 * 1024;
 const DEFAULT_PLAN: &str = "free";
 /// Most origins of a tenant.
 const MAX_ORIGINS: usize = 50;
+/// Most ranges of addresses in a list.
+pub const MAX_RANGES: usize = 100;
 
 /// The body of `POST /api/v1/tenants`.
 #[derive(Debug)]
@@ -117,6 +120,7 @@ pub fn writable(profile: &Profile) -> Map<String, Value> {
         "resources": profile.resources,
         "wpgraphql_endpoint": profile.wpgraphql_endpoint,
         "cors_origins": profile.cors_origins,
+        "ip_allowlist": profile.ip_allowlist,
         "rate_limits": profile.rate_limits,
         "settings": profile.settings,
         "branding": profile.branding,
@@ -176,6 +180,7 @@ fn read_profile(fields: &mut Fields, id: &str, reading: &Reading<'_>) -> Profile
         resources: fields.object("resources", MAX_JSON).unwrap_or_default(),
         wpgraphql_endpoint: fields.parsed("wpgraphql_endpoint", parse_endpoint),
         cors_origins: fields.list("cors_origins", MAX_ORIGINS, cors::parse_origin).unwrap_or_default(),
+        ip_allowlist: fields.list("ip_allowlist", MAX_RANGES, parse_range).unwrap_or_default(),
         rate_limits: fields.typed::<Overrides>("rate_limits").unwrap_or_default(),
         settings: fields.object("settings", MAX_JSON).unwrap_or_default(),
         branding: fields.object("branding", MAX_JSON).unwrap_or_default(),
@@ -213,7 +218,13 @@ pub fn parse_secret(text: &str) -> Result<String, Invalid> {
     }
 }
 
-fn parse_email(text: &str) -> Result<String, Invalid> {
+/// An address or a range of them, as it was written.
+pub fn parse_range(text: &str) -> Result<String, Invalid> {
+    AddressRange::parse(text).map(|_| text.to_owned())
+}
+
+/// An e-mail address, as it was written.
+pub fn parse_email(text: &str) -> Result<String, Invalid> {
     let text = bounded(text, 254)?;
     let shape = text.split_once('@').is_some_and(|(local, domain)| {
         !local.is_empty() && !domain.contains('@') && Host::parse(domain).is_ok() && !text.contains(' ')
@@ -221,7 +232,8 @@ fn parse_email(text: &str) -> Result<String, Invalid> {
     if shape { Ok(text) } else { Err(Invalid::new("invalid_email", "must be an e-mail address")) }
 }
 
-fn parse_endpoint(text: &str) -> Result<String, Invalid> {
+/// The URL of a GraphQL endpoint, as it was written.
+pub fn parse_endpoint(text: &str) -> Result<String, Invalid> {
     let invalid = || Invalid::new("invalid_url", "must be an http or https URL with a host and no credentials");
     let text = bounded(text, 2000).map_err(|_| invalid())?;
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(invalid)?;

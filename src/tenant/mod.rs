@@ -6,6 +6,7 @@
 pub mod api;
 pub mod change;
 pub mod domains;
+pub mod endpoint;
 pub mod health;
 pub mod idempotency;
 pub mod input;

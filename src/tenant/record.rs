@@ -48,6 +48,7 @@ pub struct TenantRow {
     features: String,
     resources: String,
     cors_origins: String,
+    ip_allowlist: String,
     rate_limits: String,
     settings: String,
     branding: String,
@@ -79,6 +80,8 @@ pub struct Profile {
     pub wpgraphql_endpoint: Option<String>,
     /// Origins that may read answers across origins.
     pub cors_origins: Vec<String>,
+    /// Addresses and ranges that principals may come from; none lets all in.
+    pub ip_allowlist: Vec<String>,
     /// Limits over the plan's.
     pub rate_limits: Overrides,
     /// Kept as given.
@@ -106,6 +109,7 @@ pub struct TenantView<'a> {
     custom_domains: &'a [String],
     wpgraphql_endpoint: Option<&'a str>,
     cors_origins: &'a [String],
+    ip_allowlist: &'a [String],
     rate_limits: &'a Overrides,
     limits: Limits,
     settings: &'a Map<String, Value>,
@@ -148,6 +152,7 @@ impl TenantRow {
             features: serde_json::to_string(&profile.features)?,
             resources: serde_json::to_string(&profile.resources)?,
             cors_origins: serde_json::to_string(&profile.cors_origins)?,
+            ip_allowlist: serde_json::to_string(&profile.ip_allowlist)?,
             rate_limits: serde_json::to_string(&profile.rate_limits)?,
             settings: serde_json::to_string(&profile.settings)?,
             branding: serde_json::to_string(&profile.branding)?,
@@ -182,6 +187,7 @@ impl TenantRow {
             self.data_key.clone(),
             self.created_at,
             self.expires_at,
+            self.ip_allowlist.as_str(),
         ]
     }
 
@@ -203,6 +209,7 @@ impl TenantRow {
             profile.expires_at.map(Timestamp::millis),
             status.as_str(),
             slug,
+            serde_json::to_string(&profile.ip_allowlist)?,
         ])
     }
 
@@ -216,6 +223,7 @@ impl TenantRow {
             resources: read(&self.resources),
             wpgraphql_endpoint: self.wpgraphql_endpoint.clone(),
             cors_origins: read(&self.cors_origins),
+            ip_allowlist: read(&self.ip_allowlist),
             rate_limits: read(&self.rate_limits),
             settings: read(&self.settings),
             branding: read(&self.branding),
@@ -263,6 +271,7 @@ impl TenantRow {
             custom_domains: domains,
             wpgraphql_endpoint: profile.wpgraphql_endpoint.as_deref(),
             cors_origins: &profile.cors_origins,
+            ip_allowlist: &profile.ip_allowlist,
             rate_limits: &profile.rate_limits,
             limits: self.limits()?,
             settings: &profile.settings,

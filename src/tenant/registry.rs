@@ -170,6 +170,7 @@ impl Tenant {
             require_standard_webhooks: profile.require_standard_webhooks,
             cors_origins: profile.cors_origins,
             placement: self.placement(),
+            ip_allowlist: profile.ip_allowlist,
         })
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::host::Host;
-use crate::domain::ids::TenantId;
+use crate::domain::ids::{ClaimedTenant, TenantId};
 use crate::http::problem::Answered;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
@@ -20,6 +20,8 @@ use crate::{args, statements};
 statements! { ControlSql;
     /// The tenant of a host: by slug under the root domain, else by custom domain.
     TENANT_OF_HOST = "SELECT id FROM tenants WHERE slug = ?1 AND status <> 'purged' UNION ALL SELECT tenant_id FROM tenant_domains WHERE domain = ?2 LIMIT 1";
+    /// Whether a tenant of that id is there.
+    TENANT_OF_ID = "SELECT id FROM tenants WHERE id = ?1 AND status <> 'purged'";
 }
 
 /// How long an isolate remembers a host, in milliseconds.
@@ -70,6 +72,13 @@ pub async fn resolve_anew(bindings: &Bindings, host: &Host) -> Answered<Option<T
         kv::remember_host(bindings, host, tenant.as_str()).await;
     }
     Ok(tenant)
+}
+
+/// The tenant that a credential names by its id, if it is there.
+pub async fn by_id(bindings: &Bindings, named: &ClaimedTenant) -> Answered<Option<TenantId>> {
+    let db = ControlDb::open(bindings, "resolve a tenant by its id")?;
+    let row = db.row::<IdRow>(&TENANT_OF_ID, args![named.as_str()]).await?;
+    Ok(row.map(|row| TenantId::proven(&row.id)))
 }
 
 /// Forgets a host in this isolate; others forget by time, or when the hub refuses.

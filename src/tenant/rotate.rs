@@ -13,7 +13,6 @@ use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
 use crate::http::problem::{self, Answered};
-use crate::http::request::{JSON, parse_object};
 
 /// Seconds the secret before stays good, where the body does not say.
 const GRACE_SECONDS: i64 = 24 * 3600;
@@ -23,11 +22,7 @@ const MAX_GRACE_SECONDS: i64 = 30 * 24 * 3600;
 /// Makes a new version of a secret and shows it, once.
 pub async fn rotate(mut call: Call<Operator>) -> Answered<Answer> {
     let Some(kind) = Kind::parse(call.params.get("kind")) else { return Err(problem::not_found()) };
-    let object = match call.request.header("Content-Length").as_deref() {
-        None | Some("0") if call.request.header("Content-Type").is_none() => parse_object(b"{}")?,
-        _ => call.request.json_object(JSON).await?,
-    };
-    let mut fields = Fields::new(object);
+    let mut fields = Fields::new(call.request.optional_json_object().await?);
     let grace = fields.number("grace_seconds", 0..=MAX_GRACE_SECONDS).unwrap_or(GRACE_SECONDS);
     let chosen = fields.parsed("secret", input::parse_secret);
     fields.finish()?;

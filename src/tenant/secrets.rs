@@ -100,10 +100,16 @@ pub struct Secrets {
     pub tenant: Option<TenantId>,
     /// The tenant's revision they were read at.
     pub revision: i64,
+    key: Option<SealKey>,
     versions: Vec<Version>,
 }
 
 impl Secrets {
+    /// The key that the tenant's secrets are sealed under.
+    pub fn data_key(&self) -> Answered<&SealKey> {
+        self.key.as_ref().ok_or_else(|| problem::internal("the tenant has no data key"))
+    }
+
     /// The webhook secrets that may sign now, newest first.
     pub fn signing(&self, now: Timestamp) -> Vec<SigningSecret<'_>> {
         self.current(Kind::Webhook, now).map(|v| SigningSecret { version: v.version, secret: &v.secret }).collect()
@@ -136,7 +142,8 @@ pub async fn load_anew(bindings: &Bindings, name: &str) -> Answered<Rc<Secrets>>
     let db = ControlDb::open(bindings, "open a tenant's secrets")?;
     let rows = db.rows::<SecretRow>(&SECRETS, args![name]).await?;
     let tenant = rows.first().map(|row| TenantId::proven(&row.tenant_id));
-    let mut secrets = Secrets { tenant, revision: rows.first().map_or(0, |row| row.revision), versions: Vec::new() };
+    let mut secrets =
+        Secrets { tenant, revision: rows.first().map_or(0, |row| row.revision), key: None, versions: Vec::new() };
     if let Some(wrapped) = rows.first().and_then(|row| row.data_key.as_deref()) {
         let key = bindings.settings.keys.unwrap(name, wrapped).map_err(problem::internal)?;
         for row in &rows {
@@ -144,6 +151,7 @@ pub async fn load_anew(bindings: &Bindings, name: &str) -> Answered<Rc<Secrets>>
             let expires_at = row.expires_at.map(Timestamp::from_millis);
             secrets.versions.push(Version { kind: row.kind, version: row.version, secret, expires_at });
         }
+        secrets.key = Some(key);
     }
     let secrets = Rc::new(secrets);
     let now = SystemClock.now();

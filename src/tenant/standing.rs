@@ -57,7 +57,9 @@ impl From<Unheeded> for Problem {
             Unheeded::Failed(problem) => problem,
             Unheeded::NotHere | Unheeded::Refused(Refusal::Stopped) => problem::tenant_not_found(),
             Unheeded::Refused(Refusal::RateLimited(rate)) => rate_limited(&rate),
-            Unheeded::Refused(Refusal::SecretRetired | Refusal::TicketInvalid) => problem::invalid_token(),
+            Unheeded::Refused(Refusal::SecretRetired | Refusal::TicketInvalid | Refusal::TokenRevoked) => {
+                problem::invalid_token()
+            }
             Unheeded::Refused(Refusal::TooManyStreams) => problem::too_many_streams(retry_after()),
             Unheeded::Refused(Refusal::TooManyConnections) => problem::too_many_connections(retry_after()),
             Unheeded::Refused(refusal) => problem::unavailable(format!("hub refused: {refusal:?}")),
@@ -124,19 +126,18 @@ async fn configure(bindings: &Bindings, tenant: &TenantId) -> Answered<bool> {
     Ok(true)
 }
 
-/// The tenant of a request on its host, as it stands, with one permit of the class taken.
+/// The tenant of a request, on its host where it came to one, as it stands, with one permit of the class taken.
 pub async fn enter(
     bindings: &Bindings,
     tenant: &TenantId,
-    host: &Host,
+    host: Option<&Host>,
     class: Option<RequestClass>,
 ) -> Result<(TenantConfig, Option<Rate>), Unheeded> {
     if let Some(kept) = take_kept(tenant, host, class) {
         return Ok(kept);
     }
     let seen = last_seen(tenant);
-    let asked =
-        call_hub(bindings, tenant, Some(host), seen, async |hub, caller| hub.call(&Ask { caller, class }).await);
+    let asked = call_hub(bindings, tenant, host, seen, async |hub, caller| hub.call(&Ask { caller, class }).await);
     let grant = asked.await?;
     let rate = grant
         .lease
@@ -157,12 +158,16 @@ pub fn forget(tenant: &TenantId) {
     KEPT.with(|kept| kept.borrow_mut().remove(tenant));
 }
 
-fn take_kept(tenant: &TenantId, host: &Host, class: Option<RequestClass>) -> Option<(TenantConfig, Option<Rate>)> {
+fn take_kept(
+    tenant: &TenantId,
+    host: Option<&Host>,
+    class: Option<RequestClass>,
+) -> Option<(TenantConfig, Option<Rate>)> {
     let now = SystemClock.now().millis();
     KEPT.with(|kept| {
         let mut kept = kept.borrow_mut();
         let kept = kept.get_mut(tenant).filter(|k| now < k.until && k.config.is_served(now))?;
-        if !kept.config.hosts.iter().any(|h| h == host.as_str()) {
+        if host.is_some_and(|host| !kept.config.hosts.iter().any(|h| h == host.as_str())) {
             return None;
         }
         let Some(class) = class else { return Some((kept.config.clone(), None)) };

@@ -19,6 +19,7 @@ pub(super) async fn find(call: &Call<Operator>, reason: &'static str) -> Answere
 /// A change of a tenant as it was read.
 pub(super) fn change_of<'a>(call: &'a Call<Operator>, tenant: &'a Tenant, operation: &'static str) -> Change<'a> {
     Change {
+        actor: call.who.actor(),
         bindings: &call.bindings,
         tenant: tenant.id.as_str(),
         revision: tenant.row.revision,

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use carillon::routes::{Admission, Permission, ROUTES, Route, Surface};
+use carillon::routes::{self, Access, Admission, Route, Surface};
 
 use crate::source::{SourceFile, Token, read, root};
 
@@ -8,7 +8,7 @@ const PATH: &str = "docs/api.md";
 
 const OPENING: &str = "# API
 
-<!-- Written by `UPDATE_DOCS=1 cargo test --test house` from src/routes.rs and src/http/problem.rs. Do not edit. -->
+<!-- Written by `UPDATE_DOCS=1 cargo test --test house` from src/routes and src/http/problem.rs. Do not edit. -->
 
 Every operation, by the host it lives on. `{name}` in a path is one segment, percent-encoded. GET serves HEAD too; OPTIONS lists a
 path's methods and, on a tenant's host, answers preflights.
@@ -53,15 +53,15 @@ fn problems(file: &SourceFile) -> Vec<Problem> {
     problems
 }
 
-fn reference(routes: &[Route], problems: &[Problem]) -> String {
+fn reference(problems: &[Problem]) -> String {
     let mut page = String::from(OPENING);
     page.push_str("\n| status | code | title |\n|---|---|---|\n");
     for Problem { status, code, title } in problems {
         writeln!(page, "| {status} | `{code}` | {title} |").unwrap();
     }
-    for surface in [Surface::Platform, Surface::Tenant] {
+    for surface in [Surface::Platform, Surface::Tenant, Surface::Both] {
         write!(page, "\n## {}\n", on_surface(surface)).unwrap();
-        for route in routes.iter().filter(|route| route.surface == surface) {
+        for route in routes::all().filter(|route| route.surface == surface) {
             write_route(&mut page, route);
         }
     }
@@ -74,7 +74,7 @@ fn write_route(page: &mut String, route: &Route) {
     let aliases: Vec<String> = route.aliases.iter().map(|alias| format!("`{alias}`")).collect();
     let lines = [
         ("Also", aliases.join(", ")),
-        ("For", for_whom(route.permission).into()),
+        ("For", for_whom(route.access)),
         ("Draws from", from_what(route.admission).into()),
         ("Request", route.request.into()),
         ("Answer", route.answer.into()),
@@ -88,18 +88,31 @@ fn on_surface(surface: Surface) -> &'static str {
     match surface {
         Surface::Platform => "On the platform's host",
         Surface::Tenant => "On a tenant's host",
+        Surface::Both => "In a tenant: on its host, or on the platform's with a credential that names it",
     }
 }
 
-fn for_whom(permission: Permission) -> &'static str {
-    match permission {
-        Permission::Anyone => "everybody.",
-        Permission::Operator => "operators. Header `Authorization: Bearer` with the platform key.",
-        Permission::Visitor => "everybody.",
-        Permission::OptionalSubscriber => "everybody; a subscriber token that is presented must be valid.",
-        Permission::Subscriber => "subscribers, with a token of the tenant.",
-        Permission::Signature => "the tenant's site, which signs the body with the webhook secret.",
-    }
+fn for_whom(access: Access) -> String {
+    let whom = match access {
+        Access::Anyone | Access::Visitor => "everybody.",
+        Access::Operator(permission) => {
+            let permission = permission.as_str();
+            return format!("operators with `{permission}`: a platform key, or a session, as `Authorization: Bearer`.");
+        }
+        Access::SignedInOperator => "operators who are signed in, by their session as `Authorization: Bearer`.",
+        Access::Member(permission) => {
+            let permission = permission.as_str();
+            return format!(
+                "whoever has `{permission}` in the tenant: a key or a token as `Authorization: Bearer`, or the session cookie. A platform key names the tenant with `X-Tenant-ID`."
+            );
+        }
+        Access::User => "users who are signed in: a token as `Authorization: Bearer`, or the session cookie.",
+        Access::SignIn => "everybody, from an address and an origin that the tenant lets in.",
+        Access::OptionalSubscriber => "everybody; a subscriber token that is presented must be valid.",
+        Access::Subscriber => "subscribers, with a token of the tenant.",
+        Access::Signature => "the tenant's site, which signs the body with the webhook secret.",
+    };
+    whom.to_owned()
 }
 
 fn from_what(admission: Admission) -> &'static str {
@@ -113,7 +126,7 @@ fn from_what(admission: Admission) -> &'static str {
 
 fn of_this_project() -> String {
     let problem = SourceFile::of("src/http/problem.rs", &read("src/http/problem.rs")).without_tests();
-    reference(ROUTES, &problems(&problem))
+    reference(&problems(&problem))
 }
 
 #[test]
@@ -133,7 +146,7 @@ fn the_api_reference_is_the_route_table() {
 #[test]
 fn every_operation_and_every_problem_is_in_the_reference() {
     let page = of_this_project();
-    for route in ROUTES {
+    for route in routes::all() {
         assert!(page.contains(&format!("### {}\n", route.name)), "{}", route.name);
         assert!(!route.summary.is_empty() && !route.answer.is_empty(), "{} says what it does and answers", route.name);
     }

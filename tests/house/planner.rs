@@ -10,7 +10,7 @@ use crate::none;
 use crate::statements::{Registered, migrated, of_control, of_tenants, tables};
 
 /// Tables of the control database that stay a few rows long, however many tenants there are.
-const SHORT: [&str; 2] = ["plans", "shards"];
+const SHORT: [&str; 3] = ["plans", "shards", "signing_keys"];
 
 /// Control statements that walk a table that grows: the statement, how its step begins, and why that is right.
 const WALKS: &[(&str, &str, &str, &str)] = &[

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::none;
-use crate::statements::{migrated, tables};
+use crate::statements::{migrated, of_tenants, tables};
 
 const TENANT: &str = "tenant_id";
 
@@ -73,6 +73,15 @@ fn try_to_move(db: &Connection, table: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_purge_leaves_nothing_but_the_fence() {
+    let texts: Vec<&str> = of_tenants().iter().map(|statement| statement.text).collect();
+    let left = tables(&migrated("migrations/tenant")).into_iter().filter(|table| {
+        table != "tenant_fence" && !texts.contains(&format!("DELETE FROM {table} WHERE tenant_id = ?1").as_str())
+    });
+    none("tables that no purge empties", &left.collect::<Vec<_>>());
 }
 
 #[test]

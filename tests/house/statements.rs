@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use carillon::storage::sql::{ControlSql, TenantSql};
-use carillon::{storage, tenant};
+use carillon::{auth, storage, tenant};
 use rusqlite::Connection;
 
 use crate::none;
@@ -16,14 +16,21 @@ pub struct Registered {
 }
 
 const OF_TENANTS: &[(&str, &[TenantSql])] = &[
+    ("src/auth/api/keys.rs", auth::api::keys::STATEMENTS),
+    ("src/auth/prove_member.rs", auth::prove_member::STATEMENTS),
+    ("src/auth/session.rs", auth::session::STATEMENTS),
+    ("src/storage/audit_log.rs", storage::audit_log::STATEMENTS),
     ("src/storage/security_events.rs", storage::security_events::STATEMENTS),
     ("src/storage/tenant_db.rs", storage::tenant_db::STATEMENTS),
 ];
 
 const OF_CONTROL: &[(&str, &[ControlSql])] = &[
+    ("src/auth/prove_operator.rs", auth::prove_operator::STATEMENTS),
+    ("src/auth/signing_keys.rs", auth::signing_keys::STATEMENTS),
     ("src/tenant/api.rs", tenant::api::STATEMENTS),
     ("src/tenant/change.rs", tenant::change::STATEMENTS),
     ("src/tenant/domains.rs", tenant::domains::STATEMENTS),
+    ("src/tenant/endpoint.rs", tenant::endpoint::STATEMENTS),
     ("src/tenant/idempotency.rs", tenant::idempotency::STATEMENTS),
     ("src/tenant/list.rs", tenant::list::STATEMENTS),
     ("src/tenant/registry.rs", tenant::registry::STATEMENTS),

@@ -23,7 +23,7 @@ pub use call::{Answer, Call, stranger};
 pub use runtime::{PLATFORM_KEY, ROOT};
 pub use signing::{hmac_base64, hmac_hex, standard_key};
 pub use sse::Stream;
-pub use tenant::{Tenant, TenantBuilder};
+pub use tenant::{ApiKey, Tenant, TenantBuilder};
 pub use token::Token;
 pub use webhook::Webhook;
 

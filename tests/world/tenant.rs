@@ -88,6 +88,18 @@ impl Tenant {
         self.world.platform(method, &format!("/api/v1/tenants/{}{rest}", self.id))
     }
 
+    /// A request in the tenant, on the platform's host, by the platform key: it may do everything there.
+    pub fn as_owner(&self, method: &str, path: &str) -> Call {
+        self.world.platform(method, path).header("X-Tenant-ID", &self.id)
+    }
+
+    /// A key of the tenant's with these scopes.
+    pub async fn key(&self, scopes: &[&str]) -> ApiKey {
+        let body = json!({"name": "a test", "scopes": scopes});
+        let data = self.as_owner("POST", "/api/v1/api-keys").json(&body).send().await.expect(201).data();
+        ApiKey { id: data["id"].as_str().unwrap().to_owned(), text: data["key"].as_str().unwrap().to_owned() }
+    }
+
     /// What the operator is shown.
     pub async fn shown(&self) -> Value {
         self.admin("GET", "").send().await.expect(200).data()
@@ -159,6 +171,13 @@ impl Tenant {
         let answer = asked.send().await.expect(201);
         answer.data()["ticket"].as_str().unwrap().to_owned()
     }
+}
+
+/// A tenant's key: its text is known to whoever made it.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    pub id: String,
+    pub text: String,
 }
 
 /// `GET /events`, being built.

@@ -1,0 +1,80 @@
+//! What users, keys and operators call: a file per resource.
+
+pub mod configure;
+pub mod jwks;
+pub mod keys;
+pub mod subscriber_tokens;
+
+use serde_json::Value;
+
+use super::principal::Member;
+use crate::domain::error::Invalid;
+use crate::domain::permission::Permissions;
+use crate::http::call::Call;
+use crate::http::fields::Fields;
+use crate::http::problem::{self, Answered};
+use crate::hub::client::HubClient;
+use crate::hub::protocol::EndMinted;
+use crate::storage::audit_log::Deed;
+use crate::tenant::input::{MAX_RANGES, parse_range};
+
+/// Most permissions that a body lists.
+const MAX_PERMISSIONS: usize = 50;
+
+/// A list of permissions as it was written, and what it stands for.
+struct Listed {
+    /// JSON of the entries.
+    json: String,
+    /// What they stand for.
+    set: Permissions,
+}
+
+/// Reads a list of permissions.
+fn read_permissions(fields: &mut Fields, name: &str) -> Option<Listed> {
+    let parse = |text: &str| Permissions::parse(text).map(|set| (text.to_owned(), set));
+    let entries = fields.list(name, MAX_PERMISSIONS, parse)?;
+    if entries.is_empty() {
+        return fields.wrong(name, Invalid::new("required", "must name at least one permission"));
+    }
+    let set = entries.iter().fold(Permissions::default(), |all, (_, set)| all.with(*set));
+    let names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
+    Some(Listed { json: Value::from(names).to_string(), set })
+}
+
+/// Reads a list of address ranges, as JSON.
+fn read_ranges(fields: &mut Fields, name: &str) -> Option<String> {
+    fields.list(name, MAX_RANGES, parse_range).map(|ranges| Value::from(ranges).to_string())
+}
+
+/// Refuses to give what the caller does not have.
+fn check_own(call: &Call<Member>, pointer: &str, given: Permissions) -> Answered<()> {
+    if call.who.permissions().covers(given) { Ok(()) } else { Err(problem::beyond_own_permissions(pointer)) }
+}
+
+/// What the caller does, for the tenant's audit.
+fn deed<'a>(
+    call: &'a Call<Member>,
+    operation: &'static str,
+    subject: Option<&'a str>,
+    detail: Option<Value>,
+) -> Deed<'a> {
+    Deed {
+        at: call.now(),
+        actor: call.who.actor(),
+        operation,
+        subject,
+        detail,
+        address: call.request.address(),
+        request_id: &call.request.id,
+    }
+}
+
+/// Ends the streams of tokens that a principal (none: everybody) had minted until now.
+///
+/// Done before the change that takes the rights, so that no stream outlives it, and once more behind it, so
+/// that none was opened in between.
+async fn end_minted(call: &Call<Member>, by: Option<String>) -> Answered<()> {
+    let message = EndMinted { tenant: call.who.tenant.to_string(), by, at: call.now().millis() };
+    let hub = HubClient::of(&call.bindings, &call.who.tenant).map_err(problem::unavailable)?;
+    hub.call(&message).await.map(drop).map_err(problem::unavailable)
+}

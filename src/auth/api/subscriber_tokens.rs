@@ -1,0 +1,47 @@
+//! `POST /api/v1/subscriber-tokens`: tokens that open private events, for sites that mint none themselves.
+
+use serde_json::json;
+
+use super::deed;
+use crate::auth::access::{Claims, Kind};
+use crate::auth::principal::Member;
+use crate::auth::signing_keys;
+use crate::domain::error::Invalid;
+use crate::domain::selector::{Interest, Selector};
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use crate::http::fields::Fields;
+use crate::http::problem::{self, Answered};
+use crate::http::request::JSON;
+
+/// How long a token lives, in seconds, where the body does not say.
+const TTL_SECONDS: i64 = 900;
+
+/// Mints a token. It ends early when whoever minted it loses the rights.
+pub async fn mint(mut call: Call<Member>) -> Answered<Answer> {
+    let mut fields = Fields::new(call.request.json_object(JSON).await?);
+    fields.require("topics");
+    let read = |text: &str| Selector::parse(text).map(|selector| (text.to_owned(), selector));
+    let listed = fields.list("topics", Interest::MAX_SELECTORS, read).unwrap_or_default();
+    let ttl = fields.number("ttl", 60..=Kind::Subscriber.max_seconds()).unwrap_or(TTL_SECONDS);
+    fields.finish()?;
+    if listed.is_empty() {
+        return Err(problem::invalid_field("/topics", Invalid::new("required", "must name at least one topic")));
+    }
+    let (topics, granted): (Vec<String>, Vec<Selector>) = listed.into_iter().unzip();
+    let bounds = Interest { selected: Vec::new(), granted };
+    bounds.check().map_err(|invalid| problem::invalid_field("/topics", invalid))?;
+    let tenant = call.who.tenant.as_str();
+    let claims = Claims {
+        sub: call.who.actor(),
+        tenant_id: tenant.to_owned(),
+        client_id: tenant.to_owned(),
+        topics: topics.clone(),
+        ..Claims::default()
+    };
+    let (token, expires_at) = signing_keys::mint(&call.bindings, Kind::Subscriber, claims, ttl).await?;
+    let deed = deed(&call, "subscriber_token.mint", None, Some(json!({ "topics": topics }))).statement();
+    call.who.rows(&call.bindings)?.write().add(deed.0, deed.1).commit().await?;
+    let data = json!({ "token": token, "expires_at": expires_at, "topics": topics });
+    Answer::json(201, &data, Some(tenant))
+}

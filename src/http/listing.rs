@@ -1,0 +1,97 @@
+//! Lists by cursor: what a request asks for, and the page it gets.
+//!
+//! A row brings its own JSON, made by the statement that read it; moments in it are milliseconds
+//! until they are shown.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::answer::{Answer, Pagination};
+use super::call::Call;
+use super::cursor::{self, ListIdentity, Place};
+use super::problem::{self, Answered};
+use crate::domain::clock::Timestamp;
+use crate::storage::sql::Arg;
+
+/// Above every moment and every id: where a list begins.
+const BEGINNING: i64 = 9_007_199_254_740_991;
+
+/// A row of a list, or the one row of a thing.
+#[derive(Debug, Deserialize)]
+pub struct ViewRow {
+    /// When it was created, in milliseconds since 1970.
+    pub created_at: i64,
+    /// Its id.
+    pub id: String,
+    /// Its JSON.
+    pub view: String,
+}
+
+impl ViewRow {
+    /// The row as it is shown: every `…_at` and `…_until` that is a number becomes RFC 3339.
+    pub fn shown(&self) -> Answered<Value> {
+        let mut view: Value = serde_json::from_str(&self.view).map_err(problem::internal)?;
+        if let Value::Object(members) = &mut view {
+            for (name, value) in members.iter_mut() {
+                if let Some(millis) = value.as_i64().filter(|_| name.ends_with("_at") || name.ends_with("_until")) {
+                    *value = Timestamp::from_millis(millis).to_string().into();
+                }
+            }
+        }
+        Ok(view)
+    }
+}
+
+/// What a request asks of a list, newest first.
+pub struct Asked<'a> {
+    identity: ListIdentity<'a>,
+    place: Option<Place>,
+    per_page: u32,
+}
+
+impl<'a> Asked<'a> {
+    /// Reads `limit` and `cursor`. A cursor opens the list it was made for: `route` and `filters`, which name
+    /// the tenant where the list is a tenant's.
+    pub fn read<Who>(call: &Call<Who>, route: &'a str, filters: &'a str) -> Answered<Self> {
+        let query = &call.request.query;
+        let identity = ListIdentity { route, filters };
+        let keys = &call.bindings.settings.keys;
+        let place = match query.get("cursor").filter(|sent| !sent.is_empty()) {
+            Some(sent) => {
+                let opened = cursor::open(|version| keys.cursor_key_of(version), &identity, sent);
+                Some(opened.map_err(|e| problem::invalid_query("cursor", e))?)
+            }
+            None => None,
+        };
+        Ok(Self { identity, place, per_page: query.number("limit", 1..=200, 50)? })
+    }
+
+    /// The arguments that a list's statement takes for its place: moment, id, and how many rows.
+    pub fn args(&self) -> Vec<Arg> {
+        let (at, id) = self.place.as_ref().map_or((BEGINNING, ""), |place| (place.at, place.id.as_str()));
+        crate::args![at, id, i64::from(self.per_page) + 1]
+    }
+
+    /// The arguments with which the same statement finds one row by its id.
+    pub fn one(id: &str) -> Vec<Arg> {
+        crate::args![BEGINNING, "", 1, id]
+    }
+
+    /// The page.
+    pub fn answer<Who>(self, call: &Call<Who>, mut rows: Vec<ViewRow>, tenant: Option<&str>) -> Answered<Answer> {
+        let per_page = self.per_page;
+        let has_next = rows.len() > per_page as usize;
+        rows.truncate(per_page as usize);
+        let behind = rows.last().filter(|_| has_next).map(|row| Place { at: row.created_at, id: row.id.clone() });
+        let key = call.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
+        let pagination = Pagination {
+            per_page,
+            has_next,
+            has_prev: self.place.is_some(),
+            cursor: behind.map(|place| cursor::seal(&key, &self.identity, &place)),
+            ..Pagination::default()
+        };
+        let shown = rows.iter().map(ViewRow::shown).collect::<Answered<Vec<Value>>>()?;
+        Answer::list(&shown, pagination, tenant)
+    }
+}

@@ -1,0 +1,114 @@
+//! A request's way, in the order it is walked:
+//! filter → resolve → authenticate → admit → handle → answer → log.
+//!
+//! Invariants
+//! - Every tenant that a request names must be the same one; else it gets the answer of a tenant
+//!   that does not exist.
+//! - On a tenant's host nothing is told, not even that a path is unknown, before the tenant is
+//!   known to be served.
+
+mod border;
+mod platform;
+mod tenant;
+mod walk;
+
+use worker::{Context, Env, Method, Response};
+
+use self::walk::{Trail, Walk};
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::host::{Host, Place};
+use crate::http::answer::Answer;
+use crate::http::call::Later;
+use crate::http::problem::{self, Answered, Problem};
+use crate::http::request::Incoming;
+use crate::ops::log::{self, RequestLine};
+use crate::storage::bindings::{Bindings, SystemClock};
+use crate::storage::sealed::random;
+
+/// Answers a request.
+pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Result<Response> {
+    let began = SystemClock.now();
+    let id = random::<8>().map_or_else(|_| "-".to_owned(), |bytes| bytes.map(|b| format!("{b:02x}")).concat());
+    let request = Incoming::new(raw, id.clone());
+    let method = request.method.clone();
+    let mut trail = Trail::default();
+    let outcome = match Bindings::new(env) {
+        Ok(bindings) => by_host(Walk { request, bindings, later: Later::new(ctx) }, &mut trail).await,
+        Err(cause) => Err(problem::unavailable(cause)),
+    };
+    answer(outcome, &id, &method, began, trail)
+}
+
+async fn by_host(walk: Walk, trail: &mut Trail) -> Answered<Answer> {
+    filter_address(&walk.request, &walk.bindings).await?;
+    let host = Host::parse(&walk.request.authority).map_err(|_| problem::tenant_not_found())?;
+    match walk.bindings.settings.root_domain.place(host) {
+        Place::Platform => platform::on_platform(walk, trail).await,
+        Place::Tenant(host) => tenant::on_tenant(walk, host, trail).await,
+        Place::Nobody => Err(problem::tenant_not_found()),
+    }
+}
+
+/// The first filter, before anything is looked up: a bound per address.
+async fn filter_address(request: &Incoming, bindings: &Bindings) -> Answered<()> {
+    let Some(limiter) = bindings.address_limit() else { return Ok(()) };
+    let address = request.address();
+    if address.is_empty() {
+        return Ok(());
+    }
+    match limiter.limit(address).await {
+        Ok(outcome) if !outcome.success => Err(problem::rate_limited(10)),
+        _ => Ok(()),
+    }
+}
+
+/// Turns an outcome into the response, and writes its log line.
+fn answer(
+    outcome: Answered<Answer>,
+    id: &str,
+    method: &Method,
+    began: Timestamp,
+    trail: Trail,
+) -> worker::Result<Response> {
+    let (answer, problem) = match outcome {
+        Ok(answer) => (answer, None),
+        Err(problem) => (Answer::problem(&problem, id), Some(problem)),
+    };
+    let status = answer.status;
+    let line = RequestLine {
+        level: if status >= 500 { "error" } else { "info" },
+        event: "request",
+        request_id: id,
+        tenant: trail.tenant.as_deref(),
+        route: trail.route,
+        method: method.as_ref(),
+        status,
+        code: problem.as_ref().map(|p| p.code),
+        duration_ms: SystemClock.now().since(began),
+        cause: problem.as_ref().and_then(|p: &Problem| p.cause.as_deref()),
+    };
+    line.write();
+    if problem.as_ref().is_some_and(|problem| problem.crosses_tenants) {
+        log::cross_tenant_attempt(id, trail.route, trail.tenant.as_deref());
+    }
+    let mut answer = answer.header("X-Request-Id", id).header("X-Content-Type-Options", "nosniff");
+    let own: Vec<_> = answer.headers.iter().map(|(name, _)| *name).collect();
+    answer.headers.extend(trail.headers.into_iter().filter(|(name, _)| !own.contains(name)));
+    answer.into_response(*method == Method::Head)
+}
+
+/// Cron: what has to happen each minute, whoever asks or not.
+pub async fn every_minute(env: Env) {
+    let outcome = match Bindings::new(env) {
+        Ok(bindings) => {
+            crate::tenant::change::finish_left_behind(&bindings).await.map_err(|p| p.cause.clone().unwrap_or_default())
+        }
+        Err(cause) => Err(cause),
+    };
+    match outcome {
+        Ok(finished) => {
+            worker::console_log!("{}", serde_json::json!({ "level": "info", "event": "cron", "finished": finished }))
+        }
+        Err(cause) => log::fault("cron", &cause),
+    }
+}

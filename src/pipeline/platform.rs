@@ -1,0 +1,81 @@
+//! A request on the platform's host.
+
+use super::tenant::{self, Doors};
+use super::walk::{Trail, Walk, find};
+use crate::auth::access::Kind;
+use crate::auth::key::PresentedKey;
+use crate::auth::principal::{Anyone, Named, Operator, OperatorKind, Signer};
+use crate::auth::{prove_operator, signing_keys};
+use crate::domain::ids::{ClaimedTenant, TenantId};
+use crate::domain::permission::PlatformPermission;
+use crate::http::answer::Answer;
+use crate::http::problem::{self, Answered};
+use crate::routes::{Access, Handler, Surface};
+use crate::tenant::resolve;
+
+pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answer> {
+    let (route, params) = match find(Surface::Platform, &walk.request) {
+        Ok(found) => found,
+        Err(other) => return other,
+    };
+    trail.route = Some(route.name);
+    match route.handler {
+        Handler::Anyone(handler) => handler(walk.call(params, Anyone)).await,
+        Handler::Operator(handler) => {
+            let operator = prove_operator::operator(&walk.bindings, &walk.request).await?;
+            let operator = operator.ok_or_else(problem::unauthorized)?;
+            authorise(&operator, route.access)?;
+            trail.tenant = ClaimedTenant::parse(params.get("tenant_id")).ok().map(|named| named.as_str().to_owned());
+            handler(walk.call(params, operator)).await
+        }
+        Handler::Member(_) => {
+            let tenant = tenant_of_credential(&walk).await?;
+            tenant::through(walk, Doors { host: None, found: Ok((route, params)) }, tenant, trail).await
+        }
+        Handler::Signer(handler) => {
+            let named = walk.request.named_tenants();
+            let first = named.first().and_then(|name| ClaimedTenant::parse(name).ok());
+            let claimed = first.filter(|claimed| named.iter().all(|name| name == claimed.as_str()));
+            handler(walk.call(params, Signer { named: Named::Header(claimed) })).await
+        }
+        Handler::Visitor(_) => Err(problem::not_found()),
+    }
+}
+
+fn authorise(operator: &Operator, access: Access) -> Answered<()> {
+    match access {
+        Access::Operator(permission) if !operator.permissions().has(permission) => {
+            Err(problem::forbidden(permission.as_str()))
+        }
+        Access::SignedInOperator if !matches!(operator.who(), OperatorKind::Person { .. }) => {
+            Err(problem::unauthorized())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The tenant that a credential on the platform's host is for: the one it names, or for a platform key the
+/// one it selects. The credential itself is proven in the tenant.
+async fn tenant_of_credential(walk: &Walk) -> Answered<TenantId> {
+    let bearer = walk.request.bearer().ok_or_else(problem::unauthorized)?;
+    let named = match PresentedKey::parse(&bearer) {
+        Some(PresentedKey { tenant: Some(named), .. }) => named,
+        None if signing_keys::is_ours(&bearer) => {
+            let kinds = &[Kind::Access, Kind::Switch, Kind::Impersonation];
+            let verified = signing_keys::verify(&walk.bindings, &bearer, kinds).await?;
+            let verified = verified.ok_or_else(problem::unauthorized)?;
+            ClaimedTenant::parse(&verified.claims.tenant_id).map_err(|_| problem::unauthorized())?
+        }
+        _ => return selected(walk).await,
+    };
+    resolve::by_id(&walk.bindings, &named).await?.ok_or_else(problem::unauthorized)
+}
+
+async fn selected(walk: &Walk) -> Answered<TenantId> {
+    let operator = prove_operator::operator(&walk.bindings, &walk.request).await?.ok_or_else(problem::unauthorized)?;
+    authorise(&operator, Access::Operator(PlatformPermission::TenantsEnter))?;
+    let named = walk.request.named_tenants();
+    let named = named.first().ok_or_else(problem::no_tenant_selected)?;
+    let named = ClaimedTenant::parse(named).map_err(|_| problem::tenant_not_found())?;
+    resolve::by_id(&walk.bindings, &named).await?.ok_or_else(problem::tenant_not_found)
+}

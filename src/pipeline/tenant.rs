@@ -1,0 +1,262 @@
+//! A request to a tenant: by its host, or on the platform's host by a credential that names it.
+
+use worker::Method;
+
+use super::border::Border;
+use super::walk::{Trail, Walk, find, rate_fields};
+use crate::auth::principal::{Anyone, Member, Named, Signer, Visitor};
+use crate::auth::prove_member::{self, Credential, Doorstep};
+use crate::auth::token::{self, SubscriberToken};
+use crate::auth::{access, signing_keys};
+use crate::domain::address::is_let_in;
+use crate::domain::clock::Clock;
+use crate::domain::host::Host;
+use crate::domain::ids::TenantId;
+use crate::http::answer::Answer;
+use crate::http::call::Params;
+use crate::http::cors::Origin;
+use crate::http::problem::{self, Answered};
+use crate::http::request::Incoming;
+use crate::hub::protocol::{Rate, Refusal, RequestClass, TenantConfig};
+use crate::routes::{self, Access, Admission, Handler, Matched, Route, Surface};
+use crate::storage::bindings::{Bindings, SystemClock};
+use crate::tenant::standing::Unheeded;
+use crate::tenant::{resolve, secrets, standing};
+
+/// The cookie that carries a subscriber token.
+const TOKEN_COOKIE: &str = "carillon_subscriber";
+
+/// The host and the operation that a request asks for.
+pub(super) struct Doors {
+    /// The tenant's host; none on the platform's.
+    pub host: Option<Host>,
+    /// The operation, or what to answer in its place.
+    pub found: Result<(&'static Route, Params), Answered<Answer>>,
+}
+
+impl Doors {
+    fn route(&self) -> Option<&'static Route> {
+        self.found.as_ref().ok().map(|(route, _)| *route)
+    }
+}
+
+pub(super) async fn on_tenant(walk: Walk, host: Host, trail: &mut Trail) -> Answered<Answer> {
+    let doors = Doors { found: find(Surface::Tenant, &walk.request), host: Some(host.clone()) };
+    trail.route = doors.route().map(|route| route.name);
+    let hinted = resolve::resolve(&walk.bindings, &host).await?.ok_or_else(problem::tenant_not_found)?;
+    match enter(&walk, &doors, hinted, trail).await {
+        // The hint was stale. What was proven to one tenant is not carried over to another.
+        Err(Unheeded::NotHere) => {
+            let tenant = resolve::resolve_anew(&walk.bindings, &host).await?.ok_or_else(problem::tenant_not_found)?;
+            through(walk, doors, tenant, trail).await
+        }
+        entered => inside_border(walk, doors, entered?, trail).await,
+    }
+}
+
+/// A request to a tenant that is known: enters it, and does what is asked.
+pub(super) async fn through(walk: Walk, doors: Doors, tenant: TenantId, trail: &mut Trail) -> Answered<Answer> {
+    let entered = enter(&walk, &doors, tenant, trail).await?;
+    inside_border(walk, doors, entered, trail).await
+}
+
+async fn inside_border(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -> Answered<Answer> {
+    let border = Border {
+        bindings: walk.bindings.clone(),
+        tenant: entered.tenant.clone(),
+        placement: entered.config.placement.clone(),
+        address: walk.request.address(),
+    };
+    let later = walk.later.clone();
+    let outcome = inside(walk, doors, entered, trail).await;
+    if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
+        border.record(&later, trail.route);
+    }
+    outcome
+}
+
+/// Enters a tenant: verifies the credential, learns how the tenant stands, takes a permit.
+async fn enter(walk: &Walk, doors: &Doors, tenant: TenantId, trail: &mut Trail) -> Result<Entered, Unheeded> {
+    let (request, bindings, host) = (&walk.request, &walk.bindings, doors.host.as_ref());
+    let route = doors.route();
+    let proof = match route.map(|route| route.access) {
+        Some(Access::OptionalSubscriber | Access::Subscriber) => {
+            Proof::Subscriber(presented_token(request, bindings, &tenant).await?)
+        }
+        Some(Access::Member(_) | Access::User) => {
+            let (config, _) = standing::enter(bindings, &tenant, host, None).await?;
+            let at = Doorstep { tenant: &tenant, host, config: &config };
+            Proof::Member(prove_member::member(bindings, request, at).await.map(|member| member.map(Box::new)))
+        }
+        _ => Proof::NotAsked,
+    };
+    let class = match (route.map(|route| route.admission), &proof) {
+        (Some(Admission::Streams | Admission::Webhooks), _) => None,
+        (_, Proof::Subscriber(Token::Valid(_)) | Proof::Member(Ok(Some(_)))) => Some(RequestClass::Api),
+        _ => Some(RequestClass::Anonymous),
+    };
+    let entered = standing::enter(bindings, &tenant, host, class).await;
+    if matches!(entered, Ok(_) | Err(Unheeded::Refused(Refusal::RateLimited(_)))) {
+        trail.tenant = Some(tenant.to_string());
+    }
+    let (config, rate) = entered?;
+    Ok(Entered { tenant, config, proof, rate })
+}
+
+/// What is known of a request once it is for a tenant that is served.
+struct Entered {
+    tenant: TenantId,
+    config: TenantConfig,
+    proof: Proof,
+    rate: Option<Rate>,
+}
+
+/// What a request's credential came to.
+enum Proof {
+    /// The operation asks for none.
+    NotAsked,
+    /// A subscriber's.
+    Subscriber(Token),
+    /// Somebody's who acts in the tenant; none was presented or it proves nobody; or it names another tenant.
+    Member(Answered<Option<Box<Member>>>),
+}
+
+/// A subscriber's credential, as it was found.
+enum Token {
+    None,
+    Invalid,
+    Valid(SubscriberToken),
+}
+
+async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -> Answered<Answer> {
+    let Entered { tenant, config, proof, rate } = entered;
+    let request = &walk.request;
+    check_agreement(request, &tenant, &proof)?;
+    let origin = Origin::judge(request.header("Origin").as_deref(), &config.cors_origins, &request.authority);
+    if doors.host.is_some() {
+        trail.headers = origin.headers();
+    }
+    trail.headers.extend(rate.iter().flat_map(rate_fields));
+    let (route, params) = match doors.found {
+        Ok(found) => found,
+        Err(_) if request.method == Method::Options => return preflight(request, &origin, trail),
+        Err(other) => return other,
+    };
+    if matches!(route.access, Access::Member(_) | Access::User | Access::SignIn)
+        && !is_let_in(&config.ip_allowlist, &request.address())
+    {
+        return Err(problem::address_not_allowed());
+    }
+    match route.handler {
+        Handler::Visitor(handler) => {
+            let token = subscriber(request, proof, route.access, &origin)?;
+            if route.access == Access::SignIn && origin == Origin::Foreign {
+                return Err(problem::origin_not_allowed());
+            }
+            let host = doors.host.ok_or_else(problem::not_found)?;
+            handler(walk.call(params, Visitor { tenant, host, config, token })).await
+        }
+        Handler::Member(handler) => {
+            let Proof::Member(member) = proof else { return Err(problem::unauthorized()) };
+            let member = member?.ok_or_else(problem::unauthorized)?;
+            if matches!(Credential::of(request), Some(Credential::Cookie(_))) {
+                guard_cookie(request, &origin)?;
+            }
+            authorise(&member, route.access)?;
+            handler(walk.call(params, *member)).await
+        }
+        Handler::Signer(handler) => {
+            let host = doors.host.ok_or_else(problem::not_found)?;
+            handler(walk.call(params, Signer { named: Named::Host(host, tenant) })).await
+        }
+        Handler::Anyone(handler) => handler(walk.call(params, Anyone)).await,
+        Handler::Operator(_) => Err(problem::not_found()),
+    }
+}
+
+/// The subscriber's token, where the operation asks for one.
+fn subscriber(request: &Incoming, proof: Proof, access: Access, origin: &Origin) -> Answered<Option<SubscriberToken>> {
+    let Proof::Subscriber(token) = proof else { return Ok(None) };
+    match token {
+        Token::Invalid => Err(problem::invalid_token()),
+        Token::None if access == Access::Subscriber => Err(problem::unauthorized()),
+        Token::None => Ok(None),
+        Token::Valid(_) if request.header("Authorization").is_none() && *origin == Origin::Foreign => {
+            Err(problem::origin_not_allowed())
+        }
+        Token::Valid(token) => Ok(Some(token)),
+    }
+}
+
+/// Whether a member may do what is asked.
+fn authorise(member: &Member, access: Access) -> Answered<()> {
+    match access {
+        Access::Member(permission) if !member.permissions().has(permission) => {
+            Err(problem::forbidden(permission.as_str()))
+        }
+        Access::User if member.user().is_none() => Err(problem::not_a_user()),
+        _ => Ok(()),
+    }
+}
+
+/// A cookie comes along whoever made the request: a change by cookie must come from the tenant's own pages, or
+/// from an origin on its list. A browser says which by `Origin`, or by `Sec-Fetch-Site` where it sends none.
+fn guard_cookie(request: &Incoming, origin: &Origin) -> Answered<()> {
+    let changes = !matches!(request.method, Method::Get | Method::Head);
+    let site = request.header("Sec-Fetch-Site");
+    let own_page = match site.as_deref() {
+        None => request.header("Origin").is_some(),
+        Some(site) => matches!(site, "same-origin" | "none"),
+    };
+    let welcome = match origin {
+        Origin::Foreign => false,
+        Origin::Allowed(_) => true,
+        Origin::Same => !changes || own_page,
+    };
+    if welcome { Ok(()) } else { Err(problem::origin_not_allowed()) }
+}
+
+/// The answer to a preflight, or to any other OPTIONS.
+fn preflight(request: &Incoming, origin: &Origin, trail: &mut Trail) -> Answered<Answer> {
+    let Matched::Methods(methods) = routes::find(Surface::Tenant, &request.method, &request.path) else {
+        return Err(problem::not_found());
+    };
+    let methods = methods.join(", ");
+    trail.headers = origin.preflight_headers(&methods);
+    Ok(Answer::empty(204).header("Allow", methods))
+}
+
+/// Verifies the token a request presents: one of ours, or one that the site signed. One of the site's that
+/// fails is tried once more with fresh secrets.
+async fn presented_token(request: &Incoming, bindings: &Bindings, tenant: &TenantId) -> Answered<Token> {
+    let presented = match (request.header("Authorization"), request.cookie(TOKEN_COOKIE)) {
+        (Some(_), _) => request.bearer().unwrap_or_default(),
+        (None, Some(cookie)) => cookie,
+        (None, None) => return Ok(Token::None),
+    };
+    if signing_keys::is_ours(&presented) {
+        let verified = signing_keys::verify(bindings, &presented, &[access::Kind::Subscriber]).await?;
+        let token = verified.and_then(|verified| SubscriberToken::minted(verified).ok());
+        return Ok(token.map_or(Token::Invalid, Token::Valid));
+    }
+    let now = SystemClock.now();
+    let kept = secrets::load(bindings, tenant.as_str()).await?;
+    let verified = match token::verify(&presented, &kept.subscription(now), now) {
+        Ok(token) => Ok(token),
+        Err(_) => {
+            let fresh = secrets::load_anew(bindings, tenant.as_str()).await?;
+            token::verify(&presented, &fresh.subscription(now), now)
+        }
+    };
+    Ok(verified.map_or(Token::Invalid, Token::Valid))
+}
+
+/// Every tenant that the request names must be the host's; else it gets the answer of a tenant that does not exist.
+fn check_agreement(request: &Incoming, tenant: &TenantId, proof: &Proof) -> Answered<()> {
+    let in_token = match proof {
+        Proof::Subscriber(Token::Valid(token)) => token.tenant_id.clone(),
+        _ => None,
+    };
+    let agree = request.named_tenants().into_iter().chain(in_token).all(|named| named == tenant.as_str());
+    if agree { Ok(()) } else { Err(problem::tenant_not_found().crossing_tenants()) }
+}

@@ -1,0 +1,123 @@
+//! The one route table: every operation, on which host it lives, whom it serves, what it costs.
+//!
+//! The router, the API reference and the isolation matrix read this table. A new operation is a
+//! new entry in its section; a route that is in no row of the matrix fails the tests.
+
+mod auth;
+mod live;
+mod platform;
+pub mod route;
+mod tenants;
+
+use percent_encoding::percent_decode_str;
+use worker::Method;
+
+pub use self::route::{Access, Admission, Handler, Route, Surface};
+use crate::http::call::Params;
+
+/// The table, section by section.
+pub static SECTIONS: &[&[Route]] = &[platform::ROUTES, tenants::ROUTES, auth::ROUTES, live::ROUTES];
+
+/// Every operation.
+pub fn all() -> impl Iterator<Item = &'static Route> {
+    SECTIONS.iter().copied().flatten()
+}
+
+/// What a path comes to.
+pub enum Matched {
+    /// An operation, and the path's parameters.
+    Route(&'static Route, Params),
+    /// The path is known, the method is not; these are.
+    Methods(Vec<&'static str>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Finds the operation of a path. HEAD finds GET's.
+pub fn find(surface: Surface, method: &Method, path: &str) -> Matched {
+    let wanted = if *method == Method::Head { Method::Get } else { method.clone() };
+    let mut methods = Vec::new();
+    let lives = |route: &&Route| route.surface == surface || route.surface == Surface::Both;
+    for route in all().filter(lives) {
+        let paths = std::iter::once(&route.path).chain(route.aliases);
+        if let Some(params) = paths.into_iter().find_map(|pattern| match_path(pattern, path)) {
+            if route.method == wanted {
+                return Matched::Route(route, params);
+            }
+            methods.push(method_name(&route.method));
+        }
+    }
+    if methods.is_empty() {
+        return Matched::Nothing;
+    }
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.push("OPTIONS");
+    Matched::Methods(methods)
+}
+
+/// A method as it stands in `Allow`.
+fn method_name(method: &Method) -> &'static str {
+    match method {
+        Method::Put => "PUT",
+        Method::Post => "POST",
+        Method::Patch => "PATCH",
+        Method::Delete => "DELETE",
+        _ => "GET",
+    }
+}
+
+fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
+    let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
+    let mut params = Vec::new();
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return Some(Params(params)),
+            (Some(segment), Some(text)) => match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
+                Some(name) if !text.is_empty() => {
+                    params.push((name, percent_decode_str(text).decode_utf8().ok()?.into_owned()));
+                }
+                None if segment == text => {}
+                _ => return None,
+            },
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(surface: Surface, method: Method, path: &str) -> Option<(&'static str, Params)> {
+        match find(surface, &method, path) {
+            Matched::Route(route, params) => Some((route.name, params)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn paths_find_their_operations() {
+        let (name, params) = found(Surface::Platform, Method::Delete, "/admin/tenants/a%20b/domains/x.test").unwrap();
+        assert_eq!((name, params.get("tenant_id"), params.get("domain")), ("domains.detach", "a b", "x.test"));
+        assert_eq!(found(Surface::Tenant, Method::Head, "/events").unwrap().0, "events.stream");
+        assert!(found(Surface::Tenant, Method::Get, "/api/v1/tenants").is_none());
+        assert!(found(Surface::Platform, Method::Get, "/events").is_none());
+        assert!(found(Surface::Platform, Method::Get, "/api/v1/tenants/").is_none());
+        let Matched::Methods(methods) = find(Surface::Tenant, &Method::Post, "/events") else { panic!("known path") };
+        assert_eq!(methods, ["GET", "PUT", "HEAD", "OPTIONS"]);
+    }
+
+    #[test]
+    fn names_and_paths_are_unique() {
+        let mut names = std::collections::HashSet::new();
+        let mut paths = std::collections::HashSet::new();
+        for route in all() {
+            assert!(names.insert(route.name), "{}", route.name);
+            for path in std::iter::once(&route.path).chain(route.aliases) {
+                assert!(paths.insert((format!("{:?}", route.surface), route.method.to_string(), *path)), "{path}");
+            }
+        }
+    }
+}

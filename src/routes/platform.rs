@@ -1,0 +1,21 @@
+//! The platform itself, and its operators.
+
+use worker::Method;
+
+use super::route::{Access, Admission, Route, Surface, handler};
+use crate::ops;
+
+/// The section.
+pub const ROUTES: &[Route] = &[Route {
+    name: "platform.health",
+    method: Method::Get,
+    path: "/health",
+    aliases: &[],
+    surface: Surface::Platform,
+    access: Access::Anyone,
+    admission: Admission::Unmetered,
+    handler: handler!(Anyone, ops::health::health),
+    summary: "Whether control database, shards and KV answer.",
+    request: "",
+    answer: "200 `{status, checks}`, or 503.",
+}];

@@ -1,0 +1,114 @@
+//! What an entry of the table says.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use worker::Method;
+
+use crate::auth::principal::{Anyone, Member, Operator, Signer, Visitor};
+use crate::domain::permission::{Permission, PlatformPermission};
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use crate::http::problem::Answered;
+
+/// On which hosts an operation lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// The platform's host.
+    Platform,
+    /// Every tenant's host.
+    Tenant,
+    /// Every tenant's host, and the platform's for a credential that names its tenant or may select one.
+    Both,
+}
+
+/// Whom an operation serves, and which permission it asks for. Proven before the handler is reached,
+/// but for a signature, which covers the raw body and is the handler's first act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    Anyone,
+    /// Operators with this permission.
+    Operator(PlatformPermission),
+    /// A person of the platform who is signed in.
+    SignedInOperator,
+    /// Whoever has this permission in the tenant: users by their role, keys by their scopes.
+    Member(Permission),
+    /// A user of the tenant who is signed in.
+    User,
+    /// Everybody on the tenant's host, to become a user: address and origin are checked.
+    SignIn,
+    /// Everybody on the tenant's host; a token is not looked at.
+    Visitor,
+    /// Everybody on the tenant's host; a token that is presented must be valid.
+    OptionalSubscriber,
+    /// A subscriber token of the tenant.
+    Subscriber,
+    /// A webhook signed with the tenant's secret.
+    Signature,
+}
+
+/// What an operation draws from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Nothing but the filter per address.
+    Unmetered,
+    /// The tenant's requests: those of its principals, or those of strangers.
+    Requests,
+    /// The tenant's streams, counted by the hub when one is opened.
+    Streams,
+    /// The tenant's webhooks, counted by the hub when one is accepted.
+    Webhooks,
+}
+
+/// What a handler gives.
+pub type Answering = Pin<Box<dyn Future<Output = Answered<Answer>>>>;
+
+/// A handler, by the kind of principal it takes.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// For everybody.
+    Anyone(fn(Call<Anyone>) -> Answering),
+    /// For operators.
+    Operator(fn(Call<Operator>) -> Answering),
+    /// For those who act in a tenant.
+    Member(fn(Call<Member>) -> Answering),
+    /// For visitors of a tenant's host.
+    Visitor(fn(Call<Visitor>) -> Answering),
+    /// For sites that sign.
+    Signer(fn(Call<Signer>) -> Answering),
+}
+
+/// One operation.
+pub struct Route {
+    /// Its name: in logs, metrics and audits.
+    pub name: &'static str,
+    /// Its method; GET serves HEAD too.
+    pub method: Method,
+    /// Its path; `{name}` is one segment.
+    pub path: &'static str,
+    /// Further paths of the same operation.
+    pub aliases: &'static [&'static str],
+    /// Where it lives.
+    pub surface: Surface,
+    /// Whom it serves.
+    pub access: Access,
+    /// What it draws from.
+    pub admission: Admission,
+    /// Its handler.
+    pub handler: Handler,
+    /// One sentence for the API reference.
+    pub summary: &'static str,
+    /// Body, query and headers it reads, for the API reference.
+    pub request: &'static str,
+    /// What it answers, for the API reference.
+    pub answer: &'static str,
+}
+
+/// A handler of a table's entry: the kind of principal, and the function.
+macro_rules! handler {
+    ($kind:ident, $path:path) => {
+        crate::routes::route::Handler::$kind(|call| Box::pin($path(call)))
+    };
+}
+pub(super) use handler;
