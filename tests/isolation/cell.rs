@@ -15,6 +15,8 @@ pub enum Channel {
     Query,
     Path,
     Body,
+    /// The id of something that a tenant owns.
+    Object,
     LastEventId,
     Topic,
     /// Header, query, path and body at once.
@@ -22,12 +24,13 @@ pub enum Channel {
 }
 
 impl Channel {
-    pub const ALL: [Channel; 8] = [
+    pub const ALL: [Channel; 9] = [
         Channel::Host,
         Channel::Header,
         Channel::Query,
         Channel::Path,
         Channel::Body,
+        Channel::Object,
         Channel::LastEventId,
         Channel::Topic,
         Channel::Everywhere,
@@ -38,6 +41,9 @@ impl Channel {
         match self {
             Channel::Path => door.names_a_tenant(),
             Channel::Body => row.body.is_some(),
+            Channel::Object => door.names_an_object(),
+            // An alias leads to the same operation: there the places that tell tenants apart are tried.
+            _ if door.is_alias && row.right == Right::Member => matches!(self, Channel::Host | Channel::Everywhere),
             _ => true,
         }
     }
@@ -50,12 +56,19 @@ pub enum Credential {
     Signature,
     Token,
     Ticket,
+    Key,
     Platform,
 }
 
 impl Credential {
-    pub const ALL: [Credential; 5] =
-        [Credential::None, Credential::Signature, Credential::Token, Credential::Ticket, Credential::Platform];
+    pub const ALL: [Credential; 6] = [
+        Credential::None,
+        Credential::Signature,
+        Credential::Token,
+        Credential::Ticket,
+        Credential::Key,
+        Credential::Platform,
+    ];
 }
 
 /// A request that is drawn up; unlike [`Call`], what it says can be said otherwise.
@@ -91,13 +104,14 @@ impl Draft {
     }
 
     /// Names `party` in this place.
-    fn claim(&mut self, channel: Channel, door: &Door, party: &Party) {
+    fn claim(&mut self, channel: Channel, door: &Door, own: &Party, party: &Party) {
         let id = &party.tenant.id;
         match channel {
             Channel::Host => self.host.clone_from(&party.tenant.host),
             Channel::Header => self.header("X-Tenant-ID", id),
             Channel::Query => self.query.push(("tenant_id".into(), id.clone())),
             Channel::Path => self.path = door.path(party),
+            Channel::Object => self.path = door.path_to(own, party),
             Channel::Body => {
                 if let Some(body) = &mut self.body {
                     body["tenant_id"] = json!(id);
@@ -107,7 +121,7 @@ impl Draft {
             Channel::Topic => self.query.push(("topic".into(), format!("tenant:{id}:orders"))),
             Channel::Everywhere => {
                 for channel in [Channel::Header, Channel::Query, Channel::Path, Channel::Body] {
-                    self.claim(channel, door, party);
+                    self.claim(channel, door, own, party);
                 }
             }
         }
@@ -120,6 +134,7 @@ impl Draft {
         match credential {
             Credential::None => {}
             Credential::Platform => self.header("Authorization", &format!("Bearer {PLATFORM_KEY}")),
+            Credential::Key => self.header("Authorization", &format!("Bearer {}", party.key)),
             Credential::Token => {
                 let token = tenant.token(&["*"]).sign();
                 self.header("Authorization", &format!("Bearer {token}"));
@@ -192,7 +207,9 @@ impl Reply {
     /// All of it that two equal answers share.
     fn masked(&self, row: &Row, party: &Party) -> String {
         let body = if row.volatile { "" } else { &self.body };
-        let mut text = without_cursors(&format!("{}\n{}\n{}", self.status, self.head, steady(body)));
+        let stays = |line: &&str| !(row.volatile && line.starts_with("location: "));
+        let head = self.head.lines().filter(stays).collect::<Vec<_>>().join("\n");
+        let mut text = without_cursors(&format!("{}\n{head}\n{}", self.status, steady(body)));
         for name in party.names() {
             text = text.replace(name, "(name)");
         }
@@ -219,7 +236,7 @@ fn steady(body: &str) -> String {
             Value::Object(members) => {
                 for (name, value) in members {
                     match name.as_str() {
-                        "request_id" | "id" | "ticket" | "expires_at" => *value = Value::Null,
+                        "request_id" | "id" | "ticket" | "expires_at" | "last_used_at" => *value = Value::Null,
                         _ => still(value),
                     }
                 }
@@ -270,9 +287,9 @@ pub struct Cell<'a> {
 
 impl Cell<'_> {
     /// What is wrong in this cell; nothing, where tenants are apart.
-    pub async fn judge(&self, attacker: &Party, victim: &Party, nobody: &Party) -> Option<String> {
+    pub async fn judge(&self, attacker: &Party, victim: &Party, nobody: &Party, stranger: &Party) -> Option<String> {
         let about_victim = self.ask(attacker, victim, victim).await;
-        let by_operator = self.credential == Credential::Platform && self.row.right == Right::Platform;
+        let by_operator = self.by_operator();
         if by_operator {
             return self.judge_operator(&about_victim, attacker, nobody, victim).await;
         }
@@ -284,7 +301,7 @@ impl Cell<'_> {
             if self.credential == Credential::None || self.credential == Credential::Platform {
                 return None;
             }
-            let strangers = self.ask(&Party::real(&attacker.tenant.world).await, victim, victim).await;
+            let strangers = self.ask(stranger, victim, victim).await;
             // What a public stream brings depends on the moment; that it brings nothing private was checked above.
             (about_victim.head_only(), strangers.head_only())
         } else {
@@ -302,7 +319,8 @@ impl Cell<'_> {
         nobody: &Party,
         victim: &Party,
     ) -> Option<String> {
-        if !self.door.names_a_tenant() || self.channel == Channel::Host {
+        let selects = self.row.right == Right::Member;
+        if self.channel == Channel::Host || !(self.door.names_a_tenant() || selects) {
             return None;
         }
         let about_nobody = self.ask(attacker, nobody, victim).await;
@@ -316,15 +334,20 @@ impl Cell<'_> {
     /// An operator's request may well succeed, and change whom it is about: that is somebody new.
     async fn ask(&self, attacker: &Party, claimed: &Party, speaker: &Party) -> Reply {
         let fresh;
-        let attacker = if self.credential == Credential::Platform && self.row.right == Right::Platform {
+        let attacker = if self.by_operator() && self.row.right == Right::Platform {
             fresh = Party::real(&attacker.tenant.world).await;
             &fresh
         } else {
             attacker
         };
         let mut draft = Draft::new(self.door, self.row, attacker);
-        draft.claim(self.channel, self.door, claimed);
+        draft.claim(self.channel, self.door, attacker, claimed);
         Reply::to(draft.with(self.credential, attacker).await, Some(speaker)).await
+    }
+
+    /// Whether it is somebody of the platform at work.
+    fn by_operator(&self) -> bool {
+        self.credential == Credential::Platform && matches!(self.row.right, Right::Platform | Right::Member)
     }
 
     fn name(&self) -> String {
@@ -336,23 +359,25 @@ impl Cell<'_> {
 pub async fn control(world: &World, door: &Door, row: &Row, channel: Channel) -> Option<String> {
     let subject = Party::real(world).await;
     let mut draft = Draft::new(door, row, &subject);
-    let selects = door.names_a_tenant() || door.surface != Surface::Platform || row.right == Right::Site;
+    let by_credential = matches!(row.right, Right::Site | Right::Member);
+    let selects = door.names_a_tenant() || door.surface != Surface::Platform || by_credential;
     match channel {
         Channel::Host => {}
         Channel::Body if row.creates => {
-            draft.claim(channel, door, &Party::never(world, &subject));
+            draft.claim(channel, door, &subject, &Party::never(world, &subject));
         }
         _ if row.creates || !selects => {}
         // A change's body may not name its tenant, which the path does.
-        Channel::Body | Channel::Everywhere if row.right == Right::Platform => {
-            draft.claim(Channel::Header, door, &subject);
+        Channel::Body | Channel::Everywhere if matches!(row.right, Right::Platform | Right::Member) => {
+            draft.claim(Channel::Header, door, &subject, &subject);
         }
-        _ => draft.claim(channel, door, &subject),
+        _ => draft.claim(channel, door, &subject, &subject),
     }
     let credential = match row.right {
         Right::Platform => Credential::Platform,
         Right::Site => Credential::Signature,
         Right::Subscriber => Credential::Token,
+        Right::Member => Credential::Key,
         Right::Anybody if row.shows => Credential::Token,
         Right::Anybody => Credential::None,
     };

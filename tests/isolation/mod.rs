@@ -12,10 +12,11 @@
 //! that of a stranger instead: it must be worth no more.
 
 mod cell;
+mod credentials;
 mod party;
 mod row;
 
-use carillon::routes;
+use carillon::routes::{self, Surface};
 use futures_util::future::join_all;
 
 use crate::world::World;
@@ -40,6 +41,7 @@ async fn no_cell_of_the_matrix_leads_from_one_tenant_to_another() {
     let attacker = Party::real(&world).await;
     let victim = Party::real(&world).await;
     let nobody = Party::never(&world, &victim);
+    let stranger = Party::real(&world).await;
     let mut failures = Vec::new();
     for door in row::doors() {
         let Some(row) = Row::of(&door) else { continue };
@@ -47,12 +49,12 @@ async fn no_cell_of_the_matrix_leads_from_one_tenant_to_another() {
         let mut cells = Vec::new();
         for credential in Credential::ALL {
             for channel in Channel::ALL.into_iter().filter(|channel| channel.applies(&door, &row)) {
-                if !legitimate(&row, credential, channel) {
+                if !legitimate(&door, &row, credential, channel) {
                     cells.push(Cell { door: &door, row: &row, credential, channel });
                 }
             }
         }
-        let found = join_all(cells.iter().map(|cell| cell.judge(&attacker, &victim, &nobody))).await;
+        let found = join_all(cells.iter().map(|cell| cell.judge(&attacker, &victim, &nobody, &stranger))).await;
         failures.extend(found.into_iter().flatten());
         let after = victim.fingerprint().await;
         if before != after {
@@ -76,10 +78,16 @@ async fn every_cell_has_a_positive_control() {
 }
 
 /// A platform key that names a tenant without contradiction is doing its work: that is a control.
-fn legitimate(row: &Row, credential: Credential, channel: Channel) -> bool {
-    credential == Credential::Platform
-        && row.right == Right::Platform
-        && matches!(channel, Channel::Path | Channel::Everywhere | Channel::Body)
+fn legitimate(door: &Door, row: &Row, credential: Credential, channel: Channel) -> bool {
+    let selected = match row.right {
+        Right::Platform => matches!(channel, Channel::Path | Channel::Everywhere | Channel::Body),
+        Right::Member if door.surface == Surface::Platform => {
+            matches!(channel, Channel::Host | Channel::Header | Channel::Query | Channel::Everywhere)
+        }
+        Right::Member => channel == Channel::Host,
+        _ => false,
+    };
+    credential == Credential::Platform && selected
 }
 
 impl std::fmt::Display for Door {

@@ -1,5 +1,6 @@
 //! Who takes part: tenants full of canaries, and one that never was.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,6 +22,10 @@ pub struct Party {
     pub open_canary: String,
     /// Stands in what only its own people and the operator may see.
     pub secret_canary: String,
+    /// The text of a key that may do everything in it.
+    pub key: String,
+    /// Ids of what it owns, by kind.
+    objects: BTreeMap<&'static str, String>,
     published: Arc<AtomicU64>,
 }
 
@@ -35,6 +40,7 @@ impl Party {
             .plan("enterprise")
             .set("admin_email", json!(format!("{secret}@example.com")))
             .set("settings", json!({"note": secret}))
+            .set("webhook_secret", json!(format!("secret-{secret}")))
             .set("wpgraphql_endpoint", json!(format!("https://{secret}.example/graphql")))
             .set("custom_domains", json!([domain]));
         for limit in [
@@ -42,6 +48,7 @@ impl Party {
             "max_webhooks_per_minute",
             "max_connections_per_ip",
             "max_api_requests_per_minute",
+            "max_api_requests_per_day",
             "max_anonymous_requests_per_minute",
         ] {
             builder = builder.limit(limit, -1);
@@ -49,7 +56,11 @@ impl Party {
         let tenant = builder.create().await;
         let start = tenant.publish("elsewhere", json!("start")).await;
         let published = Arc::new(AtomicU64::new(sequence(&start)));
-        let party = Party { tenant, domain, start, open_canary: open, secret_canary: secret, published };
+        let key = tenant.key(&["*"]).await.text;
+        let body = json!({"name": secret, "scopes": ["users:read"]});
+        let object = tenant.as_owner("POST", "/api/v1/api-keys").json(&body).send().await.expect(201).data();
+        let objects = BTreeMap::from([("api-keys", object["id"].as_str().unwrap().to_owned())]);
+        let party = Party { tenant, domain, start, open_canary: open, secret_canary: secret, key, objects, published };
         party.speak().await;
         party
     }
@@ -72,8 +83,15 @@ impl Party {
             start: format!("{}{}-{number}", unique(), &unique()[..4]),
             open_canary: format!("open{}", unique()),
             secret_canary: format!("secret{}", unique()),
+            key: like.key.replace(&like.tenant.id, &format!("t-{}", unique())),
+            objects: like.objects.keys().map(|kind| (*kind, unique()[..12].to_owned())).collect(),
             published: Arc::default(),
         }
+    }
+
+    /// The id of what it owns of a kind.
+    pub fn object(&self, kind: &str) -> String {
+        self.objects[kind].clone()
     }
 
     /// Publishes one event for everybody and one for those with a grant.
@@ -88,16 +106,27 @@ impl Party {
     /// All that anybody could have changed, and how many events there are beyond our own.
     pub async fn fingerprint(&self) -> Value {
         let domains = self.tenant.admin("GET", "/domains").send().await.expect(200).data();
+        let keys = self.tenant.as_owner("GET", "/api/v1/api-keys").send().await.expect(200).data();
         let latest = sequence(&self.tenant.subscribe(&[TOPIC]).await.cursor);
         json!({
             "tenant": self.tenant.shown().await,
             "domains": domains,
+            "keys": without_last_use(keys),
             "foreign_events": latest - self.published.load(Ordering::Relaxed),
         })
     }
 
     /// The strings by which it could be named in an answer.
-    pub fn names(&self) -> [&str; 4] {
-        [&self.tenant.host, &self.tenant.id, &self.domain, &self.start]
+    pub fn names(&self) -> Vec<&str> {
+        let own = [&self.tenant.host, &self.tenant.id, &self.domain, &self.start];
+        own.into_iter().chain(self.objects.values()).map(String::as_str).collect()
     }
+}
+
+/// When its own key was used last is a party's own doing.
+fn without_last_use(mut keys: Value) -> Value {
+    for key in keys.as_array_mut().unwrap() {
+        key["last_used_at"] = Value::Null;
+    }
+    keys
 }

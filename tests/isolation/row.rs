@@ -1,18 +1,25 @@
 //! The rows: for each route of the table, what a right request to it looks like.
 
-use carillon::routes::{self, Surface};
+use carillon::routes::{self, Access, Surface};
 use serde_json::{Value, json};
 
 use super::party::{Party, TOPIC};
 use crate::world::ROOT;
 
-/// One way to one operation: a route's own path or one of its aliases.
+/// What paths name of a tenant's own, by the segment before it.
+const OBJECTS: [&str; 1] = ["api-keys"];
+
+/// One way to one operation on one host: a route's own path or one of its aliases.
 pub struct Door {
     pub method: String,
     pub pattern: String,
     /// The route's own path, its parameters nameless: what the row is found by.
     canonical: String,
+    /// The host it is tried on.
     pub surface: Surface,
+    /// Whether it is one more way to an operation that has its own.
+    pub is_alias: bool,
+    pub access: Access,
 }
 
 impl Door {
@@ -20,8 +27,23 @@ impl Door {
         self.pattern.contains("/tenants/{")
     }
 
+    /// Whether the path names something that belongs to a tenant.
+    pub fn names_an_object(&self) -> bool {
+        self.object().is_some()
+    }
+
+    /// What kind of thing the path's last parameter names, where it is a tenant's own.
+    fn object(&self) -> Option<&'static str> {
+        OBJECTS.iter().copied().find(|kind| self.pattern.contains(&format!("/{kind}/{{")))
+    }
+
     /// The path, filled in for a party.
     pub fn path(&self, party: &Party) -> String {
+        self.path_to(party, party)
+    }
+
+    /// The path, filled in for a party, with an object of `owner`'s.
+    pub fn path_to(&self, party: &Party, owner: &Party) -> String {
         let mut segments: Vec<String> = Vec::new();
         for segment in self.pattern.split('/') {
             segments.push(match (segment.starts_with('{'), segments.last()) {
@@ -30,6 +52,7 @@ impl Door {
                     "tenants" => party.tenant.id.clone(),
                     "domains" => party.domain.clone(),
                     "secrets" => "webhook".to_owned(),
+                    kind if OBJECTS.contains(&kind) => owner.object(kind),
                     other => panic!("what stands behind {other} in {}?", self.pattern),
                 },
                 (true, None) => panic!("{} begins with a parameter", self.pattern),
@@ -44,12 +67,18 @@ pub fn doors() -> Vec<Door> {
     let mut doors = Vec::new();
     for route in routes::all() {
         for pattern in std::iter::once(&route.path).chain(route.aliases) {
-            doors.push(Door {
+            let hosts = match route.surface {
+                Surface::Both => vec![Surface::Tenant, Surface::Platform],
+                one => vec![one],
+            };
+            doors.extend(hosts.into_iter().map(|surface| Door {
                 method: route.method.to_string(),
                 pattern: (*pattern).to_owned(),
                 canonical: nameless(route.path),
-                surface: route.surface,
-            });
+                surface,
+                is_alias: *pattern != route.path,
+                access: route.access,
+            }));
         }
     }
     doors
@@ -72,6 +101,8 @@ pub enum Right {
     Site,
     /// A subscriber, by a token.
     Subscriber,
+    /// Whoever acts in the tenant, by a key.
+    Member,
 }
 
 /// A right request to a route, and what it gets.
@@ -91,6 +122,7 @@ pub struct Row {
 
 const OPERATOR: Row =
     Row { right: Right::Platform, ok: 200, body: None, query: &[], shows: false, volatile: false, creates: false };
+const MEMBER: Row = Row { right: Right::Member, ..OPERATOR };
 const PUBLIC: Row = Row { right: Right::Anybody, ..OPERATOR };
 const SUBSCRIBE: Row = Row { query: &[("topic", TOPIC)], ..PUBLIC };
 
@@ -123,6 +155,23 @@ impl Row {
             ("OPTIONS", "/events") => Row { ok: 204, ..PUBLIC },
             ("GET" | "HEAD", "/events/diagnose") => Row { volatile: true, ..PUBLIC },
             ("GET" | "HEAD", "/") => PUBLIC,
+            ("GET" | "HEAD", "/.well-known/jwks.json") => PUBLIC,
+            ("GET", "/api/v1/api-keys" | "/api/v1/api-keys/{}") => Row { shows: true, ..MEMBER },
+            ("POST", "/api/v1/api-keys") => Row {
+                ok: 201,
+                body: Some(|_| json!({"name": "new", "scopes": ["users:read"]})),
+                volatile: true,
+                ..MEMBER
+            },
+            ("PATCH", "/api/v1/api-keys/{}") => Row { body: Some(|_| json!({"name": "changed"})), ..MEMBER },
+            ("POST", "/api/v1/api-keys/{}/reroll") => {
+                Row { body: Some(|_| json!({"grace_seconds": 0})), volatile: true, ..MEMBER }
+            }
+            ("DELETE", "/api/v1/api-keys/{}") => MEMBER,
+            ("POST", "/api/tenant/config") => Row { body: Some(|_| json!({})), shows: true, ..MEMBER },
+            ("POST", "/api/v1/subscriber-tokens") => {
+                Row { ok: 201, body: Some(|_| json!({"topics": ["a"]})), volatile: true, ..MEMBER }
+            }
             _ => return None,
         };
         Some(row)

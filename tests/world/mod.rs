@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use call::{Answer, Call, stranger};
 pub use runtime::{PLATFORM_KEY, ROOT};
-pub use signing::{hmac_base64, hmac_hex, standard_key};
+pub use signing::{hmac, hmac_base64, hmac_hex, standard_key};
 pub use sse::Stream;
 pub use tenant::{ApiKey, Tenant, TenantBuilder};
 pub use token::Token;

@@ -100,6 +100,14 @@ impl Tenant {
         ApiKey { id: data["id"].as_str().unwrap().to_owned(), text: data["key"].as_str().unwrap().to_owned() }
     }
 
+    /// Rows of the tenant's shard, behind the curtain; `?1` in the statement is the tenant.
+    pub async fn on_shard(&self, sql: &str, params: &[&str]) -> Vec<Value> {
+        let placed = "SELECT shard FROM placements WHERE tenant_id = ?1";
+        let placed = self.world.rows("CONTROL", placed, &[&self.id]).await;
+        let params: Vec<&str> = std::iter::once(self.id.as_str()).chain(params.iter().copied()).collect();
+        self.world.rows(placed[0]["shard"].as_str().unwrap(), sql, &params).await
+    }
+
     /// What the operator is shown.
     pub async fn shown(&self) -> Value {
         self.admin("GET", "").send().await.expect(200).data()
