@@ -18,7 +18,7 @@ pub async fn all(bindings: &Bindings) -> Vec<(String, Result<(), String>)> {
 
 async fn table(bindings: &Bindings, database: &str, sql: &'static str) -> Result<(), String> {
     let db = bindings.d1(database).map_err(|e: StorageError| e.to_string())?;
-    db.prepare(sql).run().await.map(drop).map_err(|e| e.to_string())
+    db.rows(sql, Vec::new()).await.map(drop).map_err(|e| e.to_string())
 }
 
 async fn kv(bindings: &Bindings) -> Result<(), String> {

@@ -19,7 +19,7 @@ use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::control_db::ControlDb;
 use crate::storage::sealed::{SealKey, random};
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { ControlSql;
     /// A new tenant, unless its id, its slug or its plan says no.
@@ -36,9 +36,10 @@ statements! { ControlSql;
     TAKEN_NAMES = "SELECT 'tenant_id' AS kind, id AS name FROM tenants WHERE id = ?1 AND id <> ?3 UNION ALL SELECT 'slug', slug FROM tenants WHERE slug = ?2 AND id <> ?3 UNION ALL SELECT CASE kind WHEN 'id' THEN 'tenant_id' ELSE 'slug' END, name FROM retired_names WHERE kind = 'id' AND name = ?1 OR kind = 'slug' AND name = ?2 UNION ALL SELECT 'slug', domain FROM released_domains WHERE domain = ?4 AND released_at > ?5";
 }
 
-#[derive(serde::Deserialize)]
-struct NameRow {
-    kind: String,
+rows! {
+    struct NameRow {
+        kind: String,
+    }
 }
 
 /// `POST /api/v1/tenants`

@@ -1,6 +1,5 @@
 //! `GET /api/v1/tenants`: by cursor, or by page where asked; filtered by status, plan and text.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::registry::Shown;
@@ -12,7 +11,7 @@ use crate::http::cursor::{self, ListIdentity, Place};
 use crate::http::problem::{self, Answered};
 use crate::storage::control_db::ControlDb;
 use crate::storage::sql::Arg;
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { ControlSql;
     /// Tenants, newest first. Filters that are NULL let everything pass; ?4 and ?5 are the place of a cursor.
@@ -23,9 +22,10 @@ statements! { ControlSql;
 
 const ROUTE: &str = "tenants.list";
 
-#[derive(Deserialize)]
-struct CountRow {
-    total: u64,
+rows! {
+    struct CountRow {
+        total: u64,
+    }
 }
 
 /// Where a list begins.
