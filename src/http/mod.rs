@@ -8,5 +8,6 @@ pub mod call;
 pub mod cors;
 pub mod cursor;
 pub mod fields;
+pub mod letters;
 pub mod problem;
 pub mod request;

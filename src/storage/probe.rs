@@ -11,7 +11,7 @@ pub async fn all(bindings: &Bindings) -> Vec<(String, Result<(), String>)> {
     ];
     for shard in &bindings.settings.shards {
         let outcome = table(bindings, shard, "SELECT 1 FROM tenant_fence LIMIT 1").await;
-        outcomes.push((shard.to_lowercase(), outcome));
+        outcomes.push((shard.to_ascii_lowercase(), outcome));
     }
     outcomes
 }
