@@ -240,14 +240,12 @@ fn created(kept: Kept, replayed: bool) -> Answered<Answer> {
 async fn check_names(db: &ControlDb, id: &str, slug: &Slug, root: &RootDomain, own: &str, now: i64) -> Answered<()> {
     let rested = now - super::change::RELEASED_SECONDS * 1000;
     let args = args![id, slug.as_str(), own, root.host_of(slug).as_str(), rested];
-    let taken = db.rows::<NameRow>(&TAKEN_NAMES, args).await?;
-    let mut taken: Vec<_> = taken.into_iter().map(|row| row.kind).collect();
-    taken.sort_unstable_by(|a, b| b.cmp(a));
-    taken.dedup();
-    let Some(first) = taken.first() else { return Ok(()) };
+    let rows = db.rows::<NameRow>(&TAKEN_NAMES, args).await?;
+    let mut taken = ["tenant_id", "slug"].into_iter().filter(|kind| rows.iter().any(|row| row.kind == *kind));
+    let Some(first) = taken.next() else { return Ok(()) };
     let invalid = Invalid::new("taken", "is taken, now or for ever");
     let problem = problem::conflict(&format!("/{first}"), invalid.clone());
-    Err(taken.iter().skip(1).fold(problem, |problem, name| problem.field(format!("/{name}"), invalid.clone())))
+    Err(taken.fold(problem, |problem, name| problem.field(format!("/{name}"), invalid.clone())))
 }
 
 /// The problem of a name that somebody took at the same moment; the constraint names the column.
