@@ -1,6 +1,6 @@
 //! A key as its row stands, and whether a text is the key's.
 
-use serde::Deserialize;
+use crate::rows;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -11,18 +11,19 @@ use crate::domain::clock::Timestamp;
 /// How often the last use of a key is noted, in milliseconds.
 const NOTED_MILLIS: i64 = 60_000;
 
-/// A row of `api_keys` or `platform_keys`.
-#[derive(Deserialize)]
-pub struct KeyRow {
-    digest: String,
-    previous_digest: Option<String>,
-    previous_until: Option<i64>,
-    /// JSON of its permissions.
-    pub scopes: String,
-    ip_allowlist: String,
-    expires_at: Option<i64>,
-    revoked_at: Option<i64>,
-    last_used_at: Option<i64>,
+rows! {
+    /// A row of `api_keys` or `platform_keys`.
+    pub struct KeyRow {
+        digest: String,
+        previous_digest: Option<String>,
+        previous_until: Option<i64>,
+        /// JSON of its permissions.
+        pub scopes: String,
+        ip_allowlist: String,
+        expires_at: Option<i64>,
+        revoked_at: Option<i64>,
+        last_used_at: Option<i64>,
+    }
 }
 
 impl KeyRow {

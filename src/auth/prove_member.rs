@@ -3,8 +3,6 @@
 //!
 //! Every credential that is not good gets the same answer, whatever is wrong with it.
 
-use serde::Deserialize;
-
 use super::access::{Kind, Verified};
 use super::key::{KeyKind, PresentedKey};
 use super::key_row::{KeyRow, same};
@@ -21,7 +19,7 @@ use crate::http::request::Incoming;
 use crate::hub::protocol::TenantConfig;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::tenant_db::TenantDb;
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 /// The browser's session of a user.
 pub const SESSION_COOKIE: &str = "__Host-carillon_session";
@@ -47,20 +45,21 @@ statements! { TenantSql;
     ROLE = "SELECT (SELECT r.permissions FROM roles r WHERE r.tenant_id = ?1 AND r.name = ?2) AS own_role, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before";
 }
 
-#[derive(Deserialize)]
-struct UserRow {
-    id: String,
-    email: String,
-    name: String,
-    role: String,
-    email_verified_at: Option<i64>,
-    not_before: i64,
-    own_role: Option<String>,
-    session: Option<String>,
-    cookie_digest: Option<String>,
-    session_expires_at: Option<i64>,
-    session_created_at: Option<i64>,
-    tenant_not_before: Option<i64>,
+rows! {
+    struct UserRow {
+        id: String,
+        email: String,
+        name: String,
+        role: String,
+        email_verified_at: Option<i64>,
+        not_before: i64,
+        own_role: Option<String>,
+        session: Option<String>,
+        cookie_digest: Option<String>,
+        session_expires_at: Option<i64>,
+        session_created_at: Option<i64>,
+        tenant_not_before: Option<i64>,
+    }
 }
 
 impl UserRow {
@@ -89,10 +88,11 @@ impl UserRow {
     }
 }
 
-#[derive(Deserialize)]
-struct RoleRow {
-    own_role: Option<String>,
-    tenant_not_before: Option<i64>,
+rows! {
+    struct RoleRow {
+        own_role: Option<String>,
+        tenant_not_before: Option<i64>,
+    }
 }
 
 /// What a request presents to act with.

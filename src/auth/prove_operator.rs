@@ -1,7 +1,5 @@
 //! From a presented credential to an operator: one row read, never cached.
 
-use serde::Deserialize;
-
 use super::key::{KeyKind, PresentedKey};
 use super::key_row::{KeyRow, same};
 use super::principal::{Operator, OperatorKind};
@@ -13,7 +11,7 @@ use crate::http::problem::Answered;
 use crate::http::request::Incoming;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { ControlSql;
     /// A platform key by its id.
@@ -26,18 +24,20 @@ statements! { ControlSql;
     OPERATOR = "SELECT o.role, (SELECT g.role FROM operator_grants g WHERE g.operator_id = o.id AND g.tenant_id = ?2) AS granted FROM operators o WHERE o.id = ?1 AND o.status = 'active'";
 }
 
-#[derive(Deserialize)]
-struct SessionRow {
-    digest: String,
-    expires_at: i64,
-    id: String,
-    role: String,
+rows! {
+    struct SessionRow {
+        digest: String,
+        expires_at: i64,
+        id: String,
+        role: String,
+    }
 }
 
-#[derive(Deserialize)]
-struct OperatorRow {
-    role: String,
-    granted: Option<String>,
+rows! {
+    struct OperatorRow {
+        role: String,
+        granted: Option<String>,
+    }
 }
 
 /// The operator that a request's credential proves; none if it proves none.

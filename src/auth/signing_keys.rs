@@ -10,7 +10,6 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ed25519_compact::{KeyPair, PublicKey, SecretKey, Seed};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::{self, Claims, Kind, Verified, VerifyingKey};
@@ -21,7 +20,7 @@ use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::sealed::{Place, random};
 use crate::storage::sql::{Arg, ControlSql, StorageError};
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { ControlSql;
     /// Every key whose tokens may still be good, the one that signs first.
@@ -45,12 +44,13 @@ thread_local! {
     static KEPT: RefCell<Option<Rc<SigningKeys>>> = const { RefCell::new(None) };
 }
 
-#[derive(Deserialize)]
-struct KeyRow {
-    kid: String,
-    public_key: String,
-    sealed: String,
-    retires_at: Option<i64>,
+rows! {
+    struct KeyRow {
+        kid: String,
+        public_key: String,
+        sealed: String,
+        retires_at: Option<i64>,
+    }
 }
 
 /// The keys as this isolate read them.

@@ -101,11 +101,6 @@ impl Content<'_> {
     }
 }
 
-/// The name of an event where a stream asks for names: `{node_type}.{action}` in lower case.
-pub fn event_name(node_type: &str, action: &str) -> String {
-    format!("{node_type}.{action}").to_lowercase()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

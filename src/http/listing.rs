@@ -3,7 +3,7 @@
 //! A row brings its own JSON, made by the statement that read it; moments in it are milliseconds
 //! until they are shown.
 
-use serde::Deserialize;
+use crate::rows;
 use serde_json::Value;
 
 use super::answer::{Answer, Pagination};
@@ -16,15 +16,17 @@ use crate::storage::sql::Arg;
 /// Above every moment and every id: where a list begins.
 const BEGINNING: i64 = 9_007_199_254_740_991;
 
-/// A row of a list, or the one row of a thing.
-#[derive(Debug, Deserialize)]
-pub struct ViewRow {
-    /// When it was created, in milliseconds since 1970.
-    pub created_at: i64,
-    /// Its id.
-    pub id: String,
-    /// Its JSON.
-    pub view: String,
+rows! {
+    /// A row of a list, or the one row of a thing.
+    #[derive(Debug)]
+    pub struct ViewRow {
+        /// When it was created, in milliseconds since 1970.
+        pub created_at: i64,
+        /// Its id.
+        pub id: String,
+        /// Its JSON.
+        pub view: String,
+    }
 }
 
 impl ViewRow {

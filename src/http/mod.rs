@@ -8,6 +8,7 @@ pub mod call;
 pub mod cors;
 pub mod cursor;
 pub mod fields;
+pub mod letters;
 pub mod listing;
 pub mod problem;
 pub mod request;

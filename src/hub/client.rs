@@ -1,10 +1,16 @@
 //! How the Worker calls a tenant's hub.
 
-use worker::{Headers, Method, Request, RequestInit, Stub};
+use wasm_bindgen::prelude::*;
 
 use super::protocol::{Message, Refusal, Reply};
 use crate::domain::ids::TenantId;
 use crate::storage::bindings::Bindings;
+
+#[wasm_bindgen(module = "/src/hub/client.js")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    async fn send(hub: &JsValue, path: &str, message: &str) -> Result<JsValue, JsValue>;
+}
 
 /// The call did not come to an answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -19,7 +25,7 @@ pub enum CallError {
 
 /// A tenant's hub, from the Worker's side.
 pub struct HubClient {
-    stub: Stub,
+    stub: JsValue,
 }
 
 impl HubClient {
@@ -27,27 +33,27 @@ impl HubClient {
     pub fn of(bindings: &Bindings, tenant: &TenantId) -> Result<Self, CallError> {
         let hubs = bindings.hubs().map_err(|e| CallError::Unreachable(e.to_string()))?;
         let stub = hubs.get_by_name(tenant.as_str()).map_err(|e| CallError::Unreachable(e.to_string()))?;
-        Ok(Self { stub })
+        Ok(Self { stub: stub.into_rpc() })
     }
 
     /// Sends a message and waits for its answer.
     pub async fn call<M: Message>(&self, message: &M) -> Result<M::Answer, CallError> {
-        let unreachable = |e: worker::Error| CallError::Unreachable(e.to_string());
-        let body = serde_json::to_string(message).map_err(|e| CallError::Unreachable(e.to_string()))?;
-        let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_headers(Headers::new()).with_body(Some(body.into()));
-        let request = Request::new_with_init(&format!("http://hub{}", M::PATH), &init).map_err(unreachable)?;
-        let mut response = self.stub.fetch_with_request(request).await.map_err(unreachable)?;
-        let text = response.text().await.map_err(unreachable)?;
-        match serde_json::from_str(&text) {
-            Ok(Reply::Ok(answer)) => Ok(answer),
-            Ok(Reply::Refused(refusal)) => Err(CallError::Refused(refusal)),
-            Err(_) => Err(CallError::Unreachable(format!("status {}", response.status_code()))),
+        let unreachable = |e: serde_json::Error| CallError::Unreachable(e.to_string());
+        let answer = self.exchange(M::PATH, &serde_json::to_string(message).map_err(unreachable)?).await?;
+        match serde_json::from_str(&answer).map_err(unreachable)? {
+            Reply::Ok(answer) => Ok(answer),
+            Reply::Refused(refusal) => Err(CallError::Refused(refusal)),
         }
     }
 
+    async fn exchange(&self, path: &str, message: &str) -> Result<String, CallError> {
+        let answer = send(&self.stub, path, message).await;
+        let answer = answer.map_err(|thrown| CallError::Unreachable(js_sys::Error::from(thrown).message().into()))?;
+        Ok(answer.as_string().unwrap_or_default())
+    }
+
     /// The stub itself, for the bridge, which keeps a socket to the hub.
-    pub fn into_stub(self) -> Stub {
+    pub fn into_stub(self) -> JsValue {
         self.stub
     }
 }

@@ -4,7 +4,7 @@
 //! length that occurs. The cost of a publish grows with the event's topics and the streams that
 //! match, not with those that do not.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use crate::domain::selector::{Interest, Selector};
@@ -16,12 +16,12 @@ pub struct Index<Id> {
     exact: HashMap<Box<str>, HashSet<Id>>,
     prefixes: HashMap<Box<str>, HashSet<Id>>,
     /// How many different prefixes of each length there are.
-    lengths: BTreeMap<usize, usize>,
+    lengths: HashMap<usize, usize>,
 }
 
 impl<Id> Default for Index<Id> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), prefixes: HashMap::new(), lengths: BTreeMap::new() }
+        Self { exact: HashMap::new(), prefixes: HashMap::new(), lengths: HashMap::new() }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Hands a stream over to the bridge (`bridge.js`), which then lives without Rust.
 
 use wasm_bindgen::prelude::*;
-use worker::Stub;
 
 use crate::hub::client::CallError;
 use crate::hub::protocol::{Attach, Done, Refusal, Reply};
@@ -39,10 +38,9 @@ pub struct Attached {
 }
 
 /// Asks the hub for a stream.
-pub async fn open(hub: Stub, request: &Attach) -> Result<Attached, CallError> {
+pub async fn open(hub: JsValue, request: &Attach) -> Result<Attached, CallError> {
     let unreachable = |e: JsValue| CallError::Unreachable(format!("{e:?}"));
     let request = serde_json::to_string(request).map_err(|e| CallError::Unreachable(e.to_string()))?;
-    let hub: JsValue = hub.into_rpc();
     let link = attach(&hub, &request).await.map_err(unreachable)?;
     match refusal_of(&link).map_err(unreachable)? {
         None => Ok(Attached { hub, request, link }),

@@ -10,13 +10,14 @@ use crate::auth::principal::{Named, Signer};
 use crate::auth::signature::{self, Presented};
 use crate::domain::clock::Timestamp;
 use crate::domain::error::Invalid;
-use crate::domain::event::{Content, event_name};
+use crate::domain::event::Content;
 use crate::domain::host::Host;
 use crate::domain::ids::{ClaimedTenant, TenantId};
 use crate::domain::topic::Topic;
 use crate::http::answer::{Answer, rate_headers, rate_left};
 use crate::http::call::Call;
 use crate::http::fields::{Fields, bounded};
+use crate::http::letters::lower_case;
 use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::{MAX_BODY, malformed, parse_object};
 use crate::hub::protocol::{Caller, Publish, ReceiptKey, Refusal};
@@ -80,7 +81,8 @@ pub async fn receive(mut call: Call<Signer>) -> Answered<Answer> {
         Some(Presented::Plain(_)) | None => None,
     };
     let tail = content.to_tail().map_err(problem::internal)?;
-    let name = event_name(&webhook.node_type, &webhook.action);
+    // Where a stream asks for names.
+    let name = lower_case(&format!("{}.{}", webhook.node_type, webhook.action));
     let Webhook { topics, private, .. } = webhook;
     let message =
         Publish { caller: Caller::default(), secret_version: signer.version, receipt, topics, private, name, tail };

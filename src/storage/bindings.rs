@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use worker::{Date, Env};
 
+use super::d1::Database;
 use super::settings::Settings;
 use super::sql::StorageError;
 use crate::domain::clock::{Clock, Timestamp};
@@ -23,8 +24,9 @@ impl Bindings {
         Ok(Self { env, settings })
     }
 
-    pub(super) fn d1(&self, name: &str) -> Result<worker::D1Database, StorageError> {
-        self.env.d1(name).map_err(|e| StorageError::Unavailable(format!("{name}: {e}")))
+    pub(super) fn d1(&self, name: &str) -> Result<Database, StorageError> {
+        let binding = self.env.d1(name).map_err(|e| StorageError::Unavailable(format!("{name}: {e}")))?;
+        Ok(Database::new(binding.into()))
     }
 
     /// The KV namespace of hints and caches.

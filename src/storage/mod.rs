@@ -10,9 +10,11 @@
 pub mod audit_log;
 pub mod bindings;
 pub mod control_db;
+mod d1;
 pub mod keys;
 pub mod kv;
 pub mod probe;
+pub mod row;
 pub mod sealed;
 pub mod security_events;
 pub mod settings;

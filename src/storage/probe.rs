@@ -11,14 +11,14 @@ pub async fn all(bindings: &Bindings) -> Vec<(String, Result<(), String>)> {
     ];
     for shard in &bindings.settings.shards {
         let outcome = table(bindings, shard, "SELECT 1 FROM tenant_fence LIMIT 1").await;
-        outcomes.push((shard.to_lowercase(), outcome));
+        outcomes.push((shard.to_ascii_lowercase(), outcome));
     }
     outcomes
 }
 
 async fn table(bindings: &Bindings, database: &str, sql: &'static str) -> Result<(), String> {
     let db = bindings.d1(database).map_err(|e: StorageError| e.to_string())?;
-    db.prepare(sql).run().await.map(drop).map_err(|e| e.to_string())
+    db.rows(sql, Vec::new()).await.map(drop).map_err(|e| e.to_string())
 }
 
 async fn kv(bindings: &Bindings) -> Result<(), String> {

@@ -3,7 +3,7 @@
 //! Each sealed value is bound to its place (tenant, table, column, row): moved elsewhere it does
 //! not open. Dropping a tenant's data key makes everything sealed under it unreadable for ever.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -93,12 +93,12 @@ impl MasterKey {
 /// All known versions of the master key, and which one seals.
 pub struct KeyRing {
     current: u32,
-    keys: BTreeMap<u32, MasterKey>,
+    keys: HashMap<u32, MasterKey>,
 }
 
 impl KeyRing {
     /// None if the current version is missing.
-    pub fn new(current: u32, keys: BTreeMap<u32, MasterKey>) -> Option<Self> {
+    pub fn new(current: u32, keys: HashMap<u32, MasterKey>) -> Option<Self> {
         keys.contains_key(&current).then_some(Self { current, keys })
     }
 

@@ -1,7 +1,7 @@
 //! What the deployment configures, read once per isolate.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use base64::Engine as _;
@@ -51,7 +51,7 @@ impl Settings {
             return Err("PLATFORM_KEY must be at least 32 characters long".into());
         }
         let current: u32 = needed("KEK_VERSION")?.parse().map_err(|_| "KEK_VERSION must be a number")?;
-        let mut keys = BTreeMap::new();
+        let mut keys = HashMap::new();
         for version in 1..=current {
             if let Some(text) = var(&format!("KEK_v{version}")) {
                 let bytes = BASE64.decode(text.trim()).ok().and_then(|b| <[u8; 32]>::try_from(b).ok());

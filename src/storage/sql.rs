@@ -163,9 +163,8 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Sorts a D1 failure by what it means.
-    pub fn from_d1(error: &worker::Error) -> Self {
-        let text = error.to_string();
+    /// Sorts a D1 failure by what its words mean.
+    pub fn from_d1(text: String) -> Self {
         if text.contains("CHECK constraint failed: ok") || text.contains("NOT NULL constraint failed: write_guard") {
             Self::Fenced
         } else if text.contains("constraint failed") {

@@ -1,10 +1,8 @@
 //! A tenant's rows. There is no way to ask for anybody else's.
 
-use serde::de::DeserializeOwned;
-use worker::D1Database;
-
 use super::bindings::Bindings;
-use super::control_db::{Rows, prepare};
+use super::d1::Database;
+use super::row::{FromRow, Rows};
 use super::sql::{Arg, StorageError, TenantSql};
 use crate::domain::ids::TenantId;
 use crate::statements;
@@ -102,7 +100,7 @@ impl FenceMode {
 pub struct TenantDb {
     tenant: TenantId,
     placement: Placement,
-    db: D1Database,
+    db: Database,
 }
 
 impl TenantDb {
@@ -116,15 +114,13 @@ impl TenantDb {
     }
 
     /// All rows of a statement; the tenant is bound as `?1`, `args` follow from `?2`.
-    pub async fn rows<T: DeserializeOwned>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Vec<T>, StorageError> {
-        let statement = self.bind(sql, args)?;
-        let result = statement.all().await.map_err(|e| StorageError::from_d1(&e))?;
-        result.results().map_err(|e| StorageError::Malformed(e.to_string()))
+    pub async fn rows<T: FromRow>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Vec<T>, StorageError> {
+        self.db.rows(sql.text(), self.bind(args)).await?.read()
     }
 
     /// The one row of a statement, if there is one.
-    pub async fn row<T: DeserializeOwned>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Option<T>, StorageError> {
-        Ok(self.rows(sql, args).await?.into_iter().next())
+    pub async fn row<T: FromRow>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Option<T>, StorageError> {
+        self.db.rows(sql.text(), self.bind(args)).await?.first()
     }
 
     /// Begins a write: a transaction behind the fence.
@@ -144,16 +140,13 @@ impl TenantDb {
     }
 
     async fn run(&self, statements: Vec<(TenantSql, Vec<Arg>)>) -> Result<Vec<Rows>, StorageError> {
-        let bound = statements.into_iter().map(|(sql, args)| self.bind(&sql, args));
-        let bound = bound.collect::<Result<Vec<_>, _>>()?;
-        let results = self.db.batch(bound).await.map_err(|e| StorageError::from_d1(&e))?;
-        Ok(results.into_iter().map(Rows).collect())
+        let bound: Vec<_> = statements.into_iter().map(|(sql, args)| (sql.text(), self.bind(args))).collect();
+        self.db.run(&bound).await
     }
 
-    fn bind(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<worker::D1PreparedStatement, StorageError> {
-        let mut bound = vec![Arg::from(self.tenant.as_str())];
-        bound.extend(args);
-        prepare(&self.db, sql.text(), &bound).map_err(|e| StorageError::from_d1(&e))
+    fn bind(&self, mut args: Vec<Arg>) -> Vec<Arg> {
+        args.insert(0, Arg::from(self.tenant.as_str()));
+        args
     }
 }
 

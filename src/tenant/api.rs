@@ -19,7 +19,7 @@ use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::control_db::ControlDb;
 use crate::storage::sealed::{SealKey, random};
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { ControlSql;
     /// A new tenant, unless its id, its slug or its plan says no.
@@ -36,9 +36,10 @@ statements! { ControlSql;
     TAKEN_NAMES = "SELECT 'tenant_id' AS kind, id AS name FROM tenants WHERE id = ?1 AND id <> ?3 UNION ALL SELECT 'slug', slug FROM tenants WHERE slug = ?2 AND id <> ?3 UNION ALL SELECT CASE kind WHEN 'id' THEN 'tenant_id' ELSE 'slug' END, name FROM retired_names WHERE kind = 'id' AND name = ?1 OR kind = 'slug' AND name = ?2 UNION ALL SELECT 'slug', domain FROM released_domains WHERE domain = ?4 AND released_at > ?5";
 }
 
-#[derive(serde::Deserialize)]
-struct NameRow {
-    kind: String,
+rows! {
+    struct NameRow {
+        kind: String,
+    }
 }
 
 /// `POST /api/v1/tenants`
@@ -240,14 +241,12 @@ fn created(kept: Kept, replayed: bool) -> Answered<Answer> {
 async fn check_names(db: &ControlDb, id: &str, slug: &Slug, root: &RootDomain, own: &str, now: i64) -> Answered<()> {
     let rested = now - super::change::RELEASED_SECONDS * 1000;
     let args = args![id, slug.as_str(), own, root.host_of(slug).as_str(), rested];
-    let taken = db.rows::<NameRow>(&TAKEN_NAMES, args).await?;
-    let mut taken: Vec<_> = taken.into_iter().map(|row| row.kind).collect();
-    taken.sort_unstable_by(|a, b| b.cmp(a));
-    taken.dedup();
-    let Some(first) = taken.first() else { return Ok(()) };
+    let rows = db.rows::<NameRow>(&TAKEN_NAMES, args).await?;
+    let mut taken = ["tenant_id", "slug"].into_iter().filter(|kind| rows.iter().any(|row| row.kind == *kind));
+    let Some(first) = taken.next() else { return Ok(()) };
     let invalid = Invalid::new("taken", "is taken, now or for ever");
     let problem = problem::conflict(&format!("/{first}"), invalid.clone());
-    Err(taken.iter().skip(1).fold(problem, |problem, name| problem.field(format!("/{name}"), invalid.clone())))
+    Err(taken.fold(problem, |problem, name| problem.field(format!("/{name}"), invalid.clone())))
 }
 
 /// The problem of a name that somebody took at the same moment; the constraint names the column.

@@ -7,8 +7,6 @@
 //! - What is sent is the tenant as it stands, never a remembered step, so steps may be repeated,
 //!   skipped by a later change, or run by two at once.
 
-use serde::Deserialize;
-
 use super::record::Status;
 use super::registry::Tenant;
 use super::{resolve, secrets, standing};
@@ -22,7 +20,7 @@ use crate::storage::control_db::ControlDb;
 use crate::storage::kv;
 use crate::storage::sql::{Arg, ControlSql, StorageError};
 use crate::storage::tenant_db::{FenceMode, TenantDb};
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { ControlSql;
     /// Takes the next revision, if the tenant still has the one that was read. A CHECK of the batch follows.
@@ -70,14 +68,14 @@ impl Step {
     }
 }
 
-#[derive(Deserialize)]
-struct HostsRow {
-    hosts: String,
-}
+rows! {
+    struct HostsRow {
+        hosts: String,
+    }
 
-#[derive(Deserialize)]
-struct TenantRow {
-    tenant_id: String,
+    struct TenantRow {
+        tenant_id: String,
+    }
 }
 
 /// A change on its way into the registry.

@@ -17,7 +17,7 @@ use crate::http::request::JSON;
 use crate::storage::control_db::ControlDb;
 use crate::storage::sql::{Arg, ControlSql};
 use crate::tenant::registry::{DomainRow, Tenant};
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { ControlSql;
     /// Attaches a domain, unless it is somebody's.
@@ -40,9 +40,10 @@ statements! { ControlSql;
     NOT_FREE = "SELECT domain FROM tenant_domains WHERE domain IN (SELECT value FROM json_each(?1)) UNION SELECT domain FROM released_domains WHERE domain IN (SELECT value FROM json_each(?1)) AND released_at > ?2";
 }
 
-#[derive(serde::Deserialize)]
-struct NameRow {
-    domain: String,
+rows! {
+    struct NameRow {
+        domain: String,
+    }
 }
 
 /// `GET /api/v1/tenants/{tenant_id}/domains`

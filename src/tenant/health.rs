@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use serde::Deserialize;
 use serde_json::{Value, json};
-use worker::{AbortController, Delay, Fetch, Method, Request, RequestInit, RequestRedirect};
+use worker::{AbortController, Delay, Fetch};
 
 use super::registry::Tenant;
 use super::subject::find;
-use crate::args;
 use crate::auth::principal::Operator;
 use crate::domain::clock::Timestamp;
 use crate::domain::host::Host;
@@ -21,15 +19,17 @@ use crate::hub::protocol::Inspect;
 use crate::storage::bindings::Bindings;
 use crate::storage::kv;
 use crate::storage::tenant_db::{FENCE, TenantDb};
+use crate::{args, rows};
 
 /// How long the site may take to answer.
 const SITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-#[derive(Deserialize)]
-struct FenceRow {
-    mode: String,
-    epoch: i64,
-    revision: i64,
+rows! {
+    struct FenceRow {
+        mode: String,
+        epoch: i64,
+        revision: i64,
+    }
 }
 
 /// Asks every part the tenant stands on. Always 200: the answer is about the parts.
@@ -94,10 +94,11 @@ async fn site(endpoint: Option<&str>) -> Value {
     let controller = AbortController::default();
     let signal = controller.signal();
     let asked = async {
-        let mut init = RequestInit::new();
-        init.with_method(Method::Get).with_redirect(RequestRedirect::Manual);
-        let request = Request::new_with_init(&format!("{endpoint}?query=%7B__typename%7D"), &init)?;
-        Fetch::Request(request).send_with_signal(&signal).await
+        let init = web_sys::RequestInit::new();
+        init.set_redirect(web_sys::RequestRedirect::Manual);
+        let url = format!("{endpoint}?query=%7B__typename%7D");
+        let request = web_sys::Request::new_with_str_and_init(&url, &init)?;
+        Fetch::Request(request.into()).send_with_signal(&signal).await
     };
     match select(Box::pin(asked), Box::pin(Delay::from(SITE_TIMEOUT))).await {
         Either::Left((Ok(response), _)) if response.status_code() < 500 => {

@@ -12,7 +12,7 @@ use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
 use crate::storage::sealed::Place;
 use crate::storage::sql::{Arg, ControlSql};
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { ControlSql;
     /// What was answered under a key.
@@ -33,10 +33,11 @@ pub struct Kept {
     pub etag: String,
 }
 
-#[derive(Deserialize)]
-struct KeptRow {
-    fingerprint: String,
-    sealed: String,
+rows! {
+    struct KeptRow {
+        fingerprint: String,
+        sealed: String,
+    }
 }
 
 /// A request that carries a key.

@@ -1,6 +1,5 @@
 //! `GET /api/v1/tenants`: by cursor, or by page where asked; filtered by status, plan and text.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::registry::Shown;
@@ -9,10 +8,11 @@ use crate::domain::error::Invalid;
 use crate::http::answer::{Answer, Pagination};
 use crate::http::call::Call;
 use crate::http::cursor::{self, ListIdentity, Place};
+use crate::http::letters::lower_case;
 use crate::http::problem::{self, Answered};
 use crate::storage::control_db::ControlDb;
 use crate::storage::sql::Arg;
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { ControlSql;
     /// Tenants, newest first. Filters that are NULL let everything pass; ?4 and ?5 are the place of a cursor.
@@ -23,9 +23,10 @@ statements! { ControlSql;
 
 const ROUTE: &str = "tenants.list";
 
-#[derive(Deserialize)]
-struct CountRow {
-    total: u64,
+rows! {
+    struct CountRow {
+        total: u64,
+    }
 }
 
 /// Where a list begins.
@@ -43,7 +44,7 @@ pub async fn list(call: Call<Operator>) -> Answered<Answer> {
         return Err(problem::invalid_query("status", invalid));
     }
     let plan = query.get("plan").filter(|p| !p.is_empty());
-    let text = query.get("q").filter(|q| !q.is_empty()).map(str::to_lowercase);
+    let text = query.get("q").filter(|q| !q.is_empty()).map(lower_case);
     if text.as_ref().is_some_and(|q| q.len() > 200) {
         return Err(problem::invalid_query("q", Invalid::new("too_long", "must be at most 200 bytes long")));
     }

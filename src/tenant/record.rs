@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::args;
 use crate::domain::clock::Timestamp;
 use crate::domain::plan::{Limits, Overrides};
+use crate::storage::row::Column;
 use crate::storage::sql::Arg;
+use crate::{args, rows};
 
 /// Where a tenant stands in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Served.
@@ -34,33 +35,42 @@ impl Status {
     }
 }
 
-/// A row of `tenants`, joined with its plan's limits and its placement.
-#[derive(Debug, Clone, Deserialize)]
-pub struct TenantRow {
-    pub(super) id: String,
-    pub(super) slug: String,
-    pub(super) display_name: String,
-    pub(super) admin_email: Option<String>,
-    pub(super) plan: String,
-    pub(super) status: Status,
-    pub(super) revision: i64,
-    pub(super) wpgraphql_endpoint: Option<String>,
-    features: String,
-    resources: String,
-    cors_origins: String,
-    ip_allowlist: String,
-    rate_limits: String,
-    settings: String,
-    branding: String,
-    require_standard_webhooks: i64,
-    pub(super) data_key: Option<String>,
-    created_at: i64,
-    updated_at: i64,
-    expires_at: Option<i64>,
-    plan_limits: String,
-    plan_features: String,
-    pub(super) shard: String,
-    pub(super) epoch: u32,
+impl Column for Status {
+    fn read(value: Value) -> Option<Self> {
+        let known = [Self::Active, Self::Suspended, Self::Deleted, Self::Purged];
+        known.into_iter().find(|status| value == status.as_str())
+    }
+}
+
+rows! {
+    /// A row of `tenants`, joined with its plan's limits and its placement.
+    #[derive(Debug, Clone)]
+    pub struct TenantRow {
+        pub(super) id: String,
+        pub(super) slug: String,
+        pub(super) display_name: String,
+        pub(super) admin_email: Option<String>,
+        pub(super) plan: String,
+        pub(super) status: Status,
+        pub(super) revision: i64,
+        pub(super) wpgraphql_endpoint: Option<String>,
+        features: String,
+        resources: String,
+        cors_origins: String,
+        ip_allowlist: String,
+        rate_limits: String,
+        settings: String,
+        branding: String,
+        require_standard_webhooks: i64,
+        pub(super) data_key: Option<String>,
+        created_at: i64,
+        updated_at: i64,
+        expires_at: Option<i64>,
+        plan_limits: String,
+        plan_features: String,
+        pub(super) shard: String,
+        pub(super) epoch: u32,
+    }
 }
 
 /// What an operator sets of a tenant: the body of POST and PUT, what PATCH merges into.
@@ -123,11 +133,13 @@ pub struct TenantView<'a> {
     pending: bool,
 }
 
-/// A plan's limits and flags, as its row holds them.
-#[derive(Debug, Deserialize)]
-pub struct PlanRow {
-    limits: String,
-    features: String,
+rows! {
+    /// A plan's limits and flags, as its row holds them.
+    #[derive(Debug)]
+    pub struct PlanRow {
+        limits: String,
+        features: String,
+    }
 }
 
 impl TenantRow {

@@ -1,15 +1,15 @@
 //! The registry: tenants in the control database.
 
-use serde::Deserialize;
-
 use super::record::{PlanRow, Status, TenantRow};
 use crate::domain::ids::TenantId;
 use crate::http::problem::{self, Answered};
 use crate::hub::protocol::{AcceptedVersion, Standing, TenantConfig};
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
+use crate::storage::row::{FromRow, Row, Rows};
+use crate::storage::sql::{ControlSql, StorageError};
 use crate::storage::tenant_db::Placement;
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { ControlSql;
     /// A tenant with its plan and its placement; a purged one is not found.
@@ -28,41 +28,41 @@ statements! { ControlSql;
     IS_PENDING = "SELECT revision FROM pending_changes WHERE tenant_id = ?1 LIMIT 1";
 }
 
-/// A row of `tenant_domains`.
-#[derive(Debug, Deserialize)]
-pub struct DomainRow {
-    /// The domain.
-    pub domain: String,
-    /// 1 for the primary one.
-    pub is_primary: i64,
-    /// 1 once the platform serves a certificate for it.
-    pub ssl_enabled: i64,
-    /// When it was attached.
-    pub created_at: i64,
-}
+rows! {
+    /// A row of `tenant_domains`.
+    #[derive(Debug)]
+    pub struct DomainRow {
+        /// The domain.
+        pub domain: String,
+        /// 1 for the primary one.
+        pub is_primary: i64,
+        /// 1 once the platform serves a certificate for it.
+        pub ssl_enabled: i64,
+        /// When it was attached.
+        pub created_at: i64,
+    }
 
-#[derive(Debug, Deserialize)]
-struct VersionRow {
-    kind: String,
-    version: u32,
-    expires_at: Option<i64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct PendingRow {
-    #[allow(dead_code, reason = "only its being there counts")]
-    revision: i64,
+    #[derive(Debug)]
+    struct VersionRow {
+        kind: String,
+        version: u32,
+        expires_at: Option<i64>,
+    }
 }
 
 /// A tenant as the API shows it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Shown {
     /// The row.
-    #[serde(flatten)]
     pub row: TenantRow,
     domains: String,
-    #[serde(default)]
     pending: i64,
+}
+
+impl FromRow for Shown {
+    fn from_row(row: &mut Row) -> Result<Self, StorageError> {
+        Ok(Self { row: TenantRow::from_row(row)?, domains: row.take("domains")?, pending: row.take("pending")? })
+    }
 }
 
 impl Shown {
@@ -113,19 +113,19 @@ impl Tenant {
         Self::find(db, id).await?.ok_or_else(problem::tenant_not_found)
     }
 
-    async fn read(db: &ControlDb, id: &str, tenant: crate::storage::sql::ControlSql) -> Answered<Option<Self>> {
+    async fn read(db: &ControlDb, id: &str, tenant: ControlSql) -> Answered<Option<Self>> {
         let statements = [tenant, DOMAINS, SECRET_VERSIONS, IS_PENDING];
         let results = db.batch(statements.into_iter().map(|sql| (sql, args![id])).collect()).await?;
-        let [rows, domains, versions, pending] = results.as_slice() else {
+        let Ok([rows, domains, versions, pending]) = <[Rows; 4]>::try_from(results) else {
             return Err(problem::internal("a batch of four gave another number of results"));
         };
-        let Some(row) = rows.read::<TenantRow>()?.into_iter().next() else { return Ok(None) };
+        let Some(row) = rows.first::<TenantRow>()? else { return Ok(None) };
         Ok(Some(Self {
             id: TenantId::proven(&row.id),
             row,
             domains: domains.read()?,
             versions: versions.read()?,
-            pending: !pending.read::<PendingRow>()?.is_empty(),
+            pending: !pending.is_empty(),
         }))
     }
 

@@ -6,8 +6,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use serde::Deserialize;
-
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::host::Host;
 use crate::domain::ids::{ClaimedTenant, TenantId};
@@ -15,7 +13,7 @@ use crate::http::problem::Answered;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::kv;
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { ControlSql;
     /// The tenant of a host: by slug under the root domain, else by custom domain.
@@ -40,9 +38,10 @@ struct Remembered {
     until: Timestamp,
 }
 
-#[derive(Deserialize)]
-struct IdRow {
-    id: String,
+rows! {
+    struct IdRow {
+        id: String,
+    }
 }
 
 /// Whose host it is, as far as hints say; none for nobody's.

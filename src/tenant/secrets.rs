@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::auth::signature::SigningSecret;
 use crate::auth::token::SubscriptionSecret;
@@ -15,8 +15,9 @@ use crate::domain::ids::TenantId;
 use crate::http::problem::{self, Answered};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
+use crate::storage::row::Column;
 use crate::storage::sealed::{Place, SealKey, random};
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { ControlSql;
     /// The secrets of a tenant that somebody names; nothing for a tenant that is not served from here.
@@ -43,7 +44,7 @@ thread_local! {
 type Kept = (Rc<Secrets>, Timestamp);
 
 /// The two secrets of a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// WordPress → Carillon.
@@ -76,15 +77,22 @@ impl Kind {
     }
 }
 
-#[derive(Deserialize)]
-struct SecretRow {
-    tenant_id: String,
-    kind: Kind,
-    version: u32,
-    sealed: String,
-    expires_at: Option<i64>,
-    data_key: Option<String>,
-    revision: i64,
+impl Column for Kind {
+    fn read(value: serde_json::Value) -> Option<Self> {
+        Self::parse(value.as_str()?)
+    }
+}
+
+rows! {
+    struct SecretRow {
+        tenant_id: String,
+        kind: Kind,
+        version: u32,
+        sealed: String,
+        expires_at: Option<i64>,
+        data_key: Option<String>,
+        revision: i64,
+    }
 }
 
 struct Version {

@@ -19,7 +19,7 @@ use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::sql::{Arg, TenantSql};
-use crate::{args, statements};
+use crate::{args, rows, statements};
 
 statements! { TenantSql;
     /// Keys, newest first; ?5 picks one.
@@ -45,9 +45,10 @@ const GRACE_SECONDS: i64 = 24 * 3600;
 /// The longest grace: a week.
 const MAX_GRACE_SECONDS: i64 = 7 * 24 * 3600;
 
-#[derive(serde::Deserialize)]
-struct CountRow {
-    total: i64,
+rows! {
+    struct CountRow {
+        total: i64,
+    }
 }
 
 /// What a body sets of a key.

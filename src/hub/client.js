@@ -1,0 +1,6 @@
+// One message to a hub, and the text of its answer.
+export async function send(hub, path, message) {
+  const response = await hub.fetch(`http://hub${path}`, { method: "POST", body: message });
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  return response.text();
+}
