@@ -122,8 +122,8 @@ impl Fields {
         };
         let before = self.errors.len();
         for (key, value) in &object {
-            let single = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
-            if let Err(error) = serde_json::from_value::<T>(single) {
+            let single = Map::from_iter([(key.clone(), value.clone())]);
+            if let Err(error) = shaped::<T>(&single) {
                 let pointer = format!("/{name}/{}", escape(key));
                 self.errors.push(FieldError::new(pointer, Invalid::new("invalid_value", shape_error(&error))));
             }
@@ -131,7 +131,7 @@ impl Fields {
         if self.errors.len() > before {
             return None;
         }
-        serde_json::from_value(Value::Object(object)).ok()
+        shaped(&object).ok()
     }
 
     /// Notes that a field is wrong.
@@ -166,9 +166,15 @@ pub fn bounded(text: &str, max: usize) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
-/// What serde says of a value, without the value.
+/// Through text, which every type can be read from already.
+fn shaped<T: DeserializeOwned>(object: &Map<String, Value>) -> Result<T, serde_json::Error> {
+    serde_json::from_str(&serde_json::to_string(object)?)
+}
+
+/// What serde says of a value, without the value and its place.
 fn shape_error(error: &serde_json::Error) -> String {
     let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(said, _)| said);
     if text.starts_with("unknown field") {
         return "is not a field of this object".into();
     }

@@ -1,5 +1,6 @@
 //! How the Worker calls a tenant's hub.
 
+use serde_json::value::RawValue;
 use wasm_bindgen::prelude::*;
 
 use super::protocol::{Message, Refusal, Reply};
@@ -40,8 +41,8 @@ impl HubClient {
     pub async fn call<M: Message>(&self, message: &M) -> Result<M::Answer, CallError> {
         let unreachable = |e: serde_json::Error| CallError::Unreachable(e.to_string());
         let answer = self.exchange(M::PATH, &serde_json::to_string(message).map_err(unreachable)?).await?;
-        match serde_json::from_str(&answer).map_err(unreachable)? {
-            Reply::Ok(answer) => Ok(answer),
+        match serde_json::from_str::<Reply<&RawValue>>(&answer).map_err(unreachable)? {
+            Reply::Ok(answer) => serde_json::from_str(answer.get()).map_err(unreachable),
             Reply::Refused(refusal) => Err(CallError::Refused(refusal)),
         }
     }

@@ -93,7 +93,7 @@ pub fn chunks(
         let entries = positions.iter().filter_map(|&position| batch.get(position));
         chunks.push(Chunk { bytes: message(b'E', last, &frames(log, entries, wire)), streams: ids });
     }
-    chunks.sort_by(|a, b| a.streams.cmp(&b.streams));
+    chunks.sort_unstable_by(|a, b| a.streams.cmp(&b.streams));
     chunks
 }
 

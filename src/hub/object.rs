@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+use serde_json::value::{RawValue, to_raw_value};
 use wasm_bindgen::JsValue;
 use worker::{
     Delay, DurableObject, Env, Method, Request, Response, ScheduledTime, State, WebSocket, WebSocketIncomingMessage,
@@ -137,12 +138,12 @@ impl Hub {
     fn attach(&self, header: &str) -> worker::Result<Response> {
         let json = percent_decode_str(header).decode_utf8_lossy();
         let Ok(attach) = serde_json::from_str::<Attach>(&json) else {
-            return reply::<Done>(Err(Refusal::Malformed.into()));
+            return refuse(Refusal::Malformed.into());
         };
         let moment = Moment { now: now(), random: random().map_or(1, u64::from_be_bytes), silence: self.core.silence };
         match self.core.turn(|awake| awake.attach(attach, &moment)) {
             Ok(response) => Ok(response),
-            Err(failure) => reply::<Done>(Err(failure)),
+            Err(failure) => refuse(failure),
         }
     }
 
@@ -228,7 +229,7 @@ impl Core {
             Ok(())
         });
         if let Err(failure) = outcome {
-            return reply::<Done>(Err(failure));
+            return refuse(failure);
         }
         *self.awake.borrow_mut() = None;
         self.state.storage().delete_alarm().await?;
@@ -238,18 +239,27 @@ impl Core {
 }
 
 fn reply<T: serde::Serialize>(outcome: Result<T, Failure>) -> worker::Result<Response> {
-    let reply = match outcome {
-        Ok(answer) => Reply::Ok(answer),
-        Err(Failure::Refused(refusal)) => Reply::Refused(refusal),
-        Err(Failure::Storage(error)) => {
+    match outcome {
+        Ok(answer) => respond(&Reply::Ok(to_raw_value(&answer)?)),
+        Err(failure) => refuse(failure),
+    }
+}
+
+fn refuse(failure: Failure) -> worker::Result<Response> {
+    respond(&Reply::Refused(match failure {
+        Failure::Refused(refusal) => refusal,
+        Failure::Storage(error) => {
             worker::console_error!(
                 "{}",
                 serde_json::json!({ "level": "error", "event": "hub_storage", "error": error.0 })
             );
-            Reply::Refused(Refusal::Failed)
+            Refusal::Failed
         }
-    };
-    Response::ok(serde_json::to_string(&reply)?)
+    }))
+}
+
+fn respond(reply: &Reply<Box<RawValue>>) -> worker::Result<Response> {
+    Response::ok(serde_json::to_string(reply)?)
 }
 
 fn explain(failure: Failure) -> worker::Error {

@@ -1,9 +1,10 @@
 //! Hands a stream over to the bridge (`bridge.js`), which then lives without Rust.
 
+use serde_json::value::RawValue;
 use wasm_bindgen::prelude::*;
 
 use crate::hub::client::CallError;
-use crate::hub::protocol::{Attach, Done, Refusal, Reply};
+use crate::hub::protocol::{Attach, Refusal, Reply};
 
 #[wasm_bindgen(module = "/src/live/bridge.js")]
 extern "C" {
@@ -45,7 +46,7 @@ pub async fn open(hub: JsValue, request: &Attach) -> Result<Attached, CallError>
     match refusal_of(&link).map_err(unreachable)? {
         None => Ok(Attached { hub, request, link }),
         Some(text) => Err(match serde_json::from_str(&text) {
-            Ok(Reply::<Done>::Refused(refusal)) => CallError::Refused(refusal),
+            Ok(Reply::<&RawValue>::Refused(refusal)) => CallError::Refused(refusal),
             Ok(Reply::Ok(_)) | Err(_) => CallError::Refused(Refusal::Failed),
         }),
     }

@@ -5,13 +5,24 @@ use serde_json::{Map, Value};
 use super::sql::StorageError;
 
 /// A row; each column is taken out once.
-pub struct Row(Map<String, Value>);
+pub struct Row {
+    columns: Map<String, Value>,
+    /// The column that is missing or of another kind: code and schema disagree.
+    wrong: Option<&'static str>,
+}
 
 impl Row {
-    /// Takes a column out. Fails where it is missing or of another kind: code and schema disagree.
-    pub fn take<T: Column>(&mut self, name: &'static str) -> Result<T, StorageError> {
-        let value = self.0.remove(name).unwrap_or_default();
-        T::read(value).ok_or_else(|| malformed(name))
+    /// Takes a column out; one that is wrong is remembered.
+    pub fn take<T: Column>(&mut self, name: &'static str) -> Option<T> {
+        let read = T::read(self.columns.remove(name).unwrap_or_default());
+        if read.is_none() {
+            self.wrong = Some(name);
+        }
+        read
+    }
+
+    fn read<T: FromRow>(mut self) -> Result<T, StorageError> {
+        T::from_row(&mut self).ok_or_else(|| malformed(self.wrong))
     }
 }
 
@@ -57,7 +68,7 @@ impl<T: Column> Column for Option<T> {
 /// What a row can be read as; [`rows!`](crate::rows) implements it.
 pub trait FromRow: Sized {
     /// Takes the columns it needs.
-    fn from_row(row: &mut Row) -> Result<Self, StorageError>;
+    fn from_row(row: &mut Row) -> Option<Self>;
 }
 
 /// Declares types whose fields are the columns of their names.
@@ -69,10 +80,8 @@ macro_rules! rows {
         $(#[$of_type])* $scope struct $name { $($(#[$of_field])* $access $column: $kind,)+ }
 
         impl $crate::storage::row::FromRow for $name {
-            fn from_row(
-                row: &mut $crate::storage::row::Row,
-            ) -> Result<Self, $crate::storage::sql::StorageError> {
-                Ok(Self { $($column: row.take(stringify!($column))?,)+ })
+            fn from_row(row: &mut $crate::storage::row::Row) -> Option<Self> {
+                Some(Self { $($column: row.take(stringify!($column))?,)+ })
             }
         }
     )+};
@@ -85,12 +94,12 @@ pub struct Rows(Vec<Row>);
 impl Rows {
     /// Reads all rows.
     pub fn read<T: FromRow>(self) -> Result<Vec<T>, StorageError> {
-        self.0.into_iter().map(|mut row| T::from_row(&mut row)).collect()
+        self.0.into_iter().map(Row::read).collect()
     }
 
     /// Reads the first row, if there is one.
     pub fn first<T: FromRow>(self) -> Result<Option<T>, StorageError> {
-        self.0.into_iter().next().map(|mut row| T::from_row(&mut row)).transpose()
+        self.0.into_iter().next().map(Row::read).transpose()
     }
 
     /// Whether there is none.
@@ -103,11 +112,14 @@ impl Rows {
 pub(super) fn parse(json: &str) -> Result<Vec<Rows>, StorageError> {
     let results: Vec<Vec<Map<String, Value>>> =
         serde_json::from_str(json).map_err(|e| StorageError::Malformed(e.to_string()))?;
-    Ok(results.into_iter().map(|rows| Rows(rows.into_iter().map(Row).collect())).collect())
+    Ok(results
+        .into_iter()
+        .map(|rows| Rows(rows.into_iter().map(|columns| Row { columns, wrong: None }).collect()))
+        .collect())
 }
 
-fn malformed(column: &str) -> StorageError {
-    StorageError::Malformed(format!("column {column} is missing or of another kind"))
+fn malformed(column: Option<&str>) -> StorageError {
+    StorageError::Malformed(format!("column {} is missing or of another kind", column.unwrap_or_default()))
 }
 
 #[cfg(test)]

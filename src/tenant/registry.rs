@@ -7,7 +7,7 @@ use crate::hub::protocol::{AcceptedVersion, Standing, TenantConfig};
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::{FromRow, Row, Rows};
-use crate::storage::sql::{ControlSql, StorageError};
+use crate::storage::sql::ControlSql;
 use crate::storage::tenant_db::Placement;
 use crate::{args, rows, statements};
 
@@ -60,8 +60,8 @@ pub struct Shown {
 }
 
 impl FromRow for Shown {
-    fn from_row(row: &mut Row) -> Result<Self, StorageError> {
-        Ok(Self { row: TenantRow::from_row(row)?, domains: row.take("domains")?, pending: row.take("pending")? })
+    fn from_row(row: &mut Row) -> Option<Self> {
+        Some(Self { row: TenantRow::from_row(row)?, domains: row.take("domains")?, pending: row.take("pending")? })
     }
 }
 
