@@ -3,7 +3,7 @@
 //!
 //! `make bench` runs everything, `cargo bench --bench live -- --help` lists the parts.
 //!
-//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`]
+//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`]
 //! - the load: [`audience`] reads streams (and resumes them by [`last_id`]), [`publisher`] sends webhooks, a [`mark`]
 //!   in each event and a [`tally`] of them tell what arrived, how late and in which order
 //! - the servers: [`peers`], each a [`process`] group that ends with the benchmark
@@ -14,6 +14,7 @@
 
 mod audience;
 mod burst;
+mod credentials;
 mod idle;
 mod last_id;
 mod limits;
@@ -92,6 +93,11 @@ async fn run(options: &Options) -> ExitCode {
             Section::Overload => steady::overload(options, &mut stage).await,
             Section::Requests => {
                 let (table, worked) = requests::measure(options).await;
+                stage.failed |= !worked;
+                table
+            }
+            Section::Credentials => {
+                let (table, worked) = credentials::measure(options).await;
                 stage.failed |= !worked;
                 table
             }

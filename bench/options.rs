@@ -12,11 +12,12 @@ Measures Carillon beside a plain JavaScript object on the same workerd and nginx
 cargo bench --bench live -- [SECTION…] [OPTION…]
 
 Sections (all by default)
-  idle       streams opened per second, memory per idle subscriber
-  burst      100 webhooks over 20 connections, as fast as they are answered
-  steady     500 subscribers × 50 events/s and 2,000 × 10/s
-  overload   500 subscribers × 1,000 events/s
-  requests   a GET of one tenant and a webhook POST beside a plain JavaScript Worker
+  idle         streams opened per second, memory per idle subscriber
+  burst        100 webhooks over 20 connections, as fast as they are answered
+  steady       500 subscribers × 50 events/s and 2,000 × 10/s
+  overload     500 subscribers × 1,000 events/s
+  requests     a GET of one tenant and a webhook POST beside a plain JavaScript Worker
+  credentials  a request by key, token and cookie beside an anonymous one
 
 Options
   --subscribers N,N   sizes for idle and burst (100,1000,5000)
@@ -34,10 +35,11 @@ pub enum Section {
     Steady,
     Overload,
     Requests,
+    Credentials,
 }
 
 impl Section {
-    const ALL: [Self; 5] = [Self::Idle, Self::Burst, Self::Steady, Self::Overload, Self::Requests];
+    const ALL: [Self; 6] = [Self::Idle, Self::Burst, Self::Steady, Self::Overload, Self::Requests, Self::Credentials];
 
     fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -46,6 +48,7 @@ impl Section {
             "steady" => Self::Steady,
             "overload" => Self::Overload,
             "requests" => Self::Requests,
+            "credentials" => Self::Credentials,
             _ => return None,
         })
     }
@@ -101,8 +104,9 @@ impl Options {
         }
         if options.sections.is_empty() {
             options.sections = Section::ALL.to_vec();
-            // Requests are compared with our own only.
-            options.sections.retain(|section| *section != Section::Requests || options.peers.contains(&Peer::Carillon));
+            // These are about our own.
+            let about_us = |section: &Section| matches!(section, Section::Requests | Section::Credentials);
+            options.sections.retain(|section| !about_us(section) || options.peers.contains(&Peer::Carillon));
         }
         Ok(options)
     }
@@ -122,7 +126,7 @@ impl Options {
             Section::Idle | Section::Burst => self.sizes.iter().copied().max().unwrap_or(0),
             Section::Steady => self.steady.iter().map(|(subscribers, _)| *subscribers).max().unwrap_or(0),
             Section::Overload => self.overload.0,
-            Section::Requests => 0,
+            Section::Requests | Section::Credentials => 0,
         };
         self.sections.iter().map(of).max().unwrap_or(0)
     }

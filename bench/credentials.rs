@@ -1,0 +1,141 @@
+//! What it costs to prove a caller: the same answer, asked for with a key, a token and a cookie, beside an
+//! anonymous request; one server, one connection each, call by call in turn.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::options::Options;
+use crate::peers::{PLATFORM_KEY, Peer, Server};
+use crate::table::Table;
+use crate::tally::histogram;
+use crate::wire::{self, Answer, Caller};
+
+/// Calls before those that count.
+const WARM: usize = 300;
+const PASSWORD: &str = "correct horse battery staple";
+const EMAIL: &str = "bench@example.com";
+
+/// A way to ask, by its headers.
+struct Way {
+    name: &'static str,
+    path: &'static str,
+    header: Option<(&'static str, String)>,
+}
+
+pub async fn measure(options: &Options) -> (Table, bool) {
+    let mut table = Table::new(
+        format!("Credentials: {} requests of each, in turn", options.calls),
+        &["request", "p50, µs", "p99, µs", "beside anonymous"],
+    );
+    if let Some(reason) = Peer::Carillon.absent() {
+        table.absent(&["all".to_owned()]);
+        table.note(reason);
+        return (table, true);
+    }
+    match rows(options.calls).await {
+        Ok(rows) => {
+            for (name, cells) in rows {
+                table.measured(&[name], Ok(cells));
+            }
+            (table, true)
+        }
+        Err(error) => {
+            let worked = table.measured(&["all".to_owned()], Err(error));
+            (table, worked)
+        }
+    }
+}
+
+async fn rows(calls: usize) -> Result<Vec<(String, Vec<String>)>> {
+    let server = Peer::Carillon.start().await?;
+    let ways = ways(&server).await?;
+    let mut callers = Vec::new();
+    for way in &ways {
+        callers.push((way, Caller::connect(server.address).await?, histogram()?));
+    }
+    for call in 0..WARM + calls {
+        for (way, caller, times) in &mut callers {
+            let (name, address) = wire::client_address(call);
+            let mut headers = vec![(name, address.as_str())];
+            headers.extend(way.header.as_ref().map(|(name, value)| (*name, value.as_str())));
+            let request = wire::request("GET", way.path, &server.host, &headers, &[]);
+            let begun = Instant::now();
+            succeeded(caller.call(&request).await?)?;
+            if call >= WARM {
+                times.saturating_record(u64::try_from(begun.elapsed().as_micros())?);
+            }
+        }
+    }
+    let anonymous = callers.first().map_or(1, |(_, _, times)| times.value_at_quantile(0.5)).max(1);
+    let row = |(way, _, times): &(&Way, Caller, hdrhistogram::Histogram<u64>)| {
+        let (p50, p99) = (times.value_at_quantile(0.5), times.value_at_quantile(0.99));
+        let cells = vec![p50.to_string(), p99.to_string(), format!("{:.2}", p50 as f64 / anonymous as f64)];
+        (way.name.to_owned(), cells)
+    };
+    Ok(callers.iter().map(row).collect())
+}
+
+/// A tenant's key, a signed-in user's token and cookie; and nobody.
+async fn ways(server: &Server) -> Result<Vec<Way>> {
+    let key = json!({"name": "bench", "scopes": ["*"]});
+    let key = text(&post(server, "/api/v1/api-keys", &key, Some(PLATFORM_KEY)).await?, "/data/key")?;
+    let patch = json!({"settings": {"registration": "open"}});
+    let headers = bearer(PLATFORM_KEY);
+    let path = format!("/api/v1/tenants/{}", server.tenant);
+    send(server, wire::request("PATCH", &path, "localhost", &borrowed(&headers), patch.to_string().as_bytes())).await?;
+    let account = json!({"email": EMAIL, "password": PASSWORD});
+    post(server, "/api/v1/auth/register", &account, None).await?;
+    let signed_in = post(server, "/api/v1/auth/login", &account, None).await?;
+    let token = text(&signed_in, "/data/access_token")?;
+    let mut by_cookie = account;
+    by_cookie["cookie"] = true.into();
+    let request = json_request("/api/v1/auth/login", &server.host, &by_cookie, None);
+    let answer = succeeded(Caller::connect(server.address).await?.call(&request).await?)?;
+    let cookie = answer.header("set-cookie").and_then(|set| set.split(';').next()).unwrap_or_default().to_owned();
+    let way = |name, header| Way { name, path: "/api/v1/permissions", header };
+    Ok(vec![
+        Way { name: "anonymous", path: "/.well-known/jwks.json", header: None },
+        way("by API key", Some(("Authorization", format!("Bearer {key}")))),
+        way("by access token (Ed25519)", Some(("Authorization", format!("Bearer {token}")))),
+        way("by session cookie", Some(("Cookie", cookie))),
+    ])
+}
+
+fn bearer(credential: &str) -> Vec<(&'static str, String)> {
+    vec![("Authorization", format!("Bearer {credential}")), ("Content-Type", "application/json".to_owned())]
+}
+
+fn borrowed<'h>(headers: &'h [(&'static str, String)]) -> Vec<(&'static str, &'h str)> {
+    headers.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+fn json_request(path: &str, host: &str, body: &Value, credential: Option<&str>) -> Vec<u8> {
+    let (name, address) = wire::client_address(0);
+    let mut headers = vec![("Content-Type", "application/json".to_owned()), (name, address)];
+    headers.extend(credential.map(|credential| ("Authorization", format!("Bearer {credential}"))));
+    wire::request("POST", path, host, &borrowed(&headers), body.to_string().as_bytes())
+}
+
+async fn post(server: &Server, path: &str, body: &Value, credential: Option<&str>) -> Result<Value> {
+    send(server, json_request(path, &server.host, body, credential)).await
+}
+
+async fn send(server: &Server, request: Vec<u8>) -> Result<Value> {
+    let answer = succeeded(Caller::connect(server.address).await?.call(&request).await?)?;
+    Ok(serde_json::from_slice(&answer.body)?)
+}
+
+fn succeeded(answer: Answer) -> Result<Answer> {
+    if (200..300).contains(&answer.status) {
+        return Ok(answer);
+    }
+    let said = String::from_utf8_lossy(&answer.body);
+    Err(format!("a request was answered {}: {said}", answer.status).into())
+}
+
+fn text(answer: &Value, pointer: &str) -> Result<String> {
+    let text = answer.pointer(pointer).and_then(Value::as_str);
+    text.map(str::to_owned).ok_or_else(|| format!("an answer without {pointer}: {answer}").into())
+}
