@@ -81,3 +81,6 @@ ALTER TABLE tenants ADD COLUMN ip_allowlist TEXT NOT NULL DEFAULT '[]';
 
 -- What an operation was about, beyond its name.
 ALTER TABLE platform_audit ADD COLUMN detail TEXT;
+
+-- How many data keys each version of the master key seals, and which: a sealed value begins with its version.
+CREATE INDEX tenants_by_key_version ON tenants (CAST(data_key AS INTEGER)) WHERE data_key IS NOT NULL;

@@ -2,13 +2,16 @@
 //!
 //! Owns: the proof of each kind of principal, and the types no handler can make itself. The forms
 //! (`key`, `access`, `token`, `signature`, `password`) are pure; `prove_member`,
-//! `prove_operator` and `signing_keys` read the rows behind them; `api` is what users and operators call.
+//! `prove_operator` and `signing_keys` read the rows behind them; `api` is what users and tenants' keys
+//! call, `operator_api` what the platform's own people and keys do.
 //! May not touch: the registry of tenants, but through `tenant`.
 
 pub mod access;
 pub mod api;
 pub mod key;
 pub mod key_row;
+pub mod operator_api;
+pub mod password;
 pub mod principal;
 pub mod prove_member;
 pub mod prove_operator;

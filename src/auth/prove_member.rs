@@ -219,7 +219,8 @@ async fn by_switch_token(
     at: Doorstep<'_>,
     verified: Verified,
 ) -> Answered<Option<Member>> {
-    let Some(role) = entered_role(bindings, at.tenant, &verified.claims.sub).await? else { return Ok(None) };
+    let session = verified.claims.sid.unwrap_or_default();
+    let Some(role) = entered_role(bindings, at.tenant, &verified.claims.sub, &session).await? else { return Ok(None) };
     let row = rows.row::<RoleRow>(&ROLE, args![role.as_str()]).await?;
     let Some(row) = row.filter(|row| verified.issued_at.millis() >= row.tenant_not_before.unwrap_or(0)) else {
         return Ok(None);
@@ -229,6 +230,12 @@ async fn by_switch_token(
     Ok(Some(Member::proven(at.tenant, at.host, at.config, who, permissions)))
 }
 
+/// The permissions of a role that the tenant made itself; none if it did not.
+pub async fn own_role(rows: &TenantDb, role: &str) -> Answered<Option<String>> {
+    Ok(rows.row::<RoleRow>(&ROLE, args![role]).await?.and_then(|row| row.own_role))
+}
+
+/// An impersonator may do what both the user and the operator may.
 async fn by_impersonation_token(
     bindings: &Bindings,
     rows: &TenantDb,
@@ -236,14 +243,14 @@ async fn by_impersonation_token(
     verified: Verified,
 ) -> Answered<Option<Member>> {
     let operator = verified.claims.act.map(|act| act.sub).unwrap_or_default();
-    if entered_role(bindings, at.tenant, &operator).await?.is_none() {
-        return Ok(None);
-    }
+    let session = verified.claims.sid.unwrap_or_default();
+    let Some(role) = entered_role(bindings, at.tenant, &operator, &session).await? else { return Ok(None) };
+    let entered = permissions_of(&role, own_role(rows, &role).await?.as_deref());
     let user = verified.claims.user_id.unwrap_or_default();
     let row = rows.row::<UserRow>(&USER, args![user, ""]).await?;
     let row = row.filter(|row| row.counts(verified.issued_at.millis()));
     Ok(row.map(|row| {
-        let permissions = row.permissions().without(NOT_IMPERSONATED);
+        let permissions = row.permissions().without(NOT_IMPERSONATED).within(entered);
         let who = Actor::Impersonator { operator, user: row.into_user(), until: verified.expires_at };
         Member::proven(at.tenant, at.host, at.config, who, permissions)
     }))

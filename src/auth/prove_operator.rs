@@ -20,8 +20,8 @@ statements! { ControlSql;
     KEY_USED = "UPDATE platform_keys SET last_used_at = ?2 WHERE id = ?1 AND COALESCE(last_used_at, 0) <= ?2 - 60000";
     /// A person's session.
     SESSION = "SELECT s.digest, s.expires_at, o.id, o.role FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1 AND o.status = 'active'";
-    /// Whether an operator of that id may still work, and whether a grant of a tenant is theirs.
-    OPERATOR = "SELECT o.role, (SELECT g.role FROM operator_grants g WHERE g.operator_id = o.id AND g.tenant_id = ?2) AS granted FROM operators o WHERE o.id = ?1 AND o.status = 'active'";
+    /// Whether an operator of that id may still work and is signed in, and whether a grant of a tenant is theirs.
+    OPERATOR = "SELECT o.role, (SELECT g.role FROM operator_grants g WHERE g.operator_id = o.id AND g.tenant_id = ?2) AS granted FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?3 AND s.expires_at > ?4 AND o.id = ?1 AND o.status = 'active'";
 }
 
 rows! {
@@ -87,10 +87,17 @@ pub const fn platform_permissions_of(is_admin: bool) -> PlatformPermissions {
     }
 }
 
-/// The role that an operator (`operator:{id}`) may enter a tenant with now; none if it may not.
-pub async fn entered_role(bindings: &Bindings, tenant: &TenantId, operator: &str) -> Answered<Option<String>> {
+/// The role that an operator (`operator:{id}`) may enter a tenant with now; none if it may not, or if the session
+/// is over.
+pub async fn entered_role(
+    bindings: &Bindings,
+    tenant: &TenantId,
+    operator: &str,
+    session: &str,
+) -> Answered<Option<String>> {
     let Some(id) = operator.strip_prefix("operator:") else { return Ok(None) };
     let db = ControlDb::open(bindings, "check an operator's grant")?;
-    let row = db.row::<OperatorRow>(&OPERATOR, args![id, tenant.as_str()]).await?;
+    let asked = args![id, tenant.as_str(), session, SystemClock.now().millis()];
+    let row = db.row::<OperatorRow>(&OPERATOR, asked).await?;
     Ok(row.and_then(|row| if row.role == "admin" { Some("owner".to_owned()) } else { row.granted }))
 }

@@ -71,7 +71,8 @@ impl SigningKeys {
         }
     }
 
-    async fn load_anew(bindings: &Bindings) -> Answered<Rc<Self>> {
+    /// The keys as they stand now.
+    pub async fn load_anew(bindings: &Bindings) -> Answered<Rc<Self>> {
         let db = ControlDb::open(bindings, "read the signing keys")?;
         let now = SystemClock.now();
         let mut rows = db.rows::<KeyRow>(&KEYS, args![now.millis()]).await?;
@@ -168,6 +169,7 @@ pub fn issuer(bindings: &Bindings) -> String {
     format!("https://{}", bindings.settings.root_domain.as_str())
 }
 
-fn place(kid: &str) -> Place<'_> {
+/// Where the seed of a key is sealed.
+pub fn place(kid: &str) -> Place<'_> {
     Place { owner: "platform", table: "signing_keys", column: "sealed", row: kid }
 }

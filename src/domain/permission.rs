@@ -62,6 +62,12 @@ macro_rules! permissions {
                 Self(self.0 & !other.0)
             }
 
+            /// What is in both.
+            #[must_use]
+            pub const fn within(self, other: Self) -> Self {
+                Self(self.0 & other.0)
+            }
+
             /// What one entry of a list stands for: a name, `resource:*` or `*`.
             pub fn parse(text: &str) -> Result<Self, Invalid> {
                 if text == "*" {

@@ -168,6 +168,11 @@ pub fn unauthorized() -> Problem {
     Problem::new(401, "unauthorized", "A valid credential is required").header("WWW-Authenticate", "Bearer")
 }
 
+/// 401: address and password do not fit; it never says which, nor whether the account is there.
+pub fn invalid_credentials() -> Problem {
+    Problem::new(401, "invalid_credentials", "Address and password do not fit")
+}
+
 /// 401: a subscriber's token or ticket is not valid (any more).
 pub fn invalid_token() -> Problem {
     Problem::new(401, "invalid_token", "The token or ticket is not valid")

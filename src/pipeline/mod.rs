@@ -15,6 +15,7 @@ mod walk;
 use worker::{Context, Env, Method, Response};
 
 use self::walk::{Trail, Walk};
+use crate::auth::operator_api::{master_keys, sessions};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::host::{Host, Place};
 use crate::http::answer::Answer;
@@ -24,6 +25,7 @@ use crate::http::request::Incoming;
 use crate::ops::log::{self, RequestLine};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sealed::random;
+use crate::tenant::change;
 
 /// Answers a request.
 pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Result<Response> {
@@ -99,16 +101,18 @@ fn answer(
 
 /// Cron: what has to happen each minute, whoever asks or not.
 pub async fn every_minute(env: Env) {
-    let outcome = match Bindings::new(env) {
-        Ok(bindings) => {
-            crate::tenant::change::finish_left_behind(&bindings).await.map_err(|p| p.cause.clone().unwrap_or_default())
-        }
-        Err(cause) => Err(cause),
+    let bindings = match Bindings::new(env) {
+        Ok(bindings) => bindings,
+        Err(cause) => return log::fault("cron", &cause),
     };
-    match outcome {
-        Ok(finished) => {
-            worker::console_log!("{}", serde_json::json!({ "level": "info", "event": "cron", "finished": finished }))
-        }
-        Err(cause) => log::fault("cron", &cause),
-    }
+    let finished = done(change::finish_left_behind(&bindings).await);
+    done(sessions::forget_over(&bindings).await);
+    let rewrapped = done(master_keys::rewrap_left_behind(&bindings).await);
+    let line = serde_json::json!({ "level": "info", "event": "cron", "finished": finished, "rewrapped": rewrapped });
+    worker::console_log!("{line}");
+}
+
+/// What a part of the cron did; its failure is logged and stops no other part.
+fn done<T>(outcome: Answered<T>) -> Option<T> {
+    outcome.map_err(|problem| log::fault("cron", problem.cause.as_deref().unwrap_or(problem.code))).ok()
 }

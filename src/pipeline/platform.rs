@@ -71,8 +71,12 @@ async fn tenant_of_credential(walk: &Walk) -> Answered<TenantId> {
     resolve::by_id(&walk.bindings, &named).await?.ok_or_else(problem::unauthorized)
 }
 
+/// The tenant that a platform key selects. A person selects none: their session is told nothing of tenants, and
+/// the token that a switch gives names its own.
 async fn selected(walk: &Walk) -> Answered<TenantId> {
-    let operator = prove_operator::operator(&walk.bindings, &walk.request).await?.ok_or_else(problem::unauthorized)?;
+    let operator = prove_operator::operator(&walk.bindings, &walk.request).await?;
+    let operator = operator.filter(|operator| !matches!(operator.who(), OperatorKind::Person { .. }));
+    let operator = operator.ok_or_else(problem::unauthorized)?;
     authorise(&operator, Access::Operator(PlatformPermission::TenantsEnter))?;
     let named = walk.request.named_tenants();
     let named = named.first().ok_or_else(problem::no_tenant_selected)?;

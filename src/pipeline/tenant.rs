@@ -4,7 +4,7 @@ use worker::Method;
 
 use super::border::Border;
 use super::walk::{Trail, Walk, find, rate_fields};
-use crate::auth::principal::{Anyone, Member, Named, Signer, Visitor};
+use crate::auth::principal::{Actor, Anyone, Member, Named, Signer, Visitor};
 use crate::auth::prove_member::{self, Credential, Doorstep};
 use crate::auth::token::{self, SubscriberToken};
 use crate::auth::{access, signing_keys};
@@ -161,6 +161,10 @@ async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -
             let member = member?.ok_or_else(problem::unauthorized)?;
             if matches!(Credential::of(request), Some(Credential::Cookie(_))) {
                 guard_cookie(request, &origin)?;
+            }
+            if let Actor::Impersonator { operator, .. } = member.who() {
+                let id = operator.strip_prefix("operator:").unwrap_or(operator);
+                trail.headers.push(("X-Impersonated-By", id.to_owned()));
             }
             authorise(&member, route.access)?;
             handler(walk.call(params, *member)).await

@@ -102,6 +102,11 @@ impl KeyRing {
         keys.contains_key(&current).then_some(Self { current, keys })
     }
 
+    /// The version that seals now.
+    pub fn current(&self) -> u32 {
+        self.current
+    }
+
     /// Seals a tenant's data key: `{version}.{nonce}.{ciphertext}`.
     pub fn wrap(&self, tenant: &str, key: &SealKey) -> Result<String, Unsealable> {
         self.seal(&data_key_place(tenant), &key.0)

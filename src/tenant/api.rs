@@ -45,7 +45,7 @@ rows! {
 /// `POST /api/v1/tenants`
 pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
     let object = call.request.json_object(JSON).await?;
-    let keyed = Keyed::read(&call.request, "tenants.create", &Value::Object(object.clone()))?;
+    let keyed = Keyed::read(&call.request, "tenants.create", &call.who.actor(), &Value::Object(object.clone()))?;
     let db = ControlDb::open(&call.bindings, "create a tenant")?;
     let now = call.now().millis();
     if let Some(keyed) = &keyed

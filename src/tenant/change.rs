@@ -39,6 +39,8 @@ statements! { ControlSql;
     FORGET_SECRETS = "DELETE FROM tenant_secrets WHERE tenant_id = ?1";
     /// The data key goes last: from here on nothing sealed under it can be opened.
     FORGET_DATA_KEY = "UPDATE tenants SET data_key = NULL, display_name = '', admin_email = NULL, wpgraphql_endpoint = NULL, features = '{}', resources = '{}', cors_origins = '[]', rate_limits = '{}', settings = '{}', branding = '{}' WHERE id = ?1 AND status = 'purged'";
+    /// Who may enter the tenant from the platform.
+    FORGET_GRANTS = "DELETE FROM operator_grants WHERE tenant_id = ?1";
     /// Answers that nobody may ask for again.
     FORGET_ANSWERS = "DELETE FROM idempotency_keys WHERE created_at <= ?1";
     /// Domains that may be attached again.
@@ -174,7 +176,12 @@ pub async fn apply(bindings: &Bindings, db: &ControlDb, id: &str) -> Answered<()
     }
     reached(bindings, Step::Kv)?;
     if tenant.row.status == Status::Purged {
-        let forget = vec![(FORGET_SECRETS, args![id]), (FORGET_DATA_KEY, args![id]), (ARRIVED, args![id, revision])];
+        let forget = vec![
+            (FORGET_SECRETS, args![id]),
+            (FORGET_GRANTS, args![id]),
+            (FORGET_DATA_KEY, args![id]),
+            (ARRIVED, args![id, revision]),
+        ];
         db.batch(forget).await?;
     } else {
         db.batch(vec![(ARRIVED, args![id, revision])]).await?;

@@ -48,15 +48,17 @@ pub struct Keyed {
 }
 
 impl Keyed {
-    /// Reads the key of a request (quoted or bare); the fingerprint is of its body.
-    pub fn read(request: &Incoming, scope: &'static str, body: &Value) -> Answered<Option<Self>> {
+    /// Reads the key of a request (quoted or bare); the fingerprint is of its body. A key is its sender's own:
+    /// nobody else gets the answer, which may show a secret.
+    pub fn read(request: &Incoming, scope: &'static str, actor: &str, body: &Value) -> Answered<Option<Self>> {
         let Some(sent) = request.header("Idempotency-Key") else { return Ok(None) };
         let key = sent.strip_prefix('"').and_then(|k| k.strip_suffix('"')).unwrap_or(&sent);
         if !(1..=255).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()) {
             let invalid = Invalid::new("invalid_key", "must be 1 to 255 visible ASCII characters");
             return Err(problem::invalid_header("Idempotency-Key", invalid));
         }
-        Ok(Some(Self { scope, key: digest(key.as_bytes()), fingerprint: digest(body.to_string().as_bytes()) }))
+        let key = digest(format!("{actor} {key}").as_bytes());
+        Ok(Some(Self { scope, key, fingerprint: digest(body.to_string().as_bytes()) }))
     }
 
     /// The answer that was given under this key; 422 if it was given to another body.

@@ -1,6 +1,7 @@
 //! The registry: tenants in the control database.
 
 use super::record::{PlanRow, Status, TenantRow};
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::TenantId;
 use crate::http::problem::{self, Answered};
 use crate::hub::protocol::{AcceptedVersion, Standing, TenantConfig};
@@ -127,6 +128,11 @@ impl Tenant {
             versions: versions.read()?,
             pending: !pending.is_empty(),
         }))
+    }
+
+    /// Whether it is served now: neither stopped nor past its end.
+    pub fn is_served(&self, now: Timestamp) -> bool {
+        self.row.status == Status::Active && self.row.profile().expires_at.is_none_or(|at| now < at)
     }
 
     /// The names of its custom domains.

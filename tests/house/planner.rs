@@ -10,7 +10,7 @@ use crate::none;
 use crate::statements::{Registered, migrated, of_control, of_tenants, tables};
 
 /// Tables of the control database that stay a few rows long, however many tenants there are.
-const SHORT: [&str; 3] = ["plans", "shards", "signing_keys"];
+const SHORT: [&str; 5] = ["operators", "plans", "platform_keys", "shards", "signing_keys"];
 
 /// Control statements that walk a table that grows: the statement, how its step begins, and why that is right.
 const WALKS: &[(&str, &str, &str, &str)] = &[
@@ -19,6 +19,18 @@ const WALKS: &[(&str, &str, &str, &str)] = &[
         "COUNT",
         "SCAN t",
         "counting with optional filters reads every tenant, and only where a count is asked for",
+    ),
+    (
+        "src/auth/operator_api/master_keys.rs",
+        "DATA_KEYS",
+        "SCAN tenants USING INDEX tenants_by_key_version",
+        "counting by version reads every tenant's version, and only when an operator rotates the master key",
+    ),
+    (
+        "src/auth/operator_api/master_keys.rs",
+        "KEPT_ANSWERS",
+        "SCAN idempotency_keys",
+        "holds what was answered in a day; read only when an operator rotates the master key",
     ),
     (
         "src/tenant/change.rs",

@@ -17,6 +17,7 @@ pub struct Registered {
 
 const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/auth/api/keys.rs", auth::api::keys::STATEMENTS),
+    ("src/auth/operator_api/impersonation.rs", auth::operator_api::impersonation::STATEMENTS),
     ("src/auth/prove_member.rs", auth::prove_member::STATEMENTS),
     ("src/auth/session.rs", auth::session::STATEMENTS),
     ("src/storage/audit_log.rs", storage::audit_log::STATEMENTS),
@@ -25,6 +26,12 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
 ];
 
 const OF_CONTROL: &[(&str, &[ControlSql])] = &[
+    ("src/auth/operator_api/grants.rs", auth::operator_api::grants::STATEMENTS),
+    ("src/auth/operator_api/master_keys.rs", auth::operator_api::master_keys::STATEMENTS),
+    ("src/auth/operator_api/mod.rs", auth::operator_api::STATEMENTS),
+    ("src/auth/operator_api/operators.rs", auth::operator_api::operators::STATEMENTS),
+    ("src/auth/operator_api/platform_keys.rs", auth::operator_api::platform_keys::STATEMENTS),
+    ("src/auth/operator_api/sessions.rs", auth::operator_api::sessions::STATEMENTS),
     ("src/auth/prove_operator.rs", auth::prove_operator::STATEMENTS),
     ("src/auth/signing_keys.rs", auth::signing_keys::STATEMENTS),
     ("src/tenant/api.rs", tenant::api::STATEMENTS),
@@ -122,6 +129,26 @@ fn a_module_that_is_not_collected_is_found() {
     let one = Registered { file: "src/rows/outbox.rs", name: "ONE", text: "" };
     assert_eq!(uncollected(&files, &[one]).len(), 1);
     assert_eq!(uncollected(&files, &[one, Registered { name: "TWO", ..one }]), [""; 0]);
+}
+
+#[test]
+fn a_key_that_changed_meanwhile_is_not_replaced() {
+    let db = migrated("migrations/control");
+    let text = |name: &str| of_control().into_iter().find(|statement| statement.name == name).unwrap().text;
+    let insert = "INSERT INTO tenants (id, slug, display_name, plan, status, revision, features, resources, cors_origins, rate_limits, settings, branding, data_key, created_at, updated_at) VALUES (?1, ?1, '', 'free', 'active', 1, '{}', '{}', '[]', '{}', '{}', '{}', ?2, 1, 1)";
+    for (id, key) in [("same", Some("1.a")), ("changed", Some("1.b")), ("purged", None), ("new", Some("2.n"))] {
+        db.execute(insert, (id, key)).unwrap();
+    }
+    let list = |sql: &str, params: &[&dyn rusqlite::ToSql]| -> Vec<String> {
+        let mut statement = db.prepare(sql).unwrap();
+        statement.query_map(params, |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(list(text("OLD_DATA_KEYS"), &[&2, &10]), ["same", "changed"]);
+    let page = r#"[["same","1.a","2.a"],["changed","1.x","2.x"],["purged","1.p","2.p"],["gone","1.g","2.g"]]"#;
+    assert_eq!(list(text("REWRAP_DATA_KEYS"), &[&page]), ["same"]);
+    let keys = "SELECT id || ' ' || COALESCE(data_key, '-') FROM tenants ORDER BY id";
+    assert_eq!(list(keys, &[]), ["changed 1.b", "new 2.n", "purged -", "same 2.a"]);
+    assert_eq!(list(text("REWRAP_DATA_KEYS"), &[&page]), [""; 0], "once");
 }
 
 #[test]

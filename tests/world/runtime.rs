@@ -104,17 +104,22 @@ impl Runtime {
     }
 
     fn settings(&self, vars: &[(&'static str, String)]) -> Value {
+        // A var named like a secret stands in its place; an empty one leaves it out.
+        let mut secrets = json!({"PLATFORM_KEY": PLATFORM_KEY, "KEK_v1": KEK});
         let mut all = Map::new();
         all.insert("ROOT_DOMAIN".into(), ROOT.into());
         all.insert("KEEP_ALIVE_SECONDS".into(), "1".into());
         for (name, value) in vars {
-            all.insert((*name).into(), value.clone().into());
+            match secrets.get_mut(*name) {
+                Some(secret) => *secret = value.clone().into(),
+                None => _ = all.insert((*name).into(), value.clone().into()),
+            }
         }
         json!({
             "build": "build",
             "state": self.state,
             "vars": all,
-            "secrets": {"PLATFORM_KEY": PLATFORM_KEY, "KEK_v1": KEK},
+            "secrets": secrets,
         })
     }
 }

@@ -5,12 +5,11 @@
 
 use serde_json::{Value, json};
 
-use super::{check_own, deed, end_minted, read_permissions, read_ranges};
+use super::{check_own, deed, end_minted, read_end, read_permissions, read_ranges};
 use crate::auth::key::FreshKey;
 use crate::auth::principal::Member;
 use crate::auth::signature::digest;
 use crate::domain::clock::Timestamp;
-use crate::domain::error::Invalid;
 use crate::domain::permission::Permissions;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
@@ -61,15 +60,11 @@ struct Setting {
 
 impl Setting {
     fn read(fields: &mut Fields, now: Timestamp) -> Self {
-        let future = |text: &str| {
-            Timestamp::parse_rfc3339(text)
-                .and_then(|at| if at > now { Ok(at) } else { Err(Invalid::new("past", "must lie in the future")) })
-        };
         Self {
             name: fields.text("name", 100),
             scopes: read_permissions(fields, "scopes"),
             ranges: read_ranges(fields, "ip_allowlist"),
-            expires_at: fields.parsed("expires_at", future),
+            expires_at: read_end(fields, "expires_at", now),
         }
     }
 }

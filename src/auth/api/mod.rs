@@ -8,6 +8,7 @@ pub mod subscriber_tokens;
 use serde_json::Value;
 
 use super::principal::Member;
+use crate::domain::clock::Timestamp;
 use crate::domain::error::Invalid;
 use crate::domain::permission::Permissions;
 use crate::http::call::Call;
@@ -42,8 +43,16 @@ fn read_permissions(fields: &mut Fields, name: &str) -> Option<Listed> {
 }
 
 /// Reads a list of address ranges, as JSON.
-fn read_ranges(fields: &mut Fields, name: &str) -> Option<String> {
+pub(in crate::auth) fn read_ranges(fields: &mut Fields, name: &str) -> Option<String> {
     fields.list(name, MAX_RANGES, parse_range).map(|ranges| Value::from(ranges).to_string())
+}
+
+/// Reads when a key is to end: later than now.
+pub(in crate::auth) fn read_end(fields: &mut Fields, name: &str, now: Timestamp) -> Option<Timestamp> {
+    fields.parsed(name, |text| {
+        let at = Timestamp::parse_rfc3339(text)?;
+        if at > now { Ok(at) } else { Err(Invalid::new("past", "must lie in the future")) }
+    })
 }
 
 /// Refuses to give what the caller does not have.

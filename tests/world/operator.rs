@@ -1,0 +1,106 @@
+//! The platform's people: made by the platform key, signed in with a password; and the users they visit.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Call, ROOT, Tenant, World, unique};
+
+/// The password of every operator that a test makes.
+pub const PASSWORD: &str = "a password for tests only";
+
+/// A person of the platform, signed in.
+#[derive(Clone)]
+pub struct Operator {
+    pub world: World,
+    pub id: String,
+    pub email: String,
+    /// The session's text.
+    pub session: String,
+}
+
+/// A user of a tenant.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub id: String,
+    pub email: String,
+}
+
+impl World {
+    /// Makes an operator of this role and signs it in.
+    pub async fn operator(&self, role: &str) -> Operator {
+        let email = format!("{}@platform.example", unique());
+        let body = json!({"email": email, "name": "A Person", "password": PASSWORD, "role": role});
+        let made = self.platform("POST", "/api/v1/operators").json(&body).send().await.expect(201).data();
+        let session = self.sign_in(&email, PASSWORD).await.expect(200).data();
+        Operator {
+            world: self.clone(),
+            id: made["id"].as_str().unwrap().to_owned(),
+            email,
+            session: session["token"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Tries to sign an operator in.
+    pub async fn sign_in(&self, email: &str, password: &str) -> Answer {
+        let body = json!({"email": email, "password": password});
+        self.call("POST", ROOT, "/api/v1/operators/login").json(&body).send().await
+    }
+}
+
+impl Operator {
+    /// A request on the platform's host, by its session.
+    pub fn call(&self, method: &str, path: &str) -> Call {
+        self.world.call(method, ROOT, path).bearer(&self.session)
+    }
+
+    /// What the platform key does about it.
+    pub fn admin(&self, method: &str, rest: &str) -> Call {
+        self.world.platform(method, &format!("/api/v1/operators/{}{rest}", self.id))
+    }
+
+    pub async fn grant(&self, tenant: &Tenant, role: &str) {
+        let grant = self.admin("PUT", &format!("/grants/{}", tenant.id)).json(&json!({"role": role}));
+        grant.send().await.expect(200);
+    }
+
+    pub async fn take_grant(&self, tenant: &Tenant) {
+        self.admin("DELETE", &format!("/grants/{}", tenant.id)).send().await.expect(200);
+    }
+
+    pub async fn patch(&self, change: Value) -> Value {
+        self.admin("PATCH", "").json(&change).send().await.expect(200).data()
+    }
+
+    /// Asks for a token for a tenant.
+    pub async fn switch(&self, tenant: &str) -> Answer {
+        self.call("POST", "/api/v1/auth/switch").json(&json!({"tenant_id": tenant})).send().await
+    }
+
+    /// A token for a tenant it may enter.
+    pub async fn entered(&self, tenant: &Tenant) -> String {
+        let data = self.switch(&tenant.id).await.expect(200).data();
+        data["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks to act as a user.
+    pub async fn impersonate(&self, tenant: &str, user: &str) -> Answer {
+        let body = json!({"tenant_id": tenant, "user_id": user, "reason": "a customer asked for help"});
+        self.call("POST", "/api/v1/auth/impersonate").json(&body).send().await
+    }
+}
+
+impl Tenant {
+    /// A user of this role, put there as if it had been invited.
+    pub async fn planted_user(&self, role: &str) -> User {
+        let user = User { id: format!("usr_{}", unique()), email: format!("{}@site.example", unique()) };
+        let sql = "INSERT INTO users (tenant_id, id, email, name, role, created_at, updated_at) VALUES (?1, ?2, ?3, 'A User', ?4, 1, 1)";
+        self.on_shard(sql, &[&user.id, &user.email, role]).await;
+        user
+    }
+
+    /// What the tenant's audit has of an operation, oldest first.
+    pub async fn audited(&self, operation: &str) -> Vec<Value> {
+        let sql =
+            "SELECT actor, subject, detail, address FROM audit_log WHERE tenant_id = ?1 AND operation = ?2 ORDER BY id";
+        self.on_shard(sql, &[operation]).await
+    }
+}
