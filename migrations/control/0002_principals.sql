@@ -81,3 +81,8 @@ ALTER TABLE tenants ADD COLUMN ip_allowlist TEXT NOT NULL DEFAULT '[]';
 
 -- What an operation was about, beyond its name.
 ALTER TABLE platform_audit ADD COLUMN detail TEXT;
+
+-- How many users a tenant may have.
+UPDATE plans SET limits = json_set(limits, '$.users', 10) WHERE id IN ('free', 'basic');
+UPDATE plans SET limits = json_set(limits, '$.users', 100) WHERE id IN ('pro', 'professional');
+UPDATE plans SET limits = json_set(limits, '$.users', -1) WHERE id = 'enterprise';
