@@ -16,8 +16,15 @@ pub struct Registered {
 }
 
 const OF_TENANTS: &[(&str, &[TenantSql])] = &[
+    ("src/auth/api/audit.rs", auth::api::audit::STATEMENTS),
+    ("src/auth/api/creation.rs", auth::api::creation::STATEMENTS),
+    ("src/auth/api/invitations.rs", auth::api::invitations::STATEMENTS),
     ("src/auth/api/keys.rs", auth::api::keys::STATEMENTS),
+    ("src/auth/api/roles.rs", auth::api::roles::STATEMENTS),
+    ("src/auth/api/users.rs", auth::api::users::STATEMENTS),
     ("src/auth/prove_member.rs", auth::prove_member::STATEMENTS),
+    ("src/auth/role.rs", auth::role::STATEMENTS),
+    ("src/auth/rules.rs", auth::rules::STATEMENTS),
     ("src/auth/session.rs", auth::session::STATEMENTS),
     ("src/storage/audit_log.rs", storage::audit_log::STATEMENTS),
     ("src/storage/security_events.rs", storage::security_events::STATEMENTS),
