@@ -137,11 +137,23 @@ async fn one_invitation_per_address_and_none_for_a_user() {
     tenant.as_owner("GET", &format!("{INVITATIONS}/{id}")).send().await.expect_problem(404, "not_found");
     tenant.accept(&token, &email).await.expect(201);
     invite(&tenant, json!({"email": email})).await.expect_problem(409, "conflict");
-    // An account that is made otherwise closes the invitation.
+}
+
+#[tokio::test]
+async fn who_is_invited_is_made_a_user_by_accepting_only() {
+    let tenant = tenant().await;
     let email = address();
-    let (_, token) = tenant.invite(&email, "owner").await;
-    let body = json!({"email": email, "role": "viewer"});
-    tenant.as_owner("POST", "/api/v1/users").json(&body).send().await.expect(201);
+    let (id, token) = tenant.invite(&email, "owner").await;
+    let make =
+        async || tenant.as_owner("POST", "/api/v1/users").json(&json!({"email": email, "role": "viewer"})).send().await;
+    assert_eq!(make().await.expect_problem(409, "conflict").pointers(), ["/email"]);
+    for shard in ["SHARD_00", "SHARD_01"] {
+        let sql = "UPDATE tenant_invitations SET sent_at = 1, expires_at = 2 WHERE tenant_id = ?1 RETURNING id";
+        tenant.world.rows(shard, sql, &[&tenant.id]).await;
+    }
+    make().await.expect(201);
+    let resent = tenant.as_owner("POST", &format!("{INVITATIONS}/{id}/resend")).send().await;
+    resent.expect_problem(409, "conflict");
     tenant.accept(&token, &email).await.expect_problem(404, "invitation_not_found");
 }
 

@@ -241,7 +241,8 @@ CREATE TABLE write_rules (
   is_as_seen     INTEGER CONSTRAINT changed_meanwhile CHECK (is_as_seen = 1),
   is_unused      INTEGER CONSTRAINT role_in_use CHECK (is_unused = 1),
   is_open        INTEGER CONSTRAINT invitation_closed CHECK (is_open = 1),
-  is_nobodys     INTEGER CONSTRAINT email_taken CHECK (is_nobodys = 1)
+  is_nobodys     INTEGER CONSTRAINT email_taken CHECK (is_nobodys = 1),
+  is_uninvited   INTEGER CONSTRAINT email_invited CHECK (is_uninvited = 1)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TRIGGER write_rules_keep_their_tenant BEFORE UPDATE OF tenant_id ON write_rules

@@ -27,6 +27,8 @@ statements! { TenantSql;
     INVITATION_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_as_seen) VALUES (?1, EXISTS (SELECT 1 FROM tenant_invitations WHERE tenant_id = ?1 AND id = ?2 AND token = ?3 AND accepted_at IS NULL))";
     /// No user has the address ?2.
     EMAIL_FREE = "INSERT OR REPLACE INTO write_rules (tenant_id, is_nobodys) VALUES (?1, NOT EXISTS (SELECT 1 FROM users WHERE tenant_id = ?1 AND email = ?2))";
+    /// No invitation to the address ?2 is open at ?3: whoever was invited comes by it, or it is revoked first.
+    EMAIL_UNINVITED = "INSERT OR REPLACE INTO write_rules (tenant_id, is_uninvited) VALUES (?1, NOT EXISTS (SELECT 1 FROM tenant_invitations WHERE tenant_id = ?1 AND email = ?2 AND accepted_at IS NULL AND expires_at > ?3))";
 }
 
 /// A constraint that a batch may break, by a part of SQLite's words, and what that means to whoever asked.
@@ -40,6 +42,7 @@ const MEANINGS: &[Meaning] = &[
     ("invitation_closed", problem::invitation_not_found),
     ("email_taken", email_taken),
     ("users.email", email_taken),
+    ("email_invited", already_invited),
     ("tenant_invitations.email", already_invited),
     ("roles.name", role_taken),
 ];

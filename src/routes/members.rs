@@ -19,7 +19,7 @@ pub const ROUTES: &[Route] = &[
         handler: handler!(Member, auth::api::users::create),
         summary: "Makes a user without a password, who then signs in by password reset or single sign-on.",
         request: "`email`, `name`, `role` (within the caller's permissions). Header `Idempotency-Key`.",
-        answer: "201 the user; 403 `beyond_own_permissions`; 409 `conflict` for an address that is a user's, `user_limit_reached`.",
+        answer: "201 the user; 403 `beyond_own_permissions`; 409 `conflict` for an address that is a user's or invited, `user_limit_reached`.",
     },
     Route {
         name: "users.list",

@@ -181,6 +181,7 @@ pub async fn resend(mut call: Call<Member>) -> Answered<Answer> {
     let batch = rows
         .write()
         .add_all(role.as_seen())
+        .add(rules::EMAIL_FREE, args![invitation.email.as_str()])
         .add(rules::INVITATION_AS_SEEN, args![id, invitation.token.as_str()])
         .add(RENEW, args![id, digest(token.as_bytes()), now.millis(), until])
         .add(deed.0, deed.1);

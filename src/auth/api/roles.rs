@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::creation::{Creation, Made};
+use super::users::MAX_ROLE;
 use super::{Listed, check_own, deed, end_minted, read_permissions};
-use crate::auth::api::users::MAX_ROLE;
 use crate::auth::principal::Member;
 use crate::auth::role::{Role, is_built_in};
 use crate::auth::rules;
@@ -30,7 +30,7 @@ statements! { TenantSql;
     SHOWN = "SELECT name AS id, created_at, json_object('name', name, 'description', description, 'permissions', json(permissions), 'built_in', json('false'), 'created_at', created_at, 'updated_at', updated_at) AS view FROM roles WHERE tenant_id = ?1 ORDER BY name";
     /// One of them.
     FIND = "SELECT name AS id, created_at, json_object('name', name, 'description', description, 'permissions', json(permissions), 'built_in', json('false'), 'created_at', created_at, 'updated_at', updated_at) AS view FROM roles WHERE tenant_id = ?1 AND name = ?2";
-    /// A new role, while there is room for one.
+    /// A new role.
     INSERT = "INSERT INTO roles (tenant_id, name, description, permissions, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
     /// How many roles there are.
     COUNT = "SELECT count(*) AS total FROM roles WHERE tenant_id = ?1";
@@ -125,8 +125,8 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
         check_own(&call, "/permissions", permissions.set)?;
     }
     let changes = permissions.as_ref().is_some_and(|permissions| permissions.set != role.permissions);
-    let detail = json!({ "permissions": permissions.as_ref().map(|permissions| permissions.set.names()) });
-    let deed = deed(&call, "role.update", Some(&role.name), Some(detail)).statement();
+    let detail = permissions.as_ref().map(|permissions| json!({ "permissions": permissions.set.names() }));
+    let deed = deed(&call, "role.update", Some(&role.name), detail).statement();
     let listed = permissions.map(|permissions| permissions.json);
     let update = args![role.name.as_str(), description, listed, call.now().millis()];
     let batch = rows.write().add_all(role.as_seen()).add(UPDATE, update).add(deed.0, deed.1);

@@ -35,8 +35,6 @@ statements! { TenantSql;
     TARGET = "SELECT u.role, u.status, r.permissions AS own_role, EXISTS (SELECT 1 FROM users o WHERE o.tenant_id = ?1 AND o.role IN ('owner', 'admin') AND o.status = 'active' AND o.id <> ?2) AS others FROM users u LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE u.tenant_id = ?1 AND u.id = ?2";
     /// A new user, of whom no password is known.
     INSERT = "INSERT INTO users (tenant_id, id, email, name, role, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)";
-    /// Whoever has an account needs no invitation.
-    CLOSE_INVITATION = "DELETE FROM tenant_invitations WHERE tenant_id = ?1 AND email = ?2 AND accepted_at IS NULL";
     /// Changes what is not NULL.
     UPDATE = "UPDATE users SET name = COALESCE(?3, name), role = COALESCE(?4, role), status = COALESCE(?5, status), updated_at = ?6 WHERE tenant_id = ?1 AND id = ?2";
     /// Removes a user, and by reference their sessions, tokens and identities.
@@ -130,9 +128,9 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     let batch = rows
         .write()
         .add_all(role.as_seen())
+        .add(rules::EMAIL_UNINVITED, args![email.as_str(), now])
         .add(rules::HAS_ROOM, args![room(&call.who.config)])
         .add(INSERT, args![id.as_str(), email.as_str(), name.as_str(), role.name.as_str(), now])
-        .add(CLOSE_INVITATION, args![email.as_str()])
         .add(deed.0, deed.1);
     let data = with_moments(json!({
         "id": id, "email": email, "name": name, "role": role.name, "status": "active",
@@ -186,7 +184,12 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
     let loses = role.is_some() || is_disabled;
     let stays_owner = !is_disabled && role.as_ref().is_none_or(|role| rules::is_owner(&role.name));
     let now = call.now().millis();
-    let detail = json!({ "name": name, "role": role.as_ref().map(|role| &role.name), "status": status });
+    let detail = [
+        ("name", name.as_deref()),
+        ("role", role.as_ref().map(|role| role.name.as_str())),
+        ("status", status.as_deref()),
+    ];
+    let detail = detail.into_iter().filter_map(|(field, value)| Some((field, value?))).collect::<Value>();
     let deed = deed(&call, "user.update", Some(&target.id), Some(detail)).statement();
     let id = target.id.as_str();
     let mut batch = rows.write().add_all(target.as_seen()).add_all(role.iter().filter_map(Role::as_seen));
