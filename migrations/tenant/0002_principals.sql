@@ -235,14 +235,16 @@ BEGIN SELECT RAISE(ABORT, 'tenant_id is immutable'); END;
 -- What else must hold when a batch is written: it puts the truth of a rule here, and the rule's CHECK
 -- fails, and the batch with it, when it does not hold. One row per tenant; nothing reads it.
 CREATE TABLE write_rules (
-  tenant_id      TEXT PRIMARY KEY NOT NULL,
-  keeps_an_owner INTEGER CONSTRAINT last_owner CHECK (keeps_an_owner = 1),
-  has_room       INTEGER CONSTRAINT user_limit_reached CHECK (has_room = 1),
-  is_as_seen     INTEGER CONSTRAINT changed_meanwhile CHECK (is_as_seen = 1),
-  is_unused      INTEGER CONSTRAINT role_in_use CHECK (is_unused = 1),
-  is_open        INTEGER CONSTRAINT invitation_closed CHECK (is_open = 1),
-  is_nobodys     INTEGER CONSTRAINT email_taken CHECK (is_nobodys = 1),
-  is_uninvited   INTEGER CONSTRAINT email_invited CHECK (is_uninvited = 1)
+  tenant_id            TEXT PRIMARY KEY NOT NULL,
+  keeps_an_owner       INTEGER CONSTRAINT last_owner CHECK (keeps_an_owner = 1),
+  has_room             INTEGER CONSTRAINT user_limit_reached CHECK (has_room = 1),
+  has_roles_left       INTEGER CONSTRAINT role_limit_reached CHECK (has_roles_left = 1),
+  has_invitations_left INTEGER CONSTRAINT invitation_limit_reached CHECK (has_invitations_left = 1),
+  is_as_seen           INTEGER CONSTRAINT changed_meanwhile CHECK (is_as_seen = 1),
+  is_unused            INTEGER CONSTRAINT role_in_use CHECK (is_unused = 1),
+  is_open              INTEGER CONSTRAINT invitation_closed CHECK (is_open = 1),
+  is_nobodys           INTEGER CONSTRAINT email_taken CHECK (is_nobodys = 1),
+  is_uninvited         INTEGER CONSTRAINT email_invited CHECK (is_uninvited = 1)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TRIGGER write_rules_keep_their_tenant BEFORE UPDATE OF tenant_id ON write_rules

@@ -15,6 +15,10 @@ statements! { TenantSql;
     KEEPS_AN_OWNER = "INSERT OR REPLACE INTO write_rules (tenant_id, keeps_an_owner) VALUES (?1, NOT EXISTS (SELECT 1 FROM users t WHERE t.tenant_id = ?1 AND t.id = ?2 AND t.status = 'active' AND t.role IN ('owner', 'admin')) OR EXISTS (SELECT 1 FROM users o WHERE o.tenant_id = ?1 AND o.role IN ('owner', 'admin') AND o.status = 'active' AND o.id <> ?2))";
     /// There are fewer than ?2 users; NULL is no bound.
     HAS_ROOM = "INSERT OR REPLACE INTO write_rules (tenant_id, has_room) VALUES (?1, ?2 IS NULL OR (SELECT count(*) FROM users WHERE tenant_id = ?1) < ?2)";
+    /// The tenant has made fewer than ?2 roles.
+    ROLES_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_roles_left) VALUES (?1, (SELECT count(*) FROM roles WHERE tenant_id = ?1) < ?2)";
+    /// Fewer than ?2 invitations wait to be accepted.
+    INVITATIONS_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_invitations_left) VALUES (?1, (SELECT count(*) FROM tenant_invitations WHERE tenant_id = ?1 AND accepted_at IS NULL) < ?2)";
     /// The user ?2 still has the role ?3.
     USER_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_as_seen) VALUES (?1, EXISTS (SELECT 1 FROM users WHERE tenant_id = ?1 AND id = ?2 AND role = ?3))";
     /// The role ?2 may still do ?3.
@@ -31,12 +35,19 @@ statements! { TenantSql;
     EMAIL_UNINVITED = "INSERT OR REPLACE INTO write_rules (tenant_id, is_uninvited) VALUES (?1, NOT EXISTS (SELECT 1 FROM tenant_invitations WHERE tenant_id = ?1 AND email = ?2 AND accepted_at IS NULL AND expires_at > ?3))";
 }
 
+/// Most roles that a tenant makes.
+pub const MAX_ROLES: i64 = 50;
+/// Most invitations that wait at a time.
+pub const MAX_INVITATIONS: i64 = 500;
+
 /// A constraint that a batch may break, by a part of SQLite's words, and what that means to whoever asked.
 type Meaning = (&'static str, fn() -> Problem);
 
 const MEANINGS: &[Meaning] = &[
     ("last_owner", problem::last_owner),
     ("user_limit_reached", problem::user_limit_reached),
+    ("role_limit_reached", || problem::too_many("roles", MAX_ROLES)),
+    ("invitation_limit_reached", || problem::too_many("open invitations", MAX_INVITATIONS)),
     ("changed_meanwhile", problem::changed_meanwhile),
     ("role_in_use", problem::role_in_use),
     ("invitation_closed", problem::invitation_not_found),

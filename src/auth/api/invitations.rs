@@ -42,8 +42,6 @@ statements! { TenantSql;
     TARGET = "SELECT id, email, role, token, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND id = ?2";
     /// The invitation that a token opens.
     PRESENTED = "SELECT id, email, role, token, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND token = ?2";
-    /// How many wait to be accepted.
-    COUNT = "SELECT count(*) AS total FROM tenant_invitations WHERE tenant_id = ?1 AND accepted_at IS NULL";
     /// One that ended makes room for another to the same address.
     FORGET_EXPIRED = "DELETE FROM tenant_invitations WHERE tenant_id = ?1 AND email = ?2 AND accepted_at IS NULL AND expires_at <= ?3";
     /// A new invitation.
@@ -60,8 +58,6 @@ statements! { TenantSql;
 
 /// How a token begins.
 const TOKEN_PREFIX: &str = "car_in_";
-/// Most invitations that wait at a time.
-const MAX_WAITING: i64 = 500;
 /// Days until an invitation ends, where the body does not say.
 const DAYS: i64 = 7;
 /// The most days.
@@ -70,11 +66,6 @@ const MAX_DAYS: i64 = 30;
 const REST_SECONDS: i64 = 60;
 /// Bytes of a password.
 const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
-
-#[derive(Deserialize)]
-struct CountRow {
-    total: i64,
-}
 
 #[derive(Deserialize)]
 struct InvitationRow {
@@ -116,9 +107,6 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     fields.finish()?;
     let Some(email) = email else { return Err(problem::internal("a body without its fields")) };
     let role = role_to_give(&call, &rows, &role).await?;
-    if rows.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_WAITING) {
-        return Err(problem::too_many("open invitations", MAX_WAITING));
-    }
     let id = fresh_id("inv").map_err(problem::internal)?;
     let token = fresh_secret(TOKEN_PREFIX).map_err(problem::internal)?;
     let (now, until) = (call.now(), call.now().plus_seconds(days * 86_400));
@@ -132,6 +120,7 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
         .add_all(role.as_seen())
         .add(rules::EMAIL_FREE, args![email.as_str()])
         .add(FORGET_EXPIRED, args![email.as_str(), now.millis()])
+        .add(rules::INVITATIONS_LEFT, args![rules::MAX_INVITATIONS])
         .add(INSERT, insert)
         .add(deed.0, deed.1);
     let data = with_moments(json!({

@@ -13,7 +13,7 @@ use super::users::MAX_ROLE;
 use super::{Listed, check_own, deed, end_minted, read_permissions};
 use crate::auth::principal::Member;
 use crate::auth::role::{Role, is_built_in};
-use crate::auth::rules;
+use crate::auth::rules::{self, MAX_ROLES};
 use crate::domain::error::Invalid;
 use crate::domain::permission::{BUILT_IN_ROLES, Permission, Permissions};
 use crate::http::answer::{Answer, Pagination};
@@ -32,8 +32,6 @@ statements! { TenantSql;
     FIND = "SELECT name AS id, created_at, json_object('name', name, 'description', description, 'permissions', json(permissions), 'built_in', json('false'), 'created_at', created_at, 'updated_at', updated_at) AS view FROM roles WHERE tenant_id = ?1 AND name = ?2";
     /// A new role.
     INSERT = "INSERT INTO roles (tenant_id, name, description, permissions, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
-    /// How many roles there are.
-    COUNT = "SELECT count(*) AS total FROM roles WHERE tenant_id = ?1";
     /// Changes what is not NULL.
     UPDATE = "UPDATE roles SET description = COALESCE(?3, description), permissions = COALESCE(?4, permissions), updated_at = ?5 WHERE tenant_id = ?1 AND name = ?2";
     /// Deletes a role.
@@ -42,17 +40,10 @@ statements! { TenantSql;
     USERS = "SELECT id FROM users WHERE tenant_id = ?1 AND role = ?2 LIMIT ?3";
 }
 
-/// Most roles that a tenant makes.
-const MAX_ROLES: i64 = 50;
 /// The longest description, in bytes.
 const MAX_DESCRIPTION: usize = 500;
 /// Most users of a role whose streams are ended one by one; of more, everybody's are.
 const ENDED_EACH: usize = 20;
-
-#[derive(Deserialize)]
-struct CountRow {
-    total: i64,
-}
 
 #[derive(Deserialize)]
 struct IdRow {
@@ -79,13 +70,10 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     if is_built_in(&name) {
         return Err(rules::role_taken());
     }
-    if rows.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_ROLES) {
-        return Err(problem::too_many("roles", MAX_ROLES));
-    }
     let now = call.now().millis();
     let deed = deed(&call, "role.create", Some(&name), Some(json!({ "permissions": set.names() }))).statement();
     let insert = args![name.as_str(), description.as_str(), listed.as_str(), now];
-    let batch = rows.write().add(INSERT, insert).add(deed.0, deed.1);
+    let batch = rows.write().add(rules::ROLES_LEFT, args![MAX_ROLES]).add(INSERT, insert).add(deed.0, deed.1);
     let listed: Value = serde_json::from_str(&listed).map_err(problem::internal)?;
     let data = with_moments(json!({
         "name": name, "description": description, "permissions": listed, "built_in": false,
