@@ -81,7 +81,7 @@ async fn sent_many_times_at_once_it_is_done_once() {
     assert_eq!(tenant.on_shard("SELECT id FROM api_keys WHERE tenant_id = ?1").await.len(), 1);
     let created = tenant.as_owner("GET", "/api/v1/audit").send().await.expect(200).data();
     assert_eq!(created.as_array().unwrap().len(), 4, "one deed each");
-    assert_eq!(tenant.mailed().await.len(), 1, "one mail");
+    assert_eq!(tenant.invitation_tokens().await.len(), 1, "one mail");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::world::{Answer, PASSWORD, Tenant, World, address, unique};
+use crate::world::{Answer, NEW_PASSWORD, Tenant, World, address, unique};
 
 const INVITATIONS: &str = "/api/v1/invitations";
 const ACCEPT: &str = "/api/v1/invitations/accept";
@@ -24,14 +24,14 @@ async fn find(tenant: &Tenant, id: &str) -> Value {
 async fn an_invitation_is_accepted_once_by_its_address_and_signs_in() {
     let tenant = tenant().await;
     let email = address();
-    let before = tenant.mailed().await.len();
+    let before = tenant.invitation_tokens().await.len();
     let made = invite(&tenant, json!({"email": email.to_uppercase()})).await.expect(201);
     let id = made.data()["id"].as_str().unwrap().to_owned();
     assert_eq!((&made.data()["role"], &made.data()["status"]), (&json!("viewer"), &json!("open")));
     assert_eq!(find(&tenant, &id).await, made.data());
-    let token = tenant.mailed_after(before).await;
+    let token = tenant.invitation_token(before).await;
     assert!(token.starts_with("car_in_") && !made.body.contains(&token));
-    let body = json!({"token": token, "email": email, "password": PASSWORD, "name": "Ada"});
+    let body = json!({"token": token, "email": email, "password": NEW_PASSWORD, "name": "Ada"});
     let joined = tenant.call("POST", ACCEPT).json(&body).send().await.expect(201).data();
     assert_eq!((&joined["user"]["email"], &joined["user"]["role"]), (&json!(email), &json!("viewer")));
     let path = format!("/api/v1/users/{}", joined["user"]["id"].as_str().unwrap());
@@ -56,7 +56,7 @@ async fn a_browser_may_join_by_cookie() {
     let tenant = tenant().await;
     let email = address();
     let (_, token) = tenant.invite(&email, "editor").await;
-    let body = json!({"token": token, "email": email, "password": PASSWORD, "cookie": true});
+    let body = json!({"token": token, "email": email, "password": NEW_PASSWORD, "cookie": true});
     let joined = tenant.call("POST", ACCEPT).json(&body).send().await.expect(201);
     assert_eq!(joined.data()["access_token"], Value::Null);
     let cookie = joined.header("set-cookie").split(';').next().unwrap().to_owned();
@@ -187,11 +187,11 @@ async fn sent_again_it_has_another_token_but_only_once_a_minute() {
         let sql = "UPDATE tenant_invitations SET sent_at = 1, expires_at = 2 WHERE tenant_id = ?1 RETURNING id";
         tenant.world.rows(shard, sql, &[&tenant.id]).await;
     }
-    let before = tenant.mailed().await.len();
+    let before = tenant.invitation_tokens().await.len();
     let (one, two) = tokio::join!(resend(), resend());
     assert!(one.status == 200 || two.status == 200, "{} {}", one.body, two.body);
     assert!(one.status != two.status, "sent once: {} {}", one.body, two.body);
-    let new = tenant.mailed_after(before).await;
+    let new = tenant.invitation_token(before).await;
     tenant.accept(&old, &email).await.expect_problem(404, "invitation_not_found");
     tenant.accept(&new, &email).await.expect(201);
 }

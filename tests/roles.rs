@@ -132,7 +132,7 @@ async fn a_role_in_use_is_not_deleted() {
     let tenant = tenant().await;
     tenant.role("press", &["audit:read"]).await;
     let path = format!("{ROLES}/press");
-    let id = tenant.user("press").await;
+    let id = tenant.made_user("press").await;
     owner(&tenant, "DELETE", &path, json!({})).await.expect_problem(409, "role_in_use");
     owner(&tenant, "DELETE", &format!("/api/v1/users/{id}"), json!({})).await.expect(200);
     let (invitation, _) = tenant.invite(&address(), "press").await;

@@ -76,7 +76,7 @@ async fn bad_bodies_name_their_fields() {
     ] {
         post(body).await.expect_invalid(pointer);
     }
-    let path = format!("{USERS}/{}", tenant.user("viewer").await);
+    let path = format!("{USERS}/{}", tenant.made_user("viewer").await);
     for (body, pointer) in [
         (json!({"status": "gone"}), "/status"),
         (json!({"role": "king"}), "/role"),
@@ -133,7 +133,7 @@ async fn lists_are_filtered_and_go_on_by_cursor() {
 async fn nobody_gives_a_role_beyond_their_own() {
     let tenant = tenant().await;
     let key = tenant.key(&["users:*", "events:read"]).await.text;
-    let viewer = format!("{USERS}/{}", tenant.user("viewer").await);
+    let viewer = format!("{USERS}/{}", tenant.made_user("viewer").await);
     with(&tenant, &key, "POST", USERS, json!({"email": address(), "role": "viewer"})).await.expect(201);
     for role in ["owner", "admin", "editor"] {
         let made = with(&tenant, &key, "POST", USERS, json!({"email": address(), "role": role})).await;
@@ -151,8 +151,8 @@ async fn nobody_gives_a_role_beyond_their_own() {
 #[tokio::test]
 async fn nobody_changes_a_user_who_may_do_more() {
     let tenant = tenant().await;
-    tenant.user("owner").await;
-    let owner = tenant.user("owner").await;
+    tenant.made_user("owner").await;
+    let owner = tenant.made_user("owner").await;
     let key = tenant.key(&["users:*", "events:read"]).await.text;
     for (method, rest, body) in [
         ("PATCH", "", json!({"name": "x"})),
@@ -170,7 +170,7 @@ async fn nobody_changes_a_user_who_may_do_more() {
 #[tokio::test]
 async fn the_last_owner_stays() {
     let tenant = tenant().await;
-    let (owner, admin) = (tenant.user("owner").await, tenant.user("admin").await);
+    let (owner, admin) = (tenant.made_user("owner").await, tenant.made_user("admin").await);
     let change =
         async |id: &str, body: Value| tenant.as_owner("PATCH", &format!("{USERS}/{id}")).json(&body).send().await;
     change(&admin, json!({"status": "disabled"})).await.expect(200);
@@ -193,7 +193,7 @@ async fn the_last_owner_stays() {
 async fn of_two_last_owners_who_leave_at_once_one_stays() {
     for how in ["demote", "disable", "remove"] {
         let tenant = tenant().await;
-        let ids = [tenant.user("owner").await, tenant.user("admin").await];
+        let ids = [tenant.made_user("owner").await, tenant.made_user("admin").await];
         let calls = ids.iter().map(|id| {
             let path = format!("{USERS}/{id}");
             match how {
@@ -220,7 +220,7 @@ async fn a_plan_has_room_for_so_many_users_whoever_comes_at_once() {
     tenant.as_owner("POST", USERS).json(&body()).send().await.expect(201);
     let free = World::shared().await.tenant().create().await;
     for _ in 0..10 {
-        free.user("viewer").await;
+        free.made_user("viewer").await;
     }
     free.as_owner("POST", USERS).json(&body()).send().await.expect_problem(409, "user_limit_reached");
 }
@@ -250,7 +250,7 @@ async fn a_change_of_role_counts_on_the_next_request_and_ends_streams() {
 async fn who_is_disabled_or_removed_is_out_at_once_and_stays_out() {
     let tenant = tenant().await;
     let (disabled, removed) = (tenant.person("owner").await, tenant.person("owner").await);
-    tenant.user("owner").await;
+    tenant.made_user("owner").await;
     let mut streams = Vec::new();
     for person in [&disabled, &removed] {
         let mint = person.call("POST", "/api/v1/subscriber-tokens").json(&json!({"topics": ["a"]}));
@@ -294,7 +294,7 @@ async fn a_foreign_user_and_a_missing_one_answer_alike() {
     let unlimited = || world.tenant().limit("max_api_requests_per_minute", -1).limit("max_api_requests_per_day", -1);
     let (tenant, other) = (unlimited().create().await, unlimited().create().await);
     let key = tenant.key(&["*"]).await.text;
-    let theirs = other.user("viewer").await;
+    let theirs = other.made_user("viewer").await;
     for (method, rest) in [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/sessions/revoke")] {
         let ask = async |id: &str| {
             let answer = with(&tenant, &key, method, &format!("{USERS}/{id}{rest}"), json!({})).await;

@@ -157,6 +157,9 @@ fn a_write_passes_only_while_the_fence_says_so() {
     assert_eq!(write("acme", 1), Ok(()));
 }
 
+/// What is bound to a statement behind the tenant.
+type Bound<'a> = &'a [&'a dyn rusqlite::ToSql];
+
 #[test]
 fn a_rule_that_does_not_hold_fails_by_its_name_and_one_that_does_says_nothing() {
     let db = migrated("migrations/tenant");
@@ -172,14 +175,14 @@ fn a_rule_that_does_not_hold_fails_by_its_name_and_one_that_does_says_nothing() 
          VALUES ('acme', 's', 's', 's', 's', '', '{\"a\": \"mapped\"}', 'fallback', 0, 0);",
     )
     .unwrap();
-    let rule = |name: &str, args: &[&dyn rusqlite::ToSql]| {
+    let rule = |name: &str, args: Bound| {
         let statements = of_tenants().into_iter().filter(|statement| statement.file == "src/auth/rules.rs");
         let text = statements.filter(|statement| statement.name == name).map(|s| s.text).next().unwrap();
         let bound: Vec<&dyn rusqlite::ToSql> = std::iter::once(&"acme" as _).chain(args.iter().copied()).collect();
         db.execute(text, bound.as_slice()).map(drop).map_err(|error| error.to_string())
     };
     let none: Option<i64> = None;
-    let cases: [(&str, &str, &[&dyn rusqlite::ToSql], &[&dyn rusqlite::ToSql]); 13] = [
+    let cases: [(&str, &str, Bound, Bound); 13] = [
         ("KEEPS_AN_OWNER", "last_owner", &[&"ada"], &[&"bob"]),
         ("HAS_ROOM", "user_limit_reached", &[&2], &[&3]),
         ("HAS_ROOM", "user_limit_reached", &[&0], &[&none]),

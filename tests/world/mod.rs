@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use call::{Answer, Call, stranger};
-pub use people::{PASSWORD, address};
+pub use people::{NEW_PASSWORD, address};
 pub use runtime::{PLATFORM_KEY, ROOT};
 pub use signing::{hmac_base64, hmac_hex, standard_key};
 pub use sse::Stream;

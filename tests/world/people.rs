@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Answer, Call, Tenant, eventually, unique};
 
 /// The password of everybody who joins.
-pub const PASSWORD: &str = "correct horse battery staple";
+pub const NEW_PASSWORD: &str = "correct horse battery staple";
 
 /// A user who is signed in.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ impl Person {
 
 impl Tenant {
     /// A user without a password, made by the owner; returns the id.
-    pub async fn user(&self, role: &str) -> String {
+    pub async fn made_user(&self, role: &str) -> String {
         let body = json!({"email": address(), "role": role});
         let data = self.as_owner("POST", "/api/v1/users").json(&body).send().await.expect(201).data();
         data["id"].as_str().unwrap().to_owned()
@@ -43,27 +43,28 @@ impl Tenant {
 
     /// Invites; returns the invitation's id and the token that its mail carries.
     pub async fn invite(&self, email: &str, role: &str) -> (String, String) {
-        let before = self.mailed().await.len();
+        let before = self.invitation_tokens().await.len();
         let body = json!({"email": email, "role": role});
         let data = self.as_owner("POST", "/api/v1/invitations").json(&body).send().await.expect(201).data();
-        (data["id"].as_str().unwrap().to_owned(), self.mailed_after(before).await)
+        (data["id"].as_str().unwrap().to_owned(), self.invitation_token(before).await)
     }
 
-    /// The tokens that mails of this tenant carried, oldest first.
-    pub async fn mailed(&self) -> Vec<String> {
+    /// The tokens that invitations of this tenant carried, oldest first.
+    pub async fn invitation_tokens(&self) -> Vec<String> {
         let lines = self.world.logs().await.into_iter();
-        let ours = lines.filter(|line| line["event"] == "mail" && line["tenant"] == self.id);
+        let ours =
+            lines.filter(|line| line["event"] == "mail" && line["type"] == "invitation" && line["tenant"] == self.id);
         ours.map(|line| line["token"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The token of the mail that followed so many others.
-    pub async fn mailed_after(&self, before: usize) -> String {
-        eventually("the mail", async || self.mailed().await.get(before).cloned()).await
+    /// The token of the invitation that was sent after so many others.
+    pub async fn invitation_token(&self, before: usize) -> String {
+        eventually("the mail", async || self.invitation_tokens().await.get(before).cloned()).await
     }
 
     /// Accepts an invitation.
     pub async fn accept(&self, token: &str, email: &str) -> Answer {
-        let body = json!({"token": token, "email": email, "password": PASSWORD});
+        let body = json!({"token": token, "email": email, "password": NEW_PASSWORD});
         self.call("POST", "/api/v1/invitations/accept").json(&body).send().await
     }
 

@@ -86,7 +86,7 @@ struct Delivery<'a> {
 
 /// Sends an invitation's token to its address.
 fn deliver_invitation(bindings: &Bindings, mail: &Delivery<'_>) {
-    if bindings.settings.mail_log {
+    if bindings.settings.logs_mail {
         let line = json!({ "level": "info", "event": "mail", "type": "invitation", "tenant": mail.tenant, "token": mail.token });
         worker::console_log!("{line}");
     }
