@@ -84,3 +84,7 @@ ALTER TABLE platform_audit ADD COLUMN detail TEXT;
 
 -- How many data keys each version of the master key seals, and which: a sealed value begins with its version.
 CREATE INDEX tenants_by_key_version ON tenants (CAST(data_key AS INTEGER)) WHERE data_key IS NOT NULL;
+-- How many users a tenant may have.
+UPDATE plans SET limits = json_set(limits, '$.users', 10) WHERE id IN ('free', 'basic');
+UPDATE plans SET limits = json_set(limits, '$.users', 100) WHERE id IN ('pro', 'professional');
+UPDATE plans SET limits = json_set(limits, '$.users', -1) WHERE id = 'enterprise';

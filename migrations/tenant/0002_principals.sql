@@ -216,6 +216,40 @@ CREATE TABLE sso_clients (
 CREATE TRIGGER sso_clients_keep_their_tenant BEFORE UPDATE OF tenant_id ON sso_clients
 BEGIN SELECT RAISE(ABORT, 'tenant_id is immutable'); END;
 
+-- Answers kept 24 hours for Idempotency-Key, sealed under the tenant's data key.
+CREATE TABLE idempotency_keys (
+  tenant_id   TEXT NOT NULL,
+  scope       TEXT NOT NULL,         -- route and principal
+  key_digest  TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,         -- digest of the request's body
+  sealed      TEXT NOT NULL,
+  created_at  INTEGER NOT NULL,
+  PRIMARY KEY (tenant_id, scope, key_digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (tenant_id, created_at);
+
+CREATE TRIGGER idempotency_keys_keep_their_tenant BEFORE UPDATE OF tenant_id ON idempotency_keys
+BEGIN SELECT RAISE(ABORT, 'tenant_id is immutable'); END;
+
+-- What else must hold when a batch is written: it puts the truth of a rule here, and the rule's CHECK
+-- fails, and the batch with it, when it does not hold. One row per tenant; nothing reads it.
+CREATE TABLE write_rules (
+  tenant_id            TEXT PRIMARY KEY NOT NULL,
+  keeps_an_owner       INTEGER CONSTRAINT last_owner CHECK (keeps_an_owner = 1),
+  has_room             INTEGER CONSTRAINT user_limit_reached CHECK (has_room = 1),
+  has_roles_left       INTEGER CONSTRAINT role_limit_reached CHECK (has_roles_left = 1),
+  has_invitations_left INTEGER CONSTRAINT invitation_limit_reached CHECK (has_invitations_left = 1),
+  is_as_seen           INTEGER CONSTRAINT changed_meanwhile CHECK (is_as_seen = 1),
+  is_unused            INTEGER CONSTRAINT role_in_use CHECK (is_unused = 1),
+  is_open              INTEGER CONSTRAINT invitation_closed CHECK (is_open = 1),
+  is_nobodys           INTEGER CONSTRAINT email_taken CHECK (is_nobodys = 1),
+  is_uninvited         INTEGER CONSTRAINT email_invited CHECK (is_uninvited = 1)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER write_rules_keep_their_tenant BEFORE UPDATE OF tenant_id ON write_rules
+BEGIN SELECT RAISE(ABORT, 'tenant_id is immutable'); END;
+
 -- What was done by whom; kept until the tenant is purged.
 CREATE TABLE audit_log (
   tenant_id  TEXT NOT NULL,

@@ -15,6 +15,8 @@ pub mod password;
 pub mod principal;
 pub mod prove_member;
 pub mod prove_operator;
+pub mod role;
+pub mod rules;
 pub mod session;
 pub mod signature;
 pub mod signing_keys;

@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::error::Invalid;
 
 macro_rules! permissions {
-    ($(#[$doc:meta])* $kind:ident, $(#[$set_doc:meta])* $set:ident { $($(#[$each:meta])* $name:ident = $text:literal,)+ }) => {
+    ($(#[$doc:meta])* $kind:ident, $(#[$set_doc:meta])* $set:ident { $(#[doc = $about:literal] $name:ident = $text:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $kind { $($(#[$each])* $name),+ }
+        pub enum $kind { $(#[doc = $about] $name),+ }
 
         impl $kind {
             /// Every one, in the order of the documentation.
@@ -19,6 +19,12 @@ macro_rules! permissions {
             /// As it is written.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }
+            }
+
+            /// What it lets one do: a sentence.
+            pub fn about(self) -> &'static str {
+                let text = match self { $(Self::$name => $about),+ };
+                text.trim_ascii()
             }
         }
 

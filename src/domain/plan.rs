@@ -95,6 +95,14 @@ pub struct Limits {
     pub event_retention_count: Limit,
     /// Bytes the log keeps.
     pub event_log_bytes: Limit,
+    /// Users, disabled ones too.
+    #[serde(default = "unlimited")]
+    pub users: Limit,
+}
+
+/// What was stored before there was this bound has none.
+fn unlimited() -> Limit {
+    Limit::Unlimited
 }
 
 impl Limits {
@@ -122,6 +130,7 @@ impl Limits {
         put(&mut self.concurrent_subscriptions, own.max_concurrent_subscriptions);
         put(&mut self.event_retention_seconds, own.event_retention_seconds);
         put(&mut self.event_retention_count, own.event_retention_count);
+        put(&mut self.users, own.max_users);
         self.connections_per_address = own.max_connections_per_ip.or(self.connections_per_address);
         if let Some(own) = own.max_redis_memory_mb {
             self.event_log_bytes = match own {
@@ -164,6 +173,9 @@ pub struct Overrides {
     /// Events kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_retention_count: Option<Limit>,
+    /// Users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_users: Option<Limit>,
 }
 
 #[cfg(test)]
@@ -195,10 +207,12 @@ mod tests {
         .unwrap();
         let own: Overrides = serde_json::from_str(
             r#"{"max_concurrent_subscriptions":-1,"max_connections_per_ip":20,
-            "max_redis_memory_mb":7}"#,
+            "max_redis_memory_mb":7,"max_users":3}"#,
         )
         .unwrap();
+        assert_eq!(plan.users, Limit::Unlimited, "stored before there was this bound");
         let limits = plan.overridden(&own);
+        assert_eq!(limits.users, Limit::AtMost(3));
         assert_eq!(limits.streams(), Limits::MAX_STREAMS);
         assert_eq!(limits.streams_per_address(), 20);
         assert_eq!(limits.event_log_bytes, Limit::AtMost(7_000_000));

@@ -30,18 +30,23 @@ rows! {
 }
 
 impl ViewRow {
-    /// The row as it is shown: every `…_at` and `…_until` that is a number becomes RFC 3339.
+    /// The row as it is shown.
     pub fn shown(&self) -> Answered<Value> {
-        let mut view: Value = serde_json::from_str(&self.view).map_err(problem::internal)?;
-        if let Value::Object(members) = &mut view {
-            for (name, value) in members.iter_mut() {
-                if let Some(millis) = value.as_i64().filter(|_| name.ends_with("_at") || name.ends_with("_until")) {
-                    *value = Timestamp::from_millis(millis).to_string().into();
-                }
+        serde_json::from_str(&self.view).map(with_moments).map_err(problem::internal)
+    }
+}
+
+/// A row's JSON as it is shown: `at`, and every `…_at` and `…_until`, that is a number becomes RFC 3339.
+pub fn with_moments(mut view: Value) -> Value {
+    if let Value::Object(members) = &mut view {
+        for (name, value) in members.iter_mut() {
+            let is_moment = name == "at" || name.ends_with("_at") || name.ends_with("_until");
+            if let Some(millis) = value.as_i64().filter(|_| is_moment) {
+                *value = Timestamp::from_millis(millis).to_string().into();
             }
         }
-        Ok(view)
     }
+    view
 }
 
 /// What a request asks of a list, newest first.

@@ -226,6 +226,11 @@ pub fn not_found() -> Problem {
     Problem::new(404, "not_found", "Not found")
 }
 
+/// 404: no invitation that this token and this address open (any more); it never says why.
+pub fn invitation_not_found() -> Problem {
+    Problem::new(404, "invitation_not_found", "The invitation is not valid")
+}
+
 /// 405: the path is known, the method is not; `allow` lists those that are.
 pub fn method_not_allowed(allow: &str) -> Problem {
     Problem::new(405, "method_not_allowed", "The method is not allowed here").header("Allow", allow)
@@ -255,6 +260,32 @@ pub fn webhook_id_reused() -> Problem {
 /// 409: what was revoked stays so.
 pub fn revoked() -> Problem {
     Problem::new(409, "revoked", "It was revoked")
+}
+
+/// 409: a tenant keeps somebody who may do everything in it.
+pub fn last_owner() -> Problem {
+    Problem::new(409, "last_owner", "The tenant's last active owner or admin stays one")
+}
+
+/// 409: the tenant's plan has no room for another user.
+pub fn user_limit_reached() -> Problem {
+    Problem::new(409, "user_limit_reached", "The tenant has as many users as its plan allows")
+}
+
+/// 409: every tenant has these roles, and they are the same everywhere.
+pub fn built_in_role() -> Problem {
+    Problem::new(409, "built_in_role", "A built-in role cannot be changed")
+}
+
+/// 409: users, invitations or single sign-on still give this role.
+pub fn role_in_use() -> Problem {
+    Problem::new(409, "role_in_use", "The role is in use")
+        .detail("Give its users another role, and revoke the invitations that name it.")
+}
+
+/// 409: the invitation was accepted.
+pub fn invitation_accepted() -> Problem {
+    Problem::new(409, "invitation_accepted", "The invitation was accepted")
 }
 
 /// 409: there are as many of these as there may be.

@@ -44,7 +44,7 @@ pub const ROUTES: &[Route] = &[
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::create),
         summary: "Makes a key for automation. Its text is shown in this answer only.",
-        request: "`name`, `scopes[]` (permissions the caller has), `expires_at`, `ip_allowlist[]` (addresses and ranges).",
+        request: "`name`, `scopes[]` (permissions the caller has), `expires_at`, `ip_allowlist[]` (addresses and ranges). Header `Idempotency-Key`.",
         answer: "201 the key with `key`; 403 `beyond_own_permissions` for a scope the caller does not have.",
     },
     Route {

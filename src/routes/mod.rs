@@ -5,6 +5,7 @@
 
 mod auth;
 mod live;
+mod members;
 mod operators;
 mod platform;
 pub mod route;
@@ -17,7 +18,8 @@ pub use self::route::{Access, Admission, Handler, Route, Surface};
 use crate::http::call::Params;
 
 /// The table, section by section.
-pub static SECTIONS: &[&[Route]] = &[platform::ROUTES, operators::ROUTES, tenants::ROUTES, auth::ROUTES, live::ROUTES];
+pub static SECTIONS: &[&[Route]] =
+    &[platform::ROUTES, operators::ROUTES, tenants::ROUTES, auth::ROUTES, members::ROUTES, live::ROUTES];
 
 /// Every operation.
 pub fn all() -> impl Iterator<Item = &'static Route> {

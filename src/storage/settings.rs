@@ -29,6 +29,8 @@ pub struct Settings {
     pub keys: KeyRing,
     /// The step of a tenant change after which it stops, as a crash would. For tests only.
     pub fault_after: Option<String>,
+    /// Whether mail that nobody delivers is logged, tokens included. For development only.
+    pub logs_mail: bool,
 }
 
 impl Settings {
@@ -66,6 +68,7 @@ impl Settings {
             platform_key,
             keys: KeyRing::new(current, keys).ok_or_else(|| format!("KEK_v{current} is not set"))?,
             fault_after: var("FAULT_AFTER"),
+            logs_mail: var("MAIL_LOG").as_deref() == Some("true"),
         })
     }
 }

@@ -42,6 +42,10 @@ statements! { TenantSql;
     PURGE_ROLES = "DELETE FROM roles WHERE tenant_id = ?1";
     /// Purge.
     PURGE_USERS = "DELETE FROM users WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_IDEMPOTENCY_KEYS = "DELETE FROM idempotency_keys WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_WRITE_RULES = "DELETE FROM write_rules WHERE tenant_id = ?1";
     /// Purge: the guard's row, last.
     PURGE_WRITE_GUARD = "DELETE FROM write_guard WHERE tenant_id = ?1";
 }
@@ -62,6 +66,8 @@ const PURGES: &[TenantSql] = &[
     PURGE_TENANT_AUTH,
     PURGE_ROLES,
     PURGE_USERS,
+    PURGE_IDEMPOTENCY_KEYS,
+    PURGE_WRITE_RULES,
     PURGE_WRITE_GUARD,
 ];
 
@@ -161,6 +167,13 @@ impl TenantBatch<'_> {
     #[must_use]
     pub fn add(mut self, sql: TenantSql, args: Vec<Arg>) -> Self {
         self.statements.push((sql, args));
+        self
+    }
+
+    /// Adds statements, in their order.
+    #[must_use]
+    pub fn add_all(mut self, statements: impl IntoIterator<Item = (TenantSql, Vec<Arg>)>) -> Self {
+        self.statements.extend(statements);
         self
     }
 

@@ -142,3 +142,18 @@ fn a_table_that_mixes_tenants_is_found() {
         }
     }
 }
+
+#[test]
+fn an_audit_is_neither_edited_nor_cut_but_goes_with_its_tenant() {
+    let db = migrated("migrations/tenant");
+    let text = |name: &str| of_tenants().into_iter().find(|statement| statement.name == name).unwrap().text;
+    db.execute(text("SET_FENCE"), ("acme", "rw", 1, 1)).unwrap();
+    db.execute(text("RECORD"), ("acme", "0001-a", 1, "key:k", "user.create", "u", "{}", "192.0.2.1", "r")).unwrap();
+    let refused = |sql: &str| db.execute(sql, []).is_err_and(|error| error.to_string().contains("append-only"));
+    for column in ["at = 2", "actor = 'x'", "operation = 'x'", "subject = NULL", "detail = NULL", "id = 'x'"] {
+        assert!(refused(&format!("UPDATE audit_log SET {column}")), "{column}");
+    }
+    assert!(refused("DELETE FROM audit_log"));
+    db.execute(text("SET_FENCE"), ("acme", "off", 1, 2)).unwrap();
+    assert_eq!(db.execute(text("PURGE_AUDIT_LOG"), ["acme"]).unwrap(), 1);
+}

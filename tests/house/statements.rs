@@ -16,9 +16,16 @@ pub struct Registered {
 }
 
 const OF_TENANTS: &[(&str, &[TenantSql])] = &[
+    ("src/auth/api/audit.rs", auth::api::audit::STATEMENTS),
+    ("src/auth/api/creation.rs", auth::api::creation::STATEMENTS),
+    ("src/auth/api/invitations.rs", auth::api::invitations::STATEMENTS),
     ("src/auth/api/keys.rs", auth::api::keys::STATEMENTS),
     ("src/auth/operator_api/impersonation.rs", auth::operator_api::impersonation::STATEMENTS),
+    ("src/auth/api/roles.rs", auth::api::roles::STATEMENTS),
+    ("src/auth/api/users.rs", auth::api::users::STATEMENTS),
     ("src/auth/prove_member.rs", auth::prove_member::STATEMENTS),
+    ("src/auth/role.rs", auth::role::STATEMENTS),
+    ("src/auth/rules.rs", auth::rules::STATEMENTS),
     ("src/auth/session.rs", auth::session::STATEMENTS),
     ("src/storage/audit_log.rs", storage::audit_log::STATEMENTS),
     ("src/storage/security_events.rs", storage::security_events::STATEMENTS),
@@ -175,4 +182,52 @@ fn a_write_passes_only_while_the_fence_says_so() {
     assert!(write("acme", 1).is_err(), "a lower revision changes nothing");
     set("rw", 1, 7);
     assert_eq!(write("acme", 1), Ok(()));
+}
+
+/// What is bound to a statement behind the tenant.
+type Bound<'a> = &'a [&'a dyn rusqlite::ToSql];
+
+#[test]
+fn a_rule_that_does_not_hold_fails_by_its_name_and_one_that_does_says_nothing() {
+    let db = migrated("migrations/tenant");
+    let user = "INSERT INTO users (tenant_id, id, email, role, created_at, updated_at) VALUES (?1, ?2, ?2, ?3, 0, 0)";
+    for (tenant, id, role) in [("acme", "ada", "owner"), ("acme", "bob", "press"), ("other", "eve", "owner")] {
+        db.execute(user, (tenant, id, role)).unwrap();
+    }
+    db.execute_batch(
+        "INSERT INTO roles (tenant_id, name, permissions, created_at, updated_at) VALUES ('acme', 'press', '[]', 0, 0);
+         INSERT INTO tenant_invitations (tenant_id, id, email, role, token, invited_by, sent_at, expires_at, created_at)
+         VALUES ('acme', 'i', 'cy', 'desk', 't', 'ada', 0, 100, 0);
+         INSERT INTO sso_providers (tenant_id, id, name, issuer, client_id, scopes, role_map, default_role, created_at, updated_at)
+         VALUES ('acme', 's', 's', 's', 's', '', '{\"a\": \"mapped\"}', 'fallback', 0, 0);",
+    )
+    .unwrap();
+    let rule = |name: &str, args: Bound| {
+        let statements = of_tenants().into_iter().filter(|statement| statement.file == "src/auth/rules.rs");
+        let text = statements.filter(|statement| statement.name == name).map(|s| s.text).next().unwrap();
+        let bound: Vec<&dyn rusqlite::ToSql> = std::iter::once(&"acme" as _).chain(args.iter().copied()).collect();
+        db.execute(text, bound.as_slice()).map(drop).map_err(|error| error.to_string())
+    };
+    let none: Option<i64> = None;
+    let cases: [(&str, &str, Bound, Bound); 13] = [
+        ("KEEPS_AN_OWNER", "last_owner", &[&"ada"], &[&"bob"]),
+        ("HAS_ROOM", "user_limit_reached", &[&2], &[&3]),
+        ("HAS_ROOM", "user_limit_reached", &[&0], &[&none]),
+        ("ROLES_LEFT", "role_limit_reached", &[&1], &[&2]),
+        ("INVITATIONS_LEFT", "invitation_limit_reached", &[&1], &[&2]),
+        ("USER_AS_SEEN", "changed_meanwhile", &[&"bob", &"viewer"], &[&"bob", &"press"]),
+        ("ROLE_AS_SEEN", "changed_meanwhile", &[&"press", &"[1]"], &[&"press", &"[]"]),
+        ("ROLE_UNUSED", "role_in_use", &[&"press"], &[&"free"]),
+        ("ROLE_UNUSED", "role_in_use", &[&"desk"], &[&"free"]),
+        ("ROLE_UNUSED", "role_in_use", &[&"mapped"], &[&"a"]),
+        ("INVITATION_OPEN", "invitation_closed", &[&"i", &"t", &100], &[&"i", &"t", &99]),
+        ("INVITATION_AS_SEEN", "changed_meanwhile", &[&"i", &"old"], &[&"i", &"t"]),
+        ("EMAIL_UNINVITED", "email_invited", &[&"cy", &99], &[&"cy", &100]),
+    ];
+    for (name, constraint, broken, kept) in cases {
+        assert_eq!(rule(name, broken), Err(format!("CHECK constraint failed: {constraint}")), "{name}");
+        assert_eq!(rule(name, kept), Ok(()), "{name}");
+    }
+    assert!(rule("ROLE_UNUSED", &[&"fallback"]).is_err());
+    assert!(rule("EMAIL_FREE", &[&"bob"]).is_err() && rule("EMAIL_FREE", &[&"eve"]).is_ok());
 }

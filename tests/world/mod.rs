@@ -6,6 +6,7 @@
 
 mod call;
 mod operator;
+mod people;
 mod runtime;
 mod signing;
 mod sse;
@@ -22,6 +23,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use call::{Answer, Call, stranger};
 pub use operator::{Operator, PASSWORD, User};
+pub use people::{NEW_PASSWORD, address};
 pub use runtime::{PLATFORM_KEY, ROOT};
 pub use signing::{hmac, hmac_base64, hmac_hex, standard_key};
 pub use sse::Stream;

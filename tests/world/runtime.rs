@@ -109,6 +109,7 @@ impl Runtime {
         let mut all = Map::new();
         all.insert("ROOT_DOMAIN".into(), ROOT.into());
         all.insert("KEEP_ALIVE_SECONDS".into(), "1".into());
+        all.insert("MAIL_LOG".into(), "true".into());
         for (name, value) in vars {
             match secrets.get_mut(*name) {
                 Some(secret) => *secret = value.clone().into(),

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::creation::{Creation, Made};
 use super::{check_own, deed, end_minted, read_end, read_permissions, read_ranges};
 use crate::auth::key::FreshKey;
 use crate::auth::principal::Member;
@@ -71,7 +72,13 @@ impl Setting {
 
 /// `POST /api/v1/api-keys`
 pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
+    let body = call.request.json_object(JSON).await?;
+    let rows = call.who.rows(&call.bindings)?;
+    let pending = match Creation::begin(&call, &rows, "api_keys.create", &body).await? {
+        Creation::New(pending) => pending,
+        Creation::Done(answer) => return Ok(answer),
+    };
+    let mut fields = Fields::new(body);
     let now = call.now();
     for name in ["name", "scopes"] {
         fields.require(name);
@@ -82,27 +89,33 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
         return Err(problem::internal("a body without its fields"));
     };
     check_own(&call, "/scopes", scopes.set)?;
-    let rows = call.who.rows(&call.bindings)?;
     if rows.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_KEYS) {
         return Err(problem::too_many("api_keys", MAX_KEYS));
     }
     let tenant = call.who.tenant.as_str();
     let key = FreshKey::of_tenant(tenant, None).map_err(problem::internal)?;
+    let (ranges, actor) = (setting.ranges.unwrap_or_else(|| "[]".to_owned()), call.who.actor());
     let insert = args![
         key.id.as_str(),
-        name,
+        name.as_str(),
         digest(key.text.as_bytes()),
         scopes.json.as_str(),
-        setting.ranges.unwrap_or_else(|| "[]".to_owned()),
-        call.who.actor(),
+        ranges.as_str(),
+        actor.as_str(),
         now.millis(),
         setting.expires_at.map(Timestamp::millis),
     ];
     let detail = json!({ "scopes": scopes.set.names() });
     let deed = deed(&call, "api_key.create", Some(&key.id), Some(detail)).statement();
-    rows.write().add(INSERT, insert).add(deed.0, deed.1).commit().await?;
+    let batch = rows.write().add(INSERT, insert).add(deed.0, deed.1);
+    let listed = |json: &str| serde_json::from_str::<Value>(json).map_err(problem::internal);
+    let data = json!({
+        "id": key.id, "name": name, "scopes": listed(&scopes.json)?, "ip_allowlist": listed(&ranges)?,
+        "created_by": actor, "created_at": now, "expires_at": setting.expires_at, "last_used_at": null,
+        "revoked_at": null, "previous_until": null, "key": key.text,
+    });
     let location = format!("/api/v1/api-keys/{}", key.id);
-    Ok(shown(&call, &key.id, 201, Some(&key.text)).await?.header("Location", location))
+    Ok(pending.commit(&rows, batch, Made { data, location }).await?.answer)
 }
 
 /// `GET /api/v1/api-keys`

@@ -1,13 +1,19 @@
 //! What users, keys and operators call: a file per resource.
 
+pub mod audit;
 pub mod configure;
+pub mod creation;
+pub mod invitations;
 pub mod jwks;
 pub mod keys;
+pub mod roles;
 pub mod subscriber_tokens;
+pub mod users;
 
 use serde_json::Value;
 
 use super::principal::Member;
+use super::role::Role;
 use crate::domain::clock::Timestamp;
 use crate::domain::error::Invalid;
 use crate::domain::permission::Permissions;
@@ -17,7 +23,8 @@ use crate::http::problem::{self, Answered};
 use crate::hub::client::HubClient;
 use crate::hub::protocol::EndMinted;
 use crate::storage::audit_log::Deed;
-use crate::tenant::input::{MAX_RANGES, parse_range};
+use crate::storage::tenant_db::TenantDb;
+use crate::tenant::input::{self, MAX_RANGES, parse_range};
 
 /// Most permissions that a body lists.
 const MAX_PERMISSIONS: usize = 50;
@@ -58,6 +65,19 @@ pub(in crate::auth) fn read_end(fields: &mut Fields, name: &str, now: Timestamp)
 /// Refuses to give what the caller does not have.
 fn check_own(call: &Call<Member>, pointer: &str, given: Permissions) -> Answered<()> {
     if call.who.permissions().covers(given) { Ok(()) } else { Err(problem::beyond_own_permissions(pointer)) }
+}
+
+/// The role that the field `role` names: one that is there, and that may do no more than the caller.
+async fn role_to_give(call: &Call<Member>, rows: &TenantDb, name: &str) -> Answered<Role> {
+    let unknown = || problem::invalid_field("/role", Invalid::new("unknown_role", "is not a role of this tenant"));
+    let role = Role::find(rows, name).await?.ok_or_else(unknown)?;
+    check_own(call, "/role", role.permissions)?;
+    Ok(role)
+}
+
+/// An e-mail address as users are known by it: in lower case.
+fn parse_email(text: &str) -> Result<String, Invalid> {
+    input::parse_email(&text.to_lowercase())
 }
 
 /// What the caller does, for the tenant's audit.
