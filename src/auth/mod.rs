@@ -2,7 +2,8 @@
 //!
 //! Owns: the proof of each kind of principal, and the types no handler can make itself. The forms
 //! (`key`, `access`, `token`, `signature`, `password`) are pure; `prove_member`,
-//! `prove_operator` and `signing_keys` read the rows behind them; `api` is what users and operators call.
+//! `prove_operator` and `signing_keys` read the rows behind them; `api` is what users and operators call; `sso` is
+//! signing in with a tenant's own providers.
 //! May not touch: the registry of tenants, but through `tenant`.
 
 pub mod access;
@@ -15,4 +16,5 @@ pub mod prove_operator;
 pub mod session;
 pub mod signature;
 pub mod signing_keys;
+pub mod sso;
 pub mod token;

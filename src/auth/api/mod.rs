@@ -47,12 +47,12 @@ fn read_ranges(fields: &mut Fields, name: &str) -> Option<String> {
 }
 
 /// Refuses to give what the caller does not have.
-fn check_own(call: &Call<Member>, pointer: &str, given: Permissions) -> Answered<()> {
+pub(super) fn check_own(call: &Call<Member>, pointer: &str, given: Permissions) -> Answered<()> {
     if call.who.permissions().covers(given) { Ok(()) } else { Err(problem::beyond_own_permissions(pointer)) }
 }
 
 /// What the caller does, for the tenant's audit.
-fn deed<'a>(
+pub(super) fn deed<'a>(
     call: &'a Call<Member>,
     operation: &'static str,
     subject: Option<&'a str>,
