@@ -5,6 +5,7 @@
 //! ([`World::own`]). Every wait is bounded by [`PATIENCE`]; nothing asserts on time measured.
 
 mod call;
+mod issuer;
 mod runtime;
 mod signing;
 mod sse;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use call::{Answer, Call, stranger};
+pub use issuer::{Browser, CLIENT_SECRET, Issuer};
 pub use runtime::{PLATFORM_KEY, ROOT};
 pub use signing::{hmac_base64, hmac_hex, standard_key};
 pub use sse::Stream;

@@ -107,6 +107,7 @@ impl Runtime {
         let mut all = Map::new();
         all.insert("ROOT_DOMAIN".into(), ROOT.into());
         all.insert("KEEP_ALIVE_SECONDS".into(), "1".into());
+        all.insert("ALLOW_LOOPBACK_ISSUERS".into(), "true".into());
         for (name, value) in vars {
             all.insert((*name).into(), value.clone().into());
         }
