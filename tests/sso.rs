@@ -256,6 +256,40 @@ async fn what_is_wrong_with_an_id_token_keeps_out() {
 }
 
 #[tokio::test]
+async fn an_id_token_of_an_earlier_sign_in_is_no_good_again() {
+    let (tenant, issuer) = corp(json!({})).await;
+    let mut browser = Browser::of(&tenant);
+    browser.sign_in(&issuer, "ada").await.expect(303);
+    issuer.turn(json!({"lie": "replay"})).await;
+    let mut thief = Browser::of(&tenant);
+    thief.sign_in(&issuer, "ada").await.expect_problem(401, "sso_token_invalid");
+    stays_out(&thief);
+}
+
+#[tokio::test]
+async fn two_first_sign_ins_at_the_same_moment_make_one_user() {
+    let (tenant, issuer) = corp(json!({})).await;
+    let (mut one, mut two) = (Browser::of(&tenant), Browser::of(&tenant));
+    let callbacks = (one.until_callback(&issuer, "ada").await, two.until_callback(&issuer, "ada").await);
+    let (first, second) = tokio::join!(one.go(&callbacks.0), two.go(&callbacks.1));
+    comes_in(&first, &one);
+    comes_in(&second, &two);
+    assert_eq!(users(&tenant).await.len(), 1);
+}
+
+#[tokio::test]
+async fn no_redirect_of_a_provider_is_followed() {
+    let (tenant, issuer) = corp(json!({})).await;
+    let mut browser = Browser::of(&tenant);
+    issuer.turn(json!({"moved": "/.well-known/openid-configuration"})).await;
+    browser.go("/api/v1/auth/sso/corp").await.expect_problem(502, "provider_unusable");
+    issuer.turn(json!({"moved": "/token"})).await;
+    let callback = browser.until_callback(&issuer, "ada").await;
+    browser.go(&callback).await.expect_problem(401, "sso_refused");
+    stays_out(&browser);
+}
+
+#[tokio::test]
 async fn a_provider_that_names_another_issuer_or_none_is_not_believed() {
     let (tenant, issuer) = corp(json!({})).await;
     let mut browser = Browser::of(&tenant);
@@ -388,7 +422,10 @@ async fn a_disabled_user_stays_out() {
 
 #[tokio::test]
 async fn a_disabled_provider_is_a_missing_one() {
-    let (tenant, issuer) = corp(json!({})).await;
+    let builder = World::shared().await.tenant().limit("max_anonymous_requests_per_minute", -1);
+    let tenant = builder.create().await;
+    let issuer = Issuer::of(&tenant).await;
+    provide(&tenant, &issuer, json!({})).await;
     let mut browser = Browser::of(&tenant);
     let under_way = browser.until_callback(&issuer, "ada").await;
     let path = format!("{PROVIDERS}/corp");

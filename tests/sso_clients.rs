@@ -68,7 +68,10 @@ async fn other_applications_name_exact_addresses_and_the_tenant() {
 
 #[tokio::test]
 async fn another_tenants_applications_are_missing_ones() {
-    let (tenant, other) = (tenant().await, tenant().await);
+    // Without limits no header counts down.
+    let unlimited = World::shared().await.tenant();
+    let unlimited = unlimited.limit("max_api_requests_per_minute", -1).limit("max_api_requests_per_day", -1);
+    let (tenant, other) = (unlimited.create().await, tenant().await);
     put(&other, "wordpress", json!({})).await.expect(200);
     let foreign = tenant.as_owner("DELETE", &format!("{CLIENTS}/wordpress-{}", other.id)).send().await;
     let missing = tenant.as_owner("DELETE", &format!("{CLIENTS}/wordpress-{}", unique())).send().await;

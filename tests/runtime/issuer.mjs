@@ -9,10 +9,11 @@
 // The control server makes issuers, each on a port of its own, and answers in JSON:
 //
 //   POST /issuer  {"redirect_uris", "accounts", "alg"?, "auth_method"?, "secret"}  {"issuer"}
-//   POST /knob    {"issuer", "lie"?, "rotate"?, "down"?, "accounts"?, "metadata"?}  what is not named stays
+//   POST /knob    {"issuer", "lie"?, "rotate"?, "down"?, "moved"?, "accounts"?, "metadata"?}  what is not named stays
 //   POST /counts  {"issuer"}                              {"jwks", "token"}: how often they were asked for
 //
 // Nobody is asked for a password or for consent: whom `login_hint` names is signed in, and "denied" is refused.
+// What stands at `moved` answers with a redirect to a place where it would be found.
 // `lie` names what is wrong with the next ID tokens; each is signed with the issuer's own key unless the lie is about that.
 
 import { createPrivateKey, createPublicKey, createHmac, generateKeyPairSync, randomBytes, sign } from "node:crypto";
@@ -54,6 +55,7 @@ class Issuer {
   counts = { jwks: 0, token: 0 };
   lie = null;
   down = false;
+  moved = null;
   metadata = {};
 
   constructor({ redirect_uris, accounts, alg = "RS256", auth_method = "client_secret_basic", secret }) {
@@ -117,6 +119,7 @@ class Issuer {
   async serve(request, response) {
     const path = request.url.split("?")[0];
     if (this.down) return request.socket.destroy();
+    if (request.url === this.moved) return response.writeHead(307, { location: `${request.url}?` }).end();
     if (path === "/jwks") this.counts.jwks += 1;
     if (path === "/token") this.counts.token += 1;
     if (!path.startsWith("/interaction/")) return this.handler(request, response);
@@ -128,6 +131,7 @@ class Issuer {
 
   /** An ID token as the lie has it. */
   twist(token) {
+    this.first ??= token;
     if (this.lie === null) return token;
     const [head, body] = token.split(".");
     const [header, claims, now] = [decode(head), decode(body), Math.floor(Date.now() / 1000)];
@@ -137,6 +141,7 @@ class Issuer {
       iss: () => this.sign(header, { ...claims, iss: "https://another.example.org" }),
       expired: () => this.sign(header, { ...claims, exp: now - 1 }),
       early: () => this.sign(header, { ...claims, iat: now + 3600 }),
+      replay: () => this.first,
       none: () => `${encode(JSON.stringify({ ...header, alg: "none" }))}.${body}.`,
       hs256: () => this.symmetric({ ...header, alg: "HS256" }, claims),
       unsigned: () => `${head}.${encode(JSON.stringify({ ...claims, sub: "somebody else" }))}.${token.split(".")[2]}`,

@@ -110,7 +110,7 @@ impl Issuer {
 }
 
 async fn control(http: &reqwest::Client, path: &str, asked: Value) -> Value {
-    let url = tokio::task::spawn_blocking(|| format!("{}", issuers().control)).await.unwrap();
+    let url = tokio::task::spawn_blocking(|| issuers().control.clone()).await.unwrap();
     let answer = within(path, http.post(format!("{url}{path}")).body(asked.to_string()).send()).await.unwrap();
     let (status, text) = (answer.status(), answer.text().await.unwrap());
     assert!(status.is_success(), "{path}: {text}");
