@@ -4,11 +4,10 @@
 //! browser's cookie, which does not leave the browser. Without both nobody finds it, so a link that
 //! somebody else was sent back with signs nobody in, and does not spend the attempt either.
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::args;
 use crate::auth::key::fresh_secret;

@@ -1,8 +1,8 @@
 //! What a provider tells of itself (OpenID Connect Discovery 1.0) and the keys it signs with, remembered for ten
 //! minutes.
 //!
-//! What KV remembers is sealed under the tenant's key: whoever writes to KV cannot lend a provider another
-//! key. A token that names a key we do not know makes us look again, at most once a minute.
+//! What KV remembers is sealed under the tenant's key, with its time: whoever writes to KV cannot lend a
+//! provider another key, nor one that it no longer has. A token that names a key we do not know makes us look again, at most once a minute.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,6 +20,8 @@ use crate::storage::keys::{KvKey, OidcPart};
 use crate::storage::kv;
 use crate::storage::sealed::{Place, SealKey};
 
+/// How long what a provider told is good, in milliseconds.
+const GOOD_MILLIS: i64 = 600_000;
 /// How soon we look again for a key we do not know, in milliseconds.
 const LOOK_AGAIN_MILLIS: i64 = 60_000;
 
@@ -77,6 +79,8 @@ impl Metadata {
 struct Remembered {
     issuer: String,
     document: Map<String, Value>,
+    /// When the provider told it, in milliseconds since 1970.
+    told_at: i64,
     /// When a key was looked for that was not in it, in milliseconds since 1970.
     looked_again_at: Option<i64>,
 }
@@ -129,12 +133,13 @@ impl Inquiry<'_> {
         let sealed = kv::sealed_of_tenant(self.lobby.bindings, self.lobby.tenant, &at).await?;
         let opened = self.key.open(&place(self.lobby, &at), &sealed).ok()?;
         let known: Remembered = serde_json::from_slice(&opened).ok()?;
-        (known.issuer == self.provider.issuer).then_some(known)
+        (known.issuer == self.provider.issuer && is_good(known.told_at, SystemClock.now())).then_some(known)
     }
 
     async fn remember(&self, part: OidcPart, document: Map<String, Value>, looked_again_at: Option<i64>) {
         let at = KvKey::oidc(self.lobby.tenant, &self.provider.id, part);
-        let known = Remembered { issuer: self.provider.issuer.clone(), document, looked_again_at };
+        let (issuer, told_at) = (self.provider.issuer.clone(), SystemClock.now().millis());
+        let known = Remembered { issuer, document, told_at, looked_again_at };
         let Ok(text) = serde_json::to_vec(&known) else { return };
         let Ok(sealed) = self.key.seal(&place(self.lobby, &at), &text) else { return };
         kv::remember_sealed(self.lobby.bindings, self.lobby.tenant, &at, sealed).await;
@@ -155,6 +160,10 @@ fn discovery_address(issuer: &str) -> String {
 async fn fetch(address: &OutboundUrl) -> Answered<Map<String, Value>> {
     let reply = ask(address, None).await?;
     if reply.status == 200 { Ok(reply.body) } else { Err(problem::provider_unusable("status")) }
+}
+
+fn is_good(told_at: i64, now: Timestamp) -> bool {
+    now.millis() - told_at < GOOD_MILLIS
 }
 
 fn may_look_again(looked_again_at: Option<i64>, now: Timestamp) -> bool {
@@ -214,6 +223,13 @@ mod tests {
         assert!(may_look_again(None, now));
         assert!(!may_look_again(Some(940_001), now));
         assert!(may_look_again(Some(940_000), now));
+    }
+
+    #[test]
+    fn what_a_provider_told_is_good_for_ten_minutes_whatever_kv_keeps() {
+        let now = Timestamp::from_millis(1_000_000);
+        assert!(is_good(1_000_000, now) && is_good(400_001, now));
+        assert!(!is_good(400_000, now));
     }
 
     #[test]

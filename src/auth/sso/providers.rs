@@ -15,7 +15,7 @@ use crate::domain::error::Invalid;
 use crate::domain::permission::Permissions;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
-use crate::http::fields::{Fields, bounded};
+use crate::http::fields::{Fields, bounded, escape};
 use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
 use crate::http::request::{JSON, MERGE_PATCH};
@@ -296,10 +296,6 @@ fn read_role_map(fields: &mut Fields) -> Option<Map<String, Value>> {
         }
     }
     Some(map)
-}
-
-fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::http::call::Call;
 use crate::http::listing::ViewRow;
 use crate::http::problem::{self, Answered};
 use crate::statements;
+use crate::storage::sealed::SealKey;
 use crate::storage::tenant_db::TenantDb;
 use crate::tenant::secrets;
 
@@ -55,10 +56,10 @@ pub async fn begin(call: Call<Visitor>) -> Answered<Answer> {
     let browser = kept.map_or_else(|| fresh_secret("").map_err(problem::internal), Ok)?;
     let authority = call.request.authority.to_ascii_lowercase();
     let redirect_uri = format!("{}://{authority}/api/v1/auth/sso/callback", call.request.scheme);
-    let location = |begun: &Begun| destination(&metadata, &provider, begun, &redirect_uri);
     let journey = Journey { provider: &provider.id, browser: &browser, redirect_uri: redirect_uri.clone(), return_to };
     let begun = attempt::begin(&lobby, key, journey, call.now()).await?;
-    Ok(redirect(302, location(&begun)).header("Set-Cookie", browser_cookie(&browser, ATTEMPT_SECONDS)))
+    let location = destination(&metadata, &provider, &begun, &redirect_uri);
+    Ok(redirect(302, location).header("Set-Cookie", browser_cookie(&browser, ATTEMPT_SECONDS)))
 }
 
 /// `GET /api/v1/auth/sso/callback`
@@ -89,7 +90,7 @@ pub async fn finish(call: Call<Visitor>) -> Answered<Answer> {
 }
 
 /// The sign-in that comes back, which began in this browser.
-async fn returned(call: &Call<Visitor>, lobby: &Lobby<'_>, key: &crate::storage::sealed::SealKey) -> Answered<Attempt> {
+async fn returned(call: &Call<Visitor>, lobby: &Lobby<'_>, key: &SealKey) -> Answered<Attempt> {
     let state = call.request.query.get("state").unwrap_or_default();
     let browser = call.request.cookie(BROWSER_COOKIE).unwrap_or_default();
     let found = attempt::consume(lobby, key, (state, &browser), call.now()).await?;
