@@ -159,6 +159,7 @@ CREATE TABLE sso_providers (
   role_claim    TEXT,                -- the claim that names roles
   role_map      TEXT NOT NULL,       -- JSON object: value of the claim to role
   default_role  TEXT,                -- none keeps out whom the map does not name
+  reach         TEXT NOT NULL,       -- JSON array: what whoever configured it may do; it signs in nobody who may do more
   enabled       INTEGER NOT NULL DEFAULT 1,
   created_at    INTEGER NOT NULL,
   updated_at    INTEGER NOT NULL,
@@ -188,7 +189,7 @@ BEGIN SELECT RAISE(ABORT, 'tenant_id is immutable'); END;
 -- Sign-ins on their way to a provider and back.
 CREATE TABLE sso_attempts (
   tenant_id   TEXT NOT NULL,
-  state       TEXT NOT NULL,         -- digest
+  state       TEXT NOT NULL,         -- digest of the state and of the browser's cookie
   provider_id TEXT NOT NULL,
   sealed      TEXT NOT NULL,         -- nonce and PKCE verifier, sealed
   return_to   TEXT NOT NULL,         -- a path on the tenant's host

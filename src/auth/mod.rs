@@ -3,7 +3,8 @@
 //! Owns: the proof of each kind of principal, and the types no handler can make itself. The forms
 //! (`key`, `access`, `token`, `signature`, `password`) are pure; `prove_member`,
 //! `prove_operator` and `signing_keys` read the rows behind them; `api` is what users and tenants' keys
-//! call, `operator_api` what the platform's own people and keys do.
+//! call, `operator_api` what the platform's own people and keys do; `sso` is signing in with a tenant's
+//! own providers.
 //! May not touch: the registry of tenants, but through `tenant`.
 
 pub mod access;
@@ -20,4 +21,5 @@ pub mod rules;
 pub mod session;
 pub mod signature;
 pub mod signing_keys;
+pub mod sso;
 pub mod token;

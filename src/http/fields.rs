@@ -184,7 +184,8 @@ fn shape_error(error: &serde_json::Error) -> String {
     }
 }
 
-fn escape(name: &str) -> String {
+/// A name as a segment of a JSON pointer (RFC 6901).
+pub fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 

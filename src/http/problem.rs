@@ -179,6 +179,37 @@ pub fn invalid_token() -> Problem {
         .header("WWW-Authenticate", "Bearer error=\"invalid_token\"")
 }
 
+/// 400: no sign-in that began in this browser comes back so.
+pub fn sso_state_invalid() -> Problem {
+    Problem::new(400, "sso_state_invalid", "This sign-in did not begin in this browser, or is over")
+        .detail("Begin it again.")
+}
+
+/// 401: the provider sent the user back without a sign-in. Its words are not repeated.
+pub fn sso_refused() -> Problem {
+    Problem::new(401, "sso_refused", "The provider did not sign the user in")
+}
+
+/// 401: the provider's ID token cannot be believed; `wrong` is for the log.
+pub fn sso_token_invalid(wrong: &'static str) -> Problem {
+    Problem::new(401, "sso_token_invalid", "The provider's ID token is not valid").cause(wrong)
+}
+
+/// 403: somebody new, whose address the provider did not verify.
+pub fn sso_email_unverified() -> Problem {
+    Problem::new(403, "sso_email_unverified", "The provider has not verified this user's e-mail address")
+}
+
+/// 403: somebody whom the tenant does not let in by this way.
+pub fn sso_not_admitted() -> Problem {
+    Problem::new(403, "sso_not_admitted", "This user may not sign in here")
+}
+
+/// 502: what the provider tells of itself cannot be used; `wrong` is for the log.
+pub fn provider_unusable(wrong: &'static str) -> Problem {
+    Problem::new(502, "provider_unusable", "What the provider tells of itself cannot be used").cause(wrong)
+}
+
 /// 401: a webhook's signature does not verify, whatever the reason.
 pub fn invalid_signature() -> Problem {
     Problem::new(401, "invalid_signature", "The webhook's signature is not valid")

@@ -9,6 +9,7 @@ mod members;
 mod operators;
 mod platform;
 pub mod route;
+mod sso;
 mod tenants;
 
 use percent_encoding::percent_decode_str;
@@ -19,7 +20,7 @@ use crate::http::call::Params;
 
 /// The table, section by section.
 pub static SECTIONS: &[&[Route]] =
-    &[platform::ROUTES, operators::ROUTES, tenants::ROUTES, auth::ROUTES, members::ROUTES, live::ROUTES];
+    &[platform::ROUTES, operators::ROUTES, tenants::ROUTES, auth::ROUTES, members::ROUTES, sso::ROUTES, live::ROUTES];
 
 /// Every operation.
 pub fn all() -> impl Iterator<Item = &'static Route> {

@@ -1,6 +1,7 @@
 //! KV keys, from typed constructors only.
 
 use crate::domain::host::Host;
+use crate::domain::ids::TenantId;
 
 /// A key of the KV namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +13,31 @@ impl KvKey {
         Self(format!("host:{host}"))
     }
 
+    /// `t:{tenant}:oidc:{provider}:{part}`: what a tenant's provider tells of itself. Neither id holds a colon.
+    pub fn oidc(tenant: &TenantId, provider: &str, part: OidcPart) -> Self {
+        Self(format!("t:{tenant}:oidc:{provider}:{}", part.as_str()))
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// What is remembered of a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OidcPart {
+    /// Its discovery document.
+    Discovery,
+    /// The keys it signs with.
+    Keys,
+}
+
+impl OidcPart {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Keys => "jwks",
+        }
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::bindings::Bindings;
 use super::keys::KvKey;
 use crate::domain::host::Host;
+use crate::domain::ids::TenantId;
 
 /// Which tenant a host belongs to, as KV last heard. It carries the host, so that a value under a
 /// wrong key is no hint.
@@ -38,4 +39,31 @@ pub async fn remember_host(bindings: &Bindings, host: &Host, tenant_id: &str) {
 pub async fn forget_host(bindings: &Bindings, host: &Host) -> Result<(), String> {
     let kv = bindings.kv().map_err(|e| e.to_string())?;
     kv.delete(KvKey::host(host).as_str()).await.map_err(|e| e.to_string())
+}
+
+/// What is remembered for a tenant, sealed under its key. It carries the tenant, so that a value under another's
+/// key is no memory.
+#[derive(Debug, Serialize, Deserialize)]
+struct TenantEntry {
+    tenant_id: String,
+    sealed: String,
+}
+
+/// Seconds that what is remembered for a tenant lives.
+const TENANT_TTL: u64 = 600;
+
+/// What KV remembers for a tenant; whoever opens it learns whether it was sealed for there.
+pub async fn sealed_of_tenant(bindings: &Bindings, tenant: &TenantId, key: &KvKey) -> Option<String> {
+    let text = bindings.kv().ok()?.get(key.as_str()).text().await.ok()??;
+    let entry: TenantEntry = serde_json::from_str(&text).ok()?;
+    (entry.tenant_id == tenant.as_str()).then_some(entry.sealed)
+}
+
+/// Remembers something for a tenant.
+pub async fn remember_sealed(bindings: &Bindings, tenant: &TenantId, key: &KvKey, sealed: String) {
+    let Ok(kv) = bindings.kv() else { return };
+    let Ok(text) = serde_json::to_string(&TenantEntry { tenant_id: tenant.to_string(), sealed }) else { return };
+    if let Ok(put) = kv.put(key.as_str(), text) {
+        let _ = put.expiration_ttl(TENANT_TTL).execute().await;
+    }
 }

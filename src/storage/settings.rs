@@ -27,6 +27,8 @@ pub struct Settings {
     pub platform_key: String,
     /// The keys that everything else is sealed under.
     pub keys: KeyRing,
+    /// Whether a tenant's OpenID provider may be on this machine. For tests only.
+    pub allow_loopback_issuers: bool,
     /// The step of a tenant change after which it stops, as a crash would. For tests only.
     pub fault_after: Option<String>,
     /// Whether mail that nobody delivers is logged, tokens included. For development only.
@@ -67,6 +69,7 @@ impl Settings {
             keep_alive_seconds: var("KEEP_ALIVE_SECONDS").and_then(|v| v.parse().ok()).unwrap_or(20).clamp(1, 120),
             platform_key,
             keys: KeyRing::new(current, keys).ok_or_else(|| format!("KEK_v{current} is not set"))?,
+            allow_loopback_issuers: var("ALLOW_LOOPBACK_ISSUERS").as_deref() == Some("true"),
             fault_after: var("FAULT_AFTER"),
             logs_mail: var("MAIL_LOG").as_deref() == Some("true"),
         })

@@ -5,6 +5,7 @@
 //! ([`World::own`]). Every wait is bounded by [`PATIENCE`]; nothing asserts on time measured.
 
 mod call;
+mod issuer;
 mod operator;
 mod people;
 mod runtime;
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use call::{Answer, Call, stranger};
+pub use issuer::{Browser, CLIENT_SECRET, Issuer};
 pub use operator::{Operator, PASSWORD, User};
 pub use people::{NEW_PASSWORD, address};
 pub use runtime::{PLATFORM_KEY, ROOT};

@@ -63,7 +63,7 @@ pub(in crate::auth) fn read_end(fields: &mut Fields, name: &str, now: Timestamp)
 }
 
 /// Refuses to give what the caller does not have.
-fn check_own(call: &Call<Member>, pointer: &str, given: Permissions) -> Answered<()> {
+pub(super) fn check_own(call: &Call<Member>, pointer: &str, given: Permissions) -> Answered<()> {
     if call.who.permissions().covers(given) { Ok(()) } else { Err(problem::beyond_own_permissions(pointer)) }
 }
 
@@ -81,7 +81,7 @@ fn parse_email(text: &str) -> Result<String, Invalid> {
 }
 
 /// What the caller does, for the tenant's audit.
-fn deed<'a>(
+pub(super) fn deed<'a>(
     call: &'a Call<Member>,
     operation: &'static str,
     subject: Option<&'a str>,

@@ -1,0 +1,267 @@
+//! ID tokens (OpenID Connect Core 1.0, 2 and 3.1.3.7): their form, and what their claims must say.
+//!
+//! Pure: whoever calls verifies the signature in between, with a key of the provider.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use serde_json::{Map, Value};
+
+use crate::auth::key_row::same;
+use crate::domain::clock::Timestamp;
+
+/// The longest token we read.
+const MAX_TOKEN: usize = 16 * 1024;
+/// Seconds by which clocks may differ at a token's beginning; its end is exact.
+const LEEWAY_SECONDS: i64 = 60;
+/// The oldest token that is taken, in seconds: it was asked for a moment ago.
+const MAX_AGE_SECONDS: i64 = 3600;
+/// The longest subject (Core, 2).
+const MAX_SUBJECT: usize = 255;
+/// The longest address (RFC 5321) and the longest name that is kept.
+const MAX_EMAIL: usize = 254;
+const MAX_NAME: usize = 100;
+/// Most values of the claim that names roles.
+const MAX_ROLES: usize = 1000;
+
+/// A token whose signature nobody has looked at.
+pub struct Unverified {
+    /// The algorithm it names.
+    pub alg: String,
+    /// The key it names.
+    pub kid: Option<String>,
+    /// What is signed.
+    pub signed: String,
+    /// The signature.
+    pub signature: Vec<u8>,
+    claims: Map<String, Value>,
+}
+
+impl Unverified {
+    /// Takes a token apart; none if it has not the form of one, or asks for what we do not know (`crit`).
+    pub fn parse(token: &str) -> Option<Self> {
+        if token.len() > MAX_TOKEN {
+            return None;
+        }
+        let (signed, signature) = token.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        let object = |part: &str| serde_json::from_slice::<Map<String, Value>>(&BASE64.decode(part).ok()?).ok();
+        let header = object(header)?;
+        if header.contains_key("crit") {
+            return None;
+        }
+        let kid = match header.get("kid") {
+            None => None,
+            Some(kid) => Some(kid.as_str()?.to_owned()),
+        };
+        Some(Self {
+            alg: header.get("alg")?.as_str()?.to_owned(),
+            kid,
+            signed: signed.to_owned(),
+            signature: BASE64.decode(signature).ok()?,
+            claims: object(claims)?,
+        })
+    }
+}
+
+/// What a token must be for.
+pub struct Expected<'a> {
+    /// The issuer, letter for letter.
+    pub issuer: &'a str,
+    /// Our client there.
+    pub client_id: &'a str,
+    /// What this sign-in sent along.
+    pub nonce: &'a str,
+    /// The claim that names roles.
+    pub role_claim: Option<&'a str>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Whom a provider vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Who it is at the provider.
+    pub subject: String,
+    /// The address in lower case, if the provider verified it.
+    pub email: Option<String>,
+    /// The name; may be empty.
+    pub name: String,
+    /// The values of the claim that names roles.
+    pub roles: Vec<String>,
+}
+
+/// Reads whom a token is about, whose signature was verified. The error says which claim is wrong, for the log.
+pub fn identity(token: &Unverified, expected: &Expected<'_>) -> Result<Identity, &'static str> {
+    let claims = &token.claims;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    if text("iss") != Some(expected.issuer) {
+        return Err("iss");
+    }
+    check_audience(claims, expected.client_id)?;
+    check_times(claims, expected.now)?;
+    if !same(text("nonce").unwrap_or_default(), expected.nonce) {
+        return Err("nonce");
+    }
+    let subject = text("sub").filter(|sub| (1..=MAX_SUBJECT).contains(&sub.len())).ok_or("sub")?;
+    let name = text("name").unwrap_or_default().chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+    let roles = expected.role_claim.and_then(|name| claims.get(name)).map(texts).unwrap_or_default();
+    Ok(Identity { subject: subject.to_owned(), email: verified_email(claims), name, roles })
+}
+
+/// `aud` holds our client; where others stand beside it, `azp` must say that the token is ours.
+fn check_audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), &'static str> {
+    let audience = claims.get("aud").map(texts).unwrap_or_default();
+    if !audience.iter().any(|named| named == client_id) {
+        return Err("aud");
+    }
+    match claims.get("azp") {
+        None if audience.len() == 1 => Ok(()),
+        Some(azp) if azp.as_str() == Some(client_id) => Ok(()),
+        _ => Err("azp"),
+    }
+}
+
+fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), &'static str> {
+    let seconds = |name: &str| claims.get(name).and_then(Value::as_f64);
+    #[allow(clippy::cast_precision_loss)]
+    let (now, leeway) = (now.seconds() as f64, LEEWAY_SECONDS as f64);
+    if seconds("exp").is_none_or(|exp| exp <= now) {
+        return Err("exp");
+    }
+    #[allow(clippy::cast_precision_loss)]
+    let oldest = now - MAX_AGE_SECONDS as f64;
+    if seconds("iat").is_none_or(|iat| iat > now + leeway || iat < oldest) {
+        return Err("iat");
+    }
+    if claims.contains_key("nbf") && seconds("nbf").is_none_or(|nbf| nbf > now + leeway) {
+        return Err("nbf");
+    }
+    Ok(())
+}
+
+/// The address, if the provider says that it verified it. Some providers write the flag as a string.
+fn verified_email(claims: &Map<String, Value>) -> Option<String> {
+    let verified = match claims.get("email_verified")? {
+        Value::Bool(flag) => *flag,
+        Value::String(flag) => flag == "true",
+        _ => false,
+    };
+    let email = claims.get("email")?.as_str()?.to_lowercase();
+    let (local, domain) = email.rsplit_once('@')?;
+    let clean = !email.chars().any(|c| c.is_control() || c.is_whitespace());
+    (verified && clean && !local.is_empty() && !domain.is_empty() && email.len() <= MAX_EMAIL).then_some(email)
+}
+
+/// A text, or a list of them.
+fn texts(value: &Value) -> Vec<String> {
+    let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    list.iter().take(MAX_ROLES).filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
+
+    fn token(header: Value, claims: Value) -> String {
+        format!("{}.{}.c2ln", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()))
+    }
+
+    fn claims() -> Value {
+        json!({"iss": "https://id.example.org", "aud": "carillon", "sub": "42", "nonce": "n", "exp": 1_000_060,
+            "iat": 1_000_000, "email": "Ada@Example.org", "email_verified": true, "name": "Ada", "groups": ["staff"]})
+    }
+
+    fn read(change: Value) -> Result<Identity, &'static str> {
+        let mut all = claims();
+        for (name, value) in change.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        let token = Unverified::parse(&token(json!({"alg": "RS256", "kid": "k"}), all)).unwrap();
+        let (issuer, client_id) = ("https://id.example.org", "carillon");
+        identity(&token, &Expected { issuer, client_id, nonce: "n", role_claim: Some("groups"), now: NOW })
+    }
+
+    #[test]
+    fn a_good_token_names_somebody() {
+        let ada = read(json!({})).unwrap();
+        assert_eq!((ada.subject.as_str(), ada.email.as_deref()), ("42", Some("ada@example.org")));
+        assert_eq!((ada.name.as_str(), ada.roles.as_slice()), ("Ada", &["staff".to_owned()][..]));
+        assert!(read(json!({"aud": ["carillon"]})).is_ok());
+        assert!(read(json!({"aud": ["carillon", "other"], "azp": "carillon"})).is_ok());
+    }
+
+    #[test]
+    fn each_claim_must_be_right() {
+        for (change, wrong) in [
+            (json!({"iss": "https://id.example.org/"}), "iss"),
+            (json!({"aud": "other"}), "aud"),
+            (json!({"aud": []}), "aud"),
+            (json!({"aud": ["carillon", "other"]}), "azp"),
+            (json!({"aud": ["carillon", "other"], "azp": "other"}), "azp"),
+            (json!({"azp": "other"}), "azp"),
+            (json!({"nonce": "other"}), "nonce"),
+            (json!({"nonce": null}), "nonce"),
+            (json!({"exp": 1_000_000}), "exp"),
+            (json!({"exp": null}), "exp"),
+            (json!({"exp": "1000060"}), "exp"),
+            (json!({"iat": 1_000_061}), "iat"),
+            (json!({"iat": 996_399}), "iat"),
+            (json!({"iat": null}), "iat"),
+            (json!({"nbf": 1_000_061}), "nbf"),
+            (json!({"sub": ""}), "sub"),
+            (json!({"sub": 42}), "sub"),
+            (json!({"sub": "x".repeat(256)}), "sub"),
+        ] {
+            assert_eq!(read(change.clone()), Err(wrong), "{change}");
+        }
+    }
+
+    #[test]
+    fn an_address_counts_only_if_it_was_verified() {
+        let email = |change: Value| read(change).unwrap().email;
+        assert!(email(json!({"email_verified": "true"})).is_some());
+        for change in [
+            json!({"email_verified": false}),
+            json!({"email_verified": "false"}),
+            json!({"email_verified": 1}),
+            json!({"email_verified": null}),
+            json!({"email": "ada"}),
+            json!({"email": "a da@example.org"}),
+            json!({"email": null}),
+        ] {
+            assert_eq!(email(change.clone()), None, "{change}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        let good = token(json!({"alg": "RS256"}), claims());
+        assert!(Unverified::parse(&good).is_some());
+        for bad in [
+            "",
+            "a.b",
+            "..",
+            &good.replace('.', ""),
+            &token(json!({"alg": "RS256", "crit": ["exp"]}), claims()),
+            &token(json!({"alg": "RS256", "kid": 7}), claims()),
+            &token(json!({"kid": "k"}), claims()),
+            &token(json!([]), claims()),
+            &token(json!({"alg": "RS256"}), json!([])),
+            &token(json!({"alg": "RS256"}), json!({"x": "x".repeat(MAX_TOKEN)})),
+        ] {
+            assert!(Unverified::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_reader(text in "\\PC{0,200}", a in "\\PC{0,40}") {
+            let _ = Unverified::parse(&text);
+            let _ = Unverified::parse(&format!("{}.{}.{}", BASE64.encode(&a), BASE64.encode(&a), BASE64.encode(&a)));
+        }
+    }
+}

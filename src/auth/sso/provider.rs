@@ -1,0 +1,147 @@
+//! A tenant's provider as a sign-in finds it, and which role it gives to whom.
+
+use serde_json::{Map, Value};
+
+use crate::domain::ids::TenantId;
+use crate::domain::permission::{BUILT_IN_ROLES, Permissions};
+use crate::http::problem::{self, Answered};
+use crate::storage::sealed::{Place, SealKey};
+use crate::storage::tenant_db::TenantDb;
+use crate::{args, rows, statements};
+
+statements! { TenantSql;
+    /// A provider that users may sign in with.
+    ENABLED = "SELECT id, issuer, client_id, client_secret, scopes, role_claim, role_map, default_role, reach FROM sso_providers WHERE tenant_id = ?1 AND id = ?2 AND enabled = 1";
+    /// The roles that the tenant made itself.
+    OWN_ROLES = "SELECT name, permissions FROM roles WHERE tenant_id = ?1";
+}
+
+rows! {
+    /// A provider. Has no `Debug`: its secret is sealed, and still never printed.
+    pub struct Provider {
+        /// Its id in the tenant.
+        pub id: String,
+        /// The issuer, letter for letter.
+        pub issuer: String,
+        /// Our client there.
+        pub client_id: String,
+        /// The client's secret, sealed.
+        pub client_secret: Option<String>,
+        /// What is asked for, `openid` among it.
+        pub scopes: String,
+        /// The claim that names roles.
+        pub role_claim: Option<String>,
+        /// JSON object: value of the claim to role.
+        pub role_map: String,
+        /// The role of whom the map does not name.
+        pub default_role: Option<String>,
+        /// JSON array: what whoever configured it may do. It signs in nobody who may do more.
+        pub reach: String,
+    }
+}
+
+impl Provider {
+    /// The provider of that id, if users may sign in with it.
+    pub async fn find(rows: &TenantDb, id: &str) -> Answered<Option<Self>> {
+        Ok(rows.row(&ENABLED, args![id]).await?)
+    }
+
+    /// The client's secret, opened.
+    pub fn secret(&self, key: &SealKey, tenant: &TenantId) -> Answered<Option<String>> {
+        let Some(sealed) = &self.client_secret else { return Ok(None) };
+        let opened = key.open(&secret_place(tenant, &self.id), sealed).map_err(problem::internal)?;
+        String::from_utf8(opened).map(Some).map_err(problem::internal)
+    }
+
+    /// The role of somebody with these values of the claim, who has the role `current` if they are a user
+    /// already; none keeps them out.
+    ///
+    /// Where a claim names roles, it does so at each sign-in, and the first entry of the map that fits
+    /// counts. Else users keep theirs, and newcomers get the default one.
+    pub fn role_of(&self, values: &[String], current: Option<&str>) -> Option<String> {
+        let default = || self.default_role.clone();
+        if self.role_claim.is_none() {
+            return current.map(str::to_owned).or_else(default);
+        }
+        let map: Map<String, Value> = serde_json::from_str(&self.role_map).unwrap_or_default();
+        let named = map.iter().find(|(value, _)| values.contains(value)).and_then(|(_, role)| role.as_str());
+        named.map(str::to_owned).or_else(default)
+    }
+}
+
+/// Where a client's secret belongs.
+pub fn secret_place<'a>(tenant: &'a TenantId, provider: &'a str) -> Place<'a> {
+    Place { owner: tenant.as_str(), table: "sso_providers", column: "client_secret", row: provider }
+}
+
+rows! {
+    /// A role that the tenant made itself.
+    pub struct OwnRole {
+        name: String,
+        permissions: String,
+    }
+}
+
+/// The roles that the tenant made itself.
+pub async fn own_roles(rows: &TenantDb) -> Answered<Vec<OwnRole>> {
+    Ok(rows.rows(&OWN_ROLES, Vec::new()).await?)
+}
+
+/// What a role may do; none if there is no such role.
+pub fn permissions_of(role: &str, own: &[OwnRole]) -> Option<Permissions> {
+    let built_in = BUILT_IN_ROLES.iter().find(|(name, _)| *name == role).map(|(_, permissions)| *permissions);
+    built_in.or_else(|| own.iter().find(|own| own.name == role).map(|own| Permissions::stored(&own.permissions)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provider(role_claim: Option<&str>, default_role: Option<&str>) -> Provider {
+        Provider {
+            id: "corp".to_owned(),
+            issuer: String::new(),
+            client_id: String::new(),
+            client_secret: None,
+            scopes: String::new(),
+            role_claim: role_claim.map(str::to_owned),
+            role_map: r#"{"chiefs":"admin","staff":"editor"}"#.to_owned(),
+            default_role: default_role.map(str::to_owned),
+            reach: "[]".to_owned(),
+        }
+    }
+
+    fn role(provider: &Provider, values: &[&str], current: Option<&str>) -> Option<String> {
+        provider.role_of(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>(), current)
+    }
+
+    #[test]
+    fn the_first_entry_of_the_map_that_fits_counts() {
+        let provider = provider(Some("groups"), None);
+        assert_eq!(role(&provider, &["staff", "chiefs"], None).as_deref(), Some("admin"));
+        assert_eq!(role(&provider, &["staff"], Some("admin")).as_deref(), Some("editor"));
+        assert_eq!(role(&provider, &["others"], Some("admin")), None);
+    }
+
+    #[test]
+    fn whom_the_map_does_not_name_gets_the_default_role() {
+        let provider = provider(Some("groups"), Some("viewer"));
+        assert_eq!(role(&provider, &[], Some("admin")).as_deref(), Some("viewer"));
+    }
+
+    #[test]
+    fn without_a_claim_users_keep_their_role_and_newcomers_get_the_default_one() {
+        assert_eq!(role(&provider(None, Some("viewer")), &["staff"], Some("owner")).as_deref(), Some("owner"));
+        assert_eq!(role(&provider(None, Some("viewer")), &["staff"], None).as_deref(), Some("viewer"));
+        assert_eq!(role(&provider(None, None), &[], Some("user")).as_deref(), Some("user"));
+        assert_eq!(role(&provider(None, None), &["staff"], None), None);
+    }
+
+    #[test]
+    fn a_role_that_is_not_there_is_none() {
+        let own = [OwnRole { name: "press".to_owned(), permissions: r#"["audit:read"]"#.to_owned() }];
+        assert_eq!(permissions_of("owner", &own), Some(Permissions::ALL));
+        assert_eq!(permissions_of("press", &own).unwrap().names(), ["audit:read"]);
+        assert_eq!(permissions_of("gone", &own), None);
+    }
+}
