@@ -9,6 +9,7 @@ pub mod access;
 pub mod api;
 pub mod key;
 pub mod key_row;
+pub mod password;
 pub mod principal;
 pub mod prove_member;
 pub mod prove_operator;

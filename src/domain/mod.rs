@@ -13,4 +13,5 @@ pub mod ids;
 pub mod permission;
 pub mod plan;
 pub mod selector;
+pub mod sign_in;
 pub mod topic;

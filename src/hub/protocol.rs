@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::event::Cursor;
 use crate::domain::plan::{Limit, Limits};
 use crate::domain::selector::{Interest, Selector};
+use crate::domain::sign_in::{PasswordPolicy, Registration};
 use crate::domain::topic::Topic;
 use crate::storage::tenant_db::Placement;
 
@@ -132,6 +133,12 @@ pub struct TenantConfig {
     /// Addresses its principals may come from; none lets all in.
     #[serde(default)]
     pub ip_allowlist: Vec<String>,
+    /// Who may register.
+    #[serde(default)]
+    pub registration: Registration,
+    /// Which passwords are good enough.
+    #[serde(default)]
+    pub passwords: PasswordPolicy,
 }
 
 impl TenantConfig {
