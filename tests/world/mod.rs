@@ -10,6 +10,7 @@ mod signing;
 mod sse;
 mod tenant;
 mod token;
+mod user;
 mod webhook;
 
 use std::future::Future;
@@ -25,6 +26,7 @@ pub use signing::{hmac_base64, hmac_hex, standard_key};
 pub use sse::Stream;
 pub use tenant::{ApiKey, Tenant, TenantBuilder};
 pub use token::Token;
+pub use user::{PASSWORD, Tokens, User};
 pub use webhook::Webhook;
 
 use runtime::Runtime;

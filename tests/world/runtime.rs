@@ -107,6 +107,8 @@ impl Runtime {
         let mut all = Map::new();
         all.insert("ROOT_DOMAIN".into(), ROOT.into());
         all.insert("KEEP_ALIVE_SECONDS".into(), "1".into());
+        all.insert("MAIL_LOG".into(), "true".into());
+        all.insert("PASSWORD_WORK_LOG".into(), "true".into());
         for (name, value) in vars {
             all.insert((*name).into(), value.clone().into());
         }

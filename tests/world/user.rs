@@ -1,0 +1,84 @@
+//! Users of a tenant: put into its rows, and signed in as browsers and apps do.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Call, Tenant, unique};
+
+/// Every user's password.
+pub const PASSWORD: &str = "correct horse battery staple";
+/// Its hash, made once: hashing is what takes a sign-in its time.
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$Y2FyaWxsb24tdGVzdC0wMQ$98qmBCZOXWGtJ6ZprKRTNfo5m6b0VpeUGdRbc1WjYrk";
+
+const LOGIN: &str = "/api/v1/auth/login";
+
+impl Tenant {
+    /// Rows of this tenant's shard, behind the curtain. `?1` is the tenant.
+    pub async fn sql(&self, sql: &str, params: &[&str]) -> Vec<Value> {
+        let shard = "SELECT shard FROM placements WHERE tenant_id = ?1";
+        let placed = self.world.rows("CONTROL", shard, &[&self.id]).await;
+        let params = [&[self.id.as_str()], params].concat();
+        self.world.rows(placed[0]["shard"].as_str().unwrap(), sql, &params).await
+    }
+
+    /// An active user of this role whose address is verified.
+    pub async fn user(&self, role: &str) -> User {
+        let tail = unique();
+        let (id, email) = (format!("usr_{tail}"), format!("u{tail}@users.test"));
+        let sql = "INSERT INTO users (tenant_id, id, email, name, password_hash, role, email_verified_at, created_at, updated_at) \
+                   VALUES (?1, ?2, ?3, 'A User', ?4, ?5, 1, 1, 1)";
+        self.sql(sql, &[&id, &email, HASH, role]).await;
+        User { tenant: self.clone(), id, email, password: PASSWORD.to_owned() }
+    }
+}
+
+/// Somebody who may sign in.
+#[derive(Clone)]
+pub struct User {
+    pub tenant: Tenant,
+    pub id: String,
+    pub email: String,
+    pub password: String,
+}
+
+impl User {
+    /// The request that signs in.
+    pub fn login_call(&self) -> Call {
+        let body = json!({"email": self.email, "password": self.password});
+        self.tenant.call("POST", LOGIN).json(&body)
+    }
+
+    /// Signs in as an app does.
+    pub async fn login(&self) -> Tokens {
+        Tokens::of(&self.login_call().send().await.expect(200))
+    }
+
+    /// Signs in as a browser does; what it sends as `Cookie` from then on.
+    pub async fn browser(&self) -> String {
+        let body = json!({"email": self.email, "password": self.password, "cookie": true});
+        let answer = self.tenant.call("POST", LOGIN).json(&body).send().await.expect(200);
+        answer.header("set-cookie").split(';').next().unwrap().to_owned()
+    }
+
+    /// Changes the user's row, behind the curtain.
+    pub async fn set(&self, column: &str, value: &str) {
+        self.tenant.sql(&format!("UPDATE users SET {column} = ?3 WHERE tenant_id = ?1 AND id = ?2"), &[&self.id, value]).await;
+    }
+}
+
+/// What an app carries of its session.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    pub access: String,
+    pub refresh: String,
+    pub session: String,
+}
+
+impl Tokens {
+    /// Reads the answer that brought them.
+    pub fn of(answer: &Answer) -> Tokens {
+        let data = answer.data();
+        let text = |name: &str| data[name].as_str().unwrap_or_else(|| panic!("no {name} in {data}")).to_owned();
+        Tokens { access: text("access_token"), refresh: text("refresh_token"), session: text("session_id") }
+    }
+}
