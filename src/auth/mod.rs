@@ -6,9 +6,12 @@
 //! May not touch: the registry of tenants, but through `tenant`.
 
 pub mod access;
+pub mod account;
 pub mod api;
 pub mod key;
 pub mod key_row;
+pub mod mail;
+pub mod mailed;
 pub mod password;
 pub mod principal;
 pub mod prove_member;

@@ -13,6 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use subtle::ConstantTimeEq;
 
+use crate::domain::sign_in::Hashing;
+
 /// Bytes of a salt.
 pub const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
@@ -21,31 +23,11 @@ const HASH_BYTES: usize = 32;
 const MAX_MEMORY: u32 = 32 * 1024;
 const MAX_PASSES: u32 = 10;
 
-/// Which parameters new hashes get. Both are of OWASP's Password Storage Cheat Sheet, and as strong as each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Hashing {
-    /// 19 MiB, two passes.
-    #[default]
-    Standard,
-    /// 7 MiB, five passes: for plans that give little memory and processor time.
-    Light,
-}
-
-impl Hashing {
-    /// From the Worker's configuration.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "standard" => Some(Self::Standard),
-            "light" => Some(Self::Light),
-            _ => None,
-        }
-    }
-
-    const fn costs(self) -> Costs {
-        match self {
-            Self::Standard => Costs { memory: 19_456, passes: 2, lanes: 1 },
-            Self::Light => Costs { memory: 7_168, passes: 5, lanes: 1 },
-        }
+/// The parameters of a choice. Both are of OWASP's Password Storage Cheat Sheet, and as strong as each other.
+const fn costs(hashing: Hashing) -> Costs {
+    match hashing {
+        Hashing::Standard => Costs { memory: 19_456, passes: 2, lanes: 1 },
+        Hashing::Light => Costs { memory: 7_168, passes: 5, lanes: 1 },
     }
 }
 
@@ -109,7 +91,7 @@ impl Hasher {
 
     /// A hash to keep; none if there is no memory for it.
     pub fn hash(&self, password: &str, salt: &[u8; SALT_BYTES]) -> Option<String> {
-        let costs = self.hashing.costs();
+        let costs = costs(self.hashing);
         let hash = self.derive(costs, password, salt)?;
         let Costs { memory, passes, lanes } = costs;
         let (salt, hash) = (BASE64.encode(salt), BASE64.encode(hash));
@@ -118,7 +100,7 @@ impl Hasher {
 
     /// Judges a password. Without a hash, or with one that cannot be read, it does the work all the same.
     pub fn verify(&self, password: &str, kept: Option<&str>) -> Verdict {
-        let today = self.hashing.costs();
+        let today = costs(self.hashing);
         let Some(kept) = kept.and_then(Kept::read) else {
             let _ = self.derive(today, password, &[0; SALT_BYTES]);
             return Verdict::Wrong;

@@ -44,6 +44,14 @@ pub fn is_let_in(ranges: &[String], address: &str) -> bool {
     ranges.is_empty() || ranges.iter().filter_map(|range| AddressRange::parse(range).ok()).any(|r| r.contains(address))
 }
 
+/// The network that somebody at `address` has for themselves: the address, or the first 64 bits of an IPv6 one.
+pub fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(v6)) => std::net::Ipv6Addr::from_bits(v6.to_bits() & mask(64, 128)).to_string(),
+        _ => address.to_owned(),
+    }
+}
+
 fn width(address: IpAddr) -> u32 {
     if address.is_ipv4() { 32 } else { 128 }
 }

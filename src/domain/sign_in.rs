@@ -10,6 +10,27 @@ pub const MAX_PASSWORD: usize = 256;
 /// Characters that a policy may ask for at least.
 const LENGTHS: std::ops::RangeInclusive<u64> = 8..=128;
 
+/// Which parameters new password hashes get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hashing {
+    /// 19 MiB, two passes.
+    #[default]
+    Standard,
+    /// 7 MiB, five passes: for plans that give little memory.
+    Light,
+}
+
+impl Hashing {
+    /// From the Worker's configuration.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "standard" => Some(Self::Standard),
+            "light" => Some(Self::Light),
+            _ => None,
+        }
+    }
+}
+
 /// Who may become a user by asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,13 +60,7 @@ pub struct PasswordPolicy {
 
 impl Default for PasswordPolicy {
     fn default() -> Self {
-        Self {
-            min_length: 10,
-            require_digit: false,
-            require_upper: false,
-            require_symbol: false,
-            forbid_email: false,
-        }
+        Self { min_length: 10, require_digit: false, require_upper: false, require_symbol: false, forbid_email: false }
     }
 }
 

@@ -174,6 +174,16 @@ pub fn invalid_token() -> Problem {
         .header("WWW-Authenticate", "Bearer error=\"invalid_token\"")
 }
 
+/// 401: nobody signs in with these; it never says what is wrong with them.
+pub fn invalid_credentials() -> Problem {
+    Problem::new(401, "invalid_credentials", "Invalid credentials")
+}
+
+/// 401: the refresh token is none of ours, was used, or its session is over.
+pub fn invalid_refresh_token() -> Problem {
+    Problem::new(401, "invalid_refresh_token", "The refresh token is not valid")
+}
+
 /// 401: a webhook's signature does not verify, whatever the reason.
 pub fn invalid_signature() -> Problem {
     Problem::new(401, "invalid_signature", "The webhook's signature is not valid")
@@ -194,6 +204,16 @@ pub fn not_a_user() -> Problem {
     Problem::new(403, "not_a_user", "Only a user who is signed in can do this")
 }
 
+/// 403: the tenant invites its users.
+pub fn registration_closed() -> Problem {
+    Problem::new(403, "registration_closed", "Registration is closed")
+}
+
+/// 403: what an operator who acts as a user may not do to the user's account.
+pub fn impersonating() -> Problem {
+    Problem::new(403, "impersonating", "Only the user themselves can do this")
+}
+
 /// 403: nobody gives what they do not have.
 pub fn beyond_own_permissions(pointer: &str) -> Problem {
     Problem::new(403, "beyond_own_permissions", "Only permissions of one's own can be given")
@@ -203,6 +223,12 @@ pub fn beyond_own_permissions(pointer: &str) -> Problem {
 /// 403: the tenant lets in certain addresses only.
 pub fn address_not_allowed() -> Problem {
     Problem::new(403, "address_not_allowed", "This address is not on the tenant's list")
+}
+
+/// 400: the token of a mail is unknown, was used, or is too old.
+pub fn invalid_mailed_token() -> Problem {
+    Problem::new(400, "invalid_mailed_token", "The link is not valid any more")
+        .field("/token", Invalid::new("invalid", "is unknown, used or expired"))
 }
 
 /// 400: a platform key on the platform's host must say which tenant it means.

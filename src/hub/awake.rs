@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use super::event_log::{Entry, EventLog, Page, Receipt, Verdict, read_state, write_state};
 use super::fanout::{self, Live};
 use super::lease::{self, Class, Save, Window};
+use super::logins;
 use super::matching::Index;
 use super::protocol::{
     Ask, Caller, Condition, Grant, Lease, Publish, Published, Refusal, RequestClass, TenantConfig, accepts,
@@ -87,6 +88,7 @@ impl Awake {
         let log = EventLog::open(&sql, random)?;
         ticket::open(&sql)?;
         revocation::open(&sql)?;
+        logins::open(&sql)?;
         sql.execute("CREATE TABLE IF NOT EXISTS windows (class TEXT PRIMARY KEY, start INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID", &[])?;
         let config = read_state(&sql, "config")?.and_then(|json| serde_json::from_str(&json).ok());
         let alarm_at: Option<i64> = read_state(&sql, "alarm_at")?.and_then(|text| text.parse().ok());
@@ -397,11 +399,12 @@ impl Awake {
         self.end_forbidden(now);
         let tickets = ticket::trim(&self.sql, now)?;
         let revocations = revocation::trim(&self.sql, now)?;
+        let tries = logins::trim(&self.sql, now)?;
         let kept = match &self.config {
             Some(config) => self.log.trim(&self.sql, &config.limits, now)?,
             None => false,
         };
-        self.untidy = kept || tickets || revocations;
+        self.untidy = kept || tickets || revocations || tries;
         self.alarm_at = None;
         write_state(&self.sql, "alarm_at", "")?;
         Ok(())

@@ -288,6 +288,22 @@ impl Message for EndMinted {
     type Answer = Done;
 }
 
+/// Counts a try to sign in, unless its address or its account had too many this minute.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CountLogin {
+    /// Who asks.
+    pub caller: Caller,
+    /// Digest of where it comes from.
+    pub address: String,
+    /// Digest of the account that was named, whether or not there is one.
+    pub account: String,
+}
+
+impl Message for CountLogin {
+    const PATH: &'static str = "/count-login";
+    type Answer = Done;
+}
+
 /// Stores a ticket: rights that a stream can present in its URL.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct IssueTicket {

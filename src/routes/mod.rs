@@ -7,6 +7,7 @@ mod auth;
 mod live;
 mod platform;
 pub mod route;
+mod sign_in;
 mod tenants;
 
 use percent_encoding::percent_decode_str;
@@ -16,7 +17,7 @@ pub use self::route::{Access, Admission, Handler, Route, Surface};
 use crate::http::call::Params;
 
 /// The table, section by section.
-pub static SECTIONS: &[&[Route]] = &[platform::ROUTES, tenants::ROUTES, auth::ROUTES, live::ROUTES];
+pub static SECTIONS: &[&[Route]] = &[platform::ROUTES, tenants::ROUTES, auth::ROUTES, sign_in::ROUTES, live::ROUTES];
 
 /// Every operation.
 pub fn all() -> impl Iterator<Item = &'static Route> {

@@ -16,7 +16,11 @@ pub struct Registered {
 }
 
 const OF_TENANTS: &[(&str, &[TenantSql])] = &[
+    ("src/auth/account.rs", auth::account::STATEMENTS),
     ("src/auth/api/keys.rs", auth::api::keys::STATEMENTS),
+    ("src/auth/api/refresh.rs", auth::api::refresh::STATEMENTS),
+    ("src/auth/api/sessions.rs", auth::api::sessions::STATEMENTS),
+    ("src/auth/mailed.rs", auth::mailed::STATEMENTS),
     ("src/auth/prove_member.rs", auth::prove_member::STATEMENTS),
     ("src/auth/session.rs", auth::session::STATEMENTS),
     ("src/storage/audit_log.rs", storage::audit_log::STATEMENTS),

@@ -7,8 +7,7 @@ use super::{Answer, Call, Tenant, unique};
 /// Every user's password.
 pub const PASSWORD: &str = "correct horse battery staple";
 /// Its hash, made once: hashing is what takes a sign-in its time.
-const HASH: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$Y2FyaWxsb24tdGVzdC0wMQ$98qmBCZOXWGtJ6ZprKRTNfo5m6b0VpeUGdRbc1WjYrk";
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$Y2FyaWxsb24tdGVzdC0wMQ$98qmBCZOXWGtJ6ZprKRTNfo5m6b0VpeUGdRbc1WjYrk";
 
 const LOGIN: &str = "/api/v1/auth/login";
 
@@ -62,7 +61,9 @@ impl User {
 
     /// Changes the user's row, behind the curtain.
     pub async fn set(&self, column: &str, value: &str) {
-        self.tenant.sql(&format!("UPDATE users SET {column} = ?3 WHERE tenant_id = ?1 AND id = ?2"), &[&self.id, value]).await;
+        self.tenant
+            .sql(&format!("UPDATE users SET {column} = ?3 WHERE tenant_id = ?1 AND id = ?2"), &[&self.id, value])
+            .await;
     }
 }
 

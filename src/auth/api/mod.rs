@@ -1,14 +1,24 @@
 //! What users, keys and operators call: a file per resource.
 
 pub mod configure;
+mod desk;
+pub mod email;
 pub mod jwks;
 pub mod keys;
+pub mod login;
+pub mod me;
+pub mod passwords;
+pub mod refresh;
+pub mod register;
+pub mod sessions;
 pub mod subscriber_tokens;
 
 use serde_json::Value;
 
-use super::principal::Member;
+use super::principal::{Actor, Member, User};
+use crate::domain::clock::Clock;
 use crate::domain::error::Invalid;
+use crate::domain::ids::TenantId;
 use crate::domain::permission::Permissions;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
@@ -16,6 +26,7 @@ use crate::http::problem::{self, Answered};
 use crate::hub::client::HubClient;
 use crate::hub::protocol::EndMinted;
 use crate::storage::audit_log::Deed;
+use crate::storage::bindings::{Bindings, SystemClock};
 use crate::tenant::input::{MAX_RANGES, parse_range};
 
 /// Most permissions that a body lists.
@@ -51,6 +62,15 @@ fn check_own(call: &Call<Member>, pointer: &str, given: Permissions) -> Answered
     if call.who.permissions().covers(given) { Ok(()) } else { Err(problem::beyond_own_permissions(pointer)) }
 }
 
+/// The user who calls, if it is the user who calls: nobody else changes an account's sessions and password.
+fn account_holder(member: &Member) -> Answered<&User> {
+    match member.who() {
+        Actor::User(user) => Ok(user),
+        Actor::Impersonator { .. } => Err(problem::impersonating()),
+        Actor::Key { .. } | Actor::Operator { .. } => Err(problem::not_a_user()),
+    }
+}
+
 /// What the caller does, for the tenant's audit.
 fn deed<'a>(
     call: &'a Call<Member>,
@@ -58,9 +78,20 @@ fn deed<'a>(
     subject: Option<&'a str>,
     detail: Option<Value>,
 ) -> Deed<'a> {
+    deed_of(call, call.who.actor(), operation, subject, detail)
+}
+
+/// What somebody does who is known by other means than the call.
+fn deed_of<'a, Who>(
+    call: &'a Call<Who>,
+    actor: String,
+    operation: &'static str,
+    subject: Option<&'a str>,
+    detail: Option<Value>,
+) -> Deed<'a> {
     Deed {
         at: call.now(),
-        actor: call.who.actor(),
+        actor,
         operation,
         subject,
         detail,
@@ -74,7 +105,12 @@ fn deed<'a>(
 /// Done before the change that takes the rights, so that no stream outlives it, and once more behind it, so
 /// that none was opened in between.
 async fn end_minted(call: &Call<Member>, by: Option<String>) -> Answered<()> {
-    let message = EndMinted { tenant: call.who.tenant.to_string(), by, at: call.now().millis() };
-    let hub = HubClient::of(&call.bindings, &call.who.tenant).map_err(problem::unavailable)?;
+    end_minted_of(&call.bindings, &call.who.tenant, by).await
+}
+
+/// The same, where nobody of the tenant calls.
+async fn end_minted_of(bindings: &Bindings, tenant: &TenantId, by: Option<String>) -> Answered<()> {
+    let message = EndMinted { tenant: tenant.to_string(), by, at: SystemClock.now().millis() };
+    let hub = HubClient::of(bindings, tenant).map_err(problem::unavailable)?;
     hub.call(&message).await.map(drop).map_err(problem::unavailable)
 }
