@@ -48,7 +48,8 @@ pub fn is_let_in(ranges: &[String], address: &str) -> bool {
 pub fn network(address: &str) -> String {
     match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(IpAddr::V6(v6)) => std::net::Ipv6Addr::from_bits(v6.to_bits() & mask(64, 128)).to_string(),
-        _ => address.to_owned(),
+        Ok(v4) => v4.to_string(),
+        Err(_) => address.to_owned(),
     }
 }
 
@@ -70,6 +71,15 @@ fn mask(prefix: u32, width: u32) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv6_network_is_one_somebody() {
+        assert_eq!(network("192.0.2.7"), "192.0.2.7");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(network("2001:db8:1:2::9"), network("2001:db8:1:2:3:4:5:6"));
+        assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(network("nowhere"), "nowhere");
+    }
     use proptest::prelude::*;
 
     #[test]

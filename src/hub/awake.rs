@@ -16,7 +16,7 @@ use super::lease::{self, Class, Save, Window};
 use super::logins;
 use super::matching::Index;
 use super::protocol::{
-    Ask, Caller, Condition, Grant, Lease, Publish, Published, Refusal, RequestClass, TenantConfig, accepts,
+    Ask, Caller, Condition, CountLogin, Grant, Lease, Publish, Published, Refusal, RequestClass, TenantConfig, accepts,
 };
 use super::revocation;
 use super::sockets::{Ending, Socket, Sockets, send_to};
@@ -195,6 +195,16 @@ impl Awake {
         }
         self.save_windows(&saves)?;
         Ok(lease)
+    }
+
+    /// Counts a try to sign in, or refuses it.
+    pub fn count_login(&mut self, message: &CountLogin, now: i64) -> Result<(), Failure> {
+        self.admit(&message.caller, now)?;
+        self.untidy = true;
+        match logins::count(&self.sql, &message.address, &message.account, now)? {
+            None => Ok(()),
+            Some(rate) => Err(Refusal::RateLimited(rate).into()),
+        }
     }
 
     /// Appends an event, or finds the one its webhook id became. Nothing is awaited in here.

@@ -5,9 +5,8 @@
 //! - Rows of past minutes fall with the first try of the next; those of one minute are bounded.
 //! - An account is counted by the digest of what was typed, whether or not there is one.
 
-use super::awake::{Awake, Failure};
 use super::event_log::cells;
-use super::protocol::{CountLogin, Rate, Refusal};
+use super::protocol::Rate;
 use super::sqlite::{Sqlite, SqliteError};
 use crate::domain::plan::Limit;
 
@@ -56,18 +55,6 @@ pub fn count(sql: &impl Sqlite, address: &str, account: &str, now: i64) -> Resul
 pub fn trim(sql: &impl Sqlite, now: i64) -> Result<bool, SqliteError> {
     sql.execute("DELETE FROM logins WHERE minute < ?", &[now.div_euclid(60_000).into()])?;
     Ok(sql.first("SELECT 1 FROM logins LIMIT 1", &[])?.is_some())
-}
-
-impl Awake {
-    /// Counts a try to sign in, or refuses it.
-    pub fn count_login(&mut self, message: &CountLogin, now: i64) -> Result<(), Failure> {
-        self.admit(&message.caller, now)?;
-        self.mark_untidy();
-        match count(&self.sql, &message.address, &message.account, now)? {
-            None => Ok(()),
-            Some(rate) => Err(Refusal::RateLimited(rate).into()),
-        }
-    }
 }
 
 #[cfg(test)]

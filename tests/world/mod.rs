@@ -26,7 +26,7 @@ pub use signing::{hmac_base64, hmac_hex, standard_key};
 pub use sse::Stream;
 pub use tenant::{ApiKey, Tenant, TenantBuilder};
 pub use token::Token;
-pub use user::{PASSWORD, Tokens, User};
+pub use user::{PASSWORD, Tokens, User, hashes};
 pub use webhook::Webhook;
 
 use runtime::Runtime;

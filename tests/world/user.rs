@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Tenant, unique};
+use super::{Answer, Call, Tenant, eventually, unique};
 
 /// Every user's password.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -82,4 +82,36 @@ impl Tokens {
         let text = |name: &str| data[name].as_str().unwrap_or_else(|| panic!("no {name} in {data}")).to_owned();
         Tokens { access: text("access_token"), refresh: text("refresh_token"), session: text("session_id") }
     }
+}
+
+impl Tenant {
+    /// The tokens that this tenant mailed, oldest first, once there are so many.
+    pub async fn mailed(&self, kind: &str, count: usize) -> Vec<String> {
+        eventually("mail", async || {
+            let lines = self.world.logs().await;
+            let ours = lines
+                .into_iter()
+                .filter(|line| line["event"] == "mail" && line["tenant"] == *self.id && line["type"] == kind);
+            let tokens: Vec<_> = ours.map(|line| line["token"].as_str().unwrap().to_owned()).collect();
+            (tokens.len() >= count).then_some(tokens)
+        })
+        .await
+    }
+
+    /// How often an operation stands in the tenant's audit.
+    pub async fn audited(&self, operation: &str) -> usize {
+        let sql = "SELECT id FROM audit_log WHERE tenant_id = ?1 AND operation = ?2";
+        self.sql(sql, &[operation]).await.len()
+    }
+}
+
+/// How often a request hashed a password; none if it did not come to that.
+pub async fn hashes(tenant: &Tenant, answer: &Answer) -> Option<u64> {
+    let id = answer.header("x-request-id").to_owned();
+    let lines = eventually("the request's log line", async || {
+        let lines: Vec<_> = tenant.world.logs().await.into_iter().filter(|line| line["request_id"] == *id).collect();
+        lines.iter().any(|line| line["event"] == "request").then_some(lines)
+    })
+    .await;
+    lines.iter().find(|line| line["event"] == "password_work").and_then(|line| line["hashes"].as_u64())
 }
