@@ -102,6 +102,20 @@ async fn asking_tells_nothing_of_accounts() {
 }
 
 #[tokio::test]
+async fn asking_again_and_again_neither_piles_up_tokens_nor_takes_the_newest_away() {
+    let tenant = tenant().await;
+    let user = tenant.user("viewer").await;
+    for count in 1..=7 {
+        forgot(&tenant, &user.email).await;
+        tenant.mailed("password_reset", count).await;
+    }
+    assert_eq!(tenant.sql("SELECT digest FROM mailed_tokens WHERE tenant_id = ?1", &[]).await.len(), 5);
+    let mailed = tenant.mailed("password_reset", 7).await;
+    reset(&tenant, &mailed[0], NEW).await.expect_problem(400, "invalid_mailed_token");
+    reset(&tenant, &mailed[6], NEW).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_token_is_for_its_purpose_its_tenant_and_its_time() {
     let world = World::shared().await;
     let (tenant, other) = (world.tenant().create().await, world.tenant().create().await);

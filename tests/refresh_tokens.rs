@@ -114,10 +114,12 @@ async fn what_is_no_refresh_token_of_this_tenant_is_refused_alike() {
     let foreign = other.user("viewer").await.login().await;
     let mut mistyped = tokens.refresh.clone();
     mistyped.pop();
-    for text in [mistyped.as_str(), &foreign.refresh, "nonsense", &tokens.access] {
+    for text in [mistyped.as_str(), &foreign.refresh, "nonsense"] {
         refresh(&tenant, text).await.expect_problem(401, "invalid_refresh_token");
     }
-    refresh(&tenant, "").await.expect_invalid("/refresh_token");
+    for text in ["", &tokens.access] {
+        refresh(&tenant, text).await.expect_invalid("/refresh_token");
+    }
     refresh(&other, &foreign.refresh).await.expect(200);
     refresh(&tenant, &tokens.refresh).await.expect(200);
 }

@@ -139,11 +139,11 @@ async fn no_credential_passes_for_another_kind() {
         let cookie = format!("__Host-carillon_session={text}");
         tenant.call("GET", ME).header("Cookie", &cookie).send().await.expect_problem(401, "unauthorized");
     }
-    for text in [&tokens.access, value] {
-        let body = json!({"refresh_token": text});
-        let answer = tenant.call("POST", "/api/v1/auth/refresh").json(&body).send().await;
-        answer.expect_problem(401, "invalid_refresh_token");
-    }
+    let refresh = async |text: &str| {
+        tenant.call("POST", "/api/v1/auth/refresh").json(&json!({"refresh_token": text})).send().await
+    };
+    refresh(value).await.expect_problem(401, "invalid_refresh_token");
+    refresh(&tokens.access).await.expect_invalid("/refresh_token");
     tenant.call("GET", "/events").query("topic", "a").bearer(&tokens.access).send().await.expect(401);
     let key = tenant.key(&["*"]).await;
     tenant.call("GET", ME).bearer(&key.text).send().await.expect_problem(403, "not_a_user");
@@ -229,6 +229,19 @@ async fn a_password_kept_with_other_parameters_is_hashed_anew() {
     assert!(kept[0]["password_hash"].as_str().unwrap().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept:?}");
     let again = login(&tenant, body).await.expect(200);
     assert_eq!(hashes(&tenant, &again).await, Some(1));
+}
+
+#[tokio::test]
+async fn the_deployment_chooses_between_memory_and_passes() {
+    let world = World::own().await;
+    world.restart(&[("PASSWORD_HASHING", "light")]).await;
+    let tenant = world.tenant().create().await;
+    let user = tenant.user("viewer").await;
+    user.login().await;
+    let kept = tenant.sql("SELECT password_hash FROM users WHERE tenant_id = ?1", &[]).await;
+    assert!(kept[0]["password_hash"].as_str().unwrap().starts_with("$argon2id$v=19$m=7168,t=5,p=1$"), "{kept:?}");
+    let answer = user.login_call().send().await.expect(200);
+    assert_eq!(hashes(&tenant, &answer).await, Some(1));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use super::key::fresh_secret;
 use super::signature::digest;
 use crate::domain::clock::Timestamp;
 use crate::http::problem::{self, Answered};
+use crate::storage::control_db::Rows;
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::tenant_db::TenantDb;
 use crate::{args, statements};
@@ -109,6 +110,6 @@ pub async fn holder(rows: &TenantDb, purpose: Purpose, text: &str, now: Timestam
 pub async fn spend(rows: &TenantDb, purpose: Purpose, text: &str, now: Timestamp) -> Answered<()> {
     let args = args![digest(text.as_bytes()), purpose.as_str(), now.millis()];
     let results = rows.write().add(SPEND, args).commit().await?;
-    let spent = results.last().map(crate::storage::control_db::Rows::read::<SpentRow>).transpose()?;
+    let spent = results.last().map(Rows::read::<SpentRow>).transpose()?;
     if spent.is_some_and(|rows| !rows.is_empty()) { Ok(()) } else { Err(problem::invalid_mailed_token()) }
 }

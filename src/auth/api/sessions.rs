@@ -9,6 +9,7 @@ use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
+use crate::storage::control_db::Rows;
 use crate::storage::sql::Arg;
 use crate::{args, statements};
 
@@ -63,7 +64,7 @@ pub async fn end_others(call: Call<Member>) -> Answered<Answer> {
     let rows = call.who.rows(&call.bindings)?;
     let results = rows.write().add(deed.0, deed.1).add(END_OTHERS, others).commit().await?;
     end_minted(&call, minted_by).await?;
-    let ended = results.last().map(crate::storage::control_db::Rows::read::<EndedRow>).transpose()?;
+    let ended = results.last().map(Rows::read::<EndedRow>).transpose()?;
     let data = json!({ "ended": ended.map_or(0, |rows| rows.len()) });
     Answer::json(200, &data, Some(call.who.tenant.as_str()))
 }
