@@ -10,7 +10,7 @@ const AT_ACCOUNT: usize = 10;
 /// Begins early enough in a minute of UTC for a test to end within it.
 async fn early_in_a_minute() {
     let left = 60 - now() % 60;
-    if left < 25 {
+    if left < 30 {
         tokio::time::sleep(std::time::Duration::from_secs(left)).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Answer, PASSWORD, Tenant, User, World, hashes, unique};
+use crate::world::{Answer, PASSWORD, Tenant, Tokens, User, World, hashes, unique};
 
 const NEW: &str = "another battery staple";
 const FORGOT: &str = "/api/v1/auth/password/forgot";
@@ -80,6 +80,24 @@ async fn a_reset_ends_everything_that_there_was() {
     let body = json!({"refresh_token": tokens.refresh});
     tenant.call("POST", "/api/v1/auth/refresh").json(&body).send().await.expect(401);
     reset(&tenant, &mailed[0], PASSWORD).await.expect_problem(400, "invalid_mailed_token");
+}
+
+#[tokio::test]
+async fn a_sign_in_that_races_a_reset_does_not_outlive_it() {
+    let tenant = tenant().await;
+    let user = tenant.user("viewer").await;
+    forgot(&tenant, &user.email).await;
+    let token = tenant.mailed("password_reset", 1).await.remove(0);
+    let racing = futures_util::future::join_all((0..8).map(|_| user.login_call().send()));
+    let (answers, reset) = tokio::join!(racing, reset(&tenant, &token, NEW));
+    reset.expect(200);
+    for answer in answers {
+        assert!([200, 401, 503].contains(&answer.status), "{} {}", answer.status, answer.body);
+        if answer.status == 200 {
+            assert_eq!(me(&tenant, &Tokens::of(&answer).access).await, 401);
+        }
+    }
+    assert_eq!(tenant.sql("SELECT id FROM sessions WHERE tenant_id = ?1", &[]).await.len(), 0);
 }
 
 #[tokio::test]

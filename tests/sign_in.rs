@@ -84,6 +84,14 @@ async fn a_user_of_one_tenant_is_nobody_in_another() {
     login(&other, body.clone()).await.expect_problem(401, "invalid_credentials");
     let named = other.call("POST", LOGIN).query("tenant_id", &mine.id).json(&body).send().await;
     named.expect_problem(404, "tenant_not_found");
+    let body = |tenant: &Tenant| json!({"email": user.email, "password": user.password, "tenant_id": tenant.id});
+    for (path, body) in
+        [(LOGIN, body(&mine)), ("/api/v1/auth/password/forgot", json!({"email": user.email, "tenant_id": mine.id}))]
+    {
+        let crossed = other.call("POST", path).json(&body).send().await;
+        crossed.expect_problem(404, "tenant_not_found");
+    }
+    login(&mine, body(&mine)).await.expect(200);
     let tokens = user.login().await;
     let foreign = other.call("GET", ME).bearer(&tokens.access).send().await;
     foreign.expect_problem(404, "tenant_not_found");

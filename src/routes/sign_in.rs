@@ -17,7 +17,7 @@ pub const ROUTES: &[Route] = &[
         admission: Admission::Requests,
         handler: handler!(Visitor, api::register::register),
         summary: "Registers a user with the role viewer, where the tenant's `settings.registration` is `open`. Nobody signs in before the address is proven.",
-        request: "`email`, `password`, `name`.",
+        request: "`email`, `password`, `name`, `tenant_id` (must be the host's).",
         answer: "202, the same for a free address and a taken one: the mail tells which; 403 `registration_closed`; 422 for a password that the tenant's policy refuses; 429 after 10 tries at an account or 20 of an address within a minute.",
     },
     Route {
@@ -56,7 +56,7 @@ pub const ROUTES: &[Route] = &[
         admission: Admission::Requests,
         handler: handler!(Visitor, api::login::login),
         summary: "Signs a user in. Every sign-in is a session of its own, for 30 days.",
-        request: "`email`, `password`, `cookie` (`true` for a browser: a cookie in place of tokens).",
+        request: "`email`, `password`, `cookie` (`true` for a browser: a cookie in place of tokens), `tenant_id` (must be the host's).",
         answer: "200 `{access_token, token_type, expires_in, expires_at, refresh_token, refresh_expires_at, session_id, user}`, or `{session_id, expires_at, user}` with the cookie `__Host-carillon_session`; 401 `invalid_credentials`, whatever is wrong; 429 after 10 tries at an account or 20 of an address within a minute.",
     },
     Route {
@@ -160,7 +160,7 @@ pub const ROUTES: &[Route] = &[
         admission: Admission::Requests,
         handler: handler!(Visitor, api::passwords::forgot),
         summary: "Mails a token for another password, good once and for an hour.",
-        request: "`email`.",
+        request: "`email`, `tenant_id` (must be the host's).",
         answer: "202, the same whether or not there is such an account; 429.",
     },
     Route {

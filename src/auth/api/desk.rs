@@ -123,6 +123,12 @@ pub async fn post(bindings: Bindings, rows: TenantDb, fresh: Fresh, deed: (Tenan
     }
 }
 
+/// A body may name the tenant; it must be the one that was asked.
+pub fn check_tenant(fields: &mut Fields, tenant: &TenantId) -> Answered<()> {
+    let agrees = fields.take("tenant_id").is_none_or(|named| named.as_str() == Some(tenant.as_str()));
+    if agrees { Ok(()) } else { Err(problem::tenant_not_found().crossing_tenants()) }
+}
+
 /// Reads an address, in lower case.
 pub fn read_email(fields: &mut Fields) -> String {
     fields.require("email");

@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::deed_of;
-use super::desk::{Door, Work, lobby, mail, post, read_email, read_secret};
+use super::desk::{Door, Work, check_tenant, lobby, mail, post, read_email, read_secret};
 use crate::args;
 use crate::auth::account::{self, Account};
 use crate::auth::mailed::{self, Purpose};
@@ -22,6 +22,7 @@ use crate::http::request::JSON;
 /// `POST /api/v1/auth/login`
 pub async fn login(mut call: Call<Visitor>) -> Answered<Answer> {
     let mut fields = Fields::new(call.request.json_object(JSON).await?);
+    check_tenant(&mut fields, &call.who.tenant)?;
     let (email, password) = (read_email(&mut fields), read_secret(&mut fields, "password"));
     let in_cookie = fields.flag("cookie").unwrap_or(false);
     fields.finish()?;

@@ -114,3 +114,43 @@ async fn end_minted_of(bindings: &Bindings, tenant: &TenantId, by: Option<String
     let hub = HubClient::of(bindings, tenant).map_err(problem::unavailable)?;
     hub.call(&message).await.map(drop).map_err(problem::unavailable)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::Timestamp;
+    use crate::hub::protocol::TenantConfig;
+
+    fn member(who: Actor) -> Member {
+        let limits = serde_json::json!({
+            "api_requests_per_minute": 1, "api_requests_per_day": 1, "anonymous_requests_per_minute": 1,
+            "webhooks_per_minute": 1, "concurrent_subscriptions": 1, "connections_per_address": null,
+            "event_retention_seconds": 1, "event_retention_count": 1, "event_log_bytes": 1,
+        });
+        let config: TenantConfig = serde_json::from_value(serde_json::json!({
+            "revision": 1, "standing": "active", "expires_at": null, "hosts": [], "limits": limits,
+            "webhook_versions": [], "subscription_versions": [], "require_standard_webhooks": false,
+            "cors_origins": [], "placement": {"shard": "SHARD_00", "epoch": 1},
+        }))
+        .unwrap();
+        Member::proven(&TenantId::proven("acme"), None, &config, who, Permissions::ALL)
+    }
+
+    #[test]
+    fn an_account_is_changed_by_its_holder_alone() {
+        let user = User {
+            id: "u".into(),
+            email: "u@users.test".into(),
+            name: String::new(),
+            role: "owner".into(),
+            email_verified: true,
+            session: Some("s".into()),
+        };
+        let refused = |who: Actor| account_holder(&member(who)).unwrap_err().code;
+        let (operator, until) = ("operator:o".to_owned(), Timestamp::from_millis(1));
+        assert!(account_holder(&member(Actor::User(user.clone()))).is_ok());
+        assert_eq!(refused(Actor::Impersonator { operator: operator.clone(), user, until }), "impersonating");
+        assert_eq!(refused(Actor::Operator { operator, role: "owner".into() }), "not_a_user");
+        assert_eq!(refused(Actor::Key { id: "k".into() }), "not_a_user");
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use worker::Delay;
 
-use super::desk::{Door, Work, mail, post, read_email, read_secret};
+use super::desk::{Door, Work, check_tenant, mail, post, read_email, read_secret};
 use super::{account_holder, deed, deed_of, end_minted, end_minted_of};
 use crate::args;
 use crate::auth::account::{self, Account};
@@ -71,6 +71,7 @@ pub async fn change(mut call: Call<Member>) -> Answered<Answer> {
 /// `POST /api/v1/auth/password/forgot`. Everything that depends on the account happens behind the answer.
 pub async fn forgot(mut call: Call<Visitor>) -> Answered<Answer> {
     let mut fields = Fields::new(call.request.json_object(JSON).await?);
+    check_tenant(&mut fields, &call.who.tenant)?;
     let email = read_email(&mut fields);
     fields.finish()?;
     Door::of(&call).count_try(&call.request.address(), &email).await?;

@@ -10,7 +10,7 @@
 use serde_json::json;
 
 use super::deed_of;
-use super::desk::{Door, Work, mail, read_email, read_secret};
+use super::desk::{Door, Work, check_tenant, mail, read_email, read_secret};
 use crate::args;
 use crate::auth::account::{self, Account};
 use crate::auth::key::fresh_id;
@@ -30,6 +30,7 @@ pub async fn register(mut call: Call<Visitor>) -> Answered<Answer> {
         return Err(problem::registration_closed());
     }
     let mut fields = Fields::new(call.request.json_object(JSON).await?);
+    check_tenant(&mut fields, &call.who.tenant)?;
     let (email, password) = (read_email(&mut fields), read_secret(&mut fields, "password"));
     let name = fields.text("name", 200).unwrap_or_default();
     if !email.is_empty()
