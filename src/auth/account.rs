@@ -75,3 +75,23 @@ pub fn set_password(user: &str, hash: &str, now: Timestamp) -> [(TenantSql, Vec<
 pub fn void_until(now: Timestamp) -> Timestamp {
     now.plus_millis(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verified_hash_opens_a_session_only_while_it_is_still_the_users() {
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("../../migrations/tenant/0001_fence.sql")).unwrap();
+        db.execute_batch(include_str!("../../migrations/tenant/0002_principals.sql")).unwrap();
+        db.execute(REGISTER.text(), ("acme", "u", "u@users.test", "", "old", 1)).unwrap();
+        let still = |tenant: &str, hash: &str| db.execute(STILL.text(), (tenant, "u", hash)).is_ok();
+        assert!(still("acme", "old"));
+        assert!(!still("acme", "new") && !still("other", "old"));
+        db.execute(SET_PASSWORD.text(), ("acme", "u", "new", 2, 2)).unwrap();
+        assert!(!still("acme", "old") && still("acme", "new"));
+        db.execute("UPDATE users SET status = 'disabled'", ()).unwrap();
+        assert!(!still("acme", "new"));
+    }
+}
