@@ -12,7 +12,7 @@ async fn scene() -> (Tenant, User, Operator) {
     let world = World::shared().await;
     let (tenant, support) = (world.tenant().create().await, world.operator("support").await);
     support.grant(&tenant, "owner").await;
-    let user = tenant.planted_user("owner").await;
+    let user = tenant.user("owner").await;
     (tenant, user, support)
 }
 
@@ -84,7 +84,7 @@ async fn an_impersonator_may_do_no_more_than_the_operator_nor_than_the_user() {
     let as_owner = token_as(&owner).await;
     tenant.call("GET", KEYS).bearer(&as_owner).send().await.expect(200);
     // A viewer that support acts as stays a viewer.
-    let as_viewer = token_as(&tenant.planted_user("viewer").await).await;
+    let as_viewer = token_as(&tenant.user("viewer").await).await;
     tenant.call("GET", KEYS).bearer(&as_viewer).send().await.expect_problem(403, "forbidden");
     // Support that was granted a viewer's role does not become an owner by acting as one.
     support.grant(&tenant, "viewer").await;
@@ -96,10 +96,10 @@ async fn unknown_users_and_tenants_answer_alike() {
     let (tenant, user, support) = scene().await;
     let world = &tenant.world;
     let (foreign, suspended) = (world.tenant().create().await, world.tenant().create().await);
-    let (theirs, stopped) = (foreign.planted_user("owner").await, suspended.planted_user("owner").await);
+    let (theirs, stopped) = (foreign.user("owner").await, suspended.user("owner").await);
     support.grant(&suspended, "owner").await;
     suspended.suspend().await;
-    let disabled = tenant.planted_user("owner").await;
+    let disabled = tenant.user("owner").await;
     tenant.on_shard("UPDATE users SET status = 'disabled' WHERE tenant_id = ?1 AND id = ?2", &[&disabled.id]).await;
     let ask = async |tenant: &str, user: &str| {
         support.impersonate(tenant, user).await.expect_problem(404, "not_found").masked(&[tenant, user])

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::world::{Answer, NEW_PASSWORD, Tenant, World, address, unique};
+use crate::world::{Answer, PASSWORD, Tenant, World, address, unique};
 
 const INVITATIONS: &str = "/api/v1/invitations";
 const ACCEPT: &str = "/api/v1/invitations/accept";
@@ -31,7 +31,7 @@ async fn an_invitation_is_accepted_once_by_its_address_and_signs_in() {
     assert_eq!(find(&tenant, &id).await, made.data());
     let token = tenant.invitation_token(before).await;
     assert!(token.starts_with("car_in_") && !made.body.contains(&token));
-    let body = json!({"token": token, "email": email, "password": NEW_PASSWORD, "name": "Ada"});
+    let body = json!({"token": token, "email": email, "password": PASSWORD, "name": "Ada"});
     let joined = tenant.call("POST", ACCEPT).json(&body).send().await.expect(201).data();
     assert_eq!((&joined["user"]["email"], &joined["user"]["role"]), (&json!(email), &json!("viewer")));
     let path = format!("/api/v1/users/{}", joined["user"]["id"].as_str().unwrap());
@@ -56,7 +56,7 @@ async fn a_browser_may_join_by_cookie() {
     let tenant = tenant().await;
     let email = address();
     let (_, token) = tenant.invite(&email, "editor").await;
-    let body = json!({"token": token, "email": email, "password": NEW_PASSWORD, "cookie": true});
+    let body = json!({"token": token, "email": email, "password": PASSWORD, "cookie": true});
     let joined = tenant.call("POST", ACCEPT).json(&body).send().await.expect(201);
     assert_eq!(joined.data()["access_token"], Value::Null);
     let cookie = joined.header("set-cookie").split(';').next().unwrap().to_owned();

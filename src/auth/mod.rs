@@ -8,9 +8,12 @@
 //! May not touch: the registry of tenants, but through `tenant`.
 
 pub mod access;
+pub mod account;
 pub mod api;
 pub mod key;
 pub mod key_row;
+pub mod mail;
+pub mod mailed;
 pub mod operator_api;
 pub mod password;
 pub mod principal;
@@ -23,3 +26,4 @@ pub mod signature;
 pub mod signing_keys;
 pub mod sso;
 pub mod token;
+pub mod work;

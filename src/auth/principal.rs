@@ -195,6 +195,13 @@ pub struct Visitor {
     pub token: Option<SubscriberToken>,
 }
 
+impl Visitor {
+    /// The tenant's rows.
+    pub fn rows(&self, bindings: &Bindings) -> Result<TenantDb, StorageError> {
+        TenantDb::open(bindings, &self.tenant, &self.config.placement)
+    }
+}
+
 /// A WordPress site about to prove itself by its webhook's signature; the handler verifies the raw body.
 #[derive(Debug)]
 pub struct Signer {

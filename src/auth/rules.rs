@@ -6,6 +6,7 @@
 
 use crate::domain::error::Invalid;
 use crate::http::problem::{self, Answered, Problem};
+use crate::hub::protocol::TenantConfig;
 use crate::statements;
 use crate::storage::sql::StorageError;
 use crate::storage::tenant_db::TenantBatch;
@@ -73,6 +74,11 @@ pub fn role_taken() -> Problem {
     problem::conflict("/name", Invalid::new("taken", "is a role of this tenant"))
 }
 
+/// The bound of a tenant's users, as `HAS_ROOM` takes it.
+pub fn room(config: &TenantConfig) -> Option<i64> {
+    config.limits.users.bound().and_then(|bound| i64::try_from(bound).ok())
+}
+
 /// Whether the rule of the last owner counts whoever has this role.
 pub fn is_owner(role: &str) -> bool {
     matches!(role, "owner" | "admin")
@@ -83,10 +89,16 @@ pub async fn commit(batch: TenantBatch<'_>) -> Answered<()> {
     batch.commit().await.map(drop).map_err(meaning)
 }
 
-fn meaning(error: StorageError) -> Problem {
+/// What a failed batch means to whoever asked.
+pub fn meaning(error: StorageError) -> Problem {
     let known = match &error {
         StorageError::Constraint(words) => MEANINGS.iter().find(|(name, _)| words.contains(name)),
         _ => None,
     };
     known.map_or_else(|| error.into(), |(_, problem)| problem())
+}
+
+/// Whether a batch failed because the tenant has as many users as it may.
+pub fn is_full(error: &StorageError) -> bool {
+    matches!(error, StorageError::Constraint(words) if words.contains("user_limit_reached"))
 }

@@ -107,6 +107,12 @@ fn signed_by(presented: Option<&Presented>, body: &[u8], secret: &str) -> bool {
     }
 }
 
+/// Signs a webhook of ours in the Standard form: the value of `webhook-signature`.
+pub fn sign(secret: &str, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
+    let mac = hmac(&standard_key(secret), &[format!("{id}.{timestamp}.").as_bytes(), body])?;
+    Some(format!("v1,{}", BASE64.encode(mac.finalize().into_bytes())))
+}
+
 /// The key of the Standard form.
 fn standard_key(secret: &str) -> Vec<u8> {
     match secret.strip_prefix("whsec_").and_then(|text| BASE64.decode(text).ok()) {
@@ -167,6 +173,8 @@ mod tests {
         ];
         let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         assert_eq!(check(&headers, br#"{"test": 2432232314}"#, secret), Some(3));
+        let signed = sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        assert_eq!(signed.as_deref(), Some(headers[2].1));
         assert_eq!(check(&headers, br#"{"test": 2432232315}"#, secret), None);
         let late = verify(
             read(&headers).as_ref(),

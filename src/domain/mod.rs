@@ -14,4 +14,5 @@ pub mod outbound;
 pub mod permission;
 pub mod plan;
 pub mod selector;
+pub mod sign_in;
 pub mod topic;

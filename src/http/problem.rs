@@ -168,11 +168,6 @@ pub fn unauthorized() -> Problem {
     Problem::new(401, "unauthorized", "A valid credential is required").header("WWW-Authenticate", "Bearer")
 }
 
-/// 401: address and password do not fit; it never says which, nor whether the account is there.
-pub fn invalid_credentials() -> Problem {
-    Problem::new(401, "invalid_credentials", "Address and password do not fit")
-}
-
 /// 401: a subscriber's token or ticket is not valid (any more).
 pub fn invalid_token() -> Problem {
     Problem::new(401, "invalid_token", "The token or ticket is not valid")
@@ -210,6 +205,16 @@ pub fn provider_unusable(wrong: &'static str) -> Problem {
     Problem::new(502, "provider_unusable", "What the provider tells of itself cannot be used").cause(wrong)
 }
 
+/// 401: nobody signs in with these; it never says what is wrong with them, nor whether the account is there.
+pub fn invalid_credentials() -> Problem {
+    Problem::new(401, "invalid_credentials", "Invalid credentials")
+}
+
+/// 401: the refresh token is none of ours, was used, or its session is over.
+pub fn invalid_refresh_token() -> Problem {
+    Problem::new(401, "invalid_refresh_token", "The refresh token is not valid")
+}
+
 /// 401: a webhook's signature does not verify, whatever the reason.
 pub fn invalid_signature() -> Problem {
     Problem::new(401, "invalid_signature", "The webhook's signature is not valid")
@@ -230,6 +235,16 @@ pub fn not_a_user() -> Problem {
     Problem::new(403, "not_a_user", "Only a user who is signed in can do this")
 }
 
+/// 403: the tenant invites its users.
+pub fn registration_closed() -> Problem {
+    Problem::new(403, "registration_closed", "Registration is closed")
+}
+
+/// 403: what an operator who acts as a user may not do to the user's account.
+pub fn impersonating() -> Problem {
+    Problem::new(403, "impersonating", "Only the user themselves can do this")
+}
+
 /// 403: nobody gives what they do not have.
 pub fn beyond_own_permissions(pointer: &str) -> Problem {
     Problem::new(403, "beyond_own_permissions", "Only permissions of one's own can be given")
@@ -239,6 +254,12 @@ pub fn beyond_own_permissions(pointer: &str) -> Problem {
 /// 403: the tenant lets in certain addresses only.
 pub fn address_not_allowed() -> Problem {
     Problem::new(403, "address_not_allowed", "This address is not on the tenant's list")
+}
+
+/// 400: the token of a mail is unknown, was used, or is too old.
+pub fn invalid_mailed_token() -> Problem {
+    Problem::new(400, "invalid_mailed_token", "The link is not valid any more")
+        .field("/token", Invalid::new("invalid", "is unknown, used or expired"))
 }
 
 /// 400: a platform key on the platform's host must say which tenant it means.

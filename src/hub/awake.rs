@@ -13,9 +13,10 @@ use std::collections::HashMap;
 use super::event_log::{Entry, EventLog, Page, Receipt, Verdict, read_state, write_state};
 use super::fanout::{self, Live};
 use super::lease::{self, Class, Save, Window};
+use super::logins;
 use super::matching::Index;
 use super::protocol::{
-    Ask, Caller, Condition, Grant, Lease, Publish, Published, Refusal, RequestClass, TenantConfig, accepts,
+    Ask, Caller, Condition, CountLogin, Grant, Lease, Publish, Published, Refusal, RequestClass, TenantConfig, accepts,
 };
 use super::revocation;
 use super::sockets::{Ending, Socket, Sockets, send_to};
@@ -87,6 +88,7 @@ impl Awake {
         let log = EventLog::open(&sql, random)?;
         ticket::open(&sql)?;
         revocation::open(&sql)?;
+        logins::open(&sql)?;
         sql.execute("CREATE TABLE IF NOT EXISTS windows (class TEXT PRIMARY KEY, start INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID", &[])?;
         let config = read_state(&sql, "config")?.and_then(|json| serde_json::from_str(&json).ok());
         let alarm_at: Option<i64> = read_state(&sql, "alarm_at")?.and_then(|text| text.parse().ok());
@@ -193,6 +195,16 @@ impl Awake {
         }
         self.save_windows(&saves)?;
         Ok(lease)
+    }
+
+    /// Counts a try to sign in, or refuses it.
+    pub fn count_login(&mut self, message: &CountLogin, now: i64) -> Result<(), Failure> {
+        self.admit(&message.caller, now)?;
+        self.untidy = true;
+        match logins::count(&self.sql, &message.address, &message.account, now)? {
+            None => Ok(()),
+            Some(rate) => Err(Refusal::RateLimited(rate).into()),
+        }
     }
 
     /// Appends an event, or finds the one its webhook id became. Nothing is awaited in here.
@@ -397,11 +409,12 @@ impl Awake {
         self.end_forbidden(now);
         let tickets = ticket::trim(&self.sql, now)?;
         let revocations = revocation::trim(&self.sql, now)?;
+        let tries = logins::trim(&self.sql, now)?;
         let kept = match &self.config {
             Some(config) => self.log.trim(&self.sql, &config.limits, now)?,
             None => false,
         };
-        self.untidy = kept || tickets || revocations;
+        self.untidy = kept || tickets || revocations || tries;
         self.alarm_at = None;
         write_state(&self.sql, "alarm_at", "")?;
         Ok(())

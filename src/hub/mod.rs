@@ -10,6 +10,7 @@ pub mod client;
 pub mod event_log;
 pub mod fanout;
 pub mod lease;
+mod logins;
 pub mod matching;
 pub mod object;
 pub mod protocol;

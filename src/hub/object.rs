@@ -23,8 +23,8 @@ use worker::{
 use super::attach::Moment;
 use super::awake::{Awake, Failure};
 use super::protocol::{
-    ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Configure, Configured, Done, EndMinted, Inspect, IssueTicket, Message,
-    Publish, Purge, Refusal, Reply,
+    ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Configure, Configured, CountLogin, Done, EndMinted, Inspect, IssueTicket,
+    Message, Publish, Purge, Refusal, Reply,
 };
 use super::sockets::{Socket, Sockets};
 use super::sqlite::{ObjectSqlite, SqliteError};
@@ -114,6 +114,9 @@ impl Hub {
             }
             EndMinted::PATH => {
                 self.answer(&body, |awake, message: EndMinted| awake.end_minted(&message, now()).map(|()| Done {}))
+            }
+            CountLogin::PATH => {
+                self.answer(&body, |awake, message: CountLogin| awake.count_login(&message, now()).map(|()| Done {}))
             }
             Inspect::PATH => {
                 let started_at = self.core.started_at;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::event::Cursor;
 use crate::domain::plan::{Limit, Limits};
 use crate::domain::selector::{Interest, Selector};
+use crate::domain::sign_in::{PasswordPolicy, Registration};
 use crate::domain::topic::Topic;
 use crate::storage::tenant_db::Placement;
 
@@ -132,6 +133,12 @@ pub struct TenantConfig {
     /// Addresses its principals may come from; none lets all in.
     #[serde(default)]
     pub ip_allowlist: Vec<String>,
+    /// Who may register.
+    #[serde(default)]
+    pub registration: Registration,
+    /// Which passwords are good enough.
+    #[serde(default)]
+    pub passwords: PasswordPolicy,
 }
 
 impl TenantConfig {
@@ -278,6 +285,22 @@ pub struct EndMinted {
 
 impl Message for EndMinted {
     const PATH: &'static str = "/end-minted";
+    type Answer = Done;
+}
+
+/// Counts a try to sign in, unless its address or its account had too many this minute.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CountLogin {
+    /// Who asks.
+    pub caller: Caller,
+    /// Digest of where it comes from.
+    pub address: String,
+    /// Digest of the account that was named, whether or not there is one.
+    pub account: String,
+}
+
+impl Message for CountLogin {
+    const PATH: &'static str = "/count-login";
     type Answer = Done;
 }
 

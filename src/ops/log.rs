@@ -50,3 +50,17 @@ pub fn cross_tenant_attempt(request_id: &str, route: Option<&str>, tenant: Optio
 pub fn fault(event: &str, cause: &str) {
     worker::console_error!("{}", serde_json::json!({ "level": "error", "event": event, "cause": cause }));
 }
+
+/// A mail that nobody delivers, with the token it would have carried: for development and tests only.
+pub fn undelivered_mail(kind: &str, tenant: &str, token: &str) {
+    let line = serde_json::json!({ "level": "info", "event": "mail", "type": kind, "tenant": tenant, "token": token });
+    worker::console_log!("{line}");
+}
+
+/// How often a request hashed a password: for tests only.
+pub fn password_work(request_id: &str, hashes: u32) {
+    let line = serde_json::json!({
+        "level": "info", "event": "password_work", "request_id": request_id, "hashes": hashes,
+    });
+    worker::console_log!("{line}");
+}

@@ -9,6 +9,7 @@ mod members;
 mod operators;
 mod platform;
 pub mod route;
+mod sign_in;
 mod sso;
 mod tenants;
 
@@ -19,8 +20,16 @@ pub use self::route::{Access, Admission, Handler, Route, Surface};
 use crate::http::call::Params;
 
 /// The table, section by section.
-pub static SECTIONS: &[&[Route]] =
-    &[platform::ROUTES, operators::ROUTES, tenants::ROUTES, auth::ROUTES, members::ROUTES, sso::ROUTES, live::ROUTES];
+pub static SECTIONS: &[&[Route]] = &[
+    platform::ROUTES,
+    operators::ROUTES,
+    tenants::ROUTES,
+    auth::ROUTES,
+    sign_in::ROUTES,
+    members::ROUTES,
+    sso::ROUTES,
+    live::ROUTES,
+];
 
 /// Every operation.
 pub fn all() -> impl Iterator<Item = &'static Route> {

@@ -10,6 +10,7 @@ use worker::Env;
 
 use super::sealed::{KeyRing, MasterKey};
 use crate::domain::host::RootDomain;
+use crate::domain::sign_in::Hashing;
 
 thread_local! {
     static SETTINGS: RefCell<Option<Rc<Settings>>> = const { RefCell::new(None) };
@@ -29,10 +30,39 @@ pub struct Settings {
     pub keys: KeyRing,
     /// Whether a tenant's OpenID provider may be on this machine. For tests only.
     pub allow_loopback_issuers: bool,
-    /// The step of a tenant change after which it stops, as a crash would. For tests only.
-    pub fault_after: Option<String>,
+    /// Which parameters new password hashes get.
+    pub password_hashing: Hashing,
+    /// Whether the work of hashing passwords is logged per request. For tests only.
+    pub logs_password_work: bool,
+    /// Who delivers mail, if anybody does.
+    pub mail_hook: Option<MailHook>,
     /// Whether mail that nobody delivers is logged, tokens included. For development only.
     pub logs_mail: bool,
+    /// The step of a tenant change after which it stops, as a crash would. For tests only.
+    pub fault_after: Option<String>,
+}
+
+/// Who delivers mail: an endpoint that takes signed webhooks.
+pub struct MailHook {
+    /// Its URL.
+    pub url: String,
+    /// What each delivery is signed with, as in Standard Webhooks.
+    pub secret: String,
+}
+
+impl MailHook {
+    /// Tokens that open accounts go out over TLS, or do not leave the machine.
+    fn new(url: String, secret: Option<String>) -> Result<Self, String> {
+        let rest = url.strip_prefix("http://").unwrap_or_default();
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let loopback = ["localhost", "127.0.0.1", "[::1]"]
+            .iter()
+            .any(|name| host.strip_prefix(name).is_some_and(|port| port.is_empty() || port.starts_with(':')));
+        if !url.starts_with("https://") && !loopback {
+            return Err("MAIL_HOOK_URL must begin with https://".into());
+        }
+        Ok(Self { url, secret: secret.ok_or("MAIL_HOOK_SECRET is not set")? })
+    }
 }
 
 impl Settings {
@@ -63,15 +93,21 @@ impl Settings {
                 keys.insert(version, MasterKey::new(bytes));
             }
         }
+        let hashing = var("PASSWORD_HASHING").unwrap_or_else(|| "standard".to_owned());
+        let mail_hook = var("MAIL_HOOK_URL").map(|url| MailHook::new(url, var("MAIL_HOOK_SECRET")));
+        let is_on = |name: &str| var(name).as_deref() == Some("true");
         Ok(Self {
             root_domain,
             shards: needed("SHARDS")?.split(',').map(|s| s.trim().to_owned()).collect(),
             keep_alive_seconds: var("KEEP_ALIVE_SECONDS").and_then(|v| v.parse().ok()).unwrap_or(20).clamp(1, 120),
             platform_key,
             keys: KeyRing::new(current, keys).ok_or_else(|| format!("KEK_v{current} is not set"))?,
-            allow_loopback_issuers: var("ALLOW_LOOPBACK_ISSUERS").as_deref() == Some("true"),
+            allow_loopback_issuers: is_on("ALLOW_LOOPBACK_ISSUERS"),
+            password_hashing: Hashing::parse(&hashing).ok_or("PASSWORD_HASHING must be standard or light")?,
+            logs_password_work: is_on("PASSWORD_WORK_LOG"),
+            mail_hook: mail_hook.transpose()?,
+            logs_mail: is_on("MAIL_LOG"),
             fault_after: var("FAULT_AFTER"),
-            logs_mail: var("MAIL_LOG").as_deref() == Some("true"),
         })
     }
 }

@@ -9,6 +9,7 @@ use crate::domain::error::Invalid;
 use crate::domain::host::{Host, RootDomain};
 use crate::domain::ids::{ClaimedTenant, Slug};
 use crate::domain::plan::Overrides;
+use crate::domain::sign_in::SignIn;
 use crate::http::cors;
 use crate::http::fields::{Fields, bounded};
 use crate::http::problem::Answered;
@@ -182,7 +183,7 @@ fn read_profile(fields: &mut Fields, id: &str, reading: &Reading<'_>) -> Profile
         cors_origins: fields.list("cors_origins", MAX_ORIGINS, cors::parse_origin).unwrap_or_default(),
         ip_allowlist: fields.list("ip_allowlist", MAX_RANGES, parse_range).unwrap_or_default(),
         rate_limits: fields.typed::<Overrides>("rate_limits").unwrap_or_default(),
-        settings: fields.object("settings", MAX_JSON).unwrap_or_default(),
+        settings: read_settings(fields),
         branding: fields.object("branding", MAX_JSON).unwrap_or_default(),
         require_standard_webhooks: fields.flag("require_standard_webhooks").unwrap_or(false),
         expires_at: fields.parsed("expires_at", Timestamp::parse_rfc3339),
@@ -198,6 +199,15 @@ fn read_features(fields: &mut Fields) -> Map<String, Value> {
         }
     }
     features
+}
+
+/// Settings are kept as given; those that we read ourselves must be right.
+fn read_settings(fields: &mut Fields) -> Map<String, Value> {
+    let settings = fields.object("settings", MAX_JSON).unwrap_or_default();
+    for (path, invalid) in SignIn::read(&settings).1 {
+        fields.wrong::<()>(&format!("settings/{path}"), invalid);
+    }
+    settings
 }
 
 /// A domain a tenant may attach, from any spelling.
@@ -279,7 +289,7 @@ mod tests {
     #[test]
     fn mistakes_name_their_fields() {
         let bad = serde_json::json!({"tenant_id": "A", "slug": "www", "tier": "pro", "plan": "free", "admin_email": "x",
-            "features": {"sso": 1}, "wpgraphql_endpoint": "ftp://x", "cors_origins": ["*"], "custom_domains": ["a.localhost"],
+            "features": {"sso": 1}, "settings": {"registration": "ajar"}, "wpgraphql_endpoint": "ftp://x", "cors_origins": ["*"], "custom_domains": ["a.localhost"],
             "webhook_secret": "short", "expires_at": "tomorrow", "surprise": 1});
         let problem = read(bad).unwrap_err();
         let mut pointers: Vec<_> = problem.errors.iter().map(|e| e.pointer.as_str()).collect();
@@ -292,6 +302,7 @@ mod tests {
                 "/custom_domains/0",
                 "/expires_at",
                 "/features/sso",
+                "/settings/registration",
                 "/slug",
                 "/surprise",
                 "/tenant_id",

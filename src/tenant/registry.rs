@@ -3,6 +3,7 @@
 use super::record::{PlanRow, Status, TenantRow};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::TenantId;
+use crate::domain::sign_in::SignIn;
 use crate::http::problem::{self, Answered};
 use crate::hub::protocol::{AcceptedVersion, Standing, TenantConfig};
 use crate::storage::bindings::Bindings;
@@ -164,6 +165,7 @@ impl Tenant {
             rows.map(|row| AcceptedVersion { version: row.version, until: row.expires_at }).collect()
         };
         let profile = self.row.profile();
+        let (sign_in, _) = SignIn::read(&profile.settings);
         let is_active = self.row.status == Status::Active;
         Ok(TenantConfig {
             revision: self.row.revision,
@@ -177,6 +179,8 @@ impl Tenant {
             cors_origins: profile.cors_origins,
             placement: self.placement(),
             ip_allowlist: profile.ip_allowlist,
+            registration: sign_in.registration,
+            passwords: sign_in.passwords,
         })
     }
 }

@@ -16,13 +16,17 @@ pub struct Registered {
 }
 
 const OF_TENANTS: &[(&str, &[TenantSql])] = &[
+    ("src/auth/account.rs", auth::account::STATEMENTS),
     ("src/auth/api/audit.rs", auth::api::audit::STATEMENTS),
     ("src/auth/api/creation.rs", auth::api::creation::STATEMENTS),
     ("src/auth/api/invitations.rs", auth::api::invitations::STATEMENTS),
     ("src/auth/api/keys.rs", auth::api::keys::STATEMENTS),
-    ("src/auth/operator_api/impersonation.rs", auth::operator_api::impersonation::STATEMENTS),
+    ("src/auth/api/refresh.rs", auth::api::refresh::STATEMENTS),
     ("src/auth/api/roles.rs", auth::api::roles::STATEMENTS),
+    ("src/auth/api/sessions.rs", auth::api::sessions::STATEMENTS),
     ("src/auth/api/users.rs", auth::api::users::STATEMENTS),
+    ("src/auth/mailed.rs", auth::mailed::STATEMENTS),
+    ("src/auth/operator_api/impersonation.rs", auth::operator_api::impersonation::STATEMENTS),
     ("src/auth/prove_member.rs", auth::prove_member::STATEMENTS),
     ("src/auth/role.rs", auth::role::STATEMENTS),
     ("src/auth/rules.rs", auth::rules::STATEMENTS),
@@ -204,8 +208,8 @@ fn a_rule_that_does_not_hold_fails_by_its_name_and_one_that_does_says_nothing() 
         "INSERT INTO roles (tenant_id, name, permissions, created_at, updated_at) VALUES ('acme', 'press', '[]', 0, 0);
          INSERT INTO tenant_invitations (tenant_id, id, email, role, token, invited_by, sent_at, expires_at, created_at)
          VALUES ('acme', 'i', 'cy', 'desk', 't', 'ada', 0, 100, 0);
-         INSERT INTO sso_providers (tenant_id, id, name, issuer, client_id, scopes, role_map, default_role, created_at, updated_at)
-         VALUES ('acme', 's', 's', 's', 's', '', '{\"a\": \"mapped\"}', 'fallback', 0, 0);",
+         INSERT INTO sso_providers (tenant_id, id, name, issuer, client_id, scopes, role_map, default_role, reach, created_at, updated_at)
+         VALUES ('acme', 's', 's', 's', 's', '', '{\"a\": \"mapped\"}', 'fallback', '[]', 0, 0);",
     )
     .unwrap();
     let rule = |name: &str, args: Bound| {

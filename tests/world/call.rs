@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::{Stream, World, within};
 
-/// An address that no other caller has, out of 2001:db8::/32.
+/// An address that no other caller has, in a network of its own out of 2001:db8::/32.
 ///
-/// Every test comes from one of its own, so that nobody spends another's connections.
+/// Every test comes from one of its own, so that nobody spends another's connections or sign-ins.
 pub fn stranger() -> String {
     let tail = super::unique();
-    format!("2001:db8::{}:{}:{}", &tail[0..4], &tail[4..8], &tail[8..12])
+    format!("2001:db8:{}:{}::{}", &tail[0..4], &tail[4..8], &tail[8..12])
 }
 
 /// A request that is being built.

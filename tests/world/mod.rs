@@ -13,6 +13,7 @@ mod signing;
 mod sse;
 mod tenant;
 mod token;
+mod user;
 mod webhook;
 
 use std::future::Future;
@@ -24,13 +25,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use call::{Answer, Call, stranger};
 pub use issuer::{Browser, CLIENT_SECRET, Issuer};
-pub use operator::{Operator, PASSWORD, User};
-pub use people::{NEW_PASSWORD, address};
+pub use operator::Operator;
+pub use people::address;
 pub use runtime::{PLATFORM_KEY, ROOT};
 pub use signing::{hmac, hmac_base64, hmac_hex, standard_key};
 pub use sse::Stream;
 pub use tenant::{ApiKey, Tenant, TenantBuilder};
 pub use token::Token;
+pub use user::{PASSWORD, Tokens, User, hashes};
 pub use webhook::Webhook;
 
 use runtime::Runtime;

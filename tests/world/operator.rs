@@ -1,11 +1,8 @@
-//! The platform's people: made by the platform key, signed in with a password; and the users they visit.
+//! The platform's people: made by the platform key, signed in with a password.
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, ROOT, Tenant, World, unique};
-
-/// The password of every operator that a test makes.
-pub const PASSWORD: &str = "a password for tests only";
+use super::{Answer, Call, PASSWORD, ROOT, Tenant, World, unique};
 
 /// A person of the platform, signed in.
 #[derive(Clone)]
@@ -15,13 +12,6 @@ pub struct Operator {
     pub email: String,
     /// The session's text.
     pub session: String,
-}
-
-/// A user of a tenant.
-#[derive(Clone, Debug)]
-pub struct User {
-    pub id: String,
-    pub email: String,
 }
 
 impl World {
@@ -89,14 +79,6 @@ impl Operator {
 }
 
 impl Tenant {
-    /// A user of this role, put there as if it had been invited.
-    pub async fn planted_user(&self, role: &str) -> User {
-        let user = User { id: format!("usr_{}", unique()), email: format!("{}@site.example", unique()) };
-        let sql = "INSERT INTO users (tenant_id, id, email, name, role, created_at, updated_at) VALUES (?1, ?2, ?3, 'A User', ?4, 1, 1)";
-        self.on_shard(sql, &[&user.id, &user.email, role]).await;
-        user
-    }
-
     /// What the tenant's audit has of an operation, oldest first.
     pub async fn audited(&self, operation: &str) -> Vec<Value> {
         let sql =

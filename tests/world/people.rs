@@ -2,10 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Tenant, eventually, unique};
-
-/// The password of everybody who joins.
-pub const NEW_PASSWORD: &str = "correct horse battery staple";
+use super::{Answer, Call, PASSWORD, Tenant, eventually, unique};
 
 /// A user who is signed in.
 #[derive(Clone)]
@@ -64,7 +61,7 @@ impl Tenant {
 
     /// Accepts an invitation.
     pub async fn accept(&self, token: &str, email: &str) -> Answer {
-        let body = json!({"token": token, "email": email, "password": NEW_PASSWORD});
+        let body = json!({"token": token, "email": email, "password": PASSWORD});
         self.call("POST", "/api/v1/invitations/accept").json(&body).send().await
     }
 

@@ -9,17 +9,18 @@
 use serde_json::{Value, json};
 
 use super::creation::{Creation, Made};
-use super::users::{MAX_NAME, MAX_ROLE, room};
+use super::desk::{Door, read_secret};
+use super::users::{MAX_NAME, MAX_ROLE};
 use super::{check_own, deed, parse_email, role_to_give};
 use crate::auth::key::{fresh_id, fresh_secret};
-use crate::auth::password;
+use crate::auth::mail::{self, Mail};
 use crate::auth::principal::{Member, Visitor};
 use crate::auth::role::Role;
 use crate::auth::rules;
 use crate::auth::session::{self, Carrier, Lobby, SigningIn};
 use crate::auth::signature::digest;
+use crate::auth::work::Work;
 use crate::domain::clock::Timestamp;
-use crate::domain::error::Invalid;
 use crate::domain::permission::DEFAULT_ROLE;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
@@ -28,7 +29,6 @@ use crate::http::listing::{Asked, ViewRow, with_moments};
 use crate::http::problem::{self, Answered};
 use crate::http::request::JSON;
 use crate::storage::audit_log::Deed;
-use crate::storage::bindings::Bindings;
 use crate::storage::tenant_db::{TenantBatch, TenantDb};
 use crate::{args, rows, statements};
 
@@ -63,9 +63,6 @@ const DAYS: i64 = 7;
 const MAX_DAYS: i64 = 30;
 /// Seconds between two mails of one invitation.
 const REST_SECONDS: i64 = 60;
-/// Bytes of a password.
-const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
-
 rows! {
     struct InvitationRow {
         id: String,
@@ -78,18 +75,11 @@ rows! {
     }
 }
 
-/// What the invited address gets.
-struct Delivery<'a> {
-    tenant: &'a str,
-    token: &'a str,
-}
-
-/// Sends an invitation's token to its address.
-fn deliver_invitation(bindings: &Bindings, mail: &Delivery<'_>) {
-    if bindings.settings.logs_mail {
-        let line = json!({ "level": "info", "event": "mail", "type": "invitation", "tenant": mail.tenant, "token": mail.token });
-        worker::console_log!("{line}");
-    }
+/// Mails an invitation's token to its address.
+fn deliver(call: &Call<Member>, email: &str, token: String, expires_at: Timestamp) {
+    let tenant = call.who.tenant.to_string();
+    let mail = Mail { kind: "invitation", tenant, to: email.to_owned(), name: String::new(), token, expires_at };
+    mail::send(&call.bindings, &call.later, mail);
 }
 
 /// `POST /api/v1/invitations`
@@ -130,7 +120,7 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     let location = format!("/api/v1/invitations/{id}");
     let written = pending.commit(&rows, batch, Made { data, location }).await?;
     if written.is_first {
-        deliver_invitation(&call.bindings, &Delivery { tenant: call.who.tenant.as_str(), token: &token });
+        deliver(&call, &email, token, until);
     }
     Ok(written.answer)
 }
@@ -166,16 +156,16 @@ pub async fn resend(mut call: Call<Member>) -> Answered<Answer> {
     let token = fresh_secret(TOKEN_PREFIX).map_err(problem::internal)?;
     let id = invitation.id.as_str();
     let deed = deed(&call, "invitation.resend", Some(id), None).statement();
-    let until = now.plus_seconds(days * 86_400).millis();
+    let until = now.plus_seconds(days * 86_400);
     let batch = rows
         .write()
         .add_all(role.as_seen())
         .add(rules::EMAIL_FREE, args![invitation.email.as_str()])
         .add(rules::INVITATION_AS_SEEN, args![id, invitation.token.as_str()])
-        .add(RENEW, args![id, digest(token.as_bytes()), now.millis(), until])
+        .add(RENEW, args![id, digest(token.as_bytes()), now.millis(), until.millis()])
         .add(deed.0, deed.1);
     rules::commit(batch).await?;
-    deliver_invitation(&call.bindings, &Delivery { tenant: call.who.tenant.as_str(), token: &token });
+    deliver(&call, &invitation.email, token, until);
     shown(&call, &rows).await
 }
 
@@ -199,13 +189,19 @@ pub async fn accept(mut call: Call<Visitor>) -> Answered<Answer> {
     let mut fields = Fields::new(call.request.json_object(JSON).await?);
     let token = fields.required("token", |f| f.text("token", 200));
     let email = fields.required("email", |f| f.parsed("email", parse_email));
-    let password = fields.required("password", |f| f.parsed("password", parse_password));
+    let password = read_secret(&mut fields, "password");
     let name = fields.text("name", MAX_NAME).unwrap_or_default();
     let carrier = if fields.flag("cookie").unwrap_or(false) { Carrier::Cookie } else { Carrier::Tokens };
+    if let Some(email) = email.as_deref().filter(|_| !password.is_empty())
+        && let Err(invalid) = call.who.config.passwords.check(&password, email)
+    {
+        fields.wrong::<()>("password", invalid);
+    }
     fields.finish()?;
-    let (Some(token), Some(email), Some(password)) = (token, email, password) else {
+    let (Some(token), Some(email)) = (token, email) else {
         return Err(problem::internal("a body without its fields"));
     };
+    Door::of(&call).count_try(&call.request.address(), &email).await?;
     let tenant = call.who.tenant.clone();
     let rows = TenantDb::open(&call.bindings, &tenant, &call.who.config.placement)?;
     let now = call.now();
@@ -214,7 +210,7 @@ pub async fn accept(mut call: Call<Visitor>) -> Answered<Answer> {
     let invitation = found.filter(opens).ok_or_else(problem::invitation_not_found)?;
     let user =
         SigningIn { id: fresh_id("usr").map_err(problem::internal)?, email, name, role: invitation.role.clone() };
-    let hash = password::hash(&password).map_err(problem::internal)?;
+    let hash = Work::of(&call).hash(&password)?;
     let batch = join(&call, &rows, &invitation, &user, hash, now);
     rules::commit(batch).await?;
     let lobby = Lobby { bindings: &call.bindings, tenant: &tenant, rows: &rows };
@@ -244,7 +240,7 @@ fn join<'db>(
     let made = args![user.id.as_str(), user.email.as_str(), user.name.as_str(), user.role.as_str(), hash, at];
     rows.write()
         .add(rules::INVITATION_OPEN, args![id, invitation.token.as_str(), at])
-        .add(rules::HAS_ROOM, args![room(&call.who.config)])
+        .add(rules::HAS_ROOM, args![rules::room(&call.who.config)])
         .add(INSERT_USER, made)
         .add(ACCEPT, args![id, at])
         .add(deed.0, deed.1)
@@ -252,14 +248,6 @@ fn join<'db>(
 
 fn read_days(fields: &mut Fields) -> i64 {
     fields.number("expires_in_days", 1..=MAX_DAYS).unwrap_or(DAYS)
-}
-
-fn parse_password(text: &str) -> Result<String, Invalid> {
-    if PASSWORD_BYTES.contains(&text.len()) {
-        return Ok(text.to_owned());
-    }
-    let message = format!("must be {} to {} bytes long", PASSWORD_BYTES.start(), PASSWORD_BYTES.end());
-    Err(Invalid::new("invalid_password", message))
 }
 
 /// The invitation that the path names, if it waits, and the caller may do what its role may.

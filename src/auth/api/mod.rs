@@ -3,19 +3,28 @@
 pub mod audit;
 pub mod configure;
 pub mod creation;
+mod desk;
+pub mod email;
 pub mod invitations;
 pub mod jwks;
 pub mod keys;
+pub mod login;
+pub mod me;
+pub mod passwords;
+pub mod refresh;
+pub mod register;
 pub mod roles;
+pub mod sessions;
 pub mod subscriber_tokens;
 pub mod users;
 
 use serde_json::Value;
 
-use super::principal::Member;
+use super::principal::{Actor, Member, User};
 use super::role::Role;
-use crate::domain::clock::Timestamp;
+use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::error::Invalid;
+use crate::domain::ids::TenantId;
 use crate::domain::permission::Permissions;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
@@ -23,6 +32,7 @@ use crate::http::problem::{self, Answered};
 use crate::hub::client::HubClient;
 use crate::hub::protocol::EndMinted;
 use crate::storage::audit_log::Deed;
+use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::tenant_db::TenantDb;
 use crate::tenant::input::{self, MAX_RANGES, parse_range};
 
@@ -80,6 +90,15 @@ fn parse_email(text: &str) -> Result<String, Invalid> {
     input::parse_email(&text.to_lowercase())
 }
 
+/// The user who calls, if it is the user who calls: nobody else changes an account's sessions and password.
+fn account_holder(member: &Member) -> Answered<&User> {
+    match member.who() {
+        Actor::User(user) => Ok(user),
+        Actor::Impersonator { .. } => Err(problem::impersonating()),
+        Actor::Key { .. } | Actor::Operator { .. } => Err(problem::not_a_user()),
+    }
+}
+
 /// What the caller does, for the tenant's audit.
 pub(super) fn deed<'a>(
     call: &'a Call<Member>,
@@ -87,9 +106,20 @@ pub(super) fn deed<'a>(
     subject: Option<&'a str>,
     detail: Option<Value>,
 ) -> Deed<'a> {
+    deed_of(call, call.who.actor(), operation, subject, detail)
+}
+
+/// What somebody does who is known by other means than the call.
+fn deed_of<'a, Who>(
+    call: &'a Call<Who>,
+    actor: String,
+    operation: &'static str,
+    subject: Option<&'a str>,
+    detail: Option<Value>,
+) -> Deed<'a> {
     Deed {
         at: call.now(),
-        actor: call.who.actor(),
+        actor,
         operation,
         subject,
         detail,
@@ -103,7 +133,52 @@ pub(super) fn deed<'a>(
 /// Done before the change that takes the rights, so that no stream outlives it, and once more behind it, so
 /// that none was opened in between.
 async fn end_minted(call: &Call<Member>, by: Option<String>) -> Answered<()> {
-    let message = EndMinted { tenant: call.who.tenant.to_string(), by, at: call.now().millis() };
-    let hub = HubClient::of(&call.bindings, &call.who.tenant).map_err(problem::unavailable)?;
+    end_minted_of(&call.bindings, &call.who.tenant, by).await
+}
+
+/// The same, where nobody of the tenant calls.
+async fn end_minted_of(bindings: &Bindings, tenant: &TenantId, by: Option<String>) -> Answered<()> {
+    let message = EndMinted { tenant: tenant.to_string(), by, at: SystemClock.now().millis() };
+    let hub = HubClient::of(bindings, tenant).map_err(problem::unavailable)?;
     hub.call(&message).await.map(drop).map_err(problem::unavailable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::Timestamp;
+    use crate::hub::protocol::TenantConfig;
+
+    fn member(who: Actor) -> Member {
+        let limits = serde_json::json!({
+            "api_requests_per_minute": 1, "api_requests_per_day": 1, "anonymous_requests_per_minute": 1,
+            "webhooks_per_minute": 1, "concurrent_subscriptions": 1, "connections_per_address": null,
+            "event_retention_seconds": 1, "event_retention_count": 1, "event_log_bytes": 1,
+        });
+        let config: TenantConfig = serde_json::from_value(serde_json::json!({
+            "revision": 1, "standing": "active", "expires_at": null, "hosts": [], "limits": limits,
+            "webhook_versions": [], "subscription_versions": [], "require_standard_webhooks": false,
+            "cors_origins": [], "placement": {"shard": "SHARD_00", "epoch": 1},
+        }))
+        .unwrap();
+        Member::proven(&TenantId::proven("acme"), None, &config, who, Permissions::ALL)
+    }
+
+    #[test]
+    fn an_account_is_changed_by_its_holder_alone() {
+        let user = User {
+            id: "u".into(),
+            email: "u@users.test".into(),
+            name: String::new(),
+            role: "owner".into(),
+            email_verified: true,
+            session: Some("s".into()),
+        };
+        let refused = |who: Actor| account_holder(&member(who)).unwrap_err().code;
+        let (operator, until) = ("operator:o".to_owned(), Timestamp::from_millis(1));
+        assert!(account_holder(&member(Actor::User(user.clone()))).is_ok());
+        assert_eq!(refused(Actor::Impersonator { operator: operator.clone(), user, until }), "impersonating");
+        assert_eq!(refused(Actor::Operator { operator, role: "owner".into() }), "not_a_user");
+        assert_eq!(refused(Actor::Key { id: "k".into() }), "not_a_user");
+    }
 }

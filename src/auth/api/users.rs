@@ -20,7 +20,6 @@ use crate::http::fields::Fields;
 use crate::http::listing::{Asked, ViewRow, with_moments};
 use crate::http::problem::{self, Answered};
 use crate::http::request::{JSON, MERGE_PATCH};
-use crate::hub::protocol::TenantConfig;
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::tenant_db::TenantDb;
 use crate::{args, rows, statements};
@@ -99,11 +98,6 @@ impl Target {
     }
 }
 
-/// The plan's bound of users, as the rule takes it.
-pub fn room(config: &TenantConfig) -> Option<i64> {
-    config.limits.users.bound().and_then(|bound| i64::try_from(bound).ok())
-}
-
 /// `POST /api/v1/users`
 pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     let body = call.request.json_object(JSON).await?;
@@ -129,7 +123,7 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
         .write()
         .add_all(role.as_seen())
         .add(rules::EMAIL_UNINVITED, args![email.as_str(), now])
-        .add(rules::HAS_ROOM, args![room(&call.who.config)])
+        .add(rules::HAS_ROOM, args![rules::room(&call.who.config)])
         .add(INSERT, args![id.as_str(), email.as_str(), name.as_str(), role.name.as_str(), now])
         .add(deed.0, deed.1);
     let data = with_moments(json!({

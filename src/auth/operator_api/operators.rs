@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::{audited, check_own, create as create_once, created, replayed, subject};
 use crate::auth::key::fresh_id;
-use crate::auth::password;
 use crate::auth::principal::Operator;
 use crate::auth::prove_operator::platform_permissions_of;
+use crate::auth::work::Work;
 use crate::domain::error::Invalid;
+use crate::domain::sign_in::PasswordPolicy;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
@@ -77,16 +78,22 @@ impl Setting {
         Self {
             email: fields.parsed("email", |text| parse_email(text).map(|email| email.to_lowercase())),
             name: fields.text("name", 100),
-            password: fields.parsed("password", password::parse),
+            password: fields.parsed("password", parse_password),
             role: fields.parsed("role", |text| one_of(text, &["admin", "support"], "must be admin or support")),
             status: fields.parsed("status", |text| one_of(text, &["active", "disabled"], "must be active or disabled")),
         }
     }
 
     /// The password's hash, if it sets one.
-    fn hash(&self) -> Answered<Option<String>> {
-        self.password.as_deref().map(|text| password::hash(text).map_err(problem::internal)).transpose()
+    fn hash(&self, call: &Call<Operator>) -> Answered<Option<String>> {
+        self.password.as_deref().map(|text| Work::of(call).hash(text)).transpose()
     }
+}
+
+/// A password that an operator may have.
+fn parse_password(text: &str) -> Result<String, Invalid> {
+    let policy = PasswordPolicy { min_length: 12, ..PasswordPolicy::default() };
+    policy.check(text, "").map(|()| text.to_owned())
 }
 
 fn one_of(text: &str, known: &[&str], message: &'static str) -> Result<String, Invalid> {
@@ -111,7 +118,7 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
         fields.wrong::<()>("status", Invalid::new("unknown_value", "is active to begin with"));
     }
     fields.finish()?;
-    let hash = setting.hash()?;
+    let hash = setting.hash(&call)?;
     let (Some(email), Some(name), Some(hash), Some(role)) = (setting.email, setting.name, hash, setting.role) else {
         return Err(problem::internal("a body without its fields"));
     };
@@ -165,7 +172,7 @@ pub async fn patch(mut call: Call<Operator>) -> Answered<Answer> {
     if let Some(role) = &setting.role {
         check_own(&call, "/role", platform_permissions_of(role == "admin"))?;
     }
-    let hash = setting.hash()?;
+    let hash = setting.hash(&call)?;
     let signs_out = hash.is_some() || setting.status.as_deref() == Some("disabled");
     let changed = json!({
         "subject": id, "email": setting.email.is_some(), "password": hash.is_some(),

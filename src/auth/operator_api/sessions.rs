@@ -9,11 +9,13 @@ use serde_json::json;
 
 use super::{PlatformDeed, audited, subject};
 use crate::auth::key::{FreshKey, KeyKind};
-use crate::auth::password;
+use crate::auth::password::Verdict;
 use crate::auth::principal::{Anyone, Operator, OperatorKind};
 use crate::auth::signature::digest;
+use crate::auth::work::Work;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::error::Invalid;
+use crate::domain::sign_in::MAX_PASSWORD;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
@@ -86,17 +88,18 @@ pub async fn login(mut call: Call<Anyone>) -> Answered<Answer> {
     let db = ControlDb::open(&call.bindings, "sign an operator in")?;
     count_try(&db, &call.request.address(), &email, call.now()).await?;
     let found = db.row::<OperatorRow>(&BY_EMAIL, args![email]).await?;
-    let is_right = password::verify(&password, found.as_ref().map_or(password::NOBODYS, |row| &row.password_hash));
+    let kept = found.as_ref().map(|row| row.password_hash.as_str());
+    let is_right = Work::of(&call).verify(&password, kept) != Verdict::Wrong;
     let operator = found.filter(|row| is_right && row.status == "active").ok_or_else(problem::invalid_credentials)?;
     open(&call, &db, &operator).await
 }
 
 /// A password as somebody types it: any text that one may be.
 fn presented(text: &str) -> Result<String, Invalid> {
-    if (1..=200).contains(&text.len()) {
+    if (1..=MAX_PASSWORD).contains(&text.len()) {
         Ok(text.to_owned())
     } else {
-        Err(Invalid::new("invalid_length", "must be 1 to 200 bytes long"))
+        Err(Invalid::new("invalid_length", format!("must be 1 to {MAX_PASSWORD} bytes long")))
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::id_token::Identity;
 use super::provider::{OwnRole, Provider, own_roles, permissions_of};
 use crate::auth::key::fresh_id;
+use crate::auth::rules;
 use crate::auth::session::{Lobby, SigningIn};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::permission::Permissions;
@@ -33,8 +34,8 @@ statements! { TenantSql;
     END_UNPROVEN = "DELETE FROM sessions WHERE tenant_id = ?1 AND user_id = (SELECT u.id FROM users u WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.email_verified_at IS NULL)";
     /// The address of a user is proven from now on; a password from before goes.
     PROVE = "UPDATE users SET password_hash = NULL, not_before = ?3, email_verified_at = ?3, updated_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND email_verified_at IS NULL";
-    /// The role that the provider gives.
-    SET_ROLE = "UPDATE users SET role = ?3, updated_at = ?4 WHERE tenant_id = ?1 AND id = ?2";
+    /// The role that the provider gives; the last owner stays one.
+    SET_ROLE = "UPDATE users SET role = ?3, updated_at = ?4 WHERE tenant_id = ?1 AND id = ?2 AND (role NOT IN ('owner', 'admin') OR ?3 IN ('owner', 'admin') OR EXISTS (SELECT 1 FROM users o WHERE o.tenant_id = ?1 AND o.id <> ?2 AND o.role IN ('owner', 'admin') AND o.status = 'active'))";
 }
 
 rows! {
@@ -63,6 +64,8 @@ pub struct Arrival<'a> {
     pub provider: &'a Provider,
     /// Whom it vouches for.
     pub identity: &'a Identity,
+    /// How many users the tenant may have.
+    pub room: Option<i64>,
     /// The request, for the audit.
     pub request: &'a Incoming,
 }
@@ -128,7 +131,7 @@ impl Arrival<'_> {
         Ok(welcome)
     }
 
-    /// A newcomer. The one place where single sign-on makes a user: a bound on a tenant's users belongs here.
+    /// A newcomer, if the tenant has room for one.
     async fn create(&self, email: &str, own: &[OwnRole]) -> Result<Welcome, Turned> {
         let role = self.provider.role_of(&self.identity.roles, None).filter(|role| self.gives(role, own));
         let role = role.ok_or_else(problem::sso_not_admitted)?;
@@ -141,6 +144,7 @@ impl Arrival<'_> {
             .lobby
             .rows
             .write()
+            .add(rules::HAS_ROOM, args![self.room])
             .add(INSERT_USER, insert)
             .add(INSERT_IDENTITY, self.identity_args(&user.id, now))
             .add(deed.0, deed.1);
@@ -194,6 +198,7 @@ impl From<problem::Problem> for Turned {
 impl From<StorageError> for Turned {
     fn from(error: StorageError) -> Self {
         match error {
+            full if rules::is_full(&full) => Self::Away(rules::meaning(full)),
             StorageError::Constraint(_) => Self::Meanwhile,
             other => Self::Away(other.into()),
         }

@@ -9,6 +9,7 @@ use super::exchange::redeem;
 use super::provider::Provider;
 use crate::auth::key::fresh_secret;
 use crate::auth::principal::Visitor;
+use crate::auth::rules;
 use crate::auth::session::{self, Carrier, Lobby};
 use crate::domain::error::Invalid;
 use crate::http::answer::{Answer, Pagination};
@@ -82,7 +83,8 @@ pub async fn finish(call: Call<Visitor>) -> Answered<Answer> {
     let code = query.get("code").filter(|_| query.get("error").is_none());
     let code = code.ok_or_else(|| problem::sso_refused().cause("the provider sends an error"))?;
     let identity = redeem(&inquiry, &metadata, &attempt, code).await?;
-    let arrival = Arrival { lobby: &lobby, provider: &provider, identity: &identity, request: &call.request };
+    let room = rules::room(&call.who.config);
+    let arrival = Arrival { lobby: &lobby, provider: &provider, identity: &identity, room, request: &call.request };
     let welcome = arrival.welcome().await?;
     let opened = session::open(&lobby, &welcome.user, &call.request, Carrier::Cookie, welcome.deeds).await?;
     let cookie = opened.cookie.ok_or_else(|| problem::internal("a session without a cookie"))?;

@@ -1,0 +1,97 @@
+//! A user's account, as signing in sees it: address, password, what voids sessions and tokens.
+
+use super::session::SigningIn;
+use crate::domain::clock::Timestamp;
+use crate::storage::sql::{Arg, TenantSql};
+use crate::{args, rows, statements};
+
+statements! { TenantSql;
+    /// An account by its address.
+    BY_EMAIL = "SELECT id, email, name, role, status, password_hash, email_verified_at FROM users WHERE tenant_id = ?1 AND email = ?2";
+    /// An account by its id.
+    BY_ID = "SELECT id, email, name, role, status, password_hash, email_verified_at FROM users WHERE tenant_id = ?1 AND id = ?2";
+    /// A new user, who may look around once the address is proven.
+    REGISTER = "INSERT INTO users (tenant_id, id, email, name, password_hash, role, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, 'viewer', ?6, ?6)";
+    /// Two wanted the same address before either proved it: neither's password counts.
+    DOUBT = "UPDATE users SET password_hash = NULL, updated_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND email_verified_at IS NULL";
+    /// The address is proven.
+    VERIFY = "UPDATE users SET email_verified_at = COALESCE(email_verified_at, ?4), updated_at = ?4 WHERE tenant_id = ?1 AND id = ?2 AND email = ?3";
+    /// Fails the batch unless the user may still sign in with the hash that was verified.
+    STILL = "INSERT OR REPLACE INTO write_guard (tenant_id, ok) VALUES (?1, (SELECT count(*) FROM users u WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.status = 'active' AND u.password_hash = ?3))";
+    /// The same password, hashed with other parameters.
+    REHASH = "UPDATE users SET password_hash = ?3 WHERE tenant_id = ?1 AND id = ?2";
+    /// Another password; what was issued before ?4 is void.
+    SET_PASSWORD = "UPDATE users SET password_hash = ?3, not_before = MAX(not_before, ?4), updated_at = ?5 WHERE tenant_id = ?1 AND id = ?2";
+    /// All sessions of a user, and with them their refresh tokens.
+    END_SESSIONS = "DELETE FROM sessions WHERE tenant_id = ?1 AND user_id = ?2";
+}
+
+rows! {
+    /// An account's row.
+    #[derive(Debug)]
+    pub struct Account {
+        /// The user's id.
+        pub id: String,
+        /// The address.
+        pub email: String,
+        name: String,
+        role: String,
+        status: String,
+        /// The kept hash; none for one who signs in elsewhere.
+        pub password_hash: Option<String>,
+        email_verified_at: Option<i64>,
+    }
+}
+
+impl Account {
+    /// Whether it is in use.
+    pub fn is_active(&self) -> bool {
+        self.status == "active"
+    }
+
+    /// Whether the address was proven to be the user's.
+    pub fn is_verified(&self) -> bool {
+        self.email_verified_at.is_some()
+    }
+
+    /// What the user is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Who signs in.
+    pub fn signing_in(self) -> SigningIn {
+        SigningIn { id: self.id, email: self.email, name: self.name, role: self.role }
+    }
+}
+
+/// Another password, and the end of everything that was issued until now.
+pub fn set_password(user: &str, hash: &str, now: Timestamp) -> [(TenantSql, Vec<Arg>); 2] {
+    let from = void_until(now).millis();
+    [(SET_PASSWORD, args![user, hash, from, now.millis()]), (END_SESSIONS, args![user])]
+}
+
+/// The first moment of what counts again.
+pub fn void_until(now: Timestamp) -> Timestamp {
+    now.plus_millis(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verified_hash_opens_a_session_only_while_it_is_still_the_users() {
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("../../migrations/tenant/0001_fence.sql")).unwrap();
+        db.execute_batch(include_str!("../../migrations/tenant/0002_principals.sql")).unwrap();
+        db.execute(REGISTER.text(), ("acme", "u", "u@users.test", "", "old", 1)).unwrap();
+        let still = |tenant: &str, hash: &str| db.execute(STILL.text(), (tenant, "u", hash)).is_ok();
+        assert!(still("acme", "old"));
+        assert!(!still("acme", "new") && !still("other", "old"));
+        db.execute(SET_PASSWORD.text(), ("acme", "u", "new", 2, 2)).unwrap();
+        assert!(!still("acme", "old") && still("acme", "new"));
+        db.execute("UPDATE users SET status = 'disabled'", ()).unwrap();
+        assert!(!still("acme", "new"));
+    }
+}
