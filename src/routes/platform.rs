@@ -2,7 +2,7 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler};
+use super::route::{Access, Admission, Route, Surface, handler, told};
 use crate::ops;
 
 /// The section.
@@ -15,7 +15,7 @@ pub const ROUTES: &[Route] = &[Route {
     access: Access::Anyone,
     admission: Admission::Unmetered,
     handler: handler!(Anyone, ops::health::health),
-    summary: "Whether control database, shards and KV answer.",
+    summary: told("Whether control database, shards and KV answer."),
     request: "",
-    answer: "200 `{status, checks}`, or 503.",
+    answer: told("200 `{status, checks}`, or 503."),
 }];

@@ -105,6 +105,12 @@ pub struct Route {
     pub answer: &'static str,
 }
 
+/// Words of the API reference. The host writes it from this table; the Worker never says them, and is shipped
+/// without them.
+pub(super) const fn told(words: &'static str) -> &'static str {
+    if cfg!(target_arch = "wasm32") { "" } else { words }
+}
+
 /// A handler of a table's entry: the kind of principal, and the function.
 macro_rules! handler {
     ($kind:ident, $path:path) => {
