@@ -2,12 +2,12 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler, told};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth;
 use crate::domain::permission::Permission;
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "auth.jwks",
         method: Method::Get,
@@ -17,9 +17,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Anyone,
         admission: Admission::Unmetered,
         handler: handler!(Anyone, auth::api::jwks::show),
-        summary: told("The public keys that this platform's tokens verify with."),
+        summary: "The public keys that this platform's tokens verify with.",
         request: "",
-        answer: told("200 a JWK set (RFC 7517) of Ed25519 keys, with `Cache-Control: max-age=300`."),
+        answer: "200 a JWK set (RFC 7517) of Ed25519 keys, with `Cache-Control: max-age=300`.",
     },
     Route {
         name: "auth.tenant_jwks",
@@ -30,9 +30,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Visitor,
         admission: Admission::Requests,
         handler: handler!(Visitor, auth::api::jwks::show_on_tenant),
-        summary: told("The same keys, for whoever knows the tenant's host only."),
+        summary: "The same keys, for whoever knows the tenant's host only.",
         request: "",
-        answer: told("As on the platform's host."),
+        answer: "As on the platform's host.",
     },
     Route {
         name: "api_keys.create",
@@ -43,9 +43,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::create),
-        summary: told("Makes a key for automation. Its text is shown in this answer only."),
-        request: told("`name`, `scopes[]` (permissions the caller has), `expires_at`, `ip_allowlist[]` (addresses and ranges). Header `Idempotency-Key`."),
-        answer: told("201 the key with `key`; 403 `beyond_own_permissions` for a scope the caller does not have."),
+        summary: "Makes a key for automation. Its text is shown in this answer only.",
+        request: "`name`, `scopes[]` (permissions the caller has), `expires_at`, `ip_allowlist[]` (addresses and ranges). Header `Idempotency-Key`.",
+        answer: "201 the key with `key`; 403 `beyond_own_permissions` for a scope the caller does not have.",
     },
     Route {
         name: "api_keys.list",
@@ -56,9 +56,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::ApiKeysRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::list),
-        summary: told("Lists the tenant's keys, newest first, revoked ones too."),
-        request: told("Query `limit` (1 to 200), `cursor`."),
-        answer: told("200 a list with `pagination`."),
+        summary: "Lists the tenant's keys, newest first, revoked ones too.",
+        request: "Query `limit` (1 to 200), `cursor`.",
+        answer: "200 a list with `pagination`.",
     },
     Route {
         name: "api_keys.get",
@@ -69,9 +69,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::ApiKeysRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::get),
-        summary: told("Shows a key, without its text."),
+        summary: "Shows a key, without its text.",
         request: "",
-        answer: told("200 `{id, name, scopes, ip_allowlist, created_by, created_at, expires_at, last_used_at, revoked_at, previous_until}`; 404."),
+        answer: "200 `{id, name, scopes, ip_allowlist, created_by, created_at, expires_at, last_used_at, revoked_at, previous_until}`; 404.",
     },
     Route {
         name: "api_keys.patch",
@@ -82,9 +82,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::patch),
-        summary: told("Changes a key's name, scopes, end or addresses."),
-        request: told("`name`, `scopes[]`, `expires_at`, `ip_allowlist[]`; what is left out stays, `null` takes the end away."),
-        answer: told("200 the key; 404."),
+        summary: "Changes a key's name, scopes, end or addresses.",
+        request: "`name`, `scopes[]`, `expires_at`, `ip_allowlist[]`; what is left out stays, `null` takes the end away.",
+        answer: "200 the key; 404.",
     },
     Route {
         name: "api_keys.reroll",
@@ -95,9 +95,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::reroll),
-        summary: told("Gives a key another text, shown in this answer only; the one before stays good for its grace."),
-        request: told("`grace_seconds` (0 to 604800, by default 86400)."),
-        answer: told("200 the key with `key` and `previous_until`; 404."),
+        summary: "Gives a key another text, shown in this answer only; the one before stays good for its grace.",
+        request: "`grace_seconds` (0 to 604800, by default 86400).",
+        answer: "200 the key with `key` and `previous_until`; 404.",
     },
     Route {
         name: "api_keys.revoke",
@@ -108,9 +108,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::revoke),
-        summary: told("Revokes a key at once, and ends the streams of the tokens it minted."),
+        summary: "Revokes a key at once, and ends the streams of the tokens it minted.",
         request: "",
-        answer: told("200 the key; 404."),
+        answer: "200 the key; 404.",
     },
     Route {
         name: "tenant.configure",
@@ -121,9 +121,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::TenantConfigure),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::configure::configure),
-        summary: told("Tells a WordPress site what it needs to connect, secrets included; each disclosure is audited."),
-        request: told("`wpgraphql_endpoint`, `domain`: the site as it sees itself, kept in the audit; they change nothing."),
-        answer: told("200 `{tenant_id, sse_endpoint, webhook_endpoint, webhook_secret, subscription_secret, …}`."),
+        summary: "Tells a WordPress site what it needs to connect, secrets included; each disclosure is audited.",
+        request: "`wpgraphql_endpoint`, `domain`: the site as it sees itself, kept in the audit; they change nothing.",
+        answer: "200 `{tenant_id, sse_endpoint, webhook_endpoint, webhook_secret, subscription_secret, …}`.",
     },
     Route {
         name: "subscriber_tokens.mint",
@@ -134,8 +134,8 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::SubscriberTokensWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::subscriber_tokens::mint),
-        summary: told("Mints a token that opens private events, for sites that do not mint their own."),
-        request: told("`topics[]` (1 to 100: `name`, `prefix*`, `*`), `ttl` (60 to 3600 seconds, by default 900)."),
-        answer: told("201 `{token, expires_at, topics}`."),
+        summary: "Mints a token that opens private events, for sites that do not mint their own.",
+        request: "`topics[]` (1 to 100: `name`, `prefix*`, `*`), `ttl` (60 to 3600 seconds, by default 900).",
+        answer: "201 `{token, expires_at, topics}`.",
     },
-];
+]);

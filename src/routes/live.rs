@@ -2,11 +2,11 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler, told};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::live;
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "webhook.by_header",
         method: Method::Post,
@@ -16,9 +16,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Signature,
         admission: Admission::Webhooks,
         handler: handler!(Signer, live::webhook::receive),
-        summary: told("Takes a webhook on the platform's host; `X-Tenant-ID` names the tenant, the signature proves it."),
-        request: told("As on a tenant's host, and header `X-Tenant-ID`."),
-        answer: told("As on a tenant's host; an unknown tenant is 401 like a wrong signature."),
+        summary: "Takes a webhook on the platform's host; `X-Tenant-ID` names the tenant, the signature proves it.",
+        request: "As on a tenant's host, and header `X-Tenant-ID`.",
+        answer: "As on a tenant's host; an unknown tenant is 401 like a wrong signature.",
     },
     Route {
         name: "webhook.receive",
@@ -29,9 +29,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Signature,
         admission: Admission::Webhooks,
         handler: handler!(Signer, live::webhook::receive),
-        summary: told("Takes a signed webhook and publishes it as one event on all its channels."),
-        request: told("`tenant_id`, `node_type`, `action`, `channels[]` (1 to 100, without `*`), `data`, `keys[]`, `private`; at most 256 KB. Header `X-Webhook-Signature: sha256=<hex>`, or `webhook-id`, `webhook-timestamp`, `webhook-signature` (Standard Webhooks)."),
-        answer: told("202 `{id, topics}` once the event is durable; the first answer again for a `webhook-id` seen within 24 hours; 401, 409 `webhook_id_reused`, 413, 422, 429."),
+        summary: "Takes a signed webhook and publishes it as one event on all its channels.",
+        request: "`tenant_id`, `node_type`, `action`, `channels[]` (1 to 100, without `*`), `data`, `keys[]`, `private`; at most 256 KB. Header `X-Webhook-Signature: sha256=<hex>`, or `webhook-id`, `webhook-timestamp`, `webhook-signature` (Standard Webhooks).",
+        answer: "202 `{id, topics}` once the event is durable; the first answer again for a `webhook-id` seen within 24 hours; 401, 409 `webhook_id_reused`, 413, 422, 429.",
     },
     Route {
         name: "events.stream",
@@ -42,9 +42,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::OptionalSubscriber,
         admission: Admission::Streams,
         handler: handler!(Visitor, live::events::stream),
-        summary: told("Streams events as Server-Sent Events."),
-        request: told("Query `topic` (repeatable: `name`, `prefix*`, `*`), `last_event_id` or `lastEventID`, `named=true`, `heartbeat=data`, `ticket`. Headers `Last-Event-ID`, `Authorization: Bearer`; cookie `carillon_subscriber`."),
-        answer: told("200 `text/event-stream`; 400, 401 `invalid_token`, 429 `too_many_streams` or `too_many_connections`."),
+        summary: "Streams events as Server-Sent Events.",
+        request: "Query `topic` (repeatable: `name`, `prefix*`, `*`), `last_event_id` or `lastEventID`, `named=true`, `heartbeat=data`, `ticket`. Headers `Last-Event-ID`, `Authorization: Bearer`; cookie `carillon_subscriber`.",
+        answer: "200 `text/event-stream`; 400, 401 `invalid_token`, 429 `too_many_streams` or `too_many_connections`.",
     },
     Route {
         name: "events.ticket",
@@ -55,9 +55,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Subscriber,
         admission: Admission::Requests,
         handler: handler!(Visitor, live::ticket::issue),
-        summary: told("Gives a ticket that opens one stream at a time in place of a token."),
-        request: told("Header `Authorization: Bearer`, or cookie `carillon_subscriber`."),
-        answer: told("201 `{ticket, expires_at}`; first use within 60 seconds."),
+        summary: "Gives a ticket that opens one stream at a time in place of a token.",
+        request: "Header `Authorization: Bearer`, or cookie `carillon_subscriber`.",
+        answer: "201 `{ticket, expires_at}`; first use within 60 seconds.",
     },
     Route {
         name: "events.diagnose",
@@ -68,9 +68,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Visitor,
         admission: Admission::Requests,
         handler: handler!(Visitor, live::diagnose::stream),
-        summary: told("Streams ticks at a known pace: shows buffering, idle cuts and stripped headers."),
-        request: told("Query `ticks` (1 to 60), `interval_ms` (10 to 5000), `idle_ms` (0 to 180000)."),
-        answer: told("200 `text/event-stream`: `diagnose.headers`, `diagnose.tick`…, `diagnose.padded`, `diagnose.idle`, `diagnose.done`."),
+        summary: "Streams ticks at a known pace: shows buffering, idle cuts and stripped headers.",
+        request: "Query `ticks` (1 to 60), `interval_ms` (10 to 5000), `idle_ms` (0 to 180000).",
+        answer: "200 `text/event-stream`: `diagnose.headers`, `diagnose.tick`…, `diagnose.padded`, `diagnose.idle`, `diagnose.done`.",
     },
     Route {
         name: "page.show",
@@ -81,8 +81,8 @@ pub const ROUTES: &[Route] = &[
         access: Access::Visitor,
         admission: Admission::Requests,
         handler: handler!(Visitor, live::page::show),
-        summary: told("A page that subscribes and shows events live."),
-        request: told("Query `topic`."),
-        answer: told("200 `text/html`."),
+        summary: "A page that subscribes and shows events live.",
+        request: "Query `topic`.",
+        answer: "200 `text/html`.",
     },
-];
+]);

@@ -2,12 +2,12 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler, told};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth;
 use crate::domain::permission::Permission;
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "users.create",
         method: Method::Post,
@@ -17,9 +17,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::create),
-        summary: told("Makes a user without a password, who then signs in by password reset or single sign-on."),
-        request: told("`email`, `name`, `role` (within the caller's permissions). Header `Idempotency-Key`."),
-        answer: told("201 the user; 403 `beyond_own_permissions`; 409 `conflict` for an address that is a user's or invited, `user_limit_reached`."),
+        summary: "Makes a user without a password, who then signs in by password reset or single sign-on.",
+        request: "`email`, `name`, `role` (within the caller's permissions). Header `Idempotency-Key`.",
+        answer: "201 the user; 403 `beyond_own_permissions`; 409 `conflict` for an address that is a user's or invited, `user_limit_reached`.",
     },
     Route {
         name: "users.list",
@@ -30,9 +30,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::UsersRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::list),
-        summary: told("Lists the tenant's users, newest first."),
-        request: told("Query `status` (active, disabled), `role`, `q` (text in address or name), `limit` (1 to 200), `cursor`."),
-        answer: told("200 a list with `pagination`."),
+        summary: "Lists the tenant's users, newest first.",
+        request: "Query `status` (active, disabled), `role`, `q` (text in address or name), `limit` (1 to 200), `cursor`.",
+        answer: "200 a list with `pagination`.",
     },
     Route {
         name: "users.get",
@@ -43,9 +43,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::UsersRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::get),
-        summary: told("Shows a user."),
+        summary: "Shows a user.",
         request: "",
-        answer: told("200 `{id, email, name, role, status, email_verified_at, last_login_at, created_at, updated_at}`; 404."),
+        answer: "200 `{id, email, name, role, status, email_verified_at, last_login_at, created_at, updated_at}`; 404.",
     },
     Route {
         name: "users.patch",
@@ -56,9 +56,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::patch),
-        summary: told("Changes a user's name, role or status. Another role and disabling count at once and end the streams of the tokens the user minted."),
-        request: told("`name`, `role` (within the caller's permissions), `status` (active, disabled); what is left out stays."),
-        answer: told("200 the user; 403 `beyond_own_permissions`; 409 `last_owner`, `changed_meanwhile`; 404."),
+        summary: "Changes a user's name, role or status. Another role and disabling count at once and end the streams of the tokens the user minted.",
+        request: "`name`, `role` (within the caller's permissions), `status` (active, disabled); what is left out stays.",
+        answer: "200 the user; 403 `beyond_own_permissions`; 409 `last_owner`, `changed_meanwhile`; 404.",
     },
     Route {
         name: "users.remove",
@@ -69,9 +69,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::remove),
-        summary: told("Removes a user with everything that lets them in."),
+        summary: "Removes a user with everything that lets them in.",
         request: "",
-        answer: told("200 `{id}`; 403 `beyond_own_permissions`; 409 `last_owner`; 404."),
+        answer: "200 `{id}`; 403 `beyond_own_permissions`; 409 `last_owner`; 404.",
     },
     Route {
         name: "users.revoke_sessions",
@@ -82,9 +82,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::revoke_sessions),
-        summary: told("Ends a user's sessions, tokens and streams."),
+        summary: "Ends a user's sessions, tokens and streams.",
         request: "",
-        answer: told("200 `{id}`; 403 `beyond_own_permissions`; 404."),
+        answer: "200 `{id}`; 403 `beyond_own_permissions`; 404.",
     },
     Route {
         name: "auth.revoke_all",
@@ -95,9 +95,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::revoke_all),
-        summary: told("Ends every session and token of the tenant's users, and the streams of every minted token. API keys stay."),
+        summary: "Ends every session and token of the tenant's users, and the streams of every minted token. API keys stay.",
         request: "",
-        answer: told("200 `{revoked_at}`."),
+        answer: "200 `{revoked_at}`.",
     },
     Route {
         name: "roles.create",
@@ -108,9 +108,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::RolesWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::roles::create),
-        summary: told("Makes a role; at most 50."),
-        request: told("`name` (lower-case letters, digits, `_`, `-`), `description`, `permissions[]` (within the caller's own). Header `Idempotency-Key`."),
-        answer: told("201 the role; 403 `beyond_own_permissions`; 409 `conflict`, `too_many`."),
+        summary: "Makes a role; at most 50.",
+        request: "`name` (lower-case letters, digits, `_`, `-`), `description`, `permissions[]` (within the caller's own). Header `Idempotency-Key`.",
+        answer: "201 the role; 403 `beyond_own_permissions`; 409 `conflict`, `too_many`.",
     },
     Route {
         name: "roles.list",
@@ -121,9 +121,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::RolesRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::roles::list),
-        summary: told("Lists the built-in roles, then the tenant's own by name."),
+        summary: "Lists the built-in roles, then the tenant's own by name.",
         request: "",
-        answer: told("200 a list."),
+        answer: "200 a list.",
     },
     Route {
         name: "roles.get",
@@ -134,9 +134,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::RolesRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::roles::get),
-        summary: told("Shows a role."),
+        summary: "Shows a role.",
         request: "",
-        answer: told("200 `{name, description, permissions, built_in, created_at, updated_at}`; 404."),
+        answer: "200 `{name, description, permissions, built_in, created_at, updated_at}`; 404.",
     },
     Route {
         name: "roles.patch",
@@ -147,9 +147,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::RolesWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::roles::patch),
-        summary: told("Changes a role; other permissions count at once and end the streams of its users' tokens."),
-        request: told("`description`, `permissions[]` (within the caller's own); what is left out stays."),
-        answer: told("200 the role; 403 `beyond_own_permissions`; 409 `built_in_role`, `changed_meanwhile`; 404."),
+        summary: "Changes a role; other permissions count at once and end the streams of its users' tokens.",
+        request: "`description`, `permissions[]` (within the caller's own); what is left out stays.",
+        answer: "200 the role; 403 `beyond_own_permissions`; 409 `built_in_role`, `changed_meanwhile`; 404.",
     },
     Route {
         name: "roles.delete",
@@ -160,9 +160,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::RolesWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::roles::delete),
-        summary: told("Deletes a role that nobody has or is to get."),
+        summary: "Deletes a role that nobody has or is to get.",
         request: "",
-        answer: told("200 `{name}`; 409 `built_in_role`, `role_in_use`; 404."),
+        answer: "200 `{name}`; 409 `built_in_role`, `role_in_use`; 404.",
     },
     Route {
         name: "permissions.list",
@@ -173,9 +173,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::RolesRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::roles::permissions),
-        summary: told("Lists every permission that a role or a key can have."),
+        summary: "Lists every permission that a role or a key can have.",
         request: "",
-        answer: told("200 a list of `{name, description}`."),
+        answer: "200 a list of `{name, description}`.",
     },
     Route {
         name: "invitations.create",
@@ -186,9 +186,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::InvitationsWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::invitations::create),
-        summary: told("Invites an address. The token goes there by mail and is shown nowhere."),
-        request: told("`email`, `role` (within the caller's permissions, by default viewer), `expires_in_days` (1 to 30, by default 7). Header `Idempotency-Key`."),
-        answer: told("201 the invitation; 403 `beyond_own_permissions`; 409 `conflict` for an address that is invited or a user's."),
+        summary: "Invites an address. The token goes there by mail and is shown nowhere.",
+        request: "`email`, `role` (within the caller's permissions, by default viewer), `expires_in_days` (1 to 30, by default 7). Header `Idempotency-Key`.",
+        answer: "201 the invitation; 403 `beyond_own_permissions`; 409 `conflict` for an address that is invited or a user's.",
     },
     Route {
         name: "invitations.accept",
@@ -199,9 +199,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, auth::api::invitations::accept),
-        summary: told("Makes whoever was invited a user, and signs them in."),
-        request: told("`token`, `email` (the invited one), `password`, `name`, `cookie` (a session cookie in place of tokens)."),
-        answer: told("201 the session; 404 `invitation_not_found`, whatever is wrong; 409 `user_limit_reached`."),
+        summary: "Makes whoever was invited a user, and signs them in.",
+        request: "`token`, `email` (the invited one), `password`, `name`, `cookie` (a session cookie in place of tokens).",
+        answer: "201 the session; 404 `invitation_not_found`, whatever is wrong; 409 `user_limit_reached`.",
     },
     Route {
         name: "invitations.list",
@@ -212,9 +212,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::InvitationsRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::invitations::list),
-        summary: told("Lists invitations, newest first, accepted and expired ones too."),
-        request: told("Query `limit` (1 to 200), `cursor`."),
-        answer: told("200 a list with `pagination`."),
+        summary: "Lists invitations, newest first, accepted and expired ones too.",
+        request: "Query `limit` (1 to 200), `cursor`.",
+        answer: "200 a list with `pagination`.",
     },
     Route {
         name: "invitations.get",
@@ -225,9 +225,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::InvitationsRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::invitations::get),
-        summary: told("Shows an invitation."),
+        summary: "Shows an invitation.",
         request: "",
-        answer: told("200 `{id, email, role, status, invited_by, sent_at, expires_at, accepted_at, created_at}`; 404."),
+        answer: "200 `{id, email, role, status, invited_by, sent_at, expires_at, accepted_at, created_at}`; 404.",
     },
     Route {
         name: "invitations.resend",
@@ -238,9 +238,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::InvitationsWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::invitations::resend),
-        summary: told("Sends another token, once a minute; the one before opens nothing any more."),
-        request: told("`expires_in_days`, as for creation."),
-        answer: told("200 the invitation; 409 `invitation_accepted`; 429; 404."),
+        summary: "Sends another token, once a minute; the one before opens nothing any more.",
+        request: "`expires_in_days`, as for creation.",
+        answer: "200 the invitation; 409 `invitation_accepted`; 429; 404.",
     },
     Route {
         name: "invitations.revoke",
@@ -251,9 +251,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::InvitationsWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::invitations::revoke),
-        summary: told("Takes an invitation back."),
+        summary: "Takes an invitation back.",
         request: "",
-        answer: told("200 `{id}`; 409 `invitation_accepted`; 404."),
+        answer: "200 `{id}`; 409 `invitation_accepted`; 404.",
     },
     Route {
         name: "audit.list",
@@ -264,8 +264,8 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::AuditRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::audit::list),
-        summary: told("Lists what was done in the tenant, newest first."),
-        request: told("Query `actor`, `operation` (how it begins), `subject`, `since`, `until` (RFC 3339), `limit` (1 to 200), `cursor`."),
-        answer: told("200 a list of `{id, at, actor, operation, subject, detail, address, request_id}` with `pagination`."),
+        summary: "Lists what was done in the tenant, newest first.",
+        request: "Query `actor`, `operation` (how it begins), `subject`, `since`, `until` (RFC 3339), `limit` (1 to 200), `cursor`.",
+        answer: "200 a list of `{id, at, actor, operation, subject, detail, address, request_id}` with `pagination`.",
     },
-];
+]);

@@ -2,14 +2,14 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler, told};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth::operator_api::{
     grants, impersonation, master_keys, operators, platform_keys, sessions, signing_keys, switching,
 };
 use crate::domain::permission::PlatformPermission;
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "operators.login",
         method: Method::Post,
@@ -19,9 +19,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Anyone,
         admission: Admission::Unmetered,
         handler: handler!(Anyone, sessions::login),
-        summary: told("Signs a person of the platform in, for 12 hours."),
-        request: told("`email`, `password`."),
-        answer: told("200 `{token, token_type, expires_at, operator}`; 401 `invalid_credentials`, whatever does not fit; 429 after 20 tries of an address or 10 on an account in a minute."),
+        summary: "Signs a person of the platform in, for 12 hours.",
+        request: "`email`, `password`.",
+        answer: "200 `{token, token_type, expires_at, operator}`; 401 `invalid_credentials`, whatever does not fit; 429 after 20 tries of an address or 10 on an account in a minute.",
     },
     Route {
         name: "operators.logout",
@@ -32,9 +32,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignedInOperator,
         admission: Admission::Unmetered,
         handler: handler!(Operator, sessions::logout),
-        summary: told("Ends the session, and with it the tokens that were taken with it."),
+        summary: "Ends the session, and with it the tokens that were taken with it.",
         request: "",
-        answer: told("204."),
+        answer: "204.",
     },
     Route {
         name: "operators.me",
@@ -45,9 +45,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignedInOperator,
         admission: Admission::Unmetered,
         handler: handler!(Operator, sessions::me),
-        summary: told("Shows who is signed in."),
+        summary: "Shows who is signed in.",
         request: "",
-        answer: told("200 `{id, email, name, role, permissions, created_at, last_login_at, session_id, session_expires_at}`."),
+        answer: "200 `{id, email, name, role, permissions, created_at, last_login_at, session_id, session_expires_at}`.",
     },
     Route {
         name: "operators.my_tenants",
@@ -58,9 +58,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignedInOperator,
         admission: Admission::Unmetered,
         handler: handler!(Operator, sessions::my_tenants),
-        summary: told("Lists the tenants that the caller may enter, newest first: admins all that are served, support those it was granted."),
-        request: told("Query `q` (text in id, slug or name), `limit` (1 to 200), `cursor`."),
-        answer: told("200 a list of `{tenant_id, slug, display_name, role}` with `pagination`."),
+        summary: "Lists the tenants that the caller may enter, newest first: admins all that are served, support those it was granted.",
+        request: "Query `q` (text in id, slug or name), `limit` (1 to 200), `cursor`.",
+        answer: "200 a list of `{tenant_id, slug, display_name, role}` with `pagination`.",
     },
     Route {
         name: "operators.create",
@@ -71,9 +71,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::OperatorsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, operators::create),
-        summary: told("Makes an operator: an admin may do everything, support enters the tenants it is granted."),
-        request: told("`email`, `name`, `password` (12 to 200 bytes), `role` (admin, support). Header `Idempotency-Key`."),
-        answer: told("201 the operator; 403 `beyond_own_permissions` for one who may do more than the caller; 409 where the address is taken."),
+        summary: "Makes an operator: an admin may do everything, support enters the tenants it is granted.",
+        request: "`email`, `name`, `password` (12 to 200 bytes), `role` (admin, support). Header `Idempotency-Key`.",
+        answer: "201 the operator; 403 `beyond_own_permissions` for one who may do more than the caller; 409 where the address is taken.",
     },
     Route {
         name: "operators.list",
@@ -84,9 +84,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::OperatorsRead),
         admission: Admission::Unmetered,
         handler: handler!(Operator, operators::list),
-        summary: told("Lists operators, newest first."),
-        request: told("Query `limit` (1 to 200), `cursor`."),
-        answer: told("200 a list with `pagination`."),
+        summary: "Lists operators, newest first.",
+        request: "Query `limit` (1 to 200), `cursor`.",
+        answer: "200 a list with `pagination`.",
     },
     Route {
         name: "operators.get",
@@ -97,9 +97,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::OperatorsRead),
         admission: Admission::Unmetered,
         handler: handler!(Operator, operators::get),
-        summary: told("Shows an operator with its grants."),
+        summary: "Shows an operator with its grants.",
         request: "",
-        answer: told("200 `{id, email, name, role, status, created_at, updated_at, last_login_at, grant_count, grants}`; 404."),
+        answer: "200 `{id, email, name, role, status, created_at, updated_at, last_login_at, grant_count, grants}`; 404.",
     },
     Route {
         name: "operators.patch",
@@ -110,9 +110,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::OperatorsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, operators::patch),
-        summary: told("Changes an operator. Another password and `disabled` sign it out everywhere at once."),
-        request: told("`email`, `name`, `password`, `role`, `status` (active, disabled); what is left out stays."),
-        answer: told("200 the operator; 403 `beyond_own_permissions`; 404; 409."),
+        summary: "Changes an operator. Another password and `disabled` sign it out everywhere at once.",
+        request: "`email`, `name`, `password`, `role`, `status` (active, disabled); what is left out stays.",
+        answer: "200 the operator; 403 `beyond_own_permissions`; 404; 409.",
     },
     Route {
         name: "operators.delete",
@@ -123,9 +123,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::OperatorsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, operators::delete),
-        summary: told("Removes an operator, its sessions and its grants. The last admin may go too: the deployment's first key stays."),
+        summary: "Removes an operator, its sessions and its grants. The last admin may go too: the deployment's first key stays.",
         request: "",
-        answer: told("200 `{id}`; 404."),
+        answer: "200 `{id}`; 404.",
     },
     Route {
         name: "operators.grant",
@@ -136,9 +136,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::OperatorsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, grants::put),
-        summary: told("Lets an operator enter a tenant with a role: a built-in one, or one that the tenant made."),
-        request: told("`role`."),
-        answer: told("200 the operator; 404."),
+        summary: "Lets an operator enter a tenant with a role: a built-in one, or one that the tenant made.",
+        request: "`role`.",
+        answer: "200 the operator; 404.",
     },
     Route {
         name: "operators.take_grant",
@@ -149,9 +149,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::OperatorsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, grants::delete),
-        summary: told("Takes a tenant from an operator; the tokens it holds for it end on their next request."),
+        summary: "Takes a tenant from an operator; the tokens it holds for it end on their next request.",
         request: "",
-        answer: told("200 the operator; 404."),
+        answer: "200 the operator; 404.",
     },
     Route {
         name: "auth.switch",
@@ -162,9 +162,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignedInOperator,
         admission: Admission::Unmetered,
         handler: handler!(Operator, switching::switch),
-        summary: told("Gives the caller a token to act in one tenant as itself, for 15 minutes. Written into the platform's audit and the tenant's."),
-        request: told("`tenant_id`. Takes `tenants:enter`."),
-        answer: told("200 `{token, token_type, expires_at, role, host}`; 404 `tenant_not_found` for a tenant that is unknown, not served or not granted."),
+        summary: "Gives the caller a token to act in one tenant as itself, for 15 minutes. Written into the platform's audit and the tenant's.",
+        request: "`tenant_id`. Takes `tenants:enter`.",
+        answer: "200 `{token, token_type, expires_at, role, host}`; 404 `tenant_not_found` for a tenant that is unknown, not served or not granted.",
     },
     Route {
         name: "auth.impersonate",
@@ -175,9 +175,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignedInOperator,
         admission: Admission::Unmetered,
         handler: handler!(Operator, impersonation::impersonate),
-        summary: told("Gives the caller a token to act as a user of a tenant. It cannot be refreshed, makes and reads no secrets, and its answers carry `X-Impersonated-By`."),
-        request: told("`tenant_id`, `user_id`, `reason` (10 to 500 characters, kept in both audits), `minutes` (1 to 60, by default 15). Takes `users:impersonate`."),
-        answer: told("200 `{token, token_type, expires_at, host, impersonation: {operator, user, reason, banner}}`; 404."),
+        summary: "Gives the caller a token to act as a user of a tenant. It cannot be refreshed, makes and reads no secrets, and its answers carry `X-Impersonated-By`.",
+        request: "`tenant_id`, `user_id`, `reason` (10 to 500 characters, kept in both audits), `minutes` (1 to 60, by default 15). Takes `users:impersonate`.",
+        answer: "200 `{token, token_type, expires_at, host, impersonation: {operator, user, reason, banner}}`; 404.",
     },
     Route {
         name: "platform_keys.create",
@@ -188,9 +188,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::PlatformKeysWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, platform_keys::create),
-        summary: told("Makes a key for the platform's automation. Its text is shown in this answer only."),
-        request: told("`name`, `permissions[]` (the caller's own), `expires_at`, `ip_allowlist[]` (addresses and ranges). Header `Idempotency-Key`."),
-        answer: told("201 the key with `key`; 403 `beyond_own_permissions`."),
+        summary: "Makes a key for the platform's automation. Its text is shown in this answer only.",
+        request: "`name`, `permissions[]` (the caller's own), `expires_at`, `ip_allowlist[]` (addresses and ranges). Header `Idempotency-Key`.",
+        answer: "201 the key with `key`; 403 `beyond_own_permissions`.",
     },
     Route {
         name: "platform_keys.list",
@@ -201,9 +201,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::PlatformKeysRead),
         admission: Admission::Unmetered,
         handler: handler!(Operator, platform_keys::list),
-        summary: told("Lists platform keys, newest first, revoked ones too."),
-        request: told("Query `limit` (1 to 200), `cursor`."),
-        answer: told("200 a list with `pagination`."),
+        summary: "Lists platform keys, newest first, revoked ones too.",
+        request: "Query `limit` (1 to 200), `cursor`.",
+        answer: "200 a list with `pagination`.",
     },
     Route {
         name: "platform_keys.get",
@@ -214,9 +214,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::PlatformKeysRead),
         admission: Admission::Unmetered,
         handler: handler!(Operator, platform_keys::get),
-        summary: told("Shows a platform key, without its text."),
+        summary: "Shows a platform key, without its text.",
         request: "",
-        answer: told("200 `{id, name, permissions, ip_allowlist, created_by, created_at, expires_at, last_used_at, revoked_at, previous_until}`; 404."),
+        answer: "200 `{id, name, permissions, ip_allowlist, created_by, created_at, expires_at, last_used_at, revoked_at, previous_until}`; 404.",
     },
     Route {
         name: "platform_keys.patch",
@@ -227,9 +227,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::PlatformKeysWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, platform_keys::patch),
-        summary: told("Changes a platform key's name, permissions, end or addresses."),
-        request: told("`name`, `permissions[]`, `expires_at`, `ip_allowlist[]`; what is left out stays, `null` takes the end away."),
-        answer: told("200 the key; 404; 409 `revoked`."),
+        summary: "Changes a platform key's name, permissions, end or addresses.",
+        request: "`name`, `permissions[]`, `expires_at`, `ip_allowlist[]`; what is left out stays, `null` takes the end away.",
+        answer: "200 the key; 404; 409 `revoked`.",
     },
     Route {
         name: "platform_keys.reroll",
@@ -240,9 +240,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::PlatformKeysWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, platform_keys::reroll),
-        summary: told("Gives a platform key another text, shown in this answer only; the one before stays good for its grace."),
-        request: told("`grace_seconds` (0 to 604800, by default 86400)."),
-        answer: told("200 the key with `key` and `previous_until`; 404; 409 `revoked`."),
+        summary: "Gives a platform key another text, shown in this answer only; the one before stays good for its grace.",
+        request: "`grace_seconds` (0 to 604800, by default 86400).",
+        answer: "200 the key with `key` and `previous_until`; 404; 409 `revoked`.",
     },
     Route {
         name: "platform_keys.revoke",
@@ -253,9 +253,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::PlatformKeysWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, platform_keys::revoke),
-        summary: told("Revokes a platform key at once."),
+        summary: "Revokes a platform key at once.",
         request: "",
-        answer: told("200 the key; 404."),
+        answer: "200 the key; 404.",
     },
     Route {
         name: "signing_keys.list",
@@ -266,9 +266,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::KeysRotate),
         admission: Admission::Unmetered,
         handler: handler!(Operator, signing_keys::list),
-        summary: told("Lists the keys that tokens verify with; the one without `retires_at` signs."),
+        summary: "Lists the keys that tokens verify with; the one without `retires_at` signs.",
         request: "",
-        answer: told("200 a list of `{kid, retires_at}`."),
+        answer: "200 a list of `{kid, retires_at}`.",
     },
     Route {
         name: "signing_keys.rotate",
@@ -279,9 +279,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::KeysRotate),
         admission: Admission::Unmetered,
         handler: handler!(Operator, signing_keys::rotate),
-        summary: told("Puts a new signing key in place; the one before verifies until its last token has ended."),
+        summary: "Puts a new signing key in place; the one before verifies until its last token has ended.",
         request: "",
-        answer: told("201 the keys."),
+        answer: "201 the keys.",
     },
     Route {
         name: "keys.show",
@@ -292,9 +292,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::KeysRotate),
         admission: Admission::Unmetered,
         handler: handler!(Operator, master_keys::show),
-        summary: told("Counts what each version of the master key seals. A version that counts nothing may be removed."),
+        summary: "Counts what each version of the master key seals. A version that counts nothing may be removed.",
         request: "",
-        answer: told("200 `{current_version, data_keys, signing_keys, kept_answers}`, each a count by version."),
+        answer: "200 `{current_version, data_keys, signing_keys, kept_answers}`, each a count by version.",
     },
     Route {
         name: "keys.rewrap",
@@ -305,8 +305,8 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::KeysRotate),
         admission: Admission::Unmetered,
         handler: handler!(Operator, master_keys::rewrap),
-        summary: told("Seals a page of keys under the current version of the master key; cron does one each minute. May be repeated and interrupted."),
-        request: told("`limit` (1 to 200 of each kind, by default 200)."),
-        answer: told("200 `{rewrapped, remaining}`."),
+        summary: "Seals a page of keys under the current version of the master key; cron does one each minute. May be repeated and interrupted.",
+        request: "`limit` (1 to 200 of each kind, by default 200).",
+        answer: "200 `{rewrapped, remaining}`.",
     },
-];
+]);

@@ -2,11 +2,11 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler, told};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::ops;
 
 /// The section.
-pub const ROUTES: &[Route] = &[Route {
+pub const ROUTES: &[Route] = &shipped([Route {
     name: "platform.health",
     method: Method::Get,
     path: "/health",
@@ -15,7 +15,7 @@ pub const ROUTES: &[Route] = &[Route {
     access: Access::Anyone,
     admission: Admission::Unmetered,
     handler: handler!(Anyone, ops::health::health),
-    summary: told("Whether control database, shards and KV answer."),
+    summary: "Whether control database, shards and KV answer.",
     request: "",
-    answer: told("200 `{status, checks}`, or 503."),
-}];
+    answer: "200 `{status, checks}`, or 503.",
+}]);

@@ -2,11 +2,11 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler, told};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth::api;
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "auth.register",
         method: Method::Post,
@@ -16,9 +16,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, api::register::register),
-        summary: told("Registers a user with the role viewer, where the tenant's `settings.registration` is `open`. Nobody signs in before the address is proven."),
-        request: told("`email`, `password`, `name`, `tenant_id` (must be the host's)."),
-        answer: told("202, the same for a free address and a taken one: the mail tells which; 403 `registration_closed`; 422 for a password that the tenant's policy refuses; 429 after 10 tries at an account or 20 of an address within a minute."),
+        summary: "Registers a user with the role viewer, where the tenant's `settings.registration` is `open`. Nobody signs in before the address is proven.",
+        request: "`email`, `password`, `name`, `tenant_id` (must be the host's).",
+        answer: "202, the same for a free address and a taken one: the mail tells which; 403 `registration_closed`; 422 for a password that the tenant's policy refuses; 429 after 10 tries at an account or 20 of an address within a minute.",
     },
     Route {
         name: "auth.verify_email",
@@ -29,9 +29,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, api::email::verify),
-        summary: told("Proves an address with the token of a mail, which is good once and for 24 hours."),
-        request: told("`token`."),
-        answer: told("200 `{email, email_verified}`; 400 `invalid_mailed_token`."),
+        summary: "Proves an address with the token of a mail, which is good once and for 24 hours.",
+        request: "`token`.",
+        answer: "200 `{email, email_verified}`; 400 `invalid_mailed_token`.",
     },
     Route {
         name: "auth.resend_verification",
@@ -42,9 +42,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::User,
         admission: Admission::Requests,
         handler: handler!(Member, api::email::resend),
-        summary: told("Mails another token to a user whose address is not proven."),
+        summary: "Mails another token to a user whose address is not proven.",
         request: "",
-        answer: told("202 `{email_verified}`; 403 `impersonating`; 429."),
+        answer: "202 `{email_verified}`; 403 `impersonating`; 429.",
     },
     Route {
         name: "auth.login",
@@ -55,9 +55,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, api::login::login),
-        summary: told("Signs a user in. Every sign-in is a session of its own, for 30 days."),
-        request: told("`email`, `password`, `cookie` (`true` for a browser: a cookie in place of tokens), `tenant_id` (must be the host's)."),
-        answer: told("200 `{access_token, token_type, expires_in, expires_at, refresh_token, refresh_expires_at, session_id, user}`, or `{session_id, expires_at, user}` with the cookie `__Host-carillon_session`; 401 `invalid_credentials`, whatever is wrong; 429 after 10 tries at an account or 20 of an address within a minute."),
+        summary: "Signs a user in. Every sign-in is a session of its own, for 30 days.",
+        request: "`email`, `password`, `cookie` (`true` for a browser: a cookie in place of tokens), `tenant_id` (must be the host's).",
+        answer: "200 `{access_token, token_type, expires_in, expires_at, refresh_token, refresh_expires_at, session_id, user}`, or `{session_id, expires_at, user}` with the cookie `__Host-carillon_session`; 401 `invalid_credentials`, whatever is wrong; 429 after 10 tries at an account or 20 of an address within a minute.",
     },
     Route {
         name: "auth.refresh",
@@ -68,9 +68,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, api::refresh::refresh),
-        summary: told("Gives the next tokens of a session. A refresh token is good once; presented again within 10 seconds it gets the same successor, later it ends the session."),
-        request: told("`refresh_token`."),
-        answer: told("200 `{access_token, token_type, expires_in, expires_at, refresh_token, refresh_expires_at, session_id, user}`; 401 `invalid_refresh_token`."),
+        summary: "Gives the next tokens of a session. A refresh token is good once; presented again within 10 seconds it gets the same successor, later it ends the session.",
+        request: "`refresh_token`.",
+        answer: "200 `{access_token, token_type, expires_in, expires_at, refresh_token, refresh_expires_at, session_id, user}`; 401 `invalid_refresh_token`.",
     },
     Route {
         name: "auth.logout",
@@ -81,9 +81,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::User,
         admission: Admission::Requests,
         handler: handler!(Member, api::sessions::logout),
-        summary: told("Ends the session that asks."),
+        summary: "Ends the session that asks.",
         request: "",
-        answer: told("204, with an empty cookie; 403 `impersonating`."),
+        answer: "204, with an empty cookie; 403 `impersonating`.",
     },
     Route {
         name: "auth.me",
@@ -94,9 +94,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::User,
         admission: Admission::Requests,
         handler: handler!(Member, api::me::show),
-        summary: told("Shows who is signed in, and the operator who acts as the user, if one does."),
+        summary: "Shows who is signed in, and the operator who acts as the user, if one does.",
         request: "",
-        answer: told("200 `{user, permissions, session_id, impersonation}`; `impersonation` is `{operator, until, banner}` or null."),
+        answer: "200 `{user, permissions, session_id, impersonation}`; `impersonation` is `{operator, until, banner}` or null.",
     },
     Route {
         name: "auth.sessions.list",
@@ -107,9 +107,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::User,
         admission: Admission::Requests,
         handler: handler!(Member, api::sessions::list),
-        summary: told("Lists the user's open sessions, newest first."),
-        request: told("Query `limit` (1 to 200), `cursor`."),
-        answer: told("200 a list of `{id, address, user_agent, created_at, last_used_at, expires_at, current}`."),
+        summary: "Lists the user's open sessions, newest first.",
+        request: "Query `limit` (1 to 200), `cursor`.",
+        answer: "200 a list of `{id, address, user_agent, created_at, last_used_at, expires_at, current}`.",
     },
     Route {
         name: "auth.sessions.end_others",
@@ -120,9 +120,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::User,
         admission: Admission::Requests,
         handler: handler!(Member, api::sessions::end_others),
-        summary: told("Ends all of the user's sessions but the one that asks, and the streams of tokens that the user minted."),
+        summary: "Ends all of the user's sessions but the one that asks, and the streams of tokens that the user minted.",
         request: "",
-        answer: told("200 `{ended}`; 403 `impersonating`."),
+        answer: "200 `{ended}`; 403 `impersonating`.",
     },
     Route {
         name: "auth.sessions.end",
@@ -133,9 +133,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::User,
         admission: Admission::Requests,
         handler: handler!(Member, api::sessions::end),
-        summary: told("Ends one of the user's sessions."),
+        summary: "Ends one of the user's sessions.",
         request: "",
-        answer: told("204; 403 `impersonating`; 404."),
+        answer: "204; 403 `impersonating`; 404.",
     },
     Route {
         name: "auth.password.change",
@@ -146,9 +146,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::User,
         admission: Admission::Requests,
         handler: handler!(Member, api::passwords::change),
-        summary: told("Sets another password. Every session, token and stream of the user ends; the caller goes on in a fresh session."),
-        request: told("`current_password`, `new_password`."),
-        answer: told("200 as for signing in, by cookie for who came by cookie; 401 `invalid_credentials`; 403 `impersonating`; 422; 429."),
+        summary: "Sets another password. Every session, token and stream of the user ends; the caller goes on in a fresh session.",
+        request: "`current_password`, `new_password`.",
+        answer: "200 as for signing in, by cookie for who came by cookie; 401 `invalid_credentials`; 403 `impersonating`; 422; 429.",
     },
     Route {
         name: "auth.password.forgot",
@@ -159,9 +159,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, api::passwords::forgot),
-        summary: told("Mails a token for another password, good once and for an hour."),
-        request: told("`email`, `tenant_id` (must be the host's)."),
-        answer: told("202, the same whether or not there is such an account; 429."),
+        summary: "Mails a token for another password, good once and for an hour.",
+        request: "`email`, `tenant_id` (must be the host's).",
+        answer: "202, the same whether or not there is such an account; 429.",
     },
     Route {
         name: "auth.password.reset",
@@ -172,8 +172,8 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, api::passwords::reset),
-        summary: told("Sets another password with the token of a mail. Every session, token and stream of the user ends; the address is proven."),
-        request: told("`token`, `password`."),
-        answer: told("200 `{email, email_verified}`; 400 `invalid_mailed_token`; 422."),
+        summary: "Sets another password with the token of a mail. Every session, token and stream of the user ends; the address is proven.",
+        request: "`token`, `password`.",
+        answer: "200 `{email, email_verified}`; 400 `invalid_mailed_token`; 422.",
     },
-];
+]);

@@ -2,12 +2,12 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler, told};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth::sso;
 use crate::domain::permission::Permission;
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "sso_providers.create",
         method: Method::Post,
@@ -17,9 +17,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
         handler: handler!(Member, sso::providers::create),
-        summary: told("Adds an OpenID provider. The client secret is taken and never shown."),
-        request: told("`id`, `name`, `issuer` (https, a public host), `client_id`, `client_secret`, `scopes`, `role_claim`, `role_map` (value of the claim to role), `default_role`, `enabled`."),
-        answer: told("201 the provider, with `has_client_secret` and `reach`; 403 `beyond_own_permissions` for a role that may do more than the caller; 409 `too_many` beyond 20."),
+        summary: "Adds an OpenID provider. The client secret is taken and never shown.",
+        request: "`id`, `name`, `issuer` (https, a public host), `client_id`, `client_secret`, `scopes`, `role_claim`, `role_map` (value of the claim to role), `default_role`, `enabled`.",
+        answer: "201 the provider, with `has_client_secret` and `reach`; 403 `beyond_own_permissions` for a role that may do more than the caller; 409 `too_many` beyond 20.",
     },
     Route {
         name: "sso_providers.list",
@@ -30,9 +30,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::SsoRead),
         admission: Admission::Requests,
         handler: handler!(Member, sso::providers::list),
-        summary: told("Lists the providers, newest first."),
-        request: told("Query `limit` (1 to 200), `cursor`."),
-        answer: told("200 a list."),
+        summary: "Lists the providers, newest first.",
+        request: "Query `limit` (1 to 200), `cursor`.",
+        answer: "200 a list.",
     },
     Route {
         name: "sso_providers.get",
@@ -43,9 +43,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::SsoRead),
         admission: Admission::Requests,
         handler: handler!(Member, sso::providers::get),
-        summary: told("Shows a provider."),
+        summary: "Shows a provider.",
         request: "",
-        answer: told("200 the provider; 404."),
+        answer: "200 the provider; 404.",
     },
     Route {
         name: "sso_providers.patch",
@@ -56,9 +56,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
         handler: handler!(Member, sso::providers::patch),
-        summary: told("Changes a provider (JSON Merge Patch). With another issuer the client secret must be sent again, and everybody is linked anew."),
-        request: told("As for creation but for `id`; `null` takes away `client_secret`, `role_claim`, `role_map` or `default_role`."),
-        answer: told("200 the provider; 403 for a provider that reaches further than the caller."),
+        summary: "Changes a provider (JSON Merge Patch). With another issuer the client secret must be sent again, and everybody is linked anew.",
+        request: "As for creation but for `id`; `null` takes away `client_secret`, `role_claim`, `role_map` or `default_role`.",
+        answer: "200 the provider; 403 for a provider that reaches further than the caller.",
     },
     Route {
         name: "sso_providers.delete",
@@ -69,9 +69,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
         handler: handler!(Member, sso::providers::delete),
-        summary: told("Removes a provider, and who its users are there. The users stay, and so do their sessions."),
+        summary: "Removes a provider, and who its users are there. The users stay, and so do their sessions.",
         request: "",
-        answer: told("200 `{id}`; 404."),
+        answer: "200 `{id}`; 404.",
     },
     Route {
         name: "sso_clients.list",
@@ -82,9 +82,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::SsoRead),
         admission: Admission::Requests,
         handler: handler!(Member, sso::clients::list),
-        summary: told("Lists the tenant's own applications as they are registered at an identity provider, newest first."),
-        request: told("Query `limit` (1 to 200), `cursor`."),
-        answer: told("200 a list of `{client_id, redirect_uris, created_at, updated_at}`."),
+        summary: "Lists the tenant's own applications as they are registered at an identity provider, newest first.",
+        request: "Query `limit` (1 to 200), `cursor`.",
+        answer: "200 a list of `{client_id, redirect_uris, created_at, updated_at}`.",
     },
     Route {
         name: "sso_clients.put",
@@ -95,9 +95,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
         handler: handler!(Member, sso::clients::put),
-        summary: told("Records an application: `{name}-{tenant_id}`. `wordpress` and `openwebui` have redirect URIs of their own, from the tenant's id and primary domain."),
-        request: told("`redirect_uris[]` (exact; https, or http on .local hosts); optional for those two."),
-        answer: told("200 the client; 422."),
+        summary: "Records an application: `{name}-{tenant_id}`. `wordpress` and `openwebui` have redirect URIs of their own, from the tenant's id and primary domain.",
+        request: "`redirect_uris[]` (exact; https, or http on .local hosts); optional for those two.",
+        answer: "200 the client; 422.",
     },
     Route {
         name: "sso_clients.delete",
@@ -108,9 +108,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
         handler: handler!(Member, sso::clients::delete),
-        summary: told("Removes the record of an application."),
+        summary: "Removes the record of an application.",
         request: "",
-        answer: told("200 `{client_id}`; 404."),
+        answer: "200 `{client_id}`; 404.",
     },
     Route {
         name: "sso.list",
@@ -121,9 +121,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, sso::sign_in::list),
-        summary: told("Lists the providers that a login page offers."),
+        summary: "Lists the providers that a login page offers.",
         request: "",
-        answer: told("200 a list of `{id, name}`."),
+        answer: "200 a list of `{id, name}`.",
     },
     Route {
         name: "sso.callback",
@@ -134,9 +134,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, sso::sign_in::finish),
-        summary: told("Where a provider sends the browser back to. Opens a session."),
-        request: told("Query `code`, `state`, `iss`, `tenant`; the cookie that the way there set."),
-        answer: told("303 to `return_to` with the session cookie; 400 `sso_state_invalid`; 401 `sso_refused`, `sso_token_invalid`; 403 `sso_email_unverified`, `sso_not_admitted`; 502; 503."),
+        summary: "Where a provider sends the browser back to. Opens a session.",
+        request: "Query `code`, `state`, `iss`, `tenant`; the cookie that the way there set.",
+        answer: "303 to `return_to` with the session cookie; 400 `sso_state_invalid`; 401 `sso_refused`, `sso_token_invalid`; 403 `sso_email_unverified`, `sso_not_admitted`; 502; 503.",
     },
     Route {
         name: "sso.begin",
@@ -147,8 +147,8 @@ pub const ROUTES: &[Route] = &[
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, sso::sign_in::begin),
-        summary: told("Sends a browser to a provider (code flow with PKCE). It has ten minutes to come back."),
-        request: told("Query `return_to` (a path on this host, by default `/`), `tenant` (redundant; must be the host's)."),
-        answer: told("302 to the provider, with a cookie; 400 for another `return_to`; 404; 502; 503."),
+        summary: "Sends a browser to a provider (code flow with PKCE). It has ten minutes to come back.",
+        request: "Query `return_to` (a path on this host, by default `/`), `tenant` (redundant; must be the host's).",
+        answer: "302 to the provider, with a cookie; 400 for another `return_to`; 404; 502; 503.",
     },
-];
+]);

@@ -2,14 +2,14 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler, told};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::domain::permission::PlatformPermission;
 use crate::tenant;
 
 const TENANT: &str = "/api/v1/tenants/{tenant_id}";
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "tenants.create",
         method: Method::Post,
@@ -19,9 +19,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::api::create),
-        summary: told("Creates a tenant. Its secrets are shown in this answer only."),
-        request: told("`tenant_id`, `slug`, `display_name`, `admin_email`, `plan` (or `tier`), `features`, `resources`, `custom_domains[]`, `wpgraphql_endpoint`, `webhook_secret`, `subscription_secret`, `cors_origins[]`, `rate_limits`, `settings`, `branding`, `require_standard_webhooks`, `expires_at`; all optional. Header `Idempotency-Key`."),
-        answer: told("201 the tenant with `webhook_secret` and `subscription_secret`; 202 with `pending: true` while the change is on its way; 409 where a name is taken; 422 with a pointer per mistake."),
+        summary: "Creates a tenant. Its secrets are shown in this answer only.",
+        request: "`tenant_id`, `slug`, `display_name`, `admin_email`, `plan` (or `tier`), `features`, `resources`, `custom_domains[]`, `wpgraphql_endpoint`, `webhook_secret`, `subscription_secret`, `cors_origins[]`, `rate_limits`, `settings`, `branding`, `require_standard_webhooks`, `expires_at`; all optional. Header `Idempotency-Key`.",
+        answer: "201 the tenant with `webhook_secret` and `subscription_secret`; 202 with `pending: true` while the change is on its way; 409 where a name is taken; 422 with a pointer per mistake.",
     },
     Route {
         name: "tenants.list",
@@ -32,9 +32,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::TenantsRead),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::list::list),
-        summary: told("Lists tenants, newest first."),
-        request: told("Query `status` (active, suspended, deleted), `plan`, `q` (text in id, slug or name), `limit` (1 to 200) with `cursor`, or `page` with `per_page`; `count=true` counts."),
-        answer: told("200 a list with `pagination`."),
+        summary: "Lists tenants, newest first.",
+        request: "Query `status` (active, suspended, deleted), `plan`, `q` (text in id, slug or name), `limit` (1 to 200) with `cursor`, or `page` with `per_page`; `count=true` counts.",
+        answer: "200 a list with `pagination`.",
     },
     Route {
         name: "tenants.get",
@@ -45,9 +45,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::TenantsRead),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::api::get),
-        summary: told("Shows a tenant."),
-        request: told("Header `If-None-Match`."),
-        answer: told("200 the tenant with `ETag`; 304."),
+        summary: "Shows a tenant.",
+        request: "Header `If-None-Match`.",
+        answer: "200 the tenant with `ETag`; 304.",
     },
     Route {
         name: "tenants.replace",
@@ -58,9 +58,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::api::replace),
-        summary: told("Replaces what an operator sets; what is left out gets its default."),
-        request: told("As for creation but for id, slug, domains and secrets; `status` (active, suspended). Header `If-Match`."),
-        answer: told("200 the tenant once shard and hub have the change, else 202 with `pending: true`; 412."),
+        summary: "Replaces what an operator sets; what is left out gets its default.",
+        request: "As for creation but for id, slug, domains and secrets; `status` (active, suspended). Header `If-Match`.",
+        answer: "200 the tenant once shard and hub have the change, else 202 with `pending: true`; 412.",
     },
     Route {
         name: "tenants.patch",
@@ -71,9 +71,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::api::patch),
-        summary: told("Changes a tenant (JSON Merge Patch, RFC 7396). Suspending ends its streams at once."),
-        request: told("Any fields of PUT; `null` takes one away. Header `If-Match`."),
-        answer: told("200 the tenant once shard and hub have the change, else 202 with `pending: true`; 412."),
+        summary: "Changes a tenant (JSON Merge Patch, RFC 7396). Suspending ends its streams at once.",
+        request: "Any fields of PUT; `null` takes one away. Header `If-Match`.",
+        answer: "200 the tenant once shard and hub have the change, else 202 with `pending: true`; 412.",
     },
     Route {
         name: "tenants.delete",
@@ -84,9 +84,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::api::delete),
-        summary: told("Stops a tenant; with `?purge=true`, once it is deleted, removes it for ever."),
-        request: told("Query `purge`. Header `If-Match`."),
-        answer: told("200, or 202 with `pending: true`; 409 `not_deleted`. Id and slug of a purged tenant are never given again."),
+        summary: "Stops a tenant; with `?purge=true`, once it is deleted, removes it for ever.",
+        request: "Query `purge`. Header `If-Match`.",
+        answer: "200, or 202 with `pending: true`; 409 `not_deleted`. Id and slug of a purged tenant are never given again.",
     },
     Route {
         name: "tenants.health",
@@ -97,9 +97,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::TenantsRead),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::health::health),
-        summary: told("Asks the tenant's rows, hub, KV and WordPress endpoint."),
+        summary: "Asks the tenant's rows, hub, KV and WordPress endpoint.",
         request: "",
-        answer: told("200 `{status, revision, pending, checks}`, whatever the parts say."),
+        answer: "200 `{status, revision, pending, checks}`, whatever the parts say.",
     },
     Route {
         name: "domains.list",
@@ -110,9 +110,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::TenantsRead),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::domains::list),
-        summary: told("Lists a tenant's custom domains, the primary one first."),
+        summary: "Lists a tenant's custom domains, the primary one first.",
         request: "",
-        answer: told("200 a list of `{domain, is_primary, ssl_enabled, created_at}`."),
+        answer: "200 a list of `{domain, is_primary, ssl_enabled, created_at}`.",
     },
     Route {
         name: "domains.attach",
@@ -123,9 +123,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::domains::attach),
-        summary: told("Attaches a custom domain; an international name is kept as punycode."),
-        request: told("`domain`, `is_primary`. Header `If-Match`."),
-        answer: told("201 the domain; 409 while it is another tenant's, or for ten minutes after it was let go."),
+        summary: "Attaches a custom domain; an international name is kept as punycode.",
+        request: "`domain`, `is_primary`. Header `If-Match`.",
+        answer: "201 the domain; 409 while it is another tenant's, or for ten minutes after it was let go.",
     },
     Route {
         name: "domains.detach",
@@ -136,9 +136,9 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::domains::detach),
-        summary: told("Lets a custom domain go."),
-        request: told("Header `If-Match`."),
-        answer: told("200 `{domain}`; 404."),
+        summary: "Lets a custom domain go.",
+        request: "Header `If-Match`.",
+        answer: "200 `{domain}`; 404.",
     },
     Route {
         name: "secrets.rotate",
@@ -152,8 +152,8 @@ pub const ROUTES: &[Route] = &[
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::rotate::rotate),
-        summary: told("Makes a new `webhook` or `subscription` secret and shows it once; the one before stays good for its grace."),
-        request: told("`grace_seconds` (0 to 2592000, by default 86400), `secret`. Header `If-Match`."),
-        answer: told("200 `{kind, secret, version, previous_valid_until}`."),
+        summary: "Makes a new `webhook` or `subscription` secret and shows it once; the one before stays good for its grace.",
+        request: "`grace_seconds` (0 to 2592000, by default 86400), `secret`. Header `If-Match`.",
+        answer: "200 `{kind, secret, version, previous_valid_until}`.",
     },
-];
+]);
