@@ -10,7 +10,7 @@ use chrono::DateTime;
 use ed25519_compact::{PublicKey, SecretKey};
 use jwt_compact::alg::Ed25519;
 use jwt_compact::{AlgorithmExt, Header, UntrustedToken};
-use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use crate::domain::clock::Timestamp;
 
@@ -70,46 +70,114 @@ impl Kind {
     }
 }
 
+/// What a token says beside its times, as it stands there. Every token is read through this one type.
+pub type Said = Map<String, Value>;
+
+/// A text that a token says; none if it says nothing of it.
+pub fn text(said: &mut Said, name: &str) -> Result<Option<String>, InvalidToken> {
+    match said.remove(name).unwrap_or_default() {
+        Value::String(text) => Ok(Some(text)),
+        Value::Null => Ok(None),
+        _ => Err(InvalidToken),
+    }
+}
+
+/// Texts that a token says; none if it says nothing of them.
+pub fn texts(said: &mut Said, name: &str) -> Result<Vec<String>, InvalidToken> {
+    let read = |value| match value {
+        Value::String(text) => Ok(text),
+        _ => Err(InvalidToken),
+    };
+    match said.remove(name) {
+        Some(Value::Array(values)) => values.into_iter().map(read).collect(),
+        Some(_) => Err(InvalidToken),
+        None => Ok(Vec::new()),
+    }
+}
+
 /// Who really acts (RFC 8693, 4.1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Act {
     /// The operator.
     pub sub: String,
 }
 
-/// What a token says, beside its times.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The claims of our own tokens, beside their times.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// The platform.
+    /// `iss`: the platform.
     pub iss: String,
-    /// The kind's audience.
+    /// `aud`: the kind's audience.
     pub aud: String,
-    /// Who: `user:…`, `operator:…` or `key:…`.
+    /// `sub`: who: `user:…`, `operator:…` or `key:…`.
     pub sub: String,
-    /// The token's own id.
+    /// `jti`: the token's own id.
     pub jti: String,
-    /// When it was issued, in milliseconds: what is revoked and what comes after may share a second.
+    /// `iat_ms`: when it was issued, in milliseconds: what is revoked and what comes after may share a second.
     pub iat_ms: i64,
-    /// The tenant.
+    /// `tenant_id`: the tenant.
     pub tenant_id: String,
-    /// The tenant, by the name that older clients read.
-    #[serde(rename = "clientId")]
+    /// `clientId`: the tenant, by the name that older clients read.
     pub client_id: String,
-    /// The user, where the token acts as one.
-    #[serde(rename = "userId", default, skip_serializing_if = "Option::is_none")]
+    /// `userId`: the user, where the token acts as one.
     pub user_id: Option<String>,
-    /// The role at the time of issue; for show, rights are read from the row.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// `role`: the role at the time of issue; for show, rights are read from the row.
     pub role: Option<String>,
-    /// The session it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// `sid`: the session it belongs to.
     pub sid: Option<String>,
-    /// The operator behind an impersonation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// `act`: the operator behind an impersonation.
     pub act: Option<Act>,
-    /// Topics whose private events a subscriber's token opens.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// `topics`: topics whose private events a subscriber's token opens.
     pub topics: Vec<String>,
+}
+
+impl Claims {
+    /// As a token says them; what is absent is left out.
+    fn say(self) -> Said {
+        let said = [
+            ("iss", Some(Value::from(self.iss))),
+            ("aud", Some(self.aud.into())),
+            ("sub", Some(self.sub.into())),
+            ("jti", Some(self.jti.into())),
+            ("iat_ms", Some(self.iat_ms.into())),
+            ("tenant_id", Some(self.tenant_id.into())),
+            ("clientId", Some(self.client_id.into())),
+            ("userId", self.user_id.map(Value::from)),
+            ("role", self.role.map(Value::from)),
+            ("sid", self.sid.map(Value::from)),
+            ("act", self.act.map(|act| json!({ "sub": act.sub }))),
+            ("topics", Some(self.topics).filter(|topics| !topics.is_empty()).map(Value::from)),
+        ];
+        said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    /// From what a token says.
+    fn read(mut said: Said) -> Result<Self, InvalidToken> {
+        let act = match said.remove("act").unwrap_or_default() {
+            Value::Null => None,
+            Value::Object(mut act) => Some(Act { sub: text(&mut act, "sub")?.ok_or(InvalidToken)? }),
+            _ => return Err(InvalidToken),
+        };
+        let iat_ms = said.get("iat_ms").and_then(Value::as_i64).ok_or(InvalidToken)?;
+        let topics = texts(&mut said, "topics")?;
+        let mut optional = |name| text(&mut said, name);
+        let (user_id, role, sid) = (optional("userId")?, optional("role")?, optional("sid")?);
+        let mut needed = |name| optional(name)?.ok_or(InvalidToken);
+        Ok(Self {
+            iss: needed("iss")?,
+            aud: needed("aud")?,
+            sub: needed("sub")?,
+            jti: needed("jti")?,
+            iat_ms,
+            tenant_id: needed("tenant_id")?,
+            client_id: needed("clientId")?,
+            user_id,
+            role,
+            sid,
+            act,
+            topics,
+        })
+    }
 }
 
 /// A key that signs, or has signed.
@@ -154,7 +222,7 @@ pub fn mint(
     claims.aud = kind.audience().to_owned();
     claims.iat_ms = now.millis();
     let expires_at = now.plus_seconds(seconds.clamp(1, kind.max_seconds()));
-    let mut whole = jwt_compact::Claims::new(claims);
+    let mut whole = jwt_compact::Claims::new(claims.say());
     whole.issued_at = DateTime::from_timestamp(now.seconds(), 0);
     whole.not_before = whole.issued_at;
     whole.expiration = DateTime::from_timestamp(expires_at.seconds(), 0);
@@ -181,13 +249,13 @@ pub fn verify(
     if !kinds.contains(&kind) || key.retires_at.is_some_and(|at| at <= now) {
         return Err(InvalidToken);
     }
-    let token = Ed25519.validator::<Claims>(&key.public).validate(&token).map_err(|_| InvalidToken)?;
-    let whole = token.claims();
+    let token = Ed25519.validator::<Said>(&key.public).validate(&token).map_err(|_| InvalidToken)?;
+    let (_, whole) = token.into_parts();
     let time = |at: Option<DateTime<chrono::Utc>>| at.map(|at| Timestamp::from_millis(at.timestamp_millis()));
     let issued_second = time(whole.issued_at).ok_or(InvalidToken)?.seconds();
     let begins = time(whole.not_before).ok_or(InvalidToken)?;
     let expires_at = time(whole.expiration).ok_or(InvalidToken)?;
-    let claims = whole.custom.clone();
+    let claims = Claims::read(whole.custom)?;
     let issued_at = Timestamp::from_millis(claims.iat_ms);
     let timely = issued_at.seconds() == issued_second
         && begins <= now.plus_seconds(LEEWAY_SECONDS)

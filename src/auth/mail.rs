@@ -8,12 +8,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use worker::{Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
+use worker::Delay;
 
 use super::key::fresh_id;
 use super::signature;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::http::call::Later;
+use crate::http::outbound::{self, Outgoing};
 use crate::ops::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::settings::MailHook;
@@ -89,25 +90,16 @@ async fn ask(hook: &MailHook, mail: &Mail) -> Result<(), String> {
 async fn post(hook: &MailHook, id: &str, body: &str) -> Result<(), String> {
     let at = SystemClock.now().seconds();
     let signature = signature::sign(&hook.secret, id, at, body.as_bytes()).ok_or("cannot sign")?;
-    let headers = Headers::new();
-    let at = at.to_string();
-    let fields = [
-        ("content-type", "application/json"),
-        ("webhook-id", id),
-        ("webhook-timestamp", at.as_str()),
-        ("webhook-signature", signature.as_str()),
-    ];
-    for (name, value) in fields {
-        headers.set(name, value).map_err(|e| e.to_string())?;
-    }
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post).with_headers(headers).with_body(Some(body.into()));
-    init.with_redirect(RequestRedirect::Manual);
-    let request = Request::new_with_init(&hook.url, &init).map_err(|e| e.to_string())?;
-    // A fault's words may hold the URL, and that may hold a secret of the operator's.
-    let response = Fetch::Request(request).send().await.map_err(|_| "the mail hook cannot be reached")?;
-    match response.status_code() {
-        200..=299 => Ok(()),
-        status => Err(format!("the mail hook answered {status}")),
+    let headers = json!({
+        "content-type": "application/json",
+        "webhook-id": id,
+        "webhook-timestamp": at.to_string(),
+        "webhook-signature": signature,
+    });
+    let call = Outgoing { method: "POST", url: &hook.url, headers, body: Some(body.to_owned()), most: 0 };
+    match outbound::send(call).await.map(|answer| answer.status) {
+        None => Err("the mail hook cannot be reached".to_owned()),
+        Some(200..=299) => Ok(()),
+        Some(status) => Err(format!("the mail hook answered {status}")),
     }
 }

@@ -1,5 +1,7 @@
 //! The kinds of principals. None converts into another.
 
+use std::rc::Rc;
+
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -86,7 +88,7 @@ pub struct Member {
     /// The tenant's host the request came to; none on the platform's.
     pub host: Option<Host>,
     /// The tenant as it stands, at most 5 seconds old.
-    pub config: TenantConfig,
+    pub config: Rc<TenantConfig>,
     who: Actor,
     permissions: Permissions,
 }
@@ -141,11 +143,11 @@ impl Member {
     pub(super) fn proven(
         tenant: &TenantId,
         host: Option<&Host>,
-        config: &TenantConfig,
+        config: &Rc<TenantConfig>,
         who: Actor,
         permissions: Permissions,
     ) -> Self {
-        Self { tenant: tenant.clone(), host: host.cloned(), config: config.clone(), who, permissions }
+        Self { tenant: tenant.clone(), host: host.cloned(), config: Rc::clone(config), who, permissions }
     }
 
     /// Who it is.
@@ -190,7 +192,7 @@ pub struct Visitor {
     /// The host.
     pub host: Host,
     /// The tenant as it stands, at most 5 seconds old.
-    pub config: TenantConfig,
+    pub config: Rc<TenantConfig>,
     /// The verified token, if one was presented.
     pub token: Option<SubscriberToken>,
 }

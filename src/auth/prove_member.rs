@@ -3,6 +3,8 @@
 //!
 //! Every credential that is not good gets the same answer, whatever is wrong with it.
 
+use std::rc::Rc;
+
 use super::access::{Kind, Verified};
 use super::key::{KeyKind, PresentedKey};
 use super::key_row::{KeyRow, same};
@@ -126,7 +128,7 @@ pub struct Doorstep<'a> {
     /// Its host; none on the platform's.
     pub host: Option<&'a Host>,
     /// The tenant as it stands.
-    pub config: &'a TenantConfig,
+    pub config: &'a Rc<TenantConfig>,
 }
 
 /// Somebody who acts in the tenant, if the credential proves it; none if it proves nobody.

@@ -2,9 +2,8 @@
 
 use jwt_compact::alg::{Hs256, Hs256Key};
 use jwt_compact::{AlgorithmExt, UntrustedToken};
-use serde::Deserialize;
 
-use super::access::{InvalidToken, Verified};
+use super::access::{self, InvalidToken, Said, Verified};
 use crate::domain::clock::Timestamp;
 use crate::domain::selector::{Interest, Selector};
 use crate::hub::protocol::Minted;
@@ -61,14 +60,6 @@ fn read_topics(topics: &[String]) -> Result<Vec<Selector>, InvalidToken> {
     Ok(bounds.granted)
 }
 
-#[derive(Deserialize)]
-struct Claims {
-    #[serde(default)]
-    topics: Vec<String>,
-    #[serde(default)]
-    tenant_id: Option<String>,
-}
-
 /// Verifies a token. The algorithm is ours to choose, not the token's; `exp` is mandatory.
 pub fn verify(
     token: &str,
@@ -81,20 +72,20 @@ pub fn verify(
     let token = UntrustedToken::new(token).map_err(|_| InvalidToken)?;
     let signed = secrets.iter().find_map(|candidate| {
         let key = Hs256Key::new(candidate.secret.as_bytes());
-        let token = Hs256.validator::<Claims>(&key).validate(&token).ok()?;
+        let token = Hs256.validator::<Said>(&key).validate(&token).ok()?;
         Some((token, candidate.version))
     });
     let (token, secret_version) = signed.ok_or(InvalidToken)?;
-    let claims = token.claims();
+    let (_, mut claims) = token.into_parts();
     let expires_at = claims.expiration.map(|at| Timestamp::from_millis(at.timestamp_millis())).ok_or(InvalidToken)?;
     let begins = claims.not_before.map_or(i64::MIN, |at| at.timestamp());
     if expires_at <= now || begins > now.seconds() + LEEWAY_SECONDS {
         return Err(InvalidToken);
     }
     Ok(SubscriberToken {
-        granted: read_topics(&claims.custom.topics)?,
+        granted: read_topics(&access::texts(&mut claims.custom, "topics")?)?,
         expires_at,
-        tenant_id: claims.custom.tenant_id.clone(),
+        tenant_id: access::text(&mut claims.custom, "tenant_id")?,
         secret_version: Some(secret_version),
         minted: None,
     })

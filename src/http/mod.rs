@@ -10,5 +10,6 @@ pub mod cursor;
 pub mod fields;
 pub mod letters;
 pub mod listing;
+pub mod outbound;
 pub mod problem;
 pub mod request;

@@ -1,5 +1,7 @@
 //! A request to a tenant: by its host, or on the platform's host by a credential that names it.
 
+use std::rc::Rc;
+
 use worker::Method;
 
 use super::border::Border;
@@ -106,7 +108,7 @@ async fn enter(walk: &Walk, doors: &Doors, tenant: TenantId, trail: &mut Trail) 
 /// What is known of a request once it is for a tenant that is served.
 struct Entered {
     tenant: TenantId,
-    config: TenantConfig,
+    config: Rc<TenantConfig>,
     proof: Proof,
     rate: Option<Rate>,
 }

@@ -2,12 +2,12 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth;
 use crate::domain::permission::Permission;
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "auth.jwks",
         method: Method::Get,
@@ -138,4 +138,4 @@ pub const ROUTES: &[Route] = &[
         request: "`topics[]` (1 to 100: `name`, `prefix*`, `*`), `ttl` (60 to 3600 seconds, by default 900).",
         answer: "201 `{token, expires_at, topics}`.",
     },
-];
+]);

@@ -2,11 +2,11 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::live;
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "webhook.by_header",
         method: Method::Post,
@@ -85,4 +85,4 @@ pub const ROUTES: &[Route] = &[
         request: "Query `topic`.",
         answer: "200 `text/html`.",
     },
-];
+]);

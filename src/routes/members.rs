@@ -2,12 +2,12 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth;
 use crate::domain::permission::Permission;
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "users.create",
         method: Method::Post,
@@ -268,4 +268,4 @@ pub const ROUTES: &[Route] = &[
         request: "Query `actor`, `operation` (how it begins), `subject`, `since`, `until` (RFC 3339), `limit` (1 to 200), `cursor`.",
         answer: "200 a list of `{id, at, actor, operation, subject, detail, address, request_id}` with `pagination`.",
     },
-];
+]);

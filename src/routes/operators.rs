@@ -2,14 +2,14 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth::operator_api::{
     grants, impersonation, master_keys, operators, platform_keys, sessions, signing_keys, switching,
 };
 use crate::domain::permission::PlatformPermission;
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "operators.login",
         method: Method::Post,
@@ -309,4 +309,4 @@ pub const ROUTES: &[Route] = &[
         request: "`limit` (1 to 200 of each kind, by default 200).",
         answer: "200 `{rewrapped, remaining}`.",
     },
-];
+]);

@@ -2,11 +2,11 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::ops;
 
 /// The section.
-pub const ROUTES: &[Route] = &[Route {
+pub const ROUTES: &[Route] = &shipped([Route {
     name: "platform.health",
     method: Method::Get,
     path: "/health",
@@ -18,4 +18,4 @@ pub const ROUTES: &[Route] = &[Route {
     summary: "Whether control database, shards and KV answer.",
     request: "",
     answer: "200 `{status, checks}`, or 503.",
-}];
+}]);

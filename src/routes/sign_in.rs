@@ -2,11 +2,11 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth::api;
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "auth.register",
         method: Method::Post,
@@ -176,4 +176,4 @@ pub const ROUTES: &[Route] = &[
         request: "`token`, `password`.",
         answer: "200 `{email, email_verified}`; 400 `invalid_mailed_token`; 422.",
     },
-];
+]);

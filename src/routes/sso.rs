@@ -2,12 +2,12 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth::sso;
 use crate::domain::permission::Permission;
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "sso_providers.create",
         method: Method::Post,
@@ -151,4 +151,4 @@ pub const ROUTES: &[Route] = &[
         request: "Query `return_to` (a path on this host, by default `/`), `tenant` (redundant; must be the host's).",
         answer: "302 to the provider, with a cookie; 400 for another `return_to`; 404; 502; 503.",
     },
-];
+]);

@@ -2,14 +2,14 @@
 
 use worker::Method;
 
-use super::route::{Access, Admission, Route, Surface, handler};
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::domain::permission::PlatformPermission;
 use crate::tenant;
 
 const TENANT: &str = "/api/v1/tenants/{tenant_id}";
 
 /// The section.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] = &shipped([
     Route {
         name: "tenants.create",
         method: Method::Post,
@@ -156,4 +156,4 @@ pub const ROUTES: &[Route] = &[
         request: "`grace_seconds` (0 to 2592000, by default 86400), `secret`. Header `If-Match`.",
         answer: "200 `{kind, secret, version, previous_valid_until}`.",
     },
-];
+]);

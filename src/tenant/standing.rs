@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::registry::Tenant;
 use crate::domain::clock::Clock;
@@ -12,7 +13,7 @@ use crate::domain::host::Host;
 use crate::domain::ids::TenantId;
 use crate::http::problem::{self, Answered, Problem};
 use crate::hub::client::{CallError, HubClient};
-use crate::hub::protocol::{Ask, Caller, Configure, Grant, Lease, Rate, Refusal, RequestClass, TenantConfig};
+use crate::hub::protocol::{Ask, Caller, Configure, Lease, Rate, Refusal, RequestClass, TenantConfig};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 
@@ -28,7 +29,7 @@ thread_local! {
 }
 
 struct Kept {
-    config: TenantConfig,
+    config: Rc<TenantConfig>,
     until: i64,
     leases: HashMap<RequestClass, Lease>,
 }
@@ -132,7 +133,7 @@ pub async fn enter(
     tenant: &TenantId,
     host: Option<&Host>,
     class: Option<RequestClass>,
-) -> Result<(TenantConfig, Option<Rate>), Unheeded> {
+) -> Result<(Rc<TenantConfig>, Option<Rate>), Unheeded> {
     if let Some(kept) = take_kept(tenant, host, class) {
         return Ok(kept);
     }
@@ -143,8 +144,8 @@ pub async fn enter(
         .lease
         .as_ref()
         .map(|lease| Rate { remaining: lease.rate.remaining + lease.permits - 1, ..lease.rate.clone() });
-    let config = grant.config.clone();
-    keep(tenant, grant, class);
+    let config = Rc::new(grant.config);
+    keep(tenant, Rc::clone(&config), grant.lease, class);
     Ok((config, rate))
 }
 
@@ -162,7 +163,7 @@ fn take_kept(
     tenant: &TenantId,
     host: Option<&Host>,
     class: Option<RequestClass>,
-) -> Option<(TenantConfig, Option<Rate>)> {
+) -> Option<(Rc<TenantConfig>, Option<Rate>)> {
     let now = SystemClock.now().millis();
     KEPT.with(|kept| {
         let mut kept = kept.borrow_mut();
@@ -170,15 +171,15 @@ fn take_kept(
         if host.is_some_and(|host| !kept.config.hosts.iter().any(|h| h == host.as_str())) {
             return None;
         }
-        let Some(class) = class else { return Some((kept.config.clone(), None)) };
+        let Some(class) = class else { return Some((Rc::clone(&kept.config), None)) };
         let lease = kept.leases.get_mut(&class).filter(|lease| lease.permits > 0 && now < lease.until)?;
         lease.permits -= 1;
         let remaining = lease.rate.remaining + lease.permits;
-        Some((kept.config.clone(), Some(Rate { remaining, ..lease.rate.clone() })))
+        Some((Rc::clone(&kept.config), Some(Rate { remaining, ..lease.rate.clone() })))
     })
 }
 
-fn keep(tenant: &TenantId, grant: Grant, class: Option<RequestClass>) {
+fn keep(tenant: &TenantId, config: Rc<TenantConfig>, lease: Option<Lease>, class: Option<RequestClass>) {
     let now = SystemClock.now().millis();
     KEPT.with(|kept| {
         let mut kept = kept.borrow_mut();
@@ -186,12 +187,12 @@ fn keep(tenant: &TenantId, grant: Grant, class: Option<RequestClass>) {
             kept.retain(|_, k| now < k.until);
         }
         let mut leases = kept.remove(tenant).map(|k| k.leases).unwrap_or_default();
-        if let (Some(class), Some(mut lease)) = (class, grant.lease) {
+        if let (Some(class), Some(mut lease)) = (class, lease) {
             lease.permits -= 1;
             leases.insert(class, lease);
         }
         if kept.len() < MAX_KEPT {
-            kept.insert(tenant.clone(), Kept { config: grant.config, until: now + GRANT_MILLIS, leases });
+            kept.insert(tenant.clone(), Kept { config, until: now + GRANT_MILLIS, leases });
         }
     });
 }

@@ -161,7 +161,7 @@ mod tests {
             "cors_origins": [], "placement": {"shard": "SHARD_00", "epoch": 1},
         }))
         .unwrap();
-        Member::proven(&TenantId::proven("acme"), None, &config, who, Permissions::ALL)
+        Member::proven(&TenantId::proven("acme"), None, &config.into(), who, Permissions::ALL)
     }
 
     #[test]

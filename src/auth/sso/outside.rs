@@ -1,27 +1,18 @@
-//! What single sign-on needs of the platform (`outside.js`): calls to a provider, and signatures verified.
+//! Who stands outside: calls to a provider, and its signatures verified (`outside.js`).
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use wasm_bindgen::prelude::*;
 
 use super::jwk::Key;
 use crate::domain::outbound::OutboundUrl;
+use crate::http::outbound::{self, Outgoing};
 use crate::http::problem::{self, Answered};
 
-/// How long a provider may take, in milliseconds, and how much it may answer, in bytes.
-const TIMEOUT_MILLIS: u32 = 10_000;
+/// How much a provider may answer, in bytes.
 const MAX_ANSWER: u32 = 256 * 1024;
 
 #[wasm_bindgen(module = "/src/auth/sso/outside.js")]
 extern "C" {
-    #[wasm_bindgen(catch)]
-    async fn call(
-        url: &str,
-        method: &str,
-        headers: &str,
-        body: Option<String>,
-        millis: u32,
-        most: u32,
-    ) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch)]
     async fn verifies(algorithm: &str, jwk: &str, signed: &str, signature: &[u8]) -> Result<JsValue, JsValue>;
 }
@@ -44,26 +35,23 @@ pub struct Reply {
 
 /// Reads a document, or posts a form. 503 if the provider does not answer, fails, or answers too much.
 pub async fn ask(url: &OutboundUrl, form: Option<Form>) -> Answered<Reply> {
-    let mut headers = Map::from_iter([("Accept".to_owned(), Value::from("application/json"))]);
+    let mut headers = json!({ "Accept": "application/json" });
     let (method, body) = match form {
         None => ("GET", None),
-        Some(form) => {
-            headers.insert("Content-Type".to_owned(), "application/x-www-form-urlencoded".into());
-            headers.extend(form.authorization.map(|value| ("Authorization".to_owned(), value.into())));
-            ("POST", Some(form.body))
+        Some(Form { body, authorization }) => {
+            headers["Content-Type"] = "application/x-www-form-urlencoded".into();
+            if let Some(authorization) = authorization {
+                headers["Authorization"] = authorization.into();
+            }
+            ("POST", Some(body))
         }
     };
-    let headers = Value::Object(headers).to_string();
-    let answered = call(url.as_str(), method, &headers, body, TIMEOUT_MILLIS, MAX_ANSWER).await;
-    // The platform's own words could hold the address; they are not logged.
-    let text = answered.ok().and_then(|answer| answer.as_string());
-    let text = text.ok_or_else(|| problem::unavailable("the provider does not answer"))?;
-    let (status, body) = text.split_once(' ').unwrap_or((&text, ""));
-    let status: u16 = status.parse().unwrap_or(0);
-    if status >= 500 {
-        return Err(problem::unavailable(format!("the provider answers {status}")));
+    let call = Outgoing { method, url: url.as_str(), headers, body, most: MAX_ANSWER };
+    let answer = outbound::send(call).await.ok_or_else(|| problem::unavailable("the provider does not answer"))?;
+    if answer.status >= 500 {
+        return Err(problem::unavailable(format!("the provider answers {}", answer.status)));
     }
-    Ok(Reply { status, body: serde_json::from_str(body).unwrap_or_default() })
+    Ok(Reply { status: answer.status, body: serde_json::from_str(&answer.body).unwrap_or_default() })
 }
 
 /// Whether a signature is this key's. A key that the platform does not take verifies nothing.
