@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use carillon::auth::key::{FreshKey, KeyKind};
+use carillon::auth::signature::digest;
 use serde_json::{Value, json};
 
 use crate::Result;
@@ -14,8 +16,6 @@ use crate::wire::{self, Answer, Caller};
 
 /// Calls before those that count.
 const WARM: usize = 300;
-const PASSWORD: &str = "correct horse battery staple";
-const EMAIL: &str = "bench@example.com";
 
 /// A way to ask, by its headers.
 struct Way {
@@ -77,45 +77,59 @@ async fn rows(calls: usize) -> Result<Vec<(String, Vec<String>)>> {
     Ok(callers.iter().map(row).collect())
 }
 
-/// A tenant's key, a signed-in user's token and cookie; and nobody.
+/// A tenant's key, a user's token and cookie; and nobody.
 async fn ways(server: &Server) -> Result<Vec<Way>> {
     let key = json!({"name": "bench", "scopes": ["*"]});
     let key = text(&post(server, "/api/v1/api-keys", &key, Some(PLATFORM_KEY)).await?, "/data/key")?;
-    let patch = json!({"settings": {"registration": "open"}});
-    let headers = bearer(PLATFORM_KEY);
-    let path = format!("/api/v1/tenants/{}", server.tenant);
-    send(server, wire::request("PATCH", &path, "localhost", &borrowed(&headers), patch.to_string().as_bytes())).await?;
-    let account = json!({"email": EMAIL, "password": PASSWORD});
-    post(server, "/api/v1/auth/register", &account, None).await?;
-    let signed_in = post(server, "/api/v1/auth/login", &account, None).await?;
-    let token = text(&signed_in, "/data/access_token")?;
-    let mut by_cookie = account;
-    by_cookie["cookie"] = true.into();
-    let request = json_request("/api/v1/auth/login", &server.host, &by_cookie, None);
-    let answer = succeeded(Caller::connect(server.address).await?.call(&request).await?)?;
-    let cookie = answer.header("set-cookie").and_then(|set| set.split(';').next()).unwrap_or_default().to_owned();
+    let fresh = |kind| FreshKey::new(kind).map_err(|error| error.to_string());
+    let (cookie, refresh) = (fresh(KeyKind::UserSession)?, fresh(KeyKind::Refresh)?);
+    plant(server, &cookie, &refresh).await?;
+    let refreshed = post(server, "/api/v1/auth/refresh", &json!({"refresh_token": refresh.text}), None).await?;
+    let token = text(&refreshed, "/data/access_token")?;
     let way = |name, header| Way { name, path: "/api/v1/permissions", header };
     Ok(vec![
         Way { name: "anonymous", path: "/.well-known/jwks.json", header: None },
         way("by API key", Some(("Authorization", format!("Bearer {key}")))),
         way("by access token (Ed25519)", Some(("Authorization", format!("Bearer {token}")))),
-        way("by session cookie", Some(("Cookie", cookie))),
+        way("by session cookie", Some(("Cookie", format!("__Host-carillon_session={}", cookie.text)))),
     ])
 }
 
-fn bearer(credential: &str) -> Vec<(&'static str, String)> {
-    vec![("Authorization", format!("Bearer {credential}")), ("Content-Type", "application/json".to_owned())]
-}
-
-fn borrowed<'h>(headers: &'h [(&'static str, String)]) -> Vec<(&'static str, &'h str)> {
-    headers.iter().map(|(name, value)| (*name, value.as_str())).collect()
+/// Puts a user there who is signed in by cookie and by token, as if it had happened.
+async fn plant(server: &Server, cookie: &FreshKey, refresh: &FreshKey) -> Result<()> {
+    let of = |key: &FreshKey| digest(key.text.as_bytes());
+    let rows = [
+        (
+            "INSERT INTO users (tenant_id, id, email, role, email_verified_at, created_at, updated_at) VALUES (?1, 'usr_bench', 'bench@example.com', 'owner', 1, 1, 1)",
+            vec![],
+        ),
+        (
+            "INSERT INTO sessions (tenant_id, id, user_id, cookie_digest, address, user_agent, created_at, last_used_at, expires_at) VALUES (?1, ?2, 'usr_bench', ?3, '', '', 1, 1, 9000000000000)",
+            vec![cookie.id.clone(), of(cookie)],
+        ),
+        (
+            "INSERT INTO refresh_tokens (tenant_id, digest, session_id, created_at) VALUES (?1, ?2, ?3, 1)",
+            vec![of(refresh), cookie.id.clone()],
+        ),
+    ];
+    let control = server.control.ok_or("no place to put rows")?;
+    for (sql, rest) in rows {
+        let params: Vec<String> = std::iter::once(server.tenant.clone()).chain(rest).collect();
+        // The first tenant lies on the first shard.
+        let asked = json!({"binding": "SHARD_00", "sql": sql, "params": params}).to_string();
+        let headers = [("Content-Type", "application/json")];
+        let request = wire::request("POST", "/d1", "control", &headers, asked.as_bytes());
+        succeeded(Caller::connect(control).await?.call(&request).await?)?;
+    }
+    Ok(())
 }
 
 fn json_request(path: &str, host: &str, body: &Value, credential: Option<&str>) -> Vec<u8> {
     let (name, address) = wire::client_address(0);
     let mut headers = vec![("Content-Type", "application/json".to_owned()), (name, address)];
     headers.extend(credential.map(|credential| ("Authorization", format!("Bearer {credential}"))));
-    wire::request("POST", path, host, &borrowed(&headers), body.to_string().as_bytes())
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    wire::request("POST", path, host, &headers, body.to_string().as_bytes())
 }
 
 async fn post(server: &Server, path: &str, body: &Value, credential: Option<&str>) -> Result<Value> {

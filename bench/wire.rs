@@ -158,15 +158,6 @@ pub fn client_address(number: usize) -> (&'static str, String) {
 pub struct Answer {
     pub status: u16,
     pub body: Vec<u8>,
-    head: String,
-}
-
-impl Answer {
-    /// A header's value, if it is there.
-    pub fn header(&self, wanted: &str) -> Option<&str> {
-        let named = |line: &&str| line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        self.head.split("\r\n").find(named).and_then(|line| line.split_once(':')).map(|(_, value)| value.trim())
-    }
 }
 
 /// One connection that is kept for call after call.
@@ -210,8 +201,7 @@ impl Caller {
         if head.framing == Framing::Close {
             self.stream = TcpStream::connect(self.address).await?;
         }
-        let head_text = String::from_utf8_lossy(self.bytes.get(..head.length).unwrap_or_default()).into_owned();
-        Ok(Answer { status: head.status, body, head: head_text })
+        Ok(Answer { status: head.status, body })
     }
 
     async fn read_more(&mut self) -> Result<()> {

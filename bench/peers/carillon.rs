@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Server, miniflare_absent, ready, root, script};
+use super::{Server, miniflare_absent, named, ready, root, script};
 use crate::Result;
 use crate::process::Group;
 use crate::wire::{self, Caller};
@@ -33,7 +33,8 @@ pub async fn start() -> Result<Server> {
         "secrets": { "PLATFORM_KEY": PLATFORM_KEY, "KEK_v1": KEK },
     });
     let mut group = Group::start(script(&root().join("tests/runtime/serve.mjs"), &argument), &log)?;
-    let address = ready(&group.first_line(&log).await?)?;
+    let line = group.first_line(&log).await?;
+    let (address, control) = (ready(&line)?, named(&line, "control")?);
     let secret = create_tenant(address).await?;
     Ok(Server {
         address,
@@ -43,6 +44,7 @@ pub async fn start() -> Result<Server> {
         tenant: "bench".to_owned(),
         topic: "post".to_owned(),
         webhook_secret: Some(secret),
+        control: Some(control),
         group,
         _state: state,
     })

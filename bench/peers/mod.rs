@@ -78,6 +78,8 @@ pub struct Server {
     pub topic: String,
     /// Webhooks are signed with it; nchan knows no signatures.
     pub webhook_secret: Option<String>,
+    /// Where rows are put behind the curtain; ours alone has such a place.
+    pub control: Option<SocketAddr>,
     pub group: Group,
     /// State and logs; they go with the server.
     _state: TempDir,
@@ -115,7 +117,13 @@ fn script(path: &Path, argument: &serde_json::Value) -> Command {
 
 /// The address in the line `{"url": "http://127.0.0.1:PORT"}` that a script prints when it is ready.
 fn ready(line: &str) -> Result<SocketAddr> {
+    named(line, "url")
+}
+
+/// An address in a script's ready line.
+fn named(line: &str, name: &str) -> Result<SocketAddr> {
     let line: serde_json::Value = serde_json::from_str(line)?;
-    let url = line.get("url").and_then(serde_json::Value::as_str).ok_or("a ready line without a url")?;
+    let url =
+        line.get(name).and_then(serde_json::Value::as_str).ok_or_else(|| format!("a ready line without {name}"))?;
     Ok(url.trim_start_matches("http://").trim_end_matches('/').parse()?)
 }

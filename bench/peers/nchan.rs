@@ -72,6 +72,7 @@ pub async fn start() -> Result<Server> {
         tenant: "bench".to_owned(),
         topic: "post".to_owned(),
         webhook_secret: None,
+        control: None,
         group,
         _state: state,
     })

@@ -30,6 +30,7 @@ pub async fn start(worker: &str) -> Result<Server> {
         tenant: "bench".to_owned(),
         topic: "post".to_owned(),
         webhook_secret: Some(SECRET.to_owned()),
+        control: None,
         group,
         _state: state,
     })
