@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use serde_json::json;
 
 use crate::auth::principal::Visitor;
 use crate::auth::signature::digest;
@@ -10,6 +9,7 @@ use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::problem::{self, Answered};
 use crate::hub::protocol::IssueTicket;
+use crate::json;
 use crate::storage::sealed::random;
 use crate::tenant::standing;
 

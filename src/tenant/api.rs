@@ -19,7 +19,7 @@ use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::control_db::ControlDb;
 use crate::storage::sealed::{SealKey, random};
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { ControlSql;
     /// A new tenant, unless its id, its slug or its plan says no.
@@ -182,7 +182,7 @@ pub async fn delete(call: Call<Operator>) -> Answered<Answer> {
         let status = if arrived { 200 } else { 202 };
         return Answer::json(
             status,
-            &serde_json::json!({ "tenant_id": id, "status": Status::Purged, "pending": !arrived }),
+            &json!({ "tenant_id": id, "status": Status::Purged, "pending": !arrived }),
             Some(id),
         );
     }
