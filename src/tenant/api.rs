@@ -117,7 +117,9 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
         if let Value::Object(data) = &mut kept.data {
             data.insert("pending".into(), true.into());
         }
-        return created(kept, false).map(|answer| Answer { status: 202, ..answer });
+        let mut answer = created(kept, false)?;
+        answer.status = 202;
+        return Ok(answer);
     }
     created(kept, false)
 }
