@@ -16,7 +16,7 @@ use crate::tenant::standing;
 /// Gives a ticket to whoever presents a subscriber token. The hub keeps its digest only.
 pub async fn issue(call: Call<Visitor>) -> Answered<Answer> {
     let token = call.who.token.as_ref().ok_or_else(problem::unauthorized)?;
-    let Visitor { tenant, host, config, .. } = &call.who;
+    let Visitor { tenant, host, config, .. } = &*call.who;
     let ticket = format!("car_st_{}", BASE64.encode(random::<24>().map_err(problem::internal)?));
     let issued = standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         let message = IssueTicket {

@@ -32,7 +32,7 @@ use crate::tenant::change;
 pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Result<Response> {
     let began = SystemClock.now();
     let id = random::<8>().map_or_else(|_| "-".to_owned(), |bytes| bytes.map(|b| format!("{b:02x}")).concat());
-    let request = Incoming::new(raw, id.clone());
+    let request = Box::new(Incoming::new(raw, id.clone()));
     let method = request.method.clone();
     let mut trail = Trail::default();
     let outcome = match Bindings::new(env) {
