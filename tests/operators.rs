@@ -160,7 +160,7 @@ async fn bad_bodies_name_their_fields_and_an_address_is_one_operators() {
     for (name, value) in [
         ("email", json!("nobody")),
         ("password", json!("short")),
-        ("password", json!("x".repeat(201))),
+        ("password", json!("x".repeat(257))),
         ("role", json!("root")),
         ("status", json!("disabled")),
         ("grants", json!([])),

@@ -26,12 +26,15 @@ use crate::{args, rows, statements};
 /// The browser's session of a user.
 pub const SESSION_COOKIE: &str = "__Host-carillon_session";
 
-/// What an impersonator may not do, whatever the user may: see or make secrets that outlast the visit.
+/// What an impersonator may not do, whatever the user may: see or make what outlasts the visit.
 const NOT_IMPERSONATED: Permissions = Permissions::of(&[
     Permission::ApiKeysWrite,
+    Permission::InvitationsWrite,
+    Permission::RolesWrite,
     Permission::SsoWrite,
     Permission::SubscriberTokensWrite,
     Permission::TenantConfigure,
+    Permission::UsersWrite,
 ]);
 
 statements! { TenantSql;

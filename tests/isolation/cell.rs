@@ -43,7 +43,8 @@ impl Channel {
             Channel::Body => row.body.is_some(),
             Channel::Object => door.names_an_object(),
             // An alias leads to the same operation: there the places that tell tenants apart are tried.
-            _ if door.is_alias && row.right == Right::Member => matches!(self, Channel::Host | Channel::Everywhere),
+            _ if door.is_alias && row.right.is_a_principals() => matches!(self, Channel::Host | Channel::Everywhere),
+            Channel::LastEventId | Channel::Topic => !row.right.is_a_principals(),
             _ => true,
         }
     }
@@ -57,18 +58,30 @@ pub enum Credential {
     Token,
     Ticket,
     Key,
+    /// A user's session cookie.
+    User,
+    /// An operator's session.
+    Operator,
     Platform,
 }
 
 impl Credential {
-    pub const ALL: [Credential; 6] = [
+    pub const ALL: [Credential; 8] = [
         Credential::None,
         Credential::Signature,
         Credential::Token,
         Credential::Ticket,
         Credential::Key,
+        Credential::User,
+        Credential::Operator,
         Credential::Platform,
     ];
+
+    /// An alias leads to the same operation: there the credentials that open it are tried.
+    pub fn applies(self, door: &Door, row: &Row) -> bool {
+        let opens = matches!(self, Credential::Key | Credential::User | Credential::Platform);
+        !door.is_alias || matches!(row.right, Right::Platform | Right::Site | Right::Anybody) || opens
+    }
 }
 
 /// A request that is drawn up; unlike [`Call`], what it says can be said otherwise.
@@ -135,6 +148,11 @@ impl Draft {
             Credential::None => {}
             Credential::Platform => self.header("Authorization", &format!("Bearer {PLATFORM_KEY}")),
             Credential::Key => self.header("Authorization", &format!("Bearer {}", party.key)),
+            Credential::Operator => self.header("Authorization", &format!("Bearer {}", party.people.operator)),
+            Credential::User => {
+                self.header("Cookie", &format!("__Host-carillon_session={}", party.people.session));
+                self.header("Origin", &format!("http://{}", party.tenant.host));
+            }
             Credential::Token => {
                 let token = tenant.token(&["*"]).sign();
                 self.header("Authorization", &format!("Bearer {token}"));
@@ -236,7 +254,9 @@ fn steady(body: &str) -> String {
             Value::Object(members) => {
                 for (name, value) in members {
                     match name.as_str() {
-                        "request_id" | "id" | "ticket" | "expires_at" | "last_used_at" => *value = Value::Null,
+                        "request_id" | "id" | "ticket" | "expires_at" | "last_used_at" | "updated_at" => {
+                            *value = Value::Null
+                        }
                         _ => still(value),
                     }
                 }
@@ -334,7 +354,7 @@ impl Cell<'_> {
     /// An operator's request may well succeed, and change whom it is about: that is somebody new.
     async fn ask(&self, attacker: &Party, claimed: &Party, speaker: &Party) -> Reply {
         let fresh;
-        let attacker = if self.by_operator() && self.row.right == Right::Platform {
+        let attacker = if self.by_operator() && self.row.right != Right::Member {
             fresh = Party::real(&attacker.tenant.world).await;
             &fresh
         } else {
@@ -347,7 +367,11 @@ impl Cell<'_> {
 
     /// Whether it is somebody of the platform at work.
     fn by_operator(&self) -> bool {
-        self.credential == Credential::Platform && matches!(self.row.right, Right::Platform | Right::Member)
+        match self.credential {
+            Credential::Platform => matches!(self.row.right, Right::Platform | Right::Member),
+            Credential::Operator => matches!(self.row.right, Right::Platform | Right::Operator),
+            _ => false,
+        }
     }
 
     fn name(&self) -> String {
@@ -367,8 +391,8 @@ pub async fn control(world: &World, door: &Door, row: &Row, channel: Channel) ->
             draft.claim(channel, door, &subject, &Party::never(world, &subject));
         }
         _ if row.creates || !selects => {}
-        // A change's body may not name its tenant, which the path does.
-        Channel::Body | Channel::Everywhere if matches!(row.right, Right::Platform | Right::Member) => {
+        // A body need not take the name of its tenant, which host, path or credential tell; a webhook's must.
+        Channel::Body | Channel::Everywhere if row.right != Right::Site => {
             draft.claim(Channel::Header, door, &subject, &subject);
         }
         _ => draft.claim(channel, door, &subject, &subject),
@@ -378,6 +402,8 @@ pub async fn control(world: &World, door: &Door, row: &Row, channel: Channel) ->
         Right::Site => Credential::Signature,
         Right::Subscriber => Credential::Token,
         Right::Member => Credential::Key,
+        Right::User => Credential::User,
+        Right::Operator => Credential::Operator,
         Right::Anybody if row.shows => Credential::Token,
         Right::Anybody => Credential::None,
     };

@@ -14,6 +14,7 @@
 mod cell;
 mod credentials;
 mod party;
+mod people;
 mod row;
 
 use carillon::routes::{self, Surface};
@@ -38,16 +39,17 @@ async fn every_route_has_a_row() {
 #[tokio::test]
 async fn no_cell_of_the_matrix_leads_from_one_tenant_to_another() {
     let world = World::shared().await;
-    let attacker = Party::real(&world).await;
     let victim = Party::real(&world).await;
     let nobody = Party::never(&world, &victim);
     let stranger = Party::real(&world).await;
     let mut failures = Vec::new();
     for door in row::doors() {
         let Some(row) = Row::of(&door) else { continue };
+        // What a door does to its own tenant is not found again behind the next one.
+        let attacker = Party::real(&world).await;
         let before = victim.fingerprint().await;
         let mut cells = Vec::new();
-        for credential in Credential::ALL {
+        for credential in Credential::ALL.into_iter().filter(|credential| credential.applies(&door, &row)) {
             for channel in Channel::ALL.into_iter().filter(|channel| channel.applies(&door, &row)) {
                 if !legitimate(&door, &row, credential, channel) {
                     cells.push(Cell { door: &door, row: &row, credential, channel });
@@ -85,9 +87,14 @@ fn legitimate(door: &Door, row: &Row, credential: Credential, channel: Channel) 
             matches!(channel, Channel::Host | Channel::Header | Channel::Query | Channel::Everywhere)
         }
         Right::Member => channel == Channel::Host,
+        Right::Operator => matches!(channel, Channel::Body | Channel::Everywhere),
         _ => false,
     };
-    credential == Credential::Platform && selected
+    match credential {
+        Credential::Platform => selected && row.right != Right::Operator,
+        Credential::Operator => selected && row.right != Right::Member,
+        _ => false,
+    }
 }
 
 impl std::fmt::Display for Door {

@@ -1,15 +1,18 @@
 //! Who takes part: tenants full of canaries, and one that never was.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
+use super::people::People;
 use crate::world::{ROOT, Tenant, World, sequence, unique};
 
 /// The topic that every party uses.
 pub const TOPIC: &str = "orders";
+
+/// All that anybody could have changed among a tenant's rows.
+const ROWS: &str = "SELECT (SELECT json_group_array(json_array(id, email, name, role, status, not_before, password_hash)) FROM users WHERE tenant_id = ?1) AS users, (SELECT json_group_array(json_array(name, permissions, description)) FROM roles WHERE tenant_id = ?1) AS roles, (SELECT json_group_array(json_array(id, token, accepted_at)) FROM tenant_invitations WHERE tenant_id = ?1) AS invitations, (SELECT json_group_array(json_array(id, name, role_map, reach)) FROM sso_providers WHERE tenant_id = ?1) AS providers, (SELECT json_group_array(json_array(client_id, redirect_uris)) FROM sso_clients WHERE tenant_id = ?1) AS clients, (SELECT json_group_array(id) FROM sessions WHERE tenant_id = ?1) AS sessions, (SELECT count(*) FROM audit_log WHERE tenant_id = ?1) AS deeds";
 
 /// A tenant in the matrix.
 #[derive(Clone)]
@@ -24,8 +27,8 @@ pub struct Party {
     pub secret_canary: String,
     /// The text of a key that may do everything in it.
     pub key: String,
-    /// Ids of what it owns, by kind.
-    objects: BTreeMap<&'static str, String>,
+    /// Who belongs to it, and what it owns.
+    pub people: People,
     published: Arc<AtomicU64>,
 }
 
@@ -59,8 +62,9 @@ impl Party {
         let key = tenant.key(&["*"]).await.text;
         let body = json!({"name": secret, "scopes": ["users:read"]});
         let object = tenant.as_owner("POST", "/api/v1/api-keys").json(&body).send().await.expect(201).data();
-        let objects = BTreeMap::from([("api-keys", object["id"].as_str().unwrap().to_owned())]);
-        let party = Party { tenant, domain, start, open_canary: open, secret_canary: secret, key, objects, published };
+        let mut people = People::plant(&tenant, &secret).await;
+        people.objects.insert("api-keys", object["id"].as_str().unwrap().to_owned());
+        let party = Party { tenant, domain, start, open_canary: open, secret_canary: secret, key, people, published };
         party.speak().await;
         party
     }
@@ -73,7 +77,7 @@ impl Party {
             world: world.clone(),
             host: format!("{id}.{ROOT}"),
             slug: id.clone(),
-            id,
+            id: id.clone(),
             webhook_secret: format!("never{}{}", unique(), unique()),
             subscription_secret: format!("never{}{}", unique(), unique()),
         };
@@ -84,14 +88,14 @@ impl Party {
             open_canary: format!("open{}", unique()),
             secret_canary: format!("secret{}", unique()),
             key: like.key.replace(&like.tenant.id, &format!("t-{}", unique())),
-            objects: like.objects.keys().map(|kind| (*kind, unique()[..12].to_owned())).collect(),
+            people: People::never(&id),
             published: Arc::default(),
         }
     }
 
     /// The id of what it owns of a kind.
     pub fn object(&self, kind: &str) -> String {
-        self.objects[kind].clone()
+        self.people.objects[kind].clone()
     }
 
     /// Publishes one event for everybody and one for those with a grant.
@@ -112,6 +116,7 @@ impl Party {
             "tenant": self.tenant.shown().await,
             "domains": domains,
             "keys": without_last_use(keys),
+            "rows": self.tenant.on_shard(ROWS, &[]).await,
             "foreign_events": latest - self.published.load(Ordering::Relaxed),
         })
     }
@@ -119,7 +124,7 @@ impl Party {
     /// The strings by which it could be named in an answer.
     pub fn names(&self) -> Vec<&str> {
         let own = [&self.tenant.host, &self.tenant.id, &self.domain, &self.start];
-        own.into_iter().chain(self.objects.values()).map(String::as_str).collect()
+        own.into_iter().chain(self.people.objects.values()).map(String::as_str).collect()
     }
 }
 

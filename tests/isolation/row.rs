@@ -4,10 +4,21 @@ use carillon::routes::{self, Access, Surface};
 use serde_json::{Value, json};
 
 use super::party::{Party, TOPIC};
-use crate::world::ROOT;
+use crate::world::{PASSWORD, ROOT, unique};
 
 /// What paths name of a tenant's own, by the segment before it.
-const OBJECTS: [&str; 1] = ["api-keys"];
+const OBJECTS: [&str; 10] = [
+    "api-keys",
+    "clients",
+    "invitations",
+    "operators",
+    "platform-keys",
+    "providers",
+    "roles",
+    "sessions",
+    "sso",
+    "users",
+];
 
 /// One way to one operation on one host: a route's own path or one of its aliases.
 pub struct Door {
@@ -24,7 +35,7 @@ pub struct Door {
 
 impl Door {
     pub fn names_a_tenant(&self) -> bool {
-        self.pattern.contains("/tenants/{")
+        self.pattern.contains("{tenant_id}")
     }
 
     /// Whether the path names something that belongs to a tenant.
@@ -49,7 +60,7 @@ impl Door {
             segments.push(match (segment.starts_with('{'), segments.last()) {
                 (false, _) => segment.to_owned(),
                 (true, Some(before)) => match before.as_str() {
-                    "tenants" => party.tenant.id.clone(),
+                    "tenants" | "grants" => party.tenant.id.clone(),
                     "domains" => party.domain.clone(),
                     "secrets" => "webhook".to_owned(),
                     kind if OBJECTS.contains(&kind) => owner.object(kind),
@@ -103,6 +114,17 @@ pub enum Right {
     Subscriber,
     /// Whoever acts in the tenant, by a key.
     Member,
+    /// A user of the tenant, by a session.
+    User,
+    /// A person of the platform, by a session.
+    Operator,
+}
+
+impl Right {
+    /// Whether it is somebody's who acts, and not a visitor's or a site's.
+    pub fn is_a_principals(self) -> bool {
+        matches!(self, Right::Member | Right::User | Right::Operator)
+    }
 }
 
 /// A right request to a route, and what it gets.
@@ -172,7 +194,7 @@ impl Row {
             ("POST", "/api/v1/subscriber-tokens") => {
                 Row { ok: 201, body: Some(|_| json!({"topics": ["a"]})), volatile: true, ..MEMBER }
             }
-            _ => return None,
+            _ => return sign_in(door).or_else(|| people(door)).or_else(|| platform(door)),
         };
         Some(row)
     }
@@ -193,4 +215,119 @@ pub fn host(door: &Door, party: &Party) -> String {
         Surface::Platform => ROOT.to_owned(),
         _ => party.tenant.host.clone(),
     }
+}
+
+/// Rows of signing in. Tries are counted and mails carry the tokens, so strangers ask, and the right request gets
+/// its refusal.
+fn sign_in(door: &Door) -> Option<Row> {
+    let body = |body: fn(&Party) -> Value, ok| Row { ok, body: Some(body), volatile: true, ..PUBLIC };
+    let user = Row { right: Right::User, volatile: true, ..OPERATOR };
+    let row = match (door.method.as_str(), door.canonical.as_str()) {
+        ("POST", "/api/v1/auth/register") => {
+            body(|_| json!({"email": format!("{}@new.example", unique()), "password": PASSWORD}), 403)
+        }
+        ("POST", "/api/v1/auth/verify-email") => body(|_| json!({"token": "nobody mailed this"}), 400),
+        ("POST", "/api/v1/auth/login") => {
+            body(|_| json!({"email": format!("{}@new.example", unique()), "password": PASSWORD}), 401)
+        }
+        ("POST", "/api/v1/auth/refresh") => body(|_| json!({"refresh_token": "nobody was given this"}), 401),
+        ("POST", "/api/v1/auth/password/forgot") => {
+            body(|_| json!({"email": format!("{}@new.example", unique())}), 202)
+        }
+        ("POST", "/api/v1/auth/password/reset") => {
+            body(|_| json!({"token": "nobody mailed this", "password": PASSWORD}), 400)
+        }
+        ("POST", "/api/v1/invitations/accept") => body(
+            |_| json!({"token": "nobody mailed this", "email": format!("{}@new.example", unique()), "password": PASSWORD}),
+            404,
+        ),
+        ("GET", "/api/v1/auth/sso") => PUBLIC,
+        ("GET", "/api/v1/auth/sso/callback") => Row { ok: 400, ..PUBLIC },
+        // No provider is there to be reached.
+        ("GET", "/api/v1/auth/sso/{}") => Row { ok: 503, ..PUBLIC },
+        ("POST", "/api/v1/auth/verify-email/resend") => Row { ok: 202, ..user },
+        ("GET", "/api/v1/auth/me") => Row { shows: true, ..user },
+        ("GET", "/api/v1/auth/sessions") => user,
+        ("DELETE", "/api/v1/auth/sessions") => user,
+        ("POST", "/api/v1/auth/logout") | ("DELETE", "/api/v1/auth/sessions/{}") => Row { ok: 204, ..user },
+        ("POST", "/api/v1/auth/password") => {
+            let change = |_: &Party| json!({"current_password": PASSWORD, "new_password": "another battery staple"});
+            Row { body: Some(change), ..user }
+        }
+        _ => return None,
+    };
+    Some(row)
+}
+
+/// Rows of who belongs to a tenant, and of its providers.
+fn people(door: &Door) -> Option<Row> {
+    let creates = |body: fn(&Party) -> Value| Row { ok: 201, body: Some(body), volatile: true, ..MEMBER };
+    let changes = |body: fn(&Party) -> Value| Row { body: Some(body), volatile: true, ..MEMBER };
+    let row = match (door.method.as_str(), door.canonical.as_str()) {
+        ("GET", "/api/v1/users" | "/api/v1/users/{}" | "/api/v1/roles" | "/api/v1/roles/{}") => {
+            Row { shows: true, ..MEMBER }
+        }
+        ("GET", "/api/v1/invitations" | "/api/v1/invitations/{}") => Row { shows: true, ..MEMBER },
+        ("GET", "/api/v1/sso/providers" | "/api/v1/sso/providers/{}") => Row { shows: true, ..MEMBER },
+        ("GET", "/api/v1/permissions" | "/api/v1/sso/clients") => MEMBER,
+        ("GET", "/api/v1/audit") => Row { volatile: true, ..MEMBER },
+        ("POST", "/api/v1/users" | "/api/v1/invitations") => {
+            creates(|_| json!({"email": format!("{}@new.example", unique()), "role": "viewer"}))
+        }
+        ("POST", "/api/v1/roles") => {
+            creates(|_| json!({"name": format!("r{}", unique()), "permissions": ["users:read"]}))
+        }
+        ("POST", "/api/v1/sso/providers") => creates(
+            |_| json!({"id": format!("p{}", unique()), "name": "New", "issuer": "https://issuer.example", "client_id": "c"}),
+        ),
+        ("PATCH", "/api/v1/users/{}" | "/api/v1/sso/providers/{}") => changes(|_| json!({"name": "Changed"})),
+        ("PATCH", "/api/v1/roles/{}") => changes(|_| json!({"description": "changed"})),
+        ("PUT", "/api/v1/sso/clients/{}") => changes(|_| json!({"redirect_uris": ["https://app.example/callback"]})),
+        ("POST", "/api/v1/users/{}/sessions/revoke" | "/api/v1/auth/revoke-all") => MEMBER,
+        ("POST", "/api/v1/invitations/{}/resend") => Row { volatile: true, ..MEMBER },
+        ("DELETE", "/api/v1/users/{}" | "/api/v1/roles/{}" | "/api/v1/invitations/{}") => MEMBER,
+        ("DELETE", "/api/v1/sso/providers/{}" | "/api/v1/sso/clients/{}") => MEMBER,
+        _ => return None,
+    };
+    Some(row)
+}
+
+/// Rows of the platform's own people and keys; no tenant's data is behind them.
+fn platform(door: &Door) -> Option<Row> {
+    let platform = Row { volatile: true, ..OPERATOR };
+    let session = Row { right: Right::Operator, volatile: true, ..OPERATOR };
+    let with = |row: Row, ok, body: fn(&Party) -> Value| Row { ok, body: Some(body), ..row };
+    let row = match (door.method.as_str(), door.canonical.as_str()) {
+        ("POST", "/api/v1/operators/login") => Row {
+            volatile: true,
+            ..with(PUBLIC, 401, |_| json!({"email": format!("{}@no.example", unique()), "password": "x"}))
+        },
+        ("POST", "/api/v1/operators/logout") => Row { ok: 204, ..session },
+        ("GET", "/api/v1/operators/me" | "/api/v1/operators/me/tenants") => session,
+        ("POST", "/api/v1/auth/switch") => with(session, 200, |party| json!({"tenant_id": party.tenant.id})),
+        ("POST", "/api/v1/auth/impersonate") => with(
+            session,
+            200,
+            |party| json!({"tenant_id": party.tenant.id, "user_id": party.object("users"), "reason": "the matrix asks"}),
+        ),
+        ("POST", "/api/v1/operators") => with(platform, 201, |_| {
+            let email = format!("{}@platform.example", unique());
+            json!({"email": email, "name": "New", "password": PASSWORD, "role": "support"})
+        }),
+        ("POST", "/api/v1/platform-keys") => {
+            with(platform, 201, |_| json!({"name": "new", "permissions": ["tenants:read"]}))
+        }
+        ("PATCH", "/api/v1/operators/{}" | "/api/v1/platform-keys/{}") => {
+            with(platform, 200, |_| json!({"name": "changed"}))
+        }
+        ("PUT", "/api/v1/operators/{}/grants/{}") => with(platform, 200, |_| json!({"role": "viewer"})),
+        ("GET", "/api/v1/operators" | "/api/v1/operators/{}") => platform,
+        ("GET", "/api/v1/platform-keys" | "/api/v1/platform-keys/{}") => platform,
+        ("GET", "/api/v1/signing-keys" | "/api/v1/keys") => platform,
+        ("DELETE", "/api/v1/operators/{}" | "/api/v1/operators/{}/grants/{}" | "/api/v1/platform-keys/{}") => platform,
+        ("POST", "/api/v1/platform-keys/{}/reroll" | "/api/v1/keys/rewrap") => platform,
+        ("POST", "/api/v1/signing-keys/rotate") => Row { ok: 201, ..platform },
+        _ => return None,
+    };
+    Some(row)
 }

@@ -207,7 +207,7 @@ async function bodyOf(request) {
 
 function controlServer(curtainUrl, logs) {
   const table = controls(curtainUrl);
-  return createServer(async (request, response) => {
+  const server = createServer(async (request, response) => {
     const answer = (status, type, body) => response.writeHead(status, { "content-type": type }).end(body);
     const route = `${request.method} ${request.url}`;
     if (route === "GET /logs") return answer(200, "application/x-ndjson", logs.text());
@@ -218,6 +218,9 @@ function controlServer(curtainUrl, logs) {
       answer(error instanceof BadRequest ? 400 : 500, "application/json", JSON.stringify({ error: String(error.message) }));
     }
   });
+  // A connection that a test reuses must not be closed under its hands.
+  server.keepAliveTimeout = 10 * 60_000;
+  return server;
 }
 
 /** Ends with the test: when its end of stdin closes, or by a signal. */

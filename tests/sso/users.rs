@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{PROVIDERS, add_user, comes_in, corp, deeds, provide, rows, shard, stays_out, tenant, users};
-use crate::world::{Browser, Issuer, World};
+use crate::world::{Browser, Issuer, Tenant, World};
 
 #[tokio::test]
 async fn somebody_new_comes_in_by_the_tenants_provider() {
@@ -87,6 +87,7 @@ async fn an_account_whose_address_nobody_proved_falls_to_who_proves_it() {
 async fn the_role_follows_the_claim_at_each_sign_in() {
     let (tenant, issuer) =
         corp(json!({"role_map": {"chiefs": "admin", "staff": "editor"}, "default_role": "viewer"})).await;
+    add_user(&tenant, "boss@example.org", "owner", true).await;
     let mut browser = Browser::of(&tenant);
     for (groups, role) in [
         (json!(["staff"]), "editor"),
@@ -98,8 +99,39 @@ async fn the_role_follows_the_claim_at_each_sign_in() {
         let accounts = json!({"ada": {"email": "ada@example.org", "email_verified": true, "groups": groups}});
         issuer.turn(json!({"accounts": accounts})).await;
         browser.sign_in(&issuer, "ada").await.expect(303);
-        assert_eq!(users(&tenant).await[0]["role"], role, "{groups}");
+        assert_eq!(role_of(&tenant, "ada@example.org").await, role, "{groups}");
     }
+}
+
+#[tokio::test]
+async fn no_claim_takes_the_last_owner_from_a_tenant() {
+    let (tenant, issuer) = corp(json!({"role_map": {"chiefs": "owner"}, "default_role": "viewer"})).await;
+    let mut browser = Browser::of(&tenant);
+    for groups in [json!(["chiefs"]), json!([])] {
+        let accounts = json!({"ada": {"email": "ada@example.org", "email_verified": true, "groups": groups}});
+        issuer.turn(json!({"accounts": accounts})).await;
+        browser.sign_in(&issuer, "ada").await.expect(303);
+        assert_eq!(role_of(&tenant, "ada@example.org").await, "owner", "{groups}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_full_takes_nobody_new() {
+    let (tenant, issuer) = corp(json!({})).await;
+    tenant.patch(json!({"rate_limits": {"max_users": 1}})).await;
+    let account =
+        |name: &str| json!({"email": format!("{name}@example.org"), "email_verified": true, "groups": ["staff"]});
+    issuer.turn(json!({"accounts": {"ada": account("ada"), "bob": account("bob")}})).await;
+    Browser::of(&tenant).sign_in(&issuer, "ada").await.expect(303);
+    let refused = Browser::of(&tenant).sign_in(&issuer, "bob").await;
+    refused.expect_problem(409, "user_limit_reached");
+    Browser::of(&tenant).sign_in(&issuer, "ada").await.expect(303);
+}
+
+async fn role_of(tenant: &Tenant, email: &str) -> String {
+    let users = users(tenant).await;
+    let user = users.iter().find(|user| user["email"] == email).unwrap();
+    user["role"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub use signing::{hmac, hmac_base64, hmac_hex, standard_key};
 pub use sse::Stream;
 pub use tenant::{ApiKey, Tenant, TenantBuilder};
 pub use token::Token;
-pub use user::{PASSWORD, Tokens, User, hashes};
+pub use user::{PASSWORD, PASSWORD_HASH, Tokens, User, hashes};
 pub use webhook::Webhook;
 
 use runtime::Runtime;

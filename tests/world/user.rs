@@ -7,7 +7,8 @@ use super::{Answer, Call, Tenant, eventually, unique};
 /// The password of everybody who has one.
 pub const PASSWORD: &str = "correct horse battery staple";
 /// Its hash, made once: hashing is what takes a sign-in its time.
-const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$Y2FyaWxsb24tdGVzdC0wMQ$98qmBCZOXWGtJ6ZprKRTNfo5m6b0VpeUGdRbc1WjYrk";
+pub const PASSWORD_HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$Y2FyaWxsb24tdGVzdC0wMQ$98qmBCZOXWGtJ6ZprKRTNfo5m6b0VpeUGdRbc1WjYrk";
 
 const LOGIN: &str = "/api/v1/auth/login";
 
@@ -18,7 +19,7 @@ impl Tenant {
         let (id, email) = (format!("usr_{tail}"), format!("u{tail}@users.test"));
         let sql = "INSERT INTO users (tenant_id, id, email, name, password_hash, role, email_verified_at, created_at, updated_at) \
                    VALUES (?1, ?2, ?3, 'A User', ?4, ?5, 1, 1, 1)";
-        self.on_shard(sql, &[&id, &email, HASH, role]).await;
+        self.on_shard(sql, &[&id, &email, PASSWORD_HASH, role]).await;
         User { tenant: self.clone(), id, email, password: PASSWORD.to_owned() }
     }
 }

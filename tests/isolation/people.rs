@@ -1,0 +1,98 @@
+//! Who belongs to a party, and what it owns: put into its rows, as if it had come about by and by.
+
+use std::collections::BTreeMap;
+
+use carillon::auth::key::{FreshKey, KeyKind};
+use carillon::auth::signature::digest;
+
+use crate::world::{PASSWORD_HASH, Tenant, unique};
+
+/// The people of a party and the ids of its things.
+#[derive(Clone)]
+pub struct People {
+    /// The address of its owner.
+    pub email: String,
+    /// The owner's session, as the cookie carries it.
+    pub session: String,
+    /// The session of a person of the platform.
+    pub operator: String,
+    /// Ids of what it owns, by kind.
+    pub objects: BTreeMap<&'static str, String>,
+}
+
+impl People {
+    /// An owner with two sessions, and one of each thing; texts hold the canary.
+    pub async fn plant(tenant: &Tenant, canary: &str) -> People {
+        let people = People::of(&tenant.id, &tenant.id[2..]);
+        let id = |kind: &str| people.objects[kind].clone();
+        let (owner, session) = (format!("usr_{}", unique()), FreshKey::new(KeyKind::UserSession).unwrap());
+        for (user, email, role) in
+            [(owner.clone(), people.email.clone(), "owner"), (id("users"), format!("{canary}@users.test"), "viewer")]
+        {
+            let sql = "INSERT INTO users (tenant_id, id, email, name, password_hash, role, email_verified_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 1, 1)";
+            tenant.on_shard(sql, &[&user, &email, canary, PASSWORD_HASH, role]).await;
+        }
+        for (session, cookie) in
+            [(session.id.clone(), digest(session.text.as_bytes())), (id("sessions"), String::new())]
+        {
+            let sql = "INSERT INTO sessions (tenant_id, id, user_id, cookie_digest, address, user_agent, created_at, last_used_at, expires_at) VALUES (?1, ?2, ?3, ?4, '', '', 1, 1, 9000000000000)";
+            tenant.on_shard(sql, &[&session, &owner, &cookie]).await;
+        }
+        let sql = "INSERT INTO roles (tenant_id, name, description, permissions, created_at, updated_at) VALUES (?1, ?2, ?3, '[\"users:read\"]', 1, 1)";
+        tenant.on_shard(sql, &[&id("roles"), canary]).await;
+        let sql = "INSERT INTO tenant_invitations (tenant_id, id, email, role, token, invited_by, sent_at, expires_at, created_at) VALUES (?1, ?2, ?3 || '@invited.test', 'viewer', ?4, 'key:0', 1, 9000000000000, 1)";
+        tenant.on_shard(sql, &[&id("invitations"), canary, &unique()]).await;
+        let sql = "INSERT INTO sso_providers (tenant_id, id, name, issuer, client_id, scopes, role_map, reach, created_at, updated_at) VALUES (?1, ?2, 'Sign in here', 'https://issuer.example', ?3, 'openid email', '{}', '[]', 1, 1)";
+        tenant.on_shard(sql, &[&id("providers"), canary]).await;
+        let sql = "INSERT INTO sso_clients (tenant_id, client_id, redirect_uris, created_at, updated_at) VALUES (?1, ?2, '[]', 1, 1)";
+        tenant.on_shard(sql, &[&id("clients")]).await;
+        people.plant_on_platform(tenant).await;
+        People { session: session.text, ..people }
+    }
+
+    async fn plant_on_platform(&self, tenant: &Tenant) {
+        let person = &self.objects["operators"];
+        let session = FreshKey { id: self.operator_session_id(), text: self.operator.clone() };
+        let world = &tenant.world;
+        let sql = "INSERT INTO operators (id, email, name, password_hash, role, created_at, updated_at) VALUES (?1, ?1 || '@platform.example', 'A Person', '', 'admin', 1, 1)";
+        world.rows("CONTROL", sql, &[person]).await;
+        let sql = "INSERT INTO operator_sessions (id, operator_id, digest, address, created_at, expires_at) VALUES (?1, ?2, ?3, '', 1, 9000000000000)";
+        world.rows("CONTROL", sql, &[&session.id, person, &digest(session.text.as_bytes())]).await;
+        let sql = "INSERT INTO operator_grants (operator_id, tenant_id, role, created_at) VALUES (?1, ?2, 'viewer', 1)";
+        world.rows("CONTROL", sql, &[person, &tenant.id]).await;
+        let sql = "INSERT INTO platform_keys (id, name, digest, permissions, ip_allowlist, created_by, created_at) VALUES (?1, 'a key', '', '[\"tenants:read\"]', '[]', 'platform_key', 1)";
+        world.rows("CONTROL", sql, &[&self.objects["platform-keys"]]).await;
+    }
+
+    fn operator_session_id(&self) -> String {
+        self.operator["car_os_".len()..][..12].to_owned()
+    }
+
+    /// People who never were, of a tenant that never was.
+    pub fn never(tenant: &str) -> People {
+        People::of(tenant, &unique())
+    }
+
+    /// Names, by which nothing is there yet.
+    fn of(tenant: &str, tail: &str) -> People {
+        let provider = format!("p{tail}");
+        let objects = BTreeMap::from([
+            ("api-keys", unique()[..12].to_owned()),
+            ("clients", format!("app-{tenant}")),
+            ("invitations", format!("inv_{tail}")),
+            ("operators", format!("opr_{tail}")),
+            ("platform-keys", unique()[..12].to_owned()),
+            ("providers", provider.clone()),
+            ("roles", format!("r{tail}")),
+            ("sessions", unique()[..12].to_owned()),
+            ("sso", provider),
+            ("users", format!("usr_{tail}")),
+        ]);
+        People {
+            email: format!("{tail}@owners.test"),
+            session: FreshKey::new(KeyKind::UserSession).unwrap().text,
+            operator: FreshKey::new(KeyKind::OperatorSession).unwrap().text,
+            objects,
+        }
+    }
+}
