@@ -10,9 +10,10 @@ use chrono::DateTime;
 use ed25519_compact::{PublicKey, SecretKey};
 use jwt_compact::alg::Ed25519;
 use jwt_compact::{AlgorithmExt, Header, UntrustedToken};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::domain::clock::Timestamp;
+use crate::json;
 
 /// The longest token we read.
 const MAX_TOKEN: usize = 16 * 1024;

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use worker::Delay;
 
 use super::key::fresh_id;
@@ -15,6 +15,7 @@ use super::signature;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::http::call::Later;
 use crate::http::outbound::{self, Outgoing};
+use crate::json;
 use crate::ops::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::settings::MailHook;

@@ -5,7 +5,7 @@
 //! - A client carries tokens or a cookie, never both.
 //! - Every text is stored by its digest alone.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::access::{Claims, Kind};
 use super::key::{FreshKey, KeyKind};
@@ -20,7 +20,7 @@ use crate::http::request::Incoming;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::tenant_db::TenantDb;
-use crate::{args, statements};
+use crate::{args, json, statements};
 
 statements! { TenantSql;
     /// A new session.

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ed25519_compact::{KeyPair, PublicKey, SecretKey, Seed};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::access::{self, Claims, Kind, Verified, VerifyingKey};
 use super::key::fresh_id;
@@ -20,7 +20,7 @@ use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::sealed::{Place, random};
 use crate::storage::sql::{Arg, ControlSql, StorageError};
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { ControlSql;
     /// Every key whose tokens may still be good, the one that signs first.

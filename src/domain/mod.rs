@@ -10,6 +10,7 @@ pub mod event;
 pub mod frame;
 pub mod host;
 pub mod ids;
+pub mod json;
 pub mod outbound;
 pub mod permission;
 pub mod plan;

@@ -6,9 +6,13 @@ use worker::{Headers, Response, ResponseBuilder};
 use super::problem::{Answered, Problem};
 use crate::hub::protocol::Rate;
 
-/// What a handler answers.
+/// What a handler answers. Boxed, as problems are: it passes through many hands.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Answer(Box<Parts>);
+
+/// What an answer consists of.
+#[derive(Debug)]
+pub struct Parts {
     /// HTTP status.
     pub status: u16,
     /// The body.
@@ -62,7 +66,26 @@ struct Envelope<'a, T> {
     tenant_id: Option<&'a str>,
 }
 
+impl std::ops::Deref for Answer {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Answer {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
 impl Answer {
+    #[inline(never)]
+    fn new(status: u16, body: Body) -> Self {
+        Self(Box::new(Parts { status, body, headers: Vec::new() }))
+    }
+
     /// A success in the envelope; `tenant_id` says whose data it is.
     pub fn json<T: Serialize>(status: u16, data: &T, tenant_id: Option<&str>) -> Answered<Self> {
         Self::enveloped(status, data, None, tenant_id)
@@ -81,27 +104,27 @@ impl Answer {
     ) -> Answered<Self> {
         let envelope = Envelope { success: true, data, pagination, tenant_id };
         let body = serde_json::to_string(&envelope).map_err(super::problem::internal)?;
-        Ok(Self { status, body: Body::Json(body), headers: Vec::new() })
+        Ok(Self::new(status, Body::Json(body)))
     }
 
     /// JSON in a form that is not ours to choose.
     pub fn plain_json(status: u16, body: String) -> Self {
-        Self { status, body: Body::Json(body), headers: Vec::new() }
+        Self::new(status, Body::Json(body))
     }
 
     /// An answer without a body.
     pub fn empty(status: u16) -> Self {
-        Self { status, body: Body::Empty, headers: Vec::new() }
+        Self::new(status, Body::Empty)
     }
 
     /// A page.
     pub fn html(page: String) -> Self {
-        Self { status: 200, body: Body::Html(page), headers: Vec::new() }
+        Self::new(200, Body::Html(page))
     }
 
     /// A stream of Server-Sent Events, which no proxy should hold back or change.
     pub fn events(stream: Option<web_sys::ReadableStream>) -> Self {
-        Self { status: 200, body: Body::Events(stream), headers: Vec::new() }.header("X-Accel-Buffering", "no")
+        Self::new(200, Body::Events(stream)).header("X-Accel-Buffering", "no")
     }
 
     /// The same answer with a header.
@@ -113,15 +136,18 @@ impl Answer {
 
     /// A problem as an answer.
     pub fn problem(problem: &Problem, request_id: &str) -> Self {
-        Self { status: problem.status, body: Body::Json(problem.to_json(request_id)), headers: problem.headers.clone() }
+        let mut answer = Self::new(problem.status, Body::Json(problem.to_json(request_id)));
+        answer.headers.clone_from(&problem.headers);
+        answer
     }
 
     /// The response itself; a HEAD request gets no body.
     pub fn into_response(self, head: bool) -> worker::Result<Response> {
+        let Parts { status, body, headers: own } = *self.0;
         let headers = Headers::new();
-        let (media_type, caching) = match &self.body {
+        let (media_type, caching) = match &body {
             Body::Empty => (None, "no-store"),
-            Body::Json(_) if self.status >= 400 => (Some("application/problem+json"), "no-store"),
+            Body::Json(_) if status >= 400 => (Some("application/problem+json"), "no-store"),
             Body::Json(_) => (Some("application/json"), "no-store"),
             Body::Html(_) => (Some("text/html; charset=utf-8"), "no-cache"),
             Body::Events(_) => (Some("text/event-stream"), "no-cache, no-transform"),
@@ -129,14 +155,14 @@ impl Answer {
         if let Some(media_type) = media_type {
             headers.set("Content-Type", media_type)?;
         }
-        if !self.headers.iter().any(|(name, _)| *name == "Cache-Control") {
+        if !own.iter().any(|(name, _)| *name == "Cache-Control") {
             headers.set("Cache-Control", caching)?;
         }
-        for (name, value) in &self.headers {
+        for (name, value) in &own {
             headers.append(name, value)?;
         }
-        let builder = ResponseBuilder::new().with_status(self.status).with_headers(headers);
-        Ok(match self.body {
+        let builder = ResponseBuilder::new().with_status(status).with_headers(headers);
+        Ok(match body {
             Body::Json(text) | Body::Html(text) if !head => builder.fixed(text.into_bytes()),
             Body::Events(Some(stream)) if !head => builder.stream(stream),
             _ => builder.empty(),

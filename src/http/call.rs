@@ -12,10 +12,11 @@ use crate::domain::ids::ClaimedTenant;
 use crate::storage::bindings::{Bindings, SystemClock};
 
 /// A call that passed resolving, authentication and admission. `Who` is the kind of principal
-/// the route asks for, so a handler cannot be reached by another.
+/// the route asks for, so a handler cannot be reached by another. What is large in it is boxed: each handler keeps
+/// its call while it waits.
 pub struct Call<Who> {
     /// The request.
-    pub request: Incoming,
+    pub request: Box<Incoming>,
     /// The path's parameters, decoded.
     pub params: Params,
     /// The deployment.
@@ -23,7 +24,7 @@ pub struct Call<Who> {
     /// What may go on behind the answer.
     pub later: Later,
     /// Who calls.
-    pub who: Who,
+    pub who: Box<Who>,
 }
 
 /// Where work is left that goes on once the answer is sent.

@@ -9,6 +9,7 @@ use super::subscriber::Attachment;
 use super::ticket::{self, Rights};
 use crate::domain::event::Cursor;
 use crate::domain::frame::Frames;
+use crate::json;
 
 /// Reconnection times are spread over this range, in milliseconds, so that a restart does not bring
 /// all clients back at once.
@@ -197,11 +198,11 @@ struct Opening {
 }
 
 fn resumed(from: &Cursor, to: &Cursor) -> String {
-    serde_json::json!({ "from": from, "to": to }).to_string()
+    json!({ "from": from, "to": to }).to_string()
 }
 
 fn reset(reason: &str, earliest: &Cursor, latest: &Cursor) -> String {
-    serde_json::json!({ "reason": reason, "earliest": earliest, "latest": latest }).to_string()
+    json!({ "reason": reason, "earliest": earliest, "latest": latest }).to_string()
 }
 
 fn retry(random: u64) -> u32 {

@@ -29,6 +29,7 @@ use super::protocol::{
 use super::sockets::{Socket, Sockets};
 use super::sqlite::{ObjectSqlite, SqliteError};
 use crate::domain::clock::Clock;
+use crate::json;
 use crate::storage::bindings::SystemClock;
 use crate::storage::sealed::random;
 
@@ -252,10 +253,7 @@ fn refuse(failure: Failure) -> worker::Result<Response> {
     respond(&Reply::Refused(match failure {
         Failure::Refused(refusal) => refusal,
         Failure::Storage(error) => {
-            worker::console_error!(
-                "{}",
-                serde_json::json!({ "level": "error", "event": "hub_storage", "error": error.0 })
-            );
+            worker::console_error!("{}", json!({ "level": "error", "event": "hub_storage", "error": error.0 }));
             Refusal::Failed
         }
     }))

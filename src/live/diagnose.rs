@@ -4,13 +4,12 @@
 //! padded block, and a silence. A proxy that buffers brings ticks in bunches; one that cuts idle
 //! streams ends the silence; one that strips headers shows at once.
 
-use serde_json::json;
-
 use crate::auth::principal::Visitor;
 use crate::domain::frame::Frames;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::problem::{self, Answered};
+use crate::json;
 use crate::live::bridge;
 
 /// Request headers that streams live by. Credentials are told by presence only.

@@ -33,7 +33,7 @@ pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
             return Err(problem::invalid_query("heartbeat", invalid));
         }
     };
-    let Visitor { tenant, host, config, .. } = &call.who;
+    let Visitor { tenant, host, config, .. } = &*call.who;
     let opened = standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await
     });

@@ -3,7 +3,6 @@
 //! An unknown tenant does the same work as a wrong signature and gets the same answer.
 
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::auth::principal::{Named, Signer};
@@ -21,6 +20,7 @@ use crate::http::letters::lower_case;
 use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::{MAX_BODY, malformed, parse_object};
 use crate::hub::protocol::{Caller, Publish, ReceiptKey, Refusal};
+use crate::json;
 use crate::tenant::secrets::{self, Secrets};
 use crate::tenant::standing::{self, Unheeded};
 

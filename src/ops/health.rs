@@ -1,11 +1,12 @@
 //! `GET /health`: whether control database, shards and KV answer.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::auth::principal::Anyone;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::problem::{self, Answered};
+use crate::json;
 use crate::storage::probe;
 
 /// 200 once everything the platform stands on answers, else 503.

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::json;
+
 /// A request that was answered.
 #[derive(Debug, Serialize)]
 pub struct RequestLine<'a> {
@@ -40,7 +42,7 @@ impl RequestLine<'_> {
 
 /// Somebody named two tenants in one request. The audit row holds the address; this line does not.
 pub fn cross_tenant_attempt(request_id: &str, route: Option<&str>, tenant: Option<&str>) {
-    let line = serde_json::json!({
+    let line = json!({
         "level": "warn", "event": "cross_tenant_attempt", "request_id": request_id, "route": route, "tenant": tenant,
     });
     worker::console_warn!("{line}");
@@ -48,18 +50,18 @@ pub fn cross_tenant_attempt(request_id: &str, route: Option<&str>, tenant: Optio
 
 /// Something of ours failed outside a request, or beside its answer.
 pub fn fault(event: &str, cause: &str) {
-    worker::console_error!("{}", serde_json::json!({ "level": "error", "event": event, "cause": cause }));
+    worker::console_error!("{}", json!({ "level": "error", "event": event, "cause": cause }));
 }
 
 /// A mail that nobody delivers, with the token it would have carried: for development and tests only.
 pub fn undelivered_mail(kind: &str, tenant: &str, token: &str) {
-    let line = serde_json::json!({ "level": "info", "event": "mail", "type": kind, "tenant": tenant, "token": token });
+    let line = json!({ "level": "info", "event": "mail", "type": kind, "tenant": tenant, "token": token });
     worker::console_log!("{line}");
 }
 
 /// How often a request hashed a password: for tests only.
 pub fn password_work(request_id: &str, hashes: u32) {
-    let line = serde_json::json!({
+    let line = json!({
         "level": "info", "event": "password_work", "request_id": request_id, "hashes": hashes,
     });
     worker::console_log!("{line}");

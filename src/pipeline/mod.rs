@@ -22,6 +22,7 @@ use crate::http::answer::Answer;
 use crate::http::call::Later;
 use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::Incoming;
+use crate::json;
 use crate::ops::log::{self, RequestLine};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sealed::random;
@@ -31,7 +32,7 @@ use crate::tenant::change;
 pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Result<Response> {
     let began = SystemClock.now();
     let id = random::<8>().map_or_else(|_| "-".to_owned(), |bytes| bytes.map(|b| format!("{b:02x}")).concat());
-    let request = Incoming::new(raw, id.clone());
+    let request = Box::new(Incoming::new(raw, id.clone()));
     let method = request.method.clone();
     let mut trail = Trail::default();
     let outcome = match Bindings::new(env) {
@@ -108,7 +109,7 @@ pub async fn every_minute(env: Env) {
     let finished = done(change::finish_left_behind(&bindings).await);
     done(sessions::forget_over(&bindings).await);
     let rewrapped = done(master_keys::rewrap_left_behind(&bindings).await);
-    let line = serde_json::json!({ "level": "info", "event": "cron", "finished": finished, "rewrapped": rewrapped });
+    let line = json!({ "level": "info", "event": "cron", "finished": finished, "rewrapped": rewrapped });
     worker::console_log!("{line}");
 }
 

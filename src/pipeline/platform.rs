@@ -20,13 +20,13 @@ pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answe
     };
     trail.route = Some(route.name);
     match route.handler {
-        Handler::Anyone(handler) => handler(walk.call(params, Anyone)).await,
+        Handler::Anyone(handler) => handler(walk.call(params, Box::new(Anyone))).await,
         Handler::Operator(handler) => {
             let operator = prove_operator::operator(&walk.bindings, &walk.request).await?;
             let operator = operator.ok_or_else(problem::unauthorized)?;
             authorise(&operator, route.access)?;
             trail.tenant = ClaimedTenant::parse(params.get("tenant_id")).ok().map(|named| named.as_str().to_owned());
-            handler(walk.call(params, operator)).await
+            handler(walk.call(params, Box::new(operator))).await
         }
         Handler::Member(_) => {
             let tenant = tenant_of_credential(&walk).await?;
@@ -36,7 +36,7 @@ pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answe
             let named = walk.request.named_tenants();
             let first = named.first().and_then(|name| ClaimedTenant::parse(name).ok());
             let claimed = first.filter(|claimed| named.iter().all(|name| name == claimed.as_str()));
-            handler(walk.call(params, Signer { named: Named::Header(claimed) })).await
+            handler(walk.call(params, Box::new(Signer { named: Named::Header(claimed) }))).await
         }
         Handler::Visitor(_) => Err(problem::not_found()),
     }

@@ -156,7 +156,7 @@ async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -
                 return Err(problem::origin_not_allowed());
             }
             let host = doors.host.ok_or_else(problem::not_found)?;
-            handler(walk.call(params, Visitor { tenant, host, config, token })).await
+            handler(walk.call(params, Box::new(Visitor { tenant, host, config, token }))).await
         }
         Handler::Member(handler) => {
             let Proof::Member(member) = proof else { return Err(problem::unauthorized()) };
@@ -169,13 +169,13 @@ async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -
                 trail.headers.push(("X-Impersonated-By", id.to_owned()));
             }
             authorise(&member, route.access)?;
-            handler(walk.call(params, *member)).await
+            handler(walk.call(params, member)).await
         }
         Handler::Signer(handler) => {
             let host = doors.host.ok_or_else(problem::not_found)?;
-            handler(walk.call(params, Signer { named: Named::Host(host, tenant) })).await
+            handler(walk.call(params, Box::new(Signer { named: Named::Host(host, tenant) }))).await
         }
-        Handler::Anyone(handler) => handler(walk.call(params, Anyone)).await,
+        Handler::Anyone(handler) => handler(walk.call(params, Box::new(Anyone))).await,
         Handler::Operator(_) => Err(problem::not_found()),
     }
 }

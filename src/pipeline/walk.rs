@@ -25,7 +25,7 @@ pub struct Trail {
 /// A request on its way.
 pub struct Walk {
     /// The request.
-    pub request: Incoming,
+    pub request: Box<Incoming>,
     /// The deployment.
     pub bindings: Bindings,
     /// What may go on behind the answer.
@@ -34,7 +34,7 @@ pub struct Walk {
 
 impl Walk {
     /// What the handler is given.
-    pub fn call<Who>(self, params: Params, who: Who) -> Call<Who> {
+    pub fn call<Who>(self, params: Params, who: Box<Who>) -> Call<Who> {
         Call { request: self.request, params, bindings: self.bindings, later: self.later, who }
     }
 }

@@ -1,51 +1,49 @@
 //! Statements as constants: named, registered, and for a shard checked by the compiler to name the tenant.
 
+/// A statement: its name and its SQL.
+type Statement = (&'static str, &'static str);
+
 /// A statement on a shard. It exists only if its text names `tenant_id`; `?1` is always the tenant.
 #[derive(Debug, Clone, Copy)]
-pub struct TenantSql {
-    name: &'static str,
-    text: &'static str,
-}
+pub struct TenantSql(&'static Statement);
 
 impl TenantSql {
     /// Checked while compiling: a text that does not bind the tenant stops the build.
-    pub const fn new(name: &'static str, text: &'static str) -> Self {
+    pub const fn new(statement: &'static Statement) -> Self {
+        let text = statement.1;
         assert!(contains(text, "tenant_id") && contains(text, "?1"), "the statement does not bind tenant_id to ?1");
-        Self { name, text }
+        Self(statement)
     }
 
     /// The statement's name, its label in metrics and logs.
     pub const fn name(&self) -> &'static str {
-        self.name
+        self.0.0
     }
 
     /// The SQL.
     pub const fn text(&self) -> &'static str {
-        self.text
+        self.0.1
     }
 }
 
 /// A statement on the control database.
 #[derive(Debug, Clone, Copy)]
-pub struct ControlSql {
-    name: &'static str,
-    text: &'static str,
-}
+pub struct ControlSql(&'static Statement);
 
 impl ControlSql {
     /// A named statement.
-    pub const fn new(name: &'static str, text: &'static str) -> Self {
-        Self { name, text }
+    pub const fn new(statement: &'static Statement) -> Self {
+        Self(statement)
     }
 
     /// The statement's name, its label in metrics and logs.
     pub const fn name(&self) -> &'static str {
-        self.name
+        self.0.0
     }
 
     /// The SQL.
     pub const fn text(&self) -> &'static str {
-        self.text
+        self.0.1
     }
 }
 
@@ -54,7 +52,7 @@ impl ControlSql {
 macro_rules! statements {
     ($kind:ident; $($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
         $($(#[$doc])* pub const $name: $crate::storage::sql::$kind =
-            $crate::storage::sql::$kind::new(stringify!($name), $text);)+
+            $crate::storage::sql::$kind::new(&(stringify!($name), $text));)+
         /// Every statement of this module.
         pub const STATEMENTS: &[$crate::storage::sql::$kind] = &[$($name),+];
     };
@@ -142,7 +140,17 @@ impl Arg {
 /// The arguments of a statement, in order.
 #[macro_export]
 macro_rules! args {
-    ($($value:expr),* $(,)?) => { vec![$($crate::storage::sql::Arg::from($value)),*] };
+    ($($value:expr),* $(,)?) => {{
+        let mut args = Vec::new();
+        $($crate::storage::sql::bind(&mut args, $value);)*
+        args
+    }};
+}
+
+/// Adds an argument. Not inlined: every statement binds several.
+#[inline(never)]
+pub fn bind(args: &mut Vec<Arg>, value: impl Into<Arg>) {
+    args.push(value.into());
 }
 
 /// What a database could not do.

@@ -19,7 +19,7 @@ use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::control_db::ControlDb;
 use crate::storage::sealed::{SealKey, random};
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { ControlSql;
     /// A new tenant, unless its id, its slug or its plan says no.
@@ -117,7 +117,9 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
         if let Value::Object(data) = &mut kept.data {
             data.insert("pending".into(), true.into());
         }
-        return created(kept, false).map(|answer| Answer { status: 202, ..answer });
+        let mut answer = created(kept, false)?;
+        answer.status = 202;
+        return Ok(answer);
     }
     created(kept, false)
 }
@@ -182,7 +184,7 @@ pub async fn delete(call: Call<Operator>) -> Answered<Answer> {
         let status = if arrived { 200 } else { 202 };
         return Answer::json(
             status,
-            &serde_json::json!({ "tenant_id": id, "status": Status::Purged, "pending": !arrived }),
+            &json!({ "tenant_id": id, "status": Status::Purged, "pending": !arrived }),
             Some(id),
         );
     }

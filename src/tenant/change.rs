@@ -20,7 +20,7 @@ use crate::storage::control_db::ControlDb;
 use crate::storage::kv;
 use crate::storage::sql::{Arg, ControlSql, StorageError};
 use crate::storage::tenant_db::{FenceMode, TenantDb};
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { ControlSql;
     /// Takes the next revision, if the tenant still has the one that was read. A CHECK of the batch follows.
@@ -223,7 +223,7 @@ fn reached(bindings: &Bindings, step: Step) -> Answered<()> {
 }
 
 fn log_failure(tenant: &str, problem: &Problem) {
-    let line = serde_json::json!({
+    let line = json!({
         "level": "error", "event": "tenant_change_pending", "tenant": tenant, "code": problem.code, "cause": problem.cause,
     });
     worker::console_error!("{line}");

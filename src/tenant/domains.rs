@@ -1,7 +1,5 @@
 //! Custom domains of a tenant: attached to one tenant at most, and not at once to another.
 
-use serde_json::json;
-
 use super::change::RELEASED_SECONDS;
 use super::input::{self, MAX_DOMAINS};
 use super::subject::{change_of, check_match, find};
@@ -17,7 +15,7 @@ use crate::http::request::JSON;
 use crate::storage::control_db::ControlDb;
 use crate::storage::sql::{Arg, ControlSql};
 use crate::tenant::registry::{DomainRow, Tenant};
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { ControlSql;
     /// Attaches a domain, unless it is somebody's.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use serde_json::{Value, json};
+use serde_json::Value;
 use worker::{AbortController, Delay, Fetch};
 
 use super::registry::Tenant;
@@ -19,7 +19,7 @@ use crate::hub::protocol::Inspect;
 use crate::storage::bindings::Bindings;
 use crate::storage::kv;
 use crate::storage::tenant_db::{FENCE, TenantDb};
-use crate::{args, rows};
+use crate::{json, rows};
 
 /// How long the site may take to answer.
 const SITE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,7 +59,7 @@ pub async fn health(call: Call<Operator>) -> Answered<Answer> {
 
 async fn rows(bindings: &Bindings, tenant: &Tenant) -> Result<Value, String> {
     let db = TenantDb::open(bindings, &tenant.id, &tenant.placement()).map_err(|e| e.to_string())?;
-    let fence = db.row::<FenceRow>(&FENCE, args![]).await.map_err(|e| e.to_string())?;
+    let fence = db.row::<FenceRow>(&FENCE, Vec::new()).await.map_err(|e| e.to_string())?;
     let fence = fence.ok_or("the shard does not know the tenant")?;
     let status = if fence.revision == tenant.row.revision { "ok" } else { "behind" };
     Ok(json!({ "status": status, "mode": fence.mode, "epoch": fence.epoch, "revision": fence.revision }))

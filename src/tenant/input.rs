@@ -13,6 +13,7 @@ use crate::domain::sign_in::SignIn;
 use crate::http::cors;
 use crate::http::fields::{Fields, bounded};
 use crate::http::problem::Answered;
+use crate::json;
 
 /// Most custom domains of a tenant.
 pub const MAX_DOMAINS: usize = 50;
@@ -113,7 +114,7 @@ impl TenantUpdate {
 
 /// The body of a tenant as it stands, for PATCH to merge into (RFC 7396).
 pub fn writable(profile: &Profile) -> Map<String, Value> {
-    let value = serde_json::json!({
+    let value = json!({
         "display_name": profile.display_name,
         "admin_email": profile.admin_email,
         "plan": profile.plan,

@@ -1,18 +1,16 @@
 //! `POST /api/v1/tenants/{tenant_id}/secrets/{kind}/rotate`: a new secret; the one before stays
 //! good for its grace, so that a site can change over without losing a webhook.
 
-use serde_json::json;
-
 use super::input;
 use super::secrets::{self, Kind};
 use super::subject::{change_of, check_match, find};
-use crate::args;
 use crate::auth::principal::Operator;
 use crate::domain::clock::Timestamp;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
 use crate::http::problem::{self, Answered};
+use crate::{args, json};
 
 /// Seconds the secret before stays good, where the body does not say.
 const GRACE_SECONDS: i64 = 24 * 3600;

@@ -2,6 +2,6 @@
 
 use carillon::storage::sql::TenantSql;
 
-const LEAK: TenantSql = TenantSql::new("LEAK", "SELECT tenant_id FROM security_events");
+const LEAK: TenantSql = TenantSql::new(&("LEAK", "SELECT tenant_id FROM security_events"));
 
 fn main() {}

@@ -1,7 +1,5 @@
 //! `/api/v1/audit`: what was done in a tenant, and by whom. It is read; nothing here writes.
 
-use serde_json::json;
-
 use crate::auth::principal::Member;
 use crate::domain::clock::Timestamp;
 use crate::http::answer::Answer;
@@ -9,7 +7,7 @@ use crate::http::call::Call;
 use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
 use crate::http::request::Query;
-use crate::{args, statements};
+use crate::{args, json, statements};
 
 statements! { TenantSql;
     /// Deeds, newest first: ?5 the actor, ?6 how the operation begins, ?7 the subject, ids from ?8 and before ?9.

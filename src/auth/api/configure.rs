@@ -3,7 +3,7 @@
 //! Every disclosure of the secrets is audited before it is made. A site that tells another GraphQL
 //! endpoint than the registry has changes it, as an operator would.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::deed;
 use crate::auth::principal::Member;
@@ -12,6 +12,7 @@ use crate::http::call::Call;
 use crate::http::fields::Fields;
 use crate::http::problem::{self, Answered};
 use crate::http::request::JSON;
+use crate::json;
 use crate::storage::control_db::ControlDb;
 use crate::tenant::{endpoint, input, secrets};
 

@@ -38,13 +38,13 @@ pub struct Door<'a> {
 impl<'a> Door<'a> {
     /// Of a visitor.
     pub fn of(call: &'a Call<Visitor>) -> Self {
-        let Visitor { tenant, host, config, .. } = &call.who;
+        let Visitor { tenant, host, config, .. } = &*call.who;
         Self { bindings: &call.bindings, tenant, host: Some(host), revision: config.revision }
     }
 
     /// Of somebody who acts in the tenant.
     pub fn of_member(call: &'a Call<Member>) -> Self {
-        let Member { tenant, host, config, .. } = &call.who;
+        let Member { tenant, host, config, .. } = &*call.who;
         Self { bindings: &call.bindings, tenant, host: host.as_ref(), revision: config.revision }
     }
 

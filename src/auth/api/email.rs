@@ -1,10 +1,7 @@
 //! `/api/v1/auth/verify-email`: proof that an address is one's own.
 
-use serde_json::json;
-
 use super::deed_of;
 use super::desk::{Door, mail, post, read_secret};
-use crate::args;
 use crate::auth::account;
 use crate::auth::mailed::{self, Purpose};
 use crate::auth::principal::{Member, Visitor};
@@ -13,6 +10,7 @@ use crate::http::call::Call;
 use crate::http::fields::Fields;
 use crate::http::problem::Answered;
 use crate::http::request::JSON;
+use crate::{args, json};
 
 /// `POST /api/v1/auth/verify-email`
 pub async fn verify(mut call: Call<Visitor>) -> Answered<Answer> {

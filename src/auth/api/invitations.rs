@@ -6,7 +6,7 @@
 //! - One invitation makes one user, once: it is consumed in the batch that makes the user. What opens
 //!   nothing, for whatever reason, gets one answer.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::creation::{Creation, Made};
 use super::desk::{Door, read_secret};
@@ -30,7 +30,7 @@ use crate::http::problem::{self, Answered};
 use crate::http::request::JSON;
 use crate::storage::audit_log::Deed;
 use crate::storage::tenant_db::{TenantBatch, TenantDb};
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { TenantSql;
     /// Invitations, newest first, as they stand at ?5.

@@ -3,7 +3,7 @@
 //! A key's text is shown when it is made and when it is re-rolled, and never again. Nobody makes,
 //! changes or re-rolls a key that may do more than themselves.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::creation::{Creation, Made};
 use super::{check_own, deed, end_minted, read_end, read_permissions, read_ranges};
@@ -19,7 +19,7 @@ use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::sql::{Arg, TenantSql};
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { TenantSql;
     /// Keys, newest first; ?5 picks one.

@@ -3,11 +3,8 @@
 //! Unknown address, wrong password, no password, disabled user and unproven address get one answer for one
 //! amount of work. A cookie that comes along is not looked at: every sign-in is a session of its own.
 
-use serde_json::json;
-
 use super::deed_of;
 use super::desk::{Door, check_tenant, lobby, mail, post, read_email, read_secret};
-use crate::args;
 use crate::auth::account::{self, Account};
 use crate::auth::mailed::{self, Purpose};
 use crate::auth::password::Verdict;
@@ -19,6 +16,7 @@ use crate::http::call::Call;
 use crate::http::fields::Fields;
 use crate::http::problem::{self, Answered};
 use crate::http::request::JSON;
+use crate::{args, json};
 
 /// `POST /api/v1/auth/login`
 pub async fn login(mut call: Call<Visitor>) -> Answered<Answer> {

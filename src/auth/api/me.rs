@@ -1,11 +1,10 @@
 //! `GET /api/v1/auth/me`: who I am here, and who acts if it is not me.
 
-use serde_json::json;
-
 use crate::auth::principal::{Actor, Member};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::problem::{self, Answered};
+use crate::json;
 
 /// The user, what it may do, its session; for an operator who acts as the user, that too: pages show a banner.
 pub async fn show(call: Call<Member>) -> Answered<Answer> {

@@ -4,12 +4,10 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use worker::Delay;
 
 use super::desk::{Door, check_tenant, mail, post, read_email, read_secret};
 use super::{account_holder, deed, deed_of, end_minted, end_minted_of};
-use crate::args;
 use crate::auth::account::{self, Account};
 use crate::auth::mailed::{self, Purpose};
 use crate::auth::password::Verdict;
@@ -28,6 +26,7 @@ use crate::ops::log;
 use crate::storage::audit_log::Deed;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::tenant_db::{Placement, TenantDb};
+use crate::{args, json};
 
 /// `POST /api/v1/auth/password`
 pub async fn change(mut call: Call<Member>) -> Answered<Answer> {

@@ -7,8 +7,6 @@
 //! - User, role and `not_before` are read anew each time. The session's end does not move.
 //! - A renewal is no deed: it gives nobody anything new.
 
-use serde_json::json;
-
 use super::desk::{lobby, read_secret};
 use super::{deed_of, end_minted_of};
 use crate::auth::key::{FreshKey, KeyKind, PresentedKey};
@@ -25,7 +23,7 @@ use crate::storage::bindings::SystemClock;
 use crate::storage::sealed::Place;
 use crate::storage::tenant_db::TenantDb;
 use crate::tenant::secrets;
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { TenantSql;
     /// A refresh token with its session and user.

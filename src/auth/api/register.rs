@@ -7,11 +7,8 @@
 //! - Who registers an address that somebody else registered and did not prove does not inherit their password,
 //!   nor they theirs: whoever holds the address sets a new one.
 
-use serde_json::json;
-
 use super::deed_of;
 use super::desk::{Door, check_tenant, mail, read_email, read_secret};
-use crate::args;
 use crate::auth::account::{self, Account};
 use crate::auth::key::fresh_id;
 use crate::auth::mailed::{self, Purpose};
@@ -25,6 +22,7 @@ use crate::http::fields::Fields;
 use crate::http::problem::{self, Answered};
 use crate::http::request::JSON;
 use crate::storage::sql::StorageError;
+use crate::{args, json};
 
 /// `POST /api/v1/auth/register`
 pub async fn register(mut call: Call<Visitor>) -> Answered<Answer> {

@@ -5,7 +5,7 @@
 //! - A role that somebody has, or is invited to, is not deleted.
 //! - Another set of permissions counts on the next request, and ends the streams of the role's users.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::creation::{Creation, Made};
 use super::users::MAX_ROLE;
@@ -22,7 +22,7 @@ use crate::http::listing::{ViewRow, with_moments};
 use crate::http::problem::{self, Answered};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::tenant_db::TenantDb;
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { TenantSql;
     /// Every role the tenant made, by name.

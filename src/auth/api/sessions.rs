@@ -1,7 +1,5 @@
 //! `/api/v1/auth/sessions`: where a user is signed in, and the end of it.
 
-use serde_json::json;
-
 use super::{account_holder, deed, end_minted};
 use crate::auth::principal::Member;
 use crate::auth::session;
@@ -11,7 +9,7 @@ use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
 use crate::storage::row::Rows;
 use crate::storage::sql::Arg;
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { TenantSql;
     /// A user's open sessions, newest first; ?7 is the one that asks.

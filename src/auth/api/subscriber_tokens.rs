@@ -1,7 +1,5 @@
 //! `POST /api/v1/subscriber-tokens`: tokens that open private events, for sites that mint none themselves.
 
-use serde_json::json;
-
 use super::deed;
 use crate::auth::access::{Claims, Kind};
 use crate::auth::principal::Member;
@@ -13,6 +11,7 @@ use crate::http::call::Call;
 use crate::http::fields::Fields;
 use crate::http::problem::{self, Answered};
 use crate::http::request::JSON;
+use crate::json;
 
 /// How long a token lives, in seconds, where the body does not say.
 const TTL_SECONDS: i64 = 900;

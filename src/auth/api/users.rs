@@ -5,7 +5,7 @@
 //! - A tenant keeps an active owner or admin, and no more users than its plan allows; both are rules of the write.
 //! - What a user loses is lost on the next request, and the streams of the tokens they minted end.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::creation::{Creation, Made};
 use super::{check_own, deed, end_minted, parse_email, role_to_give};
@@ -22,7 +22,7 @@ use crate::http::problem::{self, Answered};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::tenant_db::TenantDb;
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { TenantSql;
     /// Users, newest first: ?5 their status, ?6 their role, ?7 a text in address or name, in lower case.

@@ -3,8 +3,6 @@
 //! A grant that changes or goes ends what the operator holds in the tenant: its tokens on their next
 //! request, the streams of subscriber tokens it minted at once.
 
-use serde_json::json;
-
 use super::operators::{check_reach, shown};
 use super::{Bound, audited_in};
 use crate::auth::principal::Operator;
@@ -21,7 +19,7 @@ use crate::hub::protocol::EndMinted;
 use crate::storage::control_db::ControlDb;
 use crate::storage::tenant_db::TenantDb;
 use crate::tenant::registry::Tenant;
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { ControlSql;
     /// Grants a tenant, or another role in it.

@@ -4,8 +4,6 @@
 //! what both user and operator may, and never what would outlast the visit. Every answer to it says who
 //! really asked.
 
-use serde_json::json;
-
 use super::switching::{Entry, deed, entry};
 use super::{audited_in, person};
 use crate::auth::access::{Act, Claims, Kind};
@@ -20,7 +18,7 @@ use crate::http::problem::{self, Answered};
 use crate::http::request::JSON;
 use crate::storage::audit_log::Deed;
 use crate::storage::control_db::ControlDb;
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { TenantSql;
     /// The user who is to be impersonated.

@@ -6,7 +6,7 @@
 //!
 //! Answers kept for `Idempotency-Key` are not sealed anew: they are gone after 24 hours.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{PlatformDeed, audited};
 use crate::auth::principal::Operator;
@@ -21,7 +21,7 @@ use crate::storage::control_db::ControlDb;
 use crate::storage::row::Rows;
 use crate::storage::sealed::{KeyRing, Unsealable};
 use crate::storage::sql::{Arg, ControlSql};
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { ControlSql;
     /// How many data keys each version seals.

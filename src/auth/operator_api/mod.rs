@@ -13,7 +13,7 @@ pub mod sessions;
 pub mod signing_keys;
 pub mod switching;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::principal::{Operator, OperatorKind};
 use crate::domain::clock::Timestamp;
@@ -24,7 +24,7 @@ use crate::http::problem::{self, Answered};
 use crate::storage::control_db::ControlDb;
 use crate::storage::sql::{Arg, ControlSql, StorageError};
 use crate::tenant::idempotency::{Kept, Keyed};
-use crate::{args, statements};
+use crate::{args, json, statements};
 
 statements! { ControlSql;
     /// What was done, by whom, on what.

@@ -6,7 +6,7 @@
 //! Nobody makes or changes an operator who may do more than themselves. Whoever is disabled, removed or
 //! given another password is signed out everywhere by the same batch.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{audited, check_own, create as create_once, created, replayed, subject};
 use crate::auth::key::fresh_id;
@@ -25,7 +25,7 @@ use crate::storage::control_db::ControlDb;
 use crate::storage::sql::StorageError;
 use crate::tenant::idempotency::Keyed;
 use crate::tenant::input::parse_email;
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { ControlSql;
     /// Operators, newest first.

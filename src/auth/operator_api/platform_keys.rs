@@ -3,7 +3,7 @@
 //! A key's text is shown when it is made and when it is re-rolled, and never again. Nobody makes,
 //! changes or re-rolls a key that may do more than themselves; whoever may write keys may revoke any.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Bound, audited, check_own, create as create_once, created, replayed, subject};
 use crate::auth::api::{read_end, read_ranges};
@@ -21,7 +21,7 @@ use crate::http::problem::{self, Answered};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::control_db::ControlDb;
 use crate::tenant::idempotency::Keyed;
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { ControlSql;
     /// Keys, newest first.

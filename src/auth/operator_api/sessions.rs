@@ -5,8 +5,6 @@
 //! - Tries are counted before a password is hashed, per address and per account, in one statement.
 //! - A session ends after 12 hours, whatever is done with it; only the digest of its text is kept.
 
-use serde_json::json;
-
 use super::{PlatformDeed, audited, subject};
 use crate::auth::key::{FreshKey, KeyKind};
 use crate::auth::password::Verdict;
@@ -24,7 +22,7 @@ use crate::http::problem::{self, Answered};
 use crate::http::request::JSON;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
-use crate::{args, rows, statements};
+use crate::{args, json, rows, statements};
 
 statements! { ControlSql;
     /// Counts a try of this minute, of the address and of the account.

@@ -1,6 +1,6 @@
 //! `/api/v1/signing-keys`: the keys that our tokens are signed with, and a new one.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::audited;
 use crate::auth::principal::Operator;
@@ -8,6 +8,7 @@ use crate::auth::signing_keys::SigningKeys;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::problem::{self, Answered};
+use crate::json;
 use crate::storage::control_db::ControlDb;
 
 /// Most keys that verify at a time: every verifier reads all of them.

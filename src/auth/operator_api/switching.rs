@@ -3,8 +3,6 @@
 //! There is no active tenant on the server: an operator holds a token per tenant, and each names its own. A
 //! token is good while the session it was taken with is, and the grant behind it is read with each request.
 
-use serde_json::json;
-
 use super::{audited_in, person};
 use crate::auth::access::{Claims, Kind};
 use crate::auth::principal::Operator;
@@ -17,6 +15,7 @@ use crate::http::call::Call;
 use crate::http::fields::Fields;
 use crate::http::problem::{self, Answered};
 use crate::http::request::JSON;
+use crate::json;
 use crate::storage::audit_log::Deed;
 use crate::storage::control_db::ControlDb;
 use crate::storage::tenant_db::TenantDb;

@@ -4,8 +4,6 @@
 //! user of the same address is linked, if the provider verified it; an account whose address nobody had
 //! proven falls to them, without the password and the sessions it had. Else a user is made.
 
-use serde_json::json;
-
 use super::id_token::Identity;
 use super::provider::{OwnRole, Provider, own_roles, permissions_of};
 use crate::auth::key::fresh_id;
@@ -19,7 +17,7 @@ use crate::statements;
 use crate::storage::audit_log::Deed;
 use crate::storage::bindings::SystemClock;
 use crate::storage::sql::{Arg, StorageError, TenantSql};
-use crate::{args, rows};
+use crate::{args, json, rows};
 
 statements! { TenantSql;
     /// The user whom a subject is.

@@ -3,7 +3,7 @@
 //! A client's id ends in the tenant's, and holds no `-` before it: so no two tenants can have the same one,
 //! however their ids end.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::auth::api::deed;
 use crate::auth::principal::Member;
@@ -16,7 +16,7 @@ use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
 use crate::statements;
 use crate::storage::sql::{Arg, TenantSql};
-use crate::{args, rows};
+use crate::{args, json, rows};
 
 statements! { TenantSql;
     /// Clients, newest first.

@@ -2,7 +2,9 @@
 //!
 //! The key decides the algorithm, never the token: a token that names another one than its key's is refused.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+
+use crate::json;
 
 /// Most keys that are looked at.
 const MAX_KEYS: usize = 50;

@@ -1,6 +1,6 @@
 //! Who stands outside: calls to a provider, and its signatures verified (`outside.js`).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
 use super::jwk::Key;
@@ -35,18 +35,16 @@ pub struct Reply {
 
 /// Reads a document, or posts a form. 503 if the provider does not answer, fails, or answers too much.
 pub async fn ask(url: &OutboundUrl, form: Option<Form>) -> Answered<Reply> {
-    let mut headers = json!({ "Accept": "application/json" });
+    let mut headers = Map::from_iter([("Accept".to_owned(), Value::from("application/json"))]);
     let (method, body) = match form {
         None => ("GET", None),
-        Some(Form { body, authorization }) => {
-            headers["Content-Type"] = "application/x-www-form-urlencoded".into();
-            if let Some(authorization) = authorization {
-                headers["Authorization"] = authorization.into();
-            }
-            ("POST", Some(body))
+        Some(form) => {
+            headers.insert("Content-Type".to_owned(), "application/x-www-form-urlencoded".into());
+            headers.extend(form.authorization.map(|value| ("Authorization".to_owned(), value.into())));
+            ("POST", Some(form.body))
         }
     };
-    let call = Outgoing { method, url: url.as_str(), headers, body, most: MAX_ANSWER };
+    let call = Outgoing { method, url: url.as_str(), headers: headers.into(), body, most: MAX_ANSWER };
     let answer = outbound::send(call).await.ok_or_else(|| problem::unavailable("the provider does not answer"))?;
     if answer.status >= 500 {
         return Err(problem::unavailable(format!("the provider answers {}", answer.status)));

@@ -4,7 +4,7 @@
 //! again, so that nobody has it told to a provider of their own. Nobody gives roles that may do more than
 //! themselves, nor changes a provider that reaches further than they do.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::discovery::parse_url;
 use super::provider::{own_roles, permissions_of, secret_place};
@@ -22,7 +22,7 @@ use crate::statements;
 use crate::storage::bindings::Bindings;
 use crate::storage::sql::{Arg, StorageError, TenantSql};
 use crate::tenant::secrets;
-use crate::{args, rows};
+use crate::{args, json, rows};
 
 statements! { TenantSql;
     /// Providers, newest first.
