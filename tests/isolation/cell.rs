@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::party::Party;
 use super::row::{self, Door, Right, Row};
-use crate::world::{Call, PLATFORM_KEY, World, hmac_hex, stranger};
+use crate::world::{Call, PLATFORM_KEY, World, hmac_hex, sequence, stranger};
 
 /// Where a request names a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,17 +197,24 @@ impl Reply {
             }
             Ok(stream) => stream,
         };
-        if let Some(speaker) = speaker {
-            speaker.speak().await;
-        }
+        let spoken = match speaker {
+            Some(speaker) => speaker.speak().await,
+            None => String::new(),
+        };
         let mut body = String::new();
-        for _ in 0..8 {
+        for _ in 0..20 {
             match stream.block().await {
-                Some(block) if !block.is_keep_alive() => {
+                // A keep-alive names the place up to which everything was sent.
+                Some(block) if block.is_keep_alive() => {
+                    if is_reached(block.id.as_deref().unwrap_or_default(), &spoken) {
+                        break;
+                    }
+                }
+                Some(block) => {
                     let (event, data) = (block.event.unwrap_or_default(), block.data.unwrap_or_default());
                     body.push_str(&format!("[{event}] {data}\n"));
                 }
-                _ => break,
+                None => break,
             }
         }
         Reply { status: 200, head: head(&stream.headers), body }
@@ -232,6 +239,14 @@ impl Reply {
             text = text.replace(name, "(name)");
         }
         without_cursors(&text)
+    }
+}
+
+/// Whether a stream that stands at a place has got what was spoken; one of another log never will.
+fn is_reached(place: &str, spoken: &str) -> bool {
+    match (place.rsplit_once('-'), spoken.rsplit_once('-')) {
+        (Some((log, _)), Some((other, _))) if log == other => sequence(place) >= sequence(spoken),
+        _ => true,
     }
 }
 
@@ -353,16 +368,16 @@ impl Cell<'_> {
     ///
     /// An operator's request may well succeed, and change whom it is about: that is somebody new.
     async fn ask(&self, attacker: &Party, claimed: &Party, speaker: &Party) -> Reply {
-        let fresh;
-        let attacker = if self.by_operator() && self.row.right != Right::Member {
-            fresh = Party::real(&attacker.tenant.world).await;
-            &fresh
-        } else {
-            attacker
-        };
+        let takes_fresh = self.by_operator() && self.row.right != Right::Member;
+        let fresh = if takes_fresh { Some(Party::real(&attacker.tenant.world).await) } else { None };
+        let attacker = fresh.as_ref().unwrap_or(attacker);
         let mut draft = Draft::new(self.door, self.row, attacker);
         draft.claim(self.channel, self.door, attacker, claimed);
-        Reply::to(draft.with(self.credential, attacker).await, Some(speaker)).await
+        let reply = Reply::to(draft.with(self.credential, attacker).await, Some(speaker)).await;
+        if let Some(fresh) = fresh {
+            fresh.people.leave(&fresh.tenant.world).await;
+        }
+        reply
     }
 
     /// Whether it is somebody of the platform at work.
@@ -408,6 +423,7 @@ pub async fn control(world: &World, door: &Door, row: &Row, channel: Channel) ->
         Right::Anybody => Credential::None,
     };
     let reply = Reply::to(draft.with(credential, &subject).await, Some(&subject)).await;
+    subject.people.leave(world).await;
     let name = format!("{door}, {channel:?}");
     if reply.status != row.ok {
         return Some(format!("{name}: {} instead of {}: {}", reply.status, row.ok, reply.body));

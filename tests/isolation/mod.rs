@@ -58,6 +58,7 @@ async fn no_cell_of_the_matrix_leads_from_one_tenant_to_another() {
         }
         let found = join_all(cells.iter().map(|cell| cell.judge(&attacker, &victim, &nobody, &stranger))).await;
         failures.extend(found.into_iter().flatten());
+        attacker.people.leave(&world).await;
         let after = victim.fingerprint().await;
         if before != after {
             failures.push(format!("{door}: B was {before} and is {after}"));

@@ -98,13 +98,14 @@ impl Party {
         self.people.objects[kind].clone()
     }
 
-    /// Publishes one event for everybody and one for those with a grant.
-    pub async fn speak(&self) {
+    /// Publishes one event for everybody and one for those with a grant; returns the place behind them.
+    pub async fn speak(&self) -> String {
         let open = self.tenant.webhook().channels(&[TOPIC]).data(json!(self.open_canary));
         let secret = self.tenant.webhook().channels(&[TOPIC]).data(json!(self.secret_canary));
         open.accepted().await;
-        secret.private().accepted().await;
+        let last = secret.private().accepted().await;
         self.published.fetch_add(2, Ordering::Relaxed);
+        last
     }
 
     /// All that anybody could have changed, and how many events there are beyond our own.

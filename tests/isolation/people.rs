@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use carillon::auth::key::{FreshKey, KeyKind};
 use carillon::auth::signature::digest;
 
-use crate::world::{PASSWORD_HASH, Tenant, unique};
+use crate::world::{PASSWORD_HASH, Tenant, World, unique};
 
 /// The people of a party and the ids of its things.
 #[derive(Clone)]
@@ -62,6 +62,12 @@ impl People {
         world.rows("CONTROL", sql, &[person, &tenant.id]).await;
         let sql = "INSERT INTO platform_keys (id, name, digest, permissions, ip_allowlist, created_by, created_at) VALUES (?1, 'a key', '', '[\"tenants:read\"]', '[]', 'platform_key', 1)";
         world.rows("CONTROL", sql, &[&self.objects["platform-keys"]]).await;
+    }
+
+    /// Takes away what stands on the platform, which has room for so many keys and people only.
+    pub async fn leave(&self, world: &World) {
+        world.rows("CONTROL", "DELETE FROM platform_keys WHERE id = ?1", &[&self.objects["platform-keys"]]).await;
+        world.rows("CONTROL", "DELETE FROM operators WHERE id = ?1", &[&self.objects["operators"]]).await;
     }
 
     fn operator_session_id(&self) -> String {
