@@ -22,8 +22,8 @@ use crate::storage::sql::{Arg, TenantSql};
 use crate::{args, json, rows, statements};
 
 statements! { TenantSql;
-    /// Keys, newest first; ?5 picks one.
-    SHOWN = "SELECT id, created_at, json_object('id', id, 'name', name, 'scopes', json(scopes), 'ip_allowlist', json(ip_allowlist), 'created_by', created_by, 'created_at', created_at, 'expires_at', expires_at, 'last_used_at', last_used_at, 'revoked_at', revoked_at, 'previous_until', previous_until) AS view FROM api_keys WHERE tenant_id = ?1 AND (created_at, id) < (?2, ?3) AND (?5 IS NULL OR id = ?5) ORDER BY created_at DESC, id DESC LIMIT ?4";
+    /// Keys, newest first.
+    SHOWN = "SELECT id, created_at, json_object('id', id, 'name', name, 'scopes', json(scopes), 'ip_allowlist', json(ip_allowlist), 'created_by', created_by, 'created_at', created_at, 'expires_at', expires_at, 'last_used_at', last_used_at, 'revoked_at', revoked_at, 'previous_until', previous_until) AS view FROM api_keys WHERE tenant_id = ?1 AND (created_at, id) < (?2, ?3) ORDER BY created_at DESC, id DESC LIMIT ?4";
     /// One key.
     FIND = "SELECT id, created_at, json_object('id', id, 'name', name, 'scopes', json(scopes), 'ip_allowlist', json(ip_allowlist), 'created_by', created_by, 'created_at', created_at, 'expires_at', expires_at, 'last_used_at', last_used_at, 'revoked_at', revoked_at, 'previous_until', previous_until) AS view FROM api_keys WHERE tenant_id = ?1 AND id = ?2";
     /// How many keys are in use.
@@ -122,9 +122,7 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
 pub async fn list(call: Call<Member>) -> Answered<Answer> {
     let tenant = call.who.tenant.to_string();
     let asked = Asked::read(&call, "api_keys.list", &tenant)?;
-    let mut args = asked.args();
-    args.push(Arg::Null);
-    let rows = call.who.rows(&call.bindings)?.rows::<ViewRow>(&SHOWN, args).await?;
+    let rows = call.who.rows(&call.bindings)?.rows::<ViewRow>(&SHOWN, asked.args()).await?;
     asked.answer(&call, rows, Some(&tenant))
 }
 
