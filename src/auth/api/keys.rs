@@ -18,8 +18,9 @@ use crate::http::fields::Fields;
 use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
 use crate::http::request::{JSON, MERGE_PATCH};
+use crate::storage::row::CountRow;
 use crate::storage::sql::{Arg, TenantSql};
-use crate::{args, json, rows, statements};
+use crate::{args, json, statements};
 
 statements! { TenantSql;
     /// Keys, newest first.
@@ -44,12 +45,6 @@ const MAX_KEYS: i64 = 500;
 const GRACE_SECONDS: i64 = 24 * 3600;
 /// The longest grace: a week.
 const MAX_GRACE_SECONDS: i64 = 7 * 24 * 3600;
-
-rows! {
-    struct CountRow {
-        total: i64,
-    }
-}
 
 /// What a body sets of a key.
 struct Setting {

@@ -22,6 +22,7 @@ use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::control_db::ControlDb;
+use crate::storage::row::CountRow;
 use crate::storage::sql::StorageError;
 use crate::tenant::idempotency::Keyed;
 use crate::tenant::input::parse_email;
@@ -51,12 +52,6 @@ statements! { ControlSql;
 const COLLECTION: &str = "/api/v1/operators";
 /// Most operators.
 const MAX_OPERATORS: i64 = 500;
-
-rows! {
-    struct CountRow {
-        total: i64,
-    }
-}
 
 rows! {
     struct RoleRow {

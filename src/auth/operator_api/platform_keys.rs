@@ -20,8 +20,9 @@ use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::control_db::ControlDb;
+use crate::storage::row::CountRow;
 use crate::tenant::idempotency::Keyed;
-use crate::{args, json, rows, statements};
+use crate::{args, json, statements};
 
 statements! { ControlSql;
     /// Keys, newest first.
@@ -49,12 +50,6 @@ const MAX_PERMISSIONS: usize = 50;
 const GRACE_SECONDS: i64 = 24 * 3600;
 /// The longest grace: a week.
 const MAX_GRACE_SECONDS: i64 = 7 * 24 * 3600;
-
-rows! {
-    struct CountRow {
-        total: i64,
-    }
-}
 
 /// A list of permissions as it was written, and what it stands for.
 struct Listed {
