@@ -6,7 +6,9 @@
 use serde_json::Value;
 
 use super::creation::{Creation, Made};
-use super::{check_own, deed, end_minted, read_end, read_permissions, read_ranges};
+use super::{
+    check_in_use, check_own, deed, end_minted, read_end, read_grace, read_permissions, read_ranges, with_text,
+};
 use crate::auth::key::FreshKey;
 use crate::auth::principal::Member;
 use crate::auth::signature::digest;
@@ -41,10 +43,6 @@ statements! { TenantSql;
 
 /// Most keys in use at a time.
 const MAX_KEYS: i64 = 500;
-/// Seconds the text before stays good, where the body does not say.
-const GRACE_SECONDS: i64 = 24 * 3600;
-/// The longest grace: a week.
-const MAX_GRACE_SECONDS: i64 = 7 * 24 * 3600;
 
 /// What a body sets of a key.
 struct Setting {
@@ -123,7 +121,7 @@ pub async fn list(call: Call<Member>) -> Answered<Answer> {
 
 /// `GET /api/v1/api-keys/{key_id}`
 pub async fn get(call: Call<Member>) -> Answered<Answer> {
-    shown(&call, call.params.get("key_id"), 200, None).await
+    shown(&call, call.params.get("key_id"), None).await
 }
 
 /// `PATCH /api/v1/api-keys/{key_id}`
@@ -146,13 +144,13 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
         setting.expires_at.map(Timestamp::millis),
     ];
     write(&call, (UPDATE, args), "api_key.update", &id).await?;
-    shown(&call, &id, 200, None).await
+    shown(&call, &id, None).await
 }
 
 /// `POST /api/v1/api-keys/{key_id}/reroll`
 pub async fn reroll(mut call: Call<Member>) -> Answered<Answer> {
     let mut fields = Fields::new(call.request.optional_json_object().await?);
-    let grace = fields.number("grace_seconds", 0..=MAX_GRACE_SECONDS).unwrap_or(GRACE_SECONDS);
+    let grace = read_grace(&mut fields);
     fields.finish()?;
     let id = call.params.get("key_id").to_owned();
     check_reach(&call, &id).await?;
@@ -160,7 +158,7 @@ pub async fn reroll(mut call: Call<Member>) -> Answered<Answer> {
     let until = call.now().plus_seconds(grace).millis();
     let args = args![key.id.as_str(), digest(key.text.as_bytes()), until];
     write(&call, (REROLL, args), "api_key.reroll", &key.id).await?;
-    shown(&call, &key.id, 200, Some(&key.text)).await
+    shown(&call, &key.id, Some(&key.text)).await
 }
 
 /// `DELETE /api/v1/api-keys/{key_id}`
@@ -172,7 +170,7 @@ pub async fn revoke(call: Call<Member>) -> Answered<Answer> {
     let args = args![id.as_str(), call.now().millis()];
     write(&call, (REVOKE, args), "api_key.revoke", &id).await?;
     end_minted(&call, Some(minted_by)).await?;
-    shown(&call, &id, 200, None).await
+    shown(&call, &id, None).await
 }
 
 async fn write(call: &Call<Member>, change: (TenantSql, Vec<Arg>), operation: &'static str, id: &str) -> Answered<()> {
@@ -192,17 +190,11 @@ async fn find(call: &Call<Member>, id: &str) -> Answered<Value> {
 /// A key that the caller may change: it is in use, and may do no more than the caller.
 async fn check_reach(call: &Call<Member>, id: &str) -> Answered<()> {
     let view = find(call, id).await?;
-    if view.get("revoked_at").is_some_and(|at| !at.is_null()) {
-        return Err(problem::revoked());
-    }
+    check_in_use(&view)?;
     let scopes = view.get("scopes").map(Value::to_string).unwrap_or_default();
     check_own(call, "", Permissions::stored(&scopes))
 }
 
-async fn shown(call: &Call<Member>, id: &str, status: u16, text: Option<&str>) -> Answered<Answer> {
-    let mut view = find(call, id).await?;
-    if let (Value::Object(members), Some(text)) = (&mut view, text) {
-        members.insert("key".to_owned(), text.into());
-    }
-    Answer::json(status, &view, Some(call.who.tenant.as_str()))
+async fn shown(call: &Call<Member>, id: &str, text: Option<&str>) -> Answered<Answer> {
+    Answer::json(200, &with_text(find(call, id).await?, text), Some(call.who.tenant.as_str()))
 }
