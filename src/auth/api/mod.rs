@@ -28,6 +28,7 @@ use crate::domain::ids::TenantId;
 use crate::domain::permission::Permissions;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
+use crate::http::letters::lower_case;
 use crate::http::problem::{self, Answered};
 use crate::hub::client::HubClient;
 use crate::hub::protocol::EndMinted;
@@ -110,7 +111,7 @@ async fn role_to_give(call: &Call<Member>, rows: &TenantDb, name: &str) -> Answe
 
 /// An e-mail address as users are known by it: in lower case.
 fn parse_email(text: &str) -> Result<String, Invalid> {
-    input::parse_email(&text.to_lowercase())
+    input::parse_email(&lower_case(text))
 }
 
 /// The user who calls, if it is the user who calls: nobody else changes an account's sessions and password.
