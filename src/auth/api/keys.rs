@@ -13,7 +13,7 @@ use crate::auth::key::FreshKey;
 use crate::auth::principal::Member;
 use crate::auth::signature::digest;
 use crate::domain::clock::Timestamp;
-use crate::domain::permission::Permissions;
+use crate::domain::permission::{Permission, Permissions};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
@@ -135,6 +135,8 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
     if let Some(scopes) = &setting.scopes {
         check_own(&call, "/scopes", scopes.set)?;
     }
+    let mints_no_more =
+        setting.scopes.as_ref().is_some_and(|scopes| !scopes.set.has(Permission::SubscriberTokensWrite));
     let args = args![
         id.as_str(),
         setting.name,
@@ -143,7 +145,13 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
         sets_end,
         setting.expires_at.map(Timestamp::millis),
     ];
+    if mints_no_more {
+        end_minted(&call, minted_by(&id)).await?;
+    }
     write(&call, (UPDATE, args), "api_key.update", &id).await?;
+    if mints_no_more {
+        end_minted(&call, minted_by(&id)).await?;
+    }
     shown(&call, &id, None).await
 }
 
@@ -165,12 +173,16 @@ pub async fn reroll(mut call: Call<Member>) -> Answered<Answer> {
 pub async fn revoke(call: Call<Member>) -> Answered<Answer> {
     let id = call.params.get("key_id").to_owned();
     find(&call, &id).await?;
-    let minted_by = format!("key:{id}");
-    end_minted(&call, Some(minted_by.clone())).await?;
+    end_minted(&call, minted_by(&id)).await?;
     let args = args![id.as_str(), call.now().millis()];
     write(&call, (REVOKE, args), "api_key.revoke", &id).await?;
-    end_minted(&call, Some(minted_by)).await?;
+    end_minted(&call, minted_by(&id)).await?;
     shown(&call, &id, None).await
+}
+
+/// The key, as the tokens that it minted name it.
+fn minted_by(id: &str) -> Option<String> {
+    Some(format!("key:{id}"))
 }
 
 async fn write(call: &Call<Member>, change: (TenantSql, Vec<Arg>), operation: &'static str, id: &str) -> Answered<()> {
