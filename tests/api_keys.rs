@@ -1,5 +1,6 @@
 //! API keys: a tenant's automation, and what it may do.
 
+use carillon::auth::key::FreshKey;
 use serde_json::{Value, json};
 
 use crate::world::{Answer, ApiKey, PLATFORM_KEY, ROOT, Tenant, World};
@@ -220,7 +221,36 @@ async fn a_suspended_tenants_keys_find_no_tenant() {
     tenant.suspend().await;
     with(&tenant, &key.text, "GET", KEYS).await.expect_problem(404, "tenant_not_found");
     let answer = tenant.world.call("GET", ROOT, KEYS).bearer(&key.text).send().await;
-    answer.expect_problem(404, "tenant_not_found");
+    answer.expect_problem(401, "unauthorized");
+    tenant.as_owner("GET", KEYS).send().await.expect_problem(404, "tenant_not_found");
+}
+
+#[tokio::test]
+async fn on_the_platforms_host_a_key_that_proves_nobody_tells_nothing_of_its_tenant() {
+    let world = World::shared().await;
+    let made = |tenant: &str, id: Option<&str>| FreshKey::of_tenant(tenant, id.map(str::to_owned)).unwrap().text;
+    let ask = async |key: String| {
+        let answer =
+            world.call("GET", ROOT, KEYS).bearer(&key).header("Origin", "https://www.example.com").send().await;
+        answer.expect_problem(401, "unauthorized").masked(&[])
+    };
+    let unknown = ask(made("nobody-at-all", None)).await;
+    let tenant = world.tenant().limit("max_anonymous_requests_per_minute", 1).create().await;
+    let key = tenant.key(&["*"]).await;
+    for id in [None, None, Some(key.id.as_str())] {
+        assert_eq!(ask(made(&tenant.id, id)).await, unknown, "a wrong key, also where the tenant admits no more");
+    }
+    tenant.call("GET", "/").send().await.expect(200);
+    tenant.patch(json!({"ip_allowlist": ["192.0.2.0/24"], "cors_origins": ["https://www.example.com"]})).await;
+    assert_eq!(ask(made(&tenant.id, None)).await, unknown, "a tenant with lists");
+    let proven = world.call("GET", ROOT, KEYS).bearer(&key.text).send().await;
+    proven.expect_problem(403, "address_not_allowed");
+    tenant.suspend().await;
+    for text in [made(&tenant.id, None), key.text.clone()] {
+        assert_eq!(ask(text).await, unknown, "a suspended tenant");
+    }
+    tenant.delete().await;
+    assert_eq!(ask(key.text).await, unknown, "a deleted tenant");
 }
 
 #[tokio::test]

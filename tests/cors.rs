@@ -82,6 +82,32 @@ async fn an_error_too_is_readable_by_a_listed_origin() {
     assert!(exposed.contains("retry-after") && exposed.contains("x-request-id"), "{exposed}");
 }
 
+/// Whether a page may read a header that came.
+fn is_shown(answer: &Answer, name: &str) -> bool {
+    let exposed = answer.header("access-control-expose-headers").to_lowercase();
+    !answer.header(name).is_empty() && exposed.split(", ").any(|shown| shown == name)
+}
+
+#[tokio::test]
+async fn a_page_of_a_listed_origin_reads_what_an_answer_tells_beside_its_body() {
+    let tenant = tenant().await;
+    let key = tenant.key(&["*"]).await;
+    let body = json!({"name": "a page", "scopes": ["api-keys:read"]});
+    let create = tenant.call("POST", "/api/v1/api-keys").bearer(&key.text).json(&body).header("Origin", HOME);
+    let create = create.header("Idempotency-Key", "once");
+    let created = create.clone().send().await.expect(201);
+    for name in ["location", "ratelimit", "x-ratelimit-remaining", "x-request-id"] {
+        assert!(is_shown(&created, name), "{name}: {:?}", created.headers);
+    }
+    let replayed = create.send().await.expect(201);
+    assert!(is_shown(&replayed, "idempotent-replayed"), "{:?}", replayed.headers);
+    let (operator, user) = (tenant.world.operator("admin").await, tenant.user("owner").await);
+    let token = operator.impersonate(&tenant.id, &user.id).await.expect(200).data()["token"].clone();
+    let seen = tenant.call("GET", "/api/v1/users").bearer(token.as_str().unwrap()).header("Origin", HOME);
+    let seen = seen.send().await.expect(200);
+    assert!(is_shown(&seen, "x-impersonated-by"), "{:?}", seen.headers);
+}
+
 #[tokio::test]
 async fn a_cookie_counts_only_for_a_listed_origin() {
     let tenant = tenant().await;

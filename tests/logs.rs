@@ -1,8 +1,9 @@
 //! One structured line per request, and nothing in it that is secret or personal.
 
+use carillon::auth::key::FreshKey;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, PLATFORM_KEY, World, eventually};
+use crate::world::{Answer, PLATFORM_KEY, ROOT, World, eventually};
 
 /// The lines that carry this answer's request id.
 async fn lines(world: &World, answer: &Answer) -> Vec<Value> {
@@ -93,6 +94,19 @@ async fn a_source_that_disagrees_is_noticed() {
     let refused = mine.events(&["a"]).header("X-Tenant-ID", &other.id).refused().await;
     let noticed = lines(&world, &refused).await;
     assert!(noticed.iter().any(|line| line.to_string().contains("cross_tenant_attempt")), "{noticed:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_proves_nobody_is_for_no_tenant_and_says_which_it_named() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    for id in [tenant.id.as_str(), "nobody-at-all"] {
+        let key = FreshKey::of_tenant(id, None).unwrap().text;
+        let refused = world.call("GET", ROOT, "/api/v1/api-keys").bearer(&key).send().await.expect(401);
+        let told = line(&world, &refused).await;
+        assert_eq!(told["tenant"], Value::Null);
+        assert_eq!(told["cause"], format!("the credential proves nobody in {id}"));
+    }
 }
 
 #[tokio::test]

@@ -44,12 +44,18 @@ async fn take(listener: &TcpListener, status: &str) -> Delivery {
     .await
 }
 
-#[tokio::test]
-async fn a_mail_goes_to_the_hook_signed_and_again_if_it_is_not_taken() {
+/// A world of its own whose mail goes to a hook, and the hook.
+async fn hooked() -> (World, TcpListener) {
     let world = World::own().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hook = format!("http://127.0.0.1:{}/mail", listener.local_addr().unwrap().port());
     world.restart(&[("MAIL_HOOK_URL", &hook), ("MAIL_HOOK_SECRET", SECRET)]).await;
+    (world, listener)
+}
+
+#[tokio::test]
+async fn a_mail_goes_to_the_hook_signed_and_again_if_it_is_not_taken() {
+    let (world, listener) = hooked().await;
     let tenant = world.tenant().create().await;
     let user = tenant.user("viewer").await;
     let forgot = json!({"email": user.email});
@@ -77,10 +83,7 @@ async fn a_mail_goes_to_the_hook_signed_and_again_if_it_is_not_taken() {
 
 #[tokio::test]
 async fn a_hook_that_fails_and_a_hook_that_is_missing_are_noticed_in_the_log() {
-    let world = World::own().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let hook = format!("http://127.0.0.1:{}/mail", listener.local_addr().unwrap().port());
-    world.restart(&[("MAIL_HOOK_URL", &hook), ("MAIL_HOOK_SECRET", SECRET)]).await;
+    let (world, listener) = hooked().await;
     let tenant = world.tenant().create().await;
     let user = tenant.user("viewer").await;
     let forgot = async || {

@@ -64,6 +64,31 @@ async fn revoking_the_key_ends_the_streams_of_its_tokens_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_key_that_may_mint_no_more_takes_the_streams_of_its_tokens_with_it() {
+    let tenant = tenant().await;
+    let key = tenant.key(&["subscriber-tokens:write", "api-keys:read"]).await;
+    let token = format!("Bearer {}", mint(&tenant, &key.text, &["*"]).await);
+    let asked = || tenant.events(&["a"]).header("Authorization", &token);
+    let mut stream = asked().live().await;
+    let patch = async |change: Value| {
+        let call = tenant.as_owner("PATCH", &format!("/api/v1/api-keys/{}", key.id));
+        call.json(&change).send().await.expect(200);
+    };
+    patch(json!({"name": "another"})).await;
+    patch(json!({"scopes": ["subscriber-tokens:*"]})).await;
+    tenant.publish("a", json!(1)).await;
+    assert_eq!(stream.event().await.body["data"], 1, "what changes nothing of it ends nothing");
+    patch(json!({"scopes": ["api-keys:read"]})).await;
+    assert_eq!(stream.closed().await, "token_revoked");
+    asked().refused().await.expect_problem(401, "invalid_token");
+    ask(&tenant, &key.text, json!({"topics": ["*"]})).await.expect_problem(403, "forbidden");
+    patch(json!({"scopes": ["subscriber-tokens:write"]})).await;
+    asked().refused().await.expect_problem(401, "invalid_token");
+    let again = format!("Bearer {}", mint(&tenant, &key.text, &["*"]).await);
+    tenant.events(&["a"]).header("Authorization", &again).live().await;
+}
+
+#[tokio::test]
 async fn a_minted_token_is_no_credential_of_the_api_and_of_no_other_tenant() {
     let (tenant, other) = (tenant().await, tenant().await);
     let key = tenant.key(&["subscriber-tokens:write", "api-keys:read"]).await;

@@ -28,13 +28,16 @@ macro_rules! permissions {
             }
         }
 
+        // A bit each.
+        const _: () = assert!($kind::ALL.len() <= u64::BITS as usize);
+
         $(#[$set_doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-        pub struct $set(u32);
+        pub struct $set(u64);
 
         impl $set {
             /// Every permission there is, also those that later versions add.
-            pub const ALL: Self = Self(u32::MAX);
+            pub const ALL: Self = Self(u64::MAX);
 
             /// Exactly these.
             pub const fn of(listed: &[$kind]) -> Self {

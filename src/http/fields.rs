@@ -46,10 +46,7 @@ impl Fields {
 
     /// A field that must be there.
     pub fn required<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
-        if self.object.get(name).is_none_or(Value::is_null) {
-            self.object.remove(name);
-            return self.wrong(name, Invalid::new("required", "is required"));
-        }
+        self.require(name);
         read(self)
     }
 

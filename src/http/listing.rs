@@ -79,11 +79,6 @@ impl<'a> Asked<'a> {
         crate::args![at, id, i64::from(self.per_page) + 1]
     }
 
-    /// The arguments with which the same statement finds one row by its id.
-    pub fn one(id: &str) -> Vec<Arg> {
-        crate::args![BEGINNING, "", 1, id]
-    }
-
     /// The page.
     pub fn answer<Who>(self, call: &Call<Who>, mut rows: Vec<ViewRow>, tenant: Option<&str>) -> Answered<Answer> {
         let per_page = self.per_page;

@@ -26,7 +26,7 @@ pub struct RequestLine<'a> {
     pub code: Option<&'static str>,
     /// Milliseconds until the answer's head.
     pub duration_ms: i64,
-    /// What really happened, for a fault of ours.
+    /// What really happened, where the answer does not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'a str>,
 }

@@ -6,6 +6,8 @@
 //!   that does not exist.
 //! - On a tenant's host nothing is told, not even that a path is unknown, before the tenant is
 //!   known to be served.
+//! - On the platform's host nothing is told of a tenant that a credential names, not even whether it is
+//!   there, before the credential proves somebody.
 
 mod border;
 mod platform;

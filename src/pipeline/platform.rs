@@ -1,6 +1,6 @@
 //! A request on the platform's host.
 
-use super::tenant::{self, Doors};
+use super::tenant::{self, Doors, Entrance, proves_nobody};
 use super::walk::{Trail, Walk, find};
 use crate::auth::access::Kind;
 use crate::auth::key::PresentedKey;
@@ -29,8 +29,8 @@ pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answe
             handler(walk.call(params, Box::new(operator))).await
         }
         Handler::Member(_) => {
-            let tenant = tenant_of_credential(&walk).await?;
-            tenant::through(walk, Doors { host: None, found: Ok((route, params)) }, tenant, trail).await
+            let (entrance, tenant) = entrance_of_credential(&walk).await?;
+            tenant::through(walk, Doors { entrance, found: Ok((route, params)) }, tenant, trail).await
         }
         Handler::Signer(handler) => {
             let named = walk.request.named_tenants();
@@ -56,7 +56,7 @@ fn authorise(operator: &Operator, access: Access) -> Answered<()> {
 
 /// The tenant that a credential on the platform's host is for: the one it names, or for a platform key the
 /// one it selects. The credential itself is proven in the tenant.
-async fn tenant_of_credential(walk: &Walk) -> Answered<TenantId> {
+async fn entrance_of_credential(walk: &Walk) -> Answered<(Entrance, TenantId)> {
     let bearer = walk.request.bearer().ok_or_else(problem::unauthorized)?;
     let named = match PresentedKey::parse(&bearer) {
         Some(PresentedKey { tenant: Some(named), .. }) => named,
@@ -66,9 +66,10 @@ async fn tenant_of_credential(walk: &Walk) -> Answered<TenantId> {
             let verified = verified.ok_or_else(problem::unauthorized)?;
             ClaimedTenant::parse(&verified.claims.tenant_id).map_err(|_| problem::unauthorized())?
         }
-        _ => return selected(walk).await,
+        _ => return Ok((Entrance::Selected, selected(walk).await?)),
     };
-    resolve::by_id(&walk.bindings, &named).await?.ok_or_else(problem::unauthorized)
+    let tenant = resolve::by_id(&walk.bindings, &named).await?.ok_or_else(|| proves_nobody(&named))?;
+    Ok((Entrance::Named(named), tenant))
 }
 
 /// The tenant that a platform key selects. A person selects none: their session is told nothing of tenants, and

@@ -13,11 +13,11 @@ use crate::auth::{access, signing_keys};
 use crate::domain::address::is_let_in;
 use crate::domain::clock::Clock;
 use crate::domain::host::Host;
-use crate::domain::ids::TenantId;
+use crate::domain::ids::{ClaimedTenant, TenantId};
 use crate::http::answer::Answer;
 use crate::http::call::Params;
 use crate::http::cors::Origin;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::Incoming;
 use crate::hub::protocol::{Rate, Refusal, RequestClass, TenantConfig};
 use crate::routes::{self, Access, Admission, Handler, Matched, Route, Surface};
@@ -28,10 +28,41 @@ use crate::tenant::{resolve, secrets, standing};
 /// The cookie that carries a subscriber token.
 const TOKEN_COOKIE: &str = "carillon_subscriber";
 
-/// The host and the operation that a request asks for.
+/// By what a request comes to a tenant.
+pub(super) enum Entrance {
+    /// The tenant's own host.
+    Host(Host),
+    /// On the platform's host, a credential that names the tenant. Until it proves somebody, nothing is told of
+    /// the tenant, not even whether it is there.
+    Named(ClaimedTenant),
+    /// On the platform's host, an operator who selects the tenant, and may know how it stands.
+    Selected,
+}
+
+impl Entrance {
+    fn host(&self) -> Option<&Host> {
+        if let Self::Host(host) = self { Some(host) } else { None }
+    }
+
+    /// What a request gets that is not let in.
+    fn refusal(&self, unheeded: Unheeded) -> Problem {
+        match (self, unheeded) {
+            (Self::Named(named), Unheeded::NotHere | Unheeded::Refused(Refusal::Stopped)) => proves_nobody(named),
+            (_, unheeded) => unheeded.into(),
+        }
+    }
+}
+
+/// 401 on the platform's host for a credential that names a tenant: one answer, whether the tenant is not there, is
+/// not served, or does not know the credential. The log alone learns which tenant was tried.
+pub(super) fn proves_nobody(named: &ClaimedTenant) -> Problem {
+    problem::unauthorized().cause(format!("the credential proves nobody in {}", named.as_str()))
+}
+
+/// How a request comes in, and the operation that it asks for.
 pub(super) struct Doors {
-    /// The tenant's host; none on the platform's.
-    pub host: Option<Host>,
+    /// By what it comes.
+    pub entrance: Entrance,
     /// The operation, or what to answer in its place.
     pub found: Result<(&'static Route, Params), Answered<Answer>>,
 }
@@ -43,7 +74,7 @@ impl Doors {
 }
 
 pub(super) async fn on_tenant(walk: Walk, host: Host, trail: &mut Trail) -> Answered<Answer> {
-    let doors = Doors { found: find(Surface::Tenant, &walk.request), host: Some(host.clone()) };
+    let doors = Doors { found: find(Surface::Tenant, &walk.request), entrance: Entrance::Host(host.clone()) };
     trail.route = doors.route().map(|route| route.name);
     let hinted = resolve::resolve(&walk.bindings, &host).await?.ok_or_else(problem::tenant_not_found)?;
     match enter(&walk, &doors, hinted, trail).await {
@@ -58,8 +89,10 @@ pub(super) async fn on_tenant(walk: Walk, host: Host, trail: &mut Trail) -> Answ
 
 /// A request to a tenant that is known: enters it, and does what is asked.
 pub(super) async fn through(walk: Walk, doors: Doors, tenant: TenantId, trail: &mut Trail) -> Answered<Answer> {
-    let entered = enter(&walk, &doors, tenant, trail).await?;
-    inside_border(walk, doors, entered, trail).await
+    match enter(&walk, &doors, tenant, trail).await {
+        Ok(entered) => inside_border(walk, doors, entered, trail).await,
+        Err(unheeded) => Err(doors.entrance.refusal(unheeded)),
+    }
 }
 
 async fn inside_border(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -> Answered<Answer> {
@@ -79,7 +112,7 @@ async fn inside_border(walk: Walk, doors: Doors, entered: Entered, trail: &mut T
 
 /// Enters a tenant: verifies the credential, learns how the tenant stands, takes a permit.
 async fn enter(walk: &Walk, doors: &Doors, tenant: TenantId, trail: &mut Trail) -> Result<Entered, Unheeded> {
-    let (request, bindings, host) = (&walk.request, &walk.bindings, doors.host.as_ref());
+    let (request, bindings, host) = (&walk.request, &walk.bindings, doors.entrance.host());
     let route = doors.route();
     let proof = match route.map(|route| route.access) {
         Some(Access::OptionalSubscriber | Access::Subscriber) => {
@@ -88,7 +121,11 @@ async fn enter(walk: &Walk, doors: &Doors, tenant: TenantId, trail: &mut Trail) 
         Some(Access::Member(_) | Access::User) => {
             let (config, _) = standing::enter(bindings, &tenant, host, None).await?;
             let at = Doorstep { tenant: &tenant, host, config: &config };
-            Proof::Member(prove_member::member(bindings, request, at).await.map(|member| member.map(Box::new)))
+            let member = prove_member::member(bindings, request, at).await;
+            if matches!((&doors.entrance, &member), (Entrance::Named(_), Ok(None))) {
+                return Err(Unheeded::NotHere);
+            }
+            Proof::Member(member.map(|member| member.map(Box::new)))
         }
         _ => Proof::NotAsked,
     };
@@ -135,7 +172,7 @@ async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -
     let request = &walk.request;
     check_agreement(request, &tenant, &proof)?;
     let origin = Origin::judge(request.header("Origin").as_deref(), &config.cors_origins, &request.authority);
-    if doors.host.is_some() {
+    if doors.entrance.host().is_some() {
         trail.headers = origin.headers();
     }
     trail.headers.extend(rate.iter().flat_map(rate_fields));
@@ -155,7 +192,7 @@ async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -
             if route.access == Access::SignIn && origin == Origin::Foreign {
                 return Err(problem::origin_not_allowed());
             }
-            let host = doors.host.ok_or_else(problem::not_found)?;
+            let Entrance::Host(host) = doors.entrance else { return Err(problem::not_found()) };
             handler(walk.call(params, Box::new(Visitor { tenant, host, config, token }))).await
         }
         Handler::Member(handler) => {
@@ -172,7 +209,7 @@ async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -
             handler(walk.call(params, member)).await
         }
         Handler::Signer(handler) => {
-            let host = doors.host.ok_or_else(problem::not_found)?;
+            let Entrance::Host(host) = doors.entrance else { return Err(problem::not_found()) };
             handler(walk.call(params, Box::new(Signer { named: Named::Host(host, tenant) }))).await
         }
         Handler::Anyone(handler) => handler(walk.call(params, Box::new(Anyone))).await,

@@ -82,7 +82,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::patch),
-        summary: "Changes a key's name, scopes, end or addresses.",
+        summary: "Changes a key's name, scopes, end or addresses. Without `subscriber-tokens:write` among its scopes, the streams of the tokens it minted end.",
         request: "`name`, `scopes[]`, `expires_at`, `ip_allowlist[]`; what is left out stays, `null` takes the end away.",
         answer: "200 the key; 404.",
     },

@@ -87,6 +87,14 @@ macro_rules! rows {
     )+};
 }
 
+rows! {
+    /// How many there are.
+    pub struct CountRow {
+        /// As the statement names it.
+        pub total: i64,
+    }
+}
+
 /// What one statement gave.
 #[derive(Default)]
 pub struct Rows(Vec<Row>);

@@ -11,8 +11,9 @@ use crate::http::cursor::{self, ListIdentity, Place};
 use crate::http::letters::lower_case;
 use crate::http::problem::{self, Answered};
 use crate::storage::control_db::ControlDb;
+use crate::storage::row::CountRow;
 use crate::storage::sql::Arg;
-use crate::{args, rows, statements};
+use crate::{args, statements};
 
 statements! { ControlSql;
     /// Tenants, newest first. Filters that are NULL let everything pass; ?4 and ?5 are the place of a cursor.
@@ -22,12 +23,6 @@ statements! { ControlSql;
 }
 
 const ROUTE: &str = "tenants.list";
-
-rows! {
-    struct CountRow {
-        total: u64,
-    }
-}
 
 /// Where a list begins.
 enum Start {
@@ -71,7 +66,8 @@ pub async fn list(call: Call<Operator>) -> Answered<Answer> {
     list_args.extend([Arg::from(place.map(|p| p.at)), Arg::from(place.map(|p| p.id.clone()))]);
     list_args.extend(args![i64::from(per_page) + 1, offset]);
     let mut rows = db.rows::<Shown>(&LIST, list_args).await?;
-    let total = if count { db.row::<CountRow>(&COUNT, filter_args).await?.map(|row| row.total) } else { None };
+    let counted = if count { db.row::<CountRow>(&COUNT, filter_args).await? } else { None };
+    let total = counted.and_then(|row| u64::try_from(row.total).ok());
 
     let has_next = rows.len() > per_page as usize;
     rows.truncate(per_page as usize);

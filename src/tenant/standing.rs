@@ -39,7 +39,7 @@ struct Kept {
 pub enum Unheeded {
     /// The hub refused for a reason that healing does not mend.
     Refused(Refusal),
-    /// No such tenant is there, or the host is not its (any more).
+    /// No such tenant is there, or the host is not its (any more), or the request may not learn that it is.
     NotHere,
     /// The platform failed.
     Failed(Problem),

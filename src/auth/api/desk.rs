@@ -14,6 +14,7 @@ use crate::domain::ids::TenantId;
 use crate::domain::sign_in::MAX_PASSWORD;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
+use crate::http::letters::lower_case;
 use crate::http::problem::{self, Answered};
 use crate::hub::protocol::CountLogin;
 use crate::ops::log;
@@ -96,7 +97,7 @@ pub fn check_tenant(fields: &mut Fields, tenant: &TenantId) -> Answered<()> {
 /// Reads an address, in lower case.
 pub fn read_email(fields: &mut Fields) -> String {
     fields.require("email");
-    fields.parsed("email", parse_email).unwrap_or_default().to_lowercase()
+    lower_case(&fields.parsed("email", parse_email).unwrap_or_default())
 }
 
 /// Reads a text that somebody presents: a password, a token. What it holds is not looked at.

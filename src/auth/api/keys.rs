@@ -6,24 +6,27 @@
 use serde_json::Value;
 
 use super::creation::{Creation, Made};
-use super::{check_own, deed, end_minted, read_end, read_permissions, read_ranges};
+use super::{
+    check_in_use, check_own, deed, end_minted, read_end, read_grace, read_permissions, read_ranges, with_text,
+};
 use crate::auth::key::FreshKey;
 use crate::auth::principal::Member;
 use crate::auth::signature::digest;
 use crate::domain::clock::Timestamp;
-use crate::domain::permission::Permissions;
+use crate::domain::permission::{Permission, Permissions};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
 use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
 use crate::http::request::{JSON, MERGE_PATCH};
+use crate::storage::row::CountRow;
 use crate::storage::sql::{Arg, TenantSql};
-use crate::{args, json, rows, statements};
+use crate::{args, json, statements};
 
 statements! { TenantSql;
-    /// Keys, newest first; ?5 picks one.
-    SHOWN = "SELECT id, created_at, json_object('id', id, 'name', name, 'scopes', json(scopes), 'ip_allowlist', json(ip_allowlist), 'created_by', created_by, 'created_at', created_at, 'expires_at', expires_at, 'last_used_at', last_used_at, 'revoked_at', revoked_at, 'previous_until', previous_until) AS view FROM api_keys WHERE tenant_id = ?1 AND (created_at, id) < (?2, ?3) AND (?5 IS NULL OR id = ?5) ORDER BY created_at DESC, id DESC LIMIT ?4";
+    /// Keys, newest first.
+    SHOWN = "SELECT id, created_at, json_object('id', id, 'name', name, 'scopes', json(scopes), 'ip_allowlist', json(ip_allowlist), 'created_by', created_by, 'created_at', created_at, 'expires_at', expires_at, 'last_used_at', last_used_at, 'revoked_at', revoked_at, 'previous_until', previous_until) AS view FROM api_keys WHERE tenant_id = ?1 AND (created_at, id) < (?2, ?3) ORDER BY created_at DESC, id DESC LIMIT ?4";
     /// One key.
     FIND = "SELECT id, created_at, json_object('id', id, 'name', name, 'scopes', json(scopes), 'ip_allowlist', json(ip_allowlist), 'created_by', created_by, 'created_at', created_at, 'expires_at', expires_at, 'last_used_at', last_used_at, 'revoked_at', revoked_at, 'previous_until', previous_until) AS view FROM api_keys WHERE tenant_id = ?1 AND id = ?2";
     /// How many keys are in use.
@@ -40,16 +43,6 @@ statements! { TenantSql;
 
 /// Most keys in use at a time.
 const MAX_KEYS: i64 = 500;
-/// Seconds the text before stays good, where the body does not say.
-const GRACE_SECONDS: i64 = 24 * 3600;
-/// The longest grace: a week.
-const MAX_GRACE_SECONDS: i64 = 7 * 24 * 3600;
-
-rows! {
-    struct CountRow {
-        total: i64,
-    }
-}
 
 /// What a body sets of a key.
 struct Setting {
@@ -122,15 +115,13 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
 pub async fn list(call: Call<Member>) -> Answered<Answer> {
     let tenant = call.who.tenant.to_string();
     let asked = Asked::read(&call, "api_keys.list", &tenant)?;
-    let mut args = asked.args();
-    args.push(Arg::Null);
-    let rows = call.who.rows(&call.bindings)?.rows::<ViewRow>(&SHOWN, args).await?;
+    let rows = call.who.rows(&call.bindings)?.rows::<ViewRow>(&SHOWN, asked.args()).await?;
     asked.answer(&call, rows, Some(&tenant))
 }
 
 /// `GET /api/v1/api-keys/{key_id}`
 pub async fn get(call: Call<Member>) -> Answered<Answer> {
-    shown(&call, call.params.get("key_id"), 200, None).await
+    shown(&call, call.params.get("key_id"), None).await
 }
 
 /// `PATCH /api/v1/api-keys/{key_id}`
@@ -144,6 +135,8 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
     if let Some(scopes) = &setting.scopes {
         check_own(&call, "/scopes", scopes.set)?;
     }
+    let mints_no_more =
+        setting.scopes.as_ref().is_some_and(|scopes| !scopes.set.has(Permission::SubscriberTokensWrite));
     let args = args![
         id.as_str(),
         setting.name,
@@ -152,14 +145,20 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
         sets_end,
         setting.expires_at.map(Timestamp::millis),
     ];
+    if mints_no_more {
+        end_minted(&call, minted_by(&id)).await?;
+    }
     write(&call, (UPDATE, args), "api_key.update", &id).await?;
-    shown(&call, &id, 200, None).await
+    if mints_no_more {
+        end_minted(&call, minted_by(&id)).await?;
+    }
+    shown(&call, &id, None).await
 }
 
 /// `POST /api/v1/api-keys/{key_id}/reroll`
 pub async fn reroll(mut call: Call<Member>) -> Answered<Answer> {
     let mut fields = Fields::new(call.request.optional_json_object().await?);
-    let grace = fields.number("grace_seconds", 0..=MAX_GRACE_SECONDS).unwrap_or(GRACE_SECONDS);
+    let grace = read_grace(&mut fields);
     fields.finish()?;
     let id = call.params.get("key_id").to_owned();
     check_reach(&call, &id).await?;
@@ -167,19 +166,23 @@ pub async fn reroll(mut call: Call<Member>) -> Answered<Answer> {
     let until = call.now().plus_seconds(grace).millis();
     let args = args![key.id.as_str(), digest(key.text.as_bytes()), until];
     write(&call, (REROLL, args), "api_key.reroll", &key.id).await?;
-    shown(&call, &key.id, 200, Some(&key.text)).await
+    shown(&call, &key.id, Some(&key.text)).await
 }
 
 /// `DELETE /api/v1/api-keys/{key_id}`
 pub async fn revoke(call: Call<Member>) -> Answered<Answer> {
     let id = call.params.get("key_id").to_owned();
     find(&call, &id).await?;
-    let minted_by = format!("key:{id}");
-    end_minted(&call, Some(minted_by.clone())).await?;
+    end_minted(&call, minted_by(&id)).await?;
     let args = args![id.as_str(), call.now().millis()];
     write(&call, (REVOKE, args), "api_key.revoke", &id).await?;
-    end_minted(&call, Some(minted_by)).await?;
-    shown(&call, &id, 200, None).await
+    end_minted(&call, minted_by(&id)).await?;
+    shown(&call, &id, None).await
+}
+
+/// The key, as the tokens that it minted name it.
+fn minted_by(id: &str) -> Option<String> {
+    Some(format!("key:{id}"))
 }
 
 async fn write(call: &Call<Member>, change: (TenantSql, Vec<Arg>), operation: &'static str, id: &str) -> Answered<()> {
@@ -199,17 +202,11 @@ async fn find(call: &Call<Member>, id: &str) -> Answered<Value> {
 /// A key that the caller may change: it is in use, and may do no more than the caller.
 async fn check_reach(call: &Call<Member>, id: &str) -> Answered<()> {
     let view = find(call, id).await?;
-    if view.get("revoked_at").is_some_and(|at| !at.is_null()) {
-        return Err(problem::revoked());
-    }
+    check_in_use(&view)?;
     let scopes = view.get("scopes").map(Value::to_string).unwrap_or_default();
     check_own(call, "", Permissions::stored(&scopes))
 }
 
-async fn shown(call: &Call<Member>, id: &str, status: u16, text: Option<&str>) -> Answered<Answer> {
-    let mut view = find(call, id).await?;
-    if let (Value::Object(members), Some(text)) = (&mut view, text) {
-        members.insert("key".to_owned(), text.into());
-    }
-    Answer::json(status, &view, Some(call.who.tenant.as_str()))
+async fn shown(call: &Call<Member>, id: &str, text: Option<&str>) -> Answered<Answer> {
+    Answer::json(200, &with_text(find(call, id).await?, text), Some(call.who.tenant.as_str()))
 }

@@ -28,6 +28,7 @@ use crate::domain::ids::TenantId;
 use crate::domain::permission::Permissions;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
+use crate::http::letters::lower_case;
 use crate::http::problem::{self, Answered};
 use crate::hub::client::HubClient;
 use crate::hub::protocol::EndMinted;
@@ -38,6 +39,10 @@ use crate::tenant::input::{self, MAX_RANGES, parse_range};
 
 /// Most permissions that a body lists.
 const MAX_PERMISSIONS: usize = 50;
+/// Seconds for which a re-rolled key's text before stays good, where the body does not say.
+const GRACE_SECONDS: i64 = 24 * 3600;
+/// The longest grace: a week.
+const MAX_GRACE_SECONDS: i64 = 7 * 24 * 3600;
 
 /// A list of permissions as it was written, and what it stands for.
 struct Listed {
@@ -72,6 +77,25 @@ pub(in crate::auth) fn read_end(fields: &mut Fields, name: &str, now: Timestamp)
     })
 }
 
+/// Reads for how many seconds a re-rolled key's text before stays good.
+pub(in crate::auth) fn read_grace(fields: &mut Fields) -> i64 {
+    fields.number("grace_seconds", 0..=MAX_GRACE_SECONDS).unwrap_or(GRACE_SECONDS)
+}
+
+/// Refuses to change a key, as it is shown, that was revoked.
+pub(in crate::auth) fn check_in_use(key: &Value) -> Answered<()> {
+    let is_revoked = key.get("revoked_at").is_some_and(|at| !at.is_null());
+    if is_revoked { Err(problem::revoked()) } else { Ok(()) }
+}
+
+/// A key as it is shown; with its text, where it just got one.
+pub(in crate::auth) fn with_text(mut key: Value, text: Option<&str>) -> Value {
+    if let (Value::Object(members), Some(text)) = (&mut key, text) {
+        members.insert("key".to_owned(), text.into());
+    }
+    key
+}
+
 /// Refuses to give what the caller does not have.
 pub(super) fn check_own(call: &Call<Member>, pointer: &str, given: Permissions) -> Answered<()> {
     if call.who.permissions().covers(given) { Ok(()) } else { Err(problem::beyond_own_permissions(pointer)) }
@@ -87,7 +111,7 @@ async fn role_to_give(call: &Call<Member>, rows: &TenantDb, name: &str) -> Answe
 
 /// An e-mail address as users are known by it: in lower case.
 fn parse_email(text: &str) -> Result<String, Invalid> {
-    input::parse_email(&text.to_lowercase())
+    input::parse_email(&lower_case(text))
 }
 
 /// The user who calls, if it is the user who calls: nobody else changes an account's sessions and password.

@@ -18,10 +18,12 @@ use crate::domain::sign_in::PasswordPolicy;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
+use crate::http::letters::lower_case;
 use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::control_db::ControlDb;
+use crate::storage::row::CountRow;
 use crate::storage::sql::StorageError;
 use crate::tenant::idempotency::Keyed;
 use crate::tenant::input::parse_email;
@@ -53,12 +55,6 @@ const COLLECTION: &str = "/api/v1/operators";
 const MAX_OPERATORS: i64 = 500;
 
 rows! {
-    struct CountRow {
-        total: i64,
-    }
-}
-
-rows! {
     struct RoleRow {
         role: String,
     }
@@ -76,7 +72,7 @@ struct Setting {
 impl Setting {
     fn read(fields: &mut Fields) -> Self {
         Self {
-            email: fields.parsed("email", |text| parse_email(text).map(|email| email.to_lowercase())),
+            email: fields.parsed("email", |text| parse_email(text).map(|email| lower_case(&email))),
             name: fields.text("name", 100),
             password: fields.parsed("password", parse_password),
             role: fields.parsed("role", |text| one_of(text, &["admin", "support"], "must be admin or support")),

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{Bound, audited, check_own, create as create_once, created, replayed, subject};
-use crate::auth::api::{read_end, read_ranges};
+use crate::auth::api::{check_in_use, read_end, read_grace, read_ranges, with_text};
 use crate::auth::key::{FreshKey, KeyKind};
 use crate::auth::principal::Operator;
 use crate::auth::signature::digest;
@@ -20,8 +20,9 @@ use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::control_db::ControlDb;
+use crate::storage::row::CountRow;
 use crate::tenant::idempotency::Keyed;
-use crate::{args, json, rows, statements};
+use crate::{args, json, statements};
 
 statements! { ControlSql;
     /// Keys, newest first.
@@ -45,16 +46,6 @@ const COLLECTION: &str = "/api/v1/platform-keys";
 const MAX_KEYS: i64 = 200;
 /// Most permissions that a body lists.
 const MAX_PERMISSIONS: usize = 50;
-/// Seconds the text before stays good, where the body does not say.
-const GRACE_SECONDS: i64 = 24 * 3600;
-/// The longest grace: a week.
-const MAX_GRACE_SECONDS: i64 = 7 * 24 * 3600;
-
-rows! {
-    struct CountRow {
-        total: i64,
-    }
-}
 
 /// A list of permissions as it was written, and what it stands for.
 struct Listed {
@@ -170,7 +161,7 @@ pub async fn patch(mut call: Call<Operator>) -> Answered<Answer> {
 /// `POST /api/v1/platform-keys/{key_id}/reroll`
 pub async fn reroll(mut call: Call<Operator>) -> Answered<Answer> {
     let mut fields = Fields::new(call.request.optional_json_object().await?);
-    let grace = fields.number("grace_seconds", 0..=MAX_GRACE_SECONDS).unwrap_or(GRACE_SECONDS);
+    let grace = read_grace(&mut fields);
     fields.finish()?;
     let id = call.params.get("key_id");
     let db = ControlDb::open(&call.bindings, "re-roll a platform key")?;
@@ -215,17 +206,11 @@ async fn find(db: &ControlDb, id: &str) -> Answered<Value> {
 /// A key that the caller may change: it is in use, and may do no more than the caller.
 async fn check_reach(call: &Call<Operator>, db: &ControlDb, id: &str) -> Answered<()> {
     let view = find(db, id).await?;
-    if view.get("revoked_at").is_some_and(|at| !at.is_null()) {
-        return Err(problem::revoked());
-    }
+    check_in_use(&view)?;
     let permissions = view.get("permissions").map(Value::to_string).unwrap_or_default();
     check_own(call, "", PlatformPermissions::stored(&permissions))
 }
 
 async fn shown(db: &ControlDb, id: &str, text: Option<&str>) -> Answered<Answer> {
-    let mut view = find(db, id).await?;
-    if let (Value::Object(members), Some(text)) = (&mut view, text) {
-        members.insert("key".to_owned(), text.into());
-    }
-    Answer::json(200, &view, None)
+    Answer::json(200, &with_text(find(db, id).await?, text), None)
 }

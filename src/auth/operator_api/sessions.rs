@@ -17,6 +17,7 @@ use crate::domain::sign_in::MAX_PASSWORD;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
+use crate::http::letters::lower_case;
 use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
 use crate::http::request::JSON;
@@ -80,7 +81,7 @@ pub async fn login(mut call: Call<Anyone>) -> Answered<Answer> {
     for name in ["email", "password"] {
         fields.require(name);
     }
-    let email = fields.text("email", 254).unwrap_or_default().to_lowercase();
+    let email = lower_case(&fields.text("email", 254).unwrap_or_default());
     let password = fields.parsed("password", presented).unwrap_or_default();
     fields.finish()?;
     let db = ControlDb::open(&call.bindings, "sign an operator in")?;
@@ -161,7 +162,7 @@ pub async fn me(call: Call<Operator>) -> Answered<Answer> {
 /// `GET /api/v1/operators/me/tenants`
 pub async fn my_tenants(call: Call<Operator>) -> Answered<Answer> {
     let OperatorKind::Person { id, is_admin, .. } = call.who.who() else { return Err(problem::unauthorized()) };
-    let text = call.request.query.get("q").filter(|q| !q.is_empty()).map(str::to_lowercase);
+    let text = call.request.query.get("q").filter(|q| !q.is_empty()).map(lower_case);
     if text.as_ref().is_some_and(|q| q.len() > 200) {
         return Err(problem::invalid_query("q", Invalid::new("too_long", "must be at most 200 bytes long")));
     }

@@ -14,9 +14,9 @@ use crate::http::call::Call;
 use crate::http::fields::Fields;
 use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
-use crate::statements;
+use crate::storage::row::CountRow;
 use crate::storage::sql::{Arg, TenantSql};
-use crate::{args, json, rows};
+use crate::{args, json, statements};
 
 statements! { TenantSql;
     /// Clients, newest first.
@@ -37,12 +37,6 @@ const MAX_URIS: usize = 20;
 /// The longest redirect URI, and the longest name before the tenant's id.
 const MAX_URI: usize = 500;
 const MAX_NAME: usize = 40;
-
-rows! {
-    struct CountRow {
-        total: i64,
-    }
-}
 
 /// `GET /api/v1/sso/clients`
 pub async fn list(call: Call<Member>) -> Answered<Answer> {

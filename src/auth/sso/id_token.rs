@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::auth::key_row::same;
 use crate::domain::clock::Timestamp;
+use crate::http::letters::lower_case;
 
 /// The longest token we read.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -146,7 +147,7 @@ fn verified_email(claims: &Map<String, Value>) -> Option<String> {
         Value::String(flag) => flag == "true",
         _ => false,
     };
-    let email = claims.get("email")?.as_str()?.to_lowercase();
+    let email = lower_case(claims.get("email")?.as_str()?);
     let (local, domain) = email.rsplit_once('@')?;
     let clean = !email.chars().any(|c| c.is_control() || c.is_whitespace());
     (verified && clean && !local.is_empty() && !domain.is_empty() && email.len() <= MAX_EMAIL).then_some(email)

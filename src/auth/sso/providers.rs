@@ -18,11 +18,11 @@ use crate::http::fields::{Fields, bounded, escape};
 use crate::http::listing::{Asked, ViewRow};
 use crate::http::problem::{self, Answered};
 use crate::http::request::{JSON, MERGE_PATCH};
-use crate::statements;
 use crate::storage::bindings::Bindings;
+use crate::storage::row::CountRow;
 use crate::storage::sql::{Arg, StorageError, TenantSql};
 use crate::tenant::secrets;
-use crate::{args, json, rows};
+use crate::{args, json, statements};
 
 statements! { TenantSql;
     /// Providers, newest first.
@@ -50,12 +50,6 @@ const SCOPES: &str = "openid email profile";
 /// Most entries of a role map, and its greatest size in JSON.
 const MAX_ROLES: usize = 100;
 const MAX_ROLE_MAP: usize = 16 * 1024;
-
-rows! {
-    struct CountRow {
-        total: i64,
-    }
-}
 
 /// What a body sets of a provider.
 struct Setting {
