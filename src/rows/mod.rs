@@ -1,10 +1,11 @@
 //! Tenant rows: collections that a tenant describes, and the records in them.
 //!
-//! Owns: what a collection's schema means.
+//! Owns: what a collection's schema and its statuses mean.
 //! Invariants: a record's data is stored only after its schema accepted it, and what a schema accepted it accepts
-//! again unchanged. Names and ids have one shape each ([`names`]).
+//! again unchanged. Names, ids and statuses have one shape each ([`names`], [`statuses`]).
 //! May not touch: other tenants' rows, and how events reach subscribers.
 
 pub mod faults;
 pub mod names;
 pub mod schema;
+pub mod statuses;
