@@ -12,6 +12,7 @@ pub mod live;
 pub mod ops;
 pub mod pipeline;
 pub mod routes;
+pub mod rows;
 pub mod storage;
 pub mod tenant;
 
