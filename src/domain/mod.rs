@@ -11,6 +11,7 @@ pub mod frame;
 pub mod host;
 pub mod ids;
 pub mod json;
+pub mod merge_patch;
 pub mod outbound;
 pub mod permission;
 pub mod plan;
