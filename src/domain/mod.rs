@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod clock;
+pub mod difference;
 pub mod error;
 pub mod event;
 pub mod frame;
@@ -15,6 +16,7 @@ pub mod merge_patch;
 pub mod outbound;
 pub mod permission;
 pub mod plan;
+pub mod pointer;
 pub mod selector;
 pub mod sign_in;
 pub mod topic;
