@@ -8,6 +8,7 @@ pub mod clock;
 pub mod difference;
 pub mod error;
 pub mod event;
+pub mod filter;
 pub mod frame;
 pub mod host;
 pub mod ids;
