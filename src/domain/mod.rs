@@ -5,15 +5,19 @@
 
 pub mod address;
 pub mod clock;
+pub mod difference;
 pub mod error;
 pub mod event;
+pub mod filter;
 pub mod frame;
 pub mod host;
 pub mod ids;
 pub mod json;
+pub mod merge_patch;
 pub mod outbound;
 pub mod permission;
 pub mod plan;
+pub mod pointer;
 pub mod selector;
 pub mod sign_in;
 pub mod topic;

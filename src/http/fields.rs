@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::problem::{self, Answered, FieldError};
 use crate::domain::error::Invalid;
+use crate::domain::pointer::escape;
 
 /// A JSON object being read. Whatever is not taken in the end is an unknown field.
 pub struct Fields {
@@ -179,11 +180,6 @@ fn shape_error(error: &serde_json::Error) -> String {
         Some((_, expected)) => format!("must be {expected}"),
         None => "is not valid".into(),
     }
-}
-
-/// A name as a segment of a JSON pointer (RFC 6901).
-pub fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::auth::principal::Operator;
 use crate::domain::error::Invalid;
 use crate::domain::host::RootDomain;
 use crate::domain::ids::{ClaimedTenant, Slug};
+use crate::domain::merge_patch;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::problem::{self, Answered, Problem};
@@ -150,7 +151,7 @@ pub async fn patch(mut call: Call<Operator>) -> Answered<Answer> {
     if patch.contains_key("tier") && !patch.contains_key("plan") {
         object.remove("plan");
     }
-    input::merge(&mut object, patch);
+    merge_patch::merge(&mut object, patch);
     update(&call, &db, tenant, object, "tenant.patch").await
 }
 

@@ -135,26 +135,6 @@ pub fn writable(profile: &Profile) -> Map<String, Value> {
     }
 }
 
-/// JSON Merge Patch (RFC 7396).
-pub fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
-    for (name, value) in patch {
-        match (value, target.get_mut(&name)) {
-            (Value::Null, _) => {
-                target.remove(&name);
-            }
-            (Value::Object(patch), Some(Value::Object(inner))) => merge(inner, patch),
-            (Value::Object(patch), _) => {
-                let mut inner = Map::new();
-                merge(&mut inner, patch);
-                target.insert(name, Value::Object(inner));
-            }
-            (value, _) => {
-                target.insert(name, value);
-            }
-        }
-    }
-}
-
 fn read_domains(fields: &mut Fields, reading: &Reading<'_>) -> Option<Vec<Host>> {
     let mut domains =
         fields.list("custom_domains", MAX_DOMAINS, |text| parse_domain(text, reading.root, reading.to_ascii))?;
@@ -312,26 +292,5 @@ mod tests {
                 "/wpgraphql_endpoint"
             ]
         );
-    }
-
-    #[test]
-    fn merge_patch_follows_its_rfc() {
-        // The examples of RFC 7396, appendix A, that are objects.
-        for (target, patch, result) in [
-            (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
-            (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
-            (r#"{"a":"b"}"#, r#"{"a":null}"#, r"{}"),
-            (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
-            (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
-            (r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#),
-            (r#"{"a":{"b":"c"}}"#, r#"{"a":{"b":"d","c":null}}"#, r#"{"a":{"b":"d"}}"#),
-            (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
-            (r#"{"e":null}"#, r#"{"a":1}"#, r#"{"e":null,"a":1}"#),
-            (r"{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
-        ] {
-            let mut merged: Map<String, Value> = serde_json::from_str(target).unwrap();
-            merge(&mut merged, serde_json::from_str(patch).unwrap());
-            assert_eq!(Value::Object(merged), serde_json::from_str::<Value>(result).unwrap(), "{target} + {patch}");
-        }
     }
 }
