@@ -1,5 +1,5 @@
-//! What the source promises of itself, on the host and without the runtime: floors, statements, schemas, what must not
-//! compile, the API reference.
+//! What the source promises of itself, on the host and without the runtime: floors, statements, triggers, schemas, what
+//! must not compile, the API reference.
 //!
 //! Each rule is a function from a source to its faults. Beside the test that holds the project to the rule stands one
 //! that shows the rule finding a fault.
@@ -24,6 +24,10 @@ mod statements;
 /// A statement on a shard binds its tenant.
 #[path = "house/tenant_lint.rs"]
 mod tenant_lint;
+
+/// A full-text index gives numbers of rows, and only beside the rows.
+#[path = "house/full_text.rs"]
+mod full_text;
 
 /// What that lint says of statements that were made not to.
 #[path = "house/mutants.rs"]
