@@ -33,6 +33,10 @@ mod full_text;
 #[path = "house/mutants.rs"]
 mod mutants;
 
+/// What triggers do, they do to the rows of their tenant.
+#[path = "house/triggers.rs"]
+mod triggers;
+
 /// A statement finds its rows by an index.
 #[path = "house/planner.rs"]
 mod planner;
