@@ -45,6 +45,22 @@ mod planner;
 #[path = "house/schema.rs"]
 mod schema;
 
+/// A shard in memory with two tenants.
+#[path = "house/shard.rs"]
+mod shard;
+
+/// What a shard's triggers derive from records.
+#[path = "house/derivation.rs"]
+mod derivation;
+
+/// That it is what the records say, whatever is written.
+#[path = "house/derived_anew.rs"]
+mod derived_anew;
+
+/// What a purge leaves.
+#[path = "house/purge.rs"]
+mod purge;
+
 /// Programs that the compiler refuses.
 #[path = "house/compile_fail.rs"]
 mod compile_fail;
