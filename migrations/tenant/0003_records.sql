@@ -35,7 +35,7 @@ CREATE TABLE collection_fields (
   is_indexed  INTEGER NOT NULL,        -- equal values and ranges are searched, lists are sorted by it
   is_unique   INTEGER NOT NULL,
   is_searched INTEGER NOT NULL,        -- its words are in the full-text index
-  is_ready    INTEGER NOT NULL,        -- every record is in the index by it
+  is_ready    INTEGER NOT NULL DEFAULT 1,  -- every record is in the index by it
   target      TEXT,                    -- it holds ids of records of this collection
   PRIMARY KEY (tenant_id, collection, field),
   FOREIGN KEY (tenant_id, collection) REFERENCES collections (tenant_id, slug) ON DELETE CASCADE,

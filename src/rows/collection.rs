@@ -215,11 +215,14 @@ impl Collection {
     /// A collection that was just made.
     pub fn fresh(definition: Definition, template: Option<&str>, now: i64) -> Answered<Self> {
         let broken = |_| problem::internal("a definition that was not read");
+        let schema = Schema::parse(&definition.schema).map_err(broken)?;
+        let declared = schema.fields().filter(|field| field.is_indexed || field.is_searched);
+        let ready = declared.map(|field| field.name.clone()).collect();
         Ok(Self {
-            schema: Schema::parse(&definition.schema).map_err(broken)?,
+            schema,
             statuses: Statuses::parse(&definition.statuses).map_err(broken)?,
             index: Index { is_building: false, done: 0, total: 0, failure: None },
-            ready: Vec::new(),
+            ready,
             written_statuses: definition.statuses,
             slug: definition.slug,
             name: definition.name,

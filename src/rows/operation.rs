@@ -121,7 +121,7 @@ impl Doing<'_> {
         let mut drafting = Drafting { collection, before: &before, named: HashSet::new(), errors: Vec::new() };
         let mut done = Vec::with_capacity(operations.len());
         for operation in operations {
-            if let Some(one) = self.prepare(&mut drafting, &mut writing, operation).await? {
+            if let Some(one) = self.draft(&mut drafting, &mut writing, operation).await? {
                 done.push(one);
             }
         }
@@ -165,7 +165,7 @@ impl Doing<'_> {
         Ok(records.map(|record| (record.id.clone(), record)).collect())
     }
 
-    async fn prepare(
+    async fn draft(
         &self,
         drafting: &mut Drafting<'_>,
         writing: &mut Writing<'_>,

@@ -175,7 +175,7 @@ fn quoted(value: &Value) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
     /// Whatever is written, in one transaction or several, and whether it happens or not.
     #[test]

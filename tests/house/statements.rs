@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use carillon::storage::sql::{ControlSql, TenantSql};
-use carillon::{auth, storage, tenant};
+use carillon::{auth, rows, storage, tenant};
 use rusqlite::Connection;
 
 use crate::full_text::belongs_to_an_index;
@@ -47,6 +47,15 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/auth/sso/provider.rs", auth::sso::provider::STATEMENTS),
     ("src/auth/sso/providers.rs", auth::sso::providers::STATEMENTS),
     ("src/auth/sso/sign_in.rs", auth::sso::sign_in::STATEMENTS),
+    ("src/rows/api/collections.rs", rows::api::collections::STATEMENTS),
+    ("src/rows/api/versions.rs", rows::api::versions::STATEMENTS),
+    ("src/rows/collection.rs", rows::collection::STATEMENTS),
+    ("src/rows/job.rs", rows::job::STATEMENTS),
+    ("src/rows/list.rs", rows::list::STATEMENTS),
+    ("src/rows/operation.rs", rows::operation::STATEMENTS),
+    ("src/rows/record.rs", rows::record::STATEMENTS),
+    ("src/rows/rules.rs", rows::rules::STATEMENTS),
+    ("src/rows/write.rs", rows::write::STATEMENTS),
     ("src/storage/audit_log.rs", storage::audit_log::STATEMENTS),
     ("src/storage/security_events.rs", storage::security_events::STATEMENTS),
     ("src/storage/tenant_db.rs", storage::tenant_db::STATEMENTS),
