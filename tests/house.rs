@@ -1,5 +1,5 @@
-//! What the source promises of itself, on the host and without the runtime: floors, statements, schemas, what must not
-//! compile, the API reference.
+//! What the source promises of itself, on the host and without the runtime: floors, statements, triggers, schemas, what
+//! must not compile, the API reference.
 //!
 //! Each rule is a function from a source to its faults. Beside the test that holds the project to the rule stands one
 //! that shows the rule finding a fault.
@@ -25,9 +25,17 @@ mod statements;
 #[path = "house/tenant_lint.rs"]
 mod tenant_lint;
 
+/// A full-text index gives numbers of rows, and only beside the rows.
+#[path = "house/full_text.rs"]
+mod full_text;
+
 /// What that lint says of statements that were made not to.
 #[path = "house/mutants.rs"]
 mod mutants;
+
+/// What triggers do, they do to the rows of their tenant.
+#[path = "house/triggers.rs"]
+mod triggers;
 
 /// A statement finds its rows by an index.
 #[path = "house/planner.rs"]
@@ -36,6 +44,22 @@ mod planner;
 /// A shard's tables keep tenants apart by themselves.
 #[path = "house/schema.rs"]
 mod schema;
+
+/// A shard in memory with two tenants.
+#[path = "house/shard.rs"]
+mod shard;
+
+/// What a shard's triggers derive from records.
+#[path = "house/derivation.rs"]
+mod derivation;
+
+/// That it is what the records say, whatever is written.
+#[path = "house/derived_anew.rs"]
+mod derived_anew;
+
+/// What a purge leaves.
+#[path = "house/purge.rs"]
+mod purge;
 
 /// Programs that the compiler refuses.
 #[path = "house/compile_fail.rs"]

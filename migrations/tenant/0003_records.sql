@@ -35,6 +35,7 @@ CREATE TABLE collection_fields (
   is_indexed  INTEGER NOT NULL,        -- equal values and ranges are searched, lists are sorted by it
   is_unique   INTEGER NOT NULL,
   is_searched INTEGER NOT NULL,        -- its words are in the full-text index
+  is_ready    INTEGER NOT NULL DEFAULT 1,  -- every record is in the index by it
   target      TEXT,                    -- it holds ids of records of this collection
   PRIMARY KEY (tenant_id, collection, field),
   FOREIGN KEY (tenant_id, collection) REFERENCES collections (tenant_id, slug) ON DELETE CASCADE,
@@ -102,12 +103,13 @@ CREATE TABLE record_index (
   field      TEXT NOT NULL,
   position   INTEGER NOT NULL,
   value      ANY,
+  created_at INTEGER NOT NULL,         -- the record's, so that what has a value lies in the order of lists
   is_unique  INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, collection, record_id, field, position),
   FOREIGN KEY (tenant_id, collection, record_id) REFERENCES records (tenant_id, collection, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX record_index_by_value ON record_index (tenant_id, collection, field, value, record_id);
+CREATE INDEX record_index_by_value ON record_index (tenant_id, collection, field, value, created_at, record_id);
 CREATE UNIQUE INDEX record_index_unique ON record_index (tenant_id, collection, field, value) WHERE is_unique = 1;
 
 CREATE TRIGGER record_index_keeps_its_tenant BEFORE UPDATE OF tenant_id ON record_index
@@ -213,12 +215,20 @@ CREATE TABLE record_rates (
 CREATE TRIGGER record_rates_keep_their_tenant BEFORE UPDATE OF tenant_id ON record_rates
 BEGIN SELECT RAISE(ABORT, 'tenant_id is immutable'); END;
 
+-- Further rules of a write batch.
+ALTER TABLE write_rules ADD COLUMN has_collections_left INTEGER CONSTRAINT collection_limit_reached CHECK (has_collections_left = 1);
+ALTER TABLE write_rules ADD COLUMN has_records_left INTEGER CONSTRAINT record_limit_reached CHECK (has_records_left = 1);
+ALTER TABLE write_rules ADD COLUMN has_rate_left INTEGER CONSTRAINT record_rate_reached CHECK (has_rate_left = 1);
+ALTER TABLE write_rules ADD COLUMN is_unnamed INTEGER CONSTRAINT collection_referenced CHECK (is_unnamed = 1);
+ALTER TABLE write_rules ADD COLUMN is_definition INTEGER CONSTRAINT definition_changed CHECK (is_definition = 1);
+ALTER TABLE write_rules ADD COLUMN is_version INTEGER CONSTRAINT record_changed CHECK (is_version = 1);
+
 -- A record is written.
 
 CREATE TRIGGER records_inserted AFTER INSERT ON records
 BEGIN
-  INSERT INTO record_index (tenant_id, collection, record_id, field, position, value, is_unique)
-  SELECT NEW.tenant_id, NEW.collection, NEW.id, f.field, COALESCE(j.id, 0), j.atom, f.is_unique
+  INSERT INTO record_index (tenant_id, collection, record_id, field, position, value, created_at, is_unique)
+  SELECT NEW.tenant_id, NEW.collection, NEW.id, f.field, COALESCE(j.id, 0), j.atom, NEW.created_at, f.is_unique
   FROM collection_fields f LEFT JOIN json_each(NEW.data, '$.' || f.field) j
   WHERE f.tenant_id = NEW.tenant_id AND f.collection = NEW.collection AND f.is_indexed = 1 AND NEW.deleted_at IS NULL;
 
@@ -248,8 +258,8 @@ BEGIN
   WHERE tenant_id = NEW.tenant_id AND collection = NEW.collection AND record_id = NEW.id
     AND (NEW.index_revision <> OLD.index_revision OR NEW.deleted_at IS NOT OLD.deleted_at
       OR json_extract(NEW.data, '$.' || field) IS NOT json_extract(OLD.data, '$.' || field));
-  INSERT INTO record_index (tenant_id, collection, record_id, field, position, value, is_unique)
-  SELECT NEW.tenant_id, NEW.collection, NEW.id, f.field, COALESCE(j.id, 0), j.atom, f.is_unique
+  INSERT INTO record_index (tenant_id, collection, record_id, field, position, value, created_at, is_unique)
+  SELECT NEW.tenant_id, NEW.collection, NEW.id, f.field, COALESCE(j.id, 0), j.atom, NEW.created_at, f.is_unique
   FROM collection_fields f LEFT JOIN json_each(NEW.data, '$.' || f.field) j
   WHERE f.tenant_id = NEW.tenant_id AND f.collection = NEW.collection AND f.is_indexed = 1 AND NEW.deleted_at IS NULL
     AND (NEW.index_revision <> OLD.index_revision OR NEW.deleted_at IS NOT OLD.deleted_at

@@ -184,6 +184,39 @@ impl Member {
     }
 }
 
+/// Whoever reads a tenant's records: a member, or a stranger on the tenant's host, who sees what is public.
+#[derive(Debug)]
+pub struct Reader {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The tenant as it stands, at most 5 seconds old.
+    pub config: Rc<TenantConfig>,
+    is_member: bool,
+}
+
+impl Reader {
+    /// Somebody who presented nothing, on the tenant's host.
+    pub fn stranger(tenant: TenantId, config: Rc<TenantConfig>) -> Self {
+        Self { tenant, config, is_member: false }
+    }
+
+    /// Whether what is not public may be seen too.
+    pub fn is_member(&self) -> bool {
+        self.is_member
+    }
+
+    /// The tenant's rows.
+    pub fn rows(&self, bindings: &Bindings) -> Result<TenantDb, StorageError> {
+        TenantDb::open(bindings, &self.tenant, &self.config.placement)
+    }
+}
+
+impl From<&Member> for Reader {
+    fn from(member: &Member) -> Self {
+        Self { tenant: member.tenant.clone(), config: Rc::clone(&member.config), is_member: true }
+    }
+}
+
 /// Somebody on a tenant's host: a browser, a headless front end. With a token it may see private events.
 #[derive(Debug)]
 pub struct Visitor {

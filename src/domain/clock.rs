@@ -49,6 +49,13 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The beginning of its month, in UTC.
+    pub const fn month_start(self) -> Self {
+        let days = self.0.div_euclid(DAY);
+        let (_, _, day) = civil_from_days(days);
+        Self((days - day + 1) * DAY)
+    }
+
     /// Parses RFC 3339 (`2026-11-21T16:00:00Z`, fractions and offsets allowed).
     pub fn parse_rfc3339(text: &str) -> Result<Self, Invalid> {
         parse(text)
@@ -126,14 +133,14 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// The inverse of [`days_from_civil`]: year, month, day.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
+const fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
     (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
 }
 
@@ -157,6 +164,17 @@ mod tests {
         assert_eq!(Timestamp(951_782_400_000).to_string(), "2000-02-29T00:00:00.000Z");
         let offset = Timestamp::parse_rfc3339("2026-11-21T18:00:00.25+02:00");
         assert_eq!(offset.map(|t| t.to_string()), Ok("2026-11-21T16:00:00.250Z".into()));
+    }
+
+    #[test]
+    fn months_begin_on_their_first_day() {
+        for (moment, start) in [
+            ("2026-11-21T16:00:00Z", "2026-11-01T00:00:00.000Z"),
+            ("2024-02-29T23:59:59.999Z", "2024-02-01T00:00:00.000Z"),
+            ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Timestamp::parse_rfc3339(moment).unwrap().month_start().to_string(), start);
+        }
     }
 
     #[test]

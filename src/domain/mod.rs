@@ -18,6 +18,7 @@ pub mod outbound;
 pub mod permission;
 pub mod plan;
 pub mod pointer;
+pub mod record;
 pub mod selector;
 pub mod sign_in;
 pub mod topic;

@@ -142,6 +142,14 @@ permissions! {
         SubscriberTokensWrite = "subscriber-tokens:write",
         /// Read the tenant's audit.
         AuditRead = "audit:read",
+        /// See what collections there are.
+        CollectionsRead = "collections:read",
+        /// Make, change and delete collections.
+        CollectionsWrite = "collections:write",
+        /// Read records, their versions and their files.
+        RecordsRead = "records:read",
+        /// Make, change and delete records and their files.
+        RecordsWrite = "records:write",
     }
 }
 
@@ -180,15 +188,18 @@ pub const BUILT_IN_ROLES: &[(&str, Permissions)] = &[
     ("admin", Permissions::ALL),
     ("editor", EDITOR),
     ("user", EDITOR),
-    ("viewer", Permissions::of(&[Permission::EventsRead])),
+    ("viewer", VIEWER),
 ];
 
-const EDITOR: Permissions = Permissions::of(&[
-    Permission::EventsRead,
+const VIEWER: Permissions =
+    Permissions::of(&[Permission::EventsRead, Permission::CollectionsRead, Permission::RecordsRead]);
+
+const EDITOR: Permissions = VIEWER.with(Permissions::of(&[
     Permission::UsersRead,
     Permission::RolesRead,
     Permission::InvitationsRead,
-]);
+    Permission::RecordsWrite,
+]));
 
 /// The permissions of a role: a built-in one's, else those stored for the tenant's own role, else none.
 pub fn permissions_of(role: &str, own: Option<&str>) -> Permissions {

@@ -1,9 +1,12 @@
 //! Plans and limits: how much of everything a tenant may use.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::clock::Timestamp;
 
 /// A bound; `-1` and `"unlimited"` both mean none. Stored and shown as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +101,60 @@ pub struct Limits {
     /// Users, disabled ones too.
     #[serde(default = "unlimited")]
     pub users: Limit,
+    /// Records, by collection; `*` stands for every other one.
+    #[serde(default)]
+    pub records: PerCollection,
+    /// Records made in a UTC hour, by collection.
+    #[serde(default)]
+    pub records_per_hour: PerCollection,
+    /// Records made in a UTC month, by collection.
+    #[serde(default)]
+    pub records_per_month: PerCollection,
+    /// Bytes of files.
+    #[serde(default = "unlimited")]
+    pub storage_bytes: Limit,
+}
+
+/// A bound for each collection, by its slug; `*` stands for every other one.
+pub type PerCollection = BTreeMap<String, Limit>;
+
+/// The window in which records that are made are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    /// A UTC hour.
+    Hour,
+    /// A UTC month.
+    Month,
+}
+
+impl Period {
+    /// As it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Month => "month",
+        }
+    }
+
+    /// When the window began that a moment lies in.
+    pub fn start(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Hour => Timestamp::from_millis(now.millis() - now.millis().rem_euclid(3_600_000)),
+            Self::Month => now.month_start(),
+        }
+    }
+
+    /// When that window ends.
+    pub fn end(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Hour => self.start(now).plus_seconds(3600),
+            Self::Month => self.start(now).plus_seconds(32 * 86_400).month_start(),
+        }
+    }
+}
+
+fn of_collection(bounds: &PerCollection, collection: &str) -> Limit {
+    bounds.get(collection).or_else(|| bounds.get("*")).copied().unwrap_or(Limit::Unlimited)
 }
 
 /// What was stored before there was this bound has none.
@@ -120,6 +177,19 @@ impl Limits {
         limit.unwrap_or_else(|| self.streams()).min(self.streams())
     }
 
+    /// The bound of a collection's records.
+    pub fn records_of(&self, collection: &str) -> Limit {
+        of_collection(&self.records, collection)
+    }
+
+    /// The bound of a collection's records made in a period.
+    pub fn record_rate(&self, collection: &str, period: Period) -> Limit {
+        match period {
+            Period::Hour => of_collection(&self.records_per_hour, collection),
+            Period::Month => of_collection(&self.records_per_month, collection),
+        }
+    }
+
     /// These limits with a tenant's own put over them.
     pub fn overridden(mut self, own: &Overrides) -> Self {
         let put = |slot: &mut Limit, own: Option<Limit>| *slot = own.unwrap_or(*slot);
@@ -131,6 +201,14 @@ impl Limits {
         put(&mut self.event_retention_seconds, own.event_retention_seconds);
         put(&mut self.event_retention_count, own.event_retention_count);
         put(&mut self.users, own.max_users);
+        put(&mut self.storage_bytes, own.max_storage_bytes);
+        for (bounds, own) in [
+            (&mut self.records, &own.max_records),
+            (&mut self.records_per_hour, &own.max_records_per_hour),
+            (&mut self.records_per_month, &own.max_records_per_month),
+        ] {
+            bounds.extend(own.iter().map(|(collection, limit)| (collection.clone(), *limit)));
+        }
         self.connections_per_address = own.max_connections_per_ip.or(self.connections_per_address);
         if let Some(own) = own.max_redis_memory_mb {
             self.event_log_bytes = match own {
@@ -176,6 +254,18 @@ pub struct Overrides {
     /// Users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_users: Option<Limit>,
+    /// Records, by collection; `*` stands for every other one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub max_records: PerCollection,
+    /// Records made in a UTC hour, by collection.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub max_records_per_hour: PerCollection,
+    /// Records made in a UTC month, by collection.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub max_records_per_month: PerCollection,
+    /// Bytes of files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_storage_bytes: Option<Limit>,
 }
 
 #[cfg(test)]
@@ -207,12 +297,14 @@ mod tests {
         .unwrap();
         let own: Overrides = serde_json::from_str(
             r#"{"max_concurrent_subscriptions":-1,"max_connections_per_ip":20,
-            "max_redis_memory_mb":7,"max_users":3}"#,
+            "max_redis_memory_mb":7,"max_users":3,"max_records":{"leads":2,"*":9}}"#,
         )
         .unwrap();
         assert_eq!(plan.users, Limit::Unlimited, "stored before there was this bound");
         let limits = plan.overridden(&own);
         assert_eq!(limits.users, Limit::AtMost(3));
+        assert_eq!((limits.records_of("leads"), limits.records_of("other")), (Limit::AtMost(2), Limit::AtMost(9)));
+        assert_eq!(limits.record_rate("leads", Period::Hour), Limit::Unlimited);
         assert_eq!(limits.streams(), Limits::MAX_STREAMS);
         assert_eq!(limits.streams_per_address(), 20);
         assert_eq!(limits.event_log_bytes, Limit::AtMost(7_000_000));

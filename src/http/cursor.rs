@@ -35,31 +35,50 @@ pub struct Place {
     pub id: String,
 }
 
-/// Writes the cursor that stands behind a row.
+/// Writes the cursor that stands behind a row of a list sorted by time and id.
 pub fn seal(key: &CursorKey, list: &ListIdentity<'_>, place: &Place) -> String {
-    let payload = format!("{}.{}.{}", key.version, place.at, place.id);
-    let tag = tag(key, list, &payload);
-    BASE64.encode(format!("{payload}.{}", BASE64.encode(tag)))
+    seal_text(key, list, &format!("{}.{}", place.at, place.id))
 }
 
-/// Reads a cursor that this list made. `find_key` gives the key of a version, if it is still known.
+/// Reads a cursor that such a list made.
 pub fn open(
     find_key: impl FnOnce(u32) -> Option<CursorKey>,
     list: &ListIdentity<'_>,
     text: &str,
 ) -> Result<Place, Invalid> {
-    let invalid = || Invalid::new("invalid_cursor", "is not a cursor of this list");
+    let place = open_text(find_key, list, text)?;
+    let parts = place.split_once('.').and_then(|(at, id)| Some(Place { at: at.parse().ok()?, id: id.to_owned() }));
+    parts.ok_or_else(invalid)
+}
+
+/// Writes a cursor that holds a text, whatever the list is sorted by.
+pub fn seal_text(key: &CursorKey, list: &ListIdentity<'_>, text: &str) -> String {
+    let payload = format!("{}.{text}", key.version);
+    let tag = tag(key, list, &payload);
+    BASE64.encode(format!("{payload}.{}", BASE64.encode(tag)))
+}
+
+/// Reads the text of a cursor that this list made. `find_key` gives the key of a version, if it is still known.
+pub fn open_text(
+    find_key: impl FnOnce(u32) -> Option<CursorKey>,
+    list: &ListIdentity<'_>,
+    text: &str,
+) -> Result<String, Invalid> {
     let read = || {
         let text = String::from_utf8(BASE64.decode(text).ok()?).ok()?;
         let (payload, sent) = text.rsplit_once('.')?;
-        let mut parts = payload.splitn(3, '.');
-        let key = find_key(parts.next()?.parse().ok()?)?;
-        let place = Place { at: parts.next()?.parse().ok()?, id: parts.next()?.to_owned() };
+        let (version, held) = payload.split_once('.')?;
+        let key = find_key(version.parse().ok()?)?;
         let mac = mac(&key, list, payload)?;
         mac.verify_slice(&BASE64.decode(sent).ok()?).ok()?;
-        Some(place)
+        Some(held.to_owned())
     };
     read().ok_or_else(invalid)
+}
+
+/// What is wrong with a text that is no cursor of the list.
+pub fn invalid() -> Invalid {
+    Invalid::new("invalid_cursor", "is not a cursor of this list")
 }
 
 fn mac(key: &CursorKey, list: &ListIdentity<'_>, payload: &str) -> Option<Hmac<Sha256>> {

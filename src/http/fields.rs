@@ -138,6 +138,12 @@ impl Fields {
         None
     }
 
+    /// Notes what is wrong inside a field.
+    pub fn wrong_inside(&mut self, name: &str, errors: Vec<FieldError>) {
+        let inside = |error: FieldError| FieldError { pointer: format!("/{name}{}", error.pointer), ..error };
+        self.errors.extend(errors.into_iter().map(inside));
+    }
+
     /// Ends reading: unknown fields and everything noted become one problem.
     pub fn finish(mut self) -> Answered<()> {
         for name in self.object.keys() {

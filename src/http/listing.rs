@@ -79,6 +79,11 @@ impl<'a> Asked<'a> {
         crate::args![at, id, i64::from(self.per_page) + 1]
     }
 
+    /// Whether it begins behind a place.
+    pub fn goes_on(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// The page.
     pub fn answer<Who>(self, call: &Call<Who>, mut rows: Vec<ViewRow>, tenant: Option<&str>) -> Answered<Answer> {
         let per_page = self.per_page;

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod call;
 pub mod cors;
 pub mod cursor;
+pub mod etag;
 pub mod fields;
 pub mod letters;
 pub mod listing;

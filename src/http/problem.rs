@@ -350,6 +350,28 @@ pub fn changed_meanwhile() -> Problem {
     Problem::new(409, "changed_meanwhile", "The object changed at the same moment").detail("Read it and try again.")
 }
 
+/// 409: what is asked of is still being built.
+pub fn index_building(name: &str) -> Problem {
+    Problem::new(409, "index_building", "The index of this field is still being built")
+        .field(format!("?{name}"), Invalid::new("index_building", "names a field whose index is being built"))
+        .header("Retry-After", 5)
+}
+
+/// 409: another record still names this one.
+pub fn still_referenced() -> Problem {
+    Problem::new(409, "still_referenced", "Another record refers to this one")
+}
+
+/// 409: the status cannot follow the one that the record has.
+pub fn transition_not_allowed(allowed: &[&str]) -> Problem {
+    let message = match allowed {
+        [] => "is the end: no status follows the present one".to_owned(),
+        _ => format!("must be one of: {}", allowed.join(", ")),
+    };
+    Problem::new(409, "transition_not_allowed", "The record's status does not allow this")
+        .field("/status", Invalid::new("transition_not_allowed", message))
+}
+
 /// 412: the object changed since.
 pub fn precondition_failed() -> Problem {
     Problem::new(412, "precondition_failed", "The object has another version than If-Match names")
@@ -358,6 +380,22 @@ pub fn precondition_failed() -> Problem {
 /// 413: the body is larger than this route takes.
 pub fn body_too_large(limit: usize) -> Problem {
     Problem::new(413, "body_too_large", "The body is too large").detail(format!("At most {limit} bytes."))
+}
+
+/// 400: a list asks for more than one statement can hold.
+pub fn too_complex() -> Problem {
+    Problem::new(400, "too_complex", "The list asks for too much at once").detail("Use fewer conditions or sort keys.")
+}
+
+/// 409: a value that must be one record's only is another's.
+pub fn not_unique() -> Problem {
+    Problem::new(409, "not_unique", "A value that must be unique is another record's")
+}
+
+/// 409: a plan's bound of records.
+pub fn record_limit_reached(what: &str) -> Problem {
+    Problem::new(409, "record_limit_reached", "The plan's limit is reached")
+        .detail(format!("{what} limit exceeded for your plan"))
 }
 
 /// 415: the body's type is another one.

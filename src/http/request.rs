@@ -153,6 +153,15 @@ impl Incoming {
         &mut self,
         media_types: &[&'static str],
     ) -> Answered<serde_json::Map<String, serde_json::Value>> {
+        self.json_object_within(media_types, MAX_BODY).await
+    }
+
+    /// The same, within a limit of its own.
+    pub async fn json_object_within(
+        &mut self,
+        media_types: &[&'static str],
+        limit: usize,
+    ) -> Answered<serde_json::Map<String, serde_json::Value>> {
         if let Some(sent) = self.header("Content-Type") {
             let sent = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
             if !media_types.contains(&sent.as_str()) {
@@ -161,7 +170,7 @@ impl Incoming {
                 ));
             }
         }
-        let body = self.body(MAX_BODY).await?;
+        let body = self.body(limit).await?;
         parse_object(&body)
     }
 }

@@ -28,7 +28,7 @@ pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answe
             trail.tenant = ClaimedTenant::parse(params.get("tenant_id")).ok().map(|named| named.as_str().to_owned());
             handler(walk.call(params, Box::new(operator))).await
         }
-        Handler::Member(_) => {
+        Handler::Member(_) | Handler::Reader(_) => {
             let (entrance, tenant) = entrance_of_credential(&walk).await?;
             tenant::through(walk, Doors { entrance, found: Ok((route, params)) }, tenant, trail).await
         }

@@ -6,7 +6,7 @@ use worker::Method;
 
 use super::border::Border;
 use super::walk::{Trail, Walk, find, rate_fields};
-use crate::auth::principal::{Actor, Anyone, Member, Named, Signer, Visitor};
+use crate::auth::principal::{Actor, Anyone, Member, Named, Reader, Signer, Visitor};
 use crate::auth::prove_member::{self, Credential, Doorstep};
 use crate::auth::token::{self, SubscriberToken};
 use crate::auth::{access, signing_keys};
@@ -118,7 +118,7 @@ async fn enter(walk: &Walk, doors: &Doors, tenant: TenantId, trail: &mut Trail) 
         Some(Access::OptionalSubscriber | Access::Subscriber) => {
             Proof::Subscriber(presented_token(request, bindings, &tenant).await?)
         }
-        Some(Access::Member(_) | Access::User) => {
+        Some(Access::Member(_) | Access::Reader(_) | Access::User) => {
             let (config, _) = standing::enter(bindings, &tenant, host, None).await?;
             let at = Doorstep { tenant: &tenant, host, config: &config };
             let member = prove_member::member(bindings, request, at).await;
@@ -181,7 +181,7 @@ async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -
         Err(_) if request.method == Method::Options => return preflight(request, &origin, trail),
         Err(other) => return other,
     };
-    if matches!(route.access, Access::Member(_) | Access::User | Access::SignIn)
+    if matches!(route.access, Access::Member(_) | Access::Reader(_) | Access::User | Access::SignIn)
         && !is_let_in(&config.ip_allowlist, &request.address())
     {
         return Err(problem::address_not_allowed());
@@ -195,17 +195,15 @@ async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -
             let Entrance::Host(host) = doors.entrance else { return Err(problem::not_found()) };
             handler(walk.call(params, Box::new(Visitor { tenant, host, config, token }))).await
         }
+        Handler::Reader(handler) if Credential::of(request).is_none() && doors.entrance.host().is_some() => {
+            handler(walk.call(params, Box::new(Reader::stranger(tenant, config)))).await
+        }
+        Handler::Reader(handler) => {
+            let member = admitted(request, proof, route.access, &origin, trail)?;
+            handler(walk.call(params, Box::new(Reader::from(&*member)))).await
+        }
         Handler::Member(handler) => {
-            let Proof::Member(member) = proof else { return Err(problem::unauthorized()) };
-            let member = member?.ok_or_else(problem::unauthorized)?;
-            if matches!(Credential::of(request), Some(Credential::Cookie(_))) {
-                guard_cookie(request, &origin)?;
-            }
-            if let Actor::Impersonator { operator, .. } = member.who() {
-                let id = operator.strip_prefix("operator:").unwrap_or(operator);
-                trail.headers.push(("X-Impersonated-By", id.to_owned()));
-            }
-            authorise(&member, route.access)?;
+            let member = admitted(request, proof, route.access, &origin, trail)?;
             handler(walk.call(params, member)).await
         }
         Handler::Signer(handler) => {
@@ -215,6 +213,27 @@ async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -
         Handler::Anyone(handler) => handler(walk.call(params, Box::new(Anyone))).await,
         Handler::Operator(_) => Err(problem::not_found()),
     }
+}
+
+/// The member who asks, if they may do it from where they ask.
+fn admitted(
+    request: &Incoming,
+    proof: Proof,
+    access: Access,
+    origin: &Origin,
+    trail: &mut Trail,
+) -> Answered<Box<Member>> {
+    let Proof::Member(member) = proof else { return Err(problem::unauthorized()) };
+    let member = member?.ok_or_else(problem::unauthorized)?;
+    if matches!(Credential::of(request), Some(Credential::Cookie(_))) {
+        guard_cookie(request, origin)?;
+    }
+    if let Actor::Impersonator { operator, .. } = member.who() {
+        let id = operator.strip_prefix("operator:").unwrap_or(operator);
+        trail.headers.push(("X-Impersonated-By", id.to_owned()));
+    }
+    authorise(&member, access)?;
+    Ok(member)
 }
 
 /// The subscriber's token, where the operation asks for one.
@@ -234,7 +253,7 @@ fn subscriber(request: &Incoming, proof: Proof, access: Access, origin: &Origin)
 /// Whether a member may do what is asked.
 fn authorise(member: &Member, access: Access) -> Answered<()> {
     match access {
-        Access::Member(permission) if !member.permissions().has(permission) => {
+        Access::Member(permission) | Access::Reader(permission) if !member.permissions().has(permission) => {
             Err(problem::forbidden(permission.as_str()))
         }
         Access::User if member.user().is_none() => Err(problem::not_a_user()),

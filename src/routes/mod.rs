@@ -8,6 +8,7 @@ mod live;
 mod members;
 mod operators;
 mod platform;
+mod records;
 pub mod route;
 mod sign_in;
 mod sso;
@@ -29,6 +30,7 @@ pub static SECTIONS: &[&[Route]] = &[
     members::ROUTES,
     sso::ROUTES,
     live::ROUTES,
+    records::ROUTES,
 ];
 
 /// Every operation.
@@ -46,14 +48,17 @@ pub enum Matched {
     Nothing,
 }
 
-/// Finds the operation of a path. HEAD finds GET's.
+/// Finds the operation of a path, by the pattern that says most of it. HEAD finds GET's.
 pub fn find(surface: Surface, method: &Method, path: &str) -> Matched {
     let wanted = if *method == Method::Head { Method::Get } else { method.clone() };
     let mut methods = Vec::new();
+    let mut fewest = usize::MAX;
     let lives = |route: &&Route| route.surface == surface || route.surface == Surface::Both;
     for route in all().filter(lives) {
         let paths = std::iter::once(&route.path).chain(route.aliases);
-        if let Some(params) = paths.into_iter().find_map(|pattern| match_path(pattern, path)) {
+        let found = paths.into_iter().find_map(|pattern| match_path(pattern, path));
+        if let Some(params) = found.filter(|params| params.0.len() <= fewest) {
+            fewest = params.0.len();
             if route.method == wanted {
                 return Matched::Route(route, params);
             }
@@ -118,6 +123,12 @@ mod tests {
         assert!(found(Surface::Tenant, Method::Get, "/api/v1/tenants").is_none());
         assert!(found(Surface::Platform, Method::Get, "/events").is_none());
         assert!(found(Surface::Platform, Method::Get, "/api/v1/tenants/").is_none());
+        assert_eq!(found(Surface::Tenant, Method::Get, "/api/v1/users").unwrap().0, "users.list");
+        assert_eq!(found(Surface::Tenant, Method::Get, "/api/leads").unwrap().0, "records.list");
+        let Matched::Methods(methods) = find(Surface::Tenant, &Method::Delete, "/api/v1/users") else {
+            panic!("known")
+        };
+        assert_eq!(methods, ["POST", "GET", "HEAD", "OPTIONS"], "what is no collection");
         let Matched::Methods(methods) = find(Surface::Tenant, &Method::Post, "/events") else { panic!("known path") };
         assert_eq!(methods, ["GET", "PUT", "HEAD", "OPTIONS"]);
     }

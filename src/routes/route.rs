@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use worker::Method;
 
-use crate::auth::principal::{Anyone, Member, Operator, Signer, Visitor};
+use crate::auth::principal::{Anyone, Member, Operator, Reader, Signer, Visitor};
 use crate::domain::permission::{Permission, PlatformPermission};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
@@ -34,6 +34,8 @@ pub enum Access {
     SignedInOperator,
     /// Whoever has this permission in the tenant: users by their role, keys by their scopes.
     Member(Permission),
+    /// Whoever has this permission in the tenant, and strangers on the tenant's host for what is public.
+    Reader(Permission),
     /// A user of the tenant who is signed in.
     User,
     /// Everybody on the tenant's host, to become a user: address and origin are checked.
@@ -73,6 +75,8 @@ pub enum Handler {
     Operator(fn(Call<Operator>) -> Answering),
     /// For those who act in a tenant.
     Member(fn(Call<Member>) -> Answering),
+    /// For those who read a tenant's records.
+    Reader(fn(Call<Reader>) -> Answering),
     /// For visitors of a tenant's host.
     Visitor(fn(Call<Visitor>) -> Answering),
     /// For sites that sign.

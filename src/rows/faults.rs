@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::domain::error::Invalid;
-use crate::http::fields::escape;
+use crate::domain::pointer::escape;
 use crate::http::problem::FieldError;
 
 /// Most mistakes that are told at once.

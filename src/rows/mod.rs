@@ -1,12 +1,31 @@
-//! Tenant rows: collections that a tenant describes, and the records in them.
+//! A tenant's records: collections that describe them, lists and filters that find them, writes that keep them true.
 //!
-//! Owns: what a collection's schema and its statuses mean, and the templates that collections are made of.
-//! Invariants: a record's data is stored only after its schema accepted it, and what a schema accepted it accepts
-//! again unchanged. Names, ids and statuses have one shape each ([`names`], [`statuses`]).
-//! May not touch: other tenants' rows, and how events reach subscribers.
+//! Owns the tables of `migrations/tenant/0003_records.sql` but for the outbox, which the hub drains; what a collection's
+//! schema and statuses mean; the templates. May not touch the registry of tenants, nor decide who somebody is.
+//!
+//! Invariants
+//! - A collection is rows, never a table: nothing changes the schema of a database at run time.
+//! - A record is stored only after its schema accepted it, and what a schema accepted it accepts again unchanged.
+//! - What is derived from a record (its index, references, words, counts, versions, its announcement) is derived by
+//!   the schema's triggers in the transaction that writes it.
+//! - A list is put together of registered pieces behind a head that binds the tenant (`storage/composed.rs`).
 
+pub mod api;
+pub mod collection;
+pub mod condition;
+pub mod definition;
+pub mod draft;
+pub mod expand;
 pub mod faults;
+pub mod job;
+pub mod list;
 pub mod names;
+pub mod operation;
+pub mod order;
+pub mod projection;
+pub mod record;
+pub mod rules;
 pub mod schema;
 pub mod statuses;
 pub mod template;
+pub mod write;

@@ -22,19 +22,19 @@ impl Database {
     }
 
     /// Runs statements in one transaction, all of them or none, and gives the rows of each.
-    pub(super) async fn run(&self, statements: &[(&'static str, Vec<Arg>)]) -> Result<Vec<Rows>, StorageError> {
+    pub(super) async fn run(&self, statements: &[(&str, Vec<Arg>)]) -> Result<Vec<Rows>, StorageError> {
         let json = run(&self.0, statements.iter().map(to_js).collect()).await;
         let json = json.map_err(|thrown| StorageError::from_d1(js_sys::Error::from(thrown).message().into()))?;
         parse(&json.as_string().unwrap_or_default())
     }
 
     /// Runs one statement.
-    pub(super) async fn rows(&self, sql: &'static str, args: Vec<Arg>) -> Result<Rows, StorageError> {
+    pub(super) async fn rows(&self, sql: &str, args: Vec<Arg>) -> Result<Rows, StorageError> {
         Ok(self.run(&[(sql, args)]).await?.pop().unwrap_or_default())
     }
 }
 
-fn to_js((sql, args): &(&'static str, Vec<Arg>)) -> Array {
+fn to_js((sql, args): &(&str, Vec<Arg>)) -> Array {
     let args: Array = args.iter().map(Arg::to_js).collect();
     Array::of2(&(*sql).into(), &args)
 }

@@ -3,12 +3,13 @@
 //! Invariants
 //! - A tenant's rows are reached through [`tenant_db::TenantDb`] alone, which is made from a
 //!   proven tenant and binds it as `?1` of every statement.
-//! - Every statement is a registered constant; nothing builds SQL at run time.
+//! - Every statement is a registered constant, or a list's, put together of constants that each bind their tenant.
 //! - Every write batch on a shard begins with the fence.
 //! - Keys come from typed constructors, and what is read back is checked to be the owner's.
 
 pub mod audit_log;
 pub mod bindings;
+pub mod composed;
 pub mod control_db;
 mod d1;
 pub mod keys;

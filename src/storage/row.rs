@@ -41,6 +41,13 @@ impl Column for String {
     }
 }
 
+/// Whatever it is.
+impl Column for Value {
+    fn read(value: Value) -> Option<Self> {
+        Some(value)
+    }
+}
+
 impl Column for i64 {
     fn read(value: Value) -> Option<Self> {
         value.as_i64()

@@ -58,7 +58,8 @@ macro_rules! statements {
     };
 }
 
-const fn contains(text: &str, part: &str) -> bool {
+/// Whether a text contains another, for checks while compiling.
+pub(super) const fn contains(text: &str, part: &str) -> bool {
     let (mut rest, part) = (text.as_bytes(), part.as_bytes());
     loop {
         if starts_with(rest, part) {
@@ -91,6 +92,8 @@ pub enum Arg {
     Text(String),
     /// A whole number below 2^53.
     Integer(i64),
+    /// A number.
+    Real(f64),
     /// Nothing.
     Null,
 }
@@ -132,6 +135,7 @@ impl Arg {
             Self::Text(text) => text.into(),
             #[allow(clippy::cast_precision_loss)]
             Self::Integer(number) => (*number as f64).into(),
+            Self::Real(number) => (*number).into(),
             Self::Null => wasm_bindgen::JsValue::NULL,
         }
     }
@@ -165,6 +169,9 @@ pub enum StorageError {
     /// The database did not answer, or the binding is missing.
     #[error("storage: {0}")]
     Unavailable(String),
+    /// A list asked for more than one statement can hold.
+    #[error("too complex")]
+    TooComplex,
     /// A row did not have the shape the code expects, or belongs to somebody else.
     #[error("row: {0}")]
     Malformed(String),
@@ -175,7 +182,7 @@ impl StorageError {
     pub fn from_d1(text: String) -> Self {
         if text.contains("CHECK constraint failed: ok") || text.contains("NOT NULL constraint failed: write_guard") {
             Self::Fenced
-        } else if text.contains("constraint failed") {
+        } else if text.contains("constraint failed") || text.contains("SQLITE_CONSTRAINT") {
             Self::Constraint(text)
         } else {
             Self::Unavailable(text)
@@ -188,6 +195,7 @@ impl From<StorageError> for crate::http::problem::Problem {
         use crate::http::problem;
         match error {
             StorageError::Fenced | StorageError::Unavailable(_) => problem::unavailable(error),
+            StorageError::TooComplex => problem::too_complex(),
             StorageError::Constraint(_) | StorageError::Malformed(_) => problem::internal(error),
         }
     }

@@ -1,6 +1,7 @@
 //! A tenant's rows. There is no way to ask for anybody else's.
 
 use super::bindings::Bindings;
+use super::composed::Composed;
 use super::d1::Database;
 use super::row::{FromRow, Rows};
 use super::sql::{Arg, StorageError, TenantSql};
@@ -14,6 +15,38 @@ statements! { TenantSql;
     FENCE = "SELECT mode, epoch, revision FROM tenant_fence WHERE tenant_id = ?1";
     /// Puts the fence of a revision in place; an older one changes nothing.
     SET_FENCE = "INSERT INTO tenant_fence (tenant_id, mode, epoch, revision) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant_id) DO UPDATE SET mode = excluded.mode, epoch = excluded.epoch, revision = excluded.revision WHERE excluded.revision >= tenant_fence.revision AND excluded.epoch >= tenant_fence.epoch";
+    /// Purge, of each turn: from now on nothing is announced and no version is kept.
+    MUTE_COLLECTIONS = "UPDATE collections SET live = 0, versioned = 0 WHERE tenant_id = ?1 AND (live = 1 OR versioned = 1)";
+    /// Purge, of each turn: some references; all of them go before a record, as records refer to each other.
+    PURGE_SOME_REFERENCES = "DELETE FROM record_references WHERE tenant_id = ?1 AND (collection, record_id, field, position) IN (SELECT collection, record_id, field, position FROM record_references WHERE tenant_id = ?1 LIMIT 5000)";
+    /// Purge, of each turn: some versions; a record may have 200, too many to go with their records.
+    PURGE_SOME_VERSIONS = "DELETE FROM record_versions WHERE tenant_id = ?1 AND (collection, record_id, version) IN (SELECT collection, record_id, version FROM record_versions WHERE tenant_id = ?1 LIMIT 5000)";
+    /// Purge, of each turn: some records, once no reference and no version is left. Their words, values and counts go with them.
+    PURGE_SOME_RECORDS = "DELETE FROM records WHERE tenant_id = ?1 AND NOT EXISTS (SELECT 1 FROM record_references WHERE tenant_id = ?1) AND NOT EXISTS (SELECT 1 FROM record_versions WHERE tenant_id = ?1) AND (collection, id) IN (SELECT collection, id FROM records WHERE tenant_id = ?1 LIMIT 5000)";
+    /// Purge, of each turn: a row while there are records.
+    RECORDS_LEFT = "SELECT 1 AS found FROM records WHERE tenant_id = ?1 LIMIT 1";
+    /// Purge.
+    PURGE_RECORD_REFERENCES = "DELETE FROM record_references WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_RECORD_VERSIONS = "DELETE FROM record_versions WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_RECORD_INDEX = "DELETE FROM record_index WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_RECORDS = "DELETE FROM records WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_RECORD_COUNTS = "DELETE FROM record_counts WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_RECORD_RATES = "DELETE FROM record_rates WHERE tenant_id = ?1";
+    /// Purge: what was not announced before the tenant went is announced to nobody.
+    PURGE_RECORD_OUTBOX = "DELETE FROM record_outbox WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_RECORD_SEQUENCE = "DELETE FROM record_sequence WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_COLLECTION_STATE = "DELETE FROM collection_state WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_COLLECTION_FIELDS = "DELETE FROM collection_fields WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_COLLECTIONS = "DELETE FROM collections WHERE tenant_id = ?1";
     /// Purge.
     PURGE_SECURITY_EVENTS = "DELETE FROM security_events WHERE tenant_id = ?1";
     /// Purge.
@@ -50,8 +83,26 @@ statements! { TenantSql;
     PURGE_WRITE_GUARD = "DELETE FROM write_guard WHERE tenant_id = ?1";
 }
 
-/// What a purge deletes, in this order: what refers to a row before the row.
-const PURGES: &[TenantSql] = &[
+/// A turn of a purge, one transaction: part of what a tenant may have a million of, and last whether records are left.
+pub const PURGE_TURN: &[TenantSql] =
+    &[MUTE_COLLECTIONS, PURGE_SOME_REFERENCES, PURGE_SOME_VERSIONS, PURGE_SOME_RECORDS, RECORDS_LEFT];
+
+/// How many turns a purge takes at once.
+const TURNS: u32 = 150;
+
+/// What a purge deletes after its turns, in this order: what refers to a row before the row.
+pub const PURGES: &[TenantSql] = &[
+    PURGE_RECORD_REFERENCES,
+    PURGE_RECORD_VERSIONS,
+    PURGE_RECORD_INDEX,
+    PURGE_RECORDS,
+    PURGE_RECORD_COUNTS,
+    PURGE_RECORD_RATES,
+    PURGE_RECORD_OUTBOX,
+    PURGE_RECORD_SEQUENCE,
+    PURGE_COLLECTION_STATE,
+    PURGE_COLLECTION_FIELDS,
+    PURGE_COLLECTIONS,
     PURGE_SECURITY_EVENTS,
     PURGE_AUDIT_LOG,
     PURGE_SSO_CLIENTS,
@@ -119,6 +170,11 @@ impl TenantDb {
         Ok(Self { tenant: tenant.clone(), placement: placement.clone(), db })
     }
 
+    /// Whose rows they are.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
     /// All rows of a statement; the tenant is bound as `?1`, `args` follow from `?2`.
     pub async fn rows<T: FromRow>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Vec<T>, StorageError> {
         self.db.rows(sql.text(), self.bind(args)).await?.read()
@@ -127,6 +183,22 @@ impl TenantDb {
     /// The one row of a statement, if there is one.
     pub async fn row<T: FromRow>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Option<T>, StorageError> {
         self.db.rows(sql.text(), self.bind(args)).await?.first()
+    }
+
+    /// All rows of several statements that only read, as they stand at one moment.
+    pub async fn reads(&self, reads: Vec<Read>) -> Result<Vec<Rows>, StorageError> {
+        let parts: Vec<(String, Vec<Arg>)> = reads.into_iter().map(Read::into_parts).collect();
+        if parts.iter().any(|(text, _)| !text.starts_with("SELECT ")) {
+            return Err(StorageError::Malformed("a write outside a write batch".into()));
+        }
+        let bound: Vec<_> = parts.iter().map(|(text, args)| (text.as_str(), self.bind(args.clone()))).collect();
+        self.db.run(&bound).await
+    }
+
+    /// All rows of a list's statement.
+    pub async fn list<T: FromRow>(&self, composed: Composed) -> Result<Vec<T>, StorageError> {
+        let (text, args) = composed.into_parts();
+        self.db.rows(&text, self.bind(args)).await?.read()
     }
 
     /// Begins a write: a transaction behind the fence.
@@ -140,9 +212,16 @@ impl TenantDb {
         self.run(vec![(SET_FENCE, args)]).await.map(drop)
     }
 
-    /// Removes the tenant's rows for ever; the fence stays, closed.
+    /// Removes the tenant's rows for ever; the fence stays, closed. Idempotent. `Unavailable` if there are more rows
+    /// than one call deletes: the next one goes on.
     pub async fn purge(&self) -> Result<(), StorageError> {
-        self.run(PURGES.iter().map(|sql| (*sql, Vec::new())).collect()).await.map(drop)
+        for _ in 0..TURNS {
+            let turn = self.run(unbound(PURGE_TURN)).await?;
+            if turn.last().is_none_or(Rows::is_empty) {
+                return self.run(unbound(PURGES)).await.map(drop);
+            }
+        }
+        Err(StorageError::Unavailable("the purge goes on".into()))
     }
 
     async fn run(&self, statements: Vec<(TenantSql, Vec<Arg>)>) -> Result<Vec<Rows>, StorageError> {
@@ -154,6 +233,28 @@ impl TenantDb {
         args.insert(0, Arg::from(self.tenant.as_str()));
         args
     }
+}
+
+/// One of several statements that only read.
+pub enum Read {
+    /// A registered one; its arguments follow from `?2`.
+    Constant(TenantSql, Vec<Arg>),
+    /// A list's.
+    Composed(Composed),
+}
+
+impl Read {
+    fn into_parts(self) -> (String, Vec<Arg>) {
+        match self {
+            Self::Constant(sql, args) => (sql.text().to_owned(), args),
+            Self::Composed(composed) => composed.into_parts(),
+        }
+    }
+}
+
+/// Statements that bind nothing but the tenant.
+fn unbound(statements: &[TenantSql]) -> Vec<(TenantSql, Vec<Arg>)> {
+    statements.iter().map(|sql| (*sql, Vec::new())).collect()
 }
 
 /// A write on its way: the guard first, then what was added. All of it happens or nothing.

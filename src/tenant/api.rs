@@ -8,7 +8,7 @@ use super::input::{self, NewTenant, Reading, TenantUpdate};
 use super::record::{Status, TenantRow};
 use super::registry::{Shown, Tenant, find_plan};
 use super::secrets::{self, Kind};
-use super::subject::{change_of, check_match, find, names, show, shown_after};
+use super::subject::{change_of, check_match, find, show, shown_after};
 use crate::auth::principal::Operator;
 use crate::domain::error::Invalid;
 use crate::domain::host::RootDomain;
@@ -16,6 +16,7 @@ use crate::domain::ids::{ClaimedTenant, Slug};
 use crate::domain::merge_patch;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
+use crate::http::etag;
 use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::{JSON, MERGE_PATCH};
 use crate::storage::control_db::ControlDb;
@@ -130,7 +131,7 @@ pub async fn get(call: Call<Operator>) -> Answered<Answer> {
     let id = call.path_tenant()?;
     let shown = Shown::get(&ControlDb::open(&call.bindings, "read a tenant")?, id.as_str()).await?;
     let etag = shown.row.etag();
-    if call.request.header("If-None-Match").is_some_and(|sent| names(&sent, &etag)) {
+    if etag::is_known(&call.request, &etag) {
         return Ok(Answer::empty(304).header("ETag", etag));
     }
     show(&call, &shown, 200)

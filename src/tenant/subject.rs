@@ -5,6 +5,7 @@ use super::registry::{Shown, Tenant};
 use crate::auth::principal::Operator;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
+use crate::http::etag;
 use crate::http::problem::{self, Answered};
 use crate::storage::control_db::ControlDb;
 
@@ -33,7 +34,7 @@ pub(super) fn change_of<'a>(call: &'a Call<Operator>, tenant: &'a Tenant, operat
 /// `If-Match`, where it was sent.
 pub(super) fn check_match(call: &Call<Operator>, tenant: &Tenant) -> Answered<()> {
     match call.request.header("If-Match") {
-        Some(sent) if !names(&sent, &tenant.row.etag()) => Err(problem::precondition_failed()),
+        Some(sent) if !etag::names(&sent, &tenant.row.etag()) => Err(problem::precondition_failed()),
         _ => Ok(()),
     }
 }
@@ -48,9 +49,4 @@ pub(super) fn show(call: &Call<Operator>, shown: &Shown, status: u16) -> Answere
     let view = shown.to_view(call.bindings.settings.root_domain.as_str()).map_err(problem::internal)?;
     let answer = Answer::json(status, &view, Some(shown.row.id()))?;
     Ok(answer.header("ETag", shown.row.etag()))
-}
-
-/// Whether a list of entity tags names this one.
-pub(super) fn names(list: &str, etag: &str) -> bool {
-    list.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag || tag.strip_prefix("W/") == Some(etag))
 }

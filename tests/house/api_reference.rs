@@ -106,6 +106,12 @@ fn for_whom(access: Access) -> String {
                 "whoever has `{permission}` in the tenant: a key or a token as `Authorization: Bearer`, or the session cookie. A platform key names the tenant with `X-Tenant-ID`."
             );
         }
+        Access::Reader(permission) => {
+            let permission = permission.as_str();
+            return format!(
+                "whoever has `{permission}` in the tenant, by a key, a token or the session cookie; and everybody on the tenant's host, for what is public."
+            );
+        }
         Access::User => "users who are signed in: a token as `Authorization: Bearer`, or the session cookie.",
         Access::SignIn => "everybody, from an address and an origin that the tenant lets in.",
         Access::OptionalSubscriber => "everybody; a subscriber token that is presented must be valid.",

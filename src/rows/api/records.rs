@@ -1,0 +1,137 @@
+//! `/api/v1/{collection}`: records, one at a time.
+//!
+//! Invariant: a stranger sees what is public; of everything else they are told nothing, not even whether it is there.
+
+use std::rc::Rc;
+
+use serde_json::Map;
+
+use super::{announce, preferred};
+use crate::auth::api::creation::Creation;
+use crate::auth::principal::{Member, Reader};
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use crate::http::etag;
+use crate::http::problem::{self, Answered, Problem};
+use crate::http::request::{JSON, MERGE_PATCH};
+use crate::rows::collection::Collection;
+use crate::rows::expand::{self, Expansion};
+use crate::rows::list;
+use crate::rows::operation::{self, Act, Doing, Operation, Outcome};
+use crate::rows::projection::Projection;
+use crate::rows::record::{self, Record, RecordRow};
+use crate::storage::row::Rows;
+use crate::storage::tenant_db::{Read, TenantDb};
+use crate::{args, json};
+
+/// `POST /api/v1/{collection}`
+pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
+    let body = call.request.json_object(JSON).await?;
+    let rows = call.who.rows(&call.bindings)?;
+    let pending = match Creation::begin(&call, &rows, "records.create", &body).await? {
+        Creation::New(pending) => pending,
+        Creation::Done(answer) => return Ok(preferred(&call.request, answer)),
+    };
+    let slug = call.params.get("collection");
+    let doing = Doing { rows: &rows, slug, member: &call.who, pending: Some(&pending), made: operation::one };
+    let create = Operation { place: String::new(), id: None, seen: None, act: Act::Create(body) };
+    match doing.all(&[create]).await? {
+        Outcome::Earlier(answer) => Ok(preferred(&call.request, answer)),
+        Outcome::Done(collection, _, made) => {
+            announce(&call, &collection);
+            Ok(preferred(&call.request, pending.answer(&made)?.header("ETag", etag::of(1))))
+        }
+    }
+}
+
+/// `GET /api/v1/{collection}`
+pub async fn list(call: Call<Reader>) -> Answered<Answer> {
+    let rows = call.who.rows(&call.bindings)?;
+    list::answer(&call, &rows, |collection| may_read(&call, collection)).await.map_err(|problem| unseen(&call, problem))
+}
+
+/// `GET /api/v1/{collection}/{record_id}`
+pub async fn get(call: Call<Reader>) -> Answered<Answer> {
+    let rows = call.who.rows(&call.bindings)?;
+    let (slug, id) = (call.params.get("collection"), call.params.get("record_id"));
+    let projection = Projection::read(&call.request.query)?;
+    let expansion = Expansion::read(&call.request.query)?;
+    let find = |_: &Collection| Ok(vec![Read::Constant(record::FIND, args![slug, id])]);
+    let (collection, found) = readable(&call, &rows, find).await?;
+    let row = found.into_iter().next().unwrap_or_default().first::<RecordRow>()?.ok_or_else(problem::not_found)?;
+    let record = Record::stored(rows.tenant(), row);
+    let etag = etag::of(record.version);
+    // What is put beside it has versions of its own.
+    let tagged = |answer: Answer| if expansion.is_empty() { answer.header("ETag", &etag) } else { answer };
+    if expansion.is_empty() && etag::is_known(&call.request, &etag) {
+        return Ok(tagged(Answer::empty(304)));
+    }
+    let mut shown = [record.shown(&collection)?];
+    expand::fill(&rows, &collection, &expansion, call.who.is_member(), &mut shown).await?;
+    let [mut shown] = shown;
+    projection.apply(&mut shown);
+    Ok(tagged(Answer::json(200, &shown, Some(call.who.tenant.as_str()))?))
+}
+
+/// `PATCH /api/v1/{collection}/{record_id}`
+pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
+    let body = call.request.json_object(MERGE_PATCH).await?;
+    change(&call, Act::Patch(body)).await
+}
+
+/// `PUT /api/v1/{collection}/{record_id}`
+pub async fn replace(mut call: Call<Member>) -> Answered<Answer> {
+    let body = call.request.json_object(JSON).await?;
+    change(&call, Act::Replace(body)).await
+}
+
+/// `DELETE /api/v1/{collection}/{record_id}`
+pub async fn delete(call: Call<Member>) -> Answered<Answer> {
+    let permanent = call.request.query.flag("permanent")?;
+    change(&call, Act::Delete { permanent }).await
+}
+
+/// `POST /api/v1/{collection}/{record_id}/restore`
+pub async fn restore(call: Call<Member>) -> Answered<Answer> {
+    change(&call, Act::Restore).await
+}
+
+/// Does something to the record that the path names.
+pub(super) async fn change(call: &Call<Member>, act: Act) -> Answered<Answer> {
+    let rows = call.who.rows(&call.bindings)?;
+    let (slug, id) = (call.params.get("collection"), call.params.get("record_id"));
+    let doing = Doing { rows: &rows, slug, member: &call.who, pending: None, made: operation::one };
+    let seen = call.request.header("If-Match");
+    let wanted = Operation { place: String::new(), id: Some(id.to_owned()), seen, act };
+    let Outcome::Done(collection, done, _) = doing.all(&[wanted]).await? else {
+        return Err(problem::internal("an answer that nobody kept"));
+    };
+    announce(call, &collection);
+    let (shown, version) = done.into_iter().next().map_or((Map::new(), None), |done| (done.shown, done.version));
+    let tenant = Some(call.who.tenant.as_str());
+    let answer = match version {
+        Some(version) => Answer::json(200, &shown, tenant)?.header("ETag", etag::of(version)),
+        None => Answer::json(200, &json!({ "id": id }), tenant)?,
+    };
+    Ok(preferred(&call.request, answer))
+}
+
+/// The collection that the path names, with what is read of it, if the caller may read it.
+pub(super) async fn readable(
+    call: &Call<Reader>,
+    rows: &TenantDb,
+    reading: impl Fn(&Collection) -> Answered<Vec<Read>>,
+) -> Answered<(Rc<Collection>, Vec<Rows>)> {
+    let guarded = |collection: &Collection| may_read(call, collection).and_then(|()| reading(collection));
+    let found = Collection::read_with(rows, call.params.get("collection"), guarded).await;
+    found.map_err(|problem| unseen(call, problem))
+}
+
+fn may_read(call: &Call<Reader>, collection: &Collection) -> Answered<()> {
+    if call.who.is_member() || collection.public_read { Ok(()) } else { Err(problem::unauthorized()) }
+}
+
+/// A collection that is not there, as the caller is told: a stranger hears the same of one that they may not see.
+fn unseen(call: &Call<Reader>, problem: Problem) -> Problem {
+    if problem.status == 404 && !call.who.is_member() { problem::unauthorized() } else { problem }
+}

@@ -1,0 +1,64 @@
+//! `/api/v1/templates`: collections as data, made in a tenant in one go.
+
+use serde_json::Value;
+
+use super::collections::insertion;
+use crate::auth::api::deed;
+use crate::auth::principal::Member;
+use crate::domain::error::Invalid;
+use crate::http::answer::{Answer, Pagination};
+use crate::http::call::Call;
+use crate::http::problem::{self, Answered};
+use crate::rows::collection::Collection;
+use crate::rows::definition::Definition;
+use crate::rows::rules;
+use crate::rows::template::Template;
+use crate::storage::sql::{Arg, TenantSql};
+use crate::{args, json};
+
+/// `GET /api/v1/templates`
+pub async fn list(call: Call<Member>) -> Answered<Answer> {
+    let shown: Vec<Value> = Template::all().map(|template| shown(&template)).collect::<Answered<_>>()?;
+    let per_page = u32::try_from(shown.len()).unwrap_or(u32::MAX);
+    Answer::list(&shown, Pagination { per_page, ..Pagination::default() }, Some(call.who.tenant.as_str()))
+}
+
+/// `POST /api/v1/templates/{template}/apply`
+pub async fn apply(call: Call<Member>) -> Answered<Answer> {
+    let template = Template::find(call.params.get("template")).ok_or_else(problem::not_found)?;
+    let rows = call.who.rows(&call.bindings)?;
+    let there: Vec<String> = Collection::all(&rows).await?.into_iter().map(|collection| collection.slug).collect();
+    let now = call.now().millis();
+    let (mut made, mut kept, mut statements) = (Vec::new(), Vec::new(), Vec::new());
+    for definition in definitions(&template)? {
+        if there.contains(&definition.slug) {
+            kept.push(definition.slug);
+        } else {
+            statements.extend(insertion(&definition, Some(template.name), now));
+            made.push(definition.slug);
+        }
+    }
+    let deed = deed(&call, "template.apply", Some(template.name), Some(json!({ "collections": made }))).statement();
+    let room = rules::MAX_COLLECTIONS - i64::try_from(made.len()).unwrap_or(0) + 1;
+    let batch = rows.write().add(rules::COLLECTIONS_LEFT, args![room]).add_all(statements).add(deed.0, deed.1);
+    rules::commit_definition(batch).await?;
+    let data = json!({ "template": template.name, "made": made, "kept": kept });
+    Answer::json(200, &data, Some(call.who.tenant.as_str()))
+}
+
+/// The statements that make a template's collections in a tenant that has none.
+pub fn statements(name: &str, now: i64) -> Answered<Vec<(TenantSql, Vec<Arg>)>> {
+    let unknown = || problem::invalid_field("/template", Invalid::new("unknown_template", "is not a template"));
+    let template = Template::find(name).ok_or_else(unknown)?;
+    let definitions = definitions(&template)?;
+    Ok(definitions.iter().flat_map(|definition| insertion(definition, Some(template.name), now)).collect())
+}
+
+fn definitions(template: &Template) -> Answered<Vec<Definition>> {
+    template.collections.iter().cloned().map(Definition::read).collect()
+}
+
+fn shown(template: &Template) -> Answered<Value> {
+    let slugs: Vec<String> = definitions(template)?.into_iter().map(|definition| definition.slug).collect();
+    Ok(json!({ "name": template.name, "description": template.description, "collections": slugs }))
+}

@@ -1,0 +1,159 @@
+use std::collections::BTreeSet;
+
+use sqlparser::ast::{Delete, Expr, FromTable, Insert, Query, Select, SetExpr, Statement, TableFactor, TableObject};
+use sqlparser::dialect::SQLiteDialect;
+use sqlparser::parser::Parser;
+
+use crate::statements::{migrated, tables};
+use crate::tenant_lint::{NUMBER, faults, last, lower};
+
+/// Full-text indexes of a shard. They and the tables under them are no tenants' tables: the index, and why that is right.
+const FULL_TEXT: &[(&str, &str)] = &[(
+    "record_search",
+    "keeps no text, but words under a scope word made of tenant and collection; it gives numbers of rows, and a row is read from `records` alone",
+)];
+
+pub fn is_index(name: &str) -> bool {
+    FULL_TEXT.iter().any(|(index, _)| *index == name)
+}
+
+/// Whether a table of a kind is a full-text index that is accounted for, or lies under one.
+pub fn belongs_to_an_index(name: &str, kind: &str) -> bool {
+    let under = |index: &str| name.strip_prefix(index).is_some_and(|rest| rest.starts_with('_'));
+    match kind {
+        "virtual" => is_index(name),
+        "shadow" => FULL_TEXT.iter().any(|(index, _)| under(index)),
+        _ => false,
+    }
+}
+
+/// The search in `handle.number IN (SELECT rowid FROM index WHERE index MATCH ?2)`, with the handle if it is named:
+/// the only way to read an index.
+pub fn searched(condition: &Expr) -> Option<(Option<String>, &Query)> {
+    let Expr::InSubquery { expr, subquery, negated: false } = condition else { return None };
+    let handle = match &**expr {
+        Expr::Identifier(column) if lower(column) == NUMBER => None,
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [table, column] if lower(column) == NUMBER => Some(lower(table)),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let text = subquery.to_string();
+    let is_search = FULL_TEXT.iter().any(|(index, _)| {
+        let bound = text.strip_prefix(&format!("SELECT rowid FROM {index} WHERE {index} MATCH ?"));
+        bound.is_some_and(|bound| bound != "1" && bound.parse::<u8>().is_ok())
+    });
+    is_search.then_some((handle, subquery))
+}
+
+/// What a trigger on `table` may do to an index, with NEW's and OLD's columns as texts: forget the row, or put it under
+/// its scope. Gives what the words are read from; nothing if the statement does not write an index.
+pub fn written(sql: &str, table: &str) -> Option<Result<Option<String>, String>> {
+    let statement = Parser::parse_sql(&SQLiteDialect {}, sql).ok()?.pop()?;
+    let fault = |what: &str| Some(Err(format!("{what}: {sql}")));
+    match &statement {
+        Statement::Insert(Insert {
+            table: TableObject::TableName(name), columns, source, on: None, or: None, ..
+        }) if is_index(&last(name)) => {
+            let columns: Vec<String> = columns.iter().map(lower).collect();
+            let query = source.as_deref().filter(|source| source.with.is_none());
+            match query.map(|query| &*query.body) {
+                Some(SetExpr::Select(select)) if columns == ["rowid", "scope", "words"] && is_scoped(select, table) => {
+                    Some(Ok(query.map(ToString::to_string)))
+                }
+                _ => fault("puts words of another row there, or under another scope"),
+            }
+        }
+        Statement::Delete(Delete { from: FromTable::WithFromKeyword(from), .. }) => match from.as_slice() {
+            [one] => match &one.relation {
+                TableFactor::Table { name, .. } if is_index(&last(name)) => {
+                    let forgets =
+                        |row: &str| statement.to_string() == format!("DELETE FROM {name} WHERE rowid = '{row}.number'");
+                    let own = table == "records" && (forgets("NEW") || forgets("OLD"));
+                    if own { Some(Ok(None)) } else { fault("forgets words of another row") }
+                }
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether what is put into an index has the row's own number and the scope of its tenant and collection.
+fn is_scoped(select: &Select, table: &str) -> bool {
+    let items: Vec<String> = select.projection.iter().map(ToString::to_string).collect();
+    table == "records"
+        && matches!(items.as_slice(), [number, scope, _]
+            if number == "'NEW.number'" && scope == "'x' || hex(?1 || ':' || 'NEW.collection')")
+}
+
+#[test]
+fn every_index_that_is_accounted_for_keeps_no_text() {
+    let db = migrated("migrations/tenant");
+    for (index, _) in FULL_TEXT {
+        let sql = "SELECT sql FROM sqlite_schema WHERE name = ?1";
+        let made: String = db.query_row(sql, [index], |row| row.get(0)).unwrap();
+        assert!(made.contains("USING fts5 (scope, words, content = '',"), "{made}");
+    }
+}
+
+#[test]
+fn an_index_is_read_for_the_numbers_of_bound_rows_and_not_otherwise() {
+    let tables: BTreeSet<String> = tables(&migrated("migrations/tenant")).into_iter().collect();
+    const SEARCH: &str = "(SELECT rowid FROM record_search WHERE record_search MATCH ?2)";
+    let passes = [
+        format!("SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN {SEARCH}"),
+        format!("SELECT * FROM records WHERE tenant_id = ?1 AND (deleted_at IS NULL AND (number IN {SEARCH}))"),
+        format!(
+            "SELECT * FROM record_index i JOIN records r ON r.tenant_id = ?1 AND r.id = i.record_id AND r.number IN {SEARCH} WHERE i.tenant_id = ?1"
+        ),
+        format!(
+            "SELECT count(*) FROM (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.number IN {SEARCH} LIMIT 9)"
+        ),
+    ];
+    for sql in &passes {
+        assert_eq!(faults(sql, &tables), [""; 0], "{sql}");
+    }
+    let refused = [
+        // Beside rows that are not bound, or none.
+        format!("SELECT * FROM records r WHERE r.number IN {SEARCH}"),
+        format!("SELECT * FROM records r WHERE r.tenant_id = ?2 AND r.number IN {SEARCH}"),
+        format!("SELECT * FROM records r, records s WHERE r.tenant_id = ?1 AND s.number IN {SEARCH}"),
+        format!("SELECT * FROM records r, collections c WHERE r.tenant_id = ?1 AND c.tenant_id = ?1 AND number IN {SEARCH}"),
+        format!("SELECT * FROM collections c WHERE c.tenant_id = ?1 AND c.number IN {SEARCH}"),
+        format!("SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.version IN {SEARCH}"),
+        format!("SELECT 1 WHERE ?1 IN {SEARCH}"),
+        SEARCH.trim_matches(['(', ')']).to_owned(),
+        // Elsewhere.
+        format!("SELECT {SEARCH} FROM records WHERE tenant_id = ?1"),
+        format!("SELECT r.number IN {SEARCH} FROM records r WHERE r.tenant_id = ?1"),
+        format!("SELECT * FROM records r WHERE r.tenant_id = ?1 AND EXISTS {SEARCH}"),
+        format!("SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number NOT IN {SEARCH}"),
+        format!("WITH s AS {SEARCH} SELECT * FROM s"),
+        "SELECT r.* FROM records r JOIN record_search s ON s.rowid = r.number WHERE r.tenant_id = ?1".into(),
+        "SELECT * FROM record_search".into(),
+        "SELECT * FROM record_search_docsize".into(),
+        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN record_search".into(),
+        // Another search.
+        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search)".into(),
+        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?1)".into(),
+        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH 'a')".into(),
+        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE words MATCH ?2)".into(),
+        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?2 ORDER BY rank)".into(),
+        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?2 LIMIT 5)".into(),
+        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?2 OR 1)".into(),
+        // Writes, and rows whose number was chosen.
+        "INSERT INTO record_search (rowid, scope, words) VALUES (?2, ?1, ?3)".into(),
+        "INSERT INTO record_search (tenant_id, rowid) VALUES (?1, ?2)".into(),
+        "DELETE FROM record_search WHERE rowid = ?2".into(),
+        "UPDATE record_search SET words = ?2 WHERE rowid = ?3".into(),
+        "INSERT INTO records (tenant_id, number) VALUES (?1, ?2)".into(),
+        "INSERT INTO records (tenant_id, rowid) VALUES (?1, ?2)".into(),
+        "UPDATE records SET number = ?2 WHERE tenant_id = ?1".into(),
+    ];
+    for sql in &refused {
+        assert!(!faults(sql, &tables).is_empty(), "passes: {sql}");
+    }
+}
