@@ -32,6 +32,7 @@ mod page;
 mod password_reset;
 mod platform_keys;
 mod private_events;
+mod records;
 mod refresh_tokens;
 mod registration;
 mod replay;

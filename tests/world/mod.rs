@@ -8,6 +8,7 @@ mod call;
 mod issuer;
 mod operator;
 mod people;
+mod records;
 mod runtime;
 mod signing;
 mod sse;
