@@ -13,6 +13,7 @@
 
 mod cell;
 mod credentials;
+mod injection;
 mod party;
 mod people;
 mod row;
