@@ -91,6 +91,12 @@ impl Answer {
         Self::enveloped(status, data, None, tenant_id)
     }
 
+    /// The body of a list in the envelope.
+    pub fn list_body<T: Serialize>(rows: &[T], pagination: Pagination, tenant_id: Option<&str>) -> Answered<String> {
+        let envelope = Envelope { success: true, data: &rows, pagination: Some(pagination), tenant_id };
+        serde_json::to_string(&envelope).map_err(super::problem::internal)
+    }
+
     /// A list in the envelope.
     pub fn list<T: Serialize>(rows: &[T], pagination: Pagination, tenant_id: Option<&str>) -> Answered<Self> {
         Self::enveloped(200, &rows, Some(pagination), tenant_id)
