@@ -22,6 +22,7 @@ pub mod list;
 pub mod names;
 pub mod operation;
 pub mod order;
+pub mod outbox;
 pub mod projection;
 pub mod record;
 pub mod rules;
