@@ -123,6 +123,32 @@ async fn changes_are_heard_in_their_order_on_both_topics() {
 }
 
 #[tokio::test]
+async fn what_the_api_writes_is_heard_at_once_and_as_a_get_shows_it() {
+    let tenant = World::shared().await.tenant().plan("enterprise").create().await;
+    let statuses = json!({"initial": "new", "transitions": {"new": ["won"]}});
+    let properties = json!({"name": {"type": "string"}, "score": {"type": "number"}});
+    tenant.collection("leads", properties, json!({"live": true, "public_read": true, "statuses": statuses})).await;
+    let mut stream = tenant.subscribe(&["records/leads"]).await;
+    let path = |made: &Value| format!("/api/v1/leads/{}", made["id"].as_str().unwrap());
+    let made = tenant.record("leads", json!({"name": "Ada", "score": 0.1})).await;
+    assert_eq!(stream.event().await.body["data"]["record"], made);
+    let patch = json!({"score": 1e3, "status": "won"});
+    let changed = tenant.as_owner("PATCH", &path(&made)).json(&patch).send().await.expect(200).data();
+    let event = stream.event().await;
+    assert_eq!((&event.body["action"], &event.body["data"]["record"]), (&json!("UPDATE"), &changed));
+    tenant.as_owner("DELETE", &path(&made)).send().await.expect(200);
+    let event = stream.event().await;
+    assert_eq!((&event.body["action"], &event.body["data"]["id"]), (&json!("DELETE"), &made["id"]));
+
+    let bulk: Vec<Value> = (0..100).map(|n| json!({"op": "create", "data": {"score": n}})).collect();
+    let body = json!({"operations": bulk});
+    tenant.as_owner("POST", "/api/v1/leads/bulk").json(&body).send().await.expect(200);
+    for n in 0..100 {
+        assert_eq!(stream.event().await.body["data"]["record"]["score"], n);
+    }
+}
+
+#[tokio::test]
 async fn records_that_are_not_public_are_heard_by_the_entitled_alone() {
     let records = Records::shared().await;
     records.collection("secrets", false).await;
