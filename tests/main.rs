@@ -33,6 +33,7 @@ mod password_reset;
 mod platform_keys;
 mod private_events;
 mod records;
+mod records_live;
 mod refresh_tokens;
 mod registration;
 mod replay;

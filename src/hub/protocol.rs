@@ -238,6 +238,26 @@ pub struct Publish {
     pub tail: String,
 }
 
+/// Says that records changed: the hub reads the tenant's outbox, and empties it into its log.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Drain {
+    /// Who asks.
+    pub caller: Caller,
+}
+
+impl Message for Drain {
+    const PATH: &'static str = "/drain";
+    type Answer = Drained;
+}
+
+/// The outbox is empty, or is being emptied by an earlier message, or was stopped at a bound and asks for another.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Drained {
+    /// How many events this message brought into the log.
+    #[serde(default)]
+    pub events: u64,
+}
+
 /// By what a webhook is known again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReceiptKey {

@@ -24,6 +24,7 @@ pub mod meter;
 pub mod names;
 pub mod operation;
 pub mod order;
+pub mod outbox;
 pub mod projection;
 pub mod record;
 pub mod rules;

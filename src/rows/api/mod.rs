@@ -11,6 +11,7 @@ use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::request::Incoming;
 use crate::rows::collection::Collection;
+use crate::rows::outbox;
 
 /// The answer of a write, without its body where the client wants none (RFC 7240).
 fn preferred(request: &Incoming, answer: Answer) -> Answer {
@@ -28,6 +29,6 @@ fn preferred(request: &Incoming, answer: Answer) -> Answer {
 /// Has the hub tell subscribers what was written, behind the answer.
 fn announce(call: &Call<Member>, collection: &Collection) {
     if collection.live {
-        let _ = call;
+        outbox::nudge(&call.later, &call.bindings, &call.who.tenant);
     }
 }
