@@ -14,9 +14,11 @@ use super::event_log::{Entry, EventLog, Page, Receipt, Verdict, read_state, writ
 use super::fanout::{self, Live, Sending, Surge};
 use super::lease::{self, Class, Save, Window};
 use super::logins;
+use super::looks::{self, Looks};
 use super::matching::Index;
 use super::protocol::{
-    Ask, Caller, Condition, CountLogin, Grant, Lease, Publish, Published, Refusal, RequestClass, TenantConfig, accepts,
+    Ask, Caller, Condition, CountLogin, CountLooks, Grant, Lease, Publish, Published, Refusal, RequestClass,
+    TenantConfig, accepts,
 };
 use super::revocation;
 use super::sieve::Sieve;
@@ -212,6 +214,15 @@ impl Awake {
             None => Ok(()),
             Some(rate) => Err(Refusal::RateLimited(rate).into()),
         }
+    }
+
+    /// Adds how often kept answers were found.
+    pub fn count_looks(&mut self, message: &CountLooks) -> Result<(), Failure> {
+        if message.tenant != self.name {
+            return Err(Refusal::WrongTenant.into());
+        }
+        let more = Looks { hits: message.hits, misses: message.misses };
+        Ok(looks::add(&self.sql, more)?)
     }
 
     /// Appends an event, or finds the one its webhook id became. Nothing is awaited in here.
@@ -424,6 +435,7 @@ impl Awake {
 
     /// How the hub is.
     pub fn condition(&self, started_at: i64, now: i64) -> Result<Condition, SqliteError> {
+        let looks = looks::read(&self.sql)?;
         Ok(Condition {
             revision: self.config.as_ref().map_or(0, |config| config.revision),
             started_at,
@@ -432,6 +444,8 @@ impl Awake {
             streams: self.streams.len() as u64,
             pending: self.pending.len() as u64,
             restored: self.restored,
+            cache_hits: looks.hits,
+            cache_misses: looks.misses,
         })
     }
 

@@ -13,6 +13,7 @@ pub mod event_log;
 pub mod fanout;
 pub mod lease;
 mod logins;
+mod looks;
 pub mod matching;
 pub mod object;
 pub mod protocol;

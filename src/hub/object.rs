@@ -25,8 +25,8 @@ use super::attach::Moment;
 use super::awake::{Awake, Failure};
 use super::drain::{self, Halt, Sink};
 use super::protocol::{
-    ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Caller, Configure, Configured, CountLogin, Done, Drain, Drained,
-    EndMinted, Inspect, IssueTicket, Message, Publish, Purge, Refusal, Reply,
+    ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Caller, Configure, Configured, CountLogin, CountLooks, Done, Drain,
+    Drained, EndMinted, Inspect, IssueTicket, Message, Publish, Purge, Refusal, Reply,
 };
 use super::sockets::{Socket, Sockets};
 use super::sqlite::{ObjectSqlite, SqliteError};
@@ -143,6 +143,9 @@ impl Hub {
             }
             CountLogin::PATH => {
                 self.answer(&body, |awake, message: CountLogin| awake.count_login(&message, now()).map(|()| Done {}))
+            }
+            CountLooks::PATH => {
+                self.answer(&body, |awake, message: CountLooks| awake.count_looks(&message).map(|()| Done {}))
             }
             Inspect::PATH => {
                 let started_at = self.core.started_at;

@@ -409,6 +409,22 @@ pub struct Hello {
     pub opening: String,
 }
 
+/// Adds how often kept answers of the tenant were found, and how often not.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CountLooks {
+    /// The tenant it is for.
+    pub tenant: String,
+    /// How often one was found.
+    pub hits: u64,
+    /// How often none was.
+    pub misses: u64,
+}
+
+impl Message for CountLooks {
+    const PATH: &'static str = "/count-looks";
+    type Answer = Done;
+}
+
 /// Asks how the hub is.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Inspect {}
@@ -435,6 +451,12 @@ pub struct Condition {
     pub pending: u64,
     /// Streams whose index was rebuilt when this instance woke.
     pub restored: u64,
+    /// How often kept answers were found.
+    #[serde(default)]
+    pub cache_hits: u64,
+    /// How often none was found.
+    #[serde(default)]
+    pub cache_misses: u64,
 }
 
 /// Forgets everything, for ever.

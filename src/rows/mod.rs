@@ -19,6 +19,7 @@ pub mod draft;
 pub mod expand;
 pub mod faults;
 pub mod job;
+pub mod left_behind;
 pub mod list;
 pub mod meter;
 pub mod names;

@@ -48,6 +48,7 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/auth/sso/providers.rs", auth::sso::providers::STATEMENTS),
     ("src/auth/sso/sign_in.rs", auth::sso::sign_in::STATEMENTS),
     ("src/rows/api/collections.rs", rows::api::collections::STATEMENTS),
+    ("src/rows/api/stats.rs", rows::api::stats::STATEMENTS),
     ("src/rows/api/versions.rs", rows::api::versions::STATEMENTS),
     ("src/rows/collection.rs", rows::collection::STATEMENTS),
     ("src/rows/job.rs", rows::job::STATEMENTS),
@@ -62,7 +63,8 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/storage/tenant_db.rs", storage::tenant_db::STATEMENTS),
 ];
 
-const OF_SHARDS: &[(&str, &[ShardSql])] = &[("src/rows/outbox.rs", rows::outbox::STATEMENTS)];
+const OF_SHARDS: &[(&str, &[ShardSql])] =
+    &[("src/rows/left_behind.rs", rows::left_behind::STATEMENTS), ("src/rows/outbox.rs", rows::outbox::STATEMENTS)];
 
 const OF_CONTROL: &[(&str, &[ControlSql])] = &[
     ("src/auth/operator_api/grants.rs", auth::operator_api::grants::STATEMENTS),

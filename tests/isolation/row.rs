@@ -42,6 +42,11 @@ impl Door {
         self.pattern.contains("{tenant_id}")
     }
 
+    /// Whether nothing is changed by it.
+    pub fn only_reads(&self) -> bool {
+        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+    }
+
     /// Whether the path names something that belongs to a tenant.
     pub fn names_an_object(&self) -> bool {
         self.object().is_some()
@@ -309,7 +314,7 @@ fn records(door: &Door) -> Option<Row> {
     let changes = |body: fn(&Party) -> Value| Row { body: Some(body), volatile: true, ..MEMBER };
     let shows = Row { shows: true, ..MEMBER };
     let row = match (door.method.as_str(), door.canonical.as_str()) {
-        ("GET", "/api/v1/templates") => MEMBER,
+        ("GET", "/api/v1/templates" | "/api/v1/tenants/{}/stats") => MEMBER,
         ("POST", "/api/v1/templates/{}/apply" | "/api/v1/collections/{}/reindex") => Row { volatile: true, ..MEMBER },
         ("GET", "/api/v1/collections" | "/api/v1/collections/{}") => shows,
         ("POST", "/api/v1/collections") => {
