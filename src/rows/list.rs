@@ -216,6 +216,10 @@ pub async fn answer(
     readable: impl Fn(&Collection) -> Answered<()>,
 ) -> Answered<Answer> {
     let asked = Asked::read(&call.request.query)?;
+    if asked.deleted && !call.who.is_member() {
+        // What was public is not any more.
+        return Err(problem::unauthorized());
+    }
     let tenant = call.who.tenant.as_str();
     let keys = &call.bindings.settings.keys;
     let reading = |collection: &Collection| {
