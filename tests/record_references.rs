@@ -88,10 +88,37 @@ async fn records_that_refer_to_each_other_are_made_and_deleted_together() {
         .await
         .expect_problem(409, "still_referenced");
     tenant.bulk("authors", kept).await.expect(200);
-    let back = json!([{"op": "restore", "id": "x"}, {"op": "restore", "id": "y"}, {"op": "restore", "id": "z"}]);
-    tenant.bulk("authors", back).await.expect(200);
+    assert_eq!(tenant.ids("authors", &[("sort", "id")]).await, ["bob", "cy"]);
     let gone = ["x", "y", "z"].map(|id| json!({"op": "delete", "id": id, "permanent": true}));
     tenant.bulk("authors", json!(gone)).await.expect(200);
+    assert_eq!(tenant.ids("authors", &[("deleted", "true")]).await, ["ada"]);
+}
+
+#[tokio::test]
+async fn who_refers_to_a_record_may_turn_away_as_it_is_deleted() {
+    let tenant = tenant().await;
+    tenant.record("authors", json!({"id": "x", "chief": "ada"})).await;
+    tenant.record("authors", json!({"id": "y", "chief": "ada"})).await;
+    let some = json!([{"op": "update", "id": "x", "data": {"chief": "bob"}}, {"op": "delete", "id": "ada"}]);
+    tenant.bulk("authors", some).await.expect_problem(409, "still_referenced");
+    let stays = json!([{"op": "update", "id": "x", "data": {}}, {"op": "create", "data": {"chief": "ada"}}, {"op": "delete", "id": "ada"}]);
+    assert_eq!(tenant.bulk("authors", stays).await.expect(422).pointers(), ["/operations/1/data/chief"]);
+    for permanent in [false, true] {
+        let all = json!([
+            {"op": "update", "id": "x", "data": {"chief": "bob"}},
+            {"op": "replace", "id": "y", "data": {}},
+            {"op": "delete", "id": if permanent { "bob" } else { "ada" }, "permanent": permanent},
+        ]);
+        let back = json!([{"op": "update", "id": "x", "data": {"chief": "bob"}}, {"op": "delete", "id": "bob"}]);
+        if permanent {
+            assert_eq!(tenant.bulk("authors", all).await.expect(422).pointers(), ["/operations/0/data/chief"]);
+            // What stays as it is refers to it still.
+            tenant.bulk("authors", back).await.expect_problem(409, "still_referenced");
+        } else {
+            tenant.bulk("authors", all).await.expect(200);
+        }
+    }
+    assert_eq!(tenant.get("/api/v1/authors/x").await.data()["chief"], "bob");
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn every_mistake_is_told_at_once() {
     assert!(tenant.ids("leads", &[]).await.is_empty());
     tenant.as_owner("POST", LEADS).json(&json!([])).send().await.expect(422);
     let broken = tenant.as_owner("POST", LEADS).header("Content-Type", "application/json").bytes(b"{".to_vec());
-    broken.send().await.expect_problem(400, "invalid_json");
+    broken.send().await.expect_problem(400, "malformed_json");
     let plain = tenant.as_owner("POST", LEADS).header("Content-Type", "text/plain").bytes(b"{}".to_vec());
     plain.send().await.expect_problem(415, "unsupported_media_type");
 }
