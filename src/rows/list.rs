@@ -234,6 +234,10 @@ impl Listing<'_> {
     /// The page that is asked for: from what is kept, where it is asked for often, else from the rows.
     pub async fn page(&self, listed: &Listed, readable: impl Fn(&Collection) -> Answered<()>) -> Answered<Page> {
         let asked = Asked::read(&Query::parse(listed.query()))?;
+        if asked.deleted && !self.is_member {
+            // What was public is not any more.
+            return Err(problem::unauthorized());
+        }
         let key = asked.key(listed).filter(|_| listed.is_hot());
         if let Some(key) = &key {
             let (_, generation) = self.current(listed.slug(), &readable).await?;

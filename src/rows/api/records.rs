@@ -27,18 +27,19 @@ use crate::{args, json};
 pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     let body = call.request.json_object(JSON).await?;
     let rows = call.who.rows(&call.bindings)?;
-    let pending = match Creation::begin(&call, &rows, "records.create", &body).await? {
-        Creation::New(pending) => pending,
-        Creation::Done(answer) => return Ok(preferred(&call.request, answer)),
-    };
     let slug = call.params.get("collection");
+    let finished = |answer: Answer| preferred(&call.request, answer.header("ETag", etag::of(1)));
+    let pending = match Creation::begin(&call, &rows, &format!("records.create {slug}"), &body).await? {
+        Creation::New(pending) => pending,
+        Creation::Done(answer) => return Ok(finished(answer)),
+    };
     let doing = Doing { rows: &rows, slug, member: &call.who, pending: Some(&pending), made: operation::one };
     let create = Operation { place: String::new(), id: None, seen: None, act: Act::Create(body) };
     match doing.all(&[create]).await? {
-        Outcome::Earlier(answer) => Ok(preferred(&call.request, answer)),
+        Outcome::Earlier(answer) => Ok(finished(answer)),
         Outcome::Done(collection, _, made) => {
             announce(&call, &collection);
-            Ok(preferred(&call.request, pending.answer(&made)?.header("ETag", etag::of(1))))
+            Ok(finished(pending.answer(&made)?))
         }
     }
 }
