@@ -4,7 +4,9 @@
 //! May not touch: events, and any other tenant's anything.
 
 pub mod api;
+pub mod branding;
 pub mod change;
+pub mod document;
 pub mod domains;
 pub mod endpoint;
 pub mod health;
@@ -16,5 +18,6 @@ pub mod registry;
 pub mod resolve;
 pub mod rotate;
 pub mod secrets;
+pub mod settings;
 pub mod standing;
 pub mod subject;
