@@ -13,6 +13,7 @@ pub mod health;
 pub mod idempotency;
 pub mod input;
 pub mod list;
+pub mod own_api;
 pub mod record;
 pub mod registry;
 pub mod resolve;
