@@ -10,6 +10,7 @@ mod operators;
 mod platform;
 mod records;
 pub mod route;
+mod settings;
 mod sign_in;
 mod sso;
 mod tenants;
@@ -29,6 +30,7 @@ pub static SECTIONS: &[&[Route]] = &[
     sign_in::ROUTES,
     members::ROUTES,
     sso::ROUTES,
+    settings::ROUTES,
     live::ROUTES,
     records::ROUTES,
 ];

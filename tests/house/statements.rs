@@ -81,6 +81,7 @@ const OF_CONTROL: &[(&str, &[ControlSql])] = &[
     ("src/tenant/endpoint.rs", tenant::endpoint::STATEMENTS),
     ("src/tenant/idempotency.rs", tenant::idempotency::STATEMENTS),
     ("src/tenant/list.rs", tenant::list::STATEMENTS),
+    ("src/tenant/own_api.rs", tenant::own_api::STATEMENTS),
     ("src/tenant/registry.rs", tenant::registry::STATEMENTS),
     ("src/tenant/resolve.rs", tenant::resolve::STATEMENTS),
     ("src/tenant/secrets.rs", tenant::secrets::STATEMENTS),

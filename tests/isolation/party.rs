@@ -42,7 +42,8 @@ impl Party {
             .tenant()
             .plan("enterprise")
             .set("admin_email", json!(format!("{secret}@example.com")))
-            .set("settings", json!({"note": secret}))
+            .set("settings", json!({"custom_templates": {"note": secret}}))
+            .set("branding", json!({"name": open}))
             .set("webhook_secret", json!(format!("secret-{secret}")))
             .set("wpgraphql_endpoint", json!(format!("https://{secret}.example/graphql")))
             .set("custom_domains", json!([domain]));

@@ -210,6 +210,12 @@ impl Row {
             ("POST", "/api/v1/subscriber-tokens") => {
                 Row { ok: 201, body: Some(|_| json!({"topics": ["a"]})), volatile: true, ..MEMBER }
             }
+            ("GET", "/api/v1/settings") => Row { shows: true, ..MEMBER },
+            ("PATCH", "/api/v1/settings") => {
+                Row { body: Some(|_| json!({"auto_publish": true})), shows: true, ..MEMBER }
+            }
+            ("GET", "/api/v1/branding" | "/branding.css") => PUBLIC,
+            ("PATCH", "/api/v1/branding") => Row { body: Some(|_| json!({"variables": {"--brand": "red"}})), ..MEMBER },
             _ => return sign_in(door).or_else(|| people(door)).or_else(|| records(door)).or_else(|| platform(door)),
         };
         Some(row)
