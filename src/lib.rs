@@ -22,7 +22,7 @@ async fn fetch(request: Request, env: Env, ctx: Context) -> worker::Result<Respo
     pipeline::handle(request, env, ctx).await
 }
 
-/// Each minute: finishes the tenant changes that a crash left behind.
+/// Each minute: finishes what a crash left behind.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
     pipeline::every_minute(env).await;

@@ -37,6 +37,10 @@ mod mutants;
 #[path = "house/triggers.rs"]
 mod triggers;
 
+/// A statement across the tenants of a shard sees their ids alone.
+#[path = "house/shard_lint.rs"]
+mod shard_lint;
+
 /// A statement finds its rows by an index.
 #[path = "house/planner.rs"]
 mod planner;

@@ -126,14 +126,17 @@ async fn this_machine_is_no_provider_unless_the_deployment_says_so() {
 #[tokio::test]
 async fn nobody_gives_roles_that_may_do_more_than_themselves() {
     let tenant = tenant().await;
-    let key = tenant.key(&["sso:*", "events:read"]).await.text;
+    let key = tenant.key(&["sso:*", "events:read", "collections:read", "records:read", "settings:read"]).await.text;
     let with_key =
         async |method: &str, path: &str, body: Value| tenant.call(method, path).bearer(&key).json(&body).send().await;
     for change in [json!({"default_role": "owner"}), json!({"role_claim": "groups", "role_map": {"a": "editor"}})] {
         with_key("POST", PROVIDERS, body(change)).await.expect_problem(403, "beyond_own_permissions");
     }
     let made = with_key("POST", PROVIDERS, body(json!({"default_role": "viewer"}))).await.expect(201).data();
-    assert_eq!(made["reach"], json!(["sso:read", "sso:write", "events:read"]));
+    assert_eq!(
+        made["reach"],
+        json!(["sso:read", "sso:write", "events:read", "collections:read", "records:read", "settings:read"])
+    );
     let path = format!("{PROVIDERS}/corp");
     with_key("PATCH", &path, json!({"default_role": "admin"})).await.expect_problem(403, "beyond_own_permissions");
     with_key("PATCH", &path, json!({"name": "x"})).await.expect(200);

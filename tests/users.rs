@@ -132,7 +132,7 @@ async fn lists_are_filtered_and_go_on_by_cursor() {
 #[tokio::test]
 async fn nobody_gives_a_role_beyond_their_own() {
     let tenant = tenant().await;
-    let key = tenant.key(&["users:*", "events:read"]).await.text;
+    let key = tenant.key(&["users:*", "events:read", "collections:read", "records:read", "settings:read"]).await.text;
     let viewer = format!("{USERS}/{}", tenant.made_user("viewer").await);
     with(&tenant, &key, "POST", USERS, json!({"email": address(), "role": "viewer"})).await.expect(201);
     for role in ["owner", "admin", "editor"] {
@@ -142,7 +142,7 @@ async fn nobody_gives_a_role_beyond_their_own() {
         promoted.expect_problem(403, "beyond_own_permissions");
     }
     // A user cannot promote themselves either.
-    tenant.role("helpdesk", &["users:*", "events:read"]).await;
+    tenant.role("helpdesk", &["users:*", "events:read", "collections:read", "records:read", "settings:read"]).await;
     let helper = tenant.person("helpdesk").await;
     let promoted = helper.call("PATCH", &helper.path()).json(&json!({"role": "owner"})).send().await;
     promoted.expect_problem(403, "beyond_own_permissions");
@@ -153,7 +153,7 @@ async fn nobody_changes_a_user_who_may_do_more() {
     let tenant = tenant().await;
     tenant.made_user("owner").await;
     let owner = tenant.made_user("owner").await;
-    let key = tenant.key(&["users:*", "events:read"]).await.text;
+    let key = tenant.key(&["users:*", "events:read", "collections:read", "records:read", "settings:read"]).await.text;
     for (method, rest, body) in [
         ("PATCH", "", json!({"name": "x"})),
         ("PATCH", "", json!({"status": "disabled"})),

@@ -183,8 +183,11 @@ CREATE TABLE record_outbox (
   version    INTEGER NOT NULL,
   status     TEXT,
   data       TEXT NOT NULL,
+  alias      TEXT,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
+  created_by TEXT NOT NULL,
+  updated_by TEXT NOT NULL,
   PRIMARY KEY (tenant_id, seq)
 ) STRICT, WITHOUT ROWID;
 
@@ -339,8 +342,8 @@ CREATE TRIGGER records_announced_new AFTER INSERT ON records
 WHEN NEW.deleted_at IS NULL AND (SELECT live FROM collections WHERE tenant_id = NEW.tenant_id AND slug = NEW.collection) = 1
 BEGIN
   INSERT INTO record_sequence (tenant_id, last) VALUES (NEW.tenant_id, 1) ON CONFLICT (tenant_id) DO UPDATE SET last = last + 1;
-  INSERT INTO record_outbox (tenant_id, seq, at, collection, record_id, action, private, version, status, data, created_at, updated_at)
-  SELECT NEW.tenant_id, s.last, CAST(unixepoch('subsec') * 1000 AS INTEGER), NEW.collection, NEW.id, 'create', 1 - c.public_read, NEW.version, NEW.status, NEW.data, NEW.created_at, NEW.updated_at
+  INSERT INTO record_outbox (tenant_id, seq, at, collection, record_id, action, private, version, status, data, alias, created_at, updated_at, created_by, updated_by)
+  SELECT NEW.tenant_id, s.last, CAST(unixepoch('subsec') * 1000 AS INTEGER), NEW.collection, NEW.id, 'create', 1 - c.public_read, NEW.version, NEW.status, NEW.data, c.alias, NEW.created_at, NEW.updated_at, NEW.created_by, NEW.updated_by
   FROM record_sequence s JOIN collections c ON c.tenant_id = NEW.tenant_id AND c.slug = NEW.collection WHERE s.tenant_id = NEW.tenant_id;
 END;
 
@@ -349,10 +352,10 @@ WHEN (NEW.deleted_at IS NULL OR OLD.deleted_at IS NULL)
   AND (SELECT live FROM collections WHERE tenant_id = NEW.tenant_id AND slug = NEW.collection) = 1
 BEGIN
   INSERT INTO record_sequence (tenant_id, last) VALUES (NEW.tenant_id, 1) ON CONFLICT (tenant_id) DO UPDATE SET last = last + 1;
-  INSERT INTO record_outbox (tenant_id, seq, at, collection, record_id, action, private, version, status, data, created_at, updated_at)
+  INSERT INTO record_outbox (tenant_id, seq, at, collection, record_id, action, private, version, status, data, alias, created_at, updated_at, created_by, updated_by)
   SELECT NEW.tenant_id, s.last, CAST(unixepoch('subsec') * 1000 AS INTEGER), NEW.collection, NEW.id,
     CASE WHEN NEW.deleted_at IS NOT NULL THEN 'delete' WHEN OLD.deleted_at IS NOT NULL THEN 'create' ELSE 'update' END,
-    1 - c.public_read, NEW.version, NEW.status, NEW.data, NEW.created_at, NEW.updated_at
+    1 - c.public_read, NEW.version, NEW.status, NEW.data, c.alias, NEW.created_at, NEW.updated_at, NEW.created_by, NEW.updated_by
   FROM record_sequence s JOIN collections c ON c.tenant_id = NEW.tenant_id AND c.slug = NEW.collection WHERE s.tenant_id = NEW.tenant_id;
 END;
 
@@ -360,7 +363,7 @@ CREATE TRIGGER records_announced_gone AFTER DELETE ON records
 WHEN OLD.deleted_at IS NULL AND (SELECT live FROM collections WHERE tenant_id = OLD.tenant_id AND slug = OLD.collection AND deleted_at IS NULL) = 1
 BEGIN
   INSERT INTO record_sequence (tenant_id, last) VALUES (OLD.tenant_id, 1) ON CONFLICT (tenant_id) DO UPDATE SET last = last + 1;
-  INSERT INTO record_outbox (tenant_id, seq, at, collection, record_id, action, private, version, status, data, created_at, updated_at)
-  SELECT OLD.tenant_id, s.last, CAST(unixepoch('subsec') * 1000 AS INTEGER), OLD.collection, OLD.id, 'delete', 1 - c.public_read, OLD.version, OLD.status, OLD.data, OLD.created_at, OLD.updated_at
+  INSERT INTO record_outbox (tenant_id, seq, at, collection, record_id, action, private, version, status, data, alias, created_at, updated_at, created_by, updated_by)
+  SELECT OLD.tenant_id, s.last, CAST(unixepoch('subsec') * 1000 AS INTEGER), OLD.collection, OLD.id, 'delete', 1 - c.public_read, OLD.version, OLD.status, OLD.data, c.alias, OLD.created_at, OLD.updated_at, OLD.created_by, OLD.updated_by
   FROM record_sequence s JOIN collections c ON c.tenant_id = OLD.tenant_id AND c.slug = OLD.collection WHERE s.tenant_id = OLD.tenant_id;
 END;

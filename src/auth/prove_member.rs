@@ -31,6 +31,7 @@ const NOT_IMPERSONATED: Permissions = Permissions::of(&[
     Permission::ApiKeysWrite,
     Permission::InvitationsWrite,
     Permission::RolesWrite,
+    Permission::SettingsWrite,
     Permission::SsoWrite,
     Permission::SubscriberTokensWrite,
     Permission::TenantConfigure,

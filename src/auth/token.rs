@@ -55,7 +55,7 @@ impl SubscriberToken {
 fn read_topics(topics: &[String]) -> Result<Vec<Selector>, InvalidToken> {
     let granted = topics.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>();
     let granted = granted.map_err(|_| InvalidToken)?;
-    let bounds = Interest { selected: Vec::new(), granted };
+    let bounds = Interest { granted, ..Interest::default() };
     bounds.check().map_err(|_| InvalidToken)?;
     Ok(bounds.granted)
 }

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod clock;
+pub mod css;
 pub mod difference;
 pub mod error;
 pub mod event;

@@ -150,6 +150,10 @@ permissions! {
         RecordsRead = "records:read",
         /// Make, change and delete records and their files.
         RecordsWrite = "records:write",
+        /// See the tenant's settings.
+        SettingsRead = "settings:read",
+        /// Change the tenant's settings and branding.
+        SettingsWrite = "settings:write",
     }
 }
 
@@ -191,8 +195,12 @@ pub const BUILT_IN_ROLES: &[(&str, Permissions)] = &[
     ("viewer", VIEWER),
 ];
 
-const VIEWER: Permissions =
-    Permissions::of(&[Permission::EventsRead, Permission::CollectionsRead, Permission::RecordsRead]);
+const VIEWER: Permissions = Permissions::of(&[
+    Permission::EventsRead,
+    Permission::CollectionsRead,
+    Permission::RecordsRead,
+    Permission::SettingsRead,
+]);
 
 const EDITOR: Permissions = VIEWER.with(Permissions::of(&[
     Permission::UsersRead,

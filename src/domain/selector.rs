@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::error::Invalid;
 use super::topic::{self, Topic};
 
+/// How the topics of records begin: `records/{collection}` and `records/{collection}/{id}`.
+pub const RECORDS: &str = "records/";
+
 /// `name` selects one topic, `name*` all that begin so, `*` all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -67,12 +70,15 @@ pub struct Interest {
     /// Topics whose private events the token opens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub granted: Vec<Selector>,
+    /// Which records it asks for, where it asks for records alone: a filter's canonical text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Box<str>>,
 }
 
 impl Interest {
     /// Most selectors of a stream.
     pub const MAX_SELECTORS: usize = 100;
-    /// Most bytes of selectors and grants together: they live in the socket's attachment.
+    /// Most bytes of selectors, grants and filter together: they live in the socket's attachment.
     pub const MAX_BYTES: usize = 8 * 1024;
 
     /// Checks the bounds of a stream.
@@ -81,13 +87,20 @@ impl Interest {
             return Err(Invalid::new("too_many_topics", "a stream takes at most 100 topics"));
         }
         let bytes: usize = self.selected.iter().chain(&self.granted).map(Selector::size).sum();
-        if bytes > Self::MAX_BYTES {
-            return Err(Invalid::new("topics_too_long", "a stream's topics and rights take at most 8 KB"));
+        if bytes + self.filter.as_ref().map_or(0, |filter| filter.len()) > Self::MAX_BYTES {
+            return Err(Invalid::new("topics_too_long", "a stream's topics, rights and filter take at most 8 KB"));
         }
         Ok(())
     }
 
-    /// Whether an event on these topics reaches the stream. A private one needs one topic that is
+    /// Whether every topic asked for is one of records.
+    pub fn is_of_records(&self) -> bool {
+        self.selected.iter().all(|selector| match selector {
+            Selector::Exact(text) | Selector::Prefix(text) => text.starts_with(RECORDS),
+        })
+    }
+
+    /// Whether an event on these topics is for the stream, but for its filter. A private one needs one topic that is
     /// both selected and granted.
     pub fn admits(&self, topics: &[Topic], private: bool) -> bool {
         topics.iter().any(|topic| {
@@ -108,7 +121,7 @@ mod tests {
 
     fn interest(selected: &[&str], granted: &[&str]) -> Interest {
         let parse = |list: &[&str]| list.iter().map(|s| Selector::parse(s).unwrap()).collect();
-        Interest { selected: parse(selected), granted: parse(granted) }
+        Interest { selected: parse(selected), granted: parse(granted), filter: None }
     }
 
     fn topics(list: &[&str]) -> Vec<Topic> {
@@ -139,10 +152,12 @@ mod tests {
     #[test]
     fn bounds() {
         let selector = |n: usize| Selector::parse(&format!("topic-{n:03}")).unwrap();
-        let stream = |n: usize| Interest { selected: (0..n).map(selector).collect(), granted: vec![] };
+        let stream = |n: usize| Interest { selected: (0..n).map(selector).collect(), ..Interest::default() };
         assert!(stream(100).check().is_ok());
         assert_eq!(stream(101).check().unwrap_err().code, "too_many_topics");
-        let long = Interest { selected: vec![Selector::Exact("x".repeat(250).into()); 33], granted: vec![] };
+        let long = Interest { selected: vec![Selector::Exact("x".repeat(250).into()); 32], ..Interest::default() };
+        assert!(long.check().is_ok());
+        let long = Interest { filter: Some("x".repeat(200).into()), ..long };
         assert_eq!(long.check().unwrap_err().code, "topics_too_long");
     }
 

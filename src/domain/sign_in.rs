@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::error::Invalid;
+use super::pointer::escape;
 
 /// The longest password, in bytes.
 pub const MAX_PASSWORD: usize = 256;
@@ -101,22 +102,23 @@ pub struct SignIn {
 }
 
 impl SignIn {
-    /// Reads a tenant's settings; what is wrong is left at its default, and named by its path among them.
+    /// Reads a tenant's settings; what is wrong is left at its default, and named by its pointer without the first `/`.
     pub fn read(settings: &Map<String, Value>) -> (Self, Vec<(String, Invalid)>) {
         let (mut read, mut faults) = (Self::default(), Vec::new());
-        match settings.get("registration").map(Value::as_str) {
+        let given = |name: &str| settings.get(name).filter(|value| !value.is_null());
+        match given("registration").map(Value::as_str) {
             None | Some(Some("closed")) => {}
             Some(Some("open")) => read.registration = Registration::Open,
             Some(_) => {
                 faults.push(("registration".to_owned(), Invalid::new("invalid_value", "must be open or closed")));
             }
         }
-        match settings.get("password_policy") {
+        match given("password_policy") {
             None => {}
             Some(Value::Object(policy)) => {
                 for (name, value) in policy {
                     if let Err(invalid) = read.passwords.set(name, value) {
-                        faults.push((format!("password_policy/{name}"), invalid));
+                        faults.push((format!("password_policy/{}", escape(name)), invalid));
                     }
                 }
             }

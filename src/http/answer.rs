@@ -30,6 +30,8 @@ pub enum Body {
     Json(String),
     /// A page of ours.
     Html(String),
+    /// A style sheet.
+    Css(String),
     /// Server-Sent Events; none where only the head was asked for.
     Events(Option<web_sys::ReadableStream>),
 }
@@ -91,6 +93,12 @@ impl Answer {
         Self::enveloped(status, data, None, tenant_id)
     }
 
+    /// The body of a list in the envelope.
+    pub fn list_body<T: Serialize>(rows: &[T], pagination: Pagination, tenant_id: Option<&str>) -> Answered<String> {
+        let envelope = Envelope { success: true, data: &rows, pagination: Some(pagination), tenant_id };
+        serde_json::to_string(&envelope).map_err(super::problem::internal)
+    }
+
     /// A list in the envelope.
     pub fn list<T: Serialize>(rows: &[T], pagination: Pagination, tenant_id: Option<&str>) -> Answered<Self> {
         Self::enveloped(200, &rows, Some(pagination), tenant_id)
@@ -122,6 +130,11 @@ impl Answer {
         Self::new(200, Body::Html(page))
     }
 
+    /// A style sheet.
+    pub fn css(sheet: String) -> Self {
+        Self::new(200, Body::Css(sheet))
+    }
+
     /// A stream of Server-Sent Events, which no proxy should hold back or change.
     pub fn events(stream: Option<web_sys::ReadableStream>) -> Self {
         Self::new(200, Body::Events(stream)).header("X-Accel-Buffering", "no")
@@ -150,6 +163,7 @@ impl Answer {
             Body::Json(_) if status >= 400 => (Some("application/problem+json"), "no-store"),
             Body::Json(_) => (Some("application/json"), "no-store"),
             Body::Html(_) => (Some("text/html; charset=utf-8"), "no-cache"),
+            Body::Css(_) => (Some("text/css; charset=utf-8"), "no-cache"),
             Body::Events(_) => (Some("text/event-stream"), "no-cache, no-transform"),
         };
         if let Some(media_type) = media_type {
@@ -163,7 +177,7 @@ impl Answer {
         }
         let builder = ResponseBuilder::new().with_status(status).with_headers(headers);
         Ok(match body {
-            Body::Json(text) | Body::Html(text) if !head => builder.fixed(text.into_bytes()),
+            Body::Json(text) | Body::Html(text) | Body::Css(text) if !head => builder.fixed(text.into_bytes()),
             Body::Events(Some(stream)) if !head => builder.stream(stream),
             _ => builder.empty(),
         })

@@ -1,11 +1,20 @@
 //! Entity tags (RFC 9110, 8.8.3): strong ones, by which a client says which state it has seen.
 
+use sha2::{Digest, Sha256};
+
 use super::problem::{self, Answered};
 use super::request::Incoming;
 
 /// The tag of a revision.
 pub fn of(revision: i64) -> String {
     format!("\"{revision}\"")
+}
+
+/// The tag of content: equal content has an equal tag, wherever and whenever it is made.
+pub fn of_content(content: &str) -> String {
+    let digest = Sha256::digest(content.as_bytes());
+    let half: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{half}\"")
 }
 
 /// Whether a list of entity tags names this one.
@@ -15,8 +24,13 @@ pub fn names(list: &str, etag: &str) -> bool {
 
 /// `If-Match`, where it was sent: 412 unless it names this revision.
 pub fn check(request: &Incoming, revision: i64) -> Answered<()> {
+    check_tag(request, &of(revision))
+}
+
+/// `If-Match`, where it was sent: 412 unless it names this tag.
+pub fn check_tag(request: &Incoming, etag: &str) -> Answered<()> {
     match request.header("If-Match") {
-        Some(sent) if !names(&sent, &of(revision)) => Err(problem::precondition_failed()),
+        Some(sent) if !names(&sent, etag) => Err(problem::precondition_failed()),
         _ => Ok(()),
     }
 }
@@ -29,6 +43,13 @@ pub fn is_known(request: &Incoming, etag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tag_of_content_follows_it() {
+        assert_eq!(of_content("{}"), of_content("{}"));
+        assert_ne!(of_content("{}"), of_content("[]"));
+        assert_eq!(of_content("").len(), 34);
+    }
 
     #[test]
     fn lists_name_tags() {

@@ -145,17 +145,18 @@ impl Fields {
     }
 
     /// Ends reading: unknown fields and everything noted become one problem.
-    pub fn finish(mut self) -> Answered<()> {
+    pub fn finish(self) -> Answered<()> {
+        let errors = self.into_errors();
+        if errors.is_empty() { Ok(()) } else { Err(problem::validation_failed(errors)) }
+    }
+
+    /// Ends reading: unknown fields and everything noted.
+    pub fn into_errors(mut self) -> Vec<FieldError> {
         for name in self.object.keys() {
             let invalid = Invalid::new("unknown_field", "is not a field of this body");
             self.errors.push(FieldError::new(format!("/{}", escape(name)), invalid));
         }
-        self.finish_open()
-    }
-
-    /// Ends reading where further fields are welcome.
-    pub fn finish_open(self) -> Answered<()> {
-        if self.errors.is_empty() { Ok(()) } else { Err(problem::validation_failed(self.errors)) }
+        self.errors
     }
 }
 

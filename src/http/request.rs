@@ -29,6 +29,11 @@ impl Query {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// The names of all parameters.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     /// A parameter that is `true` or `false`; absent is `false`.
     pub fn flag(&self, name: &str) -> Answered<bool> {
         match self.get(name) {
@@ -61,6 +66,8 @@ pub struct Incoming {
     pub path: String,
     /// The query.
     pub query: Query,
+    /// The query as it came.
+    pub raw_query: String,
     /// Our id for it: in answers, logs and audits.
     pub id: String,
 }
@@ -79,6 +86,7 @@ impl Incoming {
             authority: authority.to_owned(),
             path: if path.is_empty() { "/".to_owned() } else { path.to_owned() },
             query: Query::parse(query),
+            raw_query: query.to_owned(),
             raw,
             id,
         }

@@ -2,6 +2,7 @@
 
 use super::awake::{Awake, Failure};
 use super::event_log::Verdict;
+use super::fanout::Live;
 use super::protocol::{Attach, EndMinted, Hello, IssueTicket, Minted, Refusal, accepts};
 use super::revocation;
 use super::sockets::Ending;
@@ -54,11 +55,12 @@ impl Awake {
             replaying: (!live).then_some(opening.stands_at),
         };
         let json = serde_json::to_string(&attachment).map_err(|_| Refusal::Malformed)?;
+        let stream = Live::new(attachment, opening.stands_at).ok_or(Refusal::Malformed)?;
         let (response, socket) = self.sockets.accept(&json).map_err(|_| Refusal::Failed)?;
         let cursor = self.log.cursor(opening.stands_at);
         let hello = Hello { cursor, live, expires_at, opening: opening.frames };
         socket.send_text(&serde_json::to_string(&hello).map_err(|_| Refusal::Malformed)?);
-        self.insert(socket, attachment, opening.stands_at);
+        self.insert(socket, stream);
         Ok(response)
     }
 

@@ -11,14 +11,17 @@
 use std::collections::HashMap;
 
 use super::event_log::{Entry, EventLog, Page, Receipt, Verdict, read_state, write_state};
-use super::fanout::{self, Live};
+use super::fanout::{self, Live, Sending, Surge};
 use super::lease::{self, Class, Save, Window};
 use super::logins;
+use super::looks::{self, Looks};
 use super::matching::Index;
 use super::protocol::{
-    Ask, Caller, Condition, CountLogin, Grant, Lease, Publish, Published, Refusal, RequestClass, TenantConfig, accepts,
+    Ask, Caller, Condition, CountLogin, CountLooks, Grant, Lease, Publish, Published, Refusal, RequestClass,
+    TenantConfig, accepts,
 };
 use super::revocation;
+use super::sieve::Sieve;
 use super::sockets::{Ending, Socket, Sockets, send_to};
 use super::sqlite::{ObjectSqlite, Sqlite, SqliteError};
 use super::subscriber::{Attachment, message};
@@ -66,6 +69,7 @@ pub struct Awake {
     index: Index<u64>,
     by_address: HashMap<String, u64>,
     pending: Vec<Entry>,
+    surge: Surge,
     watermark: Option<u64>,
     spread_began: i64,
     window: i64,
@@ -106,6 +110,7 @@ impl Awake {
             index: Index::default(),
             by_address: HashMap::new(),
             pending: Vec::new(),
+            surge: Surge::default(),
             spread_began: 0,
             window: 0,
             waiting_since: 0,
@@ -122,9 +127,13 @@ impl Awake {
         let through = self.watermark.unwrap_or_else(|| self.log.last());
         for socket in self.sockets.all() {
             let attachment = socket.attachment().and_then(|json| serde_json::from_str::<Attachment>(&json).ok());
-            if let Some(attachment) = attachment {
-                self.insert(socket, attachment, through);
-                self.restored += 1;
+            match attachment.and_then(|attachment| Live::new(attachment, through)) {
+                Some(live) => {
+                    self.insert(socket, live);
+                    self.restored += 1;
+                }
+                // Written by another version of the hub: its bridge attaches again.
+                None => socket.close_back(),
             }
         }
     }
@@ -136,7 +145,7 @@ impl Awake {
         while at < self.log.last() {
             let page = self.log.page(&self.sql, at, PAGE_BYTES)?;
             for entry in page.entries {
-                self.send_batch(&[entry], now);
+                self.send_batch(&[entry], Sending::Live, now);
             }
             at = page.through;
         }
@@ -207,6 +216,15 @@ impl Awake {
         }
     }
 
+    /// Adds how often kept answers were found.
+    pub fn count_looks(&mut self, message: &CountLooks) -> Result<(), Failure> {
+        if message.tenant != self.name {
+            return Err(Refusal::WrongTenant.into());
+        }
+        let more = Looks { hits: message.hits, misses: message.misses };
+        Ok(looks::add(&self.sql, more)?)
+    }
+
     /// Appends an event, or finds the one its webhook id became. Nothing is awaited in here.
     pub fn publish(&mut self, message: Publish, now: i64) -> Result<Published, Failure> {
         let config = self.admit(&message.caller, now)?;
@@ -240,14 +258,20 @@ impl Awake {
         if let Some(key) = &message.receipt {
             self.log.remember(&self.sql, key, &id, now)?;
         }
-        if !self.streams.is_empty() {
-            if self.pending.is_empty() {
-                self.waiting_since = now;
-            }
-            self.pending.push(entry);
-            self.published_at = now;
-        }
+        self.enqueue(entry, now);
         Ok(Published { id, duplicate: false, rate })
+    }
+
+    /// Lets an event that the log has wait for the next spread.
+    pub(super) fn enqueue(&mut self, entry: Entry, now: i64) {
+        if self.streams.is_empty() {
+            return;
+        }
+        if self.pending.is_empty() {
+            self.waiting_since = now;
+        }
+        self.pending.push(entry);
+        self.published_at = now;
     }
 
     /// When the next spread is due, if events wait: in how many milliseconds.
@@ -269,7 +293,10 @@ impl Awake {
         if batch.is_empty() {
             return;
         }
-        self.send_batch(&batch, now);
+        for part in fanout::parts(&batch) {
+            let sending = self.surge.sending(part, now);
+            self.send_batch(part, sending, now);
+        }
         self.move_watermark();
         self.spread_began = now;
     }
@@ -279,10 +306,21 @@ impl Awake {
         self.window = fanout::window_millis(now - self.spread_began);
     }
 
-    fn send_batch(&mut self, batch: &[Entry], now: i64) {
-        let chunks = fanout::chunks(&self.log, batch, &self.index, &mut self.streams, now);
+    fn send_batch(&mut self, batch: &[Entry], sending: Sending, now: i64) {
+        let chunks = fanout::chunks(&self.log, batch, &self.index, &mut self.streams, sending, now);
         for chunk in &chunks {
+            if sending == Sending::Paged {
+                chunk.streams.iter().for_each(|id| self.save(*id));
+            }
             send_to(chunk.streams.iter().filter_map(|id| self.handles.get(id)), &chunk.bytes);
+        }
+    }
+
+    /// Puts into a stream's socket what it needs after waking.
+    fn save(&self, id: u64) {
+        let json = self.streams.get(&id).and_then(|live| serde_json::to_string(&live.attachment).ok());
+        if let (Some(socket), Some(json)) = (self.handles.get(&id), json) {
+            socket.set_attachment(&json);
         }
     }
 
@@ -294,11 +332,12 @@ impl Awake {
     }
 
     /// Adds a stream to the index.
-    pub(super) fn insert(&mut self, socket: Socket, attachment: Attachment, through: u64) {
-        self.index.insert(attachment.id, &attachment.interest);
-        *self.by_address.entry(attachment.address.clone()).or_default() += 1;
-        self.handles.insert(attachment.id, socket);
-        self.streams.insert(attachment.id, Live { attachment, through });
+    pub(super) fn insert(&mut self, socket: Socket, live: Live) {
+        let Attachment { id, interest, address, .. } = &live.attachment;
+        self.index.insert(*id, interest);
+        *self.by_address.entry(address.clone()).or_default() += 1;
+        self.handles.insert(*id, socket);
+        self.streams.insert(*id, live);
         self.move_watermark();
     }
 
@@ -367,11 +406,14 @@ impl Awake {
         let Page { entries, through, more } = self.log.page(&self.sql, at, PAGE_BYTES)?;
         live.attachment.replaying = more.then_some(through);
         live.through = through;
-        let wanted = entries.iter().filter(|entry| live.attachment.admits(entry, now));
+        let mut sieve = Sieve::default();
+        let wanted = entries
+            .iter()
+            .filter(|entry| live.attachment.admits(entry, now) && sieve.passes(entry, live.filter.as_ref()));
         let frames = fanout::frames(&self.log, wanted, live.attachment.wire);
         let bytes = message(if more { b'P' } else { b'L' }, through, &frames);
-        if let (Some(socket), Ok(json)) = (self.handles.get(&id), serde_json::to_string(&live.attachment)) {
-            socket.set_attachment(&json);
+        self.save(id);
+        if let Some(socket) = self.handles.get(&id) {
             socket.send(&bytes);
         }
         Ok(())
@@ -393,6 +435,7 @@ impl Awake {
 
     /// How the hub is.
     pub fn condition(&self, started_at: i64, now: i64) -> Result<Condition, SqliteError> {
+        let looks = looks::read(&self.sql)?;
         Ok(Condition {
             revision: self.config.as_ref().map_or(0, |config| config.revision),
             started_at,
@@ -401,6 +444,8 @@ impl Awake {
             streams: self.streams.len() as u64,
             pending: self.pending.len() as u64,
             restored: self.restored,
+            cache_hits: looks.hits,
+            cache_misses: looks.misses,
         })
     }
 

@@ -52,7 +52,7 @@ pub struct Entry {
 
 impl Entry {
     /// What it weighs in the log.
-    fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         let topics: usize = self.topics.iter().map(|t| t.as_str().len() + 1).sum();
         (topics + self.name.len() + self.tail.len()) as u64
     }

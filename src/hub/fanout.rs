@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::event_log::{Entry, EventLog};
 use super::matching::Index;
 use super::protocol::Wire;
+use super::sieve::{RecordFilter, Sieve};
 use super::subscriber::{Attachment, message};
 use crate::domain::frame::Frames;
 
@@ -57,25 +58,94 @@ pub struct Live {
     pub attachment: Attachment,
     /// Everything up to here was sent, or was not for it.
     pub through: u64,
+    /// Its filter, read.
+    pub filter: Option<RecordFilter>,
+}
+
+impl Live {
+    /// A stream that stands at a place; none if its filter cannot be read.
+    pub fn new(attachment: Attachment, through: u64) -> Option<Self> {
+        let filter = match &attachment.interest.filter {
+            Some(text) => Some(RecordFilter::parse(text)?),
+            None => None,
+        };
+        Some(Self { attachment, through, filter })
+    }
+}
+
+/// Bytes of a batch that go out as one message.
+const PART_BYTES: u64 = 256 * 1024;
+
+/// Bytes that a stream is sent live within [`SURGE_MILLIS`], whether or not its client takes them. With one more part
+/// they stay below what may wait in a bridge.
+const SURGE_BYTES: u64 = 512 * 1024;
+
+/// The time over which what is sent live is bounded.
+const SURGE_MILLIS: i64 = 250;
+
+/// How a part of a batch reaches its streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// As it comes.
+    Live,
+    /// As a page: whoever gets it pulls what follows, as fast as its client takes it.
+    Paged,
+}
+
+/// What went out in the last moments. More at once than a bridge may hold, such as the records of a large import,
+/// is paged, so that no client that keeps up is cut.
+#[derive(Debug, Default)]
+pub struct Surge {
+    since: i64,
+    bytes: u64,
+}
+
+impl Surge {
+    /// How the next part goes out.
+    pub fn sending(&mut self, part: &[Entry], now: i64) -> Sending {
+        if now - self.since >= SURGE_MILLIS {
+            *self = Self { since: now, bytes: 0 };
+        }
+        self.bytes += part.iter().map(Entry::bytes).sum::<u64>();
+        if self.bytes > SURGE_BYTES { Sending::Paged } else { Sending::Live }
+    }
+}
+
+/// Cuts a batch into parts of some size at most, and of at least one event.
+pub fn parts(mut rest: &[Entry]) -> impl Iterator<Item = &[Entry]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |entry: &&Entry| {
+            let is_first = bytes == 0;
+            bytes += entry.bytes();
+            is_first || bytes <= PART_BYTES
+        };
+        let (part, left) = rest.split_at_checked(rest.iter().take_while(fits).count())?;
+        rest = left;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 /// Frames a batch of events, oldest first, for all live streams, and moves their places.
 ///
-/// Streams that get the same events share one message; each event is framed once per wire.
+/// Streams that get the same events share one message, whatever it was that they asked for.
 pub fn chunks(
     log: &EventLog,
     batch: &[Entry],
     index: &Index<u64>,
     streams: &mut HashMap<u64, Live>,
+    sending: Sending,
     now: i64,
 ) -> Vec<Chunk> {
     let Some(last) = batch.last().map(|entry| entry.seq) else { return Vec::new() };
     let mut wanted: HashMap<u64, Vec<usize>> = HashMap::new();
+    let mut sieve = Sieve::default();
     for (position, entry) in batch.iter().enumerate() {
         for id in index.matching(&entry.topics) {
             let Some(live) = streams.get(&id) else { continue };
             let current = live.attachment.replaying.is_none() && live.through < entry.seq;
-            if current && (!entry.private || live.attachment.admits(entry, now)) {
+            let admitted = current && (!entry.private || live.attachment.admits(entry, now));
+            if admitted && sieve.passes(entry, live.filter.as_ref()) {
                 wanted.entry(id).or_default().push(position);
             }
         }
@@ -84,14 +154,16 @@ pub fn chunks(
     for (id, positions) in wanted {
         if let Some(live) = streams.get_mut(&id) {
             live.through = last;
+            live.attachment.replaying = (sending == Sending::Paged).then_some(last);
             groups.entry((live.attachment.wire, positions)).or_default().push(id);
         }
     }
+    let kind = if sending == Sending::Paged { b'P' } else { b'E' };
     let mut chunks: Vec<Chunk> = Vec::with_capacity(groups.len());
     for ((wire, positions), mut ids) in groups {
         ids.sort_unstable();
         let entries = positions.iter().filter_map(|&position| batch.get(position));
-        chunks.push(Chunk { bytes: message(b'E', last, &frames(log, entries, wire)), streams: ids });
+        chunks.push(Chunk { bytes: message(kind, last, &frames(log, entries, wire)), streams: ids });
     }
     chunks.sort_unstable_by(|a, b| a.streams.cmp(&b.streams));
     chunks
@@ -117,7 +189,7 @@ mod tests {
     fn live(id: u64, selected: &str, granted: &str, wire: Wire) -> Live {
         let parse =
             |text: &str| text.split(' ').filter(|s| !s.is_empty()).map(|s| Selector::parse(s).unwrap()).collect();
-        let interest = Interest { selected: parse(selected), granted: parse(granted) };
+        let interest = Interest { selected: parse(selected), granted: parse(granted), filter: None };
         let attachment = Attachment {
             id,
             interest,
@@ -130,7 +202,7 @@ mod tests {
             wire,
             replaying: None,
         };
-        Live { attachment, through: 0 }
+        Live::new(attachment, 0).unwrap()
     }
 
     fn world(streams: Vec<Live>) -> (EventLog, Index<u64>, HashMap<u64, Live>) {
@@ -162,7 +234,7 @@ mod tests {
             live(4, "b", "", Wire::Plain),
         ]);
         let batch = [entry(1, "a", false), entry(2, "ab", false)];
-        let chunks = chunks(&log, &batch, &index, &mut streams, 0);
+        let chunks = chunks(&log, &batch, &index, &mut streams, Sending::Live, 0);
         let ids: Vec<_> = chunks.iter().map(|c| c.streams.clone()).collect();
         assert_eq!(ids, [vec![1], vec![2], vec![3]]);
         assert!(chunks.iter().all(|c| c.bytes[..9] == [b'E', 0, 0, 0, 0, 0, 0, 0, 2]));
@@ -171,8 +243,66 @@ mod tests {
     #[test]
     fn private_events_reach_the_entitled_only() {
         let (log, index, mut streams) = world(vec![live(1, "a", "", Wire::Plain), live(2, "a", "a", Wire::Plain)]);
-        let chunks = chunks(&log, &[entry(1, "a", true)], &index, &mut streams, 0);
+        let chunks = chunks(&log, &[entry(1, "a", true)], &index, &mut streams, Sending::Live, 0);
         assert_eq!(chunks.iter().map(|c| c.streams.clone()).collect::<Vec<_>>(), [vec![2]]);
+    }
+
+    #[test]
+    fn a_filtered_stream_gets_what_passes_and_its_neighbours_get_all() {
+        let filtered = |id, filter: &str| {
+            let mut live = live(id, "records/*", "", Wire::Plain);
+            live.attachment.interest.filter = Some(filter.into());
+            Live::new(live.attachment, 0).unwrap()
+        };
+        let (log, index, mut streams) = world(vec![
+            filtered(1, "score>=3"),
+            filtered(2, "score>=3"),
+            filtered(3, "score<3"),
+            filtered(4, "score=9"),
+            live(5, "*", "", Wire::Plain),
+        ]);
+        let record = |seq, score: u64| Entry {
+            tail: format!("\"data\":{{\"record\":{{\"score\":{score}}}}}}}"),
+            ..entry(seq, "records/leads", false)
+        };
+        let batch = [record(1, 3), record(2, 1), record(3, 5)];
+        let chunks = chunks(&log, &batch, &index, &mut streams, Sending::Live, 0);
+        let given: Vec<_> = chunks
+            .iter()
+            .map(|chunk| (chunk.streams.clone(), String::from_utf8_lossy(&chunk.bytes).matches("id: ").count()))
+            .collect();
+        assert_eq!(given, [(vec![1, 2], 2), (vec![3], 1), (vec![5], 3)]);
+        assert_eq!(streams[&1].through, 3);
+    }
+
+    #[test]
+    fn a_batch_is_cut_where_a_message_would_grow_too_long() {
+        let sized = |seq, kilobytes: usize| Entry { tail: "x".repeat(kilobytes * 1000), ..entry(seq, "a", false) };
+        let batch: Vec<_> = [10, 200, 20, 300, 10, 65, 65, 65, 65].iter().zip(1..).map(|(k, n)| sized(n, *k)).collect();
+        let cut: Vec<usize> = parts(&batch).map(<[Entry]>::len).collect();
+        assert_eq!(cut, [3, 1, 4, 1]);
+        assert_eq!(parts(&[]).count(), 0);
+    }
+
+    #[test]
+    fn a_surge_is_paged_until_it_is_over() {
+        let part = [Entry { tail: "x".repeat(250_000), ..entry(1, "a", false) }];
+        let mut surge = Surge::default();
+        let sent: Vec<_> = [1000, 1001, 1002, 1100, 1249, 1250].map(|now| surge.sending(&part, now)).into();
+        use Sending::{Live, Paged};
+        assert_eq!(sent, [Live, Live, Paged, Paged, Paged, Live]);
+    }
+
+    #[test]
+    fn a_stream_that_is_paged_pulls_what_follows() {
+        let (log, index, mut streams) = world(vec![live(1, "a", "", Wire::Plain), live(2, "b", "", Wire::Plain)]);
+        let paged = chunks(&log, &[entry(1, "a", false)], &index, &mut streams, Sending::Paged, 0);
+        assert_eq!((paged[0].bytes[0], &paged[0].streams), (b'P', &vec![1]));
+        assert_eq!(streams[&1].attachment.replaying, Some(1));
+        assert_eq!(streams[&2].attachment.replaying, None);
+        let both = [entry(2, "a", false), entry(3, "b", false)];
+        let live = chunks(&log, &both, &index, &mut streams, Sending::Live, 0);
+        assert_eq!(live.iter().map(|chunk| chunk.streams.clone()).collect::<Vec<_>>(), [vec![2]]);
     }
 
     #[test]
@@ -212,7 +342,7 @@ mod tests {
             for (i, entry) in entries.iter().enumerate() {
                 batch.push(entry.clone());
                 if cuts[i] || i + 1 == entries.len() {
-                    for chunk in chunks(&log, &batch, &index, &mut streams, 0) {
+                    for chunk in chunks(&log, &batch, &index, &mut streams, Sending::Live, 0) {
                         text += std::str::from_utf8(&chunk.bytes[9..]).unwrap();
                     }
                     batch.clear();

@@ -95,7 +95,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn interest(selectors: &[String]) -> Interest {
-        Interest { selected: selectors.iter().map(|s| Selector::parse(s).unwrap()).collect(), granted: vec![] }
+        let selected = selectors.iter().map(|s| Selector::parse(s).unwrap()).collect();
+        Interest { selected, ..Interest::default() }
     }
 
     proptest! {

@@ -4,6 +4,18 @@ export function query(sql, text, args) {
   return sql.exec(text, ...args).raw().toArray();
 }
 
+// All of what `work` writes, or nothing where it says no.
+export function atomically(storage, work) {
+  const undone = new Error("undone");
+  try {
+    storage.transactionSync(() => {
+      if (!work()) throw undone;
+    });
+  } catch (error) {
+    if (error !== undone) throw error;
+  }
+}
+
 // Accepts a socket that survives hibernation; gives its client end and its server end.
 export function accept(ctx, attachment) {
   const [client, server] = Object.values(new WebSocketPair());

@@ -4,6 +4,7 @@
 //! - One object per tenant, named by its id; a message that names another tenant is refused.
 //! - The fan-out window is the only timer, set only while events wait. No await and no pending
 //!   promise outlives a turn otherwise, so the object can hibernate while its sockets stay open.
+//! - One drain of the outbox goes on at a time; a message that comes meanwhile makes it look once more.
 //! - A failure of its storage drops the memory; the next turn builds it anew.
 
 #![allow(missing_docs, reason = "what the macro exports has none")]
@@ -22,16 +23,20 @@ use worker::{
 
 use super::attach::Moment;
 use super::awake::{Awake, Failure};
+use super::drain::{self, Halt, Sink};
 use super::protocol::{
-    ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Configure, Configured, CountLogin, Done, EndMinted, Inspect, IssueTicket,
-    Message, Publish, Purge, Refusal, Reply,
+    ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Caller, Configure, Configured, CountLogin, CountLooks, Done, Drain,
+    Drained, EndMinted, Inspect, IssueTicket, Message, Publish, Purge, Refusal, Reply,
 };
 use super::sockets::{Socket, Sockets};
 use super::sqlite::{ObjectSqlite, SqliteError};
 use crate::domain::clock::Clock;
+use crate::domain::ids::TenantId;
 use crate::json;
-use crate::storage::bindings::SystemClock;
+use crate::storage::bindings::{Bindings, SystemClock};
+use crate::storage::outbox::{Announced, Outbox};
 use crate::storage::sealed::random;
+use crate::storage::tenant_db::Placement;
 
 /// A tenant's hub.
 #[durable_object]
@@ -39,19 +44,35 @@ pub struct Hub {
     core: Rc<Core>,
 }
 
+/// Milliseconds without a page after which a drain counts as lost: its waits may have ended with whoever asked for it.
+const DRAIN_MILLIS: i64 = 60_000;
+
 struct Core {
     state: State,
+    env: Env,
     silence: i64,
     started_at: i64,
     awake: RefCell<Option<Awake>>,
     spread_set: Cell<bool>,
+    /// When the drain that goes on was last heard of; 0 if none does.
+    draining_at: Cell<i64>,
+    drain_again: Cell<bool>,
 }
 
 impl DurableObject for Hub {
     fn new(state: State, env: Env) -> Self {
         let keep_alive = env.var("KEEP_ALIVE_SECONDS").ok().and_then(|v| v.to_string().parse().ok()).unwrap_or(20);
         let silence = 3 * 1000 * i64::from(u16::max(keep_alive, 1));
-        let core = Core { state, silence, started_at: now(), awake: RefCell::default(), spread_set: Cell::new(false) };
+        let core = Core {
+            state,
+            env,
+            silence,
+            started_at: now(),
+            awake: RefCell::default(),
+            spread_set: Cell::new(false),
+            draining_at: Cell::new(0),
+            drain_again: Cell::new(false),
+        };
         Self { core: Rc::new(core) }
     }
 
@@ -113,11 +134,18 @@ impl Hub {
             IssueTicket::PATH => {
                 self.answer(&body, |awake, ask: IssueTicket| awake.issue_ticket(&ask, now()).map(|()| Done {}))
             }
+            Drain::PATH => reply(match serde_json::from_str::<Drain>(&body) {
+                Ok(message) => self.core.drain(&message.caller).await,
+                Err(_) => Err(Refusal::Malformed.into()),
+            }),
             EndMinted::PATH => {
                 self.answer(&body, |awake, message: EndMinted| awake.end_minted(&message, now()).map(|()| Done {}))
             }
             CountLogin::PATH => {
                 self.answer(&body, |awake, message: CountLogin| awake.count_login(&message, now()).map(|()| Done {}))
+            }
+            CountLooks::PATH => {
+                self.answer(&body, |awake, message: CountLooks| awake.count_looks(&message).map(|()| Done {}))
             }
             Inspect::PATH => {
                 let started_at = self.core.started_at;
@@ -186,7 +214,7 @@ impl Core {
         let ctx: JsValue = self.state.as_raw().into();
         let epoch = random().map_err(|_| SqliteError("no randomness".into()))?;
         let name = self.state.id().name().unwrap_or_default();
-        Awake::wake(name, ObjectSqlite::new(sql), Sockets::new(ctx), epoch, now())
+        Awake::wake(name, ObjectSqlite::new(storage, sql), Sockets::new(ctx), epoch, now())
     }
 
     /// After a turn: the alarm where it is due, and the spread where events wait.
@@ -226,6 +254,41 @@ impl Core {
         });
     }
 
+    /// Drains the outbox, unless that goes on already: then it will look once more at its end.
+    async fn drain(self: &Rc<Self>, caller: &Caller) -> Result<Drained, Failure> {
+        let (tenant, placement) = self.turn(|awake| awake.outbox(caller, now()))?;
+        if now() - self.draining_at.get() < DRAIN_MILLIS {
+            self.drain_again.set(true);
+            return Ok(Drained { events: 0 });
+        }
+        self.draining_at.set(now());
+        let outcome = self.drain_outbox(caller, &tenant, &placement).await;
+        self.draining_at.set(0);
+        outcome
+    }
+
+    async fn drain_outbox(
+        self: &Rc<Self>,
+        caller: &Caller,
+        tenant: &TenantId,
+        placement: &Placement,
+    ) -> Result<Drained, Failure> {
+        let bindings = Bindings::new(self.env.clone()).map_err(undrained)?;
+        let outbox = Outbox::open(&bindings, tenant, placement).map_err(|error| undrained(error.to_string()))?;
+        let mut events = 0;
+        loop {
+            self.drain_again.set(false);
+            events +=
+                drain::drain(&outbox, &Draining { core: self, caller, tenant }).await.map_err(|halt| match halt {
+                    Halt::Shard(error) => undrained(error.to_string()),
+                    Halt::Hub(failure) => failure,
+                })?;
+            if !self.drain_again.get() {
+                return Ok(Drained { events });
+            }
+        }
+    }
+
     /// Forgets everything. Nothing may follow in the turn that would write again.
     async fn purge(&self) -> worker::Result<Response> {
         let outcome = self.turn(|awake| {
@@ -240,6 +303,36 @@ impl Core {
         self.state.storage().delete_all().await?;
         reply(Ok(Done {}))
     }
+}
+
+/// The hub as a drain sees it.
+struct Draining<'a> {
+    core: &'a Rc<Core>,
+    caller: &'a Caller,
+    tenant: &'a TenantId,
+}
+
+impl Sink for Draining<'_> {
+    fn watermark(&self) -> Result<u64, Failure> {
+        self.core.turn(|awake| awake.outbox_watermark())
+    }
+
+    fn take(&self, rows: Vec<Announced>) -> Result<u64, Failure> {
+        self.core.draining_at.set(now());
+        let events = self.core.turn(|awake| awake.take_announced((self.caller, self.tenant), rows, now()))?;
+        self.core.set_spread();
+        Ok(events)
+    }
+
+    fn start_over(&self) -> Result<(), Failure> {
+        self.core.turn(Awake::forget_outbox_watermark)
+    }
+}
+
+/// The shard was not reached: the next drain begins where this one stood.
+fn undrained(cause: String) -> Failure {
+    worker::console_error!("{}", json!({ "level": "error", "event": "outbox", "cause": cause }));
+    Refusal::Failed.into()
 }
 
 fn reply<T: serde::Serialize>(outcome: Result<T, Failure>) -> worker::Result<Response> {

@@ -238,6 +238,26 @@ pub struct Publish {
     pub tail: String,
 }
 
+/// Says that records changed: the hub reads the tenant's outbox, and empties it into its log.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Drain {
+    /// Who asks.
+    pub caller: Caller,
+}
+
+impl Message for Drain {
+    const PATH: &'static str = "/drain";
+    type Answer = Drained;
+}
+
+/// The outbox is empty, or is being emptied by an earlier message, or was stopped at a bound and asks for another.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Drained {
+    /// How many events this message brought into the log.
+    #[serde(default)]
+    pub events: u64,
+}
+
 /// By what a webhook is known again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReceiptKey {
@@ -389,6 +409,22 @@ pub struct Hello {
     pub opening: String,
 }
 
+/// Adds how often kept answers of the tenant were found, and how often not.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CountLooks {
+    /// The tenant it is for.
+    pub tenant: String,
+    /// How often one was found.
+    pub hits: u64,
+    /// How often none was.
+    pub misses: u64,
+}
+
+impl Message for CountLooks {
+    const PATH: &'static str = "/count-looks";
+    type Answer = Done;
+}
+
 /// Asks how the hub is.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Inspect {}
@@ -415,6 +451,12 @@ pub struct Condition {
     pub pending: u64,
     /// Streams whose index was rebuilt when this instance woke.
     pub restored: u64,
+    /// How often kept answers were found.
+    #[serde(default)]
+    pub cache_hits: u64,
+    /// How often none was found.
+    #[serde(default)]
+    pub cache_misses: u64,
 }
 
 /// Forgets everything, for ever.

@@ -69,6 +69,9 @@ pub trait Sqlite {
         self.query(sql, args).map(drop)
     }
 
+    /// Does all of what is done in `work`, or where it fails nothing.
+    fn atomically<T>(&self, work: impl FnOnce() -> Result<T, SqliteError>) -> Result<T, SqliteError>;
+
     /// The first row of a statement.
     fn first(&self, sql: &'static str, args: &[Value]) -> Result<Option<Vec<Value>>, SqliteError> {
         Ok(self.query(sql, args)?.into_iter().next())
@@ -79,24 +82,43 @@ pub trait Sqlite {
 extern "C" {
     #[wasm_bindgen(catch)]
     fn query(sql: &JsValue, text: &str, args: js_sys::Array) -> Result<js_sys::Array, JsValue>;
+    #[wasm_bindgen(catch)]
+    fn atomically(storage: &JsValue, work: &mut dyn FnMut() -> bool) -> Result<(), JsValue>;
 }
 
 /// The Durable Object's SQLite.
-pub struct ObjectSqlite(JsValue);
+pub struct ObjectSqlite {
+    storage: JsValue,
+    sql: JsValue,
+}
 
 impl ObjectSqlite {
-    /// From `ctx.storage.sql`.
-    pub fn new(sql: JsValue) -> Self {
-        Self(sql)
+    /// From `ctx.storage` and its `sql`.
+    pub fn new(storage: JsValue, sql: JsValue) -> Self {
+        Self { storage, sql }
     }
 }
 
 impl Sqlite for ObjectSqlite {
     fn query(&self, sql: &'static str, args: &[Value]) -> Result<Vec<Vec<Value>>, SqliteError> {
         let bound = args.iter().map(to_js).collect();
-        let rows = query(&self.0, sql, bound).map_err(|e| SqliteError(js_sys::Error::from(e).message().into()))?;
+        let rows = query(&self.sql, sql, bound).map_err(thrown)?;
         Ok(rows.iter().map(|row| js_sys::Array::from(&row).iter().map(from_js).collect()).collect())
     }
+
+    fn atomically<T>(&self, work: impl FnOnce() -> Result<T, SqliteError>) -> Result<T, SqliteError> {
+        let (mut work, mut outcome) = (Some(work), None);
+        let mut attempt = || {
+            outcome = work.take().map(|work| work());
+            matches!(outcome, Some(Ok(_)))
+        };
+        atomically(&self.storage, &mut attempt).map_err(thrown)?;
+        outcome.unwrap_or_else(|| Err(SqliteError("the transaction did not run".into())))
+    }
+}
+
+fn thrown(error: JsValue) -> SqliteError {
+    SqliteError(js_sys::Error::from(error).message().into())
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -145,6 +167,14 @@ pub mod testing {
                 read.push((0..columns).map(cell).collect());
             }
             Ok(read)
+        }
+
+        fn atomically<T>(&self, work: impl FnOnce() -> Result<T, SqliteError>) -> Result<T, SqliteError> {
+            self.execute_batch("SAVEPOINT work").unwrap();
+            let outcome = work();
+            self.execute_batch(if outcome.is_ok() { "RELEASE work" } else { "ROLLBACK TO work; RELEASE work" })
+                .unwrap();
+            outcome
         }
     }
 }

@@ -67,7 +67,7 @@ mod tests {
         let all = vec![Selector::parse("*").unwrap()];
         Attachment {
             id: 1,
-            interest: Interest { selected: all.clone(), granted: all },
+            interest: Interest { selected: all.clone(), granted: all, filter: None },
             expires_at,
             since: 0,
             address: "::1".into(),
@@ -98,7 +98,8 @@ mod tests {
     fn the_greatest_attachment_fits() {
         let selectors = |n: usize| (0..n).map(|i| Selector::parse(&format!("{i:040}")).unwrap()).collect::<Vec<_>>();
         let mut stream = attachment(Some(i64::MAX));
-        stream.interest = Interest { selected: selectors(100), granted: selectors(99) };
+        stream.interest =
+            Interest { selected: selectors(100), granted: selectors(50), filter: Some("\"".repeat(2000).into()) };
         stream.interest.check().unwrap();
         stream.address = "x".repeat(45);
         stream.ticket = Some("y".repeat(64));

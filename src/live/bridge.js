@@ -110,8 +110,9 @@ class Bridge {
       this.seq = Math.max(this.seq, through);
       if (data.byteLength > 9) this.write(new Uint8Array(data, 9));
     }
+    // What is too much at once comes in pages too: until the last one, the hub's cursor is ahead of this stream.
+    if (isPage) this.live = kind === 0x4c;
     if (kind === 0x50) this.wantPage();
-    if (kind === 0x4c) this.live = true;
   }
 
   greeted(hello) {

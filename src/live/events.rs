@@ -3,6 +3,7 @@
 use crate::auth::principal::Visitor;
 use crate::auth::signature::digest;
 use crate::domain::error::Invalid;
+use crate::domain::filter::Filter;
 use crate::domain::selector::{Interest, Selector};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
@@ -52,7 +53,13 @@ fn read(call: &Call<Visitor>) -> Answered<Attach> {
         return Err(problem::invalid_query("topic", invalid));
     }
     let token = call.who.token.as_ref();
-    let interest = Interest { selected, granted: token.map(|t| t.granted.clone()).unwrap_or_default() };
+    let filter = query.get("filter").map(|text| Filter::parse(text).map(|filter| filter.to_string().into()));
+    let filter = filter.transpose().map_err(|e| problem::invalid_query("filter", e))?;
+    let interest = Interest { selected, granted: token.map(|t| t.granted.clone()).unwrap_or_default(), filter };
+    if interest.filter.is_some() && !interest.is_of_records() {
+        let invalid = Invalid::new("not_of_records", "goes with topics of records alone: topic=records/{collection}");
+        return Err(problem::invalid_query("filter", invalid));
+    }
     interest.check().map_err(|e| problem::invalid_query("topic", e))?;
     let cursor = call
         .request

@@ -26,6 +26,7 @@ use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::Incoming;
 use crate::json;
 use crate::ops::log::{self, RequestLine};
+use crate::rows::{left_behind, outbox};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sealed::random;
 use crate::tenant::change;
@@ -111,7 +112,11 @@ pub async fn every_minute(env: Env) {
     let finished = done(change::finish_left_behind(&bindings).await);
     done(sessions::forget_over(&bindings).await);
     let rewrapped = done(master_keys::rewrap_left_behind(&bindings).await);
-    let line = json!({ "level": "info", "event": "cron", "finished": finished, "rewrapped": rewrapped });
+    let announced = done(outbox::drain_left_behind(&bindings).await);
+    let moved = done(left_behind::go_on(&bindings).await);
+    let line = json!({
+        "level": "info", "event": "cron", "finished": finished, "rewrapped": rewrapped, "announced": announced, "moved": moved,
+    });
     worker::console_log!("{line}");
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answe
             handler(walk.call(params, Box::new(operator))).await
         }
         Handler::Member(_) | Handler::Reader(_) => {
-            let (entrance, tenant) = entrance_of_credential(&walk).await?;
+            let (entrance, tenant) = entrance_of_credential(&walk, params.get("tenant_id")).await?;
             tenant::through(walk, Doors { entrance, found: Ok((route, params)) }, tenant, trail).await
         }
         Handler::Signer(handler) => {
@@ -56,7 +56,7 @@ fn authorise(operator: &Operator, access: Access) -> Answered<()> {
 
 /// The tenant that a credential on the platform's host is for: the one it names, or for a platform key the
 /// one it selects. The credential itself is proven in the tenant.
-async fn entrance_of_credential(walk: &Walk) -> Answered<(Entrance, TenantId)> {
+async fn entrance_of_credential(walk: &Walk, in_path: &str) -> Answered<(Entrance, TenantId)> {
     let bearer = walk.request.bearer().ok_or_else(problem::unauthorized)?;
     let named = match PresentedKey::parse(&bearer) {
         Some(PresentedKey { tenant: Some(named), .. }) => named,
@@ -66,21 +66,22 @@ async fn entrance_of_credential(walk: &Walk) -> Answered<(Entrance, TenantId)> {
             let verified = verified.ok_or_else(problem::unauthorized)?;
             ClaimedTenant::parse(&verified.claims.tenant_id).map_err(|_| problem::unauthorized())?
         }
-        _ => return Ok((Entrance::Selected, selected(walk).await?)),
+        _ => return Ok((Entrance::Selected, selected(walk, in_path).await?)),
     };
     let tenant = resolve::by_id(&walk.bindings, &named).await?.ok_or_else(|| proves_nobody(&named))?;
     Ok((Entrance::Named(named), tenant))
 }
 
-/// The tenant that a platform key selects. A person selects none: their session is told nothing of tenants, and
+/// The tenant that a platform key selects, by header, query or path. A person selects none: their session is told nothing of tenants, and
 /// the token that a switch gives names its own.
-async fn selected(walk: &Walk) -> Answered<TenantId> {
+async fn selected(walk: &Walk, in_path: &str) -> Answered<TenantId> {
     let operator = prove_operator::operator(&walk.bindings, &walk.request).await?;
     let operator = operator.filter(|operator| !matches!(operator.who(), OperatorKind::Person { .. }));
     let operator = operator.ok_or_else(problem::unauthorized)?;
     authorise(&operator, Access::Operator(PlatformPermission::TenantsEnter))?;
     let named = walk.request.named_tenants();
-    let named = named.first().ok_or_else(problem::no_tenant_selected)?;
+    let named = named.first().map(String::as_str).or_else(|| Some(in_path).filter(|name| !name.is_empty()));
+    let named = named.ok_or_else(problem::no_tenant_selected)?;
     let named = ClaimedTenant::parse(named).map_err(|_| problem::tenant_not_found())?;
     resolve::by_id(&walk.bindings, &named).await?.ok_or_else(problem::tenant_not_found)
 }

@@ -43,7 +43,7 @@ pub const ROUTES: &[Route] = &shipped([
         admission: Admission::Streams,
         handler: handler!(Visitor, live::events::stream),
         summary: "Streams events as Server-Sent Events.",
-        request: "Query `topic` (repeatable: `name`, `prefix*`, `*`), `last_event_id` or `lastEventID`, `named=true`, `heartbeat=data`, `ticket`. Headers `Last-Event-ID`, `Authorization: Bearer`; cookie `carillon_subscriber`.",
+        request: "Query `topic` (repeatable: `name`, `prefix*`, `*`), `filter` (which records; with topics `records/…` alone), `last_event_id` or `lastEventID`, `named=true`, `heartbeat=data`, `ticket`. Headers `Last-Event-ID`, `Authorization: Bearer`; cookie `carillon_subscriber`.",
         answer: "200 `text/event-stream`; 400, 401 `invalid_token`, 429 `too_many_streams` or `too_many_connections`.",
     },
     Route {

@@ -10,6 +10,7 @@ mod operators;
 mod platform;
 mod records;
 pub mod route;
+mod settings;
 mod sign_in;
 mod sso;
 mod tenants;
@@ -19,6 +20,7 @@ use worker::Method;
 
 pub use self::route::{Access, Admission, Handler, Route, Surface};
 use crate::http::call::Params;
+use crate::rows::definition::parse_slug;
 
 /// The table, section by section.
 pub static SECTIONS: &[&[Route]] = &[
@@ -29,6 +31,7 @@ pub static SECTIONS: &[&[Route]] = &[
     sign_in::ROUTES,
     members::ROUTES,
     sso::ROUTES,
+    settings::ROUTES,
     live::ROUTES,
     records::ROUTES,
 ];
@@ -93,6 +96,8 @@ fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
         match (wanted.next(), given.next()) {
             (None, None) => return Some(Params(params)),
             (Some(segment), Some(text)) => match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
+                // What stands for something else in paths is no collection.
+                Some("collection") if parse_slug(text).is_err() => return None,
                 Some(name) if !text.is_empty() => {
                     params.push((name, percent_decode_str(text).decode_utf8().ok()?.into_owned()));
                 }

@@ -24,8 +24,8 @@ use crate::{args, json, rows, statements};
 statements! { TenantSql;
     /// A collection as it stands.
     FIND = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = ?2) AS records FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
-    /// The revision of its definition.
-    REVISION = "SELECT revision FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND deleted_at IS NULL";
+    /// The revision of its definition, and the generation of its records.
+    REVISION = "SELECT c.revision, s.generation FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = ?2 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
     /// Every collection, by its slug.
     ALL = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = c.slug AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = c.slug) AS records FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.deleted_at IS NULL ORDER BY c.slug LIMIT 200";
 }
@@ -61,6 +61,7 @@ rows! {
 rows! {
     struct RevisionRow {
         revision: i64,
+        generation: i64,
     }
 }
 
@@ -111,6 +112,16 @@ pub struct Collection {
     updated_at: i64,
 }
 
+/// A collection, and what was read beside it at one moment.
+pub struct ReadWith {
+    /// The collection.
+    pub collection: Rc<Collection>,
+    /// The generation of its records: it rises with every write.
+    pub generation: i64,
+    /// What was read.
+    pub found: Vec<Rows>,
+}
+
 /// How the index stands.
 #[derive(Debug)]
 struct Index {
@@ -148,7 +159,7 @@ impl Collection {
         rows: &TenantDb,
         slug: &str,
         reading: impl Fn(&Self) -> Answered<Vec<Read>>,
-    ) -> Answered<(Rc<Self>, Vec<Rows>)> {
+    ) -> Answered<ReadWith> {
         for _ in 0..ATTEMPTS {
             let known = Self::remembered(rows, slug).await?;
             let asked = reading(&known);
@@ -157,7 +168,9 @@ impl Collection {
             let mut results = rows.reads(reads).await?.into_iter();
             match results.next().unwrap_or_default().first::<RevisionRow>()? {
                 Some(row) if row.revision == known.revision => {
-                    return wrong.map_or_else(|| Ok((known, results.collect())), Err);
+                    let found = results.collect();
+                    let read = ReadWith { collection: known, generation: row.generation, found };
+                    return wrong.map_or_else(|| Ok(read), Err);
                 }
                 Some(_) => forget(rows.tenant(), slug),
                 None => {

@@ -171,7 +171,8 @@ fn read_schema(fields: &mut Fields) -> (Value, Option<Schema>) {
 /// A slug that is no other path's.
 pub fn parse_slug(text: &str) -> Result<String, Invalid> {
     names::collection_slug(text)?;
-    if RESERVED.contains(&text) {
+    let is_version = text.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+    if RESERVED.contains(&text) || is_version {
         return Err(Invalid::new("reserved", "is the name of something else in paths"));
     }
     Ok(text.to_owned())

@@ -4,6 +4,7 @@
 //! - What the platform keeps of a record (id, tenant, version, times, authors) is set by nobody: where a body names
 //!   it, it must be what it is.
 //! - A status follows the one before as the collection's vocabulary says.
+//! - What a record kept under an earlier schema, and the present one does not declare, goes with its next change.
 
 use serde_json::{Map, Value};
 
@@ -90,7 +91,9 @@ impl Draft {
         let mut errors = Vec::new();
         keep(collection, current, &mut patch, &mut errors)?;
         let status = next_status(collection, current, &mut patch, &mut errors)?;
-        let mut data = Value::Object(current.data()?);
+        let mut data = current.data()?;
+        collection.schema.drop_undeclared(&mut data);
+        let mut data = Value::Object(data);
         merge_patch(&mut data, Value::Object(patch));
         let Value::Object(data) = data else { return Err(Undrafted::Wrong(errors)) };
         Self::held(collection, Some(current.id.clone()), status, data, errors)
@@ -110,8 +113,9 @@ impl Draft {
         collection: &Collection,
         current: &Record,
         status: Option<String>,
-        data: Map<String, Value>,
+        mut data: Map<String, Value>,
     ) -> Result<Self, Undrafted> {
+        collection.schema.drop_undeclared(&mut data);
         Self::held(collection, Some(current.id.clone()), status, data, Vec::new())
     }
 

@@ -9,7 +9,7 @@ use std::pin::Pin;
 
 use serde_json::{Map, Value};
 
-use super::collection::Collection;
+use super::collection::{Collection, ReadWith};
 use super::record::{self, Record, RecordRow};
 use crate::args;
 use crate::domain::error::Invalid;
@@ -96,7 +96,7 @@ async fn hop(
 ) -> Answered<HashMap<String, Map<String, Value>>> {
     let asked = Value::from(ids).to_string();
     let reading = |_: &Collection| Ok(vec![Read::Constant(record::FIND_SOME, args![target, asked.as_str()])]);
-    let (collection, found) = Collection::read_with(rows, target, reading).await?;
+    let ReadWith { collection, found, .. } = Collection::read_with(rows, target, reading).await?;
     if !is_member && !collection.public_read {
         return Ok(HashMap::new());
     }

@@ -84,9 +84,8 @@ pub async fn go_on(rows: &TenantDb, slug: &str) -> Answered<()> {
     moved(rows, slug, STEPS_BEHIND).await.map(drop)
 }
 
-/// Moves on every job of a tenant that nobody has moved for half a minute.
-pub async fn finish_left(rows: &TenantDb) -> Answered<usize> {
-    let before = SystemClock.now().plus_seconds(-30).millis();
+/// Moves on every job of a tenant that nobody has moved since a moment.
+pub async fn finish_left(rows: &TenantDb, before: i64) -> Answered<usize> {
     let left = rows.rows::<LeftRow>(&LEFT, args![before]).await?;
     for LeftRow { collection } in &left {
         go_on(rows, collection).await?;

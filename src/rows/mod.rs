@@ -11,6 +11,7 @@
 //! - A list is put together of registered pieces behind a head that binds the tenant (`storage/composed.rs`).
 
 pub mod api;
+pub mod cache;
 pub mod collection;
 pub mod condition;
 pub mod definition;
@@ -18,10 +19,13 @@ pub mod draft;
 pub mod expand;
 pub mod faults;
 pub mod job;
+pub mod left_behind;
 pub mod list;
+pub mod meter;
 pub mod names;
 pub mod operation;
 pub mod order;
+pub mod outbox;
 pub mod projection;
 pub mod record;
 pub mod rules;

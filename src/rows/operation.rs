@@ -34,8 +34,8 @@ statements! { TenantSql;
     VERSION = "SELECT status, data FROM record_versions WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3 AND version = ?4";
 }
 
-/// How often it is tried when what was seen has changed.
-const ATTEMPTS: usize = 4;
+/// How often it is tried when what was seen has changed. Of several changes at once one is made each time.
+const ATTEMPTS: usize = 12;
 
 rows! {
     struct VersionRow {

@@ -19,8 +19,8 @@ statements! { TenantSql;
     COLLECTION_UNNAMED = "INSERT OR REPLACE INTO write_rules (tenant_id, is_unnamed) VALUES (?1, NOT EXISTS (SELECT 1 FROM collection_fields WHERE tenant_id = ?1 AND target = ?2 AND collection <> ?2))";
     /// The record ?3 of the collection ?2 still has the version ?4.
     RECORD_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_version) VALUES (?1, EXISTS (SELECT 1 FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id = ?3 AND version = ?4))";
-    /// With ?3 more, the collection ?2 has at most ?4 records.
-    RECORDS_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_records_left) VALUES (?1, (SELECT COALESCE(sum(records), 0) FROM record_counts WHERE tenant_id = ?1 AND collection = ?2) + ?3 <= ?4)";
+    /// The collection ?2 has at most ?3 records.
+    RECORDS_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_records_left) VALUES (?1, (SELECT COALESCE(sum(records), 0) FROM record_counts WHERE tenant_id = ?1 AND collection = ?2) <= ?3)";
     /// Counts ?5 more records of the collection ?2 in the window of the period ?3 that began at ?4.
     COUNT_RATE = "INSERT INTO record_rates (tenant_id, collection, period, start, records) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant_id, collection, period) DO UPDATE SET records = CASE WHEN start = excluded.start THEN records + excluded.records ELSE excluded.records END, start = excluded.start";
     /// In the window of the period ?3 at most ?4 records of the collection ?2 were made.

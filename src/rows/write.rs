@@ -29,10 +29,14 @@ statements! { TenantSql;
     INSERT = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, index_revision) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), ?4, ?4, ?5, ?5, (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j";
     /// Other fields of records, from the JSON ?3. One that was deleted is there again.
     UPDATE = "UPDATE records SET version = records.version + 1, status = json_extract(j.value, '$.status'), data = json_extract(j.value, '$.data'), updated_at = ?4, updated_by = ?5, deleted_at = NULL, index_revision = (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j WHERE records.tenant_id = ?1 AND records.collection = ?2 AND records.id = json_extract(j.value, '$.id')";
+    /// Lets go the references of the records of the JSON ?3.
+    UNLINK = "DELETE FROM record_references WHERE tenant_id = ?1 AND collection = ?2 AND record_id IN (SELECT j.value FROM json_each(?3) j)";
+    /// Lets go the references of the records of the JSON ?4 to those of the JSON ?3.
+    LET_GO = "DELETE FROM record_references WHERE tenant_id = ?1 AND target = ?2 AND target_id IN (SELECT j.value FROM json_each(?3) j) AND collection = ?2 AND record_id IN (SELECT j.value FROM json_each(?4) j)";
     /// Deletes the records of the JSON ?3 and keeps them.
-    BURY = "UPDATE records SET version = version + 1, deleted_at = ?4, updated_at = ?4, updated_by = ?5 WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT json_extract(j.value, '$.id') FROM json_each(?3) j)";
+    BURY = "UPDATE records SET version = version + 1, deleted_at = ?4, updated_at = ?4, updated_by = ?5 WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.value FROM json_each(?3) j)";
     /// Deletes the records of the JSON ?3 for ever.
-    DELETE = "DELETE FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT json_extract(j.value, '$.id') FROM json_each(?3) j)";
+    DELETE = "DELETE FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.value FROM json_each(?3) j)";
 }
 
 /// How a record is deleted.
@@ -75,12 +79,15 @@ pub struct Writing<'a> {
     made: Vec<Written>,
     changed: Vec<Written>,
     deleted: Vec<(Record, Deletion)>,
+    /// Whether one that was deleted is there again.
+    restored: bool,
 }
 
 impl<'a> Writing<'a> {
     /// Nothing yet.
     pub fn new(rows: &'a TenantDb, collection: &'a Collection, actor: String, now: Timestamp) -> Self {
-        Self { rows, collection, actor, now, made: Vec::new(), changed: Vec::new(), deleted: Vec::new() }
+        let (made, changed, deleted) = (Vec::new(), Vec::new(), Vec::new());
+        Self { rows, collection, actor, now, made, changed, deleted, restored: false }
     }
 
     /// Makes a record; what it will be.
@@ -100,6 +107,7 @@ impl<'a> Writing<'a> {
         let written = Written { place: place.to_owned(), id: seen.id.clone(), seen: Some(seen.version), draft };
         let done = self.result(&written, Some(seen))?;
         self.changed.push(written);
+        self.restored |= seen.is_deleted;
         Ok(done)
     }
 
@@ -123,56 +131,95 @@ impl<'a> Writing<'a> {
 
     /// What is wrong with the references: those that lead nowhere, by their place in the body.
     pub async fn dangling(&self) -> Answered<Vec<FieldError>> {
+        let invalid = || Invalid::new("not_found", "is not a record of the collection that it refers to");
         let mut asked: Vec<Value> = Vec::new();
         let mut pointers: Vec<String> = Vec::new();
+        let mut errors = Vec::new();
         for written in self.made.iter().chain(&self.changed) {
             for (pointer, target, id) in references(self.collection, written) {
-                let is_new = *target == self.collection.slug && self.made.iter().any(|other| other.id == id);
-                if !is_new {
+                if self.is_deleted(target, id) {
+                    errors.push(FieldError::new(pointer, invalid()));
+                } else if !self.is_made(target, id) {
                     asked.push(Value::from(vec![target, id]));
                     pointers.push(pointer);
                 }
             }
         }
-        if asked.is_empty() {
-            return Ok(Vec::new());
+        if !asked.is_empty() {
+            let found = self.rows.rows::<PlaceRow>(&DANGLING, args![Value::from(asked).to_string()]).await?;
+            errors.extend(errors_at(&found, &pointers, invalid));
         }
-        let found = self.rows.rows::<PlaceRow>(&DANGLING, args![Value::from(asked).to_string()]).await?;
-        Ok(errors_at(&found, &pointers, || Invalid::new("not_found", "is not a record of this collection's target")))
+        Ok(errors)
     }
 
     /// The transaction.
     pub fn batch(&self, limits: &Limits) -> TenantBatch<'a> {
-        let (slug, now) = (self.collection.slug.as_str(), self.now.millis());
+        let slug = self.collection.slug.as_str();
         let mut batch = self.rows.write().add(rules::DEFINITION_AS_SEEN, args![slug, self.collection.revision]);
         let seen: Vec<Value> = self.seen().map(|(id, version)| json!({ "id": id, "seen": version })).collect();
         if !seen.is_empty() {
             let count = i64::try_from(seen.len()).unwrap_or(i64::MAX);
             batch = batch.add(AS_SEEN, args![slug, Value::from(seen).to_string(), count]);
         }
-        batch = batch.add_all(self.bounds(limits));
-        for (deletion, sql) in [(Deletion::Permanent, DELETE), (Deletion::Kept, BURY)] {
-            let ids: Vec<Value> = self
-                .deleted
-                .iter()
-                .filter(|(_, how)| *how == deletion)
-                .map(|(record, _)| json!({ "id": record.id }))
-                .collect();
-            if ids.is_empty() {
-                continue;
-            }
-            let mut args = args![slug, Value::from(ids).to_string()];
-            if deletion == Deletion::Kept {
-                args.extend(args![now, self.actor.as_str()]);
-            }
-            batch = batch.add(sql, args);
-        }
-        for (written, sql) in [(&self.changed, UPDATE), (&self.made, INSERT)] {
-            if !written.is_empty() {
-                batch = batch.add(sql, args![slug, as_json(written), now, self.actor.as_str()]);
-            }
-        }
         batch
+            .add_all(self.rates(limits))
+            .add_all(self.unlinking())
+            .add_all(self.deletions())
+            .add_all(self.changes())
+            .add_all(self.bound(limits))
+    }
+
+    /// Lets go what records that are deleted, or changed, say of those that are deleted with them.
+    fn unlinking(&self) -> Vec<(TenantSql, Vec<Arg>)> {
+        let slug = self.collection.slug.as_str();
+        let refers_to_itself = |field: &Field| field.reference.as_deref() == Some(slug);
+        if self.deleted.is_empty() || !self.collection.schema.fields().any(refers_to_itself) {
+            return Vec::new();
+        }
+        let deleted = ids(self.deleted.iter().map(|(record, _)| record.id.as_str()));
+        let changed = ids(self.changed.iter().map(|written| written.id.as_str()));
+        vec![(UNLINK, args![slug, deleted.as_str()]), (LET_GO, args![slug, deleted.as_str(), changed])]
+    }
+
+    fn deletions(&self) -> Vec<(TenantSql, Vec<Arg>)> {
+        let slug = self.collection.slug.as_str();
+        let deleted = |wanted: Deletion| {
+            let meant = self.deleted.iter().filter(move |(_, how)| *how == wanted);
+            ids(meant.map(|(record, _)| record.id.as_str()))
+        };
+        let kept = args![slug, deleted(Deletion::Kept), self.now.millis(), self.actor.as_str()];
+        let mut deletions = Vec::new();
+        for (how, sql, args) in
+            [(Deletion::Permanent, DELETE, args![slug, deleted(Deletion::Permanent)]), (Deletion::Kept, BURY, kept)]
+        {
+            if self.deleted.iter().any(|(_, deletion)| *deletion == how) {
+                deletions.push((sql, args));
+            }
+        }
+        deletions
+    }
+
+    /// What is changed is changed before new records take what it lets go, unless it refers to one of those.
+    fn changes(&self) -> Vec<(TenantSql, Vec<Arg>)> {
+        let refers_to_new =
+            |written: &&Written| references(self.collection, written).any(|(_, target, id)| self.is_made(target, id));
+        let (last, first): (Vec<&Written>, Vec<&Written>) = self.changed.iter().partition(refers_to_new);
+        let (slug, now) = (self.collection.slug.as_str(), self.now.millis());
+        let mut changes = Vec::new();
+        for (written, sql) in [(first, UPDATE), (self.made.iter().collect(), INSERT), (last, UPDATE)] {
+            if !written.is_empty() {
+                changes.push((sql, args![slug, as_json(&written), now, self.actor.as_str()]));
+            }
+        }
+        changes
+    }
+
+    fn is_made(&self, target: &str, id: &str) -> bool {
+        target == self.collection.slug && self.made.iter().any(|written| written.id == id)
+    }
+
+    fn is_deleted(&self, target: &str, id: &str) -> bool {
+        target == self.collection.slug && self.deleted.iter().any(|(record, _)| record.id == id)
     }
 
     fn seen(&self) -> impl Iterator<Item = (&str, i64)> {
@@ -180,25 +227,26 @@ impl<'a> Writing<'a> {
         changed.chain(self.deleted.iter().map(|(record, _)| (record.id.as_str(), record.version)))
     }
 
-    /// The plan's bounds as rules.
-    fn bounds(&self, limits: &Limits) -> Vec<(TenantSql, Vec<Arg>)> {
+    /// The plan's bound of records, once all is written. What only changes or goes needs no room.
+    fn bound(&self, limits: &Limits) -> Option<(TenantSql, Vec<Arg>)> {
+        let slug = self.collection.slug.as_str();
+        let most = bound(limits.records_of(slug)).filter(|_| self.restored || !self.made.is_empty())?;
+        Some((rules::RECORDS_LEFT, args![slug, most]))
+    }
+
+    /// The plan's bounds of records made in a time, as rules.
+    fn rates(&self, limits: &Limits) -> Vec<(TenantSql, Vec<Arg>)> {
         let slug = self.collection.slug.as_str();
         let made = i64::try_from(self.made.len()).unwrap_or(i64::MAX);
-        let mut bounds = Vec::new();
-        if made == 0 {
-            return bounds;
-        }
-        if let Some(most) = bound(limits.records_of(slug)) {
-            bounds.push((rules::RECORDS_LEFT, args![slug, made, most]));
-        }
+        let mut rates = Vec::new();
         for period in [Period::Hour, Period::Month] {
-            if let Some(most) = bound(limits.record_rate(slug, period)) {
+            if let Some(most) = bound(limits.record_rate(slug, period)).filter(|_| made > 0) {
                 let start = period.start(self.now).millis();
-                bounds.push((rules::COUNT_RATE, args![slug, period.as_str(), start, made]));
-                bounds.push((rules::RATE_LEFT, args![slug, period.as_str(), most]));
+                rates.push((rules::COUNT_RATE, args![slug, period.as_str(), start, made]));
+                rates.push((rules::RATE_LEFT, args![slug, period.as_str(), most]));
             }
         }
-        bounds
+        rates
     }
 
     /// What it means to whoever asked that the batch was not written. `Stale` is for whoever can look again.
@@ -280,8 +328,13 @@ fn errors_at(places: &[PlaceRow], pointers: &[String], invalid: impl Fn() -> Inv
     places.iter().filter_map(pointer).map(|pointer| FieldError::new(pointer.as_str(), invalid())).collect()
 }
 
-fn as_json(written: &[Written]) -> String {
-    let each = |one: &Written| json!({ "id": one.id, "status": one.draft.status, "data": one.draft.data });
+/// Ids as the statements take them.
+fn ids<'r>(ids: impl Iterator<Item = &'r str>) -> String {
+    Value::from(ids.collect::<Vec<_>>()).to_string()
+}
+
+fn as_json(written: &[&Written]) -> String {
+    let each = |one: &&Written| json!({ "id": one.id, "status": one.draft.status, "data": one.draft.data });
     Value::from(written.iter().map(each).collect::<Vec<_>>()).to_string()
 }
 

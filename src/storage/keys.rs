@@ -18,6 +18,17 @@ impl KvKey {
         Self(format!("t:{tenant}:oidc:{provider}:{}", part.as_str()))
     }
 
+    /// `t:{tenant}:{collection}:tenant:{tenant}:page:{page}:status:{status}:…`: a page of a list, for whom, and what else
+    /// is asked of it.
+    pub fn list(tenant: &TenantId, collection: &str, page: u32, status: &str, audience: &str, rest: &str) -> Self {
+        Self(format!("t:{tenant}:{collection}:tenant:{tenant}:page:{page}:status:{status}:{audience}:{rest}"))
+    }
+
+    /// `t:{tenant}:tenant:{tenant}:stats`: how much a tenant has.
+    pub fn stats(tenant: &TenantId) -> Self {
+        Self(format!("t:{tenant}:tenant:{tenant}:stats"))
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -41,6 +41,21 @@ pub async fn forget_host(bindings: &Bindings, host: &Host) -> Result<(), String>
     kv.delete(KvKey::host(host).as_str()).await.map_err(|e| e.to_string())
 }
 
+/// What KV holds under a tenant's key; whoever reads it checks that it is the tenant's.
+pub async fn read<T: serde::de::DeserializeOwned>(bindings: &Bindings, key: &KvKey) -> Option<T> {
+    let text = bindings.kv().ok()?.get(key.as_str()).text().await.ok()??;
+    serde_json::from_str(&text).ok()
+}
+
+/// Leaves something under a tenant's key for so many seconds.
+pub async fn write<T: Serialize>(bindings: &Bindings, key: &KvKey, value: &T, seconds: u64) {
+    let Ok(kv) = bindings.kv() else { return };
+    let Ok(text) = serde_json::to_string(value) else { return };
+    if let Ok(put) = kv.put(key.as_str(), text) {
+        let _ = put.expiration_ttl(seconds).execute().await;
+    }
+}
+
 /// What is remembered for a tenant, sealed under its key. It carries the tenant, so that a value under another's
 /// key is no memory.
 #[derive(Debug, Serialize, Deserialize)]

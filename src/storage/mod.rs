@@ -3,6 +3,7 @@
 //! Invariants
 //! - A tenant's rows are reached through [`tenant_db::TenantDb`] alone, which is made from a
 //!   proven tenant and binds it as `?1` of every statement.
+//! - Across tenants the platform looks through [`shard_db::ShardDb`], which gives their ids and nothing else.
 //! - Every statement is a registered constant, or a list's, put together of constants that each bind their tenant.
 //! - Every write batch on a shard begins with the fence.
 //! - Keys come from typed constructors, and what is read back is checked to be the owner's.
@@ -14,10 +15,12 @@ pub mod control_db;
 mod d1;
 pub mod keys;
 pub mod kv;
+pub mod outbox;
 pub mod probe;
 pub mod row;
 pub mod sealed;
 pub mod security_events;
 pub mod settings;
+pub mod shard_db;
 pub mod sql;
 pub mod tenant_db;

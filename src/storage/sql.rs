@@ -47,6 +47,33 @@ impl ControlSql {
     }
 }
 
+/// A statement of the platform on a shard: it looks across tenants, and may select their ids alone. The statement lint
+/// holds it to that.
+#[derive(Debug, Clone, Copy)]
+pub struct ShardSql(&'static Statement);
+
+impl ShardSql {
+    /// Checked while compiling: a text that does not begin by selecting tenants stops the build.
+    pub const fn new(statement: &'static Statement) -> Self {
+        let text = statement.1;
+        assert!(
+            starts_with(text.as_bytes(), b"SELECT ") && contains(text, "tenant_id"),
+            "the statement does not select tenants"
+        );
+        Self(statement)
+    }
+
+    /// The statement's name, its label in metrics and logs.
+    pub const fn name(&self) -> &'static str {
+        self.0.0
+    }
+
+    /// The SQL.
+    pub const fn text(&self) -> &'static str {
+        self.0.1
+    }
+}
+
 /// Declares a module's statements and lists them as `STATEMENTS`, which the statement lint reads.
 #[macro_export]
 macro_rules! statements {

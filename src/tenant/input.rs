@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::document::{self, Document};
 use super::record::{Profile, Status};
 use crate::domain::address::AddressRange;
 use crate::domain::clock::Timestamp;
@@ -9,7 +10,6 @@ use crate::domain::error::Invalid;
 use crate::domain::host::{Host, RootDomain};
 use crate::domain::ids::{ClaimedTenant, Slug};
 use crate::domain::plan::Overrides;
-use crate::domain::sign_in::SignIn;
 use crate::http::cors;
 use crate::http::fields::{Fields, bounded};
 use crate::http::problem::Answered;
@@ -54,6 +54,8 @@ pub struct Reading<'a> {
     pub to_ascii: ToAscii<'a>,
     /// Whether the plan that the body names is one of the platform's.
     pub plan_is_known: bool,
+    /// The tenant as it stands, if it does.
+    pub stored: Option<&'a Profile>,
 }
 
 /// The plan that a body names, before anything else of it is read.
@@ -164,8 +166,8 @@ fn read_profile(fields: &mut Fields, id: &str, reading: &Reading<'_>) -> Profile
         cors_origins: fields.list("cors_origins", MAX_ORIGINS, cors::parse_origin).unwrap_or_default(),
         ip_allowlist: fields.list("ip_allowlist", MAX_RANGES, parse_range).unwrap_or_default(),
         rate_limits: fields.typed::<Overrides>("rate_limits").unwrap_or_default(),
-        settings: read_settings(fields),
-        branding: fields.object("branding", MAX_JSON).unwrap_or_default(),
+        settings: read_document(fields, Document::Settings, reading.stored.map(|stored| &stored.settings)),
+        branding: read_document(fields, Document::Branding, reading.stored.map(|stored| &stored.branding)),
         require_standard_webhooks: fields.flag("require_standard_webhooks").unwrap_or(false),
         expires_at: fields.parsed("expires_at", Timestamp::parse_rfc3339),
     }
@@ -182,13 +184,12 @@ fn read_features(fields: &mut Fields) -> Map<String, Value> {
     features
 }
 
-/// Settings are kept as given; those that we read ourselves must be right.
-fn read_settings(fields: &mut Fields) -> Map<String, Value> {
-    let settings = fields.object("settings", MAX_JSON).unwrap_or_default();
-    for (path, invalid) in SignIn::read(&settings).1 {
-        fields.wrong::<()>(&format!("settings/{path}"), invalid);
-    }
-    settings
+/// Settings or branding: what differs from what is stored must be right.
+fn read_document(fields: &mut Fields, document: Document, stored: Option<&Map<String, Value>>) -> Map<String, Value> {
+    let name = document.as_str();
+    let object = fields.object(name, document::MAX_BYTES).unwrap_or_default();
+    fields.wrong_inside(name, document.faults(stored.unwrap_or(&Map::new()), &object));
+    object
 }
 
 /// A domain a tenant may attach, from any spelling.
@@ -245,7 +246,12 @@ mod tests {
 
     fn read(value: Value) -> Answered<NewTenant> {
         let root = RootDomain::parse("localhost").unwrap();
-        let reading = Reading { root: &root, to_ascii: &|_| Some("xn--bcher-kva.example".into()), plan_is_known: true };
+        let reading = Reading {
+            root: &root,
+            to_ascii: &|_| Some("xn--bcher-kva.example".into()),
+            plan_is_known: true,
+            stored: None,
+        };
         NewTenant::read(object(value), &reading)
     }
 

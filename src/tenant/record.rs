@@ -94,9 +94,9 @@ pub struct Profile {
     pub ip_allowlist: Vec<String>,
     /// Limits over the plan's.
     pub rate_limits: Overrides,
-    /// Kept as given.
+    /// What was set of its settings.
     pub settings: Map<String, Value>,
-    /// Kept as given.
+    /// What was set of its branding.
     pub branding: Map<String, Value>,
     /// Whether the plain signature form is off.
     pub require_standard_webhooks: bool,

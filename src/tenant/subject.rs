@@ -33,10 +33,7 @@ pub(super) fn change_of<'a>(call: &'a Call<Operator>, tenant: &'a Tenant, operat
 
 /// `If-Match`, where it was sent.
 pub(super) fn check_match(call: &Call<Operator>, tenant: &Tenant) -> Answered<()> {
-    match call.request.header("If-Match") {
-        Some(sent) if !etag::names(&sent, &tenant.row.etag()) => Err(problem::precondition_failed()),
-        _ => Ok(()),
-    }
+    etag::check(&call.request, tenant.row.revision)
 }
 
 /// The tenant after a change: 200 once it has arrived everywhere, else 202.

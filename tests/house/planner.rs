@@ -7,7 +7,7 @@ use sqlparser::dialect::SQLiteDialect;
 use sqlparser::parser::Parser;
 
 use crate::none;
-use crate::statements::{Registered, is_by_number, migrated, of_control, of_tenants, tables};
+use crate::statements::{Registered, is_by_number, migrated, of_control, of_shards, of_tenants, tables};
 
 /// Tables of the control database that stay a few rows long, however many tenants there are.
 const SHORT: [&str; 5] = ["operators", "plans", "platform_keys", "shards", "signing_keys"];
@@ -112,6 +112,13 @@ fn faults_on_a_shard(db: &Connection, statement: &Registered) -> Vec<String> {
     steps.map(|step| format!("{} {}: {step}", statement.file, statement.name)).collect()
 }
 
+/// Across tenants a table is reached by an index that holds what is looked for.
+fn faults_across_tenants(db: &Connection, statement: &Registered) -> Vec<String> {
+    let walks = |step: &Step| step.scans() && !step.tables.is_empty() && !step.detail.contains("INDEX");
+    let wrong = plan(db, statement.text).into_iter().filter(walks);
+    wrong.map(|step| format!("{} {}: {}", statement.file, statement.name, step.detail)).collect()
+}
+
 /// In the control database nothing that grows is walked, but for what `walks` accounts for.
 fn faults_in_control(db: &Connection, statement: &Registered, walks: &[(&str, &str, &str, &str)]) -> Vec<String> {
     let growing: BTreeSet<String> = tables(db).into_iter().filter(|table| !SHORT.contains(&table.as_str())).collect();
@@ -130,6 +137,16 @@ fn every_statement_on_a_shard_searches_by_tenant() {
     let db = migrated("migrations/tenant");
     let faults: Vec<String> = of_tenants().iter().flat_map(|statement| faults_on_a_shard(&db, statement)).collect();
     none("SQLite does not search these by tenant_id", &faults);
+}
+
+#[test]
+fn a_look_across_tenants_goes_by_an_index() {
+    let db = migrated("migrations/tenant");
+    let faults: Vec<String> = of_shards().iter().flat_map(|s| faults_across_tenants(&db, s)).collect();
+    none("SQLite walks these tables", &faults);
+    let waiting = of_shards().into_iter().find(|statement| statement.name == "WAITING").unwrap();
+    let by_age = |step: &Step| step.detail.contains("USING COVERING INDEX record_outbox_by_age (at<?)");
+    assert!(plan(&db, waiting.text).iter().any(by_age), "{:?}", plan(&db, waiting.text));
 }
 
 #[test]
@@ -177,6 +194,10 @@ fn a_walk_is_found() {
     for text in free {
         assert_eq!(faults_on_a_shard(&shard, &on(text)), [""; 0], "{text}");
     }
+    let across = "SELECT tenant_id FROM record_outbox WHERE record_id = ?1 LIMIT 1";
+    assert_eq!(faults_across_tenants(&shard, &on(across)).len(), 1);
+    let by_index = "SELECT tenant_id FROM collection_state WHERE job IS NOT NULL ORDER BY job_at LIMIT 5";
+    assert_eq!(faults_across_tenants(&shard, &on(by_index)), [""; 0]);
     let control = migrated("migrations/control");
     for text in ["SELECT * FROM tenants t WHERE t.display_name = ?1", "UPDATE tenant_domains SET is_primary = 0"] {
         assert_eq!(faults_in_control(&control, &on(text), &[]).len(), 1, "{text}");

@@ -5,6 +5,8 @@ use crate::source::{SourceFile, files, production_files, read};
 
 /// Who may say that a tenant is proven: the file, how often, and how it knows.
 const PROVERS: &[(&str, usize, &str)] = &[
+    ("src/hub/drain.rs", 1, "the hub is named by its tenant, and serves no message for another"),
+    ("src/storage/shard_db.rs", 1, "it has a row on the shard, and only a proven tenant's are written there"),
     ("src/tenant/registry.rs", 1, "the row was read from the registry"),
     (
         "src/tenant/resolve.rs",
@@ -63,6 +65,7 @@ const OPENERS: &[(&str, usize, &str)] = &[
     ("src/storage/bindings.rs", 1, "finds the binding; takes no text"),
     ("src/storage/control_db.rs", 1, "takes only the text of a registered statement"),
     ("src/storage/probe.rs", 1, "asks whether a table is there; gives no row away"),
+    ("src/storage/shard_db.rs", 1, "takes only the text of a registered statement"),
     ("src/storage/tenant_db.rs", 1, "takes only the text of a registered statement"),
 ];
 
@@ -81,7 +84,7 @@ fn unregistered_sql(files: &[SourceFile]) -> Vec<String> {
                 faults.extend(found.map(|(_, line)| format!("{}:{line} {act}s SQL past d1.js", file.path)));
             }
         }
-        for kind in ["TenantSql", "ControlSql"] {
+        for kind in ["TenantSql", "ShardSql", "ControlSql"] {
             let found = file.find(&[kind, ":", ":", "new"]).into_iter();
             faults.extend(found.map(|(_, line)| format!("{}:{line} makes a {kind} without statements!", file.path)));
         }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use carillon::storage::sql::{ControlSql, TenantSql};
+use carillon::storage::sql::{ControlSql, ShardSql, TenantSql};
 use carillon::{auth, rows, storage, tenant};
 use rusqlite::Connection;
 
@@ -48,6 +48,7 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/auth/sso/providers.rs", auth::sso::providers::STATEMENTS),
     ("src/auth/sso/sign_in.rs", auth::sso::sign_in::STATEMENTS),
     ("src/rows/api/collections.rs", rows::api::collections::STATEMENTS),
+    ("src/rows/api/stats.rs", rows::api::stats::STATEMENTS),
     ("src/rows/api/versions.rs", rows::api::versions::STATEMENTS),
     ("src/rows/collection.rs", rows::collection::STATEMENTS),
     ("src/rows/job.rs", rows::job::STATEMENTS),
@@ -57,9 +58,13 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/rows/rules.rs", rows::rules::STATEMENTS),
     ("src/rows/write.rs", rows::write::STATEMENTS),
     ("src/storage/audit_log.rs", storage::audit_log::STATEMENTS),
+    ("src/storage/outbox.rs", storage::outbox::STATEMENTS),
     ("src/storage/security_events.rs", storage::security_events::STATEMENTS),
     ("src/storage/tenant_db.rs", storage::tenant_db::STATEMENTS),
 ];
+
+const OF_SHARDS: &[(&str, &[ShardSql])] =
+    &[("src/rows/left_behind.rs", rows::left_behind::STATEMENTS), ("src/rows/outbox.rs", rows::outbox::STATEMENTS)];
 
 const OF_CONTROL: &[(&str, &[ControlSql])] = &[
     ("src/auth/operator_api/grants.rs", auth::operator_api::grants::STATEMENTS),
@@ -76,18 +81,28 @@ const OF_CONTROL: &[(&str, &[ControlSql])] = &[
     ("src/tenant/endpoint.rs", tenant::endpoint::STATEMENTS),
     ("src/tenant/idempotency.rs", tenant::idempotency::STATEMENTS),
     ("src/tenant/list.rs", tenant::list::STATEMENTS),
+    ("src/tenant/own_api.rs", tenant::own_api::STATEMENTS),
     ("src/tenant/registry.rs", tenant::registry::STATEMENTS),
     ("src/tenant/resolve.rs", tenant::resolve::STATEMENTS),
     ("src/tenant/secrets.rs", tenant::secrets::STATEMENTS),
 ];
 
-/// Every statement that runs on a shard.
+/// Every statement that runs on a shard for a tenant.
 pub fn of_tenants() -> Vec<Registered> {
     let each = |(file, statements): &(&'static str, &'static [TenantSql])| {
         let file = *file;
         statements.iter().map(move |sql| Registered { file, name: sql.name(), text: sql.text() })
     };
     OF_TENANTS.iter().flat_map(each).collect()
+}
+
+/// Every statement that looks across the tenants of a shard.
+pub fn of_shards() -> Vec<Registered> {
+    let each = |(file, statements): &(&'static str, &'static [ShardSql])| {
+        let file = *file;
+        statements.iter().map(move |sql| Registered { file, name: sql.name(), text: sql.text() })
+    };
+    OF_SHARDS.iter().flat_map(each).collect()
 }
 
 /// Every statement that runs on the control database.
@@ -153,7 +168,7 @@ fn uncollected(files: &[SourceFile], collected: &[Registered]) -> Vec<String> {
 
 #[test]
 fn every_statement_of_the_source_is_collected() {
-    let collected = [of_tenants(), of_control()].concat();
+    let collected = [of_tenants(), of_shards(), of_control()].concat();
     assert!(collected.len() > 30, "{}", collected.len());
     none("add the module's STATEMENTS to tests/house/statements.rs", &uncollected(&production_files(), &collected));
 }
@@ -212,6 +227,50 @@ fn a_write_passes_only_while_the_fence_says_so() {
     assert!(write("acme", 1).is_err(), "a lower revision changes nothing");
     set("rw", 1, 7);
     assert_eq!(write("acme", 1), Ok(()));
+}
+
+#[test]
+fn an_outbox_is_read_in_pages_and_emptied_only_by_numbers_that_it_gave() {
+    let db = migrated("migrations/tenant");
+    let of = |file: &str, name: &str| {
+        let mut statements = of_tenants().into_iter().filter(|statement| statement.file == file);
+        statements.find(|statement| statement.name == name).unwrap().text
+    };
+    let text = |name: &str| of("src/storage/outbox.rs", name);
+    let set_fence = of("src/storage/tenant_db.rs", "SET_FENCE");
+    let put = "INSERT INTO record_outbox (tenant_id, seq, at, collection, record_id, action, private, version, data, created_at, updated_at, created_by, updated_by) VALUES (?1, ?2, ?2, 'c', 'r', 'create', 0, 1, ?3, 0, 0, '', '')";
+    let read = |after: i64| -> Vec<i64> {
+        let mut statement = db.prepare(text("BEYOND")).unwrap();
+        statement.query_map(("acme", after), |row| row.get("seq")).unwrap().map(Result::unwrap).collect()
+    };
+    let forget = |seq: i64| db.execute(text("FORGET"), ("acme", seq)).unwrap();
+    db.execute(put, ("other", 1, "{}")).unwrap();
+    for seq in 1..=250 {
+        db.execute(put, ("acme", seq, "{}")).unwrap();
+    }
+    assert_eq!((read(0), read(195)), ((1..=100).collect(), (196..=250).collect()));
+    assert_eq!(forget(100), 0, "no number was given");
+    db.execute("INSERT INTO record_sequence (tenant_id, last) VALUES ('acme', 250)", []).unwrap();
+    assert_eq!(forget(251), 0, "a number that was not given");
+    assert_eq!((forget(250), forget(250)), (250, 0));
+    for (seq, kilobytes) in [(251, 300), (252, 200), (253, 50), (254, 50), (255, 1)] {
+        db.execute(put, ("acme", seq, "x".repeat(kilobytes * 1000))).unwrap();
+    }
+    assert_eq!((read(250), read(251), read(252)), (vec![251], vec![252, 253, 254], vec![253, 254, 255]));
+
+    let waiting = of_shards().into_iter().find(|statement| statement.name == "WAITING").unwrap().text;
+    let waiting = |before: i64, after: &str| -> Vec<String> {
+        let mut statement = db.prepare(waiting).unwrap();
+        statement.query_map((before, after), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(waiting(1000, ""), [""; 0], "none of them is served");
+    for tenant in ["acme", "other"] {
+        db.execute(set_fence, (tenant, "rw", 1, 1)).unwrap();
+    }
+    assert_eq!(waiting(1000, ""), ["acme", "other"]);
+    assert_eq!((waiting(251, ""), waiting(1000, "acme")), (vec!["other".to_owned()], vec!["other".to_owned()]));
+    db.execute(set_fence, ("other", "ro", 1, 2)).unwrap();
+    assert_eq!(waiting(1000, ""), ["acme"]);
 }
 
 /// What is bound to a statement behind the tenant.

@@ -395,8 +395,17 @@ impl Cell<'_> {
 }
 
 /// The right request with the right credential, naming its own tenant in this place too.
-pub async fn control(world: &World, door: &Door, row: &Row, channel: Channel) -> Option<String> {
-    let subject = Party::real(world).await;
+pub async fn control(
+    world: &World,
+    door: &Door,
+    row: &Row,
+    channel: Channel,
+    reader: Option<&Party>,
+) -> Option<String> {
+    let subject = match reader {
+        Some(reader) => reader.clone(),
+        None => Party::real(world).await,
+    };
     let mut draft = Draft::new(door, row, &subject);
     let by_credential = matches!(row.right, Right::Site | Right::Member);
     let selects = door.names_a_tenant() || door.surface != Surface::Platform || by_credential;
@@ -423,7 +432,9 @@ pub async fn control(world: &World, door: &Door, row: &Row, channel: Channel) ->
         Right::Anybody => Credential::None,
     };
     let reply = Reply::to(draft.with(credential, &subject).await, Some(&subject)).await;
-    subject.people.leave(world).await;
+    if reader.is_none() {
+        subject.people.leave(world).await;
+    }
     let name = format!("{door}, {channel:?}");
     if reply.status != row.ok {
         return Some(format!("{name}: {} instead of {}: {}", reply.status, row.ok, reply.body));

@@ -143,7 +143,10 @@ async fn bad_credentials(tenant: &Tenant) -> Vec<Bad> {
 
 /// Whether the door asks for a principal.
 fn is_guarded(door: &Door) -> bool {
-    matches!(door.access, Access::Member(_) | Access::User | Access::Operator(_) | Access::SignedInOperator)
+    matches!(
+        door.access,
+        Access::Member(_) | Access::Reader(_) | Access::User | Access::Operator(_) | Access::SignedInOperator
+    )
 }
 
 /// The right request to a door but for its credential.
@@ -210,7 +213,9 @@ async fn what_is_genuine_elsewhere_finds_no_tenant_here() {
     ];
     let before = here.fingerprint().await;
     let mut failures = Vec::new();
-    for door in row::doors().iter().filter(|door| matches!(door.access, Access::Member(_) | Access::User)) {
+    for door in
+        row::doors().iter().filter(|door| matches!(door.access, Access::Member(_) | Access::Reader(_) | Access::User))
+    {
         let Some(row) = Row::of(door) else { continue };
         for (kind, credential) in &genuine {
             let answer = ask(door, &row, &here, Some(&Presented::Bearer(credential.clone()))).await;

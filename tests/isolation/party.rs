@@ -12,7 +12,7 @@ use crate::world::{ROOT, Tenant, World, sequence, unique};
 pub const TOPIC: &str = "orders";
 
 /// All that anybody could have changed among a tenant's rows.
-const ROWS: &str = "SELECT (SELECT json_group_array(json_array(id, email, name, role, status, not_before, password_hash)) FROM users WHERE tenant_id = ?1) AS users, (SELECT json_group_array(json_array(name, permissions, description)) FROM roles WHERE tenant_id = ?1) AS roles, (SELECT json_group_array(json_array(id, token, accepted_at)) FROM tenant_invitations WHERE tenant_id = ?1) AS invitations, (SELECT json_group_array(json_array(id, name, role_map, reach)) FROM sso_providers WHERE tenant_id = ?1) AS providers, (SELECT json_group_array(json_array(client_id, redirect_uris)) FROM sso_clients WHERE tenant_id = ?1) AS clients, (SELECT json_group_array(id) FROM sessions WHERE tenant_id = ?1) AS sessions, (SELECT count(*) FROM audit_log WHERE tenant_id = ?1) AS deeds";
+const ROWS: &str = "SELECT (SELECT json_group_array(json_array(id, email, name, role, status, not_before, password_hash)) FROM users WHERE tenant_id = ?1) AS users, (SELECT json_group_array(json_array(name, permissions, description)) FROM roles WHERE tenant_id = ?1) AS roles, (SELECT json_group_array(json_array(id, token, accepted_at)) FROM tenant_invitations WHERE tenant_id = ?1) AS invitations, (SELECT json_group_array(json_array(id, name, role_map, reach)) FROM sso_providers WHERE tenant_id = ?1) AS providers, (SELECT json_group_array(json_array(client_id, redirect_uris)) FROM sso_clients WHERE tenant_id = ?1) AS clients, (SELECT json_group_array(id) FROM sessions WHERE tenant_id = ?1) AS sessions, (SELECT json_group_array(json_array(slug, name, schema, revision, deleted_at)) FROM collections WHERE tenant_id = ?1) AS collections, (SELECT json_group_array(json_array(collection, id, version, status, data, deleted_at)) FROM records WHERE tenant_id = ?1) AS records, (SELECT json_group_array(json_array(collection, status, records)) FROM record_counts WHERE tenant_id = ?1) AS counts, (SELECT count(*) FROM record_index WHERE tenant_id = ?1) AS indexed, (SELECT count(*) FROM record_outbox WHERE tenant_id = ?1) AS announced, (SELECT count(*) FROM idempotency_keys WHERE tenant_id = ?1) AS kept, (SELECT count(*) FROM audit_log WHERE tenant_id = ?1) AS deeds";
 
 /// A tenant in the matrix.
 #[derive(Clone)]
@@ -42,7 +42,8 @@ impl Party {
             .tenant()
             .plan("enterprise")
             .set("admin_email", json!(format!("{secret}@example.com")))
-            .set("settings", json!({"note": secret}))
+            .set("settings", json!({"custom_templates": {"note": secret}}))
+            .set("branding", json!({"name": open}))
             .set("webhook_secret", json!(format!("secret-{secret}")))
             .set("wpgraphql_endpoint", json!(format!("https://{secret}.example/graphql")))
             .set("custom_domains", json!([domain]));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use carillon::auth::key::{FreshKey, KeyKind};
 use carillon::auth::signature::digest;
 
+use super::row::COLLECTION;
 use crate::world::{PASSWORD_HASH, Tenant, World, unique};
 
 /// The people of a party and the ids of its things.
@@ -46,8 +47,25 @@ impl People {
         tenant.on_shard(sql, &[&id("providers"), canary]).await;
         let sql = "INSERT INTO sso_clients (tenant_id, client_id, redirect_uris, created_at, updated_at) VALUES (?1, ?2, '[]', 1, 1)";
         tenant.on_shard(sql, &[&id("clients")]).await;
+        people.plant_records(tenant, canary).await;
         people.plant_on_platform(tenant).await;
         People { session: session.text, ..people }
+    }
+
+    /// Two collections, and in the one that everybody has a record and one that was deleted.
+    async fn plant_records(&self, tenant: &Tenant, canary: &str) {
+        let schema = r#"{"type":"object","properties":{"text":{"type":"string","indexed":true,"searched":true}}}"#;
+        for slug in [COLLECTION, &self.objects["collections"]] {
+            let sql = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, 'null', 1, 1, 0, 0, 0, 1, 1, 1)";
+            tenant.on_shard(sql, &[slug, canary, schema]).await;
+            tenant.on_shard("INSERT INTO collection_state (tenant_id, collection) VALUES (?1, ?2)", &[slug]).await;
+            let sql = "INSERT INTO collection_fields (tenant_id, collection, field, is_indexed, is_unique, is_searched) VALUES (?1, ?2, 'text', 1, 0, 1)";
+            tenant.on_shard(sql, &[slug]).await;
+        }
+        for (id, deleted) in [(&self.objects["records"], "0"), (&self.objects["buried"], "1")] {
+            let sql = "INSERT INTO records (tenant_id, collection, id, version, data, created_at, updated_at, deleted_at, created_by, updated_by, index_revision) VALUES (?1, ?2, ?3, 1, json_object('text', ?4), 1, 1, nullif(CAST(?5 AS INTEGER), 0), 'key:0', 'key:0', 1)";
+            tenant.on_shard(sql, &[COLLECTION, id, canary, deleted]).await;
+        }
     }
 
     async fn plant_on_platform(&self, tenant: &Tenant) {
@@ -84,11 +102,14 @@ impl People {
         let provider = format!("p{tail}");
         let objects = BTreeMap::from([
             ("api-keys", unique()[..12].to_owned()),
+            ("buried", format!("b{tail}")),
             ("clients", format!("app-{tenant}")),
+            ("collections", format!("c{tail}")),
             ("invitations", format!("inv_{tail}")),
             ("operators", format!("opr_{tail}")),
             ("platform-keys", unique()[..12].to_owned()),
             ("providers", provider.clone()),
+            ("records", format!("n{tail}")),
             ("roles", format!("r{tail}")),
             ("sessions", unique()[..12].to_owned()),
             ("sso", provider),

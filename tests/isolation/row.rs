@@ -7,9 +7,10 @@ use super::party::{Party, TOPIC};
 use crate::world::{PASSWORD, ROOT, unique};
 
 /// What paths name of a tenant's own, by the segment before it.
-const OBJECTS: [&str; 10] = [
+const OBJECTS: [&str; 11] = [
     "api-keys",
     "clients",
+    "collections",
     "invitations",
     "operators",
     "platform-keys",
@@ -19,6 +20,9 @@ const OBJECTS: [&str; 10] = [
     "sso",
     "users",
 ];
+
+/// The collection that every party has.
+pub const COLLECTION: &str = "notes";
 
 /// One way to one operation on one host: a route's own path or one of its aliases.
 pub struct Door {
@@ -38,6 +42,11 @@ impl Door {
         self.pattern.contains("{tenant_id}")
     }
 
+    /// Whether nothing is changed by it.
+    pub fn only_reads(&self) -> bool {
+        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+    }
+
     /// Whether the path names something that belongs to a tenant.
     pub fn names_an_object(&self) -> bool {
         self.object().is_some()
@@ -45,6 +54,9 @@ impl Door {
 
     /// What kind of thing the path's last parameter names, where it is a tenant's own.
     fn object(&self) -> Option<&'static str> {
+        if self.pattern.contains("{record_id}") {
+            return Some(if self.pattern.ends_with("{record_id}/restore") { "buried" } else { "records" });
+        }
         OBJECTS.iter().copied().find(|kind| self.pattern.contains(&format!("/{kind}/{{")))
     }
 
@@ -58,6 +70,10 @@ impl Door {
         let mut segments: Vec<String> = Vec::new();
         for segment in self.pattern.split('/') {
             segments.push(match (segment.starts_with('{'), segments.last()) {
+                _ if segment == "{record_id}" => owner.object(self.object().unwrap()),
+                _ if segment == "{version}" => "1".to_owned(),
+                _ if segment == "{template}" => "leads".to_owned(),
+                (true, Some(before)) if segment == "{collection}" && before != "collections" => COLLECTION.to_owned(),
                 (false, _) => segment.to_owned(),
                 (true, Some(before)) => match before.as_str() {
                     "tenants" | "grants" => party.tenant.id.clone(),
@@ -194,7 +210,13 @@ impl Row {
             ("POST", "/api/v1/subscriber-tokens") => {
                 Row { ok: 201, body: Some(|_| json!({"topics": ["a"]})), volatile: true, ..MEMBER }
             }
-            _ => return sign_in(door).or_else(|| people(door)).or_else(|| platform(door)),
+            ("GET", "/api/v1/settings") => Row { shows: true, ..MEMBER },
+            ("PATCH", "/api/v1/settings") => {
+                Row { body: Some(|_| json!({"auto_publish": true})), shows: true, ..MEMBER }
+            }
+            ("GET", "/api/v1/branding" | "/branding.css") => PUBLIC,
+            ("PATCH", "/api/v1/branding") => Row { body: Some(|_| json!({"variables": {"--brand": "red"}})), ..MEMBER },
+            _ => return sign_in(door).or_else(|| people(door)).or_else(|| records(door)).or_else(|| platform(door)),
         };
         Some(row)
     }
@@ -287,6 +309,32 @@ fn people(door: &Door) -> Option<Row> {
         ("POST", "/api/v1/invitations/{}/resend") => Row { volatile: true, ..MEMBER },
         ("DELETE", "/api/v1/users/{}" | "/api/v1/roles/{}" | "/api/v1/invitations/{}") => MEMBER,
         ("DELETE", "/api/v1/sso/providers/{}" | "/api/v1/sso/clients/{}") => MEMBER,
+        _ => return None,
+    };
+    Some(row)
+}
+
+/// Rows of collections and their records.
+fn records(door: &Door) -> Option<Row> {
+    let creates = |body: fn(&Party) -> Value| Row { ok: 201, body: Some(body), volatile: true, ..MEMBER };
+    let changes = |body: fn(&Party) -> Value| Row { body: Some(body), volatile: true, ..MEMBER };
+    let shows = Row { shows: true, ..MEMBER };
+    let row = match (door.method.as_str(), door.canonical.as_str()) {
+        ("GET", "/api/v1/templates" | "/api/v1/tenants/{}/stats") => MEMBER,
+        ("POST", "/api/v1/templates/{}/apply" | "/api/v1/collections/{}/reindex") => Row { volatile: true, ..MEMBER },
+        ("GET", "/api/v1/collections" | "/api/v1/collections/{}") => shows,
+        ("POST", "/api/v1/collections") => {
+            creates(|_| json!({"slug": format!("c{}", unique()), "schema": {"type": "object", "properties": {}}}))
+        }
+        ("PATCH", "/api/v1/collections/{}") => changes(|_| json!({"name": "changed"})),
+        ("DELETE", "/api/v1/collections/{}" | "/api/v1/{}/{}") => MEMBER,
+        ("GET", "/api/v1/{}" | "/api/v1/{}/{}" | "/api/v1/{}/{}/versions/{}") => shows,
+        ("GET", "/api/v1/{}/{}/versions/{}/diff") => shows,
+        ("GET", "/api/v1/{}/{}/versions") => Row { volatile: true, ..MEMBER },
+        ("POST", "/api/v1/{}") => creates(|_| json!({"text": "new"})),
+        ("POST", "/api/v1/{}/bulk") => changes(|_| json!({"operations": [{"op": "create", "data": {"text": "new"}}]})),
+        ("PATCH" | "PUT", "/api/v1/{}/{}") => changes(|_| json!({"text": "changed"})),
+        ("POST", "/api/v1/{}/{}/restore" | "/api/v1/{}/{}/versions/{}/restore") => Row { volatile: true, ..MEMBER },
         _ => return None,
     };
     Some(row)

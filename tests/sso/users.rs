@@ -150,7 +150,7 @@ async fn without_a_default_role_whom_the_map_does_not_name_stays_out() {
 async fn a_provider_signs_in_nobody_who_may_do_more_than_whoever_made_it() {
     let tenant = tenant().await;
     let issuer = Issuer::of(&tenant).await;
-    let key = tenant.key(&["sso:*", "events:read"]).await;
+    let key = tenant.key(&["sso:*", "events:read", "collections:read", "records:read", "settings:read"]).await;
     let mut body = issuer.provider();
     body["role_claim"] = Value::Null;
     body["role_map"] = json!({});

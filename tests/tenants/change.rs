@@ -10,13 +10,14 @@ async fn a_merge_patch_changes_what_it_names_and_keeps_the_rest() {
     let tenant = world
         .tenant()
         .set("display_name", json!("Before"))
-        .set("settings", json!({"locale": "de", "zone": "Europe/Vienna"}))
+        .set("settings", json!({"default_categories": ["Neues"], "auto_publish": true}))
         .create()
         .await;
-    let change = json!({"display_name": "After", "settings": {"locale": "fr", "zone": null}});
+    let change =
+        json!({"display_name": "After", "settings": {"default_categories": ["Nouvelles"], "auto_publish": null}});
     let changed = tenant.patch(change).await;
     assert_eq!(changed["display_name"], "After");
-    assert_eq!(changed["settings"], json!({"locale": "fr"}));
+    assert_eq!(changed["settings"], json!({"default_categories": ["Nouvelles"]}));
     assert_eq!(changed["slug"], tenant.slug);
     assert_eq!(tenant.shown().await, changed);
 }
@@ -69,6 +70,10 @@ async fn a_bad_change_names_its_field_and_changes_nothing() {
         (json!({"rate_limits": {"max_webhooks_per_minute": "many"}}), "/rate_limits/max_webhooks_per_minute"),
         (json!({"expires_at": 7}), "/expires_at"),
         (json!({"colour": "green"}), "/colour"),
+        (json!({"settings": {"theme": "dark"}}), "/settings/theme"),
+        (json!({"settings": {"content_types": ["post", "No"]}}), "/settings/content_types/1"),
+        (json!({"branding": {"colour": "green"}}), "/branding/colour"),
+        (json!({"branding": {"variables": {"--a": "url(x)"}}}), "/branding/variables/--a"),
     ];
     for (change, pointer) in cases {
         for method in ["PATCH", "PUT"] {
@@ -159,7 +164,7 @@ async fn parallel_changes_without_an_etag_all_land_and_the_last_revision_rules()
     let world = World::shared().await;
     let tenant = world.tenant().create().await;
     let changes = (0..6).map(|number| {
-        let settings = json!({"settings": {format!("key_{number}"): number}});
+        let settings = json!({"settings": {"custom_templates": {format!("key_{number}"): number}}});
         tenant.admin("PATCH", "").json(&settings).send()
     });
     for answer in futures_util::future::join_all(changes).await {

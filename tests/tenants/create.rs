@@ -72,8 +72,8 @@ async fn both_known_forms_of_the_body_are_taken_and_shown() {
         "subscription_secret": "generated_subscription_secret",
         "cors_origins": ["https://customer.example.com"],
         "rate_limits": {"max_concurrent_subscriptions": 100, "max_webhooks_per_minute": 1000},
-        "settings": {"locale": "de_AT"},
-        "branding": {"colour": "#b5651d"},
+        "settings": {"auto_publish": true},
+        "branding": {"variables": {"--brand": "#b5651d"}},
     });
     let answer = world.platform("POST", "/api/v1/tenants").json(&body).send().await.expect(201);
     assert_eq!(answer.data()["webhook_secret"], "generated_webhook_secret");

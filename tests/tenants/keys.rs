@@ -66,7 +66,7 @@ async fn an_unknown_tenant_is_not_found_by_the_key() {
 #[tokio::test]
 async fn a_path_that_is_no_route_and_a_method_that_is_none_say_so() {
     let world = World::shared().await;
-    world.platform("GET", "/api/v1/nothing").send().await.expect_problem(404, "not_found");
+    world.platform("GET", "/nothing").send().await.expect_problem(404, "not_found");
     world.platform("GET", "/api/v2/tenants").send().await.expect_problem(404, "not_found");
 
     let answer = world.platform("DELETE", "/api/v1/tenants").send().await;

@@ -83,17 +83,18 @@ pub struct Written {
 
 struct Keyed {
     presented: Presented,
-    scope: &'static str,
+    scope: String,
     secrets: Rc<Secrets>,
     now: Timestamp,
 }
 
 impl Creation {
-    /// Reads the request's key, and what was answered under it; 422 if that was to another body.
+    /// Reads the request's key, and what was answered under it; 422 if that was to another body. The operation says
+    /// what is created, and in what where there are several.
     pub async fn begin(
         call: &Call<Member>,
         rows: &TenantDb,
-        operation: &'static str,
+        operation: &str,
         body: &Map<String, Value>,
     ) -> Answered<Self> {
         let tenant = call.who.tenant.to_string();
@@ -102,7 +103,7 @@ impl Creation {
             return Ok(Self::New(Pending { tenant, keyed: None }));
         };
         let secrets = secrets::load(&call.bindings, &tenant).await?;
-        let keyed = Keyed { presented, scope: operation, secrets, now: SystemClock.now() };
+        let keyed = Keyed { presented, scope: operation.to_owned(), secrets, now: SystemClock.now() };
         match keyed.find(rows, &tenant).await? {
             Some(made) => made.answer(&tenant, true).map(Self::Done),
             None => Ok(Self::New(Pending { tenant, keyed: Some(keyed) })),
@@ -144,7 +145,7 @@ impl Pending {
 impl Keyed {
     async fn find(&self, rows: &TenantDb, tenant: &str) -> Answered<Option<Made>> {
         let since = self.now.millis() - KEPT_MILLIS;
-        let args = args![self.scope, self.presented.key.as_str(), since];
+        let args = args![self.scope.as_str(), self.presented.key.as_str(), since];
         let Some(row) = rows.row::<KeptRow>(&FIND, args).await? else { return Ok(None) };
         self.presented.check(&row.fingerprint)?;
         let json = self.secrets.data_key()?.open(&self.place(tenant), &row.sealed).map_err(problem::internal)?;
@@ -156,11 +157,11 @@ impl Keyed {
         let sealed = self.secrets.data_key()?.seal(&self.place(tenant), &json).map_err(problem::internal)?;
         let Presented { key, fingerprint } = &self.presented;
         let now = self.now.millis();
-        let keep = args![self.scope, key.as_str(), fingerprint.as_str(), sealed, now];
+        let keep = args![self.scope.as_str(), key.as_str(), fingerprint.as_str(), sealed, now];
         Ok(vec![(FORGET, args![now - KEPT_MILLIS]), (KEEP, keep)])
     }
 
     fn place<'a>(&'a self, tenant: &'a str) -> Place<'a> {
-        Place { owner: tenant, table: "idempotency_keys", column: self.scope, row: &self.presented.key }
+        Place { owner: tenant, table: "idempotency_keys", column: &self.scope, row: &self.presented.key }
     }
 }

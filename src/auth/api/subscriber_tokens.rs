@@ -28,7 +28,7 @@ pub async fn mint(mut call: Call<Member>) -> Answered<Answer> {
         return Err(problem::invalid_field("/topics", Invalid::new("required", "must name at least one topic")));
     }
     let (topics, granted): (Vec<String>, Vec<Selector>) = listed.into_iter().unzip();
-    let bounds = Interest { selected: Vec::new(), granted };
+    let bounds = Interest { granted, ..Interest::default() };
     bounds.check().map_err(|invalid| problem::invalid_field("/topics", invalid))?;
     let tenant = call.who.tenant.as_str();
     let claims = Claims {

@@ -23,12 +23,12 @@ const MAX_BODY: usize = 1024 * 1024;
 pub async fn bulk(mut call: Call<Member>) -> Answered<Answer> {
     let body = call.request.json_object_within(JSON, MAX_BODY).await?;
     let rows = call.who.rows(&call.bindings)?;
-    let pending = match Creation::begin(&call, &rows, "records.bulk", &body).await? {
+    let slug = call.params.get("collection");
+    let pending = match Creation::begin(&call, &rows, &format!("records.bulk {slug}"), &body).await? {
         Creation::New(pending) => pending,
         Creation::Done(answer) => return Ok(preferred(&call.request, answer)),
     };
     let operations = read(body)?;
-    let slug = call.params.get("collection");
     let doing = Doing { rows: &rows, slug, member: &call.who, pending: Some(&pending), made: operation::several };
     match doing.all(&operations).await? {
         Outcome::Earlier(answer) => Ok(preferred(&call.request, answer)),

@@ -2,8 +2,6 @@
 //!
 //! Invariant: a stranger sees what is public; of everything else they are told nothing, not even whether it is there.
 
-use std::rc::Rc;
-
 use serde_json::Map;
 
 use super::{announce, preferred};
@@ -14,13 +12,14 @@ use crate::http::call::Call;
 use crate::http::etag;
 use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::{JSON, MERGE_PATCH};
-use crate::rows::collection::Collection;
+use crate::rows::cache::{self, Listed};
+use crate::rows::collection::{Collection, ReadWith};
 use crate::rows::expand::{self, Expansion};
-use crate::rows::list;
+use crate::rows::list::{Listing, Page};
+use crate::rows::meter;
 use crate::rows::operation::{self, Act, Doing, Operation, Outcome};
 use crate::rows::projection::Projection;
 use crate::rows::record::{self, Record, RecordRow};
-use crate::storage::row::Rows;
 use crate::storage::tenant_db::{Read, TenantDb};
 use crate::{args, json};
 
@@ -28,18 +27,19 @@ use crate::{args, json};
 pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     let body = call.request.json_object(JSON).await?;
     let rows = call.who.rows(&call.bindings)?;
-    let pending = match Creation::begin(&call, &rows, "records.create", &body).await? {
-        Creation::New(pending) => pending,
-        Creation::Done(answer) => return Ok(preferred(&call.request, answer)),
-    };
     let slug = call.params.get("collection");
+    let finished = |answer: Answer| preferred(&call.request, answer.header("ETag", etag::of(1)));
+    let pending = match Creation::begin(&call, &rows, &format!("records.create {slug}"), &body).await? {
+        Creation::New(pending) => pending,
+        Creation::Done(answer) => return Ok(finished(answer)),
+    };
     let doing = Doing { rows: &rows, slug, member: &call.who, pending: Some(&pending), made: operation::one };
     let create = Operation { place: String::new(), id: None, seen: None, act: Act::Create(body) };
     match doing.all(&[create]).await? {
-        Outcome::Earlier(answer) => Ok(preferred(&call.request, answer)),
+        Outcome::Earlier(answer) => Ok(finished(answer)),
         Outcome::Done(collection, _, made) => {
             announce(&call, &collection);
-            Ok(preferred(&call.request, pending.answer(&made)?.header("ETag", etag::of(1))))
+            Ok(finished(pending.answer(&made)?))
         }
     }
 }
@@ -47,7 +47,17 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
 /// `GET /api/v1/{collection}`
 pub async fn list(call: Call<Reader>) -> Answered<Answer> {
     let rows = call.who.rows(&call.bindings)?;
-    list::answer(&call, &rows, |collection| may_read(&call, collection)).await.map_err(|problem| unseen(&call, problem))
+    let is_member = call.who.is_member();
+    let listed = Listed::new(&call.who.tenant, call.params.get("collection"), is_member, &call.request.raw_query);
+    let listing = Listing { bindings: &call.bindings, rows: &rows, is_member };
+    let page = listing.page(&listed, |collection| may_read(&call, collection)).await;
+    let Page { body, is_kept, keeping } = page.map_err(|problem| unseen(&call, problem))?;
+    if let Some((key, generation)) = keeping {
+        let (bindings, tenant, body) = (call.bindings.clone(), call.who.tenant.clone(), body.clone());
+        call.later.run(async move { cache::keep(&bindings, &tenant, &key, generation, &body).await });
+    }
+    meter::tell(&call.bindings, &call.later, &call.who.tenant);
+    Ok(Answer::plain_json(200, body).header("X-Cache", if is_kept { "HIT" } else { "MISS" }))
 }
 
 /// `GET /api/v1/{collection}/{record_id}`
@@ -57,7 +67,7 @@ pub async fn get(call: Call<Reader>) -> Answered<Answer> {
     let projection = Projection::read(&call.request.query)?;
     let expansion = Expansion::read(&call.request.query)?;
     let find = |_: &Collection| Ok(vec![Read::Constant(record::FIND, args![slug, id])]);
-    let (collection, found) = readable(&call, &rows, find).await?;
+    let ReadWith { collection, found, .. } = readable(&call, &rows, find).await?;
     let row = found.into_iter().next().unwrap_or_default().first::<RecordRow>()?.ok_or_else(problem::not_found)?;
     let record = Record::stored(rows.tenant(), row);
     let etag = etag::of(record.version);
@@ -121,7 +131,7 @@ pub(super) async fn readable(
     call: &Call<Reader>,
     rows: &TenantDb,
     reading: impl Fn(&Collection) -> Answered<Vec<Read>>,
-) -> Answered<(Rc<Collection>, Vec<Rows>)> {
+) -> Answered<ReadWith> {
     let guarded = |collection: &Collection| may_read(call, collection).and_then(|()| reading(collection));
     let found = Collection::read_with(rows, call.params.get("collection"), guarded).await;
     found.map_err(|problem| unseen(call, problem))

@@ -42,6 +42,21 @@ pub(super) fn object(shape: &Object, members: &mut Map<String, Value>, at: &Path
     }
 }
 
+/// Takes out what was kept under an earlier schema and is declared no more.
+pub(super) fn drop_undeclared(shape: &Object, members: &mut Map<String, Value>) {
+    members.retain(|name, _| shape.is_open || shape.declares(name));
+    for property in &shape.properties {
+        match (&property.node.shape, members.get_mut(&property.name)) {
+            (Shape::Object(inner), Some(Value::Object(members))) => drop_undeclared(inner, members),
+            (Shape::List(list), Some(Value::Array(items))) => {
+                let Shape::Object(inner) = &list.items.shape else { continue };
+                items.iter_mut().filter_map(Value::as_object_mut).for_each(|item| drop_undeclared(inner, item));
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Checks a value.
 pub(super) fn node(wanted: &Node, value: &mut Value, at: &Path<'_>, faults: &mut Faults) {
     if value.is_null() && wanted.nullable {

@@ -57,6 +57,11 @@ impl Schema {
         check::object(&self.root, data, &Path::Root, &mut faults);
         faults.into_errors()
     }
+
+    /// Takes out of a record's data what an earlier schema declared and this one does not.
+    pub fn drop_undeclared(&self, data: &mut Map<String, Value>) {
+        check::drop_undeclared(&self.root, data);
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +100,16 @@ mod tests {
         let list = |kind| FieldKind::List(Box::new(kind));
         assert_eq!(schema.field("shape").unwrap().kind, list(list(FieldKind::Number)));
         assert_eq!(schema.field("none"), None);
+    }
+
+    #[test]
+    fn what_is_declared_no_more_is_taken_out() {
+        let inner = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+        let written = json!({"type": "object", "properties": {
+            "one": inner, "many": {"type": "array", "items": inner}, "free": {"type": "object"}}});
+        let mut data = json!({"one": {"a": "", "b": 1}, "many": [{"b": 1}, {"a": ""}], "free": {"b": 1}, "gone": 1});
+        Schema::parse(&written).unwrap().drop_undeclared(data.as_object_mut().unwrap());
+        assert_eq!(data, json!({"one": {"a": ""}, "many": [{}, {"a": ""}], "free": {"b": 1}}));
     }
 
     #[test]

@@ -1,0 +1,123 @@
+//! The event that a change of a record becomes.
+
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+use serde_json::{Map, Value};
+
+use crate::domain::clock::Timestamp;
+use crate::domain::event::Content;
+use crate::domain::ids::TenantId;
+use crate::domain::record::Shown;
+use crate::domain::selector::RECORDS;
+use crate::domain::topic::Topic;
+use crate::storage::outbox::Announced;
+
+/// What the log takes of a change.
+#[derive(Debug)]
+pub struct RecordEvent {
+    /// The collection's topic and the record's.
+    pub topics: Vec<Topic>,
+    /// Whether only entitled streams get it.
+    pub private: bool,
+    /// `{collection}.{action}`.
+    pub name: String,
+    /// Its JSON behind the id.
+    pub tail: String,
+}
+
+/// `data` of the event.
+#[derive(Serialize)]
+struct Change<'a> {
+    id: &'a str,
+    collection: &'a str,
+    version: i64,
+    record: Map<String, Value>,
+}
+
+impl RecordEvent {
+    /// The event of a change; none if the row holds what no writer of ours puts there.
+    pub fn of(tenant: &TenantId, row: &Announced) -> Option<Self> {
+        let of_collection = format!("{RECORDS}{}", row.collection);
+        let of_record = format!("{of_collection}/{}", row.record_id);
+        let topics = vec![Topic::parse(&of_collection).ok()?, Topic::parse(&of_record).ok()?];
+        let Ok(Value::Object(data)) = serde_json::from_str(&row.data) else { return None };
+        let shown = Shown {
+            tenant,
+            alias: row.alias.is_some(),
+            id: &row.record_id,
+            version: row.version,
+            status: row.status.as_deref(),
+            data,
+            created_at: Timestamp::from_millis(row.created_at),
+            updated_at: Timestamp::from_millis(row.updated_at),
+            created_by: &row.created_by,
+            updated_by: &row.updated_by,
+        };
+        let change = Change {
+            id: &row.record_id,
+            collection: &row.collection,
+            version: row.version,
+            record: shown.into_object(),
+        };
+        let content = Content {
+            tenant_id: tenant,
+            topics: &topics,
+            node_type: &row.collection,
+            action: &row.action.to_ascii_uppercase(),
+            data: Some(&*to_raw_value(&change).ok()?),
+            occurred_at: Timestamp::from_millis(row.at),
+        };
+        let tail = content.to_tail().ok()?;
+        let name = format!("{}.{}", row.collection, row.action);
+        Some(Self { topics, private: row.private != 0, name, tail })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> Announced {
+        Announced {
+            seq: 7,
+            at: 1000,
+            collection: "leads".into(),
+            record_id: "r1".into(),
+            action: "update".into(),
+            private: 1,
+            version: 2,
+            status: Some("new".into()),
+            data: r#"{"name":"a\nb","score":3}"#.into(),
+            alias: Some("client_id".into()),
+            created_at: 0,
+            updated_at: 999,
+            created_by: "user:a".into(),
+            updated_by: "key:b".into(),
+        }
+    }
+
+    #[test]
+    fn it_shows_the_record_on_both_topics() {
+        let event = RecordEvent::of(&TenantId::proven("acme"), &row()).unwrap();
+        assert_eq!(event.topics.iter().map(Topic::as_str).collect::<Vec<_>>(), ["records/leads", "records/leads/r1"]);
+        assert_eq!((event.private, event.name.as_str()), (true, "leads.update"));
+        assert_eq!(
+            event.tail,
+            concat!(
+                r#""tenant_id":"acme","topics":["records/leads","records/leads/r1"],"node_type":"leads","action":"UPDATE","#,
+                r#""data":{"id":"r1","collection":"leads","version":2,"record":{"id":"r1","tenant_id":"acme","client_id":"acme","#,
+                r#""name":"a\nb","score":3,"status":"new","version":2,"created_at":"1970-01-01T00:00:00.000Z","#,
+                r#""updated_at":"1970-01-01T00:00:00.999Z","created_by":"user:a","updated_by":"key:b"}},"#,
+                r#""occurred_at":"1970-01-01T00:00:01.000Z"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_row_that_nobody_writes_is_no_event() {
+        let of = |row: &Announced| RecordEvent::of(&TenantId::proven("acme"), row);
+        assert!(of(&Announced { data: "[]".into(), ..row() }).is_none());
+        assert!(of(&Announced { data: "{a:1}".into(), ..row() }).is_none());
+        assert!(of(&Announced { record_id: "x*".into(), ..row() }).is_none());
+    }
+}

@@ -1,0 +1,113 @@
+//! A document: a JSON object in the tenant's row that its members may change too, its settings or its branding.
+//!
+//! The row in CONTROL is the only place it is kept, and this is the only judge of it: operators write it through the
+//! tenant API, members through their own (`own_api`).
+
+use serde_json::{Map, Value};
+
+use super::branding::Branding;
+use super::settings::TenantSettings;
+use crate::domain::error::Invalid;
+use crate::domain::merge_patch;
+use crate::http::problem::{self, Answered, FieldError};
+
+/// Most bytes of a document, as JSON.
+pub const MAX_BYTES: usize = 16 * 1024;
+
+/// Which document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Document {
+    /// The settings.
+    Settings,
+    /// The branding.
+    Branding,
+}
+
+impl Document {
+    /// Its name, as the tenant's field and column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::Branding => "branding",
+        }
+    }
+
+    /// As it holds, with every default.
+    pub fn view(self, object: &Map<String, Value>) -> Value {
+        match self {
+            Self::Settings => TenantSettings::read(object).0.to_view(),
+            Self::Branding => Branding::read(object).0.to_view(),
+        }
+    }
+
+    /// What is wrong with one that takes the stored one's place. What stays as it stands is not looked at: an older
+    /// tenant may hold what is refused today.
+    pub fn faults(self, stored: &Map<String, Value>, wanted: &Map<String, Value>) -> Vec<FieldError> {
+        let differs = |(name, value): &(&String, &Value)| stored.get(*name) != Some(*value);
+        let changed = wanted.iter().filter(differs).map(|(name, value)| (name.clone(), value.clone())).collect();
+        match self {
+            Self::Settings => TenantSettings::read(&changed).1,
+            Self::Branding => Branding::read(&changed).1,
+        }
+    }
+
+    /// The stored one with a patch merged into it, if that is right.
+    pub fn merged(self, stored: &Map<String, Value>, patch: &Map<String, Value>) -> Answered<Map<String, Value>> {
+        let mut wanted = stored.clone();
+        merge_patch::merge(&mut wanted, patch.clone());
+        // Null takes away what is stored or has a default; a name that is neither is nobody's.
+        let takes_nothing = patch.iter().filter(|(name, value)| value.is_null() && !stored.contains_key(*name));
+        let mut looked_at = wanted.clone();
+        looked_at.extend(takes_nothing.map(|(name, value)| (name.clone(), value.clone())));
+        let mut faults = self.faults(stored, &looked_at);
+        if serde_json::to_string(&wanted).map_or(true, |json| json.len() > MAX_BYTES) {
+            let message = format!("must come to at most {MAX_BYTES} bytes of JSON");
+            faults.push(FieldError::new("", Invalid::new("too_long", message)));
+        }
+        if faults.is_empty() { Ok(wanted) } else { Err(problem::validation_failed(faults)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    fn merged(document: Document, stored: Value, patch: Value) -> Result<Value, Vec<String>> {
+        let merged = document.merged(&object(stored), &object(patch));
+        merged.map(Value::Object).map_err(|p| p.errors.iter().map(|error| error.pointer.clone()).collect())
+    }
+
+    #[test]
+    fn a_patch_changes_what_it_names() {
+        let stored =
+            serde_json::json!({"auto_publish": true, "password_policy": {"min_length": 12, "require_digit": true}});
+        let patch = serde_json::json!({"auto_publish": null, "password_policy": {"require_digit": null}, "registration": "open"});
+        let expected = serde_json::json!({"password_policy": {"min_length": 12}, "registration": "open"});
+        assert_eq!(merged(Document::Settings, stored, patch), Ok(expected));
+    }
+
+    #[test]
+    fn what_an_older_tenant_holds_stays_until_it_is_touched() {
+        let stored = serde_json::json!({"theme": "dark", "auto_publish": "yes"});
+        let held = |patch: Value| merged(Document::Settings, stored.clone(), patch);
+        let kept = serde_json::json!({"theme": "dark", "auto_publish": "yes", "seo_optimization": false});
+        assert_eq!(held(serde_json::json!({"seo_optimization": false})), Ok(kept));
+        assert_eq!(held(serde_json::json!({"theme": "light"})), Err(vec!["/theme".to_owned()]));
+        assert_eq!(held(serde_json::json!({"auto_publish": "no"})), Err(vec!["/auto_publish".to_owned()]));
+        assert_eq!(held(serde_json::json!({"theme": null, "auto_publish": null})), Ok(serde_json::json!({})));
+        assert_eq!(held(serde_json::json!({"odd": null})), Err(vec!["/odd".to_owned()]));
+    }
+
+    #[test]
+    fn a_document_is_bounded_as_a_whole() {
+        let template = |bytes: usize| serde_json::json!({"custom_templates": {"a": "x".repeat(bytes)}});
+        assert!(merged(Document::Settings, template(9000), template(9000)).is_ok());
+        let more = serde_json::json!({"custom_templates": {"b": "x".repeat(9000)}});
+        let faults = merged(Document::Settings, template(9000), more).unwrap_err();
+        assert!(faults.contains(&String::new()), "{faults:?}");
+    }
+}

@@ -1,0 +1,144 @@
+//! Writes under conditions: versions that were seen, keys that count once, bodies that nobody wants back.
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::world::{Answer, Tenant, World, unique};
+
+const LEADS: &str = "/api/v1/leads";
+const ONE: &str = "/api/v1/leads/r1";
+
+async fn tenant() -> Tenant {
+    let tenant = World::shared().await.unbounded_tenant().await;
+    let fields = (0..8).map(|i| (format!("f{i}"), json!({"type": "integer"})));
+    tenant.collection("leads", Value::Object(fields.collect()), json!({"soft_delete": true, "versioned": true})).await;
+    tenant.record("leads", json!({"id": "r1", "f0": 1})).await;
+    tenant
+}
+
+async fn matching(tenant: &Tenant, method: &str, path: &str, tag: &str, body: Value) -> Answer {
+    tenant.as_owner(method, path).header("If-Match", tag).json(&body).send().await
+}
+
+#[tokio::test]
+async fn a_write_of_another_version_is_refused() {
+    let tenant = tenant().await;
+    matching(&tenant, "PATCH", ONE, "\"1\"", json!({"f0": 2})).await.expect(200);
+    for (method, path) in
+        [("PATCH", ONE), ("PUT", ONE), ("DELETE", ONE), ("POST", "/api/v1/leads/r1/versions/1/restore")]
+    {
+        let refused = matching(&tenant, method, path, "\"1\"", json!({"f0": 3})).await;
+        refused.expect_problem(412, "precondition_failed");
+    }
+    assert_eq!(tenant.get(ONE).await.data()["f0"], 2);
+    matching(&tenant, "PATCH", ONE, "\"7\", \"2\"", json!({"f0": 3})).await.expect(200);
+    matching(&tenant, "PUT", ONE, "*", json!({"f0": 4})).await.expect(200);
+    matching(&tenant, "DELETE", ONE, "\"4\"", json!({})).await.expect(200);
+    matching(&tenant, "POST", "/api/v1/leads/r1/restore", "\"4\"", json!({})).await.expect(412);
+    matching(&tenant, "POST", "/api/v1/leads/r1/restore", "\"5\"", json!({})).await.expect(200);
+    matching(&tenant, "PATCH", "/api/v1/leads/none", "*", json!({})).await.expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn what_is_known_is_not_sent_again() {
+    let tenant = tenant().await;
+    let ask = async |tag: &str| tenant.as_owner("GET", ONE).header("If-None-Match", tag).send().await;
+    for known in ["\"1\"", "W/\"1\"", "\"0\", \"1\"", "*"] {
+        let answer = ask(known).await.expect(304);
+        assert_eq!((answer.body.as_str(), answer.header("etag")), ("", "\"1\""), "{known}");
+    }
+    ask("\"2\"").await.expect(200);
+    tenant.ask("PATCH", ONE, json!({"f0": 2})).await.expect(200);
+    assert_eq!(ask("\"1\"").await.expect(200).header("etag"), "\"2\"");
+}
+
+#[tokio::test]
+async fn changes_of_different_fields_at_once_all_survive() {
+    let tenant = tenant().await;
+    let mut running = JoinSet::new();
+    for i in 0..8 {
+        let tenant = tenant.clone();
+        running.spawn(async move { tenant.ask("PATCH", ONE, json!({format!("f{i}"): 10 + i})).await });
+    }
+    for answer in running.join_all().await {
+        answer.expect(200);
+    }
+    let shown = tenant.get(ONE).await.expect(200).data();
+    assert_eq!(shown["version"], 9);
+    for i in 0..8 {
+        assert_eq!(shown[format!("f{i}")], 10 + i);
+    }
+}
+
+#[tokio::test]
+async fn of_changes_to_one_version_at_once_one_is_made() {
+    let tenant = tenant().await;
+    let mut running = JoinSet::new();
+    for i in 0..6 {
+        let call = tenant.as_owner("PATCH", ONE).header("If-Match", "\"1\"").json(&json!({"f1": i}));
+        running.spawn(call.send());
+    }
+    let mut statuses: Vec<u16> = running.join_all().await.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412, 412, 412, 412, 412]);
+}
+
+async fn keyed(tenant: &Tenant, path: &str, key: &str, body: &Value) -> Answer {
+    tenant.as_owner("POST", path).header("Idempotency-Key", key).json(body).send().await
+}
+
+#[tokio::test]
+async fn under_one_key_a_record_is_made_once() {
+    let tenant = tenant().await;
+    let (key, body) = (unique(), json!({"f0": 7}));
+    let mut running = JoinSet::new();
+    for _ in 0..5 {
+        let (tenant, key, body) = (tenant.clone(), key.clone(), body.clone());
+        running.spawn(async move { keyed(&tenant, LEADS, &key, &body).await });
+    }
+    let answers = running.join_all().await;
+    for answer in &answers {
+        assert_eq!((answer.status, &answer.body), (201, &answers[0].body));
+        assert_eq!((answer.header("etag"), answer.header("location")), ("\"1\"", answers[0].header("location")));
+    }
+    assert_eq!(tenant.ids("leads", &[("filter", "f0 = 7")]).await.len(), 1);
+    keyed(&tenant, LEADS, &key, &json!({"f0": 8})).await.expect_problem(422, "idempotency_key_reused");
+    // The answer is what it was, whatever became of the record.
+    let path = answers[0].header("location").to_owned();
+    tenant.ask("PATCH", &path, json!({"f0": 9})).await.expect(200);
+    let again = keyed(&tenant, LEADS, &key, &body).await.expect(201);
+    assert_eq!((again.body.as_str(), again.header("idempotent-replayed")), (answers[0].body.as_str(), "true"));
+}
+
+#[tokio::test]
+async fn a_key_counts_for_its_collection_only() {
+    let tenant = tenant().await;
+    tenant.collection("deals", json!({"f0": {"type": "integer"}}), json!({})).await;
+    let (key, body) = (unique(), json!({"f0": 7}));
+    let lead = keyed(&tenant, LEADS, &key, &body).await.expect(201);
+    let deal = keyed(&tenant, "/api/v1/deals", &key, &body).await;
+    // The same key in another place is another use of it: made anew, or refused; never the other's answer.
+    assert!(deal.status == 201 || deal.status == 422, "{}", deal.body);
+    assert_ne!(deal.header("location"), lead.header("location"));
+    assert_ne!(deal.body, lead.body);
+}
+
+#[tokio::test]
+async fn who_wants_no_body_gets_none() {
+    let tenant = tenant().await;
+    let minimal = async |method: &str, path: &str, body: Value| {
+        let answer =
+            tenant.as_owner(method, path).header("Prefer", "respond-async, Return=Minimal").json(&body).send().await;
+        assert_eq!((answer.body.as_str(), answer.header("preference-applied")), ("", "return=minimal"));
+        answer
+    };
+    let made = minimal("POST", LEADS, json!({"id": "r2"})).await.expect(201);
+    assert_eq!((made.header("location"), made.header("etag")), ("/api/v1/leads/r2", "\"1\""));
+    assert_eq!(minimal("PATCH", ONE, json!({"f0": 2})).await.expect(204).header("etag"), "\"2\"");
+    minimal("PUT", ONE, json!({})).await.expect(204);
+    minimal("POST", "/api/v1/leads/bulk", json!({"operations": [{"op": "delete", "id": "r2"}]})).await.expect(204);
+    minimal("DELETE", ONE, json!({})).await.expect(204);
+    minimal("POST", "/api/v1/leads/r1/restore", json!({})).await.expect(204);
+    let wrong = tenant.as_owner("PATCH", ONE).header("Prefer", "return=minimal").json(&json!({"odd": 1})).send().await;
+    wrong.expect_invalid("/odd");
+}

@@ -1,0 +1,141 @@
+//! What a plan allows of records: how many there are, and how many are made in a time.
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::world::{Answer, Tenant, World};
+
+const LEADS: &str = "/api/v1/leads";
+
+/// A tenant with collections of leads and others, under these limits.
+async fn tenant(limits: Value) -> Tenant {
+    let mut all = json!({"max_api_requests_per_minute": -1});
+    for (name, value) in limits.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    let tenant = World::shared().await.tenant().set("rate_limits", all).create().await;
+    for slug in ["leads", "support_tickets"] {
+        tenant.collection(slug, json!({"n": {"type": "integer"}}), json!({"soft_delete": true})).await;
+    }
+    tenant
+}
+
+fn creations(count: usize) -> Value {
+    vec![json!({"op": "create", "data": {}}); count].into()
+}
+
+async fn create(tenant: &Tenant) -> Answer {
+    tenant.ask("POST", LEADS, json!({})).await
+}
+
+#[tokio::test]
+async fn the_plans_records_are_never_passed() {
+    let tenant = tenant(json!({"max_records": {"leads": 3}})).await;
+    let mut running = JoinSet::new();
+    for _ in 0..10 {
+        let tenant = tenant.clone();
+        running.spawn(async move { create(&tenant).await });
+    }
+    let answers = running.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 3);
+    for answer in answers.into_iter().filter(|answer| answer.status != 201) {
+        let refused = answer.expect_problem(409, "record_limit_reached");
+        assert_eq!(refused.json()["detail"], "Lead limit exceeded for your plan");
+    }
+    assert_eq!(tenant.ids("leads", &[]).await.len(), 3);
+    // What is there may change, and others are made.
+    let id = tenant.ids("leads", &[]).await[0].clone();
+    tenant.ask("PATCH", &format!("{LEADS}/{id}"), json!({"n": 1})).await.expect(200);
+    tenant.record("support_tickets", json!({})).await;
+}
+
+#[tokio::test]
+async fn what_is_deleted_makes_room() {
+    let tenant = tenant(json!({"max_records": {"leads": 2}})).await;
+    for id in ["r1", "r2"] {
+        tenant.record("leads", json!({"id": id})).await;
+    }
+    create(&tenant).await.expect_problem(409, "record_limit_reached");
+    tenant.as_owner("DELETE", &format!("{LEADS}/r1")).send().await.expect(200);
+    tenant.record("leads", json!({"id": "r3"})).await;
+    // What comes back needs room as what is new does.
+    let restore = || tenant.as_owner("POST", &format!("{LEADS}/r1/restore")).send();
+    restore().await.expect_problem(409, "record_limit_reached");
+    tenant.bulk("leads", json!([{"op": "restore", "id": "r1"}])).await.expect_problem(409, "record_limit_reached");
+    // One goes and one comes.
+    tenant.bulk("leads", json!([{"op": "delete", "id": "r2"}, {"op": "restore", "id": "r1"}])).await.expect(200);
+    tenant.bulk("leads", json!([{"op": "delete", "id": "r3"}, {"op": "create", "data": {}}])).await.expect(200);
+    create(&tenant).await.expect_problem(409, "record_limit_reached");
+}
+
+#[tokio::test]
+async fn operations_count_together() {
+    let tenant = tenant(json!({"max_records": {"leads": 5}})).await;
+    tenant.bulk("leads", creations(6)).await.expect_problem(409, "record_limit_reached");
+    assert!(tenant.ids("leads", &[]).await.is_empty());
+    tenant.bulk("leads", creations(4)).await.expect(200);
+    tenant.bulk("leads", creations(2)).await.expect_problem(409, "record_limit_reached");
+    tenant.bulk("leads", creations(1)).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_limit_may_be_for_every_collection_or_for_none() {
+    let tenant = tenant(json!({"max_records": {"*": 1, "leads": -1}})).await;
+    tenant.bulk("leads", creations(5)).await.expect(200);
+    tenant.record("support_tickets", json!({})).await;
+    let refused = tenant.ask("POST", "/api/v1/support_tickets", json!({})).await;
+    let refused = refused.expect_problem(409, "record_limit_reached");
+    assert_eq!(refused.json()["detail"], "Support ticket limit exceeded for your plan");
+}
+
+#[tokio::test]
+async fn records_made_in_an_hour_are_counted_exactly() {
+    let tenant = tenant(json!({"max_records_per_hour": {"leads": 4}})).await;
+    let mut running = JoinSet::new();
+    for _ in 0..8 {
+        let tenant = tenant.clone();
+        running.spawn(async move { create(&tenant).await });
+    }
+    let answers = running.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 4);
+    for answer in answers.into_iter().filter(|answer| answer.status != 201) {
+        let seconds: u64 = answer.expect_problem(429, "rate_limited").header("retry-after").parse().unwrap();
+        assert!((1..=3600).contains(&seconds), "{seconds}");
+    }
+    // What was deleted was made.
+    let ids = tenant.ids("leads", &[]).await;
+    tenant.as_owner("DELETE", &format!("{LEADS}/{}", ids[0])).query("permanent", "true").send().await.expect(200);
+    create(&tenant).await.expect(429);
+    tenant.ask("PATCH", &format!("{LEADS}/{}", ids[1]), json!({"n": 1})).await.expect(200);
+    // Another hour.
+    tenant.on_shard("UPDATE record_rates SET start = start - 3600000 WHERE tenant_id = ?1", &[]).await;
+    tenant.bulk("leads", creations(5)).await.expect_problem(429, "rate_limited");
+    tenant.bulk("leads", creations(4)).await.expect(200);
+    create(&tenant).await.expect(429);
+}
+
+#[tokio::test]
+async fn what_failed_is_not_counted() {
+    let tenant = tenant(json!({"max_records_per_hour": {"leads": 2}, "max_records_per_month": {"leads": 3}})).await;
+    tenant.ask("POST", LEADS, json!({"odd": 1})).await.expect(422);
+    tenant.record("leads", json!({"id": "r1"})).await;
+    tenant.ask("POST", LEADS, json!({"id": "r1"})).await.expect(409);
+    tenant.record("leads", json!({"id": "r2"})).await;
+    create(&tenant).await.expect(429);
+    tenant
+        .on_shard("UPDATE record_rates SET start = start - 3600000 WHERE tenant_id = ?1 AND period = 'hour'", &[])
+        .await;
+    tenant.record("leads", json!({"id": "r3"})).await;
+    let refused = create(&tenant).await.expect_problem(429, "rate_limited");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn a_limit_that_is_raised_holds_for_the_next_write() {
+    let tenant = tenant(json!({"max_records": {"leads": 1}})).await;
+    create(&tenant).await.expect(201);
+    create(&tenant).await.expect(409);
+    tenant.patch(json!({"rate_limits": {"max_records": {"leads": 2}}})).await;
+    create(&tenant).await.expect(201);
+    create(&tenant).await.expect(409);
+}

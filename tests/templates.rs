@@ -1,0 +1,152 @@
+//! Templates: collections that ship with the platform, and what their records look like.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::world::{Tenant, World};
+
+const TEMPLATES: &str = "/api/v1/templates";
+
+async fn tenant() -> Tenant {
+    World::shared().await.unbounded_tenant().await
+}
+
+#[tokio::test]
+async fn templates_are_listed_with_their_collections() {
+    let tenant = tenant().await;
+    let listed = tenant.get(TEMPLATES).await.expect(200);
+    let expected = [
+        "deployments",
+        "workflows",
+        "leads",
+        "campaigns",
+        "agents",
+        "conversations",
+        "content",
+        "media",
+        "plugins",
+        "support_tickets",
+        "blog",
+        "newsroom",
+    ];
+    assert_eq!(listed.column("name"), expected);
+    for template in listed.data().as_array().unwrap() {
+        assert!(
+            !template["description"].as_str().unwrap().is_empty()
+                && !template["collections"].as_array().unwrap().is_empty()
+        );
+    }
+    tenant.as_owner("POST", &format!("{TEMPLATES}/nothing/apply")).send().await.expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn every_template_is_applied_and_its_collections_take_records() {
+    let tenant = tenant().await;
+    for template in tenant.get(TEMPLATES).await.data().as_array().unwrap() {
+        let apply = async || {
+            tenant.as_owner("POST", &format!("{TEMPLATES}/{}/apply", template["name"].as_str().unwrap())).send().await
+        };
+        let applied = apply().await.expect(200).data();
+        let together =
+            [applied["made"].as_array().unwrap().clone(), applied["kept"].as_array().unwrap().clone()].concat();
+        for slug in template["collections"].as_array().unwrap() {
+            assert!(together.contains(slug), "{applied}");
+        }
+        let again = apply().await.expect(200).data();
+        assert_eq!((&again["made"], &again["kept"]), (&json!([]), &template["collections"]));
+    }
+    let mut known: HashMap<String, String> = HashMap::new();
+    let mut waiting: Vec<Value> = tenant.get("/api/v1/collections").await.data().as_array().unwrap().clone();
+    assert!(waiting.len() >= 12);
+    while !waiting.is_empty() {
+        let before = waiting.len();
+        let mut later = Vec::new();
+        for collection in waiting {
+            let slug = collection["slug"].as_str().unwrap();
+            let Some(body) = plausible(&collection, &known) else {
+                later.push(collection);
+                continue;
+            };
+            let made = tenant.record(slug, body.clone()).await;
+            for (name, value) in body.as_object().unwrap() {
+                assert_eq!(&made[name], value, "{slug}.{name}");
+            }
+            assert_eq!(made.get("client_id").is_some(), collection["alias"] == "client_id", "{slug}");
+            assert_eq!(made["status"], collection["statuses"]["initial"], "{slug}");
+            assert_eq!(tenant.listed(slug, &[("q", "x"), ("sort", "-created_at")]).await.status, 200);
+            known.insert(slug.to_owned(), made["id"].as_str().unwrap().to_owned());
+        }
+        assert!(later.len() < before, "references in a circle: {later:#?}");
+        waiting = later;
+    }
+}
+
+/// A record with every field of its collection; none while one that it refers to is not there.
+fn plausible(collection: &Value, known: &HashMap<String, String>) -> Option<Value> {
+    let mut record = Map::new();
+    for (name, property) in collection["schema"]["properties"].as_object().unwrap() {
+        if let Some(target) = property["reference"].as_str() {
+            if target == collection["slug"] {
+                continue;
+            }
+            let id = json!(known.get(target)?);
+            record.insert(name.clone(), if property["type"].to_string().contains("array") { json!([id]) } else { id });
+        } else {
+            record.insert(name.clone(), value(property));
+        }
+    }
+    Some(record.into())
+}
+
+fn value(property: &Value) -> Value {
+    if let Some(first) = property["enum"].as_array().and_then(|values| values.first()) {
+        return first.clone();
+    }
+    let kind = property["type"].as_str().or_else(|| property["type"][0].as_str()).unwrap();
+    let at_least = |name: &str| property[name].as_u64().unwrap_or(0);
+    match (kind, property["format"].as_str()) {
+        ("string", Some("date-time")) => json!("2026-01-31T12:00:00.000Z"),
+        ("string", Some("date")) => json!("2026-01-31"),
+        ("string", Some("email")) => json!("ada@example.test"),
+        ("string", Some("uri")) => json!("https://example.test/a"),
+        ("string", Some("uuid")) => json!("550e8400-e29b-41d4-a716-446655440000"),
+        ("string", _) => json!("x".repeat(at_least("minLength").max(1) as usize)),
+        ("integer" | "number", _) => json!(at_least("minimum").max(1)),
+        ("boolean", _) => json!(true),
+        ("array", _) => json!(vec![value(&property["items"]); at_least("minItems").max(1) as usize]),
+        _ => match property["properties"].as_object() {
+            Some(members) => Value::Object(members.iter().map(|(name, inner)| (name.clone(), value(inner))).collect()),
+            None => json!({}),
+        },
+    }
+}
+
+#[tokio::test]
+async fn leads_have_the_fields_of_their_table() {
+    let tenant = tenant().await;
+    tenant.template("leads").await;
+    let made = tenant.record("leads", json!({"client_id": tenant.id, "email": "test@example.com"})).await;
+    assert_eq!(
+        (&made["client_id"], &made["status"], &made["email"]),
+        (&json!(tenant.id), &json!("new"), &json!("test@example.com"))
+    );
+    let found =
+        tenant.listed("leads", &[("filter", "email = 'test@example.com'"), ("sort", "last_name")]).await.expect(200);
+    assert_eq!(found.data(), json!([made]));
+    // An address may come twice: campaigns bring one person to the table more than once.
+    tenant.record("leads", json!({"email": "test@example.com"})).await;
+    tenant.ask("POST", "/api/v1/leads", json!({"score": 101})).await.expect_invalid("/score");
+}
+
+#[tokio::test]
+async fn a_template_keeps_what_the_tenant_made_of_its_name() {
+    let tenant = tenant().await;
+    tenant.collection("leads", json!({"own": {"type": "string"}}), json!({})).await;
+    tenant.template("leads").await;
+    let kept = tenant.shown_collection("leads").await;
+    assert_eq!((&kept["template"], &kept["schema"]["properties"]["own"]["type"]), (&Value::Null, &json!("string")));
+    tenant.template("blog").await;
+    let shown = tenant.get("/api/v1/collections").await.data();
+    assert!(shown.as_array().unwrap().iter().any(|collection| collection["template"] == "blog"));
+}
