@@ -23,6 +23,7 @@ pub mod names;
 pub mod operation;
 pub mod order;
 pub mod projection;
+pub mod provision;
 pub mod record;
 pub mod rules;
 pub mod schema;
