@@ -24,6 +24,7 @@ mod idempotency;
 mod impersonation;
 mod invitations;
 mod isolation;
+mod kept_lists;
 mod key_rotation;
 mod lifecycle;
 mod login_limits;

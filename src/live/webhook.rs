@@ -128,7 +128,7 @@ fn read(body: &[u8]) -> Answered<Webhook> {
     let tenant = fields.required("tenant_id", |f| f.parsed("tenant_id", ClaimedTenant::parse));
     let node_type = fields.required("node_type", |f| f.text("node_type", 64));
     let action = fields.required("action", |f| f.text("action", 64));
-    let topics = fields.required("channels", |f| f.list("channels", MAX_CHANNELS, Topic::parse));
+    let topics = fields.required("channels", |f| f.list("channels", MAX_CHANNELS, parse_channel));
     if topics.as_ref().is_some_and(Vec::is_empty) {
         fields.wrong::<()>("channels", Invalid::new("required", "must name at least one channel"));
     }
@@ -166,4 +166,12 @@ fn refused(named: &Named, unheeded: Unheeded) -> Problem {
         Unheeded::Refused(Refusal::WebhookIdReused) => problem::webhook_id_reused(),
         other => other.into(),
     }
+}
+
+/// A channel that a site publishes on. What happens to records is announced by their own transactions alone.
+fn parse_channel(text: &str) -> Result<Topic, Invalid> {
+    if text.starts_with("records/") {
+        return Err(Invalid::new("reserved", "is announced by changes of records alone"));
+    }
+    Topic::parse(text)
 }

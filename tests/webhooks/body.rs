@@ -102,3 +102,12 @@ async fn a_doubled_channel_is_one_topic() {
     stream.event().await;
     assert_eq!(stream.event().await.body["data"], "next");
 }
+
+#[tokio::test]
+async fn a_site_does_not_announce_what_happens_to_records() {
+    let tenant = tenant().await;
+    for channel in ["records/leads", "records/leads/one", "records/"] {
+        tenant.webhook().channels(&["posts", channel]).send().await.expect_invalid("/channels/1");
+    }
+    tenant.webhook().channels(&["records"]).accepted().await;
+}

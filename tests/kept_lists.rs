@@ -1,0 +1,124 @@
+//! Lists and statistics that are kept for a minute.
+
+use serde_json::{Value, json};
+
+use crate::world::{Tenant, World, eventually};
+
+const NOTES: &str = "/api/v1/notes";
+
+async fn tenant() -> Tenant {
+    let tenant = World::shared().await.tenant().plan("enterprise").create().await;
+    tenant.collection("notes", json!({"text": {"type": "string", "maxLength": 100}}), json!({})).await;
+    tenant.record("notes", json!({"id": "one", "text": "first"})).await;
+    tenant
+}
+
+/// Asks until a kept list is found.
+async fn kept(tenant: &Tenant, query: &[(&str, &str)]) -> Value {
+    eventually("a kept list", async || {
+        let answer = tenant.listed("notes", query).await.expect(200);
+        (answer.header("x-cache") == "HIT").then(|| answer.json())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_list_that_is_asked_for_again_is_kept_and_a_write_ends_that() {
+    let tenant = tenant().await;
+    let fresh = tenant.listed("notes", &[]).await.expect(200);
+    assert_eq!(fresh.header("x-cache"), "MISS");
+    assert_eq!(kept(&tenant, &[]).await, fresh.json());
+    for i in 0..5 {
+        tenant.record("notes", json!({"id": format!("n{i}"), "text": "more"})).await;
+        let ids = tenant.listed("notes", &[]).await.expect(200).column("id");
+        assert_eq!(ids.len(), i + 2, "a write is seen by the next list");
+    }
+    tenant.as_owner("PATCH", &format!("{NOTES}/one")).json(&json!({"text": "changed"})).send().await.expect(200);
+    let texts = tenant.listed("notes", &[]).await.expect(200).column("text");
+    assert!(texts.contains(&json!("changed")), "{texts:?}");
+    tenant.as_owner("DELETE", &format!("{NOTES}/one")).send().await.expect(200);
+    assert_eq!(tenant.listed("notes", &[]).await.expect(200).column("id").len(), 5);
+}
+
+#[tokio::test]
+async fn pages_are_kept_under_the_keys_of_the_tenant() {
+    let tenant = tenant().await;
+    kept(&tenant, &[("page", "1")]).await;
+    let key = format!("t:{0}:notes:tenant:{0}:page:1:status::member:", tenant.id);
+    let entry: Value = serde_json::from_str(&tenant.world.read_kv(&key).await.unwrap()).unwrap();
+    assert_eq!(entry["tenant_id"], json!(tenant.id));
+}
+
+#[tokio::test]
+async fn what_another_tenant_kept_is_nobody_elses() {
+    let (tenant, other) = (tenant().await, tenant().await);
+    kept(&other, &[("page", "1")]).await;
+    let theirs = format!("t:{0}:notes:tenant:{0}:page:1:status::member:", other.id);
+    let mine = format!("t:{0}:notes:tenant:{0}:page:1:status::member:", tenant.id);
+    // The other tenant's entry under this tenant's key: it carries its owner, and is no memory here.
+    let planted = tenant.world.read_kv(&theirs).await.unwrap();
+    tenant.world.plant_in_kv(&mine, &planted).await;
+    for _ in 0..3 {
+        let answer = tenant.listed("notes", &[("page", "1")]).await.expect(200);
+        assert_eq!(answer.column("tenant_id"), [json!(tenant.id)]);
+    }
+}
+
+#[tokio::test]
+async fn strangers_and_members_have_lists_of_their_own() {
+    let tenant = tenant().await;
+    kept(&tenant, &[("page", "1")]).await;
+    tenant.call("GET", NOTES).query("page", "1").send().await.expect_problem(401, "unauthorized");
+    let open = json!({"public_read": true});
+    tenant.as_owner("PATCH", "/api/v1/collections/notes").json(&open).send().await.expect(200);
+    for _ in 0..3 {
+        tenant.call("GET", NOTES).query("page", "1").send().await.expect(200);
+    }
+    let closed = json!({"public_read": false});
+    tenant.as_owner("PATCH", "/api/v1/collections/notes").json(&closed).send().await.expect(200);
+    tenant.call("GET", NOTES).query("page", "1").send().await.expect_problem(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn statistics_count_by_collection_and_status() {
+    let world = World::shared().await;
+    let (tenant, other) = (world.tenant().plan("enterprise").create().await, tenant().await);
+    tenant.template("deployments").await;
+    for status in [None, Some("active"), None] {
+        let mut body = json!({"project_name": "site"});
+        if let Some(status) = status {
+            body["status"] = json!(status);
+        }
+        tenant.record("deployments", body).await;
+    }
+    for path in ["/api/v1/tenants", "/api/tenants", "/admin/tenants"] {
+        let path = format!("{path}/{}/stats", tenant.id);
+        let stats = tenant.as_owner("GET", &path).send().await.expect(200).data();
+        assert_eq!((&stats["records"], &stats["collections"]["deployments"]["total"]), (&json!(3), &json!(3)));
+        assert_eq!(stats["collections"]["deployments"]["by_status"]["active"], json!(1));
+        let by_path = world.platform("GET", &path).send().await.expect(200).data();
+        assert_eq!(by_path["records"], stats["records"], "the path selects, too");
+    }
+    let foreign = format!("/api/v1/tenants/{}/stats", other.id);
+    let key = tenant.key(&["*"]).await;
+    tenant.call("GET", &foreign).bearer(&key.text).send().await.expect_problem(404, "tenant_not_found");
+    tenant.as_owner("GET", &foreign).send().await.expect_problem(404, "tenant_not_found");
+    tenant.record("deployments", json!({"project_name": "another"})).await;
+    let own = format!("/api/v1/tenants/{}/stats", tenant.id);
+    assert_eq!(tenant.as_owner("GET", &own).send().await.expect(200).data()["records"], json!(4));
+}
+
+#[tokio::test]
+async fn the_hit_rate_is_metered() {
+    let tenant = tenant().await;
+    let own = format!("/api/v1/tenants/{}/stats", tenant.id);
+    let found = eventually("looks that were told", async || {
+        for _ in 0..12 {
+            tenant.listed("notes", &[("limit", "10")]).await.expect(200);
+        }
+        let cache = tenant.as_owner("GET", &own).send().await.expect(200).data()["cache"].clone();
+        (cache["hits"].as_u64().unwrap() > 10).then_some(cache)
+    });
+    let cache = found.await;
+    assert!(cache["hit_rate"].as_f64().unwrap() > 0.5, "{cache}");
+}
