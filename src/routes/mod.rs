@@ -139,6 +139,16 @@ mod tests {
     }
 
     #[test]
+    fn no_collection_can_be_named_as_a_path() {
+        for path in all().flat_map(|route| std::iter::once(&route.path).chain(route.aliases)) {
+            let Some(rest) = path.strip_prefix("/api/v1/").or_else(|| path.strip_prefix("/api/")) else { continue };
+            let first = rest.split('/').next().unwrap_or_default();
+            let is_free = crate::rows::definition::parse_slug(first).is_ok();
+            assert!(first.starts_with('{') || !is_free, "{path} stands before a collection of that name");
+        }
+    }
+
+    #[test]
     fn names_and_paths_are_unique() {
         let mut names = std::collections::HashSet::new();
         let mut paths = std::collections::HashSet::new();

@@ -31,6 +31,7 @@ pub const RESERVED: &[&str] = &[
     "health",
     "invitations",
     "jwks",
+    "keys",
     "me",
     "metrics",
     "openapi.json",
