@@ -74,6 +74,26 @@ async fn a_slug_is_taken_once() {
 }
 
 #[tokio::test]
+async fn a_tenant_has_at_most_a_hundred_collections() {
+    let tenant = tenant().await;
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99)";
+    let collections = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, \
+        public_read, files, revision, created_at, updated_at) SELECT ?1, 'c' || i, '', \
+        '{\"type\":\"object\",\"properties\":{}}', 'null', 0, 0, 0, 0, 0, 1, 1, 1 FROM n";
+    let states = "INSERT INTO collection_state (tenant_id, collection) SELECT ?1, 'c' || i FROM n";
+    for insert in [collections, states] {
+        tenant.on_shard(&format!("{numbers} {insert}"), &[]).await;
+    }
+    let apply = || tenant.as_owner("POST", "/api/v1/templates/newsroom/apply").send();
+    let body = |slug: &str| json!({"slug": slug, "schema": {"type": "object", "properties": {}}});
+    let refused = apply().await.expect_problem(409, "too_many");
+    assert_eq!(refused.json()["detail"], "At most 100 collections.");
+    tenant.ask("POST", COLLECTIONS, body("last")).await.expect(201);
+    tenant.ask("POST", COLLECTIONS, body("more")).await.expect_problem(409, "too_many");
+    assert_eq!(tenant.get(COLLECTIONS).await.expect(200).data().as_array().unwrap().len(), 100);
+}
+
+#[tokio::test]
 async fn a_patch_merges_into_the_schema() {
     let tenant = tenant().await;
     tenant

@@ -78,6 +78,12 @@ async fn a_client_may_name_the_record() {
     for bad in [json!(""), json!("-a"), json!("a b"), json!("a/b"), json!(7), json!("x".repeat(65))] {
         tenant.ask("POST", LEADS, json!({"id": bad})).await.expect_invalid("/id");
     }
+    // Not even what stands behind records in paths is taken.
+    for id in ["bulk", "versions", "restore"] {
+        tenant.record("leads", json!({"id": id})).await;
+        assert_eq!(tenant.get(&format!("{LEADS}/{id}")).await.expect(200).data()["id"], id);
+        tenant.ask("PATCH", &format!("{LEADS}/{id}"), json!({"score": 1})).await.expect(200);
+    }
     // An id is free in every other collection and tenant.
     tenant.collection("deals", json!({}), json!({})).await;
     tenant.record("deals", json!({"id": "Ada_1-x"})).await;
