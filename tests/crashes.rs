@@ -198,6 +198,7 @@ impl Cast {
 
     async fn begin_changes(&self) {
         let create = self.world.tenant().id(&self.unborn).set("webhook_secret", json!(GIVEN));
+        let create = create.set("templates", json!(["leads", "blog"]));
         let patch = |tenant: &Tenant, change: Value| tenant.admin("PATCH", "").json(&change);
         let changes = [
             create.set("subscription_secret", json!(GIVEN)).call(),
@@ -230,6 +231,9 @@ impl Cast {
             ..self.suspended.clone()
         };
         assert_open(&born).await;
+        born.record("leads", json!({"email": "first@example.test"})).await;
+        assert_eq!(born.shown_collection("leads").await["template"], "leads");
+        assert!(born.get("/api/v1/collections").await.expect(200).data().as_array().unwrap().len() > 2);
 
         assert_eq!(self.suspended.shown().await["status"], "suspended");
         assert_shut(&self.suspended).await;

@@ -150,3 +150,35 @@ async fn a_template_keeps_what_the_tenant_made_of_its_name() {
     let shown = tenant.get("/api/v1/collections").await.data();
     assert!(shown.as_array().unwrap().iter().any(|collection| collection["template"] == "blog"));
 }
+
+#[tokio::test]
+async fn a_tenant_begins_with_the_collections_that_its_creation_names() {
+    let world = World::shared().await;
+    let slugs = async |tenant: &Tenant| tenant.get("/api/v1/collections").await.expect(200).column("slug");
+    let one = world.tenant().set("template", json!("leads")).create().await;
+    assert_eq!(slugs(&one).await, ["leads"]);
+    one.record("leads", json!({"email": "first@example.test"})).await;
+    assert!(slugs(&world.tenant().create().await).await.is_empty());
+    let names = world.tenant().create().await.get(TEMPLATES).await.expect(200).column("name");
+    let all = world.tenant().set("templates", json!(names)).create().await;
+    assert!(slugs(&all).await.len() > names.len());
+    // What the tenant makes of them stays, whatever the operator changes.
+    one.as_owner("DELETE", "/api/v1/collections/leads").send().await.expect(200);
+    one.patch(json!({"display_name": "One"})).await;
+    assert!(slugs(&one).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_template_that_is_none_makes_no_tenant() {
+    let world = World::shared().await;
+    for (name, value, pointer) in [
+        ("template", json!("nothing"), "/template"),
+        ("template", json!(["leads", "nothing"]), "/template/1"),
+        ("templates", json!([7]), "/templates/0"),
+        ("templates", json!(vec!["leads"; 13]), "/templates"),
+    ] {
+        world.tenant().set(name, value).call().send().await.expect_invalid(pointer);
+    }
+    let tenant = world.tenant().create().await;
+    tenant.admin("PATCH", "").json(&json!({"template": "leads"})).send().await.expect_invalid("/template");
+}

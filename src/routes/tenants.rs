@@ -20,7 +20,7 @@ pub const ROUTES: &[Route] = &shipped([
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::api::create),
         summary: "Creates a tenant. Its secrets are shown in this answer only.",
-        request: "`tenant_id`, `slug`, `display_name`, `admin_email`, `plan` (or `tier`), `features`, `resources`, `custom_domains[]`, `wpgraphql_endpoint`, `webhook_secret`, `subscription_secret`, `cors_origins[]`, `rate_limits`, `settings`, `branding`, `require_standard_webhooks`, `expires_at`; all optional. Header `Idempotency-Key`.",
+        request: "`tenant_id`, `slug`, `display_name`, `admin_email`, `plan` (or `tier`), `features`, `resources`, `custom_domains[]`, `wpgraphql_endpoint`, `webhook_secret`, `subscription_secret`, `cors_origins[]`, `rate_limits`, `settings`, `branding`, `require_standard_webhooks`, `expires_at`, `template` or `templates` (names of templates for its first collections); all optional. Header `Idempotency-Key`.",
         answer: "201 the tenant with `webhook_secret` and `subscription_secret`; 202 with `pending: true` while the change is on its way; 409 where a name is taken; 422 with a pointer per mistake.",
     },
     Route {

@@ -27,6 +27,7 @@ pub mod operation;
 pub mod order;
 pub mod outbox;
 pub mod projection;
+pub mod provision;
 pub mod record;
 pub mod rules;
 pub mod schema;

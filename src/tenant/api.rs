@@ -104,6 +104,7 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
         request_id,
         is_conditional: false,
         hosts,
+        templates: new.templates,
     };
     if let Err(problem) = change.write(&db, statements, conflict).await {
         // Whoever sent the same key at the same time may have been first.

@@ -15,6 +15,7 @@ use crate::domain::host::Host;
 use crate::http::problem::{self, Answered, Problem};
 use crate::hub::client::HubClient;
 use crate::hub::protocol::{Configure, Purge};
+use crate::rows::provision::provision;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::kv;
@@ -26,11 +27,11 @@ statements! { ControlSql;
     /// Takes the next revision, if the tenant still has the one that was read. A CHECK of the batch follows.
     BUMP = "UPDATE tenants SET revision = revision + 1, updated_at = ?3 WHERE id = ?1 AND revision = ?2";
     /// Fails the batch unless the tenant has the revision it should have by now: `pending_changes.revision` takes no NULL.
-    PEND = "INSERT INTO pending_changes (tenant_id, revision, hosts, created_at) VALUES (?1, (SELECT revision FROM tenants WHERE id = ?1 AND revision = ?2), ?3, ?4)";
+    PEND = "INSERT INTO pending_changes (tenant_id, revision, hosts, created_at, templates) VALUES (?1, (SELECT revision FROM tenants WHERE id = ?1 AND revision = ?2), ?3, ?4, ?5)";
     /// What was done, by whom.
     AUDIT = "INSERT INTO platform_audit (at, actor, operation, tenant_id, revision, request_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     /// The changes of a tenant that are still on their way.
-    PENDING_OF = "SELECT hosts FROM pending_changes WHERE tenant_id = ?1 AND revision <= ?2";
+    PENDING_OF = "SELECT hosts, templates, created_at FROM pending_changes WHERE tenant_id = ?1 AND revision <= ?2";
     /// The change arrived everywhere.
     ARRIVED = "DELETE FROM pending_changes WHERE tenant_id = ?1 AND revision <= ?2";
     /// Tenants with changes that a crash may have left behind, oldest first.
@@ -71,8 +72,10 @@ impl Step {
 }
 
 rows! {
-    struct HostsRow {
+    struct PendingRow {
         hosts: String,
+        templates: String,
+        created_at: i64,
     }
 
     struct TenantRow {
@@ -98,6 +101,8 @@ pub struct Change<'a> {
     pub is_conditional: bool,
     /// Hosts it has now or gets: their hints fall.
     pub hosts: Vec<String>,
+    /// Templates of which a new tenant gets its first collections.
+    pub templates: Vec<String>,
 }
 
 impl Change<'_> {
@@ -119,7 +124,8 @@ impl Change<'_> {
         }
         batch.extend(statements);
         let hosts = serde_json::to_string(&self.hosts).map_err(problem::internal)?;
-        batch.push((PEND, args![self.tenant, next, hosts, now.millis()]));
+        let templates = serde_json::to_string(&self.templates).map_err(problem::internal)?;
+        batch.push((PEND, args![self.tenant, next, hosts, now.millis(), templates]));
         batch.push((
             AUDIT,
             args![now.millis(), self.actor.as_str(), self.operation, self.tenant, next, self.request_id],
@@ -158,6 +164,10 @@ pub async fn apply(bindings: &Bindings, db: &ControlDb, id: &str) -> Answered<()
         Status::Deleted | Status::Purged => FenceMode::Off,
     };
     let rows = TenantDb::open(bindings, &tenant.id, &tenant.placement())?;
+    let pending = db.rows::<PendingRow>(&PENDING_OF, args![id, revision]).await?;
+    if mode != FenceMode::Off {
+        begin(&rows, revision, &pending).await?;
+    }
     rows.set_fence(mode, revision).await?;
     reached(bindings, Step::Fence)?;
     let hub = HubClient::of(bindings, &tenant.id).map_err(problem::unavailable)?;
@@ -170,7 +180,7 @@ pub async fn apply(bindings: &Bindings, db: &ControlDb, id: &str) -> Answered<()
     reached(bindings, Step::Hub)?;
     secrets::forget(&tenant.id);
     standing::forget(&tenant.id);
-    for host in pending_hosts(db, id, revision).await? {
+    for host in hosts(&pending) {
         kv::forget_host(bindings, &host).await.map_err(problem::unavailable)?;
         resolve::forget(&host);
     }
@@ -208,10 +218,21 @@ pub async fn finish_left_behind(bindings: &Bindings) -> Answered<usize> {
     Ok(finished)
 }
 
-async fn pending_hosts(db: &ControlDb, id: &str, revision: i64) -> Answered<Vec<Host>> {
-    let rows = db.rows::<HostsRow>(&PENDING_OF, args![id, revision]).await?;
-    let names = rows.iter().flat_map(|row| serde_json::from_str::<Vec<String>>(&row.hosts).unwrap_or_default());
-    Ok(names.filter_map(|name| Host::parse(&name).ok()).collect())
+/// Makes a new tenant's first collections, for which its fence must be open.
+async fn begin(rows: &TenantDb, revision: i64, pending: &[PendingRow]) -> Answered<()> {
+    for row in pending {
+        let templates: Vec<String> = serde_json::from_str(&row.templates).map_err(problem::internal)?;
+        if !templates.is_empty() {
+            rows.set_fence(FenceMode::ReadWrite, revision).await?;
+            provision(rows, &templates, row.created_at).await?;
+        }
+    }
+    Ok(())
+}
+
+fn hosts(pending: &[PendingRow]) -> Vec<Host> {
+    let names = pending.iter().flat_map(|row| serde_json::from_str::<Vec<String>>(&row.hosts).unwrap_or_default());
+    names.filter_map(|name| Host::parse(&name).ok()).collect()
 }
 
 /// Stops here where the deployment asks for it, as a crash would; so tests can crash between any two steps.

@@ -35,6 +35,7 @@ pub async fn set(
         request_id,
         is_conditional: false,
         hosts: Vec::new(),
+        templates: Vec::new(),
     };
     change.write(db, vec![(SET_ENDPOINT, args![id, endpoint])], |text| problem::internal(text)).await?;
     change.carry(db).await.map(drop)

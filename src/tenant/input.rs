@@ -14,6 +14,7 @@ use crate::http::cors;
 use crate::http::fields::{Fields, bounded};
 use crate::http::problem::Answered;
 use crate::json;
+use crate::rows::template::Template;
 
 /// Most custom domains of a tenant.
 pub const MAX_DOMAINS: usize = 50;
@@ -23,6 +24,8 @@ const MAX_JSON: usize = 16 * 1024;
 const DEFAULT_PLAN: &str = "free";
 /// Most origins of a tenant.
 const MAX_ORIGINS: usize = 50;
+/// Most templates that a tenant begins with.
+const MAX_TEMPLATES: usize = 12;
 /// Most ranges of addresses in a list.
 pub const MAX_RANGES: usize = 100;
 
@@ -41,6 +44,8 @@ pub struct NewTenant {
     pub webhook_secret: Option<String>,
     /// The subscription secret; none has one made.
     pub subscription_secret: Option<String>,
+    /// The templates of which it gets its first collections.
+    pub templates: Vec<String>,
 }
 
 /// Converts an international name to punycode; none for what is no name.
@@ -75,9 +80,10 @@ impl NewTenant {
         let domains = read_domains(&mut fields, reading);
         let webhook_secret = fields.parsed("webhook_secret", parse_secret);
         let subscription_secret = fields.parsed("subscription_secret", parse_secret);
+        let templates = read_templates(&mut fields);
         fields.finish()?;
         let domains = domains.unwrap_or_default();
-        Ok(Self { id, slug, profile, domains, webhook_secret, subscription_secret })
+        Ok(Self { id, slug, profile, domains, webhook_secret, subscription_secret, templates })
     }
 }
 
@@ -143,6 +149,34 @@ fn read_domains(fields: &mut Fields, reading: &Reading<'_>) -> Option<Vec<Host>>
     let mut seen = std::collections::HashSet::new();
     domains.retain(|domain| seen.insert(domain.clone()));
     Some(domains)
+}
+
+/// `template` or `templates`: one name, or a list of them.
+fn read_templates(fields: &mut Fields) -> Vec<String> {
+    let name = if fields.has("templates") { "templates" } else { "template" };
+    let sent = match fields.take(name) {
+        None => Vec::new(),
+        Some(Value::Array(sent)) if sent.len() <= MAX_TEMPLATES => {
+            sent.into_iter().enumerate().map(|(i, name_of_one)| (format!("{name}/{i}"), name_of_one)).collect()
+        }
+        Some(Value::Array(_)) => {
+            let message = format!("must have at most {MAX_TEMPLATES} entries");
+            fields.wrong::<()>(name, Invalid::new("too_many", message));
+            Vec::new()
+        }
+        Some(one) => vec![(name.to_owned(), one)],
+    };
+    let mut templates: Vec<String> = Vec::new();
+    for (pointer, sent) in sent {
+        match sent.as_str().filter(|text| Template::names().any(|known| known == *text)) {
+            Some(text) if templates.iter().any(|known| known == text) => {}
+            Some(text) => templates.push(text.to_owned()),
+            None => {
+                fields.wrong::<()>(&pointer, Invalid::new("unknown_template", "is not a template of this platform"));
+            }
+        }
+    }
+    templates
 }
 
 fn read_profile(fields: &mut Fields, id: &str, reading: &Reading<'_>) -> Profile {
@@ -271,6 +305,26 @@ mod tests {
             one.domains.iter().map(Host::as_str).collect::<Vec<_>>(),
             ["blog.acme.com", "docs.acme.com", "xn--bcher-kva.example"]
         );
+    }
+
+    #[test]
+    fn templates_are_one_name_or_several() {
+        for (body, expected) in [
+            (serde_json::json!({}), vec![]),
+            (serde_json::json!({"template": "blog"}), vec!["blog"]),
+            (serde_json::json!({"templates": ["leads", "blog", "leads"]}), vec!["leads", "blog"]),
+        ] {
+            assert_eq!(read(body).unwrap().templates, expected);
+        }
+        for (body, pointer) in [
+            (serde_json::json!({"template": "none"}), "/template"),
+            (serde_json::json!({"template": 7}), "/template"),
+            (serde_json::json!({"templates": ["blog", "none"]}), "/templates/1"),
+            (serde_json::json!({"template": vec!["blog"; 13]}), "/template"),
+            (serde_json::json!({"template": "blog", "templates": []}), "/template"),
+        ] {
+            assert_eq!(read(body).unwrap_err().errors[0].pointer, pointer);
+        }
     }
 
     #[test]

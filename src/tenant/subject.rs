@@ -28,6 +28,7 @@ pub(super) fn change_of<'a>(call: &'a Call<Operator>, tenant: &'a Tenant, operat
         request_id: &call.request.id,
         is_conditional: call.request.header("If-Match").is_some(),
         hosts: tenant.hosts(&call.bindings),
+        templates: Vec::new(),
     }
 }
 

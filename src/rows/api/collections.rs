@@ -20,18 +20,13 @@ use crate::http::request::{JSON, MERGE_PATCH};
 use crate::ops::log;
 use crate::rows::collection::{self, Collection};
 use crate::rows::definition::Definition;
+use crate::rows::provision::insertion;
 use crate::rows::{job, rules};
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::tenant_db::TenantDb;
 use crate::{args, json, statements};
 
 statements! { TenantSql;
-    /// A new collection.
-    INSERT = "INSERT INTO collections (tenant_id, slug, name, description, schema, statuses, template, alias, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 1, ?14, ?14)";
-    /// How its index stands: there is nothing to index.
-    INSERT_STATE = "INSERT INTO collection_state (tenant_id, collection) VALUES (?1, ?2)";
-    /// Its declared fields, from the JSON ?3; each is ready.
-    INSERT_FIELDS = "INSERT INTO collection_fields (tenant_id, collection, field, is_indexed, is_unique, is_searched, is_ready, target) SELECT ?1, ?2, json_extract(j.value, '$.field'), json_extract(j.value, '$.indexed'), json_extract(j.value, '$.unique'), json_extract(j.value, '$.searched'), 1, json_extract(j.value, '$.target') FROM json_each(?3) j";
     /// Another definition.
     UPDATE = "UPDATE collections SET name = ?3, description = ?4, schema = ?5, statuses = ?6, alias = ?7, versioned = ?8, soft_delete = ?9, live = ?10, public_read = ?11, files = ?12, revision = revision + 1, updated_at = ?13 WHERE tenant_id = ?1 AND slug = ?2";
     /// The job that indexes its records anew, if the JSON ?3 declares other fields than before, or ?5 asks for it.
@@ -154,28 +149,6 @@ pub async fn delete(call: Call<Member>) -> Answered<Answer> {
     let done = carry_on(&call, rows, slug).await?;
     let status = if done { 200 } else { 202 };
     Answer::json(status, &json!({ "slug": slug, "pending": !done }), Some(call.who.tenant.as_str()))
-}
-
-/// The statements that make a collection.
-pub fn insertion(definition: &Definition, template: Option<&str>, now: i64) -> [(TenantSql, Vec<Arg>); 3] {
-    let slug = definition.slug.as_str();
-    let insert = args![
-        slug,
-        definition.name.as_str(),
-        definition.description.as_str(),
-        definition.schema.to_string(),
-        definition.statuses.to_string(),
-        template,
-        definition.alias.then_some("client_id"),
-        definition.versioned,
-        definition.soft_delete,
-        definition.live,
-        definition.public_read,
-        definition.files,
-        now
-    ];
-    let fields = args![slug, definition.declared.as_str()];
-    [(INSERT, insert), (INSERT_STATE, args![slug]), (INSERT_FIELDS, fields)]
 }
 
 /// The statements that change one, and begin to index its records anew where that is needed.

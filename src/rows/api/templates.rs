@@ -2,18 +2,15 @@
 
 use serde_json::Value;
 
-use super::collections::insertion;
 use crate::auth::api::deed;
 use crate::auth::principal::Member;
-use crate::domain::error::Invalid;
 use crate::http::answer::{Answer, Pagination};
 use crate::http::call::Call;
 use crate::http::problem::{self, Answered};
 use crate::rows::collection::Collection;
-use crate::rows::definition::Definition;
+use crate::rows::provision::{definitions, insertion};
 use crate::rows::rules;
 use crate::rows::template::Template;
-use crate::storage::sql::{Arg, TenantSql};
 use crate::{args, json};
 
 /// `GET /api/v1/templates`
@@ -44,18 +41,6 @@ pub async fn apply(call: Call<Member>) -> Answered<Answer> {
     rules::commit_definition(batch).await?;
     let data = json!({ "template": template.name, "made": made, "kept": kept });
     Answer::json(200, &data, Some(call.who.tenant.as_str()))
-}
-
-/// The statements that make a template's collections in a tenant that has none.
-pub fn statements(name: &str, now: i64) -> Answered<Vec<(TenantSql, Vec<Arg>)>> {
-    let unknown = || problem::invalid_field("/template", Invalid::new("unknown_template", "is not a template"));
-    let template = Template::find(name).ok_or_else(unknown)?;
-    let definitions = definitions(&template)?;
-    Ok(definitions.iter().flat_map(|definition| insertion(definition, Some(template.name), now)).collect())
-}
-
-fn definitions(template: &Template) -> Answered<Vec<Definition>> {
-    template.collections.iter().cloned().map(Definition::read).collect()
 }
 
 fn shown(template: &Template) -> Answered<Value> {
