@@ -155,6 +155,7 @@ async fn write(
         // `If-Match` names the document, which need not have changed where the tenant has.
         is_conditional: false,
         hosts: Vec::new(),
+        templates: Vec::new(),
     };
     let text = serde_json::to_string(wanted).map_err(problem::internal)?;
     let set = match document {
