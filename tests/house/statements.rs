@@ -54,6 +54,7 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/rows/job.rs", rows::job::STATEMENTS),
     ("src/rows/list.rs", rows::list::STATEMENTS),
     ("src/rows/operation.rs", rows::operation::STATEMENTS),
+    ("src/rows/provision.rs", rows::provision::STATEMENTS),
     ("src/rows/record.rs", rows::record::STATEMENTS),
     ("src/rows/rules.rs", rows::rules::STATEMENTS),
     ("src/rows/write.rs", rows::write::STATEMENTS),
