@@ -35,8 +35,7 @@ const PICTURES: [&str; 9] = ["apng", "avif", "bmp", "gif", "jpeg", "png", "vnd.m
 /// Other images.
 const OTHER_IMAGES: [&str; 4] = ["heic", "heif", "svg+xml", "tiff"];
 /// Sounds and films.
-const AUDIO: [&str; 11] =
-    ["aac", "flac", "m4a", "mp3", "mp4", "mpeg", "ogg", "wav", "webm", "x-m4a", "x-wav"];
+const AUDIO: [&str; 11] = ["aac", "flac", "m4a", "mp3", "mp4", "mpeg", "ogg", "wav", "webm", "x-m4a", "x-wav"];
 const VIDEO: [&str; 7] = ["mp4", "mpeg", "ogg", "quicktime", "webm", "x-m4v", "x-matroska"];
 /// Text that is read as such.
 const TEXT: [&str; 5] = ["calendar", "csv", "markdown", "plain", "vtt"];
@@ -59,7 +58,8 @@ impl FileType {
         if is_allowed {
             Ok(Self(essence.into()))
         } else {
-            let message = "must be the type of an image, a sound, a film, a text, a PDF, an office document or an archive";
+            let message =
+                "must be the type of an image, a sound, a film, a text, a PDF, an office document or an archive";
             Err(Invalid::new("type_not_allowed", message))
         }
     }
@@ -109,7 +109,10 @@ impl FileName {
         let how = if file_type.is_shown() { "inline" } else { "attachment" };
         let plain = |c: char| if c.is_ascii() && !matches!(c, '"' | '\\' | '%') { c } else { '_' };
         let ascii: String = self.0.chars().map(plain).collect();
-        format!("{how}; filename=\"{ascii}\"; filename*=UTF-8''{}", percent_encoding::utf8_percent_encode(&self.0, SEGMENT))
+        format!(
+            "{how}; filename=\"{ascii}\"; filename*=UTF-8''{}",
+            percent_encoding::utf8_percent_encode(&self.0, SEGMENT)
+        )
     }
 
     /// As a segment of a path.

@@ -36,7 +36,8 @@ mod tests {
     fn the_example_of_the_standard() {
         let text = "Sun, 06 Nov 1994 08:49:37 GMT";
         assert_eq!(parse(text), Some(Timestamp::from_millis(784_111_777_000)));
-        for other in ["", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "Mon, 06 Nov 1994 08:49:37 GMT"] {
+        for other in ["", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "Mon, 06 Nov 1994 08:49:37 GMT"]
+        {
             assert_eq!(parse(other), None, "{other}");
         }
     }
