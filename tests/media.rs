@@ -388,14 +388,14 @@ async fn the_plans_bound_of_bytes_is_never_passed() {
 #[tokio::test]
 async fn an_upload_that_came_to_nothing_is_swept_when_it_is_due() {
     let tenant = private().await;
-    let path = held(&tenant, "r1").await;
+    held(&tenant, "r1").await;
     let prefix = format!("t/{}/", tenant.id);
     for (object, due) in [("media/r1/crashed", "0"), ("media/r1/under-way", "9000000000000")] {
         tenant.world.plant_object(&format!("{prefix}{object}"), None).await;
         let sql = "INSERT INTO unreferenced_objects (tenant_id, object, due_at) VALUES (?1, ?2, CAST(?3 AS INTEGER))";
         tenant.on_shard(sql, &[object, due]).await;
     }
-    put(&tenant, &path, "a.png", "image/png", PNG).send().await.expect(201);
+    tenant.world.scheduled().await;
     let left = eventually("the sweep", async || {
         let keys = tenant.world.objects(&prefix).await;
         (keys.len() == 2).then_some(keys)

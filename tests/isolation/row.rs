@@ -221,7 +221,13 @@ impl Row {
             }
             ("GET", "/api/v1/branding" | "/branding.css") => PUBLIC,
             ("PATCH", "/api/v1/branding") => Row { body: Some(|_| json!({"variables": {"--brand": "red"}})), ..MEMBER },
-            _ => return sign_in(door).or_else(|| people(door)).or_else(|| records(door)).or_else(|| files(door)).or_else(|| platform(door)),
+            _ => {
+                return sign_in(door)
+                    .or_else(|| people(door))
+                    .or_else(|| records(door))
+                    .or_else(|| files(door))
+                    .or_else(|| platform(door));
+            }
         };
         Some(row)
     }

@@ -14,6 +14,7 @@ use crate::http::fields::Fields;
 use crate::http::problem::{self, Answered};
 use crate::http::request::{Incoming, JSON};
 use crate::hub::protocol::TenantConfig;
+use crate::rows::collection::ReadWith;
 use crate::rows::file::{self, File, FileRow};
 use crate::rows::file_url::{self, Shown, UPLOAD_SECONDS};
 use crate::rows::sweep;
@@ -104,7 +105,7 @@ pub async fn get(call: Call<Reader>) -> Answered<Answer> {
     let rows = call.who.rows(&call.bindings)?;
     let (slug, record_id) = place(&call);
     let find = |_: &_| Ok(vec![Read::Constant(file::FIND, args![slug, record_id])]);
-    let (collection, found) = records::readable(&call, &rows, find).await?;
+    let ReadWith { collection, found, .. } = records::readable(&call, &rows, find).await?;
     let row = found.into_iter().next().unwrap_or_default().first::<FileRow>()?.ok_or_else(problem::not_found)?;
     let file = File::stored(row)?;
     let tenant = call.who.tenant.as_str();
