@@ -263,6 +263,30 @@ async fn while_an_index_is_built_everything_but_its_order_is_there() {
     assert_eq!(tenant.ids("leads", &[("sort", "score,id"), ("limit", "1"), ("filter", "score >= 3")]).await, ["l0013"]);
 }
 
+#[tokio::test]
+async fn an_index_that_a_crash_left_is_finished_by_cron() {
+    let tenant = filled(30).await;
+    tenant.ask("PATCH", LEADS, declaring("score", json!({"indexed": true}))).await.expect(200);
+    leave_building(&tenant, "score").await;
+    tenant.world.scheduled().await;
+    assert_eq!(tenant.built("leads").await["state"], "ready");
+    assert_eq!(tenant.ids("leads", &[("sort", "-score,id"), ("limit", "2")]).await, ["l0009", "l0019"]);
+}
+
+#[tokio::test]
+async fn a_deletion_that_a_crash_left_is_finished_by_cron() {
+    let tenant = filled(30).await;
+    for sql in [
+        "UPDATE collections SET deleted_at = 1, revision = revision + 1 WHERE tenant_id = ?1",
+        "UPDATE collection_state SET job = 'delete', job_at = 1 WHERE tenant_id = ?1",
+    ] {
+        tenant.on_shard(sql, &[]).await;
+    }
+    tenant.get("/api/v1/leads").await.expect_problem(404, "not_found");
+    tenant.world.scheduled().await;
+    tenant.collection("leads", json!({}), json!({})).await;
+}
+
 /// Puts the rows as a crash leaves them in the middle of a job.
 async fn leave_building(tenant: &Tenant, field: &str) {
     for sql in [

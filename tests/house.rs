@@ -61,6 +61,10 @@ mod derivation;
 #[path = "house/derived_anew.rs"]
 mod derived_anew;
 
+/// What triggers and rules make of files.
+#[path = "house/files.rs"]
+mod files;
+
 /// What a purge leaves.
 #[path = "house/purge.rs"]
 mod purge;

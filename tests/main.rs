@@ -30,6 +30,7 @@ mod lifecycle;
 mod login_limits;
 mod logs;
 mod mail;
+mod media;
 mod operators;
 mod page;
 mod password_reset;

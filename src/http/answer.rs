@@ -32,6 +32,8 @@ pub enum Body {
     Html(String),
     /// A style sheet.
     Css(String),
+    /// Bytes that pass by; their type is a header of their own.
+    Bytes(web_sys::ReadableStream),
     /// Server-Sent Events; none where only the head was asked for.
     Events(Option<web_sys::ReadableStream>),
 }
@@ -140,6 +142,11 @@ impl Answer {
         Self::new(200, Body::Events(stream)).header("X-Accel-Buffering", "no")
     }
 
+    /// Bytes, which the answer's headers describe.
+    pub fn bytes(status: u16, stream: web_sys::ReadableStream) -> Self {
+        Self::new(status, Body::Bytes(stream))
+    }
+
     /// The same answer with a header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
@@ -159,7 +166,7 @@ impl Answer {
         let Parts { status, body, headers: own } = *self.0;
         let headers = Headers::new();
         let (media_type, caching) = match &body {
-            Body::Empty => (None, "no-store"),
+            Body::Empty | Body::Bytes(_) => (None, "no-store"),
             Body::Json(_) if status >= 400 => (Some("application/problem+json"), "no-store"),
             Body::Json(_) => (Some("application/json"), "no-store"),
             Body::Html(_) => (Some("text/html; charset=utf-8"), "no-cache"),
@@ -178,7 +185,7 @@ impl Answer {
         let builder = ResponseBuilder::new().with_status(status).with_headers(headers);
         Ok(match body {
             Body::Json(text) | Body::Html(text) | Body::Css(text) if !head => builder.fixed(text.into_bytes()),
-            Body::Events(Some(stream)) if !head => builder.stream(stream),
+            Body::Bytes(stream) | Body::Events(Some(stream)) if !head => builder.stream(stream),
             _ => builder.empty(),
         })
     }

@@ -3,20 +3,8 @@
 //! A cursor holds the sort key of the last row shown. Its signature covers the route and the
 //! filters, so a cursor of another list, or one somebody edited, is refused.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
-
+use super::signed::{self, SigningKey};
 use crate::domain::error::Invalid;
-
-/// The key cursors are signed with, and the version of the platform's key it derives from.
-pub struct CursorKey {
-    /// Which `KEK_v{n}` it derives from; written into each cursor.
-    pub version: u32,
-    /// The derived key.
-    pub key: [u8; 32],
-}
 
 /// What a cursor is bound to: the route and the filters of its list.
 pub struct ListIdentity<'a> {
@@ -36,13 +24,13 @@ pub struct Place {
 }
 
 /// Writes the cursor that stands behind a row of a list sorted by time and id.
-pub fn seal(key: &CursorKey, list: &ListIdentity<'_>, place: &Place) -> String {
+pub fn seal(key: &SigningKey, list: &ListIdentity<'_>, place: &Place) -> String {
     seal_text(key, list, &format!("{}.{}", place.at, place.id))
 }
 
 /// Reads a cursor that such a list made.
 pub fn open(
-    find_key: impl FnOnce(u32) -> Option<CursorKey>,
+    find_key: impl FnOnce(u32) -> Option<SigningKey>,
     list: &ListIdentity<'_>,
     text: &str,
 ) -> Result<Place, Invalid> {
@@ -52,28 +40,17 @@ pub fn open(
 }
 
 /// Writes a cursor that holds a text, whatever the list is sorted by.
-pub fn seal_text(key: &CursorKey, list: &ListIdentity<'_>, text: &str) -> String {
-    let payload = format!("{}.{text}", key.version);
-    let tag = tag(key, list, &payload);
-    BASE64.encode(format!("{payload}.{}", BASE64.encode(tag)))
+pub fn seal_text(key: &SigningKey, list: &ListIdentity<'_>, text: &str) -> String {
+    signed::seal(key, &[list.route, list.filters], text)
 }
 
 /// Reads the text of a cursor that this list made. `find_key` gives the key of a version, if it is still known.
 pub fn open_text(
-    find_key: impl FnOnce(u32) -> Option<CursorKey>,
+    find_key: impl FnOnce(u32) -> Option<SigningKey>,
     list: &ListIdentity<'_>,
     text: &str,
 ) -> Result<String, Invalid> {
-    let read = || {
-        let text = String::from_utf8(BASE64.decode(text).ok()?).ok()?;
-        let (payload, sent) = text.rsplit_once('.')?;
-        let (version, held) = payload.split_once('.')?;
-        let key = find_key(version.parse().ok()?)?;
-        let mac = mac(&key, list, payload)?;
-        mac.verify_slice(&BASE64.decode(sent).ok()?).ok()?;
-        Some(held.to_owned())
-    };
-    read().ok_or_else(invalid)
+    signed::open(find_key, &[list.route, list.filters], text).ok_or_else(invalid)
 }
 
 /// What is wrong with a text that is no cursor of the list.
@@ -81,28 +58,18 @@ pub fn invalid() -> Invalid {
     Invalid::new("invalid_cursor", "is not a cursor of this list")
 }
 
-fn mac(key: &CursorKey, list: &ListIdentity<'_>, payload: &str) -> Option<Hmac<Sha256>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key.key).ok()?;
-    for part in [list.route, list.filters, payload] {
-        mac.update(&(part.len() as u64).to_be_bytes());
-        mac.update(part.as_bytes());
-    }
-    Some(mac)
-}
-
-fn tag(key: &CursorKey, list: &ListIdentity<'_>, payload: &str) -> Vec<u8> {
-    mac(key, list, payload).map(|mac| mac.finalize().into_bytes().to_vec()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+
     use super::*;
     use proptest::prelude::*;
 
     const LIST: ListIdentity<'_> = ListIdentity { route: "tenants.list", filters: "status=active" };
 
-    fn key(version: u32) -> Option<CursorKey> {
-        (version == 1).then_some(CursorKey { version: 1, key: [7; 32] })
+    fn key(version: u32) -> Option<SigningKey> {
+        (version == 1).then_some(SigningKey { version: 1, key: [7; 32] })
     }
 
     proptest! {

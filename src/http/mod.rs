@@ -13,4 +13,6 @@ pub mod letters;
 pub mod listing;
 pub mod outbound;
 pub mod problem;
+pub mod range;
 pub mod request;
+pub mod signed;

@@ -268,6 +268,11 @@ pub fn no_tenant_selected() -> Problem {
     Problem::new(400, "no_tenant_selected", "No tenant is selected").field("X-Tenant-ID", invalid)
 }
 
+/// 403: a signed URL that we did not give out, or that is over; it never says which, nor what is behind it.
+pub fn invalid_link() -> Problem {
+    Problem::new(403, "invalid_link", "The link is not valid (any more)").detail("Ask for another one.")
+}
+
 /// 404: no tenant, or none that this caller may know of.
 pub fn tenant_not_found() -> Problem {
     Problem::new(404, "tenant_not_found", "Tenant not found")
@@ -372,6 +377,22 @@ pub fn transition_not_allowed(allowed: &[&str]) -> Problem {
         .field("/status", Invalid::new("transition_not_allowed", message))
 }
 
+/// 409: the collection's records hold no files.
+pub fn no_files() -> Problem {
+    Problem::new(409, "no_files", "Records of this collection hold no files")
+}
+
+/// 409: a plan's bound of bytes.
+pub fn storage_limit_reached() -> Problem {
+    Problem::new(409, "storage_limit_reached", "The plan's storage is full")
+        .detail("Storage limit exceeded for your plan")
+}
+
+/// 411: a body that comes without its length.
+pub fn length_required() -> Problem {
+    Problem::new(411, "length_required", "The body's length must be announced").detail("Send Content-Length.")
+}
+
 /// 412: the object changed since.
 pub fn precondition_failed() -> Problem {
     Problem::new(412, "precondition_failed", "The object has another version than If-Match names")
@@ -402,6 +423,12 @@ pub fn record_limit_reached(what: &str) -> Problem {
 pub fn unsupported_media_type(wanted: &'static str) -> Problem {
     Problem::new(415, "unsupported_media_type", "The body's media type is not supported")
         .detail(format!("Send {wanted}."))
+}
+
+/// 416: the range lies behind the end of what has so many bytes.
+pub fn range_not_satisfiable(size: u64) -> Problem {
+    Problem::new(416, "range_not_satisfiable", "The range lies behind the end")
+        .header("Content-Range", format!("bytes */{size}"))
 }
 
 /// 422: the JSON is fine, its content is not.

@@ -118,6 +118,13 @@ impl Incoming {
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
     }
 
+    /// The origin of another host, reached as this request was: same scheme, same port.
+    pub fn origin_of(&self, host: &str) -> String {
+        let port = self.authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+        let port = port.map(|(_, port)| format!(":{port}")).unwrap_or_default();
+        format!("{}://{host}{port}", self.scheme)
+    }
+
     /// Where the client connects from, by the platform's word only.
     pub fn address(&self) -> String {
         self.header("CF-Connecting-IP").unwrap_or_default()
@@ -126,6 +133,11 @@ impl Incoming {
     /// Fires when the client has gone, as far as the runtime notices.
     pub fn signal(&self) -> web_sys::AbortSignal {
         self.raw.inner().signal()
+    }
+
+    /// The body as it comes, to be passed on; none if there is no body.
+    pub fn stream(&self) -> Option<web_sys::ReadableStream> {
+        self.raw.inner().body()
     }
 
     /// The body, as long as it is within the limit; a longer one is not read to its end.

@@ -1,4 +1,4 @@
-//! `GET /health`: whether control database, shards and KV answer.
+//! `GET /health`: whether control database, shards, KV and R2 answer.
 
 use serde_json::{Map, Value};
 

@@ -114,8 +114,10 @@ pub async fn every_minute(env: Env) {
     let rewrapped = done(master_keys::rewrap_left_behind(&bindings).await);
     let announced = done(outbox::drain_left_behind(&bindings).await);
     let moved = done(left_behind::go_on(&bindings).await);
+    let swept = done(left_behind::sweep(&bindings).await);
     let line = json!({
-        "level": "info", "event": "cron", "finished": finished, "rewrapped": rewrapped, "announced": announced, "moved": moved,
+        "level": "info", "event": "cron", "finished": finished, "rewrapped": rewrapped, "announced": announced,
+        "moved": moved, "swept": swept,
     });
     worker::console_log!("{line}");
 }

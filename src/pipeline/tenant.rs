@@ -130,7 +130,7 @@ async fn enter(walk: &Walk, doors: &Doors, tenant: TenantId, trail: &mut Trail) 
         _ => Proof::NotAsked,
     };
     let class = match (route.map(|route| route.admission), &proof) {
-        (Some(Admission::Streams | Admission::Webhooks), _) => None,
+        (Some(Admission::Streams | Admission::Webhooks | Admission::Unmetered), _) => None,
         (_, Proof::Subscriber(Token::Valid(_)) | Proof::Member(Ok(Some(_)))) => Some(RequestClass::Api),
         _ => Some(RequestClass::Anonymous),
     };

@@ -4,6 +4,7 @@
 //! new entry in its section; a route that is in no row of the matrix fails the tests.
 
 mod auth;
+mod files;
 mod live;
 mod members;
 mod operators;
@@ -34,6 +35,7 @@ pub static SECTIONS: &[&[Route]] = &[
     settings::ROUTES,
     live::ROUTES,
     records::ROUTES,
+    files::ROUTES,
 ];
 
 /// Every operation.
@@ -130,6 +132,10 @@ mod tests {
         assert!(found(Surface::Platform, Method::Get, "/api/v1/tenants/").is_none());
         assert_eq!(found(Surface::Tenant, Method::Get, "/api/v1/users").unwrap().0, "users.list");
         assert_eq!(found(Surface::Tenant, Method::Get, "/api/leads").unwrap().0, "records.list");
+        assert_eq!(found(Surface::Tenant, Method::Get, "/api/v1/leads/file").unwrap().0, "records.get");
+        assert_eq!(found(Surface::Tenant, Method::Get, "/api/v1/leads/l1/file").unwrap().0, "files.get");
+        assert_eq!(found(Surface::Tenant, Method::Put, "/api/leads/l1/file").unwrap().0, "files.put");
+        assert_eq!(found(Surface::Tenant, Method::Head, "/media/leads/l1/a%20b.png").unwrap().1.get("name"), "a b.png");
         let Matched::Methods(methods) = find(Surface::Tenant, &Method::Delete, "/api/v1/users") else {
             panic!("known")
         };

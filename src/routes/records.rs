@@ -1,6 +1,6 @@
 //! A tenant's records: collections, templates, records, versions.
 //!
-//! The section stands last: `/api/v1/{collection}` is what no other path is.
+//! The section stands behind all others of the API but files: `/api/v1/{collection}` is what no other path is.
 
 use worker::Method;
 

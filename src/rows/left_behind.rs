@@ -1,13 +1,14 @@
-//! Jobs of collections that nobody moves any more: the request that began them is over, or was lost. The cron takes
-//! them up.
+//! What nobody sees to any more: jobs of collections, and objects to be deleted, whose request is over or was lost. The
+//! cron takes them up.
 
-use super::job;
+use super::{job, sweep};
 use crate::domain::clock::Clock;
 use crate::http::problem::Answered;
 use crate::ops::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::shard_db::ShardDb;
+use crate::storage::sql::ShardSql;
 use crate::storage::tenant_db::TenantDb;
 use crate::tenant::registry::Tenant;
 use crate::{args, statements};
@@ -15,6 +16,8 @@ use crate::{args, statements};
 statements! { ShardSql;
     /// Tenants that may write and have a job that has not moved since ?1.
     IDLE = "SELECT f.tenant_id FROM tenant_fence f WHERE f.tenant_id IN (SELECT s.tenant_id FROM collection_state s WHERE s.job IS NOT NULL AND s.job_at < ?1) AND f.mode = 'rw' LIMIT 20";
+    /// Tenants that may write and have objects that no file names and that are due at ?1.
+    UNSWEPT = "SELECT f.tenant_id FROM tenant_fence f WHERE f.tenant_id IN (SELECT u.tenant_id FROM unreferenced_objects u WHERE u.due_at <= ?1) AND f.mode = 'rw' LIMIT 20";
 }
 
 /// Seconds after which a job that did not move was left behind.
@@ -23,19 +26,36 @@ const LEFT_BEHIND_SECONDS: i64 = 30;
 /// Moves on the jobs that were left behind; how many. Run by cron each minute.
 pub async fn go_on(bindings: &Bindings) -> Answered<usize> {
     let before = SystemClock.now().plus_seconds(-LEFT_BEHIND_SECONDS).millis();
-    let control = ControlDb::open(bindings, "jobs left behind")?;
-    let mut moved = 0;
+    each(bindings, "collection_job", &IDLE, before, async |rows| job::finish_left(rows, before).await).await
+}
+
+/// Deletes objects that no file names; how many. Run by cron each minute.
+pub async fn sweep(bindings: &Bindings) -> Answered<usize> {
+    let now = SystemClock.now().millis();
+    each(bindings, "sweep", &UNSWEPT, now, async |rows| sweep::sweep(bindings, rows).await).await
+}
+
+/// Does some work for each tenant that a statement finds; how much was done.
+async fn each(
+    bindings: &Bindings,
+    what: &'static str,
+    sql: &ShardSql,
+    moment: i64,
+    work: impl AsyncFn(&TenantDb) -> Answered<usize>,
+) -> Answered<usize> {
+    let control = ControlDb::open(bindings, what)?;
+    let mut done = 0;
     for shard in &bindings.settings.shards {
-        let db = ShardDb::open(bindings, shard, "jobs left behind")?;
-        for tenant in db.tenants(&IDLE, args![before]).await? {
+        let db = ShardDb::open(bindings, shard, what)?;
+        for tenant in db.tenants(sql, args![moment]).await? {
             let Some(found) = Tenant::find(&control, tenant.as_str()).await? else { continue };
             let rows = TenantDb::open(bindings, &tenant, &found.placement())?;
-            match job::finish_left(&rows, before).await {
-                Ok(jobs) => moved += jobs,
+            match work(&rows).await {
+                Ok(more) => done += more,
                 // One that fails stops nobody else's.
-                Err(problem) => log::fault("collection_job", problem.cause.as_deref().unwrap_or(problem.code)),
+                Err(problem) => log::fault(what, problem.cause.as_deref().unwrap_or(problem.code)),
             }
         }
     }
-    Ok(moved)
+    Ok(done)
 }

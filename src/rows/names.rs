@@ -25,8 +25,14 @@ pub fn collection_slug(text: &str) -> Result<(), Invalid> {
     shaped(text, 63, |b| b.is_ascii_lowercase(), is_lower, ("invalid_slug", message))
 }
 
-/// A record's id: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`.
+/// What stands in the place of a record's id in paths.
+const NOT_A_RECORD: &str = "bulk";
+
+/// A record's id: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`, and not `bulk`, which is another path.
 pub fn record_id(text: &str) -> Result<(), Invalid> {
+    if text == NOT_A_RECORD {
+        return Err(Invalid::new("reserved", "is the name of something else in paths"));
+    }
     let message = "must be 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-', and begin with a letter or digit";
     let rest = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     shaped(text, 64, |b| b.is_ascii_alphanumeric(), rest, ("not_an_id", message))
@@ -86,7 +92,7 @@ mod tests {
             (
                 record_id,
                 vec!["a", "0", "Z_9-", "550e8400-e29b-41d4-a716-446655440000"],
-                vec!["", "_a", "-a", "a.b", "a/b"],
+                vec!["", "_a", "-a", "a.b", "a/b", "bulk"],
             ),
             (field_name, vec!["a", "_a", "fooBar", "a1"], vec!["", "1a", "a-b", "a.b", "a$", "é"]),
             (own_field_name, vec!["title"], vec!["id", "status", "created_at", "file", "1a"]),

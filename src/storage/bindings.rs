@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use wasm_bindgen::JsValue;
 use worker::{Date, Env};
 
 use super::d1::Database;
@@ -9,7 +10,7 @@ use super::settings::Settings;
 use super::sql::StorageError;
 use crate::domain::clock::{Clock, Timestamp};
 
-/// Everything a request can reach: settings, databases, KV, hubs, the clock.
+/// Everything a request can reach: settings, databases, KV, files, hubs, the clock.
 #[derive(Clone)]
 pub struct Bindings {
     env: Env,
@@ -32,6 +33,12 @@ impl Bindings {
     /// The KV namespace of hints and caches.
     pub(super) fn kv(&self) -> Result<worker::kv::KvStore, StorageError> {
         self.env.kv("KV").map_err(|e| StorageError::Unavailable(format!("KV: {e}")))
+    }
+
+    /// The bucket of files.
+    pub(super) fn media(&self) -> Result<JsValue, StorageError> {
+        let binding = js_sys::Reflect::get(&self.env, &"MEDIA".into()).ok().filter(JsValue::is_object);
+        binding.ok_or_else(|| StorageError::Unavailable("MEDIA: no such binding".into()))
     }
 
     /// The namespace of hubs, one object per tenant.

@@ -1,4 +1,4 @@
-//! KV keys, from typed constructors only.
+//! Keys of KV and of R2, from typed constructors only.
 
 use crate::domain::host::Host;
 use crate::domain::ids::TenantId;
@@ -27,6 +27,28 @@ impl KvKey {
     /// `t:{tenant}:tenant:{tenant}:stats`: how much a tenant has.
     pub fn stats(tenant: &TenantId) -> Self {
         Self(format!("t:{tenant}:tenant:{tenant}:stats"))
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A key of the bucket of files: `t/{tenant}/{object}`. No id of a tenant holds a slash, so nobody's prefix begins
+/// another's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectKey(String);
+
+impl ObjectKey {
+    /// An object of a tenant, by the name that its rows have for it.
+    pub fn of(tenant: &TenantId, object: &str) -> Self {
+        Self(format!("{}{object}", Self::prefix(tenant)))
+    }
+
+    /// What every key of a tenant begins with.
+    pub fn prefix(tenant: &TenantId) -> String {
+        format!("t/{tenant}/")
     }
 
     /// The key as text.

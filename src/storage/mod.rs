@@ -1,4 +1,4 @@
-//! The only code that touches D1 and KV.
+//! The only code that touches D1, KV and R2.
 //!
 //! Invariants
 //! - A tenant's rows are reached through [`tenant_db::TenantDb`] alone, which is made from a
@@ -17,6 +17,7 @@ pub mod keys;
 pub mod kv;
 pub mod outbox;
 pub mod probe;
+pub mod r2;
 pub mod row;
 pub mod sealed;
 pub mod security_events;

@@ -1,6 +1,7 @@
-//! Whether each database and KV answers, and has been migrated.
+//! Whether each database, KV and R2 answers, and has been migrated.
 
 use super::bindings::Bindings;
+use super::r2::Bucket;
 use super::sql::StorageError;
 
 /// Asks all of them.
@@ -8,6 +9,7 @@ pub async fn all(bindings: &Bindings) -> Vec<(String, Result<(), String>)> {
     let mut outcomes = vec![
         ("control".to_owned(), table(bindings, "CONTROL", "SELECT 1 FROM tenants LIMIT 1").await),
         ("kv".to_owned(), kv(bindings).await),
+        ("media".to_owned(), media(bindings).await),
     ];
     for shard in &bindings.settings.shards {
         let outcome = table(bindings, shard, "SELECT 1 FROM tenant_fence LIMIT 1").await;
@@ -24,4 +26,9 @@ async fn table(bindings: &Bindings, database: &str, sql: &'static str) -> Result
 async fn kv(bindings: &Bindings) -> Result<(), String> {
     let store = bindings.kv().map_err(|e| e.to_string())?;
     store.get("health").text().await.map(drop).map_err(|e| e.to_string())
+}
+
+async fn media(bindings: &Bindings) -> Result<(), String> {
+    let bucket = Bucket::open(bindings).map_err(|e| e.to_string())?;
+    bucket.probe().await.map_err(|e| e.to_string())
 }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-use crate::http::cursor::CursorKey;
+use crate::http::signed::SigningKey;
 
 /// Where a sealed value belongs. Part of the seal.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +90,27 @@ impl MasterKey {
     }
 }
 
+/// What texts are signed for: each purpose has a key of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Cursors of lists.
+    Cursor,
+    /// URLs that take a file.
+    Upload,
+    /// URLs that show a file.
+    Download,
+}
+
+impl Purpose {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Cursor => "carillon cursor v1",
+            Self::Upload => "carillon upload v1",
+            Self::Download => "carillon download v1",
+        }
+    }
+}
+
 /// All known versions of the master key, and which one seals.
 pub struct KeyRing {
     current: u32,
@@ -131,14 +152,24 @@ impl KeyRing {
     }
 
     /// The key that list cursors are signed with now.
-    pub fn cursor_key(&self) -> Result<CursorKey, Unsealable> {
-        self.cursor_key_of(self.current).ok_or(Unsealable)
+    pub fn cursor_key(&self) -> Result<SigningKey, Unsealable> {
+        self.signing_key(Purpose::Cursor)
     }
 
     /// The key that signed cursors under a version, if that version is still known.
-    pub fn cursor_key_of(&self, version: u32) -> Option<CursorKey> {
-        let key = self.keys.get(&version)?.derive("carillon cursor v1").ok()?;
-        Some(CursorKey { version, key })
+    pub fn cursor_key_of(&self, version: u32) -> Option<SigningKey> {
+        self.signing_key_of(Purpose::Cursor, version)
+    }
+
+    /// The key that texts of a purpose are signed with now.
+    pub fn signing_key(&self, purpose: Purpose) -> Result<SigningKey, Unsealable> {
+        self.signing_key_of(purpose, self.current).ok_or(Unsealable)
+    }
+
+    /// The key that signed such texts under a version, if that version is still known.
+    pub fn signing_key_of(&self, purpose: Purpose, version: u32) -> Option<SigningKey> {
+        let key = self.keys.get(&version)?.derive(purpose.label()).ok()?;
+        Some(SigningKey { version, key })
     }
 
     fn sealing_key(&self, version: u32) -> Result<SealKey, Unsealable> {

@@ -31,8 +31,14 @@ statements! { TenantSql;
     PURGE_RECORD_VERSIONS = "DELETE FROM record_versions WHERE tenant_id = ?1";
     /// Purge.
     PURGE_RECORD_INDEX = "DELETE FROM record_index WHERE tenant_id = ?1";
+    /// Purge: their bytes go by the tenant's prefix.
+    PURGE_RECORD_FILES = "DELETE FROM record_files WHERE tenant_id = ?1";
     /// Purge.
     PURGE_RECORDS = "DELETE FROM records WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_UNREFERENCED_OBJECTS = "DELETE FROM unreferenced_objects WHERE tenant_id = ?1";
+    /// Purge.
+    PURGE_STORAGE_USED = "DELETE FROM storage_used WHERE tenant_id = ?1";
     /// Purge.
     PURGE_RECORD_COUNTS = "DELETE FROM record_counts WHERE tenant_id = ?1";
     /// Purge.
@@ -95,7 +101,10 @@ pub const PURGES: &[TenantSql] = &[
     PURGE_RECORD_REFERENCES,
     PURGE_RECORD_VERSIONS,
     PURGE_RECORD_INDEX,
+    PURGE_RECORD_FILES,
     PURGE_RECORDS,
+    PURGE_UNREFERENCED_OBJECTS,
+    PURGE_STORAGE_USED,
     PURGE_RECORD_COUNTS,
     PURGE_RECORD_RATES,
     PURGE_RECORD_OUTBOX,

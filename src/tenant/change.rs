@@ -19,6 +19,7 @@ use crate::rows::provision::provision;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::kv;
+use crate::storage::r2::Bucket;
 use crate::storage::sql::{Arg, ControlSql, StorageError};
 use crate::storage::tenant_db::{FenceMode, TenantDb};
 use crate::{args, json, rows, statements};
@@ -173,6 +174,7 @@ pub async fn apply(bindings: &Bindings, db: &ControlDb, id: &str) -> Answered<()
     let hub = HubClient::of(bindings, &tenant.id).map_err(problem::unavailable)?;
     if tenant.row.status == Status::Purged {
         rows.purge().await?;
+        Bucket::open(bindings)?.purge(&tenant.id).await?;
         hub.call(&Purge {}).await.map_err(problem::unavailable)?;
     } else {
         hub.call(&Configure { config: tenant.config(bindings)? }).await.map_err(problem::unavailable)?;

@@ -37,7 +37,7 @@ fn unknown_provers(files: &[SourceFile], provers: &[(&str, usize, &str)]) -> Vec
     faults
 }
 
-/// What touches D1 or KV.
+/// What touches D1, KV or R2.
 const DATABASES: &[&[&str]] = &[
     &["worker", ":", ":", "d1"],
     &["worker", ":", ":", "kv"],
@@ -46,6 +46,8 @@ const DATABASES: &[&[&str]] = &[
     &["KvStore"],
     &[".", "d1", "("],
     &[".", "kv", "("],
+    &[".", "bucket", "("],
+    &[".", "media", "("],
     &[".", "prepare", "("],
 ];
 
@@ -130,7 +132,7 @@ fn few_files_say_that_a_tenant_is_proven() {
 
 #[test]
 fn only_storage_touches_databases() {
-    none("D1 and KV are for src/storage", &databases_outside_storage(&production_files()));
+    none("D1, KV and R2 are for src/storage", &databases_outside_storage(&production_files()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use carillon::auth::key::{FreshKey, KeyKind};
 use carillon::auth::signature::digest;
 
-use super::row::COLLECTION;
+use super::row::{COLLECTION, FILE};
 use crate::world::{PASSWORD_HASH, Tenant, World, unique};
 
 /// The people of a party and the ids of its things.
@@ -66,6 +66,11 @@ impl People {
             let sql = "INSERT INTO records (tenant_id, collection, id, version, data, created_at, updated_at, deleted_at, created_by, updated_by, index_revision) VALUES (?1, ?2, ?3, 1, json_object('text', ?4), 1, 1, nullif(CAST(?5 AS INTEGER), 0), 'key:0', 'key:0', 1)";
             tenant.on_shard(sql, &[COLLECTION, id, canary, deleted]).await;
         }
+        // A file; no bytes are behind it.
+        let sql = "UPDATE collections SET files = 1 WHERE tenant_id = ?1 AND slug = ?2";
+        tenant.on_shard(sql, &[COLLECTION]).await;
+        let sql = "INSERT INTO record_files (tenant_id, collection, record_id, object, name, content_type, size, etag, created_at, created_by) VALUES (?1, ?2, ?3, ?2 || '/' || ?3 || '/x', ?4, 'text/plain', 1, 'e', 1, ?5)";
+        tenant.on_shard(sql, &[COLLECTION, &self.objects["records"], FILE, canary]).await;
     }
 
     async fn plant_on_platform(&self, tenant: &Tenant) {

@@ -24,6 +24,9 @@ const OBJECTS: [&str; 11] = [
 /// The collection that every party has.
 pub const COLLECTION: &str = "notes";
 
+/// What the file is called that the party's record holds.
+pub const FILE: &str = "a.txt";
+
 /// One way to one operation on one host: a route's own path or one of its aliases.
 pub struct Door {
     pub method: String,
@@ -72,6 +75,8 @@ impl Door {
             segments.push(match (segment.starts_with('{'), segments.last()) {
                 _ if segment == "{record_id}" => owner.object(self.object().unwrap()),
                 _ if segment == "{version}" => "1".to_owned(),
+                _ if segment == "{name}" => FILE.to_owned(),
+                _ if segment == "{token}" => "nobody-signed-this".to_owned(),
                 _ if segment == "{template}" => "leads".to_owned(),
                 (true, Some(before)) if segment == "{collection}" && before != "collections" => COLLECTION.to_owned(),
                 (false, _) => segment.to_owned(),
@@ -216,7 +221,13 @@ impl Row {
             }
             ("GET", "/api/v1/branding" | "/branding.css") => PUBLIC,
             ("PATCH", "/api/v1/branding") => Row { body: Some(|_| json!({"variables": {"--brand": "red"}})), ..MEMBER },
-            _ => return sign_in(door).or_else(|| people(door)).or_else(|| records(door)).or_else(|| platform(door)),
+            _ => {
+                return sign_in(door)
+                    .or_else(|| people(door))
+                    .or_else(|| records(door))
+                    .or_else(|| files(door))
+                    .or_else(|| platform(door));
+            }
         };
         Some(row)
     }
@@ -335,6 +346,23 @@ fn records(door: &Door) -> Option<Row> {
         ("POST", "/api/v1/{}/bulk") => changes(|_| json!({"operations": [{"op": "create", "data": {"text": "new"}}]})),
         ("PATCH" | "PUT", "/api/v1/{}/{}") => changes(|_| json!({"text": "changed"})),
         ("POST", "/api/v1/{}/{}/restore" | "/api/v1/{}/{}/versions/{}/restore") => Row { volatile: true, ..MEMBER },
+        _ => return None,
+    };
+    Some(row)
+}
+
+/// Rows of files. What is behind a signature gets its refusal: who is given one is asked by the members' own routes.
+fn files(door: &Door) -> Option<Row> {
+    let made = Row { ok: 201, volatile: true, ..MEMBER };
+    let row = match (door.method.as_str(), door.canonical.as_str()) {
+        ("POST", "/api/v1/{}/{}/file") => {
+            Row { body: Some(|_| json!({"name": "a.png", "content_type": "image/png", "size": 3})), ..made }
+        }
+        ("PUT", "/api/v1/{}/{}/file") => Row { body: Some(|_| json!({})), query: &[("name", "a.json")], ..made },
+        ("GET", "/api/v1/{}/{}/file") => Row { shows: true, volatile: true, ..MEMBER },
+        ("DELETE", "/api/v1/{}/{}/file") => MEMBER,
+        ("PUT", "/uploads/{}") => Row { ok: 403, ..PUBLIC },
+        ("GET" | "HEAD", "/media/{}/{}/{}") => Row { ok: 404, ..PUBLIC },
         _ => return None,
     };
     Some(row)

@@ -1,5 +1,5 @@
 // Looks behind the curtain for the tests: a Worker of its own beside the one under test, with the same
-// databases and KV. Asked over HTTP, so that nobody waits for it with the event loop stopped.
+// databases, KV and R2. Asked over HTTP, so that nobody waits for it with the event loop stopped.
 
 import workerd from "workerd:unsafe";
 
@@ -25,6 +25,15 @@ const actions = {
   },
   async kvDelete({ key }, env) {
     await env.KV.delete(key);
+    return {};
+  },
+  async r2List({ prefix }, env) {
+    const { objects } = await env.MEDIA.list({ prefix });
+    return { keys: objects.map(({ key }) => key) };
+  },
+  async r2Put({ key, text, count }, env) {
+    const keys = count === undefined ? [key] : Array.from({ length: count }, (_, i) => `${key}${i}`);
+    for (const key of keys) await env.MEDIA.put(key, text);
     return {};
   },
   scheduled: ({ cron = "* * * * *" }, env) => env.WORKER.scheduled({ cron, scheduledTime: new Date() }),

@@ -17,6 +17,8 @@
 //   POST /kv/get     {"key"}                                        {"value"}, null where there is none
 //   POST /kv/put     {"key", "value"}
 //   POST /kv/delete  {"key"}
+//   POST /r2/list    {"prefix"}                                     {"keys"}, at most 1,000
+//   POST /r2/put     {"key", "text", "count"?}                      with a count: so many, each key with its number
 //   GET  /logs       what the Worker logged, newest last: a JSON object per line. Other output
 //                    (stack traces, the runtime's own words) is wrapped as {"level", "message"}.
 //
@@ -96,6 +98,7 @@ async function worker(toml, databases, { build = "build", vars = {}, secrets = {
         ...texts({ ...blocks(toml, "[vars]")[0], ...vars, ...secrets }),
         ...Object.fromEntries(databases.map(({ binding }) => [binding, { type: "d1", id: binding }])),
         KV: { type: "kv", id: "KV" },
+        MEDIA: { type: "r2", name: "MEDIA" },
         HUB: { type: "durable-object", worker: NAME, exportName: "Hub" },
         ...(addressLimit && {
           ADDRESS_LIMIT: { type: "rate-limit", namespace: "1001", simple: { limit: 1000, period: 10 } },
@@ -107,7 +110,7 @@ async function worker(toml, databases, { build = "build", vars = {}, secrets = {
   };
 }
 
-/** The Worker that looks behind the curtain, with the databases and KV of the one under test. */
+/** The Worker that looks behind the curtain, with the databases, KV and R2 of the one under test. */
 async function curtain(toml, databases) {
   const top = blocks(`[top]\n${toml}`, "[top]")[0];
   const contents = await readFile(join(ROOT, "tests/runtime/curtain.mjs"), "utf8");
@@ -120,6 +123,7 @@ async function curtain(toml, databases) {
       env: {
         ...Object.fromEntries(databases.map(({ binding }) => [binding, { type: "d1", id: binding }])),
         KV: { type: "kv", id: "KV" },
+        MEDIA: { type: "r2", name: "MEDIA" },
         HUB: { type: "durable-object", worker: NAME, exportName: "Hub" },
         WORKER: { type: "worker", worker: NAME },
       },
@@ -191,6 +195,8 @@ function controls(curtainUrl) {
     "POST /kv/get": asking("kvGet"),
     "POST /kv/put": asking("kvPut"),
     "POST /kv/delete": asking("kvDelete"),
+    "POST /r2/list": asking("r2List"),
+    "POST /r2/put": asking("r2Put"),
   };
 }
 

@@ -26,6 +26,7 @@ pub struct Call {
     headers: Vec<(String, String)>,
     address: String,
     body: Option<Vec<u8>>,
+    chunked: bool,
 }
 
 impl Call {
@@ -39,6 +40,7 @@ impl Call {
             headers: Vec::new(),
             address: world.address.clone(),
             body: None,
+            chunked: false,
         }
     }
 
@@ -76,14 +78,19 @@ impl Call {
         self
     }
 
+    /// The body without its length, in chunks.
+    pub fn chunked(mut self) -> Call {
+        self.chunked = true;
+        self
+    }
+
     /// Sends, and reads the answer to its end.
     pub async fn send(self) -> Answer {
         let what = format!("{} {} on {}", self.method, self.path, self.host);
         within(&what, async {
             let answer = self.begin().await;
             let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-            let body = answer.text().await.unwrap();
-            Answer { status, headers, body }
+            Answer::read(status, headers, answer.bytes().await.unwrap().to_vec())
         })
         .await
     }
@@ -100,8 +107,7 @@ impl Call {
                 let chunks = answer.bytes_stream().map(|chunk| chunk.map(Vec::from));
                 return Ok(Stream::new(headers, chunks.boxed()));
             }
-            let body = answer.text().await.unwrap();
-            Err(Answer { status, headers, body })
+            Err(Answer::read(status, headers, answer.bytes().await.unwrap().to_vec()))
         })
         .await
     }
@@ -111,7 +117,7 @@ impl Call {
         within("an answer or the connection's end", async {
             let answer = self.request().send().await.ok()?;
             let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-            Some(Answer { status, headers, body: answer.text().await.ok()? })
+            Some(Answer::read(status, headers, answer.bytes().await.ok()?.to_vec()))
         })
         .await
     }
@@ -134,6 +140,10 @@ impl Call {
             request = request.header(name, value);
         }
         match &self.body {
+            Some(body) if self.chunked => {
+                let once = futures_util::stream::once(std::future::ready(Ok::<_, std::io::Error>(body.clone())));
+                request.body(reqwest::Body::wrap_stream(once))
+            }
             Some(body) => request.body(body.clone()),
             None => request,
         }
@@ -145,10 +155,16 @@ impl Call {
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
+    /// The body as text; what is no UTF-8 in it is lost.
     pub body: String,
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
+    fn read(status: u16, headers: HeaderMap, bytes: Vec<u8>) -> Answer {
+        Answer { status, headers, body: String::from_utf8_lossy(&bytes).into_owned(), bytes }
+    }
+
     /// A header's value, or the empty string.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())

@@ -151,6 +151,21 @@ impl World {
         answer["value"].as_str().map(str::to_owned)
     }
 
+    /// The keys of objects in R2 under a prefix, at most 1,000.
+    pub async fn objects(&self, prefix: &str) -> Vec<String> {
+        let answer = self.control("/r2/list", json!({"prefix": prefix})).await;
+        answer["keys"].as_array().unwrap().iter().map(|key| key.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Puts an object into R2 that no row knows; with a count, so many, each with its number behind the key.
+    pub async fn plant_object(&self, key: &str, count: Option<usize>) {
+        let mut asked = json!({"key": key, "text": "planted"});
+        if let Some(count) = count {
+            asked["count"] = count.into();
+        }
+        self.control("/r2/put", asked).await;
+    }
+
     /// The Worker's own log lines, parsed, newest last.
     pub async fn logs(&self) -> Vec<Value> {
         let url = format!("{}/logs", self.runtime.control());

@@ -62,7 +62,5 @@ pub async fn configure(mut call: Call<Member>) -> Answered<Answer> {
 fn origin(call: &Call<Member>) -> String {
     let own = call.who.host.as_ref().map(|host| host.as_str().to_owned());
     let host = own.or_else(|| call.who.config.hosts.first().cloned()).unwrap_or_default();
-    let port = call.request.authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    let port = port.map(|(_, port)| format!(":{port}")).unwrap_or_default();
-    format!("{}://{host}{port}", call.request.scheme)
+    call.request.origin_of(&host)
 }

@@ -13,6 +13,7 @@ use crate::http::fields::Fields;
 use crate::http::problem::{self, Answered, FieldError};
 use crate::http::request::JSON;
 use crate::rows::operation::{self, Act, Doing, Operation, Outcome};
+use crate::rows::sweep;
 
 /// Most operations of a request.
 const MAX_OPERATIONS: usize = 100;
@@ -34,6 +35,9 @@ pub async fn bulk(mut call: Call<Member>) -> Answered<Answer> {
         Outcome::Earlier(answer) => Ok(preferred(&call.request, answer)),
         Outcome::Done(collection, _, made) => {
             announce(&call, &collection);
+            if collection.files {
+                sweep::behind(&call.later, &call.bindings, call.who.rows(&call.bindings)?);
+            }
             Ok(preferred(&call.request, pending.answer(&made)?))
         }
     }

@@ -21,7 +21,7 @@ use crate::ops::log;
 use crate::rows::collection::{self, Collection};
 use crate::rows::definition::Definition;
 use crate::rows::provision::insertion;
-use crate::rows::{job, rules};
+use crate::rows::{job, rules, sweep};
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::tenant_db::TenantDb;
 use crate::{args, json, statements};
@@ -147,6 +147,9 @@ pub async fn delete(call: Call<Member>) -> Answered<Answer> {
     rules::commit_definition(batch).await?;
     collection::forget(&call.who.tenant, slug);
     let done = carry_on(&call, rows, slug).await?;
+    if current.files {
+        sweep::behind(&call.later, &call.bindings, call.who.rows(&call.bindings)?);
+    }
     let status = if done { 200 } else { 202 };
     Answer::json(status, &json!({ "slug": slug, "pending": !done }), Some(call.who.tenant.as_str()))
 }

@@ -2,6 +2,8 @@
 
 pub mod bulk;
 pub mod collections;
+pub mod files;
+pub mod media;
 pub mod records;
 pub mod stats;
 pub mod templates;

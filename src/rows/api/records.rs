@@ -20,6 +20,7 @@ use crate::rows::meter;
 use crate::rows::operation::{self, Act, Doing, Operation, Outcome};
 use crate::rows::projection::Projection;
 use crate::rows::record::{self, Record, RecordRow};
+use crate::rows::sweep;
 use crate::storage::tenant_db::{Read, TenantDb};
 use crate::{args, json};
 
@@ -112,11 +113,15 @@ pub(super) async fn change(call: &Call<Member>, act: Act) -> Answered<Answer> {
     let (slug, id) = (call.params.get("collection"), call.params.get("record_id"));
     let doing = Doing { rows: &rows, slug, member: &call.who, pending: None, made: operation::one };
     let seen = call.request.header("If-Match");
+    let deletes = matches!(act, Act::Delete { .. });
     let wanted = Operation { place: String::new(), id: Some(id.to_owned()), seen, act };
     let Outcome::Done(collection, done, _) = doing.all(&[wanted]).await? else {
         return Err(problem::internal("an answer that nobody kept"));
     };
     announce(call, &collection);
+    if deletes && collection.files {
+        sweep::behind(&call.later, &call.bindings, call.who.rows(&call.bindings)?);
+    }
     let (shown, version) = done.into_iter().next().map_or((Map::new(), None), |done| (done.shown, done.version));
     let tenant = Some(call.who.tenant.as_str());
     let answer = match version {

@@ -1,0 +1,89 @@
+//! Files of records: how they come in, and how they are seen.
+
+use worker::Method;
+
+use super::route::{Access, Admission, Route, Surface, handler, shipped};
+use crate::domain::permission::Permission;
+use crate::rows;
+
+/// The section. It stands behind records, whose paths of as many segments come first.
+pub const ROUTES: &[Route] = &shipped([
+    Route {
+        name: "files.announce",
+        method: Method::Post,
+        path: "/api/v1/{collection}/{record_id}/file",
+        aliases: &["/api/{collection}/{record_id}/file"],
+        surface: Surface::Both,
+        access: Access::Member(Permission::RecordsWrite),
+        admission: Admission::Requests,
+        handler: handler!(Member, rows::api::files::announce),
+        summary: "Gives a URL that takes the record's file, for a browser to send it to.",
+        request: "`name` (1 to 200 bytes), `content_type` (an image, audio, video, text, PDF, office document or archive), `size` (1 to 100,000,000 bytes).",
+        answer: "201 `{url, method, headers, expires_at}`, good for 15 minutes; 409 `no_files`, `storage_limit_reached`; 404.",
+    },
+    Route {
+        name: "files.put",
+        method: Method::Put,
+        path: "/api/v1/{collection}/{record_id}/file",
+        aliases: &["/api/{collection}/{record_id}/file"],
+        surface: Surface::Both,
+        access: Access::Member(Permission::RecordsWrite),
+        admission: Admission::Requests,
+        handler: handler!(Member, rows::api::files::put),
+        summary: "Stores the record's file. One that it held is replaced.",
+        request: "The bytes. Query `name`; headers `Content-Type`, `Content-Length`.",
+        answer: "201 `{name, content_type, size, etag, created_at, created_by}`; 409 `no_files`, `storage_limit_reached`; 411, 413, 415; 404.",
+    },
+    Route {
+        name: "files.get",
+        method: Method::Get,
+        path: "/api/v1/{collection}/{record_id}/file",
+        aliases: &["/api/{collection}/{record_id}/file"],
+        surface: Surface::Both,
+        access: Access::Reader(Permission::RecordsRead),
+        admission: Admission::Requests,
+        handler: handler!(Reader, rows::api::files::get),
+        summary: "Shows what file the record holds, and gives a URL that shows it to whoever has the URL.",
+        request: "Query `expires_in` (60 to 604,800 seconds; 900 unless asked otherwise).",
+        answer: "200 `{name, content_type, size, etag, created_at, created_by, url, expires_at}`; `expires_at` is null where the collection is public; 404.",
+    },
+    Route {
+        name: "files.delete",
+        method: Method::Delete,
+        path: "/api/v1/{collection}/{record_id}/file",
+        aliases: &["/api/{collection}/{record_id}/file"],
+        surface: Surface::Both,
+        access: Access::Member(Permission::RecordsWrite),
+        admission: Admission::Requests,
+        handler: handler!(Member, rows::api::files::delete),
+        summary: "Deletes the record's file.",
+        request: "",
+        answer: "200 `{id}`; 404.",
+    },
+    Route {
+        name: "files.upload",
+        method: Method::Put,
+        path: "/uploads/{token}",
+        aliases: &[],
+        surface: Surface::Tenant,
+        access: Access::Visitor,
+        admission: Admission::Requests,
+        handler: handler!(Visitor, rows::api::files::receive),
+        summary: "Stores the file that a URL of `files.announce` is for. The URL is good once; the same request again gets the same answer.",
+        request: "The bytes. Headers `Content-Type` and `Content-Length` as they were announced.",
+        answer: "201 `{name, content_type, size, etag, created_at, created_by}`; 403 `invalid_link`; 409 `changed_meanwhile` if another file came first, `storage_limit_reached`; 411, 413, 415, 422; 404.",
+    },
+    Route {
+        name: "files.show",
+        method: Method::Get,
+        path: "/media/{collection}/{record_id}/{name}",
+        aliases: &[],
+        surface: Surface::Tenant,
+        access: Access::Visitor,
+        admission: Admission::Unmetered,
+        handler: handler!(Visitor, rows::api::media::show),
+        summary: "Serves a file: of a public collection to everybody, else by a URL of `files.get`.",
+        request: "Query `v` (the bytes' entity tag), `expires`, `signature`. Headers `Range` (one range), `If-Range`, `If-None-Match`, `If-Modified-Since`.",
+        answer: "200 or 206 the bytes; headers `ETag`, `Last-Modified`, `Accept-Ranges`, `Cache-Control`, `Content-Disposition`; 304; 403 `invalid_link`; 416; 404.",
+    },
+]);
