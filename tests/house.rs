@@ -89,6 +89,9 @@ mod purge;
 #[path = "house/compile_fail.rs"]
 mod compile_fail;
 
+/// What paths leave for the names of collections and records.
+#[path = "house/paths.rs"]
+mod paths;
 
 /// `docs/api.md`.
 #[path = "house/api_reference.rs"]
