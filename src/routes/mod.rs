@@ -1,11 +1,14 @@
 //! The one route table: every operation, on which host it lives, whom it serves, what it costs.
 //!
-//! The router, the API reference and the isolation matrix read this table. A new operation is a
+//! The router, the OpenAPI document, the API reference and the isolation matrix read this table. A new operation is a
 //! new entry in its section; a route that is in no row of the matrix fails the tests.
 
 mod auth;
+pub mod contract;
+mod docs;
 mod live;
 mod members;
+pub mod openapi;
 mod operators;
 mod platform;
 mod records;
@@ -18,13 +21,14 @@ mod tenants;
 use percent_encoding::percent_decode_str;
 use worker::Method;
 
-pub use self::route::{Access, Admission, Handler, Route, Surface};
+pub use self::route::{Access, Admission, Handler, Route, Surface, Table};
 use crate::http::call::Params;
 use crate::rows::definition::parse_slug;
 
 /// The table, section by section.
 pub static SECTIONS: &[&[Route]] = &[
     platform::ROUTES,
+    docs::ROUTES,
     operators::ROUTES,
     tenants::ROUTES,
     auth::ROUTES,
