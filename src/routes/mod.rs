@@ -143,6 +143,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_out_goes_before_what_is_named() {
+        let accept = "/api/v1/invitations/accept";
+        assert_eq!(found(Surface::Tenant, Method::Post, accept).unwrap().0, "invitations.accept");
+        let Matched::Methods(methods) = find(Surface::Tenant, &Method::Get, accept) else { panic!("known path") };
+        assert_eq!(methods, ["POST", "OPTIONS"], "it is no invitation of that id");
+        assert_eq!(found(Surface::Tenant, Method::Get, "/api/v1/auth/sso/callback").unwrap().0, "sso.callback");
+        assert_eq!(found(Surface::Tenant, Method::Get, "/api/v1/auth/sso/corp").unwrap().0, "sso.begin");
+    }
+
+    #[test]
     fn names_and_paths_are_unique() {
         let mut names = std::collections::HashSet::new();
         let mut paths = std::collections::HashSet::new();
