@@ -29,6 +29,7 @@ mod lifecycle;
 mod login_limits;
 mod logs;
 mod mail;
+mod openapi;
 mod operators;
 mod page;
 mod password_reset;

@@ -144,7 +144,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::SubscriberTokensWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::subscriber_tokens::mint),
-        contract: answers("201 {token: string, expires_at: time, topics: string[]}").body("{topics: text(1..256)[](1..100), ttl??: int(60..3600)}"),
+        contract: answers("201 {token: string, expires_at: time, topics: string[]}").body("{topics: Selector[](1..100), ttl??: int(60..3600)}"),
         summary: "Mints a token that opens private events, for sites that do not mint their own.",
         request: "`topics[]` (1 to 100: `name`, `prefix*`, `*`), `ttl` (60 to 3600 seconds, by default 900).",
         answer: "201 `{token, expires_at, topics}`.",

@@ -125,7 +125,7 @@ pub const ROUTES: &[Route] = &shipped([
         contract: answers("201 Role +Location; 403 beyond_own_permissions; 409 conflict too_many")
             .params("Idempotency-Key")
             .body(
-                "{name: string(1..40)/^[a-z0-9_-]+$/, description??: text(1..500), permissions: Permission[](1..50)}",
+                "{name: string(1..40)/^[a-z][a-z0-9_-]*$/, description??: text(1..500), permissions: Permission[](1..50)}",
             ),
         summary: "Makes a role; at most 50.",
         request: "`name` (lower-case letters, digits, `_`, `-`), `description`, `permissions[]` (within the caller's own). Header `Idempotency-Key`.",
@@ -306,7 +306,7 @@ pub const ROUTES: &[Route] = &shipped([
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::audit::list),
         contract: answers("200 list Deed")
-            .params("actor?: string, operation?: string, subject?: string, since?: time, until?: time, limit, cursor"),
+            .params("actor?: string, operation?: string, subject?: string, since?: time|'', until?: time|'', limit, cursor"),
         summary: "Lists what was done in the tenant, newest first.",
         request: "Query `actor`, `operation` (how it begins), `subject`, `since`, `until` (RFC 3339), `limit` (1 to 200), `cursor`.",
         answer: "200 a list of `{id, at, actor, operation, subject, detail, address, request_id}` with `pagination`.",

@@ -50,9 +50,12 @@ const SCHEMAS: &[(&str, &str)] = &[
         "OperatorSetting",
         "{email??: Email, name??: text(1..100), password??: string(12..256), role??: 'admin'|'support', status??: 'active'|'disabled'}",
     ),
+    ("Flag", "'true'|'false'|'1'|'0'|''"),
+    ("Topic", "string(1..256)/^[^*\\u0000-\\u001f\\u007f-\\u009f]*$/"),
+    ("Selector", "string(1..256)/^[^*\\u0000-\\u001f\\u007f-\\u009f]*[*]?$/"),
     (
         "Webhook",
-        "{tenant_id: TenantName, node_type: text(1..64), action: text(1..64), channels: string(1..256)/^[^*\\u0000-\\u001f\\u007f-\\u009f]+$/[](1..100), data??: any, keys??: text(1..512)[](..1000), private??: bool}",
+        "{tenant_id: TenantName, node_type: text(1..64), action: text(1..64), channels: Topic[](1..100), data??: any, keys??: text(1..512)[](..1000), private??: bool}",
     ),
     ("NewCollection", "{...CollectionPatch, slug: string/^[a-z][a-z0-9_-]{0,62}$/, schema: {...}}"),
     (
@@ -129,12 +132,7 @@ type Parameter = (&'static str, &'static str, &'static str, &'static str);
 const PARAMETERS: &[Parameter] = &[
     ("limit", "query", "int(1..200)", "Most rows of the page, by default 50."),
     ("cursor", "query", "string", "Where the page begins: `pagination.cursor` of the one before."),
-    (
-        "Idempotency-Key",
-        "header",
-        "string(1..255)/^[!-~]+$/",
-        "The same key gives the first answer again for 24 hours.",
-    ),
+    ("Idempotency-Key", "header", "string(..255)/^[!-~]*$/", "The same key gives the first answer again for 24 hours."),
     ("If-Match", "header", "string", "The ETag that was read; 412 if the object has changed since."),
     ("If-None-Match", "header", "string", "The ETag that is known; 304 if the object has it still."),
     ("Last-Event-ID", "header", "string", "The last event that arrived: what followed comes first."),
