@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use super::problem::{self, Answered, FieldError};
 use crate::domain::error::Invalid;
-use crate::domain::pointer::escape;
 use crate::domain::json::whole;
+use crate::domain::pointer::escape;
 
 /// A JSON object being read. Whatever is not taken in the end is an unknown field.
 pub struct Fields {

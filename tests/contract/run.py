@@ -89,7 +89,19 @@ class Worker:
             ids = [user["id"], role["name"], invitation["id"], provider["id"], client["client_id"], key["id"]]
             for name, one in zip(made, ids, strict=True):
                 made[name].append(one)
-        return made
+        return {**made, **self.records(tenant)}
+
+    def records(self, tenant):
+        """Collections, and records in the first of them."""
+        fields = {"title": {"type": "string", "searched": True}, "score": {"type": "integer", "indexed": True}}
+        schema = {"type": "object", "properties": fields}
+        names, records = ["notes", *(f"spare-{n}" for n in range(SPARE))], []
+        for name in names:
+            self.make(tenant, "collections", {"slug": name, "schema": schema, "versioned": True, "public_read": True})
+        for n in range(SPARE + 1):
+            records.append(self.make(tenant, "notes", {"title": f"Note {n}", "score": n})["id"])
+        return {"collection": ["notes"], "collections.collection": names, "record_id": records, "version": ["1"],
+                "template": ["leads"]}
 
     def platforms_objects(self):
         """The same of the platform's own."""
@@ -148,28 +160,27 @@ STREAMS = r"^events\.(stream|diagnose)$"
 
 def main():
     with Worker() as worker:
-        secret, people = (worker.tenant(name)["webhook_secret"] for name in ["contract", "people"])
-        key, user, operator = worker.key("contract"), worker.user("people"), worker.operator()
-        objects = worker.objects("contract")
-        platforms = {**objects, **worker.platforms_objects()}
+        secrets = {name: worker.tenant(name)["webhook_secret"] for name in ["contract", "site", "people"]}
+        key, user, operator = worker.key("site"), worker.user("people"), worker.operator()
+        platforms = {**worker.objects("contract"), **worker.platforms_objects()}
         only, but = "--include-operation-id-regex", "--exclude-operation-id-regex"
-        contract = {"tenant": "contract", "webhook_secret": secret}
+        contract, site, people = ({"tenant": name, "webhook_secret": secrets[name]} for name in secrets)
         runs = [
             ("the platform, by its key", "localhost", PLATFORM_KEY,
-             {**contract, "objects": platforms, "protected": ["contract", "people", operator["operator"]["id"], key["id"]]},
+             {**contract, "objects": platforms, "protected": [*secrets, operator["operator"]["id"]]},
              [but, OPERATORS_OWN]),
             ("the platform, by an operator's session", "localhost", operator["token"], contract,
              [only, OPERATORS_OWN, "--exclude-operation-id", "operators.logout"]),
-            ("a tenant, by its key", "contract.localhost", key["key"],
-             {**contract, "objects": objects, "protected": [key["id"]]}, [but, STREAMS]),
+            ("a tenant, by its key", "site.localhost", key["key"],
+             {**site, "objects": worker.objects("site"), "protected": [key["id"]]}, [but, STREAMS]),
             ("a tenant, by a user's session", "people.localhost", user["access_token"],
-             {"tenant": "people", "webhook_secret": people, "protected": [user["session_id"]]},
+             {**people, "protected": [user["session_id"]]},
              [only, USERS_OWN, "--exclude-operation-id", "auth.logout"]),
         ]
         wanted = sys.argv[1:] or [str(n) for n in range(len(runs))]
         held = [run(worker, *runs[int(n)]) for n in wanted]
         # Had a run revoked what it calls with, it would have shown nothing but 401.
-        worker.call("GET", "contract.localhost", "/api/v1/users", bearer=key["key"])
+        worker.call("GET", "site.localhost", "/api/v1/users", bearer=key["key"])
         worker.call("GET", "people.localhost", "/api/v1/auth/me", bearer=user["access_token"])
         worker.call("GET", "localhost", "/api/v1/operators/me", bearer=operator["token"])
     print(f"\n{held.count(True)} passed, {held.count(False)} failed")

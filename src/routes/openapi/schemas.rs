@@ -27,7 +27,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Limit", "int(-1..1000000000000)|'unlimited'"),
     (
         "Limits",
-        "{max_concurrent_subscriptions??: Limit, max_webhooks_per_minute??: Limit, max_connections_per_ip??: Limit, max_api_requests_per_minute??: Limit, max_api_requests_per_day??: Limit, max_anonymous_requests_per_minute??: Limit, event_retention_seconds??: Limit, event_retention_count??: Limit, max_redis_memory_mb??: Limit, max_users??: Limit}",
+        "{max_concurrent_subscriptions??: Limit, max_webhooks_per_minute??: Limit, max_connections_per_ip??: Limit, max_api_requests_per_minute??: Limit, max_api_requests_per_day??: Limit, max_anonymous_requests_per_minute??: Limit, event_retention_seconds??: Limit, event_retention_count??: Limit, max_redis_memory_mb??: Limit, max_users??: Limit, max_records?: {*: Limit}, max_records_per_hour?: {*: Limit}, max_records_per_month?: {*: Limit}, max_storage_bytes??: Limit}",
     ),
     (
         "Settings",
@@ -57,16 +57,20 @@ const SCHEMAS: &[(&str, &str)] = &[
         "Webhook",
         "{tenant_id: TenantName, node_type: text(1..64), action: text(1..64), channels: Topic[](1..100), data??: any, keys??: text(1..512)[](..1000), private??: bool}",
     ),
-    ("NewCollection", "{...CollectionPatch, slug: string/^[a-z][a-z0-9_-]{0,62}$/, schema: {...}}"),
+    ("StatusName", "string/^[a-z][a-z0-9_-]{0,39}$/"),
+    (
+        "NewCollection",
+        "{...CollectionPatch, slug: string/^[a-z][a-z0-9_-]{0,62}$/, schema: {type: 'object', ...}, statuses??: {initial: StatusName, transitions??: {*: StatusName[]}}}",
+    ),
     (
         "CollectionPatch",
-        "{slug??: string, name??: text(1..100), description??: text(..1000), schema?: {...}, statuses??: {initial: string, transitions: {*: string[]}}, versioned??: bool, soft_delete??: bool, live??: bool, public_read??: bool, files??: bool, alias??: 'client_id'}",
+        "{name??: text(1..100), description??: text(..1000), schema?: {...}, statuses??: {initial??: StatusName, transitions??: {*: StatusName[]?}}, versioned??: bool, soft_delete??: bool, live??: bool, public_read??: bool, files??: bool, alias??: 'client_id'}",
     ),
     // Of answers.
     ("Id", "{id: string}"),
     (
         "Tenant",
-        "{tenant_id: string, slug: string, host: string, display_name: string, admin_email: string?, plan: string, status: 'active'|'suspended'|'deleted', features: {...}, resources: {...}, custom_domains: string[], wpgraphql_endpoint: string?, cors_origins: string[], ip_allowlist: string[], rate_limits: {*: int}, limits: {*: int?}, settings: {...}, branding: {...}, require_standard_webhooks: bool, expires_at: time?, created_at: time, updated_at: time, revision: int, pending?: true}",
+        "{tenant_id: string, slug: string, host: string, display_name: string, admin_email: string?, plan: string, status: 'active'|'suspended'|'deleted', features: {...}, resources: {...}, custom_domains: string[], wpgraphql_endpoint: string?, cors_origins: string[], ip_allowlist: string[], rate_limits: {...}, limits: {...}, settings: {...}, branding: {...}, require_standard_webhooks: bool, expires_at: time?, created_at: time, updated_at: time, revision: int, pending?: true}",
     ),
     ("Domain", "{domain: string, is_primary: bool, ssl_enabled: bool, created_at: time}"),
     ("Check", "{status: string, ...}"),
@@ -107,7 +111,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Collection",
-        "{slug: string, name: string, description: string, schema: {...}, statuses: {initial: string, transitions: {*: string[]}}?, versioned: bool, soft_delete: bool, live: bool, public_read: bool, files: bool, template: string?, alias: string?, revision: int, records: int, index: {state: 'ready'|'building'|'failed', done: int, total: int, failure: any}, created_at: time, updated_at: time}",
+        "{slug: string, name: string, description: string, schema: {...}, statuses: {initial: string, transitions?: {*: string[]}?}?, versioned: bool, soft_delete: bool, live: bool, public_read: bool, files: bool, template: string?, alias: string?, revision: int, records: int, index: {state: 'ready'|'building'|'failed', done: int, total: int, failure: any}, created_at: time, updated_at: time}",
     ),
     (
         "Record",
