@@ -101,6 +101,10 @@ mod paths;
 #[path = "house/api_reference.rs"]
 mod api_reference;
 
+/// What goes in and out, and the OpenAPI documents that are made of it.
+#[path = "house/contracts.rs"]
+mod contracts;
+
 /// Fails with one fault per line.
 fn none(rule: &str, faults: &[String]) {
     assert!(faults.is_empty(), "{rule}:\n  {}\n", faults.join("\n  "));
