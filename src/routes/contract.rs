@@ -24,6 +24,8 @@ pub enum Body {
     Optional(&'static str),
     /// One of this schema is sent.
     Required(&'static str),
+    /// Bytes are sent, of the type that their header says.
+    Bytes,
 }
 
 /// The contract of an operation that takes nothing.
@@ -40,6 +42,11 @@ impl Contract {
     /// The same contract with a body.
     pub const fn body(self, schema: &'static str) -> Self {
         Self { body: Body::Required(schema), ..self }
+    }
+
+    /// The same contract with bytes as its body.
+    pub const fn bytes(self) -> Self {
+        Self { body: Body::Bytes, ..self }
     }
 
     /// The same contract with a body that may be left out.

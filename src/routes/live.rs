@@ -45,7 +45,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::OptionalSubscriber,
         admission: Admission::Streams,
         handler: handler!(Visitor, live::events::stream),
-        contract: answers("200 events; 401 invalid_token; 406 not_acceptable; 429 too_many_streams too_many_connections").params("topic: Selector[](1..100), last_event_id?: string, lastEventID?: string, named?: Flag, heartbeat?: 'id'|'data', ticket?: string, Last-Event-ID"),
+        contract: answers("200 events; 401 invalid_token; 406 not_acceptable; 429 too_many_streams too_many_connections").params("topic: Selector[](1..100), filter?: string, last_event_id?: string, lastEventID?: string, named?: Flag, heartbeat?: 'id'|'data', ticket?: string, Last-Event-ID"),
         summary: "Streams events as Server-Sent Events.",
         request: "Query `topic` (repeatable: `name`, `prefix*`, `*`), `filter` (which records; with topics `records/…` alone), `last_event_id` or `lastEventID`, `named=true`, `heartbeat=data`, `ticket`. Headers `Last-Event-ID`, `Authorization: Bearer`; cookie `carillon_subscriber`.",
         answer: "200 `text/event-stream`; 400, 401 `invalid_token`, 429 `too_many_streams` or `too_many_connections`.",

@@ -132,6 +132,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::RecordsRead),
         admission: Admission::Requests,
         handler: handler!(Member, rows::api::stats::stats),
+        contract: answers("200 {records: int, users: int, collections: {*: {total: int, by_status: {*: int}}}, cache: {hits: int, misses: int, hit_rate: any}} +X-Cache"),
         summary: "Tells how much a tenant has, by collection and status, and how often kept lists are found.",
         request: "",
         answer: "200 `{records, users, collections: {name: {total, by_status}}, cache: {hits, misses, hit_rate}}`; header `X-Cache`.",

@@ -9,9 +9,11 @@ import hmac
 import itertools
 import json
 import os
+import re
 
 import schemathesis
 
+NAME = re.compile("[a-z0-9_-]+")
 NUMBERS = itertools.count(1)
 STAGE = json.loads(os.environ["CONTRACT_STAGE"])
 # Values by the name of a path's parameter: the first stays, the others may be deleted.
@@ -79,7 +81,9 @@ def before_call(context, case, kwargs):
     case.headers["CF-Connecting-IP"] = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     declared = {parameter.name for parameter in case.operation.headers}
     if STAGE["is_platform"] and "X-Tenant-ID" in declared:
-        case.headers["X-Tenant-ID"] = STAGE["tenant"]
+        # Where the path names a tenant too, both must be the same.
+        named = case.path_parameters.get("tenant_id", "")
+        case.headers["X-Tenant-ID"] = named if NAME.fullmatch(named) else STAGE["tenant"]
     if name.startswith("webhook.") and is_right:
         kwargs["auth"] = Signed()
     if case.method.upper() == "DELETE" or name in {"tenants.replace", "tenants.patch"}:

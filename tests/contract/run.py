@@ -172,7 +172,7 @@ def main():
             ("the platform, by an operator's session", "localhost", operator["token"], contract,
              [only, OPERATORS_OWN, "--exclude-operation-id", "operators.logout"]),
             ("a tenant, by its key", "site.localhost", key["key"],
-             {**site, "objects": worker.objects("site"), "protected": [key["id"]]}, [but, STREAMS]),
+             {**site, "objects": {**worker.objects("site"), "tenant_id": ["site"]}, "protected": [key["id"]]}, [but, STREAMS]),
             ("a tenant, by a user's session", "people.localhost", user["access_token"],
              {**people, "protected": [user["session_id"]]},
              [only, USERS_OWN, "--exclude-operation-id", "auth.logout"]),

@@ -78,6 +78,10 @@ fn operation(route: &Route, surface: Surface) -> Option<String> {
         Body::None => ("", "false"),
         Body::Optional(schema) => (schema, "false"),
         Body::Required(schema) => (schema, "true"),
+        Body::Bytes => {
+            operation.push_str(",\"requestBody\":{\"required\":true,\"content\":{\"*/*\":{}}}");
+            ("", "true")
+        }
     };
     if !schema.is_empty() {
         let schema = notation::schema(schema, FIND)?;

@@ -83,7 +83,7 @@ fn implied(route: &Route, surface: Surface) -> Vec<u16> {
     rules.into_iter().filter(|(_, holds)| *holds).map(|(status, _)| status).collect()
 }
 
-/// A success: `User +Location`, `list User`, `raw Jwks`, `html`, `events`, or nothing.
+/// A success: `User +Location`, `list User`, `raw Jwks`, `html`, `css`, `events`, or nothing.
 fn success(text: &str) -> Option<String> {
     let (schema, headers) = text.split_once('+').unwrap_or((text, ""));
     let schema = schema.trim();
@@ -91,6 +91,8 @@ fn success(text: &str) -> Option<String> {
     let content = match form {
         "" => String::new(),
         "html" => content("text/html", "{\"type\":\"string\"}"),
+        "bytes" => content("*/*", "true"),
+        "css" => content("text/css", "{\"type\":\"string\"}"),
         "events" => content("text/event-stream", "{\"type\":\"string\"}"),
         "raw" => content("application/json", &notation::schema(shown, FIND)?),
         "list" => content("application/json", &enveloped(&notation::schema(shown, FIND)?, true)),

@@ -31,11 +31,11 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Settings",
-        "{registration?: 'open'|'closed', password_policy?: {min_length?: int(8..128), require_digit?: bool, require_upper?: bool, require_symbol?: bool, forbid_email?: bool}, ...}",
+        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}}",
     ),
     (
         "TenantProfile",
-        "{display_name??: text(1..200), admin_email??: Email, plan??: text(1..63), tier??: text(1..63), features??: {*: bool}, resources??: {...}, custom_domains??: string(1..255)[](..50), wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/, cors_origins??: string(..300)/^https?://[a-z0-9_.-]+(:[0-9]+)?$/[](..50), ip_allowlist??: Addresses[](..100), rate_limits??: Limits, settings??: Settings, branding??: {...}, require_standard_webhooks??: bool, expires_at??: time}",
+        "{display_name??: text(1..200), admin_email??: Email, plan??: text(1..63), tier??: text(1..63), features??: {*: bool}, resources??: {...}, custom_domains??: string(1..255)[](..50), wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/, cors_origins??: string(..300)/^https?://[a-z0-9_.-]+(:[0-9]+)?$/[](..50), ip_allowlist??: Addresses[](..100), rate_limits??: Limits, settings??: Settings, branding??: Branding, require_standard_webhooks??: bool, expires_at??: time}",
     ),
     (
         "NewTenant",
@@ -66,7 +66,19 @@ const SCHEMAS: &[(&str, &str)] = &[
         "CollectionPatch",
         "{name??: text(1..100), description??: text(..1000), schema?: {...}, statuses??: {initial??: StatusName, transitions??: {*: StatusName[]?}}, versioned??: bool, soft_delete??: bool, live??: bool, public_read??: bool, files??: bool, alias??: 'client_id'}",
     ),
+    (
+        "Branding",
+        "{name??: text(1..200), logo_url??: string(1..2000), favicon_url??: string(1..2000), variables??: {*: string?}}",
+    ),
     // Of answers.
+    (
+        "SettingsShown",
+        "{auto_publish: bool, content_types: string[], default_categories: string[], seo_optimization: bool, custom_templates: {...}, workflow_approval: bool, registration: 'open'|'closed', password_policy: {min_length: int, require_digit: bool, require_upper: bool, require_symbol: bool, forbid_email: bool}, pending?: true}",
+    ),
+    (
+        "BrandingShown",
+        "{name: string?, logo_url: string?, favicon_url: string?, variables: {*: string}, pending?: true}",
+    ),
     ("Id", "{id: string}"),
     (
         "Tenant",
