@@ -17,7 +17,7 @@ dev: setup ## Serve on http://localhost:8787 (PORT=, STATE_DIR=), with two demon
 test: build ## Run every test (ARGS= goes to cargo test)
 	@scripts/test $(ARGS)
 
-bench: build ## Run the fan-out benchmark (ARGS= goes to it)
+bench: build ## Run the benchmarks (ARGS= goes to them)
 	@cargo bench --bench live -- $(ARGS)
 
 check: setup ## Format and lints, for the host and for the Worker
