@@ -36,6 +36,9 @@ const AT_ONCE: usize = 500;
 const FIRST: i64 = 1_750_000_000_000;
 const APART: i64 = 60_000;
 
+/// A record, by its number and status.
+type Written = fn(usize, &str) -> Value;
+
 const TENANTS: &str = "SELECT f.tenant_id, EXISTS (SELECT 1 FROM collections c WHERE c.tenant_id = f.tenant_id AND c.slug = 'deployments') FROM tenant_fence f WHERE f.tenant_id LIKE 'bench-%'";
 const INSERT: &str = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, index_revision) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), json_extract(j.value, '$.at'), json_extract(j.value, '$.at'), 'bench', 'bench', 1 FROM json_each(?3) j";
 
@@ -194,7 +197,7 @@ impl Load {
 
     fn tenant(&self, connection: &mut Connection, tenant: &str) -> Result<()> {
         let transaction = connection.transaction()?;
-        let kinds: [(&Definition, usize, fn(usize, &str) -> Value); 2] =
+        let kinds: [(&Definition, usize, Written); 2] =
             [(&self.deployments, self.size.deployments, deployment), (&self.workflows, self.size.workflows, workflow)];
         for (definition, count, record) in kinds {
             for (sql, args) in insertion(definition, Some(&definition.slug), FIRST) {

@@ -11,6 +11,7 @@ mod progress;
 mod reads;
 mod way;
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -129,12 +130,12 @@ async fn party(options: &Options, tenants: Range<usize>, asked: usize) -> Result
 /// Makes the tenants that are not there yet.
 async fn register(runtime: &Runtime, tenants: Range<usize>) -> Result<()> {
     let known = d1(runtime.control, "CONTROL", "SELECT id FROM tenants", &[]).await?;
-    let known: Vec<&Value> = known["results"].as_array().into_iter().flatten().map(|row| &row["id"]).collect();
-    let mut progress = Progress::new("tenants", tenants.len());
-    for (done, tenant) in tenants.map(tenant_id).enumerate() {
-        if !known.iter().any(|id| **id == *tenant) {
-            create_tenant(runtime.address, &tenant).await?;
-        }
+    let known: HashSet<&str> =
+        known["results"].as_array().into_iter().flatten().filter_map(|row| row["id"].as_str()).collect();
+    let missing: Vec<String> = tenants.map(tenant_id).filter(|tenant| !known.contains(&**tenant)).collect();
+    let mut progress = Progress::new("tenants made", missing.len());
+    for (done, tenant) in missing.iter().enumerate() {
+        create_tenant(runtime.address, tenant).await?;
         progress.at(done + 1);
     }
     Ok(())

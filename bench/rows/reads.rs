@@ -7,7 +7,7 @@ use carillon::storage::composed::{Bound, Composed, Condition, Head, Piece};
 use carillon::storage::sql::Arg;
 use serde_json::Value;
 
-use super::load::{created_at, deployment_id};
+use super::load::{PROJECTS, created_at, deployment_id};
 use super::way::Way;
 use super::{PAGE, Party};
 use crate::Result;
@@ -51,7 +51,8 @@ fn statement(way: Way, party: &Party) -> Result<Option<(String, Vec<Arg>)>> {
             let keys = [find(order::PIECES, "INDEX_CREATED_AT_DOWN")?, find(order::PIECES, "INDEX_ID_DOWN")?];
             composed("INDEXED", vec![slug, "project_name".into()], vec![led_by, indexed], &keys)?
         }
-        Way::Words => plain(vec![Condition::Is(find(condition::PIECES, "WORDS")?, args![words(&party.tenant)])])?,
+        Way::Words => plain(vec![searched(party, &format!("\"project\" AND \"{}\" *", PROJECTS / 2))?])?,
+        Way::Word => plain(vec![searched(party, "\"project\" *")?])?,
         Way::Get => {
             let id = deployment_id(Way::record(party, 1));
             (record::FIND.text().to_owned(), vec![slug, id.into()])
@@ -66,12 +67,11 @@ fn composed(head: &str, args: Vec<Arg>, conditions: Vec<Condition>, keys: &[Piec
     Ok((composed.text().to_owned(), composed.args().to_vec()))
 }
 
-/// What the full-text index is asked for the project's two words.
-fn words(tenant: &str) -> String {
-    let scope: String = format!("{tenant}:deployments").bytes().map(|byte| format!("{byte:02x}")).collect();
-    let project = Way::project();
-    let (first, last) = project.split_once('-').unwrap_or((&project, ""));
-    format!("scope : \"x{scope}\" AND words : (\"{first}\" AND \"{last}\" *)")
+/// What has these words by the full-text index.
+fn searched(party: &Party, words: &str) -> Result<Condition> {
+    let scope: String = format!("{}:deployments", party.tenant).bytes().map(|byte| format!("{byte:02x}")).collect();
+    let asked = format!("scope : \"x{scope}\" AND words : ({words})");
+    Ok(Condition::Is(find(condition::PIECES, "WORDS")?, args![asked]))
 }
 
 fn find<T: Copy>(all: &[(&str, T)], name: &str) -> Result<T> {

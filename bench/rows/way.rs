@@ -16,8 +16,10 @@ pub enum Way {
     Status,
     /// Records of one value of an indexed field.
     Field,
-    /// Records with two words.
+    /// Records with two words: the second is in one of twenty.
     Words,
+    /// Records with a word that every tenant's deployments have.
+    Word,
     /// One record.
     Get,
     /// A new record.
@@ -28,8 +30,17 @@ pub enum Way {
 
 impl Way {
     /// What creates comes after what lists the same records.
-    pub const ALL: [Self; 8] =
-        [Self::List, Self::Behind, Self::Status, Self::Field, Self::Words, Self::Get, Self::Create, Self::Kept];
+    pub const ALL: [Self; 9] = [
+        Self::List,
+        Self::Behind,
+        Self::Status,
+        Self::Field,
+        Self::Words,
+        Self::Word,
+        Self::Get,
+        Self::Create,
+        Self::Kept,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -38,6 +49,7 @@ impl Way {
             Self::Status => "list of one status",
             Self::Field => "list, filter on an indexed field",
             Self::Words => "list, search for two words",
+            Self::Word => "list, search for a word of all",
             Self::Get => "get one record",
             Self::Create => "create a record",
             Self::Kept => "list that is kept (workflows)",
@@ -63,6 +75,7 @@ impl Way {
             Self::Status => list("&status=active".to_owned()),
             Self::Field => list(format!("&filter=project_name%20=%20%22{}%22", Self::project())),
             Self::Words => list(format!("&q={}", Self::project())),
+            Self::Word => list("&q=project".to_owned()),
             Self::Get => {
                 let id = deployment_id(Self::record(party, call));
                 party.request("GET", &format!("/api/v1/deployments/{id}"), call, &[])
