@@ -29,7 +29,7 @@ use progress::Progress;
 use way::Way;
 
 /// Calls before those that count.
-const WARM: usize = 50;
+const WARM: usize = 300;
 /// Most calls of each kind: every one that creates leaves a record.
 const MOST_CALLS: usize = 500;
 /// How many pages the cursor lies behind the beginning, if there are as many and one more.
