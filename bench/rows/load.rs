@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use carillon::rows::api::collections::insertion;
 use carillon::rows::definition::Definition;
+use carillon::rows::provision::insertion;
 use carillon::rows::template::Template;
 use carillon::storage::sql::Arg;
 use rusqlite::types::Value as Cell;
