@@ -20,7 +20,7 @@ test: build ## Run every test (ARGS= goes to cargo test)
 contract: build ## Hold the Worker to its OpenAPI documents, with schemathesis
 	@scripts/contract $(ARGS)
 
-bench: build ## Run the fan-out benchmark (ARGS= goes to it)
+bench: build ## Run the benchmarks (ARGS= goes to them)
 	@cargo bench --bench live -- $(ARGS)
 
 check: setup ## Format and lints, for the host and for the Worker

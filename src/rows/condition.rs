@@ -100,7 +100,8 @@ pub enum Sought {
     Meeting(Condition),
 }
 
-/// Words to be found in what the collection's records say, the last one perhaps not written to its end.
+/// Words to be found in what the collection's records say. A `*` behind the last one says that it may go on: that costs
+/// more, as the index gathers every word that begins so before it looks whose it is.
 pub fn of_words(tenant: &str, collection: &Collection, text: &str) -> Result<Sought, Invalid> {
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     if words.len() > MAX_WORDS {

@@ -120,8 +120,10 @@ pub async fn get(call: Call<Reader>) -> Answered<Answer> {
         until = Some(Timestamp::from_millis(expires * 1000));
     }
     let mut said = file.shown();
-    said["url"] = url.into();
-    said["expires_at"] = json!(until);
+    if let Value::Object(members) = &mut said {
+        set(members, "url", &url);
+        set(members, "expires_at", &until);
+    }
     Answer::json(200, &said, Some(tenant))
 }
 
