@@ -2,7 +2,7 @@
 //! registered pieces, run behind the curtain.
 
 use carillon::args;
-use carillon::rows::{condition, list, order, record};
+use carillon::rows::{condition, order, plan, record};
 use carillon::storage::composed::{Bound, Composed, Condition, Head, Piece};
 use carillon::storage::sql::Arg;
 use serde_json::Value;
@@ -45,7 +45,7 @@ fn statement(way: Way, party: &Party) -> Result<Option<(String, Vec<Arg>)>> {
             plain(vec![Condition::Compare(status, is, args!["active"])])?
         }
         Way::Field => {
-            let led_by = Condition::Is(find(list::PIECES, "LED_BY")?, args![Way::project()]);
+            let led_by = Condition::Is(find(plan::PIECES, "LED_BY")?, args![Way::project()]);
             let indexed = find(condition::PIECES, "INDEXED_IS")?;
             let indexed = Condition::Is(indexed, args!["project_name", Way::project()]);
             let keys = [find(order::PIECES, "INDEX_CREATED_AT_DOWN")?, find(order::PIECES, "INDEX_ID_DOWN")?];

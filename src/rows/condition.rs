@@ -113,7 +113,8 @@ pub fn of_words(tenant: &str, collection: &Collection, text: &str) -> Result<Sou
     let Some((last, before)) = words.split_last() else { return Ok(Sought::Meeting(Condition::All(Vec::new()))) };
     let before: String = before.iter().map(|word| format!("\"{word}\" AND ")).collect();
     let scope = scope(tenant, &collection.slug);
-    Ok(Sought::Search(format!("scope : \"{scope}\" AND words : ({before}\"{last}\" *)")))
+    let goes_on = if text.trim_end().ends_with('*') { " *" } else { "" };
+    Ok(Sought::Search(format!("scope : \"{scope}\" AND words : ({before}\"{last}\"{goes_on})")))
 }
 
 /// A text somewhere in one of the collection's texts.

@@ -15,8 +15,11 @@ use crate::source::{SourceFile, Token, production_files};
 use crate::statements::migrated;
 use crate::tenant_lint::{faults, shard_tables};
 
-/// What modules put statements together of: the file, its heads and pieces.
-const COMPOSED: &[(&str, &[(&str, Head)], &[(&str, Piece)])] = &[
+/// A file, its heads and its pieces, by name.
+type Module = (&'static str, &'static [(&'static str, Head)], &'static [(&'static str, Piece)]);
+
+/// What modules put statements together of.
+const COMPOSED: &[Module] = &[
     ("src/rows/condition.rs", rows::condition::HEADS, rows::condition::PIECES),
     ("src/rows/order.rs", rows::order::HEADS, rows::order::PIECES),
     ("src/rows/plan.rs", rows::plan::HEADS, rows::plan::PIECES),

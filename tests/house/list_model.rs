@@ -100,7 +100,7 @@ fn comparison(field: &'static str) -> BoxedStrategy<Filter> {
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
-    let terms = fields().chain(COLUMNS).map(|field| comparison(field));
+    let terms = fields().chain(COLUMNS).map(comparison);
     Union::new(terms).prop_recursive(2, 6, 3, |inner| {
         let parts = prop::collection::vec(inner, 2..4);
         prop_oneof![parts.clone().prop_map(Filter::All), parts.prop_map(Filter::Any)]

@@ -338,7 +338,7 @@ fn a_rule_that_does_not_hold_fails_by_its_name_and_one_that_does_says_nothing() 
 fn a_rule_of_records_fails_by_its_name_too() {
     const FILE: &str = "src/rows/rules.rs";
     let shard = Shard::new();
-    let (db, none): (_, Option<i64>) = (&shard.db, None);
+    let db = &shard.db;
     // The other tenant has more of everything.
     for slug in ["x", "y", "z"] {
         shard.other().collection(slug, "");
@@ -361,8 +361,7 @@ fn a_rule_of_records_fails_by_its_name_too() {
             ("COLLECTION_UNNAMED", "collection_referenced", &[&"people"], &[&"posts"]),
             ("RECORD_AS_SEEN", "record_changed", &[&"people", &"ada", &2], &[&"people", &"ada", &1]),
             ("RECORD_AS_SEEN", "record_changed", &[&"people", &"first", &1], &[&"posts", &"first", &1]),
-            ("RECORDS_LEFT", "record_limit_reached", &[&"people", &2], &[&"people", &3]),
-            ("RECORDS_LEFT", "record_limit_reached", &[&"people", &1], &[&"people", &3]),
+            ("RECORDS_LEFT", "record_limit_reached", &[&"people", &1], &[&"people", &2]),
             ("RATE_LEFT", "record_rate_reached", &[&"posts", &"hour", &2], &[&"posts", &"hour", &3]),
             ("RATE_LEFT", "record_rate_reached", &[&"posts", &"hour", &0], &[&"posts", &"month", &0]),
         ],
