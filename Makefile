@@ -1,6 +1,6 @@
 # Carillon's commands. Each sets up what it needs; a warm set-up takes no time.
 
-.PHONY: help setup build dev test bench check deploy
+.PHONY: help setup build dev test contract bench check deploy
 
 help: ## What there is to make
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,10 @@ dev: setup ## Serve on http://localhost:8787 (PORT=, STATE_DIR=), with two demon
 test: build ## Run every test (ARGS= goes to cargo test)
 	@scripts/test $(ARGS)
 
-bench: build ## Run the fan-out benchmark (ARGS= goes to it)
+contract: build ## Hold the Worker to its OpenAPI documents, with schemathesis
+	@scripts/contract $(ARGS)
+
+bench: build ## Run the benchmarks (ARGS= goes to them)
 	@cargo bench --bench live -- $(ARGS)
 
 check: setup ## Format and lints, for the host and for the Worker

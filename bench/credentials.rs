@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::Result;
 use crate::options::Options;
-use crate::peers::{PLATFORM_KEY, Peer, Server};
+use crate::peers::{PLATFORM_KEY, Peer, Server, d1};
 use crate::table::Table;
 use crate::tally::histogram;
-use crate::wire::{self, Answer, Caller};
+use crate::wire::{self, Caller};
 
 /// Calls before those that count.
 const WARM: usize = 300;
@@ -62,7 +62,7 @@ async fn rows(calls: usize) -> Result<Vec<(String, Vec<String>)>> {
             headers.extend(way.header.as_ref().map(|(name, value)| (*name, value.as_str())));
             let request = wire::request("GET", way.path, &server.host, &headers, &[]);
             let begun = Instant::now();
-            succeeded(caller.call(&request).await?)?;
+            caller.call(&request).await?.succeeded()?;
             if call >= WARM {
                 times.saturating_record(u64::try_from(begun.elapsed().as_micros())?);
             }
@@ -114,12 +114,9 @@ async fn plant(server: &Server, cookie: &FreshKey, refresh: &FreshKey) -> Result
     ];
     let control = server.control.ok_or("no place to put rows")?;
     for (sql, rest) in rows {
-        let params: Vec<String> = std::iter::once(server.tenant.clone()).chain(rest).collect();
+        let params: Vec<Value> = std::iter::once(server.tenant.clone()).chain(rest).map(Value::from).collect();
         // The first tenant lies on the first shard.
-        let asked = json!({"binding": "SHARD_00", "sql": sql, "params": params}).to_string();
-        let headers = [("Content-Type", "application/json")];
-        let request = wire::request("POST", "/d1", "control", &headers, asked.as_bytes());
-        succeeded(Caller::connect(control).await?.call(&request).await?)?;
+        d1(control, "SHARD_00", sql, &params).await?;
     }
     Ok(())
 }
@@ -137,16 +134,8 @@ async fn post(server: &Server, path: &str, body: &Value, credential: Option<&str
 }
 
 async fn send(server: &Server, request: Vec<u8>) -> Result<Value> {
-    let answer = succeeded(Caller::connect(server.address).await?.call(&request).await?)?;
+    let answer = Caller::connect(server.address).await?.call(&request).await?.succeeded()?;
     Ok(serde_json::from_slice(&answer.body)?)
-}
-
-fn succeeded(answer: Answer) -> Result<Answer> {
-    if (200..300).contains(&answer.status) {
-        return Ok(answer);
-    }
-    let said = String::from_utf8_lossy(&answer.body);
-    Err(format!("a request was answered {}: {said}", answer.status).into())
 }
 
 fn text(answer: &Value, pointer: &str) -> Result<String> {

@@ -3,7 +3,7 @@
 //!
 //! `make bench` runs everything, `cargo bench --bench live -- --help` lists the parts.
 //!
-//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`]
+//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`], [`rows`]
 //! - the load: [`audience`] reads streams (and resumes them by [`last_id`]), [`publisher`] sends webhooks, a [`mark`]
 //!   in each event and a [`tally`] of them tell what arrived, how late and in which order
 //! - the servers: [`peers`], each a [`process`] group that ends with the benchmark
@@ -25,6 +25,7 @@ mod peers;
 mod process;
 mod publisher;
 mod requests;
+mod rows;
 mod stage;
 mod steady;
 mod table;
@@ -98,6 +99,11 @@ async fn run(options: &Options) -> ExitCode {
             }
             Section::Credentials => {
                 let (table, worked) = credentials::measure(options).await;
+                stage.failed |= !worked;
+                table
+            }
+            Section::Rows => {
+                let (table, worked) = rows::measure(options).await;
                 stage.failed |= !worked;
                 table
             }

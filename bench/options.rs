@@ -1,5 +1,6 @@
 //! What to measure: the command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Result;
@@ -11,20 +12,25 @@ Measures Carillon beside a plain JavaScript object on the same workerd and nginx
 
 cargo bench --bench live -- [SECTION…] [OPTION…]
 
-Sections (all by default)
+Sections (all by default but rows, which loads for minutes)
   idle         streams opened per second, memory per idle subscriber
   burst        100 webhooks over 20 connections, as fast as they are answered
   steady       500 subscribers × 50 events/s and 2,000 × 10/s
   overload     500 subscribers × 1,000 events/s
   requests     a GET of one tenant and a webhook POST beside a plain JavaScript Worker
   credentials  a request by key, token and cookie beside an anonymous one
+  rows         a tenant's records among those of many tenants, beside the same alone
 
 Options
   --subscribers N,N   sizes for idle and burst (100,1000,5000)
   --seconds N         length of a steady run (60, or BENCH_SECONDS); overload runs a third of it
   --rounds N          bursts per size, of which the median counts (5)
   --peers NAME,NAME   carillon, plain, nchan (all)
-  --quick             a smoke run: 50 subscribers, 3 seconds, one round
+  --tenants N         tenants of rows (1000)
+  --deployments N     deployments of each (1000)
+  --workflows N       workflows of each (500)
+  --state DIR         where the rows are kept for the next run (target/bench-rows)
+  --quick             a smoke run: 50 subscribers, 3 seconds, one round; 5 tenants with a tenth of the rows
 ";
 
 /// A part of the benchmark.
@@ -36,9 +42,11 @@ pub enum Section {
     Overload,
     Requests,
     Credentials,
+    Rows,
 }
 
 impl Section {
+    /// Those that are measured where nobody names one.
     const ALL: [Self; 6] = [Self::Idle, Self::Burst, Self::Steady, Self::Overload, Self::Requests, Self::Credentials];
 
     fn named(name: &str) -> Option<Self> {
@@ -49,9 +57,20 @@ impl Section {
             "overload" => Self::Overload,
             "requests" => Self::Requests,
             "credentials" => Self::Credentials,
+            "rows" => Self::Rows,
             _ => return None,
         })
     }
+}
+
+/// How many rows of what.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub tenants: usize,
+    /// Of each tenant.
+    pub deployments: usize,
+    /// Of each tenant.
+    pub workflows: usize,
 }
 
 /// What to measure, and how long.
@@ -65,6 +84,9 @@ pub struct Options {
     pub length: Duration,
     pub rounds: usize,
     pub calls: usize,
+    pub size: Size,
+    /// Where rows are kept from run to run.
+    pub state: PathBuf,
     pub peers: Vec<Peer>,
     pub help: bool,
 }
@@ -80,6 +102,8 @@ impl Options {
             length: Duration::from_secs(60),
             rounds: 5,
             calls: 2_000,
+            size: Size { tenants: 1_000, deployments: 1_000, workflows: 500 },
+            state: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench-rows")),
             peers: Peer::LIVE.to_vec(),
             help: false,
         };
@@ -95,6 +119,10 @@ impl Options {
                 "--subscribers" => options.sizes = list(&value()?, |size| size.parse().ok().filter(|size| *size > 0))?,
                 "--seconds" => options.length = Duration::from_secs(number(&value()?)?),
                 "--rounds" => options.rounds = usize::try_from(number(&value()?)?)?,
+                "--tenants" => options.size.tenants = usize::try_from(number(&value()?)?)?,
+                "--deployments" => options.size.deployments = usize::try_from(number(&value()?)?)?,
+                "--workflows" => options.size.workflows = usize::try_from(number(&value()?)?)?,
+                "--state" => options.state = value()?.into(),
                 "--peers" => options.peers = list(&value()?, peer)?,
                 name => options.sections.push(
                     Section::named(name)
@@ -118,6 +146,7 @@ impl Options {
         self.length = Duration::from_secs(3);
         self.rounds = 1;
         self.calls = 50;
+        self.size = Size { tenants: 5, deployments: 100, workflows: 50 };
     }
 
     /// The most subscribers that any chosen section asks for.
@@ -126,7 +155,7 @@ impl Options {
             Section::Idle | Section::Burst => self.sizes.iter().copied().max().unwrap_or(0),
             Section::Steady => self.steady.iter().map(|(subscribers, _)| *subscribers).max().unwrap_or(0),
             Section::Overload => self.overload.0,
-            Section::Requests | Section::Credentials => 0,
+            Section::Requests | Section::Credentials | Section::Rows => 0,
         };
         self.sections.iter().map(of).max().unwrap_or(0)
     }

@@ -160,6 +160,17 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+impl Answer {
+    /// The answer, if it is one of success; else what it says, as an error.
+    pub fn succeeded(self) -> Result<Self> {
+        if (200..300).contains(&self.status) {
+            return Ok(self);
+        }
+        let said = String::from_utf8_lossy(&self.body);
+        Err(format!("a request was answered {}: {said}", self.status).into())
+    }
+}
+
 /// One connection that is kept for call after call.
 pub struct Caller {
     address: SocketAddr,

@@ -45,6 +45,26 @@ mod shard_lint;
 #[path = "house/planner.rs"]
 mod planner;
 
+/// What a query comes to in a collection that has a field of each kind.
+#[path = "house/asking.rs"]
+mod asking;
+
+/// A shard with such a collection, of two tenants.
+#[path = "house/listed.rs"]
+mod listed;
+
+/// Statements that are put together: every kind of list.
+#[path = "house/compositions.rs"]
+mod compositions;
+
+/// What such a statement costs.
+#[path = "house/costs.rs"]
+mod costs;
+
+/// Pages are a scan in pieces, whatever is written meanwhile.
+#[path = "house/list_model.rs"]
+mod list_model;
+
 /// A shard's tables keep tenants apart by themselves.
 #[path = "house/schema.rs"]
 mod schema;
@@ -73,9 +93,17 @@ mod purge;
 #[path = "house/compile_fail.rs"]
 mod compile_fail;
 
+/// What paths leave for the names of collections and records.
+#[path = "house/paths.rs"]
+mod paths;
+
 /// `docs/api.md`.
 #[path = "house/api_reference.rs"]
 mod api_reference;
+
+/// What goes in and out, and the OpenAPI documents that are made of it.
+#[path = "house/contracts.rs"]
+mod contracts;
 
 /// Fails with one fault per line.
 fn none(rule: &str, faults: &[String]) {

@@ -31,6 +31,7 @@ mod login_limits;
 mod logs;
 mod mail;
 mod media;
+mod openapi;
 mod operators;
 mod page;
 mod password_reset;

@@ -15,7 +15,7 @@ use tokio::process::Command;
 use crate::Result;
 use crate::process::Group;
 
-pub use carillon::PLATFORM_KEY;
+pub use carillon::{PLATFORM_KEY, Runtime, create_tenant, d1, serve};
 
 /// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,6 +46,17 @@ fn insert(object: &mut Map<String, Value>, name: &str, value: Value) {
     object.insert(name.to_owned(), value);
 }
 
+/// A number without a fraction, as JSON Schema has it (`5.0` is one), up to where every whole number is told apart.
+pub fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_f64().and_then(without_fraction))
+}
+
+/// The whole number that a floating one is.
+pub fn without_fraction(number: f64) -> Option<i64> {
+    let is_whole = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
+    is_whole.then_some(number as i64)
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

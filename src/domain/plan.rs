@@ -7,6 +7,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::clock::Timestamp;
+use super::json::without_fraction;
 
 /// A bound; `-1` and `"unlimited"` both mean none. Stored and shown as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,13 @@ impl<'de> Deserialize<'de> for Limit {
                     Ok(value) => self.visit_u64(value),
                     Err(_) if value == -1 => Ok(Limit::Unlimited),
                     Err(_) => Err(E::invalid_value(de::Unexpected::Signed(value), &self)),
+                }
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Limit, E> {
+                match without_fraction(value) {
+                    Some(value) => self.visit_i64(value),
+                    None => Err(E::invalid_value(de::Unexpected::Float(value), &self)),
                 }
             }
 

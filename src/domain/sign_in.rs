@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::error::Invalid;
+use super::json::whole;
 use super::pointer::escape;
 
 /// The longest password, in bytes.
@@ -132,7 +133,8 @@ impl PasswordPolicy {
     fn set(&mut self, name: &str, value: &Value) -> Result<(), Invalid> {
         let flag = match name {
             "min_length" => {
-                let length = value.as_u64().filter(|length| LENGTHS.contains(length));
+                let length = whole(value).and_then(|length| u64::try_from(length).ok());
+                let length = length.filter(|length| LENGTHS.contains(length));
                 self.min_length =
                     length.ok_or_else(|| Invalid::new("invalid_number", "must be a whole number from 8 to 128"))?;
                 return Ok(());

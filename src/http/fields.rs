@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::problem::{self, Answered, FieldError};
 use crate::domain::error::Invalid;
+use crate::domain::json::whole;
 use crate::domain::pointer::escape;
 
 /// A JSON object being read. Whatever is not taken in the end is an unknown field.
@@ -87,9 +88,9 @@ impl Fields {
         }
     }
 
-    /// A whole number within a range.
+    /// A whole number within a range; `5.0` is one too, as JSON Schema has it.
     pub fn number(&mut self, name: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
-        match self.take(name)?.as_i64().filter(|n| range.contains(n)) {
+        match whole(&self.take(name)?).filter(|n| range.contains(n)) {
             Some(number) => Some(number),
             None => {
                 let message = format!("must be a whole number from {} to {}", range.start(), range.end());
@@ -212,6 +213,14 @@ mod tests {
             pointers,
             ["/name", "/list/1", "/limits/max_webhooks_per_minute", "/limits/nope", "/missing", "/odd", "/a~1b"]
         );
+    }
+
+    #[test]
+    fn whole_numbers_may_have_a_point() {
+        for (json, read) in [("5", Some(5)), ("5.0", Some(5)), ("5e0", Some(5)), ("5.5", None), ("1e300", None)] {
+            let mut body = fields(serde_json::from_str(&format!("{{\"n\": {json}}}")).unwrap());
+            assert_eq!(body.number("n", 0..=10), read, "{json}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::domain::ids::{ClaimedTenant, TenantId};
 use crate::domain::permission::PlatformPermission;
 use crate::http::answer::Answer;
 use crate::http::problem::{self, Answered};
-use crate::routes::{Access, Handler, Surface};
+use crate::routes::{self, Access, Handler, Surface, Table};
 use crate::tenant::resolve;
 
 pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answer> {
@@ -37,6 +37,10 @@ pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answe
             let first = named.first().and_then(|name| ClaimedTenant::parse(name).ok());
             let claimed = first.filter(|claimed| named.iter().all(|name| name == claimed.as_str()));
             handler(walk.call(params, Box::new(Signer { named: Named::Header(claimed) }))).await
+        }
+        Handler::Table(handler) => {
+            let table = Table { sections: routes::SECTIONS, visitor: None };
+            handler(walk.call(params, Box::new(table))).await
         }
         Handler::Visitor(_) => Err(problem::not_found()),
     }

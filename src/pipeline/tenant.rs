@@ -20,7 +20,7 @@ use crate::http::cors::Origin;
 use crate::http::problem::{self, Answered, Problem};
 use crate::http::request::Incoming;
 use crate::hub::protocol::{Rate, Refusal, RequestClass, TenantConfig};
-use crate::routes::{self, Access, Admission, Handler, Matched, Route, Surface};
+use crate::routes::{self, Access, Admission, Handler, Matched, Route, Surface, Table};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::tenant::standing::Unheeded;
 use crate::tenant::{resolve, secrets, standing};
@@ -209,6 +209,11 @@ async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -
         Handler::Signer(handler) => {
             let Entrance::Host(host) = doors.entrance else { return Err(problem::not_found()) };
             handler(walk.call(params, Box::new(Signer { named: Named::Host(host, tenant) }))).await
+        }
+        Handler::Table(handler) => {
+            let Entrance::Host(host) = doors.entrance else { return Err(problem::not_found()) };
+            let visitor = Some(Visitor { tenant, host, config, token: None });
+            handler(walk.call(params, Box::new(Table { sections: routes::SECTIONS, visitor }))).await
         }
         Handler::Anyone(handler) => handler(walk.call(params, Box::new(Anyone))).await,
         Handler::Operator(_) => Err(problem::not_found()),

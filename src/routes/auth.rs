@@ -2,6 +2,7 @@
 
 use worker::Method;
 
+use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth;
 use crate::domain::permission::Permission;
@@ -17,6 +18,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Anyone,
         admission: Admission::Unmetered,
         handler: handler!(Anyone, auth::api::jwks::show),
+        contract: answers("200 raw Jwks"),
         summary: "The public keys that this platform's tokens verify with.",
         request: "",
         answer: "200 a JWK set (RFC 7517) of Ed25519 keys, with `Cache-Control: max-age=300`.",
@@ -30,6 +32,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Visitor,
         admission: Admission::Requests,
         handler: handler!(Visitor, auth::api::jwks::show_on_tenant),
+        contract: answers("200 raw Jwks"),
         summary: "The same keys, for whoever knows the tenant's host only.",
         request: "",
         answer: "As on the platform's host.",
@@ -43,6 +46,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::create),
+        contract: answers("201 {...ApiKey, key: string} +Location; 403 beyond_own_permissions; 409 too_many").params("Idempotency-Key").body("{name: text(1..100), scopes: Permission[](1..50), expires_at??: time, ip_allowlist??: Addresses[](..100)}"),
         summary: "Makes a key for automation. Its text is shown in this answer only.",
         request: "`name`, `scopes[]` (permissions the caller has), `expires_at`, `ip_allowlist[]` (addresses and ranges). Header `Idempotency-Key`.",
         answer: "201 the key with `key`; 403 `beyond_own_permissions` for a scope the caller does not have.",
@@ -56,6 +60,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::ApiKeysRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::list),
+        contract: answers("200 list ApiKey").params("limit, cursor"),
         summary: "Lists the tenant's keys, newest first, revoked ones too.",
         request: "Query `limit` (1 to 200), `cursor`.",
         answer: "200 a list with `pagination`.",
@@ -69,6 +74,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::ApiKeysRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::get),
+        contract: answers("200 ApiKey"),
         summary: "Shows a key, without its text.",
         request: "",
         answer: "200 `{id, name, scopes, ip_allowlist, created_by, created_at, expires_at, last_used_at, revoked_at, previous_until}`; 404.",
@@ -82,6 +88,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::patch),
+        contract: answers("200 ApiKey; 403 beyond_own_permissions; 409 revoked").body("{name??: text(1..100), scopes??: Permission[](1..50), expires_at??: time, ip_allowlist??: Addresses[](..100)}"),
         summary: "Changes a key's name, scopes, end or addresses. Without `subscriber-tokens:write` among its scopes, the streams of the tokens it minted end.",
         request: "`name`, `scopes[]`, `expires_at`, `ip_allowlist[]`; what is left out stays, `null` takes the end away.",
         answer: "200 the key; 404.",
@@ -95,6 +102,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::reroll),
+        contract: answers("200 {...ApiKey, key: string}; 403 beyond_own_permissions; 409 revoked").optional_body("{grace_seconds??: int(0..604800)}"),
         summary: "Gives a key another text, shown in this answer only; the one before stays good for its grace.",
         request: "`grace_seconds` (0 to 604800, by default 86400).",
         answer: "200 the key with `key` and `previous_until`; 404.",
@@ -108,6 +116,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::keys::revoke),
+        contract: answers("200 ApiKey"),
         summary: "Revokes a key at once, and ends the streams of the tokens it minted.",
         request: "",
         answer: "200 the key; 404.",
@@ -121,6 +130,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::TenantConfigure),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::configure::configure),
+        contract: answers("200 raw {success: true, data: Site, ...Site}").body("{wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/, domain??: text(1..2000)}"),
         summary: "Tells a WordPress site what it needs to connect, secrets included; each disclosure is audited.",
         request: "`wpgraphql_endpoint`, `domain`: the site as it sees itself, kept in the audit; they change nothing.",
         answer: "200 `{tenant_id, sse_endpoint, webhook_endpoint, webhook_secret, subscription_secret, …}`.",
@@ -134,6 +144,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::SubscriberTokensWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::subscriber_tokens::mint),
+        contract: answers("201 {token: string, expires_at: time, topics: string[]}").body("{topics: Selector[](1..100), ttl??: int(60..3600)}"),
         summary: "Mints a token that opens private events, for sites that do not mint their own.",
         request: "`topics[]` (1 to 100: `name`, `prefix*`, `*`), `ttl` (60 to 3600 seconds, by default 900).",
         answer: "201 `{token, expires_at, topics}`.",

@@ -2,6 +2,7 @@
 
 use worker::Method;
 
+use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::live;
 
@@ -16,6 +17,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Signature,
         admission: Admission::Webhooks,
         handler: handler!(Signer, live::webhook::receive),
+        contract: answers("202 {id: string, topics: string[]}; 401 invalid_signature; 409 webhook_id_reused").body("Webhook"),
         summary: "Takes a webhook on the platform's host; `X-Tenant-ID` names the tenant, the signature proves it.",
         request: "As on a tenant's host, and header `X-Tenant-ID`.",
         answer: "As on a tenant's host; an unknown tenant is 401 like a wrong signature.",
@@ -29,6 +31,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Signature,
         admission: Admission::Webhooks,
         handler: handler!(Signer, live::webhook::receive),
+        contract: answers("202 {id: string, topics: string[]}; 401 invalid_signature; 409 webhook_id_reused").body("Webhook"),
         summary: "Takes a signed webhook and publishes it as one event on all its channels.",
         request: "`tenant_id`, `node_type`, `action`, `channels[]` (1 to 100, without `*`), `data`, `keys[]`, `private`; at most 256 KB. Header `X-Webhook-Signature: sha256=<hex>`, or `webhook-id`, `webhook-timestamp`, `webhook-signature` (Standard Webhooks).",
         answer: "202 `{id, topics}` once the event is durable; the first answer again for a `webhook-id` seen within 24 hours; 401, 409 `webhook_id_reused`, 413, 422, 429.",
@@ -42,6 +45,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::OptionalSubscriber,
         admission: Admission::Streams,
         handler: handler!(Visitor, live::events::stream),
+        contract: answers("200 events; 401 invalid_token; 406 not_acceptable; 429 too_many_streams too_many_connections").params("topic: Selector[](1..100), filter?: string, last_event_id?: string, lastEventID?: string, named?: Flag, heartbeat?: 'id'|'data', ticket?: string, Last-Event-ID"),
         summary: "Streams events as Server-Sent Events.",
         request: "Query `topic` (repeatable: `name`, `prefix*`, `*`), `filter` (which records; with topics `records/…` alone), `last_event_id` or `lastEventID`, `named=true`, `heartbeat=data`, `ticket`. Headers `Last-Event-ID`, `Authorization: Bearer`; cookie `carillon_subscriber`.",
         answer: "200 `text/event-stream`; 400, 401 `invalid_token`, 429 `too_many_streams` or `too_many_connections`.",
@@ -55,6 +59,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Subscriber,
         admission: Admission::Requests,
         handler: handler!(Visitor, live::ticket::issue),
+        contract: answers("201 {ticket: string, expires_at: time}; 401 invalid_token"),
         summary: "Gives a ticket that opens one stream at a time in place of a token.",
         request: "Header `Authorization: Bearer`, or cookie `carillon_subscriber`.",
         answer: "201 `{ticket, expires_at}`; first use within 60 seconds.",
@@ -68,6 +73,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Visitor,
         admission: Admission::Requests,
         handler: handler!(Visitor, live::diagnose::stream),
+        contract: answers("200 events").params("ticks?: int(1..60), interval_ms?: int(10..5000), idle_ms?: int(0..180000)"),
         summary: "Streams ticks at a known pace: shows buffering, idle cuts and stripped headers.",
         request: "Query `ticks` (1 to 60), `interval_ms` (10 to 5000), `idle_ms` (0 to 180000).",
         answer: "200 `text/event-stream`: `diagnose.headers`, `diagnose.tick`…, `diagnose.padded`, `diagnose.idle`, `diagnose.done`.",
@@ -81,6 +87,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Visitor,
         admission: Admission::Requests,
         handler: handler!(Visitor, live::page::show),
+        contract: answers("200 html").params("topic?: string[]"),
         summary: "A page that subscribes and shows events live.",
         request: "Query `topic`.",
         answer: "200 `text/html`.",

@@ -2,6 +2,7 @@
 
 use worker::Method;
 
+use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth;
 use crate::domain::permission::Permission;
@@ -17,6 +18,11 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::create),
+        contract: answers(
+            "201 User +Location; 403 beyond_own_permissions; 409 conflict user_limit_reached changed_meanwhile",
+        )
+        .params("Idempotency-Key")
+        .body("{email: Email, name??: text(1..200), role: text(1..40)}"),
         summary: "Makes a user without a password, who then signs in by password reset or single sign-on.",
         request: "`email`, `name`, `role` (within the caller's permissions). Header `Idempotency-Key`.",
         answer: "201 the user; 403 `beyond_own_permissions`; 409 `conflict` for an address that is a user's or invited, `user_limit_reached`.",
@@ -30,6 +36,8 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::UsersRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::list),
+        contract: answers("200 list User")
+            .params("status?: 'active'|'disabled', role?: string, q?: string(..100), limit, cursor"),
         summary: "Lists the tenant's users, newest first.",
         request: "Query `status` (active, disabled), `role`, `q` (text in address or name), `limit` (1 to 200), `cursor`.",
         answer: "200 a list with `pagination`.",
@@ -43,6 +51,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::UsersRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::get),
+        contract: answers("200 User"),
         summary: "Shows a user.",
         request: "",
         answer: "200 `{id, email, name, role, status, email_verified_at, last_login_at, created_at, updated_at}`; 404.",
@@ -56,6 +65,8 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::patch),
+        contract: answers("200 User; 403 beyond_own_permissions; 409 last_owner changed_meanwhile")
+            .body("{name??: text(1..200), role??: text(1..40), status??: 'active'|'disabled'}"),
         summary: "Changes a user's name, role or status. Another role and disabling count at once and end the streams of the tokens the user minted.",
         request: "`name`, `role` (within the caller's permissions), `status` (active, disabled); what is left out stays.",
         answer: "200 the user; 403 `beyond_own_permissions`; 409 `last_owner`, `changed_meanwhile`; 404.",
@@ -69,6 +80,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::remove),
+        contract: answers("200 Id; 403 beyond_own_permissions; 409 last_owner changed_meanwhile"),
         summary: "Removes a user with everything that lets them in.",
         request: "",
         answer: "200 `{id}`; 403 `beyond_own_permissions`; 409 `last_owner`; 404.",
@@ -82,6 +94,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::revoke_sessions),
+        contract: answers("200 Id; 403 beyond_own_permissions; 409 changed_meanwhile"),
         summary: "Ends a user's sessions, tokens and streams.",
         request: "",
         answer: "200 `{id}`; 403 `beyond_own_permissions`; 404.",
@@ -95,6 +108,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::users::revoke_all),
+        contract: answers("200 {revoked_at: time}"),
         summary: "Ends every session and token of the tenant's users, and the streams of every minted token. API keys stay.",
         request: "",
         answer: "200 `{revoked_at}`.",
@@ -108,6 +122,11 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::RolesWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::roles::create),
+        contract: answers("201 Role +Location; 403 beyond_own_permissions; 409 conflict too_many")
+            .params("Idempotency-Key")
+            .body(
+                "{name: string(1..40)/^[a-z][a-z0-9_-]*$/, description??: text(1..500), permissions: Permission[](1..50)}",
+            ),
         summary: "Makes a role; at most 50.",
         request: "`name` (lower-case letters, digits, `_`, `-`), `description`, `permissions[]` (within the caller's own). Header `Idempotency-Key`.",
         answer: "201 the role; 403 `beyond_own_permissions`; 409 `conflict`, `too_many`.",
@@ -121,6 +140,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::RolesRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::roles::list),
+        contract: answers("200 list Role"),
         summary: "Lists the built-in roles, then the tenant's own by name.",
         request: "",
         answer: "200 a list.",
@@ -134,6 +154,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::RolesRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::roles::get),
+        contract: answers("200 Role"),
         summary: "Shows a role.",
         request: "",
         answer: "200 `{name, description, permissions, built_in, created_at, updated_at}`; 404.",
@@ -147,6 +168,8 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::RolesWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::roles::patch),
+        contract: answers("200 Role; 403 beyond_own_permissions; 409 built_in_role changed_meanwhile")
+            .body("{description??: text(1..500), permissions??: Permission[](1..50)}"),
         summary: "Changes a role; other permissions count at once and end the streams of its users' tokens.",
         request: "`description`, `permissions[]` (within the caller's own); what is left out stays.",
         answer: "200 the role; 403 `beyond_own_permissions`; 409 `built_in_role`, `changed_meanwhile`; 404.",
@@ -160,6 +183,9 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::RolesWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::roles::delete),
+        contract: answers(
+            "200 {name: string}; 403 beyond_own_permissions; 409 built_in_role role_in_use changed_meanwhile",
+        ),
         summary: "Deletes a role that nobody has or is to get.",
         request: "",
         answer: "200 `{name}`; 409 `built_in_role`, `role_in_use`; 404.",
@@ -173,6 +199,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::RolesRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::roles::permissions),
+        contract: answers("200 list {name: string, description: string}"),
         summary: "Lists every permission that a role or a key can have.",
         request: "",
         answer: "200 a list of `{name, description}`.",
@@ -186,6 +213,11 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::InvitationsWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::invitations::create),
+        contract: answers(
+            "201 Invitation +Location; 403 beyond_own_permissions; 409 conflict too_many changed_meanwhile",
+        )
+        .params("Idempotency-Key")
+        .body("{email: Email, role??: text(1..40), expires_in_days??: int(1..30)}"),
         summary: "Invites an address. The token goes there by mail and is shown nowhere.",
         request: "`email`, `role` (within the caller's permissions, by default viewer), `expires_in_days` (1 to 30, by default 7). Header `Idempotency-Key`.",
         answer: "201 the invitation; 403 `beyond_own_permissions`; 409 `conflict` for an address that is invited or a user's.",
@@ -199,6 +231,8 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, auth::api::invitations::accept),
+        contract: answers("201 SignedIn; 404 invitation_not_found; 409 conflict user_limit_reached")
+            .body("{token: text(1..200), email: Email, password: Password, name??: text(1..200), cookie??: bool}"),
         summary: "Makes whoever was invited a user, and signs them in.",
         request: "`token`, `email` (the invited one), `password`, `name`, `cookie` (a session cookie in place of tokens).",
         answer: "201 the session; 404 `invitation_not_found`, whatever is wrong; 409 `user_limit_reached`.",
@@ -212,6 +246,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::InvitationsRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::invitations::list),
+        contract: answers("200 list Invitation").params("limit, cursor"),
         summary: "Lists invitations, newest first, accepted and expired ones too.",
         request: "Query `limit` (1 to 200), `cursor`.",
         answer: "200 a list with `pagination`.",
@@ -225,6 +260,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::InvitationsRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::invitations::get),
+        contract: answers("200 Invitation"),
         summary: "Shows an invitation.",
         request: "",
         answer: "200 `{id, email, role, status, invited_by, sent_at, expires_at, accepted_at, created_at}`; 404.",
@@ -238,6 +274,10 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::InvitationsWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::invitations::resend),
+        contract: answers(
+            "200 Invitation; 403 beyond_own_permissions; 409 invitation_accepted conflict changed_meanwhile",
+        )
+        .optional_body("{expires_in_days??: int(1..30)}"),
         summary: "Sends another token, once a minute; the one before opens nothing any more.",
         request: "`expires_in_days`, as for creation.",
         answer: "200 the invitation; 409 `invitation_accepted`; 429; 404.",
@@ -251,6 +291,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::InvitationsWrite),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::invitations::revoke),
+        contract: answers("200 Id; 403 beyond_own_permissions; 409 invitation_accepted changed_meanwhile"),
         summary: "Takes an invitation back.",
         request: "",
         answer: "200 `{id}`; 409 `invitation_accepted`; 404.",
@@ -264,6 +305,8 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::AuditRead),
         admission: Admission::Requests,
         handler: handler!(Member, auth::api::audit::list),
+        contract: answers("200 list Deed")
+            .params("actor?: string, operation?: string, subject?: string, since?: time|'', until?: time|'', limit, cursor"),
         summary: "Lists what was done in the tenant, newest first.",
         request: "Query `actor`, `operation` (how it begins), `subject`, `since`, `until` (RFC 3339), `limit` (1 to 200), `cursor`.",
         answer: "200 a list of `{id, at, actor, operation, subject, detail, address, request_id}` with `pagination`.",

@@ -1,12 +1,15 @@
 //! The one route table: every operation, on which host it lives, whom it serves, what it costs.
 //!
-//! The router, the API reference and the isolation matrix read this table. A new operation is a
+//! The router, the OpenAPI document, the API reference and the isolation matrix read this table. A new operation is a
 //! new entry in its section; a route that is in no row of the matrix fails the tests.
 
 mod auth;
+pub mod contract;
+mod docs;
 mod files;
 mod live;
 mod members;
+pub mod openapi;
 mod operators;
 mod platform;
 mod records;
@@ -19,13 +22,14 @@ mod tenants;
 use percent_encoding::percent_decode_str;
 use worker::Method;
 
-pub use self::route::{Access, Admission, Handler, Route, Surface};
+pub use self::route::{Access, Admission, Handler, Route, Surface, Table};
 use crate::http::call::Params;
 use crate::rows::definition::parse_slug;
 
 /// The table, section by section.
 pub static SECTIONS: &[&[Route]] = &[
     platform::ROUTES,
+    docs::ROUTES,
     operators::ROUTES,
     tenants::ROUTES,
     auth::ROUTES,
@@ -127,7 +131,7 @@ mod tests {
         let (name, params) = found(Surface::Platform, Method::Delete, "/admin/tenants/a%20b/domains/x.test").unwrap();
         assert_eq!((name, params.get("tenant_id"), params.get("domain")), ("domains.detach", "a b", "x.test"));
         assert_eq!(found(Surface::Tenant, Method::Head, "/events").unwrap().0, "events.stream");
-        assert!(found(Surface::Tenant, Method::Get, "/api/v1/tenants").is_none());
+        assert_ne!(found(Surface::Tenant, Method::Get, "/api/v1/tenants").unwrap().0, "tenants.list");
         assert!(found(Surface::Platform, Method::Get, "/events").is_none());
         assert!(found(Surface::Platform, Method::Get, "/api/v1/tenants/").is_none());
         assert_eq!(found(Surface::Tenant, Method::Get, "/api/v1/users").unwrap().0, "users.list");
@@ -152,6 +156,16 @@ mod tests {
             let is_free = crate::rows::definition::parse_slug(first).is_ok();
             assert!(first.starts_with('{') || !is_free, "{path} stands before a collection of that name");
         }
+    }
+
+    #[test]
+    fn what_is_written_out_goes_before_what_is_named() {
+        let accept = "/api/v1/invitations/accept";
+        assert_eq!(found(Surface::Tenant, Method::Post, accept).unwrap().0, "invitations.accept");
+        let Matched::Methods(methods) = find(Surface::Tenant, &Method::Get, accept) else { panic!("known path") };
+        assert_eq!(methods, ["POST", "OPTIONS"], "it is no invitation of that id");
+        assert_eq!(found(Surface::Tenant, Method::Get, "/api/v1/auth/sso/callback").unwrap().0, "sso.callback");
+        assert_eq!(found(Surface::Tenant, Method::Get, "/api/v1/auth/sso/corp").unwrap().0, "sso.begin");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use worker::Method;
 
+use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::ops;
 
@@ -15,6 +16,7 @@ pub const ROUTES: &[Route] = &shipped([Route {
     access: Access::Anyone,
     admission: Admission::Unmetered,
     handler: handler!(Anyone, ops::health::health),
+    contract: answers("200 {status: 'ok', checks: {*: string}}"),
     summary: "Whether control database, shards and KV answer.",
     request: "",
     answer: "200 `{status, checks}`, or 503.",

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use worker::Method;
 
+use super::contract::Contract;
 use crate::auth::principal::{Anyone, Member, Operator, Reader, Signer, Visitor};
 use crate::domain::permission::{Permission, PlatformPermission};
 use crate::http::answer::Answer;
@@ -81,6 +82,16 @@ pub enum Handler {
     Visitor(fn(Call<Visitor>) -> Answering),
     /// For sites that sign.
     Signer(fn(Call<Signer>) -> Answering),
+    /// For whoever asks what the table says.
+    Table(fn(Call<Table>) -> Answering),
+}
+
+/// The table, as the pipeline hands it to a handler: what an entry calls cannot name what it is in.
+pub struct Table {
+    /// Section by section.
+    pub sections: &'static [&'static [Route]],
+    /// The tenant on whose host it is read; none on the platform's.
+    pub visitor: Option<Visitor>,
 }
 
 /// One operation.
@@ -101,6 +112,8 @@ pub struct Route {
     pub admission: Admission,
     /// Its handler.
     pub handler: Handler,
+    /// What goes in and out, for machines.
+    pub contract: Contract,
     /// One sentence for the API reference.
     pub summary: &'static str,
     /// Body, query and headers it reads, for the API reference.
@@ -109,11 +122,11 @@ pub struct Route {
     pub answer: &'static str,
 }
 
-/// A section as it is built: the Worker leaves out the words of the API reference, which the host writes.
+/// A section as it is built: the Worker leaves out what only the API reference says, which the host writes.
 pub(super) const fn shipped<const N: usize>(mut section: [Route; N]) -> [Route; N] {
     let mut rest = section.as_mut_slice();
     while let (true, Some((route, others))) = (cfg!(target_arch = "wasm32"), rest.split_first_mut()) {
-        (route.summary, route.request, route.answer) = ("", "", "");
+        (route.request, route.answer) = ("", "");
         rest = others;
     }
     section

@@ -2,6 +2,7 @@
 
 use worker::Method;
 
+use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::auth::sso;
 use crate::domain::permission::Permission;
@@ -17,6 +18,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
         handler: handler!(Member, sso::providers::create),
+        contract: answers("201 SsoProvider +Location; 403 beyond_own_permissions; 409 conflict too_many").body("{...SsoProviderSetting, id: string/^[a-z][a-z0-9-]{0,39}$/, name: text(1..100), issuer: string(9..500)/^https://[^ ?#]+$/, client_id: text(1..200)}"),
         summary: "Adds an OpenID provider. The client secret is taken and never shown.",
         request: "`id`, `name`, `issuer` (https, a public host), `client_id`, `client_secret`, `scopes`, `role_claim`, `role_map` (value of the claim to role), `default_role`, `enabled`.",
         answer: "201 the provider, with `has_client_secret` and `reach`; 403 `beyond_own_permissions` for a role that may do more than the caller; 409 `too_many` beyond 20.",
@@ -30,6 +32,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::SsoRead),
         admission: Admission::Requests,
         handler: handler!(Member, sso::providers::list),
+        contract: answers("200 list SsoProvider").params("limit, cursor"),
         summary: "Lists the providers, newest first.",
         request: "Query `limit` (1 to 200), `cursor`.",
         answer: "200 a list.",
@@ -43,6 +46,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::SsoRead),
         admission: Admission::Requests,
         handler: handler!(Member, sso::providers::get),
+        contract: answers("200 SsoProvider"),
         summary: "Shows a provider.",
         request: "",
         answer: "200 the provider; 404.",
@@ -56,6 +60,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
         handler: handler!(Member, sso::providers::patch),
+        contract: answers("200 SsoProvider; 403 beyond_own_permissions").body("SsoProviderSetting"),
         summary: "Changes a provider (JSON Merge Patch). With another issuer the client secret must be sent again, and everybody is linked anew.",
         request: "As for creation but for `id`; `null` takes away `client_secret`, `role_claim`, `role_map` or `default_role`.",
         answer: "200 the provider; 403 for a provider that reaches further than the caller.",
@@ -69,6 +74,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
         handler: handler!(Member, sso::providers::delete),
+        contract: answers("200 Id"),
         summary: "Removes a provider, and who its users are there. The users stay, and so do their sessions.",
         request: "",
         answer: "200 `{id}`; 404.",
@@ -82,6 +88,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::SsoRead),
         admission: Admission::Requests,
         handler: handler!(Member, sso::clients::list),
+        contract: answers("200 list SsoClient").params("limit, cursor"),
         summary: "Lists the tenant's own applications as they are registered at an identity provider, newest first.",
         request: "Query `limit` (1 to 200), `cursor`.",
         answer: "200 a list of `{client_id, redirect_uris, created_at, updated_at}`.",
@@ -95,6 +102,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
         handler: handler!(Member, sso::clients::put),
+        contract: answers("200 SsoClient; 409 too_many").optional_body("{redirect_uris??: string(..500)/^(https|http)://[^ *#]+$/[](1..20)}"),
         summary: "Records an application: `{name}-{tenant_id}`. `wordpress` and `openwebui` have redirect URIs of their own, from the tenant's id and primary domain.",
         request: "`redirect_uris[]` (exact; https, or http on .local hosts); optional for those two.",
         answer: "200 the client; 422.",
@@ -108,6 +116,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
         handler: handler!(Member, sso::clients::delete),
+        contract: answers("200 {client_id: string}"),
         summary: "Removes the record of an application.",
         request: "",
         answer: "200 `{client_id}`; 404.",
@@ -121,6 +130,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, sso::sign_in::list),
+        contract: answers("200 list {id: string, name: string}"),
         summary: "Lists the providers that a login page offers.",
         request: "",
         answer: "200 a list of `{id, name}`.",
@@ -134,6 +144,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, sso::sign_in::finish),
+        contract: answers("303 +Location; 400 sso_state_invalid; 401 sso_refused sso_token_invalid; 403 sso_email_unverified sso_not_admitted; 409 user_limit_reached; 502 provider_unusable").params("code?: string, state?: string, iss?: string, tenant?: string"),
         summary: "Where a provider sends the browser back to. Opens a session.",
         request: "Query `code`, `state`, `iss`, `tenant`; the cookie that the way there set.",
         answer: "303 to `return_to` with the session cookie; 400 `sso_state_invalid`; 401 `sso_refused`, `sso_token_invalid`; 403 `sso_email_unverified`, `sso_not_admitted`; 502; 503.",
@@ -147,6 +158,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::SignIn,
         admission: Admission::Requests,
         handler: handler!(Visitor, sso::sign_in::begin),
+        contract: answers("302 +Location; 400 invalid_query; 502 provider_unusable").params("return_to?: string(..1000), tenant?: string"),
         summary: "Sends a browser to a provider (code flow with PKCE). It has ten minutes to come back.",
         request: "Query `return_to` (a path on this host, by default `/`), `tenant` (redundant; must be the host's).",
         answer: "302 to the provider, with a cookie; 400 for another `return_to`; 404; 502; 503.",

@@ -2,6 +2,7 @@
 
 use worker::Method;
 
+use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
 use crate::domain::permission::PlatformPermission;
 use crate::tenant;
@@ -19,6 +20,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::api::create),
+        contract: answers("201 {...Tenant, webhook_secret: string, subscription_secret: string} +Location +ETag; 202 {...Tenant, webhook_secret: string, subscription_secret: string} +Location +ETag; 404 tenant_not_found; 409 conflict").params("Idempotency-Key").body("NewTenant"),
         summary: "Creates a tenant. Its secrets are shown in this answer only.",
         request: "`tenant_id`, `slug`, `display_name`, `admin_email`, `plan` (or `tier`), `features`, `resources`, `custom_domains[]`, `wpgraphql_endpoint`, `webhook_secret`, `subscription_secret`, `cors_origins[]`, `rate_limits`, `settings`, `branding`, `require_standard_webhooks`, `expires_at`, `template` or `templates` (names of templates for its first collections); all optional. Header `Idempotency-Key`.",
         answer: "201 the tenant with `webhook_secret` and `subscription_secret`; 202 with `pending: true` while the change is on its way; 409 where a name is taken; 422 with a pointer per mistake.",
@@ -32,6 +34,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Operator(PlatformPermission::TenantsRead),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::list::list),
+        contract: answers("200 list Tenant").params("status?: 'active'|'suspended'|'deleted'|'', plan?: string, q?: string(..200), limit, cursor, page?: int(1..10000), per_page?: int(1..200), count?: Flag"),
         summary: "Lists tenants, newest first.",
         request: "Query `status` (active, suspended, deleted), `plan`, `q` (text in id, slug or name), `limit` (1 to 200) with `cursor`, or `page` with `per_page`; `count=true` counts.",
         answer: "200 a list with `pagination`.",
@@ -45,6 +48,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Operator(PlatformPermission::TenantsRead),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::api::get),
+        contract: answers("200 Tenant +ETag; 304").params("If-None-Match"),
         summary: "Shows a tenant.",
         request: "Header `If-None-Match`.",
         answer: "200 the tenant with `ETag`; 304.",
@@ -58,6 +62,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::api::replace),
+        contract: answers("200 Tenant +ETag; 202 Tenant +ETag; 409 conflict changed_meanwhile").params("If-Match").body("TenantUpdate"),
         summary: "Replaces what an operator sets; what is left out gets its default.",
         request: "As for creation but for id, slug, domains and secrets; `status` (active, suspended). Header `If-Match`.",
         answer: "200 the tenant once shard and hub have the change, else 202 with `pending: true`; 412.",
@@ -71,6 +76,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::api::patch),
+        contract: answers("200 Tenant +ETag; 202 Tenant +ETag; 409 conflict changed_meanwhile").params("If-Match").body("TenantUpdate"),
         summary: "Changes a tenant (JSON Merge Patch, RFC 7396). Suspending ends its streams at once.",
         request: "Any fields of PUT; `null` takes one away. Header `If-Match`.",
         answer: "200 the tenant once shard and hub have the change, else 202 with `pending: true`; 412.",
@@ -84,6 +90,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::api::delete),
+        contract: answers("200 Tenant|{tenant_id: string, status: 'purged', pending: bool}; 202 Tenant|{tenant_id: string, status: 'purged', pending: bool}; 409 not_deleted changed_meanwhile").params("purge?: Flag, If-Match"),
         summary: "Stops a tenant; with `?purge=true`, once it is deleted, removes it for ever.",
         request: "Query `purge`. Header `If-Match`.",
         answer: "200, or 202 with `pending: true`; 409 `not_deleted`. Id and slug of a purged tenant are never given again.",
@@ -97,6 +104,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Operator(PlatformPermission::TenantsRead),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::health::health),
+        contract: answers("200 {status: 'ok'|'degraded', revision: int, pending: bool, checks: {*: Check}}"),
         summary: "Asks the tenant's rows, hub, KV and WordPress endpoint.",
         request: "",
         answer: "200 `{status, revision, pending, checks}`, whatever the parts say.",
@@ -110,6 +118,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Operator(PlatformPermission::TenantsRead),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::domains::list),
+        contract: answers("200 list Domain"),
         summary: "Lists a tenant's custom domains, the primary one first.",
         request: "",
         answer: "200 a list of `{domain, is_primary, ssl_enabled, created_at}`.",
@@ -123,6 +132,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::domains::attach),
+        contract: answers("201 Domain +Location; 202 Domain +Location; 409 conflict changed_meanwhile").params("If-Match").body("{domain: string(3..255), is_primary??: bool}"),
         summary: "Attaches a custom domain; an international name is kept as punycode.",
         request: "`domain`, `is_primary`. Header `If-Match`.",
         answer: "201 the domain; 409 while it is another tenant's, or for ten minutes after it was let go.",
@@ -136,6 +146,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::domains::detach),
+        contract: answers("200 {domain: string}; 202 {domain: string}; 409 changed_meanwhile").params("If-Match"),
         summary: "Lets a custom domain go.",
         request: "Header `If-Match`.",
         answer: "200 `{domain}`; 404.",
@@ -152,6 +163,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
         handler: handler!(Operator, tenant::rotate::rotate),
+        contract: answers("200 {kind: 'webhook'|'subscription', secret: string, version: int, previous_valid_until: time?, pending: bool}; 202 {kind: 'webhook'|'subscription', secret: string, version: int, previous_valid_until: time?, pending: bool}; 409 changed_meanwhile").params("If-Match").optional_body("{grace_seconds??: int(0..2592000), secret??: Secret}"),
         summary: "Makes a new `webhook` or `subscription` secret and shows it once; the one before stays good for its grace.",
         request: "`grace_seconds` (0 to 2592000, by default 86400), `secret`. Header `If-Match`.",
         answer: "200 `{kind, secret, version, previous_valid_until}`.",

@@ -265,7 +265,7 @@ impl Collection {
 
     /// Whether the index holds every record by this field.
     pub fn is_ready(&self, field: &Field) -> bool {
-        self.ready.iter().any(|name| *name == field.name)
+        self.ready.contains(&field.name)
     }
 
     /// The collection as it is shown.

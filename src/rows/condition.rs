@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::collection::Collection;
-use super::schema::{Field, FieldKind, Format};
+use super::schema::{FieldKind, Format};
 use crate::composed;
 use crate::domain::clock::Timestamp;
 use crate::domain::error::Invalid;
@@ -28,8 +28,8 @@ composed! {
         /// A field of the record's own.
         OWN = "json_extract(r.data, ?)";
         /// How it compares.
-        IS = "IS ?";
-        IS_NOT = "IS NOT ?";
+        IS = "IS NOT DISTINCT FROM ?";
+        IS_NOT = "IS DISTINCT FROM ?";
         GREATER = "> ?";
         GREATER_OR_EQUAL = ">= ?";
         LESS = "< ?";
@@ -41,13 +41,13 @@ composed! {
         UPDATED_BY_HAS = "instr(lower(r.updated_by), lower(?)) > 0";
         OWN_HAS = "(typeof(json_extract(r.data, ?)) = 'text' AND instr(lower(json_extract(r.data, ?)), lower(?)) > 0)";
         /// The same, by the index.
-        INDEXED_IS = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value IS ?)";
+        INDEXED_IS = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value IS NOT DISTINCT FROM ?)";
         INDEXED_GREATER = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value > ?)";
         INDEXED_GREATER_OR_EQUAL = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value >= ?)";
         INDEXED_LESS = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value < ?)";
         INDEXED_LESS_OR_EQUAL = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value <= ?)";
         /// An element of a list of the record's own.
-        SOME_IS = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom IS ?)";
+        SOME_IS = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom IS NOT DISTINCT FROM ?)";
         SOME_GREATER = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom > ?)";
         SOME_GREATER_OR_EQUAL = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom >= ?)";
         SOME_LESS = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom < ?)";
@@ -55,21 +55,29 @@ composed! {
         SOME_HAS = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE typeof(j.atom) = 'text' AND instr(lower(j.atom), lower(?)) > 0)";
         /// A list has no element at all.
         NONE = "NOT EXISTS (SELECT 1 FROM json_each(r.data, ?) j)";
-        /// The words of a record.
-        WORDS = "r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?)";
     }
 }
 
 /// Most words of a search.
 const MAX_WORDS: usize = 10;
 
+/// Where a field's values are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// In the index, if it has the field.
+    Indexed,
+    /// In the record: one that was deleted is in no index, and one that a search found is at hand.
+    Stored,
+}
+
 /// A filter as a condition on the collection's records.
-pub fn of_filter(collection: &Collection, filter: &Filter) -> Result<Condition, Invalid> {
-    let each = |parts: &[Filter]| parts.iter().map(|part| of_filter(collection, part)).collect::<Result<_, _>>();
+pub fn of_filter(collection: &Collection, filter: &Filter, values: Values) -> Result<Condition, Invalid> {
+    let each =
+        |parts: &[Filter]| parts.iter().map(|part| of_filter(collection, part, values)).collect::<Result<_, _>>();
     match filter {
         Filter::All(parts) => each(parts).map(Condition::All),
         Filter::Any(parts) => each(parts).map(Condition::Any),
-        Filter::Compare(comparison) => of_comparison(collection, comparison),
+        Filter::Compare(comparison) => of_comparison(collection, comparison, values),
     }
 }
 
@@ -83,22 +91,36 @@ pub fn canonical(collection: &Collection, filter: Filter) -> Result<Filter, Inva
     })
 }
 
-/// Words to be found in what the collection's records say, the last one perhaps not written to its end.
-pub fn of_words(tenant: &str, collection: &Collection, text: &str) -> Result<Condition, Invalid> {
+/// How records are found by words.
+#[derive(Debug)]
+pub enum Sought {
+    /// By this search of the full-text index.
+    Search(String),
+    /// By this condition.
+    Meeting(Condition),
+}
+
+/// Words to be found in what the collection's records say. A `*` behind the last one says that it may go on: that costs
+/// more, as the index gathers every word that begins so before it looks whose it is.
+pub fn of_words(tenant: &str, collection: &Collection, text: &str) -> Result<Sought, Invalid> {
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     if words.len() > MAX_WORDS {
         return Err(Invalid::new("too_many_words", format!("must have at most {MAX_WORDS} words")));
     }
-    let searched = collection.schema.fields().any(|field| field.is_searched && collection.is_ready(field));
-    if searched {
-        let Some((last, before)) = words.split_last() else { return Ok(Condition::All(Vec::new())) };
-        let before: String = before.iter().map(|word| format!("\"{word}\" AND ")).collect();
-        let asked = format!("scope : \"{}\" AND words : ({before}\"{last}\" *)", scope(tenant, &collection.slug));
-        return Ok(Condition::Is(WORDS, vec![asked.into()]));
+    if !collection.schema.fields().any(|field| field.is_searched && collection.is_ready(field)) {
+        return Ok(Sought::Meeting(mentions(collection, text)));
     }
+    let Some((last, before)) = words.split_last() else { return Ok(Sought::Meeting(Condition::All(Vec::new()))) };
+    let before: String = before.iter().map(|word| format!("\"{word}\" AND ")).collect();
+    let scope = scope(tenant, &collection.slug);
+    let goes_on = if text.trim_end().ends_with('*') { " *" } else { "" };
+    Ok(Sought::Search(format!("scope : \"{scope}\" AND words : ({before}\"{last}\"{goes_on})")))
+}
+
+/// A text somewhere in one of the collection's texts.
+pub fn mentions(collection: &Collection, text: &str) -> Condition {
     let texts = collection.schema.fields().filter(|field| *field.kind.compared() == FieldKind::Text).take(MAX_TEXTS);
-    let has = |field: &Field| contains(&field.kind, &path(&field.name), text);
-    Ok(Condition::Any(texts.map(has).collect()))
+    Condition::Any(texts.map(|field| contains(&field.kind, &path(&field.name), text)).collect())
 }
 
 /// Most fields that are looked into for a text where there is no full-text index.
@@ -111,7 +133,7 @@ fn scope(tenant: &str, slug: &str) -> String {
     format!("x{}3a{}", of(tenant), of(slug))
 }
 
-fn of_comparison(collection: &Collection, comparison: &Comparison) -> Result<Condition, Invalid> {
+fn of_comparison(collection: &Collection, comparison: &Comparison, values: Values) -> Result<Condition, Invalid> {
     let Comparison { field: name, operator, value } = typed(collection, comparison.clone())?;
     if let Some(column) = Column::of(&name) {
         return Ok(column.compared(operator, &value));
@@ -120,7 +142,7 @@ fn of_comparison(collection: &Collection, comparison: &Comparison) -> Result<Con
     let (path, positive) = (path(&name), positive(operator));
     let condition = match (positive, &value) {
         (Operator::Contains, Literal::Text(text)) => contains(&field.kind, &path, text),
-        _ if field.is_indexed && collection.is_ready(field) => {
+        _ if values == Values::Indexed && field.is_indexed && collection.is_ready(field) => {
             Condition::Is(by_index(positive), vec![name.as_ref().into(), arg(&value)])
         }
         _ if matches!(field.kind, FieldKind::List(_)) => some(positive, &path, &value),
@@ -147,7 +169,9 @@ fn some(operator: Operator, path: &str, value: &Literal) -> Condition {
     };
     let found = Condition::Is(piece, vec![path.into(), arg(value)]);
     match value {
-        Literal::Null => Condition::Any(vec![found, Condition::Is(NONE, vec![path.into()])]),
+        Literal::Null if operator == Operator::Equal => {
+            Condition::Any(vec![found, Condition::Is(NONE, vec![path.into()])])
+        }
         _ => found,
     }
 }

@@ -54,6 +54,7 @@ pub const RESERVED: &[&str] = &[
     "uploads",
     "usage",
     "users",
+    "v1",
     "webhook",
     "webhooks",
 ];

@@ -165,7 +165,7 @@ fn refuse_kept(body: &mut Map<String, Value>, name: &str, errors: &mut Vec<Field
 fn check_tenant(collection: &Collection, tenant: &TenantId, body: &mut Map<String, Value>) -> Result<(), Undrafted> {
     let names: &[&str] = if collection.alias { &["tenant_id", "client_id"] } else { &["tenant_id"] };
     for name in names {
-        if body.remove(*name).is_some_and(|sent| sent != Value::from(tenant.as_str())) {
+        if body.remove(*name).is_some_and(|sent| sent.as_str() != Some(tenant.as_str())) {
             return Err(Undrafted::Foreign);
         }
     }

@@ -1,58 +1,25 @@
-//! Lists of records: what is asked for, the statement that finds it, the page that is shown.
+//! Lists of records: the page that a plan finds, as it is shown.
 
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
+use super::asked::{Asked, Paging};
 use super::cache::{self, Listed};
 use super::collection::Collection;
-use super::condition;
-use super::expand::{self, Expansion};
-use super::order::{Order, Placed};
-use super::projection::Projection;
+use super::expand;
+use super::order::Placed;
+use super::plan::Plan;
 use super::record::{Record, RecordRow};
-use crate::composed;
-use crate::domain::error::Invalid;
-use crate::domain::filter::{Comparison, Filter, Literal, Operator};
 use crate::http::answer::{Answer, Pagination};
 use crate::http::cursor::{self, ListIdentity};
 use crate::http::problem::{self, Answered};
 use crate::http::request::Query;
+use crate::rows;
 use crate::storage::bindings::Bindings;
-use crate::storage::composed::{Bound, Composed, Condition, Head};
 use crate::storage::keys::KvKey;
 use crate::storage::row::{CountRow, Rows};
 use crate::storage::tenant_db::{Read, TenantDb};
-use crate::{args, json, rows, statements};
-
-statements! { TenantSql;
-    /// How many records a collection has; ?3 their status, NULL for any.
-    COUNTED = "SELECT COALESCE(sum(records), 0) AS total FROM record_counts WHERE tenant_id = ?1 AND collection = ?2 AND (?3 IS NULL OR status = ?3)";
-}
-
-composed! {
-    heads {
-        /// How many records there are.
-        COUNT = "SELECT count(*) AS total FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.deleted_at IS NULL";
-        /// How many were deleted and are kept.
-        COUNT_DELETED = "SELECT count(*) AS total FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.deleted_at IS NOT NULL";
-    }
-    pieces {
-        /// One value of the field that leads the list.
-        LED_BY = "s.value IS ?";
-    }
-}
-
-/// Most rows of a page.
-pub const MAX_PER_PAGE: u32 = 200;
-/// Rows of a page where nobody says.
-const PER_PAGE: u32 = 50;
-/// The last row that is reached by a page's number.
-const MAX_OFFSET: u32 = 100_000;
-/// The longest text to search for, in bytes.
-const MAX_SEARCHED: usize = 200;
-/// Most statuses asked for at once.
-const MAX_STATUSES: usize = 20;
 
 rows! {
     /// A list's row: the record, and where it stands by its own fields.
@@ -68,145 +35,6 @@ rows! {
         deleted_at: Option<i64>,
         sort_1: Value,
         sort_2: Value,
-    }
-}
-
-/// How a list goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Paging {
-    /// Behind a place; none is the beginning.
-    Behind(Option<String>),
-    /// By number, from 1.
-    Page(u32),
-}
-
-/// What a request asks of a list, before the collection is known.
-pub struct Asked {
-    paging: Paging,
-    per_page: u32,
-    count: bool,
-    deleted: bool,
-    statuses: Vec<String>,
-    moments: Vec<Comparison>,
-    filter: Option<Filter>,
-    words: Option<String>,
-    sort: Option<String>,
-    projection: Projection,
-    expansion: Expansion,
-}
-
-impl Asked {
-    /// Reads the query.
-    pub fn read(query: &Query) -> Answered<Self> {
-        let limit = query.number("limit", 1..=MAX_PER_PAGE, PER_PAGE)?;
-        let per_page = query.number("per_page", 1..=MAX_PER_PAGE, limit)?;
-        let cursor = query.get("cursor").filter(|sent| !sent.is_empty()).map(str::to_owned);
-        let paging = match (query.get("page"), cursor) {
-            (Some(_), Some(_)) => {
-                let invalid = Invalid::new("contradiction", "goes on by cursor or by page, not by both");
-                return Err(problem::invalid_query("page", invalid));
-            }
-            (Some(_), None) => Paging::Page(query.number("page", 1..=MAX_OFFSET / per_page, 1)?),
-            (None, cursor) => Paging::Behind(cursor),
-        };
-        Ok(Self {
-            count: query.flag("count")? || matches!(paging, Paging::Page(_)),
-            paging,
-            per_page,
-            deleted: query.flag("deleted")?,
-            statuses: read_statuses(query)?,
-            moments: read_moments(query)?,
-            filter: read_filter(query)?,
-            words: read_words(query)?,
-            sort: query.get("sort").map(str::to_owned),
-            projection: Projection::read(query)?,
-            expansion: Expansion::read(query)?,
-        })
-    }
-
-    /// Everything that is asked of the records but the words, as one filter.
-    fn filter(&self, collection: &Collection) -> Answered<Option<Filter>> {
-        let status = |status: &String| compare("status", Operator::Equal, status);
-        let mut statuses: Vec<Filter> = self.statuses.iter().map(|s| Filter::Compare(status(s))).collect();
-        let status = if statuses.len() > 1 { Some(Filter::Any(statuses)) } else { statuses.pop() };
-        let moments = self.moments.iter().cloned().map(Filter::Compare);
-        let parts = status.into_iter().chain(moments).chain(self.filter.clone());
-        let Some(filter) = parts.reduce(Filter::and) else { return Ok(None) };
-        condition::canonical(collection, filter).map(Some).map_err(|invalid| problem::invalid_query("filter", invalid))
-    }
-}
-
-/// What a list comes to in a collection.
-struct Plan {
-    order: Order,
-    condition: Condition,
-    /// The field of which one value is asked for, and the value: it leads the list by its index.
-    led_by: Option<(String, Literal)>,
-    /// What the list's cursors are bound to.
-    identity: String,
-    /// Whether every record is meant, or every one of one status: they are counted already.
-    counted: Option<Option<String>>,
-}
-
-impl Plan {
-    fn of(tenant: &str, collection: &Collection, asked: &Asked) -> Answered<Self> {
-        if !asked.statuses.is_empty() && collection.statuses.is_none() {
-            let invalid = Invalid::new("unknown_field", "this collection has no statuses");
-            return Err(problem::invalid_query("status", invalid));
-        }
-        let order = Order::read(collection, asked.sort.as_deref())?;
-        let filter = asked.filter(collection)?;
-        let led_by = filter.as_ref().and_then(|filter| leading(collection, filter));
-        let mut parts = Vec::new();
-        if let Some(filter) = &filter {
-            let condition = condition::of_filter(collection, filter);
-            parts.push(condition.map_err(|invalid| problem::invalid_query("filter", invalid))?);
-        }
-        if let Some(words) = &asked.words {
-            let condition = condition::of_words(tenant, collection, words);
-            parts.push(condition.map_err(|invalid| problem::invalid_query("q", invalid))?);
-        }
-        let counted = match (&filter, &asked.words, asked.deleted) {
-            (None, None, false) => Some(None),
-            (Some(Filter::Compare(one)), None, false) if *one.field == *"status" && one.operator == Operator::Equal => {
-                asked.statuses.first().cloned().map(Some)
-            }
-            _ => None,
-        };
-        let filters = filter.map(|filter| filter.to_string());
-        let identity =
-            json!([tenant, collection.slug, asked.deleted, filters, asked.words, order.canonical()]).to_string();
-        Ok(Self { order, condition: Condition::All(parts), led_by, identity, counted })
-    }
-
-    /// The page's statement; one row more than the page tells whether another follows.
-    fn page(&self, slug: &str, asked: &Asked, place: Option<&Value>) -> Answered<Composed> {
-        let led_by = self.led_by.as_ref().map(|(field, _)| field.as_str());
-        let (head, fields, keys) = self.order.head(asked.deleted, led_by)?;
-        let mut parts = vec![self.condition.clone()];
-        if let (Some((_, value)), true) = (&self.led_by, !fields.is_empty() && self.order.is_by_creation()) {
-            parts.insert(0, Condition::Is(LED_BY, vec![condition::arg(value)]));
-        }
-        if let Some(place) = place {
-            let behind = self.order.behind(place, led_by.filter(|_| !asked.deleted));
-            parts.push(behind.ok_or_else(|| problem::invalid_query("cursor", cursor::invalid()))?);
-        }
-        let offset = match asked.paging {
-            Paging::Page(page) => i64::from((page - 1) * asked.per_page),
-            Paging::Behind(_) => 0,
-        };
-        let bound = Bound { limit: i64::from(asked.per_page) + 1, offset };
-        let args = std::iter::once(slug.into()).chain(fields).collect();
-        Ok(Composed::new(head, args, Condition::All(parts), &keys, Some(bound))?)
-    }
-
-    fn count(&self, slug: &str, deleted: bool) -> Answered<Read> {
-        if let Some(status) = &self.counted {
-            return Ok(Read::Constant(COUNTED, args![slug, status.as_deref()]));
-        }
-        let head: Head = if deleted { COUNT_DELETED } else { COUNT };
-        let composed = Composed::new(head, vec![slug.into()], self.condition.clone(), &[], None)?;
-        Ok(Read::Composed(composed))
     }
 }
 
@@ -238,7 +66,7 @@ impl Listing<'_> {
             // What was public is not any more.
             return Err(problem::unauthorized());
         }
-        let key = asked.key(listed).filter(|_| listed.is_hot());
+        let key = key(&asked, listed).filter(|_| listed.is_hot());
         if let Some(key) = &key {
             let (_, generation) = self.current(listed.slug(), &readable).await?;
             if let Some(body) = cache::find(self.bindings, self.rows.tenant(), key, generation).await {
@@ -252,7 +80,7 @@ impl Listing<'_> {
     /// Makes a list anew and keeps it.
     pub async fn warm(&self, listed: &Listed) -> Answered<()> {
         let asked = Asked::read(&Query::parse(listed.query()))?;
-        let Some(key) = asked.key(listed) else { return Ok(()) };
+        let Some(key) = key(&asked, listed) else { return Ok(()) };
         let readable = |collection: &Collection| {
             if listed.is_member() || collection.public_read { Ok(()) } else { Err(problem::unauthorized()) }
         };
@@ -294,7 +122,7 @@ impl Listing<'_> {
                 _ => None,
             };
             let page = Read::Composed(plan.page(&collection.slug, asked, place.as_ref())?);
-            let count = asked.count.then(|| plan.count(&collection.slug, asked.deleted)).transpose()?;
+            let count = asked.count.then(|| plan.count(&collection.slug)).transpose()?;
             Ok(std::iter::once(page).chain(count).collect())
         };
         let read = Collection::read_with(self.rows, slug, reading).await?;
@@ -338,33 +166,17 @@ impl Listing<'_> {
     }
 }
 
-impl Asked {
-    /// The key that such a list is kept under. What goes on by a cursor, and what shows records of other collections
-    /// too, is not kept.
-    fn key(&self, listed: &Listed) -> Option<KvKey> {
-        let begins = !matches!(self.paging, Paging::Behind(Some(_)));
-        if !begins || !self.expansion.is_empty() || self.deleted {
-            return None;
-        }
-        let names = Query::parse(listed.query());
-        let is_plain = names.names().all(|name| matches!(name, "page" | "status")) && self.statuses.len() < 2;
-        let status = self.statuses.first().map_or("", String::as_str);
-        Some(listed.key(self.page().unwrap_or(0), status, is_plain))
+/// The key that such a list is kept under. What goes on by a cursor, and what shows records of other collections
+/// too, is not kept.
+fn key(asked: &Asked, listed: &Listed) -> Option<KvKey> {
+    let begins = !matches!(asked.paging, Paging::Behind(Some(_)));
+    if !begins || !asked.expansion.is_empty() || asked.deleted {
+        return None;
     }
-
-    fn page(&self) -> Option<u32> {
-        match self.paging {
-            Paging::Page(page) => Some(page),
-            Paging::Behind(_) => None,
-        }
-    }
-
-    fn has_prev(&self) -> bool {
-        match &self.paging {
-            Paging::Page(page) => *page > 1,
-            Paging::Behind(place) => place.is_some(),
-        }
-    }
+    let names = Query::parse(listed.query());
+    let is_plain = names.names().all(|name| matches!(name, "page" | "status")) && asked.statuses.len() < 2;
+    let status = asked.statuses.first().map_or("", String::as_str);
+    Some(listed.key(asked.page().unwrap_or(0), status, is_plain))
 }
 
 impl ListRow {
@@ -395,71 +207,4 @@ impl From<ListRow> for RecordRow {
             deleted_at: row.deleted_at,
         }
     }
-}
-
-/// The first field of which a filter asks for one value, if its index holds one value of each record.
-fn leading(collection: &Collection, filter: &Filter) -> Option<(String, Literal)> {
-    let leads = |comparison: &&Comparison| {
-        let field = collection.schema.field(&comparison.field);
-        let fits = field.is_some_and(|f| f.is_indexed && f.kind.is_scalar() && collection.is_ready(f));
-        fits && comparison.operator == Operator::Equal
-    };
-    let parts = match filter {
-        Filter::Compare(_) => std::slice::from_ref(filter),
-        Filter::All(parts) => parts.as_slice(),
-        Filter::Any(_) => &[],
-    };
-    let comparisons = parts.iter().filter_map(|part| match part {
-        Filter::Compare(comparison) => Some(comparison),
-        _ => None,
-    });
-    let found = comparisons.into_iter().find(leads)?;
-    Some((found.field.to_string(), found.value.clone()))
-}
-
-fn compare(field: &str, operator: Operator, value: &str) -> Comparison {
-    Comparison { field: field.into(), operator, value: Literal::Text(value.to_owned()) }
-}
-
-fn read_statuses(query: &Query) -> Answered<Vec<String>> {
-    let names = query.get("status").unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
-    let names: Vec<String> = names.map(str::to_owned).collect();
-    if names.len() > MAX_STATUSES || names.iter().any(|name| name.len() > 40) {
-        let message = format!("must be at most {MAX_STATUSES} statuses with a comma between them");
-        return Err(problem::invalid_query("status", Invalid::new("invalid_status", message)));
-    }
-    Ok(names)
-}
-
-fn read_moments(query: &Query) -> Answered<Vec<Comparison>> {
-    let mut moments = Vec::new();
-    for (name, field, operator) in [
-        ("created_after", "created_at", Operator::Greater),
-        ("created_before", "created_at", Operator::Less),
-        ("updated_after", "updated_at", Operator::Greater),
-        ("updated_before", "updated_at", Operator::Less),
-    ] {
-        let Some(text) = query.get(name) else { continue };
-        let Some(at) = condition::moment(text) else {
-            let invalid =
-                Invalid::new("invalid_time", "must be a date or an RFC 3339 time, such as 2027-01-31T12:00:00Z");
-            return Err(problem::invalid_query(name, invalid));
-        };
-        moments.push(compare(field, operator, &at.to_string()));
-    }
-    Ok(moments)
-}
-
-fn read_filter(query: &Query) -> Answered<Option<Filter>> {
-    let text = query.get("filter").filter(|text| !text.trim().is_empty());
-    text.map(Filter::parse).transpose().map_err(|invalid| problem::invalid_query("filter", invalid))
-}
-
-fn read_words(query: &Query) -> Answered<Option<String>> {
-    let Some(text) = query.get("q").map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
-    if text.len() > MAX_SEARCHED {
-        let message = format!("must be at most {MAX_SEARCHED} bytes long");
-        return Err(problem::invalid_query("q", Invalid::new("too_long", message)));
-    }
-    Ok(Some(text.to_owned()))
 }

@@ -12,6 +12,7 @@
 //! - A list is put together of registered pieces behind a head that binds the tenant (`storage/composed.rs`).
 
 pub mod api;
+pub mod asked;
 pub mod cache;
 pub mod collection;
 pub mod condition;
@@ -29,6 +30,7 @@ pub mod names;
 pub mod operation;
 pub mod order;
 pub mod outbox;
+pub mod plan;
 pub mod projection;
 pub mod provision;
 pub mod record;

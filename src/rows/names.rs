@@ -19,18 +19,18 @@ pub const RESERVED: [&str; 13] = [
     "file",
 ];
 
+/// What stands in the place of a record's id in a path: no record may be named so.
+pub const RESERVED_IDS: [&str; 1] = ["bulk"];
+
 /// A collection's slug: `[a-z][a-z0-9_-]{0,62}`.
 pub fn collection_slug(text: &str) -> Result<(), Invalid> {
     let message = "must be 1 to 63 characters of a-z, 0-9, '_' and '-', and begin with a letter";
     shaped(text, 63, |b| b.is_ascii_lowercase(), is_lower, ("invalid_slug", message))
 }
 
-/// What stands in the place of a record's id in paths.
-const NOT_A_RECORD: &str = "bulk";
-
-/// A record's id: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`, and not `bulk`, which is another path.
+/// A record's id: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`, and none that is reserved.
 pub fn record_id(text: &str) -> Result<(), Invalid> {
-    if text == NOT_A_RECORD {
+    if RESERVED_IDS.contains(&text) {
         return Err(Invalid::new("reserved", "is the name of something else in paths"));
     }
     let message = "must be 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-', and begin with a letter or digit";

@@ -25,6 +25,12 @@ composed! {
         INDEXED = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, s.value AS sort_1, NULL AS sort_2 FROM record_index s CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = s.record_id AND r.deleted_at IS NULL AND s.tenant_id = ?1 AND s.collection = ?2 AND s.field = ?3";
         /// And within equal values as the index of the field ?4 has them.
         INDEXED_TWICE = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, s.value AS sort_1, u.value AS sort_2 FROM record_index s CROSS JOIN records r CROSS JOIN record_index u WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = s.record_id AND r.deleted_at IS NULL AND s.tenant_id = ?1 AND s.collection = ?2 AND s.field = ?3 AND u.tenant_id = ?1 AND u.collection = ?2 AND u.record_id = s.record_id AND u.field = ?4";
+        /// Records that the search ?3 finds.
+        SEARCHED = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, NULL AS sort_1, NULL AS sort_2 FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?3) w CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.number = w.rowid AND r.deleted_at IS NULL";
+        /// And what the index has of their field ?4.
+        SEARCHED_BY = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, s.value AS sort_1, NULL AS sort_2 FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?3) w CROSS JOIN records r CROSS JOIN record_index s WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.number = w.rowid AND r.deleted_at IS NULL AND s.tenant_id = ?1 AND s.collection = ?2 AND s.record_id = r.id AND s.field = ?4";
+        /// And of their field ?5.
+        SEARCHED_TWICE = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, s.value AS sort_1, u.value AS sort_2 FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?3) w CROSS JOIN records r CROSS JOIN record_index s CROSS JOIN record_index u WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.number = w.rowid AND r.deleted_at IS NULL AND s.tenant_id = ?1 AND s.collection = ?2 AND s.record_id = r.id AND s.field = ?4 AND u.tenant_id = ?1 AND u.collection = ?2 AND u.record_id = r.id AND u.field = ?5";
     }
     pieces {
         /// What is sorted by.
@@ -48,7 +54,7 @@ composed! {
         FIRST_DOWN = "s.value DESC";
         SECOND_DOWN = "u.value DESC";
         /// Where a record stands beside a place.
-        AT = "IS ?";
+        AT = "IS NOT DISTINCT FROM ?";
         BEHIND = "> ?";
         NOT_BEFORE = ">= ?";
         BEFORE = "< ?";
@@ -69,6 +75,19 @@ composed! {
 const MAX_KEYS: usize = 4;
 /// Most of them that are fields of the record's own.
 const MAX_FIELDS: usize = 2;
+
+/// Where a list looks first.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// At the records that are there.
+    Kept,
+    /// At those that were deleted and are kept.
+    Deleted,
+    /// At the index of this field, of which one value is asked for: such a list is in the order of creation.
+    Field(String),
+    /// At what this search finds in the words' index.
+    Search(String),
+}
 
 /// What is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +153,11 @@ impl Order {
         if !collection.is_ready(field) {
             return Err(problem::index_building("sort"));
         }
+        match self.fields.iter().position(|known| known == name) {
+            Some(0) => return Ok(By::First),
+            Some(_) => return Ok(By::Second),
+            None => {}
+        }
         if self.fields.len() == MAX_FIELDS {
             return Err(invalid("invalid_sort", format!("must name at most {MAX_FIELDS} fields of the record's own")));
         }
@@ -141,14 +165,15 @@ impl Order {
         Ok(if self.fields.len() == 1 { By::First } else { By::Second })
     }
 
-    /// What nobody asked for and every order ends with.
+    /// What nobody asked for and every order ends with; behind the id there is nothing left to sort.
     fn end(&mut self) {
-        let down = self.keys.last().is_none_or(|key| key.down);
-        let has = |by: By, keys: &[Key]| keys.iter().any(|key| key.by == by);
-        if has(By::Id, &self.keys) {
-            return;
+        if let Some(at) = self.keys.iter().position(|key| key.by == By::Id) {
+            self.keys.truncate(at + 1);
+            let fields = self.keys.iter().filter(|key| matches!(key.by, By::First | By::Second)).count();
+            return self.fields.truncate(fields);
         }
-        if !has(By::CreatedAt, &self.keys) && !has(By::UpdatedAt, &self.keys) {
+        let down = self.keys.last().is_none_or(|key| key.down);
+        if !self.keys.iter().any(|key| matches!(key.by, By::CreatedAt | By::UpdatedAt)) {
             self.keys.push(Key { by: By::CreatedAt, down });
         }
         self.keys.push(Key { by: By::Id, down });
@@ -174,24 +199,30 @@ impl Order {
         self.fields.is_empty() && matches!(self.keys.as_slice(), [first, _] if first.by == By::CreatedAt)
     }
 
-    /// The head of such a list, its arguments from `?3` on, and what is sorted by. A field of which one value is asked
-    /// for leads a list in the order of creation by its index.
-    pub fn head(&self, deleted: bool, led_by: Option<&str>) -> Answered<(Head, Vec<Arg>, Vec<Piece>)> {
-        let led_by = led_by.filter(|_| self.is_by_creation() && !deleted);
-        let (head, fields): (Head, Vec<Arg>) = match (self.fields.as_slice(), led_by) {
-            _ if deleted && !self.fields.is_empty() => {
-                let invalid =
-                    Invalid::new("not_sortable", "must name no field of the record's own for deleted records");
-                return Err(problem::invalid_query("sort", invalid));
+    /// The head of such a list, its arguments from `?3` on, and what is sorted by.
+    pub fn head(&self, source: &Source) -> Answered<(Head, Vec<Arg>, Vec<Piece>)> {
+        let (head, first) = match (source, self.fields.len()) {
+            (Source::Kept, 0) => (PLAIN, None),
+            (Source::Deleted, 0) => (DELETED, None),
+            (Source::Deleted, _) => {
+                let message = "must name no field of the record's own for deleted records";
+                return Err(problem::invalid_query("sort", Invalid::new("not_sortable", message)));
             }
-            ([first, second], _) => (INDEXED_TWICE, vec![first.as_str().into(), second.as_str().into()]),
-            ([first], _) => (INDEXED, vec![first.as_str().into()]),
-            (_, Some(field)) => (INDEXED, vec![field.into()]),
-            _ if deleted => (DELETED, Vec::new()),
-            _ => (PLAIN, Vec::new()),
+            (Source::Field(field), 0) => (INDEXED, Some(field)),
+            (Source::Kept | Source::Field(_), 1) => (INDEXED, None),
+            (Source::Kept | Source::Field(_), _) => (INDEXED_TWICE, None),
+            (Source::Search(search), 0) => (SEARCHED, Some(search)),
+            (Source::Search(search), 1) => (SEARCHED_BY, Some(search)),
+            (Source::Search(search), _) => (SEARCHED_TWICE, Some(search)),
         };
-        let by_index = !fields.is_empty();
-        Ok((head, fields, self.keys.iter().map(|key| key.piece(by_index)).collect()))
+        let args = first.into_iter().chain(&self.fields).map(|arg| arg.as_str().into()).collect();
+        let by_index = self.is_by_index(source);
+        Ok((head, args, self.keys.iter().map(|key| key.piece(by_index)).collect()))
+    }
+
+    /// Whether times and ids are read from the index of a field.
+    fn is_by_index(&self, source: &Source) -> bool {
+        !self.fields.is_empty() || matches!(source, Source::Field(_))
     }
 
     /// The place of a record: the values of its keys.
@@ -200,9 +231,9 @@ impl Order {
     }
 
     /// What holds for the records behind a place; none if the place is of another order.
-    pub fn behind(&self, place: &Value, led_by: Option<&str>) -> Option<Condition> {
+    pub fn behind(&self, place: &Value, source: &Source) -> Option<Condition> {
         let values = place.as_array().filter(|values| values.len() == self.keys.len())?;
-        let by_index = !self.fields.is_empty() || (led_by.is_some() && self.is_by_creation());
+        let by_index = self.is_by_index(source);
         let stands: Vec<Stand<'_>> =
             self.keys.iter().zip(values).map(|(key, value)| Stand { key: *key, value, by_index }).collect();
         let (last, before) = stands.split_last()?;

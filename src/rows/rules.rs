@@ -81,9 +81,12 @@ pub async fn commit_definition(batch: TenantBatch<'_>) -> Answered<()> {
     batch.commit().await.map(drop).map_err(meaning)
 }
 
+/// A part of SQLite's words, and what it means.
+type Meaning = (&'static str, fn() -> Problem);
+
 /// What a failed batch means to whoever asked.
 fn meaning(error: StorageError) -> Problem {
-    const MEANINGS: &[(&str, fn() -> Problem)] = &[
+    const MEANINGS: &[Meaning] = &[
         ("collections.slug", slug_taken),
         ("records.id", id_taken),
         ("collection_limit_reached", || problem::too_many("collections", MAX_COLLECTIONS)),

@@ -5,12 +5,16 @@
 //!   no piece can leave its parentheses.
 //! - A piece that names a table binds it to the tenant by `?1`; the compiler refuses one that does not. What comes
 //!   from outside is bound, never written.
+//! - A search of the full-text index stands in a head only, and gives nothing but numbers of rows that the head binds.
 //! - `?1` is the tenant. Heads take `?2` and what follows by number, pieces take theirs in the order they stand.
 
-use super::sql::{Arg, StorageError, contains};
+use super::sql::{Arg, StorageError, contains, count};
 
 /// Most values that a statement binds; D1 takes 100.
 pub const MAX_ARGS: usize = 90;
+
+/// How a head begins with a search; SQLite keeps to the order of a CROSS JOIN.
+const SEARCH: &str = "FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?3) w CROSS JOIN records r ";
 
 /// What stands before the conditions: what is selected, from where, and the tenant.
 #[derive(Debug, Clone, Copy)]
@@ -19,8 +23,14 @@ pub struct Head(&'static str);
 impl Head {
     /// Checked while compiling: it ends inside a condition that binds the tenant.
     pub const fn new(text: &'static str) -> Self {
-        assert!(contains(text, "WHERE r.tenant_id = ?1"), "the head does not bind its tenant");
+        let binds = contains(text, "WHERE r.tenant_id = ?1 AND ") && !contains(text, " OR ");
+        assert!(binds, "the head does not bind its tenant");
         assert!(is_balanced(text), "the head leaves parentheses open");
+        let searches = contains(text, "record_search");
+        assert!(
+            !searches || (contains(text, SEARCH) && contains(text, "r.number = w.rowid")),
+            "the head reads an index"
+        );
         Self(text)
     }
 
@@ -38,9 +48,9 @@ impl Piece {
     /// Checked while compiling: it closes what it opens, and binds each table it names.
     pub const fn new(text: &'static str) -> Self {
         assert!(is_balanced(text), "the piece leaves parentheses open");
-        let names_table = contains(text, "FROM record") || contains(text, "JOIN ");
-        let is_search = contains(text, "FROM record_search WHERE record_search MATCH ?");
-        assert!(!names_table || is_search || contains(text, "tenant_id = ?1"), "the piece does not bind its table");
+        let others = count(text, "FROM json_each(") + count(text, "DISTINCT FROM ");
+        let tables = count(text, "FROM ") + count(text, "JOIN ") - others;
+        assert!(tables <= count(text, "tenant_id = ?1"), "the piece does not bind its table");
         assert!(!contains(text, ";") && !contains(text, "--"), "the piece is more than a condition");
         Self(text)
     }

@@ -87,16 +87,17 @@ macro_rules! statements {
 
 /// Whether a text contains another, for checks while compiling.
 pub(super) const fn contains(text: &str, part: &str) -> bool {
-    let (mut rest, part) = (text.as_bytes(), part.as_bytes());
-    loop {
-        if starts_with(rest, part) {
-            return true;
-        }
-        match rest.split_first() {
-            Some((_, after)) => rest = after,
-            None => return false,
-        }
+    count(text, part) > 0
+}
+
+/// How often it does.
+pub(super) const fn count(text: &str, part: &str) -> usize {
+    let (mut rest, mut found) = (text.as_bytes(), 0);
+    while let Some((_, after)) = rest.split_first() {
+        found += starts_with(rest, part.as_bytes()) as usize;
+        rest = after;
     }
+    found
 }
 
 const fn starts_with(mut text: &[u8], mut part: &[u8]) -> bool {
@@ -237,5 +238,6 @@ mod tests {
         assert!(contains("SELECT 1 WHERE tenant_id = ?1", "tenant_id"));
         assert!(!contains("SELECT 1 WHERE tenantid = ?1", "tenant_id"));
         assert!(!contains("", "?1"));
+        assert_eq!((count("aa a", "a"), count("aa a", "b")), (3, 0));
     }
 }

@@ -253,7 +253,9 @@ pub fn parse_range(text: &str) -> Result<String, Invalid> {
 pub fn parse_email(text: &str) -> Result<String, Invalid> {
     let text = bounded(text, 254)?;
     let shape = text.split_once('@').is_some_and(|(local, domain)| {
-        !local.is_empty() && !domain.contains('@') && Host::parse(domain).is_ok() && !text.contains(' ')
+        // Neither a port nor a dot at the end, which a host may have.
+        let is_name = |host: Host| host.as_str().eq_ignore_ascii_case(domain);
+        !local.is_empty() && !text.contains(' ') && Host::parse(domain).is_ok_and(is_name)
     });
     if shape { Ok(text) } else { Err(Invalid::new("invalid_email", "must be an e-mail address")) }
 }
@@ -287,6 +289,16 @@ mod tests {
             stored: None,
         };
         NewTenant::read(object(value), &reading)
+    }
+
+    #[test]
+    fn an_address_ends_in_a_name() {
+        for good in ["a@b", "A.B+c@Mail.example.com", "\"x\"@b_c.d"] {
+            assert!(parse_email(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a", "@b", "a@", "a@b.", "a@b:25", "a@b@c", "a b@c", "a@b c", "a@-b", "a@b\n"] {
+            assert!(parse_email(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

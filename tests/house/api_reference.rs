@@ -135,6 +135,12 @@ fn of_this_project() -> String {
     reference(&problems(&problem))
 }
 
+/// The problems of this project, by status and code.
+pub fn problems_of_this_project() -> Vec<(String, String)> {
+    let problem = SourceFile::of("src/http/problem.rs", &read("src/http/problem.rs")).without_tests();
+    problems(&problem).into_iter().map(|problem| (problem.status, problem.code)).collect()
+}
+
 #[test]
 fn the_api_reference_is_the_route_table() {
     let page = of_this_project();

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
-use sqlparser::ast::{Delete, Expr, FromTable, Insert, Query, Select, SetExpr, Statement, TableFactor, TableObject};
+use sqlparser::ast::{
+    BinaryOperator, Delete, Expr, FromTable, Insert, Query, Select, SetExpr, Statement, TableFactor, TableObject,
+};
 use sqlparser::dialect::SQLiteDialect;
 use sqlparser::parser::Parser;
 
@@ -27,24 +29,26 @@ pub fn belongs_to_an_index(name: &str, kind: &str) -> bool {
     }
 }
 
-/// The search in `handle.number IN (SELECT rowid FROM index WHERE index MATCH ?2)`, with the handle if it is named:
-/// the only way to read an index.
-pub fn searched(condition: &Expr) -> Option<(Option<String>, &Query)> {
-    let Expr::InSubquery { expr, subquery, negated: false } = condition else { return None };
-    let handle = match &**expr {
-        Expr::Identifier(column) if lower(column) == NUMBER => None,
-        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-            [table, column] if lower(column) == NUMBER => Some(lower(table)),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    let text = subquery.to_string();
-    let is_search = FULL_TEXT.iter().any(|(index, _)| {
+/// Whether a derived table is `(SELECT rowid FROM index WHERE index MATCH ?2)`: the only way to read an index.
+pub fn is_search(query: &Query) -> bool {
+    let text = query.to_string();
+    FULL_TEXT.iter().any(|(index, _)| {
         let bound = text.strip_prefix(&format!("SELECT rowid FROM {index} WHERE {index} MATCH ?"));
         bound.is_some_and(|bound| bound != "1" && bound.parse::<u8>().is_ok())
-    });
-    is_search.then_some((handle, subquery))
+    })
+}
+
+/// The row and the search in `row.number = search.rowid`.
+pub fn found(condition: &Expr) -> Option<(String, String)> {
+    let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = condition else { return None };
+    let column = |expr: &Expr, wanted: &str| match expr {
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [table, column] if lower(column) == wanted => Some(lower(table)),
+            _ => None,
+        },
+        _ => None,
+    };
+    Some((column(left, NUMBER)?, column(right, "rowid")?))
 }
 
 /// What a trigger on `table` may do to an index, with NEW's and OLD's columns as texts: forget the row, or put it under
@@ -103,47 +107,68 @@ fn every_index_that_is_accounted_for_keeps_no_text() {
 fn an_index_is_read_for_the_numbers_of_bound_rows_and_not_otherwise() {
     let tables: BTreeSet<String> = tables(&migrated("migrations/tenant")).into_iter().collect();
     const SEARCH: &str = "(SELECT rowid FROM record_search WHERE record_search MATCH ?2)";
+    const ROW: &str = "r.tenant_id = ?1 AND r.number = w.rowid";
     let passes = [
-        format!("SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN {SEARCH}"),
-        format!("SELECT * FROM records WHERE tenant_id = ?1 AND (deleted_at IS NULL AND (number IN {SEARCH}))"),
+        format!("SELECT r.id FROM {SEARCH} w CROSS JOIN records r WHERE {ROW}"),
+        format!("SELECT r.id FROM {SEARCH} w JOIN records r ON {ROW} AND (r.status = ?3 OR r.version = ?4)"),
+        format!("SELECT r.id FROM records r, {SEARCH} w WHERE r.deleted_at IS NULL AND ({ROW})"),
         format!(
-            "SELECT * FROM record_index i JOIN records r ON r.tenant_id = ?1 AND r.id = i.record_id AND r.number IN {SEARCH} WHERE i.tenant_id = ?1"
+            "SELECT r.id FROM {SEARCH} w CROSS JOIN records r CROSS JOIN record_index i WHERE {ROW} AND i.tenant_id = ?1 AND i.record_id = r.id"
         ),
-        format!(
-            "SELECT count(*) FROM (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.number IN {SEARCH} LIMIT 9)"
-        ),
+        format!("SELECT count(*) FROM (SELECT 1 FROM {SEARCH} w CROSS JOIN records r WHERE {ROW} LIMIT 9)"),
     ];
     for sql in &passes {
         assert_eq!(faults(sql, &tables), [""; 0], "{sql}");
     }
     let refused = [
         // Beside rows that are not bound, or none.
-        format!("SELECT * FROM records r WHERE r.number IN {SEARCH}"),
-        format!("SELECT * FROM records r WHERE r.tenant_id = ?2 AND r.number IN {SEARCH}"),
-        format!("SELECT * FROM records r, records s WHERE r.tenant_id = ?1 AND s.number IN {SEARCH}"),
-        format!("SELECT * FROM records r, collections c WHERE r.tenant_id = ?1 AND c.tenant_id = ?1 AND number IN {SEARCH}"),
-        format!("SELECT * FROM collections c WHERE c.tenant_id = ?1 AND c.number IN {SEARCH}"),
-        format!("SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.version IN {SEARCH}"),
-        format!("SELECT 1 WHERE ?1 IN {SEARCH}"),
+        format!("SELECT r.id FROM {SEARCH} w CROSS JOIN records r WHERE r.number = w.rowid"),
+        format!("SELECT r.id FROM {SEARCH} w CROSS JOIN records r WHERE r.tenant_id = ?2 AND r.number = w.rowid"),
+        format!("SELECT r.id FROM {SEARCH} w CROSS JOIN records r WHERE r.tenant_id = ?1"),
+        format!("SELECT r.id FROM {SEARCH} w CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.version = w.rowid"),
+        format!("SELECT r.id FROM {SEARCH} w CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.number <> w.rowid"),
+        format!(
+            "SELECT r.id FROM {SEARCH} w CROSS JOIN records r WHERE r.tenant_id = ?1 AND (r.number = w.rowid OR 1)"
+        ),
+        format!("SELECT r.id FROM {SEARCH} w, records r, records s WHERE r.tenant_id = ?1 AND s.number = w.rowid"),
+        format!("SELECT r.id FROM {SEARCH} w, {SEARCH} x, records r WHERE {ROW}"),
+        format!("SELECT c.slug FROM {SEARCH} w, collections c WHERE c.tenant_id = ?1 AND c.number = w.rowid"),
+        format!("SELECT w.rowid FROM {SEARCH} w LEFT JOIN records r ON {ROW}"),
+        format!("SELECT w.rowid FROM {SEARCH} w"),
         SEARCH.trim_matches(['(', ')']).to_owned(),
         // Elsewhere.
+        format!("SELECT r.id FROM records r WHERE r.tenant_id = ?1 AND r.number IN {SEARCH}"),
         format!("SELECT {SEARCH} FROM records WHERE tenant_id = ?1"),
-        format!("SELECT r.number IN {SEARCH} FROM records r WHERE r.tenant_id = ?1"),
-        format!("SELECT * FROM records r WHERE r.tenant_id = ?1 AND EXISTS {SEARCH}"),
-        format!("SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number NOT IN {SEARCH}"),
+        format!("SELECT r.id FROM records r WHERE r.tenant_id = ?1 AND EXISTS {SEARCH}"),
         format!("WITH s AS {SEARCH} SELECT * FROM s"),
+        format!("WITH w AS {SEARCH} SELECT r.id FROM w CROSS JOIN records r WHERE {ROW}"),
         "SELECT r.* FROM records r JOIN record_search s ON s.rowid = r.number WHERE r.tenant_id = ?1".into(),
         "SELECT * FROM record_search".into(),
         "SELECT * FROM record_search_docsize".into(),
         "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN record_search".into(),
         // Another search.
-        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search)".into(),
-        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?1)".into(),
-        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH 'a')".into(),
-        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE words MATCH ?2)".into(),
-        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?2 ORDER BY rank)".into(),
-        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?2 LIMIT 5)".into(),
-        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?2 OR 1)".into(),
+        format!("SELECT r.id FROM (SELECT rowid FROM record_search) w CROSS JOIN records r WHERE {ROW}"),
+        format!(
+            "SELECT r.id FROM (SELECT rowid, rank FROM record_search WHERE record_search MATCH ?2) w CROSS JOIN records r WHERE {ROW}"
+        ),
+        format!(
+            "SELECT r.id FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?1) w CROSS JOIN records r WHERE {ROW}"
+        ),
+        format!(
+            "SELECT r.id FROM (SELECT rowid FROM record_search WHERE record_search MATCH 'a') w CROSS JOIN records r WHERE {ROW}"
+        ),
+        format!(
+            "SELECT r.id FROM (SELECT rowid FROM record_search WHERE words MATCH ?2) w CROSS JOIN records r WHERE {ROW}"
+        ),
+        format!(
+            "SELECT r.id FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?2 ORDER BY rank) w CROSS JOIN records r WHERE {ROW}"
+        ),
+        format!(
+            "SELECT r.id FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?2 LIMIT 5) w CROSS JOIN records r WHERE {ROW}"
+        ),
+        format!(
+            "SELECT r.id FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?2 OR 1) w CROSS JOIN records r WHERE {ROW}"
+        ),
         // Writes, and rows whose number was chosen.
         "INSERT INTO record_search (rowid, scope, words) VALUES (?2, ?1, ?3)".into(),
         "INSERT INTO record_search (tenant_id, rowid) VALUES (?1, ?2)".into(),

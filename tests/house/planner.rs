@@ -73,6 +73,11 @@ fn plan(db: &Connection, sql: &str) -> Vec<Step> {
     details.into_iter().map(step).collect()
 }
 
+/// The steps of a statement's plan, in SQLite's words.
+pub fn steps(db: &Connection, sql: &str) -> Vec<String> {
+    plan(db, sql).into_iter().map(|step| step.detail).collect()
+}
+
 /// What each alias of a statement stands for.
 fn names(sql: &str) -> BTreeMap<String, BTreeSet<String>> {
     struct Names(BTreeMap<String, BTreeSet<String>>);
@@ -188,7 +193,7 @@ fn a_walk_is_found() {
         "SELECT e.* FROM json_each(?2) j JOIN security_events e ON e.tenant_id = ?1 AND e.minute = j.value",
         "SELECT 1 UNION ALL SELECT revision FROM tenant_fence WHERE tenant_id = ?1",
         "SELECT * FROM (SELECT kind FROM security_events WHERE tenant_id = ?1 LIMIT 5) d ORDER BY kind",
-        "SELECT * FROM records r WHERE r.tenant_id = ?1 AND r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?2)",
+        "SELECT r.* FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?2) w CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.number = w.rowid",
         "SELECT * FROM records r WHERE r.number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?2)",
     ];
     for text in free {

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use crate::full_text::belongs_to_an_index;
 use crate::none;
+use crate::shard::Shard;
 use crate::source::{SourceFile, Token, production_files, read, root};
 
 /// A registered statement.
@@ -53,8 +54,8 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/rows/collection.rs", rows::collection::STATEMENTS),
     ("src/rows/file.rs", rows::file::STATEMENTS),
     ("src/rows/job.rs", rows::job::STATEMENTS),
-    ("src/rows/list.rs", rows::list::STATEMENTS),
     ("src/rows/operation.rs", rows::operation::STATEMENTS),
+    ("src/rows/plan.rs", rows::plan::STATEMENTS),
     ("src/rows/provision.rs", rows::provision::STATEMENTS),
     ("src/rows/record.rs", rows::record::STATEMENTS),
     ("src/rows/rules.rs", rows::rules::STATEMENTS),
@@ -280,6 +281,22 @@ fn an_outbox_is_read_in_pages_and_emptied_only_by_numbers_that_it_gave() {
 /// What is bound to a statement behind the tenant.
 type Bound<'a> = &'a [&'a dyn rusqlite::ToSql];
 
+/// Runs a rule of a file for the tenant `acme`.
+fn rule(db: &Connection, file: &str, name: &str, args: Bound) -> Result<(), String> {
+    let statement = of_tenants().into_iter().find(|statement| statement.file == file && statement.name == name);
+    let bound: Vec<&dyn rusqlite::ToSql> = std::iter::once(&"acme" as _).chain(args.iter().copied()).collect();
+    db.execute(statement.unwrap().text, bound.as_slice()).map(drop).map_err(|error| error.to_string())
+}
+
+/// Each case is a rule, the name it fails by, what breaks it and what keeps it.
+fn rules_fail_by_their_names(db: &Connection, file: &str, cases: &[(&str, &str, Bound, Bound)]) {
+    for (name, constraint, broken, kept) in cases {
+        let failure = Err(format!("CHECK constraint failed: {constraint}"));
+        assert_eq!(rule(db, file, name, broken), failure, "{name}");
+        assert_eq!(rule(db, file, name, kept), Ok(()), "{name}");
+    }
+}
+
 #[test]
 fn a_rule_that_does_not_hold_fails_by_its_name_and_one_that_does_says_nothing() {
     let db = migrated("migrations/tenant");
@@ -295,12 +312,7 @@ fn a_rule_that_does_not_hold_fails_by_its_name_and_one_that_does_says_nothing() 
          VALUES ('acme', 's', 's', 's', 's', '', '{\"a\": \"mapped\"}', 'fallback', '[]', 0, 0);",
     )
     .unwrap();
-    let rule = |name: &str, args: Bound| {
-        let statements = of_tenants().into_iter().filter(|statement| statement.file == "src/auth/rules.rs");
-        let text = statements.filter(|statement| statement.name == name).map(|s| s.text).next().unwrap();
-        let bound: Vec<&dyn rusqlite::ToSql> = std::iter::once(&"acme" as _).chain(args.iter().copied()).collect();
-        db.execute(text, bound.as_slice()).map(drop).map_err(|error| error.to_string())
-    };
+    const FILE: &str = "src/auth/rules.rs";
     let none: Option<i64> = None;
     let cases: [(&str, &str, Bound, Bound); 13] = [
         ("KEEPS_AN_OWNER", "last_owner", &[&"ada"], &[&"bob"]),
@@ -317,10 +329,43 @@ fn a_rule_that_does_not_hold_fails_by_its_name_and_one_that_does_says_nothing() 
         ("INVITATION_AS_SEEN", "changed_meanwhile", &[&"i", &"old"], &[&"i", &"t"]),
         ("EMAIL_UNINVITED", "email_invited", &[&"cy", &99], &[&"cy", &100]),
     ];
-    for (name, constraint, broken, kept) in cases {
-        assert_eq!(rule(name, broken), Err(format!("CHECK constraint failed: {constraint}")), "{name}");
-        assert_eq!(rule(name, kept), Ok(()), "{name}");
+    rules_fail_by_their_names(&db, FILE, &cases);
+    assert!(rule(&db, FILE, "ROLE_UNUSED", &[&"fallback"]).is_err());
+    assert!(rule(&db, FILE, "EMAIL_FREE", &[&"bob"]).is_err() && rule(&db, FILE, "EMAIL_FREE", &[&"eve"]).is_ok());
+}
+
+#[test]
+fn a_rule_of_records_fails_by_its_name_too() {
+    const FILE: &str = "src/rows/rules.rs";
+    let shard = Shard::new();
+    let db = &shard.db;
+    // The other tenant has more of everything.
+    for slug in ["x", "y", "z"] {
+        shard.other().collection(slug, "");
     }
-    assert!(rule("ROLE_UNUSED", &[&"fallback"]).is_err());
-    assert!(rule("EMAIL_FREE", &[&"bob"]).is_err() && rule("EMAIL_FREE", &[&"eve"]).is_ok());
+    let counted = |tenant: &str, start: i64, more: i64| {
+        let count = of_tenants().into_iter().find(|s| s.file == FILE && s.name == "COUNT_RATE").unwrap();
+        db.execute(count.text, (tenant, "posts", "hour", start, more)).unwrap();
+    };
+    counted("acme", 0, 9);
+    counted("acme", 3600, 2);
+    counted("acme", 3600, 1);
+    counted("other", 3600, 50);
+    rules_fail_by_their_names(
+        db,
+        FILE,
+        &[
+            ("COLLECTIONS_LEFT", "collection_limit_reached", &[&3], &[&4]),
+            ("DEFINITION_AS_SEEN", "definition_changed", &[&"posts", &2], &[&"posts", &1]),
+            ("DEFINITION_AS_SEEN", "definition_changed", &[&"z", &1], &[&"a", &1]),
+            ("COLLECTION_UNNAMED", "collection_referenced", &[&"people"], &[&"posts"]),
+            ("RECORD_AS_SEEN", "record_changed", &[&"people", &"ada", &2], &[&"people", &"ada", &1]),
+            ("RECORD_AS_SEEN", "record_changed", &[&"people", &"first", &1], &[&"posts", &"first", &1]),
+            ("RECORDS_LEFT", "record_limit_reached", &[&"people", &1], &[&"people", &2]),
+            ("RATE_LEFT", "record_rate_reached", &[&"posts", &"hour", &2], &[&"posts", &"hour", &3]),
+            ("RATE_LEFT", "record_rate_reached", &[&"posts", &"hour", &0], &[&"posts", &"month", &0]),
+        ],
+    );
+    db.execute("UPDATE collections SET deleted_at = 1 WHERE tenant_id = 'acme' AND slug = 'posts'", []).unwrap();
+    assert!(rule(db, FILE, "DEFINITION_AS_SEEN", &[&"posts", &1]).is_err(), "it is being deleted");
 }

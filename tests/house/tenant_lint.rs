@@ -9,7 +9,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::SQLiteDialect;
 use sqlparser::parser::Parser;
 
-use crate::full_text::{is_index, searched};
+use crate::full_text::{found, is_index, is_search};
 use crate::none;
 use crate::statements::{is_by_number, migrated, of_tenants, tables};
 
@@ -26,7 +26,7 @@ const TABLE_FUNCTIONS: [&str; 2] = ["json_each", "json_tree"];
 ///   in WHERE, or in the ON of a join, and under no OR;
 /// - an INSERT feeds `tenant_id` with `?1`, and its ON CONFLICT names `tenant_id`;
 /// - nothing sets `tenant_id`, nor the number of a row that lies by its number;
-/// - a full-text index is read as [`searched`] says, and not written.
+/// - a full-text index is not written, and is read as [`is_search`] says beside the bound rows that are [`found`].
 pub fn faults(sql: &str, tables: &BTreeSet<String>) -> Vec<String> {
     let statements = match Parser::parse_sql(&SQLiteDialect {}, sql) {
         Ok(statements) => statements,
@@ -69,6 +69,8 @@ struct Scope<'a> {
     /// Derived tables and table functions, which have no rows of a tenant's by themselves.
     others: usize,
     conditions: Vec<(Option<String>, &'a Expr)>,
+    /// Searches of a full-text index, and what each is called.
+    searches: Vec<(String, &'a Query)>,
 }
 
 impl<'a> Lint<'a> {
@@ -109,12 +111,11 @@ impl<'a> Lint<'a> {
                 bound_by_number.push(factor.handle.as_str());
             }
         }
-        let searches = scope.conditions.iter().filter_map(|(_, condition)| searched(condition));
-        let beside = searches.filter(|(handle, _)| match handle {
-            Some(handle) => bound_by_number.contains(&handle.as_str()),
-            None => alone && !bound_by_number.is_empty(),
-        });
-        self.searches.extend(beside.map(|(_, search)| std::ptr::from_ref(search)));
+        let found = scope.conditions.iter().filter(|(only, _)| only.is_none()).filter_map(|(_, rows)| found(rows));
+        let found = found.filter(|(row, _)| bound_by_number.contains(&row.as_str())).map(|(_, search)| search);
+        let found: BTreeSet<String> = found.collect();
+        let beside = scope.searches.iter().filter(|(search, _)| found.contains(search));
+        self.searches.extend(beside.map(|(_, search)| std::ptr::from_ref(*search)));
     }
 
     fn gather<'s>(&mut self, tables: &'s TableWithJoins, scope: &mut Scope<'s>) {
@@ -150,7 +151,12 @@ impl<'a> Lint<'a> {
                 let handle = alias.as_ref().map_or_else(|| last(name), |alias| lower(&alias.name));
                 scope.factors.push(Factor { handle, name });
             }
-            TableFactor::Derived { .. } => scope.others += 1,
+            TableFactor::Derived { subquery, alias, .. } => {
+                scope.others += 1;
+                if let Some(alias) = alias.as_ref().filter(|_| is_search(subquery)) {
+                    scope.searches.push((lower(&alias.name), subquery));
+                }
+            }
             TableFactor::NestedJoin { table_with_joins, .. } => self.gather(table_with_joins, scope),
             other => self.fault(format!("reads {other}, which this lint does not know")),
         }

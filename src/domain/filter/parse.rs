@@ -135,7 +135,7 @@ impl Reader<'_> {
 
     fn number(&self, text: &str, number: &Number) -> Result<Literal, Invalid> {
         if text.contains(['.', 'e', 'E']) {
-            let real = number.as_f64().and_then(|near| real::read(text, near));
+            let real = number.as_f64().and_then(real::read);
             return real.map(Literal::Real).ok_or_else(|| self.expected("a number of at most 1e308"));
         }
         let exact = text.parse().ok().filter(|whole: &i64| whole.unsigned_abs() <= LARGEST_EXACT);

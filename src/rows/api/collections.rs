@@ -95,7 +95,7 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
     let rows = call.who.rows(&call.bindings)?;
     let current = found(&call, &rows).await?;
     etag::check(&call.request, current.revision)?;
-    if patch.get("slug").is_some_and(|slug| *slug != Value::from(current.slug.as_str())) {
+    if patch.get("slug").is_some_and(|slug| slug.as_str() != Some(&current.slug)) {
         return Err(problem::invalid_field("/slug", Invalid::new("read_only", "cannot be changed")));
     }
     let mut written = current.written();

@@ -2,12 +2,15 @@
 //!
 //! A file comes in as the body of one request: of a member's, or of whoever was given a URL for it.
 
+use serde_json::Value;
+
 use super::records;
 use crate::auth::principal::{Member, Reader, Visitor};
 use crate::domain::address::is_let_in;
 use crate::domain::clock::Timestamp;
 use crate::domain::error::Invalid;
 use crate::domain::file::{FileName, FileType, MAX_BYTES};
+use crate::domain::json::set;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::fields::Fields;
@@ -120,8 +123,10 @@ pub async fn get(call: Call<Reader>) -> Answered<Answer> {
         until = Some(Timestamp::from_millis(expires * 1000));
     }
     let mut said = file.shown();
-    said["url"] = url.into();
-    said["expires_at"] = json!(until);
+    if let Value::Object(members) = &mut said {
+        set(members, "url", &url);
+        set(members, "expires_at", &until);
+    }
     Answer::json(200, &said, Some(tenant))
 }
 

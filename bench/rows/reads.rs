@@ -1,0 +1,89 @@
+//! How many rows a list looks at, as D1 counts them: the statement that the request runs, put together of the same
+//! registered pieces, run behind the curtain.
+
+use carillon::args;
+use carillon::rows::{condition, order, plan, record};
+use carillon::storage::composed::{Bound, Composed, Condition, Head, Piece};
+use carillon::storage::sql::Arg;
+use serde_json::Value;
+
+use super::load::{PROJECTS, created_at, deployment_id};
+use super::way::Way;
+use super::{PAGE, Party};
+use crate::Result;
+use crate::peers::d1;
+
+/// Rows of a page, and the one that tells whether another follows.
+const BOUND: Bound = Bound { limit: 51, offset: 0 };
+
+/// `meta.rows_read` of the statement; none for what is not one statement.
+pub async fn rows_read(way: Way, party: &Party) -> Result<Option<u64>> {
+    let Some((sql, args)) = statement(way, party)? else { return Ok(None) };
+    let tenant = Value::from(party.tenant.as_str());
+    let params: Vec<Value> = std::iter::once(tenant).chain(args.into_iter().map(as_json)).collect();
+    let answer = d1(party.runtime.control, &party.shard, &sql, &params).await?;
+    if answer["results"].as_array().is_none_or(Vec::is_empty) {
+        return Err(format!("{way:?}: the statement found nothing").into());
+    }
+    Ok(answer.pointer("/meta/rows_read").and_then(Value::as_u64))
+}
+
+/// A statement and its values from `?2` on.
+fn statement(way: Way, party: &Party) -> Result<Option<(String, Vec<Arg>)>> {
+    let slug: Arg = "deployments".into();
+    let in_order = [find(order::PIECES, "CREATED_AT_DOWN")?, find(order::PIECES, "ID_DOWN")?];
+    let plain = |condition| composed("PLAIN", vec![slug.clone()], condition, &in_order);
+    Ok(Some(match way {
+        Way::List => plain(Vec::new())?,
+        Way::Behind => {
+            let last = party.size.deployments - party.pages() * PAGE;
+            let place = args![created_at(last), deployment_id(last)];
+            plain(vec![Condition::Is(find(order::PIECES, "PAIR_BEFORE")?, place)])?
+        }
+        Way::Status => {
+            let (status, is) = (find(condition::PIECES, "STATUS")?, find(condition::PIECES, "IS")?);
+            plain(vec![Condition::Compare(status, is, args!["active"])])?
+        }
+        Way::Field => {
+            let led_by = Condition::Is(find(plan::PIECES, "LED_BY")?, args![Way::project()]);
+            let indexed = find(condition::PIECES, "INDEXED_IS")?;
+            let indexed = Condition::Is(indexed, args!["project_name", Way::project()]);
+            let keys = [find(order::PIECES, "INDEX_CREATED_AT_DOWN")?, find(order::PIECES, "INDEX_ID_DOWN")?];
+            composed("INDEXED", vec![slug, "project_name".into()], vec![led_by, indexed], &keys)?
+        }
+        Way::Words => plain(vec![searched(party, &format!("\"project\" AND \"{}\" *", PROJECTS / 2))?])?,
+        Way::Word => plain(vec![searched(party, "\"project\" *")?])?,
+        Way::Get => {
+            let id = deployment_id(Way::record(party, 1));
+            (record::FIND.text().to_owned(), vec![slug, id.into()])
+        }
+        Way::Create | Way::Kept => return Ok(None),
+    }))
+}
+
+fn composed(head: &str, args: Vec<Arg>, conditions: Vec<Condition>, keys: &[Piece]) -> Result<(String, Vec<Arg>)> {
+    let head: Head = find(order::HEADS, head)?;
+    let composed = Composed::new(head, args, Condition::All(conditions), keys, Some(BOUND))?;
+    Ok((composed.text().to_owned(), composed.args().to_vec()))
+}
+
+/// What has these words by the full-text index.
+fn searched(party: &Party, words: &str) -> Result<Condition> {
+    let scope: String = format!("{}:deployments", party.tenant).bytes().map(|byte| format!("{byte:02x}")).collect();
+    let asked = format!("scope : \"x{scope}\" AND words : ({words})");
+    Ok(Condition::Is(find(condition::PIECES, "WORDS")?, args![asked]))
+}
+
+fn find<T: Copy>(all: &[(&str, T)], name: &str) -> Result<T> {
+    let found = all.iter().find(|(known, _)| *known == name);
+    found.map(|(_, one)| *one).ok_or_else(|| format!("no statement has a part {name}").into())
+}
+
+fn as_json(arg: Arg) -> Value {
+    match arg {
+        Arg::Text(text) => text.into(),
+        Arg::Integer(number) => number.into(),
+        Arg::Real(number) => number.into(),
+        Arg::Null => Value::Null,
+    }
+}

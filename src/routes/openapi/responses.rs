@@ -1,0 +1,151 @@
+//! The responses of an operation: what its contract lists, and what follows from who may call it.
+
+use super::notation::{self, quoted, reference};
+use super::schemas::FIND;
+use crate::routes::contract::Body;
+use crate::routes::route::{Access, Route, Surface};
+
+/// What a problem of each status means, whatever the operation.
+const PROBLEMS: &[(u16, &str)] = &[
+    (400, "The request is malformed."),
+    (401, "A valid credential is required."),
+    (403, "This principal, address or origin may not do this."),
+    (404, "There is none, or none for this caller."),
+    (405, "The method is not allowed here."),
+    (406, "The resource has another media type."),
+    (409, "It contradicts what is there."),
+    (411, "The body's length is not announced."),
+    (412, "The object has another version than `If-Match` names."),
+    (413, "The body is too large."),
+    (415, "The body's media type is not supported."),
+    (416, "The range lies behind the end."),
+    (422, "The body is not valid; `errors` names each mistake."),
+    (429, "Over a limit; `Retry-After` tells the seconds."),
+    (502, "The provider cannot be used."),
+    (503, "A part of the platform does not answer; trying again is right."),
+];
+
+/// The shared responses, as members of JSON: one for each status that a problem may have.
+pub fn shared() -> String {
+    let responses = PROBLEMS.iter().map(|(status, about)| member(*status, &problem(*status, about)));
+    responses.collect::<Vec<_>>().join(",")
+}
+
+/// The responses of an operation on this kind of host, as members of JSON.
+pub fn responses(route: &Route, surface: Surface) -> Option<String> {
+    let mut responses: Vec<(u16, String)> = Vec::new();
+    for entry in route.contract.answers.split(';') {
+        let entry = entry.trim();
+        let (status, rest) = entry.split_once(' ').unwrap_or((entry, ""));
+        let status = status.parse::<u16>().ok()?;
+        let response = if status < 400 {
+            success(rest)?
+        } else {
+            let about = PROBLEMS.iter().find(|(known, _)| *known == status)?.1;
+            problem(status, &[about, " `", &rest.replace(' ', "`, `"), "`"].concat())
+        };
+        responses.push((status, response));
+    }
+    // Both are listed in their order.
+    for status in implied(route, surface) {
+        let at = responses.iter().position(|(listed, _)| *listed >= status).unwrap_or(responses.len());
+        if responses.get(at).is_none_or(|(listed, _)| *listed != status) {
+            responses.insert(at, (status, reference("responses", &status.to_string())));
+        }
+    }
+    Some(responses.iter().map(|(status, response)| member(*status, response)).collect::<Vec<_>>().join(","))
+}
+
+fn member(status: u16, response: &str) -> String {
+    ["\"", &status.to_string(), "\":", response].concat()
+}
+
+/// The statuses of problems that follow from where an operation lives, whom it serves and what it reads.
+fn implied(route: &Route, surface: Surface) -> Vec<u16> {
+    let is_tenants = surface == Surface::Tenant || matches!(route.access, Access::Member(_) | Access::Reader(_));
+    let on_platform = surface == Surface::Platform;
+    let params = route.contract.params;
+    let reads_body = route.contract.body != Body::None;
+    let proves = !matches!(route.access, Access::Anyone | Access::Visitor | Access::SignIn);
+    let judges = !matches!(route.access, Access::Anyone | Access::Visitor | Access::Signature);
+    let names = |name: &str| params.split(',').any(|param| param.trim() == name);
+    let selects = on_platform && matches!(route.access, Access::Member(_) | Access::Reader(_));
+    let rules = [
+        (400, reads_body || selects || params.contains(':') || names("cursor") || names("Idempotency-Key")),
+        (401, proves),
+        (403, judges),
+        (404, is_tenants || route.path.contains('{')),
+        (412, names("If-Match")),
+        (413, reads_body),
+        (415, reads_body && route.access != Access::Signature),
+        (422, reads_body),
+        (429, true),
+        (503, true),
+    ];
+    rules.into_iter().filter(|(_, holds)| *holds).map(|(status, _)| status).collect()
+}
+
+/// A success: `User +Location`, `list User`, `raw Jwks`, `html`, `css`, `events`, or nothing.
+fn success(text: &str) -> Option<String> {
+    let (schema, headers) = text.split_once('+').unwrap_or((text, ""));
+    let schema = schema.trim();
+    let (form, shown) = schema.split_once(' ').unwrap_or((schema, ""));
+    let content = match form {
+        "" => String::new(),
+        "html" => content("text/html", "{\"type\":\"string\"}"),
+        "bytes" => content("*/*", "true"),
+        "css" => content("text/css", "{\"type\":\"string\"}"),
+        "events" => content("text/event-stream", "{\"type\":\"string\"}"),
+        "raw" => content("application/json", &notation::schema(shown, FIND)?),
+        "list" => content("application/json", &enveloped(&notation::schema(shown, FIND)?, true)),
+        _ => content("application/json", &enveloped(&notation::schema(schema, FIND)?, false)),
+    };
+    Some(response("Success.", &content, headers))
+}
+
+/// The envelope of successes around what they show.
+fn enveloped(data: &str, is_list: bool) -> String {
+    let (before, behind, required) = match is_list {
+        true => (
+            "{\"type\":\"array\",\"items\":",
+            "},\"pagination\":{\"$ref\":\"#/components/schemas/Pagination\"}",
+            ",\"pagination\"",
+        ),
+        false => ("", "", ""),
+    };
+    let opening = "{\"type\":\"object\",\"properties\":{\"success\":{\"const\":true},\"data\":";
+    let closing = ",\"tenant_id\":{\"type\":\"string\"}},\"required\":[\"success\",\"data\"";
+    [opening, before, data, behind, closing, required, "],\"additionalProperties\":false}"].concat()
+}
+
+fn problem(status: u16, about: &str) -> String {
+    let headers = match status {
+        401 => "WWW-Authenticate",
+        405 => "Allow",
+        429 | 503 => "Retry-After",
+        _ => "",
+    };
+    response(about, &content("application/problem+json", &reference("schemas", "Problem")), headers)
+}
+
+/// A response; `headers` are names with `+` in between.
+fn response(about: &str, content: &str, headers: &str) -> String {
+    let mut response = ["{\"description\":", &quoted(about)].concat();
+    if !content.is_empty() {
+        response.push_str(&[",\"content\":{", content, "}"].concat());
+    }
+    if !headers.is_empty() {
+        let headers: Vec<String> = headers
+            .split('+')
+            .map(|name| [&quoted(name.trim()), ":{\"schema\":{\"type\":\"string\"}}"].concat())
+            .collect();
+        response.push_str(&[",\"headers\":{", &headers.join(","), "}"].concat());
+    }
+    response.push('}');
+    response
+}
+
+/// A media type and its schema, as a member of JSON.
+pub fn content(media_type: &str, schema: &str) -> String {
+    ["\"", media_type, "\":{\"schema\":", schema, "}"].concat()
+}

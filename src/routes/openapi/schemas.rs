@@ -1,0 +1,237 @@
+//! The schemas and parameters that contracts share by name.
+
+use super::notation::{self, Find, quoted};
+use crate::domain::permission::{Permission, PlatformPermission};
+
+/// What contracts name, in the order of the document.
+const SCHEMAS: &[(&str, &str)] = &[
+    (
+        "Problem",
+        "{type: string/^urn:carillon:problem:[a-z_]+$/, title: string, status: int(400..599), detail?: string, success: false, error: string, code: string, request_id: string, errors?: FieldError[]}",
+    ),
+    ("FieldError", "{pointer: string, code: string, message: string}"),
+    (
+        "Pagination",
+        "{page?: int(1..), per_page: int(0..), total?: int(0..), total_pages?: int(0..), has_next: bool, has_prev: bool, cursor: string?}",
+    ),
+    // Of bodies.
+    (
+        "Email",
+        "string(3..254)/^[^@ \\u0000-\\u001f\\u007f-\\u009f]+@[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?([.][A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$/",
+    ),
+    ("TenantName", "string/^[a-z0-9][a-z0-9_-]{0,62}$/"),
+    ("Slug", "string(1..63)/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/"),
+    ("Secret", "text(16..256)"),
+    ("Password", "string(1..256)"),
+    ("Addresses", "string/^[0-9A-Fa-f:.]+(/[0-9]+)?$/"),
+    ("Limit", "int(-1..1000000000000)|'unlimited'"),
+    (
+        "Limits",
+        "{max_concurrent_subscriptions??: Limit, max_webhooks_per_minute??: Limit, max_connections_per_ip??: Limit, max_api_requests_per_minute??: Limit, max_api_requests_per_day??: Limit, max_anonymous_requests_per_minute??: Limit, event_retention_seconds??: Limit, event_retention_count??: Limit, max_redis_memory_mb??: Limit, max_users??: Limit, max_records?: {*: Limit}, max_records_per_hour?: {*: Limit}, max_records_per_month?: {*: Limit}, max_storage_bytes??: Limit}",
+    ),
+    (
+        "Settings",
+        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}}",
+    ),
+    (
+        "TenantProfile",
+        "{display_name??: text(1..200), admin_email??: Email, plan??: text(1..63), tier??: text(1..63), features??: {*: bool}, resources??: {...}, custom_domains??: string(1..255)[](..50), wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/, cors_origins??: string(..300)/^https?://[a-z0-9_.-]+(:[0-9]+)?$/[](..50), ip_allowlist??: Addresses[](..100), rate_limits??: Limits, settings??: Settings, branding??: Branding, require_standard_webhooks??: bool, expires_at??: time}",
+    ),
+    (
+        "NewTenant",
+        "{...TenantProfile, tenant_id??: TenantName, slug??: Slug, webhook_secret??: Secret, subscription_secret??: Secret}",
+    ),
+    ("TenantUpdate", "{...TenantProfile, tenant_id??: TenantName, slug??: Slug, status??: 'active'|'suspended'}"),
+    (
+        "SsoProviderSetting",
+        "{name??: text(1..100), issuer??: string(9..500)/^https://[^ ?#]+$/, client_id??: text(1..200), client_secret??: text(1..500), scopes??: string(6..500)/^([!#-[]-~]+ )*openid( [!#-[]-~]+)*$/, role_claim??: text(1..100), role_map??: {*: text(1..64)}, default_role??: text(1..64), enabled??: bool}",
+    ),
+    (
+        "OperatorSetting",
+        "{email??: Email, name??: text(1..100), password??: string(12..256), role??: 'admin'|'support', status??: 'active'|'disabled'}",
+    ),
+    ("Flag", "'true'|'false'|'1'|'0'|''"),
+    ("Topic", "string(1..256)/^[^*\\u0000-\\u001f\\u007f-\\u009f]*$/"),
+    ("Selector", "string(1..256)/^[^*\\u0000-\\u001f\\u007f-\\u009f]*[*]?$/"),
+    (
+        "Webhook",
+        "{tenant_id: TenantName, node_type: text(1..64), action: text(1..64), channels: Topic[](1..100), data??: any, keys??: text(1..512)[](..1000), private??: bool}",
+    ),
+    ("StatusName", "string/^[a-z][a-z0-9_-]{0,39}$/"),
+    (
+        "NewCollection",
+        "{...CollectionPatch, slug: string/^[a-z][a-z0-9_-]{0,62}$/, schema: {type: 'object', ...}, statuses??: {initial: StatusName, transitions??: {*: StatusName[]}}}",
+    ),
+    (
+        "CollectionPatch",
+        "{name??: text(1..100), description??: text(..1000), schema?: {...}, statuses??: {initial??: StatusName, transitions??: {*: StatusName[]?}}, versioned??: bool, soft_delete??: bool, live??: bool, public_read??: bool, files??: bool, alias??: 'client_id'}",
+    ),
+    (
+        "Branding",
+        "{name??: text(1..200), logo_url??: string(1..2000), favicon_url??: string(1..2000), variables??: {*: string?}}",
+    ),
+    // Of answers.
+    (
+        "SettingsShown",
+        "{auto_publish: bool, content_types: string[], default_categories: string[], seo_optimization: bool, custom_templates: {...}, workflow_approval: bool, registration: 'open'|'closed', password_policy: {min_length: int, require_digit: bool, require_upper: bool, require_symbol: bool, forbid_email: bool}, pending?: true}",
+    ),
+    (
+        "BrandingShown",
+        "{name: string?, logo_url: string?, favicon_url: string?, variables: {*: string}, pending?: true}",
+    ),
+    ("Id", "{id: string}"),
+    (
+        "Tenant",
+        "{tenant_id: string, slug: string, host: string, display_name: string, admin_email: string?, plan: string, status: 'active'|'suspended'|'deleted', features: {...}, resources: {...}, custom_domains: string[], wpgraphql_endpoint: string?, cors_origins: string[], ip_allowlist: string[], rate_limits: {...}, limits: {...}, settings: {...}, branding: {...}, require_standard_webhooks: bool, expires_at: time?, created_at: time, updated_at: time, revision: int, pending?: true}",
+    ),
+    ("Domain", "{domain: string, is_primary: bool, ssl_enabled: bool, created_at: time}"),
+    ("Check", "{status: string, ...}"),
+    ("Jwks", "{keys: {kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA', use: 'sig', kid: string, x: string}[]}"),
+    (
+        "ApiKey",
+        "{id: string, name: string, scopes: string[], ip_allowlist: string[], created_by: string, created_at: time, expires_at: time?, last_used_at: time?, revoked_at: time?, previous_until: time?}",
+    ),
+    (
+        "PlatformKey",
+        "{id: string, name: string, permissions: string[], ip_allowlist: string[], created_by: string, created_at: time, expires_at: time?, last_used_at: time?, revoked_at: time?, previous_until: time?}",
+    ),
+    ("SigningKey", "{kid: string, retires_at: time?}"),
+    (
+        "Operator",
+        "{id: string, email: string, name: string, role: 'admin'|'support', status: 'active'|'disabled', created_at: time, updated_at: time, last_login_at: time?, grant_count: int(0..), grants: {tenant_id: string, role: string}[]}",
+    ),
+    ("Person", "{id: string, email: string, name: string, role: string}"),
+    (
+        "User",
+        "{id: string, email: string, name: string, role: string, status: 'active'|'disabled', email_verified_at: time?, last_login_at: time?, created_at: time, updated_at: time}",
+    ),
+    (
+        "Role",
+        "{name: string, description: string, permissions: string[], built_in: bool, created_at: time?, updated_at: time?}",
+    ),
+    (
+        "Invitation",
+        "{id: string, email: string, role: string, status: 'open'|'accepted'|'expired', invited_by: string, sent_at: time, expires_at: time, accepted_at: time?, created_at: time}",
+    ),
+    (
+        "Deed",
+        "{id: string, at: time, actor: string, operation: string, subject: string?, detail: any, address: string?, request_id: string?}",
+    ),
+    (
+        "Tokens",
+        "{access_token: string, token_type: 'Bearer', expires_in: int, expires_at: time, refresh_token: string, refresh_expires_at: time, session_id: string, user: Person}",
+    ),
+    (
+        "Collection",
+        "{slug: string, name: string, description: string, schema: {...}, statuses: {initial: string, transitions?: {*: string[]}?}?, versioned: bool, soft_delete: bool, live: bool, public_read: bool, files: bool, template: string?, alias: string?, revision: int, records: int, index: {state: 'ready'|'building'|'failed', done: int, total: int, failure: any}, created_at: time, updated_at: time}",
+    ),
+    (
+        "Record",
+        "{id?: string, tenant_id?: string, client_id?: string, status?: string, version?: int, created_at?: time, updated_at?: time, deleted_at?: time, created_by?: string, updated_by?: string, ...}",
+    ),
+    ("SignedIn", "Tokens|{session_id: string, expires_at: time, user: Person}"),
+    (
+        "SsoProvider",
+        "{id: string, name: string, issuer: string, client_id: string, has_client_secret: bool, scopes: string, role_claim: string?, role_map: {*: string}, default_role: string?, enabled: bool, reach: string[], created_at: time, updated_at: time}",
+    ),
+    ("SsoClient", "{client_id: string, redirect_uris: string[], created_at: time, updated_at: time}"),
+    (
+        "Site",
+        "{tenant_id: string, sse_endpoint: string, webhook_endpoint: string, webhook_secret: string, subscription_secret: string}",
+    ),
+];
+
+/// A parameter that operations share: name, place, schema, what it is.
+type Parameter = (&'static str, &'static str, &'static str, &'static str);
+
+/// What contracts name without a schema, and parameters of paths that say more than that they are text.
+const PARAMETERS: &[Parameter] = &[
+    ("limit", "query", "int(1..200)", "Most rows of the page, by default 50."),
+    ("cursor", "query", "string", "Where the page begins: `pagination.cursor` of the one before."),
+    ("Idempotency-Key", "header", "string(..255)/^[!-~]*$/", "The same key gives the first answer again for 24 hours."),
+    ("If-Match", "header", "string", "The ETag that was read; 412 if the object has changed since."),
+    ("If-None-Match", "header", "string", "The ETag that is known; 304 if the object has it still."),
+    ("Last-Event-ID", "header", "string", "The last event that arrived: what followed comes first."),
+    ("Prefer", "header", "'return=minimal'|'return=representation'", "`return=minimal` gets no body (RFC 7240)."),
+    ("X-Tenant-ID", "header", "string", "The tenant that a platform key acts in, or that a webhook is for."),
+    ("kind", "path", "'webhook'|'subscription'", "Which secret."),
+];
+
+/// The text of a named schema.
+pub const FIND: Find = |name| SCHEMAS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+
+/// Every named schema, by name, as JSON.
+pub fn named() -> Option<Vec<(&'static str, String)>> {
+    let mut named = Vec::new();
+    for (name, text) in SCHEMAS {
+        named.push((*name, notation::schema(text, FIND)?));
+    }
+    let mut tenants = Entries::new();
+    Permission::ALL.iter().for_each(|permission| tenants.add(permission.as_str()));
+    named.push(("Permission", tenants.finish()));
+    let mut platforms = Entries::new();
+    PlatformPermission::ALL.iter().for_each(|permission| platforms.add(permission.as_str()));
+    named.push(("PlatformPermission", platforms.finish()));
+    Some(named)
+}
+
+/// The entries that a list of permissions may hold: each, `resource:*`, or `*`.
+struct Entries(Vec<String>);
+
+impl Entries {
+    fn new() -> Self {
+        Self(vec![quoted("*")])
+    }
+
+    fn add(&mut self, name: &str) {
+        let resource = name.split(':').next().unwrap_or_default();
+        let all = quoted(&[resource, ":*"].concat());
+        if !self.0.contains(&all) {
+            self.0.push(all);
+        }
+        self.0.push(quoted(name));
+    }
+
+    fn finish(self) -> String {
+        ["{\"type\":\"string\",\"enum\":[", &self.0.join(","), "]}"].concat()
+    }
+}
+
+/// A shared parameter, as JSON.
+pub fn parameter(name: &str) -> Option<String> {
+    let (name, place, schema, about) = PARAMETERS.iter().find(|(known, ..)| *known == name)?;
+    let is_required = if *place == "path" { "true" } else { "false" };
+    let schema = notation::schema(schema, FIND)?;
+    let about = quoted(about);
+    let parts = [
+        "{\"name\":\"",
+        name,
+        "\",\"in\":\"",
+        place,
+        "\",\"required\":",
+        is_required,
+        ",\"description\":",
+        &about,
+        ",\"schema\":",
+        &schema,
+        "}",
+    ];
+    Some(parts.concat())
+}
+
+/// The names of the shared parameters.
+pub fn parameters() -> impl Iterator<Item = &'static str> {
+    PARAMETERS.iter().map(|(name, ..)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_can_be_read() {
+        let texts = SCHEMAS.iter().copied().chain(PARAMETERS.iter().map(|(name, _, schema, _)| (*name, *schema)));
+        let faults: Vec<_> = texts.filter(|(_, text)| notation::schema(text, FIND).is_none()).collect();
+        assert!(faults.is_empty(), "{faults:#?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! A list's head that leaves open whose records they are.
+
+use carillon::storage::composed::Head;
+
+const LEAK: Head = Head::new("SELECT r.id FROM records r WHERE r.collection = ?2 AND r.deleted_at IS NULL");
+
+fn main() {
+    let _ = LEAK;
+}

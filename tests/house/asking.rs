@@ -1,0 +1,106 @@
+use carillon::domain::filter::Filter;
+use carillon::http::request::Query;
+use carillon::rows::asked::Asked;
+use carillon::rows::collection::Collection;
+use carillon::rows::definition::Definition;
+use carillon::rows::order::Placed;
+use carillon::rows::plan::Plan;
+use carillon::storage::composed::Composed;
+use carillon::storage::tenant_db::Read;
+use serde_json::{Map, Value, json};
+
+/// The tenant of whom is asked.
+pub const TENANT: &str = "acme";
+
+/// Fields: name, schema. Those whose names end with `_i` are in the index.
+const FIELDS: &[(&str, &str)] = &[
+    ("text", r#"{"type": ["string", "null"]}"#),
+    ("text_i", r#"{"type": ["string", "null"], "indexed": true, "searched": true}"#),
+    ("moment", r#"{"type": "string", "format": "date-time"}"#),
+    ("moment_i", r#"{"type": "string", "format": "date-time", "indexed": true}"#),
+    ("number", r#"{"type": ["number", "null"]}"#),
+    ("number_i", r#"{"type": ["number", "null"], "indexed": true}"#),
+    ("integer", r#"{"type": "integer"}"#),
+    ("integer_i", r#"{"type": "integer", "indexed": true}"#),
+    ("flag", r#"{"type": "boolean"}"#),
+    ("flag_i", r#"{"type": "boolean", "indexed": true}"#),
+    ("texts", r#"{"type": "array", "items": {"type": "string"}}"#),
+    ("texts_i", r#"{"type": "array", "items": {"type": "string"}, "indexed": true, "searched": true}"#),
+    ("numbers", r#"{"type": "array", "items": {"type": "number"}}"#),
+    ("numbers_i", r#"{"type": "array", "items": {"type": "number"}, "indexed": true}"#),
+    ("flags", r#"{"type": "array", "items": {"type": "boolean"}}"#),
+];
+
+/// What is kept of every record, and lists ask for.
+pub const COLUMNS: [&str; 7] = ["id", "status", "version", "created_at", "updated_at", "created_by", "updated_by"];
+
+/// The names of the fields.
+pub fn fields() -> impl Iterator<Item = &'static str> {
+    FIELDS.iter().map(|(name, _)| *name)
+}
+
+/// The definition of a collection with these fields, each under the name that `named` gives it.
+pub fn definition(slug: &str, named: impl Fn(&str) -> String) -> Definition {
+    let properties = FIELDS.iter().map(|(name, schema)| (named(name), serde_json::from_str(schema).unwrap()));
+    let properties: Map<String, Value> = properties.collect();
+    let statuses = json!({"initial": "new", "transitions": {"new": ["open"], "open": ["done"]}});
+    let body = json!({"slug": slug, "schema": {"type": "object", "properties": properties}, "statuses": statuses});
+    Definition::read(body.as_object().unwrap().clone()).unwrap_or_else(|problem| panic!("{problem:?}"))
+}
+
+/// The collection of that definition under the slug `items`.
+pub fn collection() -> Collection {
+    Collection::fresh(definition("items", str::to_owned), None, 0).unwrap()
+}
+
+/// A collection without statuses, index or searched words.
+pub fn bare() -> Collection {
+    let schema = json!({"type": "object", "properties": {"text": {"type": "string"}, "number": {"type": "number"}}});
+    let body = json!({"slug": "bare", "schema": schema});
+    Collection::fresh(Definition::read(body.as_object().unwrap().clone()).unwrap(), None, 0).unwrap()
+}
+
+/// What is asked by the parameters of a query.
+pub fn asked(parameters: &[(&str, &str)]) -> Asked {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    Asked::read(&Query::parse(&query)).unwrap_or_else(|problem| panic!("{query}: {problem:?}"))
+}
+
+/// What a query comes to.
+pub struct Asking<'c> {
+    pub collection: &'c Collection,
+    pub asked: Asked,
+    pub plan: Plan,
+}
+
+impl<'c> Asking<'c> {
+    pub fn new(collection: &'c Collection, parameters: &[(&str, &str)]) -> Self {
+        let asked = asked(parameters);
+        let plan = Plan::of(TENANT, collection, &asked);
+        Self { collection, asked, plan: plan.unwrap_or_else(|problem| panic!("{parameters:?}: {problem:?}")) }
+    }
+
+    /// Its filter, with each literal as it is stored.
+    pub fn filter(&self) -> Option<Filter> {
+        self.asked.filter(self.collection).unwrap()
+    }
+
+    /// The statement of the page behind a place.
+    pub fn page(&self, place: Option<&Value>) -> Composed {
+        self.plan.page(&self.collection.slug, &self.asked, place).unwrap_or_else(|problem| panic!("{problem:?}"))
+    }
+
+    /// The statement that counts, if it is put together.
+    pub fn count(&self) -> Option<Composed> {
+        match self.plan.count(&self.collection.slug).unwrap() {
+            Read::Composed(composed) => Some(composed),
+            Read::Constant(..) => None,
+        }
+    }
+
+    /// The place of a record that has a value by each key, or none by those that can be without.
+    pub fn place(&self, value: &Value, status: Option<&str>) -> Value {
+        let (id, version, created_at, updated_at) = ("r5", 2, 1_000, 2_000);
+        self.plan.order.place(&Placed { id, status, version, created_at, updated_at, first: value, second: value })
+    }
+}

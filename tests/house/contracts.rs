@@ -1,0 +1,174 @@
+use std::collections::BTreeSet;
+
+use carillon::routes::contract::Body;
+use carillon::routes::openapi::document::{Further, document, lives};
+use carillon::routes::openapi::notation;
+use carillon::routes::openapi::schemas::{self, FIND};
+use carillon::routes::{self, Surface};
+use serde_json::{Map, Value, json};
+
+use crate::api_reference::problems_of_this_project;
+
+fn of(surface: Surface) -> Value {
+    let text = document(routes::SECTIONS, surface, &Further::default()).expect("every contract can be read");
+    serde_json::from_str(&text).expect("the document is JSON")
+}
+
+/// Every value of a document, with the names that lead to it.
+fn walk<'v>(value: &'v Value, path: &str, visit: &mut dyn FnMut(&str, &'v Value)) {
+    visit(path, value);
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| walk(value, &format!("{path}/{name}"), visit))
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, value)| walk(value, &format!("{path}/{i}"), visit))
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_contract_can_be_read() {
+    let mut faults = Vec::new();
+    for route in routes::all() {
+        let body = match route.contract.body {
+            Body::None | Body::Bytes => None,
+            Body::Optional(schema) | Body::Required(schema) => Some(schema),
+        };
+        if body.is_some_and(|schema| notation::schema(schema, FIND).is_none()) {
+            faults.push(format!("{}: its body", route.name));
+        }
+        let params = notation::members(route.contract.params, FIND);
+        if params.is_none_or(|all| all.iter().any(|m| m.schema.is_none() && schemas::parameter(m.name).is_none())) {
+            faults.push(format!("{}: its parameters", route.name));
+        }
+        for surface in [Surface::Platform, Surface::Tenant] {
+            if document(&[std::slice::from_ref(route)], surface, &Further::default()).is_none() {
+                faults.push(format!("{}: its answers", route.name));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "contracts that cannot be read: {faults:#?}");
+    assert!(schemas::named().is_some());
+}
+
+#[test]
+fn every_operation_lists_a_success_and_known_problems() {
+    let problems = problems_of_this_project();
+    let mut faults = Vec::new();
+    for route in routes::all() {
+        let entries: Vec<&str> = route.contract.answers.split(';').map(str::trim).collect();
+        if !entries.is_sorted() {
+            faults.push(format!("{} lists its statuses in another order than theirs", route.name));
+        }
+        if !entries.iter().any(|entry| entry.starts_with(['2', '3'])) {
+            faults.push(format!("{} lists no success", route.name));
+        }
+        for entry in entries.iter().filter(|entry| entry.starts_with(['4', '5'])) {
+            let (status, codes) = entry.split_once(' ').unwrap_or((entry, ""));
+            if codes.is_empty() {
+                faults.push(format!("{} lists {status} without saying which", route.name));
+            }
+            for code in codes.split(' ') {
+                if !problems.iter().any(|(known, name)| known == status && name == code) {
+                    faults.push(format!("{} lists {status} {code}, which is no problem of ours", route.name));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn every_status_of_the_documents_is_a_problem_of_ours() {
+    let known: BTreeSet<String> = problems_of_this_project().into_iter().map(|(status, _)| status).collect();
+    let document = of(Surface::Tenant);
+    let shared = document["components"]["responses"].as_object().unwrap();
+    let unknown: Vec<_> = shared.keys().filter(|status| !known.contains(*status)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn what_a_document_refers_to_is_in_it() {
+    for surface in [Surface::Platform, Surface::Tenant] {
+        let document = of(surface);
+        let mut dangling = Vec::new();
+        let mut seen = 0;
+        walk(&document, "", &mut |path, value| {
+            if let Some(target) = value.get("$ref").and_then(Value::as_str) {
+                seen += 1;
+                if target.strip_prefix('#').and_then(|pointer| document.pointer(pointer)).is_none() {
+                    dangling.push(format!("{path} → {target}"));
+                }
+            }
+        });
+        assert!(dangling.is_empty() && seen > 500, "{surface:?}: {dangling:#?} of {seen}");
+    }
+}
+
+#[test]
+fn every_shared_schema_is_used() {
+    let text = format!("{}{}", of(Surface::Platform), of(Surface::Tenant));
+    let used = |kind: &str, name: &str| text.contains(&format!("\"#/components/{kind}/{name}\""));
+    let taken_over = |name: &str| {
+        let texts = routes::all().map(|route| format!("{:?} {}", route.contract.body, route.contract.answers));
+        let named = schemas::named().unwrap();
+        let texts = texts.chain(named.iter().filter_map(|(name, _)| FIND(name)).map(str::to_owned));
+        texts.into_iter().any(|text| text.contains(&format!("...{name},")))
+    };
+    let known: Vec<&str> = schemas::named().unwrap().into_iter().map(|(name, _)| name).collect();
+    let idle: Vec<_> = known.iter().filter(|name| !used("schemas", name) && !taken_over(name)).collect();
+    assert!(idle.is_empty(), "schemas that nothing uses: {idle:?}");
+    let idle: Vec<_> = schemas::parameters().filter(|name| !used("parameters", name)).collect();
+    assert!(idle.is_empty(), "parameters that nothing uses: {idle:?}");
+}
+
+#[test]
+fn operations_are_named_once_and_declare_their_paths() {
+    for surface in [Surface::Platform, Surface::Tenant] {
+        let document = of(surface);
+        let mut names = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let name = operation["operationId"].as_str().unwrap();
+                assert!(names.insert(name.to_owned()), "{name} twice");
+                assert!(
+                    operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()),
+                    "{name} says what it does"
+                );
+                let resolved = |parameter: &Value| match parameter["$ref"].as_str() {
+                    Some(target) => document.pointer(&target[1..]).unwrap().clone(),
+                    None => parameter.clone(),
+                };
+                let parameters: Vec<Value> = operation["parameters"].as_array().unwrap().iter().map(resolved).collect();
+                let declared: BTreeSet<&str> =
+                    parameters.iter().filter(|p| p["in"] == "path").filter_map(|p| p["name"].as_str()).collect();
+                let wanted: BTreeSet<&str> =
+                    path.split('/').filter_map(|s| s.strip_prefix('{')?.strip_suffix('}')).collect();
+                assert_eq!(declared, wanted, "{method} {path}");
+                let places: BTreeSet<_> =
+                    parameters.iter().map(|p| (p["in"].to_string(), p["name"].to_string())).collect();
+                assert_eq!(places.len(), parameters.len(), "{method} {path} declares a parameter twice");
+                assert!(parameters.iter().all(|p| p["in"] != "path" || p["required"] == true), "{method} {path}");
+            }
+        }
+        let listed: BTreeSet<String> =
+            routes::all().filter(|route| lives(route, surface)).map(|route| route.name.to_owned()).collect();
+        assert_eq!(names, listed, "{surface:?}");
+    }
+}
+
+#[test]
+fn what_a_tenant_made_stands_beside_the_table() {
+    let item = json!({ "get": { "operationId": "posts.list", "responses": { "200": { "description": "Posts." } } } });
+    let schema = json!({ "type": "object" });
+    let further = Further {
+        paths: Map::from_iter([("/api/v1/posts".to_owned(), item.clone())]),
+        schemas: Map::from_iter([("posts".to_owned(), schema.clone())]),
+    };
+    let text = document(routes::SECTIONS, Surface::Tenant, &further).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["paths"]["/api/v1/posts"], item);
+    assert_eq!(document["components"]["schemas"]["posts"], schema);
+}
