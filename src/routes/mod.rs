@@ -131,7 +131,7 @@ mod tests {
         let (name, params) = found(Surface::Platform, Method::Delete, "/admin/tenants/a%20b/domains/x.test").unwrap();
         assert_eq!((name, params.get("tenant_id"), params.get("domain")), ("domains.detach", "a b", "x.test"));
         assert_eq!(found(Surface::Tenant, Method::Head, "/events").unwrap().0, "events.stream");
-        assert_ne!(found(Surface::Tenant, Method::Get, "/api/v1/tenants").unwrap().0, "tenants.list");
+        assert!(found(Surface::Tenant, Method::Get, "/api/v1/tenants").is_none());
         assert!(found(Surface::Platform, Method::Get, "/events").is_none());
         assert!(found(Surface::Platform, Method::Get, "/api/v1/tenants/").is_none());
         assert_eq!(found(Surface::Tenant, Method::Get, "/api/v1/users").unwrap().0, "users.list");

@@ -127,7 +127,7 @@ fn question() -> impl Strategy<Value = Question> {
         };
         keys.into_iter().filter(fits).collect::<Vec<_>>()
     });
-    let words = prop::option::weighted(0.2, select(vec!["a", "A b", "ab", "c", "it's", "E", "'"]));
+    let words = prop::option::weighted(0.2, select(vec!["a", "a*", "A b", "A b*", "ab", "c", "it's", "E", "'"]));
     let statuses = prop_oneof![4 => Just(vec![]), 1 => prop::collection::vec(select(&STATUSES[..]), 1..3)];
     let deleted = prop::bool::weighted(0.1);
     (prop::option::weighted(0.6, filter()), words, statuses, deleted, sort, 1usize..8).prop_map(
@@ -204,7 +204,9 @@ fn has(shown: &Map<String, Value>, words: &str) -> bool {
     let said: Vec<String> = texts(shown, &["text_i", "texts_i"]).flat_map(tokens).collect();
     let wanted = tokens(words);
     let Some((last, before)) = wanted.split_last() else { return true };
-    before.iter().all(|word| said.contains(word)) && said.iter().any(|word| word.starts_with(last))
+    let goes_on = words.ends_with('*');
+    let is_last = |word: &String| word == last || (goes_on && word.starts_with(last));
+    before.iter().all(|word| said.contains(word)) && said.iter().any(is_last)
 }
 
 /// Whether some text of the record has this one somewhere.
