@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use carillon::routes::{self, Surface};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world::{ROOT, World};
 
@@ -40,7 +40,7 @@ async fn the_document_is_kept_and_asked_for_again_by_its_tag() {
     for host in [ROOT, tenant.host.as_str()] {
         let first = world.call("GET", host, PATH).send().await.expect(200);
         let etag = first.header("etag").to_owned();
-        assert!(first.header("cache-control").contains("max-age"));
+        assert_eq!(first.header("cache-control"), if host == ROOT { "public, max-age=60" } else { "private, no-cache" });
         let head = world.call("HEAD", host, PATH).send().await.expect(200);
         assert_eq!((head.header("etag"), head.body.as_str()), (etag.as_str(), ""));
         for known in [etag.clone(), format!("W/{etag}"), format!("\"other\", {etag}")] {
@@ -52,10 +52,56 @@ async fn the_document_is_kept_and_asked_for_again_by_its_tag() {
 }
 
 #[tokio::test]
+async fn members_read_of_every_collection_and_strangers_of_the_public_ones() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    let key = tenant.key(&["collections:read"]).await.text;
+    let schema = json!({"type": "object", "properties": {"title": {"type": "string"}}});
+    for (slug, public) in [("letters", false), ("posts", true)] {
+        let body = json!({"slug": slug, "schema": schema, "public_read": public, "versioned": true});
+        tenant.as_owner("POST", "/api/v1/collections").json(&body).send().await.expect(201);
+    }
+    let own = |document: &Value| -> BTreeSet<String> {
+        let own = |name: &String| ["letters.", "posts."].iter().any(|slug| name.starts_with(slug));
+        operations(document).into_iter().filter(own).collect()
+    };
+    let public = tenant.call("GET", PATH).send().await.expect(200);
+    let strangers: Value = serde_json::from_str(&public.body).unwrap();
+    assert_eq!(own(&strangers), BTreeSet::from(["posts.records.list", "posts.records.get"].map(str::to_owned)));
+    assert!(!public.body.contains("letters"));
+    let all = tenant.call("GET", PATH).bearer(&key).send().await.expect(200);
+    let members: Value = serde_json::from_str(&all.body).unwrap();
+    for name in ["letters.records.create", "letters.versions.diff", "posts.records.patch"] {
+        assert!(own(&members).contains(name), "{name} in {:?}", own(&members));
+    }
+    assert_eq!(members["components"]["schemas"]["letters.Fields"]["properties"]["title"]["type"][0], "string");
+    assert_ne!(public.header("etag"), all.header("etag"));
+
+    let other = world.tenant().create().await;
+    other.call("GET", PATH).bearer(&key).send().await.expect_problem(404, "tenant_not_found");
+    assert!(!other.call("GET", PATH).send().await.expect(200).body.contains("posts."));
+    let narrow = tenant.key(&["users:read"]).await.text;
+    tenant.call("GET", PATH).bearer(&narrow).send().await.expect_problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_changed_collection_is_another_document() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    let key = tenant.key(&["collections:read"]).await.text;
+    let before = tenant.call("GET", PATH).bearer(&key).send().await.expect(200).header("etag").to_owned();
+    let body = json!({"slug": "posts", "schema": {"type": "object", "properties": {}}});
+    tenant.as_owner("POST", "/api/v1/collections").json(&body).send().await.expect(201);
+    let again = tenant.call("GET", PATH).bearer(&key).header("If-None-Match", &before);
+    let after = again.send().await.expect(200);
+    assert_ne!(after.header("etag"), before);
+}
+
+#[tokio::test]
 async fn a_tenant_that_is_not_served_documents_nothing() {
     let world = World::shared().await;
     let tenant = world.tenant().create().await;
-    tenant.patch(serde_json::json!({"status": "suspended"})).await;
+    tenant.patch(json!({"status": "suspended"})).await;
     tenant.call("GET", PATH).send().await.expect_problem(404, "tenant_not_found");
     tenant.call("GET", "/docs").send().await.expect_problem(404, "tenant_not_found");
 }

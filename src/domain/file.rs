@@ -64,6 +64,15 @@ impl FileType {
         }
     }
 
+    /// Every type that files may have.
+    pub fn names() -> impl Iterator<Item = String> {
+        let of = |kind: &'static str, subtypes: &'static [&'static str]| {
+            subtypes.iter().map(move |subtype| [kind, subtype].concat())
+        };
+        let media = of("image/", &PICTURES).chain(of("image/", &OTHER_IMAGES)).chain(of("audio/", &AUDIO));
+        media.chain(of("video/", &VIDEO)).chain(of("text/", &TEXT)).chain(of("", &DOCUMENTS))
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0

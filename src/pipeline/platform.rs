@@ -39,7 +39,7 @@ pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answe
             handler(walk.call(params, Box::new(Signer { named: Named::Header(claimed) }))).await
         }
         Handler::Table(handler) => {
-            let table = Table { sections: routes::SECTIONS, visitor: None };
+            let table = Table { sections: routes::SECTIONS, reader: None };
             handler(walk.call(params, Box::new(table))).await
         }
         Handler::Visitor(_) => Err(problem::not_found()),

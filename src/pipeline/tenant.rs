@@ -195,12 +195,13 @@ async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -
             let Entrance::Host(host) = doors.entrance else { return Err(problem::not_found()) };
             handler(walk.call(params, Box::new(Visitor { tenant, host, config, token }))).await
         }
-        Handler::Reader(handler) if Credential::of(request).is_none() && doors.entrance.host().is_some() => {
-            handler(walk.call(params, Box::new(Reader::stranger(tenant, config)))).await
-        }
         Handler::Reader(handler) => {
-            let member = admitted(request, proof, route.access, &origin, trail)?;
-            handler(walk.call(params, Box::new(Reader::from(&*member)))).await
+            let is_stranger = Credential::of(request).is_none() && doors.entrance.host().is_some();
+            let reader = match is_stranger {
+                true => Reader::stranger(tenant, config),
+                false => Reader::from(&*admitted(request, proof, route.access, &origin, trail)?),
+            };
+            handler(walk.call(params, Box::new(reader))).await
         }
         Handler::Member(handler) => {
             let member = admitted(request, proof, route.access, &origin, trail)?;
@@ -211,9 +212,14 @@ async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -
             handler(walk.call(params, Box::new(Signer { named: Named::Host(host, tenant) }))).await
         }
         Handler::Table(handler) => {
-            let Entrance::Host(host) = doors.entrance else { return Err(problem::not_found()) };
-            let visitor = Some(Visitor { tenant, host, config, token: None });
-            handler(walk.call(params, Box::new(Table { sections: routes::SECTIONS, visitor }))).await
+            let reader = match Credential::of(request) {
+                Some(_) if matches!(route.access, Access::Reader(_)) => {
+                    Reader::from(&*admitted(request, proof, route.access, &origin, trail)?)
+                }
+                _ => Reader::stranger(tenant, config),
+            };
+            let table = Table { sections: routes::SECTIONS, reader: Some(reader) };
+            handler(walk.call(params, Box::new(table))).await
         }
         Handler::Anyone(handler) => handler(walk.call(params, Box::new(Anyone))).await,
         Handler::Operator(_) => Err(problem::not_found()),

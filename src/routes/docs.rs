@@ -5,6 +5,7 @@ use worker::Method;
 use super::contract::answers;
 use super::openapi;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
+use crate::domain::permission::Permission;
 
 /// The section.
 pub const ROUTES: &[Route] = &shipped([
@@ -28,11 +29,11 @@ pub const ROUTES: &[Route] = &shipped([
         path: "/api/v1/openapi.json",
         aliases: &[],
         surface: Surface::Tenant,
-        access: Access::Visitor,
+        access: Access::Reader(Permission::CollectionsRead),
         admission: Admission::Requests,
         handler: handler!(Table, openapi::show),
         contract: answers("200 raw {openapi: string, ...} +ETag; 304").params("If-None-Match"),
-        summary: "The OpenAPI 3.1 document of the tenant's host.",
+        summary: "The OpenAPI 3.1 document of the tenant's host, with the paths of its collections: of all for those who may read collections, of the public ones for strangers.",
         request: "Header `If-None-Match`.",
         answer: "200 the document with `ETag`; 304.",
     },

@@ -19,7 +19,7 @@ pub const ROUTES: &[Route] = &shipped([
         admission: Admission::Requests,
         handler: handler!(Member, rows::api::files::announce),
         contract: answers("201 {url: string, method: string, headers: {*: string}, expires_at: time}; 409 no_files storage_limit_reached")
-            .body("{name: string(1..200)/^[ -.0-[^-~\u{a0}-\u{ffff}]+$/, content_type: 'image/png'|'image/jpeg'|'image/gif'|'image/webp'|'audio/mpeg'|'video/mp4'|'text/plain'|'application/pdf'|'application/zip', size: int(1..100000000)}"),
+            .body("{name: string(1..200)/^[ -.0-[^-~\u{a0}-\u{ffff}]+$/, content_type: FileType, size: int(1..100000000)}"),
         summary: "Gives a URL that takes the record's file, for a browser to send it to.",
         request: "`name` (1 to 200 bytes), `content_type` (an image, audio, video, text, PDF, office document or archive), `size` (1 to 100,000,000 bytes).",
         answer: "201 `{url, method, headers, expires_at}`, good for 15 minutes; 409 `no_files`, `storage_limit_reached`; 404.",

@@ -146,7 +146,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Member(Permission::RecordsWrite),
         admission: Admission::Requests,
         handler: handler!(Member, rows::api::records::create),
-        contract: answers("201 Record +Location +ETag; 409 not_unique conflict record_limit_reached changed_meanwhile").params("Idempotency-Key").body("{...}"),
+        contract: answers("201 Record +Location +ETag; 409 not_unique conflict record_limit_reached changed_meanwhile").params("Idempotency-Key, Prefer").body("{...}"),
         summary: "Makes a record.",
         request: "The fields of the collection's schema, `status`, `id` (made where it is left out). Headers `Idempotency-Key`, `Prefer: return=minimal`.",
         answer: "201 the record; headers `Location`, `ETag`; 409 `not_unique`, `conflict` for an id that is taken, `record_limit_reached`; 429; 404.",

@@ -90,8 +90,8 @@ pub enum Handler {
 pub struct Table {
     /// Section by section.
     pub sections: &'static [&'static [Route]],
-    /// The tenant on whose host it is read; none on the platform's.
-    pub visitor: Option<Visitor>,
+    /// Who reads it on a tenant's host, where it tells of the tenant's own collections.
+    pub reader: Option<Reader>,
 }
 
 /// One operation.

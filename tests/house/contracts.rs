@@ -1,16 +1,19 @@
 use std::collections::BTreeSet;
 
 use carillon::routes::contract::Body;
-use carillon::routes::openapi::document::{Further, document, lives};
+use carillon::routes::openapi::collections::Described;
+use carillon::routes::openapi::document::{document, lives};
 use carillon::routes::openapi::notation;
 use carillon::routes::openapi::schemas::{self, FIND};
 use carillon::routes::{self, Surface};
-use serde_json::{Map, Value, json};
+use carillon::rows::collection::Collection;
+use carillon::rows::definition::Definition;
+use serde_json::{Value, json};
 
 use crate::api_reference::problems_of_this_project;
 
 fn of(surface: Surface) -> Value {
-    let text = document(routes::SECTIONS, surface, &Further::default()).expect("every contract can be read");
+    let text = document(routes::SECTIONS, surface, &[]).expect("every contract can be read");
     serde_json::from_str(&text).expect("the document is JSON")
 }
 
@@ -44,7 +47,7 @@ fn every_contract_can_be_read() {
             faults.push(format!("{}: its parameters", route.name));
         }
         for surface in [Surface::Platform, Surface::Tenant] {
-            if document(&[std::slice::from_ref(route)], surface, &Further::default()).is_none() {
+            if document(&[std::slice::from_ref(route)], surface, &[]).is_none() {
                 faults.push(format!("{}: its answers", route.name));
             }
         }
@@ -159,16 +162,52 @@ fn operations_are_named_once_and_declare_their_paths() {
     }
 }
 
+fn contacts(versioned: bool) -> Collection {
+    let written = json!({
+        "slug": "contacts", "versioned": versioned, "soft_delete": false, "files": false,
+        "schema": {"type": "object", "required": ["email"], "properties": {"email": {"type": "string"}}},
+    });
+    let definition = Definition::read(written.as_object().unwrap().clone()).unwrap();
+    Collection::fresh(definition, None, 0).unwrap()
+}
+
 #[test]
-fn what_a_tenant_made_stands_beside_the_table() {
-    let item = json!({ "get": { "operationId": "posts.list", "responses": { "200": { "description": "Posts." } } } });
-    let schema = json!({ "type": "object" });
-    let further = Further {
-        paths: Map::from_iter([("/api/v1/posts".to_owned(), item.clone())]),
-        schemas: Map::from_iter([("posts".to_owned(), schema.clone())]),
-    };
-    let text = document(routes::SECTIONS, Surface::Tenant, &further).unwrap();
+fn a_tenants_collections_have_their_own_paths_and_types() {
+    let described = Described::of(&contacts(true), true);
+    let text = document(routes::SECTIONS, Surface::Tenant, &[described]).unwrap();
     let document: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(document["paths"]["/api/v1/posts"], item);
-    assert_eq!(document["components"]["schemas"]["posts"], schema);
+    let (list, one) = (&document["paths"]["/api/v1/contacts"], &document["paths"]["/api/v1/contacts/{record_id}"]);
+    assert_eq!(list["get"]["operationId"], "contacts.records.list");
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/contacts.{name}")});
+    let body = |operation: &Value| operation["requestBody"]["content"]["application/json"]["schema"].clone();
+    assert_eq!(body(&list["post"]), reference("Fields"));
+    assert_eq!((body(&one["put"]), body(&one["patch"])), (reference("Fields"), reference("Patch")));
+    let shown = &list["get"]["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["data"];
+    assert_eq!(shown["items"], reference("Record"));
+    assert_eq!(document["components"]["schemas"]["contacts.Fields"]["required"], json!(["email"]));
+    assert!(document["paths"]["/api/v1/contacts/{record_id}/versions"].is_object());
+    assert!(document["paths"]["/api/v1/contacts/{record_id}/restore"].is_null(), "what is deleted is not kept");
+    assert!(document["paths"]["/api/v1/contacts/{record_id}/file"].is_null(), "there are no files");
+    let mut names = BTreeSet::new();
+    walk(&document, "", &mut |path, value| {
+        if path.ends_with("/operationId") {
+            assert!(names.insert(value.as_str().unwrap().to_owned()), "{value} twice");
+        }
+        if let Some(name) = value.as_str().and_then(|text| text.strip_prefix("#/components/schemas/")) {
+            assert!(document["components"]["schemas"][name].is_object(), "{path} leads nowhere");
+        }
+    });
+}
+
+#[test]
+fn strangers_read_of_what_they_may_do() {
+    let text = document(routes::SECTIONS, Surface::Tenant, &[Described::of(&contacts(true), false)]).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let items = document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/api/v1/contacts"));
+    let operations: Vec<_> = items
+        .flat_map(|(_, item)| item.as_object().unwrap().values())
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+    assert_eq!(operations, ["contacts.records.list", "contacts.records.get"]);
+    assert!(document["components"]["schemas"]["contacts.Fields"].is_null());
 }

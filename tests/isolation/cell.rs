@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::party::Party;
 use super::row::{self, Door, Right, Row};
-use crate::world::{Call, PLATFORM_KEY, World, hmac_hex, sequence, stranger};
+use crate::world::{Call, PLATFORM_KEY, World, hmac_hex, sequence, stranger, without_nonce};
 
 /// Where a request names a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,7 +226,7 @@ impl Reply {
 
     /// Its status and headers.
     fn head_only(&self) -> String {
-        format!("{}\n{}", self.status, self.head)
+        without_nonce(&format!("{}\n{}", self.status, self.head))
     }
 
     /// All of it that two equal answers share.
@@ -238,7 +238,7 @@ impl Reply {
         for name in party.names() {
             text = text.replace(name, "(name)");
         }
-        without_cursors(&text)
+        without_nonce(&without_cursors(&text))
     }
 }
 

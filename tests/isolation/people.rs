@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use carillon::auth::key::{FreshKey, KeyKind};
 use carillon::auth::signature::digest;
+use serde_json::json;
 
 use super::row::{COLLECTION, FILE};
 use crate::world::{PASSWORD_HASH, Tenant, World, unique};
@@ -25,66 +26,76 @@ impl People {
     /// An owner with two sessions, and one of each thing; texts hold the canary.
     pub async fn plant(tenant: &Tenant, canary: &str) -> People {
         let people = People::of(&tenant.id, &tenant.id[2..]);
-        let id = |kind: &str| people.objects[kind].clone();
-        let (owner, session) = (format!("usr_{}", unique()), FreshKey::new(KeyKind::UserSession).unwrap());
-        for (user, email, role) in
-            [(owner.clone(), people.email.clone(), "owner"), (id("users"), format!("{canary}@users.test"), "viewer")]
-        {
-            let sql = "INSERT INTO users (tenant_id, id, email, name, password_hash, role, email_verified_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 1, 1)";
-            tenant.on_shard(sql, &[&user, &email, canary, PASSWORD_HASH, role]).await;
-        }
-        for (session, cookie) in
-            [(session.id.clone(), digest(session.text.as_bytes())), (id("sessions"), String::new())]
-        {
-            let sql = "INSERT INTO sessions (tenant_id, id, user_id, cookie_digest, address, user_agent, created_at, last_used_at, expires_at) VALUES (?1, ?2, ?3, ?4, '', '', 1, 1, 9000000000000)";
-            tenant.on_shard(sql, &[&session, &owner, &cookie]).await;
-        }
-        let sql = "INSERT INTO roles (tenant_id, name, description, permissions, created_at, updated_at) VALUES (?1, ?2, ?3, '[\"users:read\"]', 1, 1)";
-        tenant.on_shard(sql, &[&id("roles"), canary]).await;
-        let sql = "INSERT INTO tenant_invitations (tenant_id, id, email, role, token, invited_by, sent_at, expires_at, created_at) VALUES (?1, ?2, ?3 || '@invited.test', 'viewer', ?4, 'key:0', 1, 9000000000000, 1)";
-        tenant.on_shard(sql, &[&id("invitations"), canary, &unique()]).await;
-        let sql = "INSERT INTO sso_providers (tenant_id, id, name, issuer, client_id, scopes, role_map, reach, created_at, updated_at) VALUES (?1, ?2, 'Sign in here', 'https://issuer.example', ?3, 'openid email', '{}', '[]', 1, 1)";
-        tenant.on_shard(sql, &[&id("providers"), canary]).await;
-        let sql = "INSERT INTO sso_clients (tenant_id, client_id, redirect_uris, created_at, updated_at) VALUES (?1, ?2, '[]', 1, 1)";
-        tenant.on_shard(sql, &[&id("clients")]).await;
+        let session = FreshKey::new(KeyKind::UserSession).unwrap();
+        people.plant_members(tenant, canary, &session).await;
         people.plant_records(tenant, canary).await;
         people.plant_on_platform(tenant).await;
         People { session: session.text, ..people }
     }
 
+    async fn plant_members(&self, tenant: &Tenant, canary: &str, session: &FreshKey) {
+        const USER: &str = "INSERT INTO users (tenant_id, id, email, name, password_hash, role, email_verified_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 1, 1)";
+        const SESSION: &str = "INSERT INTO sessions (tenant_id, id, user_id, cookie_digest, address, user_agent, created_at, last_used_at, expires_at) VALUES (?1, ?2, ?3, ?4, '', '', 1, 1, 9000000000000)";
+        const ROLE: &str = "INSERT INTO roles (tenant_id, name, description, permissions, created_at, updated_at) VALUES (?1, ?2, ?3, '[\"users:read\"]', 1, 1)";
+        const INVITATION: &str = "INSERT INTO tenant_invitations (tenant_id, id, email, role, token, invited_by, sent_at, expires_at, created_at) VALUES (?1, ?2, ?3 || '@invited.test', 'viewer', ?4, 'key:0', 1, 9000000000000, 1)";
+        const PROVIDER: &str = "INSERT INTO sso_providers (tenant_id, id, name, issuer, client_id, scopes, role_map, reach, created_at, updated_at) VALUES (?1, ?2, 'Sign in here', 'https://issuer.example', ?3, 'openid email', '{}', '[]', 1, 1)";
+        const CLIENT: &str = "INSERT INTO sso_clients (tenant_id, client_id, redirect_uris, created_at, updated_at) VALUES (?1, ?2, '[]', 1, 1)";
+        let id = |kind: &str| self.objects[kind].as_str();
+        let owner = format!("usr_{}", unique());
+        let (viewer, cookie, token) = (format!("{canary}@users.test"), digest(session.text.as_bytes()), unique());
+        let statements: [(&str, &[&str]); 8] = [
+            (USER, &[&owner, &self.email, canary, PASSWORD_HASH, "owner"]),
+            (USER, &[id("users"), &viewer, canary, PASSWORD_HASH, "viewer"]),
+            (SESSION, &[&session.id, &owner, &cookie]),
+            (SESSION, &[id("sessions"), &owner, ""]),
+            (ROLE, &[id("roles"), canary]),
+            (INVITATION, &[id("invitations"), canary, &token]),
+            (PROVIDER, &[id("providers"), canary]),
+            (CLIENT, &[id("clients")]),
+        ];
+        tenant.plant(&statements).await;
+    }
+
     /// Two collections, and in the one that everybody has a record and one that was deleted.
     async fn plant_records(&self, tenant: &Tenant, canary: &str) {
-        let schema = r#"{"type":"object","properties":{"text":{"type":"string","indexed":true,"searched":true}}}"#;
-        for slug in [COLLECTION, &self.objects["collections"]] {
-            let sql = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, 'null', 1, 1, 0, 0, 0, 1, 1, 1)";
-            tenant.on_shard(sql, &[slug, canary, schema]).await;
-            tenant.on_shard("INSERT INTO collection_state (tenant_id, collection) VALUES (?1, ?2)", &[slug]).await;
-            let sql = "INSERT INTO collection_fields (tenant_id, collection, field, is_indexed, is_unique, is_searched) VALUES (?1, ?2, 'text', 1, 0, 1)";
-            tenant.on_shard(sql, &[slug]).await;
-        }
-        for (id, deleted) in [(&self.objects["records"], "0"), (&self.objects["buried"], "1")] {
-            let sql = "INSERT INTO records (tenant_id, collection, id, version, data, created_at, updated_at, deleted_at, created_by, updated_by, index_revision) VALUES (?1, ?2, ?3, 1, json_object('text', ?4), 1, 1, nullif(CAST(?5 AS INTEGER), 0), 'key:0', 'key:0', 1)";
-            tenant.on_shard(sql, &[COLLECTION, id, canary, deleted]).await;
-        }
-        // A file; no bytes are behind it.
-        let sql = "UPDATE collections SET files = 1 WHERE tenant_id = ?1 AND slug = ?2";
-        tenant.on_shard(sql, &[COLLECTION]).await;
-        let sql = "INSERT INTO record_files (tenant_id, collection, record_id, object, name, content_type, size, etag, created_at, created_by) VALUES (?1, ?2, ?3, ?2 || '/' || ?3 || '/x', ?4, 'text/plain', 1, 'e', 1, ?5)";
-        tenant.on_shard(sql, &[COLLECTION, &self.objects["records"], FILE, canary]).await;
+        const SCHEMA: &str = r#"{"type":"object","properties":{"text":{"type":"string","indexed":true,"searched":true}}}"#;
+        const DEFINITION: &str = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, 'null', 1, 1, 0, 0, 0, 1, 1, 1)";
+        const STATE: &str = "INSERT INTO collection_state (tenant_id, collection) VALUES (?1, ?2)";
+        const FIELD: &str = "INSERT INTO collection_fields (tenant_id, collection, field, is_indexed, is_unique, is_searched) VALUES (?1, ?2, 'text', 1, 0, 1)";
+        const RECORD: &str = "INSERT INTO records (tenant_id, collection, id, version, data, created_at, updated_at, deleted_at, created_by, updated_by, index_revision) VALUES (?1, ?2, ?3, 1, json_object('text', ?4), 1, 1, nullif(CAST(?5 AS INTEGER), 0), 'key:0', 'key:0', 1)";
+        const TAKES_FILES: &str = "UPDATE collections SET files = 1 WHERE tenant_id = ?1 AND slug = ?2";
+        // No bytes are behind it.
+        const HELD: &str = "INSERT INTO record_files (tenant_id, collection, record_id, object, name, content_type, size, etag, created_at, created_by) VALUES (?1, ?2, ?3, ?2 || '/' || ?3 || '/x', ?4, 'text/plain', 1, 'e', 1, ?5)";
+        let other = self.objects["collections"].as_str();
+        let (record, buried) = (self.objects["records"].as_str(), self.objects["buried"].as_str());
+        let statements: [(&str, &[&str]); 10] = [
+            (DEFINITION, &[COLLECTION, canary, SCHEMA]),
+            (STATE, &[COLLECTION]),
+            (FIELD, &[COLLECTION]),
+            (DEFINITION, &[other, canary, SCHEMA]),
+            (STATE, &[other]),
+            (FIELD, &[other]),
+            (RECORD, &[COLLECTION, record, canary, "0"]),
+            (RECORD, &[COLLECTION, buried, canary, "1"]),
+            (TAKES_FILES, &[COLLECTION]),
+            (HELD, &[COLLECTION, record, FILE, canary]),
+        ];
+        tenant.plant(&statements).await;
     }
 
     async fn plant_on_platform(&self, tenant: &Tenant) {
-        let person = &self.objects["operators"];
-        let session = FreshKey { id: self.operator_session_id(), text: self.operator.clone() };
-        let world = &tenant.world;
-        let sql = "INSERT INTO operators (id, email, name, password_hash, role, created_at, updated_at) VALUES (?1, ?1 || '@platform.example', 'A Person', '', 'admin', 1, 1)";
-        world.rows("CONTROL", sql, &[person]).await;
-        let sql = "INSERT INTO operator_sessions (id, operator_id, digest, address, created_at, expires_at) VALUES (?1, ?2, ?3, '', 1, 9000000000000)";
-        world.rows("CONTROL", sql, &[&session.id, person, &digest(session.text.as_bytes())]).await;
-        let sql = "INSERT INTO operator_grants (operator_id, tenant_id, role, created_at) VALUES (?1, ?2, 'viewer', 1)";
-        world.rows("CONTROL", sql, &[person, &tenant.id]).await;
-        let sql = "INSERT INTO platform_keys (id, name, digest, permissions, ip_allowlist, created_by, created_at) VALUES (?1, 'a key', '', '[\"tenants:read\"]', '[]', 'platform_key', 1)";
-        world.rows("CONTROL", sql, &[&self.objects["platform-keys"]]).await;
+        const PERSON: &str = "INSERT INTO operators (id, email, name, password_hash, role, created_at, updated_at) VALUES (?1, ?1 || '@platform.example', 'A Person', '', 'admin', 1, 1)";
+        const SESSION: &str = "INSERT INTO operator_sessions (id, operator_id, digest, address, created_at, expires_at) VALUES (?1, ?2, ?3, '', 1, 9000000000000)";
+        const GRANT: &str = "INSERT INTO operator_grants (operator_id, tenant_id, role, created_at) VALUES (?1, ?2, 'viewer', 1)";
+        const KEY: &str = "INSERT INTO platform_keys (id, name, digest, permissions, ip_allowlist, created_by, created_at) VALUES (?1, 'a key', '', '[\"tenants:read\"]', '[]', 'platform_key', 1)";
+        let person = self.objects["operators"].as_str();
+        let statements = vec![
+            json!([PERSON, [person]]),
+            json!([SESSION, [self.operator_session_id(), person, digest(self.operator.as_bytes())]]),
+            json!([GRANT, [person, tenant.id]]),
+            json!([KEY, [self.objects["platform-keys"]]]),
+        ];
+        tenant.world.batch("CONTROL", statements).await;
     }
 
     /// Takes away what stands on the platform, which has room for so many keys and people only.

@@ -198,7 +198,9 @@ impl Row {
             ("OPTIONS", "/events") => Row { ok: 204, ..PUBLIC },
             ("GET" | "HEAD", "/events/diagnose") => Row { volatile: true, ..PUBLIC },
             ("GET" | "HEAD", "/") => PUBLIC,
-            ("GET" | "HEAD", "/.well-known/jwks.json" | "/api/v1/openapi.json") => PUBLIC,
+            ("GET" | "HEAD", "/.well-known/jwks.json") => PUBLIC,
+            ("GET", "/api/v1/openapi.json") if door.surface == Surface::Tenant => Row { shows: true, ..MEMBER },
+            ("GET", "/api/v1/openapi.json") => PUBLIC,
             // Its number is another in each answer.
             ("GET" | "HEAD", "/docs") => Row { volatile: true, ..PUBLIC },
             ("GET", "/api/v1/api-keys" | "/api/v1/api-keys/{}") => Row { shows: true, ..MEMBER },

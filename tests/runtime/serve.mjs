@@ -14,6 +14,7 @@
 //   POST /evict      {"tenant", "webSockets": "hibernate"|"close"}  the tenant's hub leaves memory
 //   POST /scheduled  {"cron"?}                                      one run of the cron, awaited
 //   POST /d1         {"binding", "sql", "params"?}                  {"results", "meta"}
+//   POST /d1/batch   {"binding", "statements"}                      each [sql, params?]
 //   POST /kv/get     {"key"}                                        {"value"}, null where there is none
 //   POST /kv/put     {"key", "value"}
 //   POST /kv/delete  {"key"}
@@ -192,6 +193,7 @@ function controls(curtainUrl) {
     "POST /evict": asking("evict"),
     "POST /scheduled": asking("scheduled"),
     "POST /d1": asking("d1"),
+    "POST /d1/batch": asking("batch"),
     "POST /kv/get": asking("kvGet"),
     "POST /kv/put": asking("kvPut"),
     "POST /kv/delete": asking("kvDelete"),

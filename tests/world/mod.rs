@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use call::{Answer, Call, stranger};
+pub use call::{Answer, Call, stranger, without_nonce};
 pub use issuer::{Browser, CLIENT_SECRET, Issuer};
 pub use operator::Operator;
 pub use people::address;
@@ -133,6 +133,11 @@ impl World {
         let asked = json!({"binding": binding, "sql": sql, "params": params});
         let answer = self.control("/d1", asked).await;
         answer["results"].as_array().cloned().unwrap_or_else(|| panic!("no rows in {answer}"))
+    }
+
+    /// Statements that stand or fall together, each `[sql, params]`.
+    pub async fn batch(&self, binding: &str, statements: Vec<Value>) {
+        self.control("/d1/batch", json!({"binding": binding, "statements": statements})).await;
     }
 
     /// A hint that KV loses.

@@ -102,10 +102,25 @@ impl Tenant {
 
     /// Rows of the tenant's shard, behind the curtain; `?1` in the statement is the tenant.
     pub async fn on_shard(&self, sql: &str, params: &[&str]) -> Vec<Value> {
+        let params: Vec<&str> = std::iter::once(self.id.as_str()).chain(params.iter().copied()).collect();
+        self.world.rows(&self.shard().await, sql, &params).await
+    }
+
+    /// The same for many statements, in one batch.
+    pub async fn plant(&self, statements: &[(&str, &[&str])]) {
+        let mut own = Vec::new();
+        for (sql, params) in statements {
+            let params = [&[self.id.as_str()], *params].concat();
+            own.push(json!([sql, params]));
+        }
+        self.world.batch(&self.shard().await, own).await;
+    }
+
+    /// The database that holds its rows.
+    async fn shard(&self) -> String {
         let placed = "SELECT shard FROM placements WHERE tenant_id = ?1";
         let placed = self.world.rows("CONTROL", placed, &[&self.id]).await;
-        let params: Vec<&str> = std::iter::once(self.id.as_str()).chain(params.iter().copied()).collect();
-        self.world.rows(placed[0]["shard"].as_str().unwrap(), sql, &params).await
+        placed[0]["shard"].as_str().unwrap().to_owned()
     }
 
     /// What the operator is shown.

@@ -1,41 +1,39 @@
 //! The document itself, written as text: it has some thousand members, and nobody but the client reads them.
 
-use serde_json::{Map, Value};
-
+use super::collections::{COLLECTION, Described};
 use super::notation::{self, quoted, reference};
 use super::responses::{content, responses, shared};
 use super::schemas::{self, FIND};
 use crate::routes::contract::Body;
 use crate::routes::route::{Access, Route, Surface};
 
-/// What a document lists beside the table: paths and schemas that a tenant made itself.
-#[derive(Debug, Default)]
-pub struct Further {
-    /// Path items by path, none of the table's.
-    pub paths: Map<String, Value>,
-    /// Component schemas by name; they may refer to those of the table, and none has the name of one.
-    pub schemas: Map<String, Value>,
-}
-
 const OPENING: &str = r#"{"openapi":"3.1.0","info":{"title":"Carillon","version":""#;
 const ABOUT: &str = r#"","description":"Successes come in one envelope (`success`, `data`, `tenant_id`, for lists `pagination`), problems as RFC 9457. Bounds of texts count bytes of UTF-8. GET serves HEAD too. Every answer carries `X-Request-Id`; where a rate is drawn from, `X-RateLimit-*`, `RateLimit` and `RateLimit-Policy`."},"servers":[{"url":"/"}],"paths":{"#;
 const SECURITY: &str = r#"},"securitySchemes":{"bearer":{"type":"http","scheme":"bearer","description":"A key, or a token."},"session":{"type":"apiKey","in":"cookie","name":"__Host-carillon_session","description":"A browser's session."},"subscriber":{"type":"apiKey","in":"cookie","name":"carillon_subscriber","description":"A subscriber token."},"signature":{"type":"apiKey","in":"header","name":"X-Webhook-Signature","description":"`sha256=` and the HMAC-SHA256 of the body in hex, or the three headers of Standard Webhooks."}}}}"#;
 
-/// The OpenAPI 3.1 document of a kind of host; none if a contract of the table cannot be read, which a test rules out.
-pub fn document(sections: &[&[Route]], surface: Surface, further: &Further) -> Option<String> {
-    let mut paths: Vec<(&str, Vec<String>)> = Vec::new();
-    for route in sections.iter().copied().flatten().filter(|route| lives(route, surface)) {
-        let operation = operation(route, surface)?;
-        match paths.iter_mut().find(|(path, _)| *path == route.path) {
-            Some((_, operations)) => operations.push(operation),
-            None => paths.push((route.path, vec![operation])),
+/// The OpenAPI 3.1 document of a kind of host, and of collections that were made there; none if a contract of the table
+/// cannot be read, which a test rules out.
+pub fn document(sections: &[&[Route]], surface: Surface, collections: &[Described]) -> Option<String> {
+    let mut paths: Vec<(String, Vec<String>)> = Vec::new();
+    let mut add = |path: String, operation: String| match paths.iter_mut().find(|(known, _)| *known == path) {
+        Some((_, operations)) => operations.push(operation),
+        None => paths.push((path, vec![operation])),
+    };
+    let routes = || sections.iter().copied().flatten().filter(|route| lives(route, surface));
+    for route in routes() {
+        add(route.path.to_owned(), operation(route, surface, None)?);
+    }
+    for collection in collections {
+        for route in routes().filter(|route| collection.has(route)) {
+            add(collection.path(route), operation(route, surface, Some(collection))?);
         }
     }
-    let mut items: Vec<String> =
+    let items: Vec<String> =
         paths.iter().map(|(path, operations)| named(path, &["{", &operations.join(","), "}"].concat())).collect();
-    items.extend(further.paths.iter().map(|(path, item)| named(path, &item.to_string())));
     let mut known: Vec<String> = schemas::named()?.iter().map(|(name, schema)| named(name, schema)).collect();
-    known.extend(further.schemas.iter().map(|(name, schema)| named(name, &schema.to_string())));
+    for collection in collections {
+        known.extend(collection.schemas.iter().map(|(name, schema)| named(name, schema)));
+    }
     let mut parameters = Vec::new();
     for name in schemas::parameters() {
         parameters.push(named(name, &schemas::parameter(name)?));
@@ -66,13 +64,17 @@ fn named(name: &str, value: &str) -> String {
     [&quoted(name), ":", value].concat()
 }
 
-fn operation(route: &Route, surface: Surface) -> Option<String> {
-    let mut operation = ["\"", &route.method.as_ref().to_lowercase(), "\":{\"operationId\":\"", route.name].concat();
-    let tag = route.name.split('.').next().unwrap_or_default();
+fn operation(route: &Route, surface: Surface, of: Option<&Described>) -> Option<String> {
+    let section = route.name.split('.').next().unwrap_or_default();
+    let (name, tag) = match of {
+        Some(collection) => (collection.operation(route), collection.slug.as_str()),
+        None => (route.name.to_owned(), section),
+    };
+    let mut operation = ["\"", &route.method.as_ref().to_lowercase(), "\":{\"operationId\":\"", &name].concat();
     for part in ["\",\"tags\":[\"", tag, "\"],\"summary\":", &quoted(route.summary), ",\"parameters\":["] {
         operation.push_str(part);
     }
-    operation.push_str(&parameters(route, surface)?.join(","));
+    operation.push_str(&parameters(route, surface, of.is_some())?.join(","));
     operation.push(']');
     let (schema, is_required) = match route.contract.body {
         Body::None => ("", "false"),
@@ -84,7 +86,10 @@ fn operation(route: &Route, surface: Surface) -> Option<String> {
         }
     };
     if !schema.is_empty() {
-        let schema = notation::schema(schema, FIND)?;
+        let schema = match of.and_then(|collection| collection.body(route)) {
+            Some(own) => own,
+            None => notation::schema(schema, FIND)?,
+        };
         let mut bodies = content("application/json", &schema);
         if route.method == worker::Method::Patch {
             bodies.push(',');
@@ -94,11 +99,15 @@ fn operation(route: &Route, surface: Surface) -> Option<String> {
         operation.push_str(&body);
     }
     let responses = responses(route, surface)?;
+    let responses = match of {
+        Some(collection) => collection.answers(&responses),
+        None => responses,
+    };
     let security = security(route.access, surface);
     for part in [",\"responses\":{", &responses, "},\"security\":[", security, "]"] {
         operation.push_str(part);
     }
-    if !route.aliases.is_empty() {
+    if of.is_none() && !route.aliases.is_empty() {
         operation.push_str(&[",\"x-aliases\":[\"", &route.aliases.join("\",\""), "\"]"].concat());
     }
     operation.push('}');
@@ -106,10 +115,10 @@ fn operation(route: &Route, surface: Surface) -> Option<String> {
 }
 
 /// The parameters of the path, then those of the contract.
-fn parameters(route: &Route, surface: Surface) -> Option<Vec<String>> {
+fn parameters(route: &Route, surface: Surface, names_collection: bool) -> Option<Vec<String>> {
     let mut parameters = Vec::new();
     let in_path = route.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
-    for name in in_path {
+    for name in in_path.filter(|name| !(names_collection && *name == COLLECTION)) {
         parameters.push(match schemas::parameter(name) {
             Some(_) => reference("parameters", name),
             None => parameter(name, "path", true, "{\"type\":\"string\",\"minLength\":1}"),

@@ -1,32 +1,50 @@
 //! `GET /api/v1/openapi.json`: what can be asked of this host, as OpenAPI 3.1.
 //!
 //! Invariants
-//! - The document is made of the route table and says nothing that is not in it.
+//! - The document is made of the route table, and of the tenant's collections by the same table.
 //! - It lists what lives on the host that is asked: a tenant's host tells nothing of the platform's operations.
+//! - A stranger reads of no collection that strangers may not read.
 
+pub mod collections;
 pub mod document;
 pub mod notation;
 pub mod page;
 mod responses;
 pub mod schemas;
 
-use self::document::{Further, document};
+use self::collections::Described;
+use self::document::document;
 use super::route::{Surface, Table};
+use crate::auth::principal::Reader;
 use crate::auth::signature::digest;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::etag;
 use crate::http::problem::{self, Answered};
+use crate::rows::collection::Collection;
+use crate::storage::bindings::Bindings;
 
-/// Others may keep it for a minute, and then ask whether it is still the same.
-const CACHING: &str = "public, max-age=60";
+/// Others may keep the platform's for a minute, and then ask whether it is still the same.
+const OF_THE_PLATFORM: &str = "public, max-age=60";
+/// A tenant's depends on who asks, and changes with its collections.
+const OF_A_TENANT: &str = "private, no-cache";
 
 /// The document, or 304 for whoever has it.
 pub async fn show(call: Call<Table>) -> Answered<Answer> {
-    let surface = if call.who.visitor.is_some() { Surface::Tenant } else { Surface::Platform };
-    let document = document(call.who.sections, surface, &Further::default());
+    let (surface, caching, described) = match &call.who.reader {
+        None => (Surface::Platform, OF_THE_PLATFORM, Vec::new()),
+        Some(reader) => (Surface::Tenant, OF_A_TENANT, described(reader, &call.bindings).await?),
+    };
+    let document = document(call.who.sections, surface, &described);
     let text = document.ok_or_else(|| problem::internal("a contract cannot be read"))?;
     let etag = format!("\"{}\"", digest(text.as_bytes()));
     let answer = if etag::is_known(&call.request, &etag) { Answer::empty(304) } else { Answer::plain_json(200, text) };
-    Ok(answer.header("Cache-Control", CACHING).header("ETag", etag))
+    Ok(answer.header("Cache-Control", caching).header("ETag", etag))
+}
+
+/// The tenant's collections that somebody may know of.
+async fn described(reader: &Reader, bindings: &Bindings) -> Answered<Vec<Described>> {
+    let collections = Collection::all(&reader.rows(bindings)?).await?;
+    let known = collections.iter().filter(|collection| reader.is_member() || collection.public_read);
+    Ok(known.map(|collection| Described::of(collection, reader.is_member())).collect())
 }

@@ -1,6 +1,7 @@
 //! The schemas and parameters that contracts share by name.
 
 use super::notation::{self, Find, quoted};
+use crate::domain::file::FileType;
 use crate::domain::permission::{Permission, PlatformPermission};
 
 /// What contracts name, in the order of the document.
@@ -172,17 +173,21 @@ pub fn named() -> Option<Vec<(&'static str, String)>> {
     let mut platforms = Entries::new();
     PlatformPermission::ALL.iter().for_each(|permission| platforms.add(permission.as_str()));
     named.push(("PlatformPermission", platforms.finish()));
+    let types = Entries(FileType::names().map(|name| quoted(&name)).collect());
+    named.push(("FileType", types.finish()));
     Some(named)
 }
 
-/// The entries that a list of permissions may hold: each, `resource:*`, or `*`.
+/// The values that a text may have, as JSON.
 struct Entries(Vec<String>);
 
 impl Entries {
+    /// Of permissions: `*`, and what is added.
     fn new() -> Self {
         Self(vec![quoted("*")])
     }
 
+    /// A permission, and `resource:*`.
     fn add(&mut self, name: &str) {
         let resource = name.split(':').next().unwrap_or_default();
         let all = quoted(&[resource, ":*"].concat());
