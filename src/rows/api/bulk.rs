@@ -27,18 +27,18 @@ pub async fn bulk(mut call: Call<Member>) -> Answered<Answer> {
     let slug = call.params.get("collection");
     let pending = match Creation::begin(&call, &rows, &format!("records.bulk {slug}"), &body).await? {
         Creation::New(pending) => pending,
-        Creation::Done(answer) => return Ok(preferred(&call.request, answer)),
+        Creation::Done(answer) => return preferred(&call, answer),
     };
     let operations = read(body)?;
     let doing = Doing { rows: &rows, slug, member: &call.who, pending: Some(&pending), made: operation::several };
     match doing.all(&operations).await? {
-        Outcome::Earlier(answer) => Ok(preferred(&call.request, answer)),
+        Outcome::Earlier(answer) => preferred(&call, answer),
         Outcome::Done(collection, _, made) => {
             announce(&call, &collection);
             if collection.files {
                 sweep::behind(&call.later, &call.bindings, call.who.rows(&call.bindings)?);
             }
-            Ok(preferred(&call.request, pending.answer(&made)?))
+            preferred(&call, pending.answer(&made)?)
         }
     }
 }

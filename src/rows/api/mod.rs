@@ -12,23 +12,28 @@ pub mod versions;
 use crate::auth::principal::Member;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
-use crate::http::request::Incoming;
+use crate::http::problem::Answered;
+use crate::json;
 use crate::rows::cache;
 use crate::rows::collection::Collection;
 use crate::rows::list::Listing;
 use crate::rows::outbox;
 
-/// The answer of a write, without its body where the client wants none (RFC 7240).
-fn preferred(request: &Incoming, answer: Answer) -> Answer {
-    let prefers = request.header("Prefer").unwrap_or_default();
-    let wants_none = prefers.split(',').any(|preference| preference.trim().eq_ignore_ascii_case("return=minimal"));
-    if !wants_none || answer.status >= 300 {
-        return answer;
+/// The answer of a write, in short where the client wants no more (RFC 7240): of what was made its id, else nothing.
+fn preferred(call: &Call<Member>, answer: Answer) -> Answered<Answer> {
+    let prefers = call.request.header("Prefer").unwrap_or_default();
+    let wants_little = prefers.split(',').any(|preference| preference.trim().eq_ignore_ascii_case("return=minimal"));
+    if !wants_little || answer.status >= 300 {
+        return Ok(answer);
     }
-    let status = if answer.status == 201 { 201 } else { 204 };
-    let mut minimal = Answer::empty(status).header("Preference-Applied", "return=minimal");
+    let location = answer.headers.iter().find(|(name, _)| *name == "Location");
+    let made = location.filter(|_| answer.status == 201).and_then(|(_, path)| path.rsplit('/').next());
+    let mut minimal = match made {
+        Some(id) => Answer::json(answer.status, &json!({ "id": id }), Some(call.who.tenant.as_str()))?,
+        None => Answer::empty(204),
+    };
     minimal.headers.extend(answer.headers.iter().cloned());
-    minimal
+    Ok(minimal.header("Preference-Applied", "return=minimal"))
 }
 
 /// What follows a write, behind its answer: the hub tells subscribers, and the lists that are asked for most are made

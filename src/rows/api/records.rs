@@ -29,18 +29,18 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     let body = call.request.json_object(JSON).await?;
     let rows = call.who.rows(&call.bindings)?;
     let slug = call.params.get("collection");
-    let finished = |answer: Answer| preferred(&call.request, answer.header("ETag", etag::of(1)));
+    let finished = |answer: Answer| preferred(&call, answer.header("ETag", etag::of(1)));
     let pending = match Creation::begin(&call, &rows, &format!("records.create {slug}"), &body).await? {
         Creation::New(pending) => pending,
-        Creation::Done(answer) => return Ok(finished(answer)),
+        Creation::Done(answer) => return finished(answer),
     };
     let doing = Doing { rows: &rows, slug, member: &call.who, pending: Some(&pending), made: operation::one };
     let create = Operation { place: String::new(), id: None, seen: None, act: Act::Create(body) };
     match doing.all(&[create]).await? {
-        Outcome::Earlier(answer) => Ok(finished(answer)),
+        Outcome::Earlier(answer) => finished(answer),
         Outcome::Done(collection, _, made) => {
             announce(&call, &collection);
-            Ok(finished(pending.answer(&made)?))
+            finished(pending.answer(&made)?)
         }
     }
 }
@@ -128,7 +128,7 @@ pub(super) async fn change(call: &Call<Member>, act: Act) -> Answered<Answer> {
         Some(version) => Answer::json(200, &shown, tenant)?.header("ETag", etag::of(version)),
         None => Answer::json(200, &json!({ "id": id }), tenant)?,
     };
-    Ok(preferred(&call.request, answer))
+    preferred(&call, answer)
 }
 
 /// The collection that the path names, with what is read of it, if the caller may read it.
