@@ -40,7 +40,10 @@ async fn the_document_is_kept_and_asked_for_again_by_its_tag() {
     for host in [ROOT, tenant.host.as_str()] {
         let first = world.call("GET", host, PATH).send().await.expect(200);
         let etag = first.header("etag").to_owned();
-        assert_eq!(first.header("cache-control"), if host == ROOT { "public, max-age=60" } else { "private, no-cache" });
+        assert_eq!(
+            first.header("cache-control"),
+            if host == ROOT { "public, max-age=60" } else { "private, no-cache" }
+        );
         let head = world.call("HEAD", host, PATH).send().await.expect(200);
         assert_eq!((head.header("etag"), head.body.as_str()), (etag.as_str(), ""));
         for known in [etag.clone(), format!("W/{etag}"), format!("\"other\", {etag}")] {

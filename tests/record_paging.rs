@@ -22,10 +22,10 @@ async fn tenant() -> Tenant {
 fn body(i: usize) -> Value {
     let mut body =
         json!({"id": format!("r{:02}", (i * 7) % 40), "at": format!("2026-01-{:02}", i % 28 + 1) + "T00:00:00Z"});
-    if i % 4 != 0 {
+    if !i.is_multiple_of(4) {
         body["a"] = json!(i % 4 * 10);
     }
-    if i % 3 != 0 {
+    if !i.is_multiple_of(3) {
         body["b"] = json!(["x", "Y"][i % 3 - 1]);
     }
     body

@@ -90,7 +90,9 @@ async fn every_cell_has_a_positive_control() {
 fn legitimate(door: &Door, row: &Row, credential: Credential, channel: Channel) -> bool {
     let selected = match row.right {
         Right::Platform => matches!(channel, Channel::Path | Channel::Everywhere | Channel::Body),
-        Right::Member if door.names_a_tenant() => matches!(channel, Channel::Host | Channel::Path | Channel::Everywhere),
+        Right::Member if door.names_a_tenant() => {
+            matches!(channel, Channel::Host | Channel::Path | Channel::Everywhere)
+        }
         Right::Member if door.surface == Surface::Platform => {
             matches!(channel, Channel::Host | Channel::Header | Channel::Query | Channel::Everywhere)
         }

@@ -58,7 +58,8 @@ impl People {
 
     /// Two collections, and in the one that everybody has a record and one that was deleted.
     async fn plant_records(&self, tenant: &Tenant, canary: &str) {
-        const SCHEMA: &str = r#"{"type":"object","properties":{"text":{"type":"string","indexed":true,"searched":true}}}"#;
+        const SCHEMA: &str =
+            r#"{"type":"object","properties":{"text":{"type":"string","indexed":true,"searched":true}}}"#;
         const DEFINITION: &str = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, 'null', 1, 1, 0, 0, 0, 1, 1, 1)";
         const STATE: &str = "INSERT INTO collection_state (tenant_id, collection) VALUES (?1, ?2)";
         const FIELD: &str = "INSERT INTO collection_fields (tenant_id, collection, field, is_indexed, is_unique, is_searched) VALUES (?1, ?2, 'text', 1, 0, 1)";
@@ -86,7 +87,8 @@ impl People {
     async fn plant_on_platform(&self, tenant: &Tenant) {
         const PERSON: &str = "INSERT INTO operators (id, email, name, password_hash, role, created_at, updated_at) VALUES (?1, ?1 || '@platform.example', 'A Person', '', 'admin', 1, 1)";
         const SESSION: &str = "INSERT INTO operator_sessions (id, operator_id, digest, address, created_at, expires_at) VALUES (?1, ?2, ?3, '', 1, 9000000000000)";
-        const GRANT: &str = "INSERT INTO operator_grants (operator_id, tenant_id, role, created_at) VALUES (?1, ?2, 'viewer', 1)";
+        const GRANT: &str =
+            "INSERT INTO operator_grants (operator_id, tenant_id, role, created_at) VALUES (?1, ?2, 'viewer', 1)";
         const KEY: &str = "INSERT INTO platform_keys (id, name, digest, permissions, ip_allowlist, created_by, created_at) VALUES (?1, 'a key', '', '[\"tenants:read\"]', '[]', 'platform_key', 1)";
         let person = self.objects["operators"].as_str();
         let statements = vec![

@@ -128,7 +128,7 @@ pub(super) async fn change(call: &Call<Member>, act: Act) -> Answered<Answer> {
         Some(version) => Answer::json(200, &shown, tenant)?.header("ETag", etag::of(version)),
         None => Answer::json(200, &json!({ "id": id }), tenant)?,
     };
-    preferred(&call, answer)
+    preferred(call, answer)
 }
 
 /// The collection that the path names, with what is read of it, if the caller may read it.
