@@ -16,6 +16,7 @@ pub mod host;
 pub mod http_date;
 pub mod ids;
 pub mod json;
+pub mod matching;
 pub mod merge_patch;
 pub mod outbound;
 pub mod permission;
