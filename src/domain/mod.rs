@@ -4,6 +4,7 @@
 //! needs of the world (the time, randomness) is handed in.
 
 pub mod address;
+pub mod characters;
 pub mod clock;
 pub mod css;
 pub mod difference;

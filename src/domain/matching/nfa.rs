@@ -42,6 +42,14 @@ impl Class {
         }
     }
 
+    /// The one character it was made of, if it was.
+    pub fn single(&self) -> Option<char> {
+        match *self.ranges {
+            [(first, last)] if first == last && !self.negated => Some(first),
+            _ => None,
+        }
+    }
+
     fn holds(&self, c: char) -> bool {
         self.ranges.iter().any(|(first, last)| (*first..=*last).contains(&c)) != self.negated
     }
