@@ -4,6 +4,7 @@
 //! needs of the world (the time, randomness) is handed in.
 
 pub mod address;
+pub mod characters;
 pub mod clock;
 pub mod css;
 pub mod difference;
@@ -16,6 +17,7 @@ pub mod host;
 pub mod http_date;
 pub mod ids;
 pub mod json;
+pub mod matching;
 pub mod merge_patch;
 pub mod outbound;
 pub mod permission;
