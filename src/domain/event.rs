@@ -101,6 +101,32 @@ impl Content<'_> {
     }
 }
 
+/// A Mercure update as subscribers of `/events` read it, but for its id and data.
+#[derive(Debug, Serialize)]
+pub struct UpdateHead<'a> {
+    /// Whose it is.
+    pub tenant_id: &'a TenantId,
+    /// What it is about.
+    pub topics: &'a [Topic],
+    /// Its event type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<&'a str>,
+    /// The id that its publisher gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update_id: Option<&'a str>,
+    /// When it was accepted.
+    pub occurred_at: Timestamp,
+}
+
+impl UpdateHead<'_> {
+    /// The members, ready to stand between `{"id":"…",` and `"data":"…"}`.
+    pub fn to_members(&self) -> Result<String, serde_json::Error> {
+        let json = serde_json::to_string(self)?;
+        let members = json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
+        Ok([members, ","].concat())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

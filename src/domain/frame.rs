@@ -39,16 +39,32 @@ impl Frames {
         self
     }
 
+    /// An update on Mercure's wire: its data line by line, so that it arrives as it was sent.
+    pub fn update(&mut self, id: &str, kind: Option<&str>, retry: Option<u64>, data: &str) -> &mut Self {
+        self.field("id", id);
+        if let Some(kind) = kind {
+            self.field("event", kind);
+        }
+        if let Some(retry) = retry {
+            let _ = writeln!(self.0, "retry: {retry}");
+        }
+        self.data(data);
+        self
+    }
+
+    /// A line that says nothing, to keep a connection open.
+    pub fn comment(&mut self) -> &mut Self {
+        self.0.push_str(":\n");
+        self
+    }
+
     /// A word of the hub itself, such as `hub.resumed`; with an id where it moves the cursor.
     pub fn control(&mut self, name: &str, id: Option<&Cursor>, json: &str) -> &mut Self {
         if let Some(id) = id {
             let _ = writeln!(self.0, "id: {id}");
         }
         self.field("event", name);
-        for line in lines(json) {
-            self.field("data", line);
-        }
-        self.0.push('\n');
+        self.data(json);
         self
     }
 
@@ -57,9 +73,21 @@ impl Frames {
         self.0
     }
 
+    /// The data, which ends the block.
+    fn data(&mut self, text: &str) {
+        for line in lines(text) {
+            self.field("data", line);
+        }
+        self.0.push('\n');
+    }
+
     fn field(&mut self, name: &str, value: &str) {
         let _ = write!(self.0, "{name}: ");
-        self.0.extend(value.chars().map(|c| if matches!(c, '\r' | '\n' | '\0') { ' ' } else { c }));
+        if value.contains(['\r', '\n', '\0']) {
+            self.0.extend(value.chars().map(|c| if matches!(c, '\r' | '\n' | '\0') { ' ' } else { c }));
+        } else {
+            self.0.push_str(value);
+        }
         self.0.push('\n');
     }
 }

@@ -3,23 +3,36 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::Invalid;
-use super::topic::{self, Topic};
+use super::matching::matcher::{MatchType, Matcher};
+use super::matching::topic_url::Base;
+use super::topic;
 
 /// How the topics of records begin: `records/{collection}` and `records/{collection}/{id}`.
 pub const RECORDS: &str = "records/";
 
-/// `name` selects one topic, `name*` all that begin so, `*` all.
+/// Topics, as they are asked for and stored. On `/events` `name` selects one topic, `name*` all that begin so, `*` all;
+/// Mercure's are of a type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "Written", into = "Written")]
 pub enum Selector {
     /// Exactly this topic.
     Exact(Box<str>),
     /// Every topic that begins with this; empty for `*`.
     Prefix(Box<str>),
+    /// What a matcher of Mercure takes in.
+    Typed(MatchType, Box<str>),
+}
+
+/// A selector in JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Plain(String),
+    Typed { r#type: String, r#match: Box<str> },
 }
 
 impl Selector {
-    /// Parses a selector: a topic, optionally with one `*` at its end.
+    /// Parses a selector of `/events`: a topic, optionally with one `*` at its end.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         topic::check(text)?;
         let (name, is_prefix) = text.strip_suffix('*').map_or((text, false), |prefix| (prefix, true));
@@ -29,35 +42,45 @@ impl Selector {
         Ok(if is_prefix { Self::Prefix(name.into()) } else { Self::Exact(name.into()) })
     }
 
-    /// Whether this selector takes in the topic.
-    pub fn selects(&self, topic: &str) -> bool {
-        match self {
-            Self::Exact(name) => **name == *topic,
-            Self::Prefix(prefix) => topic.starts_with(&**prefix),
-        }
+    /// The matcher that it stands for.
+    pub fn matcher(&self, hub: &Base) -> Result<Matcher, Invalid> {
+        Ok(match self {
+            Self::Exact(topic) => Matcher::Exact(topic.clone()),
+            Self::Prefix(prefix) if prefix.is_empty() => Matcher::All,
+            Self::Prefix(prefix) => Matcher::Prefix(prefix.clone()),
+            Self::Typed(kind, text) => Matcher::parse(*kind, text, hub)?,
+        })
     }
 
     /// Bytes it counts for.
     pub fn size(&self) -> usize {
         match self {
             Self::Exact(text) | Self::Prefix(text) => text.len() + 1,
+            Self::Typed(_, text) => text.len() + 32,
         }
     }
 }
 
-impl TryFrom<String> for Selector {
+impl TryFrom<Written> for Selector {
     type Error = Invalid;
 
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        Self::parse(&text)
+    fn try_from(written: Written) -> Result<Self, Invalid> {
+        match written {
+            Written::Plain(text) => Self::parse(&text),
+            Written::Typed { r#type, r#match } => {
+                let kind = MatchType::parse(&r#type).ok_or_else(|| Invalid::new("unknown_type", "is no type"))?;
+                Ok(Self::Typed(kind, r#match))
+            }
+        }
     }
 }
 
-impl From<Selector> for String {
+impl From<Selector> for Written {
     fn from(selector: Selector) -> Self {
         match selector {
-            Selector::Exact(name) => name.into(),
-            Selector::Prefix(prefix) => format!("{prefix}*"),
+            Selector::Exact(name) => Self::Plain(name.into()),
+            Selector::Prefix(prefix) => Self::Plain(format!("{prefix}*")),
+            Selector::Typed(kind, text) => Self::Typed { r#type: kind.name().to_owned(), r#match: text },
         }
     }
 }
@@ -73,6 +96,9 @@ pub struct Interest {
     /// Which records it asks for, where it asks for records alone: a filter's canonical text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Box<str>>,
+    /// The hub's URL as the client sees it, on Mercure's wire: relative topics start from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<Box<str>>,
 }
 
 impl Interest {
@@ -97,56 +123,31 @@ impl Interest {
     pub fn is_of_records(&self) -> bool {
         self.selected.iter().all(|selector| match selector {
             Selector::Exact(text) | Selector::Prefix(text) => text.starts_with(RECORDS),
+            Selector::Typed(..) => false,
         })
     }
-
-    /// Whether an event on these topics is for the stream, but for its filter. A private one needs one topic that is
-    /// both selected and granted.
-    pub fn admits(&self, topics: &[Topic], private: bool) -> bool {
-        topics.iter().any(|topic| {
-            let topic = topic.as_str();
-            any(&self.selected, topic) && (!private || any(&self.granted, topic))
-        })
-    }
-}
-
-fn any(selectors: &[Selector], topic: &str) -> bool {
-    selectors.iter().any(|selector| selector.selects(topic))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::matching::matcher::Subject;
     use proptest::prelude::*;
 
-    fn interest(selected: &[&str], granted: &[&str]) -> Interest {
-        let parse = |list: &[&str]| list.iter().map(|s| Selector::parse(s).unwrap()).collect();
-        Interest { selected: parse(selected), granted: parse(granted), filter: None }
-    }
-
-    fn topics(list: &[&str]) -> Vec<Topic> {
-        list.iter().map(|t| Topic::parse(t).unwrap()).collect()
+    fn selects(selector: &str, topic: &str) -> bool {
+        let hub = Base::parse("https://h/").unwrap();
+        Selector::parse(selector).unwrap().matcher(&hub).unwrap().matches(&Subject::new(topic, &hub))
     }
 
     #[test]
     fn exact_prefix_and_all() {
-        assert!(Selector::parse("post_1").unwrap().selects("post_1"));
-        assert!(!Selector::parse("post_1").unwrap().selects("post_12"));
-        assert!(Selector::parse("post_1*").unwrap().selects("post_12"));
-        assert!(Selector::parse("*").unwrap().selects("anything"));
+        assert!(selects("post_1", "post_1"));
+        assert!(!selects("post_1", "post_12"));
+        assert!(selects("post_1*", "post_12"));
+        assert!(selects("*", "anything"));
         for bad in ["", "a*b", "**", "*a", "a\nb", &"x".repeat(257)] {
             assert!(Selector::parse(bad).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn a_private_event_needs_one_topic_both_selected_and_granted() {
-        let stream = interest(&["a", "b"], &["b", "c"]);
-        assert!(stream.admits(&topics(&["a"]), false));
-        assert!(!stream.admits(&topics(&["a"]), true));
-        assert!(!stream.admits(&topics(&["c"]), true), "granted, not selected");
-        assert!(!stream.admits(&topics(&["a", "c"]), true), "two topics do not add up");
-        assert!(stream.admits(&topics(&["x", "b"]), true));
     }
 
     #[test]
@@ -161,11 +162,23 @@ mod tests {
         assert_eq!(long.check().unwrap_err().code, "topics_too_long");
     }
 
+    #[test]
+    fn typed_selectors_are_told_from_plain_ones() {
+        let typed = Selector::Typed(MatchType::Exact, "a*".into());
+        let json = serde_json::to_string(&typed).unwrap();
+        assert_eq!(json, r#"{"type":"exact","match":"a*"}"#);
+        assert_eq!(serde_json::from_str::<Selector>(&json).unwrap(), typed);
+        let hub = Base::parse("https://h/").unwrap();
+        assert!(!typed.matcher(&hub).unwrap().matches(&Subject::new("ab", &hub)), "a star of the topic's own");
+        assert!(serde_json::from_str::<Selector>(r#"{"type":"regexp","match":"a"}"#).is_err());
+    }
+
     proptest! {
         #[test]
         fn selectors_survive_their_text(text in "[a-z/]{1,20}\\*?") {
-            let selector = Selector::parse(&text).unwrap();
-            prop_assert_eq!(String::from(selector), text);
+            let json = serde_json::to_string(&Selector::parse(&text).unwrap()).unwrap();
+            prop_assert_eq!(&json, &format!("\"{text}\""));
+            prop_assert_eq!(serde_json::from_str::<Selector>(&json).unwrap(), Selector::parse(&text).unwrap());
         }
     }
 }

@@ -4,17 +4,28 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Invalid;
 
-/// A topic's greatest length in bytes.
-pub const MAX_TOPIC: usize = 256;
+/// Most bytes of a topic.
+pub const MAX_TOPIC: usize = 2_048;
+/// Most bytes of a channel, and of a selector of `/events`.
+pub const MAX_CHANNEL: usize = 256;
 
-/// The name an event is published under: 1 to 256 bytes, no control characters, no `*`.
+/// The name an event is published under: 1 to 2,048 bytes, no control characters, not `*` alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Topic(Box<str>);
 
 impl Topic {
-    /// Parses a topic; `*` is left to selectors.
+    /// Parses a topic.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
+        check_within(text, MAX_TOPIC)?;
+        if text == "*" {
+            return Err(Invalid::new("invalid_topic", "must not be '*'"));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Parses a topic that a selector of `/events` can name: 1 to 256 bytes, without `*`.
+    pub fn channel(text: &str) -> Result<Self, Invalid> {
         check(text)?;
         if text.contains('*') {
             return Err(Invalid::new("invalid_topic", "must not contain '*'"));
@@ -36,10 +47,14 @@ impl TryFrom<String> for Topic {
     }
 }
 
-/// The rules that topics and selectors share.
+/// The rules that channels and selectors share.
 pub(super) fn check(text: &str) -> Result<(), Invalid> {
-    if text.is_empty() || text.len() > MAX_TOPIC {
-        return Err(Invalid::new("invalid_topic", "must be 1 to 256 bytes long"));
+    check_within(text, MAX_CHANNEL)
+}
+
+fn check_within(text: &str, most: usize) -> Result<(), Invalid> {
+    if text.is_empty() || text.len() > most {
+        return Err(Invalid::new("invalid_topic", format!("must be 1 to {most} bytes long")));
     }
     if text.chars().any(char::is_control) {
         return Err(Invalid::new("invalid_topic", "must not contain control characters"));

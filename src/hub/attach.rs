@@ -2,8 +2,8 @@
 
 use super::awake::{Awake, Failure};
 use super::event_log::Verdict;
-use super::fanout::Live;
-use super::protocol::{Attach, EndMinted, Hello, IssueTicket, Minted, Refusal, accepts};
+use super::fanout::{self, Live};
+use super::protocol::{Attach, EndMinted, Hello, IssueTicket, Minted, Refusal, Wire, accepts};
 use super::revocation;
 use super::sockets::Ending;
 use super::subscriber::Attachment;
@@ -15,6 +15,9 @@ use crate::json;
 /// Reconnection times are spread over this range, in milliseconds, so that a restart does not bring
 /// all clients back at once.
 const RETRY_MILLIS: std::ops::Range<u32> = 2000..5000;
+
+/// Mercure's word for the beginning of what is kept.
+const EARLIEST: &str = "earliest";
 
 /// What opening a stream needs of the moment.
 pub struct Moment {
@@ -31,6 +34,10 @@ impl Awake {
     pub fn attach(&mut self, attach: Attach, moment: &Moment) -> Result<worker::Response, Failure> {
         let rights = self.rights(&attach, moment.now)?;
         self.make_room(&attach, moment)?;
+        let opening = match (attach.wire, attach.reattach) {
+            (Wire::Mercure, false) => self.mercure_opening(attach.cursor.as_deref(), moment)?,
+            _ => self.opening(&attach, moment)?,
+        };
         let mut interest = attach.interest;
         let (expires_at, secret_version, minted) = match rights {
             Some(rights) => {
@@ -40,7 +47,6 @@ impl Awake {
             None => (attach.expires_at, attach.secret_version, attach.minted),
         };
         interest.check().map_err(|_| Refusal::Malformed)?;
-        let opening = self.opening(attach.cursor.as_deref(), attach.reattach, moment)?;
         let live = opening.stands_at == self.log.last();
         let attachment = Attachment {
             id: self.free_id(moment.random),
@@ -55,11 +61,16 @@ impl Awake {
             replaying: (!live).then_some(opening.stands_at),
         };
         let json = serde_json::to_string(&attachment).map_err(|_| Refusal::Malformed)?;
-        let stream = Live::new(attachment, opening.stands_at).ok_or(Refusal::Malformed)?;
-        let (response, socket) = self.sockets.accept(&json).map_err(|_| Refusal::Failed)?;
         let cursor = self.log.cursor(opening.stands_at);
         let hello = Hello { cursor, live, expires_at, opening: opening.frames };
-        socket.send_text(&serde_json::to_string(&hello).map_err(|_| Refusal::Malformed)?);
+        let hello = serde_json::to_string(&hello).map_err(|_| Refusal::Malformed)?;
+        let stream = Live::new(attachment, opening.stands_at, &mut self.index).ok_or(Refusal::Malformed)?;
+        let accepted = self.sockets.accept(&json, opening.told.as_deref());
+        let Ok((response, socket)) = accepted else {
+            self.index.remove(stream.attachment.id, &stream.attachment.interest);
+            return Err(Refusal::Failed.into());
+        };
+        socket.send_text(&hello);
         self.insert(socket, stream);
         Ok(response)
     }
@@ -156,7 +167,8 @@ impl Awake {
     }
 
     /// The first block of the stream: where it stands, and the verdict on the cursor that was sent.
-    fn opening(&self, sent: Option<&str>, reattach: bool, moment: &Moment) -> Result<Opening, Failure> {
+    fn opening(&self, attach: &Attach, moment: &Moment) -> Result<Opening, Failure> {
+        let (sent, reattach) = (attach.cursor.as_deref(), attach.reattach);
         let latest = self.log.cursor(self.log.last());
         let mut frames = Frames::new();
         if !reattach {
@@ -175,13 +187,48 @@ impl Awake {
                     }
                     seq
                 }
+                // Mercure has no word for it: its client comes back, and reads of it in a header.
+                (Verdict::Reset(_), _) if attach.wire == Wire::Mercure => return Err(Refusal::LogReplaced.into()),
                 (Verdict::Reset(reason), earliest) => {
                     frames.control("hub.reset", Some(&latest), &reset(reason, &earliest, &latest));
                     latest.seq
                 }
             },
         };
-        Ok(Opening { stands_at, frames: frames.into_string() })
+        Ok(Opening { stands_at, frames: frames.into_string(), told: None })
+    }
+
+    /// Where a stream of Mercure begins, and the id of the event before its first one, where it sent one.
+    fn mercure_opening(&self, sent: Option<&str>, moment: &Moment) -> Result<Opening, Failure> {
+        let floor = self.floor(moment.now)?;
+        let last = self.log.last();
+        let (stands_at, told) = match sent {
+            None => (last, None),
+            Some("") => (last, Some(self.mercure_id(last)?)),
+            Some(sent) => {
+                let found = match sent.strip_prefix('#').filter(|cursor| Cursor::parse(cursor).is_some()) {
+                    Some(cursor) => match self.log.judge(cursor, floor) {
+                        Verdict::Resumed(seq) => Some(seq),
+                        Verdict::Reset(_) => None,
+                    },
+                    None => self.log.find_id(&self.sql, sent, floor)?,
+                };
+                // What is not kept (any more) is replayed from the beginning of what is.
+                found.map_or((floor, Some(EARLIEST.to_owned())), |seq| (seq, Some(sent.to_owned())))
+            }
+        };
+        let mut frames = Frames::new();
+        frames.comment().retry(retry(moment.random));
+        Ok(Opening { stands_at, frames: frames.into_string(), told })
+    }
+
+    /// The id of an event on Mercure's wire.
+    pub(super) fn mercure_id(&self, seq: u64) -> Result<String, Failure> {
+        if seq == 0 {
+            return Ok(EARLIEST.to_owned());
+        }
+        let own = self.log.own_id(&self.sql, seq)?;
+        Ok(own.unwrap_or_else(|| fanout::mercure_id(&self.log.cursor(seq))))
     }
 
     fn free_id(&self, random: u64) -> u64 {
@@ -197,6 +244,8 @@ impl Awake {
 struct Opening {
     stands_at: u64,
     frames: String,
+    /// What the answer's head tells of the place, on Mercure's wire.
+    told: Option<String>,
 }
 
 fn resumed(from: &Cursor, to: &Cursor) -> String {

@@ -10,16 +10,16 @@
 
 use std::collections::HashMap;
 
-use super::event_log::{Entry, EventLog, Page, Receipt, Verdict, read_state, write_state};
+use super::event_log::{Draft, Entry, EventLog, Page, Receipt, Verdict, read_state, write_state};
 use super::fanout::{self, Live, Sending, Surge};
 use super::lease::{self, Class, Save, Window};
 use super::logins;
 use super::looks::{self, Looks};
-use super::matching::Index;
 use super::protocol::{
     Ask, Caller, Condition, CountLogin, CountLooks, Grant, Lease, Publish, Published, Refusal, RequestClass,
     TenantConfig, accepts,
 };
+use super::reach::Reached;
 use super::revocation;
 use super::sieve::Sieve;
 use super::sockets::{Ending, Socket, Sockets, send_to};
@@ -66,7 +66,7 @@ pub struct Awake {
     pub(super) streams: HashMap<u64, Live>,
     pub(super) handles: HashMap<u64, Socket>,
     windows: HashMap<Class, Window>,
-    index: Index<u64>,
+    pub(super) index: Reached,
     by_address: HashMap<String, u64>,
     pending: Vec<Entry>,
     surge: Surge,
@@ -107,7 +107,7 @@ impl Awake {
             config,
             streams: HashMap::new(),
             handles: HashMap::new(),
-            index: Index::default(),
+            index: Reached::default(),
             by_address: HashMap::new(),
             pending: Vec::new(),
             surge: Surge::default(),
@@ -127,7 +127,7 @@ impl Awake {
         let through = self.watermark.unwrap_or_else(|| self.log.last());
         for socket in self.sockets.all() {
             let attachment = socket.attachment().and_then(|json| serde_json::from_str::<Attachment>(&json).ok());
-            match attachment.and_then(|attachment| Live::new(attachment, through)) {
+            match attachment.and_then(|attachment| Live::new(attachment, through, &mut self.index)) {
                 Some(live) => {
                     self.insert(socket, live);
                     self.restored += 1;
@@ -228,10 +228,11 @@ impl Awake {
     /// Appends an event, or finds the one its webhook id became. Nothing is awaited in here.
     pub fn publish(&mut self, message: Publish, now: i64) -> Result<Published, Failure> {
         let config = self.admit(&message.caller, now)?;
-        if !accepts(&config.webhook_versions, message.secret_version, now) {
+        let retired = |version| !accepts(&config.webhook_versions, version, now);
+        if message.secret_version.map_or(message.update.is_none(), retired) {
             return Err(Refusal::SecretRetired.into());
         }
-        if message.receipt.is_none() && config.require_standard_webhooks {
+        if message.receipt.is_none() && message.update.is_none() && config.require_standard_webhooks {
             return Err(Refusal::SignatureForm.into());
         }
         let limit = config.limits.webhooks_per_minute;
@@ -252,10 +253,11 @@ impl Awake {
         let rate = window.rate(limit, now);
         self.windows.insert(Class::WebhookMinute, window);
         self.save_windows(&saves)?;
-        let entry = self.log.append(&self.sql, now, message.topics, message.private, message.name, message.tail)?;
+        let Publish { topics, private, name, tail, update, receipt, .. } = message;
+        let entry = self.log.append(&self.sql, now, Draft { topics, private, name, tail, update })?;
         let id = self.log.cursor(entry.seq);
         self.untidy = true;
-        if let Some(key) = &message.receipt {
+        if let Some(key) = &receipt {
             self.log.remember(&self.sql, key, &id, now)?;
         }
         self.enqueue(entry, now);
@@ -331,10 +333,9 @@ impl Awake {
         }
     }
 
-    /// Adds a stream to the index.
+    /// Adds a stream, which the index has.
     pub(super) fn insert(&mut self, socket: Socket, live: Live) {
-        let Attachment { id, interest, address, .. } = &live.attachment;
-        self.index.insert(*id, interest);
+        let Attachment { id, address, .. } = &live.attachment;
         *self.by_address.entry(address.clone()).or_default() += 1;
         self.handles.insert(*id, socket);
         self.streams.insert(*id, live);
@@ -407,9 +408,7 @@ impl Awake {
         live.attachment.replaying = more.then_some(through);
         live.through = through;
         let mut sieve = Sieve::default();
-        let wanted = entries
-            .iter()
-            .filter(|entry| live.attachment.admits(entry, now) && sieve.passes(entry, live.filter.as_ref()));
+        let wanted = entries.iter().filter(|entry| live.wants(entry, now) && sieve.passes(entry, live.filter.as_ref()));
         let frames = fanout::frames(&self.log, wanted, live.attachment.wire);
         let bytes = message(if more { b'P' } else { b'L' }, through, &frames);
         self.save(id);

@@ -13,7 +13,7 @@
 use std::future::Future;
 
 use super::awake::{Awake, Failure};
-use super::event_log::{Entry, EventLog, read_state, write_state};
+use super::event_log::{Draft, Entry, EventLog, read_state, write_state};
 use super::protocol::Caller;
 use super::record_event::RecordEvent;
 use super::sqlite::{Sqlite, SqliteError};
@@ -180,7 +180,8 @@ fn append(
             through = row.seq;
             match RecordEvent::of(tenant, &row) {
                 Some(RecordEvent { topics, private, name, tail }) => {
-                    appended.entries.push(log.append(sql, now, topics, private, name, tail)?);
+                    let draft = Draft { topics, private, name, tail, update: None };
+                    appended.entries.push(log.append(sql, now, draft)?);
                 }
                 None => appended.unreadable.push(row.seq),
             }

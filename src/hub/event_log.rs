@@ -7,13 +7,13 @@
 //!   bound of the retention is a key range, found by a few look-ups of single keys.
 //! - The retention holds at every read, whether or not anything was deleted yet.
 
-use super::protocol::ReceiptKey;
+use super::protocol::{ReceiptKey, Update};
 use super::sqlite::{Sqlite, SqliteError, Value};
 use crate::domain::event::{Cursor, Epoch};
 use crate::domain::plan::Limits;
 use crate::domain::topic::Topic;
 
-const TABLES: [&str; 3] = [
+const TABLES: [&str; 5] = [
     "CREATE TABLE IF NOT EXISTS events (
        seq     INTEGER PRIMARY KEY,
        at      INTEGER NOT NULL,
@@ -23,6 +23,14 @@ const TABLES: [&str; 3] = [
        name    TEXT NOT NULL,
        tail    TEXT NOT NULL
      )",
+    "CREATE TABLE IF NOT EXISTS updates (
+       seq   INTEGER PRIMARY KEY,
+       id    TEXT,
+       kind  TEXT,
+       retry INTEGER,
+       head  TEXT NOT NULL
+     )",
+    "CREATE INDEX IF NOT EXISTS updates_by_id ON updates (id, seq) WHERE id IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS receipts (
        id     TEXT PRIMARY KEY,
        at     INTEGER NOT NULL,
@@ -46,15 +54,35 @@ pub struct Entry {
     pub private: bool,
     /// Its name for streams that ask for names.
     pub name: String,
-    /// Its JSON behind the id.
+    /// Its JSON behind the id; of a Mercure update its data, as it was published.
     pub tail: String,
+    /// What a Mercure update has beside its data.
+    pub update: Option<Update>,
+}
+
+/// An event that is to be appended.
+#[derive(Debug)]
+pub struct Draft {
+    /// What it is about.
+    pub topics: Vec<Topic>,
+    /// Whether only entitled streams get it.
+    pub private: bool,
+    /// Its name for streams that ask for names.
+    pub name: String,
+    /// Its JSON behind the id, or its data.
+    pub tail: String,
+    /// What a Mercure update has beside its data.
+    pub update: Option<Update>,
 }
 
 impl Entry {
     /// What it weighs in the log.
     pub fn bytes(&self) -> u64 {
         let topics: usize = self.topics.iter().map(|t| t.as_str().len() + 1).sum();
-        (topics + self.name.len() + self.tail.len()) as u64
+        let update = self.update.as_ref().map_or(0, |Update { id, kind, head, .. }| {
+            head.len() + id.as_ref().map_or(0, String::len) + kind.as_ref().map_or(0, String::len)
+        });
+        (topics + self.name.len() + self.tail.len() + update) as u64
     }
 }
 
@@ -129,33 +157,35 @@ impl EventLog {
     }
 
     /// Appends an event and gives its entry. Time never runs backwards in the log.
-    pub fn append(
-        &mut self,
-        sql: &impl Sqlite,
-        now: i64,
-        topics: Vec<Topic>,
-        private: bool,
-        name: String,
-        tail: String,
-    ) -> Result<Entry, SqliteError> {
-        let entry = Entry { seq: self.last + 1, topics, private, name, tail };
+    pub fn append(&mut self, sql: &impl Sqlite, now: i64, draft: Draft) -> Result<Entry, SqliteError> {
+        let Draft { topics, private, name, tail, update } = draft;
+        let entry = Entry { seq: self.last + 1, topics, private, name, tail, update };
         let at = now.max(self.last_at);
         let total = self.total + entry.bytes();
-        let joined = entry.topics.iter().map(Topic::as_str).collect::<Vec<_>>().join("\n");
-        sql.execute(
-            "INSERT INTO events (seq, at, total, private, topics, name, tail) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            &[
-                entry.seq.into(),
-                at.into(),
-                total.into(),
-                i64::from(entry.private).into(),
-                joined.as_str().into(),
-                entry.name.as_str().into(),
-                entry.tail.as_str().into(),
-            ],
-        )?;
+        match &entry.update {
+            None => insert_event(sql, &entry, at, total)?,
+            Some(update) => sql.atomically(|| {
+                insert_event(sql, &entry, at, total)?;
+                insert_update(sql, entry.seq, update)
+            })?,
+        }
         (self.last, self.total, self.last_at) = (entry.seq, total, at);
         Ok(entry)
+    }
+
+    /// The id that the publisher gave an event, if it did.
+    pub fn own_id(&self, sql: &impl Sqlite, seq: u64) -> Result<Option<String>, SqliteError> {
+        let [id] = cells(sql.first("SELECT id FROM updates WHERE seq = ?", &[seq.into()])?.unwrap_or_default());
+        Ok(id.into_text())
+    }
+
+    /// The oldest event behind a place that has this id of its publisher's.
+    pub fn find_id(&self, sql: &impl Sqlite, id: &str, floor: u64) -> Result<Option<u64>, SqliteError> {
+        let find = "SELECT seq FROM updates WHERE id = ? AND seq > ? ORDER BY seq LIMIT 1";
+        Ok(sql.first(find, &[id.into(), floor.into()])?.map(|row| {
+            let [seq] = cells(row);
+            seq.count()
+        }))
     }
 
     /// What is known of a webhook id.
@@ -229,7 +259,7 @@ impl EventLog {
         let through = self.last_where(sql, after + 1, |_, total| total <= start.saturating_add(max_bytes))?;
         let through = through.max(after + 1).min(self.last);
         let rows = sql.query(
-            "SELECT seq, private, topics, name, tail FROM events WHERE seq > ? AND seq <= ? ORDER BY seq",
+            "SELECT e.seq, e.private, e.topics, e.name, e.tail, u.id, u.kind, u.retry, u.head FROM events e LEFT JOIN updates u ON u.seq = e.seq WHERE e.seq > ? AND e.seq <= ? ORDER BY e.seq",
             &[after.into(), through.into()],
         )?;
         let entries = rows.into_iter().map(read_entry).collect();
@@ -240,6 +270,7 @@ impl EventLog {
     pub fn trim(&self, sql: &impl Sqlite, limits: &Limits, now: i64) -> Result<bool, SqliteError> {
         let floor = self.floor(sql, limits, now)?.min(self.last.saturating_sub(1));
         sql.execute("DELETE FROM events WHERE seq <= ?", &[floor.into()])?;
+        sql.execute("DELETE FROM updates WHERE seq <= ?", &[floor.into()])?;
         sql.execute("DELETE FROM receipts WHERE at <= ?", &[(now - RECEIPT_MILLIS).into()])?;
         let [rows] = cells(sql.first("SELECT (SELECT count(*) FROM (SELECT 1 FROM events LIMIT 2)) + (SELECT count(*) FROM (SELECT 1 FROM receipts LIMIT 1))", &[])?.unwrap_or_default());
         Ok(rows.count() > 1)
@@ -283,15 +314,43 @@ pub fn cells<const N: usize>(row: Vec<Value>) -> [Value; N] {
     std::array::from_fn(|_| row.next().unwrap_or(Value::Null))
 }
 
+fn insert_event(sql: &impl Sqlite, entry: &Entry, at: i64, total: u64) -> Result<(), SqliteError> {
+    let joined = entry.topics.iter().map(Topic::as_str).collect::<Vec<_>>().join("\n");
+    sql.execute(
+        "INSERT INTO events (seq, at, total, private, topics, name, tail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        &[
+            entry.seq.into(),
+            at.into(),
+            total.into(),
+            i64::from(entry.private).into(),
+            joined.as_str().into(),
+            entry.name.as_str().into(),
+            entry.tail.as_str().into(),
+        ],
+    )
+}
+
+fn insert_update(sql: &impl Sqlite, seq: u64, update: &Update) -> Result<(), SqliteError> {
+    let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
+    let Update { id, kind, retry, head } = update;
+    sql.execute(
+        "INSERT INTO updates (seq, id, kind, retry, head) VALUES (?, ?, ?, ?, ?)",
+        &[seq.into(), text(id), text(kind), retry.map_or(Value::Null, Value::from), head.as_str().into()],
+    )
+}
+
 fn read_entry(row: Vec<Value>) -> Entry {
-    let [seq, private, topics, name, tail] = cells(row);
+    let [seq, private, topics, name, tail, id, kind, retry, head] = cells(row);
     let topics = topics.into_text().unwrap_or_default();
+    let retry = matches!(retry, Value::Integer(_)).then(|| retry.count());
+    let update = head.into_text().map(|head| Update { id: id.into_text(), kind: kind.into_text(), retry, head });
     Entry {
         seq: seq.count(),
         topics: topics.split('\n').filter_map(|t| Topic::parse(t).ok()).collect(),
         private: private.integer() != 0,
         name: name.into_text().unwrap_or_default(),
         tail: tail.into_text().unwrap_or_default(),
+        update,
     }
 }
 
@@ -308,8 +367,13 @@ mod tests {
         .unwrap()
     }
 
+    fn draft(tail: &str, update: Option<Update>) -> Draft {
+        let topics = vec![Topic::parse("t").unwrap()];
+        Draft { topics, private: false, name: "a.b".into(), tail: tail.into(), update }
+    }
+
     fn append(log: &mut EventLog, sql: &Connection, at: i64, tail: &str) -> Entry {
-        log.append(sql, at, vec![Topic::parse("t").unwrap()], false, "a.b".into(), tail.into()).unwrap()
+        log.append(sql, at, draft(tail, None)).unwrap()
     }
 
     fn filled(n: u64) -> (Connection, EventLog) {

@@ -7,11 +7,14 @@
 use std::collections::HashMap;
 
 use super::event_log::{Entry, EventLog};
-use super::matching::Index;
 use super::protocol::Wire;
+use super::reach::{Reach, Reached};
 use super::sieve::{RecordFilter, Sieve};
 use super::subscriber::{Attachment, message};
+use crate::domain::event::Cursor;
 use crate::domain::frame::Frames;
+use crate::domain::matching::matcher::Subject;
+use crate::json;
 
 /// The longest wait, in milliseconds.
 const MAX_WINDOW_MILLIS: i64 = 500;
@@ -54,8 +57,10 @@ pub struct Chunk {
 /// A live stream and the place it has been sent everything up to.
 #[derive(Debug)]
 pub struct Live {
-    /// What it asks for and may see.
+    /// What it asks for and may see, as its socket carries it.
     pub attachment: Attachment,
+    /// The same, ready to be held against topics.
+    pub reach: Reach,
     /// Everything up to here was sent, or was not for it.
     pub through: u64,
     /// Its filter, read.
@@ -63,13 +68,25 @@ pub struct Live {
 }
 
 impl Live {
-    /// A stream that stands at a place; none if its filter cannot be read.
-    pub fn new(attachment: Attachment, through: u64) -> Option<Self> {
+    /// A stream that stands at a place, added to the index; none if what it asks for cannot be read.
+    pub fn new(attachment: Attachment, through: u64, index: &mut Reached) -> Option<Self> {
         let filter = match &attachment.interest.filter {
             Some(text) => Some(RecordFilter::parse(text)?),
             None => None,
         };
-        Some(Self { attachment, through, filter })
+        let reach = index.insert(attachment.id, &attachment.interest).ok()?;
+        Some(Self { attachment, reach, through, filter })
+    }
+
+    /// Whether an event is for this stream at `now` (milliseconds), but for its filter.
+    fn admits(&self, entry: &Entry, topics: &[Subject<'_>], now: i64) -> bool {
+        let is_entitled = self.attachment.expires_at.is_none_or(|at| now < at);
+        (is_entitled || !entry.private) && self.reach.admits(topics, entry.private)
+    }
+
+    /// The same of an event that the log gave.
+    pub fn wants(&self, entry: &Entry, now: i64) -> bool {
+        self.admits(entry, &self.reach.subjects(&entry.topics), now)
     }
 }
 
@@ -132,7 +149,7 @@ pub fn parts(mut rest: &[Entry]) -> impl Iterator<Item = &[Entry]> {
 pub fn chunks(
     log: &EventLog,
     batch: &[Entry],
-    index: &Index<u64>,
+    index: &Reached,
     streams: &mut HashMap<u64, Live>,
     sending: Sending,
     now: i64,
@@ -141,14 +158,14 @@ pub fn chunks(
     let mut wanted: HashMap<u64, Vec<usize>> = HashMap::new();
     let mut sieve = Sieve::default();
     for (position, entry) in batch.iter().enumerate() {
-        for id in index.matching(&entry.topics) {
-            let Some(live) = streams.get(&id) else { continue };
+        index.each(&entry.topics, |id, topics| {
+            let Some(live) = streams.get(&id) else { return };
             let current = live.attachment.replaying.is_none() && live.through < entry.seq;
-            let admitted = current && (!entry.private || live.attachment.admits(entry, now));
+            let admitted = current && (!entry.private || live.admits(entry, topics, now));
             if admitted && sieve.passes(entry, live.filter.as_ref()) {
                 wanted.entry(id).or_default().push(position);
             }
-        }
+        });
     }
     let mut groups: HashMap<(Wire, Vec<usize>), Vec<u64>> = HashMap::new();
     for (id, positions) in wanted {
@@ -173,10 +190,32 @@ pub fn chunks(
 pub fn frames<'e>(log: &EventLog, entries: impl Iterator<Item = &'e Entry>, wire: Wire) -> String {
     let mut frames = Frames::new();
     for entry in entries {
-        let name = (wire == Wire::Named).then_some(entry.name.as_str());
-        frames.event(&log.cursor(entry.seq), name, &entry.tail);
+        let id = log.cursor(entry.seq);
+        match (wire, &entry.update) {
+            (Wire::Mercure, Some(update)) => {
+                let own = update.id.clone().unwrap_or_else(|| mercure_id(&id));
+                frames.update(&own, update.kind.as_deref(), update.retry, &entry.tail);
+            }
+            (Wire::Mercure, None) => {
+                frames.update(&mercure_id(&id), None, None, &format!("{{\"id\":\"{id}\",{}", entry.tail));
+            }
+            (Wire::Plain | Wire::Named, update) => {
+                let name = (wire == Wire::Named).then_some(entry.name.as_str());
+                match update {
+                    Some(update) => {
+                        frames.event(&id, name, &format!("{}\"data\":{}}}", update.head, json!(entry.tail)))
+                    }
+                    None => frames.event(&id, name, &entry.tail),
+                };
+            }
+        }
     }
     frames.into_string()
+}
+
+/// The id on Mercure's wire of an event that its publisher gave none.
+pub fn mercure_id(cursor: &Cursor) -> String {
+    format!("#{cursor}")
 }
 
 #[cfg(test)]
@@ -184,13 +223,14 @@ mod tests {
     use super::*;
     use crate::domain::selector::{Interest, Selector};
     use crate::domain::topic::Topic;
+    use crate::hub::protocol::Update;
     use proptest::prelude::*;
 
-    fn live(id: u64, selected: &str, granted: &str, wire: Wire) -> Live {
+    fn live(id: u64, selected: &str, granted: &str, wire: Wire) -> Attachment {
         let parse =
             |text: &str| text.split(' ').filter(|s| !s.is_empty()).map(|s| Selector::parse(s).unwrap()).collect();
-        let interest = Interest { selected: parse(selected), granted: parse(granted), filter: None };
-        let attachment = Attachment {
+        let interest = Interest { selected: parse(selected), granted: parse(granted), ..Interest::default() };
+        Attachment {
             id,
             interest,
             expires_at: None,
@@ -201,17 +241,14 @@ mod tests {
             minted: None,
             wire,
             replaying: None,
-        };
-        Live::new(attachment, 0).unwrap()
+        }
     }
 
-    fn world(streams: Vec<Live>) -> (EventLog, Index<u64>, HashMap<u64, Live>) {
+    fn world(streams: Vec<Attachment>) -> (EventLog, Reached, HashMap<u64, Live>) {
         let sql = rusqlite::Connection::open_in_memory().unwrap();
-        let mut index = Index::default();
-        for stream in &streams {
-            index.insert(stream.attachment.id, &stream.attachment.interest);
-        }
-        let streams = streams.into_iter().map(|s| (s.attachment.id, s)).collect();
+        let mut index = Reached::default();
+        let live = |attachment: Attachment| (attachment.id, Live::new(attachment, 0, &mut index).unwrap());
+        let streams = streams.into_iter().map(live).collect();
         (EventLog::open(&sql, [3; 8]).unwrap(), index, streams)
     }
 
@@ -222,6 +259,7 @@ mod tests {
             private,
             name: "n".into(),
             tail: format!("\"t\":{seq}}}"),
+            update: None,
         }
     }
 
@@ -248,11 +286,48 @@ mod tests {
     }
 
     #[test]
+    fn rights_end_with_the_token() {
+        let stream = Attachment { expires_at: Some(100), ..live(1, "a", "a", Wire::Plain) };
+        let (_, _, streams) = world(vec![stream]);
+        assert!(streams[&1].wants(&entry(1, "a", true), 99));
+        assert!(!streams[&1].wants(&entry(1, "a", true), 100));
+        assert!(streams[&1].wants(&entry(1, "a", false), 100));
+    }
+
+    #[test]
+    fn each_wire_tells_an_update_in_its_own_way() {
+        let (log, ..) = world(Vec::new());
+        let update = |id: Option<&str>, kind: Option<&str>, retry| Entry {
+            tail: "one\r\n\"two\"".into(),
+            name: kind.unwrap_or("update").into(),
+            update: Some(Update {
+                id: id.map(str::to_owned),
+                kind: kind.map(str::to_owned),
+                retry,
+                head: "\"topics\":[],".into(),
+            }),
+            ..entry(1, "a", false)
+        };
+        let told = |entry: &Entry, wire| frames(&log, [entry].into_iter(), wire);
+        let full = update(Some("urn:x"), Some("add"), Some(50));
+        let cursor = log.cursor(1);
+        assert_eq!(told(&full, Wire::Mercure), "id: urn:x\nevent: add\nretry: 50\ndata: one\ndata: \"two\"\n\n");
+        let bare = update(None, None, None);
+        assert_eq!(told(&bare, Wire::Mercure), format!("id: #{cursor}\ndata: one\ndata: \"two\"\n\n"));
+        let json = format!(r#"{{"id":"{cursor}","topics":[],"data":"one\r\n\"two\""}}"#);
+        assert_eq!(told(&full, Wire::Plain), format!("id: {cursor}\ndata: {json}\n\n"));
+        assert_eq!(told(&full, Wire::Named), format!("id: {cursor}\nevent: add\ndata: {json}\n\n"));
+        let webhook = entry(1, "a", false);
+        let json = format!(r#"{{"id":"{cursor}","t":1}}"#);
+        assert_eq!(told(&webhook, Wire::Mercure), format!("id: #{cursor}\ndata: {json}\n\n"));
+    }
+
+    #[test]
     fn a_filtered_stream_gets_what_passes_and_its_neighbours_get_all() {
         let filtered = |id, filter: &str| {
             let mut live = live(id, "records/*", "", Wire::Plain);
-            live.attachment.interest.filter = Some(filter.into());
-            Live::new(live.attachment, 0).unwrap()
+            live.interest.filter = Some(filter.into());
+            live
         };
         let (log, index, mut streams) = world(vec![
             filtered(1, "score>=3"),
@@ -333,9 +408,8 @@ mod tests {
         /// also when part of a batch reached it by its replay.
         #[test]
         fn batches_lose_and_repeat_nothing(topics in prop::collection::vec("[ab]", 1..30), cuts in prop::collection::vec(any::<bool>(), 30), through in 0u64..10) {
-            let mut stream = live(1, "a", "", Wire::Plain);
-            stream.through = through;
-            let (log, index, mut streams) = world(vec![stream]);
+            let (log, index, mut streams) = world(vec![live(1, "a", "", Wire::Plain)]);
+            streams.get_mut(&1).unwrap().through = through;
             let entries: Vec<_> = topics.iter().enumerate().map(|(i, t)| entry(i as u64 + 1, t, false)).collect();
             let mut text = String::new();
             let mut batch = Vec::new();

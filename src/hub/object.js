@@ -24,8 +24,9 @@ export function accept(ctx, attachment) {
   return [client, server];
 }
 
-export function upgraded(client) {
-  return new Response(null, { status: 101, webSocket: client });
+export function upgraded(client, told) {
+  const headers = told === undefined ? {} : { "x-carillon-last-event-id": encodeURIComponent(told) };
+  return new Response(null, { status: 101, webSocket: client, headers });
 }
 
 export function openSockets(ctx) {

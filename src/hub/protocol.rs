@@ -67,6 +67,8 @@ pub enum Refusal {
     TicketInvalid,
     /// Whoever had the token minted lost the rights.
     TokenRevoked,
+    /// The log is another than the one the stream stands in.
+    LogReplaced,
     /// The message cannot be read; a bug of ours.
     Malformed,
     /// The hub's own storage failed.
@@ -223,8 +225,8 @@ pub struct Lease {
 pub struct Publish {
     /// Who asks.
     pub caller: Caller,
-    /// The version of the webhook secret that verified.
-    pub secret_version: u32,
+    /// The version of the webhook secret that verified; none where another key of the tenant's did.
+    pub secret_version: Option<u32>,
     /// The sender's id and the digest of the body, where the form has one.
     #[serde(default)]
     pub receipt: Option<ReceiptKey>,
@@ -234,8 +236,27 @@ pub struct Publish {
     pub private: bool,
     /// Its name for streams that ask for names.
     pub name: String,
-    /// Its JSON behind the id (`domain::event::Content::to_tail`).
+    /// Its JSON behind the id (`domain::event::Content::to_tail`); of a Mercure update its data.
     pub tail: String,
+    /// What a Mercure update has beside its data.
+    #[serde(default)]
+    pub update: Option<Update>,
+}
+
+/// What a Mercure update has beside its data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Update {
+    /// The id that its publisher gave it.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Its event type.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// The reconnection time it asks for, in milliseconds.
+    #[serde(default)]
+    pub retry: Option<u64>,
+    /// The members of its JSON between id and data, for `/events` (`domain::event::UpdateHead`).
+    pub head: String,
 }
 
 /// Says that records changed: the hub reads the tenant's outbox, and empties it into its log.
@@ -361,6 +382,8 @@ pub enum Wire {
     Plain,
     /// With `event: {node_type}.{action}`.
     Named,
+    /// Mercure's: the publisher's ids, types and data; the hub says nothing of its own.
+    Mercure,
 }
 
 /// Opens a stream. The first one comes from a client; after a hub's restart the bridge attaches again by itself.
@@ -388,7 +411,7 @@ pub struct Attach {
     /// How it wants its events.
     #[serde(default)]
     pub wire: Wire,
-    /// `Last-Event-ID` as the client sent it.
+    /// `Last-Event-ID` as the client sent it; from a bridge the place it stands at.
     #[serde(default)]
     pub cursor: Option<String>,
     /// Whether the bridge re-attaches a stream that is already open at the client.

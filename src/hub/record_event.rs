@@ -39,7 +39,7 @@ impl RecordEvent {
     pub fn of(tenant: &TenantId, row: &Announced) -> Option<Self> {
         let of_collection = format!("{RECORDS}{}", row.collection);
         let of_record = format!("{of_collection}/{}", row.record_id);
-        let topics = vec![Topic::parse(&of_collection).ok()?, Topic::parse(&of_record).ok()?];
+        let topics = vec![Topic::channel(&of_collection).ok()?, Topic::channel(&of_record).ok()?];
         let Ok(Value::Object(data)) = serde_json::from_str(&row.data) else { return None };
         let shown = Shown {
             tenant,

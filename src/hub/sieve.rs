@@ -39,7 +39,10 @@ impl<'f> Sieve<'f> {
         let Some(RecordFilter { text, filter }) = filter else { return true };
         let Self { records, verdicts } = self;
         *verdicts.entry((entry.seq, text)).or_insert_with(|| {
-            let record = records.entry(entry.seq).or_insert_with(|| record(&entry.tail));
+            let record = records.entry(entry.seq).or_insert_with(|| match entry.update {
+                Some(_) => None,
+                None => record(&entry.tail),
+            });
             record.as_ref().is_some_and(|record| filter.admits(record))
         })
     }
@@ -60,7 +63,7 @@ mod tests {
 
     fn entry(seq: u64, data: &str) -> Entry {
         let tail = format!("\"action\":\"UPDATE\",\"data\":{data}}}");
-        Entry { seq, topics: Vec::new(), private: false, name: String::new(), tail }
+        Entry { seq, topics: Vec::new(), private: false, name: String::new(), tail, update: None }
     }
 
     #[test]

@@ -7,7 +7,7 @@ extern "C" {
     #[wasm_bindgen(catch)]
     fn accept(ctx: &JsValue, attachment: &str) -> Result<js_sys::Array, JsValue>;
     #[wasm_bindgen(catch)]
-    fn upgraded(client: &JsValue) -> Result<JsValue, JsValue>;
+    fn upgraded(client: &JsValue, told: Option<&str>) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch, js_name = openSockets)]
     fn open_sockets(ctx: &JsValue) -> Result<js_sys::Array, JsValue>;
     #[wasm_bindgen(catch, js_name = attachmentOf)]
@@ -110,11 +110,12 @@ impl Sockets {
         Self(ctx)
     }
 
-    /// Accepts a socket with its attachment: the response that carries its client end, and the hub's end.
-    pub fn accept(&self, attachment: &str) -> Result<(worker::Response, Socket), String> {
+    /// Accepts a socket with its attachment: the response that carries its client end, and the hub's end. What the
+    /// bridge must know before it answers stands in the response's head.
+    pub fn accept(&self, attachment: &str, told: Option<&str>) -> Result<(worker::Response, Socket), String> {
         let explain = |e: JsValue| format!("{e:?}");
         let pair = accept(&self.0, attachment).map_err(explain)?;
-        let response = upgraded(&pair.get(0)).map_err(explain)?;
+        let response = upgraded(&pair.get(0), told).map_err(explain)?;
         Ok((worker::Response::from(web_sys::Response::from(response)), Socket(pair.get(1))))
     }
 

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event_log::Entry;
 use super::protocol::{Minted, Wire};
 use crate::domain::selector::Interest;
 
@@ -38,14 +37,6 @@ pub struct Attachment {
     pub replaying: Option<u64>,
 }
 
-impl Attachment {
-    /// Whether an event of the log is for this stream, at `now` (milliseconds).
-    pub fn admits(&self, entry: &Entry, now: i64) -> bool {
-        let entitled = self.expires_at.is_none_or(|at| now < at);
-        self.interest.admits(&entry.topics, entry.private) && (entitled || !entry.private)
-    }
-}
-
 /// The message a bridge gets: a kind, the place behind it, then frames.
 ///
 /// `E` live events, `P` a page with more to come, `L` the last page: live from here on.
@@ -61,13 +52,12 @@ pub fn message(kind: u8, through: u64, frames: &str) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::domain::selector::Selector;
-    use crate::domain::topic::Topic;
 
     fn attachment(expires_at: Option<i64>) -> Attachment {
         let all = vec![Selector::parse("*").unwrap()];
         Attachment {
             id: 1,
-            interest: Interest { selected: all.clone(), granted: all, filter: None },
+            interest: Interest { selected: all.clone(), granted: all, ..Interest::default() },
             expires_at,
             since: 0,
             address: "::1".into(),
@@ -80,26 +70,15 @@ mod tests {
     }
 
     #[test]
-    fn rights_end_with_the_token() {
-        let entry = |private| Entry {
-            seq: 1,
-            topics: vec![Topic::parse("t").unwrap()],
-            private,
-            name: String::new(),
-            tail: String::new(),
-        };
-        let stream = attachment(Some(100));
-        assert!(stream.admits(&entry(true), 99));
-        assert!(!stream.admits(&entry(true), 100));
-        assert!(stream.admits(&entry(false), 100));
-    }
-
-    #[test]
     fn the_greatest_attachment_fits() {
         let selectors = |n: usize| (0..n).map(|i| Selector::parse(&format!("{i:040}")).unwrap()).collect::<Vec<_>>();
         let mut stream = attachment(Some(i64::MAX));
-        stream.interest =
-            Interest { selected: selectors(100), granted: selectors(50), filter: Some("\"".repeat(2000).into()) };
+        stream.interest = Interest {
+            selected: selectors(100),
+            granted: selectors(50),
+            filter: Some("\"".repeat(2000).into()),
+            hub: Some(format!("https://{}/.well-known/mercure", "h".repeat(253)).into()),
+        };
         stream.interest.check().unwrap();
         stream.address = "x".repeat(45);
         stream.ticket = Some("y".repeat(64));

@@ -30,6 +30,7 @@ const REFUSED_FOR_GOOD = new Map([
   ["secret_retired", "token_expired"],
   ["ticket_invalid", "token_expired"],
   ["token_revoked", "token_revoked"],
+  ["log_replaced", "log_replaced"],
 ]);
 
 const encoder = new TextEncoder();
@@ -44,15 +45,21 @@ export async function attach(hub, request) {
   socket.binaryType = "arraybuffer";
   const inbox = [];
   const link = { socket, inbox, deliver: (event) => inbox.push(event) };
+  const told = response.headers.get("x-carillon-last-event-id");
   for (const kind of ["message", "close", "error"]) {
     socket.addEventListener(kind, (event) => link.deliver(event));
   }
   socket.accept();
-  return { link };
+  return { link, told: told === null ? undefined : decodeURIComponent(told) };
 }
 
 export function refusalOf(attached) {
   return attached.refusal;
+}
+
+// The id of the event before the first one, where the client sent one on Mercure's wire.
+export function toldOf(attached) {
+  return attached.told;
 }
 
 // Begins to pump; gives the stream for the response.
@@ -66,6 +73,8 @@ class Bridge {
     this.request = JSON.parse(request);
     this.keepAliveMillis = keepAliveMillis;
     this.heartbeats = heartbeats;
+    // On Mercure's wire the hub says nothing of its own: clients there take every block for an update.
+    this.quiet = this.request.wire === "mercure";
     this.ended = false;
     this.live = false;
     this.owesPage = false;
@@ -130,13 +139,14 @@ class Bridge {
     if (!this.live) return;
     const [epoch, seq] = splitCursor(cursor);
     if (epoch === this.epoch) this.seq = Math.max(this.seq, seq);
+    if (this.quiet) return this.write(encoder.encode(":\n"));
     const id = `${this.epoch}-${this.seq}`;
     const beat = `event: hub.heartbeat\nid: ${id}\ndata: ${JSON.stringify({ id, at: new Date().toISOString() })}\n\n`;
     this.write(encoder.encode(this.heartbeats ? beat : `id: ${id}\n\n`));
   }
 
   tick() {
-    if (!this.link || !this.live) return this.write(encoder.encode(": keep-alive\n\n"));
+    if (!this.link || !this.live) return this.write(encoder.encode(this.quiet ? ":\n" : ": keep-alive\n\n"));
     const { link } = this;
     clearTimeout(this.silence);
     this.silence = setTimeout(() => this.link === link && this.lost(), ANSWER_MILLIS);
@@ -164,11 +174,11 @@ class Bridge {
     }
   }
 
-  // What the client has not taken yet waits in the stream, up to its bound.
+  // What the client has not taken yet waits in the stream, up to its bound; one block may reach beyond it.
   write(bytes) {
     if (this.ended) return;
+    if (this.stream.desiredSize < -SLOW_CLIENT_BYTES) return this.cut();
     this.stream.enqueue(bytes);
-    if (this.stream.desiredSize < -SLOW_CLIENT_BYTES) this.cut();
   }
 
   // The socket is gone: either the hub meant it, or it restarted.
@@ -203,10 +213,12 @@ class Bridge {
   watchExpiry(at) {
     const left = at - Date.now();
     const notice = Math.max(left - Math.min(EXPIRY_NOTICE_MILLIS, left / 2), 0);
+    const goodbye = () => (this.expiry = setTimeout(() => this.sayGoodbye("token_expired"), at - Date.now()));
     const say = () => {
+      if (this.quiet) return goodbye();
       const data = JSON.stringify({ expires_at: new Date(at).toISOString() });
       this.write(encoder.encode(`event: hub.token_expiring\ndata: ${data}\n\n`));
-      this.expiry = setTimeout(() => this.sayGoodbye("token_expired"), at - Date.now());
+      goodbye();
     };
     // A timer reaches 24 days at most; a later end is looked at again by then.
     const isFar = notice > MAX_TIMER_MILLIS;
@@ -215,7 +227,7 @@ class Bridge {
 
   // The last word on a stream: why it ends.
   sayGoodbye(reason) {
-    this.write(encoder.encode(`event: hub.closed\ndata: ${JSON.stringify({ reason })}\n\n`));
+    if (!this.quiet) this.write(encoder.encode(`event: hub.closed\ndata: ${JSON.stringify({ reason })}\n\n`));
     this.end();
   }
 

@@ -12,6 +12,8 @@ extern "C" {
     async fn attach(hub: &JsValue, request: &str) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch, js_name = refusalOf)]
     fn refusal_of(attached: &JsValue) -> Result<Option<String>, JsValue>;
+    #[wasm_bindgen(catch, js_name = toldOf)]
+    fn told_of(attached: &JsValue) -> Result<Option<String>, JsValue>;
     #[wasm_bindgen(catch)]
     fn pump(
         attached: &JsValue,
@@ -53,6 +55,11 @@ pub async fn open(hub: JsValue, request: &Attach) -> Result<Attached, CallError>
 }
 
 impl Attached {
+    /// The id of the event before the first one, where the client sent one on Mercure's wire.
+    pub fn told(&self) -> Option<String> {
+        told_of(&self.link).ok().flatten()
+    }
+
     /// Begins to pump: the stream for the response.
     pub fn pump(
         self,

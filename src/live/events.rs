@@ -55,7 +55,8 @@ fn read(call: &Call<Visitor>) -> Answered<Attach> {
     let token = call.who.token.as_ref();
     let filter = query.get("filter").map(|text| Filter::parse(text).map(|filter| filter.to_string().into()));
     let filter = filter.transpose().map_err(|e| problem::invalid_query("filter", e))?;
-    let interest = Interest { selected, granted: token.map(|t| t.granted.clone()).unwrap_or_default(), filter };
+    let interest =
+        Interest { selected, granted: token.map(|t| t.granted.clone()).unwrap_or_default(), filter, hub: None };
     if interest.filter.is_some() && !interest.is_of_records() {
         let invalid = Invalid::new("not_of_records", "goes with topics of records alone: topic=records/{collection}");
         return Err(problem::invalid_query("filter", invalid));

@@ -84,8 +84,16 @@ pub async fn receive(mut call: Call<Signer>) -> Answered<Answer> {
     // Where a stream asks for names.
     let name = lower_case(&format!("{}.{}", webhook.node_type, webhook.action));
     let Webhook { topics, private, .. } = webhook;
-    let message =
-        Publish { caller: Caller::default(), secret_version: signer.version, receipt, topics, private, name, tail };
+    let message = Publish {
+        caller: Caller::default(),
+        secret_version: Some(signer.version),
+        receipt,
+        topics,
+        private,
+        name,
+        tail,
+        update: None,
+    };
     publish(&call, signer, message, now).await
 }
 
@@ -173,5 +181,5 @@ fn parse_channel(text: &str) -> Result<Topic, Invalid> {
     if text.starts_with("records/") {
         return Err(Invalid::new("reserved", "is announced by changes of records alone"));
     }
-    Topic::parse(text)
+    Topic::channel(text)
 }

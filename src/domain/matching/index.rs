@@ -38,7 +38,7 @@ impl<K> Default for Index<K> {
     }
 }
 
-impl<K: Copy + Eq + Hash> Index<K> {
+impl<K: Copy + Hash + Ord> Index<K> {
     /// A matcher: the one already compiled, if a subscriber holds it.
     pub fn share(&mut self, kind: MatchType, text: &str, base: &Base) -> Result<Rc<Matcher>, Invalid> {
         if kind == MatchType::Exact {
@@ -86,9 +86,9 @@ impl<K: Copy + Eq + Hash> Index<K> {
         self.held.get(&key).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The subscribers that ask for one of the topics, each once, in no order.
-    pub fn candidates(&self, topics: &[Subject<'_>]) -> HashSet<K> {
-        let mut found = self.all.clone();
+    /// The subscribers that ask for one of the topics, each once, in their order.
+    pub fn candidates(&self, topics: &[Subject<'_>]) -> Vec<K> {
+        let mut found: Vec<K> = self.all.iter().copied().collect();
         for topic in topics {
             found.extend(self.exact.get(topic.text()).into_iter().flatten().copied());
             self.texts.find(topic.text(), topic, &mut found);
@@ -98,6 +98,8 @@ impl<K: Copy + Eq + Hash> Index<K> {
                 self.places.find(url.place(), topic, &mut found);
             }
         }
+        found.sort_unstable();
+        found.dedup();
         found
     }
 }
@@ -144,7 +146,7 @@ impl<K: Copy + Eq + Hash> Heads<K> {
         }
     }
 
-    fn find(&self, text: &str, topic: &Subject<'_>, found: &mut HashSet<K>) {
+    fn find(&self, text: &str, topic: &Subject<'_>, found: &mut Vec<K>) {
         for (length, _) in self.lengths.range(..=text.len()) {
             let group = text.get(..*length).and_then(|head| self.by_head.get(head));
             for (matcher, keys) in group.into_iter().flatten() {
@@ -193,9 +195,7 @@ mod tests {
     fn ask(index: &Index<u32>, topics: &[&str]) -> Vec<u32> {
         let base = base();
         let topics: Vec<_> = topics.iter().map(|topic| Subject::new(topic, &base)).collect();
-        let mut found: Vec<u32> = index.candidates(&topics).into_iter().collect();
-        found.sort_unstable();
-        found
+        index.candidates(&topics)
     }
 
     #[test]
@@ -266,10 +266,10 @@ mod tests {
                 let shared: Vec<_> = matchers.iter().filter_map(|(kind, text)| index.share(*kind, text, &base).ok()).collect();
                 index.insert(key, &shared);
                 let prefix = prefix.as_ref().and_then(|prefix| Selector::parse(prefix).ok());
-                index.insert(key, &prefix.iter().map(|prefix| Rc::new(Matcher::from(prefix))).collect::<Vec<_>>());
+                index.insert(key, &prefix.iter().map(|prefix| Rc::new(prefix.matcher(&base).unwrap())).collect::<Vec<_>>());
             }
             let topics: Vec<_> = topics.iter().map(|topic| Subject::new(topic, &base)).collect();
-            let asked = |index: &Index<usize>| -> HashSet<usize> {
+            let asked = |index: &Index<usize>| -> Vec<usize> {
                 (0..subscribers.len()).filter(|key| {
                     let matchers = index.matchers(*key);
                     matchers.iter().any(|m| matches!(**m, Matcher::All) || topics.iter().any(|topic| m.matches(topic)))

@@ -10,7 +10,6 @@ use super::uri_template::UriTemplate;
 use super::url_pattern::UrlPattern;
 use crate::domain::characters::is_control_or_format;
 use crate::domain::error::Invalid;
-use crate::domain::selector::Selector;
 
 /// The types of matchers (Mercure, "Matcher Types"), and the selectors of Mercure 0.x.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,16 +125,6 @@ impl Matcher {
     }
 }
 
-impl From<&Selector> for Matcher {
-    fn from(selector: &Selector) -> Self {
-        match selector {
-            Selector::Exact(topic) => Self::Exact(topic.clone()),
-            Selector::Prefix(prefix) if prefix.is_empty() => Self::All,
-            Selector::Prefix(prefix) => Self::Prefix(prefix.clone()),
-        }
-    }
-}
-
 impl PartialEq for Matcher {
     fn eq(&self, other: &Self) -> bool {
         self.identity() == other.identity()
@@ -153,6 +142,7 @@ impl Hash for Matcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::selector::Selector;
 
     fn base() -> Base {
         Base::parse("https://hub.example.com/.well-known/mercure").unwrap()
@@ -232,7 +222,7 @@ mod tests {
     fn the_selectors_of_events() {
         let base = base();
         let matches = |selector: &str, topic: &str| {
-            Matcher::from(&Selector::parse(selector).unwrap()).matches(&Subject::new(topic, &base))
+            Selector::parse(selector).unwrap().matcher(&base).unwrap().matches(&Subject::new(topic, &base))
         };
         assert!(matches("*", "a") && matches("po*", "post") && matches("post", "post"));
         assert!(!matches("po*", "p") && !matches("post", "posts"));
