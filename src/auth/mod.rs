@@ -1,7 +1,7 @@
 //! Who asks: keys, tokens, sessions, signatures, and the principals they prove.
 //!
 //! Owns: the proof of each kind of principal, and the types no handler can make itself. The forms
-//! (`key`, `access`, `token`, `signature`, `password`) are pure; `prove_member`,
+//! (`key`, `access`, `token`, `jws`, `jwk`, `signature`, `password`) are pure; `prove_member`,
 //! `prove_operator` and `signing_keys` read the rows behind them; `api` is what users and tenants' keys
 //! call, `operator_api` what the platform's own people and keys do; `sso` is signing in with a tenant's
 //! own providers.
@@ -10,11 +10,15 @@
 pub mod access;
 pub mod account;
 pub mod api;
+pub mod jwk;
+pub mod jws;
 pub mod key;
 pub mod key_row;
 pub mod mail;
 pub mod mailed;
+pub mod memory;
 pub mod operator_api;
+pub mod outside;
 pub mod password;
 pub mod principal;
 pub mod prove_member;
