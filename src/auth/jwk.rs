@@ -23,6 +23,11 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// From a token's header; none for one that we do not verify.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Rs256, Self::Es256, Self::EdDsa].into_iter().find(|known| known.as_str() == text)
+    }
+
     /// As a token's header names it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -69,7 +74,7 @@ impl Key {
 }
 
 /// The keys of an issuer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct KeySet(Vec<Key>);
 
 impl KeySet {

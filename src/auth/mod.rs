@@ -4,7 +4,7 @@
 //! (`key`, `access`, `token`, `jws`, `jwk`, `signature`, `password`) are pure; `prove_member`,
 //! `prove_operator` and `signing_keys` read the rows behind them; `api` is what users and tenants' keys
 //! call, `operator_api` what the platform's own people and keys do; `sso` is signing in with a tenant's
-//! own providers.
+//! own providers, `mercure` what the tokens of Mercure's clients allow.
 //! May not touch: the registry of tenants, but through `tenant`.
 
 pub mod access;
@@ -17,6 +17,7 @@ pub mod key_row;
 pub mod mail;
 pub mod mailed;
 pub mod memory;
+pub mod mercure;
 pub mod operator_api;
 pub mod outside;
 pub mod password;
