@@ -5,8 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use super::grants::{Grants, IsMatcher, Reading};
+use super::grants::{Grants, Reading};
 use crate::domain::clock::Timestamp;
+use crate::domain::matching::topic_url::Base;
 use crate::domain::mercure::Action;
 
 /// Seconds by which clocks may differ at a token's beginning; its end is exact.
@@ -39,11 +40,9 @@ pub struct Expected<'a> {
     /// Whose key has verified it, as `iss` must say in 1.0.
     pub issuer: &'a str,
     /// The hub's URL, which `aud` must hold in 1.0.
-    pub audience: &'a str,
+    pub hub: &'a Base,
     /// What its signer may allow.
     pub allows: &'a [Action],
-    /// Which matchers there are.
-    pub is_matcher: IsMatcher,
     /// Now.
     pub now: Timestamp,
 }
@@ -56,7 +55,7 @@ pub fn read(
     expected: &Expected<'_>,
 ) -> Result<(Grants, Option<Timestamp>), &'static str> {
     let expires_at = end_of(claims, expected.now)?;
-    let reading = Reading::new(expected.allows, expected.is_matcher);
+    let reading = Reading::new(expected.allows, expected.hub);
     let grants = match generation {
         Generation::Older => reading.older_claim(claims)?,
         Generation::Current => {
@@ -90,8 +89,8 @@ fn check_origin(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<
         return Err("iss");
     }
     let is_for_us = match claims.get("aud") {
-        Some(Value::String(named)) => named == expected.audience,
-        Some(Value::Array(named)) => named.iter().any(|one| one.as_str() == Some(expected.audience)),
+        Some(Value::String(named)) => named == expected.hub.as_str(),
+        Some(Value::Array(named)) => named.iter().any(|one| one.as_str() == Some(expected.hub.as_str())),
         _ => false,
     };
     if is_for_us { Ok(()) } else { Err("aud") }
@@ -108,7 +107,7 @@ mod tests {
 
     fn judged(generation: Generation, claims: Value) -> Result<(Grants, Option<Timestamp>), &'static str> {
         let (issuer, allows): (_, &[Action]) = ("https://acme.test", &[Action::Publish, Action::Subscribe]);
-        let expected = Expected { issuer, audience: HUB, allows, is_matcher: |_, _| true, now: NOW };
+        let expected = Expected { issuer, hub: &Base::parse(HUB).unwrap(), allows, now: NOW };
         read(generation, claims.as_object().unwrap(), &expected)
     }
 

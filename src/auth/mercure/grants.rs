@@ -4,41 +4,39 @@
 //! - Nothing is granted of a token of which anything is wrong.
 //! - What its signer may not allow, a token does not grant.
 
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
 
+use crate::domain::matching::matcher::{MatchType, Matcher, Subject};
+use crate::domain::matching::topic_url::Base;
 use crate::domain::mercure::Action;
 
 /// The type of an entry of `authorization_details` that is ours to read.
 const DETAIL: &str = "https://mercure.rocks/authorization-detail";
-/// The matcher type of a topic that names none.
-const EXACT: &str = "exact";
-/// The matcher type of what tokens of before 1.0 name: `*`, a topic, or a URI Template.
-pub const TOPIC: &str = "topic";
-/// What matches every topic, whatever its type.
-const EVERYTHING: &str = "*";
+/// The types of topics that an entry may name, the first one where it names none.
+const MATCH_TYPES: [MatchType; 2] = [MatchType::Exact, MatchType::UrlPattern];
 /// The names that the claim of before 1.0 had, the later one first.
 const OLDER_CLAIMS: [&str; 2] = ["https://mercure.rocks/", "mercure"];
 
 /// Most topics of all entries together; so there are no more entries either, for each has one.
 const MAX_TOPICS: usize = 100;
-/// The longest topic or pattern, and the largest payload as JSON, in bytes.
-const MAX_VALUE: usize = 4096;
+/// The largest payload as JSON, in bytes.
 const MAX_PAYLOAD: usize = 4096;
 
-/// Whether there is a matcher of that type, and this is one: `(match_type, value)`.
-pub type IsMatcher = fn(&str, &str) -> bool;
-
 /// Topics that a token opens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Granted {
-    /// How the value is meant: `exact`, `urlpattern`, or [`TOPIC`] in a token of before 1.0.
-    pub match_type: String,
+    /// How the text is meant: in a token of before 1.0 as a selector of those days.
+    pub match_type: MatchType,
     /// A topic, a pattern, or `*`.
-    pub value: String,
+    pub text: String,
+    /// The same, ready to match.
+    pub matcher: Rc<Matcher>,
 }
 
 /// What a token grants.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Grants {
     /// What the holder may publish on.
     pub publish: Vec<Granted>,
@@ -57,14 +55,23 @@ struct Payload {
 }
 
 impl Grants {
-    /// What is told of a subscription with this matcher: the payload of the first entry of which a topic matches the
-    /// matcher's own text, taken as a topic.
-    pub fn payload(&self, matcher: &str, matches: impl Fn(&Granted, &str) -> bool) -> Option<&Value> {
-        let fits = |topic: &Granted| topic.value == EVERYTHING || matches(topic, matcher);
+    /// Whether an update on these topics may be published: each one is granted.
+    pub fn may_publish(&self, topics: &[Subject<'_>]) -> bool {
+        topics.iter().all(|topic| any(&self.publish, topic))
+    }
+
+    /// Whether this topic's private updates, or the document of that path, may be read.
+    pub fn may_read(&self, topic: &Subject<'_>) -> bool {
+        any(&self.subscribe, topic)
+    }
+
+    /// What is told of a subscription: the payload of the first entry of which a topic matches the text of the
+    /// subscription's matcher, taken as a topic.
+    pub fn payload(&self, matcher: &Subject<'_>) -> Option<&Value> {
         let mut start = 0;
         for Payload { end, told } in &self.payloads {
             let Some(end) = *end else { return told.as_ref() };
-            if self.subscribe.get(start..end).is_some_and(|topics| topics.iter().any(fits)) {
+            if self.subscribe.get(start..end).is_some_and(|topics| any(topics, matcher)) {
                 return told.as_ref();
             }
             start = end;
@@ -73,18 +80,22 @@ impl Grants {
     }
 }
 
+fn any(granted: &[Granted], topic: &Subject<'_>) -> bool {
+    granted.iter().any(|granted| granted.matcher.matches(topic))
+}
+
 /// Grants as they are read.
 pub struct Reading<'a> {
     allows: &'a [Action],
-    is_matcher: IsMatcher,
+    base: &'a Base,
     grants: Grants,
     topics: usize,
 }
 
 impl<'a> Reading<'a> {
-    /// Begins to read a token, whose signer may allow this.
-    pub fn new(allows: &'a [Action], is_matcher: IsMatcher) -> Self {
-        Self { allows, is_matcher, grants: Grants::default(), topics: 0 }
+    /// Begins to read a token, whose signer may allow this, at the hub of this URL.
+    pub fn new(allows: &'a [Action], base: &'a Base) -> Self {
+        Self { allows, base, grants: Grants::default(), topics: 0 }
     }
 
     /// Reads `authorization_details` (RFC 9396). The error says what is wrong, for the log.
@@ -130,12 +141,12 @@ impl<'a> Reading<'a> {
     }
 
     fn topic(&self, topic: &Value) -> Result<Granted, &'static str> {
-        let text = |name: &str| match topic.get(name) {
-            None => Ok(None),
-            Some(value) => value.as_str().map(Some).ok_or("topics"),
+        let text = topic.get("match").and_then(Value::as_str).ok_or("topics")?;
+        let kind = match topic.get("match_type") {
+            None => MATCH_TYPES.first(),
+            Some(named) => MATCH_TYPES.iter().find(|known| Some(known.name()) == named.as_str()),
         };
-        let value = text("match")?.ok_or("topics")?;
-        self.granted(text("match_type")?.unwrap_or(EXACT), value)
+        self.granted(*kind.ok_or("topics")?, text)
     }
 
     /// Reads the claim of before 1.0. The error says what is wrong, for the log.
@@ -161,14 +172,12 @@ impl<'a> Reading<'a> {
             Some(listed) => listed.as_array().ok_or(name)?,
         };
         self.count(listed)?;
-        listed.iter().map(|selector| self.granted(TOPIC, selector.as_str().ok_or(name)?)).collect()
+        listed.iter().map(|selector| self.granted(MatchType::UriTemplate, selector.as_str().ok_or(name)?)).collect()
     }
 
-    fn granted(&self, match_type: &str, value: &str) -> Result<Granted, &'static str> {
-        if value.len() > MAX_VALUE || !(self.is_matcher)(match_type, value) {
-            return Err("topics");
-        }
-        Ok(Granted { match_type: match_type.to_owned(), value: value.to_owned() })
+    fn granted(&self, match_type: MatchType, text: &str) -> Result<Granted, &'static str> {
+        let matcher = Matcher::parse(match_type, text, self.base).map_err(|_| "topics")?;
+        Ok(Granted { match_type, text: text.to_owned(), matcher: Rc::new(matcher) })
     }
 
     fn count(&mut self, topics: &[Value]) -> Result<(), &'static str> {
@@ -190,8 +199,16 @@ mod tests {
 
     const BOTH: &[Action] = &[Action::Publish, Action::Subscribe];
 
-    fn is_matcher(match_type: &str, value: &str) -> bool {
-        matches!(match_type, "exact" | "urlpattern" | "topic") && value != "invalid"
+    fn base() -> Base {
+        Base::parse("https://acme.test/.well-known/mercure").unwrap()
+    }
+
+    fn read_details(claims: Value, allows: &[Action]) -> Result<Grants, &'static str> {
+        Reading::new(allows, &base()).details(&object(claims))
+    }
+
+    fn read_older(claims: Value, allows: &[Action]) -> Result<Grants, &'static str> {
+        Reading::new(allows, &base()).older_claim(&object(claims))
     }
 
     fn object(value: Value) -> Map<String, Value> {
@@ -199,11 +216,11 @@ mod tests {
     }
 
     fn details(details: Value) -> Result<Grants, &'static str> {
-        Reading::new(BOTH, is_matcher).details(&object(json!({"authorization_details": details})))
+        read_details(json!({"authorization_details": details}), BOTH)
     }
 
     fn older(claim: Value) -> Result<Grants, &'static str> {
-        Reading::new(BOTH, is_matcher).older_claim(&object(json!({"mercure": claim})))
+        read_older(json!({"mercure": claim}), BOTH)
     }
 
     fn entry(change: Value) -> Value {
@@ -215,7 +232,7 @@ mod tests {
     }
 
     fn shown(granted: &[Granted]) -> Vec<String> {
-        granted.iter().map(|one| format!("{}:{}", one.match_type, one.value)).collect()
+        granted.iter().map(|one| format!("{}:{}", one.match_type.name(), one.text)).collect()
     }
 
     #[test]
@@ -236,12 +253,11 @@ mod tests {
 
     #[test]
     fn no_entry_grants_nothing() {
-        assert_eq!(Reading::new(BOTH, is_matcher).details(&Map::new()), Ok(Grants::default()));
+        assert_eq!(read_details(json!({}), BOTH), Ok(Grants::default()));
         assert_eq!(details(json!([])), Ok(Grants::default()));
         assert_eq!(details(json!([{"type": "mercure"}])), Ok(Grants::default()));
         // What counted before 1.0 counts for nothing here.
-        let older = object(json!({"mercure": {"publish": ["*"]}}));
-        assert_eq!(Reading::new(BOTH, is_matcher).details(&older), Ok(Grants::default()));
+        assert_eq!(read_details(json!({"mercure": {"publish": ["*"]}}), BOTH), Ok(Grants::default()));
     }
 
     #[test]
@@ -262,7 +278,9 @@ mod tests {
             (json!({"topics": [{"match": "a", "match_type": null}]}), "topics"),
             (json!({"topics": [{"match": "a", "match_type": "Exact"}]}), "topics"),
             (json!({"topics": [{"match": "a", "match_type": "regex"}]}), "topics"),
-            (json!({"topics": [{"match": "invalid"}]}), "topics"),
+            (json!({"topics": [{"match": "a", "match_type": "uritemplate"}]}), "topics"),
+            (json!({"topics": [{"match": "a\u{200b}"}]}), "topics"),
+            (json!({"topics": [{"match": "/(", "match_type": "urlpattern"}]}), "topics"),
             (json!({"topics": long}), "topics"),
             (json!({"topics": many}), "topics"),
             (json!({"payload": null}), "payload"),
@@ -298,40 +316,49 @@ mod tests {
         };
         let granted = details(json!([
             tells(json!({"match": "silent"}), Value::Null),
-            tells(json!({"match": "/b/", "match_type": "urlpattern"}), json!({"n": 2})),
+            tells(json!({"match": "/b/*", "match_type": "urlpattern"}), json!({"n": 2})),
             entry(json!({"actions": ["publish"], "topics": [{"match": "*"}], "payload": {"n": 3}})),
             tells(json!({"match": "*"}), json!({"n": 4})),
             tells(json!({"match": "late"}), json!({"n": 5})),
         ]));
         let granted = granted.unwrap();
-        let matches = |granted: &Granted, topic: &str| match granted.match_type.as_str() {
-            "urlpattern" => topic.starts_with(&granted.value),
-            _ => topic == granted.value,
-        };
-        let payload = |matcher: &str| granted.payload(matcher, matches).map(|told| told["n"].clone());
+        let base = base();
+        let payload = |matcher: &str| granted.payload(&Subject::new(matcher, &base)).map(|told| told["n"].clone());
         assert_eq!(payload("silent"), None);
         assert_eq!(payload("/b/:id"), Some(json!(2)));
         assert_eq!((payload("late"), payload("*")), (Some(json!(4)), Some(json!(4))));
         let without = details(json!([tells(json!({"match": "a"}), json!({"n": 1}))])).unwrap();
-        assert_eq!(without.payload("b", matches), None);
+        assert_eq!(without.payload(&Subject::new("b", &base)), None);
+    }
+
+    #[test]
+    fn every_topic_of_an_update_must_be_granted_and_one_of_what_is_read() {
+        let pattern = json!({"match": "/books/:id", "match_type": "urlpattern"});
+        let granted = details(json!([entry(json!({"topics": [{"match": "a"}, pattern]}))])).unwrap();
+        let base = base();
+        let subject = |topic| Subject::new(topic, &base);
+        assert!(granted.may_publish(&[subject("a"), subject("https://acme.test/books/1")]));
+        assert!(!granted.may_publish(&[subject("a"), subject("b")]));
+        assert!(granted.may_read(&subject("/books/2")) && !granted.may_read(&subject("/books")));
+        assert!(!Grants::default().may_publish(&[subject("a")]) && !Grants::default().may_read(&subject("a")));
     }
 
     #[test]
     fn a_claim_of_before_1_0_grants_what_it_lists() {
         let claim = json!({"publish": ["*"], "subscribe": ["https://a.test/{id}", "b"], "payload": "anything"});
         let granted = older(claim.clone()).unwrap();
-        assert_eq!(shown(&granted.publish), ["topic:*"]);
-        assert_eq!(shown(&granted.subscribe), ["topic:https://a.test/{id}", "topic:b"]);
-        assert_eq!(granted.payload("whatever", |_, _| false), Some(&json!("anything")));
-        let named = object(json!({"https://mercure.rocks/": claim, "mercure": {"publish": ["other"]}}));
-        assert_eq!(Reading::new(BOTH, is_matcher).older_claim(&named), Ok(granted));
+        assert_eq!(shown(&granted.publish), ["uritemplate:*"]);
+        assert_eq!(shown(&granted.subscribe), ["uritemplate:https://a.test/{id}", "uritemplate:b"]);
+        assert_eq!(granted.payload(&Subject::new("whatever", &base())), Some(&json!("anything")));
+        let named = json!({"https://mercure.rocks/": claim, "mercure": {"publish": ["other"]}});
+        assert_eq!(read_older(named, BOTH), Ok(granted));
         for nothing in [json!({}), json!({"publish": [], "subscribe": null}), json!({"publish": null})] {
             let granted = older(nothing).unwrap();
             assert!(granted.publish.is_empty() && granted.subscribe.is_empty());
         }
-        assert_eq!(Reading::new(BOTH, is_matcher).older_claim(&Map::new()), Ok(Grants::default()));
-        let details = object(json!({"authorization_details": [entry(json!({}))]}));
-        assert_eq!(Reading::new(BOTH, is_matcher).older_claim(&details), Ok(Grants::default()));
+        for other in [json!({}), json!({"authorization_details": [entry(json!({}))]})] {
+            assert_eq!(read_older(other, BOTH), Ok(Grants::default()));
+        }
     }
 
     #[test]
@@ -343,7 +370,7 @@ mod tests {
             (json!({"publish": "*"}), "publish"),
             (json!({"subscribe": {"a": 1}}), "subscribe"),
             (json!({"publish": ["a"], "subscribe": [7]}), "subscribe"),
-            (json!({"subscribe": ["invalid"]}), "topics"),
+            (json!({"subscribe": ["a\n"]}), "topics"),
             (json!({"publish": many, "subscribe": many}), "topics"),
             (json!({"payload": "x".repeat(4096)}), "payload"),
         ] {
@@ -353,17 +380,14 @@ mod tests {
 
     #[test]
     fn what_the_signer_may_not_allow_is_not_granted() {
-        let new = object(json!({"authorization_details": [entry(json!({"payload": {"a": 1}}))]}));
-        let old = object(json!({"mercure": {"publish": ["a"], "subscribe": ["a"], "payload": {"a": 1}}}));
+        let new = json!({"authorization_details": [entry(json!({"payload": {"a": 1}}))]});
+        let old = json!({"mercure": {"publish": ["a"], "subscribe": ["a"], "payload": {"a": 1}}});
         for (allows, publish, subscribe) in
             [(&[][..], 0, 0), (&[Action::Publish], 1, 0), (&[Action::Subscribe], 0, 1), (BOTH, 1, 1)]
         {
-            for granted in [
-                Reading::new(allows, is_matcher).details(&new).unwrap(),
-                Reading::new(allows, is_matcher).older_claim(&old).unwrap(),
-            ] {
+            for granted in [read_details(new.clone(), allows).unwrap(), read_older(old.clone(), allows).unwrap()] {
                 assert_eq!((granted.publish.len(), granted.subscribe.len()), (publish, subscribe));
-                assert_eq!(granted.payload("a", |_, _| true).is_some(), subscribe == 1);
+                assert_eq!(granted.payload(&Subject::new("a", &base())).is_some(), subscribe == 1);
             }
         }
     }

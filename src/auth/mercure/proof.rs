@@ -3,7 +3,7 @@
 use super::carrier::{self, Sender};
 use super::challenge;
 use super::claims::{self, Expected, Generation};
-use super::grants::{Grants, IsMatcher};
+use super::grants::Grants;
 use super::issuer_keys::{IssuerKeys, Known};
 use crate::auth::jwk::Algorithm;
 use crate::auth::jws::Unverified;
@@ -13,8 +13,9 @@ use crate::auth::token::SubscriptionSecret;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::host::Host;
 use crate::domain::ids::TenantId;
+use crate::domain::matching::topic_url::Base;
 use crate::domain::mercure::{Action, Issuer};
-use crate::http::problem::Answered;
+use crate::http::problem::{self, Answered};
 use crate::http::request::Incoming;
 use crate::hub::protocol::TenantConfig;
 use crate::storage::bindings::{Bindings, SystemClock};
@@ -81,8 +82,6 @@ pub struct Hub<'a> {
     pub config: &'a TenantConfig,
     /// The host that was asked.
     pub host: &'a Host,
-    /// Which matchers there are.
-    pub is_matcher: IsMatcher,
 }
 
 impl Hub<'_> {
@@ -131,9 +130,8 @@ impl Hub<'_> {
         if allows.is_empty() {
             return Ok(Err("signature"));
         }
-        let audience = format!("{origin}{HUB_PATH}");
-        let (is_matcher, now) = (self.is_matcher, SystemClock.now());
-        let expected = Expected { issuer, audience: &audience, allows: &allows, is_matcher, now };
+        let hub = Base::parse(&format!("{origin}{HUB_PATH}")).map_err(problem::internal)?;
+        let expected = Expected { issuer, hub: &hub, allows: &allows, now: SystemClock.now() };
         let read = claims::read(generation, &token.claims, &expected);
         Ok(read.map(|(grants, expires_at)| MercureToken { grants, expires_at, signer }))
     }
