@@ -2,8 +2,9 @@
 //!
 //! Invariants
 //! - Keys are remembered for one tenant and one address; what KV remembers is sealed under the tenant's key.
-//! - An issuer is asked at most once a minute, by an isolate and as far as KV tells by all of them; by one request of
-//!   an isolate at a time, and others that need the answer wait for it.
+//! - An issuer is asked when ten minutes are over; for the sake of a key that is not known, or after a failure, at most
+//!   once a minute, by an isolate and as far as KV tells by all of them. One request of an isolate asks at a time, and
+//!   others that need the answer wait for it.
 //! - An issuer that fails costs nobody their rights for six hours: as long are the keys good that it told last.
 
 use std::cell::RefCell;
@@ -44,15 +45,34 @@ thread_local! {
     static ASKING: RefCell<HashMap<String, Timestamp>> = RefCell::new(HashMap::new());
 }
 
-/// What an issuer told last, and when somebody asked it last, told or not.
+/// What an issuer told last, and when it was last asked in vain or for the sake of a key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Told {
     jwks_url: String,
     document: Map<String, Value>,
     /// In milliseconds since 1970; 0 if it never told anything.
     told_at: i64,
-    /// In milliseconds since 1970.
-    asked_at: i64,
+    /// In milliseconds since 1970; 0 if it never was.
+    retried_at: i64,
+}
+
+/// For what keys are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// For any token: those that were told in the last ten minutes.
+    Good,
+    /// For a token by a key that is not among those that were told at this time.
+    NewerThan(i64),
+}
+
+impl Need {
+    /// When keys that are good enough must have been told after.
+    fn after(self, now: Timestamp) -> i64 {
+        match self {
+            Self::Good => now.millis() - GOOD_MILLIS,
+            Self::NewerThan(at) => at,
+        }
+    }
 }
 
 /// The same with its keys read.
@@ -77,9 +97,14 @@ impl Known {
         self.is_after(now.millis() - LAST_RESORT_MILLIS)
     }
 
-    /// Whether the issuer need not or may not be asked for what it told after a time.
-    fn settles(&self, after: i64, now: Timestamp) -> bool {
-        self.is_after(after) || now.millis() - self.told.asked_at < ASK_AGAIN_MILLIS
+    /// Whether the issuer need not be asked, or may not be.
+    fn settles(&self, need: Need, now: Timestamp) -> bool {
+        self.is_after(need.after(now)) || now.millis() - self.told.retried_at < ASK_AGAIN_MILLIS
+    }
+
+    /// When it was last heard of.
+    fn heard_at(&self) -> i64 {
+        self.told.told_at.max(self.told.retried_at)
     }
 }
 
@@ -99,56 +124,62 @@ impl IssuerKeys<'_> {
         let (at, now) = (self.at(), SystemClock.now());
         if let Some(known) = self.held(&at) {
             let others_ask = ASKING.with(|asking| asking.borrow().contains_key(at.as_str()));
-            if known.is_after(now.millis() - GOOD_MILLIS) || (others_ask && known.is_good_at_last(now)) {
+            if known.is_after(Need::Good.after(now)) || (others_ask && known.is_good_at_last(now)) {
                 return Ok(known);
             }
         }
-        self.after(&at, now.millis() - GOOD_MILLIS).await
+        self.get(&at, Need::Good).await
     }
 
-    /// Its keys, for the sake of one that is not among those known; the same ones if it was asked just now.
+    /// Its keys, for the sake of one that is not among those known; the same ones if it was asked for that just now.
     pub async fn newer_than(&self, known: &Known) -> Answered<Rc<Known>> {
-        self.after(&self.at(), known.told.told_at).await
+        self.get(&self.at(), Need::NewerThan(known.told.told_at)).await
     }
 
-    /// Keys that were told after a time, if the issuer may be asked; else the last ones.
-    async fn after(&self, at: &KvKey, after: i64) -> Answered<Rc<Known>> {
+    /// Keys for a need, if the issuer may be asked; else the last ones.
+    async fn get(&self, at: &KvKey, need: Need) -> Answered<Rc<Known>> {
         let _turn = Turn::take(at.as_str()).await;
         let held = self.held(at);
-        let is_enough = held.as_ref().is_some_and(|held| held.settles(after, SystemClock.now()));
-        let known = if is_enough { held } else { self.ask(at, after, held).await? };
+        let is_enough = held.as_ref().is_some_and(|held| held.settles(need, SystemClock.now()));
+        let known = if is_enough { held } else { Some(self.learn(at, need, held).await?) };
         let now = SystemClock.now();
         known
             .filter(|known| known.is_good_at_last(now))
             .ok_or_else(|| problem::unavailable("an issuer does not tell its keys"))
     }
 
-    /// Learns from others, or from the issuer.
-    async fn ask(&self, at: &KvKey, after: i64, known: Option<Rc<Known>>) -> Answered<Option<Rc<Known>>> {
+    /// Learns from other isolates, or from the issuer.
+    async fn learn(&self, at: &KvKey, need: Need, held: Option<Rc<Known>>) -> Answered<Rc<Known>> {
         let secrets = secrets::load(self.bindings, self.tenant.as_str()).await?;
-        let key = secrets.data_key()?;
-        let memory = Memory { bindings: self.bindings, tenant: self.tenant, key, at: at.clone() };
+        let memory = Memory { bindings: self.bindings, tenant: self.tenant, key: secrets.data_key()?, at: at.clone() };
         let remembered = memory.recall::<Told>().await.filter(|told| self.is_of(told)).and_then(Known::read);
-        let known = later(known, remembered);
+        let known = later(held, remembered);
         let now = SystemClock.now();
-        if known.as_ref().is_some_and(|known| known.settles(after, now)) {
-            keep(at, known.as_ref());
-            return Ok(known);
-        }
+        let known = match known {
+            Some(known) if known.settles(need, now) => known,
+            known => {
+                let told = self.ask(need, known).await;
+                memory.keep(&told, LAST_RESORT_MILLIS.unsigned_abs() / 1000).await;
+                Known::read(told).ok_or_else(|| problem::internal("keys that were read cannot be read"))?
+            }
+        };
+        keep(at, &known);
+        Ok(known)
+    }
+
+    /// Asks the issuer. What it tells in vain leaves what it told before.
+    async fn ask(&self, need: Need, known: Option<Rc<Known>>) -> Told {
+        let before = known.map(|known| known.told.clone()).unwrap_or_default();
         let document = match self.bindings.settings.outbound(&self.issuer.jwks_url) {
             Ok(address) => document(&address).await.ok().filter(|document| KeySet::parse(document).is_some()),
             Err(_) => None,
         };
-        let asked_at = SystemClock.now().millis();
-        let before = known.map(|known| known.told.clone()).unwrap_or_default();
-        let told = match document {
-            Some(document) => Told { jwks_url: self.issuer.jwks_url.clone(), document, told_at: asked_at, asked_at },
-            None => Told { jwks_url: self.issuer.jwks_url.clone(), asked_at, ..before },
-        };
-        memory.keep(&told, LAST_RESORT_MILLIS.unsigned_abs() / 1000).await;
-        let known = Known::read(told);
-        keep(at, known.as_ref());
-        Ok(known)
+        let (jwks_url, now) = (self.issuer.jwks_url.clone(), SystemClock.now().millis());
+        let retried_at = if document.is_some() && need == Need::Good { before.retried_at } else { now };
+        match document {
+            Some(document) => Told { jwks_url, document, told_at: now, retried_at },
+            None => Told { jwks_url, retried_at, ..before },
+        }
     }
 
     fn at(&self) -> KvKey {
@@ -166,21 +197,20 @@ impl IssuerKeys<'_> {
     }
 }
 
-/// What was asked for last.
+/// What was heard last.
 fn later(ours: Option<Rc<Known>>, theirs: Option<Rc<Known>>) -> Option<Rc<Known>> {
     match (ours, theirs) {
-        (Some(ours), Some(theirs)) => Some(if theirs.told.asked_at > ours.told.asked_at { theirs } else { ours }),
+        (Some(ours), Some(theirs)) => Some(if theirs.heard_at() > ours.heard_at() { theirs } else { ours }),
         (ours, theirs) => ours.or(theirs),
     }
 }
 
-fn keep(at: &KvKey, known: Option<&Rc<Known>>) {
-    let Some(known) = known else { return };
+fn keep(at: &KvKey, known: &Rc<Known>) {
     let now = SystemClock.now();
     KEPT.with(|kept| {
         let mut kept = kept.borrow_mut();
         if kept.len() >= MAX_KEPT {
-            kept.retain(|_, known| known.is_after(now.millis() - GOOD_MILLIS));
+            kept.retain(|_, known| known.is_after(Need::Good.after(now)));
         }
         if kept.len() < MAX_KEPT {
             kept.insert(at.as_str().to_owned(), Rc::clone(known));
@@ -225,43 +255,43 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
 
-    fn known(told_ago: Option<i64>, asked_ago: i64) -> Rc<Known> {
+    fn known(told_ago: Option<i64>, retried_ago: Option<i64>) -> Rc<Known> {
         let document = json!({"keys": []}).as_object().unwrap().clone();
-        let told_at = told_ago.map_or(0, |ago| NOW.millis() - ago);
-        let asked_at = NOW.millis() - asked_ago;
-        Known::read(Told { jwks_url: "https://a.test/".into(), document, told_at, asked_at }).unwrap()
+        let [told_at, retried_at] = [told_ago, retried_ago].map(|ago| ago.map_or(0, |ago| NOW.millis() - ago));
+        Known::read(Told { jwks_url: "https://a.test/".into(), document, told_at, retried_at }).unwrap()
     }
 
     #[test]
-    fn an_issuer_is_asked_once_a_minute_whether_it_tells_or_not() {
-        let good = NOW.millis() - GOOD_MILLIS;
-        for (told, asked, settles) in [
-            (Some(0), 0, true),
-            (Some(GOOD_MILLIS - 1), GOOD_MILLIS - 1, true),
-            (Some(GOOD_MILLIS), GOOD_MILLIS, false),
-            (Some(GOOD_MILLIS), ASK_AGAIN_MILLIS - 1, true),
-            (Some(GOOD_MILLIS), ASK_AGAIN_MILLIS, false),
-            (None, ASK_AGAIN_MILLIS - 1, true),
-            (None, ASK_AGAIN_MILLIS, false),
+    fn an_issuer_is_asked_in_time_and_again_once_a_minute() {
+        for (told, retried, settles) in [
+            (Some(0), None, true),
+            (Some(GOOD_MILLIS - 1), None, true),
+            (Some(GOOD_MILLIS), None, false),
+            (Some(GOOD_MILLIS), Some(ASK_AGAIN_MILLIS - 1), true),
+            (Some(GOOD_MILLIS), Some(ASK_AGAIN_MILLIS), false),
+            (None, Some(ASK_AGAIN_MILLIS - 1), true),
+            (None, Some(ASK_AGAIN_MILLIS), false),
         ] {
-            assert_eq!(known(told, asked).settles(good, NOW), settles, "{told:?} {asked}");
+            assert_eq!(known(told, retried).settles(Need::Good, NOW), settles, "{told:?} {retried:?}");
         }
-        // For the sake of an unknown key, what was told at that very time is not newer.
-        for (ago, settles) in [(ASK_AGAIN_MILLIS - 1, true), (ASK_AGAIN_MILLIS, false)] {
-            assert_eq!(known(Some(ago), ago).settles(NOW.millis() - ago, NOW), settles, "{ago}");
+        // An unknown key has it asked at once, however lately it was asked in time; then not again within a minute.
+        for (retried, settles) in [(None, false), (Some(ASK_AGAIN_MILLIS - 1), true), (Some(ASK_AGAIN_MILLIS), false)] {
+            let need = Need::NewerThan(NOW.millis() - 1);
+            assert_eq!(known(Some(1), retried).settles(need, NOW), settles, "{retried:?}");
         }
+        assert!(known(Some(0), None).settles(Need::NewerThan(NOW.millis() - 1), NOW), "somebody else asked meanwhile");
     }
 
     #[test]
     fn keys_outlast_a_failing_issuer_by_hours_and_no_longer() {
-        assert!(known(Some(LAST_RESORT_MILLIS - 1), 0).is_good_at_last(NOW));
-        assert!(!known(Some(LAST_RESORT_MILLIS), 0).is_good_at_last(NOW));
-        assert!(!known(None, 0).is_good_at_last(NOW));
+        assert!(known(Some(LAST_RESORT_MILLIS - 1), Some(0)).is_good_at_last(NOW));
+        assert!(!known(Some(LAST_RESORT_MILLIS), Some(0)).is_good_at_last(NOW));
+        assert!(!known(None, Some(0)).is_good_at_last(NOW));
     }
 
     #[test]
     fn of_two_memories_the_later_one_counts() {
-        let (old, new) = (known(Some(9), 9), known(Some(9), 5));
+        let (old, new) = (known(Some(9), None), known(Some(99), Some(5)));
         for (ours, theirs) in [(&old, &new), (&new, &old)] {
             let later = later(Some(Rc::clone(ours)), Some(Rc::clone(theirs))).unwrap();
             assert!(Rc::ptr_eq(&later, &new));

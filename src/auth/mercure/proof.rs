@@ -17,7 +17,7 @@ use crate::domain::matching::topic_url::Base;
 use crate::domain::mercure::{Action, Issuer};
 use crate::http::problem::{self, Answered};
 use crate::http::request::Incoming;
-use crate::hub::protocol::TenantConfig;
+use crate::hub::protocol::{AcceptedVersion, TenantConfig, accepts};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::tenant::secrets::{self, Secrets};
 
@@ -52,6 +52,17 @@ impl Versions {
         Self {
             webhook: webhook.iter().find(|known| signed(known.secret)).map(|known| known.version),
             subscription: subscription.iter().find(|known| signed(known.secret)).map(|known| known.version),
+        }
+    }
+
+    /// Those that the tenant accepts, as far as it is known: a version later than all of those may be too new for that.
+    fn accepted(self, config: &TenantConfig, now: Timestamp) -> Self {
+        let is_accepted = |known: &[AcceptedVersion], version: u32| {
+            accepts(known, version, now.millis()) || known.iter().all(|known| known.version < version)
+        };
+        Self {
+            webhook: self.webhook.filter(|version| is_accepted(&config.webhook_versions, *version)),
+            subscription: self.subscription.filter(|version| is_accepted(&config.subscription_versions, *version)),
         }
     }
 
@@ -139,8 +150,9 @@ impl Hub<'_> {
     /// The secrets that signed a token. One that none did is tried once more with fresh secrets.
     async fn versions(&self, token: &Unverified) -> Answered<Versions> {
         let (tenant, now) = (self.tenant.as_str(), SystemClock.now());
-        let signed =
-            |secrets: &Secrets| Versions::that_signed(token, &secrets.signing(now), &secrets.subscription(now));
+        let signed = |secrets: &Secrets| {
+            Versions::that_signed(token, &secrets.signing(now), &secrets.subscription(now)).accepted(self.config, now)
+        };
         let versions = signed(&*secrets::load(self.bindings, tenant).await?);
         if versions != Versions::default() {
             return Ok(versions);
@@ -235,6 +247,28 @@ mod tests {
         }
         let none = Versions::that_signed(&token, &[], &[]);
         assert!(none == Versions::default() && none.allows().is_empty());
+    }
+
+    #[test]
+    fn a_version_that_the_tenant_gave_up_counts_no_more() {
+        let version = |version, until| json!({"version": version, "until": until});
+        let limits = json!({"api_requests_per_minute": 1, "api_requests_per_day": 1, "webhooks_per_minute": 1,
+            "anonymous_requests_per_minute": 1, "concurrent_subscriptions": 1, "connections_per_address": null,
+            "event_retention_seconds": 1, "event_retention_count": 1, "event_log_bytes": 1});
+        let config = json!({"revision": 1, "standing": "active", "expires_at": null, "hosts": [], "limits": limits,
+            "webhook_versions": [version(2, json!(2000)), version(3, json!(null))],
+            "subscription_versions": [version(5, json!(null))], "require_standard_webhooks": false,
+            "cors_origins": [], "placement": {"shard": "SHARD_00", "epoch": 1}});
+        let config: TenantConfig = serde_json::from_value(config).unwrap();
+        let accepted = |webhook, subscription| {
+            let versions = Versions { webhook: Some(webhook), subscription: Some(subscription) };
+            let versions = versions.accepted(&config, Timestamp::from_millis(1000));
+            (versions.webhook, versions.subscription)
+        };
+        assert_eq!((accepted(3, 5), accepted(2, 4)), ((Some(3), Some(5)), (Some(2), None)));
+        assert_eq!((accepted(1, 1), accepted(4, 6)), ((None, None), (Some(4), Some(6))));
+        let late = Versions { webhook: Some(2), subscription: None }.accepted(&config, Timestamp::from_millis(2000));
+        assert_eq!(late, Versions::default());
     }
 
     #[test]
