@@ -30,7 +30,16 @@ fn defaults() -> Value {
         "registration": "closed",
         "password_policy": {"min_length": 10, "require_digit": false, "require_upper": false, "require_symbol": false,
             "forbid_email": false},
+        "mercure": {"compatibility": true, "anonymous": true, "subscriptions": true, "issuers": []},
     })
+}
+
+fn issuer(jwks_url: &str) -> Value {
+    json!({"issuer": "https://id.example.org", "jwks_url": jwks_url, "allows": ["publish"]})
+}
+
+fn issuers(listed: Value) -> Value {
+    json!({"mercure": {"issuers": listed}})
 }
 
 #[tokio::test]
@@ -106,6 +115,17 @@ async fn a_bad_setting_is_named_and_nothing_changes() {
         (json!({"registration": "ajar"}), "/registration"),
         (json!({"password_policy": {"min_length": 7}}), "/password_policy/min_length"),
         (json!({"password_policy": {"max_age": 7}}), "/password_policy/max_age"),
+        (json!({"mercure": {"anonymous": 1}}), "/mercure/anonymous"),
+        (json!({"mercure": {"hub": true}}), "/mercure/hub"),
+        (issuers(json!([{"issuer": "a", "jwks_url": "https://id.example.org/keys"}])), "/mercure/issuers/0/allows"),
+        (issuers(json!([issuer("http://id.example.org/keys")])), "/mercure/issuers/0/jwks_url"),
+        (issuers(json!([issuer("https://10.0.0.1/keys")])), "/mercure/issuers/0/jwks_url"),
+        (issuers(json!([issuer("https://metadata.google.internal/keys")])), "/mercure/issuers/0/jwks_url"),
+        (issuers(json!([issuer(&format!("https://a.{ROOT}/keys"))])), "/mercure/issuers/0/jwks_url"),
+        (
+            issuers(json!([issuer("https://a.example.org/"), issuer("https://b.example.org/")])),
+            "/mercure/issuers/1/issuer",
+        ),
         (json!({"tenant_id": "t-other"}), "/tenant_id"),
     ];
     for (change, pointer) in cases {
@@ -250,6 +270,34 @@ async fn registration_is_opened_by_those_who_could_give_its_role() {
     let close = tenant.call("PATCH", SETTINGS).bearer(&few).json(&json!({"registration": null}));
     close.send().await.expect(200);
     register().await.expect_problem(403, "registration_closed");
+}
+
+#[tokio::test]
+async fn an_issuers_tokens_are_taken_by_those_who_could_make_such_tokens() {
+    let tenant = tenant().await;
+    let of = |allows: &[&str]| {
+        let mut one = issuer("https://id.example.org/keys");
+        one["allows"] = json!(allows);
+        issuers(json!([one]))
+    };
+    let change = |key: &str, body: Value| tenant.call("PATCH", SETTINGS).bearer(key).json(&body).send();
+    let few = tenant.key(&["settings:*"]).await.text;
+    let subscribe = tenant.key(&["settings:*", "subscriber-tokens:write"]).await.text;
+    let publish = tenant.key(&["settings:*", "tenant:configure"]).await.text;
+    for (key, allows) in [(&few, "subscribe"), (&few, "publish"), (&subscribe, "publish"), (&publish, "subscribe")] {
+        let refused = change(key, of(&[allows])).await.expect_problem(403, "beyond_own_permissions");
+        assert_eq!(refused.pointers(), ["/mercure/issuers"]);
+    }
+    change(&subscribe, of(&["subscribe"])).await.expect(200);
+    let shown = change(&few, json!({"mercure": {"anonymous": false}})).await.expect(200).data();
+    assert_eq!(shown["mercure"]["issuers"][0]["allows"], json!(["subscribe"]));
+    assert_eq!((&shown["mercure"]["anonymous"], &shown["mercure"]["compatibility"]), (&json!(false), &json!(true)));
+    // The same name with keys from elsewhere is somebody else.
+    let moved =
+        json!({"issuer": "https://id.example.org", "jwks_url": "https://evil.example.org/", "allows": ["subscribe"]});
+    change(&few, issuers(json!([moved]))).await.expect_problem(403, "beyond_own_permissions");
+    // What is taken away is nobody's gift.
+    change(&few, json!({"mercure": null})).await.expect(200);
 }
 
 #[tokio::test]

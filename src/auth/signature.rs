@@ -121,6 +121,11 @@ fn standard_key(secret: &str) -> Vec<u8> {
     }
 }
 
+/// Whether a MAC is of this text, by a secret whose UTF-8 bytes are the key.
+pub fn is_mac(secret: &str, text: &str, mac: &[u8]) -> bool {
+    hmac(secret.as_bytes(), &[text.as_bytes()]).is_some_and(|made| made.verify_slice(mac).is_ok())
+}
+
 fn hmac(key: &[u8], parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     for part in parts {

@@ -18,6 +18,7 @@ pub mod http_date;
 pub mod ids;
 pub mod json;
 pub mod matching;
+pub mod mercure;
 pub mod merge_patch;
 pub mod outbound;
 pub mod permission;

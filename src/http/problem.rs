@@ -174,6 +174,16 @@ pub fn invalid_token() -> Problem {
         .header("WWW-Authenticate", "Bearer error=\"invalid_token\"")
 }
 
+/// 400: what carries a token, carries none by its letters, or two.
+pub fn malformed_credential() -> Problem {
+    Problem::new(400, "malformed_credential", "The credential cannot be read")
+}
+
+/// 403: the token is valid, and does not allow this.
+pub fn insufficient_scope() -> Problem {
+    Problem::new(403, "insufficient_scope", "The token does not allow this")
+}
+
 /// 400: no sign-in that began in this browser comes back so.
 pub fn sso_state_invalid() -> Problem {
     Problem::new(400, "sso_state_invalid", "This sign-in did not begin in this browser, or is over")

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::Cursor;
+use crate::domain::mercure::Mercure;
 use crate::domain::plan::{Limit, Limits};
 use crate::domain::selector::{Interest, Selector};
 use crate::domain::sign_in::{PasswordPolicy, Registration};
@@ -141,6 +142,9 @@ pub struct TenantConfig {
     /// Which passwords are good enough.
     #[serde(default)]
     pub passwords: PasswordPolicy,
+    /// How it speaks Mercure.
+    #[serde(default, skip_serializing_if = "Mercure::is_default")]
+    pub mercure: Mercure,
 }
 
 impl TenantConfig {

@@ -18,6 +18,11 @@ impl KvKey {
         Self(format!("t:{tenant}:oidc:{provider}:{}", part.as_str()))
     }
 
+    /// `t:{tenant}:issuer:{digest}`: the keys of an issuer whose tokens a tenant takes, by the digest of its name.
+    pub fn issuer_keys(tenant: &TenantId, digest: &str) -> Self {
+        Self(format!("t:{tenant}:issuer:{digest}"))
+    }
+
     /// `t:{tenant}:{collection}:tenant:{tenant}:page:{page}:status:{status}:…`: a page of a list, for whom, and what else
     /// is asked of it.
     pub fn list(tenant: &TenantId, collection: &str, page: u32, status: &str, audience: &str, rest: &str) -> Self {

@@ -64,9 +64,6 @@ struct TenantEntry {
     sealed: String,
 }
 
-/// Seconds that what is remembered for a tenant lives.
-const TENANT_TTL: u64 = 600;
-
 /// What KV remembers for a tenant; whoever opens it learns whether it was sealed for there.
 pub async fn sealed_of_tenant(bindings: &Bindings, tenant: &TenantId, key: &KvKey) -> Option<String> {
     let text = bindings.kv().ok()?.get(key.as_str()).text().await.ok()??;
@@ -74,11 +71,11 @@ pub async fn sealed_of_tenant(bindings: &Bindings, tenant: &TenantId, key: &KvKe
     (entry.tenant_id == tenant.as_str()).then_some(entry.sealed)
 }
 
-/// Remembers something for a tenant.
-pub async fn remember_sealed(bindings: &Bindings, tenant: &TenantId, key: &KvKey, sealed: String) {
+/// Remembers something for a tenant, for so many seconds.
+pub async fn remember_sealed(bindings: &Bindings, tenant: &TenantId, key: &KvKey, sealed: String, seconds: u64) {
     let Ok(kv) = bindings.kv() else { return };
     let Ok(text) = serde_json::to_string(&TenantEntry { tenant_id: tenant.to_string(), sealed }) else { return };
     if let Ok(put) = kv.put(key.as_str(), text) {
-        let _ = put.expiration_ttl(TENANT_TTL).execute().await;
+        let _ = put.expiration_ttl(seconds).execute().await;
     }
 }

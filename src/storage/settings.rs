@@ -9,7 +9,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use worker::Env;
 
 use super::sealed::{KeyRing, MasterKey};
+use crate::domain::error::Invalid;
 use crate::domain::host::RootDomain;
+use crate::domain::outbound::{Loopback, OutboundUrl};
 use crate::domain::sign_in::Hashing;
 
 thread_local! {
@@ -28,7 +30,7 @@ pub struct Settings {
     pub platform_key: String,
     /// The keys that everything else is sealed under.
     pub keys: KeyRing,
-    /// Whether a tenant's OpenID provider may be on this machine. For tests only.
+    /// Whether a tenant's OpenID provider, or issuer of tokens, may be on this machine. For tests only.
     pub allow_loopback_issuers: bool,
     /// Which parameters new password hashes get.
     pub password_hashing: Hashing,
@@ -74,6 +76,12 @@ impl Settings {
         let settings = Rc::new(Self::read(env)?);
         SETTINGS.with(|s| *s.borrow_mut() = Some(Rc::clone(&settings)));
         Ok(settings)
+    }
+
+    /// Reads an address that a tenant or its provider names, and that the platform is to call.
+    pub fn outbound(&self, text: &str) -> Result<OutboundUrl, Invalid> {
+        let loopback = if self.allow_loopback_issuers { Loopback::Allowed } else { Loopback::Refused };
+        OutboundUrl::parse(text, &self.root_domain, loopback)
     }
 
     fn read(env: &Env) -> Result<Self, String> {

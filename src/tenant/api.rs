@@ -57,7 +57,13 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
     }
     let plan = find_plan(&db, input::named_plan(&object)).await?;
     let root = &call.bindings.settings.root_domain;
-    let reading = Reading { root, to_ascii: &super::domains::to_ascii, plan_is_known: plan.is_some(), stored: None };
+    let reading = Reading {
+        root,
+        to_ascii: &super::domains::to_ascii,
+        plan_is_known: plan.is_some(),
+        may_call: &|text| call.bindings.settings.outbound(text).map(drop),
+        stored: None,
+    };
     let new = NewTenant::read(object, &reading)?;
     let plan = plan.ok_or_else(|| problem::internal("the default plan is missing"))?;
     let id = match &new.id {
@@ -206,7 +212,13 @@ async fn update(
     let plan_is_known = find_plan(db, input::named_plan(&object)).await?.is_some();
     let root = &call.bindings.settings.root_domain;
     let stored = tenant.row.profile();
-    let reading = Reading { root, to_ascii: &super::domains::to_ascii, plan_is_known, stored: Some(&stored) };
+    let reading = Reading {
+        root,
+        to_ascii: &super::domains::to_ascii,
+        plan_is_known,
+        may_call: &|text| call.bindings.settings.outbound(text).map(drop),
+        stored: Some(&stored),
+    };
     let update = TenantUpdate::read(object, id, &reading)?;
     let slug = update.slug.as_ref().filter(|slug| slug.as_str() != tenant.row.slug);
     let now = call.now().millis();

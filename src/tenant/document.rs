@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::branding::Branding;
-use super::settings::TenantSettings;
+use super::settings::{MayCall, STORED, TenantSettings};
 use crate::domain::error::Invalid;
 use crate::domain::merge_patch;
 use crate::http::problem::{self, Answered, FieldError};
@@ -35,31 +35,41 @@ impl Document {
     /// As it holds, with every default.
     pub fn view(self, object: &Map<String, Value>) -> Value {
         match self {
-            Self::Settings => TenantSettings::read(object).0.to_view(),
+            Self::Settings => TenantSettings::read(object, STORED).0.to_view(),
             Self::Branding => Branding::read(object).0.to_view(),
         }
     }
 
     /// What is wrong with one that takes the stored one's place. What stays as it stands is not looked at: an older
     /// tenant may hold what is refused today.
-    pub fn faults(self, stored: &Map<String, Value>, wanted: &Map<String, Value>) -> Vec<FieldError> {
+    pub fn faults(
+        self,
+        stored: &Map<String, Value>,
+        wanted: &Map<String, Value>,
+        may_call: MayCall<'_>,
+    ) -> Vec<FieldError> {
         let differs = |(name, value): &(&String, &Value)| stored.get(*name) != Some(*value);
         let changed = wanted.iter().filter(differs).map(|(name, value)| (name.clone(), value.clone())).collect();
         match self {
-            Self::Settings => TenantSettings::read(&changed).1,
+            Self::Settings => TenantSettings::read(&changed, may_call).1,
             Self::Branding => Branding::read(&changed).1,
         }
     }
 
     /// The stored one with a patch merged into it, if that is right.
-    pub fn merged(self, stored: &Map<String, Value>, patch: &Map<String, Value>) -> Answered<Map<String, Value>> {
+    pub fn merged(
+        self,
+        stored: &Map<String, Value>,
+        patch: &Map<String, Value>,
+        may_call: MayCall<'_>,
+    ) -> Answered<Map<String, Value>> {
         let mut wanted = stored.clone();
         merge_patch::merge(&mut wanted, patch.clone());
         // Null takes away what is stored or has a default; a name that is neither is nobody's.
         let takes_nothing = patch.iter().filter(|(name, value)| value.is_null() && !stored.contains_key(*name));
         let mut looked_at = wanted.clone();
         looked_at.extend(takes_nothing.map(|(name, value)| (name.clone(), value.clone())));
-        let mut faults = self.faults(stored, &looked_at);
+        let mut faults = self.faults(stored, &looked_at, may_call);
         if serde_json::to_string(&wanted).map_or(true, |json| json.len() > MAX_BYTES) {
             let message = format!("must come to at most {MAX_BYTES} bytes of JSON");
             faults.push(FieldError::new("", Invalid::new("too_long", message)));
@@ -77,7 +87,7 @@ mod tests {
     }
 
     fn merged(document: Document, stored: Value, patch: Value) -> Result<Value, Vec<String>> {
-        let merged = document.merged(&object(stored), &object(patch));
+        let merged = document.merged(&object(stored), &object(patch), STORED);
         merged.map(Value::Object).map_err(|p| p.errors.iter().map(|error| error.pointer.clone()).collect())
     }
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::document::{self, Document};
 use super::record::{Profile, Status};
+use super::settings::MayCall;
 use crate::domain::address::AddressRange;
 use crate::domain::clock::Timestamp;
 use crate::domain::error::Invalid;
@@ -59,6 +60,8 @@ pub struct Reading<'a> {
     pub to_ascii: ToAscii<'a>,
     /// Whether the plan that the body names is one of the platform's.
     pub plan_is_known: bool,
+    /// Which addresses settings may name.
+    pub may_call: MayCall<'a>,
     /// The tenant as it stands, if it does.
     pub stored: Option<&'a Profile>,
 }
@@ -200,8 +203,8 @@ fn read_profile(fields: &mut Fields, id: &str, reading: &Reading<'_>) -> Profile
         cors_origins: fields.list("cors_origins", MAX_ORIGINS, cors::parse_origin).unwrap_or_default(),
         ip_allowlist: fields.list("ip_allowlist", MAX_RANGES, parse_range).unwrap_or_default(),
         rate_limits: fields.typed::<Overrides>("rate_limits").unwrap_or_default(),
-        settings: read_document(fields, Document::Settings, reading.stored.map(|stored| &stored.settings)),
-        branding: read_document(fields, Document::Branding, reading.stored.map(|stored| &stored.branding)),
+        settings: read_document(fields, Document::Settings, reading),
+        branding: read_document(fields, Document::Branding, reading),
         require_standard_webhooks: fields.flag("require_standard_webhooks").unwrap_or(false),
         expires_at: fields.parsed("expires_at", Timestamp::parse_rfc3339),
     }
@@ -219,10 +222,14 @@ fn read_features(fields: &mut Fields) -> Map<String, Value> {
 }
 
 /// Settings or branding: what differs from what is stored must be right.
-fn read_document(fields: &mut Fields, document: Document, stored: Option<&Map<String, Value>>) -> Map<String, Value> {
+fn read_document(fields: &mut Fields, document: Document, reading: &Reading<'_>) -> Map<String, Value> {
+    let stored = reading.stored.map(|stored| match document {
+        Document::Settings => &stored.settings,
+        Document::Branding => &stored.branding,
+    });
     let name = document.as_str();
     let object = fields.object(name, document::MAX_BYTES).unwrap_or_default();
-    fields.wrong_inside(name, document.faults(stored.unwrap_or(&Map::new()), &object));
+    fields.wrong_inside(name, document.faults(stored.unwrap_or(&Map::new()), &object, reading.may_call));
     object
 }
 
@@ -286,6 +293,7 @@ mod tests {
             root: &root,
             to_ascii: &|_| Some("xn--bcher-kva.example".into()),
             plan_is_known: true,
+            may_call: crate::tenant::settings::STORED,
             stored: None,
         };
         NewTenant::read(object(value), &reading)

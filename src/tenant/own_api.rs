@@ -1,7 +1,7 @@
 //! What a tenant's own people, and its visitors, call of the tenant's row: its settings and its branding.
 //!
 //! A change of a document is a change of the tenant like an operator's ([`Change`]), though of settings the hub hears
-//! only how people sign in, and of branding nothing. An operator's change writes the whole row as it was read, and
+//! only how people sign in and how Mercure is spoken, and of branding nothing. An operator's change writes the whole row as it was read, and
 //! the revision is what keeps it from undoing this one. So whoever writes the row takes the next revision, and a
 //! revision is carried to everybody who keeps one.
 //!
@@ -17,9 +17,11 @@ use serde_json::{Map, Value};
 use super::branding::Branding;
 use super::change::Change;
 use super::document::Document;
+use super::settings::{STORED, TenantSettings};
 use crate::auth::principal::{Member, Visitor};
-use crate::domain::permission::{DEFAULT_ROLE, permissions_of};
-use crate::domain::sign_in::{Registration, SignIn};
+use crate::domain::mercure::Action;
+use crate::domain::permission::{DEFAULT_ROLE, Permission, permissions_of};
+use crate::domain::sign_in::Registration;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::etag;
@@ -115,7 +117,7 @@ async fn patch(mut call: Call<Member>, document: Document) -> Answered<Answer> {
     for _ in 0..ATTEMPTS {
         let (before, revision) = stored(&db, tenant, document).await?;
         etag::check_tag(&call.request, &etag::of_content(&document.view(&before).to_string()))?;
-        let wanted = document.merged(&before, &patch)?;
+        let wanted = document.merged(&before, &patch, &|text| call.bindings.settings.outbound(text).map(drop))?;
         if wanted == before {
             return changed(tenant, document, &wanted, true);
         }
@@ -178,10 +180,19 @@ fn changed(tenant: &str, document: Document, wanted: &Map<String, Value>, arrive
     Ok(Answer::json(if arrived { 200 } else { 202 }, &view, Some(tenant))?.header("ETag", tag))
 }
 
-/// Whoever opens registration gives strangers the default role, and nobody gives what they do not have.
+/// Nobody gives what they do not have. Whoever opens registration gives strangers the default role; whoever takes an
+/// issuer's tokens lets it do what the tenant's secrets do.
 fn check_rights(member: &Member, before: &Map<String, Value>, wanted: &Map<String, Value>) -> Answered<()> {
-    let is_open = |settings| SignIn::read(settings).0.registration == Registration::Open;
-    let opens = is_open(wanted) && !is_open(before);
+    let [before, wanted] = [before, wanted].map(|settings| TenantSettings::read(settings, STORED).0);
+    let is_open = |settings: &TenantSettings| settings.sign_in.registration == Registration::Open;
+    for (action, permission) in
+        [(Action::Publish, Permission::TenantConfigure), (Action::Subscribe, Permission::SubscriberTokensWrite)]
+    {
+        if wanted.mercure.lends_beyond(&before.mercure, action) && !member.permissions().has(permission) {
+            return Err(problem::beyond_own_permissions("/mercure/issuers"));
+        }
+    }
+    let opens = is_open(&wanted) && !is_open(&before);
     if opens && !member.permissions().covers(permissions_of(DEFAULT_ROLE, None)) {
         return Err(problem::beyond_own_permissions("/registration"));
     }

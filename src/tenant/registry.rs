@@ -1,9 +1,9 @@
 //! The registry: tenants in the control database.
 
 use super::record::{PlanRow, Status, TenantRow};
+use super::settings::{STORED, TenantSettings};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::TenantId;
-use crate::domain::sign_in::SignIn;
 use crate::http::problem::{self, Answered};
 use crate::hub::protocol::{AcceptedVersion, Standing, TenantConfig};
 use crate::storage::bindings::Bindings;
@@ -165,7 +165,7 @@ impl Tenant {
             rows.map(|row| AcceptedVersion { version: row.version, until: row.expires_at }).collect()
         };
         let profile = self.row.profile();
-        let (sign_in, _) = SignIn::read(&profile.settings);
+        let TenantSettings { sign_in, mercure, .. } = TenantSettings::read(&profile.settings, STORED).0;
         let is_active = self.row.status == Status::Active;
         Ok(TenantConfig {
             revision: self.row.revision,
@@ -181,6 +181,7 @@ impl Tenant {
             ip_allowlist: profile.ip_allowlist,
             registration: sign_in.registration,
             passwords: sign_in.passwords,
+            mercure,
         })
     }
 }

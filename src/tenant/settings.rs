@@ -1,4 +1,4 @@
-//! A tenant's settings: what it says of its content and of how people sign in, each with a default.
+//! A tenant's settings: what it says of its content, of how people sign in and of Mercure, each with a default.
 //!
 //! Invariants
 //! - Whoever writes settings, operator or member, they are read here; so what is stored is what is understood.
@@ -7,6 +7,7 @@
 use serde_json::{Map, Value};
 
 use crate::domain::error::Invalid;
+use crate::domain::mercure::{Action, Issuer, Mercure};
 use crate::domain::sign_in::SignIn;
 use crate::http::fields::{Fields, bounded};
 use crate::http::problem::FieldError;
@@ -14,6 +15,16 @@ use crate::json;
 
 /// Most types of content, and most categories.
 const MAX_LISTED: usize = 20;
+/// Most issuers of tokens.
+const MAX_ISSUERS: usize = 5;
+/// The longest name of one.
+const MAX_ISSUER: usize = 500;
+
+/// Whether the platform may call an address that settings name.
+pub type MayCall<'f> = &'f dyn Fn(&str) -> Result<(), Invalid>;
+
+/// Of what is stored, which was looked at when it was written, and is again when it is called.
+pub const STORED: MayCall<'static> = &|_| Ok(());
 
 /// A tenant's settings, as they hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,11 +43,13 @@ pub struct TenantSettings {
     pub workflow_approval: bool,
     /// Who may register, and with which passwords.
     pub sign_in: SignIn,
+    /// How it speaks Mercure.
+    pub mercure: Mercure,
 }
 
 impl TenantSettings {
     /// Reads settings: as they hold, and what is wrong with them.
-    pub fn read(settings: &Map<String, Value>) -> (Self, Vec<FieldError>) {
+    pub fn read(settings: &Map<String, Value>, may_call: MayCall<'_>) -> (Self, Vec<FieldError>) {
         let (sign_in, faults) = SignIn::read(settings);
         let mut fields = Fields::new(settings.clone());
         for (path, invalid) in faults {
@@ -58,6 +71,7 @@ impl TenantSettings {
             custom_templates: fields.object("custom_templates", usize::MAX).unwrap_or_default(),
             workflow_approval: fields.flag("workflow_approval").unwrap_or(false),
             sign_in,
+            mercure: read_mercure(&mut fields, may_call),
         };
         (read, fields.into_errors())
     }
@@ -73,8 +87,68 @@ impl TenantSettings {
             "workflow_approval": self.workflow_approval,
             "registration": self.sign_in.registration,
             "password_policy": self.sign_in.passwords,
+            "mercure": self.mercure.to_view(),
         })
     }
+}
+
+fn read_mercure(fields: &mut Fields, may_call: MayCall<'_>) -> Mercure {
+    let mut inner = Fields::new(fields.object("mercure", usize::MAX).unwrap_or_default());
+    let mut flag = |name| inner.flag(name).unwrap_or(true);
+    let (compatibility, anonymous, subscriptions) = (flag("compatibility"), flag("anonymous"), flag("subscriptions"));
+    let issuers = read_issuers(&mut inner, may_call);
+    fields.wrong_inside("mercure", inner.into_errors());
+    Mercure { compatibility, anonymous, subscriptions, issuers }
+}
+
+/// Issuers; one that is not understood is left out.
+fn read_issuers(fields: &mut Fields, may_call: MayCall<'_>) -> Vec<Issuer> {
+    let mut issuers: Vec<Issuer> = Vec::new();
+    let listed = match fields.take("issuers") {
+        None => return issuers,
+        Some(Value::Array(listed)) if listed.len() <= MAX_ISSUERS => listed,
+        Some(Value::Array(_)) => {
+            let message = format!("must have at most {MAX_ISSUERS} entries");
+            fields.wrong::<()>("issuers", Invalid::new("too_many", message));
+            return issuers;
+        }
+        Some(_) => {
+            fields.wrong::<()>("issuers", Invalid::new("not_a_list", "must be a list"));
+            return issuers;
+        }
+    };
+    for (at, one) in listed.into_iter().enumerate() {
+        let name = format!("issuers/{at}");
+        let Value::Object(one) = one else {
+            fields.wrong::<()>(&name, Invalid::new("not_an_object", "must be an object"));
+            continue;
+        };
+        let mut one = Fields::new(one);
+        let read = read_issuer(&mut one, &issuers, may_call);
+        issuers.extend(read);
+        fields.wrong_inside(&name, one.into_errors());
+    }
+    issuers
+}
+
+fn read_issuer(fields: &mut Fields, others: &[Issuer], may_call: MayCall<'_>) -> Option<Issuer> {
+    let issuer = fields.required("issuer", |fields| {
+        fields.parsed("issuer", |text| match others.iter().any(|other| other.issuer == text) {
+            true => Err(Invalid::new("duplicate", "is another entry's issuer too")),
+            false => bounded(text, MAX_ISSUER),
+        })
+    });
+    let jwks_url = fields
+        .required("jwks_url", |fields| fields.parsed("jwks_url", |text| may_call(text).map(|()| text.to_owned())));
+    let allows = fields.required("allows", |fields| fields.list("allows", 2, parse_action));
+    if allows.as_ref().is_some_and(Vec::is_empty) {
+        return fields.wrong("allows", Invalid::new("required", "must name publish, subscribe or both"));
+    }
+    Some(Issuer { issuer: issuer?, jwks_url: jwks_url?, allows: allows? })
+}
+
+fn parse_action(text: &str) -> Result<Action, Invalid> {
+    Action::parse(text).ok_or_else(|| Invalid::new("unknown_action", "must be publish or subscribe"))
 }
 
 fn parse_content_type(text: &str) -> Result<String, Invalid> {
@@ -94,7 +168,8 @@ mod tests {
     use serde_json::json;
 
     fn read(settings: Value) -> (TenantSettings, Vec<String>) {
-        let (read, errors) = TenantSettings::read(settings.as_object().unwrap());
+        let public = |text: &str| text.starts_with("https://").then_some(()).ok_or(Invalid::new("not_public", ""));
+        let (read, errors) = TenantSettings::read(settings.as_object().unwrap(), &public);
         (read, errors.into_iter().map(|error| error.pointer).collect())
     }
 
@@ -106,7 +181,8 @@ mod tests {
             "forbid_email": false});
         let defaults = json!({"auto_publish": false, "content_types": ["blog_post"], "default_categories": ["Blog"],
             "seo_optimization": true, "custom_templates": {}, "workflow_approval": false, "registration": "closed",
-            "password_policy": policy});
+            "password_policy": policy,
+            "mercure": {"compatibility": true, "anonymous": true, "subscriptions": true, "issuers": []}});
         assert_eq!(read_empty.to_view(), defaults);
         let nulls: Map<String, Value> =
             defaults.as_object().unwrap().keys().map(|name| (name.clone(), Value::Null)).collect();
@@ -118,12 +194,15 @@ mod tests {
     fn what_is_set_holds() {
         let (read, faults) = read(json!({"auto_publish": true, "content_types": [], "default_categories": ["Grün"],
             "seo_optimization": false, "custom_templates": {"a": [1]}, "workflow_approval": true,
-            "registration": "open", "password_policy": {"min_length": 12}}));
+            "registration": "open", "password_policy": {"min_length": 12}, "mercure": {"compatibility": false,
+            "issuers": [{"issuer": "urn:app", "jwks_url": "https://app.test/jwks", "allows": ["publish"]}]}}));
         assert_eq!(faults, [""; 0]);
         assert!(read.auto_publish && !read.seo_optimization && read.workflow_approval);
         assert_eq!((read.content_types.len(), read.default_categories), (0, vec!["Grün".to_owned()]));
         assert_eq!(read.custom_templates.get("a"), Some(&json!([1])));
         assert_eq!((read.sign_in.registration, read.sign_in.passwords.min_length), (Registration::Open, 12));
+        assert!(!read.mercure.compatibility && read.mercure.anonymous && read.mercure.subscriptions);
+        assert_eq!(read.mercure.issuers[0].allows, [Action::Publish]);
     }
 
     #[test]
@@ -150,5 +229,44 @@ mod tests {
         ];
         assert_eq!(faults, expected);
         assert_eq!(read, defaults);
+    }
+
+    #[test]
+    fn each_fault_of_an_issuer_is_named() {
+        let good = json!({"issuer": "a", "jwks_url": "https://a.test/", "allows": ["publish", "subscribe"]});
+        for (change, pointer) in [
+            (json!({"issuer": null}), "issuer"),
+            (json!({"issuer": ""}), "issuer"),
+            (json!({"issuer": "x".repeat(501)}), "issuer"),
+            (json!({"issuer": "b"}), "issuer"),
+            (json!({"jwks_url": null}), "jwks_url"),
+            (json!({"jwks_url": "http://10.0.0.1/"}), "jwks_url"),
+            (json!({"allows": null}), "allows"),
+            (json!({"allows": []}), "allows"),
+            (json!({"allows": ["publish", "delete"]}), "allows/1"),
+            (json!({"allows": ["publish", "publish", "publish"]}), "allows"),
+            (json!({"secret": "s"}), "secret"),
+        ] {
+            let mut one = good.clone();
+            for (name, value) in change.as_object().unwrap() {
+                one[name] = value.clone();
+            }
+            let first = json!({"issuer": "b", "jwks_url": "https://b.test/", "allows": ["subscribe"]});
+            let (read, faults) = read(json!({"mercure": {"issuers": [first, one]}}));
+            assert_eq!(faults, [format!("/mercure/issuers/1/{pointer}")], "{change}");
+            assert!((1..=2).contains(&read.mercure.issuers.len()));
+        }
+        let six: Vec<Value> = (0..6).map(|n| json!({"issuer": n.to_string()})).collect();
+        for (mercure, pointer) in [
+            (json!([]), "/mercure"),
+            (json!({"anonymous": "yes"}), "/mercure/anonymous"),
+            (json!({"hub": true}), "/mercure/hub"),
+            (json!({"issuers": {}}), "/mercure/issuers"),
+            (json!({"issuers": ["a"]}), "/mercure/issuers/0"),
+            (json!({"issuers": six}), "/mercure/issuers"),
+        ] {
+            let (read, faults) = read(json!({"mercure": mercure}));
+            assert_eq!((faults, read.mercure.is_default()), (vec![pointer.to_owned()], true), "{mercure}");
+        }
     }
 }

@@ -7,18 +7,18 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::jwk::KeySet;
-use super::outside::ask;
 use super::provider::Provider;
+use crate::auth::jwk::KeySet;
+use crate::auth::memory::Memory;
+use crate::auth::outside::document;
 use crate::auth::session::Lobby;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::error::Invalid;
-use crate::domain::outbound::{Loopback, OutboundUrl};
+use crate::domain::outbound::OutboundUrl;
 use crate::http::problem::{self, Answered};
-use crate::storage::bindings::{Bindings, SystemClock};
+use crate::storage::bindings::SystemClock;
 use crate::storage::keys::{KvKey, OidcPart};
-use crate::storage::kv;
-use crate::storage::sealed::{Place, SealKey};
+use crate::storage::sealed::SealKey;
 
 /// How long what a provider told is good, in milliseconds.
 const GOOD_MILLIS: i64 = 600_000;
@@ -98,7 +98,7 @@ pub struct Inquiry<'a> {
 impl Inquiry<'_> {
     /// What the provider tells of itself.
     pub async fn metadata(&self) -> Answered<Metadata> {
-        let parse = |text: &str| parse_url(self.lobby.bindings, text);
+        let parse = |text: &str| self.lobby.bindings.settings.outbound(text);
         let issuer = self.provider.issuer.as_str();
         if let Some(known) = self.remembered(OidcPart::Discovery).await
             && let Ok(metadata) = Metadata::read(&known.document, issuer, parse)
@@ -106,7 +106,7 @@ impl Inquiry<'_> {
             return Ok(metadata);
         }
         let address = parse(&discovery_address(issuer)).map_err(|_| problem::provider_unusable("issuer"))?;
-        let document = fetch(&address).await?;
+        let document = document(&address).await?;
         let metadata = Metadata::read(&document, issuer, parse).map_err(problem::provider_unusable)?;
         self.remember(OidcPart::Discovery, document, None).await;
         Ok(metadata)
@@ -122,44 +122,31 @@ impl Inquiry<'_> {
         {
             return Ok(keys);
         }
-        let document = fetch(&metadata.jwks).await?;
+        let document = document(&metadata.jwks).await?;
         let keys = KeySet::parse(&document).ok_or_else(|| problem::provider_unusable("keys"))?;
         self.remember(OidcPart::Keys, document, known.map(|_| now.millis())).await;
         Ok(keys)
     }
 
     async fn remembered(&self, part: OidcPart) -> Option<Remembered> {
-        let at = KvKey::oidc(self.lobby.tenant, &self.provider.id, part);
-        let sealed = kv::sealed_of_tenant(self.lobby.bindings, self.lobby.tenant, &at).await?;
-        let opened = self.key.open(&place(self.lobby, &at), &sealed).ok()?;
-        let known: Remembered = serde_json::from_slice(&opened).ok()?;
+        let known: Remembered = self.memory(part).recall().await?;
         (known.issuer == self.provider.issuer && is_good(known.told_at, SystemClock.now())).then_some(known)
     }
 
     async fn remember(&self, part: OidcPart, document: Map<String, Value>, looked_again_at: Option<i64>) {
-        let at = KvKey::oidc(self.lobby.tenant, &self.provider.id, part);
         let (issuer, told_at) = (self.provider.issuer.clone(), SystemClock.now().millis());
         let known = Remembered { issuer, document, told_at, looked_again_at };
-        let Ok(text) = serde_json::to_vec(&known) else { return };
-        let Ok(sealed) = self.key.seal(&place(self.lobby, &at), &text) else { return };
-        kv::remember_sealed(self.lobby.bindings, self.lobby.tenant, &at, sealed).await;
+        self.memory(part).keep(&known, GOOD_MILLIS.unsigned_abs() / 1000).await;
     }
-}
 
-/// Reads an address that a tenant or its provider names.
-pub fn parse_url(bindings: &Bindings, text: &str) -> Result<OutboundUrl, Invalid> {
-    let settings = &bindings.settings;
-    let loopback = if settings.allow_loopback_issuers { Loopback::Allowed } else { Loopback::Refused };
-    OutboundUrl::parse(text, &settings.root_domain, loopback)
+    fn memory(&self, part: OidcPart) -> Memory<'_> {
+        let Lobby { bindings, tenant, .. } = self.lobby;
+        Memory { bindings, tenant, key: self.key, at: KvKey::oidc(tenant, &self.provider.id, part) }
+    }
 }
 
 fn discovery_address(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer))
-}
-
-async fn fetch(address: &OutboundUrl) -> Answered<Map<String, Value>> {
-    let reply = ask(address, None).await?;
-    if reply.status == 200 { Ok(reply.body) } else { Err(problem::provider_unusable("status")) }
 }
 
 fn is_good(told_at: i64, now: Timestamp) -> bool {
@@ -170,14 +157,11 @@ fn may_look_again(looked_again_at: Option<i64>, now: Timestamp) -> bool {
     looked_again_at.is_none_or(|at| now.millis() - at >= LOOK_AGAIN_MILLIS)
 }
 
-fn place<'a>(lobby: &Lobby<'a>, at: &'a KvKey) -> Place<'a> {
-    Place { owner: lobby.tenant.as_str(), table: "kv", column: "oidc", row: at.as_str() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::host::RootDomain;
+    use crate::domain::outbound::Loopback;
     use serde_json::json;
 
     fn read(change: Value) -> Result<Metadata, &'static str> {

@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::attempt::Attempt;
 use super::discovery::{ClientProof, Inquiry, Metadata};
-use super::id_token::{Expected, Identity, Unverified, identity};
-use super::outside::{Form, ask, is_signed_by};
+use super::id_token::{Expected, Identity, identity};
 use super::provider::Provider;
+use crate::auth::jws::Unverified;
+use crate::auth::outside::{Form, ask, is_signed_by};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::http::problem::{self, Answered};
 use crate::storage::bindings::SystemClock;

@@ -7,8 +7,8 @@
 //! - Everything a provider says is checked before it is believed; its words are neither shown nor logged.
 //! - A tenant's client secrets, and what is remembered of its providers, open under its own key only.
 //!
-//! `providers` and `clients` are what members call, `sign_in` what browsers walk through. `jwk`,
-//! `id_token` and what `provider` decides are pure.
+//! `providers` and `clients` are what members call, `sign_in` what browsers walk through. `id_token`
+//! and what `provider` decides are pure.
 
 pub mod account;
 pub mod attempt;
@@ -16,8 +16,6 @@ pub mod clients;
 pub mod discovery;
 pub mod exchange;
 pub mod id_token;
-pub mod jwk;
-pub mod outside;
 pub mod provider;
 pub mod providers;
 pub mod sign_in;

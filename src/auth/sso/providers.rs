@@ -6,7 +6,6 @@
 
 use serde_json::{Map, Value};
 
-use super::discovery::parse_url;
 use super::provider::{own_roles, permissions_of, secret_place};
 use crate::auth::api::{check_own, deed};
 use crate::auth::principal::Member;
@@ -267,7 +266,7 @@ fn parse_issuer(text: &str, bindings: &Bindings) -> Result<String, Invalid> {
     if text.contains('?') {
         return Err(Invalid::new("invalid_url", "must be an https URL without query or fragment"));
     }
-    parse_url(bindings, text).map(|url| url.as_str().to_owned())
+    bindings.settings.outbound(text).map(|url| url.as_str().to_owned())
 }
 
 /// Scopes of RFC 6749, 3.3, `openid` among them.

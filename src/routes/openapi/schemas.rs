@@ -32,7 +32,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Settings",
-        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}}",
+        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}, mercure??: {compatibility??: bool, anonymous??: bool, subscriptions??: bool, issuers??: {issuer: text(1..500), jwks_url: string(9..500)/^https://[^ #]+$/, allows: ('publish'|'subscribe')[](1..2)}[](..5)}}",
     ),
     (
         "TenantProfile",
@@ -74,7 +74,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     // Of answers.
     (
         "SettingsShown",
-        "{auto_publish: bool, content_types: string[], default_categories: string[], seo_optimization: bool, custom_templates: {...}, workflow_approval: bool, registration: 'open'|'closed', password_policy: {min_length: int, require_digit: bool, require_upper: bool, require_symbol: bool, forbid_email: bool}, pending?: true}",
+        "{auto_publish: bool, content_types: string[], default_categories: string[], seo_optimization: bool, custom_templates: {...}, workflow_approval: bool, registration: 'open'|'closed', password_policy: {min_length: int, require_digit: bool, require_upper: bool, require_symbol: bool, forbid_email: bool}, mercure: {compatibility: bool, anonymous: bool, subscriptions: bool, issuers: {issuer: string, jwks_url: string, allows: ('publish'|'subscribe')[]}[]}, pending?: true}",
     ),
     (
         "BrandingShown",

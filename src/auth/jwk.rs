@@ -1,4 +1,4 @@
-//! A provider's public keys (RFC 7517): those we verify with, and which of them a token means.
+//! An issuer's public keys (RFC 7517): those we verify with, and which of them a token means.
 //!
 //! The key decides the algorithm, never the token: a token that names another one than its key's is refused.
 
@@ -11,7 +11,7 @@ const MAX_KEYS: usize = 50;
 /// The longest and the shortest modulus of an RSA key, in base64url: 2048 to 8192 bits.
 const RSA_MODULUS: std::ops::RangeInclusive<usize> = 342..=1366;
 
-/// What a provider may sign with. No `none`, and nothing symmetric: there is no such variant.
+/// What an issuer may sign with. No `none`, and nothing symmetric: there is no such variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -23,6 +23,11 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// From a token's header; none for one that we do not verify.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Rs256, Self::Es256, Self::EdDsa].into_iter().find(|known| known.as_str() == text)
+    }
+
     /// As a token's header names it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -68,8 +73,8 @@ impl Key {
     }
 }
 
-/// The keys of a provider.
-#[derive(Debug, Clone, PartialEq)]
+/// The keys of an issuer.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct KeySet(Vec<Key>);
 
 impl KeySet {

@@ -1,4 +1,4 @@
-// The signatures of a provider, verified by WebCrypto, which costs no byte of Wasm.
+// The signatures of an issuer, verified by WebCrypto, which costs no byte of Wasm.
 
 const encoder = new TextEncoder();
 

@@ -1,4 +1,4 @@
-//! Who stands outside: calls to a provider, and its signatures verified (`outside.js`).
+//! Who stands outside: calls to a tenant's providers and issuers, and their signatures verified (`outside.js`).
 
 use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
@@ -11,7 +11,7 @@ use crate::http::problem::{self, Answered};
 /// How much a provider may answer, in bytes.
 const MAX_ANSWER: u32 = 256 * 1024;
 
-#[wasm_bindgen(module = "/src/auth/sso/outside.js")]
+#[wasm_bindgen(module = "/src/auth/outside.js")]
 extern "C" {
     #[wasm_bindgen(catch)]
     async fn verifies(algorithm: &str, jwk: &str, signed: &str, signature: &[u8]) -> Result<JsValue, JsValue>;
@@ -50,6 +50,12 @@ pub async fn ask(url: &OutboundUrl, form: Option<Form>) -> Answered<Reply> {
         return Err(problem::unavailable(format!("the provider answers {}", answer.status)));
     }
     Ok(Reply { status: answer.status, body: serde_json::from_str(&answer.body).unwrap_or_default() })
+}
+
+/// Reads a document of a provider. 502 if it has none there.
+pub async fn document(address: &OutboundUrl) -> Answered<Map<String, Value>> {
+    let reply = ask(address, None).await?;
+    if reply.status == 200 { Ok(reply.body) } else { Err(problem::provider_unusable("status")) }
 }
 
 /// Whether a signature is this key's. A key that the platform does not take verifies nothing.

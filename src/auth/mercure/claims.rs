@@ -1,0 +1,191 @@
+//! The claims of a token whose signature was verified, in both generations of the protocol.
+//!
+//! Pure. The type that a token says it is of decides by which rules it is judged: `at+jwt` by those of 1.0 alone
+//! (RFC 9068), any other by those of before. A token cannot say both: its header is signed too.
+
+use serde_json::{Map, Value};
+
+use super::grants::{Grants, Reading};
+use crate::domain::clock::Timestamp;
+use crate::domain::matching::topic_url::Base;
+use crate::domain::mercure::Action;
+
+/// Seconds by which clocks may differ at a token's beginning; its end is exact.
+const LEEWAY_SECONDS: i64 = 60;
+
+/// By which rules a token is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generation {
+    /// Those of 1.0.
+    Current,
+    /// Those of before.
+    Older,
+}
+
+impl Generation {
+    /// Of a token of this `typ`, a media type that may leave out `application/` (RFC 7515, 4.1.9).
+    pub fn of(typ: Option<&str>) -> Self {
+        const MEDIA: &str = "application/";
+        let typ = typ.unwrap_or_default();
+        let bare = match typ.split_at_checked(MEDIA.len()) {
+            Some((media, rest)) if media.eq_ignore_ascii_case(MEDIA) => rest,
+            _ => typ,
+        };
+        if bare.eq_ignore_ascii_case("at+jwt") { Self::Current } else { Self::Older }
+    }
+}
+
+/// What a token must say, and what it may.
+pub struct Expected<'a> {
+    /// Whose key has verified it, as `iss` must say in 1.0.
+    pub issuer: &'a str,
+    /// The hub's URL, which `aud` must hold in 1.0.
+    pub hub: &'a Base,
+    /// What its signer may allow.
+    pub allows: &'a [Action],
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Reads what a token grants, and when it ends; only one of before 1.0 may have no end. The error says which claim is
+/// wrong, for the log.
+pub fn read(
+    generation: Generation,
+    claims: &Map<String, Value>,
+    expected: &Expected<'_>,
+) -> Result<(Grants, Option<Timestamp>), &'static str> {
+    let expires_at = end_of(claims, expected.now)?;
+    let reading = Reading::new(expected.allows, expected.hub);
+    let grants = match generation {
+        Generation::Older => reading.older_claim(claims)?,
+        Generation::Current => {
+            expires_at.ok_or("exp")?;
+            check_origin(claims, expected)?;
+            reading.details(claims)?
+        }
+    };
+    Ok((grants, expires_at))
+}
+
+/// The end of a token that is good now, if it has one.
+fn end_of(claims: &Map<String, Value>, now: Timestamp) -> Result<Option<Timestamp>, &'static str> {
+    let time = |name: &'static str| match claims.get(name) {
+        None => Ok(None),
+        Some(at) => at.as_f64().map(|at| Some(Timestamp::from_millis((at * 1000.0) as i64))).ok_or(name),
+    };
+    let expires_at = time("exp")?;
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err("exp");
+    }
+    if time("nbf")?.is_some_and(|at| at > now.plus_seconds(LEEWAY_SECONDS)) {
+        return Err("nbf");
+    }
+    Ok(expires_at)
+}
+
+/// Whether it says by whom it is, and that it is for this hub.
+fn check_origin(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), &'static str> {
+    if claims.get("iss").and_then(Value::as_str) != Some(expected.issuer) {
+        return Err("iss");
+    }
+    let is_for_us = match claims.get("aud") {
+        Some(Value::String(named)) => named == expected.hub.as_str(),
+        Some(Value::Array(named)) => named.iter().any(|one| one.as_str() == Some(expected.hub.as_str())),
+        _ => false,
+    };
+    if is_for_us { Ok(()) } else { Err("aud") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000_500);
+    const HUB: &str = "https://acme.test/.well-known/mercure";
+
+    fn judged(generation: Generation, claims: Value) -> Result<(Grants, Option<Timestamp>), &'static str> {
+        let (issuer, allows): (_, &[Action]) = ("https://acme.test", &[Action::Publish, Action::Subscribe]);
+        let expected = Expected { issuer, hub: &Base::parse(HUB).unwrap(), allows, now: NOW };
+        read(generation, claims.as_object().unwrap(), &expected)
+    }
+
+    fn current(change: Value) -> Result<(Grants, Option<Timestamp>), &'static str> {
+        let detail = json!({"type": "https://mercure.rocks/authorization-detail", "actions": ["publish"],
+            "topics": [{"match": "a"}]});
+        let mut claims = json!({"iss": "https://acme.test", "aud": HUB, "exp": 1_000_060, "sub": "s",
+            "authorization_details": [detail], "mercure": {"subscribe": ["*"]}});
+        for (name, value) in change.as_object().unwrap() {
+            match value {
+                Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
+                value => claims[name] = value.clone(),
+            }
+        }
+        judged(Generation::Current, claims)
+    }
+
+    #[test]
+    fn the_type_decides_the_generation() {
+        for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/At+Jwt"] {
+            assert_eq!(Generation::of(Some(typ)), Generation::Current, "{typ}");
+        }
+        for typ in ["", "JWT", "at+jwt ", "text/at+jwt", "application/", "application/jwt", "\u{e4}pplication/at+jwt"] {
+            assert_eq!(Generation::of(Some(typ)), Generation::Older, "{typ}");
+        }
+        assert_eq!(Generation::of(None), Generation::Older);
+    }
+
+    #[test]
+    fn a_token_of_1_0_is_read_by_its_own_rules_alone() {
+        let (grants, expires_at) = current(json!({})).unwrap();
+        assert_eq!((grants.publish.len(), grants.subscribe.len()), (1, 0));
+        assert_eq!(expires_at, Some(Timestamp::from_millis(1_000_060_000)));
+        assert!(current(json!({"aud": ["https://other.test", HUB]})).is_ok());
+        assert!(current(json!({"nbf": 1_000_060, "exp": 1_000_000.6})).is_ok());
+    }
+
+    #[test]
+    fn each_claim_of_1_0_must_be_right() {
+        for (change, wrong) in [
+            (json!({"iss": null}), "iss"),
+            (json!({"iss": "https://acme.test/"}), "iss"),
+            (json!({"iss": "https://globex.test"}), "iss"),
+            (json!({"iss": ["https://acme.test"]}), "iss"),
+            (json!({"aud": null}), "aud"),
+            (json!({"aud": []}), "aud"),
+            (json!({"aud": "https://acme.test"}), "aud"),
+            (json!({"aud": [format!("{HUB}/")]}), "aud"),
+            (json!({"aud": {"hub": HUB}}), "aud"),
+            (json!({"exp": null}), "exp"),
+            (json!({"exp": 1_000_000}), "exp"),
+            (json!({"exp": 1_000_000.5}), "exp"),
+            (json!({"exp": "1000060"}), "exp"),
+            (json!({"nbf": 1_000_061}), "nbf"),
+            (json!({"nbf": "0"}), "nbf"),
+            (json!({"authorization_details": {}}), "authorization_details"),
+        ] {
+            assert_eq!(current(change.clone()), Err(wrong), "{change}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_before_1_0_needs_neither_issuer_nor_audience_nor_end() {
+        let older = |claims: Value| judged(Generation::Older, claims);
+        let (grants, expires_at) = older(json!({"mercure": {"publish": ["*"]}})).unwrap();
+        assert_eq!((grants.publish.len(), expires_at), (1, None));
+        let (_, expires_at) = older(json!({"exp": 1_000_001, "iss": "x", "aud": 7})).unwrap();
+        assert_eq!(expires_at, Some(Timestamp::from_millis(1_000_001_000)));
+        assert_eq!(older(json!({"exp": 1_000_000, "mercure": {}})), Err("exp"));
+        assert_eq!(older(json!({"exp": null})), Err("exp"));
+        assert_eq!(older(json!({"nbf": 1_000_061})), Err("nbf"));
+        assert_eq!(older(json!({"mercure": 7})), Err("mercure"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_time_breaks_the_reader(exp: f64, nbf: i64) {
+            let _ = judged(Generation::Older, json!({"exp": exp, "nbf": nbf}));
+        }
+    }
+}

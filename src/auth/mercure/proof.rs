@@ -1,0 +1,285 @@
+//! What somebody may do at a tenant's hub, by the token that a request presents.
+
+use super::carrier::{self, Sender};
+use super::challenge;
+use super::claims::{self, Expected, Generation};
+use super::grants::Grants;
+use super::issuer_keys::{IssuerKeys, Known};
+use crate::auth::jwk::Algorithm;
+use crate::auth::jws::Unverified;
+use crate::auth::outside::is_signed_by;
+use crate::auth::signature::{SigningSecret, is_mac};
+use crate::auth::token::SubscriptionSecret;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::host::Host;
+use crate::domain::ids::TenantId;
+use crate::domain::matching::topic_url::Base;
+use crate::domain::mercure::{Action, Issuer};
+use crate::http::problem::{self, Answered};
+use crate::http::request::Incoming;
+use crate::hub::protocol::{AcceptedVersion, TenantConfig, accepts};
+use crate::storage::bindings::{Bindings, SystemClock};
+use crate::tenant::secrets::{self, Secrets};
+
+/// The hub's path on its host.
+pub const HUB_PATH: &str = "/.well-known/mercure";
+
+/// The one algorithm of the tenant's own secrets.
+const OWN_ALGORITHM: &str = "HS256";
+
+/// Who signed a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signer {
+    /// The tenant itself.
+    Secrets(Versions),
+    /// An issuer that the tenant named.
+    Issuer(String),
+}
+
+/// The versions of the tenant's secrets that a token was signed with; it may be the text of both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// Of the webhook secret.
+    pub webhook: Option<u32>,
+    /// Of the subscription secret.
+    pub subscription: Option<u32>,
+}
+
+impl Versions {
+    /// Those whose secret signed a token.
+    fn that_signed(token: &Unverified, webhook: &[SigningSecret<'_>], subscription: &[SubscriptionSecret<'_>]) -> Self {
+        let signed = |secret: &str| is_mac(secret, &token.signed, &token.signature);
+        Self {
+            webhook: webhook.iter().find(|known| signed(known.secret)).map(|known| known.version),
+            subscription: subscription.iter().find(|known| signed(known.secret)).map(|known| known.version),
+        }
+    }
+
+    /// Those that the tenant accepts, as far as it is known: a version later than all of those may be too new for that.
+    fn accepted(self, config: &TenantConfig, now: Timestamp) -> Self {
+        let is_accepted = |known: &[AcceptedVersion], version: u32| {
+            accepts(known, version, now.millis()) || known.iter().all(|known| known.version < version)
+        };
+        Self {
+            webhook: self.webhook.filter(|version| is_accepted(&config.webhook_versions, *version)),
+            subscription: self.subscription.filter(|version| is_accepted(&config.subscription_versions, *version)),
+        }
+    }
+
+    fn allows(self) -> Vec<Action> {
+        let publish = self.webhook.map(|_| Action::Publish);
+        publish.into_iter().chain(self.subscription.map(|_| Action::Subscribe)).collect()
+    }
+}
+
+/// A token that verified.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MercureToken {
+    /// What its holder may do.
+    pub grants: Grants,
+    /// When it ends; only one of before 1.0 may have no end.
+    pub expires_at: Option<Timestamp>,
+    /// Who signed it. Where secrets did, what it allows ends with the grace of their versions too.
+    pub signer: Signer,
+}
+
+/// A tenant's hub, as a request came to it.
+pub struct Hub<'a> {
+    /// The deployment.
+    pub bindings: &'a Bindings,
+    /// The tenant.
+    pub tenant: &'a TenantId,
+    /// The tenant as it stands.
+    pub config: &'a TenantConfig,
+    /// The host that was asked.
+    pub host: &'a Host,
+}
+
+impl Hub<'_> {
+    /// What a request may do, by the token it presents; none if it presents none, which only some requests may.
+    ///
+    /// 400 for what is no token by its letters, 401 for a token that is not valid, 403 for a cookie that another
+    /// site's page sent along; each with its challenge. 503 if an issuer's keys cannot be had.
+    pub async fn prove(&self, request: &Incoming, wanted: Action) -> Answered<Option<MercureToken>> {
+        let origin = request.origin_of(self.host.as_str());
+        let header = request.header("Authorization");
+        let compatibility = self.config.mercure.compatibility;
+        let presented =
+            carrier::presented(header.as_deref(), &request.query, |name| request.cookie(name), compatibility);
+        let Some(presented) = presented.map_err(|_| challenge::invalid_request(&origin))? else { return Ok(None) };
+        if presented.by_cookie {
+            let [origin_header, referer, site] =
+                ["Origin", "Referer", "Sec-Fetch-Site"].map(|name| request.header(name));
+            let sender =
+                Sender { origin: origin_header.as_deref(), referer: referer.as_deref(), site: site.as_deref() };
+            if !sender.may_use_cookie(wanted, &self.config.cors_origins, &request.authority) {
+                return Err(challenge::origin_not_allowed(&origin));
+            }
+        }
+        let verified = self.verify(&presented.token, &origin).await?;
+        verified.map(Some).map_err(|wrong| challenge::invalid_token(&origin, wrong))
+    }
+
+    /// Verifies a token that was presented on an origin of this tenant. The inner error says what is wrong with it, for
+    /// the log.
+    pub async fn verify(&self, token: &str, origin: &str) -> Answered<Result<MercureToken, &'static str>> {
+        let Some(token) = Unverified::parse(token) else { return Ok(Err("form")) };
+        let generation = Generation::of(token.typ.as_deref());
+        if generation == Generation::Older && !self.config.mercure.compatibility {
+            return Ok(Err("typ"));
+        }
+        let (signer, allows, issuer) = if token.alg == OWN_ALGORITHM {
+            let versions = self.versions(&token).await?;
+            (Signer::Secrets(versions), versions.allows(), origin)
+        } else {
+            let Some(issuer) = issuer_of(&token, generation, &self.config.mercure.issuers) else {
+                return Ok(Err("iss"));
+            };
+            let allows = if self.is_signed(&token, issuer).await? { issuer.allows.clone() } else { Vec::new() };
+            (Signer::Issuer(issuer.issuer.clone()), allows, issuer.issuer.as_str())
+        };
+        if allows.is_empty() {
+            return Ok(Err("signature"));
+        }
+        let hub = Base::parse(&format!("{origin}{HUB_PATH}")).map_err(problem::internal)?;
+        let expected = Expected { issuer, hub: &hub, allows: &allows, now: SystemClock.now() };
+        let read = claims::read(generation, &token.claims, &expected);
+        Ok(read.map(|(grants, expires_at)| MercureToken { grants, expires_at, signer }))
+    }
+
+    /// The secrets that signed a token. One that none did is tried once more with fresh secrets.
+    async fn versions(&self, token: &Unverified) -> Answered<Versions> {
+        let (tenant, now) = (self.tenant.as_str(), SystemClock.now());
+        let signed = |secrets: &Secrets| {
+            Versions::that_signed(token, &secrets.signing(now), &secrets.subscription(now)).accepted(self.config, now)
+        };
+        let versions = signed(&*secrets::load(self.bindings, tenant).await?);
+        if versions != Versions::default() {
+            return Ok(versions);
+        }
+        Ok(signed(&*secrets::load_anew(self.bindings, tenant).await?))
+    }
+
+    /// Whether an issuer signed a token. One by a key that is not known has the keys fetched again.
+    async fn is_signed(&self, token: &Unverified, issuer: &Issuer) -> Answered<bool> {
+        if Algorithm::parse(&token.alg).is_none() {
+            return Ok(false);
+        }
+        let keys = IssuerKeys { bindings: self.bindings, tenant: self.tenant, issuer };
+        let known = keys.known().await?;
+        if verifies(&known, token).await {
+            return Ok(true);
+        }
+        let may_be_new = token.kid.is_none() || !known.keys.knows(token.kid.as_deref());
+        Ok(may_be_new && verifies(&*keys.newer_than(&known).await?, token).await)
+    }
+}
+
+async fn verifies(known: &Known, token: &Unverified) -> bool {
+    match known.keys.find(token.kid.as_deref(), &token.alg) {
+        Some(key) => is_signed_by(key, &token.signed, &token.signature).await,
+        None => false,
+    }
+}
+
+/// The issuer whose keys are tried: the one that the token names. Before 1.0 tokens need not name theirs, where there
+/// is but one.
+fn issuer_of<'a>(token: &Unverified, generation: Generation, issuers: &'a [Issuer]) -> Option<&'a Issuer> {
+    let named = token.claims.get("iss").and_then(serde_json::Value::as_str);
+    let found = issuers.iter().find(|issuer| Some(issuer.issuer.as_str()) == named);
+    match (found, generation, issuers) {
+        (None, Generation::Older, [only]) => Some(only),
+        (found, ..) => found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn issuer(name: &str) -> Issuer {
+        Issuer { issuer: name.into(), jwks_url: "https://a.test/".into(), allows: vec![Action::Publish] }
+    }
+
+    #[test]
+    fn only_the_issuer_that_a_token_names_is_tried() {
+        let (one, two) = ([issuer("a")], [issuer("a"), issuer("b")]);
+        let of = |iss: Value, generation, issuers| {
+            let token = Unverified::made(&json!({"alg": "EdDSA"}), &json!({"iss": iss}));
+            issuer_of(&token, generation, issuers).map(|issuer| issuer.issuer.clone())
+        };
+        for generation in [Generation::Current, Generation::Older] {
+            assert_eq!(of(json!("b"), generation, &two).as_deref(), Some("b"));
+            assert_eq!(of(json!("c"), generation, &two), None);
+            assert_eq!(of(json!(["a"]), generation, &two), None);
+            assert_eq!(of(json!("a"), generation, &[]), None);
+        }
+        for (iss, issuers) in [(json!(null), &one[..]), (json!("c"), &one), (json!(null), &two)] {
+            assert_eq!(of(iss.clone(), Generation::Current, issuers), None);
+            let alone = issuers.len() == 1;
+            assert_eq!(of(iss, Generation::Older, issuers).is_some(), alone);
+        }
+    }
+
+    #[test]
+    fn a_token_is_signed_by_any_accepted_version_of_a_secret() {
+        // Signed with `openssl dgst -sha256 -hmac`, the key as it is shown.
+        let (head, body) = ("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", "eyJtZXJjdXJlIjp7InB1Ymxpc2giOlsiKiJdfX0");
+        let token = Unverified::parse(&format!("{head}.{body}.q-o5s9xtpdYgI4Jnlyq8l0FbnVY8IB3lml20YJkel6I")).unwrap();
+        let webhook = |secrets: [&'static str; 2]| {
+            secrets
+                .into_iter()
+                .zip([2, 1])
+                .map(|(secret, version)| SigningSecret { version, secret })
+                .collect::<Vec<_>>()
+        };
+        let subscription = |secret| [SubscriptionSecret { version: 7, secret }];
+        for (webhook_secrets, subscription_secret, signed) in [
+            (["whsec_c2VjcmV0", "other"], "other", (Some(2), None)),
+            (["other", "whsec_c2VjcmV0"], "other", (Some(1), None)),
+            (["other", "secret"], "whsec_c2VjcmV0", (None, Some(7))),
+            (["whsec_c2VjcmV0", ""], "whsec_c2VjcmV0", (Some(2), Some(7))),
+            (["secret", ""], "c2VjcmV0", (None, None)),
+        ] {
+            let found = Versions::that_signed(&token, &webhook(webhook_secrets), &subscription(subscription_secret));
+            assert_eq!((found.webhook, found.subscription), signed, "{webhook_secrets:?} {subscription_secret}");
+        }
+        let none = Versions::that_signed(&token, &[], &[]);
+        assert!(none == Versions::default() && none.allows().is_empty());
+    }
+
+    #[test]
+    fn a_version_that_the_tenant_gave_up_counts_no_more() {
+        let version = |version, until| json!({"version": version, "until": until});
+        let limits = json!({"api_requests_per_minute": 1, "api_requests_per_day": 1, "webhooks_per_minute": 1,
+            "anonymous_requests_per_minute": 1, "concurrent_subscriptions": 1, "connections_per_address": null,
+            "event_retention_seconds": 1, "event_retention_count": 1, "event_log_bytes": 1});
+        let config = json!({"revision": 1, "standing": "active", "expires_at": null, "hosts": [], "limits": limits,
+            "webhook_versions": [version(2, json!(2000)), version(3, json!(null))],
+            "subscription_versions": [version(5, json!(null))], "require_standard_webhooks": false,
+            "cors_origins": [], "placement": {"shard": "SHARD_00", "epoch": 1}});
+        let config: TenantConfig = serde_json::from_value(config).unwrap();
+        let accepted = |webhook, subscription| {
+            let versions = Versions { webhook: Some(webhook), subscription: Some(subscription) };
+            let versions = versions.accepted(&config, Timestamp::from_millis(1000));
+            (versions.webhook, versions.subscription)
+        };
+        assert_eq!((accepted(3, 5), accepted(2, 4)), ((Some(3), Some(5)), (Some(2), None)));
+        assert_eq!((accepted(1, 1), accepted(4, 6)), ((None, None), (Some(4), Some(6))));
+        let late = Versions { webhook: Some(2), subscription: None }.accepted(&config, Timestamp::from_millis(2000));
+        assert_eq!(late, Versions::default());
+    }
+
+    #[test]
+    fn each_secret_allows_its_own_and_no_more() {
+        for (webhook, subscription, allows) in [
+            (None, None, vec![]),
+            (Some(1), None, vec![Action::Publish]),
+            (None, Some(1), vec![Action::Subscribe]),
+            (Some(1), Some(2), vec![Action::Publish, Action::Subscribe]),
+        ] {
+            assert_eq!(Versions { webhook, subscription }.allows(), allows);
+        }
+    }
+}

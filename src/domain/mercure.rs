@@ -1,0 +1,129 @@
+//! How a tenant speaks Mercure, as its `settings` say, and what a client may do by its words.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::json;
+
+/// What a token may allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// To publish updates.
+    Publish,
+    /// To be sent private updates.
+    Subscribe,
+}
+
+impl Action {
+    /// As tokens and settings name it; none for an action that we do not know.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "publish" => Some(Self::Publish),
+            "subscribe" => Some(Self::Subscribe),
+            _ => None,
+        }
+    }
+}
+
+/// Somebody whose tokens the tenant takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issuer {
+    /// Its name, as tokens say it in `iss`, letter for letter.
+    pub issuer: String,
+    /// Where its public keys stand.
+    pub jwks_url: String,
+    /// What its tokens may allow.
+    pub allows: Vec<Action>,
+}
+
+/// How a tenant speaks Mercure. What is at its default takes no room where it is carried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Mercure {
+    /// Whether clients of before the 1.0 protocol are served too.
+    #[serde(skip_serializing_if = "is_on")]
+    pub compatibility: bool,
+    /// Whether somebody without a token may subscribe, to what is public.
+    #[serde(skip_serializing_if = "is_on")]
+    pub anonymous: bool,
+    /// Whether it is told who subscribes to what.
+    #[serde(skip_serializing_if = "is_on")]
+    pub subscriptions: bool,
+    /// Whose tokens are taken beside those that the tenant signs with its secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<Issuer>,
+}
+
+impl Default for Mercure {
+    fn default() -> Self {
+        Self { compatibility: true, anonymous: true, subscriptions: true, issuers: Vec::new() }
+    }
+}
+
+impl Mercure {
+    /// Whether nothing of it was set.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Every member, with the value that holds.
+    pub fn to_view(&self) -> Value {
+        json!({
+            "compatibility": self.compatibility,
+            "anonymous": self.anonymous,
+            "subscriptions": self.subscriptions,
+            "issuers": self.issuers,
+        })
+    }
+
+    /// Whether tokens of anybody may do more than they might by other settings: by another issuer, or another place
+    /// for an issuer's keys.
+    pub fn lends_beyond(&self, other: &Self, action: Action) -> bool {
+        let lends = |known: &Issuer| known.allows.contains(&action);
+        let same = |ours: &Issuer, theirs: &Issuer| ours.issuer == theirs.issuer && ours.jwks_url == theirs.jwks_url;
+        self.issuers.iter().any(|ours| lends(ours) && !other.issuers.iter().any(|it| lends(it) && same(ours, it)))
+    }
+}
+
+fn is_on(flag: &bool) -> bool {
+    *flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn issuer(name: &str, allows: &[Action]) -> Issuer {
+        Issuer { issuer: name.into(), jwks_url: format!("{name}/keys"), allows: allows.to_vec() }
+    }
+
+    #[test]
+    fn what_is_at_its_default_takes_no_room() {
+        assert_eq!(serde_json::to_string(&Mercure::default()).unwrap(), "{}");
+        assert_eq!(serde_json::from_str::<Mercure>("{}").unwrap(), Mercure::default());
+        let set = Mercure { anonymous: false, issuers: vec![issuer("a", &[Action::Publish])], ..Mercure::default() };
+        let text = r#"{"anonymous":false,"issuers":[{"issuer":"a","jwks_url":"a/keys","allows":["publish"]}]}"#;
+        assert_eq!(serde_json::to_string(&set).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Mercure>(text).unwrap(), set);
+        assert_eq!(set.to_view()["compatibility"], json!(true));
+    }
+
+    #[test]
+    fn more_is_lent_by_another_issuer_action_or_place_of_keys() {
+        let of = |issuers: Vec<Issuer>| Mercure { issuers, ..Mercure::default() };
+        let one = of(vec![issuer("a", &[Action::Subscribe])]);
+        for (ours, action, more) in [
+            (of(vec![]), Action::Subscribe, false),
+            (one.clone(), Action::Subscribe, false),
+            (one.clone(), Action::Publish, false),
+            (of(vec![issuer("a", &[Action::Publish, Action::Subscribe])]), Action::Publish, true),
+            (of(vec![issuer("a", &[Action::Publish, Action::Subscribe])]), Action::Subscribe, false),
+            (of(vec![issuer("b", &[Action::Subscribe])]), Action::Subscribe, true),
+            (of(vec![Issuer { jwks_url: "b".into(), ..one.issuers[0].clone() }]), Action::Subscribe, true),
+        ] {
+            assert_eq!(ours.lends_beyond(&one, action), more, "{ours:?} {action:?}");
+        }
+    }
+}
