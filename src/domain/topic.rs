@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Invalid;
 
-/// Most bytes of a topic.
-pub const MAX_TOPIC: usize = 2_048;
+/// Most bytes of a topic. The hub's own are the longest: they hold a selector, percent-encoded.
+pub const MAX_TOPIC: usize = 32 * 1024;
 /// Most bytes of a channel, and of a selector of `/events`.
 pub const MAX_CHANNEL: usize = 256;
 
-/// The name an event is published under: 1 to 2,048 bytes, no control characters, not `*` alone.
+/// The name an event is published under: 1 to 32 KB, no control characters, not `*` alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Topic(Box<str>);

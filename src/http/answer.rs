@@ -28,6 +28,10 @@ pub enum Body {
     Empty,
     /// JSON.
     Json(String),
+    /// JSON-LD.
+    LinkedJson(String),
+    /// Text that means itself.
+    Text(String),
     /// A page of ours.
     Html(String),
     /// A style sheet.
@@ -122,9 +126,19 @@ impl Answer {
         Self::new(status, Body::Json(body))
     }
 
+    /// JSON-LD, where a protocol asks for it.
+    pub fn linked_json(body: String) -> Self {
+        Self::new(200, Body::LinkedJson(body))
+    }
+
     /// An answer without a body.
     pub fn empty(status: u16) -> Self {
         Self::new(status, Body::Empty)
+    }
+
+    /// Text.
+    pub fn text(status: u16, text: String) -> Self {
+        Self::new(status, Body::Text(text))
     }
 
     /// A page.
@@ -169,6 +183,8 @@ impl Answer {
             Body::Empty | Body::Bytes(_) => (None, "no-store"),
             Body::Json(_) if status >= 400 => (Some("application/problem+json"), "no-store"),
             Body::Json(_) => (Some("application/json"), "no-store"),
+            Body::LinkedJson(_) => (Some("application/ld+json"), "no-store"),
+            Body::Text(_) => (Some("text/plain; charset=utf-8"), "no-store"),
             Body::Html(_) => (Some("text/html; charset=utf-8"), "no-cache"),
             Body::Css(_) => (Some("text/css; charset=utf-8"), "no-cache"),
             Body::Events(_) => (Some("text/event-stream"), "no-cache, no-transform"),
@@ -184,7 +200,11 @@ impl Answer {
         }
         let builder = ResponseBuilder::new().with_status(status).with_headers(headers);
         Ok(match body {
-            Body::Json(text) | Body::Html(text) | Body::Css(text) if !head => builder.fixed(text.into_bytes()),
+            Body::Json(text) | Body::LinkedJson(text) | Body::Text(text) | Body::Html(text) | Body::Css(text)
+                if !head =>
+            {
+                builder.fixed(text.into_bytes())
+            }
             Body::Bytes(stream) | Body::Events(Some(stream)) if !head => builder.stream(stream),
             _ => builder.empty(),
         })

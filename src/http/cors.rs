@@ -32,8 +32,8 @@ impl Origin {
             headers.push(("Access-Control-Allow-Credentials", "true".into()));
             headers.push((
                 "Access-Control-Expose-Headers",
-                "ETag, Idempotent-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, \
-                 X-Impersonated-By, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id"
+                "ETag, Idempotent-Replayed, Last-Event-ID, Link, Location, Mercure-Last-Event-ID, RateLimit, \
+                 RateLimit-Policy, Retry-After, WWW-Authenticate, X-Impersonated-By, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id"
                     .into(),
             ));
         }

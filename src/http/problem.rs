@@ -158,6 +158,11 @@ pub fn invalid_query(name: &str, invalid: Invalid) -> Problem {
     Problem::new(400, "invalid_query", "A query parameter is not valid").field(format!("?{name}"), invalid)
 }
 
+/// 400: a field of a form that cannot be used; `name` is the field.
+pub fn invalid_form(name: &str, invalid: Invalid) -> Problem {
+    Problem::new(400, "invalid_form", "A form field is not valid").field(name, invalid)
+}
+
 /// 400: a header that cannot be used.
 pub fn invalid_header(name: &str, invalid: Invalid) -> Problem {
     Problem::new(400, "invalid_header", "A header is not valid").field(name, invalid)
@@ -411,6 +416,11 @@ pub fn precondition_failed() -> Problem {
 /// 413: the body is larger than this route takes.
 pub fn body_too_large(limit: usize) -> Problem {
     Problem::new(413, "body_too_large", "The body is too large").detail(format!("At most {limit} bytes."))
+}
+
+/// 413: a field of a form, or the number of them, is larger than this route takes.
+pub fn form_too_large(name: &str, invalid: Invalid) -> Problem {
+    Problem::new(413, "body_too_large", "The body is too large").field(name, invalid)
 }
 
 /// 400: a list asks for more than one statement can hold.

@@ -29,6 +29,11 @@ impl Query {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// All parameters, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The names of all parameters.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
@@ -95,6 +100,11 @@ impl Incoming {
     /// A header's value; none if absent or empty.
     pub fn header(&self, name: &str) -> Option<String> {
         self.raw.headers().get(name).ok().flatten().filter(|value| !value.is_empty())
+    }
+
+    /// A header's value, also an empty one.
+    pub fn header_as_sent(&self, name: &str) -> Option<String> {
+        self.raw.headers().get(name).ok().flatten()
     }
 
     /// Every tenant that headers and query name, as written. All of them must be the tenant the

@@ -48,6 +48,8 @@ impl Awake {
         };
         interest.check().map_err(|_| Refusal::Malformed)?;
         let live = opening.stands_at == self.log.last();
+        let tells = self.config.as_ref().is_some_and(|config| config.mercure.subscriptions);
+        let presence = attach.presence.filter(|_| tells);
         let attachment = Attachment {
             id: self.free_id(moment.random),
             interest,
@@ -57,6 +59,7 @@ impl Awake {
             ticket: attach.ticket,
             secret_version,
             minted,
+            subscriber: presence.as_ref().map(|presence| presence.subscriber.clone()),
             wire: attach.wire,
             replaying: (!live).then_some(opening.stands_at),
         };
@@ -71,7 +74,11 @@ impl Awake {
             return Err(Refusal::Failed.into());
         };
         socket.send_text(&hello);
+        let (id, interest) = (stream.attachment.id, stream.attachment.interest.clone());
         self.insert(socket, stream);
+        if let Some(presence) = presence {
+            self.arrive(id, &interest, presence, moment.now)?;
+        }
         Ok(response)
     }
 

@@ -15,6 +15,7 @@ use super::fanout::{self, Live, Sending, Surge};
 use super::lease::{self, Class, Save, Window};
 use super::logins;
 use super::looks::{self, Looks};
+use super::presence::{self, Departure};
 use super::protocol::{
     Ask, Caller, Condition, CountLogin, CountLooks, Grant, Lease, Publish, Published, Refusal, RequestClass,
     TenantConfig, accepts,
@@ -78,6 +79,9 @@ pub struct Awake {
     alarm_at: Option<i64>,
     untidy: bool,
     restored: u64,
+    pub(super) departed: Vec<Departure>,
+    /// When the next of those whose socket is gone has ended.
+    pub(super) ends_next: Option<i64>,
 }
 
 impl Awake {
@@ -117,8 +121,11 @@ impl Awake {
             published_at: 0,
             alarm_at,
             restored: 0,
+            departed: Vec::new(),
+            ends_next: None,
         };
         awake.restore_streams();
+        awake.ends_next = presence::open(&awake.sql, |id| awake.streams.contains_key(&id), now)?;
         awake.catch_up(now)?;
         Ok(awake)
     }
@@ -342,10 +349,12 @@ impl Awake {
         self.move_watermark();
     }
 
-    /// Takes a stream out; its slot is free.
-    pub fn remove(&mut self, id: u64) {
+    /// Takes a stream out; its slot is free. One that did not end by its own will or ours may come back.
+    pub fn remove(&mut self, id: u64, ended: bool) {
         self.handles.remove(&id);
         if let Some(live) = self.streams.remove(&id) {
+            let departure = |subscriber: &String| Departure { subscriber: subscriber.clone(), stream: id, ended };
+            self.departed.extend(live.attachment.subscriber.as_ref().map(departure));
             self.index.remove(id, &live.attachment.interest);
             if let Some(count) = self.by_address.get_mut(&live.attachment.address) {
                 *count -= 1;
@@ -370,7 +379,7 @@ impl Awake {
         if let Some(socket) = self.handles.get(&id) {
             socket.close(ending);
         }
-        self.remove(id);
+        self.remove(id, true);
     }
 
     /// Ends every stream: the tenant is no more.
@@ -481,7 +490,7 @@ impl Awake {
             let graces = config.subscription_versions.iter().filter_map(|version| version.until);
             graces.chain(config.expires_at)
         });
-        let next = ends.filter(|at| *at > now).chain(trim).min();
+        let next = ends.chain(self.ends_next).filter(|at| *at > now).chain(trim).min();
         if next.is_none() || next == self.alarm_at {
             return Ok(None);
         }

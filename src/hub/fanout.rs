@@ -239,6 +239,7 @@ mod tests {
             ticket: None,
             secret_version: None,
             minted: None,
+            subscriber: None,
             wire,
             replaying: None,
         }

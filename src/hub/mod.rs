@@ -15,6 +15,7 @@ pub mod lease;
 mod logins;
 mod looks;
 pub mod object;
+mod presence;
 pub mod protocol;
 pub mod reach;
 mod record_event;

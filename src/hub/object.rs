@@ -26,7 +26,7 @@ use super::awake::{Awake, Failure};
 use super::drain::{self, Halt, Sink};
 use super::protocol::{
     ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Caller, Configure, Configured, CountLogin, CountLooks, Done, Drain,
-    Drained, EndMinted, Inspect, IssueTicket, Message, Publish, Purge, Refusal, Reply,
+    Drained, EndMinted, Inspect, IssueTicket, ListSubscriptions, Message, Publish, Purge, Refusal, Reply,
 };
 use super::sockets::{Socket, Sockets};
 use super::sqlite::{ObjectSqlite, SqliteError};
@@ -46,6 +46,9 @@ pub struct Hub {
 
 /// Milliseconds without a page after which a drain counts as lost: its waits may have ended with whoever asked for it.
 const DRAIN_MILLIS: i64 = 60_000;
+
+/// With what a bridge closes the socket of a client that left.
+const CLIENT_LEFT: usize = 1000;
 
 struct Core {
     state: State,
@@ -103,16 +106,18 @@ impl DurableObject for Hub {
     async fn websocket_close(
         &self,
         socket: WebSocket,
-        _code: usize,
+        code: usize,
         _reason: String,
         _was_clean: bool,
     ) -> worker::Result<()> {
-        self.forget(&socket);
+        self.forget(&socket, code == CLIENT_LEFT);
+        self.core.settle().await;
         Ok(())
     }
 
     async fn websocket_error(&self, socket: WebSocket, _error: worker::Error) -> worker::Result<()> {
-        self.forget(&socket);
+        self.forget(&socket, false);
+        self.core.settle().await;
         Ok(())
     }
 }
@@ -147,6 +152,9 @@ impl Hub {
             CountLooks::PATH => {
                 self.answer(&body, |awake, message: CountLooks| awake.count_looks(&message).map(|()| Done {}))
             }
+            ListSubscriptions::PATH => {
+                self.answer(&body, |awake, ask: ListSubscriptions| awake.subscriptions(&ask, now()))
+            }
             Inspect::PATH => {
                 let started_at = self.core.started_at;
                 self.answer(&body, |awake, _: Inspect| Ok(awake.condition(started_at, now())?))
@@ -179,11 +187,11 @@ impl Hub {
         }
     }
 
-    fn forget(&self, socket: &WebSocket) {
+    fn forget(&self, socket: &WebSocket, ended: bool) {
         let socket = Socket::of(socket);
         let id = stream_id(&socket);
         let _ = self.core.turn(|awake| {
-            awake.remove(id);
+            awake.remove(id, ended);
             Ok(())
         });
         socket.close_back();
@@ -217,8 +225,9 @@ impl Core {
         Awake::wake(name, ObjectSqlite::new(storage, sql), Sockets::new(ctx), epoch, now())
     }
 
-    /// After a turn: the alarm where it is due, and the spread where events wait.
+    /// After a turn: whoever left is told of, the alarm where it is due, and the spread where events wait.
     async fn settle(self: &Rc<Self>) {
+        let _ = self.turn(|awake| awake.tell_departures(now()));
         if let Ok(Some(at)) = self.turn(|awake| Ok(awake.alarm_due(now())?)) {
             #[allow(clippy::cast_precision_loss)]
             let at = js_sys::Date::new(&JsValue::from_f64(at as f64));

@@ -5,6 +5,7 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::domain::event::Cursor;
 use crate::domain::mercure::Mercure;
@@ -421,6 +422,45 @@ pub struct Attach {
     /// Whether the bridge re-attaches a stream that is already open at the client.
     #[serde(default)]
     pub reattach: bool,
+    /// Where it is told who subscribes: who this is.
+    #[serde(default)]
+    pub presence: Option<Presence>,
+}
+
+/// Who subscribes, as others are told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Presence {
+    /// The subscriber: a URN that nobody else has.
+    pub subscriber: String,
+    /// What the token tells of each subscription, in the order of what is selected.
+    pub payloads: Vec<Option<Value>>,
+}
+
+/// Asks who subscribes to what.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ListSubscriptions {
+    /// Who asks.
+    pub caller: Caller,
+    /// Whether subscriptions of before 1.0 are meant.
+    pub older: bool,
+    /// What they ask for; none for whatever.
+    pub selector: Option<Selector>,
+    /// Whose they are; none for everybody's.
+    pub subscriber: Option<String>,
+}
+
+impl Message for ListSubscriptions {
+    const PATH: &'static str = "/subscriptions";
+    type Answer = Subscriptions;
+}
+
+/// Who subscribes to what.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Subscriptions {
+    /// A document for each.
+    pub documents: Vec<Value>,
+    /// The id on Mercure's wire of the last event.
+    pub last_event_id: String,
 }
 
 /// The hub's first word on a stream.

@@ -29,6 +29,9 @@ pub struct Attachment {
     /// Who had its token minted, if the platform signed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minted: Option<Minted>,
+    /// Who it is to those who are told of subscriptions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscriber: Option<String>,
     /// How it wants its events.
     #[serde(default)]
     pub wire: Wire,
@@ -64,6 +67,7 @@ mod tests {
             ticket: None,
             secret_version: Some(1),
             minted: None,
+            subscriber: None,
             wire: Wire::Plain,
             replaying: None,
         }
@@ -82,6 +86,7 @@ mod tests {
         stream.interest.check().unwrap();
         stream.address = "x".repeat(45);
         stream.ticket = Some("y".repeat(64));
+        stream.subscriber = Some("s".repeat(45));
         stream.minted = Some(Minted { by: "z".repeat(40), at: i64::MAX });
         assert!(serde_json::to_string(&stream).unwrap().len() < 16_384 - 100);
     }

@@ -84,6 +84,7 @@ fn read(call: &Call<Visitor>) -> Answered<Attach> {
         wire: if query.flag("named")? { Wire::Named } else { Wire::Plain },
         cursor,
         reattach: false,
+        presence: None,
     })
 }
 

@@ -6,6 +6,7 @@
 pub mod bridge;
 pub mod diagnose;
 pub mod events;
+pub mod mercure;
 pub mod page;
 pub mod ticket;
 pub mod webhook;

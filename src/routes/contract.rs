@@ -24,6 +24,8 @@ pub enum Body {
     Optional(&'static str),
     /// One of this schema is sent.
     Required(&'static str),
+    /// A form of this schema is sent.
+    Form(&'static str),
     /// Bytes are sent, of the type that their header says.
     Bytes,
 }
@@ -42,6 +44,11 @@ impl Contract {
     /// The same contract with a body.
     pub const fn body(self, schema: &'static str) -> Self {
         Self { body: Body::Required(schema), ..self }
+    }
+
+    /// The same contract with a form as its body.
+    pub const fn form(self, schema: &'static str) -> Self {
+        Self { body: Body::Form(schema), ..self }
     }
 
     /// The same contract with bytes as its body.

@@ -9,6 +9,7 @@ mod docs;
 mod files;
 mod live;
 mod members;
+mod mercure;
 pub mod openapi;
 mod operators;
 mod platform;
@@ -38,6 +39,7 @@ pub static SECTIONS: &[&[Route]] = &[
     sso::ROUTES,
     settings::ROUTES,
     live::ROUTES,
+    mercure::ROUTES,
     records::ROUTES,
     files::ROUTES,
 ];

@@ -47,6 +47,8 @@ pub enum Access {
     OptionalSubscriber,
     /// A subscriber token of the tenant.
     Subscriber,
+    /// Everybody on the tenant's host; which operation takes a token of Mercure's, and of whom, its protocol says.
+    Mercure,
     /// A webhook signed with the tenant's secret.
     Signature,
 }

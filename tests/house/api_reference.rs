@@ -116,6 +116,7 @@ fn for_whom(access: Access) -> String {
         Access::SignIn => "everybody, from an address and an origin that the tenant lets in.",
         Access::OptionalSubscriber => "everybody; a subscriber token that is presented must be valid.",
         Access::Subscriber => "subscribers, with a token of the tenant.",
+        Access::Mercure => "everybody on the tenant's host; what takes a token of Mercure's, docs/mercure.md says.",
         Access::Signature => "the tenant's site, which signs the body with the webhook secret.",
     };
     whom.to_owned()

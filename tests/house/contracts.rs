@@ -37,7 +37,7 @@ fn every_contract_can_be_read() {
     for route in routes::all() {
         let body = match route.contract.body {
             Body::None | Body::Bytes => None,
-            Body::Optional(schema) | Body::Required(schema) => Some(schema),
+            Body::Optional(schema) | Body::Required(schema) | Body::Form(schema) => Some(schema),
         };
         if body.is_some_and(|schema| notation::schema(schema, FIND).is_none()) {
             faults.push(format!("{}: its body", route.name));

@@ -13,7 +13,7 @@ use crate::domain::matching::topic_url::Base;
 use crate::domain::mercure::Action;
 
 /// The type of an entry of `authorization_details` that is ours to read.
-const DETAIL: &str = "https://mercure.rocks/authorization-detail";
+pub const DETAIL: &str = "https://mercure.rocks/authorization-detail";
 /// The types of topics that an entry may name, the first one where it names none.
 const MATCH_TYPES: [MatchType; 2] = [MatchType::Exact, MatchType::UrlPattern];
 /// The names that the claim of before 1.0 had, the later one first.

@@ -66,6 +66,7 @@ fn implied(route: &Route, surface: Surface) -> Vec<u16> {
     let on_platform = surface == Surface::Platform;
     let params = route.contract.params;
     let reads_body = route.contract.body != Body::None;
+    let is_form = matches!(route.contract.body, Body::Form(_));
     let proves = !matches!(route.access, Access::Anyone | Access::Visitor | Access::SignIn);
     let judges = !matches!(route.access, Access::Anyone | Access::Visitor | Access::Signature);
     let names = |name: &str| params.split(',').any(|param| param.trim() == name);
@@ -78,14 +79,14 @@ fn implied(route: &Route, surface: Surface) -> Vec<u16> {
         (412, names("If-Match")),
         (413, reads_body),
         (415, reads_body && route.access != Access::Signature),
-        (422, reads_body),
+        (422, reads_body && !is_form),
         (429, true),
         (503, true),
     ];
     rules.into_iter().filter(|(_, holds)| *holds).map(|(status, _)| status).collect()
 }
 
-/// A success: `User +Location`, `list User`, `raw Jwks`, `html`, `css`, `events`, or nothing.
+/// A success: `User +Location`, `list User`, `raw Jwks`, `html`, `css`, `text`, `events`, or nothing.
 fn success(text: &str) -> Option<String> {
     let (schema, headers) = text.split_once('+').unwrap_or((text, ""));
     let schema = schema.trim();
@@ -95,6 +96,7 @@ fn success(text: &str) -> Option<String> {
         "html" => content("text/html", "{\"type\":\"string\"}"),
         "bytes" => content("*/*", "true"),
         "css" => content("text/css", "{\"type\":\"string\"}"),
+        "text" => content("text/plain", "{\"type\":\"string\"}"),
         "events" => content("text/event-stream", "{\"type\":\"string\"}"),
         "raw" => content("application/json", &notation::schema(shown, FIND)?),
         "list" => content("application/json", &enveloped(&notation::schema(shown, FIND)?, true)),

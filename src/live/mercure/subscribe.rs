@@ -1,0 +1,218 @@
+//! `GET /.well-known/mercure`: a stream of updates, as Mercure's clients read it.
+
+use crate::auth::mercure::challenge;
+use crate::auth::mercure::grants::Granted;
+use crate::auth::mercure::proof::{MercureToken, Signer};
+use crate::auth::principal::Visitor;
+use crate::domain::error::Invalid;
+use crate::domain::matching::matcher::{MatchType, Matcher, Subject};
+use crate::domain::matching::topic_url::Base;
+use crate::domain::mercure::Action;
+use crate::domain::selector::{Interest, Selector};
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use crate::http::problem::{self, Answered};
+use crate::http::request::{Incoming, Query};
+use crate::hub::protocol::{Attach, Presence, Wire};
+use crate::live::bridge;
+use crate::storage::sealed::random;
+use crate::tenant::standing;
+
+/// The longest id that is looked for; no update has a longer one.
+const MAX_ID: usize = 1_024;
+
+/// Opens a stream; its HEAD opens nothing.
+pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
+    let origin = super::origin(&call);
+    let token = super::hub(&call).prove(&call.request, Action::Subscribe).await?;
+    if token.is_none() && !call.who.config.mercure.anonymous {
+        return Err(challenge::unauthorized(&origin));
+    }
+    let attach = read(&call, token.as_ref(), &origin)?;
+    if call.is_head() {
+        return Ok(Answer::events(None));
+    }
+    let Visitor { tenant, host, config, .. } = &*call.who;
+    let opened = standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
+        bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await
+    });
+    let attached = opened.await?;
+    let told = attached.told();
+    let keep_alive = call.bindings.settings.keep_alive_seconds;
+    let stream = attached.pump(keep_alive, false, &call.request.signal()).map_err(problem::internal)?;
+    let mut answer = Answer::events(Some(stream));
+    if let Some(told) = told {
+        let told = in_a_header(&told);
+        if config.mercure.compatibility {
+            answer = answer.header("Last-Event-ID", &told);
+        }
+        answer = answer.header("Mercure-Last-Event-ID", told);
+    }
+    Ok(answer)
+}
+
+fn read(call: &Call<Visitor>, token: Option<&MercureToken>, origin: &str) -> Answered<Attach> {
+    let older = call.who.config.mercure.compatibility;
+    let hub = super::hub_url(call)?;
+    let selected = selectors(&call.request.query, &hub, older)?;
+    let granted = token.map(|token| token.grants.subscribe.iter().map(granted).collect()).unwrap_or_default();
+    let rights = Interest { granted, ..Interest::default() };
+    rights.check().map_err(|_| challenge::invalid_token(origin, "too many topics"))?;
+    let interest = Interest { selected, hub: Some(hub.as_str().into()), ..rights };
+    interest.check().map_err(|invalid| problem::invalid_query("match", invalid))?;
+    let presence = match call.who.config.mercure.subscriptions && !call.is_head() {
+        true => Some(presence(&interest.selected, token, &hub)?),
+        false => None,
+    };
+    let secret_version = match token.map(|token| &token.signer) {
+        Some(Signer::Secrets(versions)) => versions.subscription,
+        _ => None,
+    };
+    Ok(Attach {
+        caller: Default::default(),
+        interest,
+        secret_version,
+        minted: None,
+        expires_at: token.and_then(|token| token.expires_at).map(|at| at.millis()),
+        ticket: None,
+        address: call.request.address(),
+        wire: Wire::Mercure,
+        cursor: last_event_id(&call.request, older),
+        reattach: false,
+        presence,
+    })
+}
+
+/// Who subscribes, for those who are told: a name that nobody else has, and what the token says of each subscription.
+fn presence(selected: &[Selector], token: Option<&MercureToken>, hub: &Base) -> Answered<Presence> {
+    let text = |selector: &Selector| match selector {
+        Selector::Typed(_, text) | Selector::Exact(text) | Selector::Prefix(text) => text.clone(),
+    };
+    let payload = |selector: &Selector| {
+        let text = text(selector);
+        token.and_then(|token| token.grants.payload(&Subject::new(&text, hub)).cloned())
+    };
+    Ok(Presence { subscriber: uuid()?, payloads: selected.iter().map(payload).collect() })
+}
+
+/// A random URN (RFC 9562, version 4).
+fn uuid() -> Answered<String> {
+    let mut bytes = random::<16>().map_err(problem::internal)?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
+    Ok(format!("urn:uuid:{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)))
+}
+
+/// What is asked for: `match`, `match_exact`, `match_urlpattern`, and `topic` of clients of before 1.0.
+pub fn selectors(query: &Query, hub: &Base, older: bool) -> Answered<Vec<Selector>> {
+    let mut selected: Vec<Selector> = Vec::new();
+    for (name, value) in query.pairs() {
+        let kind = match name {
+            "match" | "match_exact" => MatchType::Exact,
+            "match_urlpattern" => MatchType::UrlPattern,
+            "topic" if older => MatchType::UriTemplate,
+            "topic" => {
+                let message =
+                    "is of before 1.0, which is switched off here: use match, match_exact or match_urlpattern";
+                return Err(problem::invalid_query("topic", Invalid::new("not_supported", message)));
+            }
+            other if other.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("match")) => {
+                let message = "is no type of matcher: there are match, match_exact and match_urlpattern";
+                return Err(problem::invalid_query(other, Invalid::new("unknown_matcher", message)));
+            }
+            _ => continue,
+        };
+        Matcher::parse(kind, value, hub).map_err(|invalid| problem::invalid_query(name, invalid))?;
+        let selector = Selector::Typed(kind, value.into());
+        if !selected.contains(&selector) {
+            selected.push(selector);
+        }
+        if selected.len() > Interest::MAX_SELECTORS {
+            let invalid = Invalid::new("too_many_topics", "a stream takes at most 100 matchers");
+            return Err(problem::invalid_query(name, invalid));
+        }
+    }
+    if selected.is_empty() {
+        let invalid = Invalid::new("required", "must name at least one topic: match=…, match_urlpattern=… or match=*");
+        return Err(problem::invalid_query("match", invalid));
+    }
+    Ok(selected)
+}
+
+fn granted(granted: &Granted) -> Selector {
+    Selector::Typed(granted.match_type, granted.text.as_str().into())
+}
+
+/// The last id that the client knows: the header if there is one, else the query's; an empty one asks where it stands.
+fn last_event_id(request: &Incoming, older: bool) -> Option<String> {
+    let names: &[&str] = if older { &["last_event_id", "lastEventID", "Last-Event-ID"] } else { &["last_event_id"] };
+    let in_query = || names.iter().find_map(|name| request.query.get(name)).map(str::to_owned);
+    let id = request.header_as_sent("Last-Event-ID").map(|id| as_utf8(&id)).or_else(in_query)?;
+    Some(if id.len() > MAX_ID { "#unknown".to_owned() } else { id })
+}
+
+/// A header's value as its sender wrote it: clients write UTF-8, which the runtime hands over byte by byte.
+fn as_utf8(value: &str) -> String {
+    let bytes: Option<Vec<u8>> = value.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| value.to_owned())
+}
+
+/// An id as a header carries it: UTF-8, byte by byte.
+fn in_a_header(id: &str) -> String {
+    id.bytes().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str, older: bool) -> Result<Vec<Selector>, (String, &'static str)> {
+        let hub = Base::parse("https://acme.test/.well-known/mercure").unwrap();
+        selectors(&Query::parse(query), &hub, older).map_err(|problem| {
+            assert_eq!(problem.status, 400);
+            (problem.errors[0].pointer.clone(), problem.errors[0].code)
+        })
+    }
+
+    #[test]
+    fn each_parameter_is_a_matcher_of_its_type() {
+        let typed = |kind, text: &str| Selector::Typed(kind, text.into());
+        let found =
+            read("match=a&match_exact=%2Fb&match_urlpattern=%2Fc%2F%3Aid&topic=%2Fd%2F{id}&match=a&other=1", true);
+        let wanted = [
+            typed(MatchType::Exact, "a"),
+            typed(MatchType::Exact, "/b"),
+            typed(MatchType::UrlPattern, "/c/:id"),
+            typed(MatchType::UriTemplate, "/d/{id}"),
+        ];
+        assert_eq!(found.unwrap(), wanted);
+    }
+
+    #[test]
+    fn what_is_no_matcher_is_refused() {
+        for (query, name, code) in [
+            ("", "?match", "required"),
+            ("Match=a", "?Match", "unknown_matcher"),
+            ("match_Exact=a", "?match_Exact", "unknown_matcher"),
+            ("matches=a", "?matches", "unknown_matcher"),
+            ("match_regexp=a", "?match_regexp", "unknown_matcher"),
+            ("match=a%0A", "?match", "control_character"),
+            ("match_urlpattern=(", "?match_urlpattern", "invalid_url_pattern"),
+            ("topic=a", "?topic", "not_supported"),
+        ] {
+            assert_eq!(read(query, false).unwrap_err(), (name.to_owned(), code), "{query}");
+        }
+        let many: String = (0..101).map(|n| format!("match={n}&")).collect();
+        assert_eq!(read(&many, true).unwrap_err().1, "too_many_topics");
+        assert_eq!(read(&"match=a&".repeat(200), true).unwrap().len(), 1, "the same one again is no further one");
+    }
+
+    #[test]
+    fn ids_pass_through_headers_as_utf8() {
+        assert_eq!(as_utf8(&in_a_header("urn:\u{e9}\u{20ac}")), "urn:\u{e9}\u{20ac}");
+        assert_eq!(as_utf8("plain"), "plain");
+        assert_eq!(as_utf8("\u{e9}"), "\u{e9}", "which is not UTF-8");
+    }
+}

@@ -1,0 +1,151 @@
+//! `/.well-known/mercure/subscriptions…`: who subscribes to what, for those entitled to know (Mercure, Subscription API).
+
+use serde_json::Value;
+
+use crate::auth::mercure::challenge;
+use crate::auth::mercure::proof::MercureToken;
+use crate::auth::principal::Visitor;
+use crate::domain::matching::matcher::{MatchType, Subject};
+use crate::domain::mercure::Action;
+use crate::domain::selector::Selector;
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use crate::http::etag;
+use crate::http::problem::{self, Answered};
+use crate::hub::protocol::{Caller, ListSubscriptions, Subscriptions};
+use crate::json;
+use crate::tenant::standing;
+
+/// What JSON of before 1.0 is.
+const LINKED: &str = "application/ld+json";
+
+/// What a path asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    older: bool,
+    selector: Option<Selector>,
+    subscriber: Option<String>,
+}
+
+/// The subscriptions of every topic, of one, or one of them.
+pub async fn show(call: Call<Visitor>) -> Answered<Answer> {
+    let settings = &call.who.config.mercure;
+    if !settings.subscriptions {
+        return Err(problem::not_found());
+    }
+    let origin = super::origin(&call);
+    let token = super::hub(&call).prove(&call.request, Action::Subscribe).await?;
+    let token = token.ok_or_else(|| challenge::unauthorized(&origin))?;
+    let hub_url = super::hub_url(&call)?;
+    if !token.grants.may_read(&Subject::new(&call.request.path, &hub_url)) {
+        return Err(challenge::insufficient_scope(&origin));
+    }
+    let older = settings.compatibility && speaks_older(&call, &token);
+    let names = ["first", "second", "third"].map(|name| call.params.get(name));
+    let asked = read(names, older, settings.compatibility).ok_or_else(problem::not_found)?;
+    let Subscriptions { documents, last_event_id } = list(&call, &asked).await?;
+    let path = call.request.path.as_str();
+    let document = match asked.subscriber {
+        Some(_) => documents.into_iter().next().ok_or_else(problem::not_found)?,
+        None => collection(path, documents, &asked),
+    };
+    let document = if asked.older { linked(document, &last_event_id) } else { document };
+    let media_type = if asked.older { LINKED } else { "application/json" };
+    let id: String = last_event_id.replace('\\', "\\\\").replace('"', "\\\"").bytes().map(char::from).collect();
+    let link = format!(
+        "<{}>; rel=\"mercure\"; last-event-id=\"{id}\"; type=\"mercure\"; content-type=\"{media_type}\"",
+        hub_url.as_str()
+    );
+    let text = document.to_string();
+    let tag = etag::of_content(&text);
+    let answer = match etag::is_known(&call.request, &tag) {
+        true => Answer::empty(304),
+        false if asked.older => Answer::linked_json(text),
+        false => Answer::plain_json(200, text),
+    };
+    Ok(answer.header("Link", link).header("ETag", tag).header("Cache-Control", "private, must-revalidate"))
+}
+
+/// Whether the client speaks as those of before 1.0: by the type it accepts, or by its token.
+fn speaks_older(call: &Call<Visitor>, token: &MercureToken) -> bool {
+    let by_token = token.grants.subscribe.iter().any(|granted| granted.match_type == MatchType::UriTemplate);
+    by_token || call.request.header("Accept").is_some_and(|accept| accept.contains(LINKED))
+}
+
+/// Reads the segments behind `subscriptions`; none for a path that leads nowhere. Those of before 1.0 have no type.
+fn read(segments: [&str; 3], older: bool, may_be_older: bool) -> Option<Asked> {
+    let typed = |kind: &str, text: &str| {
+        let kind = MatchType::parse(kind).filter(|kind| *kind != MatchType::UriTemplate)?;
+        Some(Selector::Typed(kind, text.into()))
+    };
+    let topic = |text: &str| Some(Selector::Typed(MatchType::UriTemplate, text.into()));
+    let subscriber = |text: &str| Some(text.to_owned());
+    match segments {
+        ["", "", ""] => Some(Asked { older, selector: None, subscriber: None }),
+        [first, "", ""] if may_be_older => Some(Asked { older: true, selector: topic(first), subscriber: None }),
+        [first, second, ""] => match typed(first, second) {
+            Some(selector) => Some(Asked { older: false, selector: Some(selector), subscriber: None }),
+            None if may_be_older => Some(Asked { older: true, selector: topic(first), subscriber: subscriber(second) }),
+            None => None,
+        },
+        [first, second, third] => {
+            let selector = Some(typed(first, second)?);
+            Some(Asked { older: false, selector, subscriber: subscriber(third) })
+        }
+    }
+}
+
+async fn list(call: &Call<Visitor>, asked: &Asked) -> Answered<Subscriptions> {
+    let Visitor { tenant, host, config, .. } = &*call.who;
+    let listed =
+        standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller: Caller| {
+            let Asked { older, selector, subscriber } = asked;
+            let (selector, subscriber) = (selector.clone(), subscriber.clone());
+            hub.call(&ListSubscriptions { caller, older: *older, selector, subscriber }).await
+        });
+    Ok(listed.await?)
+}
+
+fn collection(path: &str, documents: Vec<Value>, asked: &Asked) -> Value {
+    match asked.older {
+        true => json!({ "id": path, "type": "Subscriptions", "subscriptions": documents }),
+        false => json!({ "id": path, "type": "subscriptions", "subscriptions": documents }),
+    }
+}
+
+/// A document as those of before 1.0 are: JSON-LD, with the last event's id in it.
+fn linked(mut document: Value, last_event_id: &str) -> Value {
+    if let Value::Object(members) = &mut document {
+        members.insert("@context".into(), "https://mercure.rocks/".into());
+        members.insert("lastEventID".into(), last_event_id.into());
+    }
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_a_type_a_matcher_and_a_subscriber_or_only_a_topic() {
+        let typed = |kind, text: &str| Some(Selector::Typed(kind, text.into()));
+        let asked = |older, selector, subscriber: Option<&str>| {
+            Some(Asked { older, selector, subscriber: subscriber.map(str::to_owned) })
+        };
+        use MatchType::{Exact, UriTemplate, UrlPattern};
+        for (path, wanted) in [
+            (["", "", ""], asked(false, None, None)),
+            (["exact", "a", ""], asked(false, typed(Exact, "a"), None)),
+            (["urlpattern", "/:a", "s"], asked(false, typed(UrlPattern, "/:a"), Some("s"))),
+            (["a", "", ""], asked(true, typed(UriTemplate, "a"), None)),
+            (["a", "s", ""], asked(true, typed(UriTemplate, "a"), Some("s"))),
+            (["a", "b", "s"], None),
+        ] {
+            assert_eq!(read(path, false, true), wanted, "{path:?}");
+        }
+        for path in [["a", "", ""], ["a", "s", ""], ["uritemplate", "a", ""], ["Exact", "a", ""]] {
+            assert_eq!(read(path, false, false), None, "{path:?}");
+        }
+        assert_eq!(read(["", "", ""], true, true), asked(true, None, None));
+    }
+}
