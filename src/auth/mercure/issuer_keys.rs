@@ -110,11 +110,11 @@ impl IssuerKeys<'_> {
     /// Its keys. 503 if it fails, and has told none for too long.
     pub async fn known(&self) -> Answered<Rc<Known>> {
         let (at, now) = (self.at(), SystemClock.now());
-        if let Some(known) = self.held(&at) {
-            if known.is_after(Need::Good.after(now)) || (Turn::is_taken(at.as_str(), now) && known.is_good_at_last(now))
-            {
-                return Ok(known);
-            }
+        let others_ask = |known: &Known| Turn::is_taken(at.as_str(), now) && known.is_good_at_last(now);
+        if let Some(known) = self.held(&at)
+            && (known.is_after(Need::Good.after(now)) || others_ask(&known))
+        {
+            return Ok(known);
         }
         self.get(&at, Need::Good).await
     }
