@@ -2,17 +2,19 @@
 //!
 //! The key decides the algorithm, never the token: a token that names another one than its key's is refused.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::json;
 
-/// Most keys that are looked at.
+/// Most keys that are looked at, and most bytes of one with its name.
 const MAX_KEYS: usize = 50;
+const MAX_KEY: usize = 2_048;
 /// The longest and the shortest modulus of an RSA key, in base64url: 2048 to 8192 bits.
 const RSA_MODULUS: std::ops::RangeInclusive<usize> = 342..=1366;
 
 /// What an issuer may sign with. No `none`, and nothing symmetric: there is no such variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
@@ -39,7 +41,7 @@ impl Algorithm {
 }
 
 /// A public key.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Key {
     /// Its name, if it has one.
     pub kid: Option<String>,
@@ -69,12 +71,14 @@ impl Key {
         if text("alg").is_some_and(|named| named != algorithm.as_str()) {
             return None;
         }
-        Some(Self { kid: text("kid").map(str::to_owned), algorithm, jwk: jwk.to_string() })
+        let (kid, jwk) = (text("kid"), jwk.to_string());
+        let fits = jwk.len() + kid.map_or(0, str::len) <= MAX_KEY;
+        fits.then(|| Self { kid: kid.map(str::to_owned), algorithm, jwk })
     }
 }
 
 /// The keys of an issuer.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KeySet(Vec<Key>);
 
 impl KeySet {
@@ -139,6 +143,7 @@ mod tests {
             json!({"kty": "EC", "kid": "a", "crv": "secp256k1", "x": "x", "y": "y"}),
             json!({"kty": "OKP", "kid": "a", "crv": "Ed25519", "x": "x", "alg": "ES256"}),
             json!({"kty": "OKP", "kid": "a", "crv": "Ed25519", "x": "x", "use": "enc"}),
+            json!({"kty": "OKP", "kid": "a", "crv": "Ed25519", "x": "x".repeat(2048)}),
             json!("a"),
         ] {
             assert!(!set(json!([other.clone()])).knows(Some("a")), "{other}");

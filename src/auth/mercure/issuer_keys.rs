@@ -13,7 +13,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use worker::Delay;
 
 use crate::auth::jwk::KeySet;
@@ -38,7 +37,7 @@ const LAST_RESORT_MILLIS: i64 = 6 * 3_600_000;
 const WAIT_MILLIS: u64 = 50;
 const MAX_WAIT_MILLIS: i64 = 12_000;
 /// Most issuers an isolate remembers keys of.
-const MAX_KEPT: usize = 1_000;
+const MAX_KEPT: usize = 500;
 
 thread_local! {
     static KEPT: RefCell<HashMap<String, Rc<Known>>> = RefCell::new(HashMap::new());
@@ -47,9 +46,10 @@ thread_local! {
 
 /// What an issuer told last, and when it was last asked in vain or for the sake of a key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Told {
+pub struct Known {
+    /// The keys.
+    pub keys: KeySet,
     jwks_url: String,
-    document: Map<String, Value>,
     /// In milliseconds since 1970; 0 if it never told anything.
     told_at: i64,
     /// In milliseconds since 1970; 0 if it never was.
@@ -75,22 +75,10 @@ impl Need {
     }
 }
 
-/// The same with its keys read.
-pub struct Known {
-    /// The keys.
-    pub keys: KeySet,
-    told: Told,
-}
-
 impl Known {
-    fn read(told: Told) -> Option<Rc<Self>> {
-        let keys = if told.told_at == 0 { KeySet::default() } else { KeySet::parse(&told.document)? };
-        Some(Rc::new(Self { keys, told }))
-    }
-
     /// Whether it was told later than that.
     fn is_after(&self, at: i64) -> bool {
-        self.told.told_at > at
+        self.told_at > at
     }
 
     fn is_good_at_last(&self, now: Timestamp) -> bool {
@@ -99,12 +87,12 @@ impl Known {
 
     /// Whether the issuer need not be asked, or may not be.
     fn settles(&self, need: Need, now: Timestamp) -> bool {
-        self.is_after(need.after(now)) || now.millis() - self.told.retried_at < ASK_AGAIN_MILLIS
+        self.is_after(need.after(now)) || now.millis() - self.retried_at < ASK_AGAIN_MILLIS
     }
 
     /// When it was last heard of.
     fn heard_at(&self) -> i64 {
-        self.told.told_at.max(self.told.retried_at)
+        self.told_at.max(self.retried_at)
     }
 }
 
@@ -122,18 +110,18 @@ impl IssuerKeys<'_> {
     /// Its keys. 503 if it fails, and has told none for too long.
     pub async fn known(&self) -> Answered<Rc<Known>> {
         let (at, now) = (self.at(), SystemClock.now());
-        if let Some(known) = self.held(&at) {
-            let others_ask = ASKING.with(|asking| asking.borrow().contains_key(at.as_str()));
-            if known.is_after(Need::Good.after(now)) || (others_ask && known.is_good_at_last(now)) {
-                return Ok(known);
-            }
+        let others_ask = |known: &Known| Turn::is_taken(at.as_str(), now) && known.is_good_at_last(now);
+        if let Some(known) = self.held(&at)
+            && (known.is_after(Need::Good.after(now)) || others_ask(&known))
+        {
+            return Ok(known);
         }
         self.get(&at, Need::Good).await
     }
 
     /// Its keys, for the sake of one that is not among those known; the same ones if it was asked for that just now.
     pub async fn newer_than(&self, known: &Known) -> Answered<Rc<Known>> {
-        self.get(&self.at(), Need::NewerThan(known.told.told_at)).await
+        self.get(&self.at(), Need::NewerThan(known.told_at)).await
     }
 
     /// Keys for a need, if the issuer may be asked; else the last ones.
@@ -152,15 +140,15 @@ impl IssuerKeys<'_> {
     async fn learn(&self, at: &KvKey, need: Need, held: Option<Rc<Known>>) -> Answered<Rc<Known>> {
         let secrets = secrets::load(self.bindings, self.tenant.as_str()).await?;
         let memory = Memory { bindings: self.bindings, tenant: self.tenant, key: secrets.data_key()?, at: at.clone() };
-        let remembered = memory.recall::<Told>().await.filter(|told| self.is_of(told)).and_then(Known::read);
+        let remembered = memory.recall::<Known>().await.filter(|known| self.is_of(known)).map(Rc::new);
         let known = later(held, remembered);
         let now = SystemClock.now();
         let known = match known {
             Some(known) if known.settles(need, now) => known,
             known => {
-                let told = self.ask(need, known).await;
-                memory.keep(&told, LAST_RESORT_MILLIS.unsigned_abs() / 1000).await;
-                Known::read(told).ok_or_else(|| problem::internal("keys that were read cannot be read"))?
+                let known = self.ask(need, known.as_deref()).await;
+                memory.keep(&known, LAST_RESORT_MILLIS.unsigned_abs() / 1000).await;
+                Rc::new(known)
             }
         };
         keep(at, &known);
@@ -168,17 +156,17 @@ impl IssuerKeys<'_> {
     }
 
     /// Asks the issuer. What it tells in vain leaves what it told before.
-    async fn ask(&self, need: Need, known: Option<Rc<Known>>) -> Told {
-        let before = known.map(|known| known.told.clone()).unwrap_or_default();
-        let document = match self.bindings.settings.outbound(&self.issuer.jwks_url) {
-            Ok(address) => document(&address).await.ok().filter(|document| KeySet::parse(document).is_some()),
+    async fn ask(&self, need: Need, known: Option<&Known>) -> Known {
+        let before = known.cloned().unwrap_or_default();
+        let keys = match self.bindings.settings.outbound(&self.issuer.jwks_url) {
+            Ok(address) => document(&address).await.ok().as_ref().and_then(KeySet::parse),
             Err(_) => None,
         };
         let (jwks_url, now) = (self.issuer.jwks_url.clone(), SystemClock.now().millis());
-        let retried_at = if document.is_some() && need == Need::Good { before.retried_at } else { now };
-        match document {
-            Some(document) => Told { jwks_url, document, told_at: now, retried_at },
-            None => Told { jwks_url, retried_at, ..before },
+        let retried_at = if keys.is_some() && need == Need::Good { before.retried_at } else { now };
+        match keys {
+            Some(keys) => Known { keys, jwks_url, told_at: now, retried_at },
+            None => Known { jwks_url, retried_at, ..before },
         }
     }
 
@@ -189,11 +177,11 @@ impl IssuerKeys<'_> {
     /// What this isolate remembers.
     fn held(&self, at: &KvKey) -> Option<Rc<Known>> {
         let kept = KEPT.with(|kept| kept.borrow().get(at.as_str()).cloned());
-        kept.filter(|known| self.is_of(&known.told))
+        kept.filter(|known| self.is_of(known))
     }
 
-    fn is_of(&self, told: &Told) -> bool {
-        told.jwks_url == self.issuer.jwks_url
+    fn is_of(&self, known: &Known) -> bool {
+        known.jwks_url == self.issuer.jwks_url
     }
 }
 
@@ -212,7 +200,7 @@ fn keep(at: &KvKey, known: &Rc<Known>) {
         if kept.len() >= MAX_KEPT {
             kept.retain(|_, known| known.is_after(Need::Good.after(now)));
         }
-        if kept.len() < MAX_KEPT {
+        if kept.len() < MAX_KEPT || kept.contains_key(at.as_str()) {
             kept.insert(at.as_str().to_owned(), Rc::clone(known));
         }
     });
@@ -223,18 +211,16 @@ fn keep(at: &KvKey, known: &Rc<Known>) {
 struct Turn<'a>(&'a str);
 
 impl<'a> Turn<'a> {
+    /// Whether somebody has it.
+    fn is_taken(at: &str, now: Timestamp) -> bool {
+        ASKING.with(|asking| asking.borrow().get(at).is_some_and(|since| now.since(*since) < MAX_WAIT_MILLIS))
+    }
+
     async fn take(at: &'a str) -> Self {
         loop {
             let now = SystemClock.now();
-            let is_ours = ASKING.with(|asking| {
-                let mut asking = asking.borrow_mut();
-                let is_free = asking.get(at).is_none_or(|since| now.since(*since) >= MAX_WAIT_MILLIS);
-                if is_free {
-                    asking.insert(at.to_owned(), now);
-                }
-                is_free
-            });
-            if is_ours {
+            if !Self::is_taken(at, now) {
+                ASKING.with(|asking| asking.borrow_mut().insert(at.to_owned(), now));
                 return Self(at);
             }
             Delay::from(Duration::from_millis(WAIT_MILLIS)).await;
@@ -251,14 +237,12 @@ impl Drop for Turn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
 
     fn known(told_ago: Option<i64>, retried_ago: Option<i64>) -> Rc<Known> {
-        let document = json!({"keys": []}).as_object().unwrap().clone();
         let [told_at, retried_at] = [told_ago, retried_ago].map(|ago| ago.map_or(0, |ago| NOW.millis() - ago));
-        Known::read(Told { jwks_url: "https://a.test/".into(), document, told_at, retried_at }).unwrap()
+        Rc::new(Known { keys: KeySet::default(), jwks_url: "https://a.test/".into(), told_at, retried_at })
     }
 
     #[test]
@@ -297,11 +281,5 @@ mod tests {
             assert!(Rc::ptr_eq(&later, &new));
         }
         assert!(later(None, None).is_none() && later(Some(Rc::clone(&old)), None).is_some());
-    }
-
-    #[test]
-    fn what_is_no_set_of_keys_is_not_remembered_as_one() {
-        let told = Told { told_at: 1, ..Told::default() };
-        assert!(Known::read(told).is_none() && Known::read(Told::default()).is_some());
     }
 }
