@@ -67,10 +67,17 @@ mod tests {
         let stream = ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n";
         assert_eq!(
             events(stream),
-            [event("message", "first event", "1"), event("message", "second event", ""), event("message", " third event", "")]
+            [
+                event("message", "first event", "1"),
+                event("message", "second event", ""),
+                event("message", " third event", "")
+            ]
         );
         assert_eq!(events("data\n\ndata\ndata\n\ndata:"), [event("message", "", ""), event("message", "\n", "")]);
         assert_eq!(events("event: add\r\ndata: 7\r\rdata: x\n"), [event("add", "7", "")]);
-        assert_eq!(read("retry: 5\nretry: x\nid: a\n\n"), Reading { events: vec![], last_id: "a".into(), retries: vec![5] });
+        assert_eq!(
+            read("retry: 5\nretry: x\nid: a\n\n"),
+            Reading { events: vec![], last_id: "a".into(), retries: vec![5] }
+        );
     }
 }
