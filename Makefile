@@ -1,6 +1,6 @@
 # Carillon's commands. Each sets up what it needs; a warm set-up takes no time.
 
-.PHONY: help setup build dev test contract bench check deploy
+.PHONY: help setup build dev test contract fuzz bench check deploy
 
 help: ## What there is to make
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test: build ## Run every test (ARGS= goes to cargo test)
 
 contract: build ## Hold the Worker to its OpenAPI documents, with schemathesis
 	@scripts/contract $(ARGS)
+
+fuzz: ## Fuzz what reads bytes from outside (ARGS= seconds for each, and targets by name)
+	@scripts/fuzz $(ARGS)
 
 bench: build ## Run the benchmarks (ARGS= goes to them)
 	@cargo bench --bench live -- $(ARGS)

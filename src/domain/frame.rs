@@ -94,7 +94,7 @@ impl Frames {
 
 /// Splits at CR, LF and CRLF, as receivers do.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+    text.split("\r\n").flat_map(|part| part.split(['\r', '\n']))
 }
 
 #[cfg(test)]
@@ -120,6 +120,15 @@ mod tests {
                 "retry: 3000\nid: {id}\n\nid: {id}\nevent: post.update\ndata: {{\"id\":\"{id}\",\"topics\":[]}}\n\nevent: hub.reset\ndata: {{}}\n\n"
             )
         );
+    }
+
+    #[test]
+    fn every_line_end_begins_a_line() {
+        let split = |text| lines(text).collect::<Vec<_>>();
+        assert_eq!(split("a\rb\nc\r\nd"), ["a", "b", "c", "d"]);
+        assert_eq!(split("\r\r\n\n\r"), ["", "", "", "", ""]);
+        assert_eq!(split("a\r"), ["a", ""]);
+        assert_eq!(split(""), [""]);
     }
 
     proptest! {

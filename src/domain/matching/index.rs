@@ -4,7 +4,7 @@
 //! begin with, and looked at once however many subscribers share them. What a publish costs grows with those who match
 //! and with the different matchers of the same literal beginning, not with the subscribers that do not match.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::rc::{Rc, Weak};
 
@@ -108,13 +108,13 @@ impl<K: Copy + Hash + Ord> Index<K> {
 #[derive(Debug)]
 struct Heads<K> {
     by_head: HashMap<Box<str>, HashMap<Rc<Matcher>, HashSet<K>>>,
-    /// How many heads of each length there are.
-    lengths: BTreeMap<usize, usize>,
+    /// The lengths of heads, each with how many there are.
+    lengths: HashMap<usize, usize>,
 }
 
 impl<K> Default for Heads<K> {
     fn default() -> Self {
-        Self { by_head: HashMap::new(), lengths: BTreeMap::new() }
+        Self { by_head: HashMap::new(), lengths: HashMap::new() }
     }
 }
 
@@ -147,7 +147,7 @@ impl<K: Copy + Eq + Hash> Heads<K> {
     }
 
     fn find(&self, text: &str, topic: &Subject<'_>, found: &mut Vec<K>) {
-        for (length, _) in self.lengths.range(..=text.len()) {
+        for length in self.lengths.keys() {
             let group = text.get(..*length).and_then(|head| self.by_head.get(head));
             for (matcher, keys) in group.into_iter().flatten() {
                 if matcher.matches(topic) {

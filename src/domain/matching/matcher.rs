@@ -75,7 +75,7 @@ pub enum Matcher {
     /// The template's own text, and every topic that it can expand to.
     Template(UriTemplate),
     /// Every topic whose URL the pattern matches.
-    Pattern(UrlPattern),
+    Pattern(Box<UrlPattern>),
 }
 
 impl Matcher {
@@ -94,7 +94,7 @@ impl Matcher {
         match kind {
             _ if text == "*" => Ok(Self::All),
             MatchType::Exact => Ok(Self::Exact(text.into())),
-            MatchType::UrlPattern => UrlPattern::parse(text, base).map(Self::Pattern),
+            MatchType::UrlPattern => UrlPattern::parse(text, base).map(|pattern| Self::Pattern(Box::new(pattern))),
             MatchType::UriTemplate if !text.contains('{') => Ok(Self::Exact(text.into())),
             MatchType::UriTemplate => {
                 Ok(UriTemplate::parse(text).map_or_else(|_| Self::Exact(text.into()), Self::Template))

@@ -13,18 +13,20 @@ const MAX_STATES: usize = 2_048;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Class {
     ranges: Vec<(char, char)>,
+    /// All but these ranges, for each of them.
+    all_but: Vec<Vec<(char, char)>>,
     negated: bool,
 }
 
 impl Class {
     /// The characters of these ranges, both ends included.
     pub fn of(ranges: &[(char, char)]) -> Self {
-        Self { ranges: ranges.to_vec(), negated: false }
+        Self { ranges: ranges.to_vec(), ..Self::default() }
     }
 
     /// Every character but those of these ranges.
     pub fn but(ranges: &[(char, char)]) -> Self {
-        Self { ranges: ranges.to_vec(), negated: true }
+        Self { all_but: vec![ranges.to_vec()], ..Self::default() }
     }
 
     /// Every character but those of this set.
@@ -33,41 +35,24 @@ impl Class {
         self
     }
 
-    /// Takes in the characters of another set.
+    /// Takes in the characters of another set, which was not negated as a whole.
     pub fn add(&mut self, other: Class) {
-        if other.negated {
-            self.ranges.extend(complement(other.ranges));
-        } else {
-            self.ranges.extend(other.ranges);
-        }
+        self.ranges.extend(other.ranges);
+        self.all_but.extend(other.all_but);
     }
 
     /// The one character it was made of, if it was.
     pub fn single(&self) -> Option<char> {
         match *self.ranges {
-            [(first, last)] if first == last && !self.negated => Some(first),
+            [(first, last)] if first == last && self.all_but.is_empty() && !self.negated => Some(first),
             _ => None,
         }
     }
 
     fn holds(&self, c: char) -> bool {
-        self.ranges.iter().any(|(first, last)| (*first..=*last).contains(&c)) != self.negated
+        let within = |ranges: &[(char, char)]| ranges.iter().any(|(first, last)| (*first..=*last).contains(&c));
+        (within(&self.ranges) || self.all_but.iter().any(|ranges| !within(ranges))) != self.negated
     }
-}
-
-fn complement(mut ranges: Vec<(char, char)>) -> Vec<(char, char)> {
-    ranges.sort_unstable();
-    let mut rest = Vec::new();
-    let mut next = Some('\0');
-    for (first, last) in ranges {
-        let Some(from) = next else { break };
-        if from < first {
-            rest.extend(('\0'..first).next_back().map(|before| (from, before)));
-        }
-        next = if last < from { next } else { (last..=char::MAX).nth(1) };
-    }
-    rest.extend(next.map(|from| (from, char::MAX)));
-    rest
 }
 
 /// What a program is made of.

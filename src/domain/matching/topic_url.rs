@@ -163,7 +163,15 @@ mod tests {
         assert_eq!(place("http://user:pw@EXAMPLE.com:8080").unwrap(), "http://example.com:8080/");
         assert_eq!(place("https://bücher.example/").unwrap(), "https://xn--bcher-kva.example:/");
         assert_eq!(place("urn:isbn:1").unwrap(), "urn://:isbn:1");
-        for broken in ["http://[", "https://a b/", "https://a:99999/", "http://%zz/"] {
+        for broken in [
+            "http://[",
+            "https://a b/",
+            "https://a:99999/",
+            "http://%zz/",
+            "http://a\u{ad}b/",
+            "http://%E2%80%8B/",
+            "http://xn--a/",
+        ] {
             assert_eq!(place(broken), None, "{broken}");
         }
         assert!(Base::parse("/relative").is_err());

@@ -176,6 +176,9 @@ fn fixed_text_is_made_canonical() {
         &["https://xn--bcher-kva.example/%C3%A9%20b", "https://BÜCHER.example/é b"],
         &[],
     );
+    check("https://مثال.example/a", &["https://xn--mgbh0fb.example/a"], &[]);
+    check("https://xn--bcher-kva.example/", &["https://BÜCHER。ＥＸＡＭＰＬＥ/"], &["https://bucher.example/"]);
+    check("https://🚲.example/*", &["https://xn--h78h.example/"], &["https://example/"]);
     check("https://example.com:443/a", &["https://example.com/a"], &["https://example.com:80/a"]);
     check("https://example.com:0080/", &["https://example.com:80/"], &[]);
     check("http://127.1/", &["http://127.0.0.1/"], &[]);

@@ -1,0 +1,43 @@
+//! Frames of the event stream: whatever the texts, a reader gets the events that were written, with their fields and
+//! no others.
+#![no_main]
+
+use carillon::domain::event::{Cursor, Epoch};
+use carillon::domain::frame::Frames;
+use carillon_fuzz::event_stream::{Event, read};
+use libfuzzer_sys::fuzz_target;
+use serde_json::value::RawValue;
+
+/// What a field of one line makes of a text.
+fn on_one_line(text: &str) -> String {
+    text.replace(['\r', '\n', '\0'], " ")
+}
+
+fn named(name: &str) -> String {
+    if name.is_empty() { "message".into() } else { on_one_line(name) }
+}
+
+fuzz_target!(|input: (Option<u32>, &str, &str, Option<&str>, &str, u64)| {
+    let (retry, name, text, event_name, json, seq) = input;
+    let cursor = Cursor { epoch: Epoch::from_random([7; 8]), seq };
+    let mut frames = Frames::new();
+    if let Some(retry) = retry {
+        frames.retry(retry);
+    }
+    frames.control(name, None, text);
+    let data = text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', " ");
+    let mut expected = vec![Event { name: named(name), data, last_id: String::new() }];
+    // An event's JSON stands on one line: line breaks can only be white space between its tokens.
+    let json = RawValue::from_string(json.into()).map(|json| json.get().replace(['\r', '\n'], " "));
+    let tail = format!("\"data\":{}}}", json.unwrap_or_else(|_| "null".into()));
+    frames.event(&cursor, event_name, &tail);
+    expected.push(Event {
+        name: event_name.map_or_else(|| "message".into(), named),
+        data: format!("{{\"id\":\"{cursor}\",{tail}"),
+        last_id: cursor.to_string(),
+    });
+    let reading = read(&frames.into_string());
+    assert_eq!(reading.events, expected);
+    assert_eq!(reading.last_id, cursor.to_string());
+    assert_eq!(reading.retries, retry.into_iter().map(u64::from).collect::<Vec<_>>());
+});

@@ -1,0 +1,3 @@
+//! What the fuzz targets hold the Worker's answers against.
+
+pub mod event_stream;
