@@ -6,6 +6,7 @@
 
 mod call;
 mod issuer;
+mod mercure;
 mod operator;
 mod people;
 mod records;
@@ -26,6 +27,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use call::{Answer, Call, stranger, without_nonce};
 pub use issuer::{Browser, CLIENT_SECRET, Issuer};
+pub use mercure::HUB;
 pub use operator::Operator;
 pub use people::address;
 pub use runtime::{PLATFORM_KEY, ROOT};

@@ -105,6 +105,16 @@ impl Stream {
         }
     }
 
+    /// The next update on Mercure's wire.
+    pub async fn update(&mut self) -> Block {
+        loop {
+            let block = self.must().await;
+            if block.data.is_some() {
+                return block;
+            }
+        }
+    }
+
     /// The next published event; keep-alives pass, the hub's own words are not expected here.
     pub async fn event(&mut self) -> Event {
         loop {
