@@ -30,7 +30,7 @@ fn defaults() -> Value {
         "registration": "closed",
         "password_policy": {"min_length": 10, "require_digit": false, "require_upper": false, "require_symbol": false,
             "forbid_email": false},
-        "mercure": {"compatibility": true, "anonymous": true, "subscriptions": true, "issuers": []},
+        "mercure": {"compatibility": true, "anonymous": true, "subscriptions": false, "issuers": []},
     })
 }
 

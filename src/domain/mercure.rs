@@ -47,8 +47,8 @@ pub struct Mercure {
     /// Whether somebody without a token may subscribe, to what is public.
     #[serde(skip_serializing_if = "is_on")]
     pub anonymous: bool,
-    /// Whether it is told who subscribes to what.
-    #[serde(skip_serializing_if = "is_on")]
+    /// Whether it is told who subscribes to what. Each beginning and end is an event of the log, so it is asked for.
+    #[serde(skip_serializing_if = "is_off")]
     pub subscriptions: bool,
     /// Whose tokens are taken beside those that the tenant signs with its secrets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -57,7 +57,7 @@ pub struct Mercure {
 
 impl Default for Mercure {
     fn default() -> Self {
-        Self { compatibility: true, anonymous: true, subscriptions: true, issuers: Vec::new() }
+        Self { compatibility: true, anonymous: true, subscriptions: false, issuers: Vec::new() }
     }
 }
 
@@ -88,6 +88,10 @@ impl Mercure {
 
 fn is_on(flag: &bool) -> bool {
     *flag
+}
+
+fn is_off(flag: &bool) -> bool {
+    !*flag
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub const ROUTES: &[Route] = &shipped([
         .params("If-Match")
         .body("Settings"),
         summary: "Changes settings (JSON Merge Patch); `null` returns one to its default. Of changes at the same moment all stand.",
-        request: "What `settings.get` shows; at most 20 `content_types` and `default_categories`, 16 KB in all. `registration` is `open` or `closed`. `mercure` is `{compatibility, anonymous, subscriptions, issuers[]}`: whether clients of before 1.0 are served, whether somebody without a token may subscribe, whether it is told who subscribes (each on by default), and up to 5 issuers `{issuer, jwks_url, allows[]}` whose tokens may `publish` or `subscribe`. Header `If-Match`.",
+        request: "What `settings.get` shows; at most 20 `content_types` and `default_categories`, 16 KB in all. `registration` is `open` or `closed`. `mercure` is `{compatibility, anonymous, subscriptions, issuers[]}`: whether clients of before 1.0 are served, whether somebody without a token may subscribe (both on by default), whether it is told who subscribes (off by default), and up to 5 issuers `{issuer, jwks_url, allows[]}` whose tokens may `publish` or `subscribe`. Header `If-Match`.",
         answer: "200 the settings with `ETag`, or 202; 403 `beyond_own_permissions` to open registration without the permissions of `viewer`, or to take tokens that may publish without `tenant:configure` or that may subscribe without `subscriber-tokens:write`; 412; 422.",
     },
     Route {

@@ -94,8 +94,9 @@ impl TenantSettings {
 
 fn read_mercure(fields: &mut Fields, may_call: MayCall<'_>) -> Mercure {
     let mut inner = Fields::new(fields.object("mercure", usize::MAX).unwrap_or_default());
-    let mut flag = |name| inner.flag(name).unwrap_or(true);
-    let (compatibility, anonymous, subscriptions) = (flag("compatibility"), flag("anonymous"), flag("subscriptions"));
+    let compatibility = inner.flag("compatibility").unwrap_or(true);
+    let anonymous = inner.flag("anonymous").unwrap_or(true);
+    let subscriptions = inner.flag("subscriptions").unwrap_or(false);
     let issuers = read_issuers(&mut inner, may_call);
     fields.wrong_inside("mercure", inner.into_errors());
     Mercure { compatibility, anonymous, subscriptions, issuers }
@@ -182,7 +183,7 @@ mod tests {
         let defaults = json!({"auto_publish": false, "content_types": ["blog_post"], "default_categories": ["Blog"],
             "seo_optimization": true, "custom_templates": {}, "workflow_approval": false, "registration": "closed",
             "password_policy": policy,
-            "mercure": {"compatibility": true, "anonymous": true, "subscriptions": true, "issuers": []}});
+            "mercure": {"compatibility": true, "anonymous": true, "subscriptions": false, "issuers": []}});
         assert_eq!(read_empty.to_view(), defaults);
         let nulls: Map<String, Value> =
             defaults.as_object().unwrap().keys().map(|name| (name.clone(), Value::Null)).collect();
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!((read.content_types.len(), read.default_categories), (0, vec!["Grün".to_owned()]));
         assert_eq!(read.custom_templates.get("a"), Some(&json!([1])));
         assert_eq!((read.sign_in.registration, read.sign_in.passwords.min_length), (Registration::Open, 12));
-        assert!(!read.mercure.compatibility && read.mercure.anonymous && read.mercure.subscriptions);
+        assert!(!read.mercure.compatibility && read.mercure.anonymous && !read.mercure.subscriptions);
         assert_eq!(read.mercure.issuers[0].allows, [Action::Publish]);
     }
 

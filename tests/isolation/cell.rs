@@ -1,6 +1,6 @@
 //! One cell of the matrix: a request drawn up by one party that names another, and its judgement.
 
-use carillon::routes::Surface;
+use carillon::routes::{Access, Surface};
 use serde_json::{Value, json};
 
 use super::party::Party;
@@ -55,7 +55,10 @@ impl Channel {
 pub enum Credential {
     None,
     Signature,
+    /// A token of a subscriber's, on either wire.
     Token,
+    /// A token of a publisher's, on Mercure's wire.
+    Publisher,
     Ticket,
     Key,
     /// A user's session cookie.
@@ -66,10 +69,11 @@ pub enum Credential {
 }
 
 impl Credential {
-    pub const ALL: [Credential; 8] = [
+    pub const ALL: [Credential; 9] = [
         Credential::None,
         Credential::Signature,
         Credential::Token,
+        Credential::Publisher,
         Credential::Ticket,
         Credential::Key,
         Credential::User,
@@ -77,8 +81,12 @@ impl Credential {
         Credential::Platform,
     ];
 
-    /// An alias leads to the same operation: there the credentials that open it are tried.
+    /// An alias leads to the same operation: there the credentials that open it are tried. A publisher's token is one on
+    /// Mercure's wire alone.
     pub fn applies(self, door: &Door, row: &Row) -> bool {
+        if self == Credential::Publisher {
+            return door.access == Access::Mercure;
+        }
         let opens = matches!(self, Credential::Key | Credential::User | Credential::Platform);
         !door.is_alias || matches!(row.right, Right::Platform | Right::Site | Right::Anybody) || opens
     }
@@ -92,6 +100,7 @@ struct Draft {
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Option<Value>,
+    form: Option<&'static str>,
 }
 
 impl Draft {
@@ -104,6 +113,7 @@ impl Draft {
             query: row.query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
             headers: Vec::new(),
             body: row.body.map(|body| body(party)),
+            form: row.form,
         };
         if door.surface == Surface::Platform && row.right == Right::Site {
             draft.header("X-Tenant-ID", &party.tenant.id);
@@ -154,7 +164,11 @@ impl Draft {
                 self.header("Origin", &format!("http://{}", party.tenant.host));
             }
             Credential::Token => {
-                let token = tenant.token(&["*"]).sign();
+                let token = tenant.token(&["*"]).claim("mercure", json!({"subscribe": ["*"]})).sign();
+                self.header("Authorization", &format!("Bearer {token}"));
+            }
+            Credential::Publisher => {
+                let token = tenant.publisher(&["*"]).sign();
                 self.header("Authorization", &format!("Bearer {token}"));
             }
             Credential::Ticket => {
@@ -173,9 +187,12 @@ impl Draft {
         for (name, value) in &self.headers {
             call = call.header(name, value);
         }
-        match self.body {
-            Some(_) => call.header("Content-Type", "application/json").bytes(body.into_bytes()),
-            None => call,
+        match (self.body, self.form) {
+            (Some(_), _) => call.header("Content-Type", "application/json").bytes(body.into_bytes()),
+            (None, Some(form)) => {
+                call.header("Content-Type", "application/x-www-form-urlencoded").bytes(form.as_bytes().to_vec())
+            }
+            (None, None) => call,
         }
     }
 }
@@ -425,6 +442,7 @@ pub async fn control(
         Right::Platform => Credential::Platform,
         Right::Site => Credential::Signature,
         Right::Subscriber => Credential::Token,
+        Right::Publisher => Credential::Publisher,
         Right::Member => Credential::Key,
         Right::User => Credential::User,
         Right::Operator => Credential::Operator,

@@ -178,14 +178,15 @@ async fn what_proves_nobody_opens_no_door() {
     for door in row::doors().iter().filter(|door| is_guarded(door)) {
         let Some(row) = Row::of(door) else { continue };
         let none = ask(door, &row, &party, None).await;
+        // Where strangers are told something too, a bad credential gets what a bad credential gets elsewhere.
+        let none = if row.open { ask(door, &row, &party, bad.first().map(|bad| &bad.presented)).await } else { none };
         let none_masked = unmetered(&none);
         if none.status != 401 {
-            failures.push(format!("{door} with nothing: {} {}", none.status, none.body));
+            failures.push(format!("{door} with nothing: {}", none.status));
         }
         let tried = bad.iter().map(async |bad| {
             let answer = ask(door, &row, &party, Some(&bad.presented)).await;
-            (unmetered(&answer) != none_masked)
-                .then(|| format!("{door} with {}: {} {}", bad.kind, answer.status, answer.body))
+            (unmetered(&answer) != none_masked).then(|| format!("{door} with {}: {}", bad.kind, answer.status))
         });
         failures.extend(join_all(tried).await.into_iter().flatten());
     }

@@ -42,7 +42,7 @@ impl Party {
             .tenant()
             .plan("enterprise")
             .set("admin_email", json!(format!("{secret}@example.com")))
-            .set("settings", json!({"custom_templates": {"note": secret}}))
+            .set("settings", json!({"custom_templates": {"note": secret}, "mercure": {"subscriptions": true}}))
             .set("branding", json!({"name": open}))
             .set("webhook_secret", json!(format!("secret-{secret}")))
             .set("wpgraphql_endpoint", json!(format!("https://{secret}.example/graphql")))

@@ -75,6 +75,9 @@ impl Door {
             segments.push(match (segment.starts_with('{'), segments.last()) {
                 _ if segment == "{record_id}" => owner.object(self.object().unwrap()),
                 _ if segment == "{version}" => "1".to_owned(),
+                _ if segment == "{first}" => "exact".to_owned(),
+                _ if segment == "{second}" => TOPIC.to_owned(),
+                _ if segment == "{third}" => "urn:uuid:nobody".to_owned(),
                 _ if segment == "{name}" => FILE.to_owned(),
                 _ if segment == "{token}" => "nobody-signed-this".to_owned(),
                 _ if segment == "{template}" => "leads".to_owned(),
@@ -133,6 +136,8 @@ pub enum Right {
     Site,
     /// A subscriber, by a token.
     Subscriber,
+    /// Somebody who may publish, by a token of Mercure's.
+    Publisher,
     /// Whoever acts in the tenant, by a key.
     Member,
     /// A user of the tenant, by a session.
@@ -154,6 +159,8 @@ pub struct Row {
     /// The status of success.
     pub ok: u16,
     pub body: Option<fn(&Party) -> Value>,
+    /// A form in place of a body.
+    pub form: Option<&'static str>,
     pub query: &'static [(&'static str, &'static str)],
     /// Whether the answer to the right credential shows the tenant's secret canary.
     pub shows: bool,
@@ -161,10 +168,21 @@ pub struct Row {
     pub volatile: bool,
     /// Whether a request makes its subject, which must not exist before.
     pub creates: bool,
+    /// Whether it is a principal's, and strangers are told something too.
+    pub open: bool,
 }
 
-const OPERATOR: Row =
-    Row { right: Right::Platform, ok: 200, body: None, query: &[], shows: false, volatile: false, creates: false };
+const OPERATOR: Row = Row {
+    right: Right::Platform,
+    ok: 200,
+    body: None,
+    form: None,
+    query: &[],
+    shows: false,
+    volatile: false,
+    creates: false,
+    open: false,
+};
 const MEMBER: Row = Row { right: Right::Member, ..OPERATOR };
 const PUBLIC: Row = Row { right: Right::Anybody, ..OPERATOR };
 const SUBSCRIBE: Row = Row { query: &[("topic", TOPIC)], ..PUBLIC };
@@ -195,11 +213,24 @@ impl Row {
             ("GET", "/events") => Row { shows: true, ..SUBSCRIBE },
             ("HEAD", "/events") => SUBSCRIBE,
             ("PUT", "/events") => Row { right: Right::Subscriber, ok: 201, ..OPERATOR },
+            ("GET", "/.well-known/mercure") => Row { shows: true, query: &[("match", TOPIC)], ..PUBLIC },
+            ("POST", "/.well-known/mercure") => {
+                Row { right: Right::Publisher, form: Some("topic=elsewhere&data=x"), volatile: true, ..OPERATOR }
+            }
+            ("GET", "/.well-known/mercure/subscriptions/{}/{}/{}") => {
+                Row { right: Right::Subscriber, ok: 404, ..OPERATOR }
+            }
+            ("GET", path) if path.starts_with("/.well-known/mercure/subscriptions") => {
+                Row { right: Right::Subscriber, ..OPERATOR }
+            }
+            ("GET", "/.well-known/oauth-protected-resource/.well-known/mercure") => PUBLIC,
             ("OPTIONS", "/events") => Row { ok: 204, ..PUBLIC },
             ("GET" | "HEAD", "/events/diagnose") => Row { volatile: true, ..PUBLIC },
             ("GET" | "HEAD", "/") => PUBLIC,
             ("GET" | "HEAD", "/.well-known/jwks.json") => PUBLIC,
-            ("GET", "/api/v1/openapi.json") if door.surface == Surface::Tenant => Row { shows: true, ..MEMBER },
+            ("GET", "/api/v1/openapi.json") if door.surface == Surface::Tenant => {
+                Row { shows: true, open: true, ..MEMBER }
+            }
             ("GET", "/api/v1/openapi.json") => PUBLIC,
             // Its number is another in each answer.
             ("GET" | "HEAD", "/docs") => Row { volatile: true, ..PUBLIC },
