@@ -3,7 +3,7 @@
 //!
 //! `make bench` runs everything, `cargo bench --bench live -- --help` lists the parts.
 //!
-//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`], [`rows`]
+//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`], [`matching`], [`rows`]
 //! - the load: [`audience`] reads streams (and resumes them by [`last_id`]), [`publisher`] sends webhooks, a [`mark`]
 //!   in each event and a [`tally`] of them tell what arrived, how late and in which order
 //! - the servers: [`peers`], each a [`process`] group that ends with the benchmark
@@ -20,6 +20,7 @@ mod last_id;
 mod limits;
 mod machine;
 mod mark;
+mod matching;
 mod options;
 mod peers;
 mod process;
@@ -99,6 +100,11 @@ async fn run(options: &Options) -> ExitCode {
             }
             Section::Credentials => {
                 let (table, worked) = credentials::measure(options).await;
+                stage.failed |= !worked;
+                table
+            }
+            Section::Matching => {
+                let (table, worked) = matching::measure(options).await;
                 stage.failed |= !worked;
                 table
             }

@@ -19,6 +19,7 @@ Sections (all by default but rows, which loads for minutes)
   overload     500 subscribers × 1,000 events/s
   requests     a GET of one tenant and a webhook POST beside a plain JavaScript Worker
   credentials  a request by key, token and cookie beside an anonymous one
+  matching     an update for one subscriber among many of other topics, and the hub's waking
   rows         a tenant's records among those of many tenants, beside the same alone
 
 Options
@@ -42,12 +43,14 @@ pub enum Section {
     Overload,
     Requests,
     Credentials,
+    Matching,
     Rows,
 }
 
 impl Section {
     /// Those that are measured where nobody names one.
-    const ALL: [Self; 6] = [Self::Idle, Self::Burst, Self::Steady, Self::Overload, Self::Requests, Self::Credentials];
+    const ALL: [Self; 7] =
+        [Self::Idle, Self::Burst, Self::Steady, Self::Overload, Self::Requests, Self::Credentials, Self::Matching];
 
     fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -57,6 +60,7 @@ impl Section {
             "overload" => Self::Overload,
             "requests" => Self::Requests,
             "credentials" => Self::Credentials,
+            "matching" => Self::Matching,
             "rows" => Self::Rows,
             _ => return None,
         })
@@ -84,6 +88,8 @@ pub struct Options {
     pub length: Duration,
     pub rounds: usize,
     pub calls: usize,
+    /// Subscribers of other topics.
+    pub matching: Vec<usize>,
     pub size: Size,
     /// Where rows are kept from run to run.
     pub state: PathBuf,
@@ -102,6 +108,7 @@ impl Options {
             length: Duration::from_secs(60),
             rounds: 5,
             calls: 2_000,
+            matching: vec![1, 1_000, 10_000],
             size: Size { tenants: 1_000, deployments: 1_000, workflows: 500 },
             state: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench-rows")),
             peers: Peer::LIVE.to_vec(),
@@ -133,7 +140,8 @@ impl Options {
         if options.sections.is_empty() {
             options.sections = Section::ALL.to_vec();
             // These are about our own.
-            let about_us = |section: &Section| matches!(section, Section::Requests | Section::Credentials);
+            let about_us =
+                |section: &Section| matches!(section, Section::Requests | Section::Credentials | Section::Matching);
             options.sections.retain(|section| !about_us(section) || options.peers.contains(&Peer::Carillon));
         }
         Ok(options)
@@ -146,6 +154,7 @@ impl Options {
         self.length = Duration::from_secs(3);
         self.rounds = 1;
         self.calls = 50;
+        self.matching = vec![1, 50];
         self.size = Size { tenants: 5, deployments: 100, workflows: 50 };
     }
 
@@ -155,6 +164,7 @@ impl Options {
             Section::Idle | Section::Burst => self.sizes.iter().copied().max().unwrap_or(0),
             Section::Steady => self.steady.iter().map(|(subscribers, _)| *subscribers).max().unwrap_or(0),
             Section::Overload => self.overload.0,
+            Section::Matching => self.matching.iter().copied().max().unwrap_or(0),
             Section::Requests | Section::Credentials | Section::Rows => 0,
         };
         self.sections.iter().map(of).max().unwrap_or(0)

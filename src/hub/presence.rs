@@ -140,12 +140,13 @@ impl Awake {
             self.ends_next = next_end(&self.sql)?;
             return Ok(());
         }
-        let payloads = presence.payloads.into_iter().chain(std::iter::repeat(None));
+        let told = presence.told.iter().copied().chain(std::iter::repeat(None));
+        let payload = |told: Option<usize>| presence.payloads.get(told?).cloned();
         let subscriptions: Vec<_> = interest
             .selected
             .iter()
-            .zip(payloads)
-            .map(|(selector, payload)| Subscription { selector: selector.clone(), payload })
+            .zip(told)
+            .map(|(selector, told)| Subscription { selector: selector.clone(), payload: payload(told) })
             .collect();
         let text = json!(subscriptions).to_string();
         let insert = "INSERT INTO presence (subscriber, stream, subscriptions) VALUES (?, ?, ?)";

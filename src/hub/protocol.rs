@@ -432,8 +432,10 @@ pub struct Attach {
 pub struct Presence {
     /// The subscriber: a URN that nobody else has.
     pub subscriber: String,
-    /// What the token tells of each subscription, in the order of what is selected.
-    pub payloads: Vec<Option<Value>>,
+    /// What the token tells of subscriptions, each once.
+    pub payloads: Vec<Value>,
+    /// Which of these it tells of each subscription, in the order of what is selected.
+    pub told: Vec<Option<usize>>,
 }
 
 /// Asks who subscribes to what.

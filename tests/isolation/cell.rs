@@ -218,9 +218,16 @@ impl Reply {
             Some(speaker) => speaker.speak().await,
             None => String::new(),
         };
-        let mut body = String::new();
+        let (mut body, mut comments) = (String::new(), 0);
         for _ in 0..20 {
             match stream.block().await {
+                // On Mercure's wire no place is told: what was spoken is there by the second ping behind the opening.
+                Some(block) if block.is_comment() => {
+                    comments += 1;
+                    if comments > 2 {
+                        break;
+                    }
+                }
                 // A keep-alive names the place up to which everything was sent.
                 Some(block) if block.is_keep_alive() => {
                     if is_reached(block.id.as_deref().unwrap_or_default(), &spoken) {

@@ -40,6 +40,11 @@ impl Block {
         block
     }
 
+    /// Says nothing at all.
+    pub fn is_comment(&self) -> bool {
+        self.is_keep_alive() && self.id.is_none()
+    }
+
     /// Moves the cursor and fires nothing.
     pub fn is_keep_alive(&self) -> bool {
         self.event.is_none() && self.data.is_none() && self.retry.is_none()
@@ -183,7 +188,15 @@ impl Stream {
 
     fn split(&mut self) {
         let mut start = 0;
-        while let Some(length) = self.rest[start..].windows(2).position(|pair| pair == b"\n\n") {
+        loop {
+            // A comment on Mercure's wire stands alone: no blank line follows.
+            if self.rest[start..].starts_with(b":\n") {
+                self.blocks.push_back(Block { comments: vec![String::new()], ..Block::default() });
+                start += 2;
+                continue;
+            }
+            let end = self.rest[start..].windows(2).position(|pair| pair == b"\n\n");
+            let Some(length) = end else { break };
             let text = std::str::from_utf8(&self.rest[start..start + length]).unwrap();
             if !text.is_empty() {
                 self.blocks.push_back(Block::parse(text));

@@ -21,6 +21,9 @@ use crate::tenant::standing;
 /// The longest id that is looked for; no update has a longer one.
 const MAX_ID: usize = 1_024;
 
+/// How long a stream lives whose token has no end, in milliseconds: then its client comes back, and is judged anew.
+const LIFE_MILLIS: i64 = 24 * 3_600_000;
+
 /// Opens a stream; its HEAD opens nothing.
 pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
     let origin = super::origin(&call);
@@ -73,7 +76,7 @@ fn read(call: &Call<Visitor>, token: Option<&MercureToken>, origin: &str) -> Ans
         interest,
         secret_version,
         minted: None,
-        expires_at: token.and_then(|token| token.expires_at).map(|at| at.millis()),
+        expires_at: token.map(|token| token.expires_at.map_or(call.now().millis() + LIFE_MILLIS, |at| at.millis())),
         ticket: None,
         address: call.request.address(),
         wire: Wire::Mercure,
@@ -88,11 +91,19 @@ fn presence(selected: &[Selector], token: Option<&MercureToken>, hub: &Base) -> 
     let text = |selector: &Selector| match selector {
         Selector::Typed(_, text) | Selector::Exact(text) | Selector::Prefix(text) => text.clone(),
     };
-    let payload = |selector: &Selector| {
+    let mut payloads = Vec::new();
+    let mut told = Vec::with_capacity(selected.len());
+    for selector in selected {
         let text = text(selector);
-        token.and_then(|token| token.grants.payload(&Subject::new(&text, hub)).cloned())
-    };
-    Ok(Presence { subscriber: uuid()?, payloads: selected.iter().map(payload).collect() })
+        let payload = token.and_then(|token| token.grants.payload(&Subject::new(&text, hub)));
+        told.push(payload.map(|payload| {
+            payloads.iter().position(|known| known == payload).unwrap_or_else(|| {
+                payloads.push(payload.clone());
+                payloads.len() - 1
+            })
+        }));
+    }
+    Ok(Presence { subscriber: uuid()?, payloads, told })
 }
 
 /// A random URN (RFC 9562, version 4).
