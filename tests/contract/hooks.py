@@ -4,6 +4,7 @@ Each comes from an address of its own. Half of them name what is really there, a
 tenant, an end that is to come. What the run itself stands on, the key that it calls with, is changed by none of them.
 """
 
+import base64
 import hashlib
 import hmac
 import itertools
@@ -51,6 +52,22 @@ class Signed:
         return request
 
 
+class Mercure:
+    """Sends a token as a site mints it: of a publisher for a publication, else of a subscriber."""
+
+    def __call__(self, request):
+        action = "publish" if request.method == "POST" else "subscribe"
+        secret = STAGE["webhook_secret" if action == "publish" else "subscription_secret"]
+        claims = {"mercure": {action: ["*"]}, "exp": 4_000_000_000}
+        signed = ".".join(self.part(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+        signature = self.part(hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest())
+        request.headers["Authorization"] = f"Bearer {signed}.{signature}"
+        return request
+
+    def part(self, data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
 def name_what_is_there(case, number, name):
     # To begin a sign-in is to call a provider, and there is none.
     for parameter in case.path_parameters if name != "sso.begin" else ():
@@ -88,6 +105,8 @@ def before_call(context, case, kwargs):
         case.headers["X-Tenant-ID"] = named if NAME.fullmatch(named) else STAGE["tenant"]
     if name.startswith("webhook.") and is_right:
         kwargs["auth"] = Signed()
+    if name.startswith("mercure.") and is_right:
+        kwargs["auth"] = Mercure()
     if case.method.upper() == "DELETE" or name in {"tenants.replace", "tenants.patch"}:
         for parameter, value in case.path_parameters.items():
             # A chain of requests that leads to an object may take it: chains come last.

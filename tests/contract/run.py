@@ -70,7 +70,7 @@ class Worker:
 
     def tenant(self, name):
         limits = dict.fromkeys(UNLIMITED, "unlimited")
-        body = {"tenant_id": name, "plan": "enterprise", "rate_limits": limits, "settings": {"registration": "open"}}
+        body = {"tenant_id": name, "plan": "enterprise", "rate_limits": limits, "settings": {"registration": "open", "mercure": {"subscriptions": True}}}
         return self.call("POST", "localhost", "/api/v1/tenants", body)
 
     def key(self, tenant):
@@ -186,16 +186,19 @@ def run(worker, name, host, bearer, stage, options):
 OPERATORS_OWN = r"^(operators\.(me|my_tenants|logout)|auth\.(switch|impersonate))$"
 USERS_OWN = r"^auth\.(me|logout|resend_verification|sessions\..*|password\.change)$"
 # Streams do not end by themselves. Collections that are there to be deleted say nothing that others do not.
-STREAMS_AND_SPARE = r"^(events\.(stream|diagnose)|spare-.*)$"
+STREAMS_AND_SPARE = r"^(events\.(stream|diagnose)|mercure\.subscribe|spare-.*)$"
 
 
 def main():
     with Worker() as worker:
-        secrets = {name: worker.tenant(name)["webhook_secret"] for name in ["contract", "site", "people"]}
+        secrets = {name: worker.tenant(name) for name in ["contract", "site", "people"]}
         key, user, operator = worker.key("site"), worker.user("people"), worker.operator()
         platforms = {**worker.objects("contract"), **worker.platforms_objects()}
         only, but = "--include-operation-id-regex", "--exclude-operation-id-regex"
-        contract, site, people = ({"tenant": name, "webhook_secret": secrets[name]} for name in secrets)
+        named = ["webhook_secret", "subscription_secret"]
+        contract, site, people = (
+            {"tenant": name, **{secret: shown[secret] for secret in named}} for name, shown in secrets.items()
+        )
         runs = [
             ("the platform, by its key", "localhost", PLATFORM_KEY,
              {**contract, "objects": platforms, "protected": [*secrets, operator["operator"]["id"]]},

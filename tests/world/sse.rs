@@ -187,22 +187,25 @@ impl Stream {
     }
 
     fn split(&mut self) {
-        let mut start = 0;
         loop {
-            // A comment on Mercure's wire stands alone: no blank line follows.
-            if self.rest[start..].starts_with(b":\n") {
-                self.blocks.push_back(Block { comments: vec![String::new()], ..Block::default() });
-                start += 2;
-                continue;
+            let end = self.rest.windows(2).position(|pair| pair == b"\n\n");
+            // A comment on Mercure's wire stands alone: no blank line follows, and the block around it goes on.
+            let starts = self.rest.starts_with(b":\n").then_some(0);
+            let comment = starts.or_else(|| Some(self.rest.windows(3).position(|line| line == b"\n:\n")? + 1));
+            match (comment, end) {
+                (Some(at), end) if end.is_none_or(|end| at < end) => {
+                    self.rest.drain(at..at + 2);
+                    self.blocks.push_back(Block { comments: vec![String::new()], ..Block::default() });
+                }
+                (_, Some(end)) => {
+                    let text = std::str::from_utf8(&self.rest[..end]).unwrap();
+                    if !text.is_empty() {
+                        self.blocks.push_back(Block::parse(text));
+                    }
+                    self.rest.drain(..end + 2);
+                }
+                (_, None) => break,
             }
-            let end = self.rest[start..].windows(2).position(|pair| pair == b"\n\n");
-            let Some(length) = end else { break };
-            let text = std::str::from_utf8(&self.rest[start..start + length]).unwrap();
-            if !text.is_empty() {
-                self.blocks.push_back(Block::parse(text));
-            }
-            start += length + 2;
         }
-        self.rest.drain(..start);
     }
 }
