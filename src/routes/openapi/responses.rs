@@ -86,7 +86,7 @@ fn implied(route: &Route, surface: Surface) -> Vec<u16> {
     rules.into_iter().filter(|(_, holds)| *holds).map(|(status, _)| status).collect()
 }
 
-/// A success: `User +Location`, `list User`, `raw Jwks`, `html`, `css`, `text`, `events`, or nothing.
+/// A success: `User +Location`, `list User`, `raw Jwks`, `linked {…}` (JSON or JSON-LD), `html`, `css`, `text`, `events`, or nothing.
 fn success(text: &str) -> Option<String> {
     let (schema, headers) = text.split_once('+').unwrap_or((text, ""));
     let schema = schema.trim();
@@ -99,6 +99,10 @@ fn success(text: &str) -> Option<String> {
         "text" => content("text/plain", "{\"type\":\"string\"}"),
         "events" => content("text/event-stream", "{\"type\":\"string\"}"),
         "raw" => content("application/json", &notation::schema(shown, FIND)?),
+        "linked" => {
+            let shown = notation::schema(shown, FIND)?;
+            [content("application/json", &shown), content("application/ld+json", &shown)].join(",")
+        }
         "list" => content("application/json", &enveloped(&notation::schema(shown, FIND)?, true)),
         _ => content("application/json", &enveloped(&notation::schema(schema, FIND)?, false)),
     };

@@ -153,12 +153,7 @@ const PARAMETERS: &[Parameter] = &[
     ("If-Match", "header", "string", "The ETag that was read; 412 if the object has changed since."),
     ("If-None-Match", "header", "string", "The ETag that is known; 304 if the object has it still."),
     ("Last-Event-ID", "header", "string", "The last event that arrived: what followed comes first."),
-    (
-        "Prefer",
-        "header",
-        "'return=minimal'|'return=representation'",
-        "`return=minimal` gets the id of what was made, else no body (RFC 7240).",
-    ),
+    ("Prefer", "header", "string", "`return=minimal` gets the id of what was made, else no body (RFC 7240)."),
     ("X-Tenant-ID", "header", "string", "The tenant that a platform key acts in, or that a webhook is for."),
     ("kind", "path", "'webhook'|'subscription'", "Which secret."),
 ];
