@@ -120,6 +120,37 @@ impl Stream {
         }
     }
 
+    /// The updates on Mercure's wire before the one with this data.
+    pub async fn updates_before(&mut self, data: &str) -> Vec<Block> {
+        let mut updates = Vec::new();
+        loop {
+            let update = self.update().await;
+            if update.data.as_deref() == Some(data) {
+                return updates;
+            }
+            updates.push(update);
+        }
+    }
+
+    /// The data of those.
+    pub async fn data_before(&mut self, data: &str) -> Vec<String> {
+        let updates = self.updates_before(data).await;
+        updates.into_iter().map(|update| update.data.unwrap_or_default()).collect()
+    }
+
+    /// Waits for a comment that stands between blocks.
+    pub async fn comment(&mut self) {
+        within("a comment on a stream", async {
+            while !self.rest.split(|byte| *byte == b'\n').any(|line| line.starts_with(b":")) {
+                let chunk = self.body.next().await.expect("an open stream").unwrap();
+                self.rest.extend_from_slice(&chunk);
+                self.split();
+            }
+        })
+        .await;
+        self.rest.clear();
+    }
+
     /// The next published event; keep-alives pass, the hub's own words are not expected here.
     pub async fn event(&mut self) -> Event {
         loop {
