@@ -47,7 +47,7 @@ async fn a_topic_is_itself_or_a_template_or_a_star() {
         ("https://example.com/books/1", &[0]),
         ("https://example.com/books/{id}", &[0, 2, 3]),
         ("https://example.com/books/{+path}", &[0, 1, 3]),
-        ("https://example.com{/a,b}", &[0]),
+        ("https://example.com{/a,b}", &[0, 3]),
         ("plain", &[4]),
         ("(broken {", &[5]),
         ("/a{?x,y}", &[6]),

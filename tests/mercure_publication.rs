@@ -284,7 +284,7 @@ async fn retry_is_digits_alone() {
 async fn an_update_of_a_megabyte_arrives_whole_on_either_wire() {
     let tenant = tenant().await;
     let (mut mercure, mut plain) = (tenant.listen(&["a"]).await, tenant.subscribe(&["a"]).await);
-    let lines: Vec<String> = (0..10_000).map(|n| format!("{n:0>8} {}", "é<&>\"\\ %+".repeat(8))).collect();
+    let lines: Vec<String> = (0..12_000).map(|n| format!("{n:0>8} {}", "é<&>\"\\ %+".repeat(8))).collect();
     let data = lines.join("\n");
     assert!(data.len() > 1_000_000);
     let id = tenant.update("a").data(&data).published().await;

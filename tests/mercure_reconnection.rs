@@ -187,9 +187,11 @@ async fn an_id_passes_through_headers_whatever_its_letters() {
     for id in ["urn:é:€", "with spaces", "\"quoted\", and; more"] {
         tenant.update("a").id(id).data("before").published().await;
         say(&tenant, &["after", "end"]).await;
-        let mut stream = all(&tenant).query("last_event_id", id).stream().await;
-        assert_eq!(told(&stream).as_deref(), Some(id));
-        assert_eq!(stream.data_before("end").await, ["after"]);
+        for call in [all(&tenant).query("last_event_id", id), all(&tenant).header("Last-Event-ID", id)] {
+            let mut stream = call.stream().await;
+            assert_eq!(told(&stream).as_deref(), Some(id));
+            assert_eq!(stream.data_before("end").await, ["after"]);
+        }
     }
 }
 

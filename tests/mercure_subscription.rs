@@ -87,8 +87,9 @@ async fn a_value_with_control_or_format_characters_is_refused() {
 async fn a_value_that_is_no_pattern_is_refused() {
     let tenant = tenant().await;
     for pattern in ["(", "/:", "/a/(b", "{a", "/(?<n>a)", "https://[", "https://example.com:port/"] {
-        let asked = tenant.mercure().query("match_urlpattern", pattern);
-        asked.refused().await.expect_invalid_query("match_urlpattern");
+        let asked = tenant.mercure().query("match_urlpattern", pattern).open().await;
+        let refused = asked.err().unwrap_or_else(|| panic!("{pattern} is no pattern"));
+        refused.expect_invalid_query("match_urlpattern");
     }
 }
 
@@ -165,12 +166,15 @@ async fn streams_are_bounded_for_each_address_and_in_all() {
 #[tokio::test]
 async fn a_quiet_stream_is_sent_comments() {
     let tenant = tenant().await;
-    let mut stream = tenant.listen(&["a"]).await;
-    for _ in 0..3 {
-        stream.comment().await;
-    }
+    let mut stream = tenant.listen(&["a", "b"]).await;
     say(&tenant, &["a"]).await;
-    assert_eq!(stream.update().await.data.as_deref(), Some("a"));
+    stream.update().await;
+    for _ in 0..3 {
+        let block = stream.must().await;
+        assert!(block.is_comment(), "{block:?}");
+    }
+    say(&tenant, &["b"]).await;
+    assert_eq!(stream.update().await.data.as_deref(), Some("b"));
 }
 
 #[tokio::test]

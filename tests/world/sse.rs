@@ -112,12 +112,15 @@ impl Stream {
 
     /// The next update on Mercure's wire.
     pub async fn update(&mut self) -> Block {
-        loop {
-            let block = self.must().await;
-            if block.data.is_some() {
-                return block;
+        within("the next update of a stream", async {
+            loop {
+                let block = self.must().await;
+                if block.data.is_some() {
+                    return block;
+                }
             }
-        }
+        })
+        .await
     }
 
     /// The updates on Mercure's wire before the one with this data.
@@ -136,19 +139,6 @@ impl Stream {
     pub async fn data_before(&mut self, data: &str) -> Vec<String> {
         let updates = self.updates_before(data).await;
         updates.into_iter().map(|update| update.data.unwrap_or_default()).collect()
-    }
-
-    /// Waits for a comment that stands between blocks.
-    pub async fn comment(&mut self) {
-        within("a comment on a stream", async {
-            while !self.rest.split(|byte| *byte == b'\n').any(|line| line.starts_with(b":")) {
-                let chunk = self.body.next().await.expect("an open stream").unwrap();
-                self.rest.extend_from_slice(&chunk);
-                self.split();
-            }
-        })
-        .await;
-        self.rest.clear();
     }
 
     /// The next published event; keep-alives pass, the hub's own words are not expected here.
