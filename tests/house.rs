@@ -101,6 +101,10 @@ mod paths;
 #[path = "house/api_reference.rs"]
 mod api_reference;
 
+/// `docs/mercure.md`.
+#[path = "house/mercure_table.rs"]
+mod mercure_table;
+
 /// What goes in and out, and the OpenAPI documents that are made of it.
 #[path = "house/contracts.rs"]
 mod contracts;

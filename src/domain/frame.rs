@@ -76,7 +76,7 @@ impl Frames {
     /// The data, which ends the block.
     fn data(&mut self, text: &str) {
         for line in lines(text) {
-            self.field("data", line);
+            let _ = writeln!(self.0, "data: {line}");
         }
         self.0.push('\n');
     }
@@ -120,6 +120,13 @@ mod tests {
                 "retry: 3000\nid: {id}\n\nid: {id}\nevent: post.update\ndata: {{\"id\":\"{id}\",\"topics\":[]}}\n\nevent: hub.reset\ndata: {{}}\n\n"
             )
         );
+    }
+
+    #[test]
+    fn an_update_arrives_as_it_was_sent() {
+        let mut frames = Frames::new();
+        frames.update("a\0b", Some("c\rd"), None, "e\0f\r\n");
+        assert_eq!(frames.into_string(), "id: a b\nevent: c d\ndata: e\0f\ndata: \n\n");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //
 //   POST /issuer  {"redirect_uris", "accounts", "alg"?, "auth_method"?, "secret"}  {"issuer"}
 //   POST /knob    {"issuer", "lie"?, "rotate"?, "down"?, "moved"?, "accounts"?, "metadata"?}  what is not named stays
+//   POST /token   {"issuer", "header", "claims"}          {"token"}: signed with the issuer's key, which it names
 //   POST /counts  {"issuer"}                              {"jwks", "token"}: how often they were asked for
 //
 // Nobody is asked for a password or for consent: whom `login_hint` names is signed in, and "denied" is refused.
@@ -177,6 +178,10 @@ const controls = {
     Object.assign(issuers.get(issuer), rest);
     if (rotate) issuers.get(issuer).rotate();
     return {};
+  },
+  async "/token"({ issuer, header, claims }) {
+    const { kid, alg } = issuers.get(issuer);
+    return { token: issuers.get(issuer).sign({ alg, kid, ...header }, claims) };
   },
   "/counts": async ({ issuer }) => issuers.get(issuer).counts,
 };

@@ -137,7 +137,8 @@ impl Call {
         }
         request = request.header("Host", &self.host).header("CF-Connecting-IP", &self.address);
         for (name, value) in &self.headers {
-            request = request.header(name, value);
+            // Beyond ASCII as UTF-8, as browsers write it.
+            request = request.header(name, value.as_bytes());
         }
         match &self.body {
             Some(body) if self.chunked => {

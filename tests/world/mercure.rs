@@ -2,11 +2,51 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Stream, Tenant, Token};
+use super::{Answer, Call, Stream, Tenant, Token, World};
 
 pub const HUB: &str = "/.well-known/mercure";
 
+impl World {
+    /// A tenant of the shared runtime, with these settings of Mercure's.
+    pub async fn hub(settings: Value) -> Tenant {
+        let tenant = World::shared().await.tenant().plan("pro").create().await;
+        tenant.set_mercure(settings).await;
+        tenant
+    }
+}
+
+impl Call {
+    /// The stream that this must open.
+    pub async fn stream(self) -> Stream {
+        self.open().await.unwrap_or_else(|answer| panic!("no stream, but {}: {}", answer.status, answer.body))
+    }
+
+    /// The answer that must not be a stream.
+    pub async fn refused(self) -> Answer {
+        match self.open().await {
+            Err(answer) => answer,
+            Ok(_) => panic!("expected a refusal, and a stream opened"),
+        }
+    }
+}
+
 impl Tenant {
+    /// Changes how the tenant speaks Mercure.
+    pub async fn set_mercure(&self, settings: Value) {
+        self.patch(json!({"settings": {"mercure": settings}})).await;
+    }
+
+    /// Where the hub is, as clients write it.
+    pub fn hub_url(&self) -> String {
+        format!("http://{}{HUB}", self.host)
+    }
+
+    /// Posts a form as it stands, as somebody who may publish anything.
+    pub async fn post(&self, form: &str) -> Answer {
+        let call = self.call("POST", HUB).bearer(&self.publisher(&["*"]).sign());
+        call.header("Content-Type", "application/x-www-form-urlencoded").bytes(form.into()).send().await
+    }
+
     /// A token of before 1.0 that may publish on these topics.
     pub fn publisher(&self, topics: &[&str]) -> Token {
         Token::new(&self.webhook_secret, &[]).without("topics").claim("mercure", json!({"publish": topics}))
@@ -50,7 +90,7 @@ impl Tenant {
     /// Subscribes to topics by exact matchers.
     pub async fn listen(&self, topics: &[&str]) -> Stream {
         let call = topics.iter().fold(self.mercure(), |call, topic| call.query("match", topic));
-        call.open().await.unwrap_or_else(|answer| panic!("no stream: {} {}", answer.status, answer.body))
+        call.stream().await
     }
 }
 

@@ -112,12 +112,33 @@ impl Stream {
 
     /// The next update on Mercure's wire.
     pub async fn update(&mut self) -> Block {
-        loop {
-            let block = self.must().await;
-            if block.data.is_some() {
-                return block;
+        within("the next update of a stream", async {
+            loop {
+                let block = self.must().await;
+                if block.data.is_some() {
+                    return block;
+                }
             }
+        })
+        .await
+    }
+
+    /// The updates on Mercure's wire before the one with this data.
+    pub async fn updates_before(&mut self, data: &str) -> Vec<Block> {
+        let mut updates = Vec::new();
+        loop {
+            let update = self.update().await;
+            if update.data.as_deref() == Some(data) {
+                return updates;
+            }
+            updates.push(update);
         }
+    }
+
+    /// The data of those.
+    pub async fn data_before(&mut self, data: &str) -> Vec<String> {
+        let updates = self.updates_before(data).await;
+        updates.into_iter().map(|update| update.data.unwrap_or_default()).collect()
     }
 
     /// The next published event; keep-alives pass, the hub's own words are not expected here.

@@ -246,10 +246,7 @@ impl Subscribe {
 
     /// The stream, from its very first block on.
     pub async fn stream(self) -> Stream {
-        match self.open().await {
-            Ok(stream) => stream,
-            Err(answer) => panic!("no stream, but {}: {}", answer.status, answer.body),
-        }
+        self.call.stream().await
     }
 
     /// A fresh stream, past the block that opens it and names its cursor.
@@ -269,9 +266,6 @@ impl Subscribe {
 
     /// The answer that is no stream.
     pub async fn refused(self) -> Answer {
-        match self.open().await {
-            Err(answer) => answer,
-            Ok(_) => panic!("expected a refusal, and a stream opened"),
-        }
+        self.call.refused().await
     }
 }

@@ -51,7 +51,7 @@ pub async fn show(call: Call<Visitor>) -> Answered<Answer> {
     };
     let document = if asked.older { linked(document, &last_event_id) } else { document };
     let media_type = if asked.older { LINKED } else { "application/json" };
-    let id: String = last_event_id.replace('\\', "\\\\").replace('"', "\\\"").bytes().map(char::from).collect();
+    let id = last_event_id.replace('\\', "\\\\").replace('"', "\\\"");
     let link = format!(
         "<{}>; rel=\"mercure\"; last-event-id=\"{id}\"; type=\"mercure\"; content-type=\"{media_type}\"",
         hub_url.as_str()

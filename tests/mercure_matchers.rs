@@ -1,0 +1,146 @@
+//! Mercure, "Matcher Types".
+
+use serde_json::json;
+
+use crate::world::{Tenant, World};
+
+async fn tenant() -> Tenant {
+    World::hub(json!({})).await
+}
+
+/// Publishes on each topic, and last on `end`.
+async fn say(tenant: &Tenant, topics: &[&str]) {
+    for topic in topics.iter().chain(&["end"]) {
+        tenant.update(topic).data(topic).published().await;
+    }
+}
+
+/// What streams of one matcher each hear of these topics.
+async fn heard(tenant: &Tenant, name: &str, matchers: &[&str], topics: &[&str]) -> Vec<Vec<String>> {
+    let mut streams = Vec::new();
+    for matcher in matchers {
+        streams.push(tenant.mercure().query(name, matcher).query("match", "end").stream().await);
+    }
+    say(tenant, topics).await;
+    let mut all = Vec::new();
+    for stream in &mut streams {
+        all.push(stream.data_before("end").await);
+    }
+    all
+}
+
+#[tokio::test]
+async fn exact_is_byte_for_byte() {
+    let tenant = tenant().await;
+    // The same to a reader, or to a URL parser, and none of them the same bytes.
+    let topics = [
+        "https://example.com/é",
+        "https://example.com/e\u{301}",
+        "https://example.com/%C3%A9",
+        "https://example.com/%c3%a9",
+        "https://EXAMPLE.com/é",
+        "https://example.com:443/é",
+        "https://example.com/./é",
+        "https://example.com/é/",
+        "https://example.com/É",
+        "//example.com/é",
+        "/a",
+        &format!("http://{}/a", tenant.host),
+        "https://xn--exmple-cua.com/",
+        "https://exämple.com/",
+    ];
+    let heard = heard(&tenant, "match_exact", &topics, &topics).await;
+    for (topic, heard) in topics.iter().zip(heard) {
+        assert_eq!(heard, [*topic]);
+    }
+}
+
+#[tokio::test]
+async fn a_star_matches_every_topic_whatever_its_type() {
+    let tenant = tenant().await;
+    let topics = ["https://example.com/a", "/a", "plain text", "http://[", "é", "**", "a*"];
+    for name in ["match", "match_exact", "match_urlpattern", "topic"] {
+        assert_eq!(heard(&tenant, name, &["*"], &topics).await, [topics], "{name}");
+    }
+    let stars = heard(&tenant, "match", &["**", "a*"], &topics).await;
+    assert_eq!(stars, [["**"], ["a*"]], "anything but a lone star is a text like others");
+}
+
+#[tokio::test]
+async fn patterns_are_those_of_the_url_pattern_standard() {
+    let tenant = tenant().await;
+    let topics = [
+        "https://example.com/books/1",
+        "https://example.com/books/1/pages/2",
+        "https://example.com/books/x",
+        "https://example.com/books/",
+        "https://example.com/books/1?draft",
+        "https://example.com/books/1#top",
+        "https://sub.example.com/books/1",
+        "https://example.com:8443/books/1",
+        "http://example.com/books/1",
+        "urn:isbn:1",
+    ];
+    let rows: [(&str, &[usize]); 10] = [
+        // What stands behind the last component that a pattern names, may be anything.
+        ("https://example.com/books/:id", &[0, 2, 4, 5]),
+        (r"https://example.com/books/:id\?draft", &[4]),
+        ("https://example.com/books/*", &[0, 1, 2, 3, 4, 5]),
+        (r"https://example.com/books/(\d+)", &[0, 4, 5]),
+        ("https://example.com/books/:id{/pages/:page}?", &[0, 1, 2, 4, 5]),
+        ("https://*.example.com/books/:id", &[6]),
+        ("https://example.com:8443/books/:id", &[7]),
+        ("http{s}?://example.com/books/1", &[0, 4, 5, 8]),
+        ("https://example.com/books/1#top", &[5]),
+        (r"urn\:isbn\:*", &[9]),
+    ];
+    let matchers = rows.map(|(pattern, _)| pattern);
+    let heard = heard(&tenant, "match_urlpattern", &matchers, &topics).await;
+    for ((pattern, wanted), heard) in rows.iter().zip(heard) {
+        let wanted: Vec<&str> = wanted.iter().map(|at| topics[*at]).collect();
+        assert_eq!(heard, wanted, "{pattern}");
+    }
+}
+
+#[tokio::test]
+async fn relative_patterns_and_topics_start_from_the_hubs_url() {
+    let tenant = tenant().await;
+    let here = format!("http://{}", tenant.host);
+    let (own, beside) = (format!("{here}/books/1"), format!("{here}/.well-known/x/1"));
+    let topics = ["/books/1", &own, "https://other.example/books/1", "x/1", &beside, "//other.example/books/1"];
+    let absolute = format!("{here}/books/:id");
+    let heard = heard(&tenant, "match_urlpattern", &["/books/:id", "x/:id", &absolute], &topics).await;
+    assert_eq!(heard, [["/books/1", &own], ["x/1", &beside], ["/books/1", &own]]);
+}
+
+#[tokio::test]
+async fn case_counts_in_paths_and_not_in_hosts() {
+    let tenant = tenant().await;
+    let topics = ["HTTPS://Example.COM/Books/1", "https://example.com/books/1", "https://example.com/BOOKS/1"];
+    let patterns = ["https://example.com/Books/:id", "https://EXAMPLE.com/books/:id"];
+    let heard = heard(&tenant, "match_urlpattern", &patterns, &topics).await;
+    assert_eq!(heard, [["HTTPS://Example.COM/Books/1"], ["https://example.com/books/1"]]);
+}
+
+#[tokio::test]
+async fn a_topic_that_is_no_url_reference_matches_no_pattern() {
+    let tenant = tenant().await;
+    let topics = ["http://[", "https://exa mple.com/", "https://example.com:99999/", "https://example.com/"];
+    let heard = heard(&tenant, "match_urlpattern", &["*://*:*/*", "https://*/*"], &topics).await;
+    for heard in heard {
+        assert_eq!(heard, ["https://example.com/"]);
+    }
+}
+
+#[tokio::test]
+async fn an_expression_that_would_backtrack_for_ever_is_decided_at_once() {
+    let tenant = tenant().await;
+    let pattern = r"https://example.com/((?:a+)+b)";
+    let topic = format!("https://example.com/{}", "a".repeat(4_000));
+    let matching = format!("{topic}b");
+    assert_eq!(heard(&tenant, "match_urlpattern", &[pattern], &[&topic, &matching]).await, [[matching.as_str()]]);
+    // What would need too many states is no pattern here.
+    for vast in [r"/((?:a{1000}){1000})", r"/(a{4000})"] {
+        tenant.mercure().query("match_urlpattern", vast).refused().await.expect_invalid_query("match_urlpattern");
+    }
+}
