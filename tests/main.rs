@@ -31,6 +31,7 @@ mod login_limits;
 mod logs;
 mod mail;
 mod media;
+mod mercure_clients;
 mod mercure_publication;
 mod openapi;
 mod operators;
