@@ -33,6 +33,7 @@ mod mail;
 mod media;
 mod mercure_active_subscriptions;
 mod mercure_authorization;
+mod mercure_clients;
 mod mercure_discovery;
 mod mercure_errors;
 mod mercure_matchers;

@@ -176,7 +176,7 @@ def run(worker, name, host, bearer, stage, options):
     document = Path(worker.state.name) / f"{host}.json"
     document.write_text(worker.document(host, bearer))
     command = [
-        ROOT / ".tools/python/bin/schemathesis", "--config-file", ROOT / "tests/contract/schemathesis.toml", "run",
+        Path(sys.executable).with_name("schemathesis"), "--config-file", ROOT / "tests/contract/schemathesis.toml", "run",
         document, "--url", worker.url, "--header", f"Host: {host}", *options,
     ]
     return subprocess.run(command, cwd=ROOT, env=environment).returncode == 0

@@ -5,7 +5,9 @@
 //! ([`World::own`]). Every wait is bounded by [`PATIENCE`]; nothing asserts on time measured.
 
 mod call;
+mod chromium;
 mod issuer;
+mod line;
 mod mercure;
 mod operator;
 mod people;
@@ -26,7 +28,9 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use call::{Answer, Call, stranger, without_nonce};
+pub use chromium::{Chromium, Page};
 pub use issuer::{Browser, CLIENT_SECRET, Issuer};
+pub use line::Line;
 pub use mercure::HUB;
 pub use operator::Operator;
 pub use people::address;
