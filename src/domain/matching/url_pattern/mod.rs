@@ -135,13 +135,16 @@ fn is_special(protocol: &str) -> Result<bool, Invalid> {
     Ok(SPECIAL.iter().any(|(scheme, _)| program.matches(scheme)))
 }
 
+/// Whether a pattern of a host is one of an IPv6 address (URL Pattern standard, "hostname pattern is an IPv6 address").
+fn is_ipv6(text: &str) -> bool {
+    text.len() > 1 && ["[", "{[", "\\["].iter().any(|start| text.starts_with(start))
+}
+
 fn options(component: Component, text: &str, special: bool) -> Options {
     let encode: Encode = match component {
         Component::Protocol => canonical::protocol,
         Component::Username | Component::Password => canonical::credential,
-        Component::Hostname if ["[", "{[", "\\["].iter().any(|start| text.starts_with(start)) => {
-            canonical::ipv6_hostname
-        }
+        Component::Hostname if is_ipv6(text) => canonical::ipv6_hostname,
         Component::Hostname => canonical::hostname,
         Component::Port => canonical::port,
         Component::Pathname if special => canonical::pathname,

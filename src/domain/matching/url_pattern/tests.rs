@@ -225,6 +225,7 @@ fn what_is_no_pattern() {
         "https://example.com\\:x/",
         "1x\\://a/",
         "https://[x]/",
+        "https://[",
     ];
     refused("invalid_url_pattern", &broken);
 }
