@@ -79,8 +79,7 @@ async fn only_those_are_told_whose_token_grants_the_topic() {
         call().bearer(&about("/a/:id")).stream().await,
         call().bearer(&about("/.well-known/mercure/subscriptions/exact/b/:subscriber")).stream().await,
     ];
-    let mut entitled =
-        call().bearer(&about("/.well-known/mercure/subscriptions/exact/a/:subscriber")).stream().await;
+    let mut entitled = call().bearer(&about("/.well-known/mercure/subscriptions/exact/a/:subscriber")).stream().await;
     drop(tenant.listen(&["a"]).await);
     assert_eq!(text(&news(&mut entitled).await, "match"), "a");
     assert_eq!(news(&mut entitled).await["active"], false);
@@ -150,7 +149,11 @@ async fn the_payload_of_the_first_entry_that_fits_is_told() {
     let details = json!([
         entry(&["publish"], json!([{"match": "*"}]), Some(json!({"of": "publish"}))),
         entry(&["subscribe"], json!([{"match": "none"}]), None),
-        entry(&["subscribe"], json!([{"match": "a"}, {"match": "/books/*", "match_type": "urlpattern"}]), Some(json!({"of": "first"}))),
+        entry(
+            &["subscribe"],
+            json!([{"match": "a"}, {"match": "/books/*", "match_type": "urlpattern"}]),
+            Some(json!({"of": "first"}))
+        ),
         entry(&["subscribe"], json!([{"match": "a"}]), Some(json!({"of": "second"}))),
         entry(&["subscribe"], json!([{"match": "*"}]), Some(json!({"of": "all"}))),
     ]);
@@ -236,7 +239,8 @@ async fn the_path_that_is_asked_is_the_topic_to_be_granted() {
     let _stream = tenant.listen(&["a"]).await;
     let status = async |path: &str, grant: Option<(&str, &str)>| {
         let call = tenant.call("GET", path).query("x", "y");
-        let call = grant.iter().fold(call, |call, grant| call.bearer(&tenant.access_token("subscribe", &[*grant]).sign()));
+        let call =
+            grant.iter().fold(call, |call, grant| call.bearer(&tenant.access_token("subscribe", &[*grant]).sign()));
         call.send().await.status
     };
     for (path, grant, wanted) in [
@@ -263,7 +267,10 @@ async fn answers_say_where_news_of_them_come_from() {
     tenant.set_mercure(json!({"subscriptions": true})).await;
     let ask = || tenant.call("GET", SUBSCRIPTIONS).bearer(&token(&tenant)).header("Origin", home);
     let link = |id: &str| {
-        format!("<{}>; rel=\"mercure\"; last-event-id=\"{id}\"; type=\"mercure\"; content-type=\"application/json\"", tenant.hub_url())
+        format!(
+            "<{}>; rel=\"mercure\"; last-event-id=\"{id}\"; type=\"mercure\"; content-type=\"application/json\"",
+            tenant.hub_url()
+        )
     };
     let empty = ask().send().await.expect(200);
     assert_eq!(empty.header("link"), link("earliest"));
@@ -338,6 +345,26 @@ async fn a_stream_that_outlasts_its_hub_never_ended() {
     drop(stream);
     let ended = news(&mut watcher).await;
     assert_eq!((&ended["id"], &ended["active"]), (&begun["id"], &json!(false)));
+}
+
+#[tokio::test]
+async fn whoever_left_while_the_hub_was_away_is_told_once_to_have_left() {
+    let tenant = tenant().await;
+    let mut watcher = watcher(&tenant).await;
+    let streams = [tenant.listen(&["a"]).await, tenant.listen(&["b"]).await];
+    let mut begun = [news(&mut watcher).await, news(&mut watcher).await];
+    tenant.world.evict(&tenant, Sockets::Close).await;
+    drop(streams);
+    let mut ended = [news(&mut watcher).await, news(&mut watcher).await];
+    for documents in [&mut begun, &mut ended] {
+        documents.sort_by_key(|document| text(document, "id").to_owned());
+    }
+    for (begun, ended) in begun.iter().zip(ended) {
+        assert_eq!((&ended["id"], &ended["active"]), (&begun["id"], &json!(false)));
+    }
+    tenant.world.evict(&tenant, Sockets::Hibernate).await;
+    let _last = tenant.listen(&["last"]).await;
+    assert_eq!(text(&news(&mut watcher).await, "match"), "last", "and nothing twice");
 }
 
 #[tokio::test]

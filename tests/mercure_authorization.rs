@@ -211,7 +211,8 @@ async fn a_key_that_a_token_brings_along_is_not_looked_at() {
     let key = "a key of the forger's own making";
     let jwk = json!({"kty": "oct", "alg": "HS256", "kid": "k", "k": URL_SAFE_NO_PAD.encode(key)});
     let claims = writer(&tenant).sign();
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims.split('.').nth(1).unwrap()).unwrap()).unwrap();
+    let claims: Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims.split('.').nth(1).unwrap()).unwrap()).unwrap();
     for more in [
         json!({}),
         json!({"jwk": jwk}),
@@ -220,9 +221,11 @@ async fn a_key_that_a_token_brings_along_is_not_looked_at() {
     ] {
         let mut header = json!({"alg": "HS256", "typ": "at+jwt"});
         header.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let token = claims.as_object().unwrap().iter().fold(Token::new(key, &[]).header(header), |token, (name, value)| {
-            token.claim(name, value.clone())
-        });
+        let token = claims
+            .as_object()
+            .unwrap()
+            .iter()
+            .fold(Token::new(key, &[]).header(header), |token, (name, value)| token.claim(name, value.clone()));
         post(&tenant).bearer(&token.sign()).send().await.expect_problem(401, "invalid_token");
     }
 }
@@ -309,7 +312,9 @@ async fn all_topics_of_an_update_must_be_granted() {
     let mut stream = tenant.listen(&["a", "b", "/c/1", "end"]).await;
     let token = || tenant.access_token("publish", &[("exact", "a"), ("urlpattern", "/c/:id"), ("exact", "end")]);
     let older = || tenant.publisher(&["a", "/c/{id}", "end"]);
-    let update = |topics: &[&str]| topics[1..].iter().fold(tenant.update(topics[0]), |update, topic| update.field("topic", topic));
+    let update = |topics: &[&str]| {
+        topics[1..].iter().fold(tenant.update(topics[0]), |update, topic| update.field("topic", topic))
+    };
     for topics in [&["b"][..], &["a", "b"], &["b", "a"], &["a", "/c/1", "/c/1/2"]] {
         for token in [token(), older()] {
             let answer = update(topics).data("refused").token(token).send().await;

@@ -97,7 +97,9 @@ async fn a_claim_grants_by_selectors() {
             false => drop(answer.expect_problem(403, "insufficient_scope")),
         }
     }
-    for claim in [json!(7), json!([]), json!({"publish": "*"}), json!({"publish": [7]}), json!({"publish": vec!["a"; 101]})] {
+    for claim in
+        [json!(7), json!([]), json!({"publish": "*"}), json!({"publish": [7]}), json!({"publish": vec!["a"; 101]})]
+    {
         tenant.update("a").token(token(claim)).send().await.expect_problem(401, "invalid_token");
     }
 }
@@ -157,7 +159,8 @@ async fn the_place_has_three_spellings_in_the_query_and_two_in_the_answer() {
         }
         assert_eq!(stream.data_before("end").await, ["after"], "{name}");
     }
-    let mut stream = topics(&tenant, &["*"]).query("lastEventID", "earliest").header("Last-Event-ID", &id).stream().await;
+    let mut stream =
+        topics(&tenant, &["*"]).query("lastEventID", "earliest").header("Last-Event-ID", &id).stream().await;
     assert_eq!(stream.headers["last-event-id"], id);
     assert_eq!(stream.data_before("end").await, ["after"]);
 }
@@ -186,7 +189,9 @@ async fn subscriptions_are_json_ld() {
     let last = begun.id.unwrap();
     let get = |path: &str| tenant.call("GET", path).bearer(&admin).send();
     wanted["lastEventID"] = json!(last);
-    for (path, kind) in [(SUBSCRIPTIONS, "Subscriptions"), (path.as_str(), "Subscriptions"), (id.as_str(), "Subscription")] {
+    for (path, kind) in
+        [(SUBSCRIPTIONS, "Subscriptions"), (path.as_str(), "Subscriptions"), (id.as_str(), "Subscription")]
+    {
         let answer = get(path).await.expect(200);
         assert!(answer.header("content-type").starts_with("application/ld+json"), "{path}");
         let document = answer.json();

@@ -158,7 +158,14 @@ async fn reserved_topics_are_refused_whatever_the_token() {
             }
         }
     }
-    for topic in ["**", "/.well-known/mercury", "/.well-known/mercures", "/a/.well-known/mercure", "/%2Fwell-known/mercure", "http://[/.well-known/mercure"] {
+    for topic in [
+        "**",
+        "/.well-known/mercury",
+        "/.well-known/mercures",
+        "/a/.well-known/mercure",
+        "/%2Fwell-known/mercure",
+        "http://[/.well-known/mercure",
+    ] {
         tenant.update(topic).published().await;
     }
 }
@@ -178,7 +185,20 @@ async fn topics_of_records_are_the_platforms() {
 async fn topics_ids_and_types_have_no_control_or_format_characters() {
     let tenant = tenant().await;
     for name in ["topic", "id", "type"] {
-        for character in ["\0", "\n", "\r", "\u{1f}", "\u{7f}", "\u{85}", "\u{9f}", "\u{ad}", "\u{200b}", "\u{202e}", "\u{feff}", "\u{e0001}"] {
+        for character in [
+            "\0",
+            "\n",
+            "\r",
+            "\u{1f}",
+            "\u{7f}",
+            "\u{85}",
+            "\u{9f}",
+            "\u{ad}",
+            "\u{200b}",
+            "\u{202e}",
+            "\u{feff}",
+            "\u{e0001}",
+        ] {
             let answer = tenant.update("a").field(name, &format!("b{character}c")).send().await;
             let answer = answer.expect_problem(400, "invalid_form");
             assert_eq!(answer.pointers(), [name], "{character:?}");
@@ -200,7 +220,10 @@ async fn data_is_a_line_for_each_line() {
         ("  leading and trailing  \n \n\ttab", "  leading and trailing  \n \n\ttab"),
         (": no comment", ": no comment"),
         ("\u{feff}\u{2028}\0é😀", "\u{feff}\u{2028}\0é😀"),
-        ("x\nid: evil\nevent: evil\nretry: 1\n\ndata: evil\n\n", "x\nid: evil\nevent: evil\nretry: 1\n\ndata: evil\n\n"),
+        (
+            "x\nid: evil\nevent: evil\nretry: 1\n\ndata: evil\n\n",
+            "x\nid: evil\nevent: evil\nretry: 1\n\ndata: evil\n\n",
+        ),
         ("x\r\rid: evil\r\r", "x\n\nid: evil\n\n"),
         ("", ""),
     ];
@@ -223,7 +246,9 @@ async fn private_is_what_has_the_field_whatever_its_value() {
     let mut anybody = tenant.listen(&["a", "end"]).await;
     let token = tenant.subscriber(&["a"]).sign();
     let mut entitled = tenant.mercure().query("match", "a").query("match", "end").bearer(&token).stream().await;
-    for (number, private) in ["private=on", "private=", "private", "private=false", "private=0", "private=%FF"].iter().enumerate() {
+    for (number, private) in
+        ["private=on", "private=", "private", "private=false", "private=0", "private=%FF"].iter().enumerate()
+    {
         tenant.post(&format!("topic=a&data={number}&{private}")).await.expect(200);
     }
     tenant.post("topic=a&data=public&Private=on").await.expect(200);

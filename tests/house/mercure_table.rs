@@ -7,7 +7,9 @@ const PATH: &str = "docs/mercure.md";
 /// The tests that a document names, each as its module and its function: `` `mercure_errors::an_invalid_token…` ``.
 fn named(text: &str) -> Vec<(&str, &str)> {
     let quoted = text.split('`').skip(1).step_by(2);
-    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
     quoted.filter_map(|code| code.split_once("::")).filter(|(file, test)| is_name(file) && is_name(test)).collect()
 }
 
@@ -34,6 +36,7 @@ fn a_test_that_is_not_there_is_found() {
     let text = "| a | `mercure_a::one` `mercure_a::two` | `curl -d x::Y` | `mercure_b::one` |";
     let named = named(text);
     assert_eq!(named, [("mercure_a", "one"), ("mercure_a", "two"), ("mercure_b", "one")]);
-    let read = |file: &str| if file == "mercure_a" { "\n#[tokio::test]\nasync fn one() {}".into() } else { String::new() };
+    let read =
+        |file: &str| if file == "mercure_a" { "\n#[tokio::test]\nasync fn one() {}".into() } else { String::new() };
     assert_eq!(missing(&named, read), ["docs/mercure.md names mercure_a::two", "docs/mercure.md names mercure_b::one"]);
 }
