@@ -79,7 +79,13 @@ impl World {
     }
 
     fn over(runtime: Arc<Runtime>, permit: Option<Arc<SemaphorePermit<'static>>>) -> World {
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        // workerd closes a connection that was idle for five seconds; a request must not meet it there.
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .pool_idle_timeout(std::time::Duration::from_secs(2))
+            .build()
+            .unwrap();
         World { runtime, http, address: stranger(), _permit: permit }
     }
 
