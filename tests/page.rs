@@ -77,7 +77,7 @@ async fn what_one_page_publishes_arrives_in_others() {
         chromium.until(page, &shows("urn:x:1\none\ntwo")).await;
     }
     // On /events it is an event of the tenant's as any other; there is the publisher's own answer too.
-    chromium.until(&publisher, &shows("one\\ntwo")).await;
+    chromium.until(&publisher, &shows("one\ntwo")).await;
     chromium.until(&publisher, &shows("urn:x:1")).await;
 }
 

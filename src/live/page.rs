@@ -1,4 +1,5 @@
-//! `GET /` on a tenant's host: a developer's first look. Subscribes and shows events live.
+//! `GET /` on a tenant's host: a developer's first look. Subscribes on either wire and shows events live; publishes on
+//! Mercure's.
 
 use crate::auth::principal::Visitor;
 use crate::http::answer::Answer;

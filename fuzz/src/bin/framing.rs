@@ -17,8 +17,11 @@ fn named(name: &str) -> String {
     if name.is_empty() { "message".into() } else { on_one_line(name) }
 }
 
-fuzz_target!(|input: (Option<u32>, &str, &str, Option<&str>, &str, u64)| {
-    let (retry, name, text, event_name, json, seq) = input;
+/// An update as its publisher has it: what becomes its id and its time to come back, if it has any.
+type Update<'a> = (&'a str, Option<u64>);
+
+fuzz_target!(|input: (Option<u32>, &str, &str, Option<&str>, &str, u64, Update<'_>)| {
+    let (retry, name, text, event_name, json, seq, (update_id, update_retry)) = input;
     let cursor = Cursor { epoch: Epoch::from_random([7; 8]), seq };
     let mut frames = Frames::new();
     if let Some(retry) = retry {
@@ -26,7 +29,7 @@ fuzz_target!(|input: (Option<u32>, &str, &str, Option<&str>, &str, u64)| {
     }
     frames.control(name, None, text);
     let data = text.replace("\r\n", "\n").replace('\r', "\n");
-    let mut expected = vec![Event { name: named(name), data, last_id: String::new() }];
+    let mut expected = vec![Event { name: named(name), data: data.clone(), last_id: String::new() }];
     // An event's JSON stands on one line: line breaks can only be white space between its tokens.
     let json = RawValue::from_string(json.into()).map(|json| json.get().replace(['\r', '\n'], " "));
     let tail = format!("\"data\":{}}}", json.unwrap_or_else(|_| "null".into()));
@@ -36,8 +39,11 @@ fuzz_target!(|input: (Option<u32>, &str, &str, Option<&str>, &str, u64)| {
         data: format!("{{\"id\":\"{cursor}\",{tail}"),
         last_id: cursor.to_string(),
     });
+    frames.comment().update(update_id, event_name, update_retry, text).comment();
+    let last_id = on_one_line(update_id);
+    expected.push(Event { name: event_name.map_or_else(|| "message".into(), named), data, last_id: last_id.clone() });
     let reading = read(&frames.into_string());
     assert_eq!(reading.events, expected);
-    assert_eq!(reading.last_id, cursor.to_string());
-    assert_eq!(reading.retries, retry.into_iter().map(u64::from).collect::<Vec<_>>());
+    assert_eq!(reading.last_id, last_id);
+    assert_eq!(reading.retries, retry.into_iter().map(u64::from).chain(update_retry).collect::<Vec<_>>());
 });

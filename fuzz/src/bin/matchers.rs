@@ -21,7 +21,7 @@ fuzz_target!(|input: ([(u8, &str); 2], [&str; 2])| {
             0 => index.share(MatchType::Exact, text, &base),
             1 => index.share(MatchType::UrlPattern, text, &base),
             2 => index.share(MatchType::UriTemplate, text, &base),
-            _ => Selector::parse(text).map(|selector| Rc::new(Matcher::from(&selector))),
+            _ => Selector::parse(text).and_then(|selector| selector.matcher(&base)).map(Rc::new),
         };
         let Ok(matcher) = matcher else { continue };
         for topic in topics.iter().filter(|topic| matcher.matches(topic)) {
