@@ -203,7 +203,7 @@ mod tests {
         for (body, status, field, code) in [
             ("data=x".to_owned(), 400, "topic", "required"),
             (String::new(), 400, "topic", "required"),
-            ("topic=".into(), 400, "topic", "invalid_topic"),
+            ("topic=".into(), 400, "topic", "reserved"),
             ("topic=*".into(), 400, "topic", "invalid_topic"),
             ("topic=a&topic=*".into(), 400, "topic", "invalid_topic"),
             ("topic=a%0Ab".into(), 400, "topic", "control_character"),
