@@ -36,6 +36,9 @@ async fn get_on_the_hubs_url_is_a_stream_of_events_that_nothing_holds_back() {
     // Whatever a client accepts: there is nothing else to be had.
     tenant.call("GET", HUB).query("match", "a").header("Accept", "*/*").stream().await;
     tenant.call("HEAD", HUB).query("match", "a").send().await.expect(200);
+    let query = tenant.call("QUERY", HUB).header("Content-Type", "application/x-www-form-urlencoded");
+    let refused = query.bytes(b"match=a".to_vec()).send().await.expect_problem(405, "method_not_allowed");
+    assert_eq!(refused.header("allow"), "GET, POST, HEAD, OPTIONS");
 }
 
 #[tokio::test]
