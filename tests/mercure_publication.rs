@@ -108,7 +108,7 @@ async fn sizes_are_bounded() {
         (update().data(&long(1_536 * 1_024 + 1)), "data"),
         (update().data(&"\n".repeat(300_000)), "data"),
     ] {
-        let answer = update.send().await.expect_problem(413, "body_too_large");
+        let answer = update.send().await.expect_problem(413, "form_too_large");
         assert_eq!(answer.pointers(), [field]);
     }
     tenant.update("a").field("unknown", &long(4 * 1_024 * 1_024)).send().await.expect_problem(413, "body_too_large");

@@ -420,7 +420,7 @@ pub fn body_too_large(limit: usize) -> Problem {
 
 /// 413: a field of a form, or the number of them, is larger than this route takes.
 pub fn form_too_large(name: &str, invalid: Invalid) -> Problem {
-    Problem::new(413, "body_too_large", "The body is too large").field(name, invalid)
+    Problem::new(413, "form_too_large", "A part of the form is too large").field(name, invalid)
 }
 
 /// 400: a list asks for more than one statement can hold.

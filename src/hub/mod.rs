@@ -24,4 +24,5 @@ pub mod sieve;
 pub mod sockets;
 pub mod sqlite;
 pub mod subscriber;
+mod subscriptions;
 pub mod ticket;

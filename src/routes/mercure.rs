@@ -31,7 +31,7 @@ pub const ROUTES: &[Route] = &shipped([
         access: Access::Mercure,
         admission: Admission::Webhooks,
         handler: handler!(Visitor, mercure::publish::publish),
-        contract: answers("200 text; 400 invalid_form malformed_credential; 401 unauthorized invalid_token; 403 insufficient_scope origin_not_allowed; 413 body_too_large").form("{topic: string[](1..100), data?: string, private?: string, id?: string(..1024), type?: string(..1024), retry?: string/^[0-9]{1,15}$/, ...}"),
+        contract: answers("200 text; 400 invalid_form malformed_credential; 401 unauthorized invalid_token; 403 insufficient_scope origin_not_allowed; 413 body_too_large form_too_large").form("{topic: string[](1..100), data?: string, private?: string, id?: string(..1024), type?: string(..1024), retry?: string/^[0-9]{1,15}$/, ...}"),
         summary: "Publishes an update of whoever has the right to, as Mercure's clients do.",
         request: "A form: `topic` (repeatable, the canonical one first), `data` (1 MB), `private`, `id`, `type`, `retry`. Header `Authorization: Bearer`.",
         answer: "200 the update's id as text, once it is durable; 400, 401, 403 `insufficient_scope`, 413, 415, 429.",
