@@ -20,6 +20,7 @@ mod row;
 
 use carillon::routes::{self, Surface};
 use futures_util::future::join_all;
+use serde_json::json;
 
 use crate::world::World;
 use cell::{Cell, Channel, Credential};
@@ -41,6 +42,8 @@ async fn every_route_has_a_row() {
 async fn no_cell_of_the_matrix_leads_from_one_tenant_to_another() {
     let world = World::shared().await;
     let victim = Party::real(&world).await;
+    // Whoever subscribes on its host would be told of by an event of its own.
+    victim.tenant.patch(json!({"settings": {"mercure": {"subscriptions": false}}})).await;
     let nobody = Party::never(&world, &victim);
     let stranger = Party::real(&world).await;
     let reader = Party::real(&world).await;
@@ -98,6 +101,8 @@ fn legitimate(door: &Door, row: &Row, credential: Credential, channel: Channel) 
         }
         Right::Member => channel == Channel::Host,
         Right::Operator => matches!(channel, Channel::Body | Channel::Everywhere),
+        // What everybody is told on the platform's host, a tenant's host may tell its members more of.
+        Right::Anybody => door.surface == Surface::Platform && channel == Channel::Host,
         _ => false,
     };
     match credential {

@@ -221,7 +221,8 @@ impl Row {
                 Row { right: Right::Subscriber, ok: 404, ..OPERATOR }
             }
             ("GET", path) if path.starts_with("/.well-known/mercure/subscriptions") => {
-                Row { right: Right::Subscriber, ..OPERATOR }
+                // Who subscribes to the attacker's own topics is another in each moment.
+                Row { right: Right::Subscriber, volatile: true, ..OPERATOR }
             }
             ("GET", "/.well-known/oauth-protected-resource/.well-known/mercure") => PUBLIC,
             ("OPTIONS", "/events") => Row { ok: 204, ..PUBLIC },
