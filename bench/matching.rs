@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::Result;
+use crate::limits;
 use crate::options::Options;
 use crate::peers::{PLATFORM_KEY, Peer, Server};
 use crate::table::Table;
@@ -23,6 +24,10 @@ use crate::wire::{self, Caller};
 const HUB: &str = "/.well-known/mercure";
 /// Streams that are being opened at one time.
 const OPENING: usize = 50;
+/// Files that the server opens for a stream: the runtime holds two ends of it.
+const FILES: u64 = 2;
+/// Streams that are not opened, so that there are files for all else.
+const SPARE: usize = 250;
 /// Publishes before those that count.
 const WARM: usize = 50;
 
@@ -71,9 +76,11 @@ pub async fn measure(options: &Options) -> (Table, bool) {
         return (table, true);
     }
     let mut worked = true;
+    let most =
+        limits::open_files().map_or(usize::MAX, |files| usize::try_from(files / FILES).unwrap_or(usize::MAX) - SPARE);
     for kind in [Kind::Exact, Kind::Template, Kind::Pattern] {
         let mut alone = None;
-        for &size in &options.matching {
+        for size in options.matching.iter().map(|size| (*size).min(most)) {
             let names = [kind.name().to_owned(), size.to_string()];
             let measured = row(kind, size, options.calls / 4).await;
             worked &= table.measured(&names, measured.map(|row| row.cells(&mut alone)));

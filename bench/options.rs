@@ -23,7 +23,7 @@ Sections (all by default but rows, which loads for minutes)
   rows         a tenant's records among those of many tenants, beside the same alone
 
 Options
-  --subscribers N,N   sizes for idle and burst (100,1000,5000)
+  --subscribers N,N   sizes for idle and burst (100,1000,5000) and matching (1,1000,10000)
   --seconds N         length of a steady run (60, or BENCH_SECONDS); overload runs a third of it
   --rounds N          bursts per size, of which the median counts (5)
   --peers NAME,NAME   carillon, plain, nchan (all)
@@ -123,7 +123,10 @@ impl Options {
                 "--bench" => {} // cargo's own
                 "--help" | "-h" => options.help = true,
                 "--quick" => options.make_quick(),
-                "--subscribers" => options.sizes = list(&value()?, |size| size.parse().ok().filter(|size| *size > 0))?,
+                "--subscribers" => {
+                    options.sizes = list(&value()?, |size| size.parse().ok().filter(|size| *size > 0))?;
+                    options.matching.clone_from(&options.sizes);
+                }
                 "--seconds" => options.length = Duration::from_secs(number(&value()?)?),
                 "--rounds" => options.rounds = usize::try_from(number(&value()?)?)?,
                 "--tenants" => options.size.tenants = usize::try_from(number(&value()?)?)?,
