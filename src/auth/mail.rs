@@ -10,15 +10,15 @@ use std::time::Duration;
 use serde_json::Value;
 use worker::Delay;
 
-use super::key::fresh_id;
-use super::signature;
-use crate::domain::clock::{Clock, Timestamp};
-use crate::http::call::Later;
+use crate::credentials::key::fresh_id;
+use crate::credentials::signature;
 use crate::http::outbound::{self, Outgoing};
-use crate::json;
-use crate::ops::log;
+use crate::http::request::Later;
+use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::settings::MailHook;
+use domain::clock::{Clock, Timestamp};
+use domain::json;
 
 /// How often a delivery is tried.
 const ATTEMPTS: u32 = 3;

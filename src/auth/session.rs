@@ -7,20 +7,21 @@
 
 use serde_json::Value;
 
-use super::access::{Claims, Kind};
-use super::key::{FreshKey, KeyKind};
-use super::prove_member::SESSION_COOKIE;
-use super::signature::digest;
+use super::authenticate_member::SESSION_COOKIE;
 use super::signing_keys;
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::ids::TenantId;
-use crate::http::answer::Answer;
+use crate::credentials::key::{FreshKey, KeyKind};
+use crate::credentials::platform_token::{Claims, Kind};
+use crate::credentials::signature::digest;
+use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Answered};
-use crate::http::request::Incoming;
+use crate::http::response::Answer;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sql::{Arg, TenantSql};
+use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
-use crate::{args, json, statements};
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
+use domain::json;
 
 statements! { TenantSql;
     /// A new session.

@@ -12,15 +12,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ed25519_compact::{KeyPair, PublicKey, SecretKey, Seed};
 use serde_json::Value;
 
-use super::access::{self, Claims, Kind, Verified, VerifyingKey};
-use super::key::fresh_id;
-use crate::domain::clock::{Clock, Timestamp};
+use crate::credentials::key::fresh_id;
+use crate::credentials::platform_token::{self, Claims, Kind, Verified, VerifyingKey};
 use crate::http::problem::{self, Answered};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
+use crate::storage::row::row_types;
 use crate::storage::sealed::{Place, random};
 use crate::storage::sql::{Arg, ControlSql, StorageError};
-use crate::{args, json, rows, statements};
+use crate::storage::sql::{args, statements};
+use domain::clock::{Clock, Timestamp};
+use domain::json;
 
 statements! { ControlSql;
     /// Every key whose tokens may still be good, the one that signs first.
@@ -44,7 +46,7 @@ thread_local! {
     static KEPT: RefCell<Option<Rc<SigningKeys>>> = const { RefCell::new(None) };
 }
 
-rows! {
+row_types! {
     struct KeyRow {
         kid: String,
         public_key: String,
@@ -140,7 +142,7 @@ impl SigningKeys {
 
 /// Whether a token names one of our keys at all; else it is somebody else's to verify.
 pub fn is_ours(token: &str) -> bool {
-    access::key_id(token).is_some_and(|kid| kid.starts_with("sig_"))
+    platform_token::key_id(token).is_some_and(|kid| kid.starts_with("sig_"))
 }
 
 /// Signs a token: it gets issuer and id.
@@ -149,19 +151,19 @@ pub async fn mint(bindings: &Bindings, kind: Kind, claims: Claims, seconds: i64)
     let (kid, key) = keys.signing.as_ref().ok_or_else(|| problem::internal("no key signs"))?;
     let jti = fresh_id("jti").map_err(problem::internal)?;
     let claims = Claims { iss: issuer(bindings), jti, ..claims };
-    access::mint(kind, claims, (kid, key), SystemClock.now(), seconds).map_err(problem::internal)
+    platform_token::mint(kind, claims, (kid, key), SystemClock.now(), seconds).map_err(problem::internal)
 }
 
 /// Verifies a token of one of these kinds; none if it is not good.
 pub async fn verify(bindings: &Bindings, token: &str, kinds: &[Kind]) -> Answered<Option<Verified>> {
-    let Some(kid) = access::key_id(token) else { return Ok(None) };
+    let Some(kid) = platform_token::key_id(token) else { return Ok(None) };
     let now = SystemClock.now();
     let mut keys = SigningKeys::load(bindings).await?;
     let is_known = keys.verifying.iter().any(|key| key.kid == kid);
     if !is_known && kid.starts_with("sig_") && now.since(keys.read_at) >= LOOK_AGAIN_MILLIS {
         keys = SigningKeys::load_anew(bindings).await?;
     }
-    Ok(access::verify(token, kinds, &keys.verifying, &issuer(bindings), now).ok())
+    Ok(platform_token::verify(token, kinds, &keys.verifying, &issuer(bindings), now).ok())
 }
 
 /// The platform as `iss` names it.

@@ -3,8 +3,8 @@
 //! A cursor holds the sort key of the last row shown. Its signature covers the route and the
 //! filters, so a cursor of another list, or one somebody edited, is refused.
 
-use super::signed::{self, SigningKey};
-use crate::domain::error::Invalid;
+use crate::credentials::signed_text::{self, SigningKey};
+use domain::error::Invalid;
 
 /// What a cursor is bound to: the route and the filters of its list.
 pub struct ListIdentity<'a> {
@@ -41,7 +41,7 @@ pub fn open(
 
 /// Writes a cursor that holds a text, whatever the list is sorted by.
 pub fn seal_text(key: &SigningKey, list: &ListIdentity<'_>, text: &str) -> String {
-    signed::seal(key, &[list.route, list.filters], text)
+    signed_text::seal(key, &[list.route, list.filters], text)
 }
 
 /// Reads the text of a cursor that this list made. `find_key` gives the key of a version, if it is still known.
@@ -50,7 +50,7 @@ pub fn open_text(
     list: &ListIdentity<'_>,
     text: &str,
 ) -> Result<String, Invalid> {
-    signed::open(find_key, &[list.route, list.filters], text).ok_or_else(invalid)
+    signed_text::open(find_key, &[list.route, list.filters], text).ok_or_else(invalid)
 }
 
 /// What is wrong with a text that is no cursor of the list.

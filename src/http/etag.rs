@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use super::incoming::Incoming;
 use super::problem::{self, Answered};
-use super::request::Incoming;
 
 /// The tag of a revision.
 pub fn of(revision: i64) -> String {

@@ -3,20 +3,20 @@
 //! A row brings its own JSON, made by the statement that read it; moments in it are milliseconds
 //! until they are shown.
 
-use crate::rows;
+use crate::storage::row::row_types;
 use serde_json::Value;
 
-use super::answer::{Answer, Pagination};
-use super::call::Call;
 use super::cursor::{self, ListIdentity, Place};
 use super::problem::{self, Answered};
-use crate::domain::clock::Timestamp;
+use super::request::Call;
+use super::response::{Answer, Pagination};
 use crate::storage::sql::Arg;
+use domain::clock::Timestamp;
 
 /// Above every moment and every id: where a list begins.
 const BEGINNING: i64 = 9_007_199_254_740_991;
 
-rows! {
+row_types! {
     /// A row of a list, or the one row of a thing.
     #[derive(Debug)]
     pub struct ViewRow {
@@ -76,7 +76,7 @@ impl<'a> Asked<'a> {
     /// The arguments that a list's statement takes for its place: moment, id, and how many rows.
     pub fn args(&self) -> Vec<Arg> {
         let (at, id) = self.place.as_ref().map_or((BEGINNING, ""), |place| (place.at, place.id.as_str()));
-        crate::args![at, id, i64::from(self.per_page) + 1]
+        crate::storage::sql::args![at, id, i64::from(self.per_page) + 1]
     }
 
     /// Whether it begins behind a place.

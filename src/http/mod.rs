@@ -3,16 +3,15 @@
 //!
 //! Owns: the shapes on the wire. May not touch: storage, hub, tenants.
 
-pub mod answer;
-pub mod call;
 pub mod cors;
 pub mod cursor;
 pub mod etag;
 pub mod fields;
+pub mod incoming;
 pub mod letters;
 pub mod listing;
 pub mod outbound;
 pub mod problem;
 pub mod range;
 pub mod request;
-pub mod signed;
+pub mod response;

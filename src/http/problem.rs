@@ -7,7 +7,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::domain::error::Invalid;
+use domain::error::Invalid;
+
+use crate::storage::sql::StorageError;
 
 /// One thing wrong with a body or a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -145,6 +147,16 @@ impl Problem {
             errors: &self.errors,
         };
         serde_json::to_string(&body).unwrap_or_default()
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Fenced | StorageError::Unavailable(_) => unavailable(error),
+            StorageError::TooComplex => too_complex(),
+            StorageError::Constraint(_) | StorageError::Malformed(_) => internal(error),
+        }
     }
 }
 

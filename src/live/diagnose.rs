@@ -4,13 +4,13 @@
 //! padded block, and a silence. A proxy that buffers brings ticks in bunches; one that cuts idle
 //! streams ends the silence; one that strips headers shows at once.
 
+use super::bridge;
 use crate::auth::principal::Visitor;
-use crate::domain::frame::Frames;
-use crate::http::answer::Answer;
-use crate::http::call::Call;
 use crate::http::problem::{self, Answered};
-use crate::json;
-use crate::live::bridge;
+use crate::http::request::Call;
+use crate::http::response::Answer;
+use domain::frame::Frames;
+use domain::json;
 
 /// Request headers that streams live by. Credentials are told by presence only.
 const SHOWN: [&str; 5] = ["Accept", "Accept-Encoding", "Cache-Control", "Last-Event-ID", "Origin"];

@@ -1,16 +1,16 @@
 //! `GET /events`: a stream of the tenant's events, as plain Server-Sent Events.
 
+use super::bridge;
 use crate::auth::principal::Visitor;
-use crate::auth::signature::digest;
-use crate::domain::error::Invalid;
-use crate::domain::filter::Filter;
-use crate::domain::selector::{Interest, Selector};
-use crate::http::answer::Answer;
-use crate::http::call::Call;
+use crate::credentials::signature::digest;
 use crate::http::problem::{self, Answered};
+use crate::http::request::Call;
+use crate::http::response::Answer;
 use crate::hub::protocol::{Attach, Wire};
-use crate::live::bridge;
-use crate::tenant::standing;
+use crate::tenant::tenant_state;
+use domain::error::Invalid;
+use domain::filter::Filter;
+use domain::selector::{Interest, Selector};
 
 /// The longest cursor that is looked at; a longer one is none of ours.
 const MAX_CURSOR: usize = 256;
@@ -35,7 +35,7 @@ pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
         }
     };
     let Visitor { tenant, host, config, .. } = &*call.who;
-    let opened = standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
+    let opened = tenant_state::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await
     });
     let attached = opened.await?;

@@ -2,9 +2,9 @@
 //! Mercure's.
 
 use crate::auth::principal::Visitor;
-use crate::http::answer::Answer;
-use crate::http::call::Call;
 use crate::http::problem::Answered;
+use crate::http::request::Call;
+use crate::http::response::Answer;
 
 const PAGE: &str = include_str!("page.html");
 

@@ -6,23 +6,25 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::auth::principal::{Named, Signer};
-use crate::auth::signature::{self, Presented};
-use crate::domain::clock::Timestamp;
-use crate::domain::error::Invalid;
-use crate::domain::event::Content;
-use crate::domain::host::Host;
-use crate::domain::ids::{ClaimedTenant, TenantId};
-use crate::domain::topic::Topic;
-use crate::http::answer::{Answer, rate_headers, rate_left};
-use crate::http::call::Call;
-use crate::http::fields::{Fields, bounded};
+use crate::credentials::signature::{self, Presented};
+use crate::http::fields::Fields;
+use crate::http::incoming::{MAX_BODY, malformed, parse_object};
 use crate::http::letters::lower_case;
 use crate::http::problem::{self, Answered, Problem};
-use crate::http::request::{MAX_BODY, malformed, parse_object};
+use crate::http::request::Call;
+use crate::http::response::{Answer, rate_headers, rate_left};
 use crate::hub::protocol::{Caller, Publish, ReceiptKey, Refusal};
-use crate::json;
 use crate::tenant::secrets::{self, Secrets};
-use crate::tenant::standing::{self, Unheeded};
+use crate::tenant::tenant_state::{self, Unheeded};
+use crate::tenant_id::TenantId;
+use domain::clock::Timestamp;
+use domain::error::Invalid;
+use domain::event::Content;
+use domain::host::Host;
+use domain::ids::ClaimedTenant;
+use domain::json;
+use domain::text::bounded;
+use domain::topic::Topic;
 
 /// Most channels of one webhook.
 const MAX_CHANNELS: usize = 100;
@@ -61,7 +63,7 @@ pub async fn receive(mut call: Call<Signer>) -> Answered<Answer> {
     let signer = authenticate(&call, presented.as_ref(), &body).await?;
     let tenant = signer.tenant.clone();
     let webhook = read(&body)?;
-    if !webhook.tenant.names(&tenant) {
+    if !tenant.is_named_by(&webhook.tenant) {
         return Err(mismatch(&call.who.named).crossing_tenants());
     }
     let now = call.now();
@@ -100,7 +102,7 @@ pub async fn receive(mut call: Call<Signer>) -> Answered<Answer> {
 async fn publish(call: &Call<Signer>, signer: Proven, message: Publish, now: Timestamp) -> Answered<Answer> {
     let Proven { tenant, revision, .. } = signer;
     let host = host(&call.who.named);
-    let outcome = standing::call_hub(&call.bindings, &tenant, host, revision, async |hub, caller| {
+    let outcome = tenant_state::call_hub(&call.bindings, &tenant, host, revision, async |hub, caller| {
         hub.call(&Publish { caller, ..message.clone() }).await
     });
     let published = outcome.await.map_err(|unheeded| refused(&call.who.named, unheeded))?;

@@ -1,12 +1,12 @@
 //! The border between tenants: who names two of them is recorded.
 
-use crate::domain::clock::Clock;
-use crate::domain::ids::TenantId;
-use crate::http::call::Later;
-use crate::ops::log;
+use crate::http::request::Later;
+use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::security_events::record_cross_tenant_attempt;
 use crate::storage::tenant_db::{Placement, TenantDb};
+use crate::tenant_id::TenantId;
+use domain::clock::Clock;
 
 /// Where an attempt to cross into a tenant is recorded: at most one row per address and minute.
 pub struct Border {

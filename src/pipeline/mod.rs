@@ -16,20 +16,22 @@ mod walk;
 
 use worker::{Context, Env, Method, Response};
 
-use self::walk::{Trail, Walk};
-use crate::auth::operator_api::{master_keys, sessions};
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::host::{Host, Place};
-use crate::http::answer::Answer;
-use crate::http::call::Later;
+use crate::api::operators::{master_keys, sessions};
+use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Answered, Problem};
-use crate::http::request::Incoming;
-use crate::json;
-use crate::ops::log::{self, RequestLine};
-use crate::rows::{left_behind, outbox};
+use crate::http::request::Later;
+use crate::http::response::Answer;
+use crate::log::{self, RequestLine};
+use crate::pipeline::walk::{Trail, Walk};
+use crate::records::provision::provision;
+use crate::records::{outbox, stale_jobs};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sealed::random;
 use crate::tenant::change;
+use crate::tenant::registry::placement_of;
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
+use domain::host::{Host, Place};
 
 /// Answers a request.
 pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Result<Response> {
@@ -109,17 +111,21 @@ pub async fn every_minute(env: Env) {
         Ok(bindings) => bindings,
         Err(cause) => return log::fault("cron", &cause),
     };
-    let finished = done(change::finish_left_behind(&bindings).await);
+    let finished = done(change::finish_left_behind(&bindings, provision).await);
     done(sessions::forget_over(&bindings).await);
     let rewrapped = done(master_keys::rewrap_left_behind(&bindings).await);
     let announced = done(outbox::drain_left_behind(&bindings).await);
-    let moved = done(left_behind::go_on(&bindings).await);
-    let swept = done(left_behind::sweep(&bindings).await);
-    let line = json!({
-        "level": "info", "event": "cron", "finished": finished, "rewrapped": rewrapped, "announced": announced,
-        "moved": moved, "swept": swept,
-    });
-    worker::console_log!("{line}");
+    let placements = async |tenant: &TenantId| placement_of(&bindings, tenant).await;
+    let moved = done(stale_jobs::go_on(&bindings, placements).await);
+    let swept = done(stale_jobs::sweep(&bindings, placements).await);
+    let count = |done: Option<usize>| done.map(|done| done as u64);
+    log::cron(&[
+        ("finished", count(finished)),
+        ("rewrapped", count(rewrapped)),
+        ("announced", announced),
+        ("moved", count(moved)),
+        ("swept", count(swept)),
+    ]);
 }
 
 /// What a part of the cron did; its failure is logged and stops no other part.

@@ -6,24 +6,27 @@ use worker::Method;
 
 use super::border::Border;
 use super::walk::{Trail, Walk, find, rate_fields};
+use crate::auth::authenticate_member::{self, Credential, Doorstep};
 use crate::auth::principal::{Actor, Anyone, Member, Named, Reader, Signer, Visitor};
-use crate::auth::prove_member::{self, Credential, Doorstep};
-use crate::auth::token::{self, SubscriberToken};
-use crate::auth::{access, signing_keys};
-use crate::domain::address::is_let_in;
-use crate::domain::clock::Clock;
-use crate::domain::host::Host;
-use crate::domain::ids::{ClaimedTenant, TenantId};
-use crate::http::answer::Answer;
-use crate::http::call::Params;
+use crate::auth::signing_keys;
+use crate::credentials::platform_token;
+use crate::credentials::subscriber_token::{self, SubscriberToken};
 use crate::http::cors::Origin;
+use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Answered, Problem};
-use crate::http::request::Incoming;
-use crate::hub::protocol::{Rate, Refusal, RequestClass, TenantConfig};
+use crate::http::request::Params;
+use crate::http::response::Answer;
+use crate::hub::protocol::{Refusal, RequestClass, TenantConfig};
 use crate::routes::{self, Access, Admission, Handler, Matched, Route, Surface, Table};
 use crate::storage::bindings::{Bindings, SystemClock};
-use crate::tenant::standing::Unheeded;
-use crate::tenant::{resolve, secrets, standing};
+use crate::tenant::tenant_state::Unheeded;
+use crate::tenant::{resolve, secrets, tenant_state};
+use crate::tenant_id::TenantId;
+use domain::address::is_let_in;
+use domain::clock::Clock;
+use domain::host::Host;
+use domain::ids::ClaimedTenant;
+use domain::rate::Rate;
 
 /// The cookie that carries a subscriber token.
 const TOKEN_COOKIE: &str = "carillon_subscriber";
@@ -119,9 +122,9 @@ async fn enter(walk: &Walk, doors: &Doors, tenant: TenantId, trail: &mut Trail) 
             Proof::Subscriber(presented_token(request, bindings, &tenant).await?)
         }
         Some(Access::Member(_) | Access::Reader(_) | Access::User) => {
-            let (config, _) = standing::enter(bindings, &tenant, host, None).await?;
+            let (config, _) = tenant_state::enter(bindings, &tenant, host, None).await?;
             let at = Doorstep { tenant: &tenant, host, config: &config };
-            let member = prove_member::member(bindings, request, at).await;
+            let member = authenticate_member::member(bindings, request, at).await;
             if matches!((&doors.entrance, &member), (Entrance::Named(_), Ok(None))) {
                 return Err(Unheeded::NotHere);
             }
@@ -134,7 +137,7 @@ async fn enter(walk: &Walk, doors: &Doors, tenant: TenantId, trail: &mut Trail) 
         (_, Proof::Subscriber(Token::Valid(_)) | Proof::Member(Ok(Some(_)))) => Some(RequestClass::Api),
         _ => Some(RequestClass::Anonymous),
     };
-    let entered = standing::enter(bindings, &tenant, host, class).await;
+    let entered = tenant_state::enter(bindings, &tenant, host, class).await;
     if matches!(entered, Ok(_) | Err(Unheeded::Refused(Refusal::RateLimited(_)))) {
         trail.tenant = Some(tenant.to_string());
     }
@@ -308,17 +311,17 @@ async fn presented_token(request: &Incoming, bindings: &Bindings, tenant: &Tenan
         (None, None) => return Ok(Token::None),
     };
     if signing_keys::is_ours(&presented) {
-        let verified = signing_keys::verify(bindings, &presented, &[access::Kind::Subscriber]).await?;
+        let verified = signing_keys::verify(bindings, &presented, &[platform_token::Kind::Subscriber]).await?;
         let token = verified.and_then(|verified| SubscriberToken::minted(verified).ok());
         return Ok(token.map_or(Token::Invalid, Token::Valid));
     }
     let now = SystemClock.now();
     let kept = secrets::load(bindings, tenant.as_str()).await?;
-    let verified = match token::verify(&presented, &kept.subscription(now), now) {
+    let verified = match subscriber_token::verify(&presented, &kept.subscription(now), now) {
         Ok(token) => Ok(token),
         Err(_) => {
             let fresh = secrets::load_anew(bindings, tenant.as_str()).await?;
-            token::verify(&presented, &fresh.subscription(now), now)
+            subscriber_token::verify(&presented, &fresh.subscription(now), now)
         }
     };
     Ok(verified.map_or(Token::Invalid, Token::Valid))

@@ -2,14 +2,14 @@
 
 use worker::Method;
 
-use crate::domain::clock::Clock;
-use crate::http::answer::{Answer, rate_headers, rate_left};
-use crate::http::call::{Call, Later, Params};
+use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Answered};
-use crate::http::request::Incoming;
-use crate::hub::protocol::Rate;
+use crate::http::request::{Call, Later, Params};
+use crate::http::response::{Answer, rate_headers, rate_left};
 use crate::routes::{self, Matched, Route, Surface};
 use crate::storage::bindings::{Bindings, SystemClock};
+use domain::clock::Clock;
+use domain::rate::Rate;
 
 /// What is known of a request by the time it is answered: for its headers and its log line.
 #[derive(Default)]

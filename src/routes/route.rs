@@ -7,10 +7,10 @@ use worker::Method;
 
 use super::contract::Contract;
 use crate::auth::principal::{Anyone, Member, Operator, Reader, Signer, Visitor};
-use crate::domain::permission::{Permission, PlatformPermission};
-use crate::http::answer::Answer;
-use crate::http::call::Call;
 use crate::http::problem::Answered;
+use crate::http::request::Call;
+use crate::http::response::Answer;
+use domain::permission::{Permission, PlatformPermission};
 
 /// On which hosts an operation lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +137,7 @@ pub(super) const fn shipped<const N: usize>(mut section: [Route; N]) -> [Route; 
 /// A handler of a table's entry: the kind of principal, and the function.
 macro_rules! handler {
     ($kind:ident, $path:path) => {
-        crate::routes::route::Handler::$kind(|call| Box::pin($path(call)))
+        super::route::Handler::$kind(|call| Box::pin($path(call)))
     };
 }
 pub(super) use handler;

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::branding::Branding;
 use super::settings::{MayCall, STORED, TenantSettings};
-use crate::domain::error::Invalid;
-use crate::domain::merge_patch;
 use crate::http::problem::{self, Answered, FieldError};
+use domain::error::Invalid;
+use domain::merge_patch;
 
 /// Most bytes of a document, as JSON.
 pub const MAX_BYTES: usize = 16 * 1024;

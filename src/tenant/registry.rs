@@ -2,16 +2,17 @@
 
 use super::record::{PlanRow, Status, TenantRow};
 use super::settings::{STORED, TenantSettings};
-use crate::domain::clock::Timestamp;
-use crate::domain::ids::TenantId;
 use crate::http::problem::{self, Answered};
 use crate::hub::protocol::{AcceptedVersion, Standing, TenantConfig};
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
+use crate::storage::row::row_types;
 use crate::storage::row::{FromRow, Row, Rows};
 use crate::storage::sql::ControlSql;
+use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::Placement;
-use crate::{args, rows, statements};
+use crate::tenant_id::TenantId;
+use domain::clock::Timestamp;
 
 statements! { ControlSql;
     /// A tenant with its plan and its placement; a purged one is not found.
@@ -30,7 +31,7 @@ statements! { ControlSql;
     IS_PENDING = "SELECT revision FROM pending_changes WHERE tenant_id = ?1 LIMIT 1";
 }
 
-rows! {
+row_types! {
     /// A row of `tenant_domains`.
     #[derive(Debug)]
     pub struct DomainRow {
@@ -184,4 +185,10 @@ impl Tenant {
             mercure,
         })
     }
+}
+
+/// Where a tenant's rows are; none if it is gone.
+pub async fn placement_of(bindings: &Bindings, tenant: &TenantId) -> Answered<Option<Placement>> {
+    let db = ControlDb::open(bindings, "find where a tenant's rows are")?;
+    Ok(Tenant::find(&db, tenant.as_str()).await?.map(|tenant| tenant.placement()))
 }

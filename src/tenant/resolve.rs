@@ -6,14 +6,16 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::host::Host;
-use crate::domain::ids::{ClaimedTenant, TenantId};
 use crate::http::problem::Answered;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::kv;
-use crate::{args, rows, statements};
+use crate::storage::row::row_types;
+use crate::storage::sql::{args, statements};
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
+use domain::host::Host;
+use domain::ids::ClaimedTenant;
 
 statements! { ControlSql;
     /// The tenant of a host: by slug under the root domain, else by custom domain.
@@ -38,7 +40,7 @@ struct Remembered {
     until: Timestamp,
 }
 
-rows! {
+row_types! {
     struct IdRow {
         id: String,
     }

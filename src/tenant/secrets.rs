@@ -8,16 +8,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
-use crate::auth::signature::SigningSecret;
-use crate::auth::token::SubscriptionSecret;
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::ids::TenantId;
+use crate::credentials::signature::SigningSecret;
+use crate::credentials::subscriber_token::SubscriptionSecret;
 use crate::http::problem::{self, Answered};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::Column;
+use crate::storage::row::row_types;
 use crate::storage::sealed::{Place, SealKey, random};
-use crate::{args, rows, statements};
+use crate::storage::sql::{args, statements};
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
 
 statements! { ControlSql;
     /// The secrets of a tenant that somebody names; nothing for a tenant that is not served from here.
@@ -83,7 +84,7 @@ impl Column for Kind {
     }
 }
 
-rows! {
+row_types! {
     struct SecretRow {
         tenant_id: String,
         kind: Kind,

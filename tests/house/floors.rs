@@ -16,10 +16,10 @@ enum Floor {
 impl Floor {
     fn of_room(room: &str) -> Option<Self> {
         match room {
-            "domain" => Some(Self::Ground),
+            "credentials" | "log" | "tenant_id" => Some(Self::Ground),
             "storage" | "hub" | "http" => Some(Self::Engines),
-            "graphql" | "live" | "rows" | "tenant" | "auth" | "ops" => Some(Self::Services),
-            "lib" | "pipeline" | "routes" => Some(Self::Top),
+            "graphql" | "live" | "records" | "tenant" | "auth" => Some(Self::Services),
+            "lib" | "pipeline" | "routes" | "api" => Some(Self::Top),
             _ => None,
         }
     }
@@ -253,34 +253,15 @@ impl UseTree<'_> {
     }
 }
 
-/// Crates of the platform: what `domain` may not name.
-const PLATFORM: [&str; 5] = ["worker", "js_sys", "web_sys", "wasm_bindgen", "wasm_bindgen_futures"];
-
-fn platform_in_domain(files: &[SourceFile]) -> Vec<String> {
-    let mut faults = Vec::new();
-    for file in files.iter().filter(|file| Floor::of_file(&file.path) == Some(Floor::Ground)) {
-        for name in PLATFORM {
-            let found = file.find(&[name, ":", ":"]).into_iter();
-            faults.extend(found.map(|(_, line)| format!("{}:{line} names {name}", file.path)));
-        }
-    }
-    faults
-}
-
 #[test]
 fn no_floor_reaches_up() {
-    let rule = "domain < storage, hub, http < graphql, live, rows, tenant, auth, ops < routes, pipeline, lib";
+    let rule = "credentials, log, tenant_id < storage, hub, http < graphql, live, records, tenant, auth < api, routes, pipeline, lib";
     none(rule, &Imports::of(&production_files()).faults_of_floors());
 }
 
 #[test]
 fn no_circle_runs_through_files() {
     none("files read each other in circles", &Imports::of(&production_files()).circles());
-}
-
-#[test]
-fn the_domain_names_nothing_of_the_platform() {
-    none("src/domain is pure", &platform_in_domain(&production_files()));
 }
 
 fn tree(files: &[(&str, &str)]) -> Vec<SourceFile> {
@@ -335,10 +316,4 @@ fn circles_are_found_and_named() {
     let circle = "src/tenant/api.rs:1 → src/tenant/change.rs:2 → src/tenant/registry.rs:3 → src/tenant/api.rs";
     assert_eq!(Imports::of(&tree(&files)).circles(), [circle]);
     assert_eq!(Imports::of(&tree(&files[1..])).circles(), [""; 0]);
-}
-
-#[test]
-fn a_platform_type_in_the_domain_is_found() {
-    let files = [("src/domain/host.rs", "fn f(url: &worker::Url) {}"), ("src/http/call.rs", "use worker::Url;")];
-    assert_eq!(platform_in_domain(&tree(&files)), ["src/domain/host.rs:1 names worker"]);
 }

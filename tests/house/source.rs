@@ -26,7 +26,7 @@ impl Token {
 /// A source file: its tokens, each with its line.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
-    /// From the package's root: `src/tenant/api.rs`.
+    /// From the package's root: `src/api/tenants/tenant.rs`.
     pub path: String,
     pub tokens: Vec<(Token, usize)>,
 }

@@ -15,17 +15,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use worker::Delay;
 
-use crate::auth::jwk::KeySet;
-use crate::auth::memory::Memory;
-use crate::auth::outside::document;
-use crate::auth::signature::digest;
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::ids::TenantId;
-use crate::domain::mercure::Issuer;
+use crate::auth::outbound_oidc::document;
+use crate::auth::sealed_cache::Memory;
+use crate::credentials::jwk::KeySet;
+use crate::credentials::signature::digest;
 use crate::http::problem::{self, Answered};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::keys::KvKey;
 use crate::tenant::secrets;
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
+use domain::mercure::Issuer;
 
 /// How long keys are good without asking again, in milliseconds.
 const GOOD_MILLIS: i64 = 600_000;

@@ -6,18 +6,20 @@
 
 use super::id_token::Identity;
 use super::provider::{OwnRole, Provider, own_roles, permissions_of};
-use crate::auth::key::fresh_id;
 use crate::auth::rules;
 use crate::auth::session::{Lobby, SigningIn};
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::permission::Permissions;
+use crate::credentials::key::fresh_id;
+use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Answered};
-use crate::http::request::Incoming;
-use crate::statements;
 use crate::storage::audit_log::Deed;
 use crate::storage::bindings::SystemClock;
+use crate::storage::row::row_types;
+use crate::storage::sql::args;
+use crate::storage::sql::statements;
 use crate::storage::sql::{Arg, StorageError, TenantSql};
-use crate::{args, json, rows};
+use domain::clock::{Clock, Timestamp};
+use domain::json;
+use domain::permission::Permissions;
 
 statements! { TenantSql;
     /// The user whom a subject is.
@@ -36,7 +38,7 @@ statements! { TenantSql;
     SET_ROLE = "UPDATE users SET role = ?3, updated_at = ?4 WHERE tenant_id = ?1 AND id = ?2 AND (role NOT IN ('owner', 'admin') OR ?3 IN ('owner', 'admin') OR EXISTS (SELECT 1 FROM users o WHERE o.tenant_id = ?1 AND o.id <> ?2 AND o.role IN ('owner', 'admin') AND o.status = 'active'))";
 }
 
-rows! {
+row_types! {
     struct UserRow {
         id: String,
         email: String,

@@ -9,14 +9,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::auth::key::fresh_secret;
 use crate::auth::session::Lobby;
-use crate::auth::signature::digest;
-use crate::domain::clock::Timestamp;
+use crate::credentials::key::fresh_secret;
+use crate::credentials::signature::digest;
 use crate::http::problem::{self, Answered};
-use crate::statements;
+use crate::storage::row::row_types;
 use crate::storage::sealed::{Place, SealKey};
-use crate::{args, rows};
+use crate::storage::sql::args;
+use crate::storage::sql::statements;
+use domain::clock::Timestamp;
 
 statements! { TenantSql;
     /// A sign-in that has begun.
@@ -38,7 +39,7 @@ struct Sealed {
     redirect_uri: String,
 }
 
-rows! {
+row_types! {
     struct AttemptRow {
         provider_id: String,
         sealed: String,

@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::provider::Provider;
-use crate::auth::jwk::KeySet;
-use crate::auth::memory::Memory;
-use crate::auth::outside::document;
+use crate::auth::outbound_oidc::document;
+use crate::auth::sealed_cache::Memory;
 use crate::auth::session::Lobby;
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::error::Invalid;
-use crate::domain::outbound::OutboundUrl;
+use crate::credentials::jwk::KeySet;
 use crate::http::problem::{self, Answered};
 use crate::storage::bindings::SystemClock;
 use crate::storage::keys::{KvKey, OidcPart};
 use crate::storage::sealed::SealKey;
+use domain::clock::{Clock, Timestamp};
+use domain::error::Invalid;
+use domain::outbound::OutboundUrl;
 
 /// How long what a provider told is good, in milliseconds.
 const GOOD_MILLIS: i64 = 600_000;
@@ -160,8 +160,8 @@ fn may_look_again(looked_again_at: Option<i64>, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::host::RootDomain;
-    use crate::domain::outbound::Loopback;
+    use domain::host::RootDomain;
+    use domain::outbound::Loopback;
     use serde_json::json;
 
     fn read(change: Value) -> Result<Metadata, &'static str> {

@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::ids::TenantId;
-use crate::domain::permission::{BUILT_IN_ROLES, Permissions};
 use crate::http::problem::{self, Answered};
+use crate::storage::row::row_types;
 use crate::storage::sealed::{Place, SealKey};
+use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
-use crate::{args, rows, statements};
+use crate::tenant_id::TenantId;
+use domain::permission::{BUILT_IN_ROLES, Permissions};
 
 statements! { TenantSql;
     /// A provider that users may sign in with.
@@ -16,7 +17,7 @@ statements! { TenantSql;
     OWN_ROLES = "SELECT name, permissions FROM roles WHERE tenant_id = ?1";
 }
 
-rows! {
+row_types! {
     /// A provider. Has no `Debug`: its secret is sealed, and still never printed.
     pub struct Provider {
         /// Its id in the tenant.
@@ -74,7 +75,7 @@ pub fn secret_place<'a>(tenant: &'a TenantId, provider: &'a str) -> Place<'a> {
     Place { owner: tenant.as_str(), table: "sso_providers", column: "client_secret", row: provider }
 }
 
-rows! {
+row_types! {
     /// A role that the tenant made itself.
     pub struct OwnRole {
         name: String,

@@ -3,10 +3,10 @@
 use crate::auth::mercure::carrier::COOKIE;
 use crate::auth::mercure::grants::DETAIL;
 use crate::auth::principal::Visitor;
-use crate::http::answer::Answer;
-use crate::http::call::Call;
 use crate::http::problem::Answered;
-use crate::json;
+use crate::http::request::Call;
+use crate::http::response::Answer;
+use domain::json;
 
 /// `GET /.well-known/oauth-protected-resource/.well-known/mercure`
 pub async fn metadata(call: Call<Visitor>) -> Answered<Answer> {

@@ -7,16 +7,15 @@
 //! - Nobody but the hub publishes in the hub's own namespace.
 
 pub mod discovery;
-pub mod form;
 pub mod publish;
 pub mod subscribe;
 pub mod subscriptions;
 
 use crate::auth::mercure::proof::{HUB_PATH, Hub};
 use crate::auth::principal::Visitor;
-use crate::domain::matching::topic_url::Base;
-use crate::http::call::Call;
 use crate::http::problem::{self, Answered};
+use crate::http::request::Call;
+use domain::matching::topic_url::Base;
 
 /// The origin that was asked, as its client writes it.
 fn origin(call: &Call<Visitor>) -> String {

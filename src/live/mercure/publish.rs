@@ -1,18 +1,18 @@
 //! `POST /.well-known/mercure`: an update of somebody who may publish it.
 
-use super::form::{Form, MAX_FORM};
 use crate::auth::mercure::challenge;
 use crate::auth::mercure::proof::{MercureToken, Signer};
 use crate::auth::principal::Visitor;
-use crate::domain::event::UpdateHead;
-use crate::domain::matching::matcher::Subject;
-use crate::domain::mercure::Action;
-use crate::http::answer::{Answer, rate_headers, rate_left};
-use crate::http::call::Call;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Answered, Problem};
+use crate::http::request::Call;
+use crate::http::response::{Answer, rate_headers, rate_left};
 use crate::hub::fanout::mercure_id;
 use crate::hub::protocol::{Caller, Publish, Update};
-use crate::tenant::standing;
+use crate::tenant::tenant_state;
+use domain::event::UpdateHead;
+use domain::matching::matcher::Subject;
+use domain::mercure::Action;
+use domain::mercure_form::{Form, FormError, MAX_FORM};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -27,7 +27,7 @@ pub async fn publish(mut call: Call<Visitor>) -> Answered<Answer> {
     }
     let body = call.request.body(MAX_FORM).await?;
     let hub_url = super::hub_url(&call)?;
-    let form = Form::read(&body, &hub_url)?;
+    let form = Form::read(&body, &hub_url).map_err(refused)?;
     let subjects: Vec<_> = form.topics.iter().map(|topic| Subject::new(topic.as_str(), &hub_url)).collect();
     if !token.grants.may_publish(&subjects) {
         return Err(challenge::insufficient_scope(&origin));
@@ -35,7 +35,7 @@ pub async fn publish(mut call: Call<Visitor>) -> Answered<Answer> {
     let now = call.now();
     let message = message(&call, &token, form)?;
     let Visitor { tenant, host, config, .. } = &*call.who;
-    let published = standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
+    let published = tenant_state::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         hub.call(&Publish { caller, ..message.clone() }).await
     });
     let published = published.await?;
@@ -70,4 +70,11 @@ fn message(call: &Call<Visitor>, token: &MercureToken, form: Form) -> Answered<P
         tail: data,
         update: Some(Update { id, kind, retry, head }),
     })
+}
+
+fn refused(error: FormError) -> Problem {
+    match error {
+        FormError::Invalid(field, invalid) => problem::invalid_form(&field, invalid),
+        FormError::TooLarge(field, invalid) => problem::form_too_large(&field, invalid),
+    }
 }

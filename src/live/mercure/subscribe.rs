@@ -4,19 +4,19 @@ use crate::auth::mercure::challenge;
 use crate::auth::mercure::grants::Granted;
 use crate::auth::mercure::proof::{MercureToken, Signer};
 use crate::auth::principal::Visitor;
-use crate::domain::error::Invalid;
-use crate::domain::matching::matcher::{MatchType, Matcher, Subject};
-use crate::domain::matching::topic_url::Base;
-use crate::domain::mercure::Action;
-use crate::domain::selector::{Interest, Selector};
-use crate::http::answer::Answer;
-use crate::http::call::Call;
+use crate::http::incoming::{Incoming, Query};
 use crate::http::problem::{self, Answered};
-use crate::http::request::{Incoming, Query};
+use crate::http::request::Call;
+use crate::http::response::Answer;
 use crate::hub::protocol::{Attach, Presence, Wire};
 use crate::live::bridge;
 use crate::storage::sealed::random;
-use crate::tenant::standing;
+use crate::tenant::tenant_state;
+use domain::error::Invalid;
+use domain::matching::matcher::{MatchType, Matcher, Subject};
+use domain::matching::topic_url::Base;
+use domain::mercure::Action;
+use domain::selector::{Interest, Selector};
 
 /// The longest id that is looked for; no update has a longer one.
 const MAX_ID: usize = 1_024;
@@ -36,7 +36,7 @@ pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
         return Ok(Answer::events(None));
     }
     let Visitor { tenant, host, config, .. } = &*call.who;
-    let opened = standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
+    let opened = tenant_state::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await
     });
     let attached = opened.await?;

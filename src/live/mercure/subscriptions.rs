@@ -5,16 +5,16 @@ use serde_json::Value;
 use crate::auth::mercure::challenge;
 use crate::auth::mercure::proof::MercureToken;
 use crate::auth::principal::Visitor;
-use crate::domain::matching::matcher::{MatchType, Subject};
-use crate::domain::mercure::Action;
-use crate::domain::selector::Selector;
-use crate::http::answer::Answer;
-use crate::http::call::Call;
 use crate::http::etag;
 use crate::http::problem::{self, Answered};
+use crate::http::request::Call;
+use crate::http::response::Answer;
 use crate::hub::protocol::{Caller, ListSubscriptions, Subscriptions};
-use crate::json;
-use crate::tenant::standing;
+use crate::tenant::tenant_state;
+use domain::json;
+use domain::matching::matcher::{MatchType, Subject};
+use domain::mercure::Action;
+use domain::selector::Selector;
 
 /// What JSON of before 1.0 is.
 const LINKED: &str = "application/ld+json";
@@ -98,7 +98,7 @@ fn read(segments: [&str; 3], older: bool, may_be_older: bool) -> Option<Asked> {
 async fn list(call: &Call<Visitor>, asked: &Asked) -> Answered<Subscriptions> {
     let Visitor { tenant, host, config, .. } = &*call.who;
     let listed =
-        standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller: Caller| {
+        tenant_state::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller: Caller| {
             let Asked { older, selector, subscriber } = asked;
             let (selector, subscriber) = (selector.clone(), subscriber.clone());
             hub.call(&ListSubscriptions { caller, older: *older, selector, subscriber }).await

@@ -12,16 +12,16 @@ pub mod page;
 mod responses;
 pub mod schemas;
 
-use self::collections::Described;
-use self::document::document;
-use super::route::{Surface, Table};
 use crate::auth::principal::Reader;
-use crate::auth::signature::digest;
-use crate::http::answer::Answer;
-use crate::http::call::Call;
+use crate::credentials::signature::digest;
 use crate::http::etag;
 use crate::http::problem::{self, Answered};
-use crate::rows::collection::Collection;
+use crate::http::request::Call;
+use crate::http::response::Answer;
+use crate::records::collection::Collection;
+use crate::routes::openapi::collections::Described;
+use crate::routes::openapi::document::document;
+use crate::routes::route::{Surface, Table};
 use crate::storage::bindings::Bindings;
 
 /// Others may keep the platform's for a minute, and then ask whether it is still the same.

@@ -3,9 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
-use crate::http::answer::Answer;
-use crate::http::call::Call;
 use crate::http::problem::{self, Answered};
+use crate::http::request::Call;
+use crate::http::response::Answer;
 use crate::routes::route::Table;
 use crate::storage::sealed::random;
 

@@ -1,0 +1,13 @@
+//! What signs and what proves, as pure functions: keys, tokens, signatures, passwords.
+//!
+//! Owns: the text of each credential and how it is verified. May not touch: any store, the clock, who owns a credential.
+
+pub mod constant_time;
+pub mod jwk;
+pub mod jws;
+pub mod key;
+pub mod password;
+pub mod platform_token;
+pub mod signature;
+pub mod signed_text;
+pub mod subscriber_token;
