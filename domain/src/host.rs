@@ -48,7 +48,7 @@ impl fmt::Display for Host {
 
 /// What a host stands for, before anybody looked anything up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum HostKind {
     /// The platform's own host: the tenant API lives there.
     Platform,
     /// Somewhere a tenant may live: `{slug}.{root}` or a custom domain.
@@ -73,12 +73,12 @@ impl RootDomain {
     }
 
     /// Where a request to this host belongs.
-    pub fn place(&self, host: Host) -> Place {
+    pub fn place(&self, host: Host) -> HostKind {
         match self.label_of(&host) {
-            Some("" | "console") => Place::Platform,
-            Some(label) if Slug::parse(label).is_ok() => Place::Tenant(host),
-            Some(_) => Place::Nobody,
-            None => Place::Tenant(host),
+            Some("" | "console") => HostKind::Platform,
+            Some(label) if Slug::parse(label).is_ok() => HostKind::Tenant(host),
+            Some(_) => HostKind::Nobody,
+            None => HostKind::Tenant(host),
         }
     }
 
@@ -116,7 +116,7 @@ mod tests {
         RootDomain::parse("localhost").unwrap()
     }
 
-    fn place(text: &str) -> Place {
+    fn place(text: &str) -> HostKind {
         root().place(Host::parse(text).unwrap())
     }
 
@@ -132,13 +132,13 @@ mod tests {
 
     #[test]
     fn places() {
-        assert_eq!(place("localhost:8787"), Place::Platform);
-        assert_eq!(place("console.localhost"), Place::Platform);
-        assert!(matches!(place("acme.localhost"), Place::Tenant(_)));
-        assert!(matches!(place("blog.acme.com"), Place::Tenant(_)));
-        assert!(matches!(place("notlocalhost"), Place::Tenant(_)));
+        assert_eq!(place("localhost:8787"), HostKind::Platform);
+        assert_eq!(place("console.localhost"), HostKind::Platform);
+        assert!(matches!(place("acme.localhost"), HostKind::Tenant(_)));
+        assert!(matches!(place("blog.acme.com"), HostKind::Tenant(_)));
+        assert!(matches!(place("notlocalhost"), HostKind::Tenant(_)));
         for nobody in ["www.localhost", "api.localhost", "default.localhost", "a.b.localhost", "a_b.localhost"] {
-            assert_eq!(place(nobody), Place::Nobody, "{nobody}");
+            assert_eq!(place(nobody), HostKind::Nobody, "{nobody}");
         }
     }
 

@@ -18,9 +18,9 @@ use serde_json::{Map, Value};
 use crate::auth::principal::{Member, Visitor};
 use crate::http::etag;
 use crate::http::incoming::{Incoming, MERGE_PATCH};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::audit_log::Deed;
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
@@ -58,37 +58,37 @@ row_types! {
 }
 
 /// `GET /api/v1/settings`
-pub async fn get_settings(call: Call<Member>) -> Answered<Answer> {
-    show(&call.request, &call.bindings, call.who.tenant.as_str(), Document::Settings).await
+pub async fn get_settings(request: Request<Member>) -> Result<Response, Problem> {
+    show(&request.incoming, &request.bindings, request.caller.tenant.as_str(), Document::Settings).await
 }
 
 /// `PATCH /api/v1/settings`
-pub async fn patch_settings(call: Call<Member>) -> Answered<Answer> {
-    patch(call, Document::Settings).await
+pub async fn patch_settings(request: Request<Member>) -> Result<Response, Problem> {
+    patch(request, Document::Settings).await
 }
 
 /// `GET /api/v1/branding`
-pub async fn get_branding(call: Call<Visitor>) -> Answered<Answer> {
-    let answer = show(&call.request, &call.bindings, call.who.tenant.as_str(), Document::Branding).await?;
+pub async fn get_branding(request: Request<Visitor>) -> Result<Response, Problem> {
+    let answer = show(&request.incoming, &request.bindings, request.caller.tenant.as_str(), Document::Branding).await?;
     Ok(answer.header("Cache-Control", KEPT))
 }
 
 /// `PATCH /api/v1/branding`
-pub async fn patch_branding(call: Call<Member>) -> Answered<Answer> {
-    patch(call, Document::Branding).await
+pub async fn patch_branding(request: Request<Member>) -> Result<Response, Problem> {
+    patch(request, Document::Branding).await
 }
 
 /// `GET /branding.css`
-pub async fn style_sheet(call: Call<Visitor>) -> Answered<Answer> {
-    let db = ControlDb::open(&call.bindings, "read a tenant's style sheet")?;
-    let (object, _) = stored(&db, call.who.tenant.as_str(), Document::Branding).await?;
+pub async fn style_sheet(request: Request<Visitor>) -> Result<Response, Problem> {
+    let db = ControlDb::open(&request.bindings, "read a tenant's style sheet")?;
+    let (object, _) = stored(&db, request.caller.tenant.as_str(), Document::Branding).await?;
     let sheet = Branding::read(&object).0.to_css();
     let tag = etag::of_content(&sheet);
-    Ok(unless_known(&call.request, tag, Answer::css(sheet)).header("Cache-Control", KEPT))
+    Ok(unless_known(&request.incoming, tag, Response::css(sheet)).header("Cache-Control", KEPT))
 }
 
 /// What was set of a document, and the tenant's revision.
-async fn stored(db: &ControlDb, tenant: &str, document: Document) -> Answered<(Map<String, Value>, i64)> {
+async fn stored(db: &ControlDb, tenant: &str, document: Document) -> Result<(Map<String, Value>, i64), Problem> {
     let row = db.row::<DocumentsRow>(&DOCUMENTS, args![tenant]).await?.ok_or_else(problem::tenant_not_found)?;
     let text = match document {
         Document::Settings => &row.settings,
@@ -98,41 +98,41 @@ async fn stored(db: &ControlDb, tenant: &str, document: Document) -> Answered<(M
 }
 
 /// A document with every default, under the tag of what is shown.
-async fn show(request: &Incoming, bindings: &Bindings, tenant: &str, document: Document) -> Answered<Answer> {
+async fn show(request: &Incoming, bindings: &Bindings, tenant: &str, document: Document) -> Result<Response, Problem> {
     let db = ControlDb::open(bindings, "read a tenant's settings or branding")?;
     let view = document.view(&stored(&db, tenant, document).await?.0);
     let tag = etag::of_content(&view.to_string());
-    Ok(unless_known(request, tag, Answer::json(200, &view, Some(tenant))?))
+    Ok(unless_known(request, tag, Response::json(200, &view, Some(tenant))?))
 }
 
 /// An answer under its tag; 304 where the caller has it already.
-fn unless_known(request: &Incoming, tag: String, answer: Answer) -> Answer {
-    let answer = if etag::is_known(request, &tag) { Answer::empty(304) } else { answer };
+fn unless_known(request: &Incoming, tag: String, answer: Response) -> Response {
+    let answer = if etag::is_known(request, &tag) { Response::empty(304) } else { answer };
     answer.header("ETag", tag)
 }
 
 /// Changes a document of the caller's tenant by JSON Merge Patch (RFC 7396) of what was set of it.
-async fn patch(mut call: Call<Member>, document: Document) -> Answered<Answer> {
-    let patch = call.request.json_object(MERGE_PATCH).await?;
-    let tenant = call.who.tenant.as_str();
-    let db = ControlDb::open(&call.bindings, "change a tenant's settings or branding")?;
+async fn patch(mut request: Request<Member>, document: Document) -> Result<Response, Problem> {
+    let patch = request.incoming.json_object(MERGE_PATCH).await?;
+    let tenant = request.caller.tenant.as_str();
+    let db = ControlDb::open(&request.bindings, "change a tenant's settings or branding")?;
     let mut is_recorded = false;
     for _ in 0..ATTEMPTS {
         let (before, revision) = stored(&db, tenant, document).await?;
-        etag::check_tag(&call.request, &etag::of_content(&document.view(&before).to_string()))?;
-        let wanted = document.merged(&before, &patch, &|text| call.bindings.settings.outbound(text).map(drop))?;
+        etag::check_tag(&request.incoming, &etag::of_content(&document.view(&before).to_string()))?;
+        let wanted = document.merged(&before, &patch, &|text| request.bindings.settings.outbound(text).map(drop))?;
         if wanted == before {
             return changed(tenant, document, &wanted, true);
         }
         if document == Document::Settings {
-            check_rights(&call.who, &before, &wanted)?;
+            check_rights(&request.caller, &before, &wanted)?;
         }
         if !is_recorded {
-            let (deed, args) = deed(&call, document, &patch).statement();
-            call.who.rows(&call.bindings)?.write().add(deed, args).commit().await?;
+            let (deed, args) = deed(&request, document, &patch).statement();
+            request.caller.rows(&request.bindings)?.write().add(deed, args).commit().await?;
             is_recorded = true;
         }
-        match write(&call, &db, document, &wanted, revision).await {
+        match write(&request, &db, document, &wanted, revision).await {
             Ok(arrived) => return changed(tenant, document, &wanted, arrived),
             Err(problem) if problem.code == problem::changed_meanwhile().code => {}
             Err(problem) => return Err(problem),
@@ -143,20 +143,20 @@ async fn patch(mut call: Call<Member>, document: Document) -> Answered<Answer> {
 
 /// Writes a document as part of the tenant's next revision, and carries that; whether it arrived everywhere.
 async fn write(
-    call: &Call<Member>,
+    request: &Request<Member>,
     db: &ControlDb,
     document: Document,
     wanted: &Map<String, Value>,
     revision: i64,
-) -> Answered<bool> {
-    let tenant = call.who.tenant.as_str();
+) -> Result<bool, Problem> {
+    let tenant = request.caller.tenant.as_str();
     let change = Change {
-        bindings: &call.bindings,
+        bindings: &request.bindings,
         tenant,
         revision,
-        actor: call.who.actor(),
+        actor: request.caller.actor(),
         operation: operation(document),
-        request_id: &call.request.id,
+        request_id: &request.incoming.id,
         // `If-Match` names the document, which need not have changed where the tenant has.
         is_conditional: false,
         hosts: Vec::new(),
@@ -172,7 +172,7 @@ async fn write(
 }
 
 /// A document after its change: 200 once that has arrived everywhere, else 202.
-fn changed(tenant: &str, document: Document, wanted: &Map<String, Value>, arrived: bool) -> Answered<Answer> {
+fn changed(tenant: &str, document: Document, wanted: &Map<String, Value>, arrived: bool) -> Result<Response, Problem> {
     let mut view = document.view(wanted);
     let tag = etag::of_content(&view.to_string());
     if let Value::Object(view) = &mut view
@@ -180,12 +180,12 @@ fn changed(tenant: &str, document: Document, wanted: &Map<String, Value>, arrive
     {
         view.insert("pending".into(), true.into());
     }
-    Ok(Answer::json(if arrived { 200 } else { 202 }, &view, Some(tenant))?.header("ETag", tag))
+    Ok(Response::json(if arrived { 200 } else { 202 }, &view, Some(tenant))?.header("ETag", tag))
 }
 
 /// Nobody gives what they do not have. Whoever opens registration gives strangers the default role; whoever takes an
 /// issuer's tokens lets it do what the tenant's secrets do.
-fn check_rights(member: &Member, before: &Map<String, Value>, wanted: &Map<String, Value>) -> Answered<()> {
+fn check_rights(member: &Member, before: &Map<String, Value>, wanted: &Map<String, Value>) -> Result<(), Problem> {
     let [before, wanted] = [before, wanted].map(|settings| TenantSettings::read(settings, STORED).0);
     let is_open = |settings: &TenantSettings| settings.sign_in.registration == Registration::Open;
     for (action, permission) in
@@ -210,15 +210,15 @@ fn operation(document: Document) -> &'static str {
 }
 
 /// The deed for the tenant's audit: who names which members, not what they say.
-fn deed<'a>(call: &'a Call<Member>, document: Document, patch: &Map<String, Value>) -> Deed<'a> {
+fn deed<'a>(request: &'a Request<Member>, document: Document, patch: &Map<String, Value>) -> Deed<'a> {
     let named: Vec<&str> = patch.keys().map(String::as_str).collect();
     Deed {
-        at: call.now(),
-        actor: call.who.actor(),
+        at: request.now(),
+        actor: request.caller.actor(),
         operation: operation(document),
         subject: None,
         detail: Some(json!({ "changed": named })),
-        address: call.request.address(),
-        request_id: &call.request.id,
+        address: request.incoming.address(),
+        request_id: &request.incoming.id,
     }
 }

@@ -14,7 +14,7 @@ use crate::credentials::key::{KeyKind, PresentedKey};
 use crate::credentials::platform_token::{Kind, Verified};
 use crate::credentials::signature::digest;
 use crate::http::incoming::Incoming;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::hub::protocol::TenantConfig;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::row::row_types;
@@ -125,7 +125,7 @@ impl Credential {
 
 /// A tenant, as the request came to it.
 #[derive(Clone, Copy)]
-pub struct Doorstep<'a> {
+pub struct SessionContext<'a> {
     /// The tenant.
     pub tenant: &'a TenantId,
     /// Its host; none on the platform's.
@@ -137,7 +137,11 @@ pub struct Doorstep<'a> {
 /// Somebody who acts in the tenant, if the credential proves it; none if it proves nobody.
 ///
 /// The error is of a credential that names another tenant, or of the platform's fault.
-pub async fn member(bindings: &Bindings, request: &Incoming, at: Doorstep<'_>) -> Answered<Option<Member>> {
+pub async fn member(
+    bindings: &Bindings,
+    request: &Incoming,
+    at: SessionContext<'_>,
+) -> Result<Option<Member>, Problem> {
     let Some(credential) = Credential::of(request) else { return Ok(None) };
     let rows = TenantDb::open(bindings, at.tenant, &at.config.placement)?;
     match credential {
@@ -160,7 +164,13 @@ pub async fn member(bindings: &Bindings, request: &Incoming, at: Doorstep<'_>) -
     }
 }
 
-async fn by_key(rows: &TenantDb, at: Doorstep<'_>, id: &str, text: &str, address: &str) -> Answered<Option<Member>> {
+async fn by_key(
+    rows: &TenantDb,
+    at: SessionContext<'_>,
+    id: &str,
+    text: &str,
+    address: &str,
+) -> Result<Option<Member>, Problem> {
     let now = SystemClock.now();
     let row = rows.row::<KeyRow>(&KEY, args![id]).await?;
     let Some(row) = row.filter(|row| row.admits(text, address, now)) else { return Ok(None) };
@@ -172,7 +182,12 @@ async fn by_key(rows: &TenantDb, at: Doorstep<'_>, id: &str, text: &str, address
     Ok(Some(Member::proven(at.tenant, at.host, at.config, who, Permissions::stored(&row.scopes))))
 }
 
-async fn by_cookie(rows: &TenantDb, at: Doorstep<'_>, session: &str, text: &str) -> Answered<Option<Member>> {
+async fn by_cookie(
+    rows: &TenantDb,
+    at: SessionContext<'_>,
+    session: &str,
+    text: &str,
+) -> Result<Option<Member>, Problem> {
     let now = SystemClock.now();
     let row = rows.row::<UserRow>(&USER_OF_SESSION, args![session]).await?;
     let row = row.filter(|row| {
@@ -187,7 +202,11 @@ async fn by_cookie(rows: &TenantDb, at: Doorstep<'_>, session: &str, text: &str)
 }
 
 /// The deployment's own keys enter every tenant as its owner, if they may enter tenants.
-async fn by_platform_key(bindings: &Bindings, request: &Incoming, at: Doorstep<'_>) -> Answered<Option<Member>> {
+async fn by_platform_key(
+    bindings: &Bindings,
+    request: &Incoming,
+    at: SessionContext<'_>,
+) -> Result<Option<Member>, Problem> {
     let operator = authenticate_operator::operator(bindings, request).await?;
     let operator = operator.filter(|operator| operator.permissions().has(PlatformPermission::TenantsEnter));
     Ok(operator.map(|operator| {
@@ -196,7 +215,12 @@ async fn by_platform_key(bindings: &Bindings, request: &Incoming, at: Doorstep<'
     }))
 }
 
-async fn by_token(bindings: &Bindings, rows: &TenantDb, at: Doorstep<'_>, token: &str) -> Answered<Option<Member>> {
+async fn by_token(
+    bindings: &Bindings,
+    rows: &TenantDb,
+    at: SessionContext<'_>,
+    token: &str,
+) -> Result<Option<Member>, Problem> {
     let kinds = &[Kind::Access, Kind::Switch, Kind::Impersonation];
     let Some(verified) = signing_keys::verify(bindings, token, kinds).await? else { return Ok(None) };
     if verified.claims.tenant_id != at.tenant.as_str() {
@@ -210,7 +234,11 @@ async fn by_token(bindings: &Bindings, rows: &TenantDb, at: Doorstep<'_>, token:
     }
 }
 
-async fn by_access_token(rows: &TenantDb, at: Doorstep<'_>, verified: Verified) -> Answered<Option<Member>> {
+async fn by_access_token(
+    rows: &TenantDb,
+    at: SessionContext<'_>,
+    verified: Verified,
+) -> Result<Option<Member>, Problem> {
     let (user, session) = (verified.claims.user_id.unwrap_or_default(), verified.claims.sid.unwrap_or_default());
     let row = rows.row::<UserRow>(&USER, args![user, session]).await?;
     let now = SystemClock.now();
@@ -224,9 +252,9 @@ async fn by_access_token(rows: &TenantDb, at: Doorstep<'_>, verified: Verified) 
 async fn by_switch_token(
     bindings: &Bindings,
     rows: &TenantDb,
-    at: Doorstep<'_>,
+    at: SessionContext<'_>,
     verified: Verified,
-) -> Answered<Option<Member>> {
+) -> Result<Option<Member>, Problem> {
     let session = verified.claims.sid.unwrap_or_default();
     let Some(role) = entered_role(bindings, at.tenant, &verified.claims.sub, &session).await? else { return Ok(None) };
     let row = rows.row::<RoleRow>(&ROLE, args![role.as_str()]).await?;
@@ -239,7 +267,7 @@ async fn by_switch_token(
 }
 
 /// The permissions of a role that the tenant made itself; none if it did not.
-pub async fn own_role(rows: &TenantDb, role: &str) -> Answered<Option<String>> {
+pub async fn own_role(rows: &TenantDb, role: &str) -> Result<Option<String>, Problem> {
     Ok(rows.row::<RoleRow>(&ROLE, args![role]).await?.and_then(|row| row.own_role))
 }
 
@@ -247,9 +275,9 @@ pub async fn own_role(rows: &TenantDb, role: &str) -> Answered<Option<String>> {
 async fn by_impersonation_token(
     bindings: &Bindings,
     rows: &TenantDb,
-    at: Doorstep<'_>,
+    at: SessionContext<'_>,
     verified: Verified,
-) -> Answered<Option<Member>> {
+) -> Result<Option<Member>, Problem> {
     let operator = verified.claims.act.map(|act| act.sub).unwrap_or_default();
     let session = verified.claims.sid.unwrap_or_default();
     let Some(role) = entered_role(bindings, at.tenant, &operator, &session).await? else { return Ok(None) };

@@ -6,7 +6,7 @@ use crate::credentials::constant_time::same;
 use crate::credentials::key::{KeyKind, PresentedKey};
 use crate::credentials::signature::digest;
 use crate::http::incoming::Incoming;
-use crate::http::problem::Answered;
+use crate::http::problem::Problem;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
@@ -43,7 +43,7 @@ row_types! {
 }
 
 /// The operator that a request's credential proves; none if it proves none.
-pub async fn operator(bindings: &Bindings, request: &Incoming) -> Answered<Option<Operator>> {
+pub async fn operator(bindings: &Bindings, request: &Incoming) -> Result<Option<Operator>, Problem> {
     let bearer = request.bearer().unwrap_or_default();
     if let Some(operator) = Operator::prove(Some(&bearer), &bindings.settings.platform_key) {
         return Ok(Some(operator));
@@ -56,7 +56,7 @@ pub async fn operator(bindings: &Bindings, request: &Incoming) -> Answered<Optio
     }
 }
 
-async fn platform_key(bindings: &Bindings, id: &str, text: &str, address: &str) -> Answered<Option<Operator>> {
+async fn platform_key(bindings: &Bindings, id: &str, text: &str, address: &str) -> Result<Option<Operator>, Problem> {
     let db = ControlDb::open(bindings, "prove a platform key")?;
     let now = SystemClock.now();
     let row = db.row::<KeyRow>(&KEY, args![id]).await?;
@@ -68,7 +68,7 @@ async fn platform_key(bindings: &Bindings, id: &str, text: &str, address: &str) 
     Ok(Some(Operator::proven(OperatorKind::Key { id: id.to_owned() }, permissions)))
 }
 
-async fn operator_session(bindings: &Bindings, id: &str, text: &str) -> Answered<Option<Operator>> {
+async fn operator_session(bindings: &Bindings, id: &str, text: &str) -> Result<Option<Operator>, Problem> {
     let db = ControlDb::open(bindings, "prove an operator's session")?;
     let now = SystemClock.now().millis();
     let row = db.row::<SessionRow>(&SESSION, args![id]).await?;
@@ -96,7 +96,7 @@ pub async fn entered_role(
     tenant: &TenantId,
     operator: &str,
     session: &str,
-) -> Answered<Option<String>> {
+) -> Result<Option<String>, Problem> {
     let Some(id) = operator.strip_prefix("operator:") else { return Ok(None) };
     let db = ControlDb::open(bindings, "check an operator's grant")?;
     let asked = args![id, tenant.as_str(), session, SystemClock.now().millis()];

@@ -8,7 +8,7 @@
 
 use crate::credentials::key::fresh_secret;
 use crate::credentials::signature::digest;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::storage::row::Rows;
 use crate::storage::row::row_types;
 use crate::storage::sql::{Arg, TenantSql};
@@ -75,7 +75,7 @@ pub struct Fresh {
 }
 
 /// A fresh token for a user.
-pub fn fresh(purpose: Purpose, user: &str, email: &str, now: Timestamp) -> Answered<Fresh> {
+pub fn fresh(purpose: Purpose, user: &str, email: &str, now: Timestamp) -> Result<Fresh, Problem> {
     let text = fresh_secret(purpose.prefix()).map_err(problem::internal)?;
     let expires_at = now.plus_seconds(purpose.seconds());
     let row = args![digest(text.as_bytes()), purpose.as_str(), user, email, now.millis(), expires_at.millis()];
@@ -103,13 +103,13 @@ row_types! {
 }
 
 /// Whom a token was sent to, if it is good now. It stays good.
-pub async fn holder(rows: &TenantDb, purpose: Purpose, text: &str, now: Timestamp) -> Answered<Holder> {
+pub async fn holder(rows: &TenantDb, purpose: Purpose, text: &str, now: Timestamp) -> Result<Holder, Problem> {
     let args = args![digest(text.as_bytes()), purpose.as_str(), now.millis()];
     rows.row::<Holder>(&HOLDER, args).await?.ok_or_else(problem::invalid_mailed_token)
 }
 
 /// Takes a token that is good now; nobody takes it again.
-pub async fn spend(rows: &TenantDb, purpose: Purpose, text: &str, now: Timestamp) -> Answered<()> {
+pub async fn spend(rows: &TenantDb, purpose: Purpose, text: &str, now: Timestamp) -> Result<(), Problem> {
     let args = args![digest(text.as_bytes()), purpose.as_str(), now.millis()];
     let results = rows.write().add(SPEND, args).commit().await?;
     let spent = results.into_iter().next_back().map(Rows::read::<SpentRow>).transpose()?;

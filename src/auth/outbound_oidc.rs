@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
 use crate::credentials::jwk::Key;
-use crate::http::outbound::{self, Outgoing};
-use crate::http::problem::{self, Answered};
+use crate::http::outbound::{self, OutboundRequest};
+use crate::http::problem::{self, Problem};
 use domain::outbound::OutboundUrl;
 
 /// How much a provider may answer, in bytes.
@@ -34,7 +34,7 @@ pub struct Reply {
 }
 
 /// Reads a document, or posts a form. 503 if the provider does not answer, fails, or answers too much.
-pub async fn ask(url: &OutboundUrl, form: Option<Form>) -> Answered<Reply> {
+pub async fn ask(url: &OutboundUrl, form: Option<Form>) -> Result<Reply, Problem> {
     let mut headers = Map::from_iter([("Accept".to_owned(), Value::from("application/json"))]);
     let (method, body) = match form {
         None => ("GET", None),
@@ -44,7 +44,7 @@ pub async fn ask(url: &OutboundUrl, form: Option<Form>) -> Answered<Reply> {
             ("POST", Some(form.body))
         }
     };
-    let call = Outgoing { method, url: url.as_str(), headers: headers.into(), body, most: MAX_ANSWER };
+    let call = OutboundRequest { method, url: url.as_str(), headers: headers.into(), body, most: MAX_ANSWER };
     let answer = outbound::send(call).await.ok_or_else(|| problem::unavailable("the provider does not answer"))?;
     if answer.status >= 500 {
         return Err(problem::unavailable(format!("the provider answers {}", answer.status)));
@@ -53,7 +53,7 @@ pub async fn ask(url: &OutboundUrl, form: Option<Form>) -> Answered<Reply> {
 }
 
 /// Reads a document of a provider. 502 if it has none there.
-pub async fn document(address: &OutboundUrl) -> Answered<Map<String, Value>> {
+pub async fn document(address: &OutboundUrl) -> Result<Map<String, Value>, Problem> {
     let reply = ask(address, None).await?;
     if reply.status == 200 { Ok(reply.body) } else { Err(problem::provider_unusable("status")) }
 }

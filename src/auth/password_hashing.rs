@@ -1,8 +1,8 @@
 //! Passwords at work for one request: what it hashes, and how often.
 
 use crate::credentials::password::{Hasher, SALT_BYTES, Verdict};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
 use crate::log;
 use crate::storage::sealed::random;
 
@@ -14,14 +14,14 @@ pub struct Work {
 
 impl Work {
     /// For a request.
-    pub fn of<Who>(call: &Call<Who>) -> Self {
-        let settings = &call.bindings.settings;
-        let request_id = settings.logs_password_work.then(|| call.request.id.clone());
+    pub fn of<Who>(request: &Request<Who>) -> Self {
+        let settings = &request.bindings.settings;
+        let request_id = settings.logs_password_work.then(|| request.incoming.id.clone());
         Self { hasher: Hasher::new(settings.password_hashing), request_id }
     }
 
     /// A hash to keep.
-    pub fn hash(&self, password: &str) -> Answered<String> {
+    pub fn hash(&self, password: &str) -> Result<String, Problem> {
         let salt: [u8; SALT_BYTES] = random().map_err(problem::internal)?;
         self.hasher.hash(password, &salt).ok_or_else(|| problem::unavailable("no memory to hash a password"))
     }

@@ -4,7 +4,7 @@
 //! is false: then nothing of the batch has happened, neither the change nor the deed that tells of it.
 //! The constraint's name says which rule it was.
 
-use crate::http::problem::{self, Answered, Problem};
+use crate::http::problem::{self, Problem};
 use crate::hub::protocol::TenantConfig;
 use crate::storage::sql::StorageError;
 use crate::storage::sql::statements;
@@ -85,7 +85,7 @@ pub fn is_owner(role: &str) -> bool {
 }
 
 /// Runs a batch; a rule that does not hold becomes its problem.
-pub async fn commit(batch: TenantBatch<'_>) -> Answered<()> {
+pub async fn commit(batch: TenantBatch<'_>) -> Result<(), Problem> {
     batch.commit().await.map(drop).map_err(meaning)
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::credentials::key::fresh_id;
 use crate::credentials::platform_token::{self, Claims, Kind, Verified, VerifyingKey};
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
@@ -64,7 +64,7 @@ pub struct SigningKeys {
 
 impl SigningKeys {
     /// The keys, at most a minute old.
-    pub async fn load(bindings: &Bindings) -> Answered<Rc<Self>> {
+    pub async fn load(bindings: &Bindings) -> Result<Rc<Self>, Problem> {
         let now = SystemClock.now();
         let kept = KEPT.with(|kept| kept.borrow().clone());
         match kept.filter(|keys| now.since(keys.read_at) < KEPT_MILLIS) {
@@ -74,7 +74,7 @@ impl SigningKeys {
     }
 
     /// The keys as they stand now.
-    pub async fn load_anew(bindings: &Bindings) -> Answered<Rc<Self>> {
+    pub async fn load_anew(bindings: &Bindings) -> Result<Rc<Self>, Problem> {
         let db = ControlDb::open(bindings, "read the signing keys")?;
         let now = SystemClock.now();
         let mut rows = db.rows::<KeyRow>(&KEYS, args![now.millis()]).await?;
@@ -91,7 +91,7 @@ impl SigningKeys {
         Ok(keys)
     }
 
-    fn read(bindings: &Bindings, rows: &[KeyRow], now: Timestamp) -> Answered<Self> {
+    fn read(bindings: &Bindings, rows: &[KeyRow], now: Timestamp) -> Result<Self, Problem> {
         let mut keys = Self { signing: None, verifying: Vec::new(), read_at: now };
         for row in rows {
             let public = BASE64.decode(&row.public_key).ok().and_then(|bytes| PublicKey::from_slice(&bytes).ok());
@@ -107,7 +107,7 @@ impl SigningKeys {
         Ok(keys)
     }
 
-    fn fresh(bindings: &Bindings, now: Timestamp) -> Answered<(ControlSql, Vec<Arg>)> {
+    fn fresh(bindings: &Bindings, now: Timestamp) -> Result<(ControlSql, Vec<Arg>), Problem> {
         let kid = fresh_id("sig").map_err(problem::internal)?;
         let seed: [u8; 32] = random().map_err(problem::internal)?;
         let public = BASE64.encode(KeyPair::from_seed(Seed::new(seed)).pk.as_ref());
@@ -116,7 +116,11 @@ impl SigningKeys {
     }
 
     /// Puts a new key in place; the one before verifies until its last token has ended.
-    pub async fn rotate(bindings: &Bindings, db: &ControlDb, audit: (ControlSql, Vec<Arg>)) -> Answered<Rc<Self>> {
+    pub async fn rotate(
+        bindings: &Bindings,
+        db: &ControlDb,
+        audit: (ControlSql, Vec<Arg>),
+    ) -> Result<Rc<Self>, Problem> {
         let now = SystemClock.now();
         let retire = (RETIRE, args![now.plus_seconds(RETIRE_SECONDS).millis()]);
         let forget = (FORGET, args![now.millis()]);
@@ -146,7 +150,12 @@ pub fn is_ours(token: &str) -> bool {
 }
 
 /// Signs a token: it gets issuer and id.
-pub async fn mint(bindings: &Bindings, kind: Kind, claims: Claims, seconds: i64) -> Answered<(String, Timestamp)> {
+pub async fn mint(
+    bindings: &Bindings,
+    kind: Kind,
+    claims: Claims,
+    seconds: i64,
+) -> Result<(String, Timestamp), Problem> {
     let keys = SigningKeys::load(bindings).await?;
     let (kid, key) = keys.signing.as_ref().ok_or_else(|| problem::internal("no key signs"))?;
     let jti = fresh_id("jti").map_err(problem::internal)?;
@@ -155,7 +164,7 @@ pub async fn mint(bindings: &Bindings, kind: Kind, claims: Claims, seconds: i64)
 }
 
 /// Verifies a token of one of these kinds; none if it is not good.
-pub async fn verify(bindings: &Bindings, token: &str, kinds: &[Kind]) -> Answered<Option<Verified>> {
+pub async fn verify(bindings: &Bindings, token: &str, kinds: &[Kind]) -> Result<Option<Verified>, Problem> {
     let Some(kid) = platform_token::key_id(token) else { return Ok(None) };
     let now = SystemClock.now();
     let mut keys = SigningKeys::load(bindings).await?;

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::problem::{self, Answered, FieldError};
+use super::problem::{self, FieldError, Problem};
 use domain::error::Invalid;
 use domain::json::whole;
 use domain::pointer::escape;
@@ -147,7 +147,7 @@ impl Fields {
     }
 
     /// Ends reading: unknown fields and everything noted become one problem.
-    pub fn finish(self) -> Answered<()> {
+    pub fn finish(self) -> Result<(), Problem> {
         let errors = self.into_errors();
         if errors.is_empty() { Ok(()) } else { Err(problem::validation_failed(errors)) }
     }

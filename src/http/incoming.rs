@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use worker::Method;
 
-use super::problem::{self, Answered};
+use super::problem::{self, Problem};
 use domain::error::Invalid;
 
 /// The largest body an API route takes.
@@ -40,7 +40,7 @@ impl Query {
     }
 
     /// A parameter that is `true` or `false`; absent is `false`.
-    pub fn flag(&self, name: &str) -> Answered<bool> {
+    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
         match self.get(name) {
             None | Some("false" | "0") => Ok(false),
             Some("true" | "1" | "") => Ok(true),
@@ -49,7 +49,7 @@ impl Query {
     }
 
     /// A parameter that is a whole number within a range.
-    pub fn number(&self, name: &str, range: std::ops::RangeInclusive<u32>, default: u32) -> Answered<u32> {
+    pub fn number(&self, name: &str, range: std::ops::RangeInclusive<u32>, default: u32) -> Result<u32, Problem> {
         let Some(text) = self.get(name) else { return Ok(default) };
         text.parse().ok().filter(|n| range.contains(n)).ok_or_else(|| {
             let message = format!("must be a whole number from {} to {}", range.start(), range.end());
@@ -151,7 +151,7 @@ impl Incoming {
     }
 
     /// The body, as long as it is within the limit; a longer one is not read to its end.
-    pub async fn body(&mut self, limit: usize) -> Answered<Vec<u8>> {
+    pub async fn body(&mut self, limit: usize) -> Result<Vec<u8>, Problem> {
         let announced = self.header("Content-Length").and_then(|length| length.parse::<usize>().ok());
         match announced {
             Some(length) if length > limit => return Err(problem::body_too_large(limit)),
@@ -171,7 +171,7 @@ impl Incoming {
     }
 
     /// A JSON body, as an object; no body at all is an empty one.
-    pub async fn optional_json_object(&mut self) -> Answered<serde_json::Map<String, serde_json::Value>> {
+    pub async fn optional_json_object(&mut self) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
         match self.header("Content-Length").as_deref() {
             None | Some("0") if self.header("Content-Type").is_none() => Ok(serde_json::Map::new()),
             _ => self.json_object(JSON).await,
@@ -182,7 +182,7 @@ impl Incoming {
     pub async fn json_object(
         &mut self,
         media_types: &[&'static str],
-    ) -> Answered<serde_json::Map<String, serde_json::Value>> {
+    ) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
         self.json_object_within(media_types, MAX_BODY).await
     }
 
@@ -191,7 +191,7 @@ impl Incoming {
         &mut self,
         media_types: &[&'static str],
         limit: usize,
-    ) -> Answered<serde_json::Map<String, serde_json::Value>> {
+    ) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
         if let Some(sent) = self.header("Content-Type") {
             let sent = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
             if !media_types.contains(&sent.as_str()) {
@@ -217,7 +217,7 @@ pub const JSON: &[&str] = &["application/json"];
 pub const MERGE_PATCH: &[&str] = &["application/merge-patch+json", "application/json"];
 
 /// Parses a JSON object.
-pub fn parse_object(body: &[u8]) -> Answered<serde_json::Map<String, serde_json::Value>> {
+pub fn parse_object(body: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
     match serde_json::from_slice(body) {
         Ok(serde_json::Value::Object(object)) => Ok(object),
         Ok(_) => Err(problem::invalid_field("", Invalid::new("not_an_object", "must be a JSON object"))),

@@ -55,9 +55,6 @@ pub struct Details {
     pub crosses_tenants: bool,
 }
 
-/// What handlers answer.
-pub type Answered<T> = Result<T, Problem>;
-
 impl std::ops::Deref for Problem {
     type Target = Details;
 

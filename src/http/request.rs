@@ -6,65 +6,63 @@ use std::rc::Rc;
 use worker::Method;
 
 use super::incoming::Incoming;
-use super::problem::{self, Answered};
+use super::problem::{self, Problem};
 use crate::storage::bindings::{Bindings, SystemClock};
 use domain::clock::{Clock, Timestamp};
 use domain::ids::ClaimedTenant;
 
-/// A call that passed resolving, authentication and admission. `Who` is the kind of principal
-/// the route asks for, so a handler cannot be reached by another. What is large in it is boxed: each handler keeps
-/// its call while it waits.
-pub struct Call<Who> {
-    /// The request.
-    pub request: Box<Incoming>,
+/// A request that was resolved, authenticated and admitted. `Caller` is the kind of principal that the route asks for,
+/// so a handler cannot be reached by another. Large fields are boxed: every handler's future holds its request.
+pub struct Request<Caller> {
+    /// Method, URL, headers and body, as they came in.
+    pub incoming: Box<Incoming>,
     /// The path's parameters, decoded.
     pub params: Params,
-    /// The deployment.
+    /// The stores and settings of the deployment.
     pub bindings: Bindings,
-    /// What may go on behind the answer.
-    pub later: Later,
+    /// For work that goes on after the response was sent.
+    pub background: Background,
     /// Who calls.
-    pub who: Box<Who>,
+    pub caller: Box<Caller>,
 }
 
-/// Where work is left that goes on once the answer is sent.
+/// Runs work after the response was sent (`ctx.waitUntil`).
 #[derive(Clone)]
-pub struct Later(Rc<worker::Context>);
+pub struct Background(Rc<worker::Context>);
 
-impl Later {
-    /// Of a request's context.
+impl Background {
+    /// In the context of one request.
     pub fn new(ctx: worker::Context) -> Self {
         Self(Rc::new(ctx))
     }
 
-    /// Leaves work.
-    pub fn run(&self, work: impl Future<Output = ()> + 'static) {
+    /// Keeps the context alive until the future is done.
+    pub fn spawn(&self, work: impl Future<Output = ()> + 'static) {
         self.0.wait_until(work);
     }
 }
 
-impl<Who> Call<Who> {
-    /// Now.
+impl<Caller> Request<Caller> {
+    /// The platform's time.
     pub fn now(&self) -> Timestamp {
         SystemClock.now()
     }
 
-    /// Whether only the head is asked for.
+    /// Whether the method is HEAD.
     pub fn is_head(&self) -> bool {
-        self.request.method == Method::Head
+        self.incoming.method == Method::Head
     }
 
-    /// The tenant that the path names. A malformed one names nobody, and one that header or query
-    /// contradict is nobody's either.
-    pub fn path_tenant(&self) -> Answered<ClaimedTenant> {
+    /// The tenant that the path names. 404 for a malformed id, and where a header or the query names another tenant.
+    pub fn path_tenant(&self) -> Result<ClaimedTenant, Problem> {
         let claimed = ClaimedTenant::parse(self.params.get("tenant_id")).map_err(|_| problem::tenant_not_found())?;
         self.check_named(claimed.as_str())?;
         Ok(claimed)
     }
 
-    /// Refuses a request whose header or query name another tenant than this one.
-    pub fn check_named(&self, tenant: &str) -> Answered<()> {
-        let agree = self.request.named_tenants().iter().all(|named| named == tenant);
+    /// Refuses a request whose header or query names another tenant than this one.
+    pub fn check_named(&self, tenant: &str) -> Result<(), Problem> {
+        let agree = self.incoming.named_tenants().iter().all(|named| named == tenant);
         if agree { Ok(()) } else { Err(problem::tenant_not_found().crossing_tenants()) }
     }
 }

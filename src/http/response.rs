@@ -1,14 +1,14 @@
 //! Answers: the envelope of successes, and the one place where anything becomes a response.
 
 use serde::Serialize;
-use worker::{Headers, Response, ResponseBuilder};
+use worker::{Headers, ResponseBuilder};
 
-use super::problem::{Answered, Problem};
+use super::problem::Problem;
 use domain::rate::Rate;
 
 /// What a handler answers. Boxed, as problems are: it passes through many hands.
 #[derive(Debug)]
-pub struct Answer(Box<Parts>);
+pub struct Response(Box<Parts>);
 
 /// What an answer consists of.
 #[derive(Debug)]
@@ -16,14 +16,14 @@ pub struct Parts {
     /// HTTP status.
     pub status: u16,
     /// The body.
-    pub body: Body,
+    pub body: ResponseBody,
     /// Headers beside the usual ones.
     pub headers: Vec<(&'static str, String)>,
 }
 
 /// An answer's body.
 #[derive(Debug)]
-pub enum Body {
+pub enum ResponseBody {
     /// Nothing.
     Empty,
     /// JSON.
@@ -74,7 +74,7 @@ struct Envelope<'a, T> {
     tenant_id: Option<&'a str>,
 }
 
-impl std::ops::Deref for Answer {
+impl std::ops::Deref for Response {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
@@ -82,31 +82,35 @@ impl std::ops::Deref for Answer {
     }
 }
 
-impl std::ops::DerefMut for Answer {
+impl std::ops::DerefMut for Response {
     fn deref_mut(&mut self) -> &mut Parts {
         &mut self.0
     }
 }
 
-impl Answer {
+impl Response {
     #[inline(never)]
-    fn new(status: u16, body: Body) -> Self {
+    fn new(status: u16, body: ResponseBody) -> Self {
         Self(Box::new(Parts { status, body, headers: Vec::new() }))
     }
 
     /// A success in the envelope; `tenant_id` says whose data it is.
-    pub fn json<T: Serialize>(status: u16, data: &T, tenant_id: Option<&str>) -> Answered<Self> {
+    pub fn json<T: Serialize>(status: u16, data: &T, tenant_id: Option<&str>) -> Result<Self, Problem> {
         Self::enveloped(status, data, None, tenant_id)
     }
 
     /// The body of a list in the envelope.
-    pub fn list_body<T: Serialize>(rows: &[T], pagination: Pagination, tenant_id: Option<&str>) -> Answered<String> {
+    pub fn list_body<T: Serialize>(
+        rows: &[T],
+        pagination: Pagination,
+        tenant_id: Option<&str>,
+    ) -> Result<String, Problem> {
         let envelope = Envelope { success: true, data: &rows, pagination: Some(pagination), tenant_id };
         serde_json::to_string(&envelope).map_err(super::problem::internal)
     }
 
     /// A list in the envelope.
-    pub fn list<T: Serialize>(rows: &[T], pagination: Pagination, tenant_id: Option<&str>) -> Answered<Self> {
+    pub fn list<T: Serialize>(rows: &[T], pagination: Pagination, tenant_id: Option<&str>) -> Result<Self, Problem> {
         Self::enveloped(200, &rows, Some(pagination), tenant_id)
     }
 
@@ -115,50 +119,50 @@ impl Answer {
         data: &T,
         pagination: Option<Pagination>,
         tenant_id: Option<&str>,
-    ) -> Answered<Self> {
+    ) -> Result<Self, Problem> {
         let envelope = Envelope { success: true, data, pagination, tenant_id };
         let body = serde_json::to_string(&envelope).map_err(super::problem::internal)?;
-        Ok(Self::new(status, Body::Json(body)))
+        Ok(Self::new(status, ResponseBody::Json(body)))
     }
 
     /// JSON in a form that is not ours to choose.
     pub fn plain_json(status: u16, body: String) -> Self {
-        Self::new(status, Body::Json(body))
+        Self::new(status, ResponseBody::Json(body))
     }
 
     /// JSON-LD, where a protocol asks for it.
     pub fn linked_json(body: String) -> Self {
-        Self::new(200, Body::LinkedJson(body))
+        Self::new(200, ResponseBody::LinkedJson(body))
     }
 
     /// An answer without a body.
     pub fn empty(status: u16) -> Self {
-        Self::new(status, Body::Empty)
+        Self::new(status, ResponseBody::Empty)
     }
 
     /// Text.
     pub fn text(status: u16, text: String) -> Self {
-        Self::new(status, Body::Text(text))
+        Self::new(status, ResponseBody::Text(text))
     }
 
     /// A page.
     pub fn html(page: String) -> Self {
-        Self::new(200, Body::Html(page))
+        Self::new(200, ResponseBody::Html(page))
     }
 
     /// A style sheet.
     pub fn css(sheet: String) -> Self {
-        Self::new(200, Body::Css(sheet))
+        Self::new(200, ResponseBody::Css(sheet))
     }
 
     /// A stream of Server-Sent Events, which no proxy should hold back or change.
     pub fn events(stream: Option<web_sys::ReadableStream>) -> Self {
-        Self::new(200, Body::Events(stream)).header("X-Accel-Buffering", "no")
+        Self::new(200, ResponseBody::Events(stream)).header("X-Accel-Buffering", "no")
     }
 
     /// Bytes, which the answer's headers describe.
     pub fn bytes(status: u16, stream: web_sys::ReadableStream) -> Self {
-        Self::new(status, Body::Bytes(stream))
+        Self::new(status, ResponseBody::Bytes(stream))
     }
 
     /// The same answer with a header.
@@ -170,24 +174,24 @@ impl Answer {
 
     /// A problem as an answer.
     pub fn problem(problem: &Problem, request_id: &str) -> Self {
-        let mut answer = Self::new(problem.status, Body::Json(problem.to_json(request_id)));
+        let mut answer = Self::new(problem.status, ResponseBody::Json(problem.to_json(request_id)));
         answer.headers.clone_from(&problem.headers);
         answer
     }
 
     /// The response itself; a HEAD request gets no body.
-    pub fn into_response(self, head: bool) -> worker::Result<Response> {
+    pub fn into_response(self, head: bool) -> worker::Result<worker::Response> {
         let Parts { status, body, headers: own } = *self.0;
         let headers = Headers::new();
         let (media_type, caching) = match &body {
-            Body::Empty | Body::Bytes(_) => (None, "no-store"),
-            Body::Json(_) if status >= 400 => (Some("application/problem+json"), "no-store"),
-            Body::Json(_) => (Some("application/json"), "no-store"),
-            Body::LinkedJson(_) => (Some("application/ld+json"), "no-store"),
-            Body::Text(_) => (Some("text/plain; charset=utf-8"), "no-store"),
-            Body::Html(_) => (Some("text/html; charset=utf-8"), "no-cache"),
-            Body::Css(_) => (Some("text/css; charset=utf-8"), "no-cache"),
-            Body::Events(_) => (Some("text/event-stream"), "no-cache, no-transform"),
+            ResponseBody::Empty | ResponseBody::Bytes(_) => (None, "no-store"),
+            ResponseBody::Json(_) if status >= 400 => (Some("application/problem+json"), "no-store"),
+            ResponseBody::Json(_) => (Some("application/json"), "no-store"),
+            ResponseBody::LinkedJson(_) => (Some("application/ld+json"), "no-store"),
+            ResponseBody::Text(_) => (Some("text/plain; charset=utf-8"), "no-store"),
+            ResponseBody::Html(_) => (Some("text/html; charset=utf-8"), "no-cache"),
+            ResponseBody::Css(_) => (Some("text/css; charset=utf-8"), "no-cache"),
+            ResponseBody::Events(_) => (Some("text/event-stream"), "no-cache, no-transform"),
         };
         if let Some(media_type) = media_type {
             headers.set("Content-Type", media_type)?;
@@ -200,12 +204,16 @@ impl Answer {
         }
         let builder = ResponseBuilder::new().with_status(status).with_headers(headers);
         Ok(match body {
-            Body::Json(text) | Body::LinkedJson(text) | Body::Text(text) | Body::Html(text) | Body::Css(text)
+            ResponseBody::Json(text)
+            | ResponseBody::LinkedJson(text)
+            | ResponseBody::Text(text)
+            | ResponseBody::Html(text)
+            | ResponseBody::Css(text)
                 if !head =>
             {
                 builder.fixed(text.into_bytes())
             }
-            Body::Bytes(stream) | Body::Events(Some(stream)) if !head => builder.stream(stream),
+            ResponseBody::Bytes(stream) | ResponseBody::Events(Some(stream)) if !head => builder.stream(stream),
             _ => builder.empty(),
         })
     }

@@ -6,15 +6,15 @@ use crate::auth::principal::{Anyone, Named, Operator, OperatorKind, Signer};
 use crate::auth::{authenticate_operator, signing_keys};
 use crate::credentials::key::PresentedKey;
 use crate::credentials::platform_token::Kind;
-use crate::http::problem::{self, Answered};
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::response::Response;
 use crate::routes::{self, Access, Handler, Surface, Table};
 use crate::tenant::resolve;
 use crate::tenant_id::TenantId;
 use domain::ids::ClaimedTenant;
 use domain::permission::PlatformPermission;
 
-pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answer> {
+pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Result<Response, Problem> {
     let (route, params) = match find(Surface::Platform, &walk.request) {
         Ok(found) => found,
         Err(other) => return other,
@@ -47,7 +47,7 @@ pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answe
     }
 }
 
-fn authorise(operator: &Operator, access: Access) -> Answered<()> {
+fn authorise(operator: &Operator, access: Access) -> Result<(), Problem> {
     match access {
         Access::Operator(permission) if !operator.permissions().has(permission) => {
             Err(problem::forbidden(permission.as_str()))
@@ -61,7 +61,7 @@ fn authorise(operator: &Operator, access: Access) -> Answered<()> {
 
 /// The tenant that a credential on the platform's host is for: the one it names, or for a platform key the
 /// one it selects. The credential itself is proven in the tenant.
-async fn entrance_of_credential(walk: &Walk, in_path: &str) -> Answered<(Entrance, TenantId)> {
+async fn entrance_of_credential(walk: &Walk, in_path: &str) -> Result<(Entrance, TenantId), Problem> {
     let bearer = walk.request.bearer().ok_or_else(problem::unauthorized)?;
     let named = match PresentedKey::parse(&bearer) {
         Some(PresentedKey { tenant: Some(named), .. }) => named,
@@ -79,7 +79,7 @@ async fn entrance_of_credential(walk: &Walk, in_path: &str) -> Answered<(Entranc
 
 /// The tenant that a platform key selects, by header, query or path. A person selects none: their session is told nothing of tenants, and
 /// the token that a switch gives names its own.
-async fn selected(walk: &Walk, in_path: &str) -> Answered<TenantId> {
+async fn selected(walk: &Walk, in_path: &str) -> Result<TenantId, Problem> {
     let operator = authenticate_operator::operator(&walk.bindings, &walk.request).await?;
     let operator = operator.filter(|operator| !matches!(operator.who(), OperatorKind::Person { .. }));
     let operator = operator.ok_or_else(problem::unauthorized)?;

@@ -5,7 +5,7 @@ use super::condition;
 use super::expand::Expansion;
 use super::projection::Projection;
 use crate::http::incoming::Query;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use domain::error::Invalid;
 use domain::filter::{Comparison, Filter, Literal, Operator};
 
@@ -55,7 +55,7 @@ pub struct Asked {
 
 impl Asked {
     /// Reads the query.
-    pub fn read(query: &Query) -> Answered<Self> {
+    pub fn read(query: &Query) -> Result<Self, Problem> {
         let limit = query.number("limit", 1..=MAX_PER_PAGE, PER_PAGE)?;
         let per_page = query.number("per_page", 1..=MAX_PER_PAGE, limit)?;
         let cursor = query.get("cursor").filter(|sent| !sent.is_empty()).map(str::to_owned);
@@ -83,7 +83,7 @@ impl Asked {
     }
 
     /// Everything that is asked of the records but the words, as one filter.
-    pub fn filter(&self, collection: &Collection) -> Answered<Option<Filter>> {
+    pub fn filter(&self, collection: &Collection) -> Result<Option<Filter>, Problem> {
         let status = |status: &String| compare("status", Operator::Equal, status);
         let mut statuses: Vec<Filter> = self.statuses.iter().map(|s| Filter::Compare(status(s))).collect();
         let status = if statuses.len() > 1 { Some(Filter::Any(statuses)) } else { statuses.pop() };
@@ -124,7 +124,7 @@ fn compare(field: &str, operator: Operator, value: &str) -> Comparison {
     Comparison { field: field.into(), operator, value: Literal::Text(value.to_owned()) }
 }
 
-fn read_statuses(query: &Query) -> Answered<Vec<String>> {
+fn read_statuses(query: &Query) -> Result<Vec<String>, Problem> {
     let names = query.get("status").unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
     let names: Vec<String> = names.map(str::to_owned).collect();
     if names.len() > MAX_STATUSES || names.iter().any(|name| name.len() > 40) {
@@ -134,7 +134,7 @@ fn read_statuses(query: &Query) -> Answered<Vec<String>> {
     Ok(names)
 }
 
-fn read_moments(query: &Query) -> Answered<Vec<Comparison>> {
+fn read_moments(query: &Query) -> Result<Vec<Comparison>, Problem> {
     let mut moments = Vec::new();
     for (name, field, operator) in [
         ("created_after", "created_at", Operator::Greater),
@@ -153,12 +153,12 @@ fn read_moments(query: &Query) -> Answered<Vec<Comparison>> {
     Ok(moments)
 }
 
-fn read_filter(query: &Query) -> Answered<Option<Filter>> {
+fn read_filter(query: &Query) -> Result<Option<Filter>, Problem> {
     let text = query.get("filter").filter(|text| !text.trim().is_empty());
     text.map(Filter::parse).transpose().map_err(|invalid| problem::invalid_query("filter", invalid))
 }
 
-fn read_words(query: &Query) -> Answered<Option<String>> {
+fn read_words(query: &Query) -> Result<Option<String>, Problem> {
     let Some(text) = query.get("q").map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
     if text.len() > MAX_SEARCHED {
         let message = format!("must be at most {MAX_SEARCHED} bytes long");

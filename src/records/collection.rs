@@ -15,7 +15,7 @@ use super::definition::Definition;
 use super::schema::{Field, Schema};
 use super::statuses::Statuses;
 use crate::http::listing::with_moments;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::storage::row::Rows;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
@@ -135,12 +135,12 @@ struct Index {
 
 impl Collection {
     /// The collection of a name, as it stands now.
-    pub async fn find(rows: &TenantDb, slug: &str) -> Answered<Option<Self>> {
+    pub async fn find(rows: &TenantDb, slug: &str) -> Result<Option<Self>, Problem> {
         rows.row::<CollectionRow>(&FIND, args![slug]).await?.map(Self::stored).transpose()
     }
 
     /// The collection of a name, perhaps as it stood a while ago: for those who check its revision in what they do.
-    pub async fn remembered(rows: &TenantDb, slug: &str) -> Answered<Rc<Self>> {
+    pub async fn remembered(rows: &TenantDb, slug: &str) -> Result<Rc<Self>, Problem> {
         let key = (rows.tenant().clone(), slug.to_owned());
         if let Some(kept) = KEPT.with(|kept| kept.borrow().get(&key).cloned()) {
             return Ok(kept);
@@ -160,8 +160,8 @@ impl Collection {
     pub async fn read_with(
         rows: &TenantDb,
         slug: &str,
-        reading: impl Fn(&Self) -> Answered<Vec<Read>>,
-    ) -> Answered<ReadWith> {
+        reading: impl Fn(&Self) -> Result<Vec<Read>, Problem>,
+    ) -> Result<ReadWith, Problem> {
         for _ in 0..ATTEMPTS {
             let known = Self::remembered(rows, slug).await?;
             let asked = reading(&known);
@@ -185,17 +185,17 @@ impl Collection {
     }
 
     /// Whether this is the definition as it stands.
-    pub async fn is_current(&self, rows: &TenantDb) -> Answered<bool> {
+    pub async fn is_current(&self, rows: &TenantDb) -> Result<bool, Problem> {
         let row = rows.row::<RevisionRow>(&REVISION, args![self.slug.as_str()]).await?;
         Ok(row.is_some_and(|row| row.revision == self.revision))
     }
 
     /// Every collection of the tenant.
-    pub async fn all(rows: &TenantDb) -> Answered<Vec<Self>> {
+    pub async fn all(rows: &TenantDb) -> Result<Vec<Self>, Problem> {
         rows.rows::<CollectionRow>(&ALL, Vec::new()).await?.into_iter().map(Self::stored).collect()
     }
 
-    fn stored(row: CollectionRow) -> Answered<Self> {
+    fn stored(row: CollectionRow) -> Result<Self, Problem> {
         let broken = |what: &str| problem::internal(format!("the stored {what} of a collection cannot be read"));
         let written_schema: Value = serde_json::from_str(&row.schema).map_err(problem::internal)?;
         let written_statuses: Value = serde_json::from_str(&row.statuses).map_err(problem::internal)?;
@@ -228,7 +228,7 @@ impl Collection {
     }
 
     /// A collection that was just made.
-    pub fn fresh(definition: Definition, template: Option<&str>, now: i64) -> Answered<Self> {
+    pub fn fresh(definition: Definition, template: Option<&str>, now: i64) -> Result<Self, Problem> {
         let broken = |_| problem::internal("a definition that was not read");
         let schema = Schema::parse(&definition.schema).map_err(broken)?;
         let declared = schema.fields().filter(|field| field.is_indexed || field.is_searched);

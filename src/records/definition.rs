@@ -6,7 +6,7 @@ use super::names;
 use super::schema::{Field, Schema};
 use super::statuses::Statuses;
 use crate::http::fields::Fields;
-use crate::http::problem::{self, Answered, FieldError};
+use crate::http::problem::{self, FieldError, Problem};
 use domain::error::Invalid;
 use domain::json;
 use domain::text::bounded;
@@ -93,7 +93,7 @@ pub struct Definition {
 
 impl Definition {
     /// Reads a body; every mistake is named.
-    pub fn read(body: Map<String, Value>) -> Answered<Self> {
+    pub fn read(body: Map<String, Value>) -> Result<Self, Problem> {
         let mut fields = Fields::new(body);
         let slug = fields.required("slug", |f| f.parsed("slug", parse_slug)).unwrap_or_default();
         let name = fields.text("name", MAX_NAME).unwrap_or_else(|| slug.clone());
@@ -127,7 +127,7 @@ impl Definition {
     }
 
     /// The collections that it refers to and that are none of `known`, as mistakes in its schema.
-    pub fn check_targets(&self, known: &[String]) -> Answered<()> {
+    pub fn check_targets(&self, known: &[String]) -> Result<(), Problem> {
         let is_known = |target: &String| *target == self.slug || known.contains(target);
         if self.targets.iter().all(is_known) {
             return Ok(());
@@ -193,7 +193,7 @@ fn parse_alias(text: &str) -> Result<(), Invalid> {
 mod tests {
     use super::*;
 
-    fn read(body: Value) -> Answered<Definition> {
+    fn read(body: Value) -> Result<Definition, Problem> {
         Definition::read(body.as_object().unwrap().clone())
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::collection::{Collection, ReadWith};
 use super::record::{self, Record, RecordRow};
 use crate::http::incoming::Query;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::storage::sql::args;
 use crate::storage::tenant_db::{Read, TenantDb};
 use domain::error::Invalid;
@@ -30,7 +30,7 @@ pub struct Expansion(Vec<Vec<String>>);
 
 impl Expansion {
     /// Reads `expand`.
-    pub fn read(query: &Query) -> Answered<Self> {
+    pub fn read(query: &Query) -> Result<Self, Problem> {
         let names = query.get("expand").unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
         let ways: Vec<Vec<String>> = names.map(|name| name.split('.').map(str::to_owned).collect()).collect();
         if ways.len() > MAX_WAYS || ways.iter().any(|way| way.len() > MAX_HOPS) {
@@ -71,7 +71,7 @@ pub fn fill<'a>(
     expansion: &'a Expansion,
     is_member: bool,
     shown: &'a mut [Map<String, Value>],
-) -> Pin<Box<dyn Future<Output = Answered<()>> + 'a>> {
+) -> Pin<Box<dyn Future<Output = Result<(), Problem>> + 'a>> {
     Box::pin(async move {
         for (name, further) in expansion.hops() {
             let target = collection.schema.field(name).and_then(|field| field.reference.as_deref());
@@ -93,7 +93,7 @@ async fn hop(
     further: &Expansion,
     is_member: bool,
     ids: &[String],
-) -> Answered<HashMap<String, Map<String, Value>>> {
+) -> Result<HashMap<String, Map<String, Value>>, Problem> {
     let asked = Value::from(ids).to_string();
     let reading = |_: &Collection| Ok(vec![Read::Constant(record::FIND_SOME, args![target, asked.as_str()])]);
     let ReadWith { collection, found, .. } = Collection::read_with(rows, target, reading).await?;
@@ -111,7 +111,7 @@ async fn hop(
 }
 
 /// The ids that records have in a field, each once.
-fn named(shown: &[Map<String, Value>], name: &str) -> Answered<Vec<String>> {
+fn named(shown: &[Map<String, Value>], name: &str) -> Result<Vec<String>, Problem> {
     let values = shown.iter().filter_map(|record| record.get(name));
     let each = values.flat_map(|value| value.as_array().map_or_else(|| vec![value], |many| many.iter().collect()));
     let ids: BTreeSet<&str> = each.filter_map(Value::as_str).collect();

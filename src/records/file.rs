@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
@@ -57,7 +57,7 @@ pub struct File {
 
 impl File {
     /// Of a row.
-    pub fn stored(row: FileRow) -> Answered<Self> {
+    pub fn stored(row: FileRow) -> Result<Self, Problem> {
         Ok(Self {
             object: row.object,
             name: FileName::parse(&row.name).map_err(problem::internal)?,
@@ -70,7 +70,7 @@ impl File {
     }
 
     /// The file of a record, and whether everybody may read it; none if there is none, or the record is gone.
-    pub async fn served(rows: &TenantDb, collection: &str, record_id: &str) -> Answered<Option<(Self, bool)>> {
+    pub async fn served(rows: &TenantDb, collection: &str, record_id: &str) -> Result<Option<(Self, bool)>, Problem> {
         use crate::storage::tenant_db::Read;
         let reads =
             vec![Read::Constant(FIND, args![collection, record_id]), Read::Constant(IS_PUBLIC, args![collection])];
@@ -91,7 +91,7 @@ impl File {
 }
 
 /// Deletes the file of a record; 404 if it holds none.
-pub async fn delete(rows: &TenantDb, collection: &str, record_id: &str) -> Answered<()> {
+pub async fn delete(rows: &TenantDb, collection: &str, record_id: &str) -> Result<(), Problem> {
     let done = rows.write().add(DELETE, args![collection, record_id]).commit().await?;
     if done.last().is_none_or(crate::storage::row::Rows::is_empty) { Err(problem::not_found()) } else { Ok(()) }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::file::File;
 use super::upload::Upload;
 use crate::credentials::signed_text;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::storage::sealed::{KeyRing, Purpose};
 use domain::clock::Timestamp;
 use domain::file::{FileName, FileType};
@@ -15,7 +15,7 @@ use domain::json;
 pub const UPLOAD_SECONDS: i64 = 900;
 
 /// The token of an upload: all that it may do.
-pub fn upload_token(keys: &KeyRing, tenant: &str, upload: &Upload, until: Timestamp) -> Answered<String> {
+pub fn upload_token(keys: &KeyRing, tenant: &str, upload: &Upload, until: Timestamp) -> Result<String, Problem> {
     let said = json!([
         upload.collection,
         upload.record_id,
@@ -72,7 +72,7 @@ impl Shown<'_> {
     }
 
     /// The signature of a URL that is good until a moment (seconds since 1970).
-    pub fn sign(&self, keys: &KeyRing, until: i64) -> Answered<String> {
+    pub fn sign(&self, keys: &KeyRing, until: i64) -> Result<String, Problem> {
         let key = keys.signing_key(Purpose::Download).map_err(problem::internal)?;
         Ok(signed_text::sign(&key, &self.parts(), &until.to_string()))
     }

@@ -7,7 +7,7 @@
 //! - While a collection is being deleted it is not found, and its name is taken until the last record is gone.
 
 use super::collection;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::storage::bindings::SystemClock;
 use crate::storage::row::row_types;
 use crate::storage::sql::StorageError;
@@ -77,17 +77,17 @@ enum Step {
 }
 
 /// Moves a collection's job on while the request waits; true once it is done.
-pub async fn begin(rows: &TenantDb, slug: &str) -> Answered<bool> {
+pub async fn begin(rows: &TenantDb, slug: &str) -> Result<bool, Problem> {
     moved(rows, slug, STEPS_AT_ONCE).await
 }
 
 /// Moves it on behind the answer.
-pub async fn go_on(rows: &TenantDb, slug: &str) -> Answered<()> {
+pub async fn go_on(rows: &TenantDb, slug: &str) -> Result<(), Problem> {
     moved(rows, slug, STEPS_BEHIND).await.map(drop)
 }
 
 /// Moves on every job of a tenant that nobody has moved since a moment.
-pub async fn finish_left(rows: &TenantDb, before: i64) -> Answered<usize> {
+pub async fn finish_left(rows: &TenantDb, before: i64) -> Result<usize, Problem> {
     let left = rows.rows::<LeftRow>(&LEFT, args![before]).await?;
     for LeftRow { collection } in &left {
         go_on(rows, collection).await?;
@@ -95,7 +95,7 @@ pub async fn finish_left(rows: &TenantDb, before: i64) -> Answered<usize> {
     Ok(left.len())
 }
 
-async fn moved(rows: &TenantDb, slug: &str, steps: usize) -> Answered<bool> {
+async fn moved(rows: &TenantDb, slug: &str, steps: usize) -> Result<bool, Problem> {
     for _ in 0..steps {
         let Some(job) = rows.row::<JobRow>(&FIND, args![slug]).await? else { return Ok(true) };
         let step = match job.job.as_str() {
@@ -110,7 +110,7 @@ async fn moved(rows: &TenantDb, slug: &str, steps: usize) -> Answered<bool> {
     Ok(false)
 }
 
-async fn index_some(rows: &TenantDb, slug: &str, revision: i64) -> Answered<Step> {
+async fn index_some(rows: &TenantDb, slug: &str, revision: i64) -> Result<Step, Problem> {
     let now = SystemClock.now().millis();
     let batch = rows.write().add(INDEX_SOME, args![slug, revision, CHUNK]).commit().await;
     let moved = match batch {
@@ -130,7 +130,7 @@ async fn index_some(rows: &TenantDb, slug: &str, revision: i64) -> Answered<Step
 }
 
 /// Somewhere among the next records is one that does not fit: finds it, and stops the job with its name.
-async fn index_singly(rows: &TenantDb, slug: &str, revision: i64) -> Answered<Step> {
+async fn index_singly(rows: &TenantDb, slug: &str, revision: i64) -> Result<Step, Problem> {
     for IdRow { id } in rows.rows::<IdRow>(&NEXT, args![slug, revision, CHUNK]).await? {
         let one = rows.write().add(INDEX_ONE, args![slug, revision, id.as_str()]).commit().await;
         let Err(error) = one else { continue };
@@ -143,9 +143,9 @@ async fn index_singly(rows: &TenantDb, slug: &str, revision: i64) -> Answered<St
     Ok(Step::More)
 }
 
-async fn delete_some(rows: &TenantDb, slug: &str) -> Answered<Step> {
+async fn delete_some(rows: &TenantDb, slug: &str) -> Result<Step, Problem> {
     let now = SystemClock.now().millis();
-    let count = |results: Vec<crate::storage::row::Rows>| -> Answered<i64> {
+    let count = |results: Vec<crate::storage::row::Rows>| -> Result<i64, Problem> {
         let ids = results.into_iter().next_back().unwrap_or_default().read::<IdRow>()?;
         Ok(i64::try_from(ids.len()).unwrap_or(CHUNK))
     };

@@ -13,8 +13,8 @@ use super::plan::Plan;
 use super::record::{Record, RecordRow};
 use crate::http::cursor::{self, ListIdentity};
 use crate::http::incoming::Query;
-use crate::http::problem::{self, Answered};
-use crate::http::response::{Answer, Pagination};
+use crate::http::problem::{self, Problem};
+use crate::http::response::{Pagination, Response};
 use crate::storage::bindings::Bindings;
 use crate::storage::keys::KvKey;
 use crate::storage::row::row_types;
@@ -60,7 +60,11 @@ pub struct Page {
 
 impl Listing<'_> {
     /// The page that is asked for: from what is kept, where it is asked for often, else from the rows.
-    pub async fn page(&self, listed: &Listed, readable: impl Fn(&Collection) -> Answered<()>) -> Answered<Page> {
+    pub async fn page(
+        &self,
+        listed: &Listed,
+        readable: impl Fn(&Collection) -> Result<(), Problem>,
+    ) -> Result<Page, Problem> {
         let asked = Asked::read(&Query::parse(listed.query()))?;
         if asked.deleted && !self.is_member {
             // What was public is not any more.
@@ -78,7 +82,7 @@ impl Listing<'_> {
     }
 
     /// Makes a list anew and keeps it.
-    pub async fn warm(&self, listed: &Listed) -> Answered<()> {
+    pub async fn warm(&self, listed: &Listed) -> Result<(), Problem> {
         let asked = Asked::read(&Query::parse(listed.query()))?;
         let Some(key) = key(&asked, listed) else { return Ok(()) };
         let readable = |collection: &Collection| {
@@ -93,8 +97,8 @@ impl Listing<'_> {
     async fn current(
         &self,
         slug: &str,
-        readable: &impl Fn(&Collection) -> Answered<()>,
-    ) -> Answered<(Rc<Collection>, i64)> {
+        readable: &impl Fn(&Collection) -> Result<(), Problem>,
+    ) -> Result<(Rc<Collection>, i64), Problem> {
         let current = Collection::read_with(self.rows, slug, |collection| readable(collection).map(|()| Vec::new()));
         let read = current.await?;
         Ok((read.collection, read.generation))
@@ -105,8 +109,8 @@ impl Listing<'_> {
         &self,
         slug: &str,
         asked: &Asked,
-        readable: &impl Fn(&Collection) -> Answered<()>,
-    ) -> Answered<(String, i64)> {
+        readable: &impl Fn(&Collection) -> Result<(), Problem>,
+    ) -> Result<(String, i64), Problem> {
         let tenant = self.rows.tenant().as_str();
         let keys = &self.bindings.settings.keys;
         let reading = |collection: &Collection| {
@@ -130,7 +134,7 @@ impl Listing<'_> {
         Ok((body, read.generation))
     }
 
-    async fn shown(&self, collection: &Collection, asked: &Asked, found: Vec<Rows>) -> Answered<String> {
+    async fn shown(&self, collection: &Collection, asked: &Asked, found: Vec<Rows>) -> Result<String, Problem> {
         let tenant = self.rows.tenant().as_str();
         let plan = Plan::of(tenant, collection, asked)?;
         let mut found = found.into_iter();
@@ -159,10 +163,10 @@ impl Listing<'_> {
             cursor,
         };
         let records = listed.into_iter().map(|row| Record::stored(self.rows.tenant(), row.into()).shown(collection));
-        let mut records = records.collect::<Answered<Vec<Map<String, Value>>>>()?;
+        let mut records = records.collect::<Result<Vec<Map<String, Value>>, Problem>>()?;
         expand::fill(self.rows, collection, &asked.expansion, self.is_member, &mut records).await?;
         records.iter_mut().for_each(|record| asked.projection.apply(record));
-        Answer::list_body(&records, pagination, Some(tenant))
+        Response::list_body(&records, pagination, Some(tenant))
     }
 }
 

@@ -19,8 +19,8 @@ use super::write::{Deletion, Done, Writing};
 use crate::auth::idempotency::tenant::{Made, Pending};
 use crate::auth::principal::Member;
 use crate::http::etag;
-use crate::http::problem::{self, Answered, FieldError, Problem};
-use crate::http::response::Answer;
+use crate::http::problem::{self, FieldError, Problem};
+use crate::http::response::Response;
 use crate::storage::bindings::SystemClock;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
@@ -98,12 +98,12 @@ pub enum Outcome {
     /// It was done now.
     Done(Rc<Collection>, Vec<Done>, Made),
     /// It was done before under the same key; this was the answer.
-    Earlier(Answer),
+    Earlier(Response),
 }
 
 impl Doing<'_> {
     /// Does all of it, or nothing.
-    pub async fn all(&self, operations: &[Operation]) -> Answered<Outcome> {
+    pub async fn all(&self, operations: &[Operation]) -> Result<Outcome, Problem> {
         for _ in 0..ATTEMPTS {
             let collection = Collection::remembered(self.rows, self.slug).await?;
             match self.once(&collection, operations).await {
@@ -155,7 +155,7 @@ impl Doing<'_> {
     }
 
     /// The records that are named, as they are now.
-    async fn read(&self, operations: &[Operation]) -> Answered<HashMap<String, Record>> {
+    async fn read(&self, operations: &[Operation]) -> Result<HashMap<String, Record>, Problem> {
         let named = operations.iter().filter(|one| !matches!(one.act, Act::Create(_)));
         let ids: Vec<&str> = named.filter_map(|one| one.id.as_deref()).collect();
         if ids.is_empty() {
@@ -172,7 +172,7 @@ impl Doing<'_> {
         drafting: &mut Drafting<'_>,
         writing: &mut Writing<'_>,
         operation: &Operation,
-    ) -> Answered<Option<Done>> {
+    ) -> Result<Option<Done>, Problem> {
         let Operation { place, id, act, .. } = operation;
         if let Act::Create(body) = act {
             let drafted = Draft::new(drafting.collection, self.rows.tenant(), body.clone());
@@ -226,7 +226,7 @@ struct Drafting<'a> {
 
 impl<'a> Drafting<'a> {
     /// The draft, or its mistakes noted.
-    fn note(&mut self, place: &str, drafted: Result<Draft, Undrafted>) -> Answered<Option<Draft>> {
+    fn note(&mut self, place: &str, drafted: Result<Draft, Undrafted>) -> Result<Option<Draft>, Problem> {
         match drafted {
             Ok(draft) => {
                 if draft.id.as_ref().is_some_and(|id| !self.named.insert(id.clone())) {
@@ -243,7 +243,7 @@ impl<'a> Drafting<'a> {
     }
 
     /// The record that an operation is for.
-    fn find(&mut self, operation: &Operation) -> Answered<Option<&'a Record>> {
+    fn find(&mut self, operation: &Operation) -> Result<Option<&'a Record>, Problem> {
         let Operation { place, id, act, .. } = operation;
         let id = id.as_deref().unwrap_or_default();
         let is_meant = |record: &&Record| match act {

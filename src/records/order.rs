@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::collection::Collection;
 use super::condition::arg_of;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::storage::composed::composed;
 use crate::storage::composed::{Condition, Head, Piece};
 use crate::storage::sql::Arg;
@@ -119,7 +119,7 @@ pub struct Order {
 
 impl Order {
     /// Reads `sort`: names with a comma between them, `-` before one for the other way round. Newest first without.
-    pub fn read(collection: &Collection, text: Option<&str>) -> Answered<Self> {
+    pub fn read(collection: &Collection, text: Option<&str>) -> Result<Self, Problem> {
         let mut order = Self { keys: Vec::new(), fields: Vec::new() };
         for name in text.into_iter().flat_map(|text| text.split(',')).map(str::trim).filter(|name| !name.is_empty()) {
             let (name, down) =
@@ -135,7 +135,7 @@ impl Order {
         Ok(order)
     }
 
-    fn by(&mut self, collection: &Collection, name: &str) -> Answered<By> {
+    fn by(&mut self, collection: &Collection, name: &str) -> Result<By, Problem> {
         match name {
             "id" => return Ok(By::Id),
             "status" if collection.statuses.is_some() => return Ok(By::Status),
@@ -200,7 +200,7 @@ impl Order {
     }
 
     /// The head of such a list, its arguments from `?3` on, and what is sorted by.
-    pub fn head(&self, source: &Source) -> Answered<(Head, Vec<Arg>, Vec<Piece>)> {
+    pub fn head(&self, source: &Source) -> Result<(Head, Vec<Arg>, Vec<Piece>), Problem> {
         let (head, first) = match (source, self.fields.len()) {
             (Source::Kept, 0) => (PLAIN, None),
             (Source::Deleted, 0) => (DELETED, None),

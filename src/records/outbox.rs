@@ -2,14 +2,14 @@
 //!
 //! Whoever commits a change tells at once, behind the answer; cron tells again of what waits longer than that takes.
 
-use crate::http::problem::{Answered, Problem};
-use crate::http::request::Later;
+use crate::http::problem::Problem;
+use crate::http::request::Background;
 use crate::hub::protocol::{Drain, Refusal};
 use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::shard_db::ShardDb;
 use crate::storage::sql::{args, statements};
-use crate::tenant::tenant_state::{self, Unheeded};
+use crate::tenant::tenant_state::{self, HubError};
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 
@@ -24,15 +24,15 @@ const LEFT_BEHIND_SECONDS: i64 = 5;
 const MAX_PAGES: usize = 5;
 
 /// Tells the hub, behind the answer, that a change of records was committed.
-pub fn nudge(later: &Later, bindings: &Bindings, tenant: &TenantId) {
+pub fn nudge(background: &Background, bindings: &Bindings, tenant: &TenantId) {
     let (bindings, tenant) = (bindings.clone(), tenant.clone());
-    later.run(async move {
+    background.spawn(async move {
         tell(&bindings, &tenant).await;
     });
 }
 
 /// Tells the hubs whose tenants' changes were left behind; gives how many events came of it. Run by cron each minute.
-pub async fn drain_left_behind(bindings: &Bindings) -> Answered<u64> {
+pub async fn drain_left_behind(bindings: &Bindings) -> Result<u64, Problem> {
     let before = SystemClock.now().plus_seconds(-LEFT_BEHIND_SECONDS).millis();
     let mut events = 0;
     for shard in &bindings.settings.shards {
@@ -59,7 +59,7 @@ async fn tell(bindings: &Bindings, tenant: &TenantId) -> u64 {
         tenant_state::call_hub(bindings, tenant, None, seen, async |hub, caller| hub.call(&Drain { caller }).await);
     match told.await {
         Ok(drained) => drained.events,
-        Err(Unheeded::NotHere | Unheeded::Refused(Refusal::Stopped)) => 0,
+        Err(HubError::NotHere | HubError::Refused(Refusal::Stopped)) => 0,
         Err(unheeded) => {
             let problem = Problem::from(unheeded);
             log::fault("outbox", problem.cause.as_deref().unwrap_or(problem.code));

@@ -11,7 +11,7 @@ use super::collection::Collection;
 use super::condition::{self, Sought, Values};
 use super::order::{Order, Source};
 use crate::http::cursor;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::storage::composed::composed;
 use crate::storage::composed::{Bound, Composed, Condition};
 use crate::storage::sql::{args, statements};
@@ -57,7 +57,7 @@ pub struct Plan {
 
 impl Plan {
     /// Of what is asked.
-    pub fn of(tenant: &str, collection: &Collection, asked: &Asked) -> Answered<Self> {
+    pub fn of(tenant: &str, collection: &Collection, asked: &Asked) -> Result<Self, Problem> {
         if !asked.statuses.is_empty() && collection.statuses.is_none() {
             let invalid = Invalid::new("unknown_field", "this collection has no statuses");
             return Err(problem::invalid_query("status", invalid));
@@ -104,7 +104,7 @@ impl Plan {
     }
 
     /// The page's statement; one row more than the page tells whether another follows.
-    pub fn page(&self, slug: &str, asked: &Asked, place: Option<&Value>) -> Answered<Composed> {
+    pub fn page(&self, slug: &str, asked: &Asked, place: Option<&Value>) -> Result<Composed, Problem> {
         let (head, args, keys) = self.order.head(&self.source)?;
         let mut parts = vec![self.condition.clone()];
         if let Some(place) = place {
@@ -117,7 +117,7 @@ impl Plan {
     }
 
     /// What tells how many there are.
-    pub fn count(&self, slug: &str) -> Answered<Read> {
+    pub fn count(&self, slug: &str) -> Result<Read, Problem> {
         if let Some(status) = &self.counted {
             return Ok(Read::Constant(COUNTED, args![slug, status.as_deref()]));
         }
@@ -131,7 +131,7 @@ impl Plan {
 }
 
 /// Where a list looks first, but for what its filter says, and what its words ask of the rows there.
-fn first(tenant: &str, collection: &Collection, asked: &Asked) -> Answered<(Source, Option<Condition>)> {
+fn first(tenant: &str, collection: &Collection, asked: &Asked) -> Result<(Source, Option<Condition>), Problem> {
     let sought = match &asked.words {
         // The words of what was deleted are in no index.
         Some(words) if asked.deleted => Some(Ok(Sought::Meeting(condition::mentions(collection, words)))),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::http::incoming::Query;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use domain::error::Invalid;
 
 /// Most names.
@@ -17,7 +17,7 @@ pub struct Projection(Vec<Vec<String>>);
 
 impl Projection {
     /// Reads `fields`.
-    pub fn read(query: &Query) -> Answered<Self> {
+    pub fn read(query: &Query) -> Result<Self, Problem> {
         let names = query.get("fields").unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
         let paths: Vec<Vec<String>> = names.map(|name| name.split('.').map(str::to_owned).collect()).collect();
         if paths.len() > MAX_NAMES || paths.iter().any(|path| path.len() > MAX_DEPTH) {

@@ -4,7 +4,7 @@
 
 use super::definition::Definition;
 use super::template::Template;
-use crate::http::problem::Answered;
+use crate::http::problem::Problem;
 use crate::storage::sql::{Arg, StorageError, TenantSql};
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
@@ -41,12 +41,12 @@ pub fn insertion(definition: &Definition, template: Option<&str>, now: i64) -> [
 }
 
 /// The collections of a template, in an order in which they can be made.
-pub fn definitions(template: &Template) -> Answered<Vec<Definition>> {
+pub fn definitions(template: &Template) -> Result<Vec<Definition>, Problem> {
     template.collections.iter().cloned().map(Definition::read).collect()
 }
 
 /// Makes the collections of templates that the tenant does not have yet. Names that are no template's are passed over.
-pub async fn provision(rows: &TenantDb, templates: &[String], now: i64) -> Answered<()> {
+pub async fn provision(rows: &TenantDb, templates: &[String], now: i64) -> Result<(), Problem> {
     for template in templates.iter().filter_map(|name| Template::find(name)) {
         for definition in definitions(&template)? {
             let made = rows.write().add_all(insertion(&definition, Some(template.name), now)).commit().await;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::collection::Collection;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
@@ -103,24 +103,24 @@ impl Record {
     }
 
     /// The record of an id; 404 if it is not there.
-    pub async fn find(rows: &TenantDb, collection: &str, id: &str) -> Answered<Self> {
+    pub async fn find(rows: &TenantDb, collection: &str, id: &str) -> Result<Self, Problem> {
         let row = rows.row::<RecordRow>(&FIND, args![collection, id]).await?.ok_or_else(problem::not_found)?;
         Ok(Self::stored(rows.tenant(), row))
     }
 
     /// The records of these ids that are there, in no order.
-    pub async fn find_some(rows: &TenantDb, collection: &str, ids: &[&str]) -> Answered<Vec<Self>> {
+    pub async fn find_some(rows: &TenantDb, collection: &str, ids: &[&str]) -> Result<Vec<Self>, Problem> {
         let found = rows.rows::<RecordRow>(&FIND_SOME, args![collection, Value::from(ids).to_string()]).await?;
         Ok(found.into_iter().map(|row| Self::stored(rows.tenant(), row)).collect())
     }
 
     /// Its own fields.
-    pub fn data(&self) -> Answered<Map<String, Value>> {
+    pub fn data(&self) -> Result<Map<String, Value>, Problem> {
         serde_json::from_str(&self.json).map_err(problem::internal)
     }
 
     /// The record as it is shown.
-    pub fn shown(&self, collection: &Collection) -> Answered<Map<String, Value>> {
+    pub fn shown(&self, collection: &Collection) -> Result<Map<String, Value>, Problem> {
         Ok(self.with(collection.alias, self.data()?))
     }
 
@@ -147,7 +147,7 @@ impl Record {
 }
 
 /// A UUID of version 7 (RFC 9562): it begins with the time, and within one request with the order.
-pub fn fresh_id(now: i64, order: usize) -> Answered<String> {
+pub fn fresh_id(now: i64, order: usize) -> Result<String, Problem> {
     let random = crate::storage::sealed::random::<8>().map_err(problem::internal)?;
     let random = u64::from_be_bytes(random);
     let time = now.unsigned_abs() & 0xffff_ffff_ffff;

@@ -3,7 +3,7 @@
 //! As `auth::rules`: a rule is a statement of the batch, and a false one fails the batch by its name.
 
 use crate::auth;
-use crate::http::problem::{self, Answered, Problem};
+use crate::http::problem::{self, Problem};
 use crate::storage::row::Rows;
 use crate::storage::sql::StorageError;
 use crate::storage::sql::statements;
@@ -77,7 +77,7 @@ fn unwritten(error: StorageError) -> Unwritten {
 }
 
 /// Runs a batch of a definition; a rule that does not hold becomes its problem.
-pub async fn commit_definition(batch: TenantBatch<'_>) -> Answered<()> {
+pub async fn commit_definition(batch: TenantBatch<'_>) -> Result<(), Problem> {
     batch.commit().await.map(drop).map_err(meaning)
 }
 

@@ -2,7 +2,7 @@
 //! cron takes them up.
 
 use super::{job, sweep};
-use crate::http::problem::Answered;
+use crate::http::problem::Problem;
 use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::shard_db::ShardDb;
@@ -23,19 +23,19 @@ statements! { ShardSql;
 const LEFT_BEHIND_SECONDS: i64 = 30;
 
 /// Finds where a tenant's rows are; none for one that is gone. Handed in: the registry is another room's.
-pub trait Placements: AsyncFn(&TenantId) -> Answered<Option<Placement>> {}
+pub trait Placements: AsyncFn(&TenantId) -> Result<Option<Placement>, Problem> {}
 
-impl<F: AsyncFn(&TenantId) -> Answered<Option<Placement>>> Placements for F {}
+impl<F: AsyncFn(&TenantId) -> Result<Option<Placement>, Problem>> Placements for F {}
 
 /// Moves on the jobs that were left behind; how many. Run by cron each minute.
-pub async fn go_on(bindings: &Bindings, placements: impl Placements) -> Answered<usize> {
+pub async fn go_on(bindings: &Bindings, placements: impl Placements) -> Result<usize, Problem> {
     let before = SystemClock.now().plus_seconds(-LEFT_BEHIND_SECONDS).millis();
     each(bindings, &placements, "collection_job", &IDLE, before, async |rows| job::finish_left(rows, before).await)
         .await
 }
 
 /// Deletes objects that no file names; how many. Run by cron each minute.
-pub async fn sweep(bindings: &Bindings, placements: impl Placements) -> Answered<usize> {
+pub async fn sweep(bindings: &Bindings, placements: impl Placements) -> Result<usize, Problem> {
     let now = SystemClock.now().millis();
     each(bindings, &placements, "sweep", &UNSWEPT, now, async |rows| sweep::sweep(bindings, rows).await).await
 }
@@ -47,8 +47,8 @@ async fn each(
     what: &'static str,
     sql: &ShardSql,
     moment: i64,
-    work: impl AsyncFn(&TenantDb) -> Answered<usize>,
-) -> Answered<usize> {
+    work: impl AsyncFn(&TenantDb) -> Result<usize, Problem>,
+) -> Result<usize, Problem> {
     let mut done = 0;
     for shard in &bindings.settings.shards {
         let db = ShardDb::open(bindings, shard, what)?;

@@ -7,8 +7,8 @@
 
 use serde_json::Value;
 
-use crate::http::problem::Answered;
-use crate::http::request::Later;
+use crate::http::problem::Problem;
+use crate::http::request::Background;
 use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::keys::ObjectKey;
@@ -37,7 +37,7 @@ row_types! {
 }
 
 /// Deletes what is due of a tenant, in chunks; how many objects.
-pub async fn sweep(bindings: &Bindings, rows: &TenantDb) -> Answered<usize> {
+pub async fn sweep(bindings: &Bindings, rows: &TenantDb) -> Result<usize, Problem> {
     let bucket = Bucket::open(bindings)?;
     let mut swept = 0;
     for _ in 0..STEPS {
@@ -55,7 +55,7 @@ pub async fn sweep(bindings: &Bindings, rows: &TenantDb) -> Answered<usize> {
 }
 
 /// Deletes objects that are no file's and become none.
-pub(super) async fn delete(bucket: &Bucket, rows: &TenantDb, objects: &[String]) -> Answered<()> {
+pub(super) async fn delete(bucket: &Bucket, rows: &TenantDb, objects: &[String]) -> Result<(), Problem> {
     let keys: Vec<ObjectKey> = objects.iter().map(|object| ObjectKey::of(rows.tenant(), object)).collect();
     bucket.delete(&keys).await?;
     rows.write().add(FORGET, args![Value::from(objects).to_string()]).commit().await?;
@@ -63,9 +63,9 @@ pub(super) async fn delete(bucket: &Bucket, rows: &TenantDb, objects: &[String])
 }
 
 /// Sweeps behind the answer.
-pub fn behind(later: &Later, bindings: &Bindings, rows: TenantDb) {
+pub fn behind(background: &Background, bindings: &Bindings, rows: TenantDb) {
     let bindings = bindings.clone();
-    later.run(async move {
+    background.spawn(async move {
         if let Err(problem) = sweep(&bindings, &rows).await {
             log::fault("sweep", problem.cause.as_deref().unwrap_or(problem.code));
         }

@@ -12,7 +12,7 @@ use web_sys::ReadableStream;
 
 use super::file::{self, File, FileRow};
 use super::sweep;
-use crate::http::problem::{self, Answered, Problem};
+use crate::http::problem::{self, Problem};
 use crate::storage::bindings::SystemClock;
 use crate::storage::keys::ObjectKey;
 use crate::storage::r2::{Bucket, Written};
@@ -85,7 +85,7 @@ pub struct Place {
 
 impl Place {
     /// Finds it; 404 without such a record, 409 where records hold no files.
-    pub async fn find(rows: &TenantDb, collection: &str, record_id: &str) -> Answered<Self> {
+    pub async fn find(rows: &TenantDb, collection: &str, record_id: &str) -> Result<Self, Problem> {
         let row = rows.row::<PlaceRow>(&PLACE, args![collection, record_id]).await?.ok_or_else(problem::not_found)?;
         if row.files == 0 {
             return Err(problem::no_files());
@@ -95,7 +95,7 @@ impl Place {
     }
 
     /// Whether a file of this size fits into the plan, as far as can be seen now.
-    pub fn check_room(&self, size: u64, limit: Limit) -> Answered<()> {
+    pub fn check_room(&self, size: u64, limit: Limit) -> Result<(), Problem> {
         match limit.bound() {
             Some(most) if self.used.saturating_sub(self.size).saturating_add(size) > most => {
                 Err(problem::storage_limit_reached())
@@ -106,7 +106,7 @@ impl Place {
 }
 
 /// A fresh ticket: 96 random bits.
-pub fn fresh_ticket() -> Answered<String> {
+pub fn fresh_ticket() -> Result<String, Problem> {
     random::<12>().map(|bytes| BASE64.encode(bytes)).map_err(problem::internal)
 }
 
@@ -118,7 +118,7 @@ impl Upload {
         bucket: &Bucket,
         limit: Limit,
         body: Option<ReadableStream>,
-    ) -> Answered<(File, bool)> {
+    ) -> Result<(File, bool), Problem> {
         let place = Place::find(rows, &self.collection, &self.record_id).await?;
         if place.object.starts_with(&self.object("")) {
             // It has come already, and the answer was lost.

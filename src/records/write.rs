@@ -14,7 +14,7 @@ use super::draft::Draft;
 use super::record::{DANGLING, HELD, PlaceRow, Record, fresh_id};
 use super::rules::{self, Unwritten};
 use super::schema::Field;
-use crate::http::problem::{self, Answered, FieldError, Problem};
+use crate::http::problem::{self, FieldError, Problem};
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::{TenantBatch, TenantDb};
@@ -92,7 +92,7 @@ impl<'a> Writing<'a> {
     }
 
     /// Makes a record; what it will be.
-    pub fn make(&mut self, place: &str, draft: Draft) -> Answered<Done> {
+    pub fn make(&mut self, place: &str, draft: Draft) -> Result<Done, Problem> {
         let id = match &draft.id {
             Some(id) => id.clone(),
             None => fresh_id(self.now.millis(), self.made.len())?,
@@ -104,7 +104,7 @@ impl<'a> Writing<'a> {
     }
 
     /// Changes a record that was seen; what it will be.
-    pub fn change(&mut self, place: &str, seen: &Record, draft: Draft) -> Answered<Done> {
+    pub fn change(&mut self, place: &str, seen: &Record, draft: Draft) -> Result<Done, Problem> {
         let written = Written { place: place.to_owned(), id: seen.id.clone(), seen: Some(seen.version), draft };
         let done = self.result(&written, Some(seen))?;
         self.changed.push(written);
@@ -117,7 +117,7 @@ impl<'a> Writing<'a> {
         self.deleted.push((seen, deletion));
     }
 
-    fn result(&self, written: &Written, before: Option<&Record>) -> Answered<Done> {
+    fn result(&self, written: &Written, before: Option<&Record>) -> Result<Done, Problem> {
         let now = Record::new(self.rows.tenant(), &written.id, &self.actor, self.now.millis());
         let record = Record {
             version: written.seen.unwrap_or(0) + 1,
@@ -131,7 +131,7 @@ impl<'a> Writing<'a> {
     }
 
     /// What is wrong with the references: those that lead nowhere, by their place in the body.
-    pub async fn dangling(&self) -> Answered<Vec<FieldError>> {
+    pub async fn dangling(&self) -> Result<Vec<FieldError>, Problem> {
         let invalid = || Invalid::new("not_found", "is not a record of the collection that it refers to");
         let mut asked: Vec<Value> = Vec::new();
         let mut pointers: Vec<String> = Vec::new();
@@ -273,7 +273,7 @@ impl<'a> Writing<'a> {
     }
 
     /// The unique values that other records hold, by their place in the body.
-    async fn held(&self) -> Answered<Vec<FieldError>> {
+    async fn held(&self) -> Result<Vec<FieldError>, Problem> {
         let mut asked: Vec<Value> = Vec::new();
         let mut pointers = Vec::new();
         let unique: Vec<&Field> = self.collection.schema.fields().filter(|field| field.is_unique).collect();

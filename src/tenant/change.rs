@@ -10,7 +10,7 @@
 use super::record::Status;
 use super::registry::Tenant;
 use super::{resolve, secrets, tenant_state};
-use crate::http::problem::{self, Answered, Problem};
+use crate::http::problem::{self, Problem};
 use crate::hub::client::HubClient;
 use crate::hub::protocol::{Configure, Purge};
 use crate::log;
@@ -117,7 +117,7 @@ impl Change<'_> {
         db: &ControlDb,
         statements: Vec<(ControlSql, Vec<Arg>)>,
         conflict: impl FnOnce(&str) -> Problem,
-    ) -> Answered<()> {
+    ) -> Result<(), Problem> {
         let now = SystemClock.now();
         let mut batch = Vec::with_capacity(statements.len() + 3);
         let next = if self.revision == 0 { 1 } else { self.revision + 1 };
@@ -143,7 +143,7 @@ impl Change<'_> {
     }
 
     /// Carries the change to shard, hub and KV; true once all of them have it. What fails stays pending.
-    pub async fn carry(&self, db: &ControlDb, provision: impl Provision) -> Answered<bool> {
+    pub async fn carry(&self, db: &ControlDb, provision: impl Provision) -> Result<bool, Problem> {
         match apply(self.bindings, db, self.tenant, &provision).await {
             Ok(()) => Ok(true),
             Err(problem) if self.bindings.settings.fault_after.is_some() => Err(problem),
@@ -157,12 +157,12 @@ impl Change<'_> {
 
 /// Makes a new tenant's first collections by the names of templates, as of a time in milliseconds since 1970. Handed in:
 /// collections are the matter of a room above this one.
-pub trait Provision: AsyncFn(&TenantDb, &[String], i64) -> Answered<()> {}
+pub trait Provision: AsyncFn(&TenantDb, &[String], i64) -> Result<(), Problem> {}
 
-impl<F: AsyncFn(&TenantDb, &[String], i64) -> Answered<()>> Provision for F {}
+impl<F: AsyncFn(&TenantDb, &[String], i64) -> Result<(), Problem>> Provision for F {}
 
 /// Brings shard, hub and KV to the tenant's revision. Idempotent.
-async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl Provision) -> Answered<()> {
+async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl Provision) -> Result<(), Problem> {
     let Some(tenant) = Tenant::find_to_apply(db, id).await? else { return Ok(()) };
     let revision = tenant.row.revision;
     reached(bindings, Step::Control)?;
@@ -209,7 +209,7 @@ async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl P
 }
 
 /// Finishes what crashes left behind, and forgets what is out of date. Run by cron each minute.
-pub async fn finish_left_behind(bindings: &Bindings, provision: impl Provision) -> Answered<usize> {
+pub async fn finish_left_behind(bindings: &Bindings, provision: impl Provision) -> Result<usize, Problem> {
     let db = ControlDb::open(bindings, "finish changes left behind")?;
     let now = SystemClock.now();
     let mut tenants = db.rows::<TenantRow>(&LEFT_BEHIND, args![now.millis()]).await?;
@@ -228,7 +228,12 @@ pub async fn finish_left_behind(bindings: &Bindings, provision: impl Provision) 
 }
 
 /// Makes a new tenant's first collections, for which its fence must be open.
-async fn begin(rows: &TenantDb, revision: i64, pending: &[PendingRow], provision: &impl Provision) -> Answered<()> {
+async fn begin(
+    rows: &TenantDb,
+    revision: i64,
+    pending: &[PendingRow],
+    provision: &impl Provision,
+) -> Result<(), Problem> {
     for row in pending {
         let templates: Vec<String> = serde_json::from_str(&row.templates).map_err(problem::internal)?;
         if !templates.is_empty() {
@@ -245,7 +250,7 @@ fn hosts(pending: &[PendingRow]) -> Vec<Host> {
 }
 
 /// Stops here where the deployment asks for it, as a crash would; so tests can crash between any two steps.
-fn reached(bindings: &Bindings, step: Step) -> Answered<()> {
+fn reached(bindings: &Bindings, step: Step) -> Result<(), Problem> {
     match bindings.settings.fault_after.as_deref() {
         Some(fault) if fault == step.as_str() => Err(problem::unavailable(format!("stopped after step {fault}"))),
         _ => Ok(()),

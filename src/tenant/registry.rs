@@ -2,7 +2,7 @@
 
 use super::record::{PlanRow, Status, TenantRow};
 use super::settings::{STORED, TenantSettings};
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::hub::protocol::{AcceptedVersion, Standing, TenantConfig};
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
@@ -70,7 +70,7 @@ impl FromRow for Shown {
 
 impl Shown {
     /// Finds a tenant that must be there.
-    pub async fn get(db: &ControlDb, id: &str) -> Answered<Self> {
+    pub async fn get(db: &ControlDb, id: &str) -> Result<Self, Problem> {
         db.row::<Self>(&SHOWN, args![id]).await?.ok_or_else(problem::tenant_not_found)
     }
 
@@ -82,7 +82,7 @@ impl Shown {
 }
 
 /// The plan of that name, if the platform has one.
-pub async fn find_plan(db: &ControlDb, plan: &str) -> Answered<Option<PlanRow>> {
+pub async fn find_plan(db: &ControlDb, plan: &str) -> Result<Option<PlanRow>, Problem> {
     Ok(db.row::<PlanRow>(&PLAN, args![plan]).await?)
 }
 
@@ -102,21 +102,21 @@ pub struct Tenant {
 
 impl Tenant {
     /// Finds a tenant by the id somebody names; a purged one is not found.
-    pub async fn find(db: &ControlDb, id: &str) -> Answered<Option<Self>> {
+    pub async fn find(db: &ControlDb, id: &str) -> Result<Option<Self>, Problem> {
         Self::read(db, id, TENANT).await
     }
 
     /// Finds a tenant whose change must be applied, also a purged one.
-    pub async fn find_to_apply(db: &ControlDb, id: &str) -> Answered<Option<Self>> {
+    pub async fn find_to_apply(db: &ControlDb, id: &str) -> Result<Option<Self>, Problem> {
         Self::read(db, id, TENANT_TO_APPLY).await
     }
 
     /// Finds a tenant that must be there.
-    pub async fn get(db: &ControlDb, id: &str) -> Answered<Self> {
+    pub async fn get(db: &ControlDb, id: &str) -> Result<Self, Problem> {
         Self::find(db, id).await?.ok_or_else(problem::tenant_not_found)
     }
 
-    async fn read(db: &ControlDb, id: &str, tenant: ControlSql) -> Answered<Option<Self>> {
+    async fn read(db: &ControlDb, id: &str, tenant: ControlSql) -> Result<Option<Self>, Problem> {
         let statements = [tenant, DOMAINS, SECRET_VERSIONS, IS_PENDING];
         let results = db.batch(statements.into_iter().map(|sql| (sql, args![id])).collect()).await?;
         let Ok([rows, domains, versions, pending]) = <[Rows; 4]>::try_from(results) else {
@@ -160,7 +160,7 @@ impl Tenant {
     }
 
     /// What the hub must know of it.
-    pub fn config(&self, bindings: &Bindings) -> Answered<TenantConfig> {
+    pub fn config(&self, bindings: &Bindings) -> Result<TenantConfig, Problem> {
         let accepted = |kind: &str| {
             let rows = self.versions.iter().filter(|row| row.kind == kind);
             rows.map(|row| AcceptedVersion { version: row.version, until: row.expires_at }).collect()
@@ -188,7 +188,7 @@ impl Tenant {
 }
 
 /// Where a tenant's rows are; none if it is gone.
-pub async fn placement_of(bindings: &Bindings, tenant: &TenantId) -> Answered<Option<Placement>> {
+pub async fn placement_of(bindings: &Bindings, tenant: &TenantId) -> Result<Option<Placement>, Problem> {
     let db = ControlDb::open(bindings, "find where a tenant's rows are")?;
     Ok(Tenant::find(&db, tenant.as_str()).await?.map(|tenant| tenant.placement()))
 }

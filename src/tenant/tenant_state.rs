@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::registry::Tenant;
-use crate::http::problem::{self, Answered, Problem};
+use crate::http::problem::{self, Problem};
 use crate::hub::client::{CallError, HubClient};
 use crate::hub::protocol::{Ask, Caller, Configure, Lease, Refusal, RequestClass, TenantConfig};
 use crate::storage::bindings::{Bindings, SystemClock};
@@ -37,7 +37,7 @@ struct Kept {
 
 /// What became of a call.
 #[derive(Debug)]
-pub enum Unheeded {
+pub enum HubError {
     /// The hub refused for a reason that healing does not mend.
     Refused(Refusal),
     /// No such tenant is there, or the host is not its (any more), or the request may not learn that it is.
@@ -46,25 +46,25 @@ pub enum Unheeded {
     Failed(Problem),
 }
 
-impl From<Problem> for Unheeded {
+impl From<Problem> for HubError {
     fn from(problem: Problem) -> Self {
         Self::Failed(problem)
     }
 }
 
-impl From<Unheeded> for Problem {
+impl From<HubError> for Problem {
     /// How a refusal looks from outside, where the route has no form of its own for it.
-    fn from(unheeded: Unheeded) -> Self {
+    fn from(unheeded: HubError) -> Self {
         match unheeded {
-            Unheeded::Failed(problem) => problem,
-            Unheeded::NotHere | Unheeded::Refused(Refusal::Stopped) => problem::tenant_not_found(),
-            Unheeded::Refused(Refusal::RateLimited(rate)) => rate_limited(&rate),
-            Unheeded::Refused(Refusal::SecretRetired | Refusal::TicketInvalid | Refusal::TokenRevoked) => {
+            HubError::Failed(problem) => problem,
+            HubError::NotHere | HubError::Refused(Refusal::Stopped) => problem::tenant_not_found(),
+            HubError::Refused(Refusal::RateLimited(rate)) => rate_limited(&rate),
+            HubError::Refused(Refusal::SecretRetired | Refusal::TicketInvalid | Refusal::TokenRevoked) => {
                 problem::invalid_token()
             }
-            Unheeded::Refused(Refusal::TooManyStreams) => problem::too_many_streams(retry_after()),
-            Unheeded::Refused(Refusal::TooManyConnections) => problem::too_many_connections(retry_after()),
-            Unheeded::Refused(refusal) => problem::unavailable(format!("hub refused: {refusal:?}")),
+            HubError::Refused(Refusal::TooManyStreams) => problem::too_many_streams(retry_after()),
+            HubError::Refused(Refusal::TooManyConnections) => problem::too_many_connections(retry_after()),
+            HubError::Refused(refusal) => problem::unavailable(format!("hub refused: {refusal:?}")),
         }
     }
 }
@@ -95,7 +95,7 @@ pub async fn call_hub<T>(
     host: Option<&Host>,
     seen: i64,
     call: impl AsyncFn(HubClient, Caller) -> Result<T, CallError>,
-) -> Result<T, Unheeded> {
+) -> Result<T, HubError> {
     for _ in 0..ATTEMPTS {
         let host_name = host.map(|host| host.as_str().to_owned());
         let caller = Caller { tenant: tenant.to_string(), revision: seen, host: host_name };
@@ -107,19 +107,19 @@ pub async fn call_hub<T>(
             Ok(answer) => return Ok(answer),
             Err(CallError::Refused(Refusal::Behind)) => {
                 if !configure(bindings, tenant).await? {
-                    return Err(Unheeded::NotHere);
+                    return Err(HubError::NotHere);
                 }
             }
-            Err(CallError::Refused(Refusal::WrongHost)) => return Err(Unheeded::NotHere),
-            Err(CallError::Refused(refusal)) => return Err(Unheeded::Refused(refusal)),
-            Err(CallError::Unreachable(cause)) => return Err(Unheeded::Failed(problem::unavailable(cause))),
+            Err(CallError::Refused(Refusal::WrongHost)) => return Err(HubError::NotHere),
+            Err(CallError::Refused(refusal)) => return Err(HubError::Refused(refusal)),
+            Err(CallError::Unreachable(cause)) => return Err(HubError::Failed(problem::unavailable(cause))),
         }
     }
-    Err(Unheeded::Failed(problem::unavailable("the hub stayed behind")))
+    Err(HubError::Failed(problem::unavailable("the hub stayed behind")))
 }
 
 /// Sends a hub its configuration from the registry; false if no such tenant is there.
-async fn configure(bindings: &Bindings, tenant: &TenantId) -> Answered<bool> {
+async fn configure(bindings: &Bindings, tenant: &TenantId) -> Result<bool, Problem> {
     let db = ControlDb::open(bindings, "configure a hub")?;
     let Some(found) = Tenant::find(&db, tenant.as_str()).await? else { return Ok(false) };
     let message = Configure { config: found.config(bindings)? };
@@ -134,7 +134,7 @@ pub async fn enter(
     tenant: &TenantId,
     host: Option<&Host>,
     class: Option<RequestClass>,
-) -> Result<(Rc<TenantConfig>, Option<Rate>), Unheeded> {
+) -> Result<(Rc<TenantConfig>, Option<Rate>), HubError> {
     if let Some(kept) = take_kept(tenant, host, class) {
         return Ok(kept);
     }

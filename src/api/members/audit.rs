@@ -2,10 +2,10 @@
 
 use crate::auth::principal::Member;
 use crate::http::incoming::Query;
-use crate::http::listing::{Asked, ViewRow};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::listing::{ListParams, ViewRow};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::sql::{args, statements};
 use domain::clock::Timestamp;
 use domain::json;
@@ -20,19 +20,19 @@ statements! { TenantSql;
 const END: &str = "~";
 
 /// `GET /api/v1/audit`
-pub async fn list(call: Call<Member>) -> Answered<Answer> {
-    let query = &call.request.query;
+pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
+    let query = &request.incoming.query;
     let [actor, operation, subject] = ["actor", "operation", "subject"]
         .map(|name| query.get(name).filter(|text| !text.is_empty()).map(str::to_owned));
     let since = moment(query, "since")?.map_or_else(String::new, first_id);
     let until = moment(query, "until")?.map_or_else(|| END.to_owned(), first_id);
-    let tenant = call.who.tenant.to_string();
+    let tenant = request.caller.tenant.to_string();
     let filters = json!([tenant, actor, operation, subject, since, until]).to_string();
-    let asked = Asked::read(&call, "audit.list", &filters)?;
+    let asked = ListParams::read(&request, "audit.list", &filters)?;
     let mut args = asked.args();
     args.extend(args![actor, operation, subject, since, until]);
-    let rows = call.who.rows(&call.bindings)?.rows::<ViewRow>(&SHOWN, args).await?;
-    asked.answer(&call, rows, Some(&tenant))
+    let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, args).await?;
+    asked.answer(&request, rows, Some(&tenant))
 }
 
 /// The first id that a deed of this moment may have.
@@ -40,7 +40,7 @@ fn first_id(at: Timestamp) -> String {
     format!("{:013}", at.millis())
 }
 
-fn moment(query: &Query, name: &str) -> Answered<Option<Timestamp>> {
+fn moment(query: &Query, name: &str) -> Result<Option<Timestamp>, Problem> {
     let text = query.get(name).filter(|text| !text.is_empty());
     text.map(|text| Timestamp::parse_rfc3339(text).map_err(|e| problem::invalid_query(name, e))).transpose()
 }

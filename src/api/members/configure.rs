@@ -11,35 +11,35 @@ use crate::api::tenants::input;
 use crate::auth::principal::Member;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::control_db::ControlDb;
 use crate::tenant::secrets;
 use domain::json;
 
 /// Tells the site its endpoints and secrets.
-pub async fn configure(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
+pub async fn configure(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     let endpoint = fields.parsed("wpgraphql_endpoint", input::parse_endpoint);
     let domain = fields.text("domain", 2000);
     fields.finish()?;
 
-    let tenant = call.who.tenant.as_str();
-    let kept = secrets::load_anew(&call.bindings, tenant).await?;
-    let now = call.now();
+    let tenant = request.caller.tenant.as_str();
+    let kept = secrets::load_anew(&request.bindings, tenant).await?;
+    let now = request.now();
     let (webhook, subscription) = (kept.signing(now), kept.subscription(now));
     let (Some(webhook), Some(subscription)) = (webhook.first(), subscription.first()) else {
         return Err(problem::internal("the tenant has no secrets"));
     };
     let told = json!({ "wpgraphql_endpoint": endpoint, "domain": domain });
-    let deed = deed(&call, "tenant.disclose_secrets", Some(tenant), Some(told)).statement();
-    call.who.rows(&call.bindings)?.write().add(deed.0, deed.1).commit().await?;
+    let deed = deed(&request, "tenant.disclose_secrets", Some(tenant), Some(told)).statement();
+    request.caller.rows(&request.bindings)?.write().add(deed.0, deed.1).commit().await?;
     if let Some(endpoint) = &endpoint {
-        let db = ControlDb::open(&call.bindings, "configure a site")?;
-        endpoint::set(&call.bindings, &db, tenant, endpoint, call.who.actor(), &call.request.id).await?;
+        let db = ControlDb::open(&request.bindings, "configure a site")?;
+        endpoint::set(&request.bindings, &db, tenant, endpoint, request.caller.actor(), &request.incoming.id).await?;
     }
-    let origin = origin(&call);
+    let origin = origin(&request);
     let mut answer = json!({
         "success": true,
         "data": {
@@ -57,12 +57,12 @@ pub async fn configure(mut call: Call<Member>) -> Answered<Answer> {
     {
         members.extend(data);
     }
-    Ok(Answer::plain_json(200, answer.to_string()))
+    Ok(Response::plain_json(200, answer.to_string()))
 }
 
 /// The tenant's own origin, reached as this request was: same scheme, same port.
-fn origin(call: &Call<Member>) -> String {
-    let own = call.who.host.as_ref().map(|host| host.as_str().to_owned());
-    let host = own.or_else(|| call.who.config.hosts.first().cloned()).unwrap_or_default();
-    call.request.origin_of(&host)
+fn origin(request: &Request<Member>) -> String {
+    let own = request.caller.host.as_ref().map(|host| host.as_str().to_owned());
+    let host = own.or_else(|| request.caller.config.hosts.first().cloned()).unwrap_or_default();
+    request.incoming.origin_of(&host)
 }

@@ -1,6 +1,6 @@
 //! A site tells where its GraphQL endpoint is.
 
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::records::provision::provision;
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
@@ -21,7 +21,7 @@ pub async fn set(
     endpoint: &str,
     actor: String,
     request_id: &str,
-) -> Answered<()> {
+) -> Result<(), Problem> {
     let tenant = Tenant::get(db, tenant).await?;
     if tenant.row.wpgraphql_endpoint.as_deref() == Some(endpoint) {
         return Ok(());

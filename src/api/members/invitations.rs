@@ -17,15 +17,15 @@ use crate::auth::password_hashing::Work;
 use crate::auth::principal::{Member, Visitor};
 use crate::auth::role::Role;
 use crate::auth::rules;
-use crate::auth::session::{self, Carrier, Lobby, SigningIn};
+use crate::auth::session::{self, Carrier, LoginContext, SigningIn};
 use crate::credentials::key::{fresh_id, fresh_secret};
 use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
-use crate::http::listing::{Asked, ViewRow, with_moments};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::listing::{ListParams, ViewRow, with_moments};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::audit_log::Deed;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
@@ -78,17 +78,17 @@ row_types! {
 }
 
 /// Mails an invitation's token to its address.
-fn deliver(call: &Call<Member>, email: &str, token: String, expires_at: Timestamp) {
-    let tenant = call.who.tenant.to_string();
+fn deliver(request: &Request<Member>, email: &str, token: String, expires_at: Timestamp) {
+    let tenant = request.caller.tenant.to_string();
     let mail = Mail { kind: "invitation", tenant, to: email.to_owned(), name: String::new(), token, expires_at };
-    mail::send(&call.bindings, &call.later, mail);
+    mail::send(&request.bindings, &request.background, mail);
 }
 
 /// `POST /api/v1/invitations`
-pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
-    let body = call.request.json_object(JSON).await?;
-    let rows = call.who.rows(&call.bindings)?;
-    let pending = match Creation::begin(&call, &rows, "invitations.create", &body).await? {
+pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
+    let body = request.incoming.json_object(JSON).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let pending = match Creation::begin(&request, &rows, "invitations.create", &body).await? {
         Creation::New(pending) => pending,
         Creation::Done(answer) => return Ok(answer),
     };
@@ -98,13 +98,13 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     let days = read_days(&mut fields);
     fields.finish()?;
     let Some(email) = email else { return Err(problem::internal("a body without its fields")) };
-    let role = role_to_give(&call, &rows, &role).await?;
+    let role = role_to_give(&request, &rows, &role).await?;
     let id = fresh_id("inv").map_err(problem::internal)?;
     let token = fresh_secret(TOKEN_PREFIX).map_err(problem::internal)?;
-    let (now, until) = (call.now(), call.now().plus_seconds(days * 86_400));
-    let invited_by = call.who.actor();
+    let (now, until) = (request.now(), request.now().plus_seconds(days * 86_400));
+    let invited_by = request.caller.actor();
     let detail = json!({ "email": email, "role": role.name });
-    let deed = deed(&call, "invitation.create", Some(&id), Some(detail)).statement();
+    let deed = deed(&request, "invitation.create", Some(&id), Some(detail)).statement();
     let (named, kept) = (role.name.as_str(), digest(token.as_bytes()));
     let insert = args![id.as_str(), email.as_str(), named, kept, invited_by.as_str(), now.millis(), until.millis()];
     let batch = rows
@@ -122,42 +122,42 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     let location = format!("/api/v1/invitations/{id}");
     let written = pending.commit(&rows, batch, Made { data, location }).await?;
     if written.is_first {
-        deliver(&call, &email, token, until);
+        deliver(&request, &email, token, until);
     }
     Ok(written.answer)
 }
 
 /// `GET /api/v1/invitations`
-pub async fn list(call: Call<Member>) -> Answered<Answer> {
-    let tenant = call.who.tenant.to_string();
-    let asked = Asked::read(&call, "invitations.list", &tenant)?;
+pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
+    let tenant = request.caller.tenant.to_string();
+    let asked = ListParams::read(&request, "invitations.list", &tenant)?;
     let mut args = asked.args();
-    args.extend(args![call.now().millis()]);
-    let rows = call.who.rows(&call.bindings)?.rows::<ViewRow>(&SHOWN, args).await?;
-    asked.answer(&call, rows, Some(&tenant))
+    args.extend(args![request.now().millis()]);
+    let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, args).await?;
+    asked.answer(&request, rows, Some(&tenant))
 }
 
 /// `GET /api/v1/invitations/{invitation_id}`
-pub async fn get(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    shown(&call, &rows).await
+pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    shown(&request, &rows).await
 }
 
 /// `POST /api/v1/invitations/{invitation_id}/resend`
-pub async fn resend(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.optional_json_object().await?);
+pub async fn resend(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.optional_json_object().await?);
     let days = read_days(&mut fields);
     fields.finish()?;
-    let rows = call.who.rows(&call.bindings)?;
-    let (invitation, role) = reach(&call, &rows).await?;
-    let now = call.now();
+    let rows = request.caller.rows(&request.bindings)?;
+    let (invitation, role) = reach(&request, &rows).await?;
+    let now = request.now();
     let rested = now.since(Timestamp::from_millis(invitation.sent_at)) / 1000;
     if rested < REST_SECONDS {
         return Err(problem::rate_limited((REST_SECONDS - rested).unsigned_abs()));
     }
     let token = fresh_secret(TOKEN_PREFIX).map_err(problem::internal)?;
     let id = invitation.id.as_str();
-    let deed = deed(&call, "invitation.resend", Some(id), None).statement();
+    let deed = deed(&request, "invitation.resend", Some(id), None).statement();
     let until = now.plus_seconds(days * 86_400);
     let batch = rows
         .write()
@@ -167,35 +167,35 @@ pub async fn resend(mut call: Call<Member>) -> Answered<Answer> {
         .add(RENEW, args![id, digest(token.as_bytes()), now.millis(), until.millis()])
         .add(deed.0, deed.1);
     rules::commit(batch).await?;
-    deliver(&call, &invitation.email, token, until);
-    shown(&call, &rows).await
+    deliver(&request, &invitation.email, token, until);
+    shown(&request, &rows).await
 }
 
 /// `DELETE /api/v1/invitations/{invitation_id}`
-pub async fn revoke(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    let (invitation, _) = reach(&call, &rows).await?;
+pub async fn revoke(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let (invitation, _) = reach(&request, &rows).await?;
     let id = invitation.id.as_str();
-    let deed = deed(&call, "invitation.revoke", Some(id), None).statement();
+    let deed = deed(&request, "invitation.revoke", Some(id), None).statement();
     let batch = rows
         .write()
         .add(rules::INVITATION_AS_SEEN, args![id, invitation.token.as_str()])
         .add(REVOKE, args![id])
         .add(deed.0, deed.1);
     rules::commit(batch).await?;
-    Answer::json(200, &json!({ "id": id }), Some(call.who.tenant.as_str()))
+    Response::json(200, &json!({ "id": id }), Some(request.caller.tenant.as_str()))
 }
 
 /// `POST /api/v1/invitations/accept`
-pub async fn accept(mut call: Call<Visitor>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
+pub async fn accept(mut request: Request<Visitor>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     let token = fields.required("token", |f| f.text("token", 200));
     let email = fields.required("email", |f| f.parsed("email", parse_email));
     let password = read_secret(&mut fields, "password");
     let name = fields.text("name", MAX_NAME).unwrap_or_default();
     let carrier = if fields.flag("cookie").unwrap_or(false) { Carrier::Cookie } else { Carrier::Tokens };
     if let Some(email) = email.as_deref().filter(|_| !password.is_empty())
-        && let Err(invalid) = call.who.config.passwords.check(&password, email)
+        && let Err(invalid) = request.caller.config.passwords.check(&password, email)
     {
         fields.wrong::<()>("password", invalid);
     }
@@ -203,25 +203,25 @@ pub async fn accept(mut call: Call<Visitor>) -> Answered<Answer> {
     let (Some(token), Some(email)) = (token, email) else {
         return Err(problem::internal("a body without its fields"));
     };
-    Door::of(&call).count_try(&call.request.address(), &email).await?;
-    let tenant = call.who.tenant.clone();
-    let rows = TenantDb::open(&call.bindings, &tenant, &call.who.config.placement)?;
-    let now = call.now();
+    Door::of(&request).count_try(&request.incoming.address(), &email).await?;
+    let tenant = request.caller.tenant.clone();
+    let rows = TenantDb::open(&request.bindings, &tenant, &request.caller.config.placement)?;
+    let now = request.now();
     let found = rows.row::<InvitationRow>(&PRESENTED, args![digest(token.as_bytes())]).await?;
     let opens = |row: &InvitationRow| row.email == email && row.accepted_at.is_none() && now.millis() < row.expires_at;
     let invitation = found.filter(opens).ok_or_else(problem::invitation_not_found)?;
     let user =
         SigningIn { id: fresh_id("usr").map_err(problem::internal)?, email, name, role: invitation.role.clone() };
-    let hash = Work::of(&call).hash(&password)?;
-    let batch = join(&call, &rows, &invitation, &user, hash, now);
+    let hash = Work::of(&request).hash(&password)?;
+    let batch = join(&request, &rows, &invitation, &user, hash, now);
     rules::commit(batch).await?;
-    let lobby = Lobby { bindings: &call.bindings, tenant: &tenant, rows: &rows };
-    session::open(&lobby, &user, &call.request, carrier, Vec::new()).await?.answer(201, &tenant)
+    let lobby = LoginContext { bindings: &request.bindings, tenant: &tenant, rows: &rows };
+    session::open(&lobby, &user, &request.incoming, carrier, Vec::new()).await?.answer(201, &tenant)
 }
 
 /// The batch that makes the user and consumes the invitation.
 fn join<'db>(
-    call: &Call<Visitor>,
+    request: &Request<Visitor>,
     rows: &'db TenantDb,
     invitation: &InvitationRow,
     user: &SigningIn,
@@ -235,14 +235,14 @@ fn join<'db>(
         operation: "invitation.accept",
         subject: Some(id),
         detail: Some(json!({ "user": user.id, "role": user.role })),
-        address: call.request.address(),
-        request_id: &call.request.id,
+        address: request.incoming.address(),
+        request_id: &request.incoming.id,
     };
     let deed = deed.statement();
     let made = args![user.id.as_str(), user.email.as_str(), user.name.as_str(), user.role.as_str(), hash, at];
     rows.write()
         .add(rules::INVITATION_OPEN, args![id, invitation.token.as_str(), at])
-        .add(rules::HAS_ROOM, args![rules::room(&call.who.config)])
+        .add(rules::HAS_ROOM, args![rules::room(&request.caller.config)])
         .add(INSERT_USER, made)
         .add(ACCEPT, args![id, at])
         .add(deed.0, deed.1)
@@ -253,19 +253,19 @@ fn read_days(fields: &mut Fields) -> i64 {
 }
 
 /// The invitation that the path names, if it waits, and the caller may do what its role may.
-async fn reach(call: &Call<Member>, rows: &TenantDb) -> Answered<(InvitationRow, Role)> {
-    let id = call.params.get("invitation_id");
+async fn reach(request: &Request<Member>, rows: &TenantDb) -> Result<(InvitationRow, Role), Problem> {
+    let id = request.params.get("invitation_id");
     let row = rows.row::<InvitationRow>(&TARGET, args![id]).await?.ok_or_else(problem::not_found)?;
     if row.accepted_at.is_some() {
         return Err(problem::invitation_accepted());
     }
     let role = Role::find(rows, &row.role).await?.ok_or_else(|| problem::internal("an invitation to no role"))?;
-    check_own(call, "", role.permissions)?;
+    check_own(request, "", role.permissions)?;
     Ok((row, role))
 }
 
-async fn shown(call: &Call<Member>, rows: &TenantDb) -> Answered<Answer> {
-    let args = args![call.params.get("invitation_id"), call.now().millis()];
+async fn shown(request: &Request<Member>, rows: &TenantDb) -> Result<Response, Problem> {
+    let args = args![request.params.get("invitation_id"), request.now().millis()];
     let view: Value = rows.row::<ViewRow>(&FIND, args).await?.ok_or_else(problem::not_found)?.shown()?;
-    Answer::json(200, &view, Some(call.who.tenant.as_str()))
+    Response::json(200, &view, Some(request.caller.tenant.as_str()))
 }

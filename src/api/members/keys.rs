@@ -14,10 +14,10 @@ use crate::credentials::key::FreshKey;
 use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
 use crate::http::incoming::{JSON, MERGE_PATCH};
-use crate::http::listing::{Asked, ViewRow};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::listing::{ListParams, ViewRow};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::row::CountRow;
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::sql::{args, statements};
@@ -65,15 +65,15 @@ impl Setting {
 }
 
 /// `POST /api/v1/api-keys`
-pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
-    let body = call.request.json_object(JSON).await?;
-    let rows = call.who.rows(&call.bindings)?;
-    let pending = match Creation::begin(&call, &rows, "api_keys.create", &body).await? {
+pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
+    let body = request.incoming.json_object(JSON).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let pending = match Creation::begin(&request, &rows, "api_keys.create", &body).await? {
         Creation::New(pending) => pending,
         Creation::Done(answer) => return Ok(answer),
     };
     let mut fields = Fields::new(body);
-    let now = call.now();
+    let now = request.now();
     for name in ["name", "scopes"] {
         fields.require(name);
     }
@@ -82,13 +82,13 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     let (Some(name), Some(scopes)) = (setting.name, setting.scopes) else {
         return Err(problem::internal("a body without its fields"));
     };
-    check_own(&call, "/scopes", scopes.set)?;
+    check_own(&request, "/scopes", scopes.set)?;
     if rows.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_KEYS) {
         return Err(problem::too_many("api_keys", MAX_KEYS));
     }
-    let tenant = call.who.tenant.as_str();
+    let tenant = request.caller.tenant.as_str();
     let key = FreshKey::of_tenant(tenant, None).map_err(problem::internal)?;
-    let (ranges, actor) = (setting.ranges.unwrap_or_else(|| "[]".to_owned()), call.who.actor());
+    let (ranges, actor) = (setting.ranges.unwrap_or_else(|| "[]".to_owned()), request.caller.actor());
     let insert = args![
         key.id.as_str(),
         name.as_str(),
@@ -100,7 +100,7 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
         setting.expires_at.map(Timestamp::millis),
     ];
     let detail = json!({ "scopes": scopes.set.names() });
-    let deed = deed(&call, "api_key.create", Some(&key.id), Some(detail)).statement();
+    let deed = deed(&request, "api_key.create", Some(&key.id), Some(detail)).statement();
     let batch = rows.write().add(INSERT, insert).add(deed.0, deed.1);
     let listed = |json: &str| serde_json::from_str::<Value>(json).map_err(problem::internal);
     let data = json!({
@@ -113,28 +113,28 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
 }
 
 /// `GET /api/v1/api-keys`
-pub async fn list(call: Call<Member>) -> Answered<Answer> {
-    let tenant = call.who.tenant.to_string();
-    let asked = Asked::read(&call, "api_keys.list", &tenant)?;
-    let rows = call.who.rows(&call.bindings)?.rows::<ViewRow>(&SHOWN, asked.args()).await?;
-    asked.answer(&call, rows, Some(&tenant))
+pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
+    let tenant = request.caller.tenant.to_string();
+    let asked = ListParams::read(&request, "api_keys.list", &tenant)?;
+    let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, asked.args()).await?;
+    asked.answer(&request, rows, Some(&tenant))
 }
 
 /// `GET /api/v1/api-keys/{key_id}`
-pub async fn get(call: Call<Member>) -> Answered<Answer> {
-    shown(&call, call.params.get("key_id"), None).await
+pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
+    shown(&request, request.params.get("key_id"), None).await
 }
 
 /// `PATCH /api/v1/api-keys/{key_id}`
-pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(MERGE_PATCH).await?);
+pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
     let sets_end = fields.has("expires_at");
-    let setting = Setting::read(&mut fields, call.now());
+    let setting = Setting::read(&mut fields, request.now());
     fields.finish()?;
-    let id = call.params.get("key_id").to_owned();
-    check_reach(&call, &id).await?;
+    let id = request.params.get("key_id").to_owned();
+    check_reach(&request, &id).await?;
     if let Some(scopes) = &setting.scopes {
-        check_own(&call, "/scopes", scopes.set)?;
+        check_own(&request, "/scopes", scopes.set)?;
     }
     let mints_no_more =
         setting.scopes.as_ref().is_some_and(|scopes| !scopes.set.has(Permission::SubscriberTokensWrite));
@@ -147,38 +147,38 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
         setting.expires_at.map(Timestamp::millis),
     ];
     if mints_no_more {
-        end_minted(&call, minted_by(&id)).await?;
+        end_minted(&request, minted_by(&id)).await?;
     }
-    write(&call, (UPDATE, args), "api_key.update", &id).await?;
+    write(&request, (UPDATE, args), "api_key.update", &id).await?;
     if mints_no_more {
-        end_minted(&call, minted_by(&id)).await?;
+        end_minted(&request, minted_by(&id)).await?;
     }
-    shown(&call, &id, None).await
+    shown(&request, &id, None).await
 }
 
 /// `POST /api/v1/api-keys/{key_id}/reroll`
-pub async fn reroll(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.optional_json_object().await?);
+pub async fn reroll(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.optional_json_object().await?);
     let grace = read_grace(&mut fields);
     fields.finish()?;
-    let id = call.params.get("key_id").to_owned();
-    check_reach(&call, &id).await?;
-    let key = FreshKey::of_tenant(call.who.tenant.as_str(), Some(id)).map_err(problem::internal)?;
-    let until = call.now().plus_seconds(grace).millis();
+    let id = request.params.get("key_id").to_owned();
+    check_reach(&request, &id).await?;
+    let key = FreshKey::of_tenant(request.caller.tenant.as_str(), Some(id)).map_err(problem::internal)?;
+    let until = request.now().plus_seconds(grace).millis();
     let args = args![key.id.as_str(), digest(key.text.as_bytes()), until];
-    write(&call, (REROLL, args), "api_key.reroll", &key.id).await?;
-    shown(&call, &key.id, Some(&key.text)).await
+    write(&request, (REROLL, args), "api_key.reroll", &key.id).await?;
+    shown(&request, &key.id, Some(&key.text)).await
 }
 
 /// `DELETE /api/v1/api-keys/{key_id}`
-pub async fn revoke(call: Call<Member>) -> Answered<Answer> {
-    let id = call.params.get("key_id").to_owned();
-    find(&call, &id).await?;
-    end_minted(&call, minted_by(&id)).await?;
-    let args = args![id.as_str(), call.now().millis()];
-    write(&call, (REVOKE, args), "api_key.revoke", &id).await?;
-    end_minted(&call, minted_by(&id)).await?;
-    shown(&call, &id, None).await
+pub async fn revoke(request: Request<Member>) -> Result<Response, Problem> {
+    let id = request.params.get("key_id").to_owned();
+    find(&request, &id).await?;
+    end_minted(&request, minted_by(&id)).await?;
+    let args = args![id.as_str(), request.now().millis()];
+    write(&request, (REVOKE, args), "api_key.revoke", &id).await?;
+    end_minted(&request, minted_by(&id)).await?;
+    shown(&request, &id, None).await
 }
 
 /// The key, as the tokens that it minted name it.
@@ -186,28 +186,33 @@ fn minted_by(id: &str) -> Option<String> {
     Some(format!("key:{id}"))
 }
 
-async fn write(call: &Call<Member>, change: (TenantSql, Vec<Arg>), operation: &'static str, id: &str) -> Answered<()> {
-    let deed = deed(call, operation, Some(id), None).statement();
-    let rows = call.who.rows(&call.bindings)?;
+async fn write(
+    request: &Request<Member>,
+    change: (TenantSql, Vec<Arg>),
+    operation: &'static str,
+    id: &str,
+) -> Result<(), Problem> {
+    let deed = deed(request, operation, Some(id), None).statement();
+    let rows = request.caller.rows(&request.bindings)?;
     rows.write().add(change.0, change.1).add(deed.0, deed.1).commit().await?;
     Ok(())
 }
 
 /// A key as it is shown; 404 if there is none.
-async fn find(call: &Call<Member>, id: &str) -> Answered<Value> {
-    let rows = call.who.rows(&call.bindings)?;
+async fn find(request: &Request<Member>, id: &str) -> Result<Value, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
     let row = rows.row::<ViewRow>(&FIND, args![id]).await?.ok_or_else(problem::not_found)?;
     row.shown()
 }
 
 /// A key that the caller may change: it is in use, and may do no more than the caller.
-async fn check_reach(call: &Call<Member>, id: &str) -> Answered<()> {
-    let view = find(call, id).await?;
+async fn check_reach(request: &Request<Member>, id: &str) -> Result<(), Problem> {
+    let view = find(request, id).await?;
     check_in_use(&view)?;
     let scopes = view.get("scopes").map(Value::to_string).unwrap_or_default();
-    check_own(call, "", Permissions::stored(&scopes))
+    check_own(request, "", Permissions::stored(&scopes))
 }
 
-async fn shown(call: &Call<Member>, id: &str, text: Option<&str>) -> Answered<Answer> {
-    Answer::json(200, &with_text(find(call, id).await?, text), Some(call.who.tenant.as_str()))
+async fn shown(request: &Request<Member>, id: &str, text: Option<&str>) -> Result<Response, Problem> {
+    Response::json(200, &with_text(find(request, id).await?, text), Some(request.caller.tenant.as_str()))
 }

@@ -24,8 +24,8 @@ use crate::auth::principal::{Actor, Member, User};
 use crate::auth::role::Role;
 use crate::http::fields::Fields;
 use crate::http::letters::lower_case;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
 use crate::hub::client::HubClient;
 use crate::hub::protocol::EndMinted;
 use crate::storage::audit_log::Deed;
@@ -83,7 +83,7 @@ pub(in crate::api) fn read_grace(fields: &mut Fields) -> i64 {
 }
 
 /// Refuses to change a key, as it is shown, that was revoked.
-pub(in crate::api) fn check_in_use(key: &Value) -> Answered<()> {
+pub(in crate::api) fn check_in_use(key: &Value) -> Result<(), Problem> {
     let is_revoked = key.get("revoked_at").is_some_and(|at| !at.is_null());
     if is_revoked { Err(problem::revoked()) } else { Ok(()) }
 }
@@ -97,15 +97,15 @@ pub(in crate::api) fn with_text(mut key: Value, text: Option<&str>) -> Value {
 }
 
 /// Refuses to give what the caller does not have.
-pub(super) fn check_own(call: &Call<Member>, pointer: &str, given: Permissions) -> Answered<()> {
-    if call.who.permissions().covers(given) { Ok(()) } else { Err(problem::beyond_own_permissions(pointer)) }
+pub(super) fn check_own(request: &Request<Member>, pointer: &str, given: Permissions) -> Result<(), Problem> {
+    if request.caller.permissions().covers(given) { Ok(()) } else { Err(problem::beyond_own_permissions(pointer)) }
 }
 
 /// The role that the field `role` names: one that is there, and that may do no more than the caller.
-async fn role_to_give(call: &Call<Member>, rows: &TenantDb, name: &str) -> Answered<Role> {
+async fn role_to_give(request: &Request<Member>, rows: &TenantDb, name: &str) -> Result<Role, Problem> {
     let unknown = || problem::invalid_field("/role", Invalid::new("unknown_role", "is not a role of this tenant"));
     let role = Role::find(rows, name).await?.ok_or_else(unknown)?;
-    check_own(call, "/role", role.permissions)?;
+    check_own(request, "/role", role.permissions)?;
     Ok(role)
 }
 
@@ -115,7 +115,7 @@ fn parse_email(text: &str) -> Result<String, Invalid> {
 }
 
 /// The user who calls, if it is the user who calls: nobody else changes an account's sessions and password.
-fn account_holder(member: &Member) -> Answered<&User> {
+fn account_holder(member: &Member) -> Result<&User, Problem> {
     match member.who() {
         Actor::User(user) => Ok(user),
         Actor::Impersonator { .. } => Err(problem::impersonating()),
@@ -125,30 +125,30 @@ fn account_holder(member: &Member) -> Answered<&User> {
 
 /// What the caller does, for the tenant's audit.
 pub fn deed<'a>(
-    call: &'a Call<Member>,
+    request: &'a Request<Member>,
     operation: &'static str,
     subject: Option<&'a str>,
     detail: Option<Value>,
 ) -> Deed<'a> {
-    deed_of(call, call.who.actor(), operation, subject, detail)
+    deed_of(request, request.caller.actor(), operation, subject, detail)
 }
 
 /// What somebody does who is known by other means than the call.
 fn deed_of<'a, Who>(
-    call: &'a Call<Who>,
+    request: &'a Request<Who>,
     actor: String,
     operation: &'static str,
     subject: Option<&'a str>,
     detail: Option<Value>,
 ) -> Deed<'a> {
     Deed {
-        at: call.now(),
+        at: request.now(),
         actor,
         operation,
         subject,
         detail,
-        address: call.request.address(),
-        request_id: &call.request.id,
+        address: request.incoming.address(),
+        request_id: &request.incoming.id,
     }
 }
 
@@ -156,12 +156,12 @@ fn deed_of<'a, Who>(
 ///
 /// Done before the change that takes the rights, so that no stream outlives it, and once more behind it, so
 /// that none was opened in between.
-async fn end_minted(call: &Call<Member>, by: Option<String>) -> Answered<()> {
-    end_minted_of(&call.bindings, &call.who.tenant, by).await
+async fn end_minted(request: &Request<Member>, by: Option<String>) -> Result<(), Problem> {
+    end_minted_of(&request.bindings, &request.caller.tenant, by).await
 }
 
 /// The same, where nobody of the tenant calls.
-async fn end_minted_of(bindings: &Bindings, tenant: &TenantId, by: Option<String>) -> Answered<()> {
+async fn end_minted_of(bindings: &Bindings, tenant: &TenantId, by: Option<String>) -> Result<(), Problem> {
     let message = EndMinted { tenant: tenant.to_string(), by, at: SystemClock.now().millis() };
     let hub = HubClient::of(bindings, tenant).map_err(problem::unavailable)?;
     hub.call(&message).await.map(drop).map_err(problem::unavailable)

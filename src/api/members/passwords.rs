@@ -13,13 +13,13 @@ use crate::auth::authenticate_member::Credential;
 use crate::auth::email_token::{self, Purpose};
 use crate::auth::password_hashing::Work;
 use crate::auth::principal::{Member, Visitor};
-use crate::auth::session::{self, Carrier, Lobby};
+use crate::auth::session::{self, Carrier, LoginContext};
 use crate::credentials::password::Verdict;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::log;
 use crate::storage::audit_log::Deed;
 use crate::storage::bindings::{Bindings, SystemClock};
@@ -30,68 +30,68 @@ use domain::clock::{Clock, Timestamp};
 use domain::json;
 
 /// `POST /api/v1/auth/password`
-pub async fn change(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
-    let user = account_holder(&call.who)?.clone();
+pub async fn change(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    let user = account_holder(&request.caller)?.clone();
     let current = read_secret(&mut fields, "current_password");
     let new = read_secret(&mut fields, "new_password");
     if !new.is_empty()
-        && let Err(invalid) = call.who.config.passwords.check(&new, &user.email)
+        && let Err(invalid) = request.caller.config.passwords.check(&new, &user.email)
     {
         fields.wrong::<()>("new_password", invalid);
     }
     fields.finish()?;
-    Door::of_member(&call).count_try(&call.request.address(), &user.email).await?;
+    Door::of_member(&request).count_try(&request.incoming.address(), &user.email).await?;
 
-    let work = Work::of(&call);
-    let rows = call.who.rows(&call.bindings)?;
+    let work = Work::of(&request);
+    let rows = request.caller.rows(&request.bindings)?;
     let account = rows.row::<Account>(&account::BY_ID, args![user.id.as_str()]).await?;
     let account = account.filter(|a| work.verify(&current, a.password_hash.as_deref()) != Verdict::Wrong);
     let account = account.ok_or_else(problem::invalid_credentials)?;
     let hash = work.hash(&new)?;
     let minted_by = Some(format!("user:{}", user.id));
-    end_minted(&call, minted_by.clone()).await?;
-    let now = call.now();
-    let deed = deed(&call, "user.change_password", Some(&user.id), None).statement();
+    end_minted(&request, minted_by.clone()).await?;
+    let now = request.now();
+    let deed = deed(&request, "user.change_password", Some(&user.id), None).statement();
     let still = (account::STILL, args![user.id.as_str(), account.password_hash.as_deref()]);
     let statements = std::iter::once(still).chain(account::set_password(&user.id, &hash, now)).chain([deed]);
     statements.fold(rows.write(), |batch, (sql, args)| batch.add(sql, args)).commit().await?;
-    end_minted(&call, minted_by).await?;
+    end_minted(&request, minted_by).await?;
 
     // The caller goes on in a session of its own, which begins when things count again.
     while SystemClock.now() < account::void_until(now) {
         Delay::from(Duration::from_millis(1)).await;
     }
-    let by_cookie = matches!(Credential::of(&call.request), Some(Credential::Cookie(_)));
+    let by_cookie = matches!(Credential::of(&request.incoming), Some(Credential::Cookie(_)));
     let carrier = if by_cookie { Carrier::Cookie } else { Carrier::Tokens };
-    let lobby = Lobby { bindings: &call.bindings, tenant: &call.who.tenant, rows: &rows };
-    let opened = session::open(&lobby, &account.signing_in(), &call.request, carrier, Vec::new()).await?;
-    opened.answer(200, &call.who.tenant)
+    let lobby = LoginContext { bindings: &request.bindings, tenant: &request.caller.tenant, rows: &rows };
+    let opened = session::open(&lobby, &account.signing_in(), &request.incoming, carrier, Vec::new()).await?;
+    opened.answer(200, &request.caller.tenant)
 }
 
 /// `POST /api/v1/auth/password/forgot`. Everything that depends on the account happens behind the answer.
-pub async fn forgot(mut call: Call<Visitor>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
-    check_tenant(&mut fields, &call.who.tenant)?;
+pub async fn forgot(mut request: Request<Visitor>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    check_tenant(&mut fields, &request.caller.tenant)?;
     let email = read_email(&mut fields);
     fields.finish()?;
-    Door::of(&call).count_try(&call.request.address(), &email).await?;
+    Door::of(&request).count_try(&request.incoming.address(), &email).await?;
     let forgetful = Forgetful {
-        bindings: call.bindings.clone(),
-        tenant: call.who.tenant.clone(),
-        placement: call.who.config.placement.clone(),
+        bindings: request.bindings.clone(),
+        tenant: request.caller.tenant.clone(),
+        placement: request.caller.config.placement.clone(),
         email,
-        address: call.request.address(),
-        request_id: call.request.id.clone(),
-        at: call.now(),
+        address: request.incoming.address(),
+        request_id: request.incoming.id.clone(),
+        at: request.now(),
     };
-    call.later.run(async move {
+    request.background.spawn(async move {
         if let Err(problem) = forgetful.help().await {
             log::fault("mail", problem.cause.as_deref().unwrap_or(problem.code));
         }
     });
     let data = json!({ "message": "If there is such an account, it gets a mail." });
-    Answer::json(202, &data, Some(call.who.tenant.as_str()))
+    Response::json(202, &data, Some(request.caller.tenant.as_str()))
 }
 
 /// Somebody who says that an account is theirs, and that they forgot its password.
@@ -107,7 +107,7 @@ struct Forgetful {
 
 impl Forgetful {
     /// Mails a token to the account's address, if there is an account in use.
-    async fn help(self) -> Answered<()> {
+    async fn help(self) -> Result<(), Problem> {
         let rows = TenantDb::open(&self.bindings, &self.tenant, &self.placement)?;
         let account = rows.row::<Account>(&account::BY_EMAIL, args![self.email]).await?;
         let Some(account) = account.filter(Account::is_active) else { return Ok(()) };
@@ -128,26 +128,26 @@ impl Forgetful {
 }
 
 /// `POST /api/v1/auth/password/reset`
-pub async fn reset(mut call: Call<Visitor>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
+pub async fn reset(mut request: Request<Visitor>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     let (token, password) = (read_secret(&mut fields, "token"), read_secret(&mut fields, "password"));
     fields.finish()?;
-    let (rows, now) = (call.who.rows(&call.bindings)?, call.now());
+    let (rows, now) = (request.caller.rows(&request.bindings)?, request.now());
     let holder = email_token::holder(&rows, Purpose::PasswordReset, &token, now).await?;
-    let policy = &call.who.config.passwords;
+    let policy = &request.caller.config.passwords;
     policy.check(&password, &holder.email).map_err(|invalid| problem::invalid_field("/password", invalid))?;
-    let hash = Work::of(&call).hash(&password)?;
+    let hash = Work::of(&request).hash(&password)?;
     email_token::spend(&rows, Purpose::PasswordReset, &token, now).await?;
 
     let actor = format!("user:{}", holder.id);
-    let (bindings, tenant) = (&call.bindings, &call.who.tenant);
+    let (bindings, tenant) = (&request.bindings, &request.caller.tenant);
     end_minted_of(bindings, tenant, Some(actor.clone())).await?;
-    let now = call.now();
-    let deed = deed_of(&call, actor.clone(), "user.reset_password", Some(&holder.id), None).statement();
+    let now = request.now();
+    let deed = deed_of(&request, actor.clone(), "user.reset_password", Some(&holder.id), None).statement();
     let verify = (account::VERIFY, args![holder.id.as_str(), holder.email.as_str(), now.millis()]);
     let forget = (email_token::FORGET_OF_USER, args![holder.id.as_str()]);
     let statements = account::set_password(&holder.id, &hash, now).into_iter().chain([verify, forget, deed]);
     statements.fold(rows.write(), |batch, (sql, args)| batch.add(sql, args)).commit().await?;
     end_minted_of(bindings, tenant, Some(actor)).await?;
-    Answer::json(200, &json!({ "email": holder.email, "email_verified": true }), Some(tenant.as_str()))
+    Response::json(200, &json!({ "email": holder.email, "email_verified": true }), Some(tenant.as_str()))
 }

@@ -15,9 +15,9 @@ use crate::credentials::key::{FreshKey, KeyKind, PresentedKey};
 use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::bindings::SystemClock;
 use crate::storage::row::row_types;
 use crate::storage::sealed::Place;
@@ -69,43 +69,43 @@ impl Row {
 }
 
 /// `POST /api/v1/auth/refresh`
-pub async fn refresh(mut call: Call<Visitor>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
+pub async fn refresh(mut request: Request<Visitor>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     let text = read_secret(&mut fields, "refresh_token");
     fields.finish()?;
     PresentedKey::parse(&text).filter(|key| key.kind == KeyKind::Refresh).ok_or_else(problem::invalid_refresh_token)?;
     let presented = digest(text.as_bytes());
-    let rows = call.who.rows(&call.bindings)?;
+    let rows = request.caller.rows(&request.bindings)?;
     let mut row = find(&rows, &presented).await?;
     if row.used_at.is_none() {
-        consume(&call, &rows, &presented, &row.session_id).await?;
+        consume(&request, &rows, &presented, &row.session_id).await?;
         row = find(&rows, &presented).await?;
     }
     // By now it is spent, by this request or by another: whoever comes in time gets what followed.
     let used_at = row.used_at.ok_or_else(|| problem::unavailable("a refresh token was not spent"))?;
     if SystemClock.now().millis() - used_at > GRACE_MILLIS {
-        return Err(reused(&call, &rows, &row).await?);
+        return Err(reused(&request, &rows, &row).await?);
     }
     let sealed = row.successor.as_deref().unwrap_or_default();
-    let key = secrets::load(&call.bindings, call.who.tenant.as_str()).await?;
-    let successor = key.data_key()?.open(&place(&call, &presented), sealed).map_err(problem::internal)?;
+    let key = secrets::load(&request.bindings, request.caller.tenant.as_str()).await?;
+    let successor = key.data_key()?.open(&place(&request, &presented), sealed).map_err(problem::internal)?;
     let successor = String::from_utf8(successor).map_err(problem::internal)?;
     let user = SigningIn { id: row.id, email: row.email, name: row.name, role: row.role };
     let until = Timestamp::from_millis(row.expires_at);
-    let data = session::tokens(&lobby(&call, &rows), &user, &row.session_id, until, &successor).await?;
-    Answer::json(200, &data, Some(call.who.tenant.as_str()))
+    let data = session::tokens(&lobby(&request, &rows), &user, &row.session_id, until, &successor).await?;
+    Response::json(200, &data, Some(request.caller.tenant.as_str()))
 }
 
-async fn find(rows: &TenantDb, digest: &str) -> Answered<Row> {
+async fn find(rows: &TenantDb, digest: &str) -> Result<Row, Problem> {
     let row = rows.row::<Row>(&FIND, args![digest]).await?;
     row.filter(|row| row.stands(SystemClock.now())).ok_or_else(problem::invalid_refresh_token)
 }
 
 /// Takes the token and puts its successor in place; where another request was first, changes nothing.
-async fn consume(call: &Call<Visitor>, rows: &TenantDb, presented: &str, session: &str) -> Answered<()> {
+async fn consume(request: &Request<Visitor>, rows: &TenantDb, presented: &str, session: &str) -> Result<(), Problem> {
     let next = FreshKey::new(KeyKind::Refresh).map_err(problem::internal)?;
-    let key = secrets::load(&call.bindings, call.who.tenant.as_str()).await?;
-    let sealed = key.data_key()?.seal(&place(call, presented), next.text.as_bytes()).map_err(problem::internal)?;
+    let key = secrets::load(&request.bindings, request.caller.tenant.as_str()).await?;
+    let sealed = key.data_key()?.seal(&place(request, presented), next.text.as_bytes()).map_err(problem::internal)?;
     let now = SystemClock.now().millis();
     let successor = args![presented, digest(next.text.as_bytes()), sealed.as_str(), now];
     let batch = rows.write().add(CONSUME, args![presented, now, sealed.as_str()]).add(SUCCEED, successor);
@@ -114,18 +114,18 @@ async fn consume(call: &Call<Visitor>, rows: &TenantDb, presented: &str, session
 }
 
 /// Two hold the same token: one of them stole it. Everything that the session gave ends.
-async fn reused(call: &Call<Visitor>, rows: &TenantDb, row: &Row) -> Answered<problem::Problem> {
+async fn reused(request: &Request<Visitor>, rows: &TenantDb, row: &Row) -> Result<problem::Problem, Problem> {
     let user = format!("user:{}", row.id);
-    end_minted_of(&call.bindings, &call.who.tenant, Some(user.clone())).await?;
+    end_minted_of(&request.bindings, &request.caller.tenant, Some(user.clone())).await?;
     let detail = json!({ "user": row.id });
-    let deed = deed_of(call, "anybody".to_owned(), "session.refresh_reused", Some(&row.session_id), Some(detail));
+    let deed = deed_of(request, "anybody".to_owned(), "session.refresh_reused", Some(&row.session_id), Some(detail));
     let deed = deed.statement();
     rows.write().add(END, args![row.session_id.as_str()]).add(deed.0, deed.1).commit().await?;
-    end_minted_of(&call.bindings, &call.who.tenant, Some(user)).await?;
+    end_minted_of(&request.bindings, &request.caller.tenant, Some(user)).await?;
     Ok(problem::invalid_refresh_token())
 }
 
 /// Where a successor is sealed to.
-fn place<'a>(call: &'a Call<Visitor>, digest: &'a str) -> Place<'a> {
-    Place { owner: call.who.tenant.as_str(), table: "refresh_tokens", column: "successor", row: digest }
+fn place<'a>(request: &'a Request<Visitor>, digest: &'a str) -> Place<'a> {
+    Place { owner: request.caller.tenant.as_str(), table: "refresh_tokens", column: "successor", row: digest }
 }

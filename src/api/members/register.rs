@@ -17,35 +17,35 @@ use crate::auth::rules;
 use crate::credentials::key::fresh_id;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::sql::StorageError;
 use crate::storage::sql::args;
 use domain::json;
 use domain::sign_in::Registration;
 
 /// `POST /api/v1/auth/register`
-pub async fn register(mut call: Call<Visitor>) -> Answered<Answer> {
-    if call.who.config.registration == Registration::Closed {
+pub async fn register(mut request: Request<Visitor>) -> Result<Response, Problem> {
+    if request.caller.config.registration == Registration::Closed {
         return Err(problem::registration_closed());
     }
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
-    check_tenant(&mut fields, &call.who.tenant)?;
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    check_tenant(&mut fields, &request.caller.tenant)?;
     let (email, password) = (read_email(&mut fields), read_secret(&mut fields, "password"));
     let name = fields.text("name", 200).unwrap_or_default();
     if !email.is_empty()
         && !password.is_empty()
-        && let Err(invalid) = call.who.config.passwords.check(&password, &email)
+        && let Err(invalid) = request.caller.config.passwords.check(&password, &email)
     {
         fields.wrong::<()>("password", invalid);
     }
     fields.finish()?;
-    Door::of(&call).count_try(&call.request.address(), &email).await?;
+    Door::of(&request).count_try(&request.incoming.address(), &email).await?;
 
-    let hash = Work::of(&call).hash(&password)?;
-    let rows = call.who.rows(&call.bindings)?;
-    let now = call.now();
+    let hash = Work::of(&request).hash(&password)?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let now = request.now();
     let taken = rows.row::<Account>(&account::BY_EMAIL, args![email.as_str()]).await?;
     let fresh_user = fresh_id("usr").map_err(problem::internal)?;
     let (user, name, purpose, kind, first) = match &taken {
@@ -60,18 +60,18 @@ pub async fn register(mut call: Call<Visitor>) -> Answered<Answer> {
         }
     };
     let fresh = email_token::fresh(purpose, user, &email, now)?;
-    let mail = mail(kind, &call.who.tenant, (&email, name), &fresh);
-    let deed = deed_of(&call, "anybody".to_owned(), "user.register", Some(user), None).statement();
-    let has_room = (rules::HAS_ROOM, args![rules::room(&call.who.config)]);
+    let mail = mail(kind, &request.caller.tenant, (&email, name), &fresh);
+    let deed = deed_of(&request, "anybody".to_owned(), "user.register", Some(user), None).statement();
+    let has_room = (rules::HAS_ROOM, args![rules::room(&request.caller.config)]);
     let statements = [has_room, first].into_iter().chain(fresh.statements).chain([deed]);
     let batch = statements.fold(rows.write(), |batch, (sql, args)| batch.add(sql, args));
     match batch.commit().await {
-        Ok(_) => crate::auth::mail::send(&call.bindings, &call.later, mail),
+        Ok(_) => crate::auth::mail::send(&request.bindings, &request.background, mail),
         // Free address or taken: a tenant that is full tells no more.
         Err(error) if rules::is_full(&error) => return Err(rules::meaning(error)),
         // Somebody else registered the address at this moment; they get the mail.
         Err(StorageError::Constraint(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    Answer::json(202, &json!({ "message": "Check your mail." }), Some(call.who.tenant.as_str()))
+    Response::json(202, &json!({ "message": "Check your mail." }), Some(request.caller.tenant.as_str()))
 }

@@ -16,9 +16,9 @@ use crate::auth::rules::{self, MAX_ROLES};
 use crate::http::fields::Fields;
 use crate::http::incoming::{JSON, MERGE_PATCH};
 use crate::http::listing::{ViewRow, with_moments};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::{Answer, Pagination};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::{Pagination, Response};
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
@@ -53,10 +53,10 @@ row_types! {
 }
 
 /// `POST /api/v1/roles`
-pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
-    let body = call.request.json_object(JSON).await?;
-    let rows = call.who.rows(&call.bindings)?;
-    let pending = match Creation::begin(&call, &rows, "roles.create", &body).await? {
+pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
+    let body = request.incoming.json_object(JSON).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let pending = match Creation::begin(&request, &rows, "roles.create", &body).await? {
         Creation::New(pending) => pending,
         Creation::Done(answer) => return Ok(answer),
     };
@@ -68,12 +68,12 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     let (Some(name), Some(Listed { json: listed, set })) = (name, permissions) else {
         return Err(problem::internal("a body without its fields"));
     };
-    check_own(&call, "/permissions", set)?;
+    check_own(&request, "/permissions", set)?;
     if is_built_in(&name) {
         return Err(rules::role_taken());
     }
-    let now = call.now().millis();
-    let deed = deed(&call, "role.create", Some(&name), Some(json!({ "permissions": set.names() }))).statement();
+    let now = request.now().millis();
+    let deed = deed(&request, "role.create", Some(&name), Some(json!({ "permissions": set.names() }))).statement();
     let insert = args![name.as_str(), description.as_str(), listed.as_str(), now];
     let batch = rows.write().add(rules::ROLES_LEFT, args![MAX_ROLES]).add(INSERT, insert).add(deed.0, deed.1);
     let listed: Value = serde_json::from_str(&listed).map_err(problem::internal)?;
@@ -85,57 +85,57 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
 }
 
 /// `GET /api/v1/roles`
-pub async fn list(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
+pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
     let mut roles: Vec<Value> = BUILT_IN_ROLES.iter().map(|(name, set)| built_in(name, *set)).collect();
     for row in rows.rows::<ViewRow>(&SHOWN, Vec::new()).await? {
         roles.push(row.shown()?);
     }
     let most = MAX_ROLES.unsigned_abs() as usize + BUILT_IN_ROLES.len();
     let pagination = Pagination { per_page: u32::try_from(most).unwrap_or(0), ..Pagination::default() };
-    Answer::list(&roles, pagination, Some(call.who.tenant.as_str()))
+    Response::list(&roles, pagination, Some(request.caller.tenant.as_str()))
 }
 
 /// `GET /api/v1/roles/{role}`
-pub async fn get(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    shown(&call, &rows).await
+pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    shown(&request, &rows).await
 }
 
 /// `PATCH /api/v1/roles/{role}`
-pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(MERGE_PATCH).await?);
+pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
     let is_plain = fields.has("description");
     let description = fields.text("description", MAX_DESCRIPTION).or_else(|| is_plain.then(String::new));
     let permissions = read_permissions(&mut fields, "permissions");
     fields.finish()?;
-    let rows = call.who.rows(&call.bindings)?;
-    let role = reach(&call, &rows).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let role = reach(&request, &rows).await?;
     if let Some(permissions) = &permissions {
-        check_own(&call, "/permissions", permissions.set)?;
+        check_own(&request, "/permissions", permissions.set)?;
     }
     let changes = permissions.as_ref().is_some_and(|permissions| permissions.set != role.permissions);
     let detail = permissions.as_ref().map(|permissions| json!({ "permissions": permissions.set.names() }));
-    let deed = deed(&call, "role.update", Some(&role.name), detail).statement();
+    let deed = deed(&request, "role.update", Some(&role.name), detail).statement();
     let listed = permissions.map(|permissions| permissions.json);
-    let update = args![role.name.as_str(), description, listed, call.now().millis()];
+    let update = args![role.name.as_str(), description, listed, request.now().millis()];
     let batch = rows.write().add_all(role.as_seen()).add(UPDATE, update).add(deed.0, deed.1);
     if changes {
-        end_streams(&call, &rows, &role.name).await?;
+        end_streams(&request, &rows, &role.name).await?;
     }
     rules::commit(batch).await?;
     if changes {
-        end_streams(&call, &rows, &role.name).await?;
+        end_streams(&request, &rows, &role.name).await?;
     }
-    shown(&call, &rows).await
+    shown(&request, &rows).await
 }
 
 /// `DELETE /api/v1/roles/{role}`
-pub async fn delete(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    let role = reach(&call, &rows).await?;
+pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let role = reach(&request, &rows).await?;
     let name = role.name.as_str();
-    let deed = deed(&call, "role.delete", Some(name), None).statement();
+    let deed = deed(&request, "role.delete", Some(name), None).statement();
     let batch = rows
         .write()
         .add_all(role.as_seen())
@@ -143,15 +143,15 @@ pub async fn delete(call: Call<Member>) -> Answered<Answer> {
         .add(DELETE, args![name])
         .add(deed.0, deed.1);
     rules::commit(batch).await?;
-    Answer::json(200, &json!({ "name": name }), Some(call.who.tenant.as_str()))
+    Response::json(200, &json!({ "name": name }), Some(request.caller.tenant.as_str()))
 }
 
 /// `GET /api/v1/permissions`
-pub async fn permissions(call: Call<Member>) -> Answered<Answer> {
+pub async fn permissions(request: Request<Member>) -> Result<Response, Problem> {
     let one = |permission: &Permission| json!({ "name": permission.as_str(), "description": permission.about() });
     let all: Vec<Value> = Permission::ALL.iter().map(one).collect();
     let pagination = Pagination { per_page: u32::try_from(all.len()).unwrap_or(0), ..Pagination::default() };
-    Answer::list(&all, pagination, Some(call.who.tenant.as_str()))
+    Response::list(&all, pagination, Some(request.caller.tenant.as_str()))
 }
 
 /// A lower-case letter, then at most 39 lower-case letters, digits, `_` and `-`.
@@ -165,25 +165,25 @@ fn parse_name(text: &str) -> Result<String, Invalid> {
 }
 
 /// The role that the path names, if the caller may change it.
-async fn reach(call: &Call<Member>, rows: &TenantDb) -> Answered<Role> {
-    let name = call.params.get("role");
+async fn reach(request: &Request<Member>, rows: &TenantDb) -> Result<Role, Problem> {
+    let name = request.params.get("role");
     if is_built_in(name) {
         return Err(problem::built_in_role());
     }
     let role = Role::find(rows, name).await?.ok_or_else(problem::not_found)?;
-    check_own(call, "", role.permissions)?;
+    check_own(request, "", role.permissions)?;
     Ok(role)
 }
 
 /// Ends the streams of tokens that the role's users minted.
-async fn end_streams(call: &Call<Member>, rows: &TenantDb, role: &str) -> Answered<()> {
+async fn end_streams(request: &Request<Member>, rows: &TenantDb, role: &str) -> Result<(), Problem> {
     let limit = i64::try_from(ENDED_EACH + 1).unwrap_or(i64::MAX);
     let users = rows.rows::<IdRow>(&USERS, args![role, limit]).await?;
     if users.len() > ENDED_EACH {
-        return end_minted(call, None).await;
+        return end_minted(request, None).await;
     }
     for user in users {
-        end_minted(call, Some(format!("user:{}", user.id))).await?;
+        end_minted(request, Some(format!("user:{}", user.id))).await?;
     }
     Ok(())
 }
@@ -194,11 +194,11 @@ fn built_in(name: &str, set: Permissions) -> Value {
     json!({ "name": name, "description": "", "permissions": names, "built_in": true, "created_at": null, "updated_at": null })
 }
 
-async fn shown(call: &Call<Member>, rows: &TenantDb) -> Answered<Answer> {
-    let name = call.params.get("role");
+async fn shown(request: &Request<Member>, rows: &TenantDb) -> Result<Response, Problem> {
+    let name = request.params.get("role");
     let view = match BUILT_IN_ROLES.iter().find(|(built_in, _)| *built_in == name) {
         Some((name, set)) => built_in(name, *set),
         None => rows.row::<ViewRow>(&FIND, args![name]).await?.ok_or_else(problem::not_found)?.shown()?,
     };
-    Answer::json(200, &view, Some(call.who.tenant.as_str()))
+    Response::json(200, &view, Some(request.caller.tenant.as_str()))
 }

@@ -3,10 +3,10 @@
 use super::{account_holder, deed, end_minted};
 use crate::auth::principal::Member;
 use crate::auth::session;
-use crate::http::listing::{Asked, ViewRow};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::listing::{ListParams, ViewRow};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::row::Rows;
 use crate::storage::row::row_types;
 use crate::storage::sql::Arg;
@@ -32,59 +32,59 @@ row_types! {
 }
 
 /// `GET /api/v1/auth/sessions`
-pub async fn list(call: Call<Member>) -> Answered<Answer> {
-    let user = call.who.user().ok_or_else(problem::not_a_user)?;
-    let tenant = call.who.tenant.to_string();
+pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
+    let user = request.caller.user().ok_or_else(problem::not_a_user)?;
+    let tenant = request.caller.tenant.to_string();
     let filters = format!("{tenant} {}", user.id);
-    let asked = Asked::read(&call, "auth.sessions.list", &filters)?;
+    let asked = ListParams::read(&request, "auth.sessions.list", &filters)?;
     let mut args = asked.args();
     let current = user.session.as_deref().unwrap_or_default();
-    args.extend([Arg::from(user.id.as_str()), Arg::from(call.now().millis()), Arg::from(current)]);
-    let rows = call.who.rows(&call.bindings)?.rows::<ViewRow>(&SHOWN, args).await?;
-    asked.answer(&call, rows, Some(&tenant))
+    args.extend([Arg::from(user.id.as_str()), Arg::from(request.now().millis()), Arg::from(current)]);
+    let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, args).await?;
+    asked.answer(&request, rows, Some(&tenant))
 }
 
 /// `DELETE /api/v1/auth/sessions/{session_id}`
-pub async fn end(call: Call<Member>) -> Answered<Answer> {
-    let user = account_holder(&call.who)?;
-    let (id, rows) = (call.params.get("session_id"), call.who.rows(&call.bindings)?);
+pub async fn end(request: Request<Member>) -> Result<Response, Problem> {
+    let user = account_holder(&request.caller)?;
+    let (id, rows) = (request.params.get("session_id"), request.caller.rows(&request.bindings)?);
     let found = rows.row::<ViewRow>(&FIND, args![id, user.id.as_str()]).await?;
     found.ok_or_else(problem::not_found)?;
-    end_session(&call, id, &user.id).await?;
+    end_session(&request, id, &user.id).await?;
     let is_own = user.session.as_deref() == Some(id);
-    Ok(if is_own { signed_out() } else { Answer::empty(204) })
+    Ok(if is_own { signed_out() } else { Response::empty(204) })
 }
 
 /// `DELETE /api/v1/auth/sessions`. Somebody else may have had them: what they minted ends too.
-pub async fn end_others(call: Call<Member>) -> Answered<Answer> {
-    let user = account_holder(&call.who)?;
+pub async fn end_others(request: Request<Member>) -> Result<Response, Problem> {
+    let user = account_holder(&request.caller)?;
     let minted_by = Some(format!("user:{}", user.id));
-    end_minted(&call, minted_by.clone()).await?;
-    let deed = deed(&call, "session.end_others", Some(&user.id), None).statement();
+    end_minted(&request, minted_by.clone()).await?;
+    let deed = deed(&request, "session.end_others", Some(&user.id), None).statement();
     let others = args![user.id.as_str(), user.session.as_deref().unwrap_or_default()];
-    let rows = call.who.rows(&call.bindings)?;
+    let rows = request.caller.rows(&request.bindings)?;
     let results = rows.write().add(deed.0, deed.1).add(END_OTHERS, others).commit().await?;
-    end_minted(&call, minted_by).await?;
+    end_minted(&request, minted_by).await?;
     let ended = results.into_iter().next_back().map(Rows::read::<EndedRow>).transpose()?;
     let data = json!({ "ended": ended.map_or(0, |rows| rows.len()) });
-    Answer::json(200, &data, Some(call.who.tenant.as_str()))
+    Response::json(200, &data, Some(request.caller.tenant.as_str()))
 }
 
 /// `POST /api/v1/auth/logout`
-pub async fn logout(call: Call<Member>) -> Answered<Answer> {
-    let user = account_holder(&call.who)?;
-    end_session(&call, user.session.as_deref().unwrap_or_default(), &user.id).await?;
+pub async fn logout(request: Request<Member>) -> Result<Response, Problem> {
+    let user = account_holder(&request.caller)?;
+    end_session(&request, user.session.as_deref().unwrap_or_default(), &user.id).await?;
     Ok(signed_out())
 }
 
-async fn end_session(call: &Call<Member>, session: &str, user: &str) -> Answered<()> {
-    let deed = deed(call, "session.end", Some(session), None).statement();
-    let rows = call.who.rows(&call.bindings)?;
+async fn end_session(request: &Request<Member>, session: &str, user: &str) -> Result<(), Problem> {
+    let deed = deed(request, "session.end", Some(session), None).statement();
+    let rows = request.caller.rows(&request.bindings)?;
     rows.write().add(END, args![session, user]).add(deed.0, deed.1).commit().await?;
     Ok(())
 }
 
 /// The browser forgets its cookie.
-fn signed_out() -> Answer {
-    Answer::empty(204).header("Set-Cookie", session::cookie("", 0))
+fn signed_out() -> Response {
+    Response::empty(204).header("Set-Cookie", session::cookie("", 0))
 }

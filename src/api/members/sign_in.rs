@@ -5,12 +5,12 @@ use serde_json::Value;
 use crate::auth::email_token::Fresh;
 use crate::auth::mail::{Mail, deliver};
 use crate::auth::principal::{Member, Visitor};
-use crate::auth::session::Lobby;
+use crate::auth::session::LoginContext;
 use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
 use crate::http::letters::lower_case;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
 use crate::hub::protocol::CountLogin;
 use crate::log;
 use crate::storage::bindings::Bindings;
@@ -38,19 +38,19 @@ pub struct Door<'a> {
 
 impl<'a> Door<'a> {
     /// Of a visitor.
-    pub fn of(call: &'a Call<Visitor>) -> Self {
-        let Visitor { tenant, host, config, .. } = &*call.who;
-        Self { bindings: &call.bindings, tenant, host: Some(host), revision: config.revision }
+    pub fn of(request: &'a Request<Visitor>) -> Self {
+        let Visitor { tenant, host, config, .. } = &*request.caller;
+        Self { bindings: &request.bindings, tenant, host: Some(host), revision: config.revision }
     }
 
     /// Of somebody who acts in the tenant.
-    pub fn of_member(call: &'a Call<Member>) -> Self {
-        let Member { tenant, host, config, .. } = &*call.who;
-        Self { bindings: &call.bindings, tenant, host: host.as_ref(), revision: config.revision }
+    pub fn of_member(request: &'a Request<Member>) -> Self {
+        let Member { tenant, host, config, .. } = &*request.caller;
+        Self { bindings: &request.bindings, tenant, host: host.as_ref(), revision: config.revision }
     }
 
     /// Counts a try at an account, and refuses one too many; before anything is hashed or looked up.
-    pub async fn count_try(&self, address: &str, email: &str) -> Answered<()> {
+    pub async fn count_try(&self, address: &str, email: &str) -> Result<(), Problem> {
         let (address, account) = (digest(network(address).as_bytes()), digest(email.as_bytes()));
         let counted =
             tenant_state::call_hub(self.bindings, self.tenant, self.host, self.revision, async |hub, caller| {
@@ -63,8 +63,8 @@ impl<'a> Door<'a> {
 }
 
 /// The rows behind a visitor, for a session to be opened in.
-pub fn lobby<'a>(call: &'a Call<Visitor>, rows: &'a TenantDb) -> Lobby<'a> {
-    Lobby { bindings: &call.bindings, tenant: &call.who.tenant, rows }
+pub fn lobby<'a>(request: &'a Request<Visitor>, rows: &'a TenantDb) -> LoginContext<'a> {
+    LoginContext { bindings: &request.bindings, tenant: &request.caller.tenant, rows }
 }
 
 /// The mail that carries a fresh token.
@@ -90,7 +90,7 @@ pub async fn post(bindings: Bindings, rows: TenantDb, fresh: Fresh, deed: (Tenan
 }
 
 /// A body may name the tenant; it must be the one that was asked.
-pub fn check_tenant(fields: &mut Fields, tenant: &TenantId) -> Answered<()> {
+pub fn check_tenant(fields: &mut Fields, tenant: &TenantId) -> Result<(), Problem> {
     let agrees = fields.take("tenant_id").is_none_or(|named| named.as_str() == Some(tenant.as_str()));
     if agrees { Ok(()) } else { Err(problem::tenant_not_found().crossing_tenants()) }
 }

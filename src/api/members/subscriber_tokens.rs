@@ -6,9 +6,9 @@ use crate::auth::signing_keys;
 use crate::credentials::platform_token::{Claims, Kind};
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use domain::error::Invalid;
 use domain::json;
 use domain::selector::{Interest, Selector};
@@ -17,8 +17,8 @@ use domain::selector::{Interest, Selector};
 const TTL_SECONDS: i64 = 900;
 
 /// Mints a token. It ends early when whoever minted it loses the rights.
-pub async fn mint(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
+pub async fn mint(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     fields.require("topics");
     let read = |text: &str| Selector::parse(text).map(|selector| (text.to_owned(), selector));
     let listed = fields.list("topics", Interest::MAX_SELECTORS, read).unwrap_or_default();
@@ -30,17 +30,17 @@ pub async fn mint(mut call: Call<Member>) -> Answered<Answer> {
     let (topics, granted): (Vec<String>, Vec<Selector>) = listed.into_iter().unzip();
     let bounds = Interest { granted, ..Interest::default() };
     bounds.check().map_err(|invalid| problem::invalid_field("/topics", invalid))?;
-    let tenant = call.who.tenant.as_str();
+    let tenant = request.caller.tenant.as_str();
     let claims = Claims {
-        sub: call.who.actor(),
+        sub: request.caller.actor(),
         tenant_id: tenant.to_owned(),
         client_id: tenant.to_owned(),
         topics: topics.clone(),
         ..Claims::default()
     };
-    let (token, expires_at) = signing_keys::mint(&call.bindings, Kind::Subscriber, claims, ttl).await?;
-    let deed = deed(&call, "subscriber_token.mint", None, Some(json!({ "topics": topics }))).statement();
-    call.who.rows(&call.bindings)?.write().add(deed.0, deed.1).commit().await?;
+    let (token, expires_at) = signing_keys::mint(&request.bindings, Kind::Subscriber, claims, ttl).await?;
+    let deed = deed(&request, "subscriber_token.mint", None, Some(json!({ "topics": topics }))).statement();
+    request.caller.rows(&request.bindings)?.write().add(deed.0, deed.1).commit().await?;
     let data = json!({ "token": token, "expires_at": expires_at, "topics": topics });
-    Answer::json(201, &data, Some(tenant))
+    Response::json(201, &data, Some(tenant))
 }

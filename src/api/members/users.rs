@@ -15,10 +15,10 @@ use crate::auth::rules;
 use crate::credentials::key::fresh_id;
 use crate::http::fields::Fields;
 use crate::http::incoming::{JSON, MERGE_PATCH};
-use crate::http::listing::{Asked, ViewRow, with_moments};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::listing::{ListParams, ViewRow, with_moments};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::row::row_types;
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::sql::{args, statements};
@@ -75,16 +75,16 @@ struct Target {
 
 impl Target {
     /// The user that the path names; 404 if there is none, 403 if their role may do more than the caller.
-    async fn reach(call: &Call<Member>, rows: &TenantDb) -> Answered<Self> {
-        let id = call.params.get("user_id").to_owned();
+    async fn reach(request: &Request<Member>, rows: &TenantDb) -> Result<Self, Problem> {
+        let id = request.params.get("user_id").to_owned();
         let row = rows.row::<TargetRow>(&TARGET, args![id.as_str()]).await?.ok_or_else(problem::not_found)?;
         let role = Role::stored(&row.role, row.own_role);
-        check_own(call, "", role.permissions)?;
+        check_own(request, "", role.permissions)?;
         Ok(Self { id, role, is_active: row.status == "active", others: row.others != 0 })
     }
 
     /// Refuses early what the rule would refuse, before any stream is ended for it.
-    fn check_others(&self) -> Answered<()> {
+    fn check_others(&self) -> Result<(), Problem> {
         let is_last = self.is_active && rules::is_owner(&self.role.name) && !self.others;
         if is_last { Err(problem::last_owner()) } else { Ok(()) }
     }
@@ -101,10 +101,10 @@ impl Target {
 }
 
 /// `POST /api/v1/users`
-pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
-    let body = call.request.json_object(JSON).await?;
-    let rows = call.who.rows(&call.bindings)?;
-    let pending = match Creation::begin(&call, &rows, "users.create", &body).await? {
+pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
+    let body = request.incoming.json_object(JSON).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let pending = match Creation::begin(&request, &rows, "users.create", &body).await? {
         Creation::New(pending) => pending,
         Creation::Done(answer) => return Ok(answer),
     };
@@ -116,16 +116,16 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
     let (Some(email), Some(role)) = (email, role) else {
         return Err(problem::internal("a body without its fields"));
     };
-    let role = role_to_give(&call, &rows, &role).await?;
+    let role = role_to_give(&request, &rows, &role).await?;
     let id = fresh_id("usr").map_err(problem::internal)?;
-    let now = call.now().millis();
+    let now = request.now().millis();
     let detail = json!({ "email": email, "role": role.name });
-    let deed = deed(&call, "user.create", Some(&id), Some(detail)).statement();
+    let deed = deed(&request, "user.create", Some(&id), Some(detail)).statement();
     let batch = rows
         .write()
         .add_all(role.as_seen())
         .add(rules::EMAIL_UNINVITED, args![email.as_str(), now])
-        .add(rules::HAS_ROOM, args![rules::room(&call.who.config)])
+        .add(rules::HAS_ROOM, args![rules::room(&request.caller.config)])
         .add(INSERT, args![id.as_str(), email.as_str(), name.as_str(), role.name.as_str(), now])
         .add(deed.0, deed.1);
     let data = with_moments(json!({
@@ -136,8 +136,8 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
 }
 
 /// `GET /api/v1/users`
-pub async fn list(call: Call<Member>) -> Answered<Answer> {
-    let query = &call.request.query;
+pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
+    let query = &request.incoming.query;
     let status =
         query.get("status").map(|status| parse_status(status).map_err(|e| problem::invalid_query("status", e)));
     let status = status.transpose()?.map(str::to_owned);
@@ -147,46 +147,46 @@ pub async fn list(call: Call<Member>) -> Answered<Answer> {
         let invalid = Invalid::new("too_long", format!("must be at most {MAX_SEARCHED} bytes long"));
         return Err(problem::invalid_query("q", invalid));
     }
-    let tenant = call.who.tenant.to_string();
+    let tenant = request.caller.tenant.to_string();
     let filters = json!([tenant, status, role, text]).to_string();
-    let asked = Asked::read(&call, "users.list", &filters)?;
+    let asked = ListParams::read(&request, "users.list", &filters)?;
     let mut args = asked.args();
     args.extend(args![status, role, text]);
-    let rows = call.who.rows(&call.bindings)?.rows::<ViewRow>(&SHOWN, args).await?;
-    asked.answer(&call, rows, Some(&tenant))
+    let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, args).await?;
+    asked.answer(&request, rows, Some(&tenant))
 }
 
 /// `GET /api/v1/users/{user_id}`
-pub async fn get(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    shown(&call, &rows).await
+pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    shown(&request, &rows).await
 }
 
 /// `PATCH /api/v1/users/{user_id}`
-pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(MERGE_PATCH).await?);
+pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
     let is_nameless = fields.has("name");
     let name = fields.text("name", MAX_NAME).or_else(|| is_nameless.then(String::new));
     let role = fields.text("role", MAX_ROLE);
     let status = fields.parsed("status", |text| parse_status(text).map(str::to_owned));
     fields.finish()?;
-    let rows = call.who.rows(&call.bindings)?;
-    let target = Target::reach(&call, &rows).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let target = Target::reach(&request, &rows).await?;
     let role = match role.filter(|role| *role != target.role.name) {
-        Some(role) => Some(role_to_give(&call, &rows, &role).await?),
+        Some(role) => Some(role_to_give(&request, &rows, &role).await?),
         None => None,
     };
     let is_disabled = status.as_deref() == Some("disabled");
     let loses = role.is_some() || is_disabled;
     let stays_owner = !is_disabled && role.as_ref().is_none_or(|role| rules::is_owner(&role.name));
-    let now = call.now().millis();
+    let now = request.now().millis();
     let detail = [
         ("name", name.as_deref()),
         ("role", role.as_ref().map(|role| role.name.as_str())),
         ("status", status.as_deref()),
     ];
     let detail = detail.into_iter().filter_map(|(field, value)| Some((field, value?))).collect::<Value>();
-    let deed = deed(&call, "user.update", Some(&target.id), Some(detail)).statement();
+    let deed = deed(&request, "user.update", Some(&target.id), Some(detail)).statement();
     let id = target.id.as_str();
     let mut batch = rows.write().add_all(target.as_seen()).add_all(role.iter().filter_map(Role::as_seen));
     if !stays_owner {
@@ -199,65 +199,65 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
     let role = role.map(|role| role.name);
     batch = batch.add(UPDATE, args![id, name, role, status, now]).add(deed.0, deed.1);
     if loses {
-        end_minted(&call, target.minted_by()).await?;
+        end_minted(&request, target.minted_by()).await?;
     }
     rules::commit(batch).await?;
     if loses {
-        end_minted(&call, target.minted_by()).await?;
+        end_minted(&request, target.minted_by()).await?;
     }
-    shown(&call, &rows).await
+    shown(&request, &rows).await
 }
 
 /// `DELETE /api/v1/users/{user_id}`
-pub async fn remove(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    let target = Target::reach(&call, &rows).await?;
+pub async fn remove(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let target = Target::reach(&request, &rows).await?;
     target.check_others()?;
-    let deed = deed(&call, "user.remove", Some(&target.id), None).statement();
+    let deed = deed(&request, "user.remove", Some(&target.id), None).statement();
     let batch = rows
         .write()
         .add_all(target.as_seen())
         .add(rules::KEEPS_AN_OWNER, args![target.id.as_str()])
         .add(DELETE, args![target.id.as_str()])
         .add(deed.0, deed.1);
-    end_minted(&call, target.minted_by()).await?;
+    end_minted(&request, target.minted_by()).await?;
     rules::commit(batch).await?;
-    end_minted(&call, target.minted_by()).await?;
-    named(&call, &target)
+    end_minted(&request, target.minted_by()).await?;
+    named(&request, &target)
 }
 
 /// `POST /api/v1/users/{user_id}/sessions/revoke`
-pub async fn revoke_sessions(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    let target = Target::reach(&call, &rows).await?;
-    let deed = deed(&call, "user.revoke_sessions", Some(&target.id), None).statement();
+pub async fn revoke_sessions(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let target = Target::reach(&request, &rows).await?;
+    let deed = deed(&request, "user.revoke_sessions", Some(&target.id), None).statement();
     let batch = rows
         .write()
         .add_all(target.as_seen())
         .add(END_SESSIONS, args![target.id.as_str()])
-        .add(VOID_ISSUED, args![target.id.as_str(), call.now().millis() + 1])
+        .add(VOID_ISSUED, args![target.id.as_str(), request.now().millis() + 1])
         .add(deed.0, deed.1);
-    end_minted(&call, target.minted_by()).await?;
+    end_minted(&request, target.minted_by()).await?;
     rules::commit(batch).await?;
-    end_minted(&call, target.minted_by()).await?;
-    named(&call, &target)
+    end_minted(&request, target.minted_by()).await?;
+    named(&request, &target)
 }
 
 /// `POST /api/v1/auth/revoke-all`
-pub async fn revoke_all(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    let now = call.now();
-    let tenant = call.who.tenant.as_str();
-    let deed = deed(&call, "tenant.revoke_all", Some(tenant), None).statement();
+pub async fn revoke_all(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let now = request.now();
+    let tenant = request.caller.tenant.as_str();
+    let deed = deed(&request, "tenant.revoke_all", Some(tenant), None).statement();
     let batch = rows
         .write()
         .add(END_ALL_SESSIONS, Vec::new())
         .add(VOID_ALL_ISSUED, args![now.millis() + 1])
         .add(deed.0, deed.1);
-    end_minted(&call, None).await?;
+    end_minted(&request, None).await?;
     batch.commit().await?;
-    end_minted(&call, None).await?;
-    Answer::json(200, &json!({ "revoked_at": now }), Some(tenant))
+    end_minted(&request, None).await?;
+    Response::json(200, &json!({ "revoked_at": now }), Some(tenant))
 }
 
 fn parse_status(text: &str) -> Result<&str, Invalid> {
@@ -267,12 +267,12 @@ fn parse_status(text: &str) -> Result<&str, Invalid> {
     }
 }
 
-async fn shown(call: &Call<Member>, rows: &TenantDb) -> Answered<Answer> {
-    let row = rows.row::<ViewRow>(&FIND, args![call.params.get("user_id")]).await?.ok_or_else(problem::not_found)?;
-    Answer::json(200, &row.shown()?, Some(call.who.tenant.as_str()))
+async fn shown(request: &Request<Member>, rows: &TenantDb) -> Result<Response, Problem> {
+    let row = rows.row::<ViewRow>(&FIND, args![request.params.get("user_id")]).await?.ok_or_else(problem::not_found)?;
+    Response::json(200, &row.shown()?, Some(request.caller.tenant.as_str()))
 }
 
-fn named(call: &Call<Member>, target: &Target) -> Answered<Answer> {
+fn named(request: &Request<Member>, target: &Target) -> Result<Response, Problem> {
     let data: Value = json!({ "id": target.id });
-    Answer::json(200, &data, Some(call.who.tenant.as_str()))
+    Response::json(200, &data, Some(request.caller.tenant.as_str()))
 }

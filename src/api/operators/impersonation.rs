@@ -11,9 +11,9 @@ use crate::auth::signing_keys;
 use crate::credentials::platform_token::{Act, Claims, Kind};
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::audit_log::Deed;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
@@ -50,7 +50,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(mut fields: Fields) -> Answered<Self> {
+    fn read(mut fields: Fields) -> Result<Self, Problem> {
         for name in ["tenant_id", "user_id", "reason"] {
             fields.require(name);
         }
@@ -74,18 +74,18 @@ fn parse_reason(text: &str) -> Result<String, Invalid> {
 }
 
 /// Mints the token. It is handed out once both audits have the deed and its reason.
-pub async fn impersonate(mut call: Call<Operator>) -> Answered<Answer> {
-    let asked = Asked::read(Fields::new(call.request.json_object(JSON).await?))?;
-    let (operator, session) = person(&call, PlatformPermission::UsersImpersonate)?;
-    let db = ControlDb::open(&call.bindings, "impersonate a user")?;
-    let entry = entry(&call, &db, &asked.tenant, session).await?;
+pub async fn impersonate(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let asked = Asked::read(Fields::new(request.incoming.json_object(JSON).await?))?;
+    let (operator, session) = person(&request, PlatformPermission::UsersImpersonate)?;
+    let db = ControlDb::open(&request.bindings, "impersonate a user")?;
+    let entry = entry(&request, &db, &asked.tenant, session).await?;
     let Entry { tenant, rows, .. } = entry.ok_or_else(problem::not_found)?;
     let user = rows.row::<UserRow>(&USER, args![asked.user.as_str()]).await?.ok_or_else(problem::not_found)?;
     let id = tenant.id.as_str();
     let detail = json!({ "reason": asked.reason, "minutes": asked.minutes });
     let told = json!({ "subject": user.id, "reason": asked.reason, "minutes": asked.minutes });
-    db.batch(vec![audited_in(&call, "user.impersonate", Some(id), told)]).await?;
-    let deed = Deed { detail: Some(detail), ..deed(&call, "user.impersonate", Some(&user.id)) }.statement();
+    db.batch(vec![audited_in(&request, "user.impersonate", Some(id), told)]).await?;
+    let deed = Deed { detail: Some(detail), ..deed(&request, "user.impersonate", Some(&user.id)) }.statement();
     rows.write().add(deed.0, deed.1).commit().await?;
     let claims = Claims {
         sub: format!("user:{}", user.id),
@@ -94,13 +94,13 @@ pub async fn impersonate(mut call: Call<Operator>) -> Answered<Answer> {
         user_id: Some(user.id.clone()),
         role: Some(user.role.clone()),
         sid: Some(session.to_owned()),
-        act: Some(Act { sub: call.who.actor() }),
+        act: Some(Act { sub: request.caller.actor() }),
         ..Claims::default()
     };
     let seconds = asked.minutes * 60;
-    let (token, expires_at) = signing_keys::mint(&call.bindings, Kind::Impersonation, claims, seconds).await?;
+    let (token, expires_at) = signing_keys::mint(&request.bindings, Kind::Impersonation, claims, seconds).await?;
     let impersonation = json!({ "operator": operator, "user": user, "reason": asked.reason, "banner": true });
-    let host = tenant.hosts(&call.bindings).into_iter().next();
+    let host = tenant.hosts(&request.bindings).into_iter().next();
     let data = json!({
         "token": token,
         "token_type": "Bearer",
@@ -108,5 +108,5 @@ pub async fn impersonate(mut call: Call<Operator>) -> Answered<Answer> {
         "host": host,
         "impersonation": impersonation,
     });
-    Answer::json(200, &data, Some(id))
+    Response::json(200, &data, Some(id))
 }

@@ -12,9 +12,9 @@ use super::{PlatformDeed, audited};
 use crate::auth::principal::Operator;
 use crate::auth::signing_keys;
 use crate::http::fields::Fields;
-use crate::http::problem::{self, Answered, Problem};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::Rows;
@@ -74,7 +74,7 @@ struct Sealed {
 }
 
 impl Sealed {
-    async fn count(db: &ControlDb) -> Answered<Self> {
+    async fn count(db: &ControlDb) -> Result<Self, Problem> {
         let statements = [DATA_KEYS, SIGNING_KEYS, KEPT_ANSWERS].map(|sql| (sql, Vec::new()));
         let results = db.batch(statements.to_vec()).await?;
         let Ok([data_keys, signing_keys, kept_answers]) = <[Rows; 3]>::try_from(results) else {
@@ -95,37 +95,37 @@ impl Sealed {
 }
 
 /// `GET /api/v1/keys`
-pub async fn show(call: Call<Operator>) -> Answered<Answer> {
-    let db = ControlDb::open(&call.bindings, "count what is sealed")?;
+pub async fn show(request: Request<Operator>) -> Result<Response, Problem> {
+    let db = ControlDb::open(&request.bindings, "count what is sealed")?;
     let sealed = Sealed::count(&db).await?;
     let by_version = |rows: &[VersionRow]| -> Map<String, Value> {
         rows.iter().map(|row| (row.version.to_string(), row.total.into())).collect()
     };
     let data = json!({
-        "current_version": call.bindings.settings.keys.current(),
+        "current_version": request.bindings.settings.keys.current(),
         "data_keys": by_version(&sealed.data_keys),
         "signing_keys": by_version(&sealed.signing_keys),
         "kept_answers": by_version(&sealed.kept_answers),
     });
-    Answer::json(200, &data, None)
+    Response::json(200, &data, None)
 }
 
 /// `POST /api/v1/keys/rewrap`
-pub async fn rewrap(mut call: Call<Operator>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.optional_json_object().await?);
+pub async fn rewrap(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.optional_json_object().await?);
     let limit = fields.number("limit", 1..=PAGE).unwrap_or(PAGE);
     fields.finish()?;
-    let db = ControlDb::open(&call.bindings, "seal keys anew")?;
-    let keys = &call.bindings.settings.keys;
+    let db = ControlDb::open(&request.bindings, "seal keys anew")?;
+    let keys = &request.bindings.settings.keys;
     let page = Page::read(keys, &db, limit).await?;
-    let audit = audited(&call, "keys.rewrap", page.detail(keys));
+    let audit = audited(&request, "keys.rewrap", page.detail(keys));
     let rewrapped = page.write(&db, audit).await?;
     let remaining = Sealed::count(&db).await?.remaining(keys.current());
-    Answer::json(200, &json!({ "rewrapped": rewrapped, "remaining": remaining }), None)
+    Response::json(200, &json!({ "rewrapped": rewrapped, "remaining": remaining }), None)
 }
 
 /// Seals one page anew, if an earlier version still seals something. Run by cron each minute.
-pub async fn rewrap_left_behind(bindings: &Bindings) -> Answered<usize> {
+pub async fn rewrap_left_behind(bindings: &Bindings) -> Result<usize, Problem> {
     let db = ControlDb::open(bindings, "seal keys anew")?;
     let keys = &bindings.settings.keys;
     let page = Page::read(keys, &db, PAGE).await?;
@@ -150,7 +150,7 @@ struct Page {
 }
 
 impl Page {
-    async fn read(keys: &KeyRing, db: &ControlDb, limit: i64) -> Answered<Self> {
+    async fn read(keys: &KeyRing, db: &ControlDb, limit: i64) -> Result<Self, Problem> {
         let args = || args![i64::from(keys.current()), limit];
         let results = db.batch(vec![(OLD_DATA_KEYS, args()), (OLD_SIGNING_KEYS, args())]).await?;
         let Ok([data_keys, signing]) = <[Rows; 2]>::try_from(results) else {
@@ -175,7 +175,7 @@ impl Page {
     }
 
     /// Puts the new values in place of those that still stand there; how many did.
-    async fn write(&self, db: &ControlDb, audit: (ControlSql, Vec<Arg>)) -> Answered<usize> {
+    async fn write(&self, db: &ControlDb, audit: (ControlSql, Vec<Arg>)) -> Result<usize, Problem> {
         if self.is_empty() {
             return Ok(0);
         }

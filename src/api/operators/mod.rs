@@ -17,9 +17,9 @@ use serde_json::Value;
 
 use crate::auth::idempotency::platform::{Kept, Keyed};
 use crate::auth::principal::{Operator, OperatorKind};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::control_db::ControlDb;
 use crate::storage::sql::{Arg, ControlSql, StorageError};
 use crate::storage::sql::{args, statements};
@@ -55,13 +55,13 @@ impl PlatformDeed<'_> {
 }
 
 /// What the caller does, for the audit.
-fn audited(call: &Call<Operator>, operation: &'static str, detail: Value) -> Bound {
-    audited_in(call, operation, None, detail)
+fn audited(request: &Request<Operator>, operation: &'static str, detail: Value) -> Bound {
+    audited_in(request, operation, None, detail)
 }
 
 /// What the caller does about a tenant, for the audit.
-fn audited_in(call: &Call<Operator>, operation: &'static str, tenant: Option<&str>, detail: Value) -> Bound {
-    let (at, actor, request_id) = (call.now(), call.who.actor(), call.request.id.as_str());
+fn audited_in(request: &Request<Operator>, operation: &'static str, tenant: Option<&str>, detail: Value) -> Bound {
+    let (at, actor, request_id) = (request.now(), request.caller.actor(), request.incoming.id.as_str());
     PlatformDeed { at, actor, operation, tenant, request_id, detail }.statement()
 }
 
@@ -71,14 +71,14 @@ fn subject(id: &str) -> Value {
 }
 
 /// Refuses to give what the caller does not have.
-fn check_own(call: &Call<Operator>, pointer: &str, given: PlatformPermissions) -> Answered<()> {
-    if call.who.permissions().covers(given) { Ok(()) } else { Err(problem::beyond_own_permissions(pointer)) }
+fn check_own(request: &Request<Operator>, pointer: &str, given: PlatformPermissions) -> Result<(), Problem> {
+    if request.caller.permissions().covers(given) { Ok(()) } else { Err(problem::beyond_own_permissions(pointer)) }
 }
 
 /// The person who calls, by operator and session; a permission is asked for beside the sign-in.
-fn person(call: &Call<Operator>, permission: PlatformPermission) -> Answered<(&str, &str)> {
-    let OperatorKind::Person { id, session, .. } = call.who.who() else { return Err(problem::unauthorized()) };
-    if call.who.permissions().has(permission) {
+fn person(request: &Request<Operator>, permission: PlatformPermission) -> Result<(&str, &str), Problem> {
+    let OperatorKind::Person { id, session, .. } = request.caller.who() else { return Err(problem::unauthorized()) };
+    if request.caller.permissions().has(permission) {
         Ok((id, session))
     } else {
         Err(problem::forbidden(permission.as_str()))
@@ -88,21 +88,21 @@ fn person(call: &Call<Operator>, permission: PlatformPermission) -> Answered<(&s
 /// Runs a creation once for its `Idempotency-Key`: `batch` is written with the answer, or the answer that was
 /// given before is given again. `taken` says which problem a constraint of the batch is.
 async fn create(
-    call: &Call<Operator>,
+    request: &Request<Operator>,
     db: &ControlDb,
     keyed: Option<Keyed>,
     mut batch: Vec<Bound>,
     data: Value,
     taken: fn() -> problem::Problem,
-) -> Answered<Value> {
-    let now = call.now().millis();
+) -> Result<Value, Problem> {
+    let now = request.now().millis();
     let kept = Kept { data, etag: String::new() };
     if let Some(keyed) = &keyed {
-        batch.push(keyed.keep(&call.bindings, &kept, now)?);
+        batch.push(keyed.keep(&request.bindings, &kept, now)?);
     }
     match db.batch(batch).await {
         Ok(_) => Ok(kept.data),
-        Err(StorageError::Constraint(_)) => match replayed(call, db, keyed.as_ref()).await? {
+        Err(StorageError::Constraint(_)) => match replayed(request, db, keyed.as_ref()).await? {
             // Whoever sent the same key at the same time was first.
             Some(data) => Ok(data),
             None => Err(taken()),
@@ -112,13 +112,17 @@ async fn create(
 }
 
 /// The data of the answer that was given under this `Idempotency-Key`.
-async fn replayed(call: &Call<Operator>, db: &ControlDb, keyed: Option<&Keyed>) -> Answered<Option<Value>> {
+async fn replayed(
+    request: &Request<Operator>,
+    db: &ControlDb,
+    keyed: Option<&Keyed>,
+) -> Result<Option<Value>, Problem> {
     let Some(keyed) = keyed else { return Ok(None) };
-    Ok(keyed.find(&call.bindings, db, call.now().millis()).await?.map(|kept| kept.data))
+    Ok(keyed.find(&request.bindings, db, request.now().millis()).await?.map(|kept| kept.data))
 }
 
 /// 201 with the place of what was made.
-fn created(data: &Value, collection: &str) -> Answered<Answer> {
+fn created(data: &Value, collection: &str) -> Result<Response, Problem> {
     let id = data.get("id").and_then(Value::as_str).unwrap_or_default();
-    Ok(Answer::json(201, data, None)?.header("Location", format!("{collection}/{id}")))
+    Ok(Response::json(201, data, None)?.header("Location", format!("{collection}/{id}")))
 }

@@ -17,10 +17,10 @@ use crate::credentials::key::fresh_id;
 use crate::http::fields::Fields;
 use crate::http::incoming::{JSON, MERGE_PATCH};
 use crate::http::letters::lower_case;
-use crate::http::listing::{Asked, ViewRow};
-use crate::http::problem::{self, Answered, Problem};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::listing::{ListParams, ViewRow};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::CountRow;
 use crate::storage::row::row_types;
@@ -83,8 +83,8 @@ impl Setting {
     }
 
     /// The password's hash, if it sets one.
-    fn hash(&self, call: &Call<Operator>) -> Answered<Option<String>> {
-        self.password.as_deref().map(|text| Work::of(call).hash(text)).transpose()
+    fn hash(&self, request: &Request<Operator>) -> Result<Option<String>, Problem> {
+        self.password.as_deref().map(|text| Work::of(request).hash(text)).transpose()
     }
 }
 
@@ -99,12 +99,12 @@ fn one_of(text: &str, known: &[&str], message: &'static str) -> Result<String, I
 }
 
 /// `POST /api/v1/operators`
-pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
-    let object = call.request.json_object(JSON).await?;
-    let actor = call.who.actor();
-    let keyed = Keyed::read(&call.request, "operators.create", &actor, &Value::Object(object.clone()))?;
-    let db = ControlDb::open(&call.bindings, "make an operator")?;
-    if let Some(data) = replayed(&call, &db, keyed.as_ref()).await? {
+pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let object = request.incoming.json_object(JSON).await?;
+    let actor = request.caller.actor();
+    let keyed = Keyed::read(&request.incoming, "operators.create", &actor, &Value::Object(object.clone()))?;
+    let db = ControlDb::open(&request.bindings, "make an operator")?;
+    if let Some(data) = replayed(&request, &db, keyed.as_ref()).await? {
         return Ok(created(&data, COLLECTION)?.header("Idempotent-Replayed", "true"));
     }
     let mut fields = Fields::new(object);
@@ -116,19 +116,19 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
         fields.wrong::<()>("status", Invalid::new("unknown_value", "is active to begin with"));
     }
     fields.finish()?;
-    let hash = setting.hash(&call)?;
+    let hash = setting.hash(&request)?;
     let (Some(email), Some(name), Some(hash), Some(role)) = (setting.email, setting.name, hash, setting.role) else {
         return Err(problem::internal("a body without its fields"));
     };
-    check_own(&call, "/role", platform_permissions_of(role == "admin"))?;
+    check_own(&request, "/role", platform_permissions_of(role == "admin"))?;
     if db.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_OPERATORS) {
         return Err(problem::too_many("operators", MAX_OPERATORS));
     }
     let id = fresh_id("opr").map_err(problem::internal)?;
-    let now = call.now();
+    let now = request.now();
     let (id, role) = (id.as_str(), role.as_str());
     let insert = args![id, email.as_str(), name.as_str(), hash, role, now.millis()];
-    let batch = vec![(INSERT, insert), audited(&call, "operator.create", json!({ "subject": id, "role": role }))];
+    let batch = vec![(INSERT, insert), audited(&request, "operator.create", json!({ "subject": id, "role": role }))];
     let data = json!({
         "id": id,
         "email": email,
@@ -141,44 +141,44 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
         "grant_count": 0,
         "grants": [],
     });
-    let data = create_once(&call, &db, keyed, batch, data, email_taken).await?;
+    let data = create_once(&request, &db, keyed, batch, data, email_taken).await?;
     created(&data, COLLECTION)
 }
 
 /// `GET /api/v1/operators`
-pub async fn list(call: Call<Operator>) -> Answered<Answer> {
-    let asked = Asked::read(&call, "operators.list", "")?;
-    let db = ControlDb::open(&call.bindings, "list operators")?;
+pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
+    let asked = ListParams::read(&request, "operators.list", "")?;
+    let db = ControlDb::open(&request.bindings, "list operators")?;
     let rows = db.rows::<ViewRow>(&SHOWN, asked.args()).await?;
-    asked.answer(&call, rows, None)
+    asked.answer(&request, rows, None)
 }
 
 /// `GET /api/v1/operators/{operator_id}`
-pub async fn get(call: Call<Operator>) -> Answered<Answer> {
-    let db = ControlDb::open(&call.bindings, "show an operator")?;
-    shown(&db, call.params.get("operator_id")).await
+pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
+    let db = ControlDb::open(&request.bindings, "show an operator")?;
+    shown(&db, request.params.get("operator_id")).await
 }
 
 /// `PATCH /api/v1/operators/{operator_id}`
-pub async fn patch(mut call: Call<Operator>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(MERGE_PATCH).await?);
+pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
     let setting = Setting::read(&mut fields);
     fields.finish()?;
-    let id = call.params.get("operator_id");
-    let db = ControlDb::open(&call.bindings, "change an operator")?;
-    check_reach(&call, &db, id).await?;
+    let id = request.params.get("operator_id");
+    let db = ControlDb::open(&request.bindings, "change an operator")?;
+    check_reach(&request, &db, id).await?;
     if let Some(role) = &setting.role {
-        check_own(&call, "/role", platform_permissions_of(role == "admin"))?;
+        check_own(&request, "/role", platform_permissions_of(role == "admin"))?;
     }
-    let hash = setting.hash(&call)?;
+    let hash = setting.hash(&request)?;
     let signs_out = hash.is_some() || setting.status.as_deref() == Some("disabled");
     let changed = json!({
         "subject": id, "email": setting.email.is_some(), "password": hash.is_some(),
         "role": setting.role, "status": setting.status,
     });
-    let now = call.now().millis();
+    let now = request.now().millis();
     let update = args![id, setting.email, setting.name, hash, setting.role, setting.status, now];
-    let mut batch = vec![(UPDATE, update), audited(&call, "operator.update", changed)];
+    let mut batch = vec![(UPDATE, update), audited(&request, "operator.update", changed)];
     if signs_out {
         batch.push((END_SESSIONS, args![id]));
     }
@@ -190,30 +190,30 @@ pub async fn patch(mut call: Call<Operator>) -> Answered<Answer> {
 }
 
 /// `DELETE /api/v1/operators/{operator_id}`
-pub async fn delete(call: Call<Operator>) -> Answered<Answer> {
-    let id = call.params.get("operator_id");
-    let db = ControlDb::open(&call.bindings, "remove an operator")?;
-    check_reach(&call, &db, id).await?;
+pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
+    let id = request.params.get("operator_id");
+    let db = ControlDb::open(&request.bindings, "remove an operator")?;
+    check_reach(&request, &db, id).await?;
     let batch = vec![
         (END_SESSIONS, args![id]),
         (END_GRANTS, args![id]),
         (DELETE, args![id]),
-        audited(&call, "operator.delete", subject(id)),
+        audited(&request, "operator.delete", subject(id)),
     ];
     db.batch(batch).await?;
-    Answer::json(200, &json!({ "id": id }), None)
+    Response::json(200, &json!({ "id": id }), None)
 }
 
 /// An operator that the caller may change: one that is there, and may do no more than the caller.
-pub(super) async fn check_reach(call: &Call<Operator>, db: &ControlDb, id: &str) -> Answered<()> {
+pub(super) async fn check_reach(request: &Request<Operator>, db: &ControlDb, id: &str) -> Result<(), Problem> {
     let row = db.row::<RoleRow>(&ROLE, args![id]).await?.ok_or_else(problem::not_found)?;
-    check_own(call, "", platform_permissions_of(row.role == "admin"))
+    check_own(request, "", platform_permissions_of(row.role == "admin"))
 }
 
 /// An operator as it is shown; 404 if there is none.
-pub(super) async fn shown(db: &ControlDb, id: &str) -> Answered<Answer> {
+pub(super) async fn shown(db: &ControlDb, id: &str) -> Result<Response, Problem> {
     let row = db.row::<ViewRow>(&FIND, args![id]).await?.ok_or_else(problem::not_found)?;
-    Answer::json(200, &row.shown()?, None)
+    Response::json(200, &row.shown()?, None)
 }
 
 fn email_taken() -> Problem {

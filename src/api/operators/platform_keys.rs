@@ -13,10 +13,10 @@ use crate::credentials::key::{FreshKey, KeyKind};
 use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
 use crate::http::incoming::{JSON, MERGE_PATCH};
-use crate::http::listing::{Asked, ViewRow};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::listing::{ListParams, ViewRow};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::CountRow;
 use crate::storage::sql::{args, statements};
@@ -74,16 +74,16 @@ impl Setting {
 }
 
 /// `POST /api/v1/platform-keys`
-pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
-    let object = call.request.json_object(JSON).await?;
-    let actor = call.who.actor();
-    let keyed = Keyed::read(&call.request, "platform_keys.create", &actor, &Value::Object(object.clone()))?;
-    let db = ControlDb::open(&call.bindings, "make a platform key")?;
-    if let Some(data) = replayed(&call, &db, keyed.as_ref()).await? {
+pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let object = request.incoming.json_object(JSON).await?;
+    let actor = request.caller.actor();
+    let keyed = Keyed::read(&request.incoming, "platform_keys.create", &actor, &Value::Object(object.clone()))?;
+    let db = ControlDb::open(&request.bindings, "make a platform key")?;
+    if let Some(data) = replayed(&request, &db, keyed.as_ref()).await? {
         return Ok(created(&data, COLLECTION)?.header("Idempotent-Replayed", "true"));
     }
     let mut fields = Fields::new(object);
-    let now = call.now();
+    let now = request.now();
     for name in ["name", "permissions"] {
         fields.require(name);
     }
@@ -92,7 +92,7 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
     let (Some(name), Some(permissions)) = (setting.name, setting.permissions) else {
         return Err(problem::internal("a body without its fields"));
     };
-    check_own(&call, "/permissions", permissions.set)?;
+    check_own(&request, "/permissions", permissions.set)?;
     if db.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_KEYS) {
         return Err(problem::too_many("platform_keys", MAX_KEYS));
     }
@@ -103,7 +103,7 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
     let digest = digest(key.text.as_bytes());
     let insert = args![id, name.as_str(), digest, stored, ranges.as_str(), actor.as_str(), now.millis(), ends_at];
     let detail = json!({ "subject": id, "permissions": permissions.set.names() });
-    let batch = vec![(INSERT, insert), audited(&call, "platform_key.create", detail)];
+    let batch = vec![(INSERT, insert), audited(&request, "platform_key.create", detail)];
     let data = json!({
         "id": id,
         "name": name,
@@ -117,35 +117,35 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
         "previous_until": null,
         "key": key.text,
     });
-    let data = create_once(&call, &db, keyed, batch, data, problem::changed_meanwhile).await?;
+    let data = create_once(&request, &db, keyed, batch, data, problem::changed_meanwhile).await?;
     created(&data, COLLECTION)
 }
 
 /// `GET /api/v1/platform-keys`
-pub async fn list(call: Call<Operator>) -> Answered<Answer> {
-    let asked = Asked::read(&call, "platform_keys.list", "")?;
-    let db = ControlDb::open(&call.bindings, "list platform keys")?;
+pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
+    let asked = ListParams::read(&request, "platform_keys.list", "")?;
+    let db = ControlDb::open(&request.bindings, "list platform keys")?;
     let rows = db.rows::<ViewRow>(&SHOWN, asked.args()).await?;
-    asked.answer(&call, rows, None)
+    asked.answer(&request, rows, None)
 }
 
 /// `GET /api/v1/platform-keys/{key_id}`
-pub async fn get(call: Call<Operator>) -> Answered<Answer> {
-    let db = ControlDb::open(&call.bindings, "show a platform key")?;
-    shown(&db, call.params.get("key_id"), None).await
+pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
+    let db = ControlDb::open(&request.bindings, "show a platform key")?;
+    shown(&db, request.params.get("key_id"), None).await
 }
 
 /// `PATCH /api/v1/platform-keys/{key_id}`
-pub async fn patch(mut call: Call<Operator>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(MERGE_PATCH).await?);
+pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
     let sets_end = fields.has("expires_at");
-    let setting = Setting::read(&mut fields, call.now());
+    let setting = Setting::read(&mut fields, request.now());
     fields.finish()?;
-    let id = call.params.get("key_id");
-    let db = ControlDb::open(&call.bindings, "change a platform key")?;
-    check_reach(&call, &db, id).await?;
+    let id = request.params.get("key_id");
+    let db = ControlDb::open(&request.bindings, "change a platform key")?;
+    check_reach(&request, &db, id).await?;
     if let Some(permissions) = &setting.permissions {
-        check_own(&call, "/permissions", permissions.set)?;
+        check_own(&request, "/permissions", permissions.set)?;
     }
     let args = args![
         id,
@@ -155,30 +155,30 @@ pub async fn patch(mut call: Call<Operator>) -> Answered<Answer> {
         sets_end,
         setting.expires_at.map(Timestamp::millis),
     ];
-    write(&call, &db, (UPDATE, args), "platform_key.update").await?;
+    write(&request, &db, (UPDATE, args), "platform_key.update").await?;
     shown(&db, id, None).await
 }
 
 /// `POST /api/v1/platform-keys/{key_id}/reroll`
-pub async fn reroll(mut call: Call<Operator>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.optional_json_object().await?);
+pub async fn reroll(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.optional_json_object().await?);
     let grace = read_grace(&mut fields);
     fields.finish()?;
-    let id = call.params.get("key_id");
-    let db = ControlDb::open(&call.bindings, "re-roll a platform key")?;
-    check_reach(&call, &db, id).await?;
+    let id = request.params.get("key_id");
+    let db = ControlDb::open(&request.bindings, "re-roll a platform key")?;
+    check_reach(&request, &db, id).await?;
     let key = FreshKey::again(KeyKind::Platform, id.to_owned()).map_err(problem::internal)?;
-    let until = call.now().plus_seconds(grace).millis();
-    write(&call, &db, (REROLL, args![id, digest(key.text.as_bytes()), until]), "platform_key.reroll").await?;
+    let until = request.now().plus_seconds(grace).millis();
+    write(&request, &db, (REROLL, args![id, digest(key.text.as_bytes()), until]), "platform_key.reroll").await?;
     shown(&db, id, Some(&key.text)).await
 }
 
 /// `DELETE /api/v1/platform-keys/{key_id}`
-pub async fn revoke(call: Call<Operator>) -> Answered<Answer> {
-    let id = call.params.get("key_id");
-    let db = ControlDb::open(&call.bindings, "revoke a platform key")?;
+pub async fn revoke(request: Request<Operator>) -> Result<Response, Problem> {
+    let id = request.params.get("key_id");
+    let db = ControlDb::open(&request.bindings, "revoke a platform key")?;
     find(&db, id).await?;
-    write(&call, &db, (REVOKE, args![id, call.now().millis()]), "platform_key.revoke").await?;
+    write(&request, &db, (REVOKE, args![id, request.now().millis()]), "platform_key.revoke").await?;
     shown(&db, id, None).await
 }
 
@@ -193,25 +193,30 @@ fn read_permissions(fields: &mut Fields, name: &str) -> Option<Listed> {
     Some(Listed { names: Value::from(names), set })
 }
 
-async fn write(call: &Call<Operator>, db: &ControlDb, change: Bound, operation: &'static str) -> Answered<()> {
-    let audit = audited(call, operation, subject(call.params.get("key_id")));
+async fn write(
+    request: &Request<Operator>,
+    db: &ControlDb,
+    change: Bound,
+    operation: &'static str,
+) -> Result<(), Problem> {
+    let audit = audited(request, operation, subject(request.params.get("key_id")));
     db.batch(vec![change, audit]).await?;
     Ok(())
 }
 
 /// A key as it is shown; 404 if there is none.
-async fn find(db: &ControlDb, id: &str) -> Answered<Value> {
+async fn find(db: &ControlDb, id: &str) -> Result<Value, Problem> {
     db.row::<ViewRow>(&FIND, args![id]).await?.ok_or_else(problem::not_found)?.shown()
 }
 
 /// A key that the caller may change: it is in use, and may do no more than the caller.
-async fn check_reach(call: &Call<Operator>, db: &ControlDb, id: &str) -> Answered<()> {
+async fn check_reach(request: &Request<Operator>, db: &ControlDb, id: &str) -> Result<(), Problem> {
     let view = find(db, id).await?;
     check_in_use(&view)?;
     let permissions = view.get("permissions").map(Value::to_string).unwrap_or_default();
-    check_own(call, "", PlatformPermissions::stored(&permissions))
+    check_own(request, "", PlatformPermissions::stored(&permissions))
 }
 
-async fn shown(db: &ControlDb, id: &str, text: Option<&str>) -> Answered<Answer> {
-    Answer::json(200, &with_text(find(db, id).await?, text), None)
+async fn shown(db: &ControlDb, id: &str, text: Option<&str>) -> Result<Response, Problem> {
+    Response::json(200, &with_text(find(db, id).await?, text), None)
 }

@@ -14,10 +14,10 @@ use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
 use crate::http::letters::lower_case;
-use crate::http::listing::{Asked, ViewRow};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::listing::{ListParams, ViewRow};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
@@ -78,21 +78,21 @@ row_types! {
 }
 
 /// `POST /api/v1/operators/login`
-pub async fn login(mut call: Call<Anyone>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
+pub async fn login(mut request: Request<Anyone>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     for name in ["email", "password"] {
         fields.require(name);
     }
     let email = lower_case(&fields.text("email", 254).unwrap_or_default());
     let password = fields.parsed("password", presented).unwrap_or_default();
     fields.finish()?;
-    let db = ControlDb::open(&call.bindings, "sign an operator in")?;
-    count_try(&db, &call.request.address(), &email, call.now()).await?;
+    let db = ControlDb::open(&request.bindings, "sign an operator in")?;
+    count_try(&db, &request.incoming.address(), &email, request.now()).await?;
     let found = db.row::<OperatorRow>(&BY_EMAIL, args![email]).await?;
     let kept = found.as_ref().map(|row| row.password_hash.as_str());
-    let is_right = Work::of(&call).verify(&password, kept) != Verdict::Wrong;
+    let is_right = Work::of(&request).verify(&password, kept) != Verdict::Wrong;
     let operator = found.filter(|row| is_right && row.status == "active").ok_or_else(problem::invalid_credentials)?;
-    open(&call, &db, &operator).await
+    open(&request, &db, &operator).await
 }
 
 /// A password as somebody types it: any text that one may be.
@@ -105,7 +105,7 @@ fn presented(text: &str) -> Result<String, Invalid> {
 }
 
 /// Counts a try; 429 when this minute has seen enough of them.
-async fn count_try(db: &ControlDb, address: &str, email: &str, now: Timestamp) -> Answered<()> {
+async fn count_try(db: &ControlDb, address: &str, email: &str, now: Timestamp) -> Result<(), Problem> {
     let counted = args![now.seconds() / 60, digest(address.as_bytes()), digest(email.as_bytes())];
     let rows = db.rows::<TryRow>(&COUNT_TRY, counted).await?;
     let limit = |kind: &str| if kind == "account" { TRIES_PER_ACCOUNT } else { TRIES_PER_ADDRESS };
@@ -116,17 +116,17 @@ async fn count_try(db: &ControlDb, address: &str, email: &str, now: Timestamp) -
 }
 
 /// Opens a session for an operator whose password was right.
-async fn open(call: &Call<Anyone>, db: &ControlDb, operator: &OperatorRow) -> Answered<Answer> {
+async fn open(request: &Request<Anyone>, db: &ControlDb, operator: &OperatorRow) -> Result<Response, Problem> {
     let key = FreshKey::new(KeyKind::OperatorSession).map_err(problem::internal)?;
-    let (now, id, session) = (call.now(), operator.id.as_str(), key.id.as_str());
+    let (now, id, session) = (request.now(), operator.id.as_str(), key.id.as_str());
     let until = now.plus_seconds(SESSION_SECONDS);
-    let address = call.request.address();
+    let address = request.incoming.address();
     let deed = PlatformDeed {
         at: now,
         actor: format!("operator:{id}"),
         operation: "operator.login",
         tenant: None,
-        request_id: &call.request.id,
+        request_id: &request.incoming.id,
         detail: json!({ "subject": session, "address": address }),
     };
     let insert = args![session, id, digest(key.text.as_bytes()), address, now.millis(), until.millis()];
@@ -139,57 +139,57 @@ async fn open(call: &Call<Anyone>, db: &ControlDb, operator: &OperatorRow) -> An
         "expires_at": until,
         "operator": { "id": id, "email": operator.email, "name": operator.name, "role": operator.role },
     });
-    Answer::json(200, &data, None)
+    Response::json(200, &data, None)
 }
 
 /// `POST /api/v1/operators/logout`
-pub async fn logout(call: Call<Operator>) -> Answered<Answer> {
-    let session = session(&call)?;
-    let db = ControlDb::open(&call.bindings, "sign an operator out")?;
-    db.batch(vec![(END, args![session]), audited(&call, "operator.logout", subject(session))]).await?;
-    Ok(Answer::empty(204))
+pub async fn logout(request: Request<Operator>) -> Result<Response, Problem> {
+    let session = session(&request)?;
+    let db = ControlDb::open(&request.bindings, "sign an operator out")?;
+    db.batch(vec![(END, args![session]), audited(&request, "operator.logout", subject(session))]).await?;
+    Ok(Response::empty(204))
 }
 
 /// `GET /api/v1/operators/me`
-pub async fn me(call: Call<Operator>) -> Answered<Answer> {
-    let db = ControlDb::open(&call.bindings, "show an operator to themselves")?;
-    let row = db.row::<ViewRow>(&ME, args![session(&call)?]).await?.ok_or_else(problem::unauthorized)?;
+pub async fn me(request: Request<Operator>) -> Result<Response, Problem> {
+    let db = ControlDb::open(&request.bindings, "show an operator to themselves")?;
+    let row = db.row::<ViewRow>(&ME, args![session(&request)?]).await?.ok_or_else(problem::unauthorized)?;
     let mut view = row.shown()?;
     if let Some(members) = view.as_object_mut() {
-        members.insert("permissions".to_owned(), call.who.permissions().names().into());
+        members.insert("permissions".to_owned(), request.caller.permissions().names().into());
     }
-    Answer::json(200, &view, None)
+    Response::json(200, &view, None)
 }
 
 /// `GET /api/v1/operators/me/tenants`
-pub async fn my_tenants(call: Call<Operator>) -> Answered<Answer> {
-    let OperatorKind::Person { id, is_admin, .. } = call.who.who() else { return Err(problem::unauthorized()) };
-    let text = call.request.query.get("q").filter(|q| !q.is_empty()).map(lower_case);
+pub async fn my_tenants(request: Request<Operator>) -> Result<Response, Problem> {
+    let OperatorKind::Person { id, is_admin, .. } = request.caller.who() else { return Err(problem::unauthorized()) };
+    let text = request.incoming.query.get("q").filter(|q| !q.is_empty()).map(lower_case);
     if text.as_ref().is_some_and(|q| q.len() > 200) {
         return Err(problem::invalid_query("q", Invalid::new("too_long", "must be at most 200 bytes long")));
     }
     let filters = json!([id, text]).to_string();
-    let asked = Asked::read(&call, "operators.my_tenants", &filters)?;
+    let asked = ListParams::read(&request, "operators.my_tenants", &filters)?;
     let mut args = asked.args();
-    args.extend(args![text, call.now().millis()]);
+    args.extend(args![text, request.now().millis()]);
     if !is_admin {
         args.extend(args![id.as_str()]);
     }
-    let db = ControlDb::open(&call.bindings, "list an operator's tenants")?;
+    let db = ControlDb::open(&request.bindings, "list an operator's tenants")?;
     let rows = db.rows::<ViewRow>(if *is_admin { &EVERY_TENANT } else { &GRANTED_TENANTS }, args).await?;
-    asked.answer(&call, rows, None)
+    asked.answer(&request, rows, None)
 }
 
 /// Forgets what is over. Run by cron each minute.
-pub async fn forget_over(bindings: &Bindings) -> Answered<()> {
+pub async fn forget_over(bindings: &Bindings) -> Result<(), Problem> {
     let db = ControlDb::open(bindings, "forget operators' sessions")?;
     let now = SystemClock.now();
     db.batch(vec![(FORGET_OVER, args![now.millis()]), (FORGET_TRIES, args![now.seconds() / 60 - 1])]).await?;
     Ok(())
 }
 
-fn session(call: &Call<Operator>) -> Answered<&str> {
-    match call.who.who() {
+fn session(request: &Request<Operator>) -> Result<&str, Problem> {
+    match request.caller.who() {
         OperatorKind::Person { session, .. } => Ok(session),
         OperatorKind::FirstKey | OperatorKind::Key { .. } => Err(problem::unauthorized()),
     }

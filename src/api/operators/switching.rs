@@ -10,9 +10,9 @@ use crate::auth::signing_keys;
 use crate::credentials::platform_token::{Claims, Kind};
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::audit_log::Deed;
 use crate::storage::control_db::ControlDb;
 use crate::storage::tenant_db::TenantDb;
@@ -30,51 +30,51 @@ pub(super) struct Entry {
 
 /// Finds the tenant that a body names; none if it is unknown, not served, or not the caller's to enter.
 pub(super) async fn entry(
-    call: &Call<Operator>,
+    request: &Request<Operator>,
     db: &ControlDb,
     tenant: &str,
     session: &str,
-) -> Answered<Option<Entry>> {
-    call.check_named(tenant)?;
+) -> Result<Option<Entry>, Problem> {
+    request.check_named(tenant)?;
     let Ok(claimed) = ClaimedTenant::parse(tenant) else { return Ok(None) };
-    let found = Tenant::find(db, claimed.as_str()).await?.filter(|tenant| tenant.is_served(call.now()));
+    let found = Tenant::find(db, claimed.as_str()).await?.filter(|tenant| tenant.is_served(request.now()));
     let Some(tenant) = found else { return Ok(None) };
-    let role = entered_role(&call.bindings, &tenant.id, &call.who.actor(), session).await?;
+    let role = entered_role(&request.bindings, &tenant.id, &request.caller.actor(), session).await?;
     let Some(role) = role else { return Ok(None) };
-    let rows = TenantDb::open(&call.bindings, &tenant.id, &tenant.placement())?;
+    let rows = TenantDb::open(&request.bindings, &tenant.id, &tenant.placement())?;
     Ok(Some(Entry { tenant, role, rows }))
 }
 
 /// What the caller does, for the tenant's own audit.
-pub(super) fn deed<'a>(call: &'a Call<Operator>, operation: &'static str, subject: Option<&'a str>) -> Deed<'a> {
+pub(super) fn deed<'a>(request: &'a Request<Operator>, operation: &'static str, subject: Option<&'a str>) -> Deed<'a> {
     Deed {
-        at: call.now(),
-        actor: call.who.actor(),
+        at: request.now(),
+        actor: request.caller.actor(),
         operation,
         subject,
         detail: None,
-        address: call.request.address(),
-        request_id: &call.request.id,
+        address: request.incoming.address(),
+        request_id: &request.incoming.id,
     }
 }
 
 /// Mints a token to act in a tenant as oneself. It is handed out once both audits have the deed.
-pub async fn switch(mut call: Call<Operator>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
+pub async fn switch(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     fields.require("tenant_id");
     let named = fields.text("tenant_id", 200).unwrap_or_default();
     fields.finish()?;
-    let (_, session) = person(&call, PlatformPermission::TenantsEnter)?;
-    let db = ControlDb::open(&call.bindings, "enter a tenant")?;
+    let (_, session) = person(&request, PlatformPermission::TenantsEnter)?;
+    let db = ControlDb::open(&request.bindings, "enter a tenant")?;
     let Entry { tenant, role, rows } =
-        entry(&call, &db, &named, session).await?.ok_or_else(problem::tenant_not_found)?;
+        entry(&request, &db, &named, session).await?.ok_or_else(problem::tenant_not_found)?;
     let id = tenant.id.as_str();
     let detail = json!({ "role": role });
-    db.batch(vec![audited_in(&call, "operator.enter", Some(id), detail.clone())]).await?;
-    let deed = Deed { detail: Some(detail), ..deed(&call, "operator.enter", None) }.statement();
+    db.batch(vec![audited_in(&request, "operator.enter", Some(id), detail.clone())]).await?;
+    let deed = Deed { detail: Some(detail), ..deed(&request, "operator.enter", None) }.statement();
     rows.write().add(deed.0, deed.1).commit().await?;
     let claims = Claims {
-        sub: call.who.actor(),
+        sub: request.caller.actor(),
         tenant_id: id.to_owned(),
         client_id: id.to_owned(),
         role: Some(role.clone()),
@@ -82,8 +82,8 @@ pub async fn switch(mut call: Call<Operator>) -> Answered<Answer> {
         ..Claims::default()
     };
     let seconds = Kind::Switch.max_seconds();
-    let (token, expires_at) = signing_keys::mint(&call.bindings, Kind::Switch, claims, seconds).await?;
-    let host = tenant.hosts(&call.bindings).into_iter().next();
+    let (token, expires_at) = signing_keys::mint(&request.bindings, Kind::Switch, claims, seconds).await?;
+    let host = tenant.hosts(&request.bindings).into_iter().next();
     let data = json!({ "token": token, "token_type": "Bearer", "expires_at": expires_at, "role": role, "host": host });
-    Answer::json(200, &data, Some(id))
+    Response::json(200, &data, Some(id))
 }

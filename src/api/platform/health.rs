@@ -3,18 +3,18 @@
 use serde_json::{Map, Value};
 
 use crate::auth::principal::Anyone;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::log;
 use crate::storage::probe;
 use domain::json;
 
 /// 200 once everything the platform stands on answers, else 503.
-pub async fn health(call: Call<Anyone>) -> Answered<Answer> {
+pub async fn health(request: Request<Anyone>) -> Result<Response, Problem> {
     let mut checks = Map::new();
     let mut well = true;
-    for (name, outcome) in probe::all(&call.bindings).await {
+    for (name, outcome) in probe::all(&request.bindings).await {
         if let Err(cause) = &outcome {
             log::failed_check(&name, cause);
         }
@@ -24,5 +24,5 @@ pub async fn health(call: Call<Anyone>) -> Answered<Answer> {
     if !well {
         return Err(problem::unavailable(Value::Object(checks)));
     }
-    Answer::json(200, &json!({ "status": "ok", "checks": checks }), None)
+    Response::json(200, &json!({ "status": "ok", "checks": checks }), None)
 }

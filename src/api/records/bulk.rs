@@ -7,9 +7,9 @@ use crate::auth::idempotency::tenant::Creation;
 use crate::auth::principal::Member;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
-use crate::http::problem::{self, Answered, FieldError};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, FieldError, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::records::operation::{self, Act, Doing, Operation, Outcome};
 use crate::records::sweep;
 use domain::error::Invalid;
@@ -21,30 +21,30 @@ const MAX_OPERATIONS: usize = 100;
 const MAX_BODY: usize = 1024 * 1024;
 
 /// `POST /api/v1/{collection}/bulk`
-pub async fn bulk(mut call: Call<Member>) -> Answered<Answer> {
-    let body = call.request.json_object_within(JSON, MAX_BODY).await?;
-    let rows = call.who.rows(&call.bindings)?;
-    let slug = call.params.get("collection");
-    let pending = match Creation::begin(&call, &rows, &format!("records.bulk {slug}"), &body).await? {
+pub async fn bulk(mut request: Request<Member>) -> Result<Response, Problem> {
+    let body = request.incoming.json_object_within(JSON, MAX_BODY).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let slug = request.params.get("collection");
+    let pending = match Creation::begin(&request, &rows, &format!("records.bulk {slug}"), &body).await? {
         Creation::New(pending) => pending,
-        Creation::Done(answer) => return preferred(&call, answer),
+        Creation::Done(answer) => return preferred(&request, answer),
     };
     let operations = read(body)?;
-    let doing = Doing { rows: &rows, slug, member: &call.who, pending: Some(&pending), made: operation::several };
+    let doing = Doing { rows: &rows, slug, member: &request.caller, pending: Some(&pending), made: operation::several };
     match doing.all(&operations).await? {
-        Outcome::Earlier(answer) => preferred(&call, answer),
+        Outcome::Earlier(answer) => preferred(&request, answer),
         Outcome::Done(collection, _, made) => {
-            announce(&call, &collection);
+            announce(&request, &collection);
             if collection.files {
-                sweep::behind(&call.later, &call.bindings, call.who.rows(&call.bindings)?);
+                sweep::behind(&request.background, &request.bindings, request.caller.rows(&request.bindings)?);
             }
-            preferred(&call, pending.answer(&made)?)
+            preferred(&request, pending.answer(&made)?)
         }
     }
 }
 
 /// Reads the body: `operations`, each with `op` and what belongs to it.
-fn read(body: Map<String, Value>) -> Answered<Vec<Operation>> {
+fn read(body: Map<String, Value>) -> Result<Vec<Operation>, Problem> {
     let mut fields = Fields::new(body);
     fields.require("operations");
     let sent = match fields.take("operations") {

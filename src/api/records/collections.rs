@@ -12,9 +12,9 @@ use crate::auth::idempotency::tenant::{Creation, Made};
 use crate::auth::principal::Member;
 use crate::http::etag;
 use crate::http::incoming::{JSON, MERGE_PATCH};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::{Answer, Pagination};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::{Pagination, Response};
 use crate::log;
 use crate::records::collection::{self, Collection};
 use crate::records::definition::Definition;
@@ -47,17 +47,17 @@ statements! { TenantSql;
 }
 
 /// `POST /api/v1/collections`
-pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
-    let body = call.request.json_object(JSON).await?;
-    let rows = call.who.rows(&call.bindings)?;
-    let pending = match Creation::begin(&call, &rows, "collections.create", &body).await? {
+pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
+    let body = request.incoming.json_object(JSON).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let pending = match Creation::begin(&request, &rows, "collections.create", &body).await? {
         Creation::New(pending) => pending,
         Creation::Done(answer) => return Ok(answer),
     };
     let definition = Definition::read(body)?;
     definition.check_targets(&slugs(&rows).await?)?;
-    let now = call.now().millis();
-    let deed = deed(&call, "collection.create", Some(&definition.slug), None).statement();
+    let now = request.now().millis();
+    let deed = deed(&request, "collection.create", Some(&definition.slug), None).statement();
     let batch = rows
         .write()
         .add(rules::COLLECTIONS_LEFT, args![rules::MAX_COLLECTIONS])
@@ -76,26 +76,26 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
 }
 
 /// `GET /api/v1/collections`
-pub async fn list(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
+pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
     let shown: Vec<Value> = Collection::all(&rows).await?.iter().map(Collection::shown).collect();
     let per_page = u32::try_from(rules::MAX_COLLECTIONS).unwrap_or(u32::MAX);
-    Answer::list(&shown, Pagination { per_page, ..Pagination::default() }, Some(call.who.tenant.as_str()))
+    Response::list(&shown, Pagination { per_page, ..Pagination::default() }, Some(request.caller.tenant.as_str()))
 }
 
 /// `GET /api/v1/collections/{collection}`
-pub async fn get(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    let collection = found(&call, &rows).await?;
-    shown(&call, &collection)
+pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let collection = found(&request, &rows).await?;
+    shown(&request, &collection)
 }
 
 /// `PATCH /api/v1/collections/{collection}`
-pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
-    let patch = call.request.json_object(MERGE_PATCH).await?;
-    let rows = call.who.rows(&call.bindings)?;
-    let current = found(&call, &rows).await?;
-    etag::check(&call.request, current.revision)?;
+pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
+    let patch = request.incoming.json_object(MERGE_PATCH).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let current = found(&request, &rows).await?;
+    etag::check(&request.incoming, current.revision)?;
     if patch.get("slug").is_some_and(|slug| slug.as_str() != Some(&current.slug)) {
         return Err(problem::invalid_field("/slug", Invalid::new("read_only", "cannot be changed")));
     }
@@ -104,39 +104,39 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
     let Value::Object(written) = written else { return Err(problem::internal("a definition that is no object")) };
     let definition = Definition::read(written)?;
     definition.check_targets(&slugs(&rows).await?)?;
-    let deed = deed(&call, "collection.update", Some(&current.slug), None).statement();
+    let deed = deed(&request, "collection.update", Some(&current.slug), None).statement();
     let batch = rows
         .write()
         .add(rules::DEFINITION_AS_SEEN, args![current.slug.as_str(), current.revision])
-        .add_all(change(&definition, call.now().millis()))
+        .add_all(change(&definition, request.now().millis()))
         .add(deed.0, deed.1);
     rules::commit_definition(batch).await?;
-    collection::forget(&call.who.tenant, &current.slug);
-    carry_on(&call, rows, &current.slug).await?;
-    let rows = call.who.rows(&call.bindings)?;
-    shown(&call, &found(&call, &rows).await?)
+    collection::forget(&request.caller.tenant, &current.slug);
+    carry_on(&request, rows, &current.slug).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    shown(&request, &found(&request, &rows).await?)
 }
 
 /// `POST /api/v1/collections/{collection}/reindex`
-pub async fn reindex(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    let current = found(&call, &rows).await?;
+pub async fn reindex(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let current = found(&request, &rows).await?;
     let slug = current.slug.as_str();
-    let deed = deed(&call, "collection.reindex", Some(slug), None).statement();
-    let begin = (BEGIN_INDEX, args![slug, "", call.now().millis(), true]);
+    let deed = deed(&request, "collection.reindex", Some(slug), None).statement();
+    let begin = (BEGIN_INDEX, args![slug, "", request.now().millis(), true]);
     rules::commit_definition(rows.write().add(begin.0, begin.1).add(deed.0, deed.1)).await?;
-    carry_on(&call, rows, slug).await?;
-    let rows = call.who.rows(&call.bindings)?;
-    shown(&call, &found(&call, &rows).await?)
+    carry_on(&request, rows, slug).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    shown(&request, &found(&request, &rows).await?)
 }
 
 /// `DELETE /api/v1/collections/{collection}`
-pub async fn delete(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    let current = found(&call, &rows).await?;
-    etag::check(&call.request, current.revision)?;
-    let (slug, now) = (current.slug.as_str(), call.now().millis());
-    let deed = deed(&call, "collection.delete", Some(slug), None).statement();
+pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let current = found(&request, &rows).await?;
+    etag::check(&request.incoming, current.revision)?;
+    let (slug, now) = (current.slug.as_str(), request.now().millis());
+    let deed = deed(&request, "collection.delete", Some(slug), None).statement();
     let batch = rows
         .write()
         .add(rules::DEFINITION_AS_SEEN, args![slug, current.revision])
@@ -146,13 +146,13 @@ pub async fn delete(call: Call<Member>) -> Answered<Answer> {
         .add(BEGIN_DELETE_JOB, args![slug, now])
         .add(deed.0, deed.1);
     rules::commit_definition(batch).await?;
-    collection::forget(&call.who.tenant, slug);
-    let done = carry_on(&call, rows, slug).await?;
+    collection::forget(&request.caller.tenant, slug);
+    let done = carry_on(&request, rows, slug).await?;
     if current.files {
-        sweep::behind(&call.later, &call.bindings, call.who.rows(&call.bindings)?);
+        sweep::behind(&request.background, &request.bindings, request.caller.rows(&request.bindings)?);
     }
     let status = if done { 200 } else { 202 };
-    Answer::json(status, &json!({ "slug": slug, "pending": !done }), Some(call.who.tenant.as_str()))
+    Response::json(status, &json!({ "slug": slug, "pending": !done }), Some(request.caller.tenant.as_str()))
 }
 
 /// The statements that change one, and begin to index its records anew where that is needed.
@@ -182,11 +182,11 @@ fn change(definition: &Definition, now: i64) -> [(TenantSql, Vec<Arg>); 5] {
 }
 
 /// Moves a collection's job on: a little now, the rest behind the answer. True if nothing is left.
-async fn carry_on(call: &Call<Member>, rows: TenantDb, slug: &str) -> Answered<bool> {
+async fn carry_on(request: &Request<Member>, rows: TenantDb, slug: &str) -> Result<bool, Problem> {
     let done = job::begin(&rows, slug).await?;
     if !done {
         let slug = slug.to_owned();
-        call.later.run(async move {
+        request.background.spawn(async move {
             if let Err(problem) = job::go_on(&rows, &slug).await {
                 log::fault("collection_job", problem.cause.as_deref().unwrap_or(problem.code));
             }
@@ -196,15 +196,15 @@ async fn carry_on(call: &Call<Member>, rows: TenantDb, slug: &str) -> Answered<b
 }
 
 /// The collection that the path names.
-async fn found(call: &Call<Member>, rows: &TenantDb) -> Answered<Collection> {
-    Collection::find(rows, call.params.get("collection")).await?.ok_or_else(problem::not_found)
+async fn found(request: &Request<Member>, rows: &TenantDb) -> Result<Collection, Problem> {
+    Collection::find(rows, request.params.get("collection")).await?.ok_or_else(problem::not_found)
 }
 
-async fn slugs(rows: &TenantDb) -> Answered<Vec<String>> {
+async fn slugs(rows: &TenantDb) -> Result<Vec<String>, Problem> {
     Ok(Collection::all(rows).await?.into_iter().map(|collection| collection.slug).collect())
 }
 
-fn shown(call: &Call<Member>, collection: &Collection) -> Answered<Answer> {
-    let answer = Answer::json(200, &collection.shown(), Some(call.who.tenant.as_str()))?;
+fn shown(request: &Request<Member>, collection: &Collection) -> Result<Response, Problem> {
+    let answer = Response::json(200, &collection.shown(), Some(request.caller.tenant.as_str()))?;
     Ok(answer.header("ETag", etag::of(collection.revision)))
 }

@@ -8,9 +8,9 @@ use super::records;
 use crate::auth::principal::{Member, Reader, Visitor};
 use crate::http::fields::Fields;
 use crate::http::incoming::{Incoming, JSON};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::hub::protocol::TenantConfig;
 use crate::records::collection::ReadWith;
 use crate::records::file::{self, File, FileRow};
@@ -31,8 +31,8 @@ use domain::json::set;
 const SHOWN_SECONDS: (std::ops::RangeInclusive<u32>, u32) = (60..=604_800, 900);
 
 /// `POST /api/v1/{collection}/{record_id}/file`
-pub async fn announce(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
+pub async fn announce(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     let name = fields.required("name", |f| f.parsed("name", FileName::parse));
     let file_type = fields.required("content_type", |f| f.parsed("content_type", FileType::parse));
     let size = fields.required("size", |f| f.number("size", 1..=i64::try_from(MAX_BYTES).unwrap_or(i64::MAX)));
@@ -40,8 +40,8 @@ pub async fn announce(mut call: Call<Member>) -> Answered<Answer> {
     let (Some(name), Some(file_type), Some(size)) = (name, file_type, size) else {
         return Err(problem::internal("a body that was not read"));
     };
-    let rows = call.who.rows(&call.bindings)?;
-    let (collection, record_id) = place(&call);
+    let rows = request.caller.rows(&request.bindings)?;
+    let (collection, record_id) = place(&request);
     let place = Place::find(&rows, collection, record_id).await?;
     let upload = Upload {
         collection: collection.to_owned(),
@@ -49,77 +49,77 @@ pub async fn announce(mut call: Call<Member>) -> Answered<Answer> {
         name,
         file_type,
         size: size.unsigned_abs(),
-        by: call.who.actor(),
+        by: request.caller.actor(),
         ticket: fresh_ticket()?,
         replaces: Some(place.object.clone()),
     };
-    place.check_room(upload.size, call.who.config.limits.storage_bytes)?;
-    let until = call.now().plus_seconds(UPLOAD_SECONDS);
-    let tenant = call.who.tenant.as_str();
-    let token = file_url::upload_token(&call.bindings.settings.keys, tenant, &upload, until)?;
+    place.check_room(upload.size, request.caller.config.limits.storage_bytes)?;
+    let until = request.now().plus_seconds(UPLOAD_SECONDS);
+    let tenant = request.caller.tenant.as_str();
+    let token = file_url::upload_token(&request.bindings.settings.keys, tenant, &upload, until)?;
     let said = json!({
-        "url": format!("{}/uploads/{token}", origin(&call.request, &call.who.config)), "method": "PUT",
+        "url": format!("{}/uploads/{token}", origin(&request.incoming, &request.caller.config)), "method": "PUT",
         "headers": { "Content-Type": upload.file_type.as_str() }, "expires_at": until,
     });
-    Answer::json(201, &said, Some(tenant))
+    Response::json(201, &said, Some(tenant))
 }
 
 /// `PUT /uploads/{token}`
-pub async fn receive(call: Call<Visitor>) -> Answered<Answer> {
-    if !is_let_in(&call.who.config.ip_allowlist, &call.request.address()) {
+pub async fn receive(request: Request<Visitor>) -> Result<Response, Problem> {
+    if !is_let_in(&request.caller.config.ip_allowlist, &request.incoming.address()) {
         return Err(problem::address_not_allowed());
     }
-    let (keys, tenant) = (&call.bindings.settings.keys, call.who.tenant.as_str());
-    let upload = file_url::read_upload_token(keys, tenant, call.params.get("token"), call.now());
+    let (keys, tenant) = (&request.bindings.settings.keys, request.caller.tenant.as_str());
+    let upload = file_url::read_upload_token(keys, tenant, request.params.get("token"), request.now());
     let upload = upload.ok_or_else(problem::invalid_link)?;
-    if length(&call.request)? != upload.size {
+    if length(&request.incoming)? != upload.size {
         return Err(wrong_size(upload.size));
     }
-    if sent_type(&call.request).as_ref() != Some(&upload.file_type) {
+    if sent_type(&request.incoming).as_ref() != Some(&upload.file_type) {
         return Err(problem::unsupported_media_type("the type that was announced"));
     }
-    let rows = call.who.rows(&call.bindings)?;
-    stored(&call, &call.who.config, rows, &upload).await
+    let rows = request.caller.rows(&request.bindings)?;
+    stored(&request, &request.caller.config, rows, &upload).await
 }
 
 /// `PUT /api/v1/{collection}/{record_id}/file`
-pub async fn put(call: Call<Member>) -> Answered<Answer> {
-    let name = call.request.query.get("name").ok_or_else(|| Invalid::new("required", "is required"));
+pub async fn put(request: Request<Member>) -> Result<Response, Problem> {
+    let name = request.incoming.query.get("name").ok_or_else(|| Invalid::new("required", "is required"));
     let name = name.and_then(FileName::parse).map_err(|invalid| problem::invalid_query("name", invalid))?;
-    let file_type = sent_type(&call.request).ok_or_else(|| problem::unsupported_media_type("a type of files"))?;
-    let (collection, record_id) = place(&call);
+    let file_type = sent_type(&request.incoming).ok_or_else(|| problem::unsupported_media_type("a type of files"))?;
+    let (collection, record_id) = place(&request);
     let upload = Upload {
         collection: collection.to_owned(),
         record_id: record_id.to_owned(),
         name,
         file_type,
-        size: length(&call.request)?,
-        by: call.who.actor(),
+        size: length(&request.incoming)?,
+        by: request.caller.actor(),
         ticket: fresh_ticket()?,
         replaces: None,
     };
-    let rows = call.who.rows(&call.bindings)?;
-    stored(&call, &call.who.config, rows, &upload).await
+    let rows = request.caller.rows(&request.bindings)?;
+    stored(&request, &request.caller.config, rows, &upload).await
 }
 
 /// `GET /api/v1/{collection}/{record_id}/file`
-pub async fn get(call: Call<Reader>) -> Answered<Answer> {
+pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let (range, default) = SHOWN_SECONDS;
-    let seconds = call.request.query.number("expires_in", range, default)?;
-    let rows = call.who.rows(&call.bindings)?;
-    let (slug, record_id) = place(&call);
+    let seconds = request.incoming.query.number("expires_in", range, default)?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let (slug, record_id) = place(&request);
     let find = |_: &_| Ok(vec![Read::Constant(file::FIND, args![slug, record_id])]);
-    let ReadWith { collection, found, .. } = records::readable(&call, &rows, find).await?;
+    let ReadWith { collection, found, .. } = records::readable(&request, &rows, find).await?;
     let row = found.into_iter().next().unwrap_or_default().first::<FileRow>()?.ok_or_else(problem::not_found)?;
     let file = File::stored(row)?;
-    let tenant = call.who.tenant.as_str();
+    let tenant = request.caller.tenant.as_str();
     let path = file_url::path(slug, record_id, &file);
-    let mut url = format!("{}{path}", origin(&call.request, &call.who.config));
+    let mut url = format!("{}{path}", origin(&request.incoming, &request.caller.config));
     let mut until = None;
     if !collection.public_read {
-        let expires = call.now().seconds() + i64::from(seconds);
+        let expires = request.now().seconds() + i64::from(seconds);
         let shown = Shown { tenant, collection: slug, record_id, name: file.name.as_str(), etag: &file.etag };
-        let signature = shown.sign(&call.bindings.settings.keys, expires)?;
+        let signature = shown.sign(&request.bindings.settings.keys, expires)?;
         url.push_str(&format!("&expires={expires}&signature={signature}"));
         until = Some(Timestamp::from_millis(expires * 1000));
     }
@@ -128,37 +128,42 @@ pub async fn get(call: Call<Reader>) -> Answered<Answer> {
         set(members, "url", &url);
         set(members, "expires_at", &until);
     }
-    Answer::json(200, &said, Some(tenant))
+    Response::json(200, &said, Some(tenant))
 }
 
 /// `DELETE /api/v1/{collection}/{record_id}/file`
-pub async fn delete(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    let (collection, record_id) = place(&call);
+pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let (collection, record_id) = place(&request);
     file::delete(&rows, collection, record_id).await?;
-    sweep::behind(&call.later, &call.bindings, rows);
-    Answer::json(200, &json!({ "id": record_id }), Some(call.who.tenant.as_str()))
+    sweep::behind(&request.background, &request.bindings, rows);
+    Response::json(200, &json!({ "id": record_id }), Some(request.caller.tenant.as_str()))
 }
 
 /// Stores the request's body, and sweeps what it replaced.
-async fn stored<Who>(call: &Call<Who>, config: &TenantConfig, rows: TenantDb, upload: &Upload) -> Answered<Answer> {
-    let bucket = Bucket::open(&call.bindings)?;
-    let body = call.request.stream();
+async fn stored<Who>(
+    request: &Request<Who>,
+    config: &TenantConfig,
+    rows: TenantDb,
+    upload: &Upload,
+) -> Result<Response, Problem> {
+    let bucket = Bucket::open(&request.bindings)?;
+    let body = request.incoming.stream();
     let (file, replaced) = upload.store(&rows, &bucket, config.limits.storage_bytes, body).await?;
-    let answer = Answer::json(201, &file.shown(), Some(rows.tenant().as_str()));
+    let answer = Response::json(201, &file.shown(), Some(rows.tenant().as_str()));
     if replaced {
-        sweep::behind(&call.later, &call.bindings, rows);
+        sweep::behind(&request.background, &request.bindings, rows);
     }
     answer
 }
 
 /// The collection and the record that the path names.
-fn place<Who>(call: &Call<Who>) -> (&str, &str) {
-    (call.params.get("collection"), call.params.get("record_id"))
+fn place<Who>(request: &Request<Who>) -> (&str, &str) {
+    (request.params.get("collection"), request.params.get("record_id"))
 }
 
 /// How many bytes a request says that it carries.
-fn length(request: &Incoming) -> Answered<u64> {
+fn length(request: &Incoming) -> Result<u64, Problem> {
     let announced = request.header("Content-Length").and_then(|length| length.parse::<u64>().ok());
     match announced.ok_or_else(problem::length_required)? {
         0 => Err(problem::invalid_field("Content-Length", Invalid::new("empty", "must be at least 1"))),

@@ -8,10 +8,10 @@
 use crate::auth::principal::Visitor;
 use crate::http::etag;
 use crate::http::incoming::Incoming;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::http::range::Range;
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::records::file::File;
 use crate::records::file_url::Shown;
 use crate::storage::keys::ObjectKey;
@@ -23,15 +23,15 @@ use domain::http_date;
 const ATTEMPTS: usize = 2;
 
 /// `GET /media/{collection}/{record_id}/{name}`
-pub async fn show(call: Call<Visitor>) -> Answered<Answer> {
-    if !is_let_in(&call.who.config.ip_allowlist, &call.request.address()) {
+pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
+    if !is_let_in(&request.caller.config.ip_allowlist, &request.incoming.address()) {
         return Err(problem::address_not_allowed());
     }
-    let rows = call.who.rows(&call.bindings)?;
+    let rows = request.caller.rows(&request.bindings)?;
     for _ in 0..ATTEMPTS {
-        let found = File::served(&rows, call.params.get("collection"), call.params.get("record_id")).await?;
-        let (file, caching) = admitted(&call, found)?;
-        if let Some(answer) = answer(&call, &file).await? {
+        let found = File::served(&rows, request.params.get("collection"), request.params.get("record_id")).await?;
+        let (file, caching) = admitted(&request, found)?;
+        if let Some(answer) = answer(&request, &file).await? {
             return Ok(described(answer, &file).header("Cache-Control", caching));
         }
     }
@@ -39,47 +39,46 @@ pub async fn show(call: Call<Visitor>) -> Answered<Answer> {
 }
 
 /// The file, if it may be seen by this URL, and how long whoever sees it may keep it.
-fn admitted(call: &Call<Visitor>, found: Option<(File, bool)>) -> Answered<(File, String)> {
-    let name = call.params.get("name");
+fn admitted(request: &Request<Visitor>, found: Option<(File, bool)>) -> Result<(File, String), Problem> {
+    let name = request.params.get("name");
     let found = found.filter(|(file, _)| file.name.as_str() == name);
-    let meant = call.request.query.get("v").unwrap_or_default();
+    let meant = request.incoming.query.get("v").unwrap_or_default();
     if let Some((file, true)) = found {
         let caching = if file.etag == meant { "public, max-age=31536000, immutable" } else { "public, max-age=60" };
         return Ok((file, caching.to_owned()));
     }
-    let signature = call.request.query.get("signature").ok_or_else(problem::not_found)?;
-    let until = call.request.query.get("expires").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let signature = request.incoming.query.get("signature").ok_or_else(problem::not_found)?;
+    let until = request.incoming.query.get("expires").and_then(|text| text.parse().ok()).unwrap_or(0);
     let shown = Shown {
-        tenant: call.who.tenant.as_str(),
-        collection: call.params.get("collection"),
-        record_id: call.params.get("record_id"),
+        tenant: request.caller.tenant.as_str(),
+        collection: request.params.get("collection"),
+        record_id: request.params.get("record_id"),
         name,
         etag: meant,
     };
-    if !shown.is_signed(&call.bindings.settings.keys, until, signature, call.now()) {
+    if !shown.is_signed(&request.bindings.settings.keys, until, signature, request.now()) {
         return Err(problem::invalid_link());
     }
     let (file, _) = found.filter(|(file, _)| file.etag == meant).ok_or_else(problem::not_found)?;
-    Ok((file, format!("private, max-age={}", until - call.now().seconds())))
+    Ok((file, format!("private, max-age={}", until - request.now().seconds())))
 }
 
 /// What is asked of the file; none if its bytes are not there (any more).
-async fn answer(call: &Call<Visitor>, file: &File) -> Answered<Option<Answer>> {
-    let request = &call.request;
-    if is_unchanged(request, file) {
-        return Ok(Some(Answer::empty(304)));
+async fn answer(request: &Request<Visitor>, file: &File) -> Result<Option<Response>, Problem> {
+    if is_unchanged(&request.incoming, file) {
+        return Ok(Some(Response::empty(304)));
     }
-    if call.is_head() {
-        return Ok(Some(Answer::empty(200).header("Content-Length", file.size)));
+    if request.is_head() {
+        return Ok(Some(Response::empty(200).header("Content-Length", file.size)));
     }
-    let (status, offset, length) = match range(request, file) {
+    let (status, offset, length) = match range(&request.incoming, file) {
         Range::Whole => (200, 0, file.size),
         Range::Part { offset, length } => (206, offset, length),
         Range::Unsatisfiable => return Err(problem::range_not_satisfiable(file.size)),
     };
-    let key = ObjectKey::of(&call.who.tenant, &file.object);
-    let Some(bytes) = Bucket::open(&call.bindings)?.get(&key, offset, length).await? else { return Ok(None) };
-    let answer = Answer::bytes(status, bytes);
+    let key = ObjectKey::of(&request.caller.tenant, &file.object);
+    let Some(bytes) = Bucket::open(&request.bindings)?.get(&key, offset, length).await? else { return Ok(None) };
+    let answer = Response::bytes(status, bytes);
     Ok(Some(match status {
         206 => answer.header("Content-Range", format!("bytes {offset}-{}/{}", offset + length - 1, file.size)),
         _ => answer,
@@ -87,11 +86,11 @@ async fn answer(call: &Call<Visitor>, file: &File) -> Answered<Option<Answer>> {
 }
 
 /// Whether the client has these bytes already: by their tag, or else by their time (RFC 9110, 13.2.2).
-fn is_unchanged(request: &Incoming, file: &File) -> bool {
-    match request.header("If-None-Match") {
+fn is_unchanged(incoming: &Incoming, file: &File) -> bool {
+    match incoming.header("If-None-Match") {
         Some(sent) => etag::names(&sent, &quoted(file)),
         None => {
-            let since = request.header("If-Modified-Since").and_then(|text| http_date::parse(&text));
+            let since = incoming.header("If-Modified-Since").and_then(|text| http_date::parse(&text));
             since.is_some_and(|since| file.created_at.seconds() <= since.seconds())
         }
     }
@@ -108,7 +107,7 @@ fn range(request: &Incoming, file: &File) -> Range {
 }
 
 /// The same answer with what is to be known of the file.
-fn described(answer: Answer, file: &File) -> Answer {
+fn described(answer: Response, file: &File) -> Response {
     let answer = answer
         .header("ETag", quoted(file))
         .header("Last-Modified", http_date::print(file.created_at))

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::auth::principal::Member;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::hub::client::HubClient;
 use crate::hub::protocol::Inspect;
 use crate::records::cache;
@@ -34,16 +34,16 @@ row_types! {
 }
 
 /// `GET /api/v1/tenants/{tenant_id}/stats`
-pub async fn stats(call: Call<Member>) -> Answered<Answer> {
-    let tenant = &call.who.tenant;
-    if !tenant.is_named_by(&call.path_tenant()?) {
+pub async fn stats(request: Request<Member>) -> Result<Response, Problem> {
+    let tenant = &request.caller.tenant;
+    if !tenant.is_named_by(&request.path_tenant()?) {
         return Err(problem::tenant_not_found().crossing_tenants());
     }
-    let rows = call.who.rows(&call.bindings)?;
+    let rows = request.caller.rows(&request.bindings)?;
     let now = rows.row::<GenerationRow>(&GENERATION, Vec::new()).await?;
     let (generation, users) = now.map_or((0, 0), |row| (row.records, row.users));
     let key = KvKey::stats(tenant);
-    let kept = cache::find(&call.bindings, tenant, &key, generation).await;
+    let kept = cache::find(&request.bindings, tenant, &key, generation).await;
     let is_kept = kept.is_some();
     let collections = match kept.and_then(|body| serde_json::from_str(&body).ok()) {
         Some(collections) => collections,
@@ -51,14 +51,14 @@ pub async fn stats(call: Call<Member>) -> Answered<Answer> {
     };
     if !is_kept {
         let (bindings, tenant, body) =
-            (call.bindings.clone(), tenant.clone(), Value::from(collections.clone()).to_string());
-        call.later.run(async move { cache::keep(&bindings, &tenant, &key, generation, &body).await });
+            (request.bindings.clone(), tenant.clone(), Value::from(collections.clone()).to_string());
+        request.background.spawn(async move { cache::keep(&bindings, &tenant, &key, generation, &body).await });
     }
     let records: i64 = collections.values().filter_map(|one| one.get("total")?.as_i64()).sum();
     let data = json!({
-        "records": records, "users": users, "collections": collections, "cache": looks(&call).await?,
+        "records": records, "users": users, "collections": collections, "cache": looks(&request).await?,
     });
-    Ok(Answer::json(200, &data, Some(tenant.as_str()))?.header("X-Cache", if is_kept { "HIT" } else { "MISS" }))
+    Ok(Response::json(200, &data, Some(tenant.as_str()))?.header("X-Cache", if is_kept { "HIT" } else { "MISS" }))
 }
 
 /// `{collection: {total, by_status}}`
@@ -77,8 +77,8 @@ fn by_collection(counts: Vec<CountsRow>) -> Map<String, Value> {
 }
 
 /// How often kept answers were found, as far as isolates have told.
-async fn looks(call: &Call<Member>) -> Answered<Value> {
-    let hub = HubClient::of(&call.bindings, &call.who.tenant).map_err(problem::unavailable)?;
+async fn looks(request: &Request<Member>) -> Result<Value, Problem> {
+    let hub = HubClient::of(&request.bindings, &request.caller.tenant).map_err(problem::unavailable)?;
     let condition = hub.call(&Inspect {}).await.map_err(problem::unavailable)?;
     let (hits, misses) = (condition.cache_hits, condition.cache_misses);
     #[allow(clippy::cast_precision_loss)]

@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 
 use super::records;
 use crate::auth::principal::Member;
-use crate::http::listing::{Asked, ViewRow};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::listing::{ListParams, ViewRow};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::records::collection::Collection;
 use crate::records::operation::Act;
 use crate::records::record::Record;
@@ -37,12 +37,12 @@ row_types! {
 }
 
 /// `GET /api/v1/{collection}/{record_id}/versions`
-pub async fn list(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    let (collection, id) = found(&call, &rows).await?;
-    let tenant = call.who.tenant.to_string();
+pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let (collection, id) = found(&request, &rows).await?;
+    let tenant = request.caller.tenant.to_string();
     let filters = json!([tenant, collection.slug, id]).to_string();
-    let asked = Asked::read(&call, "versions.list", &filters)?;
+    let asked = ListParams::read(&request, "versions.list", &filters)?;
     let mut args = asked.args();
     args.extend(args![collection.slug.as_str(), id.as_str()]);
     let listed = rows.rows::<ViewRow>(&SHOWN, args).await?;
@@ -50,28 +50,28 @@ pub async fn list(call: Call<Member>) -> Answered<Answer> {
         // A record that is there has none where its collection keeps none.
         Record::find(&rows, &collection.slug, &id).await?;
     }
-    asked.answer(&call, listed, Some(&tenant))
+    asked.answer(&request, listed, Some(&tenant))
 }
 
 /// `GET /api/v1/{collection}/{record_id}/versions/{version}`
-pub async fn get(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    let (collection, id) = found(&call, &rows).await?;
-    let version = version(&rows, &collection, &id, call.params.get("version")).await?;
+pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let (collection, id) = found(&request, &rows).await?;
+    let version = version(&rows, &collection, &id, request.params.get("version")).await?;
     let data = data(&version)?;
     let shown = json!({
         "version": version.version, "operation": version.operation, "status": version.status, "data": data,
         "at": version.at, "by": version.by,
     });
-    Answer::json(200, &crate::http::listing::with_moments(shown), Some(call.who.tenant.as_str()))
+    Response::json(200, &crate::http::listing::with_moments(shown), Some(request.caller.tenant.as_str()))
 }
 
 /// `GET /api/v1/{collection}/{record_id}/versions/{version}/diff`
-pub async fn diff(call: Call<Member>) -> Answered<Answer> {
-    let rows = call.who.rows(&call.bindings)?;
-    let (collection, id) = found(&call, &rows).await?;
-    let to = version(&rows, &collection, &id, call.params.get("version")).await?;
-    let from = match call.request.query.get("from") {
+pub async fn diff(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let (collection, id) = found(&request, &rows).await?;
+    let to = version(&rows, &collection, &id, request.params.get("version")).await?;
+    let from = match request.incoming.query.get("from") {
         Some(text) => {
             let invalid =
                 || problem::invalid_query("from", Invalid::new("not_found", "is not a version of this record"));
@@ -84,33 +84,33 @@ pub async fn diff(call: Call<Member>) -> Answered<Answer> {
     let after = with_status(&to)?;
     let changes = difference(&before, &after);
     let shown = json!({ "from": from.map(|version| version.version), "to": to.version, "changes": changes });
-    Answer::json(200, &shown, Some(call.who.tenant.as_str()))
+    Response::json(200, &shown, Some(request.caller.tenant.as_str()))
 }
 
 /// `POST /api/v1/{collection}/{record_id}/versions/{version}/restore`
-pub async fn restore(call: Call<Member>) -> Answered<Answer> {
-    let version = call.params.get("version").parse().map_err(|_| problem::not_found())?;
-    records::change(&call, Act::Return(version)).await
+pub async fn restore(request: Request<Member>) -> Result<Response, Problem> {
+    let version = request.params.get("version").parse().map_err(|_| problem::not_found())?;
+    records::change(&request, Act::Return(version)).await
 }
 
 /// The collection and the record that the path names; whether the record is there is seen by its versions.
-async fn found(call: &Call<Member>, rows: &TenantDb) -> Answered<(Collection, String)> {
-    let collection = Collection::find(rows, call.params.get("collection")).await?.ok_or_else(problem::not_found)?;
-    Ok((collection, call.params.get("record_id").to_owned()))
+async fn found(request: &Request<Member>, rows: &TenantDb) -> Result<(Collection, String), Problem> {
+    let collection = Collection::find(rows, request.params.get("collection")).await?.ok_or_else(problem::not_found)?;
+    Ok((collection, request.params.get("record_id").to_owned()))
 }
 
-async fn version(rows: &TenantDb, collection: &Collection, id: &str, text: &str) -> Answered<VersionRow> {
+async fn version(rows: &TenantDb, collection: &Collection, id: &str, text: &str) -> Result<VersionRow, Problem> {
     let version: u32 = text.parse().map_err(|_| problem::not_found())?;
     let args = args![collection.slug.as_str(), id, i64::from(version)];
     rows.row::<VersionRow>(&FIND, args).await?.ok_or_else(problem::not_found)
 }
 
-fn data(version: &VersionRow) -> Answered<Map<String, Value>> {
+fn data(version: &VersionRow) -> Result<Map<String, Value>, Problem> {
     serde_json::from_str(&version.data).map_err(problem::internal)
 }
 
 /// What a version held, its status beside its fields.
-fn with_status(version: &VersionRow) -> Answered<Map<String, Value>> {
+fn with_status(version: &VersionRow) -> Result<Map<String, Value>, Problem> {
     let mut data = data(version)?;
     if let Some(status) = &version.status {
         data.insert("status".into(), status.as_str().into());

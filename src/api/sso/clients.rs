@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::api::members::deed;
 use crate::auth::principal::Member;
 use crate::http::fields::Fields;
-use crate::http::listing::{Asked, ViewRow};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::listing::{ListParams, ViewRow};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::row::CountRow;
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::sql::{args, statements};
@@ -40,45 +40,50 @@ const MAX_URI: usize = 500;
 const MAX_NAME: usize = 40;
 
 /// `GET /api/v1/sso/clients`
-pub async fn list(call: Call<Member>) -> Answered<Answer> {
-    let tenant = call.who.tenant.to_string();
-    let asked = Asked::read(&call, "sso_clients.list", &tenant)?;
-    let rows = call.who.rows(&call.bindings)?.rows::<ViewRow>(&SHOWN, asked.args()).await?;
-    asked.answer(&call, rows, Some(&tenant))
+pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
+    let tenant = request.caller.tenant.to_string();
+    let asked = ListParams::read(&request, "sso_clients.list", &tenant)?;
+    let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, asked.args()).await?;
+    asked.answer(&request, rows, Some(&tenant))
 }
 
 /// `PUT /api/v1/sso/clients/{client_id}`
-pub async fn put(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.optional_json_object().await?);
+pub async fn put(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.optional_json_object().await?);
     let given = fields.list("redirect_uris", MAX_URIS, parse_redirect_uri);
     fields.finish()?;
-    let id = call.params.get("client_id").to_owned();
-    let name = name_of(&id, call.who.tenant.as_str()).map_err(|e| problem::invalid_field("/client_id", e))?;
-    let uris = given.or_else(|| default_uris(name, &call)).filter(|uris| !uris.is_empty()).ok_or_else(|| {
+    let id = request.params.get("client_id").to_owned();
+    let name = name_of(&id, request.caller.tenant.as_str()).map_err(|e| problem::invalid_field("/client_id", e))?;
+    let uris = given.or_else(|| default_uris(name, &request)).filter(|uris| !uris.is_empty()).ok_or_else(|| {
         problem::invalid_field("/redirect_uris", Invalid::new("required", "must name at least one address"))
     })?;
-    let rows = call.who.rows(&call.bindings)?;
+    let rows = request.caller.rows(&request.bindings)?;
     if rows.row::<CountRow>(&COUNT_OTHERS, args![id.as_str()]).await?.is_some_and(|row| row.total >= MAX_CLIENTS) {
         return Err(problem::too_many("sso_clients", MAX_CLIENTS));
     }
-    let args = args![id.as_str(), Value::from(uris).to_string(), call.now().millis()];
-    write(&call, (PUT, args), "sso_client.put", &id).await?;
+    let args = args![id.as_str(), Value::from(uris).to_string(), request.now().millis()];
+    write(&request, (PUT, args), "sso_client.put", &id).await?;
     let row = rows.row::<ViewRow>(&FIND, args![id.as_str()]).await?.ok_or_else(problem::not_found)?;
-    Answer::json(200, &row.shown()?, Some(call.who.tenant.as_str()))
+    Response::json(200, &row.shown()?, Some(request.caller.tenant.as_str()))
 }
 
 /// `DELETE /api/v1/sso/clients/{client_id}`
-pub async fn delete(call: Call<Member>) -> Answered<Answer> {
-    let id = call.params.get("client_id").to_owned();
-    let rows = call.who.rows(&call.bindings)?;
+pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
+    let id = request.params.get("client_id").to_owned();
+    let rows = request.caller.rows(&request.bindings)?;
     rows.row::<ViewRow>(&FIND, args![id.as_str()]).await?.ok_or_else(problem::not_found)?;
-    write(&call, (DELETE, args![id.as_str()]), "sso_client.delete", &id).await?;
-    Answer::json(200, &json!({ "client_id": id }), Some(call.who.tenant.as_str()))
+    write(&request, (DELETE, args![id.as_str()]), "sso_client.delete", &id).await?;
+    Response::json(200, &json!({ "client_id": id }), Some(request.caller.tenant.as_str()))
 }
 
-async fn write(call: &Call<Member>, change: (TenantSql, Vec<Arg>), operation: &'static str, id: &str) -> Answered<()> {
-    let deed = deed(call, operation, Some(id), None).statement();
-    call.who.rows(&call.bindings)?.write().add(change.0, change.1).add(deed.0, deed.1).commit().await?;
+async fn write(
+    request: &Request<Member>,
+    change: (TenantSql, Vec<Arg>),
+    operation: &'static str,
+    id: &str,
+) -> Result<(), Problem> {
+    let deed = deed(request, operation, Some(id), None).statement();
+    request.caller.rows(&request.bindings)?.write().add(change.0, change.1).add(deed.0, deed.1).commit().await?;
     Ok(())
 }
 
@@ -94,10 +99,10 @@ fn name_of<'a>(client_id: &'a str, tenant: &str) -> Result<&'a str, Invalid> {
 }
 
 /// Where the two customary applications are told to send browsers; none for others.
-fn default_uris(name: &str, call: &Call<Member>) -> Option<Vec<String>> {
+fn default_uris(name: &str, request: &Request<Member>) -> Option<Vec<String>> {
     // The tenant's hosts: its slug's, then its own domains, the primary one first.
-    let domain = call.who.config.hosts.get(1).map(String::as_str);
-    customary_uris(name, call.who.tenant.as_str(), domain)
+    let domain = request.caller.config.hosts.get(1).map(String::as_str);
+    customary_uris(name, request.caller.tenant.as_str(), domain)
 }
 
 fn customary_uris(name: &str, tenant: &str, domain: Option<&str>) -> Option<Vec<String>> {

@@ -11,10 +11,10 @@ use crate::auth::principal::Member;
 use crate::auth::sso::provider::{own_roles, permissions_of, secret_place};
 use crate::http::fields::Fields;
 use crate::http::incoming::{JSON, MERGE_PATCH};
-use crate::http::listing::{Asked, ViewRow};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::listing::{ListParams, ViewRow};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::bindings::Bindings;
 use crate::storage::row::CountRow;
 use crate::storage::sql::{Arg, StorageError, TenantSql};
@@ -82,14 +82,14 @@ impl Setting {
     }
 
     /// Every role that is given, with its pointer. They must be there, and within what the caller may do.
-    async fn check_roles(&self, call: &Call<Member>) -> Answered<()> {
-        let own = own_roles(&call.who.rows(&call.bindings)?).await?;
+    async fn check_roles(&self, request: &Request<Member>) -> Result<(), Problem> {
+        let own = own_roles(&request.caller.rows(&request.bindings)?).await?;
         let mapped = self.role_map.iter().flatten().filter_map(|(value, role)| Some((value, role.as_str()?)));
         let mapped = mapped.map(|(value, role)| (format!("/role_map/{}", escape(value)), role));
         let default = self.default_role.as_deref().map(|role| ("/default_role".to_owned(), role));
         for (pointer, role) in mapped.chain(default) {
             let unknown = || problem::invalid_field(&pointer, Invalid::new("unknown_role", "must be a role"));
-            check_own(call, &pointer, permissions_of(role, &own).ok_or_else(unknown)?)?;
+            check_own(request, &pointer, permissions_of(role, &own).ok_or_else(unknown)?)?;
         }
         Ok(())
     }
@@ -100,21 +100,21 @@ impl Setting {
 }
 
 /// `POST /api/v1/sso/providers`
-pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
+pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     for name in ["id", "name", "issuer", "client_id"] {
         fields.require(name);
     }
     let id = fields.parsed("id", parse_id);
-    let setting = Setting::read(&mut fields, &call.bindings);
+    let setting = Setting::read(&mut fields, &request.bindings);
     fields.finish()?;
     let id = id.ok_or_else(|| problem::internal("a body without its fields"))?;
-    setting.check_roles(&call).await?;
-    let rows = call.who.rows(&call.bindings)?;
+    setting.check_roles(&request).await?;
+    let rows = request.caller.rows(&request.bindings)?;
     if rows.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_PROVIDERS) {
         return Err(problem::too_many("sso_providers", MAX_PROVIDERS));
     }
-    let sealed = seal(&call, &id, setting.client_secret.as_deref()).await?;
+    let sealed = seal(&request, &id, setting.client_secret.as_deref()).await?;
     let role_map = setting.role_map_json().unwrap_or_else(|| "{}".to_owned());
     let detail = json!({ "issuer": setting.issuer });
     let insert = args![
@@ -128,47 +128,47 @@ pub async fn create(mut call: Call<Member>) -> Answered<Answer> {
         role_map,
         setting.default_role,
         setting.enabled.unwrap_or(true),
-        reach(&call),
-        call.now().millis(),
+        reach(&request),
+        request.now().millis(),
     ];
-    let deed = deed(&call, "sso_provider.create", Some(&id), Some(detail)).statement();
+    let deed = deed(&request, "sso_provider.create", Some(&id), Some(detail)).statement();
     match rows.write().add(INSERT, insert).add(deed.0, deed.1).commit().await {
         Err(StorageError::Constraint(_)) => {
             Err(problem::conflict("/id", Invalid::new("taken", "is a provider already")))
         }
         Err(error) => Err(error.into()),
-        Ok(_) => Ok(shown(&call, &id, 201).await?.header("Location", format!("/api/v1/sso/providers/{id}"))),
+        Ok(_) => Ok(shown(&request, &id, 201).await?.header("Location", format!("/api/v1/sso/providers/{id}"))),
     }
 }
 
 /// `GET /api/v1/sso/providers`
-pub async fn list(call: Call<Member>) -> Answered<Answer> {
-    let tenant = call.who.tenant.to_string();
-    let asked = Asked::read(&call, "sso_providers.list", &tenant)?;
-    let rows = call.who.rows(&call.bindings)?.rows::<ViewRow>(&SHOWN, asked.args()).await?;
-    asked.answer(&call, rows, Some(&tenant))
+pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
+    let tenant = request.caller.tenant.to_string();
+    let asked = ListParams::read(&request, "sso_providers.list", &tenant)?;
+    let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, asked.args()).await?;
+    asked.answer(&request, rows, Some(&tenant))
 }
 
 /// `GET /api/v1/sso/providers/{provider_id}`
-pub async fn get(call: Call<Member>) -> Answered<Answer> {
-    shown(&call, call.params.get("provider_id"), 200).await
+pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
+    shown(&request, request.params.get("provider_id"), 200).await
 }
 
 /// `PATCH /api/v1/sso/providers/{provider_id}`
-pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(MERGE_PATCH).await?);
+pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
     let sets = ["client_secret", "role_claim", "default_role", "role_map"].map(|name| fields.has(name));
     let [sets_secret, sets_claim, sets_default, sets_map] = sets;
-    let mut setting = Setting::read(&mut fields, &call.bindings);
+    let mut setting = Setting::read(&mut fields, &request.bindings);
     fields.finish()?;
     if sets_map && setting.role_map.is_none() {
         setting.role_map = Some(Map::new());
     }
-    let id = call.params.get("provider_id").to_owned();
-    let before = find(&call, &id).await?;
+    let id = request.params.get("provider_id").to_owned();
+    let before = find(&request, &id).await?;
     let before_reach = before.get("reach").map(Value::to_string).unwrap_or_default();
-    check_own(&call, "", Permissions::stored(&before_reach))?;
-    setting.check_roles(&call).await?;
+    check_own(&request, "", Permissions::stored(&before_reach))?;
+    setting.check_roles(&request).await?;
     let moves = setting.issuer.as_deref().is_some_and(|issuer| before.get("issuer").is_none_or(|now| now != issuer));
     if moves && !sets_secret && before.get("has_client_secret") == Some(&Value::Bool(true)) {
         let invalid = Invalid::new("required", "must be sent again, or as null, with another issuer");
@@ -180,7 +180,7 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
         setting.issuer.as_deref(),
         setting.client_id.as_deref(),
         sets_secret,
-        seal(&call, &id, setting.client_secret.as_deref()).await?,
+        seal(&request, &id, setting.client_secret.as_deref()).await?,
         setting.scopes.as_deref(),
         sets_claim,
         setting.role_claim.as_deref(),
@@ -188,62 +188,62 @@ pub async fn patch(mut call: Call<Member>) -> Answered<Answer> {
         sets_default,
         setting.default_role.as_deref(),
         setting.enabled,
-        (sets_map || sets_default).then(|| reach(&call)),
-        call.now().millis(),
+        (sets_map || sets_default).then(|| reach(&request)),
+        request.now().millis(),
     ];
     let mut changes = vec![(UPDATE, update)];
     if moves {
         changes.extend([(FORGET_IDENTITIES, args![id.as_str()]), (FORGET_ATTEMPTS, args![id.as_str()])]);
     }
-    write(&call, changes, "sso_provider.update", &id).await?;
-    shown(&call, &id, 200).await
+    write(&request, changes, "sso_provider.update", &id).await?;
+    shown(&request, &id, 200).await
 }
 
 /// `DELETE /api/v1/sso/providers/{provider_id}`
-pub async fn delete(call: Call<Member>) -> Answered<Answer> {
-    let id = call.params.get("provider_id").to_owned();
-    find(&call, &id).await?;
-    write(&call, vec![(DELETE, args![id.as_str()])], "sso_provider.delete", &id).await?;
-    Answer::json(200, &json!({ "id": id }), Some(call.who.tenant.as_str()))
+pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
+    let id = request.params.get("provider_id").to_owned();
+    find(&request, &id).await?;
+    write(&request, vec![(DELETE, args![id.as_str()])], "sso_provider.delete", &id).await?;
+    Response::json(200, &json!({ "id": id }), Some(request.caller.tenant.as_str()))
 }
 
 async fn write(
-    call: &Call<Member>,
+    request: &Request<Member>,
     changes: Vec<(TenantSql, Vec<Arg>)>,
     operation: &'static str,
     id: &str,
-) -> Answered<()> {
-    let rows = call.who.rows(&call.bindings)?;
+) -> Result<(), Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
     let mut batch = rows.write();
     for (sql, args) in changes {
         batch = batch.add(sql, args);
     }
-    let deed = deed(call, operation, Some(id), None).statement();
+    let deed = deed(request, operation, Some(id), None).statement();
     batch.add(deed.0, deed.1).commit().await?;
     Ok(())
 }
 
-async fn find(call: &Call<Member>, id: &str) -> Answered<Value> {
-    let rows = call.who.rows(&call.bindings)?;
+async fn find(request: &Request<Member>, id: &str) -> Result<Value, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
     rows.row::<ViewRow>(&FIND, args![id]).await?.ok_or_else(problem::not_found)?.shown()
 }
 
-async fn shown(call: &Call<Member>, id: &str, status: u16) -> Answered<Answer> {
-    Answer::json(status, &find(call, id).await?, Some(call.who.tenant.as_str()))
+async fn shown(request: &Request<Member>, id: &str, status: u16) -> Result<Response, Problem> {
+    Response::json(status, &find(request, id).await?, Some(request.caller.tenant.as_str()))
 }
 
 /// Seals a client's secret for its row.
-async fn seal(call: &Call<Member>, id: &str, secret: Option<&str>) -> Answered<Option<String>> {
+async fn seal(request: &Request<Member>, id: &str, secret: Option<&str>) -> Result<Option<String>, Problem> {
     let Some(secret) = secret else { return Ok(None) };
-    let tenant = &call.who.tenant;
-    let kept = secrets::load(&call.bindings, tenant.as_str()).await?;
+    let tenant = &request.caller.tenant;
+    let kept = secrets::load(&request.bindings, tenant.as_str()).await?;
     let sealed = kept.data_key()?.seal(&secret_place(tenant, id), secret.as_bytes());
     sealed.map(Some).map_err(problem::internal)
 }
 
 /// What the caller may do, as it is stored.
-fn reach(call: &Call<Member>) -> String {
-    let own = call.who.permissions();
+fn reach(request: &Request<Member>) -> String {
+    let own = request.caller.permissions();
     let names = if own == Permissions::ALL { vec!["*"] } else { own.names() };
     Value::from(names).to_string()
 }

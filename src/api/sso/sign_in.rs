@@ -4,7 +4,7 @@ use form_urlencoded::Serializer;
 
 use crate::auth::principal::Visitor;
 use crate::auth::rules;
-use crate::auth::session::{self, Carrier, Lobby};
+use crate::auth::session::{self, Carrier, LoginContext};
 use crate::auth::sso::account::Arrival;
 use crate::auth::sso::attempt::{self, ATTEMPT_SECONDS, Attempt, Begun, Journey};
 use crate::auth::sso::discovery::{Inquiry, Metadata};
@@ -12,9 +12,9 @@ use crate::auth::sso::exchange::redeem;
 use crate::auth::sso::provider::Provider;
 use crate::credentials::key::fresh_secret;
 use crate::http::listing::ViewRow;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::{Answer, Pagination};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::{Pagination, Response};
 use crate::storage::sealed::SealKey;
 use crate::storage::sql::statements;
 use crate::storage::tenant_db::TenantDb;
@@ -34,47 +34,47 @@ const SECRET_LENGTH: usize = 43;
 const MAX_PATH: usize = 1000;
 
 /// `GET /api/v1/auth/sso`
-pub async fn list(call: Call<Visitor>) -> Answered<Answer> {
-    let rows = rows(&call)?.rows::<ViewRow>(&OFFERED, Vec::new()).await?;
-    let shown = rows.iter().map(ViewRow::shown).collect::<Answered<Vec<_>>>()?;
+pub async fn list(request: Request<Visitor>) -> Result<Response, Problem> {
+    let rows = rows(&request)?.rows::<ViewRow>(&OFFERED, Vec::new()).await?;
+    let shown = rows.iter().map(ViewRow::shown).collect::<Result<Vec<_>, Problem>>()?;
     let per_page = u32::try_from(super::providers::MAX_PROVIDERS).unwrap_or(0);
-    Answer::list(&shown, Pagination { per_page, ..Pagination::default() }, Some(call.who.tenant.as_str()))
+    Response::list(&shown, Pagination { per_page, ..Pagination::default() }, Some(request.caller.tenant.as_str()))
 }
 
 /// `GET /api/v1/auth/sso/{provider_id}`
-pub async fn begin(call: Call<Visitor>) -> Answered<Answer> {
-    check(&call)?;
-    let return_to = call.request.query.get("return_to").unwrap_or("/");
+pub async fn begin(request: Request<Visitor>) -> Result<Response, Problem> {
+    check(&request)?;
+    let return_to = request.incoming.query.get("return_to").unwrap_or("/");
     check_path(return_to).map_err(|invalid| problem::invalid_query("return_to", invalid))?;
-    let rows = rows(&call)?;
-    let provider = Provider::find(&rows, call.params.get("provider_id")).await?.ok_or_else(problem::not_found)?;
-    let lobby = Lobby { bindings: &call.bindings, tenant: &call.who.tenant, rows: &rows };
-    let secrets = secrets::load(&call.bindings, call.who.tenant.as_str()).await?;
+    let rows = rows(&request)?;
+    let provider = Provider::find(&rows, request.params.get("provider_id")).await?.ok_or_else(problem::not_found)?;
+    let lobby = LoginContext { bindings: &request.bindings, tenant: &request.caller.tenant, rows: &rows };
+    let secrets = secrets::load(&request.bindings, request.caller.tenant.as_str()).await?;
     let key = secrets.data_key()?;
     let metadata = Inquiry { lobby: &lobby, key, provider: &provider }.metadata().await?;
     // A browser that signs in twice at a time keeps its secret, so that both come back.
-    let kept = call.request.cookie(BROWSER_COOKIE).filter(|kept| is_secret(kept));
+    let kept = request.incoming.cookie(BROWSER_COOKIE).filter(|kept| is_secret(kept));
     let browser = kept.map_or_else(|| fresh_secret("").map_err(problem::internal), Ok)?;
-    let authority = call.request.authority.to_ascii_lowercase();
-    let redirect_uri = format!("{}://{authority}/api/v1/auth/sso/callback", call.request.scheme);
+    let authority = request.incoming.authority.to_ascii_lowercase();
+    let redirect_uri = format!("{}://{authority}/api/v1/auth/sso/callback", request.incoming.scheme);
     let journey = Journey { provider: &provider.id, browser: &browser, redirect_uri: redirect_uri.clone(), return_to };
-    let begun = attempt::begin(&lobby, key, journey, call.now()).await?;
+    let begun = attempt::begin(&lobby, key, journey, request.now()).await?;
     let location = destination(&metadata, &provider, &begun, &redirect_uri);
     Ok(redirect(302, location).header("Set-Cookie", browser_cookie(&browser, ATTEMPT_SECONDS)))
 }
 
 /// `GET /api/v1/auth/sso/callback`
-pub async fn finish(call: Call<Visitor>) -> Answered<Answer> {
-    check(&call)?;
-    let rows = rows(&call)?;
-    let lobby = Lobby { bindings: &call.bindings, tenant: &call.who.tenant, rows: &rows };
-    let secrets = secrets::load(&call.bindings, call.who.tenant.as_str()).await?;
+pub async fn finish(request: Request<Visitor>) -> Result<Response, Problem> {
+    check(&request)?;
+    let rows = rows(&request)?;
+    let lobby = LoginContext { bindings: &request.bindings, tenant: &request.caller.tenant, rows: &rows };
+    let secrets = secrets::load(&request.bindings, request.caller.tenant.as_str()).await?;
     let key = secrets.data_key()?;
-    let attempt = returned(&call, &lobby, key).await?;
+    let attempt = returned(&request, &lobby, key).await?;
     let provider = Provider::find(&rows, &attempt.provider).await?.ok_or_else(problem::not_found)?;
     let inquiry = Inquiry { lobby: &lobby, key, provider: &provider };
     let metadata = inquiry.metadata().await?;
-    let query = &call.request.query;
+    let query = &request.incoming.query;
     match query.get("iss") {
         Some(named) if named != provider.issuer => return Err(problem::sso_refused().cause("iss is another's")),
         None if metadata.names_itself => return Err(problem::sso_refused().cause("iss is missing")),
@@ -83,37 +83,37 @@ pub async fn finish(call: Call<Visitor>) -> Answered<Answer> {
     let code = query.get("code").filter(|_| query.get("error").is_none());
     let code = code.ok_or_else(|| problem::sso_refused().cause("the provider sends an error"))?;
     let identity = redeem(&inquiry, &metadata, &attempt, code).await?;
-    let room = rules::room(&call.who.config);
-    let arrival = Arrival { lobby: &lobby, provider: &provider, identity: &identity, room, request: &call.request };
+    let room = rules::room(&request.caller.config);
+    let arrival = Arrival { lobby: &lobby, provider: &provider, identity: &identity, room, request: &request.incoming };
     let welcome = arrival.welcome().await?;
-    let opened = session::open(&lobby, &welcome.user, &call.request, Carrier::Cookie, welcome.deeds).await?;
+    let opened = session::open(&lobby, &welcome.user, &request.incoming, Carrier::Cookie, welcome.deeds).await?;
     let cookie = opened.cookie.ok_or_else(|| problem::internal("a session without a cookie"))?;
     Ok(redirect(303, attempt.return_to).header("Set-Cookie", cookie).header("Set-Cookie", browser_cookie("", 0)))
 }
 
 /// The sign-in that comes back, which began in this browser.
-async fn returned(call: &Call<Visitor>, lobby: &Lobby<'_>, key: &SealKey) -> Answered<Attempt> {
-    let state = call.request.query.get("state").unwrap_or_default();
-    let browser = call.request.cookie(BROWSER_COOKIE).unwrap_or_default();
-    let found = attempt::consume(lobby, key, (state, &browser), call.now()).await?;
+async fn returned(request: &Request<Visitor>, lobby: &LoginContext<'_>, key: &SealKey) -> Result<Attempt, Problem> {
+    let state = request.incoming.query.get("state").unwrap_or_default();
+    let browser = request.incoming.cookie(BROWSER_COOKIE).unwrap_or_default();
+    let found = attempt::consume(lobby, key, (state, &browser), request.now()).await?;
     found.filter(|_| is_secret(&browser)).ok_or_else(problem::sso_state_invalid)
 }
 
 /// What holds on the way there and back: only a whole GET counts, and the tenant it names is this one.
-fn check(call: &Call<Visitor>) -> Answered<()> {
-    if call.is_head() {
+fn check(request: &Request<Visitor>) -> Result<(), Problem> {
+    if request.is_head() {
         return Err(problem::method_not_allowed("GET"));
     }
-    let agree = call.request.query.all("tenant").all(|named| named == call.who.tenant.as_str());
+    let agree = request.incoming.query.all("tenant").all(|named| named == request.caller.tenant.as_str());
     if agree { Ok(()) } else { Err(problem::tenant_not_found().crossing_tenants()) }
 }
 
-fn rows(call: &Call<Visitor>) -> Answered<TenantDb> {
-    Ok(TenantDb::open(&call.bindings, &call.who.tenant, &call.who.config.placement)?)
+fn rows(request: &Request<Visitor>) -> Result<TenantDb, Problem> {
+    Ok(TenantDb::open(&request.bindings, &request.caller.tenant, &request.caller.config.placement)?)
 }
 
-fn redirect(status: u16, location: String) -> Answer {
-    Answer::empty(status).header("Location", location).header("Referrer-Policy", "no-referrer")
+fn redirect(status: u16, location: String) -> Response {
+    Response::empty(status).header("Location", location).header("Referrer-Policy", "no-referrer")
 }
 
 /// Where the provider takes the request of RFC 6749, 4.1.1 with RFC 7636, 4.3.

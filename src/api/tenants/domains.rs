@@ -5,9 +5,9 @@ use super::subject::{change_of, check_match, find};
 use crate::auth::principal::Operator;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
-use crate::http::problem::{self, Answered, Problem};
-use crate::http::request::Call;
-use crate::http::response::{Answer, Pagination};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::{Pagination, Response};
 use crate::records::provision::provision;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
@@ -48,29 +48,29 @@ row_types! {
 }
 
 /// `GET /api/v1/tenants/{tenant_id}/domains`
-pub async fn list(call: Call<Operator>) -> Answered<Answer> {
-    let (_, tenant) = find(&call, "list a tenant's domains").await?;
+pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
+    let (_, tenant) = find(&request, "list a tenant's domains").await?;
     let rows: Vec<_> = tenant.domains.iter().map(view).collect();
     let pagination = Pagination { per_page: u32::try_from(MAX_DOMAINS).unwrap_or(0), ..Pagination::default() };
-    Answer::list(&rows, pagination, Some(tenant.id.as_str()))
+    Response::list(&rows, pagination, Some(tenant.id.as_str()))
 }
 
 /// `POST /api/v1/tenants/{tenant_id}/domains`
-pub async fn attach(mut call: Call<Operator>) -> Answered<Answer> {
-    let mut fields = Fields::new(call.request.json_object(JSON).await?);
-    let root = &call.bindings.settings.root_domain;
+pub async fn attach(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    let root = &request.bindings.settings.root_domain;
     let domain = fields.required("domain", |f| f.parsed("domain", |text| input::parse_domain(text, root, &to_ascii)));
     let primary = fields.flag("is_primary").unwrap_or(false);
     fields.finish()?;
     let Some(domain) = domain else { return Err(problem::internal("a required field is missing")) };
 
-    let (db, tenant) = find(&call, "attach a domain").await?;
-    check_match(&call, &tenant)?;
+    let (db, tenant) = find(&request, "attach a domain").await?;
+    check_match(&request, &tenant)?;
     if tenant.domains.len() >= MAX_DOMAINS {
         let invalid = Invalid::new("too_many", format!("a tenant has at most {MAX_DOMAINS} domains"));
         return Err(problem::invalid_field("/domain", invalid));
     }
-    let now = call.now().millis();
+    let now = request.now().millis();
     let taken = || {
         problem::conflict(
             "/domain",
@@ -87,36 +87,37 @@ pub async fn attach(mut call: Call<Operator>) -> Answered<Answer> {
         statements.push((CLEAR_PRIMARY, args![id]));
     }
     statements.push((ATTACH, args![domain.as_str(), id, primary, now]));
-    let mut change = change_of(&call, &tenant, "domain.attach");
+    let mut change = change_of(&request, &tenant, "domain.attach");
     change.hosts.push(domain.as_str().to_owned());
     change.write(&db, statements, |_| taken()).await?;
     let arrived = change.carry(&db, provision).await?;
     let row =
         DomainRow { domain: domain.as_str().into(), is_primary: i64::from(primary), ssl_enabled: 0, created_at: now };
-    Answer::json(if arrived { 201 } else { 202 }, &view(&row), Some(id))
+    Response::json(if arrived { 201 } else { 202 }, &view(&row), Some(id))
         .map(|answer| answer.header("Location", format!("/api/v1/tenants/{id}/domains/{domain}")))
 }
 
 /// `DELETE /api/v1/tenants/{tenant_id}/domains/{domain}`
-pub async fn detach(call: Call<Operator>) -> Answered<Answer> {
-    let (db, tenant) = find(&call, "detach a domain").await?;
-    check_match(&call, &tenant)?;
-    let root = &call.bindings.settings.root_domain;
-    let domain = input::parse_domain(call.params.get("domain"), root, &to_ascii).map_err(|_| problem::not_found())?;
+pub async fn detach(request: Request<Operator>) -> Result<Response, Problem> {
+    let (db, tenant) = find(&request, "detach a domain").await?;
+    check_match(&request, &tenant)?;
+    let root = &request.bindings.settings.root_domain;
+    let domain =
+        input::parse_domain(request.params.get("domain"), root, &to_ascii).map_err(|_| problem::not_found())?;
     if !tenant.domains.iter().any(|row| row.domain == domain.as_str()) {
         return Err(problem::not_found());
     }
     let id = tenant.id.as_str();
     let statements =
-        vec![(RELEASE, args![domain.as_str(), id, call.now().millis()]), (DETACH, args![domain.as_str(), id])];
-    let change = change_of(&call, &tenant, "domain.detach");
+        vec![(RELEASE, args![domain.as_str(), id, request.now().millis()]), (DETACH, args![domain.as_str(), id])];
+    let change = change_of(&request, &tenant, "domain.detach");
     change.write(&db, statements, |text| problem::internal(text)).await?;
     let arrived = change.carry(&db, provision).await?;
-    Answer::json(if arrived { 200 } else { 202 }, &json!({ "domain": domain.as_str() }), Some(id))
+    Response::json(if arrived { 200 } else { 202 }, &json!({ "domain": domain.as_str() }), Some(id))
 }
 
 /// Refuses a new tenant whose domains are not all free; every one that is not is named.
-pub(super) async fn check_free(db: &ControlDb, domains: &[Host], now: i64) -> Answered<()> {
+pub(super) async fn check_free(db: &ControlDb, domains: &[Host], now: i64) -> Result<(), Problem> {
     let taken = not_free(db, domains, now).await?;
     let mut pointers =
         domains.iter().enumerate().filter(|(_, d)| taken.iter().any(|t| t == d.as_str())).map(|(i, _)| i);
@@ -132,7 +133,7 @@ pub(super) async fn exchange(
     tenant: &Tenant,
     wanted: &[Host],
     now: i64,
-) -> Answered<Vec<(ControlSql, Vec<Arg>)>> {
+) -> Result<Vec<(ControlSql, Vec<Arg>)>, Problem> {
     let id = tenant.id.as_str();
     let has = |domain: &Host| tenant.domains.iter().any(|row| row.domain == domain.as_str());
     let new: Vec<_> = wanted.iter().filter(|domain| !has(domain)).cloned().collect();
@@ -167,7 +168,7 @@ pub(super) fn release_all(tenant: &str, now: i64) -> Vec<(ControlSql, Vec<Arg>)>
     vec![(RELEASE_ALL, args![tenant, now]), (DETACH_ALL, args![tenant])]
 }
 
-async fn not_free(db: &ControlDb, domains: &[Host], now: i64) -> Answered<Vec<String>> {
+async fn not_free(db: &ControlDb, domains: &[Host], now: i64) -> Result<Vec<String>, Problem> {
     if domains.is_empty() {
         return Ok(Vec::new());
     }

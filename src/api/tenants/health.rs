@@ -8,9 +8,9 @@ use worker::{AbortController, Delay, Fetch};
 
 use super::subject::find;
 use crate::auth::principal::Operator;
-use crate::http::problem::Answered;
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::hub::client::HubClient;
 use crate::hub::protocol::Inspect;
 use crate::log;
@@ -35,9 +35,9 @@ row_types! {
 }
 
 /// Asks every part the tenant stands on. Always 200: the answer is about the parts.
-pub async fn health(call: Call<Operator>) -> Answered<Answer> {
-    let (_, tenant) = find(&call, "check a tenant").await?;
-    let bindings = &call.bindings;
+pub async fn health(request: Request<Operator>) -> Result<Response, Problem> {
+    let (_, tenant) = find(&request, "check a tenant").await?;
+    let bindings = &request.bindings;
     let (rows, hub, hints, site) = futures_util::join!(
         rows(bindings, &tenant),
         hub(bindings, &tenant),
@@ -56,7 +56,7 @@ pub async fn health(call: Call<Operator>) -> Answered<Answer> {
     let status = if well && !tenant.pending { "ok" } else { "degraded" };
     let data =
         json!({ "status": status, "revision": tenant.row.revision, "pending": tenant.pending, "checks": checks });
-    Answer::json(200, &data, Some(tenant.id.as_str()))
+    Response::json(200, &data, Some(tenant.id.as_str()))
 }
 
 async fn rows(bindings: &Bindings, tenant: &Tenant) -> Result<Value, String> {

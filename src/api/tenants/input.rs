@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::http::cors;
 use crate::http::fields::Fields;
-use crate::http::problem::Answered;
+use crate::http::problem::Problem;
 use crate::records::template::Template;
 use crate::tenant::document::{self, Document};
 use crate::tenant::record::{Profile, Status};
@@ -74,7 +74,7 @@ pub fn named_plan(object: &Map<String, Value>) -> &str {
 
 impl NewTenant {
     /// Reads the body.
-    pub fn read(object: Map<String, Value>, reading: &Reading<'_>) -> Answered<Self> {
+    pub fn read(object: Map<String, Value>, reading: &Reading<'_>) -> Result<Self, Problem> {
         let mut fields = Fields::new(object);
         let id = fields.parsed("tenant_id", ClaimedTenant::parse);
         let slug = fields.parsed("slug", Slug::parse);
@@ -105,7 +105,7 @@ pub struct TenantUpdate {
 
 impl TenantUpdate {
     /// Reads the body for a tenant of this id, which may be repeated but not changed.
-    pub fn read(object: Map<String, Value>, id: &str, reading: &Reading<'_>) -> Answered<Self> {
+    pub fn read(object: Map<String, Value>, id: &str, reading: &Reading<'_>) -> Result<Self, Problem> {
         let mut fields = Fields::new(object);
         fields.parsed("tenant_id", |text| {
             if text == id { Ok(()) } else { Err(Invalid::new("immutable", "cannot be changed")) }
@@ -271,7 +271,7 @@ mod tests {
         value.as_object().unwrap().clone()
     }
 
-    fn read(value: Value) -> Answered<NewTenant> {
+    fn read(value: Value) -> Result<NewTenant, Problem> {
         let root = RootDomain::parse("localhost").unwrap();
         let reading = Reading {
             root: &root,

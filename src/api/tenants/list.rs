@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::auth::principal::Operator;
-use crate::http::cursor::{self, ListIdentity, Place};
+use crate::http::cursor::{self, ListIdentity, Position};
 use crate::http::letters::lower_case;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::{Answer, Pagination};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::{Pagination, Response};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::CountRow;
 use crate::storage::sql::Arg;
@@ -26,13 +26,13 @@ const ROUTE: &str = "tenants.list";
 
 /// Where a list begins.
 enum Start {
-    Cursor(Option<Place>),
+    Cursor(Option<Position>),
     Page(u32),
 }
 
 /// `GET /api/v1/tenants?status=&plan=&q=&limit=&cursor=&page=&per_page=&count=`
-pub async fn list(call: Call<Operator>) -> Answered<Answer> {
-    let query = &call.request.query;
+pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
+    let query = &request.incoming.query;
     let status = query.get("status").filter(|s| !s.is_empty());
     if status.is_some_and(|s| !matches!(s, "active" | "suspended" | "deleted")) {
         let invalid = Invalid::new("invalid_status", "must be active, suspended or deleted");
@@ -47,10 +47,10 @@ pub async fn list(call: Call<Operator>) -> Answered<Answer> {
     let identity = ListIdentity { route: ROUTE, filters: &filters };
     let limit_name = if query.get("per_page").is_some() { "per_page" } else { "limit" };
     let per_page = query.number(limit_name, 1..=200, 50)?;
-    let start = start(&call, &identity)?;
+    let start = start(&request, &identity)?;
     let count = query.flag("count")? || matches!(start, Start::Page(_));
 
-    let db = ControlDb::open(&call.bindings, "list tenants")?;
+    let db = ControlDb::open(&request.bindings, "list tenants")?;
     if let Some(plan) = plan
         && crate::tenant::registry::find_plan(&db, plan).await?.is_none()
     {
@@ -72,8 +72,8 @@ pub async fn list(call: Call<Operator>) -> Answered<Answer> {
     let has_next = rows.len() > per_page as usize;
     rows.truncate(per_page as usize);
     let behind =
-        rows.last().filter(|_| has_next).map(|row| Place { at: row.row.created_at(), id: row.row.id().to_owned() });
-    let key = call.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
+        rows.last().filter(|_| has_next).map(|row| Position { at: row.row.created_at(), id: row.row.id().to_owned() });
+    let key = request.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
     let pagination = Pagination {
         page: if let Start::Page(page) = start { Some(page) } else { None },
         per_page,
@@ -83,14 +83,14 @@ pub async fn list(call: Call<Operator>) -> Answered<Answer> {
         has_prev: place.is_some() || offset > 0,
         cursor: behind.map(|place| cursor::seal(&key, &identity, &place)),
     };
-    let root = call.bindings.settings.root_domain.as_str();
+    let root = request.bindings.settings.root_domain.as_str();
     let views: Vec<Value> =
         rows.iter().map(|row| row.to_view(root)).collect::<Result<_, _>>().map_err(problem::internal)?;
-    Answer::list(&views, pagination, None)
+    Response::list(&views, pagination, None)
 }
 
-fn start(call: &Call<Operator>, identity: &ListIdentity<'_>) -> Answered<Start> {
-    let query = &call.request.query;
+fn start(request: &Request<Operator>, identity: &ListIdentity<'_>) -> Result<Start, Problem> {
+    let query = &request.incoming.query;
     let sent = query.get("cursor").filter(|c| !c.is_empty());
     if query.get("page").is_some() {
         if sent.is_some() {
@@ -99,7 +99,7 @@ fn start(call: &Call<Operator>, identity: &ListIdentity<'_>) -> Answered<Start> 
         return Ok(Start::Page(query.number("page", 1..=10_000, 1)?));
     }
     let Some(sent) = sent else { return Ok(Start::Cursor(None)) };
-    let keys = &call.bindings.settings.keys;
+    let keys = &request.bindings.settings.keys;
     let place = cursor::open(|version| keys.cursor_key_of(version), identity, sent);
     place.map(|place| Start::Cursor(Some(place))).map_err(|e| problem::invalid_query("cursor", e))
 }

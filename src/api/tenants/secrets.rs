@@ -5,9 +5,9 @@ use super::input;
 use super::subject::{change_of, check_match, find};
 use crate::auth::principal::Operator;
 use crate::http::fields::Fields;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::records::provision::provision;
 use crate::storage::sql::args;
 use crate::tenant::secrets::{self, Kind};
@@ -20,22 +20,22 @@ const GRACE_SECONDS: i64 = 24 * 3600;
 const MAX_GRACE_SECONDS: i64 = 30 * 24 * 3600;
 
 /// Makes a new version of a secret and shows it, once.
-pub async fn rotate(mut call: Call<Operator>) -> Answered<Answer> {
-    let Some(kind) = Kind::parse(call.params.get("kind")) else { return Err(problem::not_found()) };
-    let mut fields = Fields::new(call.request.optional_json_object().await?);
+pub async fn rotate(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let Some(kind) = Kind::parse(request.params.get("kind")) else { return Err(problem::not_found()) };
+    let mut fields = Fields::new(request.incoming.optional_json_object().await?);
     let grace = fields.number("grace_seconds", 0..=MAX_GRACE_SECONDS).unwrap_or(GRACE_SECONDS);
     let chosen = fields.parsed("secret", input::parse_secret);
     fields.finish()?;
 
-    let (db, tenant) = find(&call, "rotate a secret").await?;
-    check_match(&call, &tenant)?;
+    let (db, tenant) = find(&request, "rotate a secret").await?;
+    check_match(&request, &tenant)?;
     let id = tenant.id.as_str();
     let secret = chosen.map_or_else(|| kind.generate(), Ok)?;
     let version = tenant.latest_version(kind.as_str()) + 1;
     let wrapped = tenant.row.data_key.as_deref().ok_or_else(|| problem::internal("the tenant has no data key"))?;
-    let key = call.bindings.settings.keys.unwrap(id, wrapped).map_err(problem::internal)?;
+    let key = request.bindings.settings.keys.unwrap(id, wrapped).map_err(problem::internal)?;
     let sealed = secrets::seal(&key, id, kind, version, &secret)?;
-    let now = call.now();
+    let now = request.now();
     let until = now.plus_seconds(grace);
     let statements = vec![
         (secrets::INSERT_SECRET, args![id, kind.as_str(), i64::from(version), sealed, now.millis()]),
@@ -44,7 +44,7 @@ pub async fn rotate(mut call: Call<Operator>) -> Answered<Answer> {
         (secrets::END_GRACE, args![id, kind.as_str(), i64::from(version), until.millis()]),
         (secrets::DELETE_EXPIRED, args![id, kind.as_str(), now.millis()]),
     ];
-    let change = change_of(&call, &tenant, "secret.rotate");
+    let change = change_of(&request, &tenant, "secret.rotate");
     change.write(&db, statements, |text| problem::internal(text)).await?;
     let arrived = change.carry(&db, provision).await?;
     let data = json!({
@@ -54,5 +54,5 @@ pub async fn rotate(mut call: Call<Operator>) -> Answered<Answer> {
         "previous_valid_until": if grace > 0 { Some(until) } else { None::<Timestamp> },
         "pending": !arrived,
     });
-    Answer::json(if arrived { 200 } else { 202 }, &data, Some(id))
+    Response::json(if arrived { 200 } else { 202 }, &data, Some(id))
 }

@@ -9,9 +9,9 @@ use crate::auth::idempotency::platform::{Kept, Keyed};
 use crate::auth::principal::Operator;
 use crate::http::etag;
 use crate::http::incoming::{JSON, MERGE_PATCH};
-use crate::http::problem::{self, Answered, Problem};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sealed::{SealKey, random};
@@ -48,23 +48,24 @@ row_types! {
 }
 
 /// `POST /api/v1/tenants`
-pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
-    let object = call.request.json_object(JSON).await?;
-    let keyed = Keyed::read(&call.request, "tenants.create", &call.who.actor(), &Value::Object(object.clone()))?;
-    let db = ControlDb::open(&call.bindings, "create a tenant")?;
-    let now = call.now().millis();
+pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let object = request.incoming.json_object(JSON).await?;
+    let keyed =
+        Keyed::read(&request.incoming, "tenants.create", &request.caller.actor(), &Value::Object(object.clone()))?;
+    let db = ControlDb::open(&request.bindings, "create a tenant")?;
+    let now = request.now().millis();
     if let Some(keyed) = &keyed
-        && let Some(kept) = keyed.find(&call.bindings, &db, now).await?
+        && let Some(kept) = keyed.find(&request.bindings, &db, now).await?
     {
         return created(kept, true);
     }
     let plan = find_plan(&db, input::named_plan(&object)).await?;
-    let root = &call.bindings.settings.root_domain;
+    let root = &request.bindings.settings.root_domain;
     let reading = Reading {
         root,
         to_ascii: &super::domains::to_ascii,
         plan_is_known: plan.is_some(),
-        may_call: &|text| call.bindings.settings.outbound(text).map(drop),
+        may_call: &|text| request.bindings.settings.outbound(text).map(drop),
         stored: None,
     };
     let new = NewTenant::read(object, &reading)?;
@@ -73,7 +74,7 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
         Some(id) => id.as_str().to_owned(),
         None => generated_id()?,
     };
-    call.check_named(&id)?;
+    request.check_named(&id)?;
     let slug = slug_of(&new, &id)?;
     check_names(&db, &id, &slug, root, "", now).await?;
     super::domains::check_free(&db, &new.domains, now).await?;
@@ -81,7 +82,7 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
     let key = SealKey::random().map_err(problem::internal)?;
     let webhook_secret = new.webhook_secret.clone().map_or_else(|| Kind::Webhook.generate(), Ok)?;
     let subscription_secret = new.subscription_secret.clone().map_or_else(|| Kind::Subscription.generate(), Ok)?;
-    let wrapped = call.bindings.settings.keys.wrap(&id, &key).map_err(problem::internal)?;
+    let wrapped = request.bindings.settings.keys.wrap(&id, &key).map_err(problem::internal)?;
     let row = TenantRow::new(&id, slug.as_str(), &new.profile, &plan, wrapped, now).map_err(problem::internal)?;
     let mut statements = vec![(INSERT_TENANT, row.insert_args()), (PLACE_TENANT, args![id.as_str(), now])];
     for (kind, secret) in [(Kind::Webhook, &webhook_secret), (Kind::Subscription, &subscription_secret)] {
@@ -99,17 +100,17 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
     }
     let kept = Kept { data, etag: row.etag() };
     if let Some(keyed) = &keyed {
-        statements.push(keyed.keep(&call.bindings, &kept, now)?);
+        statements.push(keyed.keep(&request.bindings, &kept, now)?);
     }
 
     let hosts = std::iter::once(root.host_of(&slug).as_str().to_owned()).chain(domains).collect();
-    let (bindings, request_id) = (&call.bindings, call.request.id.as_str());
+    let (bindings, request_id) = (&request.bindings, request.incoming.id.as_str());
     let change = Change {
         bindings,
         tenant: &id,
         revision: 0,
         operation: "tenant.create",
-        actor: call.who.actor(),
+        actor: request.caller.actor(),
         request_id,
         is_conditional: false,
         hosts,
@@ -118,7 +119,7 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
     if let Err(problem) = change.write(&db, statements, conflict).await {
         // Whoever sent the same key at the same time may have been first.
         if let Some(keyed) = &keyed
-            && let Some(kept) = keyed.find(&call.bindings, &db, now).await?
+            && let Some(kept) = keyed.find(&request.bindings, &db, now).await?
         {
             return created(kept, true);
         }
@@ -137,40 +138,40 @@ pub async fn create(mut call: Call<Operator>) -> Answered<Answer> {
 }
 
 /// `GET /api/v1/tenants/{tenant_id}`
-pub async fn get(call: Call<Operator>) -> Answered<Answer> {
-    let id = call.path_tenant()?;
-    let shown = Shown::get(&ControlDb::open(&call.bindings, "read a tenant")?, id.as_str()).await?;
+pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
+    let id = request.path_tenant()?;
+    let shown = Shown::get(&ControlDb::open(&request.bindings, "read a tenant")?, id.as_str()).await?;
     let etag = shown.row.etag();
-    if etag::is_known(&call.request, &etag) {
-        return Ok(Answer::empty(304).header("ETag", etag));
+    if etag::is_known(&request.incoming, &etag) {
+        return Ok(Response::empty(304).header("ETag", etag));
     }
-    show(&call, &shown, 200)
+    show(&request, &shown, 200)
 }
 
 /// `PUT /api/v1/tenants/{tenant_id}`: what the body leaves out gets its default.
-pub async fn replace(mut call: Call<Operator>) -> Answered<Answer> {
-    let object = call.request.json_object(JSON).await?;
-    let (db, tenant) = find(&call, "replace a tenant").await?;
-    update(&call, &db, tenant, object, "tenant.replace").await
+pub async fn replace(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let object = request.incoming.json_object(JSON).await?;
+    let (db, tenant) = find(&request, "replace a tenant").await?;
+    update(&request, &db, tenant, object, "tenant.replace").await
 }
 
 /// `PATCH /api/v1/tenants/{tenant_id}`: JSON Merge Patch.
-pub async fn patch(mut call: Call<Operator>) -> Answered<Answer> {
-    let patch = call.request.json_object(MERGE_PATCH).await?;
-    let (db, tenant) = find(&call, "patch a tenant").await?;
+pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let patch = request.incoming.json_object(MERGE_PATCH).await?;
+    let (db, tenant) = find(&request, "patch a tenant").await?;
     let mut object = input::writable(&tenant.row.profile());
     if patch.contains_key("tier") && !patch.contains_key("plan") {
         object.remove("plan");
     }
     merge_patch::merge(&mut object, patch);
-    update(&call, &db, tenant, object, "tenant.patch").await
+    update(&request, &db, tenant, object, "tenant.patch").await
 }
 
 /// `DELETE /api/v1/tenants/{tenant_id}`: stops the tenant; with `?purge=true`, once stopped so, removes it for ever.
-pub async fn delete(call: Call<Operator>) -> Answered<Answer> {
-    let purge = call.request.query.flag("purge")?;
-    let (db, tenant) = find(&call, "delete a tenant").await?;
-    check_match(&call, &tenant)?;
+pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
+    let purge = request.incoming.query.flag("purge")?;
+    let (db, tenant) = find(&request, "delete a tenant").await?;
+    check_match(&request, &tenant)?;
     let id = tenant.id.as_str();
     let (statements, operation) = if purge {
         if tenant.row.status != Status::Deleted {
@@ -181,50 +182,50 @@ pub async fn delete(call: Call<Operator>) -> Answered<Answer> {
             (RETIRE_NAME, args!["id", id]),
             (RETIRE_NAME, args!["slug", tenant.row.slug.as_str()]),
         ];
-        statements.extend(super::domains::release_all(id, call.now().millis()));
+        statements.extend(super::domains::release_all(id, request.now().millis()));
         (statements, "tenant.purge")
     } else {
         if tenant.row.status == Status::Deleted && !tenant.pending {
-            return shown_after(&call, &db, id, true).await;
+            return shown_after(&request, &db, id, true).await;
         }
         (vec![(SET_STATUS, args![id, Status::Deleted.as_str()])], "tenant.delete")
     };
-    let change = change_of(&call, &tenant, operation);
+    let change = change_of(&request, &tenant, operation);
     change.write(&db, statements, |text| problem::internal(text)).await?;
     let arrived = change.carry(&db, provision).await?;
     if purge {
         let status = if arrived { 200 } else { 202 };
-        return Answer::json(
+        return Response::json(
             status,
             &json!({ "tenant_id": id, "status": Status::Purged, "pending": !arrived }),
             Some(id),
         );
     }
-    shown_after(&call, &db, id, arrived).await
+    shown_after(&request, &db, id, arrived).await
 }
 
 async fn update(
-    call: &Call<Operator>,
+    request: &Request<Operator>,
     db: &ControlDb,
     tenant: Tenant,
     object: serde_json::Map<String, Value>,
     operation: &'static str,
-) -> Answered<Answer> {
-    check_match(call, &tenant)?;
+) -> Result<Response, Problem> {
+    check_match(request, &tenant)?;
     let id = tenant.id.as_str();
     let plan_is_known = find_plan(db, input::named_plan(&object)).await?.is_some();
-    let root = &call.bindings.settings.root_domain;
+    let root = &request.bindings.settings.root_domain;
     let stored = tenant.row.profile();
     let reading = Reading {
         root,
         to_ascii: &super::domains::to_ascii,
         plan_is_known,
-        may_call: &|text| call.bindings.settings.outbound(text).map(drop),
+        may_call: &|text| request.bindings.settings.outbound(text).map(drop),
         stored: Some(&stored),
     };
     let update = TenantUpdate::read(object, id, &reading)?;
     let slug = update.slug.as_ref().filter(|slug| slug.as_str() != tenant.row.slug);
-    let now = call.now().millis();
+    let now = request.now().millis();
     if let Some(slug) = slug {
         check_names(db, id, slug, root, id, now).await?;
     }
@@ -232,7 +233,7 @@ async fn update(
     let slug_text = slug.map_or(tenant.row.slug.as_str(), Slug::as_str);
     let args = tenant.row.update_args(&update.profile, slug_text, status).map_err(problem::internal)?;
     let mut statements = vec![(UPDATE_TENANT, args)];
-    let mut change = change_of(call, &tenant, operation);
+    let mut change = change_of(request, &tenant, operation);
     if let Some(slug) = slug {
         let left = format!("{}.{}", tenant.row.slug, root.as_str());
         statements.push((super::domains::REST, args![left, now]));
@@ -244,12 +245,12 @@ async fn update(
     }
     change.write(db, statements, conflict).await?;
     let arrived = change.carry(db, provision).await?;
-    shown_after(call, db, id, arrived).await
+    shown_after(request, db, id, arrived).await
 }
 
-fn created(kept: Kept, replayed: bool) -> Answered<Answer> {
+fn created(kept: Kept, replayed: bool) -> Result<Response, Problem> {
     let id = kept.data.get("tenant_id").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut answer = Answer::json(201, &kept.data, Some(&id))?
+    let mut answer = Response::json(201, &kept.data, Some(&id))?
         .header("Location", format!("/api/v1/tenants/{id}"))
         .header("ETag", kept.etag);
     if replayed {
@@ -259,7 +260,14 @@ fn created(kept: Kept, replayed: bool) -> Answered<Answer> {
 }
 
 /// Refuses an id or a slug that is taken by another tenant than `own`, or was for ever.
-async fn check_names(db: &ControlDb, id: &str, slug: &Slug, root: &RootDomain, own: &str, now: i64) -> Answered<()> {
+async fn check_names(
+    db: &ControlDb,
+    id: &str,
+    slug: &Slug,
+    root: &RootDomain,
+    own: &str,
+    now: i64,
+) -> Result<(), Problem> {
     let rested = now - crate::tenant::change::RELEASED_SECONDS * 1000;
     let args = args![id, slug.as_str(), own, root.host_of(slug).as_str(), rested];
     let rows = db.rows::<NameRow>(&TAKEN_NAMES, args).await?;
@@ -281,7 +289,7 @@ fn conflict(text: &str) -> Problem {
     problem::conflict(pointer, Invalid::new("taken", "is taken"))
 }
 
-fn slug_of(new: &NewTenant, id: &str) -> Answered<Slug> {
+fn slug_of(new: &NewTenant, id: &str) -> Result<Slug, Problem> {
     if let Some(slug) = &new.slug {
         return Ok(slug.clone());
     }
@@ -291,7 +299,7 @@ fn slug_of(new: &NewTenant, id: &str) -> Answered<Slug> {
     })
 }
 
-fn generated_id() -> Answered<String> {
+fn generated_id() -> Result<String, Problem> {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let bytes = random::<16>().map_err(problem::internal)?;
     let letters = bytes.iter().filter_map(|b| ALPHABET.get(usize::from(b % 32)));

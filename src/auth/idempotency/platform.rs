@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::credentials::signature::digest;
 use crate::http::incoming::Incoming;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
@@ -52,7 +52,7 @@ pub struct Presented {
 impl Presented {
     /// Reads the key of a request, quoted or bare. A key is its sender's own: nobody else gets the answer, which
     /// may show a secret.
-    pub fn read(request: &Incoming, actor: &str, body: &Value) -> Answered<Option<Self>> {
+    pub fn read(request: &Incoming, actor: &str, body: &Value) -> Result<Option<Self>, Problem> {
         let Some(sent) = request.header("Idempotency-Key") else { return Ok(None) };
         let key = sent.strip_prefix('"').and_then(|k| k.strip_suffix('"')).unwrap_or(&sent);
         if !(1..=255).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()) {
@@ -64,7 +64,7 @@ impl Presented {
     }
 
     /// Refuses a key that was used with another body.
-    pub fn check(&self, fingerprint: &str) -> Answered<()> {
+    pub fn check(&self, fingerprint: &str) -> Result<(), Problem> {
         if self.fingerprint == fingerprint { Ok(()) } else { Err(problem::idempotency_key_reused()) }
     }
 }
@@ -77,12 +77,12 @@ pub struct Keyed {
 
 impl Keyed {
     /// Reads the key of a request; what is kept under it is of this scope.
-    pub fn read(request: &Incoming, scope: &'static str, actor: &str, body: &Value) -> Answered<Option<Self>> {
+    pub fn read(request: &Incoming, scope: &'static str, actor: &str, body: &Value) -> Result<Option<Self>, Problem> {
         Ok(Presented::read(request, actor, body)?.map(|presented| Self { scope, presented }))
     }
 
     /// The answer that was given under this key; 422 if it was given to another body.
-    pub async fn find(&self, bindings: &Bindings, db: &ControlDb, now: i64) -> Answered<Option<Kept>> {
+    pub async fn find(&self, bindings: &Bindings, db: &ControlDb, now: i64) -> Result<Option<Kept>, Problem> {
         let args = args![self.scope, self.presented.key.as_str(), now - KEPT_MILLIS];
         let Some(row) = db.row::<KeptRow>(&FIND, args).await? else { return Ok(None) };
         self.presented.check(&row.fingerprint)?;
@@ -91,7 +91,7 @@ impl Keyed {
     }
 
     /// The statement that keeps an answer, for the batch of the creation.
-    pub fn keep(&self, bindings: &Bindings, answer: &Kept, now: i64) -> Answered<(ControlSql, Vec<Arg>)> {
+    pub fn keep(&self, bindings: &Bindings, answer: &Kept, now: i64) -> Result<(ControlSql, Vec<Arg>), Problem> {
         let json = serde_json::to_vec(answer).map_err(problem::internal)?;
         let sealed = bindings.settings.keys.seal(&self.place(), &json).map_err(problem::internal)?;
         let Presented { key, fingerprint } = &self.presented;

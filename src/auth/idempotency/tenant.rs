@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 use super::platform::{KEPT_MILLIS, Presented};
 use crate::auth::principal::Member;
 use crate::auth::rules;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Call;
-use crate::http::response::Answer;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::bindings::SystemClock;
 use crate::storage::row::row_types;
 use crate::storage::sealed::Place;
@@ -51,10 +51,10 @@ pub struct Made {
 }
 
 impl Made {
-    fn answer(&self, tenant: &str, replayed: bool) -> Answered<Answer> {
+    fn answer(&self, tenant: &str, replayed: bool) -> Result<Response, Problem> {
         let answer = match self.location.as_str() {
-            "" => Answer::json(200, &self.data, Some(tenant))?,
-            location => Answer::json(201, &self.data, Some(tenant))?.header("Location", location),
+            "" => Response::json(200, &self.data, Some(tenant))?,
+            location => Response::json(201, &self.data, Some(tenant))?.header("Location", location),
         };
         Ok(if replayed { answer.header("Idempotent-Replayed", "true") } else { answer })
     }
@@ -65,7 +65,7 @@ pub enum Creation {
     /// It is to be done.
     New(Pending),
     /// It was done before; this was the answer.
-    Done(Answer),
+    Done(Response),
 }
 
 /// A creation that is to be done.
@@ -77,7 +77,7 @@ pub struct Pending {
 /// A creation that is written.
 pub struct Written {
     /// What to answer.
-    pub answer: Answer,
+    pub answer: Response,
     /// Whether this request wrote it; else one with the same key was faster.
     pub is_first: bool,
 }
@@ -93,17 +93,17 @@ impl Creation {
     /// Reads the request's key, and what was answered under it; 422 if that was to another body. The operation says
     /// what is created, and in what where there are several.
     pub async fn begin(
-        call: &Call<Member>,
+        request: &Request<Member>,
         rows: &TenantDb,
         operation: &str,
         body: &Map<String, Value>,
-    ) -> Answered<Self> {
-        let tenant = call.who.tenant.to_string();
+    ) -> Result<Self, Problem> {
+        let tenant = request.caller.tenant.to_string();
         let body = Value::Object(body.clone());
-        let Some(presented) = Presented::read(&call.request, &call.who.actor(), &body)? else {
+        let Some(presented) = Presented::read(&request.incoming, &request.caller.actor(), &body)? else {
             return Ok(Self::New(Pending { tenant, keyed: None }));
         };
-        let secrets = secrets::load(&call.bindings, &tenant).await?;
+        let secrets = secrets::load(&request.bindings, &tenant).await?;
         let keyed = Keyed { presented, scope: operation.to_owned(), secrets, now: SystemClock.now() };
         match keyed.find(rows, &tenant).await? {
             Some(made) => made.answer(&tenant, true).map(Self::Done),
@@ -114,7 +114,7 @@ impl Creation {
 
 impl Pending {
     /// Writes it, and answers.
-    pub async fn commit(self, rows: &TenantDb, batch: TenantBatch<'_>, made: Made) -> Answered<Written> {
+    pub async fn commit(self, rows: &TenantDb, batch: TenantBatch<'_>, made: Made) -> Result<Written, Problem> {
         let outcome = rules::commit(batch.add_all(self.keeping(&made)?)).await;
         if outcome.is_err()
             && let Some(answer) = self.earlier(rows).await?
@@ -126,25 +126,25 @@ impl Pending {
     }
 
     /// The statements that keep the answer, for the batch of the creation.
-    pub fn keeping(&self, made: &Made) -> Answered<Vec<(TenantSql, Vec<Arg>)>> {
+    pub fn keeping(&self, made: &Made) -> Result<Vec<(TenantSql, Vec<Arg>)>, Problem> {
         self.keyed.as_ref().map_or_else(|| Ok(Vec::new()), |keyed| keyed.keep(&self.tenant, made))
     }
 
     /// What was answered meanwhile: whoever sent the same key at the same time may have been first.
-    pub async fn earlier(&self, rows: &TenantDb) -> Answered<Option<Answer>> {
+    pub async fn earlier(&self, rows: &TenantDb) -> Result<Option<Response>, Problem> {
         let Some(keyed) = &self.keyed else { return Ok(None) };
         let first = keyed.find(rows, &self.tenant).await?;
         first.map(|made| made.answer(&self.tenant, true)).transpose()
     }
 
     /// The answer, the first time.
-    pub fn answer(&self, made: &Made) -> Answered<Answer> {
+    pub fn answer(&self, made: &Made) -> Result<Response, Problem> {
         made.answer(&self.tenant, false)
     }
 }
 
 impl Keyed {
-    async fn find(&self, rows: &TenantDb, tenant: &str) -> Answered<Option<Made>> {
+    async fn find(&self, rows: &TenantDb, tenant: &str) -> Result<Option<Made>, Problem> {
         let since = self.now.millis() - KEPT_MILLIS;
         let args = args![self.scope.as_str(), self.presented.key.as_str(), since];
         let Some(row) = rows.row::<KeptRow>(&FIND, args).await? else { return Ok(None) };
@@ -153,7 +153,7 @@ impl Keyed {
         serde_json::from_slice(&json).map(Some).map_err(problem::internal)
     }
 
-    fn keep(&self, tenant: &str, made: &Made) -> Answered<Vec<(TenantSql, Vec<Arg>)>> {
+    fn keep(&self, tenant: &str, made: &Made) -> Result<Vec<(TenantSql, Vec<Arg>)>, Problem> {
         let json = serde_json::to_vec(made).map_err(problem::internal)?;
         let sealed = self.secrets.data_key()?.seal(&self.place(tenant), &json).map_err(problem::internal)?;
         let Presented { key, fingerprint } = &self.presented;

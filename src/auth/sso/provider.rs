@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::storage::row::row_types;
 use crate::storage::sealed::{Place, SealKey};
 use crate::storage::sql::{args, statements};
@@ -43,12 +43,12 @@ row_types! {
 
 impl Provider {
     /// The provider of that id, if users may sign in with it.
-    pub async fn find(rows: &TenantDb, id: &str) -> Answered<Option<Self>> {
+    pub async fn find(rows: &TenantDb, id: &str) -> Result<Option<Self>, Problem> {
         Ok(rows.row(&ENABLED, args![id]).await?)
     }
 
     /// The client's secret, opened.
-    pub fn secret(&self, key: &SealKey, tenant: &TenantId) -> Answered<Option<String>> {
+    pub fn secret(&self, key: &SealKey, tenant: &TenantId) -> Result<Option<String>, Problem> {
         let Some(sealed) = &self.client_secret else { return Ok(None) };
         let opened = key.open(&secret_place(tenant, &self.id), sealed).map_err(problem::internal)?;
         String::from_utf8(opened).map(Some).map_err(problem::internal)
@@ -84,7 +84,7 @@ row_types! {
 }
 
 /// The roles that the tenant made itself.
-pub async fn own_roles(rows: &TenantDb) -> Answered<Vec<OwnRole>> {
+pub async fn own_roles(rows: &TenantDb) -> Result<Vec<OwnRole>, Problem> {
     Ok(rows.rows(&OWN_ROLES, Vec::new()).await?)
 }
 
