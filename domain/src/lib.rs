@@ -35,3 +35,4 @@ pub mod selector;
 pub mod sign_in;
 pub mod text;
 pub mod topic;
+pub mod unix_time;
