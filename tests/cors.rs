@@ -96,7 +96,7 @@ async fn a_page_of_a_listed_origin_reads_what_an_answer_tells_beside_its_body() 
     let create = tenant.call("POST", "/api/v1/api-keys").bearer(&key.text).json(&body).header("Origin", HOME);
     let create = create.header("Idempotency-Key", "once");
     let created = create.clone().send().await.expect(201);
-    for name in ["location", "ratelimit", "x-ratelimit-remaining", "x-request-id"] {
+    for name in ["location", "ratelimit", "x-carillon-version", "x-ratelimit-remaining", "x-request-id"] {
         assert!(is_shown(&created, name), "{name}: {:?}", created.headers);
     }
     let replayed = create.send().await.expect(201);

@@ -109,6 +109,10 @@ mod mercure_table;
 #[path = "source_rules/contracts.rs"]
 mod contracts;
 
+/// Versions and licences, wherever they stand.
+#[path = "source_rules/manifests.rs"]
+mod manifests;
+
 /// Fails with one fault per line.
 fn none(rule: &str, faults: &[String]) {
     assert!(faults.is_empty(), "{rule}:\n  {}\n", faults.join("\n  "));

@@ -33,7 +33,8 @@ impl Origin {
             headers.push((
                 "Access-Control-Expose-Headers",
                 "ETag, Idempotent-Replayed, Last-Event-ID, Link, Location, Mercure-Last-Event-ID, RateLimit, \
-                 RateLimit-Policy, Retry-After, WWW-Authenticate, X-Impersonated-By, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id"
+                 RateLimit-Policy, Retry-After, WWW-Authenticate, X-Carillon-Version, X-Impersonated-By, X-RateLimit-Limit, \
+                 X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id"
                     .into(),
             ));
         }

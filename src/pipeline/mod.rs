@@ -99,7 +99,10 @@ fn answer(
     if problem.as_ref().is_some_and(|problem| problem.crosses_tenants) {
         log::cross_tenant_attempt(id, trail.route, trail.tenant.as_deref());
     }
-    let mut answer = answer.header("X-Request-Id", id).header("X-Content-Type-Options", "nosniff");
+    let mut answer = answer
+        .header("X-Request-Id", id)
+        .header("X-Carillon-Version", env!("CARGO_PKG_VERSION"))
+        .header("X-Content-Type-Options", "nosniff");
     let own: Vec<_> = answer.headers.iter().map(|(name, _)| *name).collect();
     answer.headers.extend(trail.headers.into_iter().filter(|(name, _)| !own.contains(name)));
     answer.into_response(*method == Method::Head)

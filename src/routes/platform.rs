@@ -16,8 +16,8 @@ pub const ROUTES: &[Route] = &shipped([Route {
     access: Access::Anyone,
     admission: Admission::Unmetered,
     handler: handler!(Anyone, api::platform::health::health),
-    contract: answers("200 {status: 'ok', checks: {*: string}}"),
-    summary: "Whether control database, shards and KV answer.",
+    contract: answers("200 {status: 'ok', version: string, checks: {*: string}}"),
+    summary: "Whether control database, shards, KV and R2 answer, and which version runs.",
     request: "",
-    answer: "200 `{status, checks}`, or 503.",
+    answer: "200 `{status, version, checks}`, or 503.",
 }]);

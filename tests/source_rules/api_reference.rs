@@ -20,6 +20,8 @@ with `pagination` where it is a list. Bodies are JSON objects of at most 256 KB;
 filters, for the rows that follow. It is `null` where none follow, and good for no other list. `page` stands there where pages were asked for,
 `total` and `total_pages` where rows were counted.
 
+**Every answer** carries `X-Request-Id`, which its log line has too, and `X-Carillon-Version`, the release that answered.
+
 **Changes** take `If-Match` with the `ETag` that was read, and are 412 if the object changed since. A change that is 202 with `pending: true` is
 certain and arrives by itself. With `Idempotency-Key`, the same key gives the first answer again for 24 hours.
 

@@ -8,7 +8,7 @@ use crate::routes::contract::Body;
 use crate::routes::route::{Access, Route, Surface};
 
 const OPENING: &str = r#"{"openapi":"3.1.0","info":{"title":"Carillon","version":""#;
-const ABOUT: &str = r#"","description":"Successes come in one envelope (`success`, `data`, `tenant_id`, for lists `pagination`), problems as RFC 9457. Bounds of texts count bytes of UTF-8. GET serves HEAD too. Every answer carries `X-Request-Id`; where a rate is drawn from, `X-RateLimit-*`, `RateLimit` and `RateLimit-Policy`."},"servers":[{"url":"/"}],"paths":{"#;
+const ABOUT: &str = r#"","description":"Successes come in one envelope (`success`, `data`, `tenant_id`, for lists `pagination`), problems as RFC 9457. Bounds of texts count bytes of UTF-8. GET serves HEAD too. Every answer carries `X-Request-Id` and `X-Carillon-Version`; where a rate is drawn from, `X-RateLimit-*`, `RateLimit` and `RateLimit-Policy`."},"servers":[{"url":"/"}],"paths":{"#;
 const SECURITY: &str = r#"},"securitySchemes":{"bearer":{"type":"http","scheme":"bearer","description":"A key, or a token."},"session":{"type":"apiKey","in":"cookie","name":"__Host-carillon_session","description":"A browser's session."},"subscriber":{"type":"apiKey","in":"cookie","name":"carillon_subscriber","description":"A subscriber token."},"mercure":{"type":"apiKey","in":"cookie","name":"__Secure-mercure_access_token","description":"A token of Mercure's."},"signature":{"type":"apiKey","in":"header","name":"X-Webhook-Signature","description":"`sha256=` and the HMAC-SHA256 of the body in hex, or the three headers of Standard Webhooks."}}}}"#;
 
 /// The OpenAPI 3.1 document of a kind of host, and of collections that were made there; none if a contract of the table
