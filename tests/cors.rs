@@ -109,6 +109,30 @@ async fn a_page_of_a_listed_origin_reads_what_an_answer_tells_beside_its_body() 
 }
 
 #[tokio::test]
+async fn a_page_of_a_listed_origin_may_send_what_operations_read() {
+    let tenant = tenant().await;
+    for (method, path) in [("PATCH", "/api/v1/posts/p1"), ("GET", "/events"), ("POST", "/api/v1/users")] {
+        let call = tenant.call("OPTIONS", path).header("Origin", HOME).header("Access-Control-Request-Method", method);
+        let answer = call.send().await.expect(204);
+        let allowed = answer.header("access-control-allow-headers").to_lowercase();
+        for name in [
+            "authorization",
+            "cache-control",
+            "content-type",
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "last-event-id",
+            "prefer",
+            "range",
+            "x-tenant-id",
+        ] {
+            assert!(allowed.split(", ").any(|allowed| allowed == name), "{path}: {name} in {allowed}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_cookie_counts_only_for_a_listed_origin() {
     let tenant = tenant().await;
     let cookie = format!("carillon_subscriber={}", tenant.token(&["orders"]).sign());

@@ -97,6 +97,10 @@ mod compile_fail;
 #[path = "source_rules/paths.rs"]
 mod paths;
 
+/// What contracts say, for readers.
+#[path = "source_rules/shapes.rs"]
+mod shapes;
+
 /// `docs/api.md`.
 #[path = "source_rules/api_reference.rs"]
 mod api_reference;
