@@ -1,17 +1,49 @@
-//! What the source promises of itself, on the host and without the runtime: floors, statements, triggers, schemas, what
+//! What the source promises of itself, on the host and without the runtime: rooms, statements, triggers, schemas, what
 //! must not compile, the API reference.
 //!
 //! Each rule is a function from a source to its faults. Beside the test that holds the project to the rule stands one
 //! that shows the rule finding a fault.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-/// The source as tokens.
+/// The source, read by syn.
 #[path = "house/source.rs"]
 mod source;
 
-/// Which file reads which.
-#[path = "house/floors.rs"]
-mod floors;
+/// A file's tokens, in macros and attributes too.
+#[path = "house/tokens.rs"]
+mod tokens;
+
+/// What stands under `#[cfg(test)]`.
+#[path = "house/test_code.rs"]
+mod test_code;
+
+/// The paths that a file writes.
+#[path = "house/references.rs"]
+mod references;
+
+/// Which file imports which.
+#[path = "house/imports.rs"]
+mod imports;
+
+/// The rooms: their order, and what each may not touch.
+#[path = "house/rooms.rs"]
+mod rooms;
+
+/// That it is so.
+#[path = "house/room_checks.rs"]
+mod room_checks;
+
+/// What a file declares.
+#[path = "house/declared.rs"]
+mod declared;
+
+/// One meaning for a type's name; and how large everything is.
+#[path = "house/structure.rs"]
+mod structure;
+
+/// The rooms of the layout that is being left.
+#[path = "house/rooms_before.rs"]
+mod rooms_before;
 
 /// What only a few files may do.
 #[path = "house/privileges.rs"]

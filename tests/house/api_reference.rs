@@ -2,7 +2,8 @@ use std::fmt::Write as _;
 
 use carillon::routes::{self, Access, Admission, Route, Surface};
 
-use crate::source::{SourceFile, Token, read, root};
+use crate::source::{SourceFile, read, root};
+use crate::tokens::Token;
 
 const PATH: &str = "docs/api.md";
 

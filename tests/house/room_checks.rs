@@ -1,0 +1,393 @@
+use std::collections::BTreeSet;
+
+use crate::imports::{Imports, project, tree};
+use crate::none;
+use crate::rooms::{HOUSE, House, Reserved, Rule, house, room_of};
+use crate::source::{SourceFile, WORKER, production_files, read};
+use crate::tokens::Token;
+
+impl House {
+    fn faults_of_order(&self, imports: &Imports) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (from, to, line) in imports.edges() {
+            let (low, high) = (room_of(from), room_of(to));
+            let (Some(own), Some(other)) = (self.height(low), self.height(high)) else { continue };
+            let may = low == high || other < own || self.rows_are_knots && other == own;
+            if !may {
+                faults.push(format!("{from}:{line} ({low}) imports {to} ({high})"));
+            }
+        }
+        faults
+    }
+
+    fn faults_of_rules(&self, files: &[SourceFile], imports: &Imports) -> Vec<String> {
+        let mut faults = Vec::new();
+        for rule in self.rules {
+            let mut used = BTreeSet::new();
+            for file in files.iter().filter(|file| room_of(&file.path) == rule.room) {
+                for (line, what) in named(file, imports, rule.names) {
+                    match rule.but.iter().find(|but| leads_to(&what, but)) {
+                        Some(but) => drop(used.insert(*but)),
+                        None => faults.push(format!(
+                            "{}:{line} names {what}: {} may not touch {}",
+                            file.path, rule.room, rule.touch
+                        )),
+                    }
+                }
+            }
+            let idle = rule.but.iter().filter(|but| !used.contains(*but));
+            faults.extend(idle.map(|but| format!("{} no longer names {but}: take it off `{}`", rule.room, rule.touch)));
+        }
+        for reserved in self.reserved {
+            for file in files.iter().filter(|file| room_of(&file.path) != reserved.room) {
+                faults.extend(named(file, imports, reserved.names).into_iter().map(|(line, what)| {
+                    format!("{}:{line} names {what}: {} is {}", file.path, reserved.room, reserved.owns)
+                }));
+            }
+        }
+        faults
+    }
+}
+
+/// Whether a path is one that is allowed, lies below it, or is a module on the way to it.
+fn leads_to(path: &str, allowed: &str) -> bool {
+    let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    below(path, allowed) || below(allowed, path)
+}
+
+/// What a rule looks for in a file.
+enum Pattern<'p> {
+    /// `crate::storage`, `worker::d1`, `worker`: what this path leads to, however it is written.
+    Path(Vec<&'p str>),
+    /// `.d1(`, `println!`, `D1Database`: these tokens.
+    Tokens(Vec<&'p str>),
+    /// `sql tenants`: a statement with this word.
+    Sql(&'p str),
+}
+
+impl<'p> Pattern<'p> {
+    fn of(text: &'p str) -> Self {
+        if let Some(table) = text.strip_prefix("sql ") {
+            return Self::Sql(table);
+        }
+        if let Some(method) = text.strip_prefix('.') {
+            return Self::Tokens(vec![".", method.trim_end_matches('('), "("]);
+        }
+        match text.strip_suffix('!') {
+            Some(name) => Self::Tokens(vec![name, "!"]),
+            None if text.starts_with(char::is_uppercase) => Self::Tokens(vec![text]),
+            None => {
+                Self::Path(text.split("::").map(|segment| if segment == "crate" { WORKER } else { segment }).collect())
+            }
+        }
+    }
+}
+
+/// Where a file names one of these, and what stands there.
+fn named(file: &SourceFile, imports: &Imports, patterns: &[&str]) -> BTreeSet<(usize, String)> {
+    let mut found = BTreeSet::new();
+    for text in patterns {
+        match Pattern::of(text) {
+            Pattern::Path(prefix) => {
+                let names = imports.names[&file.path].iter();
+                let below = names.filter(|name| name.path.iter().take(prefix.len()).eq(prefix.iter()));
+                found.extend(below.map(|name| {
+                    let path = name.path.join("::");
+                    let path = path.strip_prefix(WORKER).map_or(path.clone(), |rest| format!("crate{rest}"));
+                    (name.line, path)
+                }));
+            }
+            Pattern::Tokens(tokens) => {
+                found.extend(file.find(&tokens).into_iter().map(|(_, line)| (line, (*text).to_owned())));
+            }
+            Pattern::Sql(table) => {
+                let names_table = |token: &Token| matches!(token, Token::Text(sql) if is_sql(sql) && words(sql).any(|word| word == table));
+                let statements = file.tokens.iter().filter(|(token, _)| names_table(token));
+                found.extend(statements.map(|(_, line)| (*line, (*text).to_owned())));
+            }
+        }
+    }
+    found
+}
+
+fn is_sql(text: &str) -> bool {
+    ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "].iter().any(|verb| text.trim_start().starts_with(verb))
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_')
+}
+
+/// A row of the table of rooms: the room, what it owns, what it may not touch.
+fn documented(page: &str) -> Vec<(String, &str, &str)> {
+    let cells = |line| match str::split(line, '|').map(str::trim).collect::<Vec<_>>()[..] {
+        ["", room, owns, touch, ""] if room.starts_with('`') => {
+            let path = room.trim_matches('`');
+            let file = if path.ends_with(".rs") { path.to_owned() } else { format!("{}/", path.trim_end_matches('/')) };
+            let file = if path.trim_end_matches('/') == "domain" { "domain/src/".to_owned() } else { file };
+            Some((room_of(&file).to_owned(), owns, touch))
+        }
+        _ => None,
+    };
+    page.lines().filter_map(cells).filter(|(room, ..)| !room.is_empty()).collect()
+}
+
+/// Where the table of rooms and the rules tell different stories.
+fn faults_of_documentation(house: &House, page: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    if !page.contains(&house.line()) {
+        faults.push(format!("the order is not there: {}", house.line()));
+    }
+    let rows = documented(page);
+    for room in house.order.iter().copied().flatten().filter(|room| **room != "lib") {
+        let Some((_, owns, touch)) = rows.iter().find(|(name, ..)| name == room) else {
+            faults.push(format!("{room} has no row"));
+            continue;
+        };
+        let rules = house.rules.iter().filter(|rule| rule.room == *room).map(|rule| rule.touch);
+        let rules = rules.collect::<Vec<_>>().join(", ");
+        if rules != touch.trim_matches('–') {
+            faults.push(format!("{room} may not touch: {rules} (the tests), {touch} (the page)"));
+        }
+        let reserved = house.reserved.iter().filter(|reserved| reserved.room == *room && !owns.contains(reserved.owns));
+        faults.extend(
+            reserved.map(|reserved| format!("{room} is {} (the tests); it owns {owns} (the page)", reserved.owns)),
+        );
+    }
+    let unknown = rows.iter().filter(|(room, ..)| house.height(room).is_none());
+    faults.extend(unknown.map(|(room, ..)| format!("{room} is no room")));
+    faults
+}
+
+#[test]
+fn a_room_imports_lower_rooms_alone() {
+    none(&house().line(), &house().faults_of_order(project()));
+}
+
+#[test]
+fn no_room_touches_what_it_may_not() {
+    none("see the table of rooms in docs/architecture.md", &house().faults_of_rules(&production_files(), project()));
+}
+
+#[test]
+fn the_picture_of_the_house_is_true() {
+    if house().rows_are_knots {
+        return;
+    }
+    none("docs/architecture.md", &faults_of_documentation(house(), &read("docs/architecture.md")));
+}
+
+#[test]
+fn reaching_up_or_aside_is_found() {
+    let faults = |from: &str, text: &str| {
+        let files = [
+            (from, text),
+            ("domain/src/host.rs", ""),
+            ("src/http/mod.rs", "pub mod call;"),
+            ("src/http/call.rs", "#[macro_export] macro_rules! called { () => {} }"),
+            ("src/hub/mod.rs", ""),
+            ("src/log.rs", ""),
+            ("src/lib.rs", "mod http;"),
+        ];
+        HOUSE.faults_of_order(&Imports::of(&tree(&files)))
+    };
+    let refused = [
+        (
+            "src/storage/kv.rs",
+            "use crate::http::call;",
+            "src/storage/kv.rs:1 (storage) imports src/http/call.rs (http)",
+        ),
+        ("src/storage/kv.rs", "crate::called! {}", "src/storage/kv.rs:1 (storage) imports src/http/call.rs (http)"),
+        ("src/hub/drain.rs", "use crate::http;", "src/hub/drain.rs:1 (hub) imports src/http/mod.rs (http)"),
+        ("src/http/outbound.rs", "use crate::hub;", "src/http/outbound.rs:1 (http) imports src/hub/mod.rs (hub)"),
+        ("src/live/page.rs", "use crate::fetch;", "src/live/page.rs:1 (live) imports src/lib.rs (lib)"),
+    ];
+    for (from, text, fault) in refused {
+        assert_eq!(faults(from, text), [fault], "{text}");
+    }
+    let passes = [
+        ("src/tenant/change.rs", "use crate::{http::call, hub}; use domain::host; fn f() { crate::log::f() }"),
+        ("src/http/answer.rs", "use super::call;"),
+        ("src/pipeline/mod.rs", "use crate::http; #[cfg(test)] mod tests { use crate::fetch; }"),
+    ];
+    for (from, text) in passes {
+        assert_eq!(faults(from, text), [""; 0], "{text}");
+    }
+}
+
+/// What the rules say of one file beside these modules.
+fn told(path: &str, text: &str) -> Vec<String> {
+    let files = [
+        (path, text),
+        ("src/storage/mod.rs", "pub mod kv; pub mod outbox; pub use self::kv::Kv;"),
+        ("src/storage/kv.rs", "pub struct Kv;"),
+        ("src/storage/outbox.rs", ""),
+        ("src/tenant/mod.rs", "pub mod registry; pub mod secrets;"),
+        ("src/tenant/registry.rs", ""),
+        ("src/tenant/secrets.rs", ""),
+        ("src/hub/event_log.rs", ""),
+    ];
+    let files = tree(&files);
+    let told = HOUSE.faults_of_rules(&files, &Imports::of(&files)).into_iter();
+    told.filter(|fault| fault.starts_with(path)).collect()
+}
+
+#[test]
+fn what_a_room_may_not_touch_is_found() {
+    let refused = [
+        ("domain/src/host.rs", "fn f(url: &worker::Url) {}", "worker::Url: domain may not touch any platform type"),
+        ("domain/src/clock.rs", "use std::time::{Instant};", "std::time::Instant: domain may not touch the clock"),
+        ("domain/src/ids.rs", "fn f() { getrandom::fill() }", "getrandom::fill: domain may not touch randomness"),
+        ("src/credentials/key.rs", "use js_sys::Date;", "js_sys::Date: credentials may not touch any platform type"),
+        ("src/log.rs", "use domain::event::Event;", "domain::event::Event: log may not touch data of tenants"),
+        ("src/storage/kv.rs", "use domain::plan;", "domain::plan: storage may not touch decisions about tenants"),
+        ("src/http/call.rs", "use crate::storage::outbox;", "crate::storage::outbox: http may not touch databases"),
+        ("src/http/call.rs", "use crate::hub::protocol;", "crate::hub::protocol: http may not touch the hub"),
+        ("src/http/call.rs", "use crate::tenant;", "crate::tenant: http may not touch tenants"),
+        (
+            "src/hub/a.rs",
+            "use crate::storage::audit_log;",
+            "crate::storage::audit_log: hub may not touch any row of D1 but the outbox's",
+        ),
+        (
+            "src/hub/a.rs",
+            "fn f() { m!(crate::tenant::secrets::get()) }",
+            "crate::tenant::secrets::get: hub may not touch tenants' secrets",
+        ),
+        (
+            "src/tenant/a.rs",
+            "use crate::hub::event_log::Log;",
+            "crate::hub::event_log::Log: tenant may not touch events",
+        ),
+        (
+            "src/auth/a.rs",
+            "use crate::tenant::resolve;",
+            "crate::tenant::resolve: auth may not touch the registry of tenants but through `tenant`",
+        ),
+        (
+            "src/auth/a.rs",
+            "const A: &str = \"SELECT id FROM tenants\";",
+            "sql tenants: auth may not touch the registry of tenants but through `tenant`",
+        ),
+        (
+            "src/records/a.rs",
+            "use crate::tenant; fn f() { tenant::registry::find() }",
+            "crate::tenant::registry::find: records may not touch the registry of tenants",
+        ),
+        ("src/records/a.rs", "use crate::hub::event_log;", "crate::hub::event_log: records may not touch the log"),
+        (
+            "src/records/a.rs",
+            "use crate::auth::authenticate;",
+            "crate::auth::authenticate: records may not touch who somebody is",
+        ),
+        (
+            "src/live/a.rs",
+            "use crate::hub::reach;",
+            "crate::hub::reach: live may not touch who may see what (the hub decides)",
+        ),
+        (
+            "src/live/a.rs",
+            "fn f(d1: D1Database) {}",
+            "D1Database: storage is the only code that speaks to D1, KV and R2",
+        ),
+        (
+            "src/live/a.rs",
+            "use worker::d1::D1Type;",
+            "worker::d1::D1Type: storage is the only code that speaks to D1, KV and R2",
+        ),
+        (
+            "src/live/a.rs",
+            "use worker::{d1 as d}; ",
+            "worker::d1: storage is the only code that speaks to D1, KV and R2",
+        ),
+        (
+            "src/api/a.rs",
+            "fn f() { json!({ \"a\": env.kv(\"KV\") }) }",
+            ".kv(: storage is the only code that speaks to D1, KV and R2",
+        ),
+        ("src/lib.rs", "fn f() { bindings.d1(name) }", ".d1(: storage is the only code that speaks to D1, KV and R2"),
+        (
+            "src/pipeline/mod.rs",
+            "fn f() { worker::console_log!(\"a\") }",
+            "console_log!: log is the only code that writes to the console",
+        ),
+        (
+            "src/pipeline/mod.rs",
+            "use worker::console_error as say; ",
+            "worker::console_error: log is the only code that writes to the console",
+        ),
+        (
+            "src/hub/a.rs",
+            "fn f() { web_sys::console::log_1(&a) }",
+            "web_sys::console::log_1: log is the only code that writes to the console",
+        ),
+    ];
+    for (path, text, fault) in refused {
+        let fault = format!("{path}:1 names {fault}");
+        let told = told(path, text);
+        assert!(told.iter().any(|told| *told == fault), "{text}: {told:?}");
+    }
+    // Two rules about one name.
+    assert_eq!(told("src/hub/drain.rs", "use crate::storage::Kv;").len(), 3);
+}
+
+#[test]
+fn what_a_room_may_touch_passes() {
+    let passes = [
+        ("src/hub/drain.rs", "use crate::storage::{self, outbox::Outbox}; fn f() { storage::outbox::f() }"),
+        ("src/http/problem.rs", "use crate::storage::sql::StorageError;"),
+        ("src/auth/a.rs", "use crate::tenant::secrets; const A: &str = \"SELECT tenants_seen FROM x\";"),
+        ("src/storage/bindings.rs", "fn f() { env.d1(name) }"),
+        ("src/log.rs", "fn f() { worker::console_log!(\"{line}\") }"),
+        (
+            "src/live/a.rs",
+            "/// [`crate::hub::reach`], D1Database, println!\n#[cfg(test)] mod tests { fn f() { println!() } }",
+        ),
+        ("src/records/a.rs", "const A: &str = \"the tenants of a shard\"; use crate::auth::principal::Member;"),
+    ];
+    for (path, text) in passes {
+        assert_eq!(told(path, text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn an_exception_that_nothing_needs_is_found() {
+    let house = House {
+        rules: &[Rule { room: "http", touch: "databases", names: &["crate::storage"], but: &["crate::storage::sql"] }],
+        reserved: &[],
+        ..HOUSE
+    };
+    let faults = |text: &str| {
+        let files = tree(&[("src/http/call.rs", text)]);
+        house.faults_of_rules(&files, &Imports::of(&files))
+    };
+    assert_eq!(faults("use crate::storage::sql::StorageError;"), [""; 0]);
+    assert_eq!(faults(""), ["http no longer names crate::storage::sql: take it off `databases`"]);
+}
+
+#[test]
+fn a_page_that_tells_another_story_is_found() {
+    let house = House {
+        order: &[&["domain"], &["http", "log"]],
+        rules: &[
+            Rule { room: "domain", touch: "the clock", names: &["std"], but: &[] },
+            Rule { room: "domain", touch: "randomness", names: &["rand"], but: &[] },
+        ],
+        reserved: &[Reserved { room: "log", owns: "the only console", names: &["dbg!"] }],
+        rows_are_knots: false,
+    };
+    let page = |order: &str, touch: &str, owns: &str| {
+        format!(
+            "```text\n{order}\n```\n| room | owns | may not touch |\n|---|---|---|\n| `domain/` | nouns | {touch} |\n\
+             | `src/http/` | the wire | – |\n| `src/log.rs` | {owns} | – |\n"
+        )
+    };
+    let (order, touch, owns) = ("domain < http, log", "the clock, randomness", "lines, and is the only console");
+    assert_eq!(faults_of_documentation(&house, &page(order, touch, owns)), [""; 0]);
+    assert_eq!(faults_of_documentation(&house, &page("domain < http < log", touch, owns)).len(), 1);
+    assert_eq!(faults_of_documentation(&house, &page(order, "the clock", owns)).len(), 1);
+    assert_eq!(faults_of_documentation(&house, &page(order, touch, "lines")).len(), 1);
+    let stray = page(order, touch, owns) + "| `src/cellar/` | a | – |";
+    assert_eq!(faults_of_documentation(&house, &stray), ["cellar is no room"]);
+    assert_eq!(faults_of_documentation(&house, order).len(), 3, "no room has a row");
+}
