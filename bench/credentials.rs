@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use carillon::auth::key::{FreshKey, KeyKind};
-use carillon::auth::signature::digest;
+use carillon::credentials::key::{FreshKey, KeyKind};
+use carillon::credentials::signature::digest;
 use serde_json::{Value, json};
 
 use crate::Result;

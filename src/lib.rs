@@ -4,17 +4,19 @@
 
 use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
+pub mod api;
 pub mod auth;
-pub mod domain;
+pub mod credentials;
 pub mod http;
 pub mod hub;
 pub mod live;
-pub mod ops;
+pub mod log;
 pub mod pipeline;
+pub mod records;
 pub mod routes;
-pub mod rows;
 pub mod storage;
 pub mod tenant;
+pub mod tenant_id;
 
 /// Every request.
 #[event(fetch)]

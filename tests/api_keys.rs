@@ -1,6 +1,6 @@
 //! API keys: a tenant's automation, and what it may do.
 
-use carillon::auth::key::FreshKey;
+use carillon::credentials::key::FreshKey;
 use serde_json::{Value, json};
 
 use crate::world::{Answer, ApiKey, PLATFORM_KEY, ROOT, Tenant, World};

@@ -33,6 +33,10 @@ mod rooms;
 #[path = "house/room_checks.rs"]
 mod room_checks;
 
+/// That docs/architecture.md and each room's opening say the same.
+#[path = "house/room_docs.rs"]
+mod room_docs;
+
 /// What a file declares.
 #[path = "house/declared.rs"]
 mod declared;
@@ -40,10 +44,6 @@ mod declared;
 /// One meaning for a type's name; and how large everything is.
 #[path = "house/structure.rs"]
 mod structure;
-
-/// The rooms of the layout that is being left.
-#[path = "house/rooms_before.rs"]
-mod rooms_before;
 
 /// What only a few files may do.
 #[path = "house/privileges.rs"]

@@ -1,6 +1,6 @@
 //! One structured line per request, and nothing in it that is secret or personal.
 
-use carillon::auth::key::FreshKey;
+use carillon::credentials::key::FreshKey;
 use serde_json::{Value, json};
 
 use crate::world::{Answer, PLATFORM_KEY, ROOT, World, eventually};

@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use carillon::rows::definition::Definition;
-use carillon::rows::provision::insertion;
-use carillon::rows::template::Template;
+use carillon::records::definition::Definition;
+use carillon::records::provision::insertion;
+use carillon::records::template::Template;
 use carillon::storage::sql::Arg;
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, params, params_from_iter};

@@ -1,10 +1,10 @@
 //! How many rows a list looks at, as D1 counts them: the statement that the request runs, put together of the same
 //! registered pieces, run behind the curtain.
 
-use carillon::args;
-use carillon::rows::{condition, order, plan, record};
+use carillon::records::{condition, order, plan, record};
 use carillon::storage::composed::{Bound, Composed, Condition, Head, Piece};
 use carillon::storage::sql::Arg;
+use carillon::storage::sql::args;
 use serde_json::Value;
 
 use super::load::{PROJECTS, created_at, deployment_id};

@@ -1,9 +1,10 @@
 //! A user's account, as signing in sees it: address, password, what voids sessions and tokens.
 
 use super::session::SigningIn;
-use crate::domain::clock::Timestamp;
+use crate::storage::row::row_types;
 use crate::storage::sql::{Arg, TenantSql};
-use crate::{args, rows, statements};
+use crate::storage::sql::{args, statements};
+use domain::clock::Timestamp;
 
 statements! { TenantSql;
     /// An account by its address.
@@ -26,7 +27,7 @@ statements! { TenantSql;
     END_SESSIONS = "DELETE FROM sessions WHERE tenant_id = ?1 AND user_id = ?2";
 }
 
-rows! {
+row_types! {
     /// An account's row.
     #[derive(Debug)]
     pub struct Account {

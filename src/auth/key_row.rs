@@ -1,17 +1,16 @@
 //! A key as its row stands, and whether a text is the key's.
 
-use crate::rows;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use crate::credentials::constant_time::same;
+use crate::storage::row::row_types;
 
-use super::signature::digest;
-use crate::domain::address::is_let_in;
-use crate::domain::clock::Timestamp;
+use crate::credentials::signature::digest;
+use domain::address::is_let_in;
+use domain::clock::Timestamp;
 
 /// How often the last use of a key is noted, in milliseconds.
 const NOTED_MILLIS: i64 = 60_000;
 
-rows! {
+row_types! {
     /// A row of `api_keys` or `platform_keys`.
     pub struct KeyRow {
         digest: String,
@@ -45,10 +44,4 @@ impl KeyRow {
     pub fn is_noted(&self, now: Timestamp) -> bool {
         self.last_used_at.is_some_and(|at| now.millis() - at < NOTED_MILLIS)
     }
-}
-
-/// Compares two texts in constant time, by their digests.
-pub fn same(given: &str, kept: &str) -> bool {
-    let digest = |text: &str| Sha256::digest(text.as_bytes());
-    bool::from(digest(given).ct_eq(&digest(kept))) && !kept.is_empty()
 }

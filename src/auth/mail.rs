@@ -10,15 +10,15 @@ use std::time::Duration;
 use serde_json::Value;
 use worker::Delay;
 
-use super::key::fresh_id;
-use super::signature;
-use crate::domain::clock::{Clock, Timestamp};
-use crate::http::call::Later;
-use crate::http::outbound::{self, Outgoing};
-use crate::json;
-use crate::ops::log;
+use crate::credentials::key::fresh_id;
+use crate::credentials::signature;
+use crate::http::outbound::{self, OutboundRequest};
+use crate::http::request::Background;
+use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::settings::MailHook;
+use domain::clock::{Clock, Timestamp};
+use domain::json;
 
 /// How often a delivery is tried.
 const ATTEMPTS: u32 = 3;
@@ -54,9 +54,9 @@ impl Mail {
 }
 
 /// Sends a mail behind the answer.
-pub fn send(bindings: &Bindings, later: &Later, mail: Mail) {
+pub fn send(bindings: &Bindings, background: &Background, mail: Mail) {
     let bindings = bindings.clone();
-    later.run(async move { deliver(&bindings, &mail).await });
+    background.spawn(async move { deliver(&bindings, &mail).await });
 }
 
 /// Sends a mail now, for what is behind the answer already.
@@ -97,7 +97,7 @@ async fn post(hook: &MailHook, id: &str, body: &str) -> Result<(), String> {
         "webhook-timestamp": at.to_string(),
         "webhook-signature": signature,
     });
-    let call = Outgoing { method: "POST", url: &hook.url, headers, body: Some(body.to_owned()), most: 0 };
+    let call = OutboundRequest { method: "POST", url: &hook.url, headers, body: Some(body.to_owned()), most: 0 };
     match outbound::send(call).await.map(|answer| answer.status) {
         None => Err("the mail hook cannot be reached".to_owned()),
         Some(200..=299) => Ok(()),

@@ -5,15 +5,15 @@ use std::rc::Rc;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::token::SubscriberToken;
-use crate::domain::clock::Timestamp;
-use crate::domain::host::Host;
-use crate::domain::ids::TenantId;
-use crate::domain::permission::{Permissions, PlatformPermissions};
+use crate::credentials::subscriber_token::SubscriberToken;
 use crate::hub::protocol::TenantConfig;
 use crate::storage::bindings::Bindings;
 use crate::storage::sql::StorageError;
 use crate::storage::tenant_db::TenantDb;
+use crate::tenant_id::TenantId;
+use domain::clock::Timestamp;
+use domain::host::Host;
+use domain::permission::{Permissions, PlatformPermissions};
 
 /// Nobody in particular: health, preflights.
 #[derive(Debug)]
@@ -150,6 +150,12 @@ impl Member {
         Self { tenant: tenant.clone(), host: host.cloned(), config: Rc::clone(config), who, permissions }
     }
 
+    /// A principal with every permission, for tests of other rooms.
+    #[cfg(test)]
+    pub(crate) fn testing(tenant: &str, config: TenantConfig, who: Actor) -> Self {
+        Self::proven(&TenantId::proven(tenant), None, &Rc::new(config), who, Permissions::ALL)
+    }
+
     /// Who it is.
     pub fn who(&self) -> &Actor {
         &self.who
@@ -250,7 +256,7 @@ pub enum Named {
     /// By the tenant's own host.
     Host(Host, TenantId),
     /// By `X-Tenant-ID` on the platform host; none or a malformed one names nobody.
-    Header(Option<crate::domain::ids::ClaimedTenant>),
+    Header(Option<domain::ids::ClaimedTenant>),
 }
 
 #[cfg(test)]

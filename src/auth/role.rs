@@ -4,17 +4,18 @@
 //! that a role which grew in between is not given by somebody it has outgrown.
 
 use super::rules;
-use crate::domain::permission::{BUILT_IN_ROLES, Permissions, permissions_of};
+use crate::storage::row::row_types;
 use crate::storage::sql::{Arg, StorageError, TenantSql};
+use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
-use crate::{args, rows, statements};
+use domain::permission::{BUILT_IN_ROLES, Permissions, permissions_of};
 
 statements! { TenantSql;
     /// What a role of the tenant's own may do.
     PERMISSIONS = "SELECT permissions FROM roles WHERE tenant_id = ?1 AND name = ?2";
 }
 
-rows! {
+row_types! {
     struct PermissionsRow {
         permissions: String,
     }

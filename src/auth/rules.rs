@@ -4,12 +4,12 @@
 //! is false: then nothing of the batch has happened, neither the change nor the deed that tells of it.
 //! The constraint's name says which rule it was.
 
-use crate::domain::error::Invalid;
-use crate::http::problem::{self, Answered, Problem};
+use crate::http::problem::{self, Problem};
 use crate::hub::protocol::TenantConfig;
-use crate::statements;
 use crate::storage::sql::StorageError;
+use crate::storage::sql::statements;
 use crate::storage::tenant_db::TenantBatch;
+use domain::error::Invalid;
 
 statements! { TenantSql;
     /// Without the user ?2 there is still an active owner or admin, or that user is none now.
@@ -85,7 +85,7 @@ pub fn is_owner(role: &str) -> bool {
 }
 
 /// Runs a batch; a rule that does not hold becomes its problem.
-pub async fn commit(batch: TenantBatch<'_>) -> Answered<()> {
+pub async fn commit(batch: TenantBatch<'_>) -> Result<(), Problem> {
     batch.commit().await.map(drop).map_err(meaning)
 }
 

@@ -7,20 +7,21 @@
 
 use serde_json::Value;
 
-use super::access::{Claims, Kind};
-use super::key::{FreshKey, KeyKind};
-use super::prove_member::SESSION_COOKIE;
-use super::signature::digest;
+use super::authenticate_member::SESSION_COOKIE;
 use super::signing_keys;
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::ids::TenantId;
-use crate::http::answer::Answer;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Incoming;
+use crate::credentials::key::{FreshKey, KeyKind};
+use crate::credentials::platform_token::{Claims, Kind};
+use crate::credentials::signature::digest;
+use crate::http::incoming::Incoming;
+use crate::http::problem::{self, Problem};
+use crate::http::response::Response;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sql::{Arg, TenantSql};
+use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
-use crate::{args, json, statements};
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
+use domain::json;
 
 statements! { TenantSql;
     /// A new session.
@@ -72,7 +73,7 @@ impl SigningIn {
 }
 
 /// The tenant somebody signs in to, and its rows.
-pub struct Lobby<'a> {
+pub struct LoginContext<'a> {
     /// The deployment.
     pub bindings: &'a Bindings,
     /// The tenant.
@@ -91,8 +92,8 @@ pub struct Opened {
 
 impl Opened {
     /// As an answer.
-    pub fn answer(&self, status: u16, tenant: &TenantId) -> Answered<Answer> {
-        let answer = Answer::json(status, &self.data, Some(tenant.as_str()))?;
+    pub fn answer(&self, status: u16, tenant: &TenantId) -> Result<Response, Problem> {
+        let answer = Response::json(status, &self.data, Some(tenant.as_str()))?;
         Ok(match &self.cookie {
             Some(cookie) => answer.header("Set-Cookie", cookie),
             None => answer,
@@ -102,12 +103,12 @@ impl Opened {
 
 /// Opens a session for a user whose proof was seen; `deeds` are written with it.
 pub async fn open(
-    lobby: &Lobby<'_>,
+    lobby: &LoginContext<'_>,
     user: &SigningIn,
     request: &Incoming,
     carrier: Carrier,
     deeds: Vec<(TenantSql, Vec<Arg>)>,
-) -> Answered<Opened> {
+) -> Result<Opened, Problem> {
     let now = SystemClock.now();
     let key = FreshKey::new(KeyKind::UserSession).map_err(problem::internal)?;
     let until = now.plus_seconds(SESSION_SECONDS);
@@ -138,12 +139,12 @@ pub async fn open(
 
 /// A fresh access token beside a refresh token, as clients get them.
 pub async fn tokens(
-    lobby: &Lobby<'_>,
+    lobby: &LoginContext<'_>,
     user: &SigningIn,
     session: &str,
     session_until: Timestamp,
     refresh: &str,
-) -> Answered<Value> {
+) -> Result<Value, Problem> {
     let claims = Claims {
         sub: format!("user:{}", user.id),
         tenant_id: lobby.tenant.to_string(),

@@ -12,15 +12,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ed25519_compact::{KeyPair, PublicKey, SecretKey, Seed};
 use serde_json::Value;
 
-use super::access::{self, Claims, Kind, Verified, VerifyingKey};
-use super::key::fresh_id;
-use crate::domain::clock::{Clock, Timestamp};
-use crate::http::problem::{self, Answered};
+use crate::credentials::key::fresh_id;
+use crate::credentials::platform_token::{self, Claims, Kind, Verified, VerifyingKey};
+use crate::http::problem::{self, Problem};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
+use crate::storage::row::row_types;
 use crate::storage::sealed::{Place, random};
 use crate::storage::sql::{Arg, ControlSql, StorageError};
-use crate::{args, json, rows, statements};
+use crate::storage::sql::{args, statements};
+use domain::clock::{Clock, Timestamp};
+use domain::json;
 
 statements! { ControlSql;
     /// Every key whose tokens may still be good, the one that signs first.
@@ -44,7 +46,7 @@ thread_local! {
     static KEPT: RefCell<Option<Rc<SigningKeys>>> = const { RefCell::new(None) };
 }
 
-rows! {
+row_types! {
     struct KeyRow {
         kid: String,
         public_key: String,
@@ -62,7 +64,7 @@ pub struct SigningKeys {
 
 impl SigningKeys {
     /// The keys, at most a minute old.
-    pub async fn load(bindings: &Bindings) -> Answered<Rc<Self>> {
+    pub async fn load(bindings: &Bindings) -> Result<Rc<Self>, Problem> {
         let now = SystemClock.now();
         let kept = KEPT.with(|kept| kept.borrow().clone());
         match kept.filter(|keys| now.since(keys.read_at) < KEPT_MILLIS) {
@@ -72,7 +74,7 @@ impl SigningKeys {
     }
 
     /// The keys as they stand now.
-    pub async fn load_anew(bindings: &Bindings) -> Answered<Rc<Self>> {
+    pub async fn load_anew(bindings: &Bindings) -> Result<Rc<Self>, Problem> {
         let db = ControlDb::open(bindings, "read the signing keys")?;
         let now = SystemClock.now();
         let mut rows = db.rows::<KeyRow>(&KEYS, args![now.millis()]).await?;
@@ -89,7 +91,7 @@ impl SigningKeys {
         Ok(keys)
     }
 
-    fn read(bindings: &Bindings, rows: &[KeyRow], now: Timestamp) -> Answered<Self> {
+    fn read(bindings: &Bindings, rows: &[KeyRow], now: Timestamp) -> Result<Self, Problem> {
         let mut keys = Self { signing: None, verifying: Vec::new(), read_at: now };
         for row in rows {
             let public = BASE64.decode(&row.public_key).ok().and_then(|bytes| PublicKey::from_slice(&bytes).ok());
@@ -105,7 +107,7 @@ impl SigningKeys {
         Ok(keys)
     }
 
-    fn fresh(bindings: &Bindings, now: Timestamp) -> Answered<(ControlSql, Vec<Arg>)> {
+    fn fresh(bindings: &Bindings, now: Timestamp) -> Result<(ControlSql, Vec<Arg>), Problem> {
         let kid = fresh_id("sig").map_err(problem::internal)?;
         let seed: [u8; 32] = random().map_err(problem::internal)?;
         let public = BASE64.encode(KeyPair::from_seed(Seed::new(seed)).pk.as_ref());
@@ -114,7 +116,11 @@ impl SigningKeys {
     }
 
     /// Puts a new key in place; the one before verifies until its last token has ended.
-    pub async fn rotate(bindings: &Bindings, db: &ControlDb, audit: (ControlSql, Vec<Arg>)) -> Answered<Rc<Self>> {
+    pub async fn rotate(
+        bindings: &Bindings,
+        db: &ControlDb,
+        audit: (ControlSql, Vec<Arg>),
+    ) -> Result<Rc<Self>, Problem> {
         let now = SystemClock.now();
         let retire = (RETIRE, args![now.plus_seconds(RETIRE_SECONDS).millis()]);
         let forget = (FORGET, args![now.millis()]);
@@ -140,28 +146,33 @@ impl SigningKeys {
 
 /// Whether a token names one of our keys at all; else it is somebody else's to verify.
 pub fn is_ours(token: &str) -> bool {
-    access::key_id(token).is_some_and(|kid| kid.starts_with("sig_"))
+    platform_token::key_id(token).is_some_and(|kid| kid.starts_with("sig_"))
 }
 
 /// Signs a token: it gets issuer and id.
-pub async fn mint(bindings: &Bindings, kind: Kind, claims: Claims, seconds: i64) -> Answered<(String, Timestamp)> {
+pub async fn mint(
+    bindings: &Bindings,
+    kind: Kind,
+    claims: Claims,
+    seconds: i64,
+) -> Result<(String, Timestamp), Problem> {
     let keys = SigningKeys::load(bindings).await?;
     let (kid, key) = keys.signing.as_ref().ok_or_else(|| problem::internal("no key signs"))?;
     let jti = fresh_id("jti").map_err(problem::internal)?;
     let claims = Claims { iss: issuer(bindings), jti, ..claims };
-    access::mint(kind, claims, (kid, key), SystemClock.now(), seconds).map_err(problem::internal)
+    platform_token::mint(kind, claims, (kid, key), SystemClock.now(), seconds).map_err(problem::internal)
 }
 
 /// Verifies a token of one of these kinds; none if it is not good.
-pub async fn verify(bindings: &Bindings, token: &str, kinds: &[Kind]) -> Answered<Option<Verified>> {
-    let Some(kid) = access::key_id(token) else { return Ok(None) };
+pub async fn verify(bindings: &Bindings, token: &str, kinds: &[Kind]) -> Result<Option<Verified>, Problem> {
+    let Some(kid) = platform_token::key_id(token) else { return Ok(None) };
     let now = SystemClock.now();
     let mut keys = SigningKeys::load(bindings).await?;
     let is_known = keys.verifying.iter().any(|key| key.kid == kid);
     if !is_known && kid.starts_with("sig_") && now.since(keys.read_at) >= LOOK_AGAIN_MILLIS {
         keys = SigningKeys::load_anew(bindings).await?;
     }
-    Ok(access::verify(token, kinds, &keys.verifying, &issuer(bindings), now).ok())
+    Ok(platform_token::verify(token, kinds, &keys.verifying, &issuer(bindings), now).ok())
 }
 
 /// The platform as `iss` names it.

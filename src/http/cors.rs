@@ -1,6 +1,6 @@
 //! Cross-origin requests: exact origins of the tenant's list, with credentials, never `*`.
 
-use crate::domain::error::Invalid;
+use domain::error::Invalid;
 
 /// How a request's `Origin` stands to a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub fn parse_origin(text: &str) -> Result<String, Invalid> {
     let name = host.split_once(':').map_or(host, |(name, _)| name);
     let port = host.strip_prefix(name).and_then(|rest| rest.strip_prefix(':'));
     let port_ok = port.is_none_or(|p| p.parse::<u16>().is_ok());
-    let host_ok = crate::domain::host::Host::parse(name).is_ok_and(|parsed| parsed.as_str() == name);
+    let host_ok = domain::host::Host::parse(name).is_ok_and(|parsed| parsed.as_str() == name);
     if !matches!(scheme, "http" | "https") || !host_ok || !port_ok {
         return Err(invalid());
     }

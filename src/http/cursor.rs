@@ -3,8 +3,8 @@
 //! A cursor holds the sort key of the last row shown. Its signature covers the route and the
 //! filters, so a cursor of another list, or one somebody edited, is refused.
 
-use super::signed::{self, SigningKey};
-use crate::domain::error::Invalid;
+use crate::credentials::signed_text::{self, SigningKey};
+use domain::error::Invalid;
 
 /// What a cursor is bound to: the route and the filters of its list.
 pub struct ListIdentity<'a> {
@@ -16,7 +16,7 @@ pub struct ListIdentity<'a> {
 
 /// The place behind a row of a list sorted by time and id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// The row's time, in milliseconds.
     pub at: i64,
     /// The row's id.
@@ -24,7 +24,7 @@ pub struct Place {
 }
 
 /// Writes the cursor that stands behind a row of a list sorted by time and id.
-pub fn seal(key: &SigningKey, list: &ListIdentity<'_>, place: &Place) -> String {
+pub fn seal(key: &SigningKey, list: &ListIdentity<'_>, place: &Position) -> String {
     seal_text(key, list, &format!("{}.{}", place.at, place.id))
 }
 
@@ -33,15 +33,15 @@ pub fn open(
     find_key: impl FnOnce(u32) -> Option<SigningKey>,
     list: &ListIdentity<'_>,
     text: &str,
-) -> Result<Place, Invalid> {
+) -> Result<Position, Invalid> {
     let place = open_text(find_key, list, text)?;
-    let parts = place.split_once('.').and_then(|(at, id)| Some(Place { at: at.parse().ok()?, id: id.to_owned() }));
+    let parts = place.split_once('.').and_then(|(at, id)| Some(Position { at: at.parse().ok()?, id: id.to_owned() }));
     parts.ok_or_else(invalid)
 }
 
 /// Writes a cursor that holds a text, whatever the list is sorted by.
 pub fn seal_text(key: &SigningKey, list: &ListIdentity<'_>, text: &str) -> String {
-    signed::seal(key, &[list.route, list.filters], text)
+    signed_text::seal(key, &[list.route, list.filters], text)
 }
 
 /// Reads the text of a cursor that this list made. `find_key` gives the key of a version, if it is still known.
@@ -50,7 +50,7 @@ pub fn open_text(
     list: &ListIdentity<'_>,
     text: &str,
 ) -> Result<String, Invalid> {
-    signed::open(find_key, &[list.route, list.filters], text).ok_or_else(invalid)
+    signed_text::open(find_key, &[list.route, list.filters], text).ok_or_else(invalid)
 }
 
 /// What is wrong with a text that is no cursor of the list.
@@ -75,7 +75,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_cursor_opens_its_own_list_only(at in 0i64..1 << 50, id in "[a-z0-9._-]{1,63}") {
-            let place = Place { at, id };
+            let place = Position { at, id };
             let text = seal(&key(1).unwrap(), &LIST, &place);
             prop_assert_eq!(open(key, &LIST, &text), Ok(place));
             let other = ListIdentity { route: "tenants.list", filters: "status=suspended" };
@@ -86,7 +86,7 @@ mod tests {
 
         #[test]
         fn an_edited_cursor_opens_nothing(flip in 0usize..40, bit in 0u8..8) {
-            let text = seal(&key(1).unwrap(), &LIST, &Place { at: 5, id: "acme".into() });
+            let text = seal(&key(1).unwrap(), &LIST, &Position { at: 5, id: "acme".into() });
             let mut bytes = BASE64.decode(&text).unwrap();
             let at = flip % bytes.len();
             bytes[at] ^= 1 << bit;

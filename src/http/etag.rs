@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::problem::{self, Answered};
-use super::request::Incoming;
+use super::incoming::Incoming;
+use super::problem::{self, Problem};
 
 /// The tag of a revision.
 pub fn of(revision: i64) -> String {
@@ -23,12 +23,12 @@ pub fn names(list: &str, etag: &str) -> bool {
 }
 
 /// `If-Match`, where it was sent: 412 unless it names this revision.
-pub fn check(request: &Incoming, revision: i64) -> Answered<()> {
+pub fn check(request: &Incoming, revision: i64) -> Result<(), Problem> {
     check_tag(request, &of(revision))
 }
 
 /// `If-Match`, where it was sent: 412 unless it names this tag.
-pub fn check_tag(request: &Incoming, etag: &str) -> Answered<()> {
+pub fn check_tag(request: &Incoming, etag: &str) -> Result<(), Problem> {
     match request.header("If-Match") {
         Some(sent) if !names(&sent, etag) => Err(problem::precondition_failed()),
         _ => Ok(()),

@@ -3,10 +3,11 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::problem::{self, Answered, FieldError};
-use crate::domain::error::Invalid;
-use crate::domain::json::whole;
-use crate::domain::pointer::escape;
+use super::problem::{self, FieldError, Problem};
+use domain::error::Invalid;
+use domain::json::whole;
+use domain::pointer::escape;
+use domain::text::bounded;
 
 /// A JSON object being read. Whatever is not taken in the end is an unknown field.
 pub struct Fields {
@@ -146,7 +147,7 @@ impl Fields {
     }
 
     /// Ends reading: unknown fields and everything noted become one problem.
-    pub fn finish(self) -> Answered<()> {
+    pub fn finish(self) -> Result<(), Problem> {
         let errors = self.into_errors();
         if errors.is_empty() { Ok(()) } else { Err(problem::validation_failed(errors)) }
     }
@@ -159,17 +160,6 @@ impl Fields {
         }
         self.errors
     }
-}
-
-/// A text of 1 to `max` bytes without control characters.
-pub fn bounded(text: &str, max: usize) -> Result<String, Invalid> {
-    if text.is_empty() || text.len() > max {
-        return Err(Invalid::new("invalid_length", format!("must be 1 to {max} bytes long")));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(Invalid::new("control_character", "must not contain control characters"));
-    }
-    Ok(text.to_owned())
 }
 
 /// Through text, which every type can be read from already.
@@ -193,7 +183,7 @@ fn shape_error(error: &serde_json::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::plan::Overrides;
+    use domain::plan::Overrides;
 
     fn fields(json: serde_json::Value) -> Fields {
         Fields::new(json.as_object().unwrap().clone())

@@ -3,20 +3,20 @@
 //! A row brings its own JSON, made by the statement that read it; moments in it are milliseconds
 //! until they are shown.
 
-use crate::rows;
+use crate::storage::row::row_types;
 use serde_json::Value;
 
-use super::answer::{Answer, Pagination};
-use super::call::Call;
-use super::cursor::{self, ListIdentity, Place};
-use super::problem::{self, Answered};
-use crate::domain::clock::Timestamp;
+use super::cursor::{self, ListIdentity, Position};
+use super::problem::{self, Problem};
+use super::request::Request;
+use super::response::{Pagination, Response};
 use crate::storage::sql::Arg;
+use domain::clock::Timestamp;
 
 /// Above every moment and every id: where a list begins.
 const BEGINNING: i64 = 9_007_199_254_740_991;
 
-rows! {
+row_types! {
     /// A row of a list, or the one row of a thing.
     #[derive(Debug)]
     pub struct ViewRow {
@@ -31,7 +31,7 @@ rows! {
 
 impl ViewRow {
     /// The row as it is shown.
-    pub fn shown(&self) -> Answered<Value> {
+    pub fn shown(&self) -> Result<Value, Problem> {
         serde_json::from_str(&self.view).map(with_moments).map_err(problem::internal)
     }
 }
@@ -50,19 +50,19 @@ pub fn with_moments(mut view: Value) -> Value {
 }
 
 /// What a request asks of a list, newest first.
-pub struct Asked<'a> {
+pub struct ListParams<'a> {
     identity: ListIdentity<'a>,
-    place: Option<Place>,
+    place: Option<Position>,
     per_page: u32,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> ListParams<'a> {
     /// Reads `limit` and `cursor`. A cursor opens the list it was made for: `route` and `filters`, which name
     /// the tenant where the list is a tenant's.
-    pub fn read<Who>(call: &Call<Who>, route: &'a str, filters: &'a str) -> Answered<Self> {
-        let query = &call.request.query;
+    pub fn read<Who>(request: &Request<Who>, route: &'a str, filters: &'a str) -> Result<Self, Problem> {
+        let query = &request.incoming.query;
         let identity = ListIdentity { route, filters };
-        let keys = &call.bindings.settings.keys;
+        let keys = &request.bindings.settings.keys;
         let place = match query.get("cursor").filter(|sent| !sent.is_empty()) {
             Some(sent) => {
                 let opened = cursor::open(|version| keys.cursor_key_of(version), &identity, sent);
@@ -76,7 +76,7 @@ impl<'a> Asked<'a> {
     /// The arguments that a list's statement takes for its place: moment, id, and how many rows.
     pub fn args(&self) -> Vec<Arg> {
         let (at, id) = self.place.as_ref().map_or((BEGINNING, ""), |place| (place.at, place.id.as_str()));
-        crate::args![at, id, i64::from(self.per_page) + 1]
+        crate::storage::sql::args![at, id, i64::from(self.per_page) + 1]
     }
 
     /// Whether it begins behind a place.
@@ -85,12 +85,17 @@ impl<'a> Asked<'a> {
     }
 
     /// The page.
-    pub fn answer<Who>(self, call: &Call<Who>, mut rows: Vec<ViewRow>, tenant: Option<&str>) -> Answered<Answer> {
+    pub fn answer<Who>(
+        self,
+        request: &Request<Who>,
+        mut rows: Vec<ViewRow>,
+        tenant: Option<&str>,
+    ) -> Result<Response, Problem> {
         let per_page = self.per_page;
         let has_next = rows.len() > per_page as usize;
         rows.truncate(per_page as usize);
-        let behind = rows.last().filter(|_| has_next).map(|row| Place { at: row.created_at, id: row.id.clone() });
-        let key = call.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
+        let behind = rows.last().filter(|_| has_next).map(|row| Position { at: row.created_at, id: row.id.clone() });
+        let key = request.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
         let pagination = Pagination {
             per_page,
             has_next,
@@ -98,7 +103,7 @@ impl<'a> Asked<'a> {
             cursor: behind.map(|place| cursor::seal(&key, &self.identity, &place)),
             ..Pagination::default()
         };
-        let shown = rows.iter().map(ViewRow::shown).collect::<Answered<Vec<Value>>>()?;
-        Answer::list(&shown, pagination, tenant)
+        let shown = rows.iter().map(ViewRow::shown).collect::<Result<Vec<Value>, Problem>>()?;
+        Response::list(&shown, pagination, tenant)
     }
 }

@@ -1,18 +1,17 @@
 //! HTTP as all services speak it: requests read within limits, answers in one envelope, problems
 //! in one form (RFC 9457), cursors that cannot be forged, CORS by exact origin.
 //!
-//! Owns: the shapes on the wire. May not touch: storage, hub, tenants.
+//! Owns: the shapes on the wire. May not touch: databases, the hub, tenants.
 
-pub mod answer;
-pub mod call;
 pub mod cors;
 pub mod cursor;
 pub mod etag;
 pub mod fields;
+pub mod incoming;
 pub mod letters;
 pub mod listing;
 pub mod outbound;
 pub mod problem;
 pub mod range;
 pub mod request;
-pub mod signed;
+pub mod response;

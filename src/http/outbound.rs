@@ -21,7 +21,7 @@ extern "C" {
 }
 
 /// A call to be made.
-pub struct Outgoing<'a> {
+pub struct OutboundRequest<'a> {
     /// The method.
     pub method: &'static str,
     /// The address.
@@ -35,7 +35,7 @@ pub struct Outgoing<'a> {
 }
 
 /// What was answered.
-pub struct Response {
+pub struct OutboundResponse {
     /// The status.
     pub status: u16,
     /// The body.
@@ -44,9 +44,9 @@ pub struct Response {
 
 /// Makes a call. None if nothing came back in time, or more than was asked for; why is not said, for the
 /// platform's own words could hold the address.
-pub async fn send(outgoing: Outgoing<'_>) -> Option<Response> {
-    let Outgoing { method, url, headers, body, most } = outgoing;
+pub async fn send(outgoing: OutboundRequest<'_>) -> Option<OutboundResponse> {
+    let OutboundRequest { method, url, headers, body, most } = outgoing;
     let answer = call(url, method, &headers.to_string(), body, TIMEOUT_MILLIS, most).await.ok()?.as_string()?;
     let (status, body) = answer.split_once(' ')?;
-    Some(Response { status: status.parse().ok()?, body: body.to_owned() })
+    Some(OutboundResponse { status: status.parse().ok()?, body: body.to_owned() })
 }

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::domain::error::Invalid;
+use domain::error::Invalid;
+
+use crate::storage::sql::StorageError;
 
 /// One thing wrong with a body or a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,9 +54,6 @@ pub struct Details {
     /// Whether the request named a tenant together with another one: to be logged and audited.
     pub crosses_tenants: bool,
 }
-
-/// What handlers answer.
-pub type Answered<T> = Result<T, Problem>;
 
 impl std::ops::Deref for Problem {
     type Target = Details;
@@ -145,6 +144,16 @@ impl Problem {
             errors: &self.errors,
         };
         serde_json::to_string(&body).unwrap_or_default()
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Fenced | StorageError::Unavailable(_) => unavailable(error),
+            StorageError::TooComplex => too_complex(),
+            StorageError::Constraint(_) | StorageError::Malformed(_) => internal(error),
+        }
     }
 }
 

@@ -3,14 +3,15 @@
 use super::awake::{Awake, Failure};
 use super::event_log::Verdict;
 use super::fanout::{self, Live};
-use super::protocol::{Attach, EndMinted, Hello, IssueTicket, Minted, Refusal, Wire, accepts};
+use super::protocol::{Attach, EndMinted, Hello, IssueTicket, Refusal, Wire, accepts};
 use super::revocation;
 use super::sockets::Ending;
 use super::subscriber::Attachment;
 use super::ticket::{self, Rights};
-use crate::domain::event::Cursor;
-use crate::domain::frame::Frames;
-use crate::json;
+use domain::event::Cursor;
+use domain::frame::Frames;
+use domain::json;
+use domain::minted::Minted;
 
 /// Reconnection times are spread over this range, in milliseconds, so that a restart does not bring
 /// all clients back at once.

@@ -27,8 +27,8 @@ use super::sockets::{Ending, Socket, Sockets, send_to};
 use super::sqlite::{ObjectSqlite, Sqlite, SqliteError};
 use super::subscriber::{Attachment, message};
 use super::ticket;
-use crate::domain::event::Cursor;
-use crate::domain::plan::Limit;
+use domain::event::Cursor;
+use domain::plan::Limit;
 
 /// Bytes of the log one replay page holds at most.
 const PAGE_BYTES: u64 = 256 * 1024;

@@ -4,8 +4,8 @@ use serde_json::value::RawValue;
 use wasm_bindgen::prelude::*;
 
 use super::protocol::{Message, Refusal, Reply};
-use crate::domain::ids::TenantId;
 use crate::storage::bindings::Bindings;
+use crate::tenant_id::TenantId;
 
 #[wasm_bindgen(module = "/src/hub/client.js")]
 extern "C" {

@@ -17,11 +17,11 @@ use super::event_log::{Draft, Entry, EventLog, read_state, write_state};
 use super::protocol::Caller;
 use super::record_event::RecordEvent;
 use super::sqlite::{Sqlite, SqliteError};
-use crate::domain::ids::TenantId;
-use crate::json;
 use crate::storage::outbox::{Announced, Outbox, Settled};
 use crate::storage::sql::StorageError;
 use crate::storage::tenant_db::Placement;
+use crate::tenant_id::TenantId;
+use domain::json;
 
 /// Where the hub's state keeps the number of the last row that is in the log.
 const WATERMARK: &str = "outbox";

@@ -9,9 +9,9 @@
 
 use super::protocol::{ReceiptKey, Update};
 use super::sqlite::{Sqlite, SqliteError, Value};
-use crate::domain::event::{Cursor, Epoch};
-use crate::domain::plan::Limits;
-use crate::domain::topic::Topic;
+use domain::event::{Cursor, Epoch};
+use domain::plan::Limits;
+use domain::topic::Topic;
 
 const TABLES: [&str; 5] = [
     "CREATE TABLE IF NOT EXISTS events (

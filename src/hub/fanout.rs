@@ -11,10 +11,10 @@ use super::protocol::Wire;
 use super::reach::{Reach, Reached};
 use super::sieve::{RecordFilter, Sieve};
 use super::subscriber::{Attachment, message};
-use crate::domain::event::Cursor;
-use crate::domain::frame::Frames;
-use crate::domain::matching::matcher::Subject;
-use crate::json;
+use domain::event::Cursor;
+use domain::frame::Frames;
+use domain::json;
+use domain::matching::matcher::Subject;
 
 /// The longest wait, in milliseconds.
 const MAX_WINDOW_MILLIS: i64 = 500;
@@ -221,9 +221,9 @@ pub fn mercure_id(cursor: &Cursor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::selector::{Interest, Selector};
-    use crate::domain::topic::Topic;
     use crate::hub::protocol::Update;
+    use domain::selector::{Interest, Selector};
+    use domain::topic::Topic;
     use proptest::prelude::*;
 
     fn live(id: u64, selected: &str, granted: &str, wire: Wire) -> Attachment {

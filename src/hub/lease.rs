@@ -7,8 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::protocol::{Lease, Rate};
-use crate::domain::plan::Limit;
+use super::protocol::Lease;
+use domain::plan::Limit;
+use domain::rate::Rate;
 
 /// What is counted, and in which window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

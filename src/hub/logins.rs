@@ -6,9 +6,9 @@
 //! - An account is counted by the digest of what was typed, whether or not there is one.
 
 use super::event_log::cells;
-use super::protocol::Rate;
 use super::sqlite::{Sqlite, SqliteError};
-use crate::domain::plan::Limit;
+use domain::plan::Limit;
+use domain::rate::Rate;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS logins (minute INTEGER NOT NULL, who TEXT NOT NULL, tries INTEGER NOT NULL, PRIMARY KEY (minute, who)) WITHOUT ROWID";
 
@@ -96,7 +96,7 @@ mod tests {
         assert!(trim(&sql, NOW).unwrap());
         count(&sql, "b", "c", NOW + 60_000).unwrap();
         let rows = sql.query("SELECT count(*) FROM logins", &[]).unwrap();
-        assert_eq!(rows, [[super::super::sqlite::Value::Integer(3)]]);
+        assert_eq!(rows, [[crate::hub::sqlite::Value::Integer(3)]]);
         assert!(!trim(&sql, NOW + 120_000).unwrap());
     }
 }

@@ -30,13 +30,13 @@ use super::protocol::{
 };
 use super::sockets::{Socket, Sockets};
 use super::sqlite::{ObjectSqlite, SqliteError};
-use crate::domain::clock::Clock;
-use crate::domain::ids::TenantId;
-use crate::json;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::outbox::{Announced, Outbox};
 use crate::storage::sealed::random;
 use crate::storage::tenant_db::Placement;
+use crate::tenant_id::TenantId;
+use domain::clock::Clock;
+use domain::json;
 
 /// A tenant's hub.
 #[durable_object]

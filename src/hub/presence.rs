@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use super::event_log::cells;
 use super::sqlite::{self, Sqlite, SqliteError};
-use crate::domain::matching::matcher::MatchType;
-use crate::domain::selector::Selector;
-use crate::json;
+use domain::json;
+use domain::matching::matcher::MatchType;
+use domain::selector::Selector;
 
 /// Where the topics of subscriptions begin.
 pub const TOPICS: &str = "/.well-known/mercure/subscriptions";

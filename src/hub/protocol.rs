@@ -3,17 +3,19 @@
 //! Every field added later is `#[serde(default)]`: while a deploy rolls out, an old Worker and a
 //! new hub talk, and the other way round.
 
+use domain::minted::Minted;
+use domain::rate::Rate;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::domain::event::Cursor;
-use crate::domain::mercure::Mercure;
-use crate::domain::plan::{Limit, Limits};
-use crate::domain::selector::{Interest, Selector};
-use crate::domain::sign_in::{PasswordPolicy, Registration};
-use crate::domain::topic::Topic;
 use crate::storage::tenant_db::Placement;
+use domain::event::Cursor;
+use domain::mercure::Mercure;
+use domain::plan::Limits;
+use domain::selector::{Interest, Selector};
+use domain::sign_in::{PasswordPolicy, Registration};
+use domain::topic::Topic;
 
 /// A request to the hub, and what it answers.
 pub trait Message: Serialize + DeserializeOwned {
@@ -75,21 +77,6 @@ pub enum Refusal {
     Malformed,
     /// The hub's own storage failed.
     Failed,
-}
-
-/// How a limit stands; becomes the rate headers of an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rate {
-    /// Name of the policy, such as `webhooks`.
-    pub policy: String,
-    /// The bound of the window.
-    pub limit: Limit,
-    /// What is left of it: a lower bound.
-    pub remaining: u64,
-    /// Seconds of the window.
-    pub window: u64,
-    /// When the window ends, in seconds since 1970.
-    pub reset: i64,
 }
 
 /// Whether a tenant is served.
@@ -307,15 +294,6 @@ pub struct Published {
     pub duplicate: bool,
     /// The webhook limit.
     pub rate: Rate,
-}
-
-/// Of a token that the platform minted: by whom and when, so that whoever loses their rights loses it too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Minted {
-    /// The principal that had it minted: `user:…`, `key:…`.
-    pub by: String,
-    /// When, in milliseconds since 1970.
-    pub at: i64,
 }
 
 /// Ends the streams of tokens that a principal had minted until now, and refuses those tokens from here on.

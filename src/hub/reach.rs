@@ -9,12 +9,12 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::domain::error::Invalid;
-use crate::domain::matching::index::Index;
-use crate::domain::matching::matcher::{Matcher, Subject};
-use crate::domain::matching::topic_url::Base;
-use crate::domain::selector::{Interest, Selector};
-use crate::domain::topic::Topic;
+use domain::error::Invalid;
+use domain::matching::index::Index;
+use domain::matching::matcher::{Matcher, Subject};
+use domain::matching::topic_url::Base;
+use domain::selector::{Interest, Selector};
+use domain::topic::Topic;
 
 /// What relative topics start from where nobody asks by URL.
 const NO_HUB: &str = "hub://hub/";
@@ -115,7 +115,7 @@ fn compiled(index: &mut Index<u64>, hub: &Base, selectors: &[Selector]) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::matching::matcher::MatchType;
+    use domain::matching::matcher::MatchType;
     use proptest::prelude::*;
 
     fn plain(selected: &[&str], granted: &[&str]) -> Interest {

@@ -4,13 +4,13 @@ use serde::Serialize;
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value};
 
-use crate::domain::clock::Timestamp;
-use crate::domain::event::Content;
-use crate::domain::ids::TenantId;
-use crate::domain::record::Shown;
-use crate::domain::selector::RECORDS;
-use crate::domain::topic::Topic;
 use crate::storage::outbox::Announced;
+use crate::tenant_id::TenantId;
+use domain::clock::Timestamp;
+use domain::event::Content;
+use domain::record::Shown;
+use domain::selector::RECORDS;
+use domain::topic::Topic;
 
 /// What the log takes of a change.
 #[derive(Debug)]

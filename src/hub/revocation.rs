@@ -3,8 +3,8 @@
 //! A row outlives every token that it covers, so nothing of a token need be remembered itself.
 
 use super::event_log::cells;
-use super::protocol::Minted;
 use super::sqlite::{Sqlite, SqliteError};
+use domain::minted::Minted;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS revocations (by TEXT PRIMARY KEY, at INTEGER NOT NULL, recorded INTEGER NOT NULL) WITHOUT ROWID";
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::event_log::Entry;
-use crate::domain::filter::Filter;
+use domain::filter::Filter;
 
 /// A stream's filter: its canonical text, by which equal ones are known, and what was read from it.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::protocol::{Minted, Wire};
-use crate::domain::selector::Interest;
+use super::protocol::Wire;
+use domain::minted::Minted;
+use domain::selector::Interest;
 
 /// What a socket carries through hibernation: at most 16 KB, of which selectors and grants take 8.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,7 +55,7 @@ pub fn message(kind: u8, through: u64, frames: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::selector::Selector;
+    use domain::selector::Selector;
 
     fn attachment(expires_at: Option<i64>) -> Attachment {
         let all = vec![Selector::parse("*").unwrap()];

@@ -10,12 +10,12 @@ use super::event_log::{Draft, cells};
 use super::presence::{self, Departure, GRACE_MILLIS, Subscription};
 use super::protocol::{ListSubscriptions, Presence, Subscriptions, Update};
 use super::sqlite::{self, Sqlite};
-use crate::domain::clock::Timestamp;
-use crate::domain::event::UpdateHead;
-use crate::domain::ids::TenantId;
-use crate::domain::selector::Interest;
-use crate::domain::topic::Topic;
-use crate::json;
+use crate::tenant_id::TenantId;
+use domain::clock::Timestamp;
+use domain::event::UpdateHead;
+use domain::json;
+use domain::selector::Interest;
+use domain::topic::Topic;
 
 /// Most subscriptions of one answer.
 const MAX_LISTED: usize = 1_000;

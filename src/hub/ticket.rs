@@ -6,9 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::event_log::cells;
-use super::protocol::Minted;
 use super::sqlite::{Sqlite, SqliteError};
-use crate::domain::selector::Selector;
+use domain::minted::Minted;
+use domain::selector::Selector;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS tickets (
    digest     TEXT PRIMARY KEY,

@@ -4,41 +4,41 @@
 //! padded block, and a silence. A proxy that buffers brings ticks in bunches; one that cuts idle
 //! streams ends the silence; one that strips headers shows at once.
 
+use super::bridge;
 use crate::auth::principal::Visitor;
-use crate::domain::frame::Frames;
-use crate::http::answer::Answer;
-use crate::http::call::Call;
-use crate::http::problem::{self, Answered};
-use crate::json;
-use crate::live::bridge;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use domain::frame::Frames;
+use domain::json;
 
 /// Request headers that streams live by. Credentials are told by presence only.
 const SHOWN: [&str; 5] = ["Accept", "Accept-Encoding", "Cache-Control", "Last-Event-ID", "Origin"];
 const PRESENCE_ONLY: [&str; 2] = ["Authorization", "Cookie"];
 
 /// `GET /events/diagnose?ticks=&interval_ms=&idle_ms=`
-pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
-    let query = &call.request.query;
+pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
+    let query = &request.incoming.query;
     let ticks = query.number("ticks", 1..=60, 5)?;
     let interval = query.number("interval_ms", 10..=5000, 1000)?;
     let idle = query.number("idle_ms", 0..=180_000, 0)?;
-    if call.is_head() {
-        return Ok(Answer::events(None));
+    if request.is_head() {
+        return Ok(Response::events(None));
     }
-    let shown = SHOWN.iter().map(|name| (name.to_ascii_lowercase(), json!(call.request.header(name))));
+    let shown = SHOWN.iter().map(|name| (name.to_ascii_lowercase(), json!(request.incoming.header(name))));
     let present =
-        PRESENCE_ONLY.iter().map(|name| (name.to_ascii_lowercase(), json!(call.request.header(name).is_some())));
+        PRESENCE_ONLY.iter().map(|name| (name.to_ascii_lowercase(), json!(request.incoming.header(name).is_some())));
     let headers: serde_json::Map<_, _> = shown.chain(present).collect();
     let first = json!({
         "headers": headers,
-        "scheme": call.request.scheme,
-        "sent_at": call.now(),
+        "scheme": request.incoming.scheme,
+        "sent_at": request.now(),
         "ticks": ticks,
         "interval_ms": interval,
         "idle_ms": idle,
     });
     let mut frames = Frames::new();
     frames.retry(86_400_000).control("diagnose.headers", None, &first.to_string());
-    let stream = bridge::diagnosis(&frames.into_string(), ticks, interval, idle, &call.request.signal());
-    Ok(Answer::events(Some(stream.map_err(problem::internal)?)))
+    let stream = bridge::diagnosis(&frames.into_string(), ticks, interval, idle, &request.incoming.signal());
+    Ok(Response::events(Some(stream.map_err(problem::internal)?)))
 }

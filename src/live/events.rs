@@ -1,32 +1,32 @@
 //! `GET /events`: a stream of the tenant's events, as plain Server-Sent Events.
 
+use super::bridge;
 use crate::auth::principal::Visitor;
-use crate::auth::signature::digest;
-use crate::domain::error::Invalid;
-use crate::domain::filter::Filter;
-use crate::domain::selector::{Interest, Selector};
-use crate::http::answer::Answer;
-use crate::http::call::Call;
-use crate::http::problem::{self, Answered};
+use crate::credentials::signature::digest;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::hub::protocol::{Attach, Wire};
-use crate::live::bridge;
-use crate::tenant::standing;
+use crate::tenant::tenant_state;
+use domain::error::Invalid;
+use domain::filter::Filter;
+use domain::selector::{Interest, Selector};
 
 /// The longest cursor that is looked at; a longer one is none of ours.
 const MAX_CURSOR: usize = 256;
 
 /// `GET /events?topic=…`, and its HEAD, which opens nothing.
-pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
-    if let Some(accept) = call.request.header("Accept")
+pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
+    if let Some(accept) = request.incoming.header("Accept")
         && !accepts_events(&accept)
     {
         return Err(problem::not_acceptable());
     }
-    let attach = read(&call)?;
-    if call.is_head() {
-        return Ok(Answer::events(None));
+    let attach = read(&request)?;
+    if request.is_head() {
+        return Ok(Response::events(None));
     }
-    let heartbeats = match call.request.query.get("heartbeat") {
+    let heartbeats = match request.incoming.query.get("heartbeat") {
         None | Some("id") => false,
         Some("data") => true,
         Some(_) => {
@@ -34,25 +34,25 @@ pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
             return Err(problem::invalid_query("heartbeat", invalid));
         }
     };
-    let Visitor { tenant, host, config, .. } = &*call.who;
-    let opened = standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
+    let Visitor { tenant, host, config, .. } = &*request.caller;
+    let opened = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await
     });
     let attached = opened.await?;
-    let keep_alive = call.bindings.settings.keep_alive_seconds;
-    let stream = attached.pump(keep_alive, heartbeats, &call.request.signal()).map_err(problem::internal)?;
-    Ok(Answer::events(Some(stream)))
+    let keep_alive = request.bindings.settings.keep_alive_seconds;
+    let stream = attached.pump(keep_alive, heartbeats, &request.incoming.signal()).map_err(problem::internal)?;
+    Ok(Response::events(Some(stream)))
 }
 
-fn read(call: &Call<Visitor>) -> Answered<Attach> {
-    let query = &call.request.query;
+fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
+    let query = &request.incoming.query;
     let selected = query.all("topic").take(Interest::MAX_SELECTORS + 1).map(Selector::parse);
     let selected = selected.collect::<Result<Vec<_>, _>>().map_err(|e| problem::invalid_query("topic", e))?;
     if selected.is_empty() {
         let invalid = Invalid::new("required", "must name at least one topic: topic=name, topic=prefix* or topic=*");
         return Err(problem::invalid_query("topic", invalid));
     }
-    let token = call.who.token.as_ref();
+    let token = request.caller.token.as_ref();
     let filter = query.get("filter").map(|text| Filter::parse(text).map(|filter| filter.to_string().into()));
     let filter = filter.transpose().map_err(|e| problem::invalid_query("filter", e))?;
     let interest =
@@ -62,8 +62,8 @@ fn read(call: &Call<Visitor>) -> Answered<Attach> {
         return Err(problem::invalid_query("filter", invalid));
     }
     interest.check().map_err(|e| problem::invalid_query("topic", e))?;
-    let cursor = call
-        .request
+    let cursor = request
+        .incoming
         .header("Last-Event-ID")
         .or_else(|| query.get("last_event_id").or_else(|| query.get("lastEventID")).map(str::to_owned))
         .filter(|cursor| !cursor.is_empty())
@@ -80,7 +80,7 @@ fn read(call: &Call<Visitor>) -> Answered<Attach> {
         minted: token.and_then(|t| t.minted.clone()),
         expires_at: token.map(|t| t.expires_at.millis()),
         ticket: ticket.map(|ticket| digest(ticket.as_bytes())),
-        address: call.request.address(),
+        address: request.incoming.address(),
         wire: if query.flag("named")? { Wire::Named } else { Wire::Plain },
         cursor,
         reattach: false,

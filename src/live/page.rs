@@ -2,9 +2,9 @@
 //! Mercure's.
 
 use crate::auth::principal::Visitor;
-use crate::http::answer::Answer;
-use crate::http::call::Call;
-use crate::http::problem::Answered;
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::http::response::Response;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -13,7 +13,7 @@ const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 
                       img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The page. The tenant's id is all it is told, and ids need no escaping.
-pub async fn show(call: Call<Visitor>) -> Answered<Answer> {
-    let page = PAGE.replace("{{tenant}}", call.who.tenant.as_str());
-    Ok(Answer::html(page).header("Content-Security-Policy", POLICY).header("Referrer-Policy", "no-referrer"))
+pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
+    let page = PAGE.replace("{{tenant}}", request.caller.tenant.as_str());
+    Ok(Response::html(page).header("Content-Security-Policy", POLICY).header("Referrer-Policy", "no-referrer"))
 }

@@ -4,21 +4,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
 use crate::auth::principal::Visitor;
-use crate::auth::signature::digest;
-use crate::http::answer::Answer;
-use crate::http::call::Call;
-use crate::http::problem::{self, Answered};
+use crate::credentials::signature::digest;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::hub::protocol::IssueTicket;
-use crate::json;
 use crate::storage::sealed::random;
-use crate::tenant::standing;
+use crate::tenant::tenant_state;
+use domain::json;
 
 /// Gives a ticket to whoever presents a subscriber token. The hub keeps its digest only.
-pub async fn issue(call: Call<Visitor>) -> Answered<Answer> {
-    let token = call.who.token.as_ref().ok_or_else(problem::unauthorized)?;
-    let Visitor { tenant, host, config, .. } = &*call.who;
+pub async fn issue(request: Request<Visitor>) -> Result<Response, Problem> {
+    let token = request.caller.token.as_ref().ok_or_else(problem::unauthorized)?;
+    let Visitor { tenant, host, config, .. } = &*request.caller;
     let ticket = format!("car_st_{}", BASE64.encode(random::<24>().map_err(problem::internal)?));
-    let issued = standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
+    let issued = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         let message = IssueTicket {
             caller,
             digest: digest(ticket.as_bytes()),
@@ -30,5 +30,5 @@ pub async fn issue(call: Call<Visitor>) -> Answered<Answer> {
         hub.call(&message).await
     });
     issued.await?;
-    Answer::json(201, &json!({ "ticket": ticket, "expires_at": token.expires_at }), Some(tenant.as_str()))
+    Response::json(201, &json!({ "ticket": ticket, "expires_at": token.expires_at }), Some(tenant.as_str()))
 }

@@ -6,23 +6,25 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::auth::principal::{Named, Signer};
-use crate::auth::signature::{self, Presented};
-use crate::domain::clock::Timestamp;
-use crate::domain::error::Invalid;
-use crate::domain::event::Content;
-use crate::domain::host::Host;
-use crate::domain::ids::{ClaimedTenant, TenantId};
-use crate::domain::topic::Topic;
-use crate::http::answer::{Answer, rate_headers, rate_left};
-use crate::http::call::Call;
-use crate::http::fields::{Fields, bounded};
+use crate::credentials::signature::{self, Presented};
+use crate::http::fields::Fields;
+use crate::http::incoming::{MAX_BODY, malformed, parse_object};
 use crate::http::letters::lower_case;
-use crate::http::problem::{self, Answered, Problem};
-use crate::http::request::{MAX_BODY, malformed, parse_object};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::{Response, rate_headers, rate_left};
 use crate::hub::protocol::{Caller, Publish, ReceiptKey, Refusal};
-use crate::json;
 use crate::tenant::secrets::{self, Secrets};
-use crate::tenant::standing::{self, Unheeded};
+use crate::tenant::tenant_state::{self, HubError};
+use crate::tenant_id::TenantId;
+use domain::clock::Timestamp;
+use domain::error::Invalid;
+use domain::event::Content;
+use domain::host::Host;
+use domain::ids::ClaimedTenant;
+use domain::json;
+use domain::text::bounded;
+use domain::topic::Topic;
 
 /// Most channels of one webhook.
 const MAX_CHANNELS: usize = 100;
@@ -55,16 +57,16 @@ struct Payload<'a> {
 }
 
 /// `POST /webhook`
-pub async fn receive(mut call: Call<Signer>) -> Answered<Answer> {
-    let body = call.request.body(MAX_BODY).await?;
-    let presented = Presented::read(|name| call.request.header(name));
-    let signer = authenticate(&call, presented.as_ref(), &body).await?;
+pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> {
+    let body = request.incoming.body(MAX_BODY).await?;
+    let presented = Presented::read(|name| request.incoming.header(name));
+    let signer = authenticate(&request, presented.as_ref(), &body).await?;
     let tenant = signer.tenant.clone();
     let webhook = read(&body)?;
-    if !webhook.tenant.names(&tenant) {
-        return Err(mismatch(&call.who.named).crossing_tenants());
+    if !tenant.is_named_by(&webhook.tenant) {
+        return Err(mismatch(&request.caller.named).crossing_tenants());
     }
-    let now = call.now();
+    let now = request.now();
     let payload: Payload<'_> = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
     let content = Content {
         tenant_id: &tenant,
@@ -94,18 +96,23 @@ pub async fn receive(mut call: Call<Signer>) -> Answered<Answer> {
         tail,
         update: None,
     };
-    publish(&call, signer, message, now).await
+    publish(&request, signer, message, now).await
 }
 
-async fn publish(call: &Call<Signer>, signer: Proven, message: Publish, now: Timestamp) -> Answered<Answer> {
+async fn publish(
+    request: &Request<Signer>,
+    signer: Proven,
+    message: Publish,
+    now: Timestamp,
+) -> Result<Response, Problem> {
     let Proven { tenant, revision, .. } = signer;
-    let host = host(&call.who.named);
-    let outcome = standing::call_hub(&call.bindings, &tenant, host, revision, async |hub, caller| {
+    let host = host(&request.caller.named);
+    let outcome = tenant_state::call_hub(&request.bindings, &tenant, host, revision, async |hub, caller| {
         hub.call(&Publish { caller, ..message.clone() }).await
     });
-    let published = outcome.await.map_err(|unheeded| refused(&call.who.named, unheeded))?;
+    let published = outcome.await.map_err(|unheeded| refused(&request.caller.named, unheeded))?;
     let mut answer =
-        Answer::json(202, &json!({ "id": published.id, "topics": message.topics }), Some(tenant.as_str()))?;
+        Response::json(202, &json!({ "id": published.id, "topics": message.topics }), Some(tenant.as_str()))?;
     answer.headers.extend(rate_headers(&published.rate));
     answer.headers.extend(rate_left(&published.rate, now.seconds()));
     Ok(answer)
@@ -113,13 +120,17 @@ async fn publish(call: &Call<Signer>, signer: Proven, message: Publish, now: Tim
 
 /// Finds the secret that signed the body. One that does not verify with the secrets in memory is tried
 /// once more with those of the registry, for known and unknown tenants alike.
-async fn authenticate(call: &Call<Signer>, presented: Option<&Presented>, body: &[u8]) -> Answered<Proven> {
-    let name = match &call.who.named {
+async fn authenticate(
+    request: &Request<Signer>,
+    presented: Option<&Presented>,
+    body: &[u8],
+) -> Result<Proven, Problem> {
+    let name = match &request.caller.named {
         Named::Host(_, tenant) => tenant.as_str(),
         Named::Header(claimed) => claimed.as_ref().map_or("", ClaimedTenant::as_str),
     };
-    let now = call.now();
-    let kept = secrets::load(&call.bindings, name).await?;
+    let now = request.now();
+    let kept = secrets::load(&request.bindings, name).await?;
     let prove = |secrets: &Secrets| {
         let version = signature::verify(presented, body, &secrets.signing(now), now)?;
         Some(Proven { tenant: secrets.tenant.clone()?, version, revision: secrets.revision })
@@ -127,11 +138,11 @@ async fn authenticate(call: &Call<Signer>, presented: Option<&Presented>, body: 
     if let Some(proven) = prove(&kept) {
         return Ok(proven);
     }
-    let fresh = secrets::load_anew(&call.bindings, name).await?;
+    let fresh = secrets::load_anew(&request.bindings, name).await?;
     prove(&fresh).ok_or_else(problem::invalid_signature)
 }
 
-fn read(body: &[u8]) -> Answered<Webhook> {
+fn read(body: &[u8]) -> Result<Webhook, Problem> {
     let mut fields = Fields::new(parse_object(body)?);
     let tenant = fields.required("tenant_id", |f| f.parsed("tenant_id", ClaimedTenant::parse));
     let node_type = fields.required("node_type", |f| f.text("node_type", 64));
@@ -167,11 +178,11 @@ fn mismatch(named: &Named) -> Problem {
     }
 }
 
-fn refused(named: &Named, unheeded: Unheeded) -> Problem {
+fn refused(named: &Named, unheeded: HubError) -> Problem {
     match unheeded {
-        Unheeded::NotHere | Unheeded::Refused(Refusal::Stopped) => mismatch(named),
-        Unheeded::Refused(Refusal::SecretRetired | Refusal::SignatureForm) => problem::invalid_signature(),
-        Unheeded::Refused(Refusal::WebhookIdReused) => problem::webhook_id_reused(),
+        HubError::NotHere | HubError::Refused(Refusal::Stopped) => mismatch(named),
+        HubError::Refused(Refusal::SecretRetired | Refusal::SignatureForm) => problem::invalid_signature(),
+        HubError::Refused(Refusal::WebhookIdReused) => problem::webhook_id_reused(),
         other => other.into(),
     }
 }

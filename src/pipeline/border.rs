@@ -1,12 +1,12 @@
 //! The border between tenants: who names two of them is recorded.
 
-use crate::domain::clock::Clock;
-use crate::domain::ids::TenantId;
-use crate::http::call::Later;
-use crate::ops::log;
+use crate::http::request::Background;
+use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::security_events::record_cross_tenant_attempt;
 use crate::storage::tenant_db::{Placement, TenantDb};
+use crate::tenant_id::TenantId;
+use domain::clock::Clock;
 
 /// Where an attempt to cross into a tenant is recorded: at most one row per address and minute.
 pub struct Border {
@@ -22,8 +22,8 @@ pub struct Border {
 
 impl Border {
     /// Records the attempt behind the answer.
-    pub fn record(self, later: &Later, route: Option<&'static str>) {
-        later.run(async move {
+    pub fn record(self, background: &Background, route: Option<&'static str>) {
+        background.spawn(async move {
             let now = SystemClock.now();
             let recorded = match TenantDb::open(&self.bindings, &self.tenant, &self.placement) {
                 Ok(db) => record_cross_tenant_attempt(&db, now, &self.address, route.unwrap_or("none")).await,

@@ -14,49 +14,51 @@ mod platform;
 mod tenant;
 mod walk;
 
-use worker::{Context, Env, Method, Response};
+use worker::{Context, Env, Method};
 
-use self::walk::{Trail, Walk};
-use crate::auth::operator_api::{master_keys, sessions};
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::host::{Host, Place};
-use crate::http::answer::Answer;
-use crate::http::call::Later;
-use crate::http::problem::{self, Answered, Problem};
-use crate::http::request::Incoming;
-use crate::json;
-use crate::ops::log::{self, RequestLine};
-use crate::rows::{left_behind, outbox};
+use crate::api::operators::{master_keys, sessions};
+use crate::http::incoming::Incoming;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Background;
+use crate::http::response::Response;
+use crate::log::{self, RequestLine};
+use crate::pipeline::walk::{Trail, Walk};
+use crate::records::provision::provision;
+use crate::records::{outbox, stale_jobs};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sealed::random;
 use crate::tenant::change;
+use crate::tenant::registry::placement_of;
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
+use domain::host::{Host, HostKind};
 
 /// Answers a request.
-pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Result<Response> {
+pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Result<worker::Response> {
     let began = SystemClock.now();
     let id = random::<8>().map_or_else(|_| "-".to_owned(), |bytes| bytes.map(|b| format!("{b:02x}")).concat());
     let request = Box::new(Incoming::new(raw, id.clone()));
     let method = request.method.clone();
     let mut trail = Trail::default();
     let outcome = match Bindings::new(env) {
-        Ok(bindings) => by_host(Walk { request, bindings, later: Later::new(ctx) }, &mut trail).await,
+        Ok(bindings) => by_host(Walk { request, bindings, background: Background::new(ctx) }, &mut trail).await,
         Err(cause) => Err(problem::unavailable(cause)),
     };
     answer(outcome, &id, &method, began, trail)
 }
 
-async fn by_host(walk: Walk, trail: &mut Trail) -> Answered<Answer> {
+async fn by_host(walk: Walk, trail: &mut Trail) -> Result<Response, Problem> {
     filter_address(&walk.request, &walk.bindings).await?;
     let host = Host::parse(&walk.request.authority).map_err(|_| problem::tenant_not_found())?;
     match walk.bindings.settings.root_domain.place(host) {
-        Place::Platform => platform::on_platform(walk, trail).await,
-        Place::Tenant(host) => tenant::on_tenant(walk, host, trail).await,
-        Place::Nobody => Err(problem::tenant_not_found()),
+        HostKind::Platform => platform::on_platform(walk, trail).await,
+        HostKind::Tenant(host) => tenant::on_tenant(walk, host, trail).await,
+        HostKind::Nobody => Err(problem::tenant_not_found()),
     }
 }
 
 /// The first filter, before anything is looked up: a bound per address.
-async fn filter_address(request: &Incoming, bindings: &Bindings) -> Answered<()> {
+async fn filter_address(request: &Incoming, bindings: &Bindings) -> Result<(), Problem> {
     let Some(limiter) = bindings.address_limit() else { return Ok(()) };
     let address = request.address();
     if address.is_empty() {
@@ -70,15 +72,15 @@ async fn filter_address(request: &Incoming, bindings: &Bindings) -> Answered<()>
 
 /// Turns an outcome into the response, and writes its log line.
 fn answer(
-    outcome: Answered<Answer>,
+    outcome: Result<Response, Problem>,
     id: &str,
     method: &Method,
     began: Timestamp,
     trail: Trail,
-) -> worker::Result<Response> {
+) -> worker::Result<worker::Response> {
     let (answer, problem) = match outcome {
         Ok(answer) => (answer, None),
-        Err(problem) => (Answer::problem(&problem, id), Some(problem)),
+        Err(problem) => (Response::problem(&problem, id), Some(problem)),
     };
     let status = answer.status;
     let line = RequestLine {
@@ -109,20 +111,24 @@ pub async fn every_minute(env: Env) {
         Ok(bindings) => bindings,
         Err(cause) => return log::fault("cron", &cause),
     };
-    let finished = done(change::finish_left_behind(&bindings).await);
+    let finished = done(change::finish_left_behind(&bindings, provision).await);
     done(sessions::forget_over(&bindings).await);
     let rewrapped = done(master_keys::rewrap_left_behind(&bindings).await);
     let announced = done(outbox::drain_left_behind(&bindings).await);
-    let moved = done(left_behind::go_on(&bindings).await);
-    let swept = done(left_behind::sweep(&bindings).await);
-    let line = json!({
-        "level": "info", "event": "cron", "finished": finished, "rewrapped": rewrapped, "announced": announced,
-        "moved": moved, "swept": swept,
-    });
-    worker::console_log!("{line}");
+    let placements = async |tenant: &TenantId| placement_of(&bindings, tenant).await;
+    let moved = done(stale_jobs::go_on(&bindings, placements).await);
+    let swept = done(stale_jobs::sweep(&bindings, placements).await);
+    let count = |done: Option<usize>| done.map(|done| done as u64);
+    log::cron(&[
+        ("finished", count(finished)),
+        ("rewrapped", count(rewrapped)),
+        ("announced", announced),
+        ("moved", count(moved)),
+        ("swept", count(swept)),
+    ]);
 }
 
 /// What a part of the cron did; its failure is logged and stops no other part.
-fn done<T>(outcome: Answered<T>) -> Option<T> {
+fn done<T>(outcome: Result<T, Problem>) -> Option<T> {
     outcome.map_err(|problem| log::fault("cron", problem.cause.as_deref().unwrap_or(problem.code))).ok()
 }

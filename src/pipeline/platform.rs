@@ -2,18 +2,19 @@
 
 use super::tenant::{self, Doors, Entrance, proves_nobody};
 use super::walk::{Trail, Walk, find};
-use crate::auth::access::Kind;
-use crate::auth::key::PresentedKey;
 use crate::auth::principal::{Anyone, Named, Operator, OperatorKind, Signer};
-use crate::auth::{prove_operator, signing_keys};
-use crate::domain::ids::{ClaimedTenant, TenantId};
-use crate::domain::permission::PlatformPermission;
-use crate::http::answer::Answer;
-use crate::http::problem::{self, Answered};
+use crate::auth::{authenticate_operator, signing_keys};
+use crate::credentials::key::PresentedKey;
+use crate::credentials::platform_token::Kind;
+use crate::http::problem::{self, Problem};
+use crate::http::response::Response;
 use crate::routes::{self, Access, Handler, Surface, Table};
 use crate::tenant::resolve;
+use crate::tenant_id::TenantId;
+use domain::ids::ClaimedTenant;
+use domain::permission::PlatformPermission;
 
-pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answer> {
+pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Result<Response, Problem> {
     let (route, params) = match find(Surface::Platform, &walk.request) {
         Ok(found) => found,
         Err(other) => return other,
@@ -22,7 +23,7 @@ pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answe
     match route.handler {
         Handler::Anyone(handler) => handler(walk.call(params, Box::new(Anyone))).await,
         Handler::Operator(handler) => {
-            let operator = prove_operator::operator(&walk.bindings, &walk.request).await?;
+            let operator = authenticate_operator::operator(&walk.bindings, &walk.request).await?;
             let operator = operator.ok_or_else(problem::unauthorized)?;
             authorise(&operator, route.access)?;
             trail.tenant = ClaimedTenant::parse(params.get("tenant_id")).ok().map(|named| named.as_str().to_owned());
@@ -46,7 +47,7 @@ pub(super) async fn on_platform(walk: Walk, trail: &mut Trail) -> Answered<Answe
     }
 }
 
-fn authorise(operator: &Operator, access: Access) -> Answered<()> {
+fn authorise(operator: &Operator, access: Access) -> Result<(), Problem> {
     match access {
         Access::Operator(permission) if !operator.permissions().has(permission) => {
             Err(problem::forbidden(permission.as_str()))
@@ -60,7 +61,7 @@ fn authorise(operator: &Operator, access: Access) -> Answered<()> {
 
 /// The tenant that a credential on the platform's host is for: the one it names, or for a platform key the
 /// one it selects. The credential itself is proven in the tenant.
-async fn entrance_of_credential(walk: &Walk, in_path: &str) -> Answered<(Entrance, TenantId)> {
+async fn entrance_of_credential(walk: &Walk, in_path: &str) -> Result<(Entrance, TenantId), Problem> {
     let bearer = walk.request.bearer().ok_or_else(problem::unauthorized)?;
     let named = match PresentedKey::parse(&bearer) {
         Some(PresentedKey { tenant: Some(named), .. }) => named,
@@ -78,8 +79,8 @@ async fn entrance_of_credential(walk: &Walk, in_path: &str) -> Answered<(Entranc
 
 /// The tenant that a platform key selects, by header, query or path. A person selects none: their session is told nothing of tenants, and
 /// the token that a switch gives names its own.
-async fn selected(walk: &Walk, in_path: &str) -> Answered<TenantId> {
-    let operator = prove_operator::operator(&walk.bindings, &walk.request).await?;
+async fn selected(walk: &Walk, in_path: &str) -> Result<TenantId, Problem> {
+    let operator = authenticate_operator::operator(&walk.bindings, &walk.request).await?;
     let operator = operator.filter(|operator| !matches!(operator.who(), OperatorKind::Person { .. }));
     let operator = operator.ok_or_else(problem::unauthorized)?;
     authorise(&operator, Access::Operator(PlatformPermission::TenantsEnter))?;

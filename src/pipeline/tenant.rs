@@ -6,24 +6,27 @@ use worker::Method;
 
 use super::border::Border;
 use super::walk::{Trail, Walk, find, rate_fields};
+use crate::auth::authenticate_member::{self, Credential, SessionContext};
 use crate::auth::principal::{Actor, Anyone, Member, Named, Reader, Signer, Visitor};
-use crate::auth::prove_member::{self, Credential, Doorstep};
-use crate::auth::token::{self, SubscriberToken};
-use crate::auth::{access, signing_keys};
-use crate::domain::address::is_let_in;
-use crate::domain::clock::Clock;
-use crate::domain::host::Host;
-use crate::domain::ids::{ClaimedTenant, TenantId};
-use crate::http::answer::Answer;
-use crate::http::call::Params;
+use crate::auth::signing_keys;
+use crate::credentials::platform_token;
+use crate::credentials::subscriber_token::{self, SubscriberToken};
 use crate::http::cors::Origin;
-use crate::http::problem::{self, Answered, Problem};
-use crate::http::request::Incoming;
-use crate::hub::protocol::{Rate, Refusal, RequestClass, TenantConfig};
+use crate::http::incoming::Incoming;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Params;
+use crate::http::response::Response;
+use crate::hub::protocol::{Refusal, RequestClass, TenantConfig};
 use crate::routes::{self, Access, Admission, Handler, Matched, Route, Surface, Table};
 use crate::storage::bindings::{Bindings, SystemClock};
-use crate::tenant::standing::Unheeded;
-use crate::tenant::{resolve, secrets, standing};
+use crate::tenant::tenant_state::HubError;
+use crate::tenant::{resolve, secrets, tenant_state};
+use crate::tenant_id::TenantId;
+use domain::address::is_let_in;
+use domain::clock::Clock;
+use domain::host::Host;
+use domain::ids::ClaimedTenant;
+use domain::rate::Rate;
 
 /// The cookie that carries a subscriber token.
 const TOKEN_COOKIE: &str = "carillon_subscriber";
@@ -45,9 +48,9 @@ impl Entrance {
     }
 
     /// What a request gets that is not let in.
-    fn refusal(&self, unheeded: Unheeded) -> Problem {
+    fn refusal(&self, unheeded: HubError) -> Problem {
         match (self, unheeded) {
-            (Self::Named(named), Unheeded::NotHere | Unheeded::Refused(Refusal::Stopped)) => proves_nobody(named),
+            (Self::Named(named), HubError::NotHere | HubError::Refused(Refusal::Stopped)) => proves_nobody(named),
             (_, unheeded) => unheeded.into(),
         }
     }
@@ -64,7 +67,7 @@ pub(super) struct Doors {
     /// By what it comes.
     pub entrance: Entrance,
     /// The operation, or what to answer in its place.
-    pub found: Result<(&'static Route, Params), Answered<Answer>>,
+    pub found: Result<(&'static Route, Params), Result<Response, Problem>>,
 }
 
 impl Doors {
@@ -73,13 +76,13 @@ impl Doors {
     }
 }
 
-pub(super) async fn on_tenant(walk: Walk, host: Host, trail: &mut Trail) -> Answered<Answer> {
+pub(super) async fn on_tenant(walk: Walk, host: Host, trail: &mut Trail) -> Result<Response, Problem> {
     let doors = Doors { found: find(Surface::Tenant, &walk.request), entrance: Entrance::Host(host.clone()) };
     trail.route = doors.route().map(|route| route.name);
     let hinted = resolve::resolve(&walk.bindings, &host).await?.ok_or_else(problem::tenant_not_found)?;
     match enter(&walk, &doors, hinted, trail).await {
         // The hint was stale. What was proven to one tenant is not carried over to another.
-        Err(Unheeded::NotHere) => {
+        Err(HubError::NotHere) => {
             let tenant = resolve::resolve_anew(&walk.bindings, &host).await?.ok_or_else(problem::tenant_not_found)?;
             through(walk, doors, tenant, trail).await
         }
@@ -88,30 +91,35 @@ pub(super) async fn on_tenant(walk: Walk, host: Host, trail: &mut Trail) -> Answ
 }
 
 /// A request to a tenant that is known: enters it, and does what is asked.
-pub(super) async fn through(walk: Walk, doors: Doors, tenant: TenantId, trail: &mut Trail) -> Answered<Answer> {
+pub(super) async fn through(
+    walk: Walk,
+    doors: Doors,
+    tenant: TenantId,
+    trail: &mut Trail,
+) -> Result<Response, Problem> {
     match enter(&walk, &doors, tenant, trail).await {
         Ok(entered) => inside_border(walk, doors, entered, trail).await,
         Err(unheeded) => Err(doors.entrance.refusal(unheeded)),
     }
 }
 
-async fn inside_border(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -> Answered<Answer> {
+async fn inside_border(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -> Result<Response, Problem> {
     let border = Border {
         bindings: walk.bindings.clone(),
         tenant: entered.tenant.clone(),
         placement: entered.config.placement.clone(),
         address: walk.request.address(),
     };
-    let later = walk.later.clone();
+    let background = walk.background.clone();
     let outcome = inside(walk, doors, entered, trail).await;
     if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
-        border.record(&later, trail.route);
+        border.record(&background, trail.route);
     }
     outcome
 }
 
 /// Enters a tenant: verifies the credential, learns how the tenant stands, takes a permit.
-async fn enter(walk: &Walk, doors: &Doors, tenant: TenantId, trail: &mut Trail) -> Result<Entered, Unheeded> {
+async fn enter(walk: &Walk, doors: &Doors, tenant: TenantId, trail: &mut Trail) -> Result<Entered, HubError> {
     let (request, bindings, host) = (&walk.request, &walk.bindings, doors.entrance.host());
     let route = doors.route();
     let proof = match route.map(|route| route.access) {
@@ -119,11 +127,11 @@ async fn enter(walk: &Walk, doors: &Doors, tenant: TenantId, trail: &mut Trail) 
             Proof::Subscriber(presented_token(request, bindings, &tenant).await?)
         }
         Some(Access::Member(_) | Access::Reader(_) | Access::User) => {
-            let (config, _) = standing::enter(bindings, &tenant, host, None).await?;
-            let at = Doorstep { tenant: &tenant, host, config: &config };
-            let member = prove_member::member(bindings, request, at).await;
+            let (config, _) = tenant_state::enter(bindings, &tenant, host, None).await?;
+            let at = SessionContext { tenant: &tenant, host, config: &config };
+            let member = authenticate_member::member(bindings, request, at).await;
             if matches!((&doors.entrance, &member), (Entrance::Named(_), Ok(None))) {
-                return Err(Unheeded::NotHere);
+                return Err(HubError::NotHere);
             }
             Proof::Member(member.map(|member| member.map(Box::new)))
         }
@@ -134,8 +142,8 @@ async fn enter(walk: &Walk, doors: &Doors, tenant: TenantId, trail: &mut Trail) 
         (_, Proof::Subscriber(Token::Valid(_)) | Proof::Member(Ok(Some(_)))) => Some(RequestClass::Api),
         _ => Some(RequestClass::Anonymous),
     };
-    let entered = standing::enter(bindings, &tenant, host, class).await;
-    if matches!(entered, Ok(_) | Err(Unheeded::Refused(Refusal::RateLimited(_)))) {
+    let entered = tenant_state::enter(bindings, &tenant, host, class).await;
+    if matches!(entered, Ok(_) | Err(HubError::Refused(Refusal::RateLimited(_)))) {
         trail.tenant = Some(tenant.to_string());
     }
     let (config, rate) = entered?;
@@ -157,7 +165,7 @@ enum Proof {
     /// A subscriber's.
     Subscriber(Token),
     /// Somebody's who acts in the tenant; none was presented or it proves nobody; or it names another tenant.
-    Member(Answered<Option<Box<Member>>>),
+    Member(Result<Option<Box<Member>>, Problem>),
 }
 
 /// A subscriber's credential, as it was found.
@@ -167,7 +175,7 @@ enum Token {
     Valid(SubscriberToken),
 }
 
-async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -> Answered<Answer> {
+async fn inside(walk: Walk, doors: Doors, entered: Entered, trail: &mut Trail) -> Result<Response, Problem> {
     let Entered { tenant, config, proof, rate } = entered;
     let request = &walk.request;
     check_agreement(request, &tenant, &proof)?;
@@ -233,7 +241,7 @@ fn admitted(
     access: Access,
     origin: &Origin,
     trail: &mut Trail,
-) -> Answered<Box<Member>> {
+) -> Result<Box<Member>, Problem> {
     let Proof::Member(member) = proof else { return Err(problem::unauthorized()) };
     let member = member?.ok_or_else(problem::unauthorized)?;
     if matches!(Credential::of(request), Some(Credential::Cookie(_))) {
@@ -248,7 +256,12 @@ fn admitted(
 }
 
 /// The subscriber's token, where the operation asks for one.
-fn subscriber(request: &Incoming, proof: Proof, access: Access, origin: &Origin) -> Answered<Option<SubscriberToken>> {
+fn subscriber(
+    request: &Incoming,
+    proof: Proof,
+    access: Access,
+    origin: &Origin,
+) -> Result<Option<SubscriberToken>, Problem> {
     let Proof::Subscriber(token) = proof else { return Ok(None) };
     match token {
         Token::Invalid => Err(problem::invalid_token()),
@@ -262,7 +275,7 @@ fn subscriber(request: &Incoming, proof: Proof, access: Access, origin: &Origin)
 }
 
 /// Whether a member may do what is asked.
-fn authorise(member: &Member, access: Access) -> Answered<()> {
+fn authorise(member: &Member, access: Access) -> Result<(), Problem> {
     match access {
         Access::Member(permission) | Access::Reader(permission) if !member.permissions().has(permission) => {
             Err(problem::forbidden(permission.as_str()))
@@ -274,7 +287,7 @@ fn authorise(member: &Member, access: Access) -> Answered<()> {
 
 /// A cookie comes along whoever made the request: a change by cookie must come from the tenant's own pages, or
 /// from an origin on its list. A browser says which by `Origin`, or by `Sec-Fetch-Site` where it sends none.
-fn guard_cookie(request: &Incoming, origin: &Origin) -> Answered<()> {
+fn guard_cookie(request: &Incoming, origin: &Origin) -> Result<(), Problem> {
     let changes = !matches!(request.method, Method::Get | Method::Head);
     let site = request.header("Sec-Fetch-Site");
     let own_page = match site.as_deref() {
@@ -290,42 +303,42 @@ fn guard_cookie(request: &Incoming, origin: &Origin) -> Answered<()> {
 }
 
 /// The answer to a preflight, or to any other OPTIONS.
-fn preflight(request: &Incoming, origin: &Origin, trail: &mut Trail) -> Answered<Answer> {
+fn preflight(request: &Incoming, origin: &Origin, trail: &mut Trail) -> Result<Response, Problem> {
     let Matched::Methods(methods) = routes::find(Surface::Tenant, &request.method, &request.path) else {
         return Err(problem::not_found());
     };
     let methods = methods.join(", ");
     trail.headers = origin.preflight_headers(&methods);
-    Ok(Answer::empty(204).header("Allow", methods))
+    Ok(Response::empty(204).header("Allow", methods))
 }
 
 /// Verifies the token a request presents: one of ours, or one that the site signed. One of the site's that
 /// fails is tried once more with fresh secrets.
-async fn presented_token(request: &Incoming, bindings: &Bindings, tenant: &TenantId) -> Answered<Token> {
+async fn presented_token(request: &Incoming, bindings: &Bindings, tenant: &TenantId) -> Result<Token, Problem> {
     let presented = match (request.header("Authorization"), request.cookie(TOKEN_COOKIE)) {
         (Some(_), _) => request.bearer().unwrap_or_default(),
         (None, Some(cookie)) => cookie,
         (None, None) => return Ok(Token::None),
     };
     if signing_keys::is_ours(&presented) {
-        let verified = signing_keys::verify(bindings, &presented, &[access::Kind::Subscriber]).await?;
+        let verified = signing_keys::verify(bindings, &presented, &[platform_token::Kind::Subscriber]).await?;
         let token = verified.and_then(|verified| SubscriberToken::minted(verified).ok());
         return Ok(token.map_or(Token::Invalid, Token::Valid));
     }
     let now = SystemClock.now();
     let kept = secrets::load(bindings, tenant.as_str()).await?;
-    let verified = match token::verify(&presented, &kept.subscription(now), now) {
+    let verified = match subscriber_token::verify(&presented, &kept.subscription(now), now) {
         Ok(token) => Ok(token),
         Err(_) => {
             let fresh = secrets::load_anew(bindings, tenant.as_str()).await?;
-            token::verify(&presented, &fresh.subscription(now), now)
+            subscriber_token::verify(&presented, &fresh.subscription(now), now)
         }
     };
     Ok(verified.map_or(Token::Invalid, Token::Valid))
 }
 
 /// Every tenant that the request names must be the host's; else it gets the answer of a tenant that does not exist.
-fn check_agreement(request: &Incoming, tenant: &TenantId, proof: &Proof) -> Answered<()> {
+fn check_agreement(request: &Incoming, tenant: &TenantId, proof: &Proof) -> Result<(), Problem> {
     let in_token = match proof {
         Proof::Subscriber(Token::Valid(token)) => token.tenant_id.clone(),
         _ => None,

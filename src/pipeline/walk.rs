@@ -2,14 +2,14 @@
 
 use worker::Method;
 
-use crate::domain::clock::Clock;
-use crate::http::answer::{Answer, rate_headers, rate_left};
-use crate::http::call::{Call, Later, Params};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Incoming;
-use crate::hub::protocol::Rate;
+use crate::http::incoming::Incoming;
+use crate::http::problem::{self, Problem};
+use crate::http::request::{Background, Params, Request};
+use crate::http::response::{Response, rate_headers, rate_left};
 use crate::routes::{self, Matched, Route, Surface};
 use crate::storage::bindings::{Bindings, SystemClock};
+use domain::clock::Clock;
+use domain::rate::Rate;
 
 /// What is known of a request by the time it is answered: for its headers and its log line.
 #[derive(Default)]
@@ -29,22 +29,22 @@ pub struct Walk {
     /// The deployment.
     pub bindings: Bindings,
     /// What may go on behind the answer.
-    pub later: Later,
+    pub background: Background,
 }
 
 impl Walk {
     /// What the handler is given.
-    pub fn call<Who>(self, params: Params, who: Box<Who>) -> Call<Who> {
-        Call { request: self.request, params, bindings: self.bindings, later: self.later, who }
+    pub fn call<Who>(self, params: Params, who: Box<Who>) -> Request<Who> {
+        Request { incoming: self.request, params, bindings: self.bindings, background: self.background, caller: who }
     }
 }
 
 /// The operation a request asks for, or what to answer in its place.
-pub fn find(surface: Surface, request: &Incoming) -> Result<(&'static Route, Params), Answered<Answer>> {
+pub fn find(surface: Surface, request: &Incoming) -> Result<(&'static Route, Params), Result<Response, Problem>> {
     match routes::find(surface, &request.method, &request.path) {
         Matched::Route(route, params) => Ok((route, params)),
         Matched::Methods(methods) if request.method == Method::Options => {
-            Err(Ok(Answer::empty(204).header("Allow", methods.join(", "))))
+            Err(Ok(Response::empty(204).header("Allow", methods.join(", "))))
         }
         Matched::Methods(methods) => Err(Err(problem::method_not_allowed(&methods.join(", ")))),
         Matched::Nothing => Err(Err(problem::not_found())),

@@ -4,8 +4,8 @@ use worker::Method;
 
 use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
-use crate::auth;
-use crate::domain::permission::Permission;
+use crate::api;
+use domain::permission::Permission;
 
 /// The section.
 pub const ROUTES: &[Route] = &shipped([
@@ -17,7 +17,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Platform,
         access: Access::Anyone,
         admission: Admission::Unmetered,
-        handler: handler!(Anyone, auth::api::jwks::show),
+        handler: handler!(Anyone, api::members::jwks::show),
         contract: answers("200 raw Jwks"),
         summary: "The public keys that this platform's tokens verify with.",
         request: "",
@@ -31,7 +31,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Tenant,
         access: Access::Visitor,
         admission: Admission::Requests,
-        handler: handler!(Visitor, auth::api::jwks::show_on_tenant),
+        handler: handler!(Visitor, api::members::jwks::show_on_tenant),
         contract: answers("200 raw Jwks"),
         summary: "The same keys, for whoever knows the tenant's host only.",
         request: "",
@@ -45,7 +45,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::keys::create),
+        handler: handler!(Member, api::members::keys::create),
         contract: answers("201 {...ApiKey, key: string} +Location; 403 beyond_own_permissions; 409 too_many").params("Idempotency-Key").body("{name: text(1..100), scopes: Permission[](1..50), expires_at??: time, ip_allowlist??: Addresses[](..100)}"),
         summary: "Makes a key for automation. Its text is shown in this answer only.",
         request: "`name`, `scopes[]` (permissions the caller has), `expires_at`, `ip_allowlist[]` (addresses and ranges). Header `Idempotency-Key`.",
@@ -59,7 +59,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::ApiKeysRead),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::keys::list),
+        handler: handler!(Member, api::members::keys::list),
         contract: answers("200 list ApiKey").params("limit, cursor"),
         summary: "Lists the tenant's keys, newest first, revoked ones too.",
         request: "Query `limit` (1 to 200), `cursor`.",
@@ -73,7 +73,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::ApiKeysRead),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::keys::get),
+        handler: handler!(Member, api::members::keys::get),
         contract: answers("200 ApiKey"),
         summary: "Shows a key, without its text.",
         request: "",
@@ -87,7 +87,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::keys::patch),
+        handler: handler!(Member, api::members::keys::patch),
         contract: answers("200 ApiKey; 403 beyond_own_permissions; 409 revoked").body("{name??: text(1..100), scopes??: Permission[](1..50), expires_at??: time, ip_allowlist??: Addresses[](..100)}"),
         summary: "Changes a key's name, scopes, end or addresses. Without `subscriber-tokens:write` among its scopes, the streams of the tokens it minted end.",
         request: "`name`, `scopes[]`, `expires_at`, `ip_allowlist[]`; what is left out stays, `null` takes the end away.",
@@ -101,7 +101,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::keys::reroll),
+        handler: handler!(Member, api::members::keys::reroll),
         contract: answers("200 {...ApiKey, key: string}; 403 beyond_own_permissions; 409 revoked").optional_body("{grace_seconds??: int(0..604800)}"),
         summary: "Gives a key another text, shown in this answer only; the one before stays good for its grace.",
         request: "`grace_seconds` (0 to 604800, by default 86400).",
@@ -115,7 +115,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::ApiKeysWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::keys::revoke),
+        handler: handler!(Member, api::members::keys::revoke),
         contract: answers("200 ApiKey"),
         summary: "Revokes a key at once, and ends the streams of the tokens it minted.",
         request: "",
@@ -129,7 +129,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::TenantConfigure),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::configure::configure),
+        handler: handler!(Member, api::members::configure::configure),
         contract: answers("200 raw {success: true, data: Site, ...Site}").body("{wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/, domain??: text(1..2000)}"),
         summary: "Tells a WordPress site what it needs to connect, secrets included; each disclosure is audited.",
         request: "`wpgraphql_endpoint`, `domain`: the site as it sees itself, kept in the audit; they change nothing.",
@@ -143,7 +143,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::SubscriberTokensWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::subscriber_tokens::mint),
+        handler: handler!(Member, api::members::subscriber_tokens::mint),
         contract: answers("201 {token: string, expires_at: time, topics: string[]}").body("{topics: Selector[](1..100), ttl??: int(60..3600)}"),
         summary: "Mints a token that opens private events, for sites that do not mint their own.",
         request: "`topics[]` (1 to 100: `name`, `prefix*`, `*`), `ttl` (60 to 3600 seconds, by default 900).",

@@ -5,7 +5,7 @@ use worker::Method;
 use super::contract::answers;
 use super::openapi;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
-use crate::domain::permission::Permission;
+use domain::permission::Permission;
 
 /// The section.
 pub const ROUTES: &[Route] = &shipped([

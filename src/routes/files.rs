@@ -4,8 +4,8 @@ use worker::Method;
 
 use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
-use crate::domain::permission::Permission;
-use crate::rows;
+use crate::api;
+use domain::permission::Permission;
 
 /// The section. It stands behind records, whose paths of as many segments come first.
 pub const ROUTES: &[Route] = &shipped([
@@ -17,7 +17,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::RecordsWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, rows::api::files::announce),
+        handler: handler!(Member, api::records::files::announce),
         contract: answers("201 {url: string, method: string, headers: {*: string}, expires_at: time}; 409 no_files storage_limit_reached")
             .body("{name: string(1..200)/^[ -.0-[^-~\u{a0}-\u{ffff}]+$/, content_type: FileType, size: int(1..100000000)}"),
         summary: "Gives a URL that takes the record's file, for a browser to send it to.",
@@ -32,7 +32,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::RecordsWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, rows::api::files::put),
+        handler: handler!(Member, api::records::files::put),
         contract: answers("201 {name: string, content_type: string, size: int, etag: string, created_at: time, created_by: string}; 409 no_files storage_limit_reached changed_meanwhile; 411 length_required; 413 body_too_large; 415 unsupported_media_type; 422 validation_failed")
             .params("name: string(1..200)/^[ -.0-[^-~\u{a0}-\u{ffff}]+$/")
             .bytes(),
@@ -48,7 +48,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Reader(Permission::RecordsRead),
         admission: Admission::Requests,
-        handler: handler!(Reader, rows::api::files::get),
+        handler: handler!(Reader, api::records::files::get),
         contract: answers("200 {name: string, content_type: string, size: int, etag: string, created_at: time, created_by: string, url: string, expires_at: time?}").params("expires_in?: int(60..604800)"),
         summary: "Shows what file the record holds, and gives a URL that shows it to whoever has the URL.",
         request: "Query `expires_in` (60 to 604,800 seconds; 900 unless asked otherwise).",
@@ -62,7 +62,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::RecordsWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, rows::api::files::delete),
+        handler: handler!(Member, api::records::files::delete),
         contract: answers("200 {id: string}"),
         summary: "Deletes the record's file.",
         request: "",
@@ -76,7 +76,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Tenant,
         access: Access::Visitor,
         admission: Admission::Requests,
-        handler: handler!(Visitor, rows::api::files::receive),
+        handler: handler!(Visitor, api::records::files::receive),
         contract: answers("201 {name: string, content_type: string, size: int, etag: string, created_at: time, created_by: string}; 403 invalid_link; 409 changed_meanwhile storage_limit_reached; 411 length_required; 413 body_too_large; 415 unsupported_media_type; 422 validation_failed")
             .bytes(),
         summary: "Stores the file that a URL of `files.announce` is for. The URL is good once; the same request again gets the same answer.",
@@ -91,7 +91,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Tenant,
         access: Access::Visitor,
         admission: Admission::Unmetered,
-        handler: handler!(Visitor, rows::api::media::show),
+        handler: handler!(Visitor, api::records::media::show),
         contract: answers("200 bytes +ETag; 206 bytes +ETag; 304; 403 invalid_link; 416 range_not_satisfiable")
             .params("v?: string, expires?: string, signature?: string, If-None-Match"),
         summary: "Serves a file: of a public collection to everybody, else by a URL of `files.get`.",

@@ -4,8 +4,8 @@ use worker::Method;
 
 use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
-use crate::auth;
-use crate::domain::permission::Permission;
+use crate::api;
+use domain::permission::Permission;
 
 /// The section.
 pub const ROUTES: &[Route] = &shipped([
@@ -17,7 +17,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::users::create),
+        handler: handler!(Member, api::members::users::create),
         contract: answers(
             "201 User +Location; 403 beyond_own_permissions; 409 conflict user_limit_reached changed_meanwhile",
         )
@@ -35,7 +35,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::UsersRead),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::users::list),
+        handler: handler!(Member, api::members::users::list),
         contract: answers("200 list User")
             .params("status?: 'active'|'disabled', role?: string, q?: string(..100), limit, cursor"),
         summary: "Lists the tenant's users, newest first.",
@@ -50,7 +50,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::UsersRead),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::users::get),
+        handler: handler!(Member, api::members::users::get),
         contract: answers("200 User"),
         summary: "Shows a user.",
         request: "",
@@ -64,7 +64,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::users::patch),
+        handler: handler!(Member, api::members::users::patch),
         contract: answers("200 User; 403 beyond_own_permissions; 409 last_owner changed_meanwhile")
             .body("{name??: text(1..200), role??: text(1..40), status??: 'active'|'disabled'}"),
         summary: "Changes a user's name, role or status. Another role and disabling count at once and end the streams of the tokens the user minted.",
@@ -79,7 +79,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::users::remove),
+        handler: handler!(Member, api::members::users::remove),
         contract: answers("200 Id; 403 beyond_own_permissions; 409 last_owner changed_meanwhile"),
         summary: "Removes a user with everything that lets them in.",
         request: "",
@@ -93,7 +93,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::users::revoke_sessions),
+        handler: handler!(Member, api::members::users::revoke_sessions),
         contract: answers("200 Id; 403 beyond_own_permissions; 409 changed_meanwhile"),
         summary: "Ends a user's sessions, tokens and streams.",
         request: "",
@@ -107,7 +107,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::UsersWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::users::revoke_all),
+        handler: handler!(Member, api::members::users::revoke_all),
         contract: answers("200 {revoked_at: time}"),
         summary: "Ends every session and token of the tenant's users, and the streams of every minted token. API keys stay.",
         request: "",
@@ -121,7 +121,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::RolesWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::roles::create),
+        handler: handler!(Member, api::members::roles::create),
         contract: answers("201 Role +Location; 403 beyond_own_permissions; 409 conflict too_many")
             .params("Idempotency-Key")
             .body(
@@ -139,7 +139,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::RolesRead),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::roles::list),
+        handler: handler!(Member, api::members::roles::list),
         contract: answers("200 list Role"),
         summary: "Lists the built-in roles, then the tenant's own by name.",
         request: "",
@@ -153,7 +153,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::RolesRead),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::roles::get),
+        handler: handler!(Member, api::members::roles::get),
         contract: answers("200 Role"),
         summary: "Shows a role.",
         request: "",
@@ -167,7 +167,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::RolesWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::roles::patch),
+        handler: handler!(Member, api::members::roles::patch),
         contract: answers("200 Role; 403 beyond_own_permissions; 409 built_in_role changed_meanwhile")
             .body("{description??: text(1..500), permissions??: Permission[](1..50)}"),
         summary: "Changes a role; other permissions count at once and end the streams of its users' tokens.",
@@ -182,7 +182,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::RolesWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::roles::delete),
+        handler: handler!(Member, api::members::roles::delete),
         contract: answers(
             "200 {name: string}; 403 beyond_own_permissions; 409 built_in_role role_in_use changed_meanwhile",
         ),
@@ -198,7 +198,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::RolesRead),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::roles::permissions),
+        handler: handler!(Member, api::members::roles::permissions),
         contract: answers("200 list {name: string, description: string}"),
         summary: "Lists every permission that a role or a key can have.",
         request: "",
@@ -212,7 +212,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::InvitationsWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::invitations::create),
+        handler: handler!(Member, api::members::invitations::create),
         contract: answers(
             "201 Invitation +Location; 403 beyond_own_permissions; 409 conflict too_many changed_meanwhile",
         )
@@ -230,7 +230,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Tenant,
         access: Access::SignIn,
         admission: Admission::Requests,
-        handler: handler!(Visitor, auth::api::invitations::accept),
+        handler: handler!(Visitor, api::members::invitations::accept),
         contract: answers("201 SignedIn; 404 invitation_not_found; 409 conflict user_limit_reached")
             .body("{token: text(1..200), email: Email, password: Password, name??: text(1..200), cookie??: bool}"),
         summary: "Makes whoever was invited a user, and signs them in.",
@@ -245,7 +245,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::InvitationsRead),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::invitations::list),
+        handler: handler!(Member, api::members::invitations::list),
         contract: answers("200 list Invitation").params("limit, cursor"),
         summary: "Lists invitations, newest first, accepted and expired ones too.",
         request: "Query `limit` (1 to 200), `cursor`.",
@@ -259,7 +259,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::InvitationsRead),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::invitations::get),
+        handler: handler!(Member, api::members::invitations::get),
         contract: answers("200 Invitation"),
         summary: "Shows an invitation.",
         request: "",
@@ -273,7 +273,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::InvitationsWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::invitations::resend),
+        handler: handler!(Member, api::members::invitations::resend),
         contract: answers(
             "200 Invitation; 403 beyond_own_permissions; 409 invitation_accepted conflict changed_meanwhile",
         )
@@ -290,7 +290,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::InvitationsWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::invitations::revoke),
+        handler: handler!(Member, api::members::invitations::revoke),
         contract: answers("200 Id; 403 beyond_own_permissions; 409 invitation_accepted changed_meanwhile"),
         summary: "Takes an invitation back.",
         request: "",
@@ -304,7 +304,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::AuditRead),
         admission: Admission::Requests,
-        handler: handler!(Member, auth::api::audit::list),
+        handler: handler!(Member, api::members::audit::list),
         contract: answers("200 list Deed")
             .params("actor?: string, operation?: string, subject?: string, since?: time|'', until?: time|'', limit, cursor"),
         summary: "Lists what was done in the tenant, newest first.",

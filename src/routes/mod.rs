@@ -23,9 +23,9 @@ mod tenants;
 use percent_encoding::percent_decode_str;
 use worker::Method;
 
-pub use self::route::{Access, Admission, Handler, Route, Surface, Table};
-use crate::http::call::Params;
-use crate::rows::definition::parse_slug;
+use crate::http::request::Params;
+use crate::records::definition::parse_slug;
+pub use crate::routes::route::{Access, Admission, Handler, Route, Surface, Table};
 
 /// The table, section by section.
 pub static SECTIONS: &[&[Route]] = &[
@@ -155,7 +155,7 @@ mod tests {
         for path in all().flat_map(|route| std::iter::once(&route.path).chain(route.aliases)) {
             let Some(rest) = path.strip_prefix("/api/v1/").or_else(|| path.strip_prefix("/api/")) else { continue };
             let first = rest.split('/').next().unwrap_or_default();
-            let is_free = crate::rows::definition::parse_slug(first).is_ok();
+            let is_free = crate::records::definition::parse_slug(first).is_ok();
             assert!(first.starts_with('{') || !is_free, "{path} stands before a collection of that name");
         }
     }

@@ -4,10 +4,10 @@ use worker::Method;
 
 use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
-use crate::auth::operator_api::{
+use crate::api::operators::{
     grants, impersonation, master_keys, operators, platform_keys, sessions, signing_keys, switching,
 };
-use crate::domain::permission::PlatformPermission;
+use domain::permission::PlatformPermission;
 
 /// The section.
 pub const ROUTES: &[Route] = &shipped([

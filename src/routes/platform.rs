@@ -4,7 +4,7 @@ use worker::Method;
 
 use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
-use crate::ops;
+use crate::api;
 
 /// The section.
 pub const ROUTES: &[Route] = &shipped([Route {
@@ -15,7 +15,7 @@ pub const ROUTES: &[Route] = &shipped([Route {
     surface: Surface::Platform,
     access: Access::Anyone,
     admission: Admission::Unmetered,
-    handler: handler!(Anyone, ops::health::health),
+    handler: handler!(Anyone, api::platform::health::health),
     contract: answers("200 {status: 'ok', checks: {*: string}}"),
     summary: "Whether control database, shards and KV answer.",
     request: "",

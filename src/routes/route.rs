@@ -7,10 +7,10 @@ use worker::Method;
 
 use super::contract::Contract;
 use crate::auth::principal::{Anyone, Member, Operator, Reader, Signer, Visitor};
-use crate::domain::permission::{Permission, PlatformPermission};
-use crate::http::answer::Answer;
-use crate::http::call::Call;
-use crate::http::problem::Answered;
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use domain::permission::{Permission, PlatformPermission};
 
 /// On which hosts an operation lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,25 +67,25 @@ pub enum Admission {
 }
 
 /// What a handler gives.
-pub type Answering = Pin<Box<dyn Future<Output = Answered<Answer>>>>;
+pub type Answering = Pin<Box<dyn Future<Output = Result<Response, Problem>>>>;
 
 /// A handler, by the kind of principal it takes.
 #[derive(Clone, Copy)]
 pub enum Handler {
     /// For everybody.
-    Anyone(fn(Call<Anyone>) -> Answering),
+    Anyone(fn(Request<Anyone>) -> Answering),
     /// For operators.
-    Operator(fn(Call<Operator>) -> Answering),
+    Operator(fn(Request<Operator>) -> Answering),
     /// For those who act in a tenant.
-    Member(fn(Call<Member>) -> Answering),
+    Member(fn(Request<Member>) -> Answering),
     /// For those who read a tenant's records.
-    Reader(fn(Call<Reader>) -> Answering),
+    Reader(fn(Request<Reader>) -> Answering),
     /// For visitors of a tenant's host.
-    Visitor(fn(Call<Visitor>) -> Answering),
+    Visitor(fn(Request<Visitor>) -> Answering),
     /// For sites that sign.
-    Signer(fn(Call<Signer>) -> Answering),
+    Signer(fn(Request<Signer>) -> Answering),
     /// For whoever asks what the table says.
-    Table(fn(Call<Table>) -> Answering),
+    Table(fn(Request<Table>) -> Answering),
 }
 
 /// The table, as the pipeline hands it to a handler: what an entry calls cannot name what it is in.
@@ -137,7 +137,7 @@ pub(super) const fn shipped<const N: usize>(mut section: [Route; N]) -> [Route; 
 /// A handler of a table's entry: the kind of principal, and the function.
 macro_rules! handler {
     ($kind:ident, $path:path) => {
-        crate::routes::route::Handler::$kind(|call| Box::pin($path(call)))
+        super::route::Handler::$kind(|request| Box::pin($path(request)))
     };
 }
 pub(super) use handler;

@@ -4,8 +4,8 @@ use worker::Method;
 
 use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
-use crate::domain::permission::Permission;
-use crate::tenant;
+use crate::api;
+use domain::permission::Permission;
 
 /// The section.
 pub const ROUTES: &[Route] = &shipped([
@@ -17,7 +17,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::SettingsRead),
         admission: Admission::Requests,
-        handler: handler!(Member, tenant::own_api::get_settings),
+        handler: handler!(Member, api::settings::get_settings),
         contract: answers("200 SettingsShown +ETag; 304").params("If-None-Match"),
         summary: "Shows every setting with the value that holds.",
         request: "Header `If-None-Match`.",
@@ -31,7 +31,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::SettingsWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, tenant::own_api::patch_settings),
+        handler: handler!(Member, api::settings::patch_settings),
         contract: answers(
             "200 SettingsShown +ETag; 202 SettingsShown +ETag; 403 beyond_own_permissions; 409 changed_meanwhile",
         )
@@ -49,7 +49,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Tenant,
         access: Access::Visitor,
         admission: Admission::Requests,
-        handler: handler!(Visitor, tenant::own_api::get_branding),
+        handler: handler!(Visitor, api::settings::get_branding),
         contract: answers("200 BrandingShown +ETag; 304").params("If-None-Match"),
         summary: "Shows how the tenant looks.",
         request: "Header `If-None-Match`.",
@@ -63,7 +63,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::SettingsWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, tenant::own_api::patch_branding),
+        handler: handler!(Member, api::settings::patch_branding),
         contract: answers("200 BrandingShown +ETag; 202 BrandingShown +ETag; 409 changed_meanwhile")
             .params("If-Match")
             .body("Branding"),
@@ -79,7 +79,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Tenant,
         access: Access::Visitor,
         admission: Admission::Requests,
-        handler: handler!(Visitor, tenant::own_api::style_sheet),
+        handler: handler!(Visitor, api::settings::style_sheet),
         contract: answers("200 css +ETag; 304").params("If-None-Match"),
         summary: "The branding's custom properties as a style sheet.",
         request: "Header `If-None-Match`.",

@@ -4,8 +4,8 @@ use worker::Method;
 
 use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
-use crate::auth::sso;
-use crate::domain::permission::Permission;
+use crate::api;
+use domain::permission::Permission;
 
 /// The section.
 pub const ROUTES: &[Route] = &shipped([
@@ -17,7 +17,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, sso::providers::create),
+        handler: handler!(Member, api::sso::providers::create),
         contract: answers("201 SsoProvider +Location; 403 beyond_own_permissions; 409 conflict too_many").body("{...SsoProviderSetting, id: string/^[a-z][a-z0-9-]{0,39}$/, name: text(1..100), issuer: string(9..500)/^https://[^ ?#]+$/, client_id: text(1..200)}"),
         summary: "Adds an OpenID provider. The client secret is taken and never shown.",
         request: "`id`, `name`, `issuer` (https, a public host), `client_id`, `client_secret`, `scopes`, `role_claim`, `role_map` (value of the claim to role), `default_role`, `enabled`.",
@@ -31,7 +31,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::SsoRead),
         admission: Admission::Requests,
-        handler: handler!(Member, sso::providers::list),
+        handler: handler!(Member, api::sso::providers::list),
         contract: answers("200 list SsoProvider").params("limit, cursor"),
         summary: "Lists the providers, newest first.",
         request: "Query `limit` (1 to 200), `cursor`.",
@@ -45,7 +45,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::SsoRead),
         admission: Admission::Requests,
-        handler: handler!(Member, sso::providers::get),
+        handler: handler!(Member, api::sso::providers::get),
         contract: answers("200 SsoProvider"),
         summary: "Shows a provider.",
         request: "",
@@ -59,7 +59,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, sso::providers::patch),
+        handler: handler!(Member, api::sso::providers::patch),
         contract: answers("200 SsoProvider; 403 beyond_own_permissions").body("SsoProviderSetting"),
         summary: "Changes a provider (JSON Merge Patch). With another issuer the client secret must be sent again, and everybody is linked anew.",
         request: "As for creation but for `id`; `null` takes away `client_secret`, `role_claim`, `role_map` or `default_role`.",
@@ -73,7 +73,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, sso::providers::delete),
+        handler: handler!(Member, api::sso::providers::delete),
         contract: answers("200 Id"),
         summary: "Removes a provider, and who its users are there. The users stay, and so do their sessions.",
         request: "",
@@ -87,7 +87,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::SsoRead),
         admission: Admission::Requests,
-        handler: handler!(Member, sso::clients::list),
+        handler: handler!(Member, api::sso::clients::list),
         contract: answers("200 list SsoClient").params("limit, cursor"),
         summary: "Lists the tenant's own applications as they are registered at an identity provider, newest first.",
         request: "Query `limit` (1 to 200), `cursor`.",
@@ -101,7 +101,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, sso::clients::put),
+        handler: handler!(Member, api::sso::clients::put),
         contract: answers("200 SsoClient; 409 too_many").optional_body("{redirect_uris??: string(..500)/^(https|http)://[^ *#]+$/[](1..20)}"),
         summary: "Records an application: `{name}-{tenant_id}`. `wordpress` and `openwebui` have redirect URIs of their own, from the tenant's id and primary domain.",
         request: "`redirect_uris[]` (exact; https, or http on .local hosts); optional for those two.",
@@ -115,7 +115,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Both,
         access: Access::Member(Permission::SsoWrite),
         admission: Admission::Requests,
-        handler: handler!(Member, sso::clients::delete),
+        handler: handler!(Member, api::sso::clients::delete),
         contract: answers("200 {client_id: string}"),
         summary: "Removes the record of an application.",
         request: "",
@@ -129,7 +129,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Tenant,
         access: Access::SignIn,
         admission: Admission::Requests,
-        handler: handler!(Visitor, sso::sign_in::list),
+        handler: handler!(Visitor, api::sso::sign_in::list),
         contract: answers("200 list {id: string, name: string}"),
         summary: "Lists the providers that a login page offers.",
         request: "",
@@ -143,7 +143,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Tenant,
         access: Access::SignIn,
         admission: Admission::Requests,
-        handler: handler!(Visitor, sso::sign_in::finish),
+        handler: handler!(Visitor, api::sso::sign_in::finish),
         contract: answers("303 +Location; 400 sso_state_invalid; 401 sso_refused sso_token_invalid; 403 sso_email_unverified sso_not_admitted; 409 user_limit_reached; 502 provider_unusable").params("code?: string, state?: string, iss?: string, tenant?: string"),
         summary: "Where a provider sends the browser back to. Opens a session.",
         request: "Query `code`, `state`, `iss`, `tenant`; the cookie that the way there set.",
@@ -157,7 +157,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Tenant,
         access: Access::SignIn,
         admission: Admission::Requests,
-        handler: handler!(Visitor, sso::sign_in::begin),
+        handler: handler!(Visitor, api::sso::sign_in::begin),
         contract: answers("302 +Location; 400 invalid_query; 502 provider_unusable").params("return_to?: string(..1000), tenant?: string"),
         summary: "Sends a browser to a provider (code flow with PKCE). It has ten minutes to come back.",
         request: "Query `return_to` (a path on this host, by default `/`), `tenant` (redundant; must be the host's).",

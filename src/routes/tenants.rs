@@ -4,8 +4,8 @@ use worker::Method;
 
 use super::contract::answers;
 use super::route::{Access, Admission, Route, Surface, handler, shipped};
-use crate::domain::permission::PlatformPermission;
-use crate::tenant;
+use crate::api;
+use domain::permission::PlatformPermission;
 
 const TENANT: &str = "/api/v1/tenants/{tenant_id}";
 
@@ -19,7 +19,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Platform,
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
-        handler: handler!(Operator, tenant::api::create),
+        handler: handler!(Operator, api::tenants::tenant::create),
         contract: answers("201 {...Tenant, webhook_secret: string, subscription_secret: string} +Location +ETag; 202 {...Tenant, webhook_secret: string, subscription_secret: string} +Location +ETag; 404 tenant_not_found; 409 conflict").params("Idempotency-Key").body("NewTenant"),
         summary: "Creates a tenant. Its secrets are shown in this answer only.",
         request: "`tenant_id`, `slug`, `display_name`, `admin_email`, `plan` (or `tier`), `features`, `resources`, `custom_domains[]`, `wpgraphql_endpoint`, `webhook_secret`, `subscription_secret`, `cors_origins[]`, `rate_limits`, `settings`, `branding`, `require_standard_webhooks`, `expires_at`, `template` or `templates` (names of templates for its first collections); all optional. Header `Idempotency-Key`.",
@@ -33,7 +33,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Platform,
         access: Access::Operator(PlatformPermission::TenantsRead),
         admission: Admission::Unmetered,
-        handler: handler!(Operator, tenant::list::list),
+        handler: handler!(Operator, api::tenants::list::list),
         contract: answers("200 list Tenant").params("status?: 'active'|'suspended'|'deleted'|'', plan?: string, q?: string(..200), limit, cursor, page?: int(1..10000), per_page?: int(1..200), count?: Flag"),
         summary: "Lists tenants, newest first.",
         request: "Query `status` (active, suspended, deleted), `plan`, `q` (text in id, slug or name), `limit` (1 to 200) with `cursor`, or `page` with `per_page`; `count=true` counts.",
@@ -47,7 +47,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Platform,
         access: Access::Operator(PlatformPermission::TenantsRead),
         admission: Admission::Unmetered,
-        handler: handler!(Operator, tenant::api::get),
+        handler: handler!(Operator, api::tenants::tenant::get),
         contract: answers("200 Tenant +ETag; 304").params("If-None-Match"),
         summary: "Shows a tenant.",
         request: "Header `If-None-Match`.",
@@ -61,7 +61,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Platform,
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
-        handler: handler!(Operator, tenant::api::replace),
+        handler: handler!(Operator, api::tenants::tenant::replace),
         contract: answers("200 Tenant +ETag; 202 Tenant +ETag; 409 conflict changed_meanwhile").params("If-Match").body("TenantUpdate"),
         summary: "Replaces what an operator sets; what is left out gets its default.",
         request: "As for creation but for id, slug, domains and secrets; `status` (active, suspended). Header `If-Match`.",
@@ -75,7 +75,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Platform,
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
-        handler: handler!(Operator, tenant::api::patch),
+        handler: handler!(Operator, api::tenants::tenant::patch),
         contract: answers("200 Tenant +ETag; 202 Tenant +ETag; 409 conflict changed_meanwhile").params("If-Match").body("TenantUpdate"),
         summary: "Changes a tenant (JSON Merge Patch, RFC 7396). Suspending ends its streams at once.",
         request: "Any fields of PUT; `null` takes one away. Header `If-Match`.",
@@ -89,7 +89,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Platform,
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
-        handler: handler!(Operator, tenant::api::delete),
+        handler: handler!(Operator, api::tenants::tenant::delete),
         contract: answers("200 Tenant|{tenant_id: string, status: 'purged', pending: bool}; 202 Tenant|{tenant_id: string, status: 'purged', pending: bool}; 409 not_deleted changed_meanwhile").params("purge?: Flag, If-Match"),
         summary: "Stops a tenant; with `?purge=true`, once it is deleted, removes it for ever.",
         request: "Query `purge`. Header `If-Match`.",
@@ -103,7 +103,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Platform,
         access: Access::Operator(PlatformPermission::TenantsRead),
         admission: Admission::Unmetered,
-        handler: handler!(Operator, tenant::health::health),
+        handler: handler!(Operator, api::tenants::health::health),
         contract: answers("200 {status: 'ok'|'degraded', revision: int, pending: bool, checks: {*: Check}}"),
         summary: "Asks the tenant's rows, hub, KV and WordPress endpoint.",
         request: "",
@@ -117,7 +117,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Platform,
         access: Access::Operator(PlatformPermission::TenantsRead),
         admission: Admission::Unmetered,
-        handler: handler!(Operator, tenant::domains::list),
+        handler: handler!(Operator, api::tenants::domains::list),
         contract: answers("200 list Domain"),
         summary: "Lists a tenant's custom domains, the primary one first.",
         request: "",
@@ -131,7 +131,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Platform,
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
-        handler: handler!(Operator, tenant::domains::attach),
+        handler: handler!(Operator, api::tenants::domains::attach),
         contract: answers("201 Domain +Location; 202 Domain +Location; 409 conflict changed_meanwhile").params("If-Match").body("{domain: string(3..255), is_primary??: bool}"),
         summary: "Attaches a custom domain; an international name is kept as punycode.",
         request: "`domain`, `is_primary`. Header `If-Match`.",
@@ -145,7 +145,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Platform,
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
-        handler: handler!(Operator, tenant::domains::detach),
+        handler: handler!(Operator, api::tenants::domains::detach),
         contract: answers("200 {domain: string}; 202 {domain: string}; 409 changed_meanwhile").params("If-Match"),
         summary: "Lets a custom domain go.",
         request: "Header `If-Match`.",
@@ -162,7 +162,7 @@ pub const ROUTES: &[Route] = &shipped([
         surface: Surface::Platform,
         access: Access::Operator(PlatformPermission::TenantsWrite),
         admission: Admission::Unmetered,
-        handler: handler!(Operator, tenant::rotate::rotate),
+        handler: handler!(Operator, api::tenants::secrets::rotate),
         contract: answers("200 {kind: 'webhook'|'subscription', secret: string, version: int, previous_valid_until: time?, pending: bool}; 202 {kind: 'webhook'|'subscription', secret: string, version: int, previous_valid_until: time?, pending: bool}; 409 changed_meanwhile").params("If-Match").optional_body("{grace_seconds??: int(0..2592000), secret??: Secret}"),
         summary: "Makes a new `webhook` or `subscription` secret and shows it once; the one before stays good for its grace.",
         request: "`grace_seconds` (0 to 2592000, by default 86400), `secret`. Header `If-Match`.",

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::sealed::random;
 use super::sql::{Arg, TenantSql};
-use crate::domain::clock::Timestamp;
-use crate::{args, statements};
+use super::sql::{args, statements};
+use domain::clock::Timestamp;
 
 statements! { TenantSql;
     /// A deed. Its id begins with the time, so that deeds lie in their order.

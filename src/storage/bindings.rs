@@ -8,7 +8,7 @@ use worker::{Date, Env};
 use super::d1::Database;
 use super::settings::Settings;
 use super::sql::StorageError;
-use crate::domain::clock::{Clock, Timestamp};
+use domain::clock::{Clock, Timestamp};
 
 /// Everything a request can reach: settings, databases, KV, files, hubs, the clock.
 #[derive(Clone)]

@@ -74,6 +74,7 @@ macro_rules! composed {
         pub const PIECES: &[(&str, $crate::storage::composed::Piece)] = &[$((stringify!($name), $name)),+];
     };
 }
+pub use crate::composed;
 
 /// What a list asks of its rows.
 #[derive(Debug, Clone)]

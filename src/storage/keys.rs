@@ -1,7 +1,7 @@
 //! Keys of KV and of R2, from typed constructors only.
 
-use crate::domain::host::Host;
-use crate::domain::ids::TenantId;
+use crate::tenant_id::TenantId;
+use domain::host::Host;
 
 /// A key of the KV namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]

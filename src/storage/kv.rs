@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bindings::Bindings;
 use super::keys::KvKey;
-use crate::domain::host::Host;
-use crate::domain::ids::TenantId;
+use crate::tenant_id::TenantId;
+use domain::host::Host;
 
 /// Which tenant a host belongs to, as KV last heard. It carries the host, so that a value under a
 /// wrong key is no hint.

@@ -10,10 +10,11 @@
 //!   moment, and what it holds under lower numbers may be new.
 
 use super::bindings::Bindings;
+use super::row::row_types;
 use super::sql::StorageError;
+use super::sql::{args, statements};
 use super::tenant_db::{Placement, TenantDb};
-use crate::domain::ids::TenantId;
-use crate::{args, rows, statements};
+use crate::tenant_id::TenantId;
 
 statements! { TenantSql;
     /// What lies behind a number: at most 100 rows, and about 256 KB, but at least one row where there is one.
@@ -24,7 +25,7 @@ statements! { TenantSql;
     LAST = "SELECT last FROM record_sequence WHERE tenant_id = ?1";
 }
 
-rows! {
+row_types! {
     /// A change of a record.
     #[derive(Debug, Clone)]
     pub struct Announced {

@@ -8,7 +8,7 @@ use web_sys::ReadableStream;
 use super::bindings::Bindings;
 use super::keys::ObjectKey;
 use super::sql::StorageError;
-use crate::domain::ids::TenantId;
+use crate::tenant_id::TenantId;
 
 #[wasm_bindgen(module = "/src/storage/r2.js")]
 extern "C" {

@@ -72,7 +72,7 @@ impl<T: Column> Column for Option<T> {
     }
 }
 
-/// What a row can be read as; [`rows!`](crate::rows) implements it.
+/// What a row can be read as; [`rows!`](super::row::row_types) implements it.
 pub trait FromRow: Sized {
     /// Takes the columns it needs.
     fn from_row(row: &mut Row) -> Option<Self>;
@@ -80,7 +80,7 @@ pub trait FromRow: Sized {
 
 /// Declares types whose fields are the columns of their names.
 #[macro_export]
-macro_rules! rows {
+macro_rules! row_types {
     ($($(#[$of_type:meta])* $scope:vis struct $name:ident {
         $($(#[$of_field:meta])* $access:vis $column:ident: $kind:ty,)+
     })+) => {$(
@@ -93,8 +93,9 @@ macro_rules! rows {
         }
     )+};
 }
+pub use crate::row_types;
 
-rows! {
+row_types! {
     /// How many there are.
     pub struct CountRow {
         /// As the statement names it.
@@ -141,7 +142,7 @@ fn malformed(column: Option<&str>) -> StorageError {
 mod tests {
     use super::*;
 
-    rows! {
+    row_types! {
         #[derive(Debug, PartialEq)]
         struct Sample {
             name: String,

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-use crate::http::signed::SigningKey;
+use crate::credentials::signed_text::SigningKey;
 
 /// Where a sealed value belongs. Part of the seal.
 #[derive(Debug, Clone, Copy)]

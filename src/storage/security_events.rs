@@ -1,9 +1,9 @@
 //! What somebody tried across a tenant's border, kept with the tenant.
 
 use super::sql::StorageError;
+use super::sql::{args, statements};
 use super::tenant_db::TenantDb;
-use crate::domain::clock::Timestamp;
-use crate::{args, statements};
+use domain::clock::Timestamp;
 
 statements! { TenantSql;
     /// One row per tenant, kind, address and minute; more of the same change nothing.

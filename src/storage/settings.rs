@@ -9,10 +9,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use worker::Env;
 
 use super::sealed::{KeyRing, MasterKey};
-use crate::domain::error::Invalid;
-use crate::domain::host::RootDomain;
-use crate::domain::outbound::{Loopback, OutboundUrl};
-use crate::domain::sign_in::Hashing;
+use domain::error::Invalid;
+use domain::host::RootDomain;
+use domain::outbound::{Loopback, OutboundUrl};
+use domain::sign_in::Hashing;
 
 thread_local! {
     static SETTINGS: RefCell<Option<Rc<Settings>>> = const { RefCell::new(None) };

@@ -2,11 +2,11 @@
 
 use super::bindings::Bindings;
 use super::d1::Database;
+use super::row::row_types;
 use super::sql::{Arg, ShardSql, StorageError};
-use crate::domain::ids::TenantId;
-use crate::rows;
+use crate::tenant_id::TenantId;
 
-rows! {
+row_types! {
     struct TenantRow {
         tenant_id: String,
     }

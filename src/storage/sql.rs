@@ -84,6 +84,7 @@ macro_rules! statements {
         pub const STATEMENTS: &[$crate::storage::sql::$kind] = &[$($name),+];
     };
 }
+pub use crate::statements;
 
 /// Whether a text contains another, for checks while compiling.
 pub(super) const fn contains(text: &str, part: &str) -> bool {
@@ -178,6 +179,7 @@ macro_rules! args {
         args
     }};
 }
+pub use crate::args;
 
 /// Adds an argument. Not inlined: every statement binds several.
 #[inline(never)]
@@ -214,17 +216,6 @@ impl StorageError {
             Self::Constraint(text)
         } else {
             Self::Unavailable(text)
-        }
-    }
-}
-
-impl From<StorageError> for crate::http::problem::Problem {
-    fn from(error: StorageError) -> Self {
-        use crate::http::problem;
-        match error {
-            StorageError::Fenced | StorageError::Unavailable(_) => problem::unavailable(error),
-            StorageError::TooComplex => problem::too_complex(),
-            StorageError::Constraint(_) | StorageError::Malformed(_) => problem::internal(error),
         }
     }
 }

@@ -4,9 +4,9 @@ use super::bindings::Bindings;
 use super::composed::Composed;
 use super::d1::Database;
 use super::row::{FromRow, Rows};
+use super::sql::statements;
 use super::sql::{Arg, StorageError, TenantSql};
-use crate::domain::ids::TenantId;
-use crate::statements;
+use crate::tenant_id::TenantId;
 
 statements! { TenantSql;
     /// Lets the batch pass only while the tenant may write here, at this epoch.
@@ -212,12 +212,12 @@ impl TenantDb {
 
     /// Begins a write: a transaction behind the fence.
     pub fn write(&self) -> TenantBatch<'_> {
-        TenantBatch { db: self, statements: vec![(GUARD, crate::args![i64::from(self.placement.epoch)])] }
+        TenantBatch { db: self, statements: vec![(GUARD, super::sql::args![i64::from(self.placement.epoch)])] }
     }
 
     /// Sets the fence itself, which no fence can guard. Idempotent; a lower revision changes nothing.
     pub async fn set_fence(&self, mode: FenceMode, revision: i64) -> Result<(), StorageError> {
-        let args = crate::args![mode.as_str(), i64::from(self.placement.epoch), revision];
+        let args = super::sql::args![mode.as_str(), i64::from(self.placement.epoch), revision];
         self.run(vec![(SET_FENCE, args)]).await.map(drop)
     }
 

@@ -6,13 +6,14 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::css;
-use crate::domain::error::Invalid;
-use crate::domain::host::Host;
-use crate::domain::pointer::escape;
-use crate::http::fields::{Fields, bounded};
+use crate::http::fields::Fields;
 use crate::http::problem::FieldError;
-use crate::json;
+use domain::css;
+use domain::error::Invalid;
+use domain::host::Host;
+use domain::json;
+use domain::pointer::escape;
+use domain::text::bounded;
 
 /// Most custom properties.
 const MAX_VARIABLES: usize = 50;

@@ -9,20 +9,21 @@
 
 use super::record::Status;
 use super::registry::Tenant;
-use super::{resolve, secrets, standing};
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::host::Host;
-use crate::http::problem::{self, Answered, Problem};
+use super::{resolve, secrets, tenant_state};
+use crate::http::problem::{self, Problem};
 use crate::hub::client::HubClient;
 use crate::hub::protocol::{Configure, Purge};
-use crate::rows::provision::provision;
+use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::kv;
 use crate::storage::r2::Bucket;
+use crate::storage::row::row_types;
 use crate::storage::sql::{Arg, ControlSql, StorageError};
+use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::{FenceMode, TenantDb};
-use crate::{args, json, rows, statements};
+use domain::clock::{Clock, Timestamp};
+use domain::host::Host;
 
 statements! { ControlSql;
     /// Takes the next revision, if the tenant still has the one that was read. A CHECK of the batch follows.
@@ -72,7 +73,7 @@ impl Step {
     }
 }
 
-rows! {
+row_types! {
     struct PendingRow {
         hosts: String,
         templates: String,
@@ -116,7 +117,7 @@ impl Change<'_> {
         db: &ControlDb,
         statements: Vec<(ControlSql, Vec<Arg>)>,
         conflict: impl FnOnce(&str) -> Problem,
-    ) -> Answered<()> {
+    ) -> Result<(), Problem> {
         let now = SystemClock.now();
         let mut batch = Vec::with_capacity(statements.len() + 3);
         let next = if self.revision == 0 { 1 } else { self.revision + 1 };
@@ -142,20 +143,26 @@ impl Change<'_> {
     }
 
     /// Carries the change to shard, hub and KV; true once all of them have it. What fails stays pending.
-    pub async fn carry(&self, db: &ControlDb) -> Answered<bool> {
-        match apply(self.bindings, db, self.tenant).await {
+    pub async fn carry(&self, db: &ControlDb, provision: impl Provision) -> Result<bool, Problem> {
+        match apply(self.bindings, db, self.tenant, &provision).await {
             Ok(()) => Ok(true),
             Err(problem) if self.bindings.settings.fault_after.is_some() => Err(problem),
             Err(problem) => {
-                log_failure(self.tenant, &problem);
+                log::pending_change(self.tenant, problem.code, problem.cause.as_deref());
                 Ok(false)
             }
         }
     }
 }
 
+/// Makes a new tenant's first collections by the names of templates, as of a time in milliseconds since 1970. Handed in:
+/// collections are the matter of a room above this one.
+pub trait Provision: AsyncFn(&TenantDb, &[String], i64) -> Result<(), Problem> {}
+
+impl<F: AsyncFn(&TenantDb, &[String], i64) -> Result<(), Problem>> Provision for F {}
+
 /// Brings shard, hub and KV to the tenant's revision. Idempotent.
-pub async fn apply(bindings: &Bindings, db: &ControlDb, id: &str) -> Answered<()> {
+async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl Provision) -> Result<(), Problem> {
     let Some(tenant) = Tenant::find_to_apply(db, id).await? else { return Ok(()) };
     let revision = tenant.row.revision;
     reached(bindings, Step::Control)?;
@@ -167,7 +174,7 @@ pub async fn apply(bindings: &Bindings, db: &ControlDb, id: &str) -> Answered<()
     let rows = TenantDb::open(bindings, &tenant.id, &tenant.placement())?;
     let pending = db.rows::<PendingRow>(&PENDING_OF, args![id, revision]).await?;
     if mode != FenceMode::Off {
-        begin(&rows, revision, &pending).await?;
+        begin(&rows, revision, &pending, provision).await?;
     }
     rows.set_fence(mode, revision).await?;
     reached(bindings, Step::Fence)?;
@@ -181,7 +188,7 @@ pub async fn apply(bindings: &Bindings, db: &ControlDb, id: &str) -> Answered<()
     }
     reached(bindings, Step::Hub)?;
     secrets::forget(&tenant.id);
-    standing::forget(&tenant.id);
+    tenant_state::forget(&tenant.id);
     for host in hosts(&pending) {
         kv::forget_host(bindings, &host).await.map_err(problem::unavailable)?;
         resolve::forget(&host);
@@ -202,16 +209,16 @@ pub async fn apply(bindings: &Bindings, db: &ControlDb, id: &str) -> Answered<()
 }
 
 /// Finishes what crashes left behind, and forgets what is out of date. Run by cron each minute.
-pub async fn finish_left_behind(bindings: &Bindings) -> Answered<usize> {
+pub async fn finish_left_behind(bindings: &Bindings, provision: impl Provision) -> Result<usize, Problem> {
     let db = ControlDb::open(bindings, "finish changes left behind")?;
     let now = SystemClock.now();
     let mut tenants = db.rows::<TenantRow>(&LEFT_BEHIND, args![now.millis()]).await?;
     tenants.dedup_by(|a, b| a.tenant_id == b.tenant_id);
     let mut finished = 0;
     for TenantRow { tenant_id } in &tenants {
-        match apply(bindings, &db, tenant_id).await {
+        match apply(bindings, &db, tenant_id, &provision).await {
             Ok(()) => finished += 1,
-            Err(problem) => log_failure(tenant_id, &problem),
+            Err(problem) => log::pending_change(tenant_id, problem.code, problem.cause.as_deref()),
         }
     }
     let ago = |now: Timestamp, seconds: i64| now.plus_seconds(-seconds).millis();
@@ -221,7 +228,12 @@ pub async fn finish_left_behind(bindings: &Bindings) -> Answered<usize> {
 }
 
 /// Makes a new tenant's first collections, for which its fence must be open.
-async fn begin(rows: &TenantDb, revision: i64, pending: &[PendingRow]) -> Answered<()> {
+async fn begin(
+    rows: &TenantDb,
+    revision: i64,
+    pending: &[PendingRow],
+    provision: &impl Provision,
+) -> Result<(), Problem> {
     for row in pending {
         let templates: Vec<String> = serde_json::from_str(&row.templates).map_err(problem::internal)?;
         if !templates.is_empty() {
@@ -238,16 +250,9 @@ fn hosts(pending: &[PendingRow]) -> Vec<Host> {
 }
 
 /// Stops here where the deployment asks for it, as a crash would; so tests can crash between any two steps.
-fn reached(bindings: &Bindings, step: Step) -> Answered<()> {
+fn reached(bindings: &Bindings, step: Step) -> Result<(), Problem> {
     match bindings.settings.fault_after.as_deref() {
         Some(fault) if fault == step.as_str() => Err(problem::unavailable(format!("stopped after step {fault}"))),
         _ => Ok(()),
     }
-}
-
-fn log_failure(tenant: &str, problem: &Problem) {
-    let line = json!({
-        "level": "error", "event": "tenant_change_pending", "tenant": tenant, "code": problem.code, "cause": problem.cause,
-    });
-    worker::console_error!("{line}");
 }

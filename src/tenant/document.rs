@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::branding::Branding;
 use super::settings::{MayCall, STORED, TenantSettings};
-use crate::domain::error::Invalid;
-use crate::domain::merge_patch;
-use crate::http::problem::{self, Answered, FieldError};
+use crate::http::problem::{self, FieldError, Problem};
+use domain::error::Invalid;
+use domain::merge_patch;
 
 /// Most bytes of a document, as JSON.
 pub const MAX_BYTES: usize = 16 * 1024;
@@ -62,7 +62,7 @@ impl Document {
         stored: &Map<String, Value>,
         patch: &Map<String, Value>,
         may_call: MayCall<'_>,
-    ) -> Answered<Map<String, Value>> {
+    ) -> Result<Map<String, Value>, Problem> {
         let mut wanted = stored.clone();
         merge_patch::merge(&mut wanted, patch.clone());
         // Null takes away what is stored or has a default; a name that is neither is nobody's.

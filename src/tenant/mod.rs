@@ -1,24 +1,14 @@
 //! Whose request it is: the registry of tenants, how a host finds its tenant, how a tenant changes.
 //!
 //! Owns: tenants, their domains and secrets; the one way in which a change reaches shard, hub and KV.
-//! May not touch: events, and any other tenant's anything.
+//! May not touch: events.
 
-pub mod api;
 pub mod branding;
 pub mod change;
 pub mod document;
-pub mod domains;
-pub mod endpoint;
-pub mod health;
-pub mod idempotency;
-pub mod input;
-pub mod list;
-pub mod own_api;
 pub mod record;
 pub mod registry;
 pub mod resolve;
-pub mod rotate;
 pub mod secrets;
 pub mod settings;
-pub mod standing;
-pub mod subject;
+pub mod tenant_state;

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::domain::clock::Timestamp;
-use crate::domain::plan::{Limits, Overrides};
 use crate::storage::row::Column;
+use crate::storage::row::row_types;
 use crate::storage::sql::Arg;
-use crate::{args, rows};
+use crate::storage::sql::args;
+use domain::clock::Timestamp;
+use domain::plan::{Limits, Overrides};
 
 /// Where a tenant stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,18 +43,18 @@ impl Column for Status {
     }
 }
 
-rows! {
+row_types! {
     /// A row of `tenants`, joined with its plan's limits and its placement.
     #[derive(Debug, Clone)]
     pub struct TenantRow {
-        pub(super) id: String,
-        pub(super) slug: String,
-        pub(super) display_name: String,
-        pub(super) admin_email: Option<String>,
-        pub(super) plan: String,
-        pub(super) status: Status,
-        pub(super) revision: i64,
-        pub(super) wpgraphql_endpoint: Option<String>,
+        pub(crate) id: String,
+        pub(crate) slug: String,
+        pub(crate) display_name: String,
+        pub(crate) admin_email: Option<String>,
+        pub(crate) plan: String,
+        pub(crate) status: Status,
+        pub(crate) revision: i64,
+        pub(crate) wpgraphql_endpoint: Option<String>,
         features: String,
         resources: String,
         cors_origins: String,
@@ -62,14 +63,14 @@ rows! {
         settings: String,
         branding: String,
         require_standard_webhooks: i64,
-        pub(super) data_key: Option<String>,
+        pub(crate) data_key: Option<String>,
         created_at: i64,
         updated_at: i64,
         expires_at: Option<i64>,
         plan_limits: String,
         plan_features: String,
-        pub(super) shard: String,
-        pub(super) epoch: u32,
+        pub(crate) shard: String,
+        pub(crate) epoch: u32,
     }
 }
 
@@ -133,7 +134,7 @@ pub struct TenantView<'a> {
     pending: bool,
 }
 
-rows! {
+row_types! {
     /// A plan's limits and flags, as its row holds them.
     #[derive(Debug)]
     pub struct PlanRow {
@@ -298,7 +299,7 @@ impl TenantRow {
     }
 
     /// When it was created, for cursors.
-    pub(super) fn created_at(&self) -> i64 {
+    pub(crate) fn created_at(&self) -> i64 {
         self.created_at
     }
 }

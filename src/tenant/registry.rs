@@ -2,16 +2,17 @@
 
 use super::record::{PlanRow, Status, TenantRow};
 use super::settings::{STORED, TenantSettings};
-use crate::domain::clock::Timestamp;
-use crate::domain::ids::TenantId;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
 use crate::hub::protocol::{AcceptedVersion, Standing, TenantConfig};
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
+use crate::storage::row::row_types;
 use crate::storage::row::{FromRow, Row, Rows};
 use crate::storage::sql::ControlSql;
+use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::Placement;
-use crate::{args, rows, statements};
+use crate::tenant_id::TenantId;
+use domain::clock::Timestamp;
 
 statements! { ControlSql;
     /// A tenant with its plan and its placement; a purged one is not found.
@@ -30,7 +31,7 @@ statements! { ControlSql;
     IS_PENDING = "SELECT revision FROM pending_changes WHERE tenant_id = ?1 LIMIT 1";
 }
 
-rows! {
+row_types! {
     /// A row of `tenant_domains`.
     #[derive(Debug)]
     pub struct DomainRow {
@@ -69,7 +70,7 @@ impl FromRow for Shown {
 
 impl Shown {
     /// Finds a tenant that must be there.
-    pub async fn get(db: &ControlDb, id: &str) -> Answered<Self> {
+    pub async fn get(db: &ControlDb, id: &str) -> Result<Self, Problem> {
         db.row::<Self>(&SHOWN, args![id]).await?.ok_or_else(problem::tenant_not_found)
     }
 
@@ -81,7 +82,7 @@ impl Shown {
 }
 
 /// The plan of that name, if the platform has one.
-pub async fn find_plan(db: &ControlDb, plan: &str) -> Answered<Option<PlanRow>> {
+pub async fn find_plan(db: &ControlDb, plan: &str) -> Result<Option<PlanRow>, Problem> {
     Ok(db.row::<PlanRow>(&PLAN, args![plan]).await?)
 }
 
@@ -101,21 +102,21 @@ pub struct Tenant {
 
 impl Tenant {
     /// Finds a tenant by the id somebody names; a purged one is not found.
-    pub async fn find(db: &ControlDb, id: &str) -> Answered<Option<Self>> {
+    pub async fn find(db: &ControlDb, id: &str) -> Result<Option<Self>, Problem> {
         Self::read(db, id, TENANT).await
     }
 
     /// Finds a tenant whose change must be applied, also a purged one.
-    pub async fn find_to_apply(db: &ControlDb, id: &str) -> Answered<Option<Self>> {
+    pub async fn find_to_apply(db: &ControlDb, id: &str) -> Result<Option<Self>, Problem> {
         Self::read(db, id, TENANT_TO_APPLY).await
     }
 
     /// Finds a tenant that must be there.
-    pub async fn get(db: &ControlDb, id: &str) -> Answered<Self> {
+    pub async fn get(db: &ControlDb, id: &str) -> Result<Self, Problem> {
         Self::find(db, id).await?.ok_or_else(problem::tenant_not_found)
     }
 
-    async fn read(db: &ControlDb, id: &str, tenant: ControlSql) -> Answered<Option<Self>> {
+    async fn read(db: &ControlDb, id: &str, tenant: ControlSql) -> Result<Option<Self>, Problem> {
         let statements = [tenant, DOMAINS, SECRET_VERSIONS, IS_PENDING];
         let results = db.batch(statements.into_iter().map(|sql| (sql, args![id])).collect()).await?;
         let Ok([rows, domains, versions, pending]) = <[Rows; 4]>::try_from(results) else {
@@ -159,7 +160,7 @@ impl Tenant {
     }
 
     /// What the hub must know of it.
-    pub fn config(&self, bindings: &Bindings) -> Answered<TenantConfig> {
+    pub fn config(&self, bindings: &Bindings) -> Result<TenantConfig, Problem> {
         let accepted = |kind: &str| {
             let rows = self.versions.iter().filter(|row| row.kind == kind);
             rows.map(|row| AcceptedVersion { version: row.version, until: row.expires_at }).collect()
@@ -184,4 +185,10 @@ impl Tenant {
             mercure,
         })
     }
+}
+
+/// Where a tenant's rows are; none if it is gone.
+pub async fn placement_of(bindings: &Bindings, tenant: &TenantId) -> Result<Option<Placement>, Problem> {
+    let db = ControlDb::open(bindings, "find where a tenant's rows are")?;
+    Ok(Tenant::find(&db, tenant.as_str()).await?.map(|tenant| tenant.placement()))
 }

@@ -6,14 +6,16 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::host::Host;
-use crate::domain::ids::{ClaimedTenant, TenantId};
-use crate::http::problem::Answered;
+use crate::http::problem::Problem;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::kv;
-use crate::{args, rows, statements};
+use crate::storage::row::row_types;
+use crate::storage::sql::{args, statements};
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
+use domain::host::Host;
+use domain::ids::ClaimedTenant;
 
 statements! { ControlSql;
     /// The tenant of a host: by slug under the root domain, else by custom domain.
@@ -38,14 +40,14 @@ struct Remembered {
     until: Timestamp,
 }
 
-rows! {
+row_types! {
     struct IdRow {
         id: String,
     }
 }
 
 /// Whose host it is, as far as hints say; none for nobody's.
-pub async fn resolve(bindings: &Bindings, host: &Host) -> Answered<Option<TenantId>> {
+pub async fn resolve(bindings: &Bindings, host: &Host) -> Result<Option<TenantId>, Problem> {
     let now = SystemClock.now();
     let remembered = HOSTS.with(|hosts| hosts.borrow().get(host).filter(|r| now < r.until).map(|r| r.tenant.clone()));
     if let Some(tenant) = remembered {
@@ -60,7 +62,7 @@ pub async fn resolve(bindings: &Bindings, host: &Host) -> Answered<Option<Tenant
 }
 
 /// Whose host it is, by the registry itself; leaves fresh hints.
-pub async fn resolve_anew(bindings: &Bindings, host: &Host) -> Answered<Option<TenantId>> {
+pub async fn resolve_anew(bindings: &Bindings, host: &Host) -> Result<Option<TenantId>, Problem> {
     let db = ControlDb::open(bindings, "resolve a host")?;
     let root = bindings.settings.root_domain.as_str();
     let slug = host.as_str().strip_suffix(root).and_then(|label| label.strip_suffix('.'));
@@ -74,7 +76,7 @@ pub async fn resolve_anew(bindings: &Bindings, host: &Host) -> Answered<Option<T
 }
 
 /// The tenant that a credential names by its id, if it is there.
-pub async fn by_id(bindings: &Bindings, named: &ClaimedTenant) -> Answered<Option<TenantId>> {
+pub async fn by_id(bindings: &Bindings, named: &ClaimedTenant) -> Result<Option<TenantId>, Problem> {
     let db = ControlDb::open(bindings, "resolve a tenant by its id")?;
     let row = db.row::<IdRow>(&TENANT_OF_ID, args![named.as_str()]).await?;
     Ok(row.map(|row| TenantId::proven(&row.id)))

@@ -8,16 +8,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
-use crate::auth::signature::SigningSecret;
-use crate::auth::token::SubscriptionSecret;
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::ids::TenantId;
-use crate::http::problem::{self, Answered};
+use crate::credentials::signature::SigningSecret;
+use crate::credentials::subscriber_token::SubscriptionSecret;
+use crate::http::problem::{self, Problem};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::Column;
+use crate::storage::row::row_types;
 use crate::storage::sealed::{Place, SealKey, random};
-use crate::{args, rows, statements};
+use crate::storage::sql::{args, statements};
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
 
 statements! { ControlSql;
     /// The secrets of a tenant that somebody names; nothing for a tenant that is not served from here.
@@ -68,7 +69,7 @@ impl Kind {
     }
 
     /// A fresh secret of this kind: 256 bits. A webhook secret is one that Standard Webhooks knows.
-    pub fn generate(self) -> Answered<String> {
+    pub fn generate(self) -> Result<String, Problem> {
         let bytes = random::<32>().map_err(problem::internal)?;
         Ok(match self {
             Self::Webhook => format!("whsec_{}", BASE64.encode(bytes)),
@@ -83,7 +84,7 @@ impl Column for Kind {
     }
 }
 
-rows! {
+row_types! {
     struct SecretRow {
         tenant_id: String,
         kind: Kind,
@@ -114,7 +115,7 @@ pub struct Secrets {
 
 impl Secrets {
     /// The key that the tenant's secrets are sealed under.
-    pub fn data_key(&self) -> Answered<&SealKey> {
+    pub fn data_key(&self) -> Result<&SealKey, Problem> {
         self.key.as_ref().ok_or_else(|| problem::internal("the tenant has no data key"))
     }
 
@@ -136,7 +137,7 @@ impl Secrets {
 }
 
 /// The secrets of the tenant that somebody names: from memory, or from the registry.
-pub async fn load(bindings: &Bindings, name: &str) -> Answered<Rc<Secrets>> {
+pub async fn load(bindings: &Bindings, name: &str) -> Result<Rc<Secrets>, Problem> {
     let now = SystemClock.now();
     let kept = KEPT.with(|kept| kept.borrow().get(name).filter(|(_, until)| now < *until).map(|(s, _)| Rc::clone(s)));
     match kept {
@@ -146,7 +147,7 @@ pub async fn load(bindings: &Bindings, name: &str) -> Answered<Rc<Secrets>> {
 }
 
 /// The secrets of the tenant that somebody names, from the registry. An unknown name costs the same.
-pub async fn load_anew(bindings: &Bindings, name: &str) -> Answered<Rc<Secrets>> {
+pub async fn load_anew(bindings: &Bindings, name: &str) -> Result<Rc<Secrets>, Problem> {
     let db = ControlDb::open(bindings, "open a tenant's secrets")?;
     let rows = db.rows::<SecretRow>(&SECRETS, args![name]).await?;
     let tenant = rows.first().map(|row| TenantId::proven(&row.tenant_id));
@@ -182,7 +183,7 @@ pub fn forget(tenant: &TenantId) {
 }
 
 /// Seals a version of a secret for its row.
-pub fn seal(key: &SealKey, tenant: &str, kind: Kind, version: u32, secret: &str) -> Answered<String> {
+pub fn seal(key: &SealKey, tenant: &str, kind: Kind, version: u32, secret: &str) -> Result<String, Problem> {
     let row = row_id(kind, version);
     let place = Place { owner: tenant, table: "tenant_secrets", column: "sealed", row: &row };
     key.seal(&place, secret.as_bytes()).map_err(problem::internal)

@@ -6,12 +6,13 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::error::Invalid;
-use crate::domain::mercure::{Action, Issuer, Mercure};
-use crate::domain::sign_in::SignIn;
-use crate::http::fields::{Fields, bounded};
+use crate::http::fields::Fields;
 use crate::http::problem::FieldError;
-use crate::json;
+use domain::error::Invalid;
+use domain::json;
+use domain::mercure::{Action, Issuer, Mercure};
+use domain::sign_in::SignIn;
+use domain::text::bounded;
 
 /// Most types of content, and most categories.
 const MAX_LISTED: usize = 20;
@@ -165,7 +166,7 @@ fn parse_content_type(text: &str) -> Result<String, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::sign_in::Registration;
+    use domain::sign_in::Registration;
     use serde_json::json;
 
     fn read(settings: Value) -> (TenantSettings, Vec<String>) {

@@ -1,6 +1,6 @@
 //! Rows of a tenant that somebody merely names.
 
-use carillon::domain::ids::ClaimedTenant;
+use domain::ids::ClaimedTenant;
 use carillon::storage::bindings::Bindings;
 use carillon::storage::tenant_db::{Placement, TenantDb};
 

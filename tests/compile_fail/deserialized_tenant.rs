@@ -1,6 +1,6 @@
 //! A tenant out of a request's body.
 
-use carillon::domain::ids::TenantId;
+use carillon::tenant_id::TenantId;
 use serde::Deserialize;
 
 fn main() {

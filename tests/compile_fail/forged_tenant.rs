@@ -1,6 +1,6 @@
 //! A tenant that nobody found.
 
-use carillon::domain::ids::TenantId;
+use carillon::tenant_id::TenantId;
 
 fn main() {
     let _ = TenantId::proven("acme");

@@ -1,6 +1,6 @@
 //! A statement that does not name its tenant.
 
-carillon::statements! { TenantSql;
+carillon::storage::sql::statements! { TenantSql;
     /// Everybody's.
     LEAK = "SELECT route FROM security_events WHERE minute = ?1";
 }

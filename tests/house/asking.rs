@@ -1,12 +1,12 @@
-use carillon::domain::filter::Filter;
-use carillon::http::request::Query;
-use carillon::rows::asked::Asked;
-use carillon::rows::collection::Collection;
-use carillon::rows::definition::Definition;
-use carillon::rows::order::Placed;
-use carillon::rows::plan::Plan;
+use carillon::http::incoming::Query;
+use carillon::records::asked::Asked;
+use carillon::records::collection::Collection;
+use carillon::records::definition::Definition;
+use carillon::records::order::Placed;
+use carillon::records::plan::Plan;
 use carillon::storage::composed::Composed;
 use carillon::storage::tenant_db::Read;
+use domain::filter::Filter;
 use serde_json::{Map, Value, json};
 
 /// The tenant of whom is asked.

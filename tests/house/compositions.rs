@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use carillon::domain::filter::{Comparison, Filter, Literal, Operator};
-use carillon::rows;
-use carillon::rows::collection::Collection;
+use carillon::records;
+use carillon::records::collection::Collection;
 use carillon::storage::composed::{Composed, Head, Piece};
+use domain::filter::{Comparison, Filter, Literal, Operator};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -21,9 +21,9 @@ type Module = (&'static str, &'static [(&'static str, Head)], &'static [(&'stati
 
 /// What modules put statements together of.
 const COMPOSED: &[Module] = &[
-    ("src/rows/condition.rs", rows::condition::HEADS, rows::condition::PIECES),
-    ("src/rows/order.rs", rows::order::HEADS, rows::order::PIECES),
-    ("src/rows/plan.rs", rows::plan::HEADS, rows::plan::PIECES),
+    ("src/records/condition.rs", records::condition::HEADS, records::condition::PIECES),
+    ("src/records/order.rs", records::order::HEADS, records::order::PIECES),
+    ("src/records/plan.rs", records::plan::HEADS, records::plan::PIECES),
 ];
 
 /// The parameters of a query.
@@ -332,5 +332,5 @@ fn uncollected(files: &[SourceFile]) -> Vec<String> {
 fn every_head_and_piece_of_the_source_is_collected() {
     none("add the module's HEADS and PIECES to tests/house/compositions.rs", &uncollected(&production_files()));
     let text = "composed! { heads { A = \"SELECT\"; } pieces { /// Doc.\n B = \"r.id\"; } }";
-    assert_eq!(uncollected(&[SourceFile::of("src/rows/feed.rs", text)]).len(), 1);
+    assert_eq!(uncollected(&[SourceFile::of("src/records/feed.rs", text)]).len(), 1);
 }

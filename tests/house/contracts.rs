@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
 
+use carillon::records::collection::Collection;
+use carillon::records::definition::Definition;
 use carillon::routes::contract::Body;
 use carillon::routes::openapi::collections::Described;
 use carillon::routes::openapi::document::{document, lives};
 use carillon::routes::openapi::notation;
 use carillon::routes::openapi::schemas::{self, FIND};
 use carillon::routes::{self, Surface};
-use carillon::rows::collection::Collection;
-use carillon::rows::definition::Definition;
 use serde_json::{Value, json};
 
 use crate::api_reference::problems_of_this_project;

@@ -22,7 +22,7 @@ fn run(shard: &Shard, file: &str, name: &str, args: &[&dyn ToSql]) -> Result<usi
 }
 
 fn upload(shard: &Shard, name: &str, args: &[&dyn ToSql]) -> Result<usize, String> {
-    run(shard, "src/rows/upload.rs", name, args)
+    run(shard, "src/records/upload.rs", name, args)
 }
 
 fn put(shard: &Shard, record: &str, object: &str, size: i64) {
@@ -61,8 +61,8 @@ fn an_object_is_a_files_or_unreferenced_and_all_files_are_counted() {
         (loose(&shard), used(&shard)),
         (vec!["1".to_owned(), "3".into(), "under way".into()], vec!["5".to_owned()])
     );
-    assert_eq!(run(&shard, "src/rows/file.rs", "DELETE", &[&"people", &"bob"]), Ok(1));
-    assert_eq!(run(&shard, "src/rows/file.rs", "DELETE", &[&"people", &"bob"]), Ok(0));
+    assert_eq!(run(&shard, "src/records/file.rs", "DELETE", &[&"people", &"bob"]), Ok(1));
+    assert_eq!(run(&shard, "src/records/file.rs", "DELETE", &[&"people", &"bob"]), Ok(0));
     assert_eq!((loose(&shard).len(), used(&shard)), (4, vec!["0".to_owned()]));
     shard.keeps_the_other();
 }
@@ -76,10 +76,10 @@ fn what_is_claimed_by_a_sweep_is_no_file_any_more() {
     upload(&shard, "NOTE", &[&"1", &50]).unwrap();
     upload(&shard, "NOTE", &[&"2", &60]).unwrap();
     assert_eq!(takes("1"), Ok(0));
-    let claim = |now: i64| run(&shard, "src/rows/sweep.rs", "CLAIM", &[&now, &10]);
+    let claim = |now: i64| run(&shard, "src/records/sweep.rs", "CLAIM", &[&now, &10]);
     assert_eq!((claim(49), claim(50), claim(50)), (Ok(0), Ok(1), Ok(1)), "a sweep that stopped goes on");
     assert_eq!((takes("1"), takes("2")), (refused.clone(), Ok(0)));
-    run(&shard, "src/rows/sweep.rs", "FORGET", &[&json!(["1", "3"]).to_string()]).unwrap();
+    run(&shard, "src/records/sweep.rs", "FORGET", &[&json!(["1", "3"]).to_string()]).unwrap();
     assert_eq!(loose(&shard), ["2"]);
     for change in ["deleted_at = 1", "deleted_at = NULL, version = 9"] {
         let sql =

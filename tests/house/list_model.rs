@@ -1,8 +1,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use carillon::domain::clock::Timestamp;
-use carillon::domain::filter::{Comparison, Filter, Literal, Operator};
+use domain::clock::Timestamp;
+use domain::filter::{Comparison, Filter, Literal, Operator};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;

@@ -1,4 +1,4 @@
-use carillon::rows::order::Placed;
+use carillon::records::order::Placed;
 use carillon::storage::composed::Composed;
 use carillon::storage::sql::Arg;
 use carillon::storage::tenant_db::Read;

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
+use carillon::records::definition::RESERVED;
+use carillon::records::names::{RESERVED_IDS, record_id};
 use carillon::routes;
-use carillon::rows::definition::RESERVED;
-use carillon::rows::names::{RESERVED_IDS, record_id};
 
 use crate::none;
 
@@ -27,7 +27,7 @@ fn no_collection_hides_a_path_or_is_hidden_by_one() {
     let taken: BTreeSet<&str> = paths().flat_map(|path| instead_of_a_collection(&path)).collect();
     assert!(taken.contains("users") && taken.contains("collections"), "{taken:?}");
     let free = taken.into_iter().filter(|name| !RESERVED.contains(name)).map(str::to_owned);
-    none("add these to RESERVED of src/rows/definition.rs", &free.collect::<Vec<_>>());
+    none("add these to RESERVED of src/records/definition.rs", &free.collect::<Vec<_>>());
 }
 
 #[test]

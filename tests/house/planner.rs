@@ -15,19 +15,19 @@ const SHORT: [&str; 5] = ["operators", "plans", "platform_keys", "shards", "sign
 /// Control statements that walk a table that grows: the statement, how its step begins, and why that is right.
 const WALKS: &[(&str, &str, &str, &str)] = &[
     (
-        "src/tenant/list.rs",
+        "src/api/tenants/list.rs",
         "COUNT",
         "SCAN t",
         "counting with optional filters reads every tenant, and only where a count is asked for",
     ),
     (
-        "src/auth/operator_api/master_keys.rs",
+        "src/api/operators/master_keys.rs",
         "DATA_KEYS",
         "SCAN tenants USING INDEX tenants_by_key_version",
         "counting by version reads every tenant's version, and only when an operator rotates the master key",
     ),
     (
-        "src/auth/operator_api/master_keys.rs",
+        "src/api/operators/master_keys.rs",
         "KEPT_ANSWERS",
         "SCAN idempotency_keys",
         "holds what was answered in a day; read only when an operator rotates the master key",

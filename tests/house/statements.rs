@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use carillon::storage::sql::{ControlSql, ShardSql, TenantSql};
-use carillon::{auth, rows, storage, tenant};
+use carillon::{auth, records, storage, tenant};
 use rusqlite::Connection;
 
 use crate::full_text::belongs_to_an_index;
@@ -29,65 +29,67 @@ pub fn is_by_number(table: &str) -> bool {
 
 const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/auth/account.rs", auth::account::STATEMENTS),
-    ("src/auth/api/audit.rs", auth::api::audit::STATEMENTS),
-    ("src/auth/api/creation.rs", auth::api::creation::STATEMENTS),
-    ("src/auth/api/invitations.rs", auth::api::invitations::STATEMENTS),
-    ("src/auth/api/keys.rs", auth::api::keys::STATEMENTS),
-    ("src/auth/api/refresh.rs", auth::api::refresh::STATEMENTS),
-    ("src/auth/api/roles.rs", auth::api::roles::STATEMENTS),
-    ("src/auth/api/sessions.rs", auth::api::sessions::STATEMENTS),
-    ("src/auth/api/users.rs", auth::api::users::STATEMENTS),
-    ("src/auth/mailed.rs", auth::mailed::STATEMENTS),
-    ("src/auth/operator_api/impersonation.rs", auth::operator_api::impersonation::STATEMENTS),
-    ("src/auth/prove_member.rs", auth::prove_member::STATEMENTS),
+    ("src/api/members/audit.rs", carillon::api::members::audit::STATEMENTS),
+    ("src/auth/idempotency/tenant.rs", carillon::auth::idempotency::tenant::STATEMENTS),
+    ("src/api/members/invitations.rs", carillon::api::members::invitations::STATEMENTS),
+    ("src/api/members/keys.rs", carillon::api::members::keys::STATEMENTS),
+    ("src/api/members/refresh.rs", carillon::api::members::refresh::STATEMENTS),
+    ("src/api/members/roles.rs", carillon::api::members::roles::STATEMENTS),
+    ("src/api/members/sessions.rs", carillon::api::members::sessions::STATEMENTS),
+    ("src/api/members/users.rs", carillon::api::members::users::STATEMENTS),
+    ("src/auth/email_token.rs", carillon::auth::email_token::STATEMENTS),
+    ("src/api/operators/impersonation.rs", carillon::api::operators::impersonation::STATEMENTS),
+    ("src/auth/authenticate_member.rs", carillon::auth::authenticate_member::STATEMENTS),
     ("src/auth/role.rs", auth::role::STATEMENTS),
     ("src/auth/rules.rs", auth::rules::STATEMENTS),
     ("src/auth/session.rs", auth::session::STATEMENTS),
     ("src/auth/sso/account.rs", auth::sso::account::STATEMENTS),
     ("src/auth/sso/attempt.rs", auth::sso::attempt::STATEMENTS),
-    ("src/auth/sso/clients.rs", auth::sso::clients::STATEMENTS),
+    ("src/api/sso/clients.rs", carillon::api::sso::clients::STATEMENTS),
     ("src/auth/sso/provider.rs", auth::sso::provider::STATEMENTS),
-    ("src/auth/sso/providers.rs", auth::sso::providers::STATEMENTS),
-    ("src/auth/sso/sign_in.rs", auth::sso::sign_in::STATEMENTS),
-    ("src/rows/api/collections.rs", rows::api::collections::STATEMENTS),
-    ("src/rows/api/stats.rs", rows::api::stats::STATEMENTS),
-    ("src/rows/api/versions.rs", rows::api::versions::STATEMENTS),
-    ("src/rows/collection.rs", rows::collection::STATEMENTS),
-    ("src/rows/file.rs", rows::file::STATEMENTS),
-    ("src/rows/job.rs", rows::job::STATEMENTS),
-    ("src/rows/operation.rs", rows::operation::STATEMENTS),
-    ("src/rows/plan.rs", rows::plan::STATEMENTS),
-    ("src/rows/provision.rs", rows::provision::STATEMENTS),
-    ("src/rows/record.rs", rows::record::STATEMENTS),
-    ("src/rows/rules.rs", rows::rules::STATEMENTS),
-    ("src/rows/sweep.rs", rows::sweep::STATEMENTS),
-    ("src/rows/upload.rs", rows::upload::STATEMENTS),
-    ("src/rows/write.rs", rows::write::STATEMENTS),
+    ("src/api/sso/providers.rs", carillon::api::sso::providers::STATEMENTS),
+    ("src/api/sso/sign_in.rs", carillon::api::sso::sign_in::STATEMENTS),
+    ("src/api/records/collections.rs", carillon::api::records::collections::STATEMENTS),
+    ("src/api/records/stats.rs", carillon::api::records::stats::STATEMENTS),
+    ("src/api/records/versions.rs", carillon::api::records::versions::STATEMENTS),
+    ("src/records/collection.rs", records::collection::STATEMENTS),
+    ("src/records/file.rs", records::file::STATEMENTS),
+    ("src/records/job.rs", records::job::STATEMENTS),
+    ("src/records/operation.rs", records::operation::STATEMENTS),
+    ("src/records/plan.rs", records::plan::STATEMENTS),
+    ("src/records/provision.rs", records::provision::STATEMENTS),
+    ("src/records/record.rs", records::record::STATEMENTS),
+    ("src/records/rules.rs", records::rules::STATEMENTS),
+    ("src/records/sweep.rs", records::sweep::STATEMENTS),
+    ("src/records/upload.rs", records::upload::STATEMENTS),
+    ("src/records/write.rs", records::write::STATEMENTS),
     ("src/storage/audit_log.rs", storage::audit_log::STATEMENTS),
     ("src/storage/outbox.rs", storage::outbox::STATEMENTS),
     ("src/storage/security_events.rs", storage::security_events::STATEMENTS),
     ("src/storage/tenant_db.rs", storage::tenant_db::STATEMENTS),
 ];
 
-const OF_SHARDS: &[(&str, &[ShardSql])] =
-    &[("src/rows/left_behind.rs", rows::left_behind::STATEMENTS), ("src/rows/outbox.rs", rows::outbox::STATEMENTS)];
+const OF_SHARDS: &[(&str, &[ShardSql])] = &[
+    ("src/records/stale_jobs.rs", carillon::records::stale_jobs::STATEMENTS),
+    ("src/records/outbox.rs", records::outbox::STATEMENTS),
+];
 
 const OF_CONTROL: &[(&str, &[ControlSql])] = &[
-    ("src/auth/operator_api/grants.rs", auth::operator_api::grants::STATEMENTS),
-    ("src/auth/operator_api/master_keys.rs", auth::operator_api::master_keys::STATEMENTS),
-    ("src/auth/operator_api/mod.rs", auth::operator_api::STATEMENTS),
-    ("src/auth/operator_api/operators.rs", auth::operator_api::operators::STATEMENTS),
-    ("src/auth/operator_api/platform_keys.rs", auth::operator_api::platform_keys::STATEMENTS),
-    ("src/auth/operator_api/sessions.rs", auth::operator_api::sessions::STATEMENTS),
-    ("src/auth/prove_operator.rs", auth::prove_operator::STATEMENTS),
+    ("src/api/operators/grants.rs", carillon::api::operators::grants::STATEMENTS),
+    ("src/api/operators/master_keys.rs", carillon::api::operators::master_keys::STATEMENTS),
+    ("src/api/operators/mod.rs", carillon::api::operators::STATEMENTS),
+    ("src/api/operators/operators.rs", carillon::api::operators::operators::STATEMENTS),
+    ("src/api/operators/platform_keys.rs", carillon::api::operators::platform_keys::STATEMENTS),
+    ("src/api/operators/sessions.rs", carillon::api::operators::sessions::STATEMENTS),
+    ("src/auth/authenticate_operator.rs", carillon::auth::authenticate_operator::STATEMENTS),
     ("src/auth/signing_keys.rs", auth::signing_keys::STATEMENTS),
-    ("src/tenant/api.rs", tenant::api::STATEMENTS),
+    ("src/api/tenants/tenant.rs", carillon::api::tenants::tenant::STATEMENTS),
     ("src/tenant/change.rs", tenant::change::STATEMENTS),
-    ("src/tenant/domains.rs", tenant::domains::STATEMENTS),
-    ("src/tenant/endpoint.rs", tenant::endpoint::STATEMENTS),
-    ("src/tenant/idempotency.rs", tenant::idempotency::STATEMENTS),
-    ("src/tenant/list.rs", tenant::list::STATEMENTS),
-    ("src/tenant/own_api.rs", tenant::own_api::STATEMENTS),
+    ("src/api/tenants/domains.rs", carillon::api::tenants::domains::STATEMENTS),
+    ("src/api/members/endpoint.rs", carillon::api::members::endpoint::STATEMENTS),
+    ("src/auth/idempotency/platform.rs", carillon::auth::idempotency::platform::STATEMENTS),
+    ("src/api/tenants/list.rs", carillon::api::tenants::list::STATEMENTS),
+    ("src/api/settings.rs", carillon::api::settings::STATEMENTS),
     ("src/tenant/registry.rs", tenant::registry::STATEMENTS),
     ("src/tenant/resolve.rs", tenant::resolve::STATEMENTS),
     ("src/tenant/secrets.rs", tenant::secrets::STATEMENTS),
@@ -182,9 +184,9 @@ fn every_statement_of_the_source_is_collected() {
 #[test]
 fn a_module_that_is_not_collected_is_found() {
     let text = "statements! { TenantSql;\n /// Doc.\n ONE = \"SELECT 1\";\n TWO = \"SELECT 2\"; }";
-    let files = [SourceFile::of("src/rows/outbox.rs", text)];
+    let files = [SourceFile::of("src/records/outbox.rs", text)];
     assert_eq!(uncollected(&files, &[]).len(), 1);
-    let one = Registered { file: "src/rows/outbox.rs", name: "ONE", text: "" };
+    let one = Registered { file: "src/records/outbox.rs", name: "ONE", text: "" };
     assert_eq!(uncollected(&files, &[one]).len(), 1);
     assert_eq!(uncollected(&files, &[one, Registered { name: "TWO", ..one }]), [""; 0]);
 }
@@ -337,7 +339,7 @@ fn a_rule_that_does_not_hold_fails_by_its_name_and_one_that_does_says_nothing() 
 
 #[test]
 fn a_rule_of_records_fails_by_its_name_too() {
-    const FILE: &str = "src/rows/rules.rs";
+    const FILE: &str = "src/records/rules.rs";
     let shard = Shard::new();
     let db = &shard.db;
     // The other tenant has more of everything.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use carillon::auth::key::{FreshKey, KeyKind};
-use carillon::auth::signature::digest;
+use carillon::credentials::key::{FreshKey, KeyKind};
+use carillon::credentials::signature::digest;
 use serde_json::json;
 
 use super::row::{COLLECTION, FILE};

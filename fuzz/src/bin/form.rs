@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use carillon::domain::characters::is_control_or_format;
-use carillon::domain::matching::topic_url::Base;
-use carillon::live::mercure::form::Form;
+use domain::characters::is_control_or_format;
+use domain::matching::topic_url::Base;
+use domain::mercure_form::Form;
 use libfuzzer_sys::fuzz_target;
 
 fn is_clean(text: &str) -> bool {

@@ -2,8 +2,8 @@
 //! no others.
 #![no_main]
 
-use carillon::domain::event::{Cursor, Epoch};
-use carillon::domain::frame::Frames;
+use domain::event::{Cursor, Epoch};
+use domain::frame::Frames;
 use carillon_fuzz::event_stream::{Event, read};
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;

@@ -4,10 +4,10 @@
 
 use std::rc::Rc;
 
-use carillon::domain::matching::index::Index;
-use carillon::domain::matching::matcher::{MatchType, Matcher, Subject};
-use carillon::domain::matching::topic_url::Base;
-use carillon::domain::selector::Selector;
+use domain::matching::index::Index;
+use domain::matching::matcher::{MatchType, Matcher, Subject};
+use domain::matching::topic_url::Base;
+use domain::selector::Selector;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: ([(u8, &str); 2], [&str; 2])| {

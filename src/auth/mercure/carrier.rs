@@ -3,9 +3,9 @@
 //!
 //! A token in the query by the name `access_token` is not taken (RFC 9700, 4.3.2).
 
-use crate::domain::mercure::Action;
 use crate::http::cors::Origin;
-use crate::http::request::Query;
+use crate::http::incoming::Query;
+use domain::mercure::Action;
 
 /// The cookie.
 pub const COOKIE: &str = "__Secure-mercure_access_token";

@@ -6,9 +6,9 @@
 use serde_json::{Map, Value};
 
 use super::grants::{Grants, Reading};
-use crate::domain::clock::Timestamp;
-use crate::domain::matching::topic_url::Base;
-use crate::domain::mercure::Action;
+use domain::clock::Timestamp;
+use domain::matching::topic_url::Base;
+use domain::mercure::Action;
 
 /// Seconds by which clocks may differ at a token's beginning; its end is exact.
 const LEEWAY_SECONDS: i64 = 60;

@@ -8,9 +8,9 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use crate::domain::matching::matcher::{MatchType, Matcher, Subject};
-use crate::domain::matching::topic_url::Base;
-use crate::domain::mercure::Action;
+use domain::matching::matcher::{MatchType, Matcher, Subject};
+use domain::matching::topic_url::Base;
+use domain::mercure::Action;
 
 /// The type of an entry of `authorization_details` that is ours to read.
 pub const DETAIL: &str = "https://mercure.rocks/authorization-detail";

@@ -15,17 +15,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use worker::Delay;
 
-use crate::auth::jwk::KeySet;
-use crate::auth::memory::Memory;
-use crate::auth::outside::document;
-use crate::auth::signature::digest;
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::ids::TenantId;
-use crate::domain::mercure::Issuer;
-use crate::http::problem::{self, Answered};
+use crate::auth::outbound_oidc::document;
+use crate::auth::sealed_cache::Memory;
+use crate::credentials::jwk::KeySet;
+use crate::credentials::signature::digest;
+use crate::http::problem::{self, Problem};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::keys::KvKey;
 use crate::tenant::secrets;
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
+use domain::mercure::Issuer;
 
 /// How long keys are good without asking again, in milliseconds.
 const GOOD_MILLIS: i64 = 600_000;
@@ -108,7 +108,7 @@ pub struct IssuerKeys<'a> {
 
 impl IssuerKeys<'_> {
     /// Its keys. 503 if it fails, and has told none for too long.
-    pub async fn known(&self) -> Answered<Rc<Known>> {
+    pub async fn known(&self) -> Result<Rc<Known>, Problem> {
         let (at, now) = (self.at(), SystemClock.now());
         let others_ask = |known: &Known| Turn::is_taken(at.as_str(), now) && known.is_good_at_last(now);
         if let Some(known) = self.held(&at)
@@ -120,12 +120,12 @@ impl IssuerKeys<'_> {
     }
 
     /// Its keys, for the sake of one that is not among those known; the same ones if it was asked for that just now.
-    pub async fn newer_than(&self, known: &Known) -> Answered<Rc<Known>> {
+    pub async fn newer_than(&self, known: &Known) -> Result<Rc<Known>, Problem> {
         self.get(&self.at(), Need::NewerThan(known.told_at)).await
     }
 
     /// Keys for a need, if the issuer may be asked; else the last ones.
-    async fn get(&self, at: &KvKey, need: Need) -> Answered<Rc<Known>> {
+    async fn get(&self, at: &KvKey, need: Need) -> Result<Rc<Known>, Problem> {
         let _turn = Turn::take(at.as_str()).await;
         let held = self.held(at);
         let is_enough = held.as_ref().is_some_and(|held| held.settles(need, SystemClock.now()));
@@ -137,7 +137,7 @@ impl IssuerKeys<'_> {
     }
 
     /// Learns from other isolates, or from the issuer.
-    async fn learn(&self, at: &KvKey, need: Need, held: Option<Rc<Known>>) -> Answered<Rc<Known>> {
+    async fn learn(&self, at: &KvKey, need: Need, held: Option<Rc<Known>>) -> Result<Rc<Known>, Problem> {
         let secrets = secrets::load(self.bindings, self.tenant.as_str()).await?;
         let memory = Memory { bindings: self.bindings, tenant: self.tenant, key: secrets.data_key()?, at: at.clone() };
         let remembered = memory.recall::<Known>().await.filter(|known| self.is_of(known)).map(Rc::new);

@@ -5,21 +5,21 @@ use super::challenge;
 use super::claims::{self, Expected, Generation};
 use super::grants::Grants;
 use super::issuer_keys::{IssuerKeys, Known};
-use crate::auth::jwk::Algorithm;
-use crate::auth::jws::Unverified;
-use crate::auth::outside::is_signed_by;
-use crate::auth::signature::{SigningSecret, is_mac};
-use crate::auth::token::SubscriptionSecret;
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::host::Host;
-use crate::domain::ids::TenantId;
-use crate::domain::matching::topic_url::Base;
-use crate::domain::mercure::{Action, Issuer};
-use crate::http::problem::{self, Answered};
-use crate::http::request::Incoming;
+use crate::auth::outbound_oidc::is_signed_by;
+use crate::credentials::jwk::Algorithm;
+use crate::credentials::jws::Unverified;
+use crate::credentials::signature::{SigningSecret, is_mac};
+use crate::credentials::subscriber_token::SubscriptionSecret;
+use crate::http::incoming::Incoming;
+use crate::http::problem::{self, Problem};
 use crate::hub::protocol::{AcceptedVersion, TenantConfig, accepts};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::tenant::secrets::{self, Secrets};
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
+use domain::host::Host;
+use domain::matching::topic_url::Base;
+use domain::mercure::{Action, Issuer};
 
 /// The hub's path on its host.
 pub const HUB_PATH: &str = "/.well-known/mercure";
@@ -100,7 +100,7 @@ impl Hub<'_> {
     ///
     /// 400 for what is no token by its letters, 401 for a token that is not valid, 403 for a cookie that another
     /// site's page sent along; each with its challenge. 503 if an issuer's keys cannot be had.
-    pub async fn prove(&self, request: &Incoming, wanted: Action) -> Answered<Option<MercureToken>> {
+    pub async fn prove(&self, request: &Incoming, wanted: Action) -> Result<Option<MercureToken>, Problem> {
         let origin = request.origin_of(self.host.as_str());
         let header = request.header("Authorization");
         let compatibility = self.config.mercure.compatibility;
@@ -122,7 +122,7 @@ impl Hub<'_> {
 
     /// Verifies a token that was presented on an origin of this tenant. The inner error says what is wrong with it, for
     /// the log.
-    pub async fn verify(&self, token: &str, origin: &str) -> Answered<Result<MercureToken, &'static str>> {
+    pub async fn verify(&self, token: &str, origin: &str) -> Result<Result<MercureToken, &'static str>, Problem> {
         let Some(token) = Unverified::parse(token) else { return Ok(Err("form")) };
         let generation = Generation::of(token.typ.as_deref());
         if generation == Generation::Older && !self.config.mercure.compatibility {
@@ -148,7 +148,7 @@ impl Hub<'_> {
     }
 
     /// The secrets that signed a token. One that none did is tried once more with fresh secrets.
-    async fn versions(&self, token: &Unverified) -> Answered<Versions> {
+    async fn versions(&self, token: &Unverified) -> Result<Versions, Problem> {
         let (tenant, now) = (self.tenant.as_str(), SystemClock.now());
         let signed = |secrets: &Secrets| {
             Versions::that_signed(token, &secrets.signing(now), &secrets.subscription(now)).accepted(self.config, now)
@@ -161,7 +161,7 @@ impl Hub<'_> {
     }
 
     /// Whether an issuer signed a token. One by a key that is not known has the keys fetched again.
-    async fn is_signed(&self, token: &Unverified, issuer: &Issuer) -> Answered<bool> {
+    async fn is_signed(&self, token: &Unverified, issuer: &Issuer) -> Result<bool, Problem> {
         if Algorithm::parse(&token.alg).is_none() {
             return Ok(false);
         }

@@ -6,18 +6,20 @@
 
 use super::id_token::Identity;
 use super::provider::{OwnRole, Provider, own_roles, permissions_of};
-use crate::auth::key::fresh_id;
 use crate::auth::rules;
-use crate::auth::session::{Lobby, SigningIn};
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::permission::Permissions;
-use crate::http::problem::{self, Answered};
-use crate::http::request::Incoming;
-use crate::statements;
+use crate::auth::session::{LoginContext, SigningIn};
+use crate::credentials::key::fresh_id;
+use crate::http::incoming::Incoming;
+use crate::http::problem::{self, Problem};
 use crate::storage::audit_log::Deed;
 use crate::storage::bindings::SystemClock;
+use crate::storage::row::row_types;
+use crate::storage::sql::args;
+use crate::storage::sql::statements;
 use crate::storage::sql::{Arg, StorageError, TenantSql};
-use crate::{args, json, rows};
+use domain::clock::{Clock, Timestamp};
+use domain::json;
+use domain::permission::Permissions;
 
 statements! { TenantSql;
     /// The user whom a subject is.
@@ -36,7 +38,7 @@ statements! { TenantSql;
     SET_ROLE = "UPDATE users SET role = ?3, updated_at = ?4 WHERE tenant_id = ?1 AND id = ?2 AND (role NOT IN ('owner', 'admin') OR ?3 IN ('owner', 'admin') OR EXISTS (SELECT 1 FROM users o WHERE o.tenant_id = ?1 AND o.id <> ?2 AND o.role IN ('owner', 'admin') AND o.status = 'active'))";
 }
 
-rows! {
+row_types! {
     struct UserRow {
         id: String,
         email: String,
@@ -57,7 +59,7 @@ pub struct Welcome {
 /// Somebody at the door.
 pub struct Arrival<'a> {
     /// The tenant and its rows.
-    pub lobby: &'a Lobby<'a>,
+    pub lobby: &'a LoginContext<'a>,
     /// The provider.
     pub provider: &'a Provider,
     /// Whom it vouches for.
@@ -70,7 +72,7 @@ pub struct Arrival<'a> {
 
 impl Arrival<'_> {
     /// Finds, links or makes the user. 403 for somebody who may not come in, whatever the reason.
-    pub async fn welcome(&self) -> Answered<Welcome> {
+    pub async fn welcome(&self) -> Result<Welcome, Problem> {
         match self.try_once().await {
             // Somebody with the same subject or address came in at the same moment.
             Err(Turned::Meanwhile) => self.try_once().await,
@@ -97,7 +99,7 @@ impl Arrival<'_> {
     }
 
     /// A user who is known, with the role that the provider gives today.
-    fn greet(&self, row: UserRow, own: &[OwnRole]) -> Answered<Welcome> {
+    fn greet(&self, row: UserRow, own: &[OwnRole]) -> Result<Welcome, Problem> {
         let role = self.provider.role_of(&self.identity.roles, Some(&row.role));
         let role = role.filter(|role| row.status == "active" && self.reaches(&row.role, own) && self.gives(role, own));
         let role = role.ok_or_else(problem::sso_not_admitted)?;

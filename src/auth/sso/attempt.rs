@@ -9,14 +9,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::auth::key::fresh_secret;
-use crate::auth::session::Lobby;
-use crate::auth::signature::digest;
-use crate::domain::clock::Timestamp;
-use crate::http::problem::{self, Answered};
-use crate::statements;
+use crate::auth::session::LoginContext;
+use crate::credentials::key::fresh_secret;
+use crate::credentials::signature::digest;
+use crate::http::problem::{self, Problem};
+use crate::storage::row::row_types;
 use crate::storage::sealed::{Place, SealKey};
-use crate::{args, rows};
+use crate::storage::sql::args;
+use crate::storage::sql::statements;
+use domain::clock::Timestamp;
 
 statements! { TenantSql;
     /// A sign-in that has begun.
@@ -38,7 +39,7 @@ struct Sealed {
     redirect_uri: String,
 }
 
-rows! {
+row_types! {
     struct AttemptRow {
         provider_id: String,
         sealed: String,
@@ -83,7 +84,12 @@ pub struct Journey<'a> {
 }
 
 /// Begins a sign-in.
-pub async fn begin(lobby: &Lobby<'_>, key: &SealKey, journey: Journey<'_>, now: Timestamp) -> Answered<Begun> {
+pub async fn begin(
+    lobby: &LoginContext<'_>,
+    key: &SealKey,
+    journey: Journey<'_>,
+    now: Timestamp,
+) -> Result<Begun, Problem> {
     let secret = || fresh_secret("").map_err(problem::internal);
     let (state, nonce, verifier) = (secret()?, secret()?, secret()?);
     let challenge = BASE64.encode(Sha256::digest(verifier.as_bytes()));
@@ -99,11 +105,11 @@ pub async fn begin(lobby: &Lobby<'_>, key: &SealKey, journey: Journey<'_>, now: 
 
 /// Takes a sign-in that came back, once; none if it did not begin in this browser, or is over.
 pub async fn consume(
-    lobby: &Lobby<'_>,
+    lobby: &LoginContext<'_>,
     key: &SealKey,
     (state, browser): (&str, &str),
     now: Timestamp,
-) -> Answered<Option<Attempt>> {
+) -> Result<Option<Attempt>, Problem> {
     let row = row_id(state, browser);
     let mut taken = lobby.rows.write().add(CONSUME, args![row.as_str(), now.millis()]).commit().await?;
     let Some(taken) = taken.pop().unwrap_or_default().first::<AttemptRow>()? else { return Ok(None) };
@@ -122,6 +128,6 @@ fn row_id(state: &str, browser: &str) -> String {
     digest(format!("{state}.{browser}").as_bytes())
 }
 
-fn place<'a>(lobby: &Lobby<'a>, row: &'a str) -> Place<'a> {
+fn place<'a>(lobby: &LoginContext<'a>, row: &'a str) -> Place<'a> {
     Place { owner: lobby.tenant.as_str(), table: "sso_attempts", column: "sealed", row }
 }

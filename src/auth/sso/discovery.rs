@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::provider::Provider;
-use crate::auth::jwk::KeySet;
-use crate::auth::memory::Memory;
-use crate::auth::outside::document;
-use crate::auth::session::Lobby;
-use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::error::Invalid;
-use crate::domain::outbound::OutboundUrl;
-use crate::http::problem::{self, Answered};
+use crate::auth::outbound_oidc::document;
+use crate::auth::sealed_cache::Memory;
+use crate::auth::session::LoginContext;
+use crate::credentials::jwk::KeySet;
+use crate::http::problem::{self, Problem};
 use crate::storage::bindings::SystemClock;
 use crate::storage::keys::{KvKey, OidcPart};
 use crate::storage::sealed::SealKey;
+use domain::clock::{Clock, Timestamp};
+use domain::error::Invalid;
+use domain::outbound::OutboundUrl;
 
 /// How long what a provider told is good, in milliseconds.
 const GOOD_MILLIS: i64 = 600_000;
@@ -88,7 +88,7 @@ struct Remembered {
 /// A provider, asked for a tenant.
 pub struct Inquiry<'a> {
     /// The tenant, and the deployment.
-    pub lobby: &'a Lobby<'a>,
+    pub lobby: &'a LoginContext<'a>,
     /// The tenant's data key.
     pub key: &'a SealKey,
     /// The provider.
@@ -97,7 +97,7 @@ pub struct Inquiry<'a> {
 
 impl Inquiry<'_> {
     /// What the provider tells of itself.
-    pub async fn metadata(&self) -> Answered<Metadata> {
+    pub async fn metadata(&self) -> Result<Metadata, Problem> {
         let parse = |text: &str| self.lobby.bindings.settings.outbound(text);
         let issuer = self.provider.issuer.as_str();
         if let Some(known) = self.remembered(OidcPart::Discovery).await
@@ -113,7 +113,7 @@ impl Inquiry<'_> {
     }
 
     /// The provider's keys, looked at again for the sake of a key that is not among those remembered.
-    pub async fn keys(&self, metadata: &Metadata, kid: Option<&str>) -> Answered<KeySet> {
+    pub async fn keys(&self, metadata: &Metadata, kid: Option<&str>) -> Result<KeySet, Problem> {
         let now = SystemClock.now();
         let known = self.remembered(OidcPart::Keys).await;
         if let Some(known) = &known
@@ -140,7 +140,7 @@ impl Inquiry<'_> {
     }
 
     fn memory(&self, part: OidcPart) -> Memory<'_> {
-        let Lobby { bindings, tenant, .. } = self.lobby;
+        let LoginContext { bindings, tenant, .. } = self.lobby;
         Memory { bindings, tenant, key: self.key, at: KvKey::oidc(tenant, &self.provider.id, part) }
     }
 }
@@ -160,8 +160,8 @@ fn may_look_again(looked_again_at: Option<i64>, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::host::RootDomain;
-    use crate::domain::outbound::Loopback;
+    use domain::host::RootDomain;
+    use domain::outbound::Loopback;
     use serde_json::json;
 
     fn read(change: Value) -> Result<Metadata, &'static str> {

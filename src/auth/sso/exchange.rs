@@ -9,14 +9,19 @@ use super::attempt::Attempt;
 use super::discovery::{ClientProof, Inquiry, Metadata};
 use super::id_token::{Expected, Identity, identity};
 use super::provider::Provider;
-use crate::auth::jws::Unverified;
-use crate::auth::outside::{Form, ask, is_signed_by};
-use crate::domain::clock::{Clock, Timestamp};
-use crate::http::problem::{self, Answered};
+use crate::auth::outbound_oidc::{Form, ask, is_signed_by};
+use crate::credentials::jws::Unverified;
+use crate::http::problem::{self, Problem};
 use crate::storage::bindings::SystemClock;
+use domain::clock::{Clock, Timestamp};
 
 /// Exchanges a code, and believes the ID token once everything about it is right.
-pub async fn redeem(inquiry: &Inquiry<'_>, metadata: &Metadata, attempt: &Attempt, code: &str) -> Answered<Identity> {
+pub async fn redeem(
+    inquiry: &Inquiry<'_>,
+    metadata: &Metadata,
+    attempt: &Attempt,
+    code: &str,
+) -> Result<Identity, Problem> {
     let provider = inquiry.provider;
     let secret = provider.secret(inquiry.key, inquiry.lobby.tenant)?;
     let form = form(provider, metadata.proof, secret.as_deref(), attempt, code);

@@ -4,10 +4,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::auth::jws::Unverified;
-use crate::auth::key_row::same;
-use crate::domain::clock::Timestamp;
+use crate::credentials::constant_time::same;
+use crate::credentials::jws::Unverified;
 use crate::http::letters::lower_case;
+use domain::clock::Timestamp;
 
 /// Seconds by which clocks may differ at a token's beginning; its end is exact.
 const LEEWAY_SECONDS: i64 = 60;

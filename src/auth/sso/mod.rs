@@ -12,10 +12,7 @@
 
 pub mod account;
 pub mod attempt;
-pub mod clients;
 pub mod discovery;
 pub mod exchange;
 pub mod id_token;
 pub mod provider;
-pub mod providers;
-pub mod sign_in;

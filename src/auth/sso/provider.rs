@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::ids::TenantId;
-use crate::domain::permission::{BUILT_IN_ROLES, Permissions};
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
+use crate::storage::row::row_types;
 use crate::storage::sealed::{Place, SealKey};
+use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
-use crate::{args, rows, statements};
+use crate::tenant_id::TenantId;
+use domain::permission::{BUILT_IN_ROLES, Permissions};
 
 statements! { TenantSql;
     /// A provider that users may sign in with.
@@ -16,7 +17,7 @@ statements! { TenantSql;
     OWN_ROLES = "SELECT name, permissions FROM roles WHERE tenant_id = ?1";
 }
 
-rows! {
+row_types! {
     /// A provider. Has no `Debug`: its secret is sealed, and still never printed.
     pub struct Provider {
         /// Its id in the tenant.
@@ -42,12 +43,12 @@ rows! {
 
 impl Provider {
     /// The provider of that id, if users may sign in with it.
-    pub async fn find(rows: &TenantDb, id: &str) -> Answered<Option<Self>> {
+    pub async fn find(rows: &TenantDb, id: &str) -> Result<Option<Self>, Problem> {
         Ok(rows.row(&ENABLED, args![id]).await?)
     }
 
     /// The client's secret, opened.
-    pub fn secret(&self, key: &SealKey, tenant: &TenantId) -> Answered<Option<String>> {
+    pub fn secret(&self, key: &SealKey, tenant: &TenantId) -> Result<Option<String>, Problem> {
         let Some(sealed) = &self.client_secret else { return Ok(None) };
         let opened = key.open(&secret_place(tenant, &self.id), sealed).map_err(problem::internal)?;
         String::from_utf8(opened).map(Some).map_err(problem::internal)
@@ -74,7 +75,7 @@ pub fn secret_place<'a>(tenant: &'a TenantId, provider: &'a str) -> Place<'a> {
     Place { owner: tenant.as_str(), table: "sso_providers", column: "client_secret", row: provider }
 }
 
-rows! {
+row_types! {
     /// A role that the tenant made itself.
     pub struct OwnRole {
         name: String,
@@ -83,7 +84,7 @@ rows! {
 }
 
 /// The roles that the tenant made itself.
-pub async fn own_roles(rows: &TenantDb) -> Answered<Vec<OwnRole>> {
+pub async fn own_roles(rows: &TenantDb) -> Result<Vec<OwnRole>, Problem> {
     Ok(rows.rows(&OWN_ROLES, Vec::new()).await?)
 }
 

@@ -3,17 +3,17 @@
 use crate::auth::mercure::carrier::COOKIE;
 use crate::auth::mercure::grants::DETAIL;
 use crate::auth::principal::Visitor;
-use crate::http::answer::Answer;
-use crate::http::call::Call;
-use crate::http::problem::Answered;
-use crate::json;
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use domain::json;
 
 /// `GET /.well-known/oauth-protected-resource/.well-known/mercure`
-pub async fn metadata(call: Call<Visitor>) -> Answered<Answer> {
-    let settings = &call.who.config.mercure;
+pub async fn metadata(request: Request<Visitor>) -> Result<Response, Problem> {
+    let settings = &request.caller.config.mercure;
     let servers: Vec<&str> = settings.issuers.iter().map(|issuer| issuer.issuer.as_str()).collect();
     let metadata = json!({
-        "resource": super::hub_url(&call)?.as_str(),
+        "resource": super::hub_url(&request)?.as_str(),
         "authorization_servers": servers,
         "authorization_details_types_supported": [DETAIL],
         "bearer_methods_supported": ["header"],
@@ -21,5 +21,5 @@ pub async fn metadata(call: Call<Visitor>) -> Answered<Answer> {
         "mercure_matcher_types_supported": ["exact", "urlpattern"],
         "mercure_subscriptions": settings.subscriptions,
     });
-    Ok(Answer::plain_json(200, metadata.to_string()).header("Cache-Control", "public, max-age=60"))
+    Ok(Response::plain_json(200, metadata.to_string()).header("Cache-Control", "public, max-age=60"))
 }

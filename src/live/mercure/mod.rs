@@ -7,29 +7,28 @@
 //! - Nobody but the hub publishes in the hub's own namespace.
 
 pub mod discovery;
-pub mod form;
 pub mod publish;
 pub mod subscribe;
 pub mod subscriptions;
 
 use crate::auth::mercure::proof::{HUB_PATH, Hub};
 use crate::auth::principal::Visitor;
-use crate::domain::matching::topic_url::Base;
-use crate::http::call::Call;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use domain::matching::topic_url::Base;
 
 /// The origin that was asked, as its client writes it.
-fn origin(call: &Call<Visitor>) -> String {
-    call.request.origin_of(call.who.host.as_str())
+fn origin(request: &Request<Visitor>) -> String {
+    request.incoming.origin_of(request.caller.host.as_str())
 }
 
 /// The hub's URL, as its client writes it.
-fn hub_url(call: &Call<Visitor>) -> Answered<Base> {
-    Base::parse(&[&origin(call), HUB_PATH].concat()).map_err(problem::internal)
+fn hub_url(request: &Request<Visitor>) -> Result<Base, Problem> {
+    Base::parse(&[&origin(request), HUB_PATH].concat()).map_err(problem::internal)
 }
 
 /// The hub that was asked.
-fn hub(call: &Call<Visitor>) -> Hub<'_> {
-    let Visitor { tenant, host, config, .. } = &*call.who;
-    Hub { bindings: &call.bindings, tenant, config, host }
+fn hub(request: &Request<Visitor>) -> Hub<'_> {
+    let Visitor { tenant, host, config, .. } = &*request.caller;
+    Hub { bindings: &request.bindings, tenant, config, host }
 }

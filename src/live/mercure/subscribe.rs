@@ -4,19 +4,19 @@ use crate::auth::mercure::challenge;
 use crate::auth::mercure::grants::Granted;
 use crate::auth::mercure::proof::{MercureToken, Signer};
 use crate::auth::principal::Visitor;
-use crate::domain::error::Invalid;
-use crate::domain::matching::matcher::{MatchType, Matcher, Subject};
-use crate::domain::matching::topic_url::Base;
-use crate::domain::mercure::Action;
-use crate::domain::selector::{Interest, Selector};
-use crate::http::answer::Answer;
-use crate::http::call::Call;
-use crate::http::problem::{self, Answered};
-use crate::http::request::{Incoming, Query};
+use crate::http::incoming::{Incoming, Query};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::hub::protocol::{Attach, Presence, Wire};
 use crate::live::bridge;
 use crate::storage::sealed::random;
-use crate::tenant::standing;
+use crate::tenant::tenant_state;
+use domain::error::Invalid;
+use domain::matching::matcher::{MatchType, Matcher, Subject};
+use domain::matching::topic_url::Base;
+use domain::mercure::Action;
+use domain::selector::{Interest, Selector};
 
 /// The longest id that is looked for; no update has a longer one.
 const MAX_ID: usize = 1_024;
@@ -25,25 +25,25 @@ const MAX_ID: usize = 1_024;
 const LIFE_MILLIS: i64 = 24 * 3_600_000;
 
 /// Opens a stream; its HEAD opens nothing.
-pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
-    let origin = super::origin(&call);
-    let token = super::hub(&call).prove(&call.request, Action::Subscribe).await?;
-    if token.is_none() && !call.who.config.mercure.anonymous {
+pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
+    let origin = super::origin(&request);
+    let token = super::hub(&request).prove(&request.incoming, Action::Subscribe).await?;
+    if token.is_none() && !request.caller.config.mercure.anonymous {
         return Err(challenge::unauthorized(&origin));
     }
-    let attach = read(&call, token.as_ref(), &origin)?;
-    if call.is_head() {
-        return Ok(Answer::events(None));
+    let attach = read(&request, token.as_ref(), &origin)?;
+    if request.is_head() {
+        return Ok(Response::events(None));
     }
-    let Visitor { tenant, host, config, .. } = &*call.who;
-    let opened = standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller| {
+    let Visitor { tenant, host, config, .. } = &*request.caller;
+    let opened = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await
     });
     let attached = opened.await?;
     let told = attached.told();
-    let keep_alive = call.bindings.settings.keep_alive_seconds;
-    let stream = attached.pump(keep_alive, false, &call.request.signal()).map_err(problem::internal)?;
-    let mut answer = Answer::events(Some(stream));
+    let keep_alive = request.bindings.settings.keep_alive_seconds;
+    let stream = attached.pump(keep_alive, false, &request.incoming.signal()).map_err(problem::internal)?;
+    let mut answer = Response::events(Some(stream));
     if let Some(told) = told {
         if config.mercure.compatibility {
             answer = answer.header("Last-Event-ID", &told);
@@ -53,16 +53,16 @@ pub async fn stream(call: Call<Visitor>) -> Answered<Answer> {
     Ok(answer)
 }
 
-fn read(call: &Call<Visitor>, token: Option<&MercureToken>, origin: &str) -> Answered<Attach> {
-    let older = call.who.config.mercure.compatibility;
-    let hub = super::hub_url(call)?;
-    let selected = selectors(&call.request.query, &hub, older)?;
+fn read(request: &Request<Visitor>, token: Option<&MercureToken>, origin: &str) -> Result<Attach, Problem> {
+    let older = request.caller.config.mercure.compatibility;
+    let hub = super::hub_url(request)?;
+    let selected = selectors(&request.incoming.query, &hub, older)?;
     let granted = token.map(|token| token.grants.subscribe.iter().map(granted).collect()).unwrap_or_default();
     let rights = Interest { granted, ..Interest::default() };
     rights.check().map_err(|_| challenge::invalid_token(origin, "too many topics"))?;
     let interest = Interest { selected, hub: Some(hub.as_str().into()), ..rights };
     interest.check().map_err(|invalid| problem::invalid_query("match", invalid))?;
-    let presence = match call.who.config.mercure.subscriptions && !call.is_head() {
+    let presence = match request.caller.config.mercure.subscriptions && !request.is_head() {
         true => Some(presence(&interest.selected, token, &hub)?),
         false => None,
     };
@@ -75,18 +75,18 @@ fn read(call: &Call<Visitor>, token: Option<&MercureToken>, origin: &str) -> Ans
         interest,
         secret_version,
         minted: None,
-        expires_at: token.map(|token| token.expires_at.map_or(call.now().millis() + LIFE_MILLIS, |at| at.millis())),
+        expires_at: token.map(|token| token.expires_at.map_or(request.now().millis() + LIFE_MILLIS, |at| at.millis())),
         ticket: None,
-        address: call.request.address(),
+        address: request.incoming.address(),
         wire: Wire::Mercure,
-        cursor: last_event_id(&call.request, older),
+        cursor: last_event_id(&request.incoming, older),
         reattach: false,
         presence,
     })
 }
 
 /// Who subscribes, for those who are told: a name that nobody else has, and what the token says of each subscription.
-fn presence(selected: &[Selector], token: Option<&MercureToken>, hub: &Base) -> Answered<Presence> {
+fn presence(selected: &[Selector], token: Option<&MercureToken>, hub: &Base) -> Result<Presence, Problem> {
     let text = |selector: &Selector| match selector {
         Selector::Typed(_, text) | Selector::Exact(text) | Selector::Prefix(text) => text.clone(),
     };
@@ -106,7 +106,7 @@ fn presence(selected: &[Selector], token: Option<&MercureToken>, hub: &Base) -> 
 }
 
 /// A random URN (RFC 9562, version 4).
-fn uuid() -> Answered<String> {
+fn uuid() -> Result<String, Problem> {
     let mut bytes = random::<16>().map_err(problem::internal)?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
@@ -116,7 +116,7 @@ fn uuid() -> Answered<String> {
 }
 
 /// What is asked for: `match`, `match_exact`, `match_urlpattern`, and `topic` of clients of before 1.0.
-pub fn selectors(query: &Query, hub: &Base, older: bool) -> Answered<Vec<Selector>> {
+pub fn selectors(query: &Query, hub: &Base, older: bool) -> Result<Vec<Selector>, Problem> {
     let mut selected: Vec<Selector> = Vec::new();
     for (name, value) in query.pairs() {
         let kind = match name {

@@ -5,16 +5,16 @@ use serde_json::Value;
 use crate::auth::mercure::challenge;
 use crate::auth::mercure::proof::MercureToken;
 use crate::auth::principal::Visitor;
-use crate::domain::matching::matcher::{MatchType, Subject};
-use crate::domain::mercure::Action;
-use crate::domain::selector::Selector;
-use crate::http::answer::Answer;
-use crate::http::call::Call;
 use crate::http::etag;
-use crate::http::problem::{self, Answered};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::hub::protocol::{Caller, ListSubscriptions, Subscriptions};
-use crate::json;
-use crate::tenant::standing;
+use crate::tenant::tenant_state;
+use domain::json;
+use domain::matching::matcher::{MatchType, Subject};
+use domain::mercure::Action;
+use domain::selector::Selector;
 
 /// What JSON of before 1.0 is.
 const LINKED: &str = "application/ld+json";
@@ -28,23 +28,23 @@ struct Asked {
 }
 
 /// The subscriptions of every topic, of one, or one of them.
-pub async fn show(call: Call<Visitor>) -> Answered<Answer> {
-    let settings = &call.who.config.mercure;
+pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
+    let settings = &request.caller.config.mercure;
     if !settings.subscriptions {
         return Err(problem::not_found());
     }
-    let origin = super::origin(&call);
-    let token = super::hub(&call).prove(&call.request, Action::Subscribe).await?;
+    let origin = super::origin(&request);
+    let token = super::hub(&request).prove(&request.incoming, Action::Subscribe).await?;
     let token = token.ok_or_else(|| challenge::unauthorized(&origin))?;
-    let hub_url = super::hub_url(&call)?;
-    if !token.grants.may_read(&Subject::new(&call.request.path, &hub_url)) {
+    let hub_url = super::hub_url(&request)?;
+    if !token.grants.may_read(&Subject::new(&request.incoming.path, &hub_url)) {
         return Err(challenge::insufficient_scope(&origin));
     }
-    let older = settings.compatibility && speaks_older(&call, &token);
-    let names = ["first", "second", "third"].map(|name| call.params.get(name));
+    let older = settings.compatibility && speaks_older(&request, &token);
+    let names = ["first", "second", "third"].map(|name| request.params.get(name));
     let asked = read(names, older, settings.compatibility).ok_or_else(problem::not_found)?;
-    let Subscriptions { documents, last_event_id } = list(&call, &asked).await?;
-    let path = call.request.path.as_str();
+    let Subscriptions { documents, last_event_id } = list(&request, &asked).await?;
+    let path = request.incoming.path.as_str();
     let document = match asked.subscriber {
         Some(_) => documents.into_iter().next().ok_or_else(problem::not_found)?,
         None => collection(path, documents, &asked),
@@ -58,18 +58,18 @@ pub async fn show(call: Call<Visitor>) -> Answered<Answer> {
     );
     let text = document.to_string();
     let tag = etag::of_content(&text);
-    let answer = match etag::is_known(&call.request, &tag) {
-        true => Answer::empty(304),
-        false if asked.older => Answer::linked_json(text),
-        false => Answer::plain_json(200, text),
+    let answer = match etag::is_known(&request.incoming, &tag) {
+        true => Response::empty(304),
+        false if asked.older => Response::linked_json(text),
+        false => Response::plain_json(200, text),
     };
     Ok(answer.header("Link", link).header("ETag", tag).header("Cache-Control", "private, must-revalidate"))
 }
 
 /// Whether the client speaks as those of before 1.0: by the type it accepts, or by its token.
-fn speaks_older(call: &Call<Visitor>, token: &MercureToken) -> bool {
+fn speaks_older(request: &Request<Visitor>, token: &MercureToken) -> bool {
     let by_token = token.grants.subscribe.iter().any(|granted| granted.match_type == MatchType::UriTemplate);
-    by_token || call.request.header("Accept").is_some_and(|accept| accept.contains(LINKED))
+    by_token || request.incoming.header("Accept").is_some_and(|accept| accept.contains(LINKED))
 }
 
 /// Reads the segments behind `subscriptions`; none for a path that leads nowhere. Those of before 1.0 have no type.
@@ -95,10 +95,10 @@ fn read(segments: [&str; 3], older: bool, may_be_older: bool) -> Option<Asked> {
     }
 }
 
-async fn list(call: &Call<Visitor>, asked: &Asked) -> Answered<Subscriptions> {
-    let Visitor { tenant, host, config, .. } = &*call.who;
+async fn list(request: &Request<Visitor>, asked: &Asked) -> Result<Subscriptions, Problem> {
+    let Visitor { tenant, host, config, .. } = &*request.caller;
     let listed =
-        standing::call_hub(&call.bindings, tenant, Some(host), config.revision, async |hub, caller: Caller| {
+        tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller: Caller| {
             let Asked { older, selector, subscriber } = asked;
             let (selector, subscriber) = (selector.clone(), subscriber.clone());
             hub.call(&ListSubscriptions { caller, older: *older, selector, subscriber }).await

@@ -4,9 +4,9 @@
 use serde_json::{Map, Value};
 
 use super::notation::reference;
-use crate::json;
+use crate::records::collection::Collection;
 use crate::routes::route::{Access, Route};
-use crate::rows::collection::Collection;
+use domain::json;
 
 /// How paths of the table call a collection.
 pub const COLLECTION: &str = "collection";
@@ -188,7 +188,7 @@ fn or_null(schema: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::definition::Definition;
+    use crate::records::definition::Definition;
 
     fn collection(definition: Value) -> Collection {
         let definition = Definition::read(definition.as_object().unwrap().clone()).unwrap();

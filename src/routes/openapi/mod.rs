@@ -12,16 +12,16 @@ pub mod page;
 mod responses;
 pub mod schemas;
 
-use self::collections::Described;
-use self::document::document;
-use super::route::{Surface, Table};
 use crate::auth::principal::Reader;
-use crate::auth::signature::digest;
-use crate::http::answer::Answer;
-use crate::http::call::Call;
+use crate::credentials::signature::digest;
 use crate::http::etag;
-use crate::http::problem::{self, Answered};
-use crate::rows::collection::Collection;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::records::collection::Collection;
+use crate::routes::openapi::collections::Described;
+use crate::routes::openapi::document::document;
+use crate::routes::route::{Surface, Table};
 use crate::storage::bindings::Bindings;
 
 /// Others may keep the platform's for a minute, and then ask whether it is still the same.
@@ -30,20 +30,21 @@ const OF_THE_PLATFORM: &str = "public, max-age=60";
 const OF_A_TENANT: &str = "private, no-cache";
 
 /// The document, or 304 for whoever has it.
-pub async fn show(call: Call<Table>) -> Answered<Answer> {
-    let (surface, caching, described) = match &call.who.reader {
+pub async fn show(request: Request<Table>) -> Result<Response, Problem> {
+    let (surface, caching, described) = match &request.caller.reader {
         None => (Surface::Platform, OF_THE_PLATFORM, Vec::new()),
-        Some(reader) => (Surface::Tenant, OF_A_TENANT, described(reader, &call.bindings).await?),
+        Some(reader) => (Surface::Tenant, OF_A_TENANT, described(reader, &request.bindings).await?),
     };
-    let document = document(call.who.sections, surface, &described);
+    let document = document(request.caller.sections, surface, &described);
     let text = document.ok_or_else(|| problem::internal("a contract cannot be read"))?;
     let etag = format!("\"{}\"", digest(text.as_bytes()));
-    let answer = if etag::is_known(&call.request, &etag) { Answer::empty(304) } else { Answer::plain_json(200, text) };
+    let answer =
+        if etag::is_known(&request.incoming, &etag) { Response::empty(304) } else { Response::plain_json(200, text) };
     Ok(answer.header("Cache-Control", caching).header("ETag", etag))
 }
 
 /// The tenant's collections that somebody may know of.
-async fn described(reader: &Reader, bindings: &Bindings) -> Answered<Vec<Described>> {
+async fn described(reader: &Reader, bindings: &Bindings) -> Result<Vec<Described>, Problem> {
     let collections = Collection::all(&reader.rows(bindings)?).await?;
     let known = collections.iter().filter(|collection| reader.is_member() || collection.public_read);
     Ok(known.map(|collection| Described::of(collection, reader.is_member())).collect())

@@ -1,8 +1,8 @@
 //! The schemas and parameters that contracts share by name.
 
 use super::notation::{self, Find, quoted};
-use crate::domain::file::FileType;
-use crate::domain::permission::{Permission, PlatformPermission};
+use domain::file::FileType;
+use domain::permission::{Permission, PlatformPermission};
 
 /// What contracts name, in the order of the document.
 const SCHEMAS: &[(&str, &str)] = &[

@@ -1,0 +1,156 @@
+//! Server-Sent Events on the wire (WHATWG HTML, "Server-sent events").
+//!
+//! A frame is built once and sent to everyone. No text from outside can break out of its field:
+//! line breaks in `data` become further `data:` lines, and other fields take none.
+
+use std::fmt::Write as _;
+
+use crate::event::Cursor;
+
+/// Frames under construction.
+#[derive(Debug, Default)]
+pub struct Frames(String);
+
+impl Frames {
+    /// An empty stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The reconnection time, in milliseconds. Stands before the block it goes with.
+    pub fn retry(&mut self, millis: u32) -> &mut Self {
+        let _ = writeln!(self.0, "retry: {millis}");
+        self
+    }
+
+    /// A block of an id and nothing else: it moves `Last-Event-ID` and fires no event.
+    pub fn cursor(&mut self, id: &Cursor) -> &mut Self {
+        let _ = write!(self.0, "id: {id}\n\n");
+        self
+    }
+
+    /// An event of the log: its id, its name where asked for, and `{"id":…` with its tail.
+    pub fn event(&mut self, id: &Cursor, name: Option<&str>, tail: &str) -> &mut Self {
+        let _ = writeln!(self.0, "id: {id}");
+        if let Some(name) = name {
+            self.field("event", name);
+        }
+        let _ = write!(self.0, "data: {{\"id\":\"{id}\",{tail}\n\n");
+        self
+    }
+
+    /// An update on Mercure's wire: its data line by line, so that it arrives as it was sent.
+    pub fn update(&mut self, id: &str, kind: Option<&str>, retry: Option<u64>, data: &str) -> &mut Self {
+        self.field("id", id);
+        if let Some(kind) = kind {
+            self.field("event", kind);
+        }
+        if let Some(retry) = retry {
+            let _ = writeln!(self.0, "retry: {retry}");
+        }
+        self.data(data);
+        self
+    }
+
+    /// A line that says nothing, to keep a connection open.
+    pub fn comment(&mut self) -> &mut Self {
+        self.0.push_str(":\n");
+        self
+    }
+
+    /// A word of the hub itself, such as `hub.resumed`; with an id where it moves the cursor.
+    pub fn control(&mut self, name: &str, id: Option<&Cursor>, json: &str) -> &mut Self {
+        if let Some(id) = id {
+            let _ = writeln!(self.0, "id: {id}");
+        }
+        self.field("event", name);
+        self.data(json);
+        self
+    }
+
+    /// What was built.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    /// The data, which ends the block.
+    fn data(&mut self, text: &str) {
+        for line in lines(text) {
+            let _ = writeln!(self.0, "data: {line}");
+        }
+        self.0.push('\n');
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        let _ = write!(self.0, "{name}: ");
+        if value.contains(['\r', '\n', '\0']) {
+            self.0.extend(value.chars().map(|c| if matches!(c, '\r' | '\n' | '\0') { ' ' } else { c }));
+        } else {
+            self.0.push_str(value);
+        }
+        self.0.push('\n');
+    }
+}
+
+/// Splits at CR, LF and CRLF, as receivers do.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split("\r\n").flat_map(|part| part.split(['\r', '\n']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Epoch;
+    use proptest::prelude::*;
+
+    fn cursor() -> Cursor {
+        Cursor { epoch: Epoch::from_random([1; 8]), seq: 7 }
+    }
+
+    #[test]
+    fn the_blocks() {
+        let mut frames = Frames::new();
+        frames.retry(3000).cursor(&cursor());
+        frames.event(&cursor(), Some("post.update"), "\"topics\":[]}");
+        frames.control("hub.reset", None, "{}");
+        let id = "0101010101010101-7";
+        assert_eq!(
+            frames.into_string(),
+            format!(
+                "retry: 3000\nid: {id}\n\nid: {id}\nevent: post.update\ndata: {{\"id\":\"{id}\",\"topics\":[]}}\n\nevent: hub.reset\ndata: {{}}\n\n"
+            )
+        );
+    }
+
+    #[test]
+    fn an_update_arrives_as_it_was_sent() {
+        let mut frames = Frames::new();
+        frames.update("a\0b", Some("c\rd"), None, "e\0f\r\n");
+        assert_eq!(frames.into_string(), "id: a b\nevent: c d\ndata: e\0f\ndata: \n\n");
+    }
+
+    #[test]
+    fn every_line_end_begins_a_line() {
+        let split = |text| lines(text).collect::<Vec<_>>();
+        assert_eq!(split("a\rb\nc\r\nd"), ["a", "b", "c", "d"]);
+        assert_eq!(split("\r\r\n\n\r"), ["", "", "", "", ""]);
+        assert_eq!(split("a\r"), ["a", ""]);
+        assert_eq!(split(""), [""]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_second_block_or_field(name in "\\PC*|[\\r\\n\\x00a-z: ]*", json in "(\\PC|[\\r\\n])*") {
+            let mut frames = Frames::new();
+            frames.control(&name, None, &json);
+            let text = frames.into_string();
+            let (body, end) = text.split_at(text.len() - 2);
+            prop_assert_eq!(end, "\n\n");
+            for (i, line) in body.split('\n').enumerate() {
+                prop_assert!(!line.contains('\r'));
+                let field = if i == 0 { "event: " } else { "data: " };
+                prop_assert!(line.starts_with(field));
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The nouns of the field, pure: no platform type, no I/O, no clock of their own.
+//!
+//! A crate of its own, so that the compiler knows no platform type here. May not touch: any platform type, the clock,
+//! randomness.
+//!
+//! Every value from outside is parsed here once; a parsed value cannot be invalid. What a rule
+//! needs of the world (the time, randomness) is handed in.
+
+pub mod address;
+pub mod characters;
+pub mod clock;
+pub mod css;
+pub mod difference;
+pub mod email;
+pub mod error;
+pub mod event;
+pub mod file;
+pub mod filter;
+pub mod frame;
+pub mod host;
+pub mod http_date;
+pub mod ids;
+pub mod json;
+pub mod matching;
+pub mod mercure;
+pub mod mercure_form;
+pub mod merge_patch;
+pub mod minted;
+pub mod outbound;
+pub mod permission;
+pub mod plan;
+pub mod pointer;
+pub mod rate;
+pub mod record;
+pub mod selector;
+pub mod sign_in;
+pub mod text;
+pub mod topic;

@@ -1,0 +1,239 @@
+//! A pattern string cut into the components of a URL (URL Pattern standard, "Constructor string parsing").
+
+use super::tokens::{Kind, Policy, Token, tokens};
+use crate::error::Invalid;
+
+/// The components of a URL, in the order of the standard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Component {
+    /// Without its colon.
+    Protocol,
+    /// Before `@`.
+    Username,
+    /// Before `@`, behind a colon.
+    Password,
+    /// Without its port.
+    Hostname,
+    /// Empty where it is the protocol's own.
+    Port,
+    /// With its first slash.
+    Pathname,
+    /// Without `?`.
+    Search,
+    /// Without `#`.
+    Hash,
+}
+
+impl Component {
+    /// All of them, each at its place in `Parts`.
+    pub const ALL: [Self; 8] = [
+        Self::Protocol,
+        Self::Username,
+        Self::Password,
+        Self::Hostname,
+        Self::Port,
+        Self::Pathname,
+        Self::Search,
+        Self::Hash,
+    ];
+}
+
+/// A text for each component, or none.
+#[derive(Debug, Default)]
+pub struct Parts([Option<String>; 8]);
+
+impl Parts {
+    /// The text of a component.
+    pub fn get(&self, component: Component) -> Option<&str> {
+        self.0.get(component as usize)?.as_deref()
+    }
+
+    /// Whether one of them has a text.
+    pub fn any(&self, components: &[Component]) -> bool {
+        components.iter().any(|component| self.get(*component).is_some())
+    }
+
+    /// Gives a component its text.
+    pub fn set(&mut self, component: Component, text: impl Into<String>) {
+        if let Some(place) = self.0.get_mut(component as usize) {
+            *place = Some(text.into());
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Init,
+    Authority,
+    In(Component),
+    Done,
+}
+
+use Component::{Hash, Hostname, Password, Pathname, Port, Protocol, Search, Username};
+
+/// Cuts a pattern string. `is_special` tells whether a pattern of a protocol takes in one of the special schemes.
+pub fn cut(text: &str, is_special: fn(&str) -> Result<bool, Invalid>) -> Result<Parts, Invalid> {
+    let tokens = tokens(text, Policy::Lenient)?;
+    let mut parser = Parser {
+        text,
+        tokens,
+        parts: Parts::default(),
+        start: 0,
+        at: 0,
+        step: 1,
+        groups: 0,
+        brackets: 0,
+        special: false,
+        state: State::Init,
+    };
+    while parser.state != State::Done && parser.at < parser.tokens.len() {
+        parser.step = 1;
+        parser.read(is_special)?;
+        parser.at += parser.step;
+    }
+    if parser.parts.get(Hostname).is_some() && parser.parts.get(Port).is_none() {
+        parser.parts.set(Port, "");
+    }
+    Ok(parser.parts)
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    tokens: Vec<Token<'a>>,
+    parts: Parts,
+    start: usize,
+    at: usize,
+    step: usize,
+    groups: u32,
+    brackets: i32,
+    special: bool,
+    state: State,
+}
+
+impl<'a> Parser<'a> {
+    fn read(&mut self, is_special: fn(&str) -> Result<bool, Invalid>) -> Result<(), Invalid> {
+        match self.kind(self.at) {
+            Kind::End => {
+                self.end();
+                return Ok(());
+            }
+            Kind::Open => {
+                self.groups += 1;
+                return Ok(());
+            }
+            Kind::Close if self.groups > 0 => self.groups -= 1,
+            _ if self.groups > 0 => return Ok(()),
+            _ => {}
+        }
+        match self.state {
+            State::Init if self.says(self.at, ":") => self.rewind(State::In(Protocol)),
+            State::In(Protocol) if self.says(self.at, ":") => {
+                self.special = is_special(self.component())?;
+                if self.says(self.at + 1, "/") && self.says(self.at + 2, "/") {
+                    self.change(State::Authority, 3);
+                } else if self.special {
+                    self.change(State::Authority, 1);
+                } else {
+                    self.change(State::In(Pathname), 1);
+                }
+            }
+            State::Authority if self.says(self.at, "@") => self.rewind(State::In(Username)),
+            State::Authority if self.says(self.at, "/") || self.starts_search() || self.says(self.at, "#") => {
+                self.rewind(State::In(Hostname));
+            }
+            State::In(Username) if self.says(self.at, ":") => self.change(State::In(Password), 1),
+            State::In(Username | Password) if self.says(self.at, "@") => self.change(State::In(Hostname), 1),
+            State::In(Hostname) if self.says(self.at, "[") => self.brackets += 1,
+            State::In(Hostname) if self.says(self.at, "]") => self.brackets -= 1,
+            State::In(Hostname) if self.says(self.at, ":") && self.brackets == 0 => self.change(State::In(Port), 1),
+            State::In(Hostname | Port) if self.says(self.at, "/") => self.change(State::In(Pathname), 0),
+            State::In(Hostname | Port | Pathname) if self.starts_search() => self.change(State::In(Search), 1),
+            State::In(Hostname | Port | Pathname | Search) if self.says(self.at, "#") => {
+                self.change(State::In(Hash), 1)
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// At the end of the text: without a protocol it is a relative pattern, without `@` there are no credentials.
+    fn end(&mut self) {
+        match self.state {
+            State::Init => {
+                (self.at, self.step) = (self.start, 0);
+                if self.says(self.at, "#") {
+                    self.change(State::In(Hash), 1);
+                } else if self.starts_search() {
+                    self.change(State::In(Search), 1);
+                } else {
+                    self.change(State::In(Pathname), 0);
+                }
+            }
+            State::Authority => self.rewind(State::In(Hostname)),
+            _ => self.change(State::Done, 0),
+        }
+    }
+
+    fn rewind(&mut self, state: State) {
+        (self.at, self.step, self.state) = (self.start, 0, state);
+    }
+
+    fn change(&mut self, state: State, skip: usize) {
+        if let State::In(component) = self.state {
+            let text = self.component();
+            self.parts.set(component, text);
+        }
+        if let State::In(new) = state {
+            let was = match self.state {
+                State::In(component) => Some(component),
+                State::Authority => Some(Password),
+                _ => None,
+            };
+            self.fill(was, new);
+        }
+        self.state = state;
+        self.at += skip;
+        (self.start, self.step) = (self.at, 0);
+    }
+
+    /// What was left out between two components is empty, not open.
+    fn fill(&mut self, was: Option<Component>, new: Component) {
+        let Some(was) = was else { return };
+        if was <= Password && new >= Port && self.parts.get(Hostname).is_none() {
+            self.parts.set(Hostname, "");
+        }
+        if was <= Port && new >= Search && self.parts.get(Pathname).is_none() {
+            self.parts.set(Pathname, if self.special { "/" } else { "" });
+        }
+        if was <= Pathname && new == Hash && self.parts.get(Search).is_none() {
+            self.parts.set(Search, "");
+        }
+    }
+
+    fn component(&self) -> &'a str {
+        let place = |index: usize| self.tokens.get(index).map_or(self.text.len(), |token| token.at);
+        self.text.get(place(self.start)..place(self.at)).unwrap_or_default()
+    }
+
+    fn kind(&self, index: usize) -> Kind {
+        self.tokens.get(index).map_or(Kind::End, |token| token.kind)
+    }
+
+    /// Whether a token is this character and means nothing to patterns.
+    fn says(&self, index: usize, value: &str) -> bool {
+        let plain = matches!(self.kind(index), Kind::Char | Kind::EscapedChar | Kind::InvalidChar);
+        plain && self.tokens.get(index).is_some_and(|token| token.value == value)
+    }
+
+    /// Whether `?` begins the search here: it does not where it could be a modifier of what stands before it.
+    fn starts_search(&self) -> bool {
+        if self.says(self.at, "?") {
+            return true;
+        }
+        if self.tokens.get(self.at).is_none_or(|token| token.value != "?") {
+            return false;
+        }
+        let before = self.at.checked_sub(1).map(|before| self.kind(before));
+        !matches!(before, Some(Kind::Name | Kind::Regexp | Kind::Close | Kind::Asterisk))
+    }
+}

@@ -1,0 +1,322 @@
+//! Plans and limits: how much of everything a tenant may use.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::clock::Timestamp;
+use crate::json::without_fraction;
+
+/// A bound; `-1` and `"unlimited"` both mean none. Stored and shown as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// At most so many.
+    AtMost(u64),
+    /// As many as come.
+    Unlimited,
+}
+
+impl Limit {
+    /// The bound as a number, where there is one.
+    pub fn bound(self) -> Option<u64> {
+        match self {
+            Self::AtMost(limit) => Some(limit),
+            Self::Unlimited => None,
+        }
+    }
+}
+
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::AtMost(limit) => serializer.serialize_u64(*limit),
+            Self::Unlimited => serializer.serialize_i64(-1),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bound;
+
+        impl Visitor<'_> for Bound {
+            type Value = Limit;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number from 0 to 1000000000000, -1 or \"unlimited\"")
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Limit, E> {
+                if value <= 1_000_000_000_000 {
+                    Ok(Limit::AtMost(value))
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Unsigned(value), &self))
+                }
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Limit, E> {
+                match u64::try_from(value) {
+                    Ok(value) => self.visit_u64(value),
+                    Err(_) if value == -1 => Ok(Limit::Unlimited),
+                    Err(_) => Err(E::invalid_value(de::Unexpected::Signed(value), &self)),
+                }
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Limit, E> {
+                match without_fraction(value) {
+                    Some(value) => self.visit_i64(value),
+                    None => Err(E::invalid_value(de::Unexpected::Float(value), &self)),
+                }
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Limit, E> {
+                if value == "unlimited" {
+                    Ok(Limit::Unlimited)
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Other("this text"), &self))
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Bound)
+    }
+}
+
+/// Every bound of a tenant, after its plan and its own overrides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Requests with a credential, per UTC minute.
+    pub api_requests_per_minute: Limit,
+    /// Requests with a credential, per UTC day.
+    pub api_requests_per_day: Limit,
+    /// Requests without a credential, per UTC minute: strangers cannot spend the tenant's own.
+    pub anonymous_requests_per_minute: Limit,
+    /// Accepted webhooks, per UTC minute.
+    pub webhooks_per_minute: Limit,
+    /// Open streams.
+    pub concurrent_subscriptions: Limit,
+    /// Open streams of one address; without one, the bound of all streams.
+    #[serde(default)]
+    pub connections_per_address: Option<Limit>,
+    /// Age at which events leave the log.
+    pub event_retention_seconds: Limit,
+    /// Events the log keeps.
+    pub event_retention_count: Limit,
+    /// Bytes the log keeps.
+    pub event_log_bytes: Limit,
+    /// Users, disabled ones too.
+    #[serde(default = "unlimited")]
+    pub users: Limit,
+    /// Records, by collection; `*` stands for every other one.
+    #[serde(default)]
+    pub records: PerCollection,
+    /// Records made in a UTC hour, by collection.
+    #[serde(default)]
+    pub records_per_hour: PerCollection,
+    /// Records made in a UTC month, by collection.
+    #[serde(default)]
+    pub records_per_month: PerCollection,
+    /// Bytes of files.
+    #[serde(default = "unlimited")]
+    pub storage_bytes: Limit,
+}
+
+/// A bound for each collection, by its slug; `*` stands for every other one.
+pub type PerCollection = BTreeMap<String, Limit>;
+
+/// The window in which records that are made are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    /// A UTC hour.
+    Hour,
+    /// A UTC month.
+    Month,
+}
+
+impl Period {
+    /// As it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Month => "month",
+        }
+    }
+
+    /// When the window began that a moment lies in.
+    pub fn start(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Hour => Timestamp::from_millis(now.millis() - now.millis().rem_euclid(3_600_000)),
+            Self::Month => now.month_start(),
+        }
+    }
+
+    /// When that window ends.
+    pub fn end(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Hour => self.start(now).plus_seconds(3600),
+            Self::Month => self.start(now).plus_seconds(32 * 86_400).month_start(),
+        }
+    }
+}
+
+fn of_collection(bounds: &PerCollection, collection: &str) -> Limit {
+    bounds.get(collection).or_else(|| bounds.get("*")).copied().unwrap_or(Limit::Unlimited)
+}
+
+/// What was stored before there was this bound has none.
+fn unlimited() -> Limit {
+    Limit::Unlimited
+}
+
+impl Limits {
+    /// Most streams a hub can carry, whatever the plan says: the runtime stops at 32,768 sockets.
+    pub const MAX_STREAMS: u64 = 30_000;
+
+    /// The bound of open streams, never above what a hub can carry.
+    pub fn streams(&self) -> u64 {
+        self.concurrent_subscriptions.bound().unwrap_or(Self::MAX_STREAMS).min(Self::MAX_STREAMS)
+    }
+
+    /// The bound of open streams of one address.
+    pub fn streams_per_address(&self) -> u64 {
+        let limit = self.connections_per_address.and_then(Limit::bound);
+        limit.unwrap_or_else(|| self.streams()).min(self.streams())
+    }
+
+    /// The bound of a collection's records.
+    pub fn records_of(&self, collection: &str) -> Limit {
+        of_collection(&self.records, collection)
+    }
+
+    /// The bound of a collection's records made in a period.
+    pub fn record_rate(&self, collection: &str, period: Period) -> Limit {
+        match period {
+            Period::Hour => of_collection(&self.records_per_hour, collection),
+            Period::Month => of_collection(&self.records_per_month, collection),
+        }
+    }
+
+    /// These limits with a tenant's own put over them.
+    pub fn overridden(mut self, own: &Overrides) -> Self {
+        let put = |slot: &mut Limit, own: Option<Limit>| *slot = own.unwrap_or(*slot);
+        put(&mut self.api_requests_per_minute, own.max_api_requests_per_minute);
+        put(&mut self.api_requests_per_day, own.max_api_requests_per_day);
+        put(&mut self.anonymous_requests_per_minute, own.max_anonymous_requests_per_minute);
+        put(&mut self.webhooks_per_minute, own.max_webhooks_per_minute);
+        put(&mut self.concurrent_subscriptions, own.max_concurrent_subscriptions);
+        put(&mut self.event_retention_seconds, own.event_retention_seconds);
+        put(&mut self.event_retention_count, own.event_retention_count);
+        put(&mut self.users, own.max_users);
+        put(&mut self.storage_bytes, own.max_storage_bytes);
+        for (bounds, own) in [
+            (&mut self.records, &own.max_records),
+            (&mut self.records_per_hour, &own.max_records_per_hour),
+            (&mut self.records_per_month, &own.max_records_per_month),
+        ] {
+            bounds.extend(own.iter().map(|(collection, limit)| (collection.clone(), *limit)));
+        }
+        self.connections_per_address = own.max_connections_per_ip.or(self.connections_per_address);
+        if let Some(own) = own.max_redis_memory_mb {
+            self.event_log_bytes = match own {
+                Limit::AtMost(megabytes) => Limit::AtMost(megabytes.saturating_mul(1_000_000)),
+                Limit::Unlimited => Limit::Unlimited,
+            };
+        }
+        self
+    }
+}
+
+/// A tenant's own limits, as `rate_limits` names them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overrides {
+    /// Open streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_subscriptions: Option<Limit>,
+    /// Webhooks per minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_webhooks_per_minute: Option<Limit>,
+    /// Open streams of one address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_ip: Option<Limit>,
+    /// Requests with a credential per minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_api_requests_per_minute: Option<Limit>,
+    /// Requests with a credential per day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_api_requests_per_day: Option<Limit>,
+    /// Requests without a credential per minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_anonymous_requests_per_minute: Option<Limit>,
+    /// Megabytes of the event log; the name is older than the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_redis_memory_mb: Option<Limit>,
+    /// Seconds an event is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_retention_seconds: Option<Limit>,
+    /// Events kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_retention_count: Option<Limit>,
+    /// Users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_users: Option<Limit>,
+    /// Records, by collection; `*` stands for every other one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub max_records: PerCollection,
+    /// Records made in a UTC hour, by collection.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub max_records_per_hour: PerCollection,
+    /// Records made in a UTC month, by collection.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub max_records_per_month: PerCollection,
+    /// Bytes of files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_storage_bytes: Option<Limit>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(json: &str) -> Result<Limit, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn both_spellings_of_unlimited() {
+        assert_eq!(limit("-1").unwrap(), Limit::Unlimited);
+        assert_eq!(limit("\"unlimited\"").unwrap(), Limit::Unlimited);
+        assert_eq!(limit("0").unwrap(), Limit::AtMost(0));
+        for bad in ["-2", "1.5", "\"many\"", "null", "1e30"] {
+            assert!(limit(bad).is_err(), "{bad}");
+        }
+        assert_eq!(serde_json::to_string(&Limit::Unlimited).unwrap(), "-1");
+    }
+
+    #[test]
+    fn own_limits_go_over_the_plan() {
+        let plan: Limits = serde_json::from_str(
+            r#"{"api_requests_per_minute":1000,"api_requests_per_day":-1,
+            "anonymous_requests_per_minute":100,"webhooks_per_minute":1000,"concurrent_subscriptions":100,
+            "event_retention_seconds":86400,"event_retention_count":10000,"event_log_bytes":50000000}"#,
+        )
+        .unwrap();
+        let own: Overrides = serde_json::from_str(
+            r#"{"max_concurrent_subscriptions":-1,"max_connections_per_ip":20,
+            "max_redis_memory_mb":7,"max_users":3,"max_records":{"leads":2,"*":9}}"#,
+        )
+        .unwrap();
+        assert_eq!(plan.users, Limit::Unlimited, "stored before there was this bound");
+        let limits = plan.overridden(&own);
+        assert_eq!(limits.users, Limit::AtMost(3));
+        assert_eq!((limits.records_of("leads"), limits.records_of("other")), (Limit::AtMost(2), Limit::AtMost(9)));
+        assert_eq!(limits.record_rate("leads", Period::Hour), Limit::Unlimited);
+        assert_eq!(limits.streams(), Limits::MAX_STREAMS);
+        assert_eq!(limits.streams_per_address(), 20);
+        assert_eq!(limits.event_log_bytes, Limit::AtMost(7_000_000));
+        assert_eq!(limits.webhooks_per_minute, Limit::AtMost(1000));
+        assert!(serde_json::from_str::<Overrides>(r#"{"max_webhooks":1}"#).is_err());
+    }
+}

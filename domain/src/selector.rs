@@ -1,0 +1,184 @@
+//! Selectors: which topics a subscriber asks for, and which a token grants.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Invalid;
+use crate::matching::matcher::{MatchType, Matcher};
+use crate::matching::topic_url::Base;
+use crate::topic;
+
+/// How the topics of records begin: `records/{collection}` and `records/{collection}/{id}`.
+pub const RECORDS: &str = "records/";
+
+/// Topics, as they are asked for and stored. On `/events` `name` selects one topic, `name*` all that begin so, `*` all;
+/// Mercure's are of a type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub enum Selector {
+    /// Exactly this topic.
+    Exact(Box<str>),
+    /// Every topic that begins with this; empty for `*`.
+    Prefix(Box<str>),
+    /// What a matcher of Mercure takes in.
+    Typed(MatchType, Box<str>),
+}
+
+/// A selector in JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Plain(String),
+    Typed { r#type: String, r#match: Box<str> },
+}
+
+impl Selector {
+    /// Parses a selector of `/events`: a topic, optionally with one `*` at its end.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        topic::check(text)?;
+        let (name, is_prefix) = text.strip_suffix('*').map_or((text, false), |prefix| (prefix, true));
+        if name.contains('*') {
+            return Err(Invalid::new("invalid_selector", "may hold '*' only as its last character"));
+        }
+        Ok(if is_prefix { Self::Prefix(name.into()) } else { Self::Exact(name.into()) })
+    }
+
+    /// The matcher that it stands for.
+    pub fn matcher(&self, hub: &Base) -> Result<Matcher, Invalid> {
+        Ok(match self {
+            Self::Exact(topic) => Matcher::Exact(topic.clone()),
+            Self::Prefix(prefix) if prefix.is_empty() => Matcher::All,
+            Self::Prefix(prefix) => Matcher::Prefix(prefix.clone()),
+            Self::Typed(kind, text) => Matcher::parse(*kind, text, hub)?,
+        })
+    }
+
+    /// Bytes it counts for.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Exact(text) | Self::Prefix(text) => text.len() + 1,
+            Self::Typed(_, text) => text.len() + 32,
+        }
+    }
+}
+
+impl TryFrom<Written> for Selector {
+    type Error = Invalid;
+
+    fn try_from(written: Written) -> Result<Self, Invalid> {
+        match written {
+            Written::Plain(text) => Self::parse(&text),
+            Written::Typed { r#type, r#match } => {
+                let kind = MatchType::parse(&r#type).ok_or_else(|| Invalid::new("unknown_type", "is no type"))?;
+                Ok(Self::Typed(kind, r#match))
+            }
+        }
+    }
+}
+
+impl From<Selector> for Written {
+    fn from(selector: Selector) -> Self {
+        match selector {
+            Selector::Exact(name) => Self::Plain(name.into()),
+            Selector::Prefix(prefix) => Self::Plain(format!("{prefix}*")),
+            Selector::Typed(kind, text) => Self::Typed { r#type: kind.name().to_owned(), r#match: text },
+        }
+    }
+}
+
+/// What one stream asks for and what its token grants.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interest {
+    /// Topics asked for; a public event needs no more.
+    pub selected: Vec<Selector>,
+    /// Topics whose private events the token opens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub granted: Vec<Selector>,
+    /// Which records it asks for, where it asks for records alone: a filter's canonical text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Box<str>>,
+    /// The hub's URL as the client sees it, on Mercure's wire: relative topics start from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<Box<str>>,
+}
+
+impl Interest {
+    /// Most selectors of a stream.
+    pub const MAX_SELECTORS: usize = 100;
+    /// Most bytes of selectors, grants and filter together: they live in the socket's attachment.
+    pub const MAX_BYTES: usize = 8 * 1024;
+
+    /// Checks the bounds of a stream.
+    pub fn check(&self) -> Result<(), Invalid> {
+        if self.selected.len() > Self::MAX_SELECTORS || self.granted.len() > Self::MAX_SELECTORS {
+            return Err(Invalid::new("too_many_topics", "a stream takes at most 100 topics"));
+        }
+        let bytes: usize = self.selected.iter().chain(&self.granted).map(Selector::size).sum();
+        if bytes + self.filter.as_ref().map_or(0, |filter| filter.len()) > Self::MAX_BYTES {
+            return Err(Invalid::new("topics_too_long", "a stream's topics, rights and filter take at most 8 KB"));
+        }
+        Ok(())
+    }
+
+    /// Whether every topic asked for is one of records.
+    pub fn is_of_records(&self) -> bool {
+        self.selected.iter().all(|selector| match selector {
+            Selector::Exact(text) | Selector::Prefix(text) => text.starts_with(RECORDS),
+            Selector::Typed(..) => false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::matcher::Subject;
+    use proptest::prelude::*;
+
+    fn selects(selector: &str, topic: &str) -> bool {
+        let hub = Base::parse("https://h/").unwrap();
+        Selector::parse(selector).unwrap().matcher(&hub).unwrap().matches(&Subject::new(topic, &hub))
+    }
+
+    #[test]
+    fn exact_prefix_and_all() {
+        assert!(selects("post_1", "post_1"));
+        assert!(!selects("post_1", "post_12"));
+        assert!(selects("post_1*", "post_12"));
+        assert!(selects("*", "anything"));
+        for bad in ["", "a*b", "**", "*a", "a\nb", &"x".repeat(257)] {
+            assert!(Selector::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn bounds() {
+        let selector = |n: usize| Selector::parse(&format!("topic-{n:03}")).unwrap();
+        let stream = |n: usize| Interest { selected: (0..n).map(selector).collect(), ..Interest::default() };
+        assert!(stream(100).check().is_ok());
+        assert_eq!(stream(101).check().unwrap_err().code, "too_many_topics");
+        let long = Interest { selected: vec![Selector::Exact("x".repeat(250).into()); 32], ..Interest::default() };
+        assert!(long.check().is_ok());
+        let long = Interest { filter: Some("x".repeat(200).into()), ..long };
+        assert_eq!(long.check().unwrap_err().code, "topics_too_long");
+    }
+
+    #[test]
+    fn typed_selectors_are_told_from_plain_ones() {
+        let typed = Selector::Typed(MatchType::Exact, "a*".into());
+        let json = serde_json::to_string(&typed).unwrap();
+        assert_eq!(json, r#"{"type":"exact","match":"a*"}"#);
+        assert_eq!(serde_json::from_str::<Selector>(&json).unwrap(), typed);
+        let hub = Base::parse("https://h/").unwrap();
+        assert!(!typed.matcher(&hub).unwrap().matches(&Subject::new("ab", &hub)), "a star of the topic's own");
+        assert!(serde_json::from_str::<Selector>(r#"{"type":"regexp","match":"a"}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn selectors_survive_their_text(text in "[a-z/]{1,20}\\*?") {
+            let json = serde_json::to_string(&Selector::parse(&text).unwrap()).unwrap();
+            prop_assert_eq!(&json, &format!("\"{text}\""));
+            prop_assert_eq!(serde_json::from_str::<Selector>(&json).unwrap(), Selector::parse(&text).unwrap());
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `POST /api/tenant/config`: a WordPress site asks, with a key of its tenant, for what it needs to connect.
+//!
+//! Every disclosure of the secrets is audited before it is made. A site that tells another GraphQL
+//! endpoint than the registry has changes it, as an operator would.
+
+use serde_json::Value;
+
+use super::deed;
+use super::endpoint;
+use crate::api::tenants::input;
+use crate::auth::principal::Member;
+use crate::http::fields::Fields;
+use crate::http::incoming::JSON;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::storage::control_db::ControlDb;
+use crate::tenant::secrets;
+use domain::json;
+
+/// Tells the site its endpoints and secrets.
+pub async fn configure(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    let endpoint = fields.parsed("wpgraphql_endpoint", input::parse_endpoint);
+    let domain = fields.text("domain", 2000);
+    fields.finish()?;
+
+    let tenant = request.caller.tenant.as_str();
+    let kept = secrets::load_anew(&request.bindings, tenant).await?;
+    let now = request.now();
+    let (webhook, subscription) = (kept.signing(now), kept.subscription(now));
+    let (Some(webhook), Some(subscription)) = (webhook.first(), subscription.first()) else {
+        return Err(problem::internal("the tenant has no secrets"));
+    };
+    let told = json!({ "wpgraphql_endpoint": endpoint, "domain": domain });
+    let deed = deed(&request, "tenant.disclose_secrets", Some(tenant), Some(told)).statement();
+    request.caller.rows(&request.bindings)?.write().add(deed.0, deed.1).commit().await?;
+    if let Some(endpoint) = &endpoint {
+        let db = ControlDb::open(&request.bindings, "configure a site")?;
+        endpoint::set(&request.bindings, &db, tenant, endpoint, request.caller.actor(), &request.incoming.id).await?;
+    }
+    let origin = origin(&request);
+    let mut answer = json!({
+        "success": true,
+        "data": {
+            "tenant_id": tenant,
+            "sse_endpoint": format!("{origin}/events"),
+            "webhook_endpoint": format!("{origin}/webhook"),
+            "webhook_secret": webhook.secret,
+            "subscription_secret": subscription.secret,
+        },
+        "tenant_id": tenant,
+    });
+    // Plugins of the first hour read the members at the top.
+    if let Some(Value::Object(data)) = answer.get("data").cloned()
+        && let Value::Object(members) = &mut answer
+    {
+        members.extend(data);
+    }
+    Ok(Response::plain_json(200, answer.to_string()))
+}
+
+/// The tenant's own origin, reached as this request was: same scheme, same port.
+fn origin(request: &Request<Member>) -> String {
+    let own = request.caller.host.as_ref().map(|host| host.as_str().to_owned());
+    let host = own.or_else(|| request.caller.config.hosts.first().cloned()).unwrap_or_default();
+    request.incoming.origin_of(&host)
+}

@@ -1,0 +1,43 @@
+//! A site tells where its GraphQL endpoint is.
+
+use crate::http::problem::{self, Problem};
+use crate::records::provision::provision;
+use crate::storage::bindings::Bindings;
+use crate::storage::control_db::ControlDb;
+use crate::storage::sql::{args, statements};
+use crate::tenant::change::Change;
+use crate::tenant::registry::Tenant;
+
+statements! { ControlSql;
+    /// Another endpoint.
+    SET_ENDPOINT = "UPDATE tenants SET wpgraphql_endpoint = ?2 WHERE id = ?1";
+}
+
+/// Changes a tenant's endpoint, if it is another one.
+pub async fn set(
+    bindings: &Bindings,
+    db: &ControlDb,
+    tenant: &str,
+    endpoint: &str,
+    actor: String,
+    request_id: &str,
+) -> Result<(), Problem> {
+    let tenant = Tenant::get(db, tenant).await?;
+    if tenant.row.wpgraphql_endpoint.as_deref() == Some(endpoint) {
+        return Ok(());
+    }
+    let id = tenant.id.as_str();
+    let change = Change {
+        bindings,
+        tenant: id,
+        revision: tenant.row.revision,
+        actor,
+        operation: "tenant.set_endpoint",
+        request_id,
+        is_conditional: false,
+        hosts: Vec::new(),
+        templates: Vec::new(),
+    };
+    change.write(db, vec![(SET_ENDPOINT, args![id, endpoint])], |text| problem::internal(text)).await?;
+    change.carry(db, provision).await.map(drop)
+}

@@ -1,0 +1,112 @@
+//! `POST /api/v1/auth/impersonate`: an operator acts as one of a tenant's users, for a reason and for a while.
+//!
+//! The token names both (RFC 8693: `sub` is the user, `act` the operator). It cannot be refreshed, may do
+//! what both user and operator may, and never what would outlast the visit. Every answer to it says who
+//! really asked.
+
+use super::switching::{Entry, deed, entry};
+use super::{audited_in, person};
+use crate::auth::principal::Operator;
+use crate::auth::signing_keys;
+use crate::credentials::platform_token::{Act, Claims, Kind};
+use crate::http::fields::Fields;
+use crate::http::incoming::JSON;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::storage::audit_log::Deed;
+use crate::storage::control_db::ControlDb;
+use crate::storage::row::row_types;
+use crate::storage::sql::{args, statements};
+use domain::error::Invalid;
+use domain::json;
+use domain::permission::PlatformPermission;
+use domain::text::bounded;
+
+statements! { TenantSql;
+    /// The user who is to be impersonated.
+    USER = "SELECT id, email, name, role FROM users WHERE tenant_id = ?1 AND id = ?2 AND status = 'active'";
+}
+
+/// Minutes that a token lives, where the body does not say.
+const MINUTES: i64 = 15;
+
+row_types! {
+    #[derive(serde::Serialize)]
+    struct UserRow {
+        id: String,
+        email: String,
+        name: String,
+        role: String,
+    }
+}
+
+/// What a body asks for.
+struct Asked {
+    tenant: String,
+    user: String,
+    reason: String,
+    minutes: i64,
+}
+
+impl Asked {
+    fn read(mut fields: Fields) -> Result<Self, Problem> {
+        for name in ["tenant_id", "user_id", "reason"] {
+            fields.require(name);
+        }
+        let tenant = fields.text("tenant_id", 200).unwrap_or_default();
+        let user = fields.text("user_id", 200).unwrap_or_default();
+        let reason = fields.parsed("reason", parse_reason).unwrap_or_default();
+        let minutes = fields.number("minutes", 1..=60).unwrap_or(MINUTES);
+        fields.finish()?;
+        Ok(Self { tenant, user, reason, minutes })
+    }
+}
+
+/// A reason that somebody can judge later.
+fn parse_reason(text: &str) -> Result<String, Invalid> {
+    let text = bounded(text.trim(), 2000)?;
+    if (10..=500).contains(&text.chars().count()) {
+        Ok(text)
+    } else {
+        Err(Invalid::new("invalid_length", "must be 10 to 500 characters long"))
+    }
+}
+
+/// Mints the token. It is handed out once both audits have the deed and its reason.
+pub async fn impersonate(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let asked = Asked::read(Fields::new(request.incoming.json_object(JSON).await?))?;
+    let (operator, session) = person(&request, PlatformPermission::UsersImpersonate)?;
+    let db = ControlDb::open(&request.bindings, "impersonate a user")?;
+    let entry = entry(&request, &db, &asked.tenant, session).await?;
+    let Entry { tenant, rows, .. } = entry.ok_or_else(problem::not_found)?;
+    let user = rows.row::<UserRow>(&USER, args![asked.user.as_str()]).await?.ok_or_else(problem::not_found)?;
+    let id = tenant.id.as_str();
+    let detail = json!({ "reason": asked.reason, "minutes": asked.minutes });
+    let told = json!({ "subject": user.id, "reason": asked.reason, "minutes": asked.minutes });
+    db.batch(vec![audited_in(&request, "user.impersonate", Some(id), told)]).await?;
+    let deed = Deed { detail: Some(detail), ..deed(&request, "user.impersonate", Some(&user.id)) }.statement();
+    rows.write().add(deed.0, deed.1).commit().await?;
+    let claims = Claims {
+        sub: format!("user:{}", user.id),
+        tenant_id: id.to_owned(),
+        client_id: id.to_owned(),
+        user_id: Some(user.id.clone()),
+        role: Some(user.role.clone()),
+        sid: Some(session.to_owned()),
+        act: Some(Act { sub: request.caller.actor() }),
+        ..Claims::default()
+    };
+    let seconds = asked.minutes * 60;
+    let (token, expires_at) = signing_keys::mint(&request.bindings, Kind::Impersonation, claims, seconds).await?;
+    let impersonation = json!({ "operator": operator, "user": user, "reason": asked.reason, "banner": true });
+    let host = tenant.hosts(&request.bindings).into_iter().next();
+    let data = json!({
+        "token": token,
+        "token_type": "Bearer",
+        "expires_at": expires_at,
+        "host": host,
+        "impersonation": impersonation,
+    });
+    Response::json(200, &data, Some(id))
+}

@@ -1,0 +1,196 @@
+//! `/api/v1/operators/login` and what a person who signed in may ask about themselves.
+//!
+//! Invariants
+//! - An unknown address, a wrong password and a disabled operator get one answer for the same work.
+//! - Tries are counted before a password is hashed, per address and per account, in one statement.
+//! - A session ends after 12 hours, whatever is done with it; only the digest of its text is kept.
+
+use super::{PlatformDeed, audited, subject};
+use crate::auth::password_hashing::Work;
+use crate::auth::principal::{Anyone, Operator, OperatorKind};
+use crate::credentials::key::{FreshKey, KeyKind};
+use crate::credentials::password::Verdict;
+use crate::credentials::signature::digest;
+use crate::http::fields::Fields;
+use crate::http::incoming::JSON;
+use crate::http::letters::lower_case;
+use crate::http::listing::{ListParams, ViewRow};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::storage::bindings::{Bindings, SystemClock};
+use crate::storage::control_db::ControlDb;
+use crate::storage::row::row_types;
+use crate::storage::sql::{args, statements};
+use domain::clock::{Clock, Timestamp};
+use domain::error::Invalid;
+use domain::json;
+use domain::sign_in::MAX_PASSWORD;
+
+statements! { ControlSql;
+    /// Counts a try of this minute, of the address and of the account.
+    COUNT_TRY = "INSERT INTO operator_logins (minute, kind, who, tries) VALUES (?1, 'address', ?2, 1), (?1, 'account', ?3, 1) ON CONFLICT (minute, kind, who) DO UPDATE SET tries = tries + 1 RETURNING kind, tries";
+    /// Who signs in.
+    BY_EMAIL = "SELECT id, email, name, role, status, password_hash FROM operators WHERE email = ?1";
+    /// A new session.
+    INSERT = "INSERT INTO operator_sessions (id, operator_id, digest, address, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    /// Makes room: of an operator's sessions only the newest stay.
+    KEEP_NEWEST = "DELETE FROM operator_sessions WHERE operator_id = ?1 AND id NOT IN (SELECT n.id FROM operator_sessions n WHERE n.operator_id = ?1 ORDER BY n.created_at DESC LIMIT 19)";
+    /// When an operator was last here.
+    NOTE_LOGIN = "UPDATE operators SET last_login_at = ?2 WHERE id = ?1";
+    /// The end of a session.
+    END = "DELETE FROM operator_sessions WHERE id = ?1";
+    /// Forgets sessions that are over.
+    FORGET_OVER = "DELETE FROM operator_sessions WHERE expires_at <= ?1";
+    /// Forgets the tries of minutes that are over.
+    FORGET_TRIES = "DELETE FROM operator_logins WHERE minute < ?1";
+    /// Who is signed in, and until when.
+    ME = "SELECT o.id, o.created_at, json_object('id', o.id, 'email', o.email, 'name', o.name, 'role', o.role, 'created_at', o.created_at, 'last_login_at', o.last_login_at, 'session_id', s.id, 'session_expires_at', s.expires_at) AS view FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1";
+    /// Tenants that an admin may enter: all that are served.
+    EVERY_TENANT = "SELECT t.id, t.created_at, json_object('tenant_id', t.id, 'slug', t.slug, 'display_name', t.display_name, 'role', 'owner') AS view FROM tenants t WHERE t.status = 'active' AND (t.expires_at IS NULL OR t.expires_at > ?5) AND (?4 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?4) > 0) AND (t.created_at, t.id) < (?1, ?2) ORDER BY t.created_at DESC, t.id DESC LIMIT ?3";
+    /// Tenants that support may enter: those it was granted.
+    GRANTED_TENANTS = "SELECT t.id, t.created_at, json_object('tenant_id', t.id, 'slug', t.slug, 'display_name', t.display_name, 'role', g.role) AS view FROM operator_grants g JOIN tenants t ON t.id = g.tenant_id WHERE g.operator_id = ?6 AND t.status = 'active' AND (t.expires_at IS NULL OR t.expires_at > ?5) AND (?4 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?4) > 0) AND (t.created_at, t.id) < (?1, ?2) ORDER BY t.created_at DESC, t.id DESC LIMIT ?3";
+}
+
+/// How long a session lasts, in seconds.
+const SESSION_SECONDS: i64 = 12 * 3600;
+/// Most tries from an address in a minute.
+const TRIES_PER_ADDRESS: i64 = 20;
+/// Most tries on an account in a minute.
+const TRIES_PER_ACCOUNT: i64 = 10;
+
+row_types! {
+    struct TryRow {
+        kind: String,
+        tries: i64,
+    }
+}
+
+row_types! {
+    struct OperatorRow {
+        id: String,
+        email: String,
+        name: String,
+        role: String,
+        status: String,
+        password_hash: String,
+    }
+}
+
+/// `POST /api/v1/operators/login`
+pub async fn login(mut request: Request<Anyone>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    for name in ["email", "password"] {
+        fields.require(name);
+    }
+    let email = lower_case(&fields.text("email", 254).unwrap_or_default());
+    let password = fields.parsed("password", presented).unwrap_or_default();
+    fields.finish()?;
+    let db = ControlDb::open(&request.bindings, "sign an operator in")?;
+    count_try(&db, &request.incoming.address(), &email, request.now()).await?;
+    let found = db.row::<OperatorRow>(&BY_EMAIL, args![email]).await?;
+    let kept = found.as_ref().map(|row| row.password_hash.as_str());
+    let is_right = Work::of(&request).verify(&password, kept) != Verdict::Wrong;
+    let operator = found.filter(|row| is_right && row.status == "active").ok_or_else(problem::invalid_credentials)?;
+    open(&request, &db, &operator).await
+}
+
+/// A password as somebody types it: any text that one may be.
+fn presented(text: &str) -> Result<String, Invalid> {
+    if (1..=MAX_PASSWORD).contains(&text.len()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new("invalid_length", format!("must be 1 to {MAX_PASSWORD} bytes long")))
+    }
+}
+
+/// Counts a try; 429 when this minute has seen enough of them.
+async fn count_try(db: &ControlDb, address: &str, email: &str, now: Timestamp) -> Result<(), Problem> {
+    let counted = args![now.seconds() / 60, digest(address.as_bytes()), digest(email.as_bytes())];
+    let rows = db.rows::<TryRow>(&COUNT_TRY, counted).await?;
+    let limit = |kind: &str| if kind == "account" { TRIES_PER_ACCOUNT } else { TRIES_PER_ADDRESS };
+    if rows.iter().any(|row| row.tries > limit(&row.kind)) {
+        return Err(problem::rate_limited((60 - now.seconds() % 60).unsigned_abs()));
+    }
+    Ok(())
+}
+
+/// Opens a session for an operator whose password was right.
+async fn open(request: &Request<Anyone>, db: &ControlDb, operator: &OperatorRow) -> Result<Response, Problem> {
+    let key = FreshKey::new(KeyKind::OperatorSession).map_err(problem::internal)?;
+    let (now, id, session) = (request.now(), operator.id.as_str(), key.id.as_str());
+    let until = now.plus_seconds(SESSION_SECONDS);
+    let address = request.incoming.address();
+    let deed = PlatformDeed {
+        at: now,
+        actor: format!("operator:{id}"),
+        operation: "operator.login",
+        tenant: None,
+        request_id: &request.incoming.id,
+        detail: json!({ "subject": session, "address": address }),
+    };
+    let insert = args![session, id, digest(key.text.as_bytes()), address, now.millis(), until.millis()];
+    let batch =
+        vec![(KEEP_NEWEST, args![id]), (INSERT, insert), (NOTE_LOGIN, args![id, now.millis()]), deed.statement()];
+    db.batch(batch).await?;
+    let data = json!({
+        "token": key.text,
+        "token_type": "Bearer",
+        "expires_at": until,
+        "operator": { "id": id, "email": operator.email, "name": operator.name, "role": operator.role },
+    });
+    Response::json(200, &data, None)
+}
+
+/// `POST /api/v1/operators/logout`
+pub async fn logout(request: Request<Operator>) -> Result<Response, Problem> {
+    let session = session(&request)?;
+    let db = ControlDb::open(&request.bindings, "sign an operator out")?;
+    db.batch(vec![(END, args![session]), audited(&request, "operator.logout", subject(session))]).await?;
+    Ok(Response::empty(204))
+}
+
+/// `GET /api/v1/operators/me`
+pub async fn me(request: Request<Operator>) -> Result<Response, Problem> {
+    let db = ControlDb::open(&request.bindings, "show an operator to themselves")?;
+    let row = db.row::<ViewRow>(&ME, args![session(&request)?]).await?.ok_or_else(problem::unauthorized)?;
+    let mut view = row.shown()?;
+    if let Some(members) = view.as_object_mut() {
+        members.insert("permissions".to_owned(), request.caller.permissions().names().into());
+    }
+    Response::json(200, &view, None)
+}
+
+/// `GET /api/v1/operators/me/tenants`
+pub async fn my_tenants(request: Request<Operator>) -> Result<Response, Problem> {
+    let OperatorKind::Person { id, is_admin, .. } = request.caller.who() else { return Err(problem::unauthorized()) };
+    let text = request.incoming.query.get("q").filter(|q| !q.is_empty()).map(lower_case);
+    if text.as_ref().is_some_and(|q| q.len() > 200) {
+        return Err(problem::invalid_query("q", Invalid::new("too_long", "must be at most 200 bytes long")));
+    }
+    let filters = json!([id, text]).to_string();
+    let asked = ListParams::read(&request, "operators.my_tenants", &filters)?;
+    let mut args = asked.args();
+    args.extend(args![text, request.now().millis()]);
+    if !is_admin {
+        args.extend(args![id.as_str()]);
+    }
+    let db = ControlDb::open(&request.bindings, "list an operator's tenants")?;
+    let rows = db.rows::<ViewRow>(if *is_admin { &EVERY_TENANT } else { &GRANTED_TENANTS }, args).await?;
+    asked.answer(&request, rows, None)
+}
+
+/// Forgets what is over. Run by cron each minute.
+pub async fn forget_over(bindings: &Bindings) -> Result<(), Problem> {
+    let db = ControlDb::open(bindings, "forget operators' sessions")?;
+    let now = SystemClock.now();
+    db.batch(vec![(FORGET_OVER, args![now.millis()]), (FORGET_TRIES, args![now.seconds() / 60 - 1])]).await?;
+    Ok(())
+}
+
+fn session(request: &Request<Operator>) -> Result<&str, Problem> {
+    match request.caller.who() {
+        OperatorKind::Person { session, .. } => Ok(session),
+        OperatorKind::FirstKey | OperatorKind::Key { .. } => Err(problem::unauthorized()),
+    }
+}

@@ -1,0 +1,3 @@
+//! The deployment itself: whether its stores answer.
+
+pub mod health;

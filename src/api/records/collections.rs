@@ -1,0 +1,210 @@
+//! `/api/v1/collections`: what kinds of records a tenant has.
+//!
+//! Invariants
+//! - A definition changes in one batch with what is declared of its fields, and with the job that indexes its
+//!   records anew, if there is something to index.
+//! - A collection that another one refers to is not deleted.
+
+use serde_json::Value;
+
+use crate::api::members::deed;
+use crate::auth::idempotency::tenant::{Creation, Made};
+use crate::auth::principal::Member;
+use crate::http::etag;
+use crate::http::incoming::{JSON, MERGE_PATCH};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::{Pagination, Response};
+use crate::log;
+use crate::records::collection::{self, Collection};
+use crate::records::definition::Definition;
+use crate::records::provision::insertion;
+use crate::records::{job, rules, sweep};
+use crate::storage::sql::{Arg, TenantSql};
+use crate::storage::sql::{args, statements};
+use crate::storage::tenant_db::TenantDb;
+use domain::error::Invalid;
+use domain::json;
+use domain::merge_patch::merge_patch;
+
+statements! { TenantSql;
+    /// Another definition.
+    UPDATE = "UPDATE collections SET name = ?3, description = ?4, schema = ?5, statuses = ?6, alias = ?7, versioned = ?8, soft_delete = ?9, live = ?10, public_read = ?11, files = ?12, revision = revision + 1, updated_at = ?13 WHERE tenant_id = ?1 AND slug = ?2";
+    /// The job that indexes its records anew, if the JSON ?3 declares other fields than before, or ?5 asks for it.
+    BEGIN_INDEX = "UPDATE collection_state SET generation = generation + 1, index_revision = index_revision + 1, job = 'index', done = 0, total = (SELECT count(*) FROM records WHERE tenant_id = ?1 AND collection = ?2), failure = NULL, job_at = ?4 WHERE tenant_id = ?1 AND collection = ?2 AND (?5 OR ?3 <> (SELECT json_group_array(json_object('field', f.field, 'indexed', f.is_indexed, 'unique', f.is_unique, 'searched', f.is_searched, 'target', f.target)) FROM (SELECT * FROM collection_fields WHERE tenant_id = ?1 AND collection = ?2 ORDER BY field) f))";
+    /// What was answered of its records is stale.
+    TOUCH = "UPDATE collection_state SET generation = generation + 1 WHERE tenant_id = ?1 AND collection = ?2";
+    /// A field that is declared no more.
+    DELETE_FIELDS = "DELETE FROM collection_fields WHERE tenant_id = ?1 AND collection = ?2 AND field NOT IN (SELECT json_extract(j.value, '$.field') FROM json_each(?3) j)";
+    /// The fields that are declared from now on; one that is declared as before stays ready.
+    UPSERT_FIELDS = "INSERT INTO collection_fields (tenant_id, collection, field, is_indexed, is_unique, is_searched, is_ready, target) SELECT ?1, ?2, json_extract(j.value, '$.field'), json_extract(j.value, '$.indexed'), json_extract(j.value, '$.unique'), json_extract(j.value, '$.searched'), 0, json_extract(j.value, '$.target') FROM json_each(?3) j WHERE 1 ON CONFLICT (tenant_id, collection, field) DO UPDATE SET is_ready = collection_fields.is_ready AND is_indexed = excluded.is_indexed AND is_unique = excluded.is_unique AND is_searched = excluded.is_searched AND target IS NOT DISTINCT FROM excluded.target, is_indexed = excluded.is_indexed, is_unique = excluded.is_unique, is_searched = excluded.is_searched, target = excluded.target";
+    /// From now on it is not found, and its records are deleted.
+    BEGIN_DELETE = "UPDATE collections SET deleted_at = ?3, revision = revision + 1 WHERE tenant_id = ?1 AND slug = ?2 AND deleted_at IS NULL";
+    /// The job that deletes its records.
+    BEGIN_DELETE_JOB = "UPDATE collection_state SET job = 'delete', done = 0, total = (SELECT count(*) FROM records WHERE tenant_id = ?1 AND collection = ?2), failure = NULL, job_at = ?3 WHERE tenant_id = ?1 AND collection = ?2";
+    /// Nothing refers by it any more.
+    FORGET_FIELDS = "DELETE FROM collection_fields WHERE tenant_id = ?1 AND collection = ?2";
+}
+
+/// `POST /api/v1/collections`
+pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
+    let body = request.incoming.json_object(JSON).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let pending = match Creation::begin(&request, &rows, "collections.create", &body).await? {
+        Creation::New(pending) => pending,
+        Creation::Done(answer) => return Ok(answer),
+    };
+    let definition = Definition::read(body)?;
+    definition.check_targets(&slugs(&rows).await?)?;
+    let now = request.now().millis();
+    let deed = deed(&request, "collection.create", Some(&definition.slug), None).statement();
+    let batch = rows
+        .write()
+        .add(rules::COLLECTIONS_LEFT, args![rules::MAX_COLLECTIONS])
+        .add_all(insertion(&definition, None, now))
+        .add(deed.0, deed.1);
+    let location = format!("/api/v1/collections/{}", definition.slug);
+    let made = Made { data: Collection::fresh(definition, None, now)?.shown(), location };
+    let outcome = rules::commit_definition(batch.add_all(pending.keeping(&made)?)).await;
+    if outcome.is_err()
+        && let Some(answer) = pending.earlier(&rows).await?
+    {
+        return Ok(answer);
+    }
+    outcome?;
+    pending.answer(&made)
+}
+
+/// `GET /api/v1/collections`
+pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let shown: Vec<Value> = Collection::all(&rows).await?.iter().map(Collection::shown).collect();
+    let per_page = u32::try_from(rules::MAX_COLLECTIONS).unwrap_or(u32::MAX);
+    Response::list(&shown, Pagination { per_page, ..Pagination::default() }, Some(request.caller.tenant.as_str()))
+}
+
+/// `GET /api/v1/collections/{collection}`
+pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let collection = found(&request, &rows).await?;
+    shown(&request, &collection)
+}
+
+/// `PATCH /api/v1/collections/{collection}`
+pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
+    let patch = request.incoming.json_object(MERGE_PATCH).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let current = found(&request, &rows).await?;
+    etag::check(&request.incoming, current.revision)?;
+    if patch.get("slug").is_some_and(|slug| slug.as_str() != Some(&current.slug)) {
+        return Err(problem::invalid_field("/slug", Invalid::new("read_only", "cannot be changed")));
+    }
+    let mut written = current.written();
+    merge_patch(&mut written, Value::Object(patch));
+    let Value::Object(written) = written else { return Err(problem::internal("a definition that is no object")) };
+    let definition = Definition::read(written)?;
+    definition.check_targets(&slugs(&rows).await?)?;
+    let deed = deed(&request, "collection.update", Some(&current.slug), None).statement();
+    let batch = rows
+        .write()
+        .add(rules::DEFINITION_AS_SEEN, args![current.slug.as_str(), current.revision])
+        .add_all(change(&definition, request.now().millis()))
+        .add(deed.0, deed.1);
+    rules::commit_definition(batch).await?;
+    collection::forget(&request.caller.tenant, &current.slug);
+    carry_on(&request, rows, &current.slug).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    shown(&request, &found(&request, &rows).await?)
+}
+
+/// `POST /api/v1/collections/{collection}/reindex`
+pub async fn reindex(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let current = found(&request, &rows).await?;
+    let slug = current.slug.as_str();
+    let deed = deed(&request, "collection.reindex", Some(slug), None).statement();
+    let begin = (BEGIN_INDEX, args![slug, "", request.now().millis(), true]);
+    rules::commit_definition(rows.write().add(begin.0, begin.1).add(deed.0, deed.1)).await?;
+    carry_on(&request, rows, slug).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    shown(&request, &found(&request, &rows).await?)
+}
+
+/// `DELETE /api/v1/collections/{collection}`
+pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let current = found(&request, &rows).await?;
+    etag::check(&request.incoming, current.revision)?;
+    let (slug, now) = (current.slug.as_str(), request.now().millis());
+    let deed = deed(&request, "collection.delete", Some(slug), None).statement();
+    let batch = rows
+        .write()
+        .add(rules::DEFINITION_AS_SEEN, args![slug, current.revision])
+        .add(rules::COLLECTION_UNNAMED, args![slug])
+        .add(FORGET_FIELDS, args![slug])
+        .add(BEGIN_DELETE, args![slug, now])
+        .add(BEGIN_DELETE_JOB, args![slug, now])
+        .add(deed.0, deed.1);
+    rules::commit_definition(batch).await?;
+    collection::forget(&request.caller.tenant, slug);
+    let done = carry_on(&request, rows, slug).await?;
+    if current.files {
+        sweep::behind(&request.background, &request.bindings, request.caller.rows(&request.bindings)?);
+    }
+    let status = if done { 200 } else { 202 };
+    Response::json(status, &json!({ "slug": slug, "pending": !done }), Some(request.caller.tenant.as_str()))
+}
+
+/// The statements that change one, and begin to index its records anew where that is needed.
+fn change(definition: &Definition, now: i64) -> [(TenantSql, Vec<Arg>); 5] {
+    let (slug, declared) = (definition.slug.as_str(), definition.declared.as_str());
+    let update = args![
+        slug,
+        definition.name.as_str(),
+        definition.description.as_str(),
+        definition.schema.to_string(),
+        definition.statuses.to_string(),
+        definition.alias.then_some("client_id"),
+        definition.versioned,
+        definition.soft_delete,
+        definition.live,
+        definition.public_read,
+        definition.files,
+        now
+    ];
+    [
+        (UPDATE, update),
+        (TOUCH, args![slug]),
+        (BEGIN_INDEX, args![slug, declared, now, false]),
+        (DELETE_FIELDS, args![slug, declared]),
+        (UPSERT_FIELDS, args![slug, declared]),
+    ]
+}
+
+/// Moves a collection's job on: a little now, the rest behind the answer. True if nothing is left.
+async fn carry_on(request: &Request<Member>, rows: TenantDb, slug: &str) -> Result<bool, Problem> {
+    let done = job::begin(&rows, slug).await?;
+    if !done {
+        let slug = slug.to_owned();
+        request.background.spawn(async move {
+            if let Err(problem) = job::go_on(&rows, &slug).await {
+                log::fault("collection_job", problem.cause.as_deref().unwrap_or(problem.code));
+            }
+        });
+    }
+    Ok(done)
+}
+
+/// The collection that the path names.
+async fn found(request: &Request<Member>, rows: &TenantDb) -> Result<Collection, Problem> {
+    Collection::find(rows, request.params.get("collection")).await?.ok_or_else(problem::not_found)
+}
+
+async fn slugs(rows: &TenantDb) -> Result<Vec<String>, Problem> {
+    Ok(Collection::all(rows).await?.into_iter().map(|collection| collection.slug).collect())
+}
+
+fn shown(request: &Request<Member>, collection: &Collection) -> Result<Response, Problem> {
+    let answer = Response::json(200, &collection.shown(), Some(request.caller.tenant.as_str()))?;
+    Ok(answer.header("ETag", etag::of(collection.revision)))
+}

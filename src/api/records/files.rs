@@ -1,0 +1,184 @@
+//! `/api/v1/{collection}/{record_id}/file`: the file that a record holds, and how one comes to it.
+//!
+//! A file comes in as the body of one request: of a member's, or of whoever was given a URL for it.
+
+use serde_json::Value;
+
+use super::records;
+use crate::auth::principal::{Member, Reader, Visitor};
+use crate::http::fields::Fields;
+use crate::http::incoming::{Incoming, JSON};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::hub::protocol::TenantConfig;
+use crate::records::collection::ReadWith;
+use crate::records::file::{self, File, FileRow};
+use crate::records::file_url::{self, Shown, UPLOAD_SECONDS};
+use crate::records::sweep;
+use crate::records::upload::{Place, Upload, fresh_ticket, wrong_size};
+use crate::storage::r2::Bucket;
+use crate::storage::sql::args;
+use crate::storage::tenant_db::{Read, TenantDb};
+use domain::address::is_let_in;
+use domain::clock::Timestamp;
+use domain::error::Invalid;
+use domain::file::{FileName, FileType, MAX_BYTES};
+use domain::json;
+use domain::json::set;
+
+/// How long a URL shows a file: at least, at most, and unless asked otherwise, in seconds.
+const SHOWN_SECONDS: (std::ops::RangeInclusive<u32>, u32) = (60..=604_800, 900);
+
+/// `POST /api/v1/{collection}/{record_id}/file`
+pub async fn announce(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    let name = fields.required("name", |f| f.parsed("name", FileName::parse));
+    let file_type = fields.required("content_type", |f| f.parsed("content_type", FileType::parse));
+    let size = fields.required("size", |f| f.number("size", 1..=i64::try_from(MAX_BYTES).unwrap_or(i64::MAX)));
+    fields.finish()?;
+    let (Some(name), Some(file_type), Some(size)) = (name, file_type, size) else {
+        return Err(problem::internal("a body that was not read"));
+    };
+    let rows = request.caller.rows(&request.bindings)?;
+    let (collection, record_id) = place(&request);
+    let place = Place::find(&rows, collection, record_id).await?;
+    let upload = Upload {
+        collection: collection.to_owned(),
+        record_id: record_id.to_owned(),
+        name,
+        file_type,
+        size: size.unsigned_abs(),
+        by: request.caller.actor(),
+        ticket: fresh_ticket()?,
+        replaces: Some(place.object.clone()),
+    };
+    place.check_room(upload.size, request.caller.config.limits.storage_bytes)?;
+    let until = request.now().plus_seconds(UPLOAD_SECONDS);
+    let tenant = request.caller.tenant.as_str();
+    let token = file_url::upload_token(&request.bindings.settings.keys, tenant, &upload, until)?;
+    let said = json!({
+        "url": format!("{}/uploads/{token}", origin(&request.incoming, &request.caller.config)), "method": "PUT",
+        "headers": { "Content-Type": upload.file_type.as_str() }, "expires_at": until,
+    });
+    Response::json(201, &said, Some(tenant))
+}
+
+/// `PUT /uploads/{token}`
+pub async fn receive(request: Request<Visitor>) -> Result<Response, Problem> {
+    if !is_let_in(&request.caller.config.ip_allowlist, &request.incoming.address()) {
+        return Err(problem::address_not_allowed());
+    }
+    let (keys, tenant) = (&request.bindings.settings.keys, request.caller.tenant.as_str());
+    let upload = file_url::read_upload_token(keys, tenant, request.params.get("token"), request.now());
+    let upload = upload.ok_or_else(problem::invalid_link)?;
+    if length(&request.incoming)? != upload.size {
+        return Err(wrong_size(upload.size));
+    }
+    if sent_type(&request.incoming).as_ref() != Some(&upload.file_type) {
+        return Err(problem::unsupported_media_type("the type that was announced"));
+    }
+    let rows = request.caller.rows(&request.bindings)?;
+    stored(&request, &request.caller.config, rows, &upload).await
+}
+
+/// `PUT /api/v1/{collection}/{record_id}/file`
+pub async fn put(request: Request<Member>) -> Result<Response, Problem> {
+    let name = request.incoming.query.get("name").ok_or_else(|| Invalid::new("required", "is required"));
+    let name = name.and_then(FileName::parse).map_err(|invalid| problem::invalid_query("name", invalid))?;
+    let file_type = sent_type(&request.incoming).ok_or_else(|| problem::unsupported_media_type("a type of files"))?;
+    let (collection, record_id) = place(&request);
+    let upload = Upload {
+        collection: collection.to_owned(),
+        record_id: record_id.to_owned(),
+        name,
+        file_type,
+        size: length(&request.incoming)?,
+        by: request.caller.actor(),
+        ticket: fresh_ticket()?,
+        replaces: None,
+    };
+    let rows = request.caller.rows(&request.bindings)?;
+    stored(&request, &request.caller.config, rows, &upload).await
+}
+
+/// `GET /api/v1/{collection}/{record_id}/file`
+pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
+    let (range, default) = SHOWN_SECONDS;
+    let seconds = request.incoming.query.number("expires_in", range, default)?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let (slug, record_id) = place(&request);
+    let find = |_: &_| Ok(vec![Read::Constant(file::FIND, args![slug, record_id])]);
+    let ReadWith { collection, found, .. } = records::readable(&request, &rows, find).await?;
+    let row = found.into_iter().next().unwrap_or_default().first::<FileRow>()?.ok_or_else(problem::not_found)?;
+    let file = File::stored(row)?;
+    let tenant = request.caller.tenant.as_str();
+    let path = file_url::path(slug, record_id, &file);
+    let mut url = format!("{}{path}", origin(&request.incoming, &request.caller.config));
+    let mut until = None;
+    if !collection.public_read {
+        let expires = request.now().seconds() + i64::from(seconds);
+        let shown = Shown { tenant, collection: slug, record_id, name: file.name.as_str(), etag: &file.etag };
+        let signature = shown.sign(&request.bindings.settings.keys, expires)?;
+        url.push_str(&format!("&expires={expires}&signature={signature}"));
+        until = Some(Timestamp::from_millis(expires * 1000));
+    }
+    let mut said = file.shown();
+    if let Value::Object(members) = &mut said {
+        set(members, "url", &url);
+        set(members, "expires_at", &until);
+    }
+    Response::json(200, &said, Some(tenant))
+}
+
+/// `DELETE /api/v1/{collection}/{record_id}/file`
+pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let (collection, record_id) = place(&request);
+    file::delete(&rows, collection, record_id).await?;
+    sweep::behind(&request.background, &request.bindings, rows);
+    Response::json(200, &json!({ "id": record_id }), Some(request.caller.tenant.as_str()))
+}
+
+/// Stores the request's body, and sweeps what it replaced.
+async fn stored<Who>(
+    request: &Request<Who>,
+    config: &TenantConfig,
+    rows: TenantDb,
+    upload: &Upload,
+) -> Result<Response, Problem> {
+    let bucket = Bucket::open(&request.bindings)?;
+    let body = request.incoming.stream();
+    let (file, replaced) = upload.store(&rows, &bucket, config.limits.storage_bytes, body).await?;
+    let answer = Response::json(201, &file.shown(), Some(rows.tenant().as_str()));
+    if replaced {
+        sweep::behind(&request.background, &request.bindings, rows);
+    }
+    answer
+}
+
+/// The collection and the record that the path names.
+fn place<Who>(request: &Request<Who>) -> (&str, &str) {
+    (request.params.get("collection"), request.params.get("record_id"))
+}
+
+/// How many bytes a request says that it carries.
+fn length(request: &Incoming) -> Result<u64, Problem> {
+    let announced = request.header("Content-Length").and_then(|length| length.parse::<u64>().ok());
+    match announced.ok_or_else(problem::length_required)? {
+        0 => Err(problem::invalid_field("Content-Length", Invalid::new("empty", "must be at least 1"))),
+        length if length > MAX_BYTES => Err(problem::body_too_large(usize::try_from(MAX_BYTES).unwrap_or(usize::MAX))),
+        length => Ok(length),
+    }
+}
+
+fn sent_type(request: &Incoming) -> Option<FileType> {
+    FileType::parse(&request.header("Content-Type")?).ok()
+}
+
+/// The origin of the tenant's host: the one that was asked, where it is the tenant's.
+fn origin(request: &Incoming, config: &TenantConfig) -> String {
+    let asked = request.authority.split(':').next().unwrap_or_default();
+    let own = config.hosts.iter().find(|host| host.as_str() == asked).or_else(|| config.hosts.first());
+    request.origin_of(own.map_or("", String::as_str))
+}

@@ -1,0 +1,130 @@
+//! `GET /media/{collection}/{record_id}/{name}`: a file's bytes, on the tenant's host.
+//!
+//! Invariants
+//! - Of what is not public nothing is told without a signature, not even whether it is there.
+//! - What a user uploaded runs nowhere: its type is on a list, is never guessed, and a page that it is opened as is
+//!   sandboxed.
+
+use crate::auth::principal::Visitor;
+use crate::http::etag;
+use crate::http::incoming::Incoming;
+use crate::http::problem::{self, Problem};
+use crate::http::range::Range;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::records::file::File;
+use crate::records::file_url::Shown;
+use crate::storage::keys::ObjectKey;
+use crate::storage::r2::Bucket;
+use domain::address::is_let_in;
+use domain::http_date;
+
+/// How often a file is looked up: its bytes may have been replaced since it was found.
+const ATTEMPTS: usize = 2;
+
+/// `GET /media/{collection}/{record_id}/{name}`
+pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
+    if !is_let_in(&request.caller.config.ip_allowlist, &request.incoming.address()) {
+        return Err(problem::address_not_allowed());
+    }
+    let rows = request.caller.rows(&request.bindings)?;
+    for _ in 0..ATTEMPTS {
+        let found = File::served(&rows, request.params.get("collection"), request.params.get("record_id")).await?;
+        let (file, caching) = admitted(&request, found)?;
+        if let Some(answer) = answer(&request, &file).await? {
+            return Ok(described(answer, &file).header("Cache-Control", caching));
+        }
+    }
+    Err(problem::unavailable("the bytes of a file are not there"))
+}
+
+/// The file, if it may be seen by this URL, and how long whoever sees it may keep it.
+fn admitted(request: &Request<Visitor>, found: Option<(File, bool)>) -> Result<(File, String), Problem> {
+    let name = request.params.get("name");
+    let found = found.filter(|(file, _)| file.name.as_str() == name);
+    let meant = request.incoming.query.get("v").unwrap_or_default();
+    if let Some((file, true)) = found {
+        let caching = if file.etag == meant { "public, max-age=31536000, immutable" } else { "public, max-age=60" };
+        return Ok((file, caching.to_owned()));
+    }
+    let signature = request.incoming.query.get("signature").ok_or_else(problem::not_found)?;
+    let until = request.incoming.query.get("expires").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let shown = Shown {
+        tenant: request.caller.tenant.as_str(),
+        collection: request.params.get("collection"),
+        record_id: request.params.get("record_id"),
+        name,
+        etag: meant,
+    };
+    if !shown.is_signed(&request.bindings.settings.keys, until, signature, request.now()) {
+        return Err(problem::invalid_link());
+    }
+    let (file, _) = found.filter(|(file, _)| file.etag == meant).ok_or_else(problem::not_found)?;
+    Ok((file, format!("private, max-age={}", until - request.now().seconds())))
+}
+
+/// What is asked of the file; none if its bytes are not there (any more).
+async fn answer(request: &Request<Visitor>, file: &File) -> Result<Option<Response>, Problem> {
+    if is_unchanged(&request.incoming, file) {
+        return Ok(Some(Response::empty(304)));
+    }
+    if request.is_head() {
+        return Ok(Some(Response::empty(200).header("Content-Length", file.size)));
+    }
+    let (status, offset, length) = match range(&request.incoming, file) {
+        Range::Whole => (200, 0, file.size),
+        Range::Part { offset, length } => (206, offset, length),
+        Range::Unsatisfiable => return Err(problem::range_not_satisfiable(file.size)),
+    };
+    let key = ObjectKey::of(&request.caller.tenant, &file.object);
+    let Some(bytes) = Bucket::open(&request.bindings)?.get(&key, offset, length).await? else { return Ok(None) };
+    let answer = Response::bytes(status, bytes);
+    Ok(Some(match status {
+        206 => answer.header("Content-Range", format!("bytes {offset}-{}/{}", offset + length - 1, file.size)),
+        _ => answer,
+    }))
+}
+
+/// Whether the client has these bytes already: by their tag, or else by their time (RFC 9110, 13.2.2).
+fn is_unchanged(incoming: &Incoming, file: &File) -> bool {
+    match incoming.header("If-None-Match") {
+        Some(sent) => etag::names(&sent, &quoted(file)),
+        None => {
+            let since = incoming.header("If-Modified-Since").and_then(|text| http_date::parse(&text));
+            since.is_some_and(|since| file.created_at.seconds() <= since.seconds())
+        }
+    }
+}
+
+/// The range that is asked for; all of it where the client's part is of other bytes (`If-Range`).
+fn range(request: &Incoming, file: &File) -> Range {
+    let same = |sent: String| sent == quoted(file) || sent == http_date::print(file.created_at);
+    if request.header("If-Range").is_none_or(same) {
+        Range::parse(request.header("Range").as_deref(), file.size)
+    } else {
+        Range::Whole
+    }
+}
+
+/// The same answer with what is to be known of the file.
+fn described(answer: Response, file: &File) -> Response {
+    let answer = answer
+        .header("ETag", quoted(file))
+        .header("Last-Modified", http_date::print(file.created_at))
+        .header("Accept-Ranges", "bytes");
+    if answer.status == 304 {
+        return answer;
+    }
+    let answer = answer
+        .header("Content-Type", file.file_type.content_type())
+        .header("Content-Disposition", file.name.disposition(&file.file_type));
+    // A browser's reader of PDFs does not open in a sandbox, and has one of its own.
+    if file.file_type.as_str() == "application/pdf" {
+        return answer;
+    }
+    answer.header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+}
+
+fn quoted(file: &File) -> String {
+    format!("\"{}\"", file.etag)
+}

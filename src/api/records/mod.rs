@@ -1,0 +1,58 @@
+//! What members and visitors call: a file per resource.
+
+pub mod bulk;
+pub mod collections;
+pub mod files;
+pub mod media;
+pub mod records;
+pub mod stats;
+pub mod templates;
+pub mod versions;
+
+use crate::auth::principal::Member;
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::records::cache;
+use crate::records::collection::Collection;
+use crate::records::list::Listing;
+use crate::records::outbox;
+use domain::json;
+
+/// The answer of a write, in short where the client wants no more (RFC 7240): of what was made its id, else nothing.
+fn preferred(request: &Request<Member>, answer: Response) -> Result<Response, Problem> {
+    let prefers = request.incoming.header("Prefer").unwrap_or_default();
+    let wants_little = prefers.split(',').any(|preference| preference.trim().eq_ignore_ascii_case("return=minimal"));
+    if !wants_little || answer.status >= 300 {
+        return Ok(answer);
+    }
+    let location = answer.headers.iter().find(|(name, _)| *name == "Location");
+    let made = location.filter(|_| answer.status == 201).and_then(|(_, path)| path.rsplit('/').next());
+    let mut minimal = match made {
+        Some(id) => Response::json(answer.status, &json!({ "id": id }), Some(request.caller.tenant.as_str()))?,
+        None => Response::empty(204),
+    };
+    minimal.headers.extend(answer.headers.iter().cloned());
+    Ok(minimal.header("Preference-Applied", "return=minimal"))
+}
+
+/// What follows a write, behind its answer: the hub tells subscribers, and the lists that are asked for most are made
+/// anew.
+fn announce(request: &Request<Member>, collection: &Collection) {
+    if collection.live {
+        outbox::nudge(&request.background, &request.bindings, &request.caller.tenant);
+    }
+    let hot = cache::hottest(&request.caller.tenant, &collection.slug);
+    let Ok(rows) = request.caller.rows(&request.bindings) else { return };
+    if hot.is_empty() {
+        return;
+    }
+    let bindings = request.bindings.clone();
+    request.background.spawn(async move {
+        for listed in hot {
+            let listing = Listing { bindings: &bindings, rows: &rows, is_member: listed.is_member() };
+            // What fails is made when it is asked for.
+            let _ = listing.warm(&listed).await;
+        }
+    });
+}

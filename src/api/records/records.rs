@@ -1,0 +1,154 @@
+//! `/api/v1/{collection}`: records, one at a time.
+//!
+//! Invariant: a stranger sees what is public; of everything else they are told nothing, not even whether it is there.
+
+use serde_json::Map;
+
+use super::{announce, preferred};
+use crate::auth::idempotency::tenant::Creation;
+use crate::auth::principal::{Member, Reader};
+use crate::http::etag;
+use crate::http::incoming::{JSON, MERGE_PATCH};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::records::cache::{self, Listed};
+use crate::records::cache_stats;
+use crate::records::collection::{Collection, ReadWith};
+use crate::records::expand::{self, Expansion};
+use crate::records::list::{Listing, Page};
+use crate::records::operation::{self, Act, Doing, Operation, Outcome};
+use crate::records::projection::Projection;
+use crate::records::record::{self, Record, RecordRow};
+use crate::records::sweep;
+use crate::storage::sql::args;
+use crate::storage::tenant_db::{Read, TenantDb};
+use domain::json;
+
+/// `POST /api/v1/{collection}`
+pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
+    let body = request.incoming.json_object(JSON).await?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let slug = request.params.get("collection");
+    let finished = |answer: Response| preferred(&request, answer.header("ETag", etag::of(1)));
+    let pending = match Creation::begin(&request, &rows, &format!("records.create {slug}"), &body).await? {
+        Creation::New(pending) => pending,
+        Creation::Done(answer) => return finished(answer),
+    };
+    let doing = Doing { rows: &rows, slug, member: &request.caller, pending: Some(&pending), made: operation::one };
+    let create = Operation { place: String::new(), id: None, seen: None, act: Act::Create(body) };
+    match doing.all(&[create]).await? {
+        Outcome::Earlier(answer) => finished(answer),
+        Outcome::Done(collection, _, made) => {
+            announce(&request, &collection);
+            finished(pending.answer(&made)?)
+        }
+    }
+}
+
+/// `GET /api/v1/{collection}`
+pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let is_member = request.caller.is_member();
+    let listed =
+        Listed::new(&request.caller.tenant, request.params.get("collection"), is_member, &request.incoming.raw_query);
+    let listing = Listing { bindings: &request.bindings, rows: &rows, is_member };
+    let page = listing.page(&listed, |collection| may_read(&request, collection)).await;
+    let Page { body, is_kept, keeping } = page.map_err(|problem| unseen(&request, problem))?;
+    if let Some((key, generation)) = keeping {
+        let (bindings, tenant, body) = (request.bindings.clone(), request.caller.tenant.clone(), body.clone());
+        request.background.spawn(async move { cache::keep(&bindings, &tenant, &key, generation, &body).await });
+    }
+    cache_stats::tell(&request.bindings, &request.background, &request.caller.tenant);
+    Ok(Response::plain_json(200, body).header("X-Cache", if is_kept { "HIT" } else { "MISS" }))
+}
+
+/// `GET /api/v1/{collection}/{record_id}`
+pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let (slug, id) = (request.params.get("collection"), request.params.get("record_id"));
+    let projection = Projection::read(&request.incoming.query)?;
+    let expansion = Expansion::read(&request.incoming.query)?;
+    let find = |_: &Collection| Ok(vec![Read::Constant(record::FIND, args![slug, id])]);
+    let ReadWith { collection, found, .. } = readable(&request, &rows, find).await?;
+    let row = found.into_iter().next().unwrap_or_default().first::<RecordRow>()?.ok_or_else(problem::not_found)?;
+    let record = Record::stored(rows.tenant(), row);
+    let etag = etag::of(record.version);
+    // What is put beside it has versions of its own.
+    let tagged = |answer: Response| if expansion.is_empty() { answer.header("ETag", &etag) } else { answer };
+    if expansion.is_empty() && etag::is_known(&request.incoming, &etag) {
+        return Ok(tagged(Response::empty(304)));
+    }
+    let mut shown = [record.shown(&collection)?];
+    expand::fill(&rows, &collection, &expansion, request.caller.is_member(), &mut shown).await?;
+    let [mut shown] = shown;
+    projection.apply(&mut shown);
+    Ok(tagged(Response::json(200, &shown, Some(request.caller.tenant.as_str()))?))
+}
+
+/// `PATCH /api/v1/{collection}/{record_id}`
+pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
+    let body = request.incoming.json_object(MERGE_PATCH).await?;
+    change(&request, Act::Patch(body)).await
+}
+
+/// `PUT /api/v1/{collection}/{record_id}`
+pub async fn replace(mut request: Request<Member>) -> Result<Response, Problem> {
+    let body = request.incoming.json_object(JSON).await?;
+    change(&request, Act::Replace(body)).await
+}
+
+/// `DELETE /api/v1/{collection}/{record_id}`
+pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
+    let permanent = request.incoming.query.flag("permanent")?;
+    change(&request, Act::Delete { permanent }).await
+}
+
+/// `POST /api/v1/{collection}/{record_id}/restore`
+pub async fn restore(request: Request<Member>) -> Result<Response, Problem> {
+    change(&request, Act::Restore).await
+}
+
+/// Does something to the record that the path names.
+pub(super) async fn change(request: &Request<Member>, act: Act) -> Result<Response, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let (slug, id) = (request.params.get("collection"), request.params.get("record_id"));
+    let doing = Doing { rows: &rows, slug, member: &request.caller, pending: None, made: operation::one };
+    let seen = request.incoming.header("If-Match");
+    let deletes = matches!(act, Act::Delete { .. });
+    let wanted = Operation { place: String::new(), id: Some(id.to_owned()), seen, act };
+    let Outcome::Done(collection, done, _) = doing.all(&[wanted]).await? else {
+        return Err(problem::internal("an answer that nobody kept"));
+    };
+    announce(request, &collection);
+    if deletes && collection.files {
+        sweep::behind(&request.background, &request.bindings, request.caller.rows(&request.bindings)?);
+    }
+    let (shown, version) = done.into_iter().next().map_or((Map::new(), None), |done| (done.shown, done.version));
+    let tenant = Some(request.caller.tenant.as_str());
+    let answer = match version {
+        Some(version) => Response::json(200, &shown, tenant)?.header("ETag", etag::of(version)),
+        None => Response::json(200, &json!({ "id": id }), tenant)?,
+    };
+    preferred(request, answer)
+}
+
+/// The collection that the path names, with what is read of it, if the caller may read it.
+pub(super) async fn readable(
+    request: &Request<Reader>,
+    rows: &TenantDb,
+    reading: impl Fn(&Collection) -> Result<Vec<Read>, Problem>,
+) -> Result<ReadWith, Problem> {
+    let guarded = |collection: &Collection| may_read(request, collection).and_then(|()| reading(collection));
+    let found = Collection::read_with(rows, request.params.get("collection"), guarded).await;
+    found.map_err(|problem| unseen(request, problem))
+}
+
+fn may_read(request: &Request<Reader>, collection: &Collection) -> Result<(), Problem> {
+    if request.caller.is_member() || collection.public_read { Ok(()) } else { Err(problem::unauthorized()) }
+}
+
+/// A collection that is not there, as the caller is told: a stranger hears the same of one that they may not see.
+fn unseen(request: &Request<Reader>, problem: Problem) -> Problem {
+    if problem.status == 404 && !request.caller.is_member() { problem::unauthorized() } else { problem }
+}

@@ -1,0 +1,224 @@
+//! What a tenant's own people, and its visitors, call of the tenant's row: its settings and its branding.
+//!
+//! A change of a document is a change of the tenant like an operator's ([`Change`]), though of settings the hub hears
+//! only how people sign in and how Mercure is spoken, and of branding nothing. An operator's change writes the whole row as it was read, and
+//! the revision is what keeps it from undoing this one. So whoever writes the row takes the next revision, and a
+//! revision is carried to everybody who keeps one.
+//!
+//! Invariants
+//! - Of two changes at once both stand: the second one is made anew of what the first one left.
+//! - The deed is in the tenant's audit before the change is made. They are in two databases, so a crash in between,
+//!   or an `If-Match` that another change overtakes at that moment, leaves a deed without its change. A change
+//!   without a deed cannot be; and the platform's audit, in the change's own batch, tells by the request's id which
+//!   changes were made.
+
+use crate::records::provision::provision;
+use serde_json::{Map, Value};
+
+use crate::auth::principal::{Member, Visitor};
+use crate::http::etag;
+use crate::http::incoming::{Incoming, MERGE_PATCH};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::storage::audit_log::Deed;
+use crate::storage::bindings::Bindings;
+use crate::storage::control_db::ControlDb;
+use crate::storage::row::row_types;
+use crate::storage::sql::{args, statements};
+use crate::tenant::branding::Branding;
+use crate::tenant::change::Change;
+use crate::tenant::document::Document;
+use crate::tenant::settings::{STORED, TenantSettings};
+use domain::json;
+use domain::mercure::Action;
+use domain::permission::{DEFAULT_ROLE, Permission, permissions_of};
+use domain::sign_in::Registration;
+
+statements! { ControlSql;
+    /// A tenant's documents, and the revision they stand at.
+    DOCUMENTS = "SELECT settings, branding, revision FROM tenants WHERE id = ?1 AND status <> 'purged'";
+    /// Other settings.
+    SET_SETTINGS = "UPDATE tenants SET settings = ?2 WHERE id = ?1";
+    /// Another branding.
+    SET_BRANDING = "UPDATE tenants SET branding = ?2 WHERE id = ?1";
+}
+
+/// How often a change is made anew after another one came first. Each time one of them is done.
+const ATTEMPTS: usize = 10;
+/// How long everybody may keep a tenant's branding.
+const KEPT: &str = "public, max-age=60";
+
+row_types! {
+    struct DocumentsRow {
+        settings: String,
+        branding: String,
+        revision: i64,
+    }
+}
+
+/// `GET /api/v1/settings`
+pub async fn get_settings(request: Request<Member>) -> Result<Response, Problem> {
+    show(&request.incoming, &request.bindings, request.caller.tenant.as_str(), Document::Settings).await
+}
+
+/// `PATCH /api/v1/settings`
+pub async fn patch_settings(request: Request<Member>) -> Result<Response, Problem> {
+    patch(request, Document::Settings).await
+}
+
+/// `GET /api/v1/branding`
+pub async fn get_branding(request: Request<Visitor>) -> Result<Response, Problem> {
+    let answer = show(&request.incoming, &request.bindings, request.caller.tenant.as_str(), Document::Branding).await?;
+    Ok(answer.header("Cache-Control", KEPT))
+}
+
+/// `PATCH /api/v1/branding`
+pub async fn patch_branding(request: Request<Member>) -> Result<Response, Problem> {
+    patch(request, Document::Branding).await
+}
+
+/// `GET /branding.css`
+pub async fn style_sheet(request: Request<Visitor>) -> Result<Response, Problem> {
+    let db = ControlDb::open(&request.bindings, "read a tenant's style sheet")?;
+    let (object, _) = stored(&db, request.caller.tenant.as_str(), Document::Branding).await?;
+    let sheet = Branding::read(&object).0.to_css();
+    let tag = etag::of_content(&sheet);
+    Ok(unless_known(&request.incoming, tag, Response::css(sheet)).header("Cache-Control", KEPT))
+}
+
+/// What was set of a document, and the tenant's revision.
+async fn stored(db: &ControlDb, tenant: &str, document: Document) -> Result<(Map<String, Value>, i64), Problem> {
+    let row = db.row::<DocumentsRow>(&DOCUMENTS, args![tenant]).await?.ok_or_else(problem::tenant_not_found)?;
+    let text = match document {
+        Document::Settings => &row.settings,
+        Document::Branding => &row.branding,
+    };
+    Ok((serde_json::from_str(text).unwrap_or_default(), row.revision))
+}
+
+/// A document with every default, under the tag of what is shown.
+async fn show(request: &Incoming, bindings: &Bindings, tenant: &str, document: Document) -> Result<Response, Problem> {
+    let db = ControlDb::open(bindings, "read a tenant's settings or branding")?;
+    let view = document.view(&stored(&db, tenant, document).await?.0);
+    let tag = etag::of_content(&view.to_string());
+    Ok(unless_known(request, tag, Response::json(200, &view, Some(tenant))?))
+}
+
+/// An answer under its tag; 304 where the caller has it already.
+fn unless_known(request: &Incoming, tag: String, answer: Response) -> Response {
+    let answer = if etag::is_known(request, &tag) { Response::empty(304) } else { answer };
+    answer.header("ETag", tag)
+}
+
+/// Changes a document of the caller's tenant by JSON Merge Patch (RFC 7396) of what was set of it.
+async fn patch(mut request: Request<Member>, document: Document) -> Result<Response, Problem> {
+    let patch = request.incoming.json_object(MERGE_PATCH).await?;
+    let tenant = request.caller.tenant.as_str();
+    let db = ControlDb::open(&request.bindings, "change a tenant's settings or branding")?;
+    let mut is_recorded = false;
+    for _ in 0..ATTEMPTS {
+        let (before, revision) = stored(&db, tenant, document).await?;
+        etag::check_tag(&request.incoming, &etag::of_content(&document.view(&before).to_string()))?;
+        let wanted = document.merged(&before, &patch, &|text| request.bindings.settings.outbound(text).map(drop))?;
+        if wanted == before {
+            return changed(tenant, document, &wanted, true);
+        }
+        if document == Document::Settings {
+            check_rights(&request.caller, &before, &wanted)?;
+        }
+        if !is_recorded {
+            let (deed, args) = deed(&request, document, &patch).statement();
+            request.caller.rows(&request.bindings)?.write().add(deed, args).commit().await?;
+            is_recorded = true;
+        }
+        match write(&request, &db, document, &wanted, revision).await {
+            Ok(arrived) => return changed(tenant, document, &wanted, arrived),
+            Err(problem) if problem.code == problem::changed_meanwhile().code => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    Err(problem::changed_meanwhile())
+}
+
+/// Writes a document as part of the tenant's next revision, and carries that; whether it arrived everywhere.
+async fn write(
+    request: &Request<Member>,
+    db: &ControlDb,
+    document: Document,
+    wanted: &Map<String, Value>,
+    revision: i64,
+) -> Result<bool, Problem> {
+    let tenant = request.caller.tenant.as_str();
+    let change = Change {
+        bindings: &request.bindings,
+        tenant,
+        revision,
+        actor: request.caller.actor(),
+        operation: operation(document),
+        request_id: &request.incoming.id,
+        // `If-Match` names the document, which need not have changed where the tenant has.
+        is_conditional: false,
+        hosts: Vec::new(),
+        templates: Vec::new(),
+    };
+    let text = serde_json::to_string(wanted).map_err(problem::internal)?;
+    let set = match document {
+        Document::Settings => SET_SETTINGS,
+        Document::Branding => SET_BRANDING,
+    };
+    change.write(db, vec![(set, args![tenant, text])], |text| problem::internal(text)).await?;
+    change.carry(db, provision).await
+}
+
+/// A document after its change: 200 once that has arrived everywhere, else 202.
+fn changed(tenant: &str, document: Document, wanted: &Map<String, Value>, arrived: bool) -> Result<Response, Problem> {
+    let mut view = document.view(wanted);
+    let tag = etag::of_content(&view.to_string());
+    if let Value::Object(view) = &mut view
+        && !arrived
+    {
+        view.insert("pending".into(), true.into());
+    }
+    Ok(Response::json(if arrived { 200 } else { 202 }, &view, Some(tenant))?.header("ETag", tag))
+}
+
+/// Nobody gives what they do not have. Whoever opens registration gives strangers the default role; whoever takes an
+/// issuer's tokens lets it do what the tenant's secrets do.
+fn check_rights(member: &Member, before: &Map<String, Value>, wanted: &Map<String, Value>) -> Result<(), Problem> {
+    let [before, wanted] = [before, wanted].map(|settings| TenantSettings::read(settings, STORED).0);
+    let is_open = |settings: &TenantSettings| settings.sign_in.registration == Registration::Open;
+    for (action, permission) in
+        [(Action::Publish, Permission::TenantConfigure), (Action::Subscribe, Permission::SubscriberTokensWrite)]
+    {
+        if wanted.mercure.lends_beyond(&before.mercure, action) && !member.permissions().has(permission) {
+            return Err(problem::beyond_own_permissions("/mercure/issuers"));
+        }
+    }
+    let opens = is_open(&wanted) && !is_open(&before);
+    if opens && !member.permissions().covers(permissions_of(DEFAULT_ROLE, None)) {
+        return Err(problem::beyond_own_permissions("/registration"));
+    }
+    Ok(())
+}
+
+fn operation(document: Document) -> &'static str {
+    match document {
+        Document::Settings => "settings.update",
+        Document::Branding => "branding.update",
+    }
+}
+
+/// The deed for the tenant's audit: who names which members, not what they say.
+fn deed<'a>(request: &'a Request<Member>, document: Document, patch: &Map<String, Value>) -> Deed<'a> {
+    let named: Vec<&str> = patch.keys().map(String::as_str).collect();
+    Deed {
+        at: request.now(),
+        actor: request.caller.actor(),
+        operation: operation(document),
+        subject: None,
+        detail: Some(json!({ "changed": named })),
+        address: request.incoming.address(),
+        request_id: &request.incoming.id,
+    }
+}

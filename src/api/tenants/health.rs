@@ -1,0 +1,121 @@
+//! `GET /api/v1/tenants/{tenant_id}/health`: rows, hub, KV and the site, each asked for real.
+
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use serde_json::Value;
+use worker::{AbortController, Delay, Fetch};
+
+use super::subject::find;
+use crate::auth::principal::Operator;
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::hub::client::HubClient;
+use crate::hub::protocol::Inspect;
+use crate::log;
+use crate::storage::bindings::Bindings;
+use crate::storage::kv;
+use crate::storage::row::row_types;
+use crate::storage::tenant_db::{FENCE, TenantDb};
+use crate::tenant::registry::Tenant;
+use domain::clock::Timestamp;
+use domain::host::Host;
+use domain::json;
+
+/// How long the site may take to answer.
+const SITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+row_types! {
+    struct FenceRow {
+        mode: String,
+        epoch: i64,
+        revision: i64,
+    }
+}
+
+/// Asks every part the tenant stands on. Always 200: the answer is about the parts.
+pub async fn health(request: Request<Operator>) -> Result<Response, Problem> {
+    let (_, tenant) = find(&request, "check a tenant").await?;
+    let bindings = &request.bindings;
+    let (rows, hub, hints, site) = futures_util::join!(
+        rows(bindings, &tenant),
+        hub(bindings, &tenant),
+        hints(bindings, &tenant),
+        site(tenant.row.wpgraphql_endpoint.as_deref()),
+    );
+    let checks = json!({
+        "rows": rows.unwrap_or_else(|cause| failed("rows", &cause)),
+        "hub": hub.unwrap_or_else(|cause| failed("hub", &cause)),
+        "kv": hints.unwrap_or_else(|cause| failed("kv", &cause)),
+        "wordpress": site,
+    });
+    let well = checks.as_object().is_some_and(|checks| {
+        checks.values().all(|check| check.get("status").is_none_or(|s| s == "ok" || s == "not_configured"))
+    });
+    let status = if well && !tenant.pending { "ok" } else { "degraded" };
+    let data =
+        json!({ "status": status, "revision": tenant.row.revision, "pending": tenant.pending, "checks": checks });
+    Response::json(200, &data, Some(tenant.id.as_str()))
+}
+
+async fn rows(bindings: &Bindings, tenant: &Tenant) -> Result<Value, String> {
+    let db = TenantDb::open(bindings, &tenant.id, &tenant.placement()).map_err(|e| e.to_string())?;
+    let fence = db.row::<FenceRow>(&FENCE, Vec::new()).await.map_err(|e| e.to_string())?;
+    let fence = fence.ok_or("the shard does not know the tenant")?;
+    let status = if fence.revision == tenant.row.revision { "ok" } else { "behind" };
+    Ok(json!({ "status": status, "mode": fence.mode, "epoch": fence.epoch, "revision": fence.revision }))
+}
+
+async fn hub(bindings: &Bindings, tenant: &Tenant) -> Result<Value, String> {
+    let hub = HubClient::of(bindings, &tenant.id).map_err(|e| e.to_string())?;
+    let condition = hub.call(&Inspect {}).await.map_err(|e| e.to_string())?;
+    Ok(json!({
+        "status": if condition.revision == tenant.row.revision { "ok" } else { "behind" },
+        "revision": condition.revision,
+        "started_at": Timestamp::from_millis(condition.started_at),
+        "latest": condition.latest,
+        "earliest": condition.earliest,
+        "streams": condition.streams,
+        "pending_events": condition.pending,
+        "restored_streams": condition.restored,
+    }))
+}
+
+async fn hints(bindings: &Bindings, tenant: &Tenant) -> Result<Value, String> {
+    let hosts = tenant.hosts(bindings);
+    let host = hosts.first().and_then(|host| Host::parse(host).ok()).ok_or("the tenant has no host")?;
+    let hint = kv::tenant_of_host(bindings, &host).await;
+    let agrees = hint.as_deref().is_none_or(|id| id == tenant.id.as_str());
+    Ok(json!({ "status": if agrees { "ok" } else { "stale" }, "cached": hint.is_some() }))
+}
+
+/// Whether the site's GraphQL endpoint answers at all. What it answers is not shown, and redirects are not followed.
+async fn site(endpoint: Option<&str>) -> Value {
+    let Some(endpoint) = endpoint else { return json!({ "status": "not_configured" }) };
+    let controller = AbortController::default();
+    let signal = controller.signal();
+    let asked = async {
+        let init = web_sys::RequestInit::new();
+        init.set_redirect(web_sys::RequestRedirect::Manual);
+        let url = format!("{endpoint}?query=%7B__typename%7D");
+        let request = web_sys::Request::new_with_str_and_init(&url, &init)?;
+        Fetch::Request(request.into()).send_with_signal(&signal).await
+    };
+    match select(Box::pin(asked), Box::pin(Delay::from(SITE_TIMEOUT))).await {
+        Either::Left((Ok(response), _)) if response.status_code() < 500 => {
+            json!({ "status": "ok", "http_status": response.status_code() })
+        }
+        Either::Left((Ok(response), _)) => json!({ "status": "failing", "http_status": response.status_code() }),
+        Either::Left((Err(_), _)) => json!({ "status": "unreachable" }),
+        Either::Right(_) => {
+            controller.abort();
+            json!({ "status": "timeout" })
+        }
+    }
+}
+
+fn failed(check: &str, cause: &str) -> Value {
+    log::failed_check(check, cause);
+    json!({ "status": "failing" })
+}

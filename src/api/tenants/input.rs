@@ -1,0 +1,360 @@
+//! Bodies of the tenant API: the superset of the plain forms, checked field by field.
+
+use domain::address::{MAX_RANGES, parse_range};
+use domain::email::parse_email;
+use serde_json::{Map, Value};
+
+use crate::http::cors;
+use crate::http::fields::Fields;
+use crate::http::problem::Problem;
+use crate::records::template::Template;
+use crate::tenant::document::{self, Document};
+use crate::tenant::record::{Profile, Status};
+use crate::tenant::settings::MayCall;
+use domain::clock::Timestamp;
+use domain::error::Invalid;
+use domain::host::{Host, RootDomain};
+use domain::ids::{ClaimedTenant, Slug};
+use domain::json;
+use domain::plan::Overrides;
+use domain::text::bounded;
+
+/// Most custom domains of a tenant.
+pub const MAX_DOMAINS: usize = 50;
+/// Most bytes of a JSON field that is kept as given.
+const MAX_JSON: usize = 16 * 1024;
+/// The plan of a tenant that names none.
+const DEFAULT_PLAN: &str = "free";
+/// Most origins of a tenant.
+const MAX_ORIGINS: usize = 50;
+/// Most templates that a tenant begins with.
+const MAX_TEMPLATES: usize = 12;
+
+/// The body of `POST /api/v1/tenants`.
+#[derive(Debug)]
+pub struct NewTenant {
+    /// The id asked for; none has one made.
+    pub id: Option<ClaimedTenant>,
+    /// The slug asked for; none follows the id.
+    pub slug: Option<Slug>,
+    /// Everything else.
+    pub profile: Profile,
+    /// Domains to attach at once; the first is the primary one.
+    pub domains: Vec<Host>,
+    /// The webhook secret; none has one made.
+    pub webhook_secret: Option<String>,
+    /// The subscription secret; none has one made.
+    pub subscription_secret: Option<String>,
+    /// The templates of which it gets its first collections.
+    pub templates: Vec<String>,
+}
+
+/// Converts an international name to punycode; none for what is no name.
+pub type ToAscii<'f> = &'f dyn Fn(&str) -> Option<String>;
+
+/// What reading a body needs of the platform.
+pub struct Reading<'a> {
+    /// The domain no custom domain may lie under.
+    pub root: &'a RootDomain,
+    /// How international names become ASCII.
+    pub to_ascii: ToAscii<'a>,
+    /// Whether the plan that the body names is one of the platform's.
+    pub plan_is_known: bool,
+    /// Which addresses settings may name.
+    pub may_call: MayCall<'a>,
+    /// The tenant as it stands, if it does.
+    pub stored: Option<&'a Profile>,
+}
+
+/// The plan that a body names, before anything else of it is read.
+pub fn named_plan(object: &Map<String, Value>) -> &str {
+    let named = ["plan", "tier"].iter().find_map(|name| object.get(*name).and_then(Value::as_str));
+    named.unwrap_or(DEFAULT_PLAN)
+}
+
+impl NewTenant {
+    /// Reads the body.
+    pub fn read(object: Map<String, Value>, reading: &Reading<'_>) -> Result<Self, Problem> {
+        let mut fields = Fields::new(object);
+        let id = fields.parsed("tenant_id", ClaimedTenant::parse);
+        let slug = fields.parsed("slug", Slug::parse);
+        let name = id.as_ref().map_or("Tenant", ClaimedTenant::as_str).to_owned();
+        let profile = read_profile(&mut fields, &name, reading);
+        let domains = read_domains(&mut fields, reading);
+        let webhook_secret = fields.parsed("webhook_secret", parse_secret);
+        let subscription_secret = fields.parsed("subscription_secret", parse_secret);
+        let templates = read_templates(&mut fields);
+        fields.finish()?;
+        let domains = domains.unwrap_or_default();
+        Ok(Self { id, slug, profile, domains, webhook_secret, subscription_secret, templates })
+    }
+}
+
+/// The body of PUT and, once merged, of PATCH.
+#[derive(Debug)]
+pub struct TenantUpdate {
+    /// Everything an operator sets.
+    pub profile: Profile,
+    /// Another slug, if one was sent.
+    pub slug: Option<Slug>,
+    /// Another status, if one was sent.
+    pub status: Option<Status>,
+    /// Another list of domains, if one was sent.
+    pub domains: Option<Vec<Host>>,
+}
+
+impl TenantUpdate {
+    /// Reads the body for a tenant of this id, which may be repeated but not changed.
+    pub fn read(object: Map<String, Value>, id: &str, reading: &Reading<'_>) -> Result<Self, Problem> {
+        let mut fields = Fields::new(object);
+        fields.parsed("tenant_id", |text| {
+            if text == id { Ok(()) } else { Err(Invalid::new("immutable", "cannot be changed")) }
+        });
+        let slug = fields.parsed("slug", Slug::parse);
+        let status = fields.parsed("status", |text| match text {
+            "active" => Ok(Status::Active),
+            "suspended" => Ok(Status::Suspended),
+            _ => Err(Invalid::new("invalid_status", "must be active or suspended; DELETE deletes")),
+        });
+        let profile = read_profile(&mut fields, id, reading);
+        let domains = read_domains(&mut fields, reading);
+        fields.finish()?;
+        Ok(Self { profile, slug, status, domains })
+    }
+}
+
+/// The body of a tenant as it stands, for PATCH to merge into (RFC 7396).
+pub fn writable(profile: &Profile) -> Map<String, Value> {
+    let value = json!({
+        "display_name": profile.display_name,
+        "admin_email": profile.admin_email,
+        "plan": profile.plan,
+        "features": profile.features,
+        "resources": profile.resources,
+        "wpgraphql_endpoint": profile.wpgraphql_endpoint,
+        "cors_origins": profile.cors_origins,
+        "ip_allowlist": profile.ip_allowlist,
+        "rate_limits": profile.rate_limits,
+        "settings": profile.settings,
+        "branding": profile.branding,
+        "require_standard_webhooks": profile.require_standard_webhooks,
+        "expires_at": profile.expires_at,
+    });
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+fn read_domains(fields: &mut Fields, reading: &Reading<'_>) -> Option<Vec<Host>> {
+    let mut domains =
+        fields.list("custom_domains", MAX_DOMAINS, |text| parse_domain(text, reading.root, reading.to_ascii))?;
+    let mut seen = std::collections::HashSet::new();
+    domains.retain(|domain| seen.insert(domain.clone()));
+    Some(domains)
+}
+
+/// `template` or `templates`: one name, or a list of them.
+fn read_templates(fields: &mut Fields) -> Vec<String> {
+    let name = if fields.has("templates") { "templates" } else { "template" };
+    let sent = match fields.take(name) {
+        None => Vec::new(),
+        Some(Value::Array(sent)) if sent.len() <= MAX_TEMPLATES => {
+            sent.into_iter().enumerate().map(|(i, name_of_one)| (format!("{name}/{i}"), name_of_one)).collect()
+        }
+        Some(Value::Array(_)) => {
+            let message = format!("must have at most {MAX_TEMPLATES} entries");
+            fields.wrong::<()>(name, Invalid::new("too_many", message));
+            Vec::new()
+        }
+        Some(one) => vec![(name.to_owned(), one)],
+    };
+    let mut templates: Vec<String> = Vec::new();
+    for (pointer, sent) in sent {
+        match sent.as_str().filter(|text| Template::names().any(|known| known == *text)) {
+            Some(text) if templates.iter().any(|known| known == text) => {}
+            Some(text) => templates.push(text.to_owned()),
+            None => {
+                fields.wrong::<()>(&pointer, Invalid::new("unknown_template", "is not a template of this platform"));
+            }
+        }
+    }
+    templates
+}
+
+fn read_profile(fields: &mut Fields, id: &str, reading: &Reading<'_>) -> Profile {
+    let (tier, plan) = (fields.text("tier", 63), fields.text("plan", 63));
+    if !reading.plan_is_known && (tier.is_some() || plan.is_some()) {
+        let field = if plan.is_some() { "plan" } else { "tier" };
+        fields.wrong::<()>(field, Invalid::new("unknown_plan", "is not a plan of this platform"));
+    }
+    if let (Some(tier), Some(plan)) = (&tier, &plan)
+        && tier != plan
+    {
+        fields.wrong::<()>("tier", Invalid::new("contradiction", "names another plan than the field plan"));
+    }
+    Profile {
+        display_name: fields.text("display_name", 200).unwrap_or_else(|| id.to_owned()),
+        admin_email: fields.parsed("admin_email", parse_email),
+        plan: plan.or(tier).unwrap_or_else(|| DEFAULT_PLAN.to_owned()),
+        features: read_features(fields),
+        resources: fields.object("resources", MAX_JSON).unwrap_or_default(),
+        wpgraphql_endpoint: fields.parsed("wpgraphql_endpoint", parse_endpoint),
+        cors_origins: fields.list("cors_origins", MAX_ORIGINS, cors::parse_origin).unwrap_or_default(),
+        ip_allowlist: fields.list("ip_allowlist", MAX_RANGES, parse_range).unwrap_or_default(),
+        rate_limits: fields.typed::<Overrides>("rate_limits").unwrap_or_default(),
+        settings: read_document(fields, Document::Settings, reading),
+        branding: read_document(fields, Document::Branding, reading),
+        require_standard_webhooks: fields.flag("require_standard_webhooks").unwrap_or(false),
+        expires_at: fields.parsed("expires_at", Timestamp::parse_rfc3339),
+    }
+}
+
+fn read_features(fields: &mut Fields) -> Map<String, Value> {
+    let features = fields.object("features", MAX_JSON).unwrap_or_default();
+    for (name, value) in &features {
+        if !value.is_boolean() {
+            let pointer = format!("features/{name}");
+            fields.wrong::<()>(&pointer, Invalid::new("not_a_flag", "must be true or false"));
+        }
+    }
+    features
+}
+
+/// Settings or branding: what differs from what is stored must be right.
+fn read_document(fields: &mut Fields, document: Document, reading: &Reading<'_>) -> Map<String, Value> {
+    let stored = reading.stored.map(|stored| match document {
+        Document::Settings => &stored.settings,
+        Document::Branding => &stored.branding,
+    });
+    let name = document.as_str();
+    let object = fields.object(name, document::MAX_BYTES).unwrap_or_default();
+    fields.wrong_inside(name, document.faults(stored.unwrap_or(&Map::new()), &object, reading.may_call));
+    object
+}
+
+/// A domain a tenant may attach, from any spelling.
+pub fn parse_domain(text: &str, root: &RootDomain, to_ascii: ToAscii<'_>) -> Result<Host, Invalid> {
+    if text.is_ascii() {
+        return root.custom_domain(text);
+    }
+    let ascii = to_ascii(text).ok_or_else(|| Invalid::new("invalid_domain", "must be a domain name"))?;
+    root.custom_domain(&ascii)
+}
+
+/// A secret of 16 to 256 bytes. Its UTF-8 bytes are the key, so it may be a sentence in any language.
+pub fn parse_secret(text: &str) -> Result<String, Invalid> {
+    if (16..=256).contains(&text.len()) && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new("invalid_secret", "must be 16 to 256 bytes long, without control characters"))
+    }
+}
+
+/// The URL of a GraphQL endpoint, as it was written.
+pub fn parse_endpoint(text: &str) -> Result<String, Invalid> {
+    let invalid = || Invalid::new("invalid_url", "must be an http or https URL with a host and no credentials");
+    let text = bounded(text, 2000).map_err(|_| invalid())?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(invalid)?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') || Host::parse(authority).is_err() || text.contains(' ') {
+        return Err(invalid());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    fn read(value: Value) -> Result<NewTenant, Problem> {
+        let root = RootDomain::parse("localhost").unwrap();
+        let reading = Reading {
+            root: &root,
+            to_ascii: &|_| Some("xn--bcher-kva.example".into()),
+            plan_is_known: true,
+            may_call: crate::tenant::settings::STORED,
+            stored: None,
+        };
+        NewTenant::read(object(value), &reading)
+    }
+
+    #[test]
+    fn an_address_ends_in_a_name() {
+        for good in ["a@b", "A.B+c@Mail.example.com", "\"x\"@b_c.d"] {
+            assert!(parse_email(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a", "@b", "a@", "a@b.", "a@b:25", "a@b@c", "a b@c", "a@b c", "a@-b", "a@b\n"] {
+            assert!(parse_email(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn bodies_are_read() {
+        let zero = serde_json::json!({"tenant_id": "customer_abc123", "wpgraphql_endpoint": "https://customer.example.com/graphql",
+            "webhook_secret": "generated_webhook_secret", "subscription_secret": "generated_subscription_secret",
+            "cors_origins": ["https://customer.example.com"],
+            "rate_limits": {"max_concurrent_subscriptions": 100, "max_webhooks_per_minute": 1000}});
+        assert_eq!(read(zero).unwrap().id.unwrap().as_str(), "customer_abc123");
+        let one = serde_json::json!({"tenant_id": "acme-corp", "display_name": "ACME Corporation", "admin_email": "admin@acme.com",
+            "tier": "pro", "features": {"content_automation": true}, "resources": {"cpu_limit": "2000m", "db_cores": 4},
+            "custom_domains": ["blog.acme.com", "docs.acme.com", "BLOG.acme.com", "bücher.example"]});
+        let one = read(one).unwrap();
+        assert_eq!(one.profile.plan, "pro");
+        assert_eq!(
+            one.domains.iter().map(Host::as_str).collect::<Vec<_>>(),
+            ["blog.acme.com", "docs.acme.com", "xn--bcher-kva.example"]
+        );
+    }
+
+    #[test]
+    fn templates_are_one_name_or_several() {
+        for (body, expected) in [
+            (serde_json::json!({}), vec![]),
+            (serde_json::json!({"template": "blog"}), vec!["blog"]),
+            (serde_json::json!({"templates": ["leads", "blog", "leads"]}), vec!["leads", "blog"]),
+        ] {
+            assert_eq!(read(body).unwrap().templates, expected);
+        }
+        for (body, pointer) in [
+            (serde_json::json!({"template": "none"}), "/template"),
+            (serde_json::json!({"template": 7}), "/template"),
+            (serde_json::json!({"templates": ["blog", "none"]}), "/templates/1"),
+            (serde_json::json!({"template": vec!["blog"; 13]}), "/template"),
+            (serde_json::json!({"template": "blog", "templates": []}), "/template"),
+        ] {
+            assert_eq!(read(body).unwrap_err().errors[0].pointer, pointer);
+        }
+    }
+
+    #[test]
+    fn mistakes_name_their_fields() {
+        let bad = serde_json::json!({"tenant_id": "A", "slug": "www", "tier": "pro", "plan": "free", "admin_email": "x",
+            "features": {"sso": 1}, "settings": {"registration": "ajar"}, "wpgraphql_endpoint": "ftp://x", "cors_origins": ["*"], "custom_domains": ["a.localhost"],
+            "webhook_secret": "short", "expires_at": "tomorrow", "surprise": 1});
+        let problem = read(bad).unwrap_err();
+        let mut pointers: Vec<_> = problem.errors.iter().map(|e| e.pointer.as_str()).collect();
+        pointers.sort_unstable();
+        assert_eq!(
+            pointers,
+            [
+                "/admin_email",
+                "/cors_origins/0",
+                "/custom_domains/0",
+                "/expires_at",
+                "/features/sso",
+                "/settings/registration",
+                "/slug",
+                "/surprise",
+                "/tenant_id",
+                "/tier",
+                "/webhook_secret",
+                "/wpgraphql_endpoint"
+            ]
+        );
+    }
+}

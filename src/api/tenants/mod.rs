@@ -1,0 +1,9 @@
+//! The registry of tenants over HTTP, for operators.
+
+pub mod domains;
+pub mod health;
+pub mod input;
+pub mod list;
+pub mod secrets;
+mod subject;
+pub mod tenant;

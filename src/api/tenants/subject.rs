@@ -1,0 +1,55 @@
+//! The tenant that an operator's call is about: found, checked against `If-Match`, changed, shown.
+
+use crate::auth::principal::Operator;
+use crate::http::etag;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::storage::control_db::ControlDb;
+use crate::tenant::change::Change;
+use crate::tenant::registry::{Shown, Tenant};
+
+/// The tenant that the path names, and the database it was found in.
+pub(super) async fn find(request: &Request<Operator>, reason: &'static str) -> Result<(ControlDb, Tenant), Problem> {
+    let id = request.path_tenant()?;
+    let db = ControlDb::open(&request.bindings, reason)?;
+    let tenant = Tenant::get(&db, id.as_str()).await?;
+    Ok((db, tenant))
+}
+
+/// A change of a tenant as it was read.
+pub(super) fn change_of<'a>(request: &'a Request<Operator>, tenant: &'a Tenant, operation: &'static str) -> Change<'a> {
+    Change {
+        actor: request.caller.actor(),
+        bindings: &request.bindings,
+        tenant: tenant.id.as_str(),
+        revision: tenant.row.revision,
+        operation,
+        request_id: &request.incoming.id,
+        is_conditional: request.incoming.header("If-Match").is_some(),
+        hosts: tenant.hosts(&request.bindings),
+        templates: Vec::new(),
+    }
+}
+
+/// `If-Match`, where it was sent.
+pub(super) fn check_match(request: &Request<Operator>, tenant: &Tenant) -> Result<(), Problem> {
+    etag::check(&request.incoming, tenant.row.revision)
+}
+
+/// The tenant after a change: 200 once it has arrived everywhere, else 202.
+pub(super) async fn shown_after(
+    request: &Request<Operator>,
+    db: &ControlDb,
+    id: &str,
+    arrived: bool,
+) -> Result<Response, Problem> {
+    let shown = Shown::get(db, id).await?;
+    show(request, &shown, if arrived { 200 } else { 202 })
+}
+
+pub(super) fn show(request: &Request<Operator>, shown: &Shown, status: u16) -> Result<Response, Problem> {
+    let view = shown.to_view(request.bindings.settings.root_domain.as_str()).map_err(problem::internal)?;
+    let answer = Response::json(status, &view, Some(shown.row.id()))?;
+    Ok(answer.header("ETag", shown.row.etag()))
+}

@@ -1,0 +1,307 @@
+//! The tenant API: create, read, replace, patch, delete. Operators only.
+
+use crate::records::provision::provision;
+use serde_json::Value;
+
+use super::input::{self, NewTenant, Reading, TenantUpdate};
+use super::subject::{change_of, check_match, find, show, shown_after};
+use crate::auth::idempotency::platform::{Kept, Keyed};
+use crate::auth::principal::Operator;
+use crate::http::etag;
+use crate::http::incoming::{JSON, MERGE_PATCH};
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::storage::control_db::ControlDb;
+use crate::storage::row::row_types;
+use crate::storage::sealed::{SealKey, random};
+use crate::storage::sql::{args, statements};
+use crate::tenant::change::Change;
+use crate::tenant::record::{Status, TenantRow};
+use crate::tenant::registry::{Shown, Tenant, find_plan};
+use crate::tenant::secrets::{self, Kind};
+use domain::error::Invalid;
+use domain::host::RootDomain;
+use domain::ids::{ClaimedTenant, Slug};
+use domain::json;
+use domain::merge_patch;
+
+statements! { ControlSql;
+    /// A new tenant, unless its id, its slug or its plan says no.
+    INSERT_TENANT = "INSERT INTO tenants (id, slug, display_name, admin_email, plan, status, revision, wpgraphql_endpoint, features, resources, cors_origins, rate_limits, settings, branding, require_standard_webhooks, data_key, created_at, updated_at, expires_at, ip_allowlist) VALUES (?1, ?2, ?3, ?4, ?5, 'active', 1, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15, ?16, ?17)";
+    /// Where its rows go: the open shard with the fewest tenants.
+    PLACE_TENANT = "INSERT INTO placements (tenant_id, shard, epoch, moved_at) SELECT ?1, s.name, 1, ?2 FROM shards s WHERE s.status = 'open' ORDER BY (SELECT count(*) FROM placements p WHERE p.shard = s.name), s.name LIMIT 1";
+    /// Everything an operator sets.
+    UPDATE_TENANT = "UPDATE tenants SET display_name = ?2, admin_email = ?3, plan = ?4, wpgraphql_endpoint = ?5, features = ?6, resources = ?7, cors_origins = ?8, rate_limits = ?9, settings = ?10, branding = ?11, require_standard_webhooks = ?12, expires_at = ?13, status = ?14, slug = ?15, ip_allowlist = ?16 WHERE id = ?1";
+    /// Another status.
+    SET_STATUS = "UPDATE tenants SET status = ?2 WHERE id = ?1";
+    /// Remembers a purged tenant's name for ever.
+    RETIRE_NAME = "INSERT OR IGNORE INTO retired_names (kind, name) VALUES (?1, ?2)";
+    /// Which of an id and a slug are taken: by another tenant, by a retired one, or by the rest of a slug just let go.
+    TAKEN_NAMES = "SELECT 'tenant_id' AS kind, id AS name FROM tenants WHERE id = ?1 AND id <> ?3 UNION ALL SELECT 'slug', slug FROM tenants WHERE slug = ?2 AND id <> ?3 UNION ALL SELECT CASE kind WHEN 'id' THEN 'tenant_id' ELSE 'slug' END, name FROM retired_names WHERE kind = 'id' AND name = ?1 OR kind = 'slug' AND name = ?2 UNION ALL SELECT 'slug', domain FROM released_domains WHERE domain = ?4 AND released_at > ?5";
+}
+
+row_types! {
+    struct NameRow {
+        kind: String,
+    }
+}
+
+/// `POST /api/v1/tenants`
+pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let object = request.incoming.json_object(JSON).await?;
+    let keyed =
+        Keyed::read(&request.incoming, "tenants.create", &request.caller.actor(), &Value::Object(object.clone()))?;
+    let db = ControlDb::open(&request.bindings, "create a tenant")?;
+    let now = request.now().millis();
+    if let Some(keyed) = &keyed
+        && let Some(kept) = keyed.find(&request.bindings, &db, now).await?
+    {
+        return created(kept, true);
+    }
+    let plan = find_plan(&db, input::named_plan(&object)).await?;
+    let root = &request.bindings.settings.root_domain;
+    let reading = Reading {
+        root,
+        to_ascii: &super::domains::to_ascii,
+        plan_is_known: plan.is_some(),
+        may_call: &|text| request.bindings.settings.outbound(text).map(drop),
+        stored: None,
+    };
+    let new = NewTenant::read(object, &reading)?;
+    let plan = plan.ok_or_else(|| problem::internal("the default plan is missing"))?;
+    let id = match &new.id {
+        Some(id) => id.as_str().to_owned(),
+        None => generated_id()?,
+    };
+    request.check_named(&id)?;
+    let slug = slug_of(&new, &id)?;
+    check_names(&db, &id, &slug, root, "", now).await?;
+    super::domains::check_free(&db, &new.domains, now).await?;
+
+    let key = SealKey::random().map_err(problem::internal)?;
+    let webhook_secret = new.webhook_secret.clone().map_or_else(|| Kind::Webhook.generate(), Ok)?;
+    let subscription_secret = new.subscription_secret.clone().map_or_else(|| Kind::Subscription.generate(), Ok)?;
+    let wrapped = request.bindings.settings.keys.wrap(&id, &key).map_err(problem::internal)?;
+    let row = TenantRow::new(&id, slug.as_str(), &new.profile, &plan, wrapped, now).map_err(problem::internal)?;
+    let mut statements = vec![(INSERT_TENANT, row.insert_args()), (PLACE_TENANT, args![id.as_str(), now])];
+    for (kind, secret) in [(Kind::Webhook, &webhook_secret), (Kind::Subscription, &subscription_secret)] {
+        let sealed = secrets::seal(&key, &id, kind, 1, secret)?;
+        statements.push((secrets::INSERT_SECRET, args![id.as_str(), kind.as_str(), 1i64, sealed, now]));
+    }
+    for (i, domain) in new.domains.iter().enumerate() {
+        statements.push((super::domains::ATTACH, args![domain.as_str(), id.as_str(), i == 0, now]));
+    }
+    let domains: Vec<_> = new.domains.iter().map(|d| d.as_str().to_owned()).collect();
+    let mut data = row.to_view(&domains, root.as_str(), false).map_err(problem::internal)?;
+    if let Value::Object(data) = &mut data {
+        data.insert("webhook_secret".into(), webhook_secret.into());
+        data.insert("subscription_secret".into(), subscription_secret.into());
+    }
+    let kept = Kept { data, etag: row.etag() };
+    if let Some(keyed) = &keyed {
+        statements.push(keyed.keep(&request.bindings, &kept, now)?);
+    }
+
+    let hosts = std::iter::once(root.host_of(&slug).as_str().to_owned()).chain(domains).collect();
+    let (bindings, request_id) = (&request.bindings, request.incoming.id.as_str());
+    let change = Change {
+        bindings,
+        tenant: &id,
+        revision: 0,
+        operation: "tenant.create",
+        actor: request.caller.actor(),
+        request_id,
+        is_conditional: false,
+        hosts,
+        templates: new.templates,
+    };
+    if let Err(problem) = change.write(&db, statements, conflict).await {
+        // Whoever sent the same key at the same time may have been first.
+        if let Some(keyed) = &keyed
+            && let Some(kept) = keyed.find(&request.bindings, &db, now).await?
+        {
+            return created(kept, true);
+        }
+        return Err(problem);
+    }
+    if !change.carry(&db, provision).await? {
+        let mut kept = kept;
+        if let Value::Object(data) = &mut kept.data {
+            data.insert("pending".into(), true.into());
+        }
+        let mut answer = created(kept, false)?;
+        answer.status = 202;
+        return Ok(answer);
+    }
+    created(kept, false)
+}
+
+/// `GET /api/v1/tenants/{tenant_id}`
+pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
+    let id = request.path_tenant()?;
+    let shown = Shown::get(&ControlDb::open(&request.bindings, "read a tenant")?, id.as_str()).await?;
+    let etag = shown.row.etag();
+    if etag::is_known(&request.incoming, &etag) {
+        return Ok(Response::empty(304).header("ETag", etag));
+    }
+    show(&request, &shown, 200)
+}
+
+/// `PUT /api/v1/tenants/{tenant_id}`: what the body leaves out gets its default.
+pub async fn replace(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let object = request.incoming.json_object(JSON).await?;
+    let (db, tenant) = find(&request, "replace a tenant").await?;
+    update(&request, &db, tenant, object, "tenant.replace").await
+}
+
+/// `PATCH /api/v1/tenants/{tenant_id}`: JSON Merge Patch.
+pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> {
+    let patch = request.incoming.json_object(MERGE_PATCH).await?;
+    let (db, tenant) = find(&request, "patch a tenant").await?;
+    let mut object = input::writable(&tenant.row.profile());
+    if patch.contains_key("tier") && !patch.contains_key("plan") {
+        object.remove("plan");
+    }
+    merge_patch::merge(&mut object, patch);
+    update(&request, &db, tenant, object, "tenant.patch").await
+}
+
+/// `DELETE /api/v1/tenants/{tenant_id}`: stops the tenant; with `?purge=true`, once stopped so, removes it for ever.
+pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
+    let purge = request.incoming.query.flag("purge")?;
+    let (db, tenant) = find(&request, "delete a tenant").await?;
+    check_match(&request, &tenant)?;
+    let id = tenant.id.as_str();
+    let (statements, operation) = if purge {
+        if tenant.row.status != Status::Deleted {
+            return Err(problem::not_deleted());
+        }
+        let mut statements = vec![
+            (SET_STATUS, args![id, Status::Purged.as_str()]),
+            (RETIRE_NAME, args!["id", id]),
+            (RETIRE_NAME, args!["slug", tenant.row.slug.as_str()]),
+        ];
+        statements.extend(super::domains::release_all(id, request.now().millis()));
+        (statements, "tenant.purge")
+    } else {
+        if tenant.row.status == Status::Deleted && !tenant.pending {
+            return shown_after(&request, &db, id, true).await;
+        }
+        (vec![(SET_STATUS, args![id, Status::Deleted.as_str()])], "tenant.delete")
+    };
+    let change = change_of(&request, &tenant, operation);
+    change.write(&db, statements, |text| problem::internal(text)).await?;
+    let arrived = change.carry(&db, provision).await?;
+    if purge {
+        let status = if arrived { 200 } else { 202 };
+        return Response::json(
+            status,
+            &json!({ "tenant_id": id, "status": Status::Purged, "pending": !arrived }),
+            Some(id),
+        );
+    }
+    shown_after(&request, &db, id, arrived).await
+}
+
+async fn update(
+    request: &Request<Operator>,
+    db: &ControlDb,
+    tenant: Tenant,
+    object: serde_json::Map<String, Value>,
+    operation: &'static str,
+) -> Result<Response, Problem> {
+    check_match(request, &tenant)?;
+    let id = tenant.id.as_str();
+    let plan_is_known = find_plan(db, input::named_plan(&object)).await?.is_some();
+    let root = &request.bindings.settings.root_domain;
+    let stored = tenant.row.profile();
+    let reading = Reading {
+        root,
+        to_ascii: &super::domains::to_ascii,
+        plan_is_known,
+        may_call: &|text| request.bindings.settings.outbound(text).map(drop),
+        stored: Some(&stored),
+    };
+    let update = TenantUpdate::read(object, id, &reading)?;
+    let slug = update.slug.as_ref().filter(|slug| slug.as_str() != tenant.row.slug);
+    let now = request.now().millis();
+    if let Some(slug) = slug {
+        check_names(db, id, slug, root, id, now).await?;
+    }
+    let status = update.status.unwrap_or(tenant.row.status);
+    let slug_text = slug.map_or(tenant.row.slug.as_str(), Slug::as_str);
+    let args = tenant.row.update_args(&update.profile, slug_text, status).map_err(problem::internal)?;
+    let mut statements = vec![(UPDATE_TENANT, args)];
+    let mut change = change_of(request, &tenant, operation);
+    if let Some(slug) = slug {
+        let left = format!("{}.{}", tenant.row.slug, root.as_str());
+        statements.push((super::domains::REST, args![left, now]));
+        change.hosts.push(root.host_of(slug).as_str().to_owned());
+    }
+    if let Some(wanted) = &update.domains {
+        statements.extend(super::domains::exchange(db, &tenant, wanted, now).await?);
+        change.hosts.extend(wanted.iter().map(|domain| domain.as_str().to_owned()));
+    }
+    change.write(db, statements, conflict).await?;
+    let arrived = change.carry(db, provision).await?;
+    shown_after(request, db, id, arrived).await
+}
+
+fn created(kept: Kept, replayed: bool) -> Result<Response, Problem> {
+    let id = kept.data.get("tenant_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut answer = Response::json(201, &kept.data, Some(&id))?
+        .header("Location", format!("/api/v1/tenants/{id}"))
+        .header("ETag", kept.etag);
+    if replayed {
+        answer = answer.header("Idempotent-Replayed", "true");
+    }
+    Ok(answer)
+}
+
+/// Refuses an id or a slug that is taken by another tenant than `own`, or was for ever.
+async fn check_names(
+    db: &ControlDb,
+    id: &str,
+    slug: &Slug,
+    root: &RootDomain,
+    own: &str,
+    now: i64,
+) -> Result<(), Problem> {
+    let rested = now - crate::tenant::change::RELEASED_SECONDS * 1000;
+    let args = args![id, slug.as_str(), own, root.host_of(slug).as_str(), rested];
+    let rows = db.rows::<NameRow>(&TAKEN_NAMES, args).await?;
+    let mut taken = ["tenant_id", "slug"].into_iter().filter(|kind| rows.iter().any(|row| row.kind == *kind));
+    let Some(first) = taken.next() else { return Ok(()) };
+    let invalid = Invalid::new("taken", "is taken, now or for ever");
+    let problem = problem::conflict(&format!("/{first}"), invalid.clone());
+    Err(taken.fold(problem, |problem, name| problem.field(format!("/{name}"), invalid.clone())))
+}
+
+/// The problem of a name that somebody took at the same moment; the constraint names the column.
+fn conflict(text: &str) -> Problem {
+    let pointer = match text {
+        t if t.contains("tenants.slug") => "/slug",
+        t if t.contains("tenants.id") => "/tenant_id",
+        t if t.contains("tenant_domains.domain") => "/custom_domains",
+        other => return problem::internal(other),
+    };
+    problem::conflict(pointer, Invalid::new("taken", "is taken"))
+}
+
+fn slug_of(new: &NewTenant, id: &str) -> Result<Slug, Problem> {
+    if let Some(slug) = &new.slug {
+        return Ok(slug.clone());
+    }
+    let id = ClaimedTenant::parse(id).map_err(|e| problem::invalid_field("/tenant_id", e))?;
+    Slug::from_id(&id).map_err(|e| {
+        problem::invalid_field("/tenant_id", Invalid::new(e.code, "makes no slug; send one in the field slug"))
+    })
+}
+
+fn generated_id() -> Result<String, Problem> {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let bytes = random::<16>().map_err(problem::internal)?;
+    let letters = bytes.iter().filter_map(|b| ALPHABET.get(usize::from(b % 32)));
+    Ok(format!("t_{}", letters.map(|b| char::from(*b)).collect::<String>()))
+}

@@ -1,0 +1,293 @@
+//! From a presented credential to somebody who acts in a tenant: one row read, never cached, so that a
+//! change of role, a revocation and an expiry take effect on the next request.
+//!
+//! Every credential that is not good gets the same answer, whatever is wrong with it.
+
+use std::rc::Rc;
+
+use super::authenticate_operator::{self, entered_role};
+use super::key_row::KeyRow;
+use super::principal::{Actor, Member, User};
+use super::signing_keys;
+use crate::credentials::constant_time::same;
+use crate::credentials::key::{KeyKind, PresentedKey};
+use crate::credentials::platform_token::{Kind, Verified};
+use crate::credentials::signature::digest;
+use crate::http::incoming::Incoming;
+use crate::http::problem::{self, Problem};
+use crate::hub::protocol::TenantConfig;
+use crate::storage::bindings::{Bindings, SystemClock};
+use crate::storage::row::row_types;
+use crate::storage::sql::{args, statements};
+use crate::storage::tenant_db::TenantDb;
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
+use domain::host::Host;
+use domain::permission::{Permission, Permissions, PlatformPermission, permissions_of};
+
+/// The browser's session of a user.
+pub const SESSION_COOKIE: &str = "__Host-carillon_session";
+
+/// What an impersonator may not do, whatever the user may: see or make what outlasts the visit.
+const NOT_IMPERSONATED: Permissions = Permissions::of(&[
+    Permission::ApiKeysWrite,
+    Permission::InvitationsWrite,
+    Permission::RolesWrite,
+    Permission::SettingsWrite,
+    Permission::SsoWrite,
+    Permission::SubscriberTokensWrite,
+    Permission::TenantConfigure,
+    Permission::UsersWrite,
+]);
+
+statements! { TenantSql;
+    /// A key by its id.
+    KEY = "SELECT digest, previous_digest, previous_until, scopes, ip_allowlist, expires_at, revoked_at, last_used_at FROM api_keys WHERE tenant_id = ?1 AND id = ?2";
+    /// Notes a key's use, at most once a minute.
+    KEY_USED = "UPDATE api_keys SET last_used_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND COALESCE(last_used_at, 0) <= ?3 - 60000";
+    /// A user with role and session, by user.
+    USER = "SELECT u.id, u.email, u.name, u.role, u.email_verified_at, u.not_before, r.permissions AS own_role, s.id AS session, s.cookie_digest, s.expires_at AS session_expires_at, s.created_at AS session_created_at, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM users u LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role LEFT JOIN sessions s ON s.tenant_id = ?1 AND s.id = ?3 AND s.user_id = u.id WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.status = 'active'";
+    /// A user with role and session, by session.
+    USER_OF_SESSION = "SELECT u.id, u.email, u.name, u.role, u.email_verified_at, u.not_before, r.permissions AS own_role, s.id AS session, s.cookie_digest, s.expires_at AS session_expires_at, s.created_at AS session_created_at, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM sessions s JOIN users u ON u.tenant_id = ?1 AND u.id = s.user_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE s.tenant_id = ?1 AND s.id = ?2 AND u.status = 'active'";
+    /// A role the tenant made itself, and since when tokens count.
+    ROLE = "SELECT (SELECT r.permissions FROM roles r WHERE r.tenant_id = ?1 AND r.name = ?2) AS own_role, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before";
+}
+
+row_types! {
+    struct UserRow {
+        id: String,
+        email: String,
+        name: String,
+        role: String,
+        email_verified_at: Option<i64>,
+        not_before: i64,
+        own_role: Option<String>,
+        session: Option<String>,
+        cookie_digest: Option<String>,
+        session_expires_at: Option<i64>,
+        session_created_at: Option<i64>,
+        tenant_not_before: Option<i64>,
+    }
+}
+
+impl UserRow {
+    /// Whether what was issued at that moment (milliseconds) still counts.
+    fn counts(&self, issued_at: i64) -> bool {
+        issued_at >= self.not_before && issued_at >= self.tenant_not_before.unwrap_or(0)
+    }
+
+    fn session_is_open(&self, now: Timestamp) -> bool {
+        self.session_expires_at.is_some_and(|at| now.millis() < at)
+    }
+
+    fn permissions(&self) -> Permissions {
+        permissions_of(&self.role, self.own_role.as_deref())
+    }
+
+    fn into_user(self) -> User {
+        User {
+            id: self.id,
+            email: self.email,
+            name: self.name,
+            role: self.role,
+            email_verified: self.email_verified_at.is_some(),
+            session: self.session,
+        }
+    }
+}
+
+row_types! {
+    struct RoleRow {
+        own_role: Option<String>,
+        tenant_not_before: Option<i64>,
+    }
+}
+
+/// What a request presents to act with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// Behind `Authorization: Bearer`; empty for another scheme.
+    Bearer(String),
+    /// The browser's session cookie.
+    Cookie(String),
+}
+
+impl Credential {
+    /// The credential of a request; the header goes before the cookie.
+    pub fn of(request: &Incoming) -> Option<Self> {
+        match (request.header("Authorization"), request.cookie(SESSION_COOKIE)) {
+            (Some(_), _) => Some(Self::Bearer(request.bearer().unwrap_or_default())),
+            (None, Some(cookie)) => Some(Self::Cookie(cookie)),
+            (None, None) => None,
+        }
+    }
+}
+
+/// A tenant, as the request came to it.
+#[derive(Clone, Copy)]
+pub struct SessionContext<'a> {
+    /// The tenant.
+    pub tenant: &'a TenantId,
+    /// Its host; none on the platform's.
+    pub host: Option<&'a Host>,
+    /// The tenant as it stands.
+    pub config: &'a Rc<TenantConfig>,
+}
+
+/// Somebody who acts in the tenant, if the credential proves it; none if it proves nobody.
+///
+/// The error is of a credential that names another tenant, or of the platform's fault.
+pub async fn member(
+    bindings: &Bindings,
+    request: &Incoming,
+    at: SessionContext<'_>,
+) -> Result<Option<Member>, Problem> {
+    let Some(credential) = Credential::of(request) else { return Ok(None) };
+    let rows = TenantDb::open(bindings, at.tenant, &at.config.placement)?;
+    match credential {
+        Credential::Cookie(text) => match PresentedKey::parse(&text) {
+            Some(key) if key.kind == KeyKind::UserSession => by_cookie(&rows, at, &key.id, &text).await,
+            _ => Ok(None),
+        },
+        Credential::Bearer(text) => match PresentedKey::parse(&text) {
+            Some(PresentedKey { kind: KeyKind::Tenant, tenant: Some(named), id }) => {
+                if !at.tenant.is_named_by(&named) {
+                    return Err(problem::tenant_not_found().crossing_tenants());
+                }
+                by_key(&rows, at, &id, &text, &request.address()).await
+            }
+            Some(PresentedKey { kind: KeyKind::Platform, .. }) => by_platform_key(bindings, request, at).await,
+            Some(_) => Ok(None),
+            None if signing_keys::is_ours(&text) => by_token(bindings, &rows, at, &text).await,
+            None => by_platform_key(bindings, request, at).await,
+        },
+    }
+}
+
+async fn by_key(
+    rows: &TenantDb,
+    at: SessionContext<'_>,
+    id: &str,
+    text: &str,
+    address: &str,
+) -> Result<Option<Member>, Problem> {
+    let now = SystemClock.now();
+    let row = rows.row::<KeyRow>(&KEY, args![id]).await?;
+    let Some(row) = row.filter(|row| row.admits(text, address, now)) else { return Ok(None) };
+    if !row.is_noted(now) {
+        // A tenant that may only read keeps its keys; their last use is then not noted.
+        let _ = rows.write().add(KEY_USED, args![id, now.millis()]).commit().await;
+    }
+    let who = Actor::Key { id: id.to_owned() };
+    Ok(Some(Member::proven(at.tenant, at.host, at.config, who, Permissions::stored(&row.scopes))))
+}
+
+async fn by_cookie(
+    rows: &TenantDb,
+    at: SessionContext<'_>,
+    session: &str,
+    text: &str,
+) -> Result<Option<Member>, Problem> {
+    let now = SystemClock.now();
+    let row = rows.row::<UserRow>(&USER_OF_SESSION, args![session]).await?;
+    let row = row.filter(|row| {
+        same(&digest(text.as_bytes()), row.cookie_digest.as_deref().unwrap_or_default())
+            && row.session_is_open(now)
+            && row.counts(row.session_created_at.unwrap_or(0))
+    });
+    Ok(row.map(|row| {
+        let permissions = row.permissions();
+        Member::proven(at.tenant, at.host, at.config, Actor::User(row.into_user()), permissions)
+    }))
+}
+
+/// The deployment's own keys enter every tenant as its owner, if they may enter tenants.
+async fn by_platform_key(
+    bindings: &Bindings,
+    request: &Incoming,
+    at: SessionContext<'_>,
+) -> Result<Option<Member>, Problem> {
+    let operator = authenticate_operator::operator(bindings, request).await?;
+    let operator = operator.filter(|operator| operator.permissions().has(PlatformPermission::TenantsEnter));
+    Ok(operator.map(|operator| {
+        let who = Actor::Operator { operator: operator.actor(), role: "owner".to_owned() };
+        Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL)
+    }))
+}
+
+async fn by_token(
+    bindings: &Bindings,
+    rows: &TenantDb,
+    at: SessionContext<'_>,
+    token: &str,
+) -> Result<Option<Member>, Problem> {
+    let kinds = &[Kind::Access, Kind::Switch, Kind::Impersonation];
+    let Some(verified) = signing_keys::verify(bindings, token, kinds).await? else { return Ok(None) };
+    if verified.claims.tenant_id != at.tenant.as_str() {
+        return Err(problem::tenant_not_found().crossing_tenants());
+    }
+    match verified.kind {
+        Kind::Access => by_access_token(rows, at, verified).await,
+        Kind::Switch => by_switch_token(bindings, rows, at, verified).await,
+        Kind::Impersonation => by_impersonation_token(bindings, rows, at, verified).await,
+        Kind::Subscriber => Ok(None),
+    }
+}
+
+async fn by_access_token(
+    rows: &TenantDb,
+    at: SessionContext<'_>,
+    verified: Verified,
+) -> Result<Option<Member>, Problem> {
+    let (user, session) = (verified.claims.user_id.unwrap_or_default(), verified.claims.sid.unwrap_or_default());
+    let row = rows.row::<UserRow>(&USER, args![user, session]).await?;
+    let now = SystemClock.now();
+    let row = row.filter(|row| row.session_is_open(now) && row.counts(verified.issued_at.millis()));
+    Ok(row.map(|row| {
+        let permissions = row.permissions();
+        Member::proven(at.tenant, at.host, at.config, Actor::User(row.into_user()), permissions)
+    }))
+}
+
+async fn by_switch_token(
+    bindings: &Bindings,
+    rows: &TenantDb,
+    at: SessionContext<'_>,
+    verified: Verified,
+) -> Result<Option<Member>, Problem> {
+    let session = verified.claims.sid.unwrap_or_default();
+    let Some(role) = entered_role(bindings, at.tenant, &verified.claims.sub, &session).await? else { return Ok(None) };
+    let row = rows.row::<RoleRow>(&ROLE, args![role.as_str()]).await?;
+    let Some(row) = row.filter(|row| verified.issued_at.millis() >= row.tenant_not_before.unwrap_or(0)) else {
+        return Ok(None);
+    };
+    let permissions = permissions_of(&role, row.own_role.as_deref());
+    let who = Actor::Operator { operator: verified.claims.sub, role };
+    Ok(Some(Member::proven(at.tenant, at.host, at.config, who, permissions)))
+}
+
+/// The permissions of a role that the tenant made itself; none if it did not.
+pub async fn own_role(rows: &TenantDb, role: &str) -> Result<Option<String>, Problem> {
+    Ok(rows.row::<RoleRow>(&ROLE, args![role]).await?.and_then(|row| row.own_role))
+}
+
+/// An impersonator may do what both the user and the operator may.
+async fn by_impersonation_token(
+    bindings: &Bindings,
+    rows: &TenantDb,
+    at: SessionContext<'_>,
+    verified: Verified,
+) -> Result<Option<Member>, Problem> {
+    let operator = verified.claims.act.map(|act| act.sub).unwrap_or_default();
+    let session = verified.claims.sid.unwrap_or_default();
+    let Some(role) = entered_role(bindings, at.tenant, &operator, &session).await? else { return Ok(None) };
+    let entered = permissions_of(&role, own_role(rows, &role).await?.as_deref());
+    let user = verified.claims.user_id.unwrap_or_default();
+    let row = rows.row::<UserRow>(&USER, args![user, ""]).await?;
+    let row = row.filter(|row| row.counts(verified.issued_at.millis()));
+    Ok(row.map(|row| {
+        let permissions = row.permissions().without(NOT_IMPERSONATED).within(entered);
+        let who = Actor::Impersonator { operator, user: row.into_user(), until: verified.expires_at };
+        Member::proven(at.tenant, at.host, at.config, who, permissions)
+    }))
+}

@@ -1,0 +1,14 @@
+//! What signs and what proves, as pure functions: keys, tokens, signatures, passwords.
+//!
+//! Owns: the text of each credential and how it is verified. May not touch: any platform type,
+//! the clock, any store. Who owns a credential is not known here.
+
+pub mod constant_time;
+pub mod jwk;
+pub mod jws;
+pub mod key;
+pub mod password;
+pub mod platform_token;
+pub mod signature;
+pub mod signed_text;
+pub mod subscriber_token;

@@ -1,0 +1,413 @@
+//! Our own tokens: JWT, EdDSA, signed with a key of the platform.
+//!
+//! Invariants
+//! - The key decides the algorithm, never the token; `kid` is looked up among our own keys only.
+//! - Each kind of token has a `typ` and an `aud` of its own, and both must be that kind's (RFC 8725,
+//!   3.11 and 3.12): no token passes for another kind.
+//! - A token names one tenant.
+
+use chrono::DateTime;
+use ed25519_compact::{PublicKey, SecretKey};
+use jwt_compact::alg::Ed25519;
+use jwt_compact::{AlgorithmExt, Header, UntrustedToken};
+use serde_json::{Map, Value};
+
+use domain::clock::Timestamp;
+use domain::json;
+
+/// The longest token we read.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// Seconds by which clocks may differ at a token's beginning; its end is exact.
+const LEEWAY_SECONDS: i64 = 60;
+
+/// The token is not valid; why is nobody's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the token is not valid")]
+pub struct InvalidToken;
+
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A user's, from signing in.
+    Access,
+    /// An operator's, for one tenant.
+    Switch,
+    /// An operator's, to act as a user.
+    Impersonation,
+    /// A subscriber's, for streams.
+    Subscriber,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Access, Self::Switch, Self::Impersonation, Self::Subscriber];
+
+    /// Its `typ`.
+    pub const fn typ(self) -> &'static str {
+        match self {
+            Self::Access => "at+jwt",
+            Self::Switch => "switch+jwt",
+            Self::Impersonation => "impersonation+jwt",
+            Self::Subscriber => "subscriber+jwt",
+        }
+    }
+
+    /// Its `aud`.
+    pub const fn audience(self) -> &'static str {
+        match self {
+            Self::Access => "carillon:access",
+            Self::Switch => "carillon:switch",
+            Self::Impersonation => "carillon:impersonation",
+            Self::Subscriber => "carillon:subscriber",
+        }
+    }
+
+    /// The longest such a token may live, in seconds.
+    pub const fn max_seconds(self) -> i64 {
+        match self {
+            Self::Access | Self::Switch => 15 * 60,
+            Self::Impersonation | Self::Subscriber => 60 * 60,
+        }
+    }
+}
+
+/// What a token says beside its times, as it stands there. Every token is read through this one type.
+pub type Said = Map<String, Value>;
+
+/// A text that a token says; none if it says nothing of it.
+pub fn text(said: &mut Said, name: &str) -> Result<Option<String>, InvalidToken> {
+    match said.remove(name).unwrap_or_default() {
+        Value::String(text) => Ok(Some(text)),
+        Value::Null => Ok(None),
+        _ => Err(InvalidToken),
+    }
+}
+
+/// Texts that a token says; none if it says nothing of them.
+pub fn texts(said: &mut Said, name: &str) -> Result<Vec<String>, InvalidToken> {
+    let read = |value| match value {
+        Value::String(text) => Ok(text),
+        _ => Err(InvalidToken),
+    };
+    match said.remove(name) {
+        Some(Value::Array(values)) => values.into_iter().map(read).collect(),
+        Some(_) => Err(InvalidToken),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Who really acts (RFC 8693, 4.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// The operator.
+    pub sub: String,
+}
+
+/// The claims of our own tokens, beside their times.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// `iss`: the platform.
+    pub iss: String,
+    /// `aud`: the kind's audience.
+    pub aud: String,
+    /// `sub`: who: `user:…`, `operator:…` or `key:…`.
+    pub sub: String,
+    /// `jti`: the token's own id.
+    pub jti: String,
+    /// `iat_ms`: when it was issued, in milliseconds: what is revoked and what comes after may share a second.
+    pub iat_ms: i64,
+    /// `tenant_id`: the tenant.
+    pub tenant_id: String,
+    /// `clientId`: the tenant, by the name that older clients read.
+    pub client_id: String,
+    /// `userId`: the user, where the token acts as one.
+    pub user_id: Option<String>,
+    /// `role`: the role at the time of issue; for show, rights are read from the row.
+    pub role: Option<String>,
+    /// `sid`: the session it belongs to.
+    pub sid: Option<String>,
+    /// `act`: the operator behind an impersonation.
+    pub act: Option<Act>,
+    /// `topics`: topics whose private events a subscriber's token opens.
+    pub topics: Vec<String>,
+}
+
+impl Claims {
+    /// As a token says them; what is absent is left out.
+    fn say(self) -> Said {
+        let said = [
+            ("iss", Some(Value::from(self.iss))),
+            ("aud", Some(self.aud.into())),
+            ("sub", Some(self.sub.into())),
+            ("jti", Some(self.jti.into())),
+            ("iat_ms", Some(self.iat_ms.into())),
+            ("tenant_id", Some(self.tenant_id.into())),
+            ("clientId", Some(self.client_id.into())),
+            ("userId", self.user_id.map(Value::from)),
+            ("role", self.role.map(Value::from)),
+            ("sid", self.sid.map(Value::from)),
+            ("act", self.act.map(|act| json!({ "sub": act.sub }))),
+            ("topics", Some(self.topics).filter(|topics| !topics.is_empty()).map(Value::from)),
+        ];
+        said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    /// From what a token says.
+    fn read(mut said: Said) -> Result<Self, InvalidToken> {
+        let act = match said.remove("act").unwrap_or_default() {
+            Value::Null => None,
+            Value::Object(mut act) => Some(Act { sub: text(&mut act, "sub")?.ok_or(InvalidToken)? }),
+            _ => return Err(InvalidToken),
+        };
+        let iat_ms = said.get("iat_ms").and_then(Value::as_i64).ok_or(InvalidToken)?;
+        let topics = texts(&mut said, "topics")?;
+        let mut optional = |name| text(&mut said, name);
+        let (user_id, role, sid) = (optional("userId")?, optional("role")?, optional("sid")?);
+        let mut needed = |name| optional(name)?.ok_or(InvalidToken);
+        Ok(Self {
+            iss: needed("iss")?,
+            aud: needed("aud")?,
+            sub: needed("sub")?,
+            jti: needed("jti")?,
+            iat_ms,
+            tenant_id: needed("tenant_id")?,
+            client_id: needed("clientId")?,
+            user_id,
+            role,
+            sid,
+            act,
+            topics,
+        })
+    }
+}
+
+/// A key that signs, or has signed.
+pub struct VerifyingKey {
+    /// Its id.
+    pub kid: String,
+    /// Its public half.
+    pub public: PublicKey,
+    /// The end of its acceptance, once it has been replaced.
+    pub retires_at: Option<Timestamp>,
+}
+
+/// A token that verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// What it is for.
+    pub kind: Kind,
+    /// What it says.
+    pub claims: Claims,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// The key id that a token names, if it can be read at all.
+pub fn key_id(token: &str) -> Option<String> {
+    if token.len() > MAX_TOKEN {
+        return None;
+    }
+    UntrustedToken::new(token).ok()?.header().key_id.clone()
+}
+
+/// Signs a token of a kind. It begins now and lives `seconds`, at most as long as its kind may.
+pub fn mint(
+    kind: Kind,
+    mut claims: Claims,
+    (kid, key): (&str, &SecretKey),
+    now: Timestamp,
+    seconds: i64,
+) -> Result<(String, Timestamp), InvalidToken> {
+    claims.aud = kind.audience().to_owned();
+    claims.iat_ms = now.millis();
+    let expires_at = now.plus_seconds(seconds.clamp(1, kind.max_seconds()));
+    let mut whole = jwt_compact::Claims::new(claims.say());
+    whole.issued_at = DateTime::from_timestamp(now.seconds(), 0);
+    whole.not_before = whole.issued_at;
+    whole.expiration = DateTime::from_timestamp(expires_at.seconds(), 0);
+    let header = Header::empty().with_token_type(kind.typ()).with_key_id(kid);
+    let token = Ed25519.token(&header, &whole, key).map_err(|_| InvalidToken)?;
+    Ok((token, Timestamp::from_millis(expires_at.seconds() * 1000)))
+}
+
+/// Verifies a token of one of these kinds.
+pub fn verify(
+    token: &str,
+    kinds: &[Kind],
+    keys: &[VerifyingKey],
+    issuer: &str,
+    now: Timestamp,
+) -> Result<Verified, InvalidToken> {
+    if token.len() > MAX_TOKEN {
+        return Err(InvalidToken);
+    }
+    let token = UntrustedToken::new(token).map_err(|_| InvalidToken)?;
+    let (typ, kid) = (token.header().token_type.as_deref(), token.header().key_id.as_deref());
+    let kind = Kind::ALL.into_iter().find(|kind| Some(kind.typ()) == typ).ok_or(InvalidToken)?;
+    let key = keys.iter().find(|key| Some(key.kid.as_str()) == kid).ok_or(InvalidToken)?;
+    if !kinds.contains(&kind) || key.retires_at.is_some_and(|at| at <= now) {
+        return Err(InvalidToken);
+    }
+    let token = Ed25519.validator::<Said>(&key.public).validate(&token).map_err(|_| InvalidToken)?;
+    let (_, whole) = token.into_parts();
+    let time = |at: Option<DateTime<chrono::Utc>>| at.map(|at| Timestamp::from_millis(at.timestamp_millis()));
+    let issued_second = time(whole.issued_at).ok_or(InvalidToken)?.seconds();
+    let begins = time(whole.not_before).ok_or(InvalidToken)?;
+    let expires_at = time(whole.expiration).ok_or(InvalidToken)?;
+    let claims = Claims::read(whole.custom)?;
+    let issued_at = Timestamp::from_millis(claims.iat_ms);
+    let timely = issued_at.seconds() == issued_second
+        && begins <= now.plus_seconds(LEEWAY_SECONDS)
+        && now < expires_at
+        && expires_at.since(issued_at) <= kind.max_seconds() * 1000;
+    let ours = claims.iss == issuer && claims.aud == kind.audience() && claims.tenant_id == claims.client_id;
+    if timely && ours { Ok(Verified { kind, claims, issued_at, expires_at }) } else { Err(InvalidToken) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+    use ed25519_compact::{KeyPair, Seed};
+    use hmac::{Hmac, Mac};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const ISSUER: &str = "https://carillon.test";
+    const ALL: &[Kind] = &Kind::ALL;
+
+    fn pair(seed: u8) -> KeyPair {
+        KeyPair::from_seed(Seed::new([seed; 32]))
+    }
+
+    fn keys() -> Vec<VerifyingKey> {
+        let key = |kid: &str, seed| VerifyingKey { kid: kid.into(), public: pair(seed).pk, retires_at: None };
+        vec![key("one", 1), key("two", 2)]
+    }
+
+    fn claims() -> Claims {
+        Claims {
+            iss: ISSUER.into(),
+            sub: "user:u".into(),
+            jti: "j".into(),
+            tenant_id: "acme".into(),
+            client_id: "acme".into(),
+            user_id: Some("u".into()),
+            ..Claims::default()
+        }
+    }
+
+    fn minted(kind: Kind) -> String {
+        mint(kind, claims(), ("one", &pair(1).sk), NOW, 60).unwrap().0
+    }
+
+    fn part(token: &str, n: usize) -> Value {
+        serde_json::from_slice(&BASE64.decode(token.split('.').nth(n).unwrap()).unwrap()).unwrap()
+    }
+
+    /// A token of any header and claims, signed with key one.
+    fn forged(header: &Value, claims: &Value, seed: u8) -> String {
+        let signed = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
+        format!("{signed}.{}", BASE64.encode(pair(seed).sk.sign(&signed, None).as_ref()))
+    }
+
+    #[test]
+    fn each_kind_verifies_as_itself_only() {
+        for kind in Kind::ALL {
+            let token = minted(kind);
+            let verified = verify(&token, ALL, &keys(), ISSUER, NOW).unwrap();
+            assert_eq!((verified.kind, verified.claims.tenant_id.as_str()), (kind, "acme"));
+            for other in Kind::ALL.into_iter().filter(|other| *other != kind) {
+                assert_eq!(verify(&token, &[other], &keys(), ISSUER, NOW), Err(InvalidToken));
+                // The same claims under another kind's `typ`, rightly signed: the audience is still the first kind's.
+                let header = json!({"alg": "EdDSA", "typ": other.typ(), "kid": "one"});
+                assert_eq!(verify(&forged(&header, &part(&token, 1), 1), ALL, &keys(), ISSUER, NOW), Err(InvalidToken));
+            }
+        }
+    }
+
+    #[test]
+    fn the_key_decides_the_algorithm() {
+        let token = minted(Kind::Access);
+        let claims = part(&token, 1);
+        for alg in ["none", "HS256", "RS256", "ES256", "Ed448"] {
+            let header = json!({"alg": alg, "typ": "at+jwt", "kid": "one"});
+            assert_eq!(verify(&forged(&header, &claims, 1), ALL, &keys(), ISSUER, NOW), Err(InvalidToken), "{alg}");
+        }
+        // HMAC with the public key as the secret.
+        let signed = format!(
+            "{}.{}",
+            BASE64.encode(json!({"alg": "HS256", "typ": "at+jwt", "kid": "one"}).to_string()),
+            BASE64.encode(claims.to_string())
+        );
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(pair(1).pk.as_ref()).unwrap();
+        mac.update(signed.as_bytes());
+        let token = format!("{signed}.{}", BASE64.encode(mac.finalize().into_bytes()));
+        assert_eq!(verify(&token, ALL, &keys(), ISSUER, NOW), Err(InvalidToken));
+        let unsigned = format!("{}.", signed.replace("HS256", "none"));
+        assert_eq!(verify(&unsigned, ALL, &keys(), ISSUER, NOW), Err(InvalidToken));
+    }
+
+    #[test]
+    fn foreign_and_retired_keys_sign_nothing() {
+        let claims = part(&minted(Kind::Access), 1);
+        let header = |kid: &str| json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid});
+        assert!(verify(&forged(&header("two"), &claims, 2), ALL, &keys(), ISSUER, NOW).is_ok());
+        for (kid, seed) in [("one", 2), ("two", 1), ("three", 3), ("one", 3)] {
+            assert_eq!(verify(&forged(&header(kid), &claims, seed), ALL, &keys(), ISSUER, NOW), Err(InvalidToken));
+        }
+        let mut keys = keys();
+        keys[0].retires_at = Some(NOW);
+        assert_eq!(verify(&minted(Kind::Access), ALL, &keys, ISSUER, NOW), Err(InvalidToken));
+        keys[0].retires_at = Some(NOW.plus_millis(1));
+        assert!(verify(&minted(Kind::Access), ALL, &keys, ISSUER, NOW).is_ok());
+    }
+
+    #[test]
+    fn edited_and_untimely_claims_are_refused() {
+        let token = minted(Kind::Access);
+        let (header, right) = (part(&token, 0), part(&token, 1));
+        let edits: [fn(&mut Value); 10] = [
+            |c| c["iss"] = json!("https://elsewhere.test"),
+            |c| c["aud"] = json!("carillon:switch"),
+            |c| c["tenant_id"] = json!("globex"),
+            |c| c["exp"] = json!(NOW.seconds()),
+            |c| c["iat_ms"] = json!(NOW.millis() + 1000),
+            |c| c["exp"] = json!(NOW.seconds() + 16 * 60),
+            |c| c["nbf"] = json!(NOW.seconds() + 61),
+            |c| _ = c.as_object_mut().unwrap().remove("exp"),
+            |c| _ = c.as_object_mut().unwrap().remove("iat"),
+            |c| _ = c.as_object_mut().unwrap().remove("nbf"),
+        ];
+        assert!(verify(&forged(&header, &right, 1), ALL, &keys(), ISSUER, NOW).is_ok());
+        for (i, edit) in edits.iter().enumerate() {
+            let mut claims = right.clone();
+            edit(&mut claims);
+            assert_eq!(verify(&forged(&header, &claims, 1), ALL, &keys(), ISSUER, NOW), Err(InvalidToken), "{i}");
+        }
+        // Edited without signing anew.
+        let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
+        let mut claims = right;
+        claims["userId"] = json!("somebody-else");
+        parts[1] = BASE64.encode(claims.to_string());
+        assert_eq!(verify(&parts.join("."), ALL, &keys(), ISSUER, NOW), Err(InvalidToken));
+    }
+
+    #[test]
+    fn no_token_outlives_its_kind() {
+        let (_, expires_at) = mint(Kind::Access, claims(), ("one", &pair(1).sk), NOW, 1_000_000).unwrap();
+        assert_eq!(expires_at, NOW.plus_seconds(900));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_reader(text in "\\PC{0,200}") {
+            prop_assert_eq!(verify(&text, ALL, &keys(), ISSUER, NOW), Err(InvalidToken));
+            let _ = key_id(&text);
+        }
+    }
+}

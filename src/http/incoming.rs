@@ -1,0 +1,249 @@
+//! A request as the services see it: parsed once, its body read within a limit.
+
+use futures_util::StreamExt as _;
+use worker::Method;
+
+use super::problem::{self, Problem};
+use domain::error::Invalid;
+
+/// The largest body an API route takes.
+pub const MAX_BODY: usize = 256 * 1024;
+
+/// The query of a URL, decoded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Parses what stands behind `?`, as the URL standard says.
+    pub fn parse(text: &str) -> Self {
+        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+    }
+
+    /// The first value of a parameter.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a parameter, in order.
+    pub fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All parameters, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The names of all parameters.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// A parameter that is `true` or `false`; absent is `false`.
+    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.get(name) {
+            None | Some("false" | "0") => Ok(false),
+            Some("true" | "1" | "") => Ok(true),
+            Some(_) => Err(problem::invalid_query(name, Invalid::new("invalid_flag", "must be true or false"))),
+        }
+    }
+
+    /// A parameter that is a whole number within a range.
+    pub fn number(&self, name: &str, range: std::ops::RangeInclusive<u32>, default: u32) -> Result<u32, Problem> {
+        let Some(text) = self.get(name) else { return Ok(default) };
+        text.parse().ok().filter(|n| range.contains(n)).ok_or_else(|| {
+            let message = format!("must be a whole number from {} to {}", range.start(), range.end());
+            problem::invalid_query(name, Invalid::new("invalid_number", message))
+        })
+    }
+}
+
+/// A request on its way through the pipeline.
+pub struct Incoming {
+    raw: worker::Request,
+    /// Its method.
+    pub method: Method,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Host and port as the client wrote them.
+    pub authority: String,
+    /// The path, still percent-encoded.
+    pub path: String,
+    /// The query.
+    pub query: Query,
+    /// The query as it came.
+    pub raw_query: String,
+    /// Our id for it: in answers, logs and audits.
+    pub id: String,
+}
+
+impl Incoming {
+    /// Reads the request's head.
+    pub fn new(raw: worker::Request, id: String) -> Self {
+        let url = raw.inner().url();
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
+        let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        Self {
+            method: method_of(&raw),
+            scheme: scheme.to_owned(),
+            authority: authority.to_owned(),
+            path: if path.is_empty() { "/".to_owned() } else { path.to_owned() },
+            query: Query::parse(query),
+            raw_query: query.to_owned(),
+            raw,
+            id,
+        }
+    }
+
+    /// A header's value; none if absent or empty.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.raw.headers().get(name).ok().flatten().filter(|value| !value.is_empty())
+    }
+
+    /// A header's value, also an empty one.
+    pub fn header_as_sent(&self, name: &str) -> Option<String> {
+        self.raw.headers().get(name).ok().flatten()
+    }
+
+    /// Every tenant that headers and query name, as written. All of them must be the tenant the
+    /// request is for; a malformed one is nobody.
+    pub fn named_tenants(&self) -> Vec<String> {
+        let header = self.raw.headers().get("X-Tenant-ID").ok().flatten();
+        header.into_iter().chain(self.query.all("tenant_id").map(str::to_owned)).collect()
+    }
+
+    /// A cookie's value.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let cookies = self.header("Cookie")?;
+        let found = cookies.split(';').filter_map(|pair| pair.trim().split_once('=')).find(|(n, _)| *n == name);
+        found.map(|(_, value)| value.to_owned())
+    }
+
+    /// The credential behind `Authorization: Bearer`.
+    pub fn bearer(&self) -> Option<String> {
+        let header = self.header("Authorization")?;
+        let (scheme, token) = header.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    }
+
+    /// The origin of another host, reached as this request was: same scheme, same port.
+    pub fn origin_of(&self, host: &str) -> String {
+        let port = self.authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+        let port = port.map(|(_, port)| format!(":{port}")).unwrap_or_default();
+        format!("{}://{host}{port}", self.scheme)
+    }
+
+    /// Where the client connects from, by the platform's word only.
+    pub fn address(&self) -> String {
+        self.header("CF-Connecting-IP").unwrap_or_default()
+    }
+
+    /// Fires when the client has gone, as far as the runtime notices.
+    pub fn signal(&self) -> web_sys::AbortSignal {
+        self.raw.inner().signal()
+    }
+
+    /// The body as it comes, to be passed on; none if there is no body.
+    pub fn stream(&self) -> Option<web_sys::ReadableStream> {
+        self.raw.inner().body()
+    }
+
+    /// The body, as long as it is within the limit; a longer one is not read to its end.
+    pub async fn body(&mut self, limit: usize) -> Result<Vec<u8>, Problem> {
+        let announced = self.header("Content-Length").and_then(|length| length.parse::<usize>().ok());
+        match announced {
+            Some(length) if length > limit => return Err(problem::body_too_large(limit)),
+            Some(_) => return self.raw.bytes().await.map_err(problem::unavailable),
+            None => {}
+        }
+        let mut body = Vec::new();
+        // No body at all has no stream either.
+        let Ok(mut chunks) = self.raw.stream() else { return Ok(body) };
+        while let Some(chunk) = chunks.next().await {
+            body.extend(chunk.map_err(|_| problem::malformed_json("The body broke off."))?);
+            if body.len() > limit {
+                return Err(problem::body_too_large(limit));
+            }
+        }
+        Ok(body)
+    }
+
+    /// A JSON body, as an object; no body at all is an empty one.
+    pub async fn optional_json_object(&mut self) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
+        match self.header("Content-Length").as_deref() {
+            None | Some("0") if self.header("Content-Type").is_none() => Ok(serde_json::Map::new()),
+            _ => self.json_object(JSON).await,
+        }
+    }
+
+    /// A JSON body, as an object.
+    pub async fn json_object(
+        &mut self,
+        media_types: &[&'static str],
+    ) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
+        self.json_object_within(media_types, MAX_BODY).await
+    }
+
+    /// The same, within a limit of its own.
+    pub async fn json_object_within(
+        &mut self,
+        media_types: &[&'static str],
+        limit: usize,
+    ) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
+        if let Some(sent) = self.header("Content-Type") {
+            let sent = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            if !media_types.contains(&sent.as_str()) {
+                return Err(problem::unsupported_media_type(
+                    media_types.first().copied().unwrap_or("application/json"),
+                ));
+            }
+        }
+        let body = self.body(limit).await?;
+        parse_object(&body)
+    }
+}
+
+/// A request's method. The platform takes one that it does not know for GET; to us it is like TRACE, which nothing has.
+fn method_of(raw: &worker::Request) -> Method {
+    let method = raw.method();
+    if method == Method::Get && raw.inner().method() != "GET" { Method::Trace } else { method }
+}
+
+/// The media type of JSON bodies.
+pub const JSON: &[&str] = &["application/json"];
+/// The media types of a PATCH: JSON Merge Patch (RFC 7396), or plain JSON.
+pub const MERGE_PATCH: &[&str] = &["application/merge-patch+json", "application/json"];
+
+/// Parses a JSON object.
+pub fn parse_object(body: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
+    match serde_json::from_slice(body) {
+        Ok(serde_json::Value::Object(object)) => Ok(object),
+        Ok(_) => Err(problem::invalid_field("", Invalid::new("not_an_object", "must be a JSON object"))),
+        Err(error) => Err(malformed(&error)),
+    }
+}
+
+/// The problem of a body that is no JSON, with the place but without its content.
+pub fn malformed(error: &serde_json::Error) -> super::problem::Problem {
+    problem::malformed_json(format!("Line {}, column {}.", error.line(), error.column()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries() {
+        let query = Query::parse("topic=a%2Fb&topic=c+d&named=true&n=7&bad=x");
+        assert_eq!(query.all("topic").collect::<Vec<_>>(), ["a/b", "c d"]);
+        assert_eq!(query.get("missing"), None);
+        assert!(query.flag("named").unwrap());
+        assert!(!query.flag("missing").unwrap());
+        assert_eq!(query.flag("bad").unwrap_err().errors[0].pointer, "?bad");
+        assert_eq!(query.number("n", 1..=10, 3).unwrap(), 7);
+        assert_eq!(query.number("missing", 1..=10, 3).unwrap(), 3);
+        assert!(query.number("n", 1..=5, 3).is_err());
+    }
+}

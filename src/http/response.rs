@@ -1,0 +1,238 @@
+//! Answers: the envelope of successes, and the one place where anything becomes a response.
+
+use serde::Serialize;
+use worker::{Headers, ResponseBuilder};
+
+use super::problem::Problem;
+use domain::rate::Rate;
+
+/// What a handler answers. Boxed, as problems are: it passes through many hands.
+#[derive(Debug)]
+pub struct Response(Box<Parts>);
+
+/// What an answer consists of.
+#[derive(Debug)]
+pub struct Parts {
+    /// HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: ResponseBody,
+    /// Headers beside the usual ones.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// An answer's body.
+#[derive(Debug)]
+pub enum ResponseBody {
+    /// Nothing.
+    Empty,
+    /// JSON.
+    Json(String),
+    /// JSON-LD.
+    LinkedJson(String),
+    /// Text that means itself.
+    Text(String),
+    /// A page of ours.
+    Html(String),
+    /// A style sheet.
+    Css(String),
+    /// Bytes that pass by; their type is a header of their own.
+    Bytes(web_sys::ReadableStream),
+    /// Server-Sent Events; none where only the head was asked for.
+    Events(Option<web_sys::ReadableStream>),
+}
+
+/// How a list goes on.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Pagination {
+    /// The page, where pages were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+    /// Most rows of a page.
+    pub per_page: u32,
+    /// All rows, where counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// All pages, where counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_pages: Option<u64>,
+    /// Whether rows follow.
+    pub has_next: bool,
+    /// Whether rows stand before.
+    pub has_prev: bool,
+    /// What to send as `cursor` for the rows that follow.
+    pub cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    success: bool,
+    data: &'a T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pagination: Option<Pagination>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_id: Option<&'a str>,
+}
+
+impl std::ops::Deref for Response {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Response {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
+impl Response {
+    #[inline(never)]
+    fn new(status: u16, body: ResponseBody) -> Self {
+        Self(Box::new(Parts { status, body, headers: Vec::new() }))
+    }
+
+    /// A success in the envelope; `tenant_id` says whose data it is.
+    pub fn json<T: Serialize>(status: u16, data: &T, tenant_id: Option<&str>) -> Result<Self, Problem> {
+        Self::enveloped(status, data, None, tenant_id)
+    }
+
+    /// The body of a list in the envelope.
+    pub fn list_body<T: Serialize>(
+        rows: &[T],
+        pagination: Pagination,
+        tenant_id: Option<&str>,
+    ) -> Result<String, Problem> {
+        let envelope = Envelope { success: true, data: &rows, pagination: Some(pagination), tenant_id };
+        serde_json::to_string(&envelope).map_err(super::problem::internal)
+    }
+
+    /// A list in the envelope.
+    pub fn list<T: Serialize>(rows: &[T], pagination: Pagination, tenant_id: Option<&str>) -> Result<Self, Problem> {
+        Self::enveloped(200, &rows, Some(pagination), tenant_id)
+    }
+
+    fn enveloped<T: Serialize>(
+        status: u16,
+        data: &T,
+        pagination: Option<Pagination>,
+        tenant_id: Option<&str>,
+    ) -> Result<Self, Problem> {
+        let envelope = Envelope { success: true, data, pagination, tenant_id };
+        let body = serde_json::to_string(&envelope).map_err(super::problem::internal)?;
+        Ok(Self::new(status, ResponseBody::Json(body)))
+    }
+
+    /// JSON in a form that is not ours to choose.
+    pub fn plain_json(status: u16, body: String) -> Self {
+        Self::new(status, ResponseBody::Json(body))
+    }
+
+    /// JSON-LD, where a protocol asks for it.
+    pub fn linked_json(body: String) -> Self {
+        Self::new(200, ResponseBody::LinkedJson(body))
+    }
+
+    /// An answer without a body.
+    pub fn empty(status: u16) -> Self {
+        Self::new(status, ResponseBody::Empty)
+    }
+
+    /// Text.
+    pub fn text(status: u16, text: String) -> Self {
+        Self::new(status, ResponseBody::Text(text))
+    }
+
+    /// A page.
+    pub fn html(page: String) -> Self {
+        Self::new(200, ResponseBody::Html(page))
+    }
+
+    /// A style sheet.
+    pub fn css(sheet: String) -> Self {
+        Self::new(200, ResponseBody::Css(sheet))
+    }
+
+    /// A stream of Server-Sent Events, which no proxy should hold back or change.
+    pub fn events(stream: Option<web_sys::ReadableStream>) -> Self {
+        Self::new(200, ResponseBody::Events(stream)).header("X-Accel-Buffering", "no")
+    }
+
+    /// Bytes, which the answer's headers describe.
+    pub fn bytes(status: u16, stream: web_sys::ReadableStream) -> Self {
+        Self::new(status, ResponseBody::Bytes(stream))
+    }
+
+    /// The same answer with a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    /// A problem as an answer.
+    pub fn problem(problem: &Problem, request_id: &str) -> Self {
+        let mut answer = Self::new(problem.status, ResponseBody::Json(problem.to_json(request_id)));
+        answer.headers.clone_from(&problem.headers);
+        answer
+    }
+
+    /// The response itself; a HEAD request gets no body.
+    pub fn into_response(self, head: bool) -> worker::Result<worker::Response> {
+        let Parts { status, body, headers: own } = *self.0;
+        let headers = Headers::new();
+        let (media_type, caching) = match &body {
+            ResponseBody::Empty | ResponseBody::Bytes(_) => (None, "no-store"),
+            ResponseBody::Json(_) if status >= 400 => (Some("application/problem+json"), "no-store"),
+            ResponseBody::Json(_) => (Some("application/json"), "no-store"),
+            ResponseBody::LinkedJson(_) => (Some("application/ld+json"), "no-store"),
+            ResponseBody::Text(_) => (Some("text/plain; charset=utf-8"), "no-store"),
+            ResponseBody::Html(_) => (Some("text/html; charset=utf-8"), "no-cache"),
+            ResponseBody::Css(_) => (Some("text/css; charset=utf-8"), "no-cache"),
+            ResponseBody::Events(_) => (Some("text/event-stream"), "no-cache, no-transform"),
+        };
+        if let Some(media_type) = media_type {
+            headers.set("Content-Type", media_type)?;
+        }
+        if !own.iter().any(|(name, _)| *name == "Cache-Control") {
+            headers.set("Cache-Control", caching)?;
+        }
+        for (name, value) in &own {
+            headers.append(name, value)?;
+        }
+        let builder = ResponseBuilder::new().with_status(status).with_headers(headers);
+        Ok(match body {
+            ResponseBody::Json(text)
+            | ResponseBody::LinkedJson(text)
+            | ResponseBody::Text(text)
+            | ResponseBody::Html(text)
+            | ResponseBody::Css(text)
+                if !head =>
+            {
+                builder.fixed(text.into_bytes())
+            }
+            ResponseBody::Bytes(stream) | ResponseBody::Events(Some(stream)) if !head => builder.stream(stream),
+            _ => builder.empty(),
+        })
+    }
+}
+
+/// The headers that tell how a limit stands: the customary ones and the IETF draft's.
+pub fn rate_headers(rate: &Rate) -> Vec<(&'static str, String)> {
+    let Some(limit) = rate.limit.bound() else { return Vec::new() };
+    vec![
+        ("X-RateLimit-Limit", limit.to_string()),
+        ("X-RateLimit-Remaining", rate.remaining.to_string()),
+        ("X-RateLimit-Reset", rate.reset.to_string()),
+        ("RateLimit-Policy", format!("\"{}\";q={limit};w={}", rate.policy, rate.window)),
+    ]
+}
+
+/// The IETF draft's `RateLimit`, which counts from now (seconds since 1970).
+pub fn rate_left(rate: &Rate, now_seconds: i64) -> Option<(&'static str, String)> {
+    rate.limit.bound()?;
+    let left = (rate.reset - now_seconds).max(0);
+    Some(("RateLimit", format!("\"{}\";r={};t={left}", rate.policy, rate.remaining)))
+}

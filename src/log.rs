@@ -1,0 +1,93 @@
+//! One structured line per request. Ids, names, numbers: no address, no credential, no content.
+//!
+//! The only code that writes to the console. May not touch: data of tenants.
+
+use serde::Serialize;
+
+use domain::json;
+
+/// A request that was answered.
+#[derive(Debug, Serialize)]
+pub struct RequestLine<'a> {
+    /// `info`, or `error` for a 5xx.
+    pub level: &'static str,
+    /// Always `request`.
+    pub event: &'static str,
+    /// Our id for the request.
+    pub request_id: &'a str,
+    /// The tenant it was for, once proven.
+    pub tenant: Option<&'a str>,
+    /// The route's name; none for a path that is no route.
+    pub route: Option<&'static str>,
+    /// HTTP method.
+    pub method: &'a str,
+    /// HTTP status.
+    pub status: u16,
+    /// The problem's code, for a problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// Milliseconds until the answer's head.
+    pub duration_ms: i64,
+    /// What really happened, where the answer does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<&'a str>,
+}
+
+impl RequestLine<'_> {
+    /// Writes the line.
+    pub fn write(&self) {
+        if let Ok(line) = serde_json::to_string(self) {
+            worker::console_log!("{line}");
+        }
+    }
+}
+
+/// Somebody named two tenants in one request. The audit row holds the address; this line does not.
+pub fn cross_tenant_attempt(request_id: &str, route: Option<&str>, tenant: Option<&str>) {
+    let line = json!({
+        "level": "warn", "event": "cross_tenant_attempt", "request_id": request_id, "route": route, "tenant": tenant,
+    });
+    worker::console_warn!("{line}");
+}
+
+/// Something of ours failed outside a request, or beside its answer.
+pub fn fault(event: &str, cause: &str) {
+    worker::console_error!("{}", json!({ "level": "error", "event": event, "cause": cause }));
+}
+
+/// A change of a tenant that has not arrived everywhere yet; cron carries it further.
+pub fn pending_change(tenant: &str, code: &str, cause: Option<&str>) {
+    let line = json!({
+        "level": "error", "event": "tenant_change_pending", "tenant": tenant, "code": code, "cause": cause,
+    });
+    worker::console_error!("{line}");
+}
+
+/// A store or a hub that a health check asked did not answer as it should; `check` names it.
+pub fn failed_check(check: &str, cause: &str) {
+    let line = json!({ "level": "error", "event": "health_check", "check": check, "cause": cause });
+    worker::console_error!("{line}");
+}
+
+/// What a run of cron did: each part by its name, null where it failed.
+pub fn cron(parts: &[(&str, Option<u64>)]) {
+    let mut line = serde_json::Map::new();
+    line.insert("level".into(), "info".into());
+    line.insert("event".into(), "cron".into());
+    line.extend(parts.iter().map(|(name, done)| ((*name).to_owned(), (*done).into())));
+    worker::console_log!("{}", serde_json::Value::Object(line));
+}
+
+/// A mail that nobody delivers, with the token it would have carried: for development and tests only.
+pub fn undelivered_mail(kind: &str, tenant: &str, token: &str) {
+    let line = json!({ "level": "info", "event": "mail", "type": kind, "tenant": tenant, "token": token });
+    worker::console_log!("{line}");
+}
+
+/// How often a request hashed a password: for tests only.
+pub fn password_work(request_id: &str, hashes: u32) {
+    let line = json!({
+        "level": "info", "event": "password_work", "request_id": request_id, "hashes": hashes,
+    });
+    worker::console_log!("{line}");
+}

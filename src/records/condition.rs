@@ -1,0 +1,357 @@
+//! Filters as conditions of a statement.
+//!
+//! What a filter says of a record here is what `domain::filter` says of the record as it is shown: a list and a stream
+//! with the same filter agree.
+
+use serde_json::Value;
+
+use super::collection::Collection;
+use super::schema::{FieldKind, Format};
+use crate::storage::composed::composed;
+use crate::storage::composed::{Condition, Piece};
+use crate::storage::sql::Arg;
+use domain::clock::Timestamp;
+use domain::error::Invalid;
+use domain::filter::{Comparison, Filter, Literal, Operator};
+
+composed! {
+    heads {}
+    pieces {
+        /// What the platform keeps.
+        ID = "r.id";
+        STATUS = "r.status";
+        VERSION = "r.version";
+        CREATED_AT = "r.created_at";
+        UPDATED_AT = "r.updated_at";
+        CREATED_BY = "r.created_by";
+        UPDATED_BY = "r.updated_by";
+        /// A field of the record's own.
+        OWN = "json_extract(r.data, ?)";
+        /// How it compares.
+        IS = "IS NOT DISTINCT FROM ?";
+        IS_NOT = "IS DISTINCT FROM ?";
+        GREATER = "> ?";
+        GREATER_OR_EQUAL = ">= ?";
+        LESS = "< ?";
+        LESS_OR_EQUAL = "<= ?";
+        /// A text has another somewhere in it.
+        ID_HAS = "instr(lower(r.id), lower(?)) > 0";
+        STATUS_HAS = "COALESCE(instr(lower(r.status), lower(?)), 0) > 0";
+        CREATED_BY_HAS = "instr(lower(r.created_by), lower(?)) > 0";
+        UPDATED_BY_HAS = "instr(lower(r.updated_by), lower(?)) > 0";
+        OWN_HAS = "(typeof(json_extract(r.data, ?)) = 'text' AND instr(lower(json_extract(r.data, ?)), lower(?)) > 0)";
+        /// The same, by the index.
+        INDEXED_IS = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value IS NOT DISTINCT FROM ?)";
+        INDEXED_GREATER = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value > ?)";
+        INDEXED_GREATER_OR_EQUAL = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value >= ?)";
+        INDEXED_LESS = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value < ?)";
+        INDEXED_LESS_OR_EQUAL = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value <= ?)";
+        /// An element of a list of the record's own.
+        SOME_IS = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom IS NOT DISTINCT FROM ?)";
+        SOME_GREATER = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom > ?)";
+        SOME_GREATER_OR_EQUAL = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom >= ?)";
+        SOME_LESS = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom < ?)";
+        SOME_LESS_OR_EQUAL = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom <= ?)";
+        SOME_HAS = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE typeof(j.atom) = 'text' AND instr(lower(j.atom), lower(?)) > 0)";
+        /// A list has no element at all.
+        NONE = "NOT EXISTS (SELECT 1 FROM json_each(r.data, ?) j)";
+    }
+}
+
+/// Most words of a search.
+const MAX_WORDS: usize = 10;
+
+/// Where a field's values are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// In the index, if it has the field.
+    Indexed,
+    /// In the record: one that was deleted is in no index, and one that a search found is at hand.
+    Stored,
+}
+
+/// A filter as a condition on the collection's records.
+pub fn of_filter(collection: &Collection, filter: &Filter, values: Values) -> Result<Condition, Invalid> {
+    let each =
+        |parts: &[Filter]| parts.iter().map(|part| of_filter(collection, part, values)).collect::<Result<_, _>>();
+    match filter {
+        Filter::All(parts) => each(parts).map(Condition::All),
+        Filter::Any(parts) => each(parts).map(Condition::Any),
+        Filter::Compare(comparison) => of_comparison(collection, comparison, values),
+    }
+}
+
+/// The same filter with each literal as it is stored: whoever asks a stream or a cursor's list for it asks alike.
+pub fn canonical(collection: &Collection, filter: Filter) -> Result<Filter, Invalid> {
+    let each = |parts: Vec<Filter>| parts.into_iter().map(|part| canonical(collection, part)).collect::<Result<_, _>>();
+    Ok(match filter {
+        Filter::All(parts) => Filter::All(each(parts)?),
+        Filter::Any(parts) => Filter::Any(each(parts)?),
+        Filter::Compare(comparison) => Filter::Compare(typed(collection, comparison)?),
+    })
+}
+
+/// How records are found by words.
+#[derive(Debug)]
+pub enum Sought {
+    /// By this search of the full-text index.
+    Search(String),
+    /// By this condition.
+    Meeting(Condition),
+}
+
+/// Words to be found in what the collection's records say. A `*` behind the last one says that it may go on: that costs
+/// more, as the index gathers every word that begins so before it looks whose it is.
+pub fn of_words(tenant: &str, collection: &Collection, text: &str) -> Result<Sought, Invalid> {
+    let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    if words.len() > MAX_WORDS {
+        return Err(Invalid::new("too_many_words", format!("must have at most {MAX_WORDS} words")));
+    }
+    if !collection.schema.fields().any(|field| field.is_searched && collection.is_ready(field)) {
+        return Ok(Sought::Meeting(mentions(collection, text)));
+    }
+    let Some((last, before)) = words.split_last() else { return Ok(Sought::Meeting(Condition::All(Vec::new()))) };
+    let before: String = before.iter().map(|word| format!("\"{word}\" AND ")).collect();
+    let scope = scope(tenant, &collection.slug);
+    let goes_on = if text.trim_end().ends_with('*') { " *" } else { "" };
+    Ok(Sought::Search(format!("scope : \"{scope}\" AND words : ({before}\"{last}\"{goes_on})")))
+}
+
+/// A text somewhere in one of the collection's texts.
+pub fn mentions(collection: &Collection, text: &str) -> Condition {
+    let texts = collection.schema.fields().filter(|field| *field.kind.compared() == FieldKind::Text).take(MAX_TEXTS);
+    Condition::Any(texts.map(|field| contains(&field.kind, &path(&field.name), text)).collect())
+}
+
+/// Most fields that are looked into for a text where there is no full-text index.
+const MAX_TEXTS: usize = 8;
+
+/// The word that every record of a collection has in the full-text index, and no other record has.
+fn scope(tenant: &str, slug: &str) -> String {
+    let hex = |byte: u8| format!("{byte:02x}");
+    let of = |text: &str| text.bytes().map(hex).collect::<String>();
+    format!("x{}3a{}", of(tenant), of(slug))
+}
+
+fn of_comparison(collection: &Collection, comparison: &Comparison, values: Values) -> Result<Condition, Invalid> {
+    let Comparison { field: name, operator, value } = typed(collection, comparison.clone())?;
+    if let Some(column) = Column::of(&name) {
+        return Ok(column.compared(operator, &value));
+    }
+    let Some(field) = collection.schema.field(&name) else { return Err(unknown(&name)) };
+    let (path, positive) = (path(&name), positive(operator));
+    let condition = match (positive, &value) {
+        (Operator::Contains, Literal::Text(text)) => contains(&field.kind, &path, text),
+        _ if values == Values::Indexed && field.is_indexed && collection.is_ready(field) => {
+            Condition::Is(by_index(positive), vec![name.as_ref().into(), arg(&value)])
+        }
+        _ if matches!(field.kind, FieldKind::List(_)) => some(positive, &path, &value),
+        _ => Condition::Compare(OWN, comparing(positive), vec![path.into(), arg(&value)]),
+    };
+    Ok(if positive == operator { condition } else { Condition::Not(Box::new(condition)) })
+}
+
+fn contains(kind: &FieldKind, path: &str, text: &str) -> Condition {
+    match kind {
+        FieldKind::List(_) => Condition::Is(SOME_HAS, vec![path.into(), text.into()]),
+        _ => Condition::Is(OWN_HAS, vec![path.into(), path.into(), text.into()]),
+    }
+}
+
+/// Some element of a list compares so; a list without any is null.
+fn some(operator: Operator, path: &str, value: &Literal) -> Condition {
+    let piece = match operator {
+        Operator::Greater => SOME_GREATER,
+        Operator::GreaterOrEqual => SOME_GREATER_OR_EQUAL,
+        Operator::Less => SOME_LESS,
+        Operator::LessOrEqual => SOME_LESS_OR_EQUAL,
+        _ => SOME_IS,
+    };
+    let found = Condition::Is(piece, vec![path.into(), arg(value)]);
+    match value {
+        Literal::Null if operator == Operator::Equal => {
+            Condition::Any(vec![found, Condition::Is(NONE, vec![path.into()])])
+        }
+        _ => found,
+    }
+}
+
+/// What an operator is the negation of, or itself.
+fn positive(operator: Operator) -> Operator {
+    match operator {
+        Operator::NotEqual => Operator::Equal,
+        Operator::NotContains => Operator::Contains,
+        other => other,
+    }
+}
+
+fn by_index(operator: Operator) -> Piece {
+    match operator {
+        Operator::Greater => INDEXED_GREATER,
+        Operator::GreaterOrEqual => INDEXED_GREATER_OR_EQUAL,
+        Operator::Less => INDEXED_LESS,
+        Operator::LessOrEqual => INDEXED_LESS_OR_EQUAL,
+        _ => INDEXED_IS,
+    }
+}
+
+fn comparing(operator: Operator) -> Piece {
+    match operator {
+        Operator::NotEqual => IS_NOT,
+        Operator::Greater => GREATER,
+        Operator::GreaterOrEqual => GREATER_OR_EQUAL,
+        Operator::Less => LESS,
+        Operator::LessOrEqual => LESS_OR_EQUAL,
+        _ => IS,
+    }
+}
+
+/// What the platform keeps of every record, and lists may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Id,
+    Status,
+    Version,
+    CreatedAt,
+    UpdatedAt,
+    CreatedBy,
+    UpdatedBy,
+}
+
+impl Column {
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "id" => Self::Id,
+            "status" => Self::Status,
+            "version" => Self::Version,
+            "created_at" => Self::CreatedAt,
+            "updated_at" => Self::UpdatedAt,
+            "created_by" => Self::CreatedBy,
+            "updated_by" => Self::UpdatedBy,
+            _ => return None,
+        })
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Version => Kind::Number,
+            Self::CreatedAt | Self::UpdatedAt => Kind::Moment,
+            _ => Kind::Text,
+        }
+    }
+
+    fn compared(self, operator: Operator, value: &Literal) -> Condition {
+        let (operand, has) = match self {
+            Self::Id => (ID, ID_HAS),
+            Self::Status => (STATUS, STATUS_HAS),
+            Self::Version => (VERSION, VERSION),
+            Self::CreatedAt => (CREATED_AT, CREATED_AT),
+            Self::UpdatedAt => (UPDATED_AT, UPDATED_AT),
+            Self::CreatedBy => (CREATED_BY, CREATED_BY_HAS),
+            Self::UpdatedBy => (UPDATED_BY, UPDATED_BY_HAS),
+        };
+        let value = match (self.kind(), value) {
+            (Kind::Moment, Literal::Text(text)) => {
+                Timestamp::parse_rfc3339(text).map_or(Arg::Null, |at| at.millis().into())
+            }
+            _ => arg(value),
+        };
+        match operator {
+            Operator::Contains => Condition::Is(has, vec![value]),
+            Operator::NotContains => Condition::Not(Box::new(Condition::Is(has, vec![value]))),
+            _ => Condition::Compare(operand, comparing(operator), vec![value]),
+        }
+    }
+}
+
+/// What a literal must be to be compared with a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    /// A text that is a moment, in its one spelling.
+    Moment,
+    Number,
+    Flag,
+}
+
+/// The comparison with its literal as the field's values are stored; 400 if it is of another kind.
+fn typed(collection: &Collection, comparison: Comparison) -> Result<Comparison, Invalid> {
+    let kind = kind_of(collection, &comparison.field)?;
+    let has = matches!(comparison.operator, Operator::Contains | Operator::NotContains);
+    let wrong = |wanted: &str| {
+        Err(Invalid::new("wrong_type", format!("compares {} with something else than {wanted}", comparison.field)))
+    };
+    let value = match (kind, &comparison.value) {
+        (Kind::Moment | Kind::Number | Kind::Flag, _) if has => {
+            return Err(Invalid::new("not_a_text", format!("looks for a text in {}, which is none", comparison.field)));
+        }
+        (Kind::Moment, Literal::Text(text)) => match moment(text) {
+            Some(at) => Literal::Text(at.to_string()),
+            None => return wrong("a date or an RFC 3339 time"),
+        },
+        (_, Literal::Null) if !has => Literal::Null,
+        (Kind::Text, Literal::Text(_))
+        | (Kind::Number, Literal::Integer(_) | Literal::Real(_))
+        | (Kind::Flag, Literal::Flag(_)) => comparison.value,
+        (Kind::Text, _) => return wrong("a text in quotes"),
+        (Kind::Moment, _) => return wrong("a date or an RFC 3339 time"),
+        (Kind::Number, _) => return wrong("a number"),
+        (Kind::Flag, _) => return wrong("true or false"),
+    };
+    Ok(Comparison { value, ..comparison })
+}
+
+fn kind_of(collection: &Collection, name: &str) -> Result<Kind, Invalid> {
+    if let Some(column) = Column::of(name).filter(|column| *column != Column::Status || collection.statuses.is_some()) {
+        return Ok(column.kind());
+    }
+    let field = collection.schema.field(name).ok_or_else(|| unknown(name))?;
+    match field.kind.compared() {
+        FieldKind::Text if field.format == Some(Format::DateTime) => Ok(Kind::Moment),
+        FieldKind::Text => Ok(Kind::Text),
+        FieldKind::Number | FieldKind::Integer => Ok(Kind::Number),
+        FieldKind::Flag => Ok(Kind::Flag),
+        FieldKind::List(_) | FieldKind::Object => {
+            Err(Invalid::new("not_comparable", format!("asks for {name}, which is an object")))
+        }
+    }
+}
+
+/// A moment, or the beginning of a day.
+pub fn moment(text: &str) -> Option<Timestamp> {
+    let whole = Timestamp::parse_rfc3339(text);
+    whole.or_else(|_| Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z"))).ok()
+}
+
+fn unknown(name: &str) -> Invalid {
+    Invalid::new("unknown_field", format!("asks for {name}, which is no field of this collection"))
+}
+
+fn path(name: &str) -> String {
+    format!("$.{name}")
+}
+
+/// A literal as it is bound.
+pub fn arg(value: &Literal) -> Arg {
+    match value {
+        Literal::Null => Arg::Null,
+        Literal::Flag(flag) => (*flag).into(),
+        Literal::Integer(number) => (*number).into(),
+        Literal::Real(number) => Arg::Real(*number),
+        Literal::Text(text) => text.as_str().into(),
+    }
+}
+
+/// A stored value as it is bound.
+pub fn arg_of(value: &Value) -> Arg {
+    match value {
+        Value::String(text) => text.as_str().into(),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => whole.into(),
+            (None, Some(real)) => Arg::Real(real),
+            (None, None) => Arg::Null,
+        },
+        Value::Bool(flag) => (*flag).into(),
+        _ => Arg::Null,
+    }
+}

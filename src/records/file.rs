@@ -1,0 +1,97 @@
+//! The file that a record holds: what it is, and how it is shown.
+
+use serde_json::Value;
+
+use crate::http::problem::{self, Problem};
+use crate::storage::row::row_types;
+use crate::storage::sql::{args, statements};
+use crate::storage::tenant_db::TenantDb;
+use domain::clock::Timestamp;
+use domain::file::{FileName, FileType};
+use domain::json;
+
+statements! { TenantSql;
+    /// The file of a record that is there.
+    FIND = "SELECT f.object, f.name, f.content_type, f.size, f.etag, f.created_at, f.created_by FROM record_files f JOIN records r ON r.tenant_id = ?1 AND r.collection = f.collection AND r.id = f.record_id WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3 AND r.deleted_at IS NULL";
+    /// Whether everybody may read the collection of a file that is there.
+    IS_PUBLIC = "SELECT public_read FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND deleted_at IS NULL";
+    /// Deletes the file of a record that is there; its bytes follow.
+    DELETE = "DELETE FROM record_files WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3 AND EXISTS (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = ?3 AND r.deleted_at IS NULL) RETURNING name";
+}
+
+row_types! {
+    /// A file's row.
+    #[derive(Debug)]
+    pub struct FileRow {
+        pub(super) object: String,
+        name: String,
+        content_type: String,
+        size: u64,
+        etag: String,
+        created_at: i64,
+        created_by: String,
+    }
+    struct PublicRow {
+        public_read: i64,
+    }
+}
+
+/// A file as it is stored.
+#[derive(Debug)]
+pub struct File {
+    /// The object that holds its bytes.
+    pub object: String,
+    /// What it is called.
+    pub name: FileName,
+    /// Its type.
+    pub file_type: FileType,
+    /// Its bytes.
+    pub size: u64,
+    /// The entity tag of its bytes, without quotes.
+    pub etag: String,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// Who stored it.
+    pub created_by: String,
+}
+
+impl File {
+    /// Of a row.
+    pub fn stored(row: FileRow) -> Result<Self, Problem> {
+        Ok(Self {
+            object: row.object,
+            name: FileName::parse(&row.name).map_err(problem::internal)?,
+            file_type: FileType::parse(&row.content_type).map_err(problem::internal)?,
+            size: row.size,
+            etag: row.etag,
+            created_at: Timestamp::from_millis(row.created_at),
+            created_by: row.created_by,
+        })
+    }
+
+    /// The file of a record, and whether everybody may read it; none if there is none, or the record is gone.
+    pub async fn served(rows: &TenantDb, collection: &str, record_id: &str) -> Result<Option<(Self, bool)>, Problem> {
+        use crate::storage::tenant_db::Read;
+        let reads =
+            vec![Read::Constant(FIND, args![collection, record_id]), Read::Constant(IS_PUBLIC, args![collection])];
+        let mut results = rows.reads(reads).await?.into_iter();
+        let file = results.next().unwrap_or_default().first::<FileRow>()?;
+        let collection = results.next().unwrap_or_default().first::<PublicRow>()?;
+        let (Some(file), Some(collection)) = (file, collection) else { return Ok(None) };
+        Ok(Some((Self::stored(file)?, collection.public_read != 0)))
+    }
+
+    /// As it is shown.
+    pub fn shown(&self) -> Value {
+        json!({
+            "name": self.name.as_str(), "content_type": self.file_type.as_str(), "size": self.size, "etag": self.etag,
+            "created_at": self.created_at, "created_by": self.created_by,
+        })
+    }
+}
+
+/// Deletes the file of a record; 404 if it holds none.
+pub async fn delete(rows: &TenantDb, collection: &str, record_id: &str) -> Result<(), Problem> {
+    let done = rows.write().add(DELETE, args![collection, record_id]).commit().await?;
+    if done.last().is_none_or(crate::storage::row::Rows::is_empty) { Err(problem::not_found()) } else { Ok(()) }
+}

@@ -1,0 +1,146 @@
+//! URLs that let their bearer put a file into a record, or see one: signed for a tenant, and good for a time.
+
+use serde_json::Value;
+
+use super::file::File;
+use super::upload::Upload;
+use crate::credentials::signed_text;
+use crate::http::problem::{self, Problem};
+use crate::storage::sealed::{KeyRing, Purpose};
+use domain::clock::Timestamp;
+use domain::file::{FileName, FileType};
+use domain::json;
+
+/// Seconds that an upload URL is good.
+pub const UPLOAD_SECONDS: i64 = 900;
+
+/// The token of an upload: all that it may do.
+pub fn upload_token(keys: &KeyRing, tenant: &str, upload: &Upload, until: Timestamp) -> Result<String, Problem> {
+    let said = json!([
+        upload.collection,
+        upload.record_id,
+        upload.name.as_str(),
+        upload.file_type.as_str(),
+        upload.size,
+        upload.by,
+        upload.ticket,
+        upload.replaces,
+        until.millis(),
+    ]);
+    let key = keys.signing_key(Purpose::Upload).map_err(problem::internal)?;
+    Ok(signed_text::seal(&key, &["upload", tenant], &said.to_string()))
+}
+
+/// Reads such a token of this tenant's; None for any other text, and for one that is over.
+pub fn read_upload_token(keys: &KeyRing, tenant: &str, token: &str, now: Timestamp) -> Option<Upload> {
+    let find_key = |version| keys.signing_key_of(Purpose::Upload, version);
+    let said = signed_text::open(find_key, &["upload", tenant], token)?;
+    let Value::Array(said) = serde_json::from_str(&said).ok()? else { return None };
+    let mut said = said.into_iter();
+    let text = |said: &mut std::vec::IntoIter<Value>| Some(said.next()?.as_str()?.to_owned());
+    let upload = Upload {
+        collection: text(&mut said)?,
+        record_id: text(&mut said)?,
+        name: FileName::parse(&text(&mut said)?).ok()?,
+        file_type: FileType::parse(&text(&mut said)?).ok()?,
+        size: said.next()?.as_u64()?,
+        by: text(&mut said)?,
+        ticket: text(&mut said)?,
+        replaces: said.next()?.as_str().map(str::to_owned),
+    };
+    (now.millis() < said.next()?.as_i64()?).then_some(upload)
+}
+
+/// Which file of which record a URL shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// The tenant.
+    pub tenant: &'a str,
+    /// The collection.
+    pub collection: &'a str,
+    /// The record.
+    pub record_id: &'a str,
+    /// What the file is called.
+    pub name: &'a str,
+    /// The entity tag of its bytes.
+    pub etag: &'a str,
+}
+
+impl Shown<'_> {
+    fn parts(&self) -> [&str; 6] {
+        ["download", self.tenant, self.collection, self.record_id, self.name, self.etag]
+    }
+
+    /// The signature of a URL that is good until a moment (seconds since 1970).
+    pub fn sign(&self, keys: &KeyRing, until: i64) -> Result<String, Problem> {
+        let key = keys.signing_key(Purpose::Download).map_err(problem::internal)?;
+        Ok(signed_text::sign(&key, &self.parts(), &until.to_string()))
+    }
+
+    /// Whether a signature was given for this, and is good now.
+    pub fn is_signed(&self, keys: &KeyRing, until: i64, signature: &str, now: Timestamp) -> bool {
+        let find_key = |version| keys.signing_key_of(Purpose::Download, version);
+        now.seconds() < until && signed_text::is_signed(find_key, &self.parts(), &until.to_string(), signature)
+    }
+}
+
+/// The path of a record's file, and which bytes it means: for good where everybody may read it.
+pub fn path(collection: &str, record_id: &str, file: &File) -> String {
+    format!("/media/{collection}/{record_id}/{}?v={}", file.name.segment(), file.etag)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::storage::sealed::MasterKey;
+
+    fn keys() -> KeyRing {
+        KeyRing::new(1, HashMap::from([(1, MasterKey::new([3; 32]))])).unwrap()
+    }
+
+    fn upload() -> Upload {
+        Upload {
+            collection: "media".into(),
+            record_id: "r1".into(),
+            name: FileName::parse("a.png").unwrap(),
+            file_type: FileType::parse("image/png").unwrap(),
+            size: 17,
+            by: "user:u".into(),
+            ticket: "t".into(),
+            replaces: Some(String::new()),
+        }
+    }
+
+    #[test]
+    fn an_upload_token_is_read_in_its_tenant_and_its_time() {
+        let at = Timestamp::from_millis;
+        let token = upload_token(&keys(), "acme", &upload(), at(1000)).unwrap();
+        let read = |tenant: &str, token: &str, now| read_upload_token(&keys(), tenant, token, at(now));
+        assert_eq!(format!("{:?}", read("acme", &token, 999).unwrap()), format!("{:?}", upload()));
+        assert!(read("acme", &token, 1000).is_none(), "it is over");
+        assert!(read("globex", &token, 999).is_none());
+        for edited in [&token[1..], &token[..token.len() - 1], "", "x"] {
+            assert!(read("acme", edited, 999).is_none());
+        }
+    }
+
+    #[test]
+    fn a_signature_is_good_for_one_file_and_its_time() {
+        let shown = Shown { tenant: "acme", collection: "media", record_id: "r1", name: "a.png", etag: "e" };
+        let (keys, at) = (keys(), |seconds: i64| Timestamp::from_millis(seconds * 1000));
+        let signature = shown.sign(&keys, 100).unwrap();
+        assert!(shown.is_signed(&keys, 100, &signature, at(99)));
+        assert!(!shown.is_signed(&keys, 100, &signature, at(100)));
+        assert!(!shown.is_signed(&keys, 101, &signature, at(99)));
+        for other in [
+            Shown { tenant: "globex", ..shown },
+            Shown { collection: "mediar", record_id: "1", ..shown },
+            Shown { name: "b.png", ..shown },
+            Shown { etag: "f", ..shown },
+        ] {
+            assert!(!other.is_signed(&keys, 100, &signature, at(99)));
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! One record: read, shown, and the statements that write it.
+
+use serde_json::{Map, Value};
+
+use super::collection::Collection;
+use crate::http::problem::{self, Problem};
+use crate::storage::row::row_types;
+use crate::storage::sql::{args, statements};
+use crate::storage::tenant_db::TenantDb;
+use crate::tenant_id::TenantId;
+use domain::clock::Timestamp;
+use domain::record::Shown;
+
+statements! { TenantSql;
+    /// A record that is there.
+    FIND = "SELECT id, version, status, data, created_at, updated_at, created_by, updated_by, deleted_at FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id = ?3 AND deleted_at IS NULL";
+    /// The records of the ids in the JSON ?3 that are there.
+    FIND_SOME = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value WHERE r.deleted_at IS NULL";
+    /// Of the references in the JSON ?2, `[collection, id]` each, those that lead nowhere: by their place.
+    DANGLING = "SELECT j.key AS place FROM json_each(?2) j WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.collection = json_extract(j.value, '$[0]') AND r.id = json_extract(j.value, '$[1]') AND r.deleted_at IS NULL)";
+    /// The unique fields that other records hold with the values of the JSON ?3, `[id, field, value]` each: by their place.
+    HELD = "SELECT j.key AS place FROM json_each(?3) j JOIN record_index i ON i.tenant_id = ?1 AND i.collection = ?2 AND i.field = json_extract(j.value, '$[1]') AND i.value = json_extract(j.value, '$[2]') WHERE i.is_unique = 1 AND i.record_id <> json_extract(j.value, '$[0]')";
+}
+
+row_types! {
+    /// A record's row.
+    #[derive(Debug)]
+    pub struct RecordRow {
+        pub(super) id: String,
+        pub(super) version: i64,
+        pub(super) status: Option<String>,
+        pub(super) data: String,
+        pub(super) created_at: i64,
+        pub(super) updated_at: i64,
+        pub(super) created_by: String,
+        pub(super) updated_by: String,
+        pub(super) deleted_at: Option<i64>,
+    }
+    /// A place in a list that was asked about.
+    #[derive(Debug)]
+    pub struct PlaceRow {
+        /// The place, from 0.
+        pub place: u32,
+    }
+}
+
+/// A record as it is stored.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its id within the collection.
+    pub id: String,
+    /// Its version, from 1.
+    pub version: i64,
+    /// Its status, where the collection has a vocabulary.
+    pub status: Option<String>,
+    /// Its own fields, in JSON.
+    pub json: String,
+    /// When it was created, in milliseconds since 1970.
+    pub created_at: i64,
+    /// When it changed last.
+    pub updated_at: i64,
+    /// Who created it.
+    pub created_by: String,
+    /// Who changed it last.
+    pub updated_by: String,
+    /// Whether it was deleted and is kept.
+    pub is_deleted: bool,
+}
+
+impl Record {
+    /// Of a row.
+    pub fn stored(tenant: &TenantId, row: RecordRow) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            id: row.id,
+            version: row.version,
+            status: row.status,
+            json: row.data,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            created_by: row.created_by,
+            updated_by: row.updated_by,
+            is_deleted: row.deleted_at.is_some(),
+        }
+    }
+
+    /// One that somebody makes now; it has no fields yet.
+    pub fn new(tenant: &TenantId, id: &str, actor: &str, now: i64) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            id: id.to_owned(),
+            version: 1,
+            status: None,
+            json: String::new(),
+            created_at: now,
+            updated_at: now,
+            created_by: actor.to_owned(),
+            updated_by: actor.to_owned(),
+            is_deleted: false,
+        }
+    }
+
+    /// The record of an id; 404 if it is not there.
+    pub async fn find(rows: &TenantDb, collection: &str, id: &str) -> Result<Self, Problem> {
+        let row = rows.row::<RecordRow>(&FIND, args![collection, id]).await?.ok_or_else(problem::not_found)?;
+        Ok(Self::stored(rows.tenant(), row))
+    }
+
+    /// The records of these ids that are there, in no order.
+    pub async fn find_some(rows: &TenantDb, collection: &str, ids: &[&str]) -> Result<Vec<Self>, Problem> {
+        let found = rows.rows::<RecordRow>(&FIND_SOME, args![collection, Value::from(ids).to_string()]).await?;
+        Ok(found.into_iter().map(|row| Self::stored(rows.tenant(), row)).collect())
+    }
+
+    /// Its own fields.
+    pub fn data(&self) -> Result<Map<String, Value>, Problem> {
+        serde_json::from_str(&self.json).map_err(problem::internal)
+    }
+
+    /// The record as it is shown.
+    pub fn shown(&self, collection: &Collection) -> Result<Map<String, Value>, Problem> {
+        Ok(self.with(collection.alias, self.data()?))
+    }
+
+    /// What the platform keeps of it, as it is shown.
+    pub fn kept(&self) -> Map<String, Value> {
+        self.with(true, Map::new())
+    }
+
+    fn with(&self, alias: bool, data: Map<String, Value>) -> Map<String, Value> {
+        let shown = Shown {
+            tenant: &self.tenant,
+            alias,
+            id: &self.id,
+            version: self.version,
+            status: self.status.as_deref(),
+            data,
+            created_at: Timestamp::from_millis(self.created_at),
+            updated_at: Timestamp::from_millis(self.updated_at),
+            created_by: &self.created_by,
+            updated_by: &self.updated_by,
+        };
+        shown.into_object()
+    }
+}
+
+/// A UUID of version 7 (RFC 9562): it begins with the time, and within one request with the order.
+pub fn fresh_id(now: i64, order: usize) -> Result<String, Problem> {
+    let random = crate::storage::sealed::random::<8>().map_err(problem::internal)?;
+    let random = u64::from_be_bytes(random);
+    let time = now.unsigned_abs() & 0xffff_ffff_ffff;
+    let tail = 0x8000_0000_0000_0000 | (random >> 2);
+    let (node, clock) = (tail & 0xffff_ffff_ffff, tail >> 48);
+    Ok(format!("{:08x}-{:04x}-7{:03x}-{clock:04x}-{node:012x}", time >> 16, time & 0xffff, order & 0xfff))
+}

@@ -1,0 +1,393 @@
+//! Values are held against a schema, and brought into the one form in which they are kept.
+
+use serde_json::{Map, Number, Value};
+
+use super::shape::{Bounds, List, Node, Object, Range, Role, Shape, Text};
+use crate::records::faults::{Faults, Path};
+use crate::records::names;
+use domain::error::Invalid;
+
+/// Deepest nesting of a record's data, the record itself counted.
+const MAX_DEPTH: usize = 32;
+/// Longest text in the index, in bytes.
+const MAX_INDEXED: usize = 500;
+/// The largest whole number that every JSON reader keeps exactly (RFC 8259, section 6).
+const MAX_INTEGER: f64 = 9_007_199_254_740_991.0;
+
+/// Checks an object: missing members get their defaults, a null that may not be is a missing member.
+pub(super) fn object(shape: &Object, members: &mut Map<String, Value>, at: &Path<'_>, faults: &mut Faults) {
+    for property in &shape.properties {
+        let (name, wanted) = (&property.name, &property.node);
+        if !wanted.nullable && members.get(name).is_some_and(Value::is_null) {
+            members.shift_remove(name);
+        }
+        if let (Some(default), false) = (&wanted.default, members.contains_key(name)) {
+            members.insert(name.clone(), default.clone());
+        }
+        match members.get_mut(name) {
+            Some(value) => node(wanted, value, &at.name(name), faults),
+            None if property.required => faults.add(&at.name(name), Invalid::new("required", "is required")),
+            None => {}
+        }
+    }
+    for (name, value) in members.iter().filter(|(name, _)| !shape.declares(name)) {
+        let at_member = at.name(name);
+        if !shape.is_open {
+            faults.add(&at_member, Invalid::new("unknown_field", "is not a field that the schema declares"));
+        } else if let (Path::Root, Err(invalid)) = (at, names::own_field_name(name)) {
+            faults.add(&at_member, invalid);
+        } else {
+            free_member(name, value, &at_member, faults);
+        }
+    }
+}
+
+/// Takes out what was kept under an earlier schema and is declared no more.
+pub(super) fn drop_undeclared(shape: &Object, members: &mut Map<String, Value>) {
+    members.retain(|name, _| shape.is_open || shape.declares(name));
+    for property in &shape.properties {
+        match (&property.node.shape, members.get_mut(&property.name)) {
+            (Shape::Object(inner), Some(Value::Object(members))) => drop_undeclared(inner, members),
+            (Shape::List(list), Some(Value::Array(items))) => {
+                let Shape::Object(inner) = &list.items.shape else { continue };
+                items.iter_mut().filter_map(Value::as_object_mut).for_each(|item| drop_undeclared(inner, item));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Checks a value.
+pub(super) fn node(wanted: &Node, value: &mut Value, at: &Path<'_>, faults: &mut Faults) {
+    if value.is_null() && wanted.nullable {
+        return;
+    }
+    match (&wanted.shape, &mut *value) {
+        (Shape::Text(shape), Value::String(given)) => text(shape, given, at, faults),
+        (Shape::Number(range), Value::Number(given)) => number(range, given, at, faults),
+        (Shape::Integer(range), Value::Number(given)) => integer(range, given, at, faults),
+        (Shape::Flag, Value::Bool(_)) => {}
+        (Shape::List(shape), Value::Array(items)) => list(shape, items, at, faults),
+        (Shape::Object(shape), Value::Object(members)) => object(shape, members, at, faults),
+        (shape, _) => return faults.add(at, wrong_type(shape)),
+    }
+    if !wanted.values.is_empty() && !wanted.values.contains(value) {
+        faults.add(at, not_in_enum(&wanted.values));
+    }
+}
+
+fn text(shape: &Text, given: &mut String, at: &Path<'_>, faults: &mut Faults) {
+    if let Some(format) = shape.format {
+        match faults.noted(at, format.read(given)) {
+            Some(kept) if kept != given.as_str() => *given = kept.into_owned(),
+            Some(_) => {}
+            None => return,
+        }
+    }
+    no_nul(given, at, faults);
+    let (length, Bounds { min, max }) = (given.chars().count(), &shape.length);
+    if length < *min {
+        faults.add(at, Invalid::new("too_short", format!("must be at least {min} characters long")));
+    }
+    if let Some(max) = max.filter(|max| length > *max) {
+        faults.add(at, Invalid::new("too_long", format!("must be at most {max} characters long")));
+    }
+    match shape.role {
+        Role::None => {}
+        Role::Indexed if given.len() > MAX_INDEXED => {
+            let message = format!("must be at most {MAX_INDEXED} bytes long, as it is indexed");
+            faults.add(at, Invalid::new("too_long_for_index", message));
+        }
+        Role::Indexed => {}
+        Role::Reference => drop(faults.noted(at, names::record_id(given))),
+    }
+}
+
+fn number(range: &Range, given: &mut Number, at: &Path<'_>, faults: &mut Faults) {
+    let value = given.as_f64().unwrap_or_default();
+    if value.fract() == 0.0 && value.abs() <= MAX_INTEGER {
+        // 1.0 is kept as 1: equal numbers are written alike.
+        *given = Number::from(value as i64);
+    }
+    within(range, value, at, faults);
+}
+
+fn integer(range: &Range, given: &mut Number, at: &Path<'_>, faults: &mut Faults) {
+    let value = given.as_f64().unwrap_or_default();
+    if value.fract() != 0.0 {
+        return faults.add(at, Invalid::new("wrong_type", "must be a whole number"));
+    }
+    if value.abs() > MAX_INTEGER {
+        let code = if value > 0.0 { "too_large" } else { "too_small" };
+        return faults.add(at, Invalid::new(code, format!("must be within ±{MAX_INTEGER}")));
+    }
+    number(range, given, at, faults);
+}
+
+fn within(range: &Range, value: f64, at: &Path<'_>, faults: &mut Faults) {
+    if let Some(min) = range.min.filter(|min| value < *min) {
+        faults.add(at, Invalid::new("too_small", format!("must be at least {min}")));
+    }
+    if let Some(max) = range.max.filter(|max| value > *max) {
+        faults.add(at, Invalid::new("too_large", format!("must be at most {max}")));
+    }
+}
+
+fn list(shape: &List, items: &mut [Value], at: &Path<'_>, faults: &mut Faults) {
+    let Bounds { min, max } = &shape.length;
+    if items.len() < *min {
+        faults.add(at, Invalid::new("too_few", format!("must have at least {min} entries")));
+    }
+    if let Some(max) = max.filter(|max| items.len() > *max) {
+        return faults.add(at, Invalid::new("too_many", format!("must have at most {max} entries")));
+    }
+    for (i, item) in items.iter_mut().enumerate() {
+        node(&shape.items, item, &at.index(i), faults);
+    }
+}
+
+/// Checks what no schema describes: it must only be something that can be kept.
+fn free(value: &Value, at: &Path<'_>, faults: &mut Faults) {
+    match value {
+        Value::String(text) => no_nul(text, at, faults),
+        Value::Array(_) | Value::Object(_) if at.depth() >= MAX_DEPTH => {
+            faults.add(at, Invalid::new("too_deep", format!("must not be nested deeper than {MAX_DEPTH} levels")));
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                free(item, &at.index(i), faults);
+            }
+        }
+        Value::Object(members) => {
+            for (name, value) in members {
+                free_member(name, value, &at.name(name), faults);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn free_member(name: &str, value: &Value, at: &Path<'_>, faults: &mut Faults) {
+    no_nul(name, at, faults);
+    free(value, at, faults);
+}
+
+/// SQLite ends a text at U+0000.
+fn no_nul(text: &str, at: &Path<'_>, faults: &mut Faults) {
+    if text.contains('\0') {
+        faults.add(at, Invalid::new("control_character", "must not contain U+0000"));
+    }
+}
+
+fn wrong_type(shape: &Shape) -> Invalid {
+    let message = match shape {
+        Shape::Text(_) => "must be a string",
+        Shape::Number(_) => "must be a number",
+        Shape::Integer(_) => "must be a whole number",
+        Shape::Flag => "must be true or false",
+        Shape::List(_) => "must be a list",
+        Shape::Object(_) => "must be an object",
+    };
+    Invalid::new("wrong_type", message)
+}
+
+/// Names the values where they are few and short.
+fn not_in_enum(values: &[Value]) -> Invalid {
+    let listed: Vec<String> = values.iter().take(20).map(Value::to_string).collect();
+    let listed = listed.join(", ");
+    if values.len() <= 20 && listed.len() <= 200 {
+        return Invalid::new("not_in_enum", format!("must be one of {listed}"));
+    }
+    Invalid::new("not_in_enum", "must be one of the values that the schema lists")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::schema::Schema;
+    use crate::records::schema::tests::told;
+    use serde_json::json;
+
+    /// A schema of one field, `f`.
+    fn of(property: Value) -> Schema {
+        Schema::parse(&json!({"type": "object", "properties": {"f": property}})).unwrap()
+    }
+
+    fn check(schema: &Schema, data: Value) -> Result<Value, Vec<String>> {
+        let mut data = data.as_object().unwrap().clone();
+        let errors = schema.check(&mut data);
+        if errors.is_empty() { Ok(Value::Object(data)) } else { Err(told(&errors)) }
+    }
+
+    #[test]
+    fn each_keyword_accepts_and_refuses() {
+        let long = "x".repeat(501);
+        let cases = [
+            (
+                json!({"type": "string"}),
+                vec![json!(""), json!("ä")],
+                vec![(json!(1), "wrong_type"), (json!("a\0"), "control_character")],
+            ),
+            (
+                json!({"type": "number"}),
+                vec![json!(1), json!(-1.5), json!(u64::MAX)],
+                vec![(json!("1"), "wrong_type"), (json!(true), "wrong_type")],
+            ),
+            (
+                json!({"type": "integer"}),
+                vec![json!(0), json!(-7), json!(9_007_199_254_740_991_i64)],
+                vec![
+                    (json!(1.5), "wrong_type"),
+                    (json!("1"), "wrong_type"),
+                    (json!(9_007_199_254_740_992_i64), "too_large"),
+                    (json!(-9_007_199_254_740_992_i64), "too_small"),
+                ],
+            ),
+            (
+                json!({"type": "boolean"}),
+                vec![json!(true), json!(false)],
+                vec![(json!(0), "wrong_type"), (json!("true"), "wrong_type")],
+            ),
+            (json!({"type": ["string", "null"]}), vec![json!(null), json!("a")], vec![(json!(1), "wrong_type")]),
+            (json!({"type": "string", "enum": ["a", "b"]}), vec![json!("a")], vec![(json!("c"), "not_in_enum")]),
+            (
+                json!({"type": "number", "enum": [1.0, 2.5]}),
+                vec![json!(1), json!(2.5)],
+                vec![(json!(2), "not_in_enum")],
+            ),
+            (
+                json!({"type": ["string", "null"], "enum": ["a", null]}),
+                vec![json!(null)],
+                vec![(json!(""), "not_in_enum")],
+            ),
+            (json!({"type": "string", "minLength": 2}), vec![json!("äö")], vec![(json!("ä"), "too_short")]),
+            (json!({"type": "string", "maxLength": 2}), vec![json!("äö"), json!("")], vec![(json!("abc"), "too_long")]),
+            (json!({"type": "number", "minimum": 0.5}), vec![json!(0.5)], vec![(json!(0.4), "too_small")]),
+            (json!({"type": "integer", "maximum": 5}), vec![json!(5)], vec![(json!(6), "too_large")]),
+            (
+                json!({"type": "string", "format": "date-time"}),
+                vec![json!("2026-01-01T00:00:00.000Z")],
+                vec![(json!("today"), "invalid_format")],
+            ),
+            (
+                json!({"type": "string", "format": "date"}),
+                vec![json!("2026-01-01")],
+                vec![(json!("2026-13-01"), "invalid_format")],
+            ),
+            (json!({"type": "string", "format": "email"}), vec![json!("a@b.co")], vec![(json!("a"), "invalid_format")]),
+            (
+                json!({"type": "string", "format": "uri"}),
+                vec![json!("https://a.co")],
+                vec![(json!("javascript:1"), "invalid_format")],
+            ),
+            (
+                json!({"type": "string", "format": "uuid"}),
+                vec![json!("123e4567-e89b-12d3-a456-426614174000")],
+                vec![(json!("1"), "invalid_format")],
+            ),
+            (
+                json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 2}),
+                vec![json!(["a"]), json!(["a", "b"])],
+                vec![(json!([]), "too_few"), (json!(["a", "b", "c"]), "too_many"), (json!("a"), "wrong_type")],
+            ),
+            (
+                json!({"type": "object"}),
+                vec![json!({}), json!({"any": [1, {"thing": null}]})],
+                vec![(json!([]), "wrong_type")],
+            ),
+            (
+                json!({"type": "string", "indexed": true}),
+                vec![json!("x".repeat(500))],
+                vec![(json!(long), "too_long_for_index")],
+            ),
+            (
+                json!({"type": "string", "unique": true}),
+                vec![json!("x".repeat(500))],
+                vec![(json!(long), "too_long_for_index")],
+            ),
+            (json!({"type": "string", "searched": true}), vec![json!(long)], vec![(json!(1), "wrong_type")]),
+            (
+                json!({"type": "string", "reference": "posts"}),
+                vec![json!("a-1")],
+                vec![(json!("a/1"), "not_an_id"), (json!(""), "not_an_id")],
+            ),
+            (
+                json!({"type": "array", "items": {"type": "integer"}, "indexed": true}),
+                vec![json!(vec![1; 100]), json!([])],
+                vec![(json!(vec![1; 101]), "too_many")],
+            ),
+        ];
+        for (property, good, bad) in cases {
+            let schema = of(property.clone());
+            for value in good {
+                let data = json!({"f": value});
+                assert_eq!(check(&schema, data.clone()), Ok(data), "{property}");
+            }
+            for (value, code) in bad {
+                assert_eq!(check(&schema, json!({"f": value})), Err(vec![format!("/f {code}")]), "{property}");
+            }
+        }
+    }
+
+    #[test]
+    fn nested_values_are_named_by_their_pointers() {
+        let schema = of(json!({"type": "array", "items": {"type": "object", "required": ["a"],
+            "properties": {"a": {"type": "string"}, "n": {"type": "integer"}}}}));
+        assert_eq!(check(&schema, json!({"f": [{"a": "", "n": null}]})), Ok(json!({"f": [{"a": ""}]})));
+        let wrong = json!({"f": [{}, {"a": 1, "x/y": 2}, null]});
+        assert_eq!(
+            check(&schema, wrong),
+            Err(["/f/0/a required", "/f/1/a wrong_type", "/f/1/x~1y unknown_field", "/f/2 wrong_type"]
+                .map(Into::into)
+                .into())
+        );
+        let ids = of(json!({"type": "array", "items": {"type": "string"}, "reference": "tags"}));
+        assert_eq!(check(&ids, json!({"f": ["a", "-"]})), Err(vec!["/f/1 not_an_id".into()]));
+    }
+
+    #[test]
+    fn what_is_missing_gets_its_default() {
+        let schema = Schema::parse(&json!({"type": "object", "required": ["a", "b", "c"], "properties": {
+            "a": {"type": "string"}, "b": {"type": "integer", "default": 3}, "c": {"type": ["string", "null"]},
+            "d": {"type": "string"}, "e": {"type": "string", "format": "date-time", "default": "2026-01-01T00:00:00+01:00"}}}));
+        let schema = schema.unwrap();
+        let kept = json!({"a": "x", "c": null, "b": 3, "e": "2025-12-31T23:00:00.000Z"});
+        assert_eq!(check(&schema, json!({"a": "x", "c": null, "d": null})), Ok(kept.clone()));
+        assert_eq!(check(&schema, json!({"a": "x", "c": null, "b": null, "e": null})), Ok(kept));
+        assert_eq!(check(&schema, json!({"a": null})), Err(vec!["/a required".into(), "/c required".into()]));
+    }
+
+    #[test]
+    fn values_are_kept_in_one_form() {
+        let schema = Schema::parse(&json!({"type": "object", "properties": {"n": {"type": "integer"},
+            "x": {"type": "number"}, "t": {"type": "array", "items": {"type": "string", "format": "date-time"}}}}));
+        let kept = check(&schema.unwrap(), json!({"n": 2.0, "x": -0.0, "t": ["2026-01-01T00:00:00Z"]})).unwrap();
+        assert_eq!(kept.to_string(), r#"{"n":2,"x":0,"t":["2026-01-01T00:00:00.000Z"]}"#);
+    }
+
+    #[test]
+    fn further_fields_come_only_where_they_may() {
+        let closed = of(json!({"type": "string"}));
+        assert_eq!(
+            check(&closed, json!({"g": 1, "id": "a"})),
+            Err(vec!["/g unknown_field".into(), "/id unknown_field".into()])
+        );
+        let open = Schema::parse(&json!({"type": "object", "additionalProperties": true})).unwrap();
+        assert!(check(&open, json!({"g": {"any thing": [1]}})).is_ok());
+        assert_eq!(
+            check(&open, json!({"id": "a", "g.h": 1})),
+            Err(vec!["/id reserved".into(), "/g.h invalid_name".into()])
+        );
+        assert_eq!(check(&open, json!({"g": {"a\0": "b"}})), Err(vec!["/g/a\0 control_character".into()]));
+        let nested = |levels: usize| (1..levels).fold(json!(1), |inner, _| json!([inner]));
+        assert!(check(&open, json!({"g": nested(32)})).is_ok());
+        let pointer = format!("/g{}", "/0".repeat(31));
+        assert_eq!(check(&open, json!({"g": nested(33)})), Err(vec![format!("{pointer} too_deep")]));
+    }
+
+    #[test]
+    fn no_more_mistakes_are_told_than_anybody_reads() {
+        let schema = of(json!({"type": "array", "items": {"type": "string"}}));
+        assert_eq!(check(&schema, json!({"f": vec![1; 100]})).unwrap_err().len(), crate::records::faults::MAX_FAULTS);
+    }
+}

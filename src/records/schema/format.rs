@@ -1,0 +1,200 @@
+//! Formats of text (JSON Schema's `format`), each a check that decides.
+
+use std::borrow::Cow;
+
+use domain::clock::Timestamp;
+use domain::email::parse_email;
+use domain::error::Invalid;
+use domain::host::Host;
+
+/// The moments that RFC 3339 can write in UTC: the years 0 to 9999, in milliseconds since 1970.
+const MOMENTS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+
+/// What a text must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `date-time`: RFC 3339. Kept in UTC with milliseconds, so that the order of texts is the order of time.
+    DateTime,
+    /// `date`: RFC 3339's full-date.
+    Date,
+    /// `email`
+    Email,
+    /// `uri`: absolute (RFC 3986), of a scheme that is safe to follow: http, https, mailto, tel.
+    Uri,
+    /// `uuid`: RFC 9562, in either case.
+    Uuid,
+}
+
+impl Format {
+    /// The format of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "date-time" => Some(Self::DateTime),
+            "date" => Some(Self::Date),
+            "email" => Some(Self::Email),
+            "uri" => Some(Self::Uri),
+            "uuid" => Some(Self::Uuid),
+            _ => None,
+        }
+    }
+
+    /// The text as it is kept: a time in its one spelling, everything else as it was written.
+    pub fn read(self, text: &str) -> Result<Cow<'_, str>, Invalid> {
+        let as_written = match self {
+            Self::DateTime => {
+                let moment = Timestamp::parse_rfc3339(text).ok().filter(|moment| MOMENTS.contains(&moment.millis()));
+                return moment.map(|moment| Cow::Owned(moment.to_string())).ok_or_else(|| self.invalid());
+            }
+            Self::Date => text.len() == 10 && Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")).is_ok(),
+            Self::Email => is_email(text),
+            Self::Uri => is_uri(text),
+            Self::Uuid => is_uuid(text),
+        };
+        if as_written { Ok(Cow::Borrowed(text)) } else { Err(self.invalid()) }
+    }
+
+    fn invalid(self) -> Invalid {
+        let message = match self {
+            Self::DateTime => "must be an RFC 3339 time, such as 2027-01-31T12:00:00Z",
+            Self::Date => "must be a date, such as 2027-01-31",
+            Self::Email => "must be an e-mail address",
+            Self::Uri => "must be an absolute URI: http or https with a host and no credentials, mailto or tel",
+            Self::Uuid => "must be a UUID, such as 123e4567-e89b-12d3-a456-426614174000",
+        };
+        Invalid::new("invalid_format", message)
+    }
+}
+
+/// As everywhere, and without a port behind the host.
+fn is_email(text: &str) -> bool {
+    parse_email(text).is_ok() && text.rsplit('@').next().is_some_and(|host| !host.contains(':'))
+}
+
+fn is_uri(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b);
+    let Some((scheme, rest)) = text.split_once(':').filter(|_| text.bytes().all(allowed)) else {
+        return false;
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" | "https" => {
+            let authority = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?', '#']).next());
+            authority.is_some_and(|authority| Host::parse(authority).is_ok())
+        }
+        "mailto" => is_email(rest.split('?').next().unwrap_or_default()),
+        "tel" => {
+            rest.bytes().any(|b| b.is_ascii_digit())
+                && rest.bytes().all(|b| b.is_ascii_digit() || b"+-.()".contains(&b))
+        }
+        _ => false,
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    let hyphen = |at: usize| matches!(at, 8 | 13 | 18 | 23);
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, b)| if hyphen(at) { b == b'-' } else { b.is_ascii_hexdigit() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn each_format_has_its_texts() {
+        for (name, good, bad) in [
+            (
+                "date-time",
+                vec![
+                    "2026-01-01T10:00:00Z",
+                    "2026-01-01t12:00:00.5+02:00",
+                    "0000-01-01T00:00:00Z",
+                    "9999-12-31T23:59:59.999Z",
+                ],
+                vec![
+                    "",
+                    "2026-01-01",
+                    "10:00",
+                    "2026-02-30T00:00:00Z",
+                    "0000-01-01T00:00:00+01:00",
+                    "9999-12-31T23:59:59-01:00",
+                ],
+            ),
+            (
+                "date",
+                vec!["2026-01-31", "2024-02-29"],
+                vec!["", "2026-1-31", "2026-02-29", "2026-01-01T", "31.01.2026"],
+            ),
+            (
+                "email",
+                vec!["ann@example.com", "a.b+c@x.co", "ü@example.com"],
+                vec!["", "ann", "ann@", "@x.co", "a b@x.co", "a@b@c", "a@x.co:25"],
+            ),
+            (
+                "uri",
+                vec![
+                    "https://example.com",
+                    "HTTP://localhost:8080/a?b=%20#c",
+                    "mailto:ann@example.com?subject=Hi",
+                    "tel:+49-30-1",
+                ],
+                vec![
+                    "",
+                    "example.com",
+                    "/a",
+                    "//example.com/a",
+                    "https:",
+                    "https://",
+                    "https:///a",
+                    "https:example.com",
+                    "https://a b",
+                    "https://ü.example",
+                    "https://user:secret@example.com",
+                    "https://good.example\\@bad.example",
+                    "https://example.com/\n",
+                    "javascript:alert(1)",
+                    " https://example.com",
+                    "data:text/html,x",
+                    "mailto:ann",
+                    "tel:+",
+                ],
+            ),
+            (
+                "uuid",
+                vec!["123e4567-e89b-12d3-a456-426614174000", "123E4567-E89B-12D3-A456-426614174000"],
+                vec![
+                    "",
+                    "123e4567e89b12d3a456426614174000",
+                    "{123e4567-e89b-12d3-a456-42661417400}",
+                    "123e4567-e89b-12d3-a456-42661417400g",
+                ],
+            ),
+        ] {
+            let format = Format::named(name).unwrap();
+            for text in good {
+                assert!(format.read(text).is_ok(), "{name}: {text}");
+            }
+            for text in bad {
+                assert_eq!(format.read(text).map_err(|invalid| invalid.code), Err("invalid_format"), "{name}: {text}");
+            }
+        }
+        assert_eq!(Format::named("hostname"), None);
+    }
+
+    #[test]
+    fn times_are_kept_in_one_spelling() {
+        let kept = Format::DateTime.read("2026-01-01 12:00:00.25+02:00").unwrap();
+        assert_eq!(kept, "2026-01-01T10:00:00.250Z");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_read_again_unchanged(text in "[0-9:TZ+. -]{0,30}|[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9][Z+-](1[0-9]:00)?|\\PC{0,40}") {
+            for format in [Format::DateTime, Format::Date, Format::Email, Format::Uri, Format::Uuid] {
+                if let Ok(kept) = format.read(&text) {
+                    prop_assert_eq!(format.read(&kept), Ok(kept.clone()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! What a record of a collection may be: a subset of JSON Schema that decides everything it says.
+//!
+//! Owns: which keywords there are, and how values are held against them.
+//! Invariants: a keyword that is not understood is refused. A default satisfies its own property. What
+//! [`Schema::check`] accepts it accepts again, and leaves as it is.
+
+mod check;
+mod field;
+mod format;
+mod parse;
+mod shape;
+
+use serde_json::{Map, Value};
+
+use crate::http::problem::FieldError;
+use crate::records::faults::{Faults, Path};
+pub use crate::records::schema::field::{Field, FieldKind};
+pub use crate::records::schema::format::Format;
+use crate::records::schema::shape::Object;
+
+/// A collection's schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schema {
+    written: Value,
+    fields: Vec<Field>,
+    root: Object,
+}
+
+impl Schema {
+    /// Reads a schema. Pointers of mistakes begin at the schema. Its size is the caller's to bound.
+    pub fn parse(written: &Value) -> Result<Self, Vec<FieldError>> {
+        let (root, fields) = parse::read(written)?;
+        Ok(Self { written: written.clone(), fields, root })
+    }
+
+    /// The schema as it was written.
+    pub fn written(&self) -> &Value {
+        &self.written
+    }
+
+    /// The fields of its top level, in their order.
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter()
+    }
+
+    /// The field of this name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// Checks a record's data and brings it into the form in which it is kept: missing fields get their defaults,
+    /// a null that may not be null is a missing field, times are in UTC, whole numbers have no fraction.
+    ///
+    /// Tells up to [`crate::records::faults::MAX_FAULTS`] mistakes; none if the data may be kept.
+    pub fn check(&self, data: &mut Map<String, Value>) -> Vec<FieldError> {
+        let mut faults = Faults::default();
+        check::object(&self.root, data, &Path::Root, &mut faults);
+        faults.into_errors()
+    }
+
+    /// Takes out of a record's data what an earlier schema declared and this one does not.
+    pub fn drop_undeclared(&self, data: &mut Map<String, Value>) {
+        check::drop_undeclared(&self.root, data);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    pub(super) fn told(errors: &[FieldError]) -> Vec<String> {
+        errors.iter().map(|error| format!("{} {}", error.pointer, error.code)).collect()
+    }
+
+    fn refused(schema: Value) -> Vec<String> {
+        told(&Schema::parse(&schema).unwrap_err())
+    }
+
+    #[test]
+    fn fields_tell_what_they_are_used_for() {
+        let written = json!({"type": "object", "required": ["title"], "properties": {
+            "title": {"type": "string", "searched": true, "title": "Title"},
+            "slug": {"type": "string", "unique": true},
+            "tags": {"type": ["array", "null"], "items": {"type": "string"}, "reference": "tags"},
+            "at": {"type": "array", "items": {"type": "string", "format": "date-time"}, "indexed": true},
+            "shape": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}}});
+        let schema = Schema::parse(&written).unwrap();
+        assert_eq!(schema.written(), &written);
+        let names: Vec<_> = schema.fields().map(|field| field.name.as_str()).collect();
+        assert_eq!(names, ["title", "slug", "tags", "at", "shape"]);
+        let title = schema.field("title").unwrap();
+        assert!(title.required && title.is_searched && !title.is_indexed && !title.nullable);
+        let slug = schema.field("slug").unwrap();
+        assert!(slug.is_unique && slug.is_indexed && !slug.required);
+        let tags = schema.field("tags").unwrap();
+        assert!(tags.nullable && tags.is_indexed && !tags.is_unique && tags.reference.as_deref() == Some("tags"));
+        assert_eq!(schema.field("at").unwrap().format, Some(Format::DateTime));
+        let list = |kind| FieldKind::List(Box::new(kind));
+        assert_eq!(schema.field("shape").unwrap().kind, list(list(FieldKind::Number)));
+        assert_eq!(schema.field("none"), None);
+    }
+
+    #[test]
+    fn what_is_declared_no_more_is_taken_out() {
+        let inner = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+        let written = json!({"type": "object", "properties": {
+            "one": inner, "many": {"type": "array", "items": inner}, "free": {"type": "object"}}});
+        let mut data = json!({"one": {"a": "", "b": 1}, "many": [{"b": 1}, {"a": ""}], "free": {"b": 1}, "gone": 1});
+        Schema::parse(&written).unwrap().drop_undeclared(data.as_object_mut().unwrap());
+        assert_eq!(data, json!({"one": {"a": ""}, "many": [{}, {"a": ""}], "free": {"b": 1}}));
+    }
+
+    #[test]
+    fn what_a_schema_may_not_say_is_refused_at_its_place() {
+        for (property, expected) in [
+            (json!({"type": "string", "pattern": "^a"}), "/pattern unsupported_keyword"),
+            (json!({"type": "string", "$ref": "#"}), "/$ref unsupported_keyword"),
+            (json!({"enum": ["a"]}), "/type required"),
+            (json!(true), " wrong_type"),
+            (json!({"type": "file"}), "/type unsupported_type"),
+            (json!({"type": "null"}), "/type unsupported_type"),
+            (json!({"type": ["string", "number"]}), "/type unsupported_type"),
+            (json!({"type": 1}), "/type wrong_type"),
+            (json!({"type": "string", "title": 1}), "/title wrong_type"),
+            (json!({"type": "string", "enum": []}), "/enum invalid_enum"),
+            (json!({"type": "string", "enum": vec!["a"; 201]}), "/enum invalid_enum"),
+            (json!({"type": "string", "enum": ["a", 1]}), "/enum/1 wrong_type"),
+            (json!({"type": "string", "enum": ["a", "a"]}), "/enum/1 duplicate"),
+            (json!({"type": "string", "format": "ipv4"}), "/format unsupported_format"),
+            (json!({"type": "string", "minLength": -1}), "/minLength invalid_number"),
+            (json!({"type": "string", "minLength": 2, "maxLength": 1}), "/minLength contradiction"),
+            (json!({"type": "number", "minimum": "1"}), "/minimum wrong_type"),
+            (json!({"type": "number", "minimum": 2, "maximum": 1}), "/minimum contradiction"),
+            (json!({"type": "number", "minLength": 1}), "/minLength not_applicable"),
+            (json!({"type": "string", "items": {"type": "string"}}), "/items not_applicable"),
+            (json!({"type": "array"}), "/items required"),
+            (json!({"type": "array", "items": {"type": "string", "default": "a"}}), "/items/default not_applicable"),
+            (json!({"type": "array", "items": {"type": "string", "indexed": true}}), "/items/indexed not_applicable"),
+            (
+                json!({"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string", "default": ""}}}}),
+                "/items/properties/a/default not_applicable",
+            ),
+            (
+                json!({"type": "object", "properties": {"a": {"type": "string", "unique": true}}}),
+                "/properties/a/unique not_applicable",
+            ),
+            (json!({"type": "object", "properties": {"a b": {"type": "string"}}}), "/properties/a b invalid_name"),
+            (json!({"type": "object", "additionalProperties": {}}), "/additionalProperties wrong_type"),
+            (json!({"type": "object", "required": ["a"]}), "/required/0 unknown_field"),
+            (json!({"type": "string", "default": 1}), "/default wrong_type"),
+            (json!({"type": "string", "default": null}), "/default wrong_type"),
+            (json!({"type": "string", "enum": ["a"], "default": "b"}), "/default not_in_enum"),
+            (json!({"type": "string", "reference": "tags", "default": "/"}), "/default not_an_id"),
+            (json!({"type": "string", "indexed": 1}), "/indexed wrong_type"),
+            (json!({"type": "object", "indexed": true}), "/indexed not_indexable"),
+            (json!({"type": "array", "items": {"type": "object"}, "indexed": true}), "/indexed not_indexable"),
+            (
+                json!({"type": "array", "items": {"type": ["string", "null"]}, "indexed": true}),
+                "/indexed not_indexable",
+            ),
+            (json!({"type": "array", "items": {"type": "string"}, "unique": true}), "/unique not_indexable"),
+            (json!({"type": "number", "searched": true}), "/searched not_indexable"),
+            (json!({"type": "number", "reference": "tags"}), "/reference not_indexable"),
+            (json!({"type": "string", "reference": "No such"}), "/reference invalid_slug"),
+        ] {
+            let schema = json!({"type": "object", "properties": {"f": property.clone()}});
+            assert_eq!(refused(schema), [format!("/properties/f{expected}")], "{property}");
+        }
+        for (schema, expected) in [
+            (json!([]), " wrong_type"),
+            (json!({"properties": {}}), "/type required"),
+            (json!({"type": "string"}), "/type unsupported_type"),
+            (json!({"type": ["object", "null"]}), "/type unsupported_type"),
+            (json!({"type": "object", "$schema": "x"}), "/$schema unsupported_keyword"),
+            (json!({"type": "object", "properties": []}), "/properties wrong_type"),
+            (json!({"type": "object", "required": ["a"]}), "/required/0 unknown_field"),
+            (json!({"type": "object", "required": "a"}), "/required wrong_type"),
+            (json!({"type": "object", "properties": {"id": {"type": "string"}}}), "/properties/id reserved"),
+            (json!({"type": "object", "properties": {"a-b": {"type": "string"}}}), "/properties/a-b invalid_name"),
+        ] {
+            assert_eq!(refused(schema.clone()), [expected], "{schema}");
+        }
+    }
+
+    #[test]
+    fn a_schema_has_its_bounds() {
+        let fields = |count: usize, property: Value| {
+            let properties: Map<String, Value> = (0..count).map(|i| (format!("f{i}"), property.clone())).collect();
+            json!({"type": "object", "properties": properties})
+        };
+        let nested = |levels: usize| {
+            (0..levels)
+                .fold(json!({"type": "object"}), |inner, _| json!({"type": "object", "properties": {"a": inner}}))
+        };
+        let indexed = json!({"type": "string", "indexed": true});
+        let searched = json!({"type": "string", "searched": true});
+        for (at_bound, beyond, expected) in [
+            (fields(100, json!({"type": "string"})), fields(101, json!({"type": "string"})), "/properties too_many"),
+            (fields(10, indexed.clone()), fields(11, indexed), "/properties/f10 too_many_indexed"),
+            (fields(8, searched.clone()), fields(9, searched), "/properties/f8 too_many_searched"),
+            (nested(5), nested(6), &format!("{} too_deep", "/properties/a".repeat(6))),
+        ] {
+            assert!(Schema::parse(&at_bound).is_ok(), "{expected}");
+            assert_eq!(refused(beyond), [expected]);
+        }
+    }
+
+    /// Every kind of field, so that whatever comes meets something.
+    fn rich() -> Schema {
+        let schema = Schema::parse(&json!({"type": "object", "additionalProperties": true, "properties": {
+            "a": {"type": "string", "maxLength": 5, "default": "x"}, "b": {"type": ["integer", "null"], "minimum": -5},
+            "c": {"type": "number", "enum": [0, 1, 2.5]}, "d": {"type": "array", "items": {"type": ["number", "null"]}},
+            "e": {"type": "object", "properties": {"a": {"type": "string", "format": "date-time"}, "b": {"type": "boolean", "default": true}}},
+            "f": {"type": "string", "format": "date-time"}, "g": {"type": "object"}, "h": {"type": "string", "reference": "r"}}}));
+        schema.unwrap()
+    }
+
+    const MOMENT: &str = "202[0-9]-0[1-9]-0[1-9][T ]0[0-9]:00:00(\\.5)?(Z|\\+0[0-9]:30)";
+
+    /// What the rich schema accepts, in whatever form.
+    fn fitting() -> impl Strategy<Value = Value> {
+        let number = prop_oneof![(-5i64..9).prop_map(Value::from), (-5i64..9).prop_map(|n| Value::from(n as f64))];
+        let moment = || MOMENT.prop_map(Value::from);
+        let or_null = |value: BoxedStrategy<Value>| prop_oneof![Just(Value::Null), value];
+        let field = prop_oneof![
+            ("a", or_null("[\\P{Cc}]{0,5}".prop_map(Value::from).boxed())),
+            ("b", or_null(number.clone().boxed())),
+            ("c", or_null(prop_oneof![Just(json!(1)), Just(json!(1.0)), Just(json!(-0.0)), Just(json!(2.5))].boxed())),
+            ("d", or_null(prop::collection::vec(or_null(number.boxed()), 0..4).prop_map(Value::from).boxed())),
+            ("e", or_null(or_null(moment().boxed()).prop_map(|at| json!({"a": at})).boxed())),
+            ("f", or_null(moment().boxed())),
+            ("g", or_null(any_json().prop_map(|any| json!({"any": any})).boxed())),
+            ("h", or_null("[a-z0-9][a-z_-]{0,9}".prop_map(Value::from).boxed())),
+            ("i", any_json().boxed()),
+        ];
+        prop::collection::vec(field, 0..9)
+            .prop_map(|m| Value::Object(m.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()))
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            (-9i64..9).prop_map(Value::from),
+            (-9i64..9).prop_map(|n| Value::from(n as f64)),
+            any::<u64>().prop_map(Value::from),
+            "[a-z\\PC]{0,6}".prop_map(Value::from),
+            (0i64..4_000_000_000_000).prop_map(|t| Value::from(domain::clock::Timestamp::from_millis(t).to_string())),
+            MOMENT.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec(("[a-i]|\\PC{0,3}", inner), 0..5)
+                    .prop_map(|m| Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn any_schema() -> impl Strategy<Value = Value> {
+        const WORDS: [&str; 24] = [
+            "type",
+            "properties",
+            "required",
+            "items",
+            "enum",
+            "format",
+            "minLength",
+            "maxLength",
+            "minimum",
+            "maximum",
+            "minItems",
+            "maxItems",
+            "additionalProperties",
+            "default",
+            "indexed",
+            "unique",
+            "searched",
+            "reference",
+            "string",
+            "object",
+            "array",
+            "integer",
+            "null",
+            "date-time",
+        ];
+        let word = prop::sample::select(WORDS.to_vec());
+        let leaf = prop_oneof![word.clone().prop_map(Value::from), (-2i64..9).prop_map(Value::from), Just(json!(true))];
+        leaf.prop_recursive(6, 60, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::vec((word.clone(), inner), 0..6).prop_map(|members| {
+                    let mut object: Map<String, Value> = members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+                    object.insert("type".into(), Value::from("object"));
+                    Value::Object(object)
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_is_accepted_again_unchanged(data in prop_oneof![fitting(), any_json()]) {
+            if let Value::Object(mut data) = data {
+                let schema = rich();
+                if schema.check(&mut data).is_empty() {
+                    let kept = serde_json::to_string(&data).unwrap();
+                    prop_assert_eq!(schema.check(&mut data), vec![]);
+                    prop_assert_eq!(serde_json::to_string(&data).unwrap(), kept);
+                }
+            }
+        }
+
+        #[test]
+        fn what_fits_is_accepted(data in fitting()) {
+            let mut data = data.as_object().unwrap().clone();
+            prop_assert_eq!(rich().check(&mut data), vec![]);
+        }
+
+        #[test]
+        fn no_value_breaks_a_schema(schema in any_schema(), data in any_json()) {
+            let _ = Schema::parse(&data);
+            if let (Ok(schema), Value::Object(mut data)) = (Schema::parse(&schema), data) {
+                schema.check(&mut data);
+            }
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! Schemas are read: a subset of JSON Schema, and what we add to it.
+//!
+//! What is not understood is refused, never passed over: a schema that is accepted is held to, word for word.
+
+use serde_json::{Map, Value};
+
+use super::check;
+use super::field::{Field, FieldKind};
+use super::format::Format;
+use super::shape::{Bounds, List, Node, Object, Property, Range, Role, Shape, Text};
+use crate::http::problem::FieldError;
+use crate::records::faults::{Faults, Path};
+use crate::records::names;
+use domain::error::Invalid;
+
+/// Most properties of an object.
+const MAX_PROPERTIES: usize = 100;
+/// Most fields that are indexed, unique or references.
+const MAX_INDEXED: usize = 10;
+/// Most fields whose words are searched.
+const MAX_SEARCHED: usize = 8;
+/// Most elements of a list that is indexed, and so a row for each.
+const MAX_INDEXED_ITEMS: usize = 100;
+/// Deepest nesting of properties.
+const MAX_DEPTH: usize = 5;
+/// Most values of an enum.
+const MAX_VALUES: usize = 200;
+
+/// Reads a record's schema.
+pub(super) fn read(written: &Value) -> Result<(Object, Vec<Field>), Vec<FieldError>> {
+    let mut reader = Reader { faults: Faults::default(), fields: Vec::new() };
+    let node = reader.node(written, &Path::Root, Place::Record);
+    match node {
+        Some(Node { shape: Shape::Object(object), .. }) if reader.faults.is_empty() => Ok((object, reader.fields)),
+        _ => Err(reader.faults.into_errors()),
+    }
+}
+
+/// What a schema describes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Record,
+    /// A property this deep, from 1.
+    Property(usize),
+    /// What a list that deep holds.
+    Item(usize),
+    /// A property of what a list holds, this deep.
+    Within(usize),
+}
+
+impl Place {
+    fn depth(self) -> usize {
+        match self {
+            Self::Record => 0,
+            Self::Property(depth) | Self::Item(depth) | Self::Within(depth) => depth,
+        }
+    }
+
+    /// A property of what is described here.
+    fn property(self) -> Self {
+        match self {
+            Self::Record | Self::Property(_) => Self::Property(self.depth() + 1),
+            Self::Item(_) | Self::Within(_) => Self::Within(self.depth() + 1),
+        }
+    }
+}
+
+struct Reader {
+    faults: Faults,
+    /// The fields so far.
+    fields: Vec<Field>,
+}
+
+impl Reader {
+    fn node(&mut self, written: &Value, at: &Path<'_>, place: Place) -> Option<Node> {
+        let Value::Object(written) = written else {
+            return self.wrong(at, "wrong_type", "must be an object");
+        };
+        if place.depth() > MAX_DEPTH {
+            return self.wrong(at, "too_deep", format!("must not be nested deeper than {MAX_DEPTH} levels"));
+        }
+        let (kind, nullable) = self.kind(written, at, place)?;
+        for (keyword, value) in written {
+            self.keyword(keyword, value, kind, &at.name(keyword), place);
+        }
+        let shape = match kind {
+            "string" => Shape::Text(self.text(written, at)),
+            "number" => Shape::Number(self.range(written, at)),
+            "integer" => Shape::Integer(self.range(written, at)),
+            "boolean" => Shape::Flag,
+            "array" => Shape::List(Box::new(self.list(written, at, place)?)),
+            _ => Shape::Object(self.object(written, at, place)),
+        };
+        let mut node = Node { shape, nullable, values: Vec::new(), default: None };
+        self.values(&mut node, written, at);
+        Some(node)
+    }
+
+    /// The type, and whether null is one too.
+    fn kind<'w>(&mut self, written: &'w Map<String, Value>, at: &Path<'_>, place: Place) -> Option<(&'w str, bool)> {
+        const TYPES: [&str; 6] = ["string", "number", "integer", "boolean", "array", "object"];
+        let at_type = at.name("type");
+        let (kind, nullable) = match written.get("type") {
+            None => return self.wrong(&at_type, "required", "is required"),
+            Some(Value::String(kind)) => (kind.as_str(), false),
+            Some(Value::Array(kinds)) => match kinds.as_slice() {
+                [Value::String(kind)] => (kind.as_str(), false),
+                [Value::String(kind), Value::String(null)] if null == "null" => (kind.as_str(), true),
+                [Value::String(null), Value::String(kind)] if null == "null" => (kind.as_str(), true),
+                _ => return self.wrong(&at_type, "unsupported_type", "must be one type, or one type and \"null\""),
+            },
+            Some(_) => return self.wrong(&at_type, "wrong_type", "must be a type, or a list of one and \"null\""),
+        };
+        if !TYPES.contains(&kind) {
+            let message = "must be string, number, integer, boolean, array or object";
+            return self.wrong(&at_type, "unsupported_type", message);
+        }
+        if place == Place::Record && (kind != "object" || nullable) {
+            return self.wrong(&at_type, "unsupported_type", "must be object: records are objects");
+        }
+        Some((kind, nullable))
+    }
+
+    /// Refuses what cannot stand here. What can is read where it is used.
+    fn keyword(&mut self, keyword: &str, value: &Value, kind: &str, at: &Path<'_>, place: Place) {
+        let applies = match keyword {
+            "type" => true,
+            "title" | "description" => return self.is_text(value, at),
+            // Within lists there is none: a long one in each of many elements would fill the memory.
+            "default" => matches!(place, Place::Property(_)),
+            "enum" => !matches!(kind, "array" | "object"),
+            "format" | "minLength" | "maxLength" => kind == "string",
+            "minimum" | "maximum" => matches!(kind, "number" | "integer"),
+            "items" | "minItems" | "maxItems" => kind == "array",
+            "properties" | "required" | "additionalProperties" => kind == "object",
+            "indexed" | "unique" | "searched" | "reference" if place == Place::Property(1) => true,
+            "indexed" | "unique" | "searched" | "reference" => {
+                let message = "is for a record's own fields, not for what is nested in them";
+                return self.faults.add(at, Invalid::new("not_applicable", message));
+            }
+            _ => {
+                let message = "is not a keyword that a collection's schema may have";
+                return self.faults.add(at, Invalid::new("unsupported_keyword", message));
+            }
+        };
+        if !applies {
+            self.faults.add(at, Invalid::new("not_applicable", "does not apply here"));
+        }
+    }
+
+    fn text(&mut self, written: &Map<String, Value>, at: &Path<'_>) -> Text {
+        let format = match written.get("format") {
+            None => None,
+            Some(format) => {
+                let named = format.as_str().and_then(Format::named);
+                let message = "must be date-time, date, email, uri or uuid";
+                named.or_else(|| self.wrong(&at.name("format"), "unsupported_format", message))
+            }
+        };
+        Text { format, length: self.bounds(written, ["minLength", "maxLength"], at), role: Role::None }
+    }
+
+    fn range(&mut self, written: &Map<String, Value>, at: &Path<'_>) -> Range {
+        let [min, max] = ["minimum", "maximum"].map(|keyword| match written.get(keyword) {
+            None => None,
+            Some(Value::Number(bound)) => bound.as_f64(),
+            Some(_) => self.wrong(&at.name(keyword), "wrong_type", "must be a number"),
+        });
+        if let (Some(low), Some(high)) = (min, max)
+            && low > high
+        {
+            self.faults.add(&at.name("minimum"), Invalid::new("contradiction", "must not be above maximum"));
+        }
+        Range { min, max }
+    }
+
+    fn bounds(&mut self, written: &Map<String, Value>, keywords: [&str; 2], at: &Path<'_>) -> Bounds {
+        let [min, max] = keywords.map(|keyword| {
+            let bound = written.get(keyword)?;
+            let bound = bound.as_u64().and_then(|bound| usize::try_from(bound).ok());
+            bound.or_else(|| self.wrong(&at.name(keyword), "invalid_number", "must be a whole number from 0"))
+        });
+        if max.is_some_and(|max| min.unwrap_or_default() > max) {
+            let [min, max] = keywords;
+            self.faults.add(&at.name(min), Invalid::new("contradiction", format!("must not be above {max}")));
+        }
+        Bounds { min: min.unwrap_or_default(), max }
+    }
+
+    fn list(&mut self, written: &Map<String, Value>, at: &Path<'_>, place: Place) -> Option<List> {
+        let length = self.bounds(written, ["minItems", "maxItems"], at);
+        let at_items = at.name("items");
+        let Some(items) = written.get("items") else {
+            return self.wrong(&at_items, "required", "must say what the list holds");
+        };
+        Some(List { items: self.node(items, &at_items, Place::Item(place.depth() + 1))?, length })
+    }
+
+    /// An object without `properties` may hold anything; a record and an object with them only what they declare.
+    fn object(&mut self, written: &Map<String, Value>, at: &Path<'_>, place: Place) -> Object {
+        let properties = match written.get("properties") {
+            None => Vec::new(),
+            Some(Value::Object(properties)) => self.properties(properties, &at.name("properties"), place),
+            Some(_) => self.wrong(&at.name("properties"), "wrong_type", "must be an object").unwrap_or_default(),
+        };
+        let is_open = match written.get("additionalProperties") {
+            None => place != Place::Record && !written.contains_key("properties"),
+            Some(Value::Bool(open)) => *open,
+            Some(_) => {
+                let at = at.name("additionalProperties");
+                self.wrong(&at, "wrong_type", "must be true or false").unwrap_or_default()
+            }
+        };
+        let mut object = Object { properties, is_open };
+        self.required(&mut object, written, at, place);
+        object
+    }
+
+    fn properties(&mut self, written: &Map<String, Value>, at: &Path<'_>, place: Place) -> Vec<Property> {
+        if written.len() > MAX_PROPERTIES {
+            let message = format!("must be at most {MAX_PROPERTIES} properties");
+            return self.wrong(at, "too_many", message).unwrap_or_default();
+        }
+        let mut properties = Vec::with_capacity(written.len());
+        for (name, schema) in written {
+            let at = at.name(name);
+            let shaped = if place == Place::Record { names::own_field_name(name) } else { names::field_name(name) };
+            self.faults.noted(&at, shaped);
+            let Some(mut node) = self.node(schema, &at, place.property()) else {
+                continue;
+            };
+            if let (Place::Record, Value::Object(schema)) = (place, schema) {
+                let field = self.field(name, schema, &mut node, &at);
+                self.fields.push(field);
+            }
+            if let Some(mut default) = schema.get("default").cloned() {
+                check::node(&node, &mut default, &at.name("default"), &mut self.faults);
+                node.default = Some(default);
+            }
+            properties.push(Property { name: name.clone(), required: false, node });
+        }
+        properties
+    }
+
+    fn required(&mut self, object: &mut Object, written: &Map<String, Value>, at: &Path<'_>, place: Place) {
+        let at = at.name("required");
+        let names = match written.get("required") {
+            None => return,
+            Some(Value::Array(names)) => names,
+            Some(_) => return self.faults.add(&at, Invalid::new("wrong_type", "must be a list of names")),
+        };
+        for (i, name) in names.iter().enumerate() {
+            let name = name.as_str().unwrap_or_default();
+            match object.properties.iter_mut().find(|property| property.name == name) {
+                Some(property) => property.required = true,
+                // Its own mistakes were named.
+                None if written.get("properties").is_some_and(|declared| declared.get(name).is_some()) => {}
+                None => self.faults.add(&at.index(i), Invalid::new("unknown_field", "must name a declared property")),
+            }
+            if let (Place::Record, Some(field)) = (place, self.fields.iter_mut().find(|field| field.name == name)) {
+                field.required = true;
+            }
+        }
+    }
+
+    /// The values it may have. Where null is not among them, it may not be null.
+    fn values(&mut self, node: &mut Node, written: &Map<String, Value>, at: &Path<'_>) {
+        let at = at.name("enum");
+        let values = match written.get("enum") {
+            None => return,
+            Some(Value::Array(values)) if (1..=MAX_VALUES).contains(&values.len()) => values,
+            Some(_) => {
+                let message = format!("must be a list of 1 to {MAX_VALUES} values");
+                return self.faults.add(&at, Invalid::new("invalid_enum", message));
+            }
+        };
+        let mut kept = Vec::with_capacity(values.len());
+        for (i, value) in values.iter().enumerate() {
+            let (at, mut value) = (at.index(i), value.clone());
+            check::node(node, &mut value, &at, &mut self.faults);
+            if kept.contains(&value) {
+                self.faults.add(&at, Invalid::new("duplicate", "is listed before"));
+            }
+            kept.push(value);
+        }
+        node.nullable &= kept.contains(&Value::Null);
+        node.values = kept;
+    }
+
+    /// What a record's own field is used for.
+    fn field(&mut self, name: &str, written: &Map<String, Value>, node: &mut Node, at: &Path<'_>) -> Field {
+        let kind = kind_of(&node.shape);
+        let [indexed, is_unique, searched] =
+            ["indexed", "unique", "searched"].map(|keyword| match written.get(keyword) {
+                None => false,
+                Some(Value::Bool(set)) => *set,
+                Some(_) => self.wrong(&at.name(keyword), "wrong_type", "must be true or false").unwrap_or_default(),
+            });
+        let reference = written.get("reference").and_then(|slug| self.reference(slug, &kind, &at.name("reference")));
+        let elements_nullable = matches!(&node.shape, Shape::List(list) if list.items.nullable);
+        if is_unique && !kind.is_scalar() {
+            self.not_indexable(&at.name("unique"), "is for strings, numbers, integers and booleans");
+        } else if (indexed || reference.is_some()) && (!kind.compared().is_scalar() || elements_nullable) {
+            let keyword = if indexed { "indexed" } else { "reference" };
+            self.not_indexable(&at.name(keyword), "is for values that can be compared, and for lists of such");
+        }
+        if searched && *kind.compared() != FieldKind::Text {
+            self.not_indexable(&at.name("searched"), "is for strings, and for lists of strings");
+        }
+        let is_indexed = indexed || is_unique || reference.is_some();
+        let role = if reference.is_some() { Role::Reference } else { Role::Indexed };
+        let format = if is_indexed { use_as(&mut node.shape, role) } else { use_as(&mut node.shape, Role::None) };
+        let (name, nullable) = (name.to_owned(), node.nullable);
+        let field = Field {
+            name,
+            kind,
+            nullable,
+            required: false,
+            format,
+            is_indexed,
+            is_unique,
+            is_searched: searched,
+            reference,
+        };
+        self.count(&field, at);
+        field
+    }
+
+    fn reference(&mut self, slug: &Value, kind: &FieldKind, at: &Path<'_>) -> Option<String> {
+        let Value::String(slug) = slug else {
+            return self.wrong(at, "wrong_type", "must be the slug of a collection");
+        };
+        self.faults.noted(at, names::collection_slug(slug))?;
+        if *kind.compared() != FieldKind::Text {
+            self.not_indexable(at, "is for strings, and for lists of strings");
+            return None;
+        }
+        Some(slug.clone())
+    }
+
+    /// Refuses the first field that is one too many.
+    fn count(&mut self, field: &Field, at: &Path<'_>) {
+        let others = |counts: fn(&Field) -> bool| self.fields.iter().filter(|field| counts(field)).count();
+        if field.is_indexed && others(|field| field.is_indexed) == MAX_INDEXED {
+            let message = format!("only {MAX_INDEXED} fields may be indexed, unique or references");
+            self.faults.add(at, Invalid::new("too_many_indexed", message));
+        }
+        if field.is_searched && others(|field| field.is_searched) == MAX_SEARCHED {
+            let message = format!("only {MAX_SEARCHED} fields may be searched");
+            self.faults.add(at, Invalid::new("too_many_searched", message));
+        }
+    }
+
+    fn is_text(&mut self, value: &Value, at: &Path<'_>) {
+        if !value.is_string() {
+            self.faults.add(at, Invalid::new("wrong_type", "must be a string"));
+        }
+    }
+
+    fn not_indexable(&mut self, at: &Path<'_>, message: &'static str) {
+        self.faults.add(at, Invalid::new("not_indexable", message));
+    }
+
+    fn wrong<T>(
+        &mut self,
+        at: &Path<'_>,
+        code: &'static str,
+        message: impl Into<std::borrow::Cow<'static, str>>,
+    ) -> Option<T> {
+        self.faults.add(at, Invalid::new(code, message));
+        None
+    }
+}
+
+fn kind_of(shape: &Shape) -> FieldKind {
+    match shape {
+        Shape::Text(_) => FieldKind::Text,
+        Shape::Number(_) => FieldKind::Number,
+        Shape::Integer(_) => FieldKind::Integer,
+        Shape::Flag => FieldKind::Flag,
+        Shape::List(list) => FieldKind::List(Box::new(kind_of(&list.items.shape))),
+        Shape::Object(_) => FieldKind::Object,
+    }
+}
+
+/// Sets what the field's texts are used for, and bounds a list of them; the texts' format.
+fn use_as(shape: &mut Shape, role: Role) -> Option<Format> {
+    match shape {
+        Shape::Text(text) => {
+            text.role = role;
+            text.format
+        }
+        Shape::List(list) => {
+            if role != Role::None {
+                list.length.max = Some(list.length.max.map_or(MAX_INDEXED_ITEMS, |max| max.min(MAX_INDEXED_ITEMS)));
+            }
+            use_as(&mut list.items.shape, role)
+        }
+        _ => None,
+    }
+}

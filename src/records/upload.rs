@@ -1,0 +1,220 @@
+//! A file on its way in: its object is noted, its bytes are written, then one transaction makes it the record's.
+//!
+//! Invariants
+//! - An object stands among the unreferenced ones before its first byte is written. It leaves them in the transaction
+//!   that makes it a file's; one whose upload came to nothing is swept.
+//! - Every upload writes an object of its own: the bytes of a file never change.
+//! - The plan's bound of bytes is a rule of that transaction.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use web_sys::ReadableStream;
+
+use super::file::{self, File, FileRow};
+use super::sweep;
+use crate::http::problem::{self, Problem};
+use crate::storage::bindings::SystemClock;
+use crate::storage::keys::ObjectKey;
+use crate::storage::r2::{Bucket, Written};
+use crate::storage::row::row_types;
+use crate::storage::sealed::random;
+use crate::storage::sql::{Arg, StorageError, TenantSql};
+use crate::storage::sql::{args, statements};
+use crate::storage::tenant_db::TenantDb;
+use domain::clock::Clock;
+use domain::error::Invalid;
+use domain::file::{FileName, FileType};
+use domain::plan::Limit;
+
+statements! { TenantSql;
+    /// Where a file would go: a record that is there, whether its collection has files, what the tenant has stored.
+    PLACE = "SELECT c.files, (SELECT f.object FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS object, (SELECT f.size FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS size, (SELECT s.bytes FROM storage_used s WHERE s.tenant_id = ?1) AS used FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL AND r.deleted_at IS NULL";
+    /// Notes an object before it is written.
+    NOTE = "INSERT INTO unreferenced_objects (tenant_id, object, due_at) VALUES (?1, ?2, ?3)";
+    /// The record ?3 of the collection ?2 may hold a file, and the object ?4 is not claimed by a sweep.
+    TAKES_FILE = "INSERT OR REPLACE INTO write_rules (tenant_id, takes_file) VALUES (?1, EXISTS (SELECT 1 FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 JOIN unreferenced_objects u ON u.tenant_id = ?1 AND u.object = ?4 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.files = 1 AND c.deleted_at IS NULL AND r.deleted_at IS NULL AND u.is_claimed = 0))";
+    /// The record still holds the object ?4, or none where that is empty.
+    FILE_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_file) VALUES (?1, COALESCE((SELECT object FROM record_files WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3), '') = ?4)";
+    /// It is the record's file from now on.
+    PUT = "INSERT INTO record_files (tenant_id, collection, record_id, object, name, content_type, size, etag, created_at, created_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (tenant_id, collection, record_id) DO UPDATE SET object = excluded.object, name = excluded.name, content_type = excluded.content_type, size = excluded.size, etag = excluded.etag, created_at = excluded.created_at, created_by = excluded.created_by";
+    /// All files together have at most ?2 bytes.
+    STORAGE_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_storage_left) VALUES (?1, (SELECT bytes FROM storage_used WHERE tenant_id = ?1) <= ?2)";
+}
+
+/// Hours after which an object that was noted may be swept: longer than any upload takes.
+const UPLOAD_HOURS: i64 = 24;
+
+row_types! {
+    struct PlaceRow {
+        files: i64,
+        object: Option<String>,
+        size: Option<u64>,
+        used: Option<u64>,
+    }
+}
+
+/// A file that is to come.
+#[derive(Debug)]
+pub struct Upload {
+    /// The collection.
+    pub collection: String,
+    /// The record.
+    pub record_id: String,
+    /// What it is called.
+    pub name: FileName,
+    /// Its type.
+    pub file_type: FileType,
+    /// Its bytes.
+    pub size: u64,
+    /// Who stores it.
+    pub by: String,
+    /// What the names of its objects begin with, behind the record's.
+    pub ticket: String,
+    /// The object of the file that it may replace, empty for none; where it is None it replaces whatever is there.
+    pub replaces: Option<String>,
+}
+
+/// What there is where a file would go.
+#[derive(Debug)]
+pub struct Place {
+    /// The object of the file that is there; empty if there is none.
+    pub object: String,
+    size: u64,
+    used: u64,
+}
+
+impl Place {
+    /// Finds it; 404 without such a record, 409 where records hold no files.
+    pub async fn find(rows: &TenantDb, collection: &str, record_id: &str) -> Result<Self, Problem> {
+        let row = rows.row::<PlaceRow>(&PLACE, args![collection, record_id]).await?.ok_or_else(problem::not_found)?;
+        if row.files == 0 {
+            return Err(problem::no_files());
+        }
+        let (size, used) = (row.size.unwrap_or(0), row.used.unwrap_or(0));
+        Ok(Self { object: row.object.unwrap_or_default(), size, used })
+    }
+
+    /// Whether a file of this size fits into the plan, as far as can be seen now.
+    pub fn check_room(&self, size: u64, limit: Limit) -> Result<(), Problem> {
+        match limit.bound() {
+            Some(most) if self.used.saturating_sub(self.size).saturating_add(size) > most => {
+                Err(problem::storage_limit_reached())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A fresh ticket: 96 random bits.
+pub fn fresh_ticket() -> Result<String, Problem> {
+    random::<12>().map(|bytes| BASE64.encode(bytes)).map_err(problem::internal)
+}
+
+impl Upload {
+    /// Stores the bytes as the record's file. True if another file was replaced.
+    pub async fn store(
+        &self,
+        rows: &TenantDb,
+        bucket: &Bucket,
+        limit: Limit,
+        body: Option<ReadableStream>,
+    ) -> Result<(File, bool), Problem> {
+        let place = Place::find(rows, &self.collection, &self.record_id).await?;
+        if place.object.starts_with(&self.object("")) {
+            // It has come already, and the answer was lost.
+            let stored = rows.row::<FileRow>(&file::FIND, args![self.collection.as_str(), self.record_id.as_str()]);
+            return Ok((File::stored(stored.await?.ok_or_else(problem::not_found)?)?, false));
+        }
+        if self.replaces.as_ref().is_some_and(|object| *object != place.object) {
+            return Err(problem::changed_meanwhile());
+        }
+        place.check_room(self.size, limit)?;
+        let attempt = random::<6>().map(|bytes| BASE64.encode(bytes)).map_err(problem::internal)?;
+        let object = self.object(&attempt);
+        let due = SystemClock.now().plus_seconds(UPLOAD_HOURS * 3600).millis();
+        rows.write().add(NOTE, args![object.as_str(), due]).commit().await?;
+        let key = ObjectKey::of(rows.tenant(), &object);
+        let body = body.ok_or_else(|| wrong_size(self.size))?;
+        let written = bucket.put(&key, body, &self.file_type.content_type()).await?;
+        match self.take(rows, limit, &object, &written).await {
+            Ok(file) => Ok((file, !place.object.is_empty())),
+            Err(NotTaken::Refused(problem)) => {
+                // It stays noted, so what fails here is swept.
+                let _ = sweep::delete(bucket, rows, &[object]).await;
+                Err(problem)
+            }
+            Err(NotTaken::Unknown(problem)) => Err(problem),
+        }
+    }
+
+    /// The name of an object of this upload.
+    fn object(&self, attempt: &str) -> String {
+        format!("{}/{}/{}.{attempt}", self.collection, self.record_id, self.ticket)
+    }
+
+    /// Makes an object that was written the record's file.
+    async fn take(&self, rows: &TenantDb, limit: Limit, object: &str, written: &Written) -> Result<File, NotTaken> {
+        if written.size != self.size {
+            return Err(NotTaken::Refused(wrong_size(self.size)));
+        }
+        let (collection, record_id, now) = (self.collection.as_str(), self.record_id.as_str(), SystemClock.now());
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let mut rules: Vec<(TenantSql, Vec<Arg>)> = vec![(TAKES_FILE, args![collection, record_id, object])];
+        if let Some(replaces) = &self.replaces {
+            rules.push((FILE_AS_SEEN, args![collection, record_id, replaces.as_str()]));
+        }
+        let row = args![
+            collection,
+            record_id,
+            object,
+            self.name.as_str(),
+            self.file_type.as_str(),
+            whole(written.size),
+            written.etag.as_str(),
+            now.millis(),
+            self.by.as_str()
+        ];
+        let mut batch = rows.write().add_all(rules).add(PUT, row);
+        if let Some(most) = limit.bound() {
+            batch = batch.add(STORAGE_LEFT, args![whole(most)]);
+        }
+        batch.commit().await.map_err(not_taken)?;
+        Ok(File {
+            object: object.to_owned(),
+            name: self.name.clone(),
+            file_type: self.file_type.clone(),
+            size: written.size,
+            etag: written.etag.clone(),
+            created_at: now,
+            created_by: self.by.clone(),
+        })
+    }
+}
+
+/// Why bytes that were written are no file.
+enum NotTaken {
+    /// They were refused: nothing names them.
+    Refused(Problem),
+    /// Perhaps they are one: nobody heard.
+    Unknown(Problem),
+}
+
+fn not_taken(error: StorageError) -> NotTaken {
+    let says = |name: &str| matches!(&error, StorageError::Constraint(words) if words.contains(name));
+    if says("storage_limit_reached") {
+        NotTaken::Refused(problem::storage_limit_reached())
+    } else if says("file_not_taken") {
+        NotTaken::Refused(problem::not_found())
+    } else if says("file_changed") {
+        NotTaken::Refused(problem::changed_meanwhile())
+    } else if matches!(error, StorageError::Constraint(_) | StorageError::Fenced) {
+        NotTaken::Refused(error.into())
+    } else {
+        NotTaken::Unknown(error.into())
+    }
+}
+
+/// 422: the body has another size than was announced.
+pub fn wrong_size(announced: u64) -> Problem {
+    problem::invalid_field("Content-Length", Invalid::new("wrong_size", format!("must be {announced}")))
+}

@@ -1,0 +1,364 @@
+//! Records written together: some made, some changed, some deleted, in one transaction or not at all.
+//!
+//! Invariants
+//! - What was read before counts only if it still holds: the definition, and the version of each record that is
+//!   changed or deleted, are rules of the batch.
+//! - References lead to records of the same tenant that are there; unique values are one record's; the plan's bounds
+//!   of records, and of records made in an hour or a month, are never passed.
+//! - What belongs to a record beside its row is derived by the schema's triggers, in the same transaction.
+
+use serde_json::{Map, Value};
+
+use super::collection::Collection;
+use super::draft::Draft;
+use super::record::{DANGLING, HELD, PlaceRow, Record, fresh_id};
+use super::rules::{self, Unwritten};
+use super::schema::Field;
+use crate::http::problem::{self, FieldError, Problem};
+use crate::storage::sql::{Arg, TenantSql};
+use crate::storage::sql::{args, statements};
+use crate::storage::tenant_db::{TenantBatch, TenantDb};
+use domain::clock::Timestamp;
+use domain::error::Invalid;
+use domain::json;
+use domain::plan::{Limit, Limits, Period};
+
+statements! { TenantSql;
+    /// The records of the JSON ?3 still have their versions; there are ?4.
+    AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_version) VALUES (?1, (SELECT count(*) FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = json_extract(j.value, '$.id') AND r.version = json_extract(j.value, '$.seen')) = ?4)";
+    /// New records, from the JSON ?3.
+    INSERT = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, index_revision) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), ?4, ?4, ?5, ?5, (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j";
+    /// Other fields of records, from the JSON ?3. One that was deleted is there again.
+    UPDATE = "UPDATE records SET version = records.version + 1, status = json_extract(j.value, '$.status'), data = json_extract(j.value, '$.data'), updated_at = ?4, updated_by = ?5, deleted_at = NULL, index_revision = (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j WHERE records.tenant_id = ?1 AND records.collection = ?2 AND records.id = json_extract(j.value, '$.id')";
+    /// Lets go the references of the records of the JSON ?3.
+    UNLINK = "DELETE FROM record_references WHERE tenant_id = ?1 AND collection = ?2 AND record_id IN (SELECT j.value FROM json_each(?3) j)";
+    /// Lets go the references of the records of the JSON ?4 to those of the JSON ?3.
+    LET_GO = "DELETE FROM record_references WHERE tenant_id = ?1 AND target = ?2 AND target_id IN (SELECT j.value FROM json_each(?3) j) AND collection = ?2 AND record_id IN (SELECT j.value FROM json_each(?4) j)";
+    /// Deletes the records of the JSON ?3 and keeps them.
+    BURY = "UPDATE records SET version = version + 1, deleted_at = ?4, updated_at = ?4, updated_by = ?5 WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.value FROM json_each(?3) j)";
+    /// Deletes the records of the JSON ?3 for ever.
+    DELETE = "DELETE FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.value FROM json_each(?3) j)";
+}
+
+/// How a record is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// It is kept, and can be restored.
+    Kept,
+    /// For ever.
+    Permanent,
+}
+
+/// What was done to a record.
+#[derive(Debug)]
+pub struct Done {
+    /// The record.
+    pub id: String,
+    /// Its version; none if it is gone.
+    pub version: Option<i64>,
+    /// As it is shown; empty if it is gone.
+    pub shown: Map<String, Value>,
+}
+
+/// A record to be made or changed.
+#[derive(Debug)]
+struct Written {
+    /// Where it stands in the body, for what is wrong with it; empty where it is the body.
+    place: String,
+    id: String,
+    /// The version that was seen; none of a new one.
+    seen: Option<i64>,
+    draft: Draft,
+}
+
+/// Records of one collection that are written together.
+pub struct Writing<'a> {
+    rows: &'a TenantDb,
+    collection: &'a Collection,
+    actor: String,
+    now: Timestamp,
+    made: Vec<Written>,
+    changed: Vec<Written>,
+    deleted: Vec<(Record, Deletion)>,
+    /// Whether one that was deleted is there again.
+    restored: bool,
+}
+
+impl<'a> Writing<'a> {
+    /// Nothing yet.
+    pub fn new(rows: &'a TenantDb, collection: &'a Collection, actor: String, now: Timestamp) -> Self {
+        let (made, changed, deleted) = (Vec::new(), Vec::new(), Vec::new());
+        Self { rows, collection, actor, now, made, changed, deleted, restored: false }
+    }
+
+    /// Makes a record; what it will be.
+    pub fn make(&mut self, place: &str, draft: Draft) -> Result<Done, Problem> {
+        let id = match &draft.id {
+            Some(id) => id.clone(),
+            None => fresh_id(self.now.millis(), self.made.len())?,
+        };
+        let written = Written { place: place.to_owned(), id, seen: None, draft };
+        let done = self.result(&written, None)?;
+        self.made.push(written);
+        Ok(done)
+    }
+
+    /// Changes a record that was seen; what it will be.
+    pub fn change(&mut self, place: &str, seen: &Record, draft: Draft) -> Result<Done, Problem> {
+        let written = Written { place: place.to_owned(), id: seen.id.clone(), seen: Some(seen.version), draft };
+        let done = self.result(&written, Some(seen))?;
+        self.changed.push(written);
+        self.restored |= seen.is_deleted;
+        Ok(done)
+    }
+
+    /// Deletes a record that was seen.
+    pub fn delete(&mut self, seen: Record, deletion: Deletion) {
+        self.deleted.push((seen, deletion));
+    }
+
+    fn result(&self, written: &Written, before: Option<&Record>) -> Result<Done, Problem> {
+        let now = Record::new(self.rows.tenant(), &written.id, &self.actor, self.now.millis());
+        let record = Record {
+            version: written.seen.unwrap_or(0) + 1,
+            status: written.draft.status.clone(),
+            json: serde_json::to_string(&written.draft.data).map_err(problem::internal)?,
+            created_at: before.map_or(now.created_at, |before| before.created_at),
+            created_by: before.map_or_else(|| now.created_by.clone(), |before| before.created_by.clone()),
+            ..now
+        };
+        Ok(Done { id: written.id.clone(), version: Some(record.version), shown: record.shown(self.collection)? })
+    }
+
+    /// What is wrong with the references: those that lead nowhere, by their place in the body.
+    pub async fn dangling(&self) -> Result<Vec<FieldError>, Problem> {
+        let invalid = || Invalid::new("not_found", "is not a record of the collection that it refers to");
+        let mut asked: Vec<Value> = Vec::new();
+        let mut pointers: Vec<String> = Vec::new();
+        let mut errors = Vec::new();
+        for written in self.made.iter().chain(&self.changed) {
+            for (pointer, target, id) in references(self.collection, written) {
+                if self.is_deleted(target, id) {
+                    errors.push(FieldError::new(pointer, invalid()));
+                } else if !self.is_made(target, id) {
+                    asked.push(Value::from(vec![target, id]));
+                    pointers.push(pointer);
+                }
+            }
+        }
+        if !asked.is_empty() {
+            let found = self.rows.rows::<PlaceRow>(&DANGLING, args![Value::from(asked).to_string()]).await?;
+            errors.extend(errors_at(&found, &pointers, invalid));
+        }
+        Ok(errors)
+    }
+
+    /// The transaction.
+    pub fn batch(&self, limits: &Limits) -> TenantBatch<'a> {
+        let slug = self.collection.slug.as_str();
+        let mut batch = self.rows.write().add(rules::DEFINITION_AS_SEEN, args![slug, self.collection.revision]);
+        let seen: Vec<Value> = self.seen().map(|(id, version)| json!({ "id": id, "seen": version })).collect();
+        if !seen.is_empty() {
+            let count = i64::try_from(seen.len()).unwrap_or(i64::MAX);
+            batch = batch.add(AS_SEEN, args![slug, Value::from(seen).to_string(), count]);
+        }
+        batch
+            .add_all(self.rates(limits))
+            .add_all(self.unlinking())
+            .add_all(self.deletions())
+            .add_all(self.changes())
+            .add_all(self.bound(limits))
+    }
+
+    /// Lets go what records that are deleted, or changed, say of those that are deleted with them.
+    fn unlinking(&self) -> Vec<(TenantSql, Vec<Arg>)> {
+        let slug = self.collection.slug.as_str();
+        let refers_to_itself = |field: &Field| field.reference.as_deref() == Some(slug);
+        if self.deleted.is_empty() || !self.collection.schema.fields().any(refers_to_itself) {
+            return Vec::new();
+        }
+        let deleted = ids(self.deleted.iter().map(|(record, _)| record.id.as_str()));
+        let changed = ids(self.changed.iter().map(|written| written.id.as_str()));
+        vec![(UNLINK, args![slug, deleted.as_str()]), (LET_GO, args![slug, deleted.as_str(), changed])]
+    }
+
+    fn deletions(&self) -> Vec<(TenantSql, Vec<Arg>)> {
+        let slug = self.collection.slug.as_str();
+        let deleted = |wanted: Deletion| {
+            let meant = self.deleted.iter().filter(move |(_, how)| *how == wanted);
+            ids(meant.map(|(record, _)| record.id.as_str()))
+        };
+        let kept = args![slug, deleted(Deletion::Kept), self.now.millis(), self.actor.as_str()];
+        let mut deletions = Vec::new();
+        for (how, sql, args) in
+            [(Deletion::Permanent, DELETE, args![slug, deleted(Deletion::Permanent)]), (Deletion::Kept, BURY, kept)]
+        {
+            if self.deleted.iter().any(|(_, deletion)| *deletion == how) {
+                deletions.push((sql, args));
+            }
+        }
+        deletions
+    }
+
+    /// What is changed is changed before new records take what it lets go, unless it refers to one of those.
+    fn changes(&self) -> Vec<(TenantSql, Vec<Arg>)> {
+        let refers_to_new =
+            |written: &&Written| references(self.collection, written).any(|(_, target, id)| self.is_made(target, id));
+        let (last, first): (Vec<&Written>, Vec<&Written>) = self.changed.iter().partition(refers_to_new);
+        let (slug, now) = (self.collection.slug.as_str(), self.now.millis());
+        let mut changes = Vec::new();
+        for (written, sql) in [(first, UPDATE), (self.made.iter().collect(), INSERT), (last, UPDATE)] {
+            if !written.is_empty() {
+                changes.push((sql, args![slug, as_json(&written), now, self.actor.as_str()]));
+            }
+        }
+        changes
+    }
+
+    fn is_made(&self, target: &str, id: &str) -> bool {
+        target == self.collection.slug && self.made.iter().any(|written| written.id == id)
+    }
+
+    fn is_deleted(&self, target: &str, id: &str) -> bool {
+        target == self.collection.slug && self.deleted.iter().any(|(record, _)| record.id == id)
+    }
+
+    fn seen(&self) -> impl Iterator<Item = (&str, i64)> {
+        let changed = self.changed.iter().filter_map(|written| Some((written.id.as_str(), written.seen?)));
+        changed.chain(self.deleted.iter().map(|(record, _)| (record.id.as_str(), record.version)))
+    }
+
+    /// The plan's bound of records, once all is written. What only changes or goes needs no room.
+    fn bound(&self, limits: &Limits) -> Option<(TenantSql, Vec<Arg>)> {
+        let slug = self.collection.slug.as_str();
+        let most = bound(limits.records_of(slug)).filter(|_| self.restored || !self.made.is_empty())?;
+        Some((rules::RECORDS_LEFT, args![slug, most]))
+    }
+
+    /// The plan's bounds of records made in a time, as rules.
+    fn rates(&self, limits: &Limits) -> Vec<(TenantSql, Vec<Arg>)> {
+        let slug = self.collection.slug.as_str();
+        let made = i64::try_from(self.made.len()).unwrap_or(i64::MAX);
+        let mut rates = Vec::new();
+        for period in [Period::Hour, Period::Month] {
+            if let Some(most) = bound(limits.record_rate(slug, period)).filter(|_| made > 0) {
+                let start = period.start(self.now).millis();
+                rates.push((rules::COUNT_RATE, args![slug, period.as_str(), start, made]));
+                rates.push((rules::RATE_LEFT, args![slug, period.as_str(), most]));
+            }
+        }
+        rates
+    }
+
+    /// What it means to whoever asked that the batch was not written. `Stale` is for whoever can look again.
+    pub async fn explain(&self, unwritten: Unwritten, limits: &Limits) -> Problem {
+        let explained = match unwritten {
+            Unwritten::Problem(problem) => return problem,
+            Unwritten::Stale => return problem::changed_meanwhile(),
+            Unwritten::Full => return problem::record_limit_reached(&singular(&self.collection.slug)),
+            Unwritten::TooFast => return self.too_fast(limits),
+            Unwritten::NotUnique => self.held().await.map(|errors| (problem::not_unique(), errors)),
+            Unwritten::Dangling if !self.deleted.is_empty() => return problem::still_referenced(),
+            Unwritten::Dangling => self.dangling().await.map(|errors| (problem::validation_failed(Vec::new()), errors)),
+        };
+        match explained {
+            Ok((mut problem, errors)) if !errors.is_empty() => {
+                problem.errors = errors;
+                problem
+            }
+            // What was in the way has gone meanwhile.
+            Ok(_) => problem::changed_meanwhile(),
+            Err(problem) => problem,
+        }
+    }
+
+    /// The unique values that other records hold, by their place in the body.
+    async fn held(&self) -> Result<Vec<FieldError>, Problem> {
+        let mut asked: Vec<Value> = Vec::new();
+        let mut pointers = Vec::new();
+        let unique: Vec<&Field> = self.collection.schema.fields().filter(|field| field.is_unique).collect();
+        let invalid = || Invalid::new("not_unique", "is another record's");
+        let mut twice = Vec::new();
+        for written in self.made.iter().chain(&self.changed) {
+            for field in &unique {
+                let Some(value) = written.draft.data.get(&field.name) else { continue };
+                let pointer = format!("{}/{}", written.place, field.name);
+                let same = |other: &Value| {
+                    other.get(1).and_then(Value::as_str) == Some(&field.name) && other.get(2) == Some(value)
+                };
+                if asked.iter().any(same) {
+                    twice.push(FieldError::new(pointer.as_str(), invalid()));
+                }
+                asked.push(Value::from(vec![written.id.clone().into(), field.name.clone().into(), value.clone()]));
+                pointers.push(pointer);
+            }
+        }
+        let args = args![self.collection.slug.as_str(), Value::from(asked).to_string()];
+        let found = self.rows.rows::<PlaceRow>(&HELD, args).await?;
+        twice.extend(errors_at(&found, &pointers, invalid));
+        Ok(twice)
+    }
+
+    fn too_fast(&self, limits: &Limits) -> Problem {
+        let slug = self.collection.slug.as_str();
+        let hourly = bound(limits.record_rate(slug, Period::Hour)).is_some();
+        let period = if hourly { Period::Hour } else { Period::Month };
+        let seconds = period.end(self.now).since(self.now).max(1000) / 1000;
+        problem::rate_limited(seconds.unsigned_abs())
+    }
+}
+
+/// The references of a record: pointer, collection, id.
+fn references<'r>(
+    collection: &'r Collection,
+    written: &'r Written,
+) -> impl Iterator<Item = (String, &'r str, &'r str)> {
+    collection.schema.fields().flat_map(move |field| {
+        let target = field.reference.as_deref();
+        let value = written.draft.data.get(&field.name);
+        let base = format!("{}/{}", written.place, field.name);
+        let one = value.and_then(Value::as_str).map(|id| (base.clone(), id));
+        let many = value.and_then(Value::as_array).into_iter().flatten().enumerate();
+        let many = many.filter_map(|(i, id)| Some((format!("{base}/{i}"), id.as_str()?))).collect::<Vec<_>>();
+        one.into_iter().chain(many).filter_map(move |(pointer, id)| Some((pointer, target?, id)))
+    })
+}
+
+fn errors_at(places: &[PlaceRow], pointers: &[String], invalid: impl Fn() -> Invalid) -> Vec<FieldError> {
+    let pointer = |row: &PlaceRow| pointers.get(row.place as usize);
+    places.iter().filter_map(pointer).map(|pointer| FieldError::new(pointer.as_str(), invalid())).collect()
+}
+
+/// Ids as the statements take them.
+fn ids<'r>(ids: impl Iterator<Item = &'r str>) -> String {
+    Value::from(ids.collect::<Vec<_>>()).to_string()
+}
+
+fn as_json(written: &[&Written]) -> String {
+    let each = |one: &&Written| json!({ "id": one.id, "status": one.draft.status, "data": one.draft.data });
+    Value::from(written.iter().map(each).collect::<Vec<_>>()).to_string()
+}
+
+fn bound(limit: Limit) -> Option<i64> {
+    limit.bound().and_then(|most| i64::try_from(most).ok())
+}
+
+/// What one of a collection is called: `leads` are `Lead`s.
+fn singular(slug: &str) -> String {
+    let one = slug.strip_suffix('s').unwrap_or(slug).replace(['_', '-'], " ");
+    let mut letters = one.chars();
+    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_many() {
+        assert_eq!(singular("leads"), "Lead");
+        assert_eq!(singular("support_tickets"), "Support ticket");
+        assert_eq!(singular("media"), "Media");
+        assert_eq!(singular(""), "");
+    }
+}
