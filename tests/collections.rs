@@ -178,7 +178,7 @@ async fn bad_definitions_name_their_fields() {
         if pointer.starts_with("/statuses") {
             body["statuses"] = json!({"initial": "new", "transitions": {"new": []}});
         }
-        plant(&mut body, pointer, wrong);
+        seed(&mut body, pointer, wrong);
         tenant.ask("POST", COLLECTIONS, body).await.expect_invalid(pointer);
     }
     tenant.ask("POST", COLLECTIONS, fine).await.expect(201);
@@ -190,10 +190,10 @@ async fn bad_definitions_name_their_fields() {
 }
 
 /// Puts a value where a pointer leads to, making what is missing on the way.
-fn plant(body: &mut Value, pointer: &str, value: Value) {
+fn seed(body: &mut Value, pointer: &str, value: Value) {
     let (above, name) = pointer.rsplit_once('/').unwrap();
     if body.pointer(above).is_none() {
-        plant(body, above, if name == "0" { json!([]) } else { json!({}) });
+        seed(body, above, if name == "0" { json!([]) } else { json!({}) });
     }
     match body.pointer_mut(above).unwrap() {
         Value::Array(items) => items.push(value),

@@ -174,8 +174,8 @@ async fn a_hint_that_names_the_wrong_tenant_is_not_believed() {
     let tenant = world.tenant().create().await;
     let (key, value) = hint(&tenant).await;
     let unowned = format!("{}.example", unique());
-    let planted = value.replace(&tenant.host, &unowned);
-    world.plant_in_kv(&key.replace(&tenant.host, &unowned), &planted).await;
+    let forged = value.replace(&tenant.host, &unowned);
+    world.write_kv(&key.replace(&tenant.host, &unowned), &forged).await;
     let answer = world.call("GET", &unowned, "/").send().await;
     answer.expect_problem(404, "tenant_not_found");
 }
@@ -189,7 +189,7 @@ async fn what_a_former_owner_proves_is_worth_nothing_on_a_host_that_moved() {
         // KV still says that the host is the former owner's.
         let owner = world.tenant().create().await;
         let moved = |text: &str| text.replace(&former.host, &owner.host);
-        world.plant_in_kv(&moved(&key), &moved(&value)).await;
+        world.write_kv(&moved(&key), &moved(&value)).await;
         if proof == "signature" {
             former.webhook().host(&owner.host).send().await.expect_problem(401, "invalid_signature");
         } else {

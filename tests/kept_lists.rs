@@ -56,8 +56,8 @@ async fn what_another_tenant_kept_is_nobody_elses() {
     let theirs = format!("t:{0}:notes:tenant:{0}:page:1:status::member:", other.id);
     let mine = format!("t:{0}:notes:tenant:{0}:page:1:status::member:", tenant.id);
     // The other tenant's entry under this tenant's key: it carries its owner, and is no memory here.
-    let planted = tenant.world.read_kv(&theirs).await.unwrap();
-    tenant.world.plant_in_kv(&mine, &planted).await;
+    let forged = tenant.world.read_kv(&theirs).await.unwrap();
+    tenant.world.write_kv(&mine, &forged).await;
     for _ in 0..3 {
         let answer = tenant.listed("notes", &[("page", "1")]).await.expect(200);
         assert_eq!(answer.column("tenant_id"), [json!(tenant.id)]);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Sockets, Stream, Tenant, World, sequence};
 
-/// Records behind the curtain: what is written here, triggers announce.
+/// Records through the test admin worker: what is written here, triggers announce.
 struct Records {
     tenant: Tenant,
 }

@@ -122,15 +122,15 @@ async fn a_browser_gets_a_cookie_that_no_script_reads_and_no_other_host_sets() {
 async fn a_session_that_comes_along_is_never_adopted() {
     let tenant = tenant().await;
     let (victim, attacker) = (tenant.user("owner").await, tenant.user("viewer").await);
-    let planted = attacker.browser().await;
+    let forged = attacker.browser().await;
     let body = json!({"email": victim.email, "password": victim.password, "cookie": true});
-    let answer = tenant.call("POST", LOGIN).header("Cookie", &planted).json(&body).send().await.expect(200);
+    let answer = tenant.call("POST", LOGIN).header("Cookie", &forged).json(&body).send().await.expect(200);
     let fresh = answer.header("set-cookie").split(';').next().unwrap().to_owned();
-    assert_ne!(fresh, planted);
+    assert_ne!(fresh, forged);
     let who = async |cookie: &str| {
         tenant.call("GET", ME).header("Cookie", cookie).send().await.expect(200).data()["user"]["id"].clone()
     };
-    assert_eq!((who(&planted).await, who(&fresh).await), (json!(attacker.id), json!(victim.id)));
+    assert_eq!((who(&forged).await, who(&fresh).await), (json!(attacker.id), json!(victim.id)));
     let made_up = format!("{}x", &fresh[..fresh.len() - 1]);
     let answer = tenant.call("POST", LOGIN).header("Cookie", &made_up).json(&body).send().await.expect(200);
     assert!(!answer.header("set-cookie").starts_with(&made_up));

@@ -63,7 +63,7 @@ pub async fn serve(folder: &Path) -> Result<Runtime> {
     Ok(Runtime { address: ready(&line)?, control: named(&line, "control")?, group })
 }
 
-/// Runs a statement on a database behind the curtain: `{"results", "meta"}`.
+/// Runs a statement on a database through the test admin worker: `{"results", "meta"}`.
 pub async fn d1(control: SocketAddr, binding: &str, sql: &str, params: &[Value]) -> Result<Value> {
     let asked = json!({"binding": binding, "sql": sql, "params": params}).to_string();
     let headers = [("Content-Type", "application/json")];

@@ -78,7 +78,7 @@ pub struct Server {
     pub topic: String,
     /// Webhooks are signed with it; nchan knows no signatures.
     pub webhook_secret: Option<String>,
-    /// Where rows are put behind the curtain; ours alone has such a place.
+    /// Where rows are put through the test admin worker; ours alone has such a place.
     pub control: Option<SocketAddr>,
     pub group: Group,
     /// State and logs; they go with the server.

@@ -1,5 +1,5 @@
 //! How many rows a list looks at, as D1 counts them: the statement that the request runs, put together of the same
-//! registered pieces, run behind the curtain.
+//! registered pieces, run through the test admin worker.
 
 use carillon::records::{condition, order, plan, record};
 use carillon::storage::composed::{Bound, Composed, Condition, Head, Piece};

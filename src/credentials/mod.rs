@@ -1,7 +1,7 @@
 //! What signs and what proves, as pure functions: keys, tokens, signatures, passwords.
 //!
 //! Owns: the text of each credential and how it is verified. May not touch: any platform type,
-//! the clock, any store. Who owns a credential is not known here.
+//! any store, the clock, who owns a credential.
 
 pub mod constant_time;
 pub mod jwk;

@@ -1,6 +1,8 @@
 //! A request's way, in the order it is walked:
 //! filter → resolve → authenticate → admit → handle → answer → log.
 //!
+//! May not touch: the contents of requests.
+//!
 //! Invariants
 //! - Every tenant that a request names must be the same one; else it gets the answer of a tenant
 //!   that does not exist.

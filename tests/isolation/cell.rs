@@ -1,9 +1,9 @@
-//! One cell of the matrix: a request drawn up by one party that names another, and its judgement.
+//! One cell of the matrix: a request drawn up by one fixture that names another, and its judgement.
 
 use carillon::routes::{Access, Surface};
 use serde_json::{Value, json};
 
-use super::party::Party;
+use super::fixture::Fixture;
 use super::row::{self, Door, Right, Row};
 use crate::world::{Call, PLATFORM_KEY, World, hmac_hex, sequence, stranger, without_nonce};
 
@@ -104,19 +104,19 @@ struct Draft {
 }
 
 impl Draft {
-    /// What `party` would send to this door on its own behalf, without a credential.
-    fn new(door: &Door, row: &Row, party: &Party) -> Draft {
+    /// What `fixture` would send to this door on its own behalf, without a credential.
+    fn new(door: &Door, row: &Row, fixture: &Fixture) -> Draft {
         let mut draft = Draft {
             method: door.method.clone(),
-            host: row::host(door, party),
-            path: door.path(party),
+            host: row::host(door, fixture),
+            path: door.path(fixture),
             query: row.query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
             headers: Vec::new(),
-            body: row.body.map(|body| body(party)),
+            body: row.body.map(|body| body(fixture)),
             form: row.form,
         };
         if door.surface == Surface::Platform && row.right == Right::Site {
-            draft.header("X-Tenant-ID", &party.tenant.id);
+            draft.header("X-Tenant-ID", &fixture.tenant.id);
         }
         draft
     }
@@ -126,42 +126,42 @@ impl Draft {
         self.headers.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Names `party` in this place.
-    fn claim(&mut self, channel: Channel, door: &Door, own: &Party, party: &Party) {
-        let id = &party.tenant.id;
+    /// Names `fixture` in this place.
+    fn claim(&mut self, channel: Channel, door: &Door, own: &Fixture, fixture: &Fixture) {
+        let id = &fixture.tenant.id;
         match channel {
-            Channel::Host => self.host.clone_from(&party.tenant.host),
+            Channel::Host => self.host.clone_from(&fixture.tenant.host),
             Channel::Header => self.header("X-Tenant-ID", id),
             Channel::Query => self.query.push(("tenant_id".into(), id.clone())),
-            Channel::Path => self.path = door.path(party),
-            Channel::Object => self.path = door.path_to(own, party),
+            Channel::Path => self.path = door.path(fixture),
+            Channel::Object => self.path = door.path_to(own, fixture),
             Channel::Body => {
                 if let Some(body) = &mut self.body {
                     body["tenant_id"] = json!(id);
                 }
             }
-            Channel::LastEventId => self.header("Last-Event-ID", &party.start),
+            Channel::LastEventId => self.header("Last-Event-ID", &fixture.start),
             Channel::Topic => self.query.push(("topic".into(), format!("tenant:{id}:orders"))),
             Channel::Everywhere => {
                 for channel in [Channel::Header, Channel::Query, Channel::Path, Channel::Body] {
-                    self.claim(channel, door, own, party);
+                    self.claim(channel, door, own, fixture);
                 }
             }
         }
     }
 
-    /// The request, with a credential of `party`'s.
-    async fn with(mut self, credential: Credential, party: &Party) -> Call {
-        let tenant = &party.tenant;
+    /// The request, with a credential of `fixture`'s.
+    async fn with(mut self, credential: Credential, fixture: &Fixture) -> Call {
+        let tenant = &fixture.tenant;
         let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
         match credential {
             Credential::None => {}
             Credential::Platform => self.header("Authorization", &format!("Bearer {PLATFORM_KEY}")),
-            Credential::Key => self.header("Authorization", &format!("Bearer {}", party.key)),
-            Credential::Operator => self.header("Authorization", &format!("Bearer {}", party.people.operator)),
+            Credential::Key => self.header("Authorization", &format!("Bearer {}", fixture.key)),
+            Credential::Operator => self.header("Authorization", &format!("Bearer {}", fixture.people.operator)),
             Credential::User => {
-                self.header("Cookie", &format!("__Host-carillon_session={}", party.people.session));
-                self.header("Origin", &format!("http://{}", party.tenant.host));
+                self.header("Cookie", &format!("__Host-carillon_session={}", fixture.people.session));
+                self.header("Origin", &format!("http://{}", fixture.tenant.host));
             }
             Credential::Token => {
                 let token = tenant.token(&["*"]).claim("mercure", json!({"subscribe": ["*"]})).sign();
@@ -207,7 +207,7 @@ struct Reply {
 impl Reply {
     /// Sends; while a stream is open, `speaker` publishes, and what arrives before the next
     /// keep-alive is read.
-    async fn to(call: Call, speaker: Option<&Party>) -> Reply {
+    async fn to(call: Call, speaker: Option<&Fixture>) -> Reply {
         let mut stream = match call.open().await {
             Err(answer) => {
                 return Reply { status: answer.status, head: head(&answer.headers), body: answer.body };
@@ -254,12 +254,12 @@ impl Reply {
     }
 
     /// All of it that two equal answers share.
-    fn masked(&self, row: &Row, party: &Party) -> String {
+    fn masked(&self, row: &Row, fixture: &Fixture) -> String {
         let body = if row.volatile { "" } else { &self.body };
         let stays = |line: &&str| !(row.volatile && line.starts_with("location: "));
         let head = self.head.lines().filter(stays).collect::<Vec<_>>().join("\n");
         let mut text = without_cursors(&format!("{}\n{head}\n{}", self.status, steady(body)));
-        for name in party.names() {
+        for name in fixture.names() {
             text = text.replace(name, "(name)");
         }
         without_nonce(&without_cursors(&text))
@@ -346,7 +346,13 @@ pub struct Cell<'a> {
 
 impl Cell<'_> {
     /// What is wrong in this cell; nothing, where tenants are apart.
-    pub async fn judge(&self, attacker: &Party, victim: &Party, nobody: &Party, stranger: &Party) -> Option<String> {
+    pub async fn judge(
+        &self,
+        attacker: &Fixture,
+        victim: &Fixture,
+        nobody: &Fixture,
+        stranger: &Fixture,
+    ) -> Option<String> {
         let about_victim = self.ask(attacker, victim, victim).await;
         let by_operator = self.by_operator();
         if by_operator {
@@ -374,9 +380,9 @@ impl Cell<'_> {
     async fn judge_operator(
         &self,
         about_victim: &Reply,
-        attacker: &Party,
-        nobody: &Party,
-        victim: &Party,
+        attacker: &Fixture,
+        nobody: &Fixture,
+        victim: &Fixture,
     ) -> Option<String> {
         let selects = self.row.right == Right::Member;
         if self.channel == Channel::Host || !(self.door.names_a_tenant() || selects) {
@@ -391,9 +397,9 @@ impl Cell<'_> {
     /// The attacker's request on its own behalf, but for the place where it names `claimed`.
     ///
     /// An operator's request may well succeed, and change whom it is about: that is somebody new.
-    async fn ask(&self, attacker: &Party, claimed: &Party, speaker: &Party) -> Reply {
+    async fn ask(&self, attacker: &Fixture, claimed: &Fixture, speaker: &Fixture) -> Reply {
         let takes_fresh = self.by_operator() && self.row.right != Right::Member;
-        let fresh = if takes_fresh { Some(Party::real(&attacker.tenant.world).await) } else { None };
+        let fresh = if takes_fresh { Some(Fixture::real(&attacker.tenant.world).await) } else { None };
         let attacker = fresh.as_ref().unwrap_or(attacker);
         let mut draft = Draft::new(self.door, self.row, attacker);
         draft.claim(self.channel, self.door, attacker, claimed);
@@ -424,11 +430,11 @@ pub async fn control(
     door: &Door,
     row: &Row,
     channel: Channel,
-    reader: Option<&Party>,
+    reader: Option<&Fixture>,
 ) -> Option<String> {
     let subject = match reader {
         Some(reader) => reader.clone(),
-        None => Party::real(world).await,
+        None => Fixture::real(world).await,
     };
     let mut draft = Draft::new(door, row, &subject);
     let by_credential = matches!(row.right, Right::Site | Right::Member);
@@ -436,7 +442,7 @@ pub async fn control(
     match channel {
         Channel::Host => {}
         Channel::Body if row.creates => {
-            draft.claim(channel, door, &subject, &Party::never(world, &subject));
+            draft.claim(channel, door, &subject, &Fixture::never(world, &subject));
         }
         _ if row.creates || !selects => {}
         // A body need not take the name of its tenant, which host, path or credential tell; a webhook's must.

@@ -10,7 +10,7 @@ use ed25519_compact::{KeyPair, Seed};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::party::Party;
+use super::fixture::Fixture;
 use super::row::{self, Door, Row};
 use crate::world::{Answer, PLATFORM_KEY, ROOT, Tenant, Tokens, World, address, hmac, now, stranger};
 
@@ -150,14 +150,14 @@ fn is_guarded(door: &Door) -> bool {
 }
 
 /// The right request to a door but for its credential.
-async fn ask(door: &Door, row: &Row, party: &Party, presented: Option<&Presented>) -> Answer {
-    let world = &party.tenant.world;
-    let mut call = world.call(&door.method, &row::host(door, party), &door.path(party)).address(&stranger());
+async fn ask(door: &Door, row: &Row, fixture: &Fixture, presented: Option<&Presented>) -> Answer {
+    let world = &fixture.tenant.world;
+    let mut call = world.call(&door.method, &row::host(door, fixture), &door.path(fixture)).address(&stranger());
     if door.surface == Surface::Platform && !door.names_a_tenant() {
-        call = call.header("X-Tenant-ID", &party.tenant.id);
+        call = call.header("X-Tenant-ID", &fixture.tenant.id);
     }
     if let Some(body) = row.body {
-        call = call.json(&body(party));
+        call = call.json(&body(fixture));
     }
     let call = match presented {
         None => call,
@@ -171,37 +171,37 @@ async fn ask(door: &Door, row: &Row, party: &Party, presented: Option<&Presented
 #[tokio::test]
 async fn what_proves_nobody_opens_no_door() {
     let world = World::shared().await;
-    let party = Party::real(&world).await;
-    let bad = bad_credentials(&party.tenant).await;
-    let before = party.fingerprint().await;
+    let fixture = Fixture::real(&world).await;
+    let bad = bad_credentials(&fixture.tenant).await;
+    let before = fixture.fingerprint().await;
     let mut failures = Vec::new();
     for door in row::doors().iter().filter(|door| is_guarded(door)) {
         let Some(row) = Row::of(door) else { continue };
-        let none = ask(door, &row, &party, None).await;
+        let none = ask(door, &row, &fixture, None).await;
         let mut same = vec![unmetered(&none)];
         if row.open {
             // Strangers are told what is public. A credential that is looked at gets its 401; one that is not, no more.
             let garbage = Presented::Bearer("nobody's".to_owned());
-            let refused = ask(door, &row, &party, Some(&garbage)).await;
+            let refused = ask(door, &row, &fixture, Some(&garbage)).await;
             assert_eq!((none.status, refused.status), (200, 401), "{door}");
             same.push(unmetered(&refused));
         } else if none.status != 401 {
             failures.push(format!("{door} with nothing: {}", none.status));
         }
         let tried = bad.iter().map(async |bad| {
-            let answer = ask(door, &row, &party, Some(&bad.presented)).await;
+            let answer = ask(door, &row, &fixture, Some(&bad.presented)).await;
             (!same.contains(&unmetered(&answer))).then(|| format!("{door} with {}: {}", bad.kind, answer.status))
         });
         failures.extend(join_all(tried).await.into_iter().flatten());
     }
     assert!(failures.is_empty(), "{} doors:\n{}", failures.len(), failures.join("\n"));
-    assert_eq!(before, party.fingerprint().await);
+    assert_eq!(before, fixture.fingerprint().await);
 }
 
 #[tokio::test]
 async fn what_is_genuine_elsewhere_finds_no_tenant_here() {
     let world = World::shared().await;
-    let (here, elsewhere) = (Party::real(&world).await, Party::real(&world).await);
+    let (here, elsewhere) = (Fixture::real(&world).await, Fixture::real(&world).await);
     // Somebody who is a user of both, under one address.
     let member = elsewhere.tenant.user("owner").await;
     let twin = here.tenant.user("owner").await;

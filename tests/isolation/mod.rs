@@ -13,8 +13,8 @@
 
 mod cell;
 mod credentials;
+mod fixture;
 mod injection;
-mod party;
 mod people;
 mod row;
 
@@ -24,7 +24,7 @@ use serde_json::json;
 
 use crate::world::World;
 use cell::{Cell, Channel, Credential};
-use party::Party;
+use fixture::Fixture;
 use row::{Door, Right, Row};
 
 #[tokio::test]
@@ -41,17 +41,17 @@ async fn every_route_has_a_row() {
 #[tokio::test]
 async fn no_cell_of_the_matrix_leads_from_one_tenant_to_another() {
     let world = World::shared().await;
-    let victim = Party::real(&world).await;
+    let victim = Fixture::real(&world).await;
     // Whoever subscribes on its host would be told of by an event of its own.
     victim.tenant.patch(json!({"settings": {"mercure": {"subscriptions": false}}})).await;
-    let nobody = Party::never(&world, &victim);
-    let stranger = Party::real(&world).await;
-    let reader = Party::real(&world).await;
+    let nobody = Fixture::never(&world, &victim);
+    let stranger = Fixture::real(&world).await;
+    let reader = Fixture::real(&world).await;
     let mut failures = Vec::new();
     for door in row::doors() {
         let Some(row) = Row::of(&door) else { continue };
         // What a door does to its own tenant is not found again behind the next one.
-        let attacker = if door.only_reads() { reader.clone() } else { Party::real(&world).await };
+        let attacker = if door.only_reads() { reader.clone() } else { Fixture::real(&world).await };
         let before = victim.fingerprint().await;
         let mut cells = Vec::new();
         for credential in Credential::ALL.into_iter().filter(|credential| credential.applies(&door, &row)) {
@@ -77,7 +77,7 @@ async fn no_cell_of_the_matrix_leads_from_one_tenant_to_another() {
 #[tokio::test]
 async fn every_cell_has_a_positive_control() {
     let world = World::shared().await;
-    let reader = Party::real(&world).await;
+    let reader = Fixture::real(&world).await;
     let mut failures = Vec::new();
     for door in row::doors() {
         let Some(row) = Row::of(&door) else { continue };

@@ -1,4 +1,4 @@
-//! Who belongs to a party, and what it owns: put into its rows, as if it had come about by and by.
+//! Who belongs to a fixture, and what it owns: put into its rows, as if it had come about by and by.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::row::{COLLECTION, FILE};
 use crate::world::{PASSWORD_HASH, Tenant, World, unique};
 
-/// The people of a party and the ids of its things.
+/// The people of a fixture and the ids of its things.
 #[derive(Clone)]
 pub struct People {
     /// The address of its owner.
@@ -24,7 +24,7 @@ pub struct People {
 
 impl People {
     /// An owner with two sessions, and one of each thing; texts hold the canary.
-    pub async fn plant(tenant: &Tenant, canary: &str) -> People {
+    pub async fn seed(tenant: &Tenant, canary: &str) -> People {
         let people = People::of(&tenant.id, &tenant.id[2..]);
         let session = FreshKey::new(KeyKind::UserSession).unwrap();
         people.plant_members(tenant, canary, &session).await;
@@ -53,7 +53,7 @@ impl People {
             (PROVIDER, &[id("providers"), canary]),
             (CLIENT, &[id("clients")]),
         ];
-        tenant.plant(&statements).await;
+        tenant.seed(&statements).await;
     }
 
     /// Two collections, and in the one that everybody has a record and one that was deleted.
@@ -81,7 +81,7 @@ impl People {
             (TAKES_FILES, &[COLLECTION]),
             (HELD, &[COLLECTION, record, FILE, canary]),
         ];
-        tenant.plant(&statements).await;
+        tenant.seed(&statements).await;
     }
 
     async fn plant_on_platform(&self, tenant: &Tenant) {

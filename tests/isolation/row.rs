@@ -3,7 +3,7 @@
 use carillon::routes::{self, Access, Surface};
 use serde_json::{Value, json};
 
-use super::party::{Party, TOPIC};
+use super::fixture::{Fixture, TOPIC};
 use crate::world::{PASSWORD, ROOT, unique};
 
 /// What paths name of a tenant's own, by the segment before it.
@@ -21,10 +21,10 @@ const OBJECTS: [&str; 11] = [
     "users",
 ];
 
-/// The collection that every party has.
+/// The collection that every fixture has.
 pub const COLLECTION: &str = "notes";
 
-/// What the file is called that the party's record holds.
+/// What the file is called that the fixture's record holds.
 pub const FILE: &str = "a.txt";
 
 /// One way to one operation on one host: a route's own path or one of its aliases.
@@ -63,13 +63,13 @@ impl Door {
         OBJECTS.iter().copied().find(|kind| self.pattern.contains(&format!("/{kind}/{{")))
     }
 
-    /// The path, filled in for a party.
-    pub fn path(&self, party: &Party) -> String {
-        self.path_to(party, party)
+    /// The path, filled in for a fixture.
+    pub fn path(&self, fixture: &Fixture) -> String {
+        self.path_to(fixture, fixture)
     }
 
-    /// The path, filled in for a party, with an object of `owner`'s.
-    pub fn path_to(&self, party: &Party, owner: &Party) -> String {
+    /// The path, filled in for a fixture, with an object of `owner`'s.
+    pub fn path_to(&self, fixture: &Fixture, owner: &Fixture) -> String {
         let mut segments: Vec<String> = Vec::new();
         for segment in self.pattern.split('/') {
             segments.push(match (segment.starts_with('{'), segments.last()) {
@@ -84,8 +84,8 @@ impl Door {
                 (true, Some(before)) if segment == "{collection}" && before != "collections" => COLLECTION.to_owned(),
                 (false, _) => segment.to_owned(),
                 (true, Some(before)) => match before.as_str() {
-                    "tenants" | "grants" => party.tenant.id.clone(),
-                    "domains" => party.domain.clone(),
+                    "tenants" | "grants" => fixture.tenant.id.clone(),
+                    "domains" => fixture.domain.clone(),
                     "secrets" => "webhook".to_owned(),
                     kind if OBJECTS.contains(&kind) => owner.object(kind),
                     other => panic!("what stands behind {other} in {}?", self.pattern),
@@ -158,7 +158,7 @@ pub struct Row {
     pub right: Right,
     /// The status of success.
     pub ok: u16,
-    pub body: Option<fn(&Party) -> Value>,
+    pub body: Option<fn(&Fixture) -> Value>,
     /// A form in place of a body.
     pub form: Option<&'static str>,
     pub query: &'static [(&'static str, &'static str)],
@@ -201,7 +201,7 @@ impl Row {
             ("DELETE", "/api/v1/tenants/{}") => OPERATOR,
             ("GET", "/api/v1/tenants/{}/domains") => OPERATOR,
             ("POST", "/api/v1/tenants/{}/domains") => {
-                let body = |party: &Party| json!({"domain": format!("new-{}", party.domain)});
+                let body = |fixture: &Fixture| json!({"domain": format!("new-{}", fixture.domain)});
                 Row { ok: 201, body: Some(body), ..OPERATOR }
             }
             ("DELETE", "/api/v1/tenants/{}/domains/{}") => OPERATOR,
@@ -269,27 +269,27 @@ impl Row {
     }
 }
 
-fn webhook(party: &Party) -> Value {
+fn webhook(fixture: &Fixture) -> Value {
     json!({
-        "tenant_id": party.tenant.id,
+        "tenant_id": fixture.tenant.id,
         "node_type": "Post",
         "action": "update",
         "channels": [TOPIC],
     })
 }
 
-/// The host where a party's requests to this door go.
-pub fn host(door: &Door, party: &Party) -> String {
+/// The host where a fixture's requests to this door go.
+pub fn host(door: &Door, fixture: &Fixture) -> String {
     match door.surface {
         Surface::Platform => ROOT.to_owned(),
-        _ => party.tenant.host.clone(),
+        _ => fixture.tenant.host.clone(),
     }
 }
 
 /// Rows of signing in. Tries are counted and mails carry the tokens, so strangers ask, and the right request gets
 /// its refusal.
 fn sign_in(door: &Door) -> Option<Row> {
-    let body = |body: fn(&Party) -> Value, ok| Row { ok, body: Some(body), volatile: true, ..PUBLIC };
+    let body = |body: fn(&Fixture) -> Value, ok| Row { ok, body: Some(body), volatile: true, ..PUBLIC };
     let user = Row { right: Right::User, volatile: true, ..OPERATOR };
     let row = match (door.method.as_str(), door.canonical.as_str()) {
         ("POST", "/api/v1/auth/register") => {
@@ -320,7 +320,7 @@ fn sign_in(door: &Door) -> Option<Row> {
         ("DELETE", "/api/v1/auth/sessions") => user,
         ("POST", "/api/v1/auth/logout") | ("DELETE", "/api/v1/auth/sessions/{}") => Row { ok: 204, ..user },
         ("POST", "/api/v1/auth/password") => {
-            let change = |_: &Party| json!({"current_password": PASSWORD, "new_password": "another battery staple"});
+            let change = |_: &Fixture| json!({"current_password": PASSWORD, "new_password": "another battery staple"});
             Row { body: Some(change), ..user }
         }
         _ => return None,
@@ -330,8 +330,8 @@ fn sign_in(door: &Door) -> Option<Row> {
 
 /// Rows of who belongs to a tenant, and of its providers.
 fn people(door: &Door) -> Option<Row> {
-    let creates = |body: fn(&Party) -> Value| Row { ok: 201, body: Some(body), volatile: true, ..MEMBER };
-    let changes = |body: fn(&Party) -> Value| Row { body: Some(body), volatile: true, ..MEMBER };
+    let creates = |body: fn(&Fixture) -> Value| Row { ok: 201, body: Some(body), volatile: true, ..MEMBER };
+    let changes = |body: fn(&Fixture) -> Value| Row { body: Some(body), volatile: true, ..MEMBER };
     let row = match (door.method.as_str(), door.canonical.as_str()) {
         ("GET", "/api/v1/users" | "/api/v1/users/{}" | "/api/v1/roles" | "/api/v1/roles/{}") => {
             Row { shows: true, ..MEMBER }
@@ -363,8 +363,8 @@ fn people(door: &Door) -> Option<Row> {
 
 /// Rows of collections and their records.
 fn records(door: &Door) -> Option<Row> {
-    let creates = |body: fn(&Party) -> Value| Row { ok: 201, body: Some(body), volatile: true, ..MEMBER };
-    let changes = |body: fn(&Party) -> Value| Row { body: Some(body), volatile: true, ..MEMBER };
+    let creates = |body: fn(&Fixture) -> Value| Row { ok: 201, body: Some(body), volatile: true, ..MEMBER };
+    let changes = |body: fn(&Fixture) -> Value| Row { body: Some(body), volatile: true, ..MEMBER };
     let shows = Row { shows: true, ..MEMBER };
     let row = match (door.method.as_str(), door.canonical.as_str()) {
         ("GET", "/api/v1/templates" | "/api/v1/tenants/{}/stats") => MEMBER,
@@ -408,7 +408,7 @@ fn files(door: &Door) -> Option<Row> {
 fn platform(door: &Door) -> Option<Row> {
     let platform = Row { volatile: true, ..OPERATOR };
     let session = Row { right: Right::Operator, volatile: true, ..OPERATOR };
-    let with = |row: Row, ok, body: fn(&Party) -> Value| Row { ok, body: Some(body), ..row };
+    let with = |row: Row, ok, body: fn(&Fixture) -> Value| Row { ok, body: Some(body), ..row };
     let row = match (door.method.as_str(), door.canonical.as_str()) {
         ("POST", "/api/v1/operators/login") => Row {
             volatile: true,
@@ -416,11 +416,11 @@ fn platform(door: &Door) -> Option<Row> {
         },
         ("POST", "/api/v1/operators/logout") => Row { ok: 204, ..session },
         ("GET", "/api/v1/operators/me" | "/api/v1/operators/me/tenants") => session,
-        ("POST", "/api/v1/auth/switch") => with(session, 200, |party| json!({"tenant_id": party.tenant.id})),
+        ("POST", "/api/v1/auth/switch") => with(session, 200, |fixture| json!({"tenant_id": fixture.tenant.id})),
         ("POST", "/api/v1/auth/impersonate") => with(
             session,
             200,
-            |party| json!({"tenant_id": party.tenant.id, "user_id": party.object("users"), "reason": "the matrix asks"}),
+            |fixture| json!({"tenant_id": fixture.tenant.id, "user_id": fixture.object("users"), "reason": "the matrix asks"}),
         ),
         ("POST", "/api/v1/operators") => with(platform, 201, |_| {
             let email = format!("{}@platform.example", unique());

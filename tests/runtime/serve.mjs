@@ -37,7 +37,7 @@
 //
 // - Miniflare's own handles (databases, KV, eviction) stop this process's event loop while they wait. A Worker that logs
 //   meanwhile fills its pipe and waits for this process: both for ever. So the control server asks a second Worker
-//   (curtain.mjs) over HTTP instead.
+//   (test_admin_worker.mjs) over HTTP instead.
 //
 // - Miniflare's rate limit is a Durable Object with SQLite, a whole hop for each request; Cloudflare's is a counter in
 //   the machine. `"addressLimit":false` leaves it out, for benchmarks.
@@ -56,7 +56,7 @@ const { Log, LogLevel, Miniflare } = await import("miniflare");
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const NAME = "carillon";
-const CURTAIN = "curtain";
+const ADMIN_WORKER = "test-admin";
 const LOGS_KEPT = 20_000;
 
 /** The entries `name = "text"` of each block of wrangler.toml that stands under `header`. */
@@ -111,16 +111,16 @@ async function worker(toml, databases, { build = "build", vars = {}, secrets = {
   };
 }
 
-/** The Worker that looks behind the curtain, with the databases, KV and R2 of the one under test. */
-async function curtain(toml, databases) {
+/** The test admin worker: reads and writes behind the Worker under test, with the databases, KV and R2 of the one under test. */
+async function adminWorker(toml, databases) {
   const top = blocks(`[top]\n${toml}`, "[top]")[0];
-  const contents = await readFile(join(ROOT, "tests/runtime/curtain.mjs"), "utf8");
+  const contents = await readFile(join(ROOT, "tests/runtime/test_admin_worker.mjs"), "utf8");
   return {
     config: {
-      name: CURTAIN,
+      name: ADMIN_WORKER,
       compatibilityDate: top.compatibility_date,
       compatibilityFlags: ["unsafe_module"],
-      manifest: { mainModule: "curtain.mjs", modulesRoot: ROOT, modules: { "curtain.mjs": { type: "esm", contents } } },
+      manifest: { mainModule: "test_admin_worker.mjs", modulesRoot: ROOT, modules: { "test_admin_worker.mjs": { type: "esm", contents } } },
       env: {
         ...Object.fromEntries(databases.map(({ binding }) => [binding, { type: "d1", id: binding }])),
         KV: { type: "kv", id: "KV" },
@@ -133,7 +133,7 @@ async function curtain(toml, databases) {
   };
 }
 
-/** Asks the curtain. */
+/** Asks the test admin worker. */
 async function ask(url, action, asked) {
   const response = await fetch(url, { method: "POST", body: JSON.stringify({ action, ...asked }) });
   const answer = await response.json();
@@ -187,8 +187,8 @@ class Logs {
 
 class BadRequest extends Error {}
 
-function controls(curtainUrl) {
-  const asking = (action) => (asked) => ask(curtainUrl, action, asked);
+function controls(adminUrl) {
+  const asking = (action) => (asked) => ask(adminUrl, action, asked);
   return {
     "POST /evict": asking("evict"),
     "POST /scheduled": asking("scheduled"),
@@ -213,8 +213,8 @@ async function bodyOf(request) {
   }
 }
 
-function controlServer(curtainUrl, logs) {
-  const table = controls(curtainUrl);
+function controlServer(adminUrl, logs) {
+  const table = controls(adminUrl);
   const server = createServer(async (request, response) => {
     const answer = (status, type, body) => response.writeHead(status, { "content-type": type }).end(body);
     const route = `${request.method} ${request.url}`;
@@ -258,13 +258,13 @@ async function serve(options) {
     handleStructuredLogs: (line) => logs.add(line),
     enableDevRegistry: false,
     resourcePersistencePath: state,
-    workers: [await worker(toml, databases, options), await curtain(toml, databases)],
+    workers: [await worker(toml, databases, options), await adminWorker(toml, databases)],
   });
   endWith(miniflare);
   await miniflare.ready;
-  const curtainUrl = await miniflare.unsafeGetDirectURL(CURTAIN);
-  await Promise.all(databases.map((database) => migrate(curtainUrl, database)));
-  const server = controlServer(curtainUrl, logs);
+  const adminUrl = await miniflare.unsafeGetDirectURL(ADMIN_WORKER);
+  await Promise.all(databases.map((database) => migrate(adminUrl, database)));
+  const server = controlServer(adminUrl, logs);
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
   const url = (await miniflare.unsafeGetDirectURL(NAME)).origin;
   console.log(JSON.stringify({ url, control: `http://127.0.0.1:${server.address().port}` }));

@@ -1,8 +1,8 @@
 //! Single sign-on: browsers that come in by a tenant's own provider, and those that only try.
 
+mod id_token_claims;
+mod redirect_flow;
 mod users;
-mod way;
-mod word;
 
 use serde_json::Value;
 

@@ -140,7 +140,7 @@ impl World {
         assert!(status.is_success() || text.contains("not currently running"), "/evict answers {status}: {text}");
     }
 
-    /// Rows behind the curtain.
+    /// Rows of CONTROL, read through the test admin worker.
     pub async fn rows(&self, binding: &str, sql: &str, params: &[&str]) -> Vec<Value> {
         let asked = json!({"binding": binding, "sql": sql, "params": params});
         let answer = self.control("/d1", asked).await;
@@ -158,7 +158,7 @@ impl World {
     }
 
     /// A hint that KV still holds though it is no longer true, or never was.
-    pub async fn plant_in_kv(&self, key: &str, value: &str) {
+    pub async fn write_kv(&self, key: &str, value: &str) {
         self.control("/kv/put", json!({"key": key, "value": value})).await;
     }
 
@@ -176,7 +176,7 @@ impl World {
 
     /// Puts an object into R2 that no row knows; with a count, so many, each with its number behind the key.
     pub async fn plant_object(&self, key: &str, count: Option<usize>) {
-        let mut asked = json!({"key": key, "text": "planted"});
+        let mut asked = json!({"key": key, "text": "forged"});
         if let Some(count) = count {
             asked["count"] = count.into();
         }

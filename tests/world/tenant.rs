@@ -100,14 +100,14 @@ impl Tenant {
         ApiKey { id: data["id"].as_str().unwrap().to_owned(), text: data["key"].as_str().unwrap().to_owned() }
     }
 
-    /// Rows of the tenant's shard, behind the curtain; `?1` in the statement is the tenant.
+    /// Rows of the tenant's shard; `?1` in the statement is the tenant.
     pub async fn on_shard(&self, sql: &str, params: &[&str]) -> Vec<Value> {
         let params: Vec<&str> = std::iter::once(self.id.as_str()).chain(params.iter().copied()).collect();
         self.world.rows(&self.shard().await, sql, &params).await
     }
 
     /// The same for many statements, in one batch.
-    pub async fn plant(&self, statements: &[(&str, &[&str])]) {
+    pub async fn seed(&self, statements: &[(&str, &[&str])]) {
         let mut own = Vec::new();
         for (sql, params) in statements {
             let params = [&[self.id.as_str()], *params].concat();

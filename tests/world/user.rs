@@ -52,7 +52,7 @@ impl User {
         answer.header("set-cookie").split(';').next().unwrap().to_owned()
     }
 
-    /// Changes the user's row, behind the curtain.
+    /// Changes the user's row.
     pub async fn set(&self, column: &str, value: &str) {
         self.tenant
             .on_shard(&format!("UPDATE users SET {column} = ?3 WHERE tenant_id = ?1 AND id = ?2"), &[&self.id, value])

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::people::People;
 use crate::world::{ROOT, Tenant, World, sequence, unique};
 
-/// The topic that every party uses.
+/// The topic that every fixture uses.
 pub const TOPIC: &str = "orders";
 
 /// All that anybody could have changed among a tenant's rows.
@@ -16,7 +16,7 @@ const ROWS: &str = "SELECT (SELECT json_group_array(json_array(id, email, name, 
 
 /// A tenant in the matrix.
 #[derive(Clone)]
-pub struct Party {
+pub struct Fixture {
     pub tenant: Tenant,
     pub domain: String,
     /// A place in its log, with a private and a public event behind it.
@@ -32,9 +32,9 @@ pub struct Party {
     published: Arc<AtomicU64>,
 }
 
-impl Party {
+impl Fixture {
     /// A tenant without limits, whose every field and event holds a canary.
-    pub async fn real(world: &World) -> Party {
+    pub async fn real(world: &World) -> Fixture {
         let world = world.elsewhere();
         let (open, secret) = (format!("open{}", unique()), format!("secret{}", unique()));
         let domain = format!("d-{}.example", unique());
@@ -63,15 +63,16 @@ impl Party {
         let key = tenant.key(&["*"]).await.text;
         let body = json!({"name": secret, "scopes": ["users:read"]});
         let object = tenant.as_owner("POST", "/api/v1/api-keys").json(&body).send().await.expect(201).data();
-        let mut people = People::plant(&tenant, &secret).await;
+        let mut people = People::seed(&tenant, &secret).await;
         people.objects.insert("api-keys", object["id"].as_str().unwrap().to_owned());
-        let party = Party { tenant, domain, start, open_canary: open, secret_canary: secret, key, people, published };
-        party.speak().await;
-        party
+        let fixture =
+            Fixture { tenant, domain, start, open_canary: open, secret_canary: secret, key, people, published };
+        fixture.speak().await;
+        fixture
     }
 
     /// A tenant that was never made, with names as long as those of `like`.
-    pub fn never(world: &World, like: &Party) -> Party {
+    pub fn never(world: &World, like: &Fixture) -> Fixture {
         let id = format!("t-{}", unique());
         let (_, number) = like.start.rsplit_once('-').unwrap();
         let tenant = Tenant {
@@ -82,7 +83,7 @@ impl Party {
             webhook_secret: format!("never{}{}", unique(), unique()),
             subscription_secret: format!("never{}{}", unique(), unique()),
         };
-        Party {
+        Fixture {
             tenant,
             domain: format!("d-{}.example", unique()),
             start: format!("{}{}-{number}", unique(), &unique()[..4]),
@@ -130,7 +131,7 @@ impl Party {
     }
 }
 
-/// When its own key was used last is a party's own doing.
+/// When its own key was used last is a fixture's own doing.
 fn without_last_use(mut keys: Value) -> Value {
     for key in keys.as_array_mut().unwrap() {
         key["last_used_at"] = Value::Null;

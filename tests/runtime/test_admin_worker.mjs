@@ -1,4 +1,4 @@
-// Looks behind the curtain for the tests: a Worker of its own beside the one under test, with the same
+// The test admin worker: a Worker of its own beside the one under test, with the same
 // databases, KV and R2. Asked over HTTP, so that nobody waits for it with the event loop stopped.
 
 import workerd from "workerd:unsafe";

@@ -178,7 +178,10 @@ fn uncollected(files: &[SourceFile], collected: &[Registered]) -> Vec<String> {
 fn every_statement_of_the_source_is_collected() {
     let collected = [of_tenants(), of_shards(), of_control()].concat();
     assert!(collected.len() > 30, "{}", collected.len());
-    none("add the module's STATEMENTS to tests/house/statements.rs", &uncollected(&production_files(), &collected));
+    none(
+        "add the module's STATEMENTS to tests/source_rules/statements.rs",
+        &uncollected(&production_files(), &collected),
+    );
 }
 
 #[test]

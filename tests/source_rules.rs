@@ -6,139 +6,139 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 /// The source, read by syn.
-#[path = "house/source.rs"]
+#[path = "source_rules/source.rs"]
 mod source;
 
 /// A file's tokens, in macros and attributes too.
-#[path = "house/tokens.rs"]
+#[path = "source_rules/tokens.rs"]
 mod tokens;
 
 /// What stands under `#[cfg(test)]`.
-#[path = "house/test_code.rs"]
+#[path = "source_rules/test_code.rs"]
 mod test_code;
 
 /// The paths that a file writes.
-#[path = "house/references.rs"]
+#[path = "source_rules/references.rs"]
 mod references;
 
 /// Which file imports which.
-#[path = "house/imports.rs"]
+#[path = "source_rules/imports.rs"]
 mod imports;
 
 /// The rooms: their order, and what each may not touch.
-#[path = "house/rooms.rs"]
+#[path = "source_rules/rooms.rs"]
 mod rooms;
 
 /// That it is so.
-#[path = "house/room_checks.rs"]
+#[path = "source_rules/room_checks.rs"]
 mod room_checks;
 
 /// That docs/architecture.md and each room's opening say the same.
-#[path = "house/room_docs.rs"]
+#[path = "source_rules/room_docs.rs"]
 mod room_docs;
 
 /// What a file declares.
-#[path = "house/declared.rs"]
+#[path = "source_rules/declared.rs"]
 mod declared;
 
 /// One meaning for a type's name; and how large everything is.
-#[path = "house/structure.rs"]
+#[path = "source_rules/structure.rs"]
 mod structure;
 
 /// What only a few files may do.
-#[path = "house/privileges.rs"]
+#[path = "source_rules/privileges.rs"]
 mod privileges;
 
 /// Every registered statement, and the databases they run on.
-#[path = "house/statements.rs"]
+#[path = "source_rules/statements.rs"]
 mod statements;
 
 /// A statement on a shard binds its tenant.
-#[path = "house/tenant_lint.rs"]
+#[path = "source_rules/tenant_lint.rs"]
 mod tenant_lint;
 
 /// A full-text index gives numbers of rows, and only beside the rows.
-#[path = "house/full_text.rs"]
+#[path = "source_rules/full_text.rs"]
 mod full_text;
 
 /// What that lint says of statements that were made not to.
-#[path = "house/mutants.rs"]
+#[path = "source_rules/mutants.rs"]
 mod mutants;
 
 /// What triggers do, they do to the rows of their tenant.
-#[path = "house/triggers.rs"]
+#[path = "source_rules/triggers.rs"]
 mod triggers;
 
 /// A statement across the tenants of a shard sees their ids alone.
-#[path = "house/shard_lint.rs"]
+#[path = "source_rules/shard_lint.rs"]
 mod shard_lint;
 
 /// A statement finds its rows by an index.
-#[path = "house/planner.rs"]
+#[path = "source_rules/planner.rs"]
 mod planner;
 
 /// What a query comes to in a collection that has a field of each kind.
-#[path = "house/asking.rs"]
+#[path = "source_rules/asking.rs"]
 mod asking;
 
 /// A shard with such a collection, of two tenants.
-#[path = "house/listed.rs"]
+#[path = "source_rules/listed.rs"]
 mod listed;
 
 /// Statements that are put together: every kind of list.
-#[path = "house/compositions.rs"]
+#[path = "source_rules/compositions.rs"]
 mod compositions;
 
 /// What such a statement costs.
-#[path = "house/costs.rs"]
+#[path = "source_rules/costs.rs"]
 mod costs;
 
 /// Pages are a scan in pieces, whatever is written meanwhile.
-#[path = "house/list_model.rs"]
+#[path = "source_rules/list_model.rs"]
 mod list_model;
 
 /// A shard's tables keep tenants apart by themselves.
-#[path = "house/schema.rs"]
+#[path = "source_rules/schema.rs"]
 mod schema;
 
 /// A shard in memory with two tenants.
-#[path = "house/shard.rs"]
+#[path = "source_rules/shard.rs"]
 mod shard;
 
 /// What a shard's triggers derive from records.
-#[path = "house/derivation.rs"]
+#[path = "source_rules/derivation.rs"]
 mod derivation;
 
 /// That it is what the records say, whatever is written.
-#[path = "house/derived_anew.rs"]
+#[path = "source_rules/derived_anew.rs"]
 mod derived_anew;
 
 /// What triggers and rules make of files.
-#[path = "house/files.rs"]
+#[path = "source_rules/files.rs"]
 mod files;
 
 /// What a purge leaves.
-#[path = "house/purge.rs"]
+#[path = "source_rules/purge.rs"]
 mod purge;
 
 /// Programs that the compiler refuses.
-#[path = "house/compile_fail.rs"]
+#[path = "source_rules/compile_fail.rs"]
 mod compile_fail;
 
 /// What paths leave for the names of collections and records.
-#[path = "house/paths.rs"]
+#[path = "source_rules/paths.rs"]
 mod paths;
 
 /// `docs/api.md`.
-#[path = "house/api_reference.rs"]
+#[path = "source_rules/api_reference.rs"]
 mod api_reference;
 
 /// `docs/mercure.md`.
-#[path = "house/mercure_table.rs"]
+#[path = "source_rules/mercure_table.rs"]
 mod mercure_table;
 
 /// What goes in and out, and the OpenAPI documents that are made of it.
-#[path = "house/contracts.rs"]
+#[path = "source_rules/contracts.rs"]
 mod contracts;
 
 /// Fails with one fault per line.

@@ -330,7 +330,7 @@ fn uncollected(files: &[SourceFile]) -> Vec<String> {
 
 #[test]
 fn every_head_and_piece_of_the_source_is_collected() {
-    none("add the module's HEADS and PIECES to tests/house/compositions.rs", &uncollected(&production_files()));
+    none("add the module's HEADS and PIECES to tests/source_rules/compositions.rs", &uncollected(&production_files()));
     let text = "composed! { heads { A = \"SELECT\"; } pieces { /// Doc.\n B = \"r.id\"; } }";
     assert_eq!(uncollected(&[SourceFile::of("src/records/feed.rs", text)]).len(), 1);
 }

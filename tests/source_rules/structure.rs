@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::declared::{Declarations, Kind};
 use crate::none;
-use crate::rooms::{HOUSE, room_of};
+use crate::rooms::{ROOMS, room_of};
 use crate::source::{SourceFile, files, files_in, production_files, read, without_tests};
 
 /// Type names that are declared more than once, and why each is right.
@@ -72,7 +72,7 @@ fn report(files: &[SourceFile]) -> String {
     let mut page = String::from("room          files   lines  without tests\n");
     let row =
         |name: &str, (files, lines, code): (usize, usize, usize)| format!("{name:12} {files:6} {lines:7} {code:14}\n");
-    for room in HOUSE.order.iter().copied().flatten() {
+    for room in ROOMS.order.iter().copied().flatten() {
         page += &row(room, rooms.get(room).copied().unwrap_or_default());
     }
     page += &row("together", rooms.values().fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2)));
@@ -90,7 +90,7 @@ fn report(files: &[SourceFile]) -> String {
     page
 }
 
-/// `cargo test --test house structure -- --ignored --nocapture` prints it.
+/// `cargo test --test rooms structure -- --ignored --nocapture` prints it.
 #[test]
 #[ignore = "a report, not a rule"]
 fn report_of_the_source() {

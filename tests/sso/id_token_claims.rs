@@ -142,10 +142,10 @@ async fn what_kv_remembers_of_a_provider_is_good_where_it_was_written_only() {
     Browser::of(&tenant).sign_in(&issuer, "ada").await.expect(303);
     Browser::of(&other).sign_in(&another, "ada").await.expect(303);
     let key = |tenant: &Tenant| format!("t:{}:oidc:corp:jwks", tenant.id);
-    let planted = tenant.world.read_kv(&key(&other)).await.unwrap();
-    assert!(!planted.contains("\"kty\""), "it is sealed");
-    let planted = planted.replace(&other.id, &tenant.id);
-    tenant.world.plant_in_kv(&key(&tenant), &planted).await;
+    let forged = tenant.world.read_kv(&key(&other)).await.unwrap();
+    assert!(!forged.contains("\"kty\""), "it is sealed");
+    let forged = forged.replace(&other.id, &tenant.id);
+    tenant.world.write_kv(&key(&tenant), &forged).await;
     Browser::of(&tenant).sign_in(&issuer, "ada").await.expect(303);
     assert_eq!(issuer.asked_for_keys().await, 2, "the issuer was asked instead");
 }

@@ -9,7 +9,7 @@ const PATH: &str = "docs/api.md";
 
 const OPENING: &str = "# API
 
-<!-- Written by `UPDATE_DOCS=1 cargo test --test house` from src/routes and src/http/problem.rs. Do not edit. -->
+<!-- Written by `UPDATE_DOCS=1 cargo test --test source_rules` from src/routes and src/http/problem.rs. Do not edit. -->
 
 Every operation, by the host it lives on. `{name}` in a path is one segment, percent-encoded. GET serves HEAD too; OPTIONS lists a
 path's methods and, on a tenant's host, answers preflights.
@@ -153,7 +153,7 @@ fn the_api_reference_is_the_route_table() {
     let differs = page.lines().zip(written.lines()).find(|(page, written)| page != written);
     assert!(
         page == written,
-        "{PATH} is out of date (first at {differs:?}): UPDATE_DOCS=1 cargo test --test house writes it"
+        "{PATH} is out of date (first at {differs:?}): UPDATE_DOCS=1 cargo test --test source_rules writes it"
     );
 }
 
