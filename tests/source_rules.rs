@@ -45,6 +45,10 @@ mod declared;
 #[path = "source_rules/structure.rs"]
 mod structure;
 
+/// Words that only this project ever used so.
+#[path = "source_rules/retired_words.rs"]
+mod retired_words;
+
 /// What only a few files may do.
 #[path = "source_rules/privileges.rs"]
 mod privileges;

@@ -70,12 +70,12 @@ fn report(files: &[SourceFile]) -> String {
     }
     let twice = declared_twice(&code);
     let mut page = String::from("room          files   lines  without tests\n");
-    let row =
+    let line =
         |name: &str, (files, lines, code): (usize, usize, usize)| format!("{name:12} {files:6} {lines:7} {code:14}\n");
     for room in ROOMS.order.iter().copied().flatten() {
-        page += &row(room, rooms.get(room).copied().unwrap_or_default());
+        page += &line(room, rooms.get(room).copied().unwrap_or_default());
     }
-    page += &row("together", rooms.values().fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2)));
+    page += &line("together", rooms.values().fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2)));
     for (title, mut lines) in [
         (format!("files over {LINES_OF_A_FILE} lines"), long_files),
         (format!("functions over {LINES_OF_A_FUNCTION} lines"), long_functions),
@@ -90,7 +90,7 @@ fn report(files: &[SourceFile]) -> String {
     page
 }
 
-/// `cargo test --test rooms structure -- --ignored --nocapture` prints it.
+/// `cargo test --test source_rules structure -- --ignored --nocapture` prints it.
 #[test]
 #[ignore = "a report, not a rule"]
 fn report_of_the_source() {
