@@ -23,6 +23,7 @@ mod hosts;
 mod idempotency;
 mod impersonation;
 mod invitations;
+mod isolates;
 mod isolation;
 mod kept_lists;
 mod key_rotation;

@@ -1,8 +1,10 @@
 //! Lists and statistics that are asked for often, kept in KV for a minute.
 //!
 //! Invariants
-//! - What is kept names its tenant and the generation of what it was made of. A write raises the generation in its own
-//!   transaction, and the generation is read from the shard with every request: a kept answer is never stale.
+//! - What is kept names its tenant and the generation of what it was made of. A write makes another generation in its
+//!   own transaction, and the generation is read from the shard with every request: a kept answer is never stale.
+//! - A generation names the collection by its creation id: what was kept of a deleted one is no answer of the one that
+//!   has its slug now.
 //! - A list is kept only once somebody asks for it again, so that what nobody repeats costs nothing.
 //! - Losing KV costs time, never truth.
 
@@ -33,9 +35,25 @@ const MAX_BYTES: usize = 512 * 1024;
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     tenant_id: String,
-    generation: i64,
+    generation: Generation,
     until: i64,
     body: String,
+}
+
+/// What an answer was made of: a collection by its creation id, and how often it was written to. It never comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation(String);
+
+impl Generation {
+    /// Of a collection, by the number in its state.
+    pub fn of(creation_id: &str, number: i64) -> Self {
+        Self(format!("{creation_id}.{number}"))
+    }
+
+    /// Of several collections, by a text of their creation ids and numbers.
+    pub fn of_several(text: &str) -> Self {
+        Self(digest(text.as_bytes()))
+    }
 }
 
 /// A list that is asked for.
@@ -112,17 +130,17 @@ impl Listed {
 }
 
 /// What is kept under a key, if it is of this generation.
-pub async fn find(bindings: &Bindings, tenant: &TenantId, key: &KvKey, generation: i64) -> Option<String> {
+pub async fn find(bindings: &Bindings, tenant: &TenantId, key: &KvKey, generation: &Generation) -> Option<String> {
     let now = SystemClock.now().millis();
     let kept: Option<Kept> = kv::read(bindings, key).await;
-    let is_good = |kept: &Kept| kept.tenant_id == tenant.as_str() && kept.generation == generation && now < kept.until;
+    let is_good = |kept: &Kept| kept.tenant_id == tenant.as_str() && kept.generation == *generation && now < kept.until;
     let found = kept.filter(is_good).map(|kept| kept.body);
     note(tenant, found.is_some());
     found
 }
 
 /// Keeps an answer.
-pub async fn keep(bindings: &Bindings, tenant: &TenantId, key: &KvKey, generation: i64, body: &str) {
+pub async fn keep(bindings: &Bindings, tenant: &TenantId, key: &KvKey, generation: Generation, body: &str) {
     if body.len() > MAX_BYTES {
         return;
     }

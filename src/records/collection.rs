@@ -1,8 +1,10 @@
 //! A tenant's collection: what its records are, and how the index of them stands.
 //!
 //! Invariants
-//! - A definition that is remembered is never believed: whoever writes by it states its revision in the batch, and
-//!   whoever lists by it reads the revision along.
+//! - A definition that is remembered is never believed: whoever writes by it states in the batch which one it is, and
+//!   whoever reads by it reads that along with the rows.
+//! - Which one it is, its collection's creation id and its revision say together. A slug comes back when its collection
+//!   was deleted, and revisions then begin at 1 again; a creation id never comes back.
 //! - One that is being deleted is not found.
 
 use std::cell::RefCell;
@@ -11,6 +13,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::cache::Generation;
 use super::definition::Definition;
 use super::schema::{Field, Schema};
 use super::statuses::Statuses;
@@ -25,11 +28,11 @@ use domain::json;
 
 statements! { TenantSql;
     /// A collection as it stands.
-    FIND = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = ?2) AS records FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
-    /// The revision of its definition, and the generation of its records.
-    REVISION = "SELECT c.revision, s.generation FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = ?2 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
+    FIND = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.creation_id, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = ?2) AS records FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
+    /// Which definition of which collection a slug has, and the generation of its records.
+    CURRENT = "SELECT c.creation_id, c.revision, s.generation FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = ?2 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
     /// Every collection, by its slug.
-    ALL = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = c.slug AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = c.slug) AS records FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.deleted_at IS NULL ORDER BY c.slug LIMIT 200";
+    ALL = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.creation_id, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = c.slug AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = c.slug) AS records FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.deleted_at IS NULL ORDER BY c.slug LIMIT 200";
 }
 
 row_types! {
@@ -48,6 +51,7 @@ row_types! {
         live: i64,
         public_read: i64,
         files: i64,
+        creation_id: String,
         revision: i64,
         created_at: i64,
         updated_at: i64,
@@ -61,7 +65,8 @@ row_types! {
 }
 
 row_types! {
-    struct RevisionRow {
+    struct CurrentRow {
+        creation_id: String,
         revision: i64,
         generation: i64,
     }
@@ -105,7 +110,9 @@ pub struct Collection {
     pub public_read: bool,
     /// Whether a record may hold a file.
     pub files: bool,
-    /// The revision of this definition.
+    /// Which collection it is: no other one ever has this id, under whatever slug. Empty of one that is not stored yet.
+    pub creation_id: String,
+    /// The revision of this definition, from 1.
     pub revision: i64,
     index: Index,
     ready: Vec<String>,
@@ -118,8 +125,8 @@ pub struct Collection {
 pub struct ReadWith {
     /// The collection.
     pub collection: Rc<Collection>,
-    /// The generation of its records: it rises with every write.
-    pub generation: i64,
+    /// The generation of its records: each write makes another one.
+    pub generation: Generation,
     /// What was read.
     pub found: Vec<Rows>,
 }
@@ -139,7 +146,7 @@ impl Collection {
         rows.row::<CollectionRow>(&FIND, args![slug]).await?.map(Self::stored).transpose()
     }
 
-    /// The collection of a name, perhaps as it stood a while ago: for those who check its revision in what they do.
+    /// The collection of a name, perhaps as it stood a while ago: for those who check in what they do that it is still this one.
     pub async fn remembered(rows: &TenantDb, slug: &str) -> Result<Rc<Self>, Problem> {
         let key = (rows.tenant().clone(), slug.to_owned());
         if let Some(kept) = KEPT.with(|kept| kept.borrow().get(&key).cloned()) {
@@ -165,13 +172,17 @@ impl Collection {
         for _ in 0..ATTEMPTS {
             let known = Self::remembered(rows, slug).await?;
             let asked = reading(&known);
-            let mut reads = vec![Read::Constant(REVISION, args![slug])];
+            let mut reads = vec![Read::Constant(CURRENT, args![slug])];
             let wrong = asked.map(|more| reads.extend(more)).err();
             let mut results = rows.reads(reads).await?.into_iter();
-            match results.next().unwrap_or_default().first::<RevisionRow>()? {
-                Some(row) if row.revision == known.revision => {
+            match results.next().unwrap_or_default().first::<CurrentRow>()? {
+                Some(row) if known.is(&row) => {
                     let found = results.collect();
-                    let read = ReadWith { collection: known, generation: row.generation, found };
+                    let read = ReadWith {
+                        collection: known,
+                        generation: Generation::of(&row.creation_id, row.generation),
+                        found,
+                    };
                     return wrong.map_or_else(|| Ok(read), Err);
                 }
                 Some(_) => forget(rows.tenant(), slug),
@@ -186,8 +197,12 @@ impl Collection {
 
     /// Whether this is the definition as it stands.
     pub async fn is_current(&self, rows: &TenantDb) -> Result<bool, Problem> {
-        let row = rows.row::<RevisionRow>(&REVISION, args![self.slug.as_str()]).await?;
-        Ok(row.is_some_and(|row| row.revision == self.revision))
+        let row = rows.row::<CurrentRow>(&CURRENT, args![self.slug.as_str()]).await?;
+        Ok(row.is_some_and(|row| self.is(&row)))
+    }
+
+    fn is(&self, row: &CurrentRow) -> bool {
+        row.creation_id == self.creation_id && row.revision == self.revision
     }
 
     /// Every collection of the tenant.
@@ -220,6 +235,7 @@ impl Collection {
             live: row.live != 0,
             public_read: row.public_read != 0,
             files: row.files != 0,
+            creation_id: row.creation_id,
             revision: row.revision,
             records: row.records,
             created_at: row.created_at,
@@ -227,7 +243,7 @@ impl Collection {
         })
     }
 
-    /// A collection that was just made.
+    /// A collection that is being made.
     pub fn fresh(definition: Definition, template: Option<&str>, now: i64) -> Result<Self, Problem> {
         let broken = |_| problem::internal("a definition that was not read");
         let schema = Schema::parse(&definition.schema).map_err(broken)?;
@@ -249,6 +265,7 @@ impl Collection {
             live: definition.live,
             public_read: definition.public_read,
             files: definition.files,
+            creation_id: String::new(),
             revision: 1,
             records: 0,
             created_at: now,

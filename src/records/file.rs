@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::http::problem::{self, Problem};
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
-use crate::storage::tenant_db::TenantDb;
+use crate::storage::tenant_db::{Read, TenantDb};
 use domain::clock::Timestamp;
 use domain::file::{FileName, FileType};
 use domain::json;
@@ -13,8 +13,8 @@ use domain::json;
 statements! { TenantSql;
     /// The file of a record that is there.
     FIND = "SELECT f.object, f.name, f.content_type, f.size, f.etag, f.created_at, f.created_by FROM record_files f JOIN records r ON r.tenant_id = ?1 AND r.collection = f.collection AND r.id = f.record_id WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3 AND r.deleted_at IS NULL";
-    /// Whether everybody may read the collection of a file that is there.
-    IS_PUBLIC = "SELECT public_read FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND deleted_at IS NULL";
+    /// The collection of a file that is there, and whether everybody may read it.
+    COLLECTION = "SELECT creation_id, public_read FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND deleted_at IS NULL";
     /// Deletes the file of a record that is there; its bytes follow.
     DELETE = "DELETE FROM record_files WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3 AND EXISTS (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = ?3 AND r.deleted_at IS NULL) RETURNING name";
 }
@@ -31,7 +31,8 @@ row_types! {
         created_at: i64,
         created_by: String,
     }
-    struct PublicRow {
+    struct CollectionRow {
+        creation_id: String,
         public_read: i64,
     }
 }
@@ -55,6 +56,17 @@ pub struct File {
     pub created_by: String,
 }
 
+/// What there is of a record's file at one moment.
+#[derive(Debug)]
+pub struct Served {
+    /// The file; none if there is none, or the record is gone.
+    pub file: Option<File>,
+    /// The collection's creation id.
+    pub creation_id: String,
+    /// Whether everybody may read the collection.
+    pub is_public: bool,
+}
+
 impl File {
     /// Of a row.
     pub fn stored(row: FileRow) -> Result<Self, Problem> {
@@ -69,16 +81,16 @@ impl File {
         })
     }
 
-    /// The file of a record, and whether everybody may read it; none if there is none, or the record is gone.
-    pub async fn served(rows: &TenantDb, collection: &str, record_id: &str) -> Result<Option<(Self, bool)>, Problem> {
-        use crate::storage::tenant_db::Read;
+    /// The file of a record, and what says who may see it; none without such a collection.
+    pub async fn served(rows: &TenantDb, collection: &str, record_id: &str) -> Result<Option<Served>, Problem> {
         let reads =
-            vec![Read::Constant(FIND, args![collection, record_id]), Read::Constant(IS_PUBLIC, args![collection])];
+            vec![Read::Constant(FIND, args![collection, record_id]), Read::Constant(COLLECTION, args![collection])];
         let mut results = rows.reads(reads).await?.into_iter();
         let file = results.next().unwrap_or_default().first::<FileRow>()?;
-        let collection = results.next().unwrap_or_default().first::<PublicRow>()?;
-        let (Some(file), Some(collection)) = (file, collection) else { return Ok(None) };
-        Ok(Some((Self::stored(file)?, collection.public_read != 0)))
+        let collection = results.next().unwrap_or_default().first::<CollectionRow>()?;
+        let Some(CollectionRow { creation_id, public_read }) = collection else { return Ok(None) };
+        let file = file.map(Self::stored).transpose()?;
+        Ok(Some(Served { file, creation_id, is_public: public_read != 0 }))
     }
 
     /// As it is shown.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::file::File;
-use super::upload::Upload;
+use super::upload::{Seen, Upload};
 use crate::credentials::signed_text;
 use crate::http::problem::{self, Problem};
 use crate::storage::sealed::{KeyRing, Purpose};
@@ -16,6 +16,7 @@ pub const UPLOAD_SECONDS: i64 = 900;
 
 /// The token of an upload: all that it may do.
 pub fn upload_token(keys: &KeyRing, tenant: &str, upload: &Upload, until: Timestamp) -> Result<String, Problem> {
+    let seen = upload.seen.as_ref();
     let said = json!([
         upload.collection,
         upload.record_id,
@@ -24,7 +25,8 @@ pub fn upload_token(keys: &KeyRing, tenant: &str, upload: &Upload, until: Timest
         upload.size,
         upload.by,
         upload.ticket,
-        upload.replaces,
+        seen.map(|seen| &seen.creation_id),
+        seen.map(|seen| &seen.object),
         until.millis(),
     ]);
     let key = keys.signing_key(Purpose::Upload).map_err(problem::internal)?;
@@ -46,7 +48,7 @@ pub fn read_upload_token(keys: &KeyRing, tenant: &str, token: &str, now: Timesta
         size: said.next()?.as_u64()?,
         by: text(&mut said)?,
         ticket: text(&mut said)?,
-        replaces: said.next()?.as_str().map(str::to_owned),
+        seen: Some(Seen { creation_id: text(&mut said)?, object: text(&mut said)? }),
     };
     (now.millis() < said.next()?.as_i64()?).then_some(upload)
 }
@@ -58,6 +60,8 @@ pub struct Shown<'a> {
     pub tenant: &'a str,
     /// The collection.
     pub collection: &'a str,
+    /// Its creation id: another collection under the slug shows nothing by this URL.
+    pub creation_id: &'a str,
     /// The record.
     pub record_id: &'a str,
     /// What the file is called.
@@ -67,8 +71,8 @@ pub struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    fn parts(&self) -> [&str; 6] {
-        ["download", self.tenant, self.collection, self.record_id, self.name, self.etag]
+    fn parts(&self) -> [&str; 7] {
+        ["download", self.tenant, self.collection, self.creation_id, self.record_id, self.name, self.etag]
     }
 
     /// The signature of a URL that is good until a moment (seconds since 1970).
@@ -109,7 +113,7 @@ mod tests {
             size: 17,
             by: "user:u".into(),
             ticket: "t".into(),
-            replaces: Some(String::new()),
+            seen: Some(Seen { creation_id: "c1".into(), object: String::new() }),
         }
     }
 
@@ -128,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_signature_is_good_for_one_file_and_its_time() {
-        let shown = Shown { tenant: "acme", collection: "media", record_id: "r1", name: "a.png", etag: "e" };
+        let (tenant, collection, creation_id) = ("acme", "media", "c1");
+        let shown = Shown { tenant, collection, creation_id, record_id: "r1", name: "a.png", etag: "e" };
         let (keys, at) = (keys(), |seconds: i64| Timestamp::from_millis(seconds * 1000));
         let signature = shown.sign(&keys, 100).unwrap();
         assert!(shown.is_signed(&keys, 100, &signature, at(99)));
@@ -136,6 +141,7 @@ mod tests {
         assert!(!shown.is_signed(&keys, 101, &signature, at(99)));
         for other in [
             Shown { tenant: "globex", ..shown },
+            Shown { creation_id: "c2", ..shown },
             Shown { collection: "mediar", record_id: "1", ..shown },
             Shown { name: "b.png", ..shown },
             Shown { etag: "f", ..shown },

@@ -5,20 +5,23 @@
 //!   left, by whoever comes next: the request that began it, or the cron.
 //! - Reads go on meanwhile: a field counts as indexed once every record is in its index.
 //! - While a collection is being deleted it is not found, and its name is taken until the last record is gone.
+//! - A step states in its transaction which collection it is for: one that comes late touches nothing of another
+//!   collection that has the slug by then.
 
-use super::collection;
-use crate::http::problem::{self, Problem};
+use super::{collection, rules};
+use crate::http::problem::Problem;
 use crate::storage::bindings::SystemClock;
+use crate::storage::row::Rows;
 use crate::storage::row::row_types;
 use crate::storage::sql::StorageError;
 use crate::storage::sql::{args, statements};
-use crate::storage::tenant_db::TenantDb;
+use crate::storage::tenant_db::{TenantBatch, TenantDb};
 use domain::clock::Clock;
 use domain::json;
 
 statements! { TenantSql;
     /// The job of the collection ?2.
-    FIND = "SELECT job, index_revision FROM collection_state WHERE tenant_id = ?1 AND collection = ?2 AND job IS NOT NULL";
+    FIND = "SELECT s.job, s.index_revision, c.creation_id FROM collection_state s JOIN collections c ON c.tenant_id = ?1 AND c.slug = ?2 WHERE s.tenant_id = ?1 AND s.collection = ?2 AND s.job IS NOT NULL";
     /// The jobs of the tenant that have not moved since ?2.
     LEFT = "SELECT collection FROM collection_state WHERE tenant_id = ?1 AND job IS NOT NULL AND job_at < ?2 LIMIT 20";
     /// Takes ?4 records of the collection ?2 into the index of the revision ?3.
@@ -60,6 +63,7 @@ row_types! {
     struct JobRow {
         job: String,
         index_revision: i64,
+        creation_id: String,
     }
     struct IdRow {
         id: String,
@@ -97,10 +101,11 @@ pub async fn finish_left(rows: &TenantDb, before: i64) -> Result<usize, Problem>
 
 async fn moved(rows: &TenantDb, slug: &str, steps: usize) -> Result<bool, Problem> {
     for _ in 0..steps {
-        let Some(job) = rows.row::<JobRow>(&FIND, args![slug]).await? else { return Ok(true) };
-        let step = match job.job.as_str() {
-            "delete" => delete_some(rows, slug).await?,
-            _ => index_some(rows, slug, job.index_revision).await?,
+        let Some(found) = rows.row::<JobRow>(&FIND, args![slug]).await? else { return Ok(true) };
+        let step = match (Job { rows, slug, found }).step().await {
+            // Another collection has the slug by now: its job is looked for.
+            Err(error) if rules::is_other_definition(&error) => Step::More,
+            step => step?,
         };
         if step == Step::Done {
             collection::forget(rows.tenant(), slug);
@@ -110,60 +115,87 @@ async fn moved(rows: &TenantDb, slug: &str, steps: usize) -> Result<bool, Proble
     Ok(false)
 }
 
-async fn index_some(rows: &TenantDb, slug: &str, revision: i64) -> Result<Step, Problem> {
-    let now = SystemClock.now().millis();
-    let batch = rows.write().add(INDEX_SOME, args![slug, revision, CHUNK]).commit().await;
-    let moved = match batch {
-        Ok(results) => results.into_iter().next_back().unwrap_or_default().read::<IdRow>()?.len(),
-        Err(StorageError::Constraint(_)) => return index_singly(rows, slug, revision).await,
-        Err(error) => return Err(error.into()),
-    };
-    let counted = i64::try_from(moved).unwrap_or(CHUNK);
-    let batch = rows.write().add(MOVED, args![slug, counted, now]);
-    if counted == CHUNK {
-        batch.commit().await?;
-        return Ok(Step::More);
-    }
-    let batch = batch.add(INDEXED, args![slug, revision]).add(READY, args![slug]).add(REVISED, args![slug]);
-    batch.commit().await?;
-    Ok(if rows.row::<JobRow>(&FIND, args![slug]).await?.is_none() { Step::Done } else { Step::More })
+/// A job as it was found.
+struct Job<'a> {
+    rows: &'a TenantDb,
+    slug: &'a str,
+    found: JobRow,
 }
 
-/// Somewhere among the next records is one that does not fit: finds it, and stops the job with its name.
-async fn index_singly(rows: &TenantDb, slug: &str, revision: i64) -> Result<Step, Problem> {
-    for IdRow { id } in rows.rows::<IdRow>(&NEXT, args![slug, revision, CHUNK]).await? {
-        let one = rows.write().add(INDEX_ONE, args![slug, revision, id.as_str()]).commit().await;
-        let Err(error) = one else { continue };
-        let StorageError::Constraint(words) = &error else { return Err(error.into()) };
-        let code = if words.contains("record_index.value") { "not_unique" } else { "dangling_reference" };
-        let failure = json!({ "code": code, "record_id": id }).to_string();
-        rows.write().add(FAILED, args![slug, failure]).commit().await?;
-        return Ok(Step::Done);
+impl Job<'_> {
+    /// Moves it on by one transaction or two.
+    async fn step(&self) -> Result<Step, StorageError> {
+        match self.found.job.as_str() {
+            "delete" => self.delete_some().await,
+            _ => self.index_some().await,
+        }
     }
-    Ok(Step::More)
+
+    /// A transaction for the collection that the job was found for, and for no other.
+    fn write(&self) -> TenantBatch<'_> {
+        self.rows.write().add_all([rules::collection_as_seen(self.slug, &self.found.creation_id)])
+    }
+
+    async fn index_some(&self) -> Result<Step, StorageError> {
+        let (slug, revision, now) = (self.slug, self.found.index_revision, SystemClock.now().millis());
+        let moved = match self.write().add(INDEX_SOME, args![slug, revision, CHUNK]).commit().await {
+            Ok(results) => count(results)?,
+            Err(error) if rules::is_other_definition(&error) => return Err(error),
+            Err(StorageError::Constraint(_)) => return self.index_singly().await,
+            Err(error) => return Err(error),
+        };
+        let batch = self.write().add(MOVED, args![slug, moved, now]);
+        if moved == CHUNK {
+            batch.commit().await?;
+            return Ok(Step::More);
+        }
+        let batch = batch.add(INDEXED, args![slug, revision]).add(READY, args![slug]).add(REVISED, args![slug]);
+        batch.commit().await?;
+        let goes_on = self.rows.row::<JobRow>(&FIND, args![slug]).await?.is_some();
+        Ok(if goes_on { Step::More } else { Step::Done })
+    }
+
+    /// Somewhere among the next records is one that does not fit: finds it, and stops the job with its name.
+    async fn index_singly(&self) -> Result<Step, StorageError> {
+        let (slug, revision) = (self.slug, self.found.index_revision);
+        for IdRow { id } in self.rows.rows::<IdRow>(&NEXT, args![slug, revision, CHUNK]).await? {
+            let one = self.write().add(INDEX_ONE, args![slug, revision, id.as_str()]).commit().await;
+            let Err(error) = one else { continue };
+            let code = match &error {
+                StorageError::Constraint(words) if words.contains("record_index.value") => "not_unique",
+                StorageError::Constraint(_) if !rules::is_other_definition(&error) => "dangling_reference",
+                _ => return Err(error),
+            };
+            let failure = json!({ "code": code, "record_id": id }).to_string();
+            self.write().add(FAILED, args![slug, failure]).commit().await?;
+            return Ok(Step::Done);
+        }
+        Ok(Step::More)
+    }
+
+    async fn delete_some(&self) -> Result<Step, StorageError> {
+        let (slug, now) = (self.slug, SystemClock.now().millis());
+        if count(self.write().add(UNLINK_SOME, args![slug, CHUNK]).commit().await?)? > 0 {
+            return Ok(Step::More);
+        }
+        let deleted = count(self.write().add(DELETE_SOME, args![slug, CHUNK]).commit().await?)?;
+        let batch = self.write().add(MOVED, args![slug, deleted, now]);
+        if deleted == CHUNK {
+            batch.commit().await?;
+            return Ok(Step::More);
+        }
+        let batch = batch.add(DELETE_COUNTS, args![slug]).add(DELETE_RATES, args![slug]);
+        match batch.add(DELETE_COLLECTION, args![slug]).commit().await {
+            Err(error) if rules::is_other_definition(&error) => Err(error),
+            // A record was left after all: the next step takes it.
+            Err(StorageError::Constraint(words)) => Err(StorageError::Unavailable(words)),
+            done => done.map(|_| Step::Done),
+        }
+    }
 }
 
-async fn delete_some(rows: &TenantDb, slug: &str) -> Result<Step, Problem> {
-    let now = SystemClock.now().millis();
-    let count = |results: Vec<crate::storage::row::Rows>| -> Result<i64, Problem> {
-        let ids = results.into_iter().next_back().unwrap_or_default().read::<IdRow>()?;
-        Ok(i64::try_from(ids.len()).unwrap_or(CHUNK))
-    };
-    let unlinked = count(rows.write().add(UNLINK_SOME, args![slug, CHUNK]).commit().await?)?;
-    if unlinked > 0 {
-        return Ok(Step::More);
-    }
-    let deleted = count(rows.write().add(DELETE_SOME, args![slug, CHUNK]).commit().await?)?;
-    let batch = rows.write().add(MOVED, args![slug, deleted, now]);
-    if deleted == CHUNK {
-        batch.commit().await?;
-        return Ok(Step::More);
-    }
-    let batch = batch.add(DELETE_COUNTS, args![slug]).add(DELETE_RATES, args![slug]);
-    batch.add(DELETE_COLLECTION, args![slug]).commit().await.map_err(|error| match error {
-        // A record was left after all: the next step takes it.
-        StorageError::Constraint(words) => problem::unavailable(words),
-        other => other.into(),
-    })?;
-    Ok(Step::Done)
+/// How many rows the last statement of a transaction gave.
+fn count(results: Vec<Rows>) -> Result<i64, StorageError> {
+    let rows = results.into_iter().next_back().unwrap_or_default().read::<IdRow>()?;
+    Ok(i64::try_from(rows.len()).unwrap_or(CHUNK))
 }

@@ -1,11 +1,9 @@
 //! Lists of records: the page that a plan finds, as it is shown.
 
-use std::rc::Rc;
-
 use serde_json::{Map, Value};
 
 use super::asked::{Asked, Paging};
-use super::cache::{self, Listed};
+use super::cache::{self, Generation, Listed};
 use super::collection::Collection;
 use super::expand;
 use super::order::Placed;
@@ -55,7 +53,7 @@ pub struct Page {
     /// Whether it was kept.
     pub is_kept: bool,
     /// What keeps it from now on, if it is worth keeping.
-    pub keeping: Option<(KvKey, i64)>,
+    pub keeping: Option<(KvKey, Generation)>,
 }
 
 impl Listing<'_> {
@@ -72,8 +70,8 @@ impl Listing<'_> {
         }
         let key = key(&asked, listed).filter(|_| listed.is_hot());
         if let Some(key) = &key {
-            let (_, generation) = self.current(listed.slug(), &readable).await?;
-            if let Some(body) = cache::find(self.bindings, self.rows.tenant(), key, generation).await {
+            let generation = self.generation(listed.slug(), &readable).await?;
+            if let Some(body) = cache::find(self.bindings, self.rows.tenant(), key, &generation).await {
                 return Ok(Page { body, is_kept: true, keeping: None });
             }
         }
@@ -93,15 +91,14 @@ impl Listing<'_> {
         Ok(())
     }
 
-    /// The collection as it stands, and its generation.
-    async fn current(
+    /// The generation of the collection as it stands, if it may be read.
+    async fn generation(
         &self,
         slug: &str,
         readable: &impl Fn(&Collection) -> Result<(), Problem>,
-    ) -> Result<(Rc<Collection>, i64), Problem> {
+    ) -> Result<Generation, Problem> {
         let current = Collection::read_with(self.rows, slug, |collection| readable(collection).map(|()| Vec::new()));
-        let read = current.await?;
-        Ok((read.collection, read.generation))
+        Ok(current.await?.generation)
     }
 
     /// The list from the rows, and the generation that it is of.
@@ -110,7 +107,7 @@ impl Listing<'_> {
         slug: &str,
         asked: &Asked,
         readable: &impl Fn(&Collection) -> Result<(), Problem>,
-    ) -> Result<(String, i64), Problem> {
+    ) -> Result<(String, Generation), Problem> {
         let tenant = self.rows.tenant().as_str();
         let keys = &self.bindings.settings.keys;
         let reading = |collection: &Collection| {

@@ -82,6 +82,7 @@ impl Plan {
         let identity = json!([
             tenant,
             collection.slug,
+            collection.creation_id,
             asked.deleted,
             filter.map(|filter| filter.to_string()),
             asked.words,

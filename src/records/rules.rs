@@ -2,19 +2,22 @@
 //!
 //! As `auth::rules`: a rule is a statement of the batch, and a false one fails the batch by its name.
 
+use super::collection::Collection;
 use crate::auth;
 use crate::http::problem::{self, Problem};
 use crate::storage::row::Rows;
-use crate::storage::sql::StorageError;
-use crate::storage::sql::statements;
+use crate::storage::sql::{Arg, StorageError, TenantSql};
+use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantBatch;
 use domain::error::Invalid;
 
 statements! { TenantSql;
     /// The tenant has fewer than ?2 collections.
     COLLECTIONS_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_collections_left) VALUES (?1, (SELECT count(*) FROM collections WHERE tenant_id = ?1) < ?2)";
-    /// The definition of the collection ?2 still has the revision ?3.
-    DEFINITION_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_definition) VALUES (?1, EXISTS (SELECT 1 FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND revision = ?3 AND deleted_at IS NULL))";
+    /// The collection ?2 is still the one of the creation id ?3, and its definition still has the revision ?4.
+    DEFINITION_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_definition) VALUES (?1, EXISTS (SELECT 1 FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND creation_id = ?3 AND revision = ?4 AND deleted_at IS NULL))";
+    /// The collection ?2 is still the one of the creation id ?3, perhaps on its way out.
+    COLLECTION_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_definition) VALUES (?1, EXISTS (SELECT 1 FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND creation_id = ?3))";
     /// No other collection refers to the collection ?2.
     COLLECTION_UNNAMED = "INSERT OR REPLACE INTO write_rules (tenant_id, is_unnamed) VALUES (?1, NOT EXISTS (SELECT 1 FROM collection_fields WHERE tenant_id = ?1 AND target = ?2 AND collection <> ?2))";
     /// The record ?3 of the collection ?2 still has the version ?4.
@@ -25,6 +28,21 @@ statements! { TenantSql;
     COUNT_RATE = "INSERT INTO record_rates (tenant_id, collection, period, start, records) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant_id, collection, period) DO UPDATE SET records = CASE WHEN start = excluded.start THEN records + excluded.records ELSE excluded.records END, start = excluded.start";
     /// In the window of the period ?3 at most ?4 records of the collection ?2 were made.
     RATE_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_rate_left) VALUES (?1, (SELECT records FROM record_rates WHERE tenant_id = ?1 AND collection = ?2 AND period = ?3) <= ?4)";
+}
+
+/// The rule that a definition is still the one that was seen.
+pub fn definition_as_seen(seen: &Collection) -> (TenantSql, Vec<Arg>) {
+    (DEFINITION_AS_SEEN, args![seen.slug.as_str(), seen.creation_id.as_str(), seen.revision])
+}
+
+/// The rule that a slug is still that of the collection that was seen. One that is being deleted has it to the end.
+pub fn collection_as_seen(slug: &str, creation_id: &str) -> (TenantSql, Vec<Arg>) {
+    (COLLECTION_AS_SEEN, args![slug, creation_id])
+}
+
+/// Whether a batch failed because what it was meant for is another one now.
+pub fn is_other_definition(error: &StorageError) -> bool {
+    matches!(error, StorageError::Constraint(words) if words.contains("definition_changed"))
 }
 
 /// Most collections that a tenant makes.
@@ -61,7 +79,7 @@ pub async fn commit(batch: TenantBatch<'_>) -> Result<Vec<Rows>, Unwritten> {
 fn unwritten(error: StorageError) -> Unwritten {
     let StorageError::Constraint(words) = &error else { return Unwritten::Problem(auth::rules::meaning(error)) };
     let says = |part: &str| words.contains(part);
-    if says("definition_changed") || says("record_changed") {
+    if is_other_definition(&error) || says("record_changed") {
         Unwritten::Stale
     } else if says("record_index.value") {
         Unwritten::NotUnique

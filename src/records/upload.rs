@@ -28,11 +28,12 @@ use domain::plan::Limit;
 
 statements! { TenantSql;
     /// Where a file would go: a record that is there, whether its collection has files, what the tenant has stored.
-    PLACE = "SELECT c.files, (SELECT f.object FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS object, (SELECT f.size FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS size, (SELECT s.bytes FROM storage_used s WHERE s.tenant_id = ?1) AS used FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL AND r.deleted_at IS NULL";
+    PLACE = "SELECT c.files, c.creation_id, (SELECT f.object FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS object, (SELECT f.size FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS size, (SELECT s.bytes FROM storage_used s WHERE s.tenant_id = ?1) AS used FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL AND r.deleted_at IS NULL";
     /// Notes an object before it is written.
     NOTE = "INSERT INTO unreferenced_objects (tenant_id, object, due_at) VALUES (?1, ?2, ?3)";
-    /// The record ?3 of the collection ?2 may hold a file, and the object ?4 is not claimed by a sweep.
-    TAKES_FILE = "INSERT OR REPLACE INTO write_rules (tenant_id, takes_file) VALUES (?1, EXISTS (SELECT 1 FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 JOIN unreferenced_objects u ON u.tenant_id = ?1 AND u.object = ?4 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.files = 1 AND c.deleted_at IS NULL AND r.deleted_at IS NULL AND u.is_claimed = 0))";
+    /// The record ?3 of the collection ?2, still the one of the creation id ?5, may hold a file, and the object ?4 is not
+    /// claimed by a sweep.
+    TAKES_FILE = "INSERT OR REPLACE INTO write_rules (tenant_id, takes_file) VALUES (?1, EXISTS (SELECT 1 FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 JOIN unreferenced_objects u ON u.tenant_id = ?1 AND u.object = ?4 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.creation_id = ?5 AND c.files = 1 AND c.deleted_at IS NULL AND r.deleted_at IS NULL AND u.is_claimed = 0))";
     /// The record still holds the object ?4, or none where that is empty.
     FILE_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_file) VALUES (?1, COALESCE((SELECT object FROM record_files WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3), '') = ?4)";
     /// It is the record's file from now on.
@@ -47,6 +48,7 @@ const UPLOAD_HOURS: i64 = 24;
 row_types! {
     struct PlaceRow {
         files: i64,
+        creation_id: String,
         object: Option<String>,
         size: Option<u64>,
         used: Option<u64>,
@@ -70,15 +72,24 @@ pub struct Upload {
     pub by: String,
     /// What the names of its objects begin with, behind the record's.
     pub ticket: String,
-    /// The object of the file that it may replace, empty for none; where it is None it replaces whatever is there.
-    pub replaces: Option<String>,
+    /// What was there when its URL was given: nothing else is replaced by it. Where it is None, whatever is there is.
+    pub seen: Option<Seen>,
 }
 
-/// What there is where a file would go.
-#[derive(Debug)]
-pub struct Place {
+/// What is there before a file comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The collection's creation id.
+    pub creation_id: String,
     /// The object of the file that is there; empty if there is none.
     pub object: String,
+}
+
+/// Where a file would go.
+#[derive(Debug)]
+pub struct Place {
+    /// What is there.
+    pub seen: Seen,
     size: u64,
     used: u64,
 }
@@ -91,7 +102,8 @@ impl Place {
             return Err(problem::no_files());
         }
         let (size, used) = (row.size.unwrap_or(0), row.used.unwrap_or(0));
-        Ok(Self { object: row.object.unwrap_or_default(), size, used })
+        let seen = Seen { creation_id: row.creation_id, object: row.object.unwrap_or_default() };
+        Ok(Self { seen, size, used })
     }
 
     /// Whether a file of this size fits into the plan, as far as can be seen now.
@@ -120,12 +132,12 @@ impl Upload {
         body: Option<ReadableStream>,
     ) -> Result<(File, bool), Problem> {
         let place = Place::find(rows, &self.collection, &self.record_id).await?;
-        if place.object.starts_with(&self.object("")) {
+        if place.seen.object.starts_with(&self.object("")) {
             // It has come already, and the answer was lost.
             let stored = rows.row::<FileRow>(&file::FIND, args![self.collection.as_str(), self.record_id.as_str()]);
             return Ok((File::stored(stored.await?.ok_or_else(problem::not_found)?)?, false));
         }
-        if self.replaces.as_ref().is_some_and(|object| *object != place.object) {
+        if self.seen.as_ref().is_some_and(|seen| *seen != place.seen) {
             return Err(problem::changed_meanwhile());
         }
         place.check_room(self.size, limit)?;
@@ -136,8 +148,8 @@ impl Upload {
         let key = ObjectKey::of(rows.tenant(), &object);
         let body = body.ok_or_else(|| wrong_size(self.size))?;
         let written = bucket.put(&key, body, &self.file_type.content_type()).await?;
-        match self.take(rows, limit, &object, &written).await {
-            Ok(file) => Ok((file, !place.object.is_empty())),
+        match self.take(rows, limit, &place.seen.creation_id, &object, &written).await {
+            Ok(file) => Ok((file, !place.seen.object.is_empty())),
             Err(NotTaken::Refused(problem)) => {
                 // It stays noted, so what fails here is swept.
                 let _ = sweep::delete(bucket, rows, &[object]).await;
@@ -152,16 +164,24 @@ impl Upload {
         format!("{}/{}/{}.{attempt}", self.collection, self.record_id, self.ticket)
     }
 
-    /// Makes an object that was written the record's file.
-    async fn take(&self, rows: &TenantDb, limit: Limit, object: &str, written: &Written) -> Result<File, NotTaken> {
+    /// Makes an object that was written the file of the record, in the collection of this creation id.
+    async fn take(
+        &self,
+        rows: &TenantDb,
+        limit: Limit,
+        creation_id: &str,
+        object: &str,
+        written: &Written,
+    ) -> Result<File, NotTaken> {
         if written.size != self.size {
             return Err(NotTaken::Refused(wrong_size(self.size)));
         }
         let (collection, record_id, now) = (self.collection.as_str(), self.record_id.as_str(), SystemClock.now());
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let mut rules: Vec<(TenantSql, Vec<Arg>)> = vec![(TAKES_FILE, args![collection, record_id, object])];
-        if let Some(replaces) = &self.replaces {
-            rules.push((FILE_AS_SEEN, args![collection, record_id, replaces.as_str()]));
+        let mut rules: Vec<(TenantSql, Vec<Arg>)> =
+            vec![(TAKES_FILE, args![collection, record_id, object, creation_id])];
+        if let Some(seen) = &self.seen {
+            rules.push((FILE_AS_SEEN, args![collection, record_id, seen.object.as_str()]));
         }
         let row = args![
             collection,

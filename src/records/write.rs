@@ -156,7 +156,7 @@ impl<'a> Writing<'a> {
     /// The transaction.
     pub fn batch(&self, limits: &Limits) -> TenantBatch<'a> {
         let slug = self.collection.slug.as_str();
-        let mut batch = self.rows.write().add(rules::DEFINITION_AS_SEEN, args![slug, self.collection.revision]);
+        let mut batch = self.rows.write().add_all([rules::definition_as_seen(self.collection)]);
         let seen: Vec<Value> = self.seen().map(|(id, version)| json!({ "id": id, "seen": version })).collect();
         if !seen.is_empty() {
             let count = i64::try_from(seen.len()).unwrap_or(i64::MAX);

@@ -4,10 +4,13 @@
 //
 // prints one line on stdout once it serves, and keeps to stderr otherwise:
 //
-//   {"url":"http://127.0.0.1:PORT","control":"http://127.0.0.1:PORT"}
+//   {"url":"http://127.0.0.1:PORT","urls":["http://127.0.0.1:PORT"],"control":"http://127.0.0.1:PORT"}
 //
 // and ends when its stdin does. Rows, keys and objects stay under `state`: started again with it, the Worker finds
 // them. workerd is a child in this process's group: a kill of the group takes both, as a power cut would.
+//
+// `"isolates":2` serves two Workers of the one build, `urls` in their order: two isolates, each with a memory of its own,
+// over the same databases, KV, R2 and hubs. The hubs are instances of the first one's class.
 //
 // The control server answers in JSON, an error as {"error"} with status 400 or 500:
 //
@@ -56,6 +59,8 @@ const { Log, LogLevel, Miniflare } = await import("miniflare");
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const NAME = "carillon";
+/** The Worker's name, isolate by isolate. */
+const names = (isolates = 1) => Array.from({ length: isolates }, (_, i) => (i === 0 ? NAME : `${NAME}-${i + 1}`));
 const ADMIN_WORKER = "test-admin";
 const LOGS_KEPT = 20_000;
 
@@ -85,13 +90,13 @@ async function modules(build) {
   return Object.fromEntries(await Promise.all(entries));
 }
 
-/** The Worker as wrangler.toml describes it, with the test's own vars and secrets. */
-async function worker(toml, databases, { build = "build", vars = {}, secrets = {}, addressLimit = true }) {
+/** The Worker as wrangler.toml describes it, with the test's own vars and secrets. Only the first isolate has the hubs. */
+async function worker(name, toml, databases, { build = "build", vars = {}, secrets = {}, addressLimit = true }) {
   const folder = resolve(ROOT, build);
   const top = blocks(`[top]\n${toml}`, "[top]")[0];
   return {
     config: {
-      name: NAME,
+      name,
       compatibilityDate: top.compatibility_date,
       compatibilityFlags: [],
       manifest: { mainModule: "index.js", modulesRoot: folder, modules: await modules(folder) },
@@ -105,7 +110,7 @@ async function worker(toml, databases, { build = "build", vars = {}, secrets = {
           ADDRESS_LIMIT: { type: "rate-limit", namespace: "1001", simple: { limit: 1000, period: 10 } },
         }),
       },
-      exports: { Hub: { type: "durable-object", storage: "sqlite" } },
+      ...(name === NAME && { exports: { Hub: { type: "durable-object", storage: "sqlite" } } }),
     },
     dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
   };
@@ -258,7 +263,10 @@ async function serve(options) {
     handleStructuredLogs: (line) => logs.add(line),
     enableDevRegistry: false,
     resourcePersistencePath: state,
-    workers: [await worker(toml, databases, options), await adminWorker(toml, databases)],
+    workers: [
+      ...(await Promise.all(names(options.isolates).map((name) => worker(name, toml, databases, options)))),
+      await adminWorker(toml, databases),
+    ],
   });
   endWith(miniflare);
   await miniflare.ready;
@@ -266,8 +274,10 @@ async function serve(options) {
   await Promise.all(databases.map((database) => migrate(adminUrl, database)));
   const server = controlServer(adminUrl, logs);
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const url = (await miniflare.unsafeGetDirectURL(NAME)).origin;
-  console.log(JSON.stringify({ url, control: `http://127.0.0.1:${server.address().port}` }));
+  const urls = await Promise.all(
+    names(options.isolates).map(async (name) => (await miniflare.unsafeGetDirectURL(name)).origin),
+  );
+  console.log(JSON.stringify({ url: urls[0], urls, control: `http://127.0.0.1:${server.address().port}` }));
 }
 
 try {

@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 
 use crate::none;
-use crate::statements::{BY_NUMBER, migrated, of_tenants, tables};
+use crate::statements::{BY_NUMBER, migrate, migrated, of_tenants, tables};
 
 const TENANT: &str = "tenant_id";
 
@@ -192,6 +192,63 @@ fn every_table_by_number_is_there() {
     let known = tables(&migrated("migrations/tenant"));
     let gone = BY_NUMBER.iter().map(|(table, _)| (*table).to_owned()).filter(|table| !known.contains(table));
     none("take these off the list", &gone.collect::<Vec<_>>());
+}
+
+/// A collection as every writer makes it: it names no creation id.
+const COLLECTION: &str = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES (?1, ?2, '', '{}', 'null', 0, 0, 0, 0, 0, 1, 1, 1)";
+
+/// The creation ids of all collections.
+fn creation_ids(db: &Connection) -> Vec<String> {
+    let mut statement = db.prepare("SELECT creation_id FROM collections ORDER BY tenant_id, slug").unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn no_collection_has_the_creation_id_of_another() {
+    let db = migrated("migrations/tenant");
+    let mut seen = BTreeSet::new();
+    for _ in 0..3 {
+        for (tenant, slug) in [("acme", "posts"), ("acme", "people"), ("other", "posts")] {
+            db.execute(COLLECTION, (tenant, slug)).unwrap();
+        }
+        seen.extend(creation_ids(&db));
+        db.execute("DELETE FROM collections", []).unwrap();
+    }
+    assert_eq!(seen.len(), 9, "{seen:?}");
+    assert!(seen.iter().all(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())), "{seen:?}");
+}
+
+#[test]
+fn a_collection_keeps_its_creation_id() {
+    let db = migrated("migrations/tenant");
+    db.execute(COLLECTION, ("acme", "posts")).unwrap();
+    let before = creation_ids(&db);
+    for how in ["UPDATE", "UPDATE OR IGNORE", "UPDATE OR REPLACE", "UPDATE OR FAIL"] {
+        for id in ["'x'", "''"] {
+            let changed = db.execute(&format!("{how} collections SET creation_id = {id}"), []);
+            assert!(changed.is_err_and(|error| error.to_string().contains("creation_id is immutable")), "{how} {id}");
+        }
+    }
+    db.execute("UPDATE collections SET revision = 2, live = 1", []).unwrap();
+    assert_eq!(creation_ids(&db), before);
+    // Rows that are carried to another shard bring theirs along.
+    db.execute_batch("CREATE TEMP TABLE carried AS SELECT * FROM collections; DELETE FROM collections;").unwrap();
+    db.execute("INSERT INTO collections SELECT * FROM carried", []).unwrap();
+    assert_eq!(creation_ids(&db), before);
+}
+
+#[test]
+fn collections_that_were_there_before_have_creation_ids_of_their_own() {
+    const CREATION_IDS: &str = "0005_creation_ids.sql";
+    let db = Connection::open_in_memory().unwrap();
+    migrate(&db, "migrations/tenant", |file| file < CREATION_IDS);
+    for (tenant, slug) in [("acme", "posts"), ("acme", "people"), ("other", "posts")] {
+        db.execute(COLLECTION, (tenant, slug)).unwrap();
+    }
+    migrate(&db, "migrations/tenant", |file| file >= CREATION_IDS);
+    let ids = creation_ids(&db);
+    assert!(ids.iter().all(|id| id.len() == 32), "{ids:?}");
+    assert_eq!(ids.into_iter().collect::<BTreeSet<_>>().len(), 3);
 }
 
 #[test]

@@ -94,6 +94,25 @@ impl Tenant<'_> {
         self.write("INSERT INTO collection_state (tenant_id, collection) VALUES (?1, ?2)", &[&slug]).unwrap();
     }
 
+    /// The creation id of a collection.
+    pub fn creation_id(&self, slug: &str) -> String {
+        let sql = "SELECT creation_id FROM collections WHERE tenant_id = ?1 AND slug = ?2";
+        self.db.query_row(sql, [self.id, slug], |row| row.get(0)).unwrap()
+    }
+
+    /// Deletes a collection with its records, and makes another one under its slug.
+    pub fn make_again(&self, slug: &str, switches: &str) {
+        for sql in [
+            "DELETE FROM record_references WHERE tenant_id = ?1 AND (collection = ?2 OR target = ?2)",
+            "DELETE FROM records WHERE tenant_id = ?1 AND collection = ?2",
+            "DELETE FROM collection_fields WHERE tenant_id = ?1 AND target = ?2",
+            "DELETE FROM collections WHERE tenant_id = ?1 AND slug = ?2",
+        ] {
+            self.write(sql, &[&slug]).unwrap();
+        }
+        self.collection(slug, switches);
+    }
+
     pub fn field(&self, collection: &str, field: &str, kinds: &str, target: Option<&str>) {
         let on = |kind: &str| i64::from(kinds.split(", ").any(|on| on == kind));
         let sql = "INSERT INTO collection_fields (tenant_id, collection, field, is_indexed, is_unique, is_searched, target) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (tenant_id, collection, field) DO UPDATE SET is_indexed = excluded.is_indexed, is_unique = excluded.is_unique, is_searched = excluded.is_searched, target = excluded.target";

@@ -124,14 +124,19 @@ pub fn of_control() -> Vec<Registered> {
 
 /// A database in memory with the migrations of a folder.
 pub fn migrated(folder: &str) -> Connection {
+    let db = Connection::open_in_memory().unwrap();
+    migrate(&db, folder, |_| true);
+    db
+}
+
+/// Applies those migrations of a folder that are wanted, by the names of their files.
+pub fn migrate(db: &Connection, folder: &str, wanted: impl Fn(&str) -> bool) {
     let mut paths: Vec<_> =
         std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    let db = Connection::open_in_memory().unwrap();
-    for path in paths {
-        db.execute_batch(&read(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    for path in paths.iter().filter(|path| wanted(&path.file_name().unwrap().to_string_lossy())) {
+        db.execute_batch(&read(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
-    db
 }
 
 /// The tables of a database, without the full-text indexes that are accounted for and what lies under them.
@@ -357,13 +362,21 @@ fn a_rule_of_records_fails_by_its_name_too() {
     counted("acme", 3600, 2);
     counted("acme", 3600, 1);
     counted("other", 3600, 50);
+    let (acme, other) = (shard.acme(), shard.other());
+    let [a, posts, people] = ["a", "posts", "people"].map(|slug| acme.creation_id(slug));
+    let [z, theirs] = ["z", "posts"].map(|slug| other.creation_id(slug));
     rules_fail_by_their_names(
         db,
         FILE,
         &[
             ("COLLECTIONS_LEFT", "collection_limit_reached", &[&3], &[&4]),
-            ("DEFINITION_AS_SEEN", "definition_changed", &[&"posts", &2], &[&"posts", &1]),
-            ("DEFINITION_AS_SEEN", "definition_changed", &[&"z", &1], &[&"a", &1]),
+            ("DEFINITION_AS_SEEN", "definition_changed", &[&"posts", &posts, &2], &[&"posts", &posts, &1]),
+            ("DEFINITION_AS_SEEN", "definition_changed", &[&"posts", &people, &1], &[&"people", &people, &1]),
+            ("DEFINITION_AS_SEEN", "definition_changed", &[&"posts", &theirs, &1], &[&"posts", &posts, &1]),
+            ("DEFINITION_AS_SEEN", "definition_changed", &[&"z", &z, &1], &[&"a", &a, &1]),
+            ("COLLECTION_AS_SEEN", "definition_changed", &[&"posts", &people], &[&"posts", &posts]),
+            ("COLLECTION_AS_SEEN", "definition_changed", &[&"posts", &theirs], &[&"people", &people]),
+            ("COLLECTION_AS_SEEN", "definition_changed", &[&"z", &z], &[&"a", &a]),
             ("COLLECTION_UNNAMED", "collection_referenced", &[&"people"], &[&"posts"]),
             ("RECORD_AS_SEEN", "record_changed", &[&"people", &"ada", &2], &[&"people", &"ada", &1]),
             ("RECORD_AS_SEEN", "record_changed", &[&"people", &"first", &1], &[&"posts", &"first", &1]),
@@ -373,5 +386,11 @@ fn a_rule_of_records_fails_by_its_name_too() {
         ],
     );
     db.execute("UPDATE collections SET deleted_at = 1 WHERE tenant_id = 'acme' AND slug = 'posts'", []).unwrap();
-    assert!(rule(db, FILE, "DEFINITION_AS_SEEN", &[&"posts", &1]).is_err(), "it is being deleted");
+    let seen = |id: &String| {
+        let definition = rule(db, FILE, "DEFINITION_AS_SEEN", &[&"posts", id, &1]);
+        (definition.is_ok(), rule(db, FILE, "COLLECTION_AS_SEEN", &[&"posts", id]).is_ok())
+    };
+    assert_eq!(seen(&posts), (false, true), "it is being deleted");
+    acme.make_again("posts", "");
+    assert_eq!((seen(&posts), seen(&acme.creation_id("posts"))), ((false, false), (true, true)));
 }

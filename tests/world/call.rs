@@ -130,7 +130,7 @@ impl Call {
     }
 
     fn request(&self) -> reqwest::RequestBuilder {
-        let url = format!("{}{}", self.world.runtime.url(), self.path);
+        let url = format!("{}{}", self.world.url(), self.path);
         let mut request = self.world.http.request(self.method.clone(), url);
         if !self.query.is_empty() {
             request = request.query(&self.query);

@@ -30,7 +30,7 @@ impl Line {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (state, _) = watch::channel(State::default());
-        let worker = world.runtime.url().trim_start_matches("http://").to_owned();
+        let worker = world.url().trim_start_matches("http://").to_owned();
         let carried = state.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {

@@ -2,7 +2,7 @@
 //!
 //! Most tests share one runtime ([`World::shared`]) and make tenants of their own, so that all run
 //! in parallel. A test that kills, restarts or configures the runtime takes one of its own
-//! ([`World::own`]). Every wait is bounded by [`PATIENCE`]; nothing asserts on time measured.
+//! ([`World::own`]). One about what an isolate remembers takes two isolates ([`World::pair`]). Every wait is bounded by [`PATIENCE`]; nothing asserts on time measured.
 
 mod call;
 mod chromium;
@@ -55,6 +55,8 @@ static OWN: Semaphore = Semaphore::const_new(OWN_RUNTIMES);
 #[derive(Clone)]
 pub struct World {
     runtime: Arc<Runtime>,
+    /// Which of the runtime's isolates answers.
+    isolate: usize,
     http: reqwest::Client,
     /// The address that this test's requests come from unless they say otherwise.
     pub address: String,
@@ -65,7 +67,7 @@ impl World {
     /// The runtime that the tests of this binary share. It ends with the binary.
     pub async fn shared() -> World {
         static SHARED: OnceLock<Arc<Runtime>> = OnceLock::new();
-        let start = || Arc::clone(SHARED.get_or_init(|| Arc::new(Runtime::start(&[]))));
+        let start = || Arc::clone(SHARED.get_or_init(|| Arc::new(Runtime::start(1))));
         let runtime = tokio::task::spawn_blocking(start).await.unwrap();
         World::over(runtime, None)
     }
@@ -73,9 +75,22 @@ impl World {
     /// A runtime of this test's own, to be killed, restarted and configured.
     pub async fn own() -> World {
         let permit = OWN.acquire().await.unwrap();
-        let start = || Arc::new(Runtime::start(&[]));
+        let start = || Arc::new(Runtime::start(1));
         let runtime = tokio::task::spawn_blocking(start).await.unwrap();
         World::over(runtime, Some(Arc::new(permit)))
+    }
+
+    /// Two isolates of one runtime, over the same databases, KV, R2 and hubs: as on Cloudflare, where any isolate may
+    /// serve any request, each remembers for itself, and none hears of what another one changes. A tenant of one is
+    /// asked through the other with [`Tenant::through`]. The tests that take them share that runtime; it ends with the
+    /// binary.
+    pub async fn pair() -> (World, World) {
+        static PAIR: OnceLock<Arc<Runtime>> = OnceLock::new();
+        let start = || Arc::clone(PAIR.get_or_init(|| Arc::new(Runtime::start(2))));
+        let runtime = tokio::task::spawn_blocking(start).await.unwrap();
+        let first = World::over(runtime, None);
+        let second = World { isolate: 1, ..first.clone() };
+        (first, second)
     }
 
     fn over(runtime: Arc<Runtime>, permit: Option<Arc<SemaphorePermit<'static>>>) -> World {
@@ -86,12 +101,17 @@ impl World {
             .pool_idle_timeout(std::time::Duration::from_secs(2))
             .build()
             .unwrap();
-        World { runtime, http, address: stranger(), _permit: permit }
+        World { runtime, isolate: 0, http, address: stranger(), _permit: permit }
     }
 
     /// The same world, seen from another address.
     pub fn elsewhere(&self) -> World {
         World { address: stranger(), ..self.clone() }
+    }
+
+    /// Where the Worker listens.
+    fn url(&self) -> String {
+        self.runtime.url(self.isolate)
     }
 
     /// `kill -9` on every process of the runtime, at this instant.

@@ -28,13 +28,15 @@ const START: Duration = Duration::from_secs(120);
 /// One runtime: its state on disk, and its process while it lives.
 pub struct Runtime {
     state: PathBuf,
+    isolates: usize,
     urls: RwLock<Urls>,
     process: Mutex<Option<Process>>,
 }
 
 #[derive(Clone, Default)]
 struct Urls {
-    worker: String,
+    /// Isolate by isolate.
+    workers: Vec<String>,
     control: String,
 }
 
@@ -44,10 +46,10 @@ struct Process {
 }
 
 impl Runtime {
-    /// Starts over fresh state.
-    pub fn start(vars: &[(&'static str, String)]) -> Runtime {
-        let runtime = Runtime { state: fresh_state(), urls: RwLock::default(), process: Mutex::new(None) };
-        runtime.spawn(vars);
+    /// Starts over fresh state, with so many isolates of the Worker.
+    pub fn start(isolates: usize) -> Runtime {
+        let runtime = Runtime { state: fresh_state(), isolates, urls: RwLock::default(), process: Mutex::new(None) };
+        runtime.spawn(&[]);
         runtime
     }
 
@@ -66,9 +68,9 @@ impl Runtime {
         }
     }
 
-    /// Where the Worker listens.
-    pub fn url(&self) -> String {
-        self.urls.read().unwrap().worker.clone()
+    /// Where an isolate of the Worker listens, from 0.
+    pub fn url(&self, isolate: usize) -> String {
+        self.urls.read().unwrap().workers[isolate].clone()
     }
 
     /// Where the runtime itself is told what to do.
@@ -121,6 +123,7 @@ impl Runtime {
         json!({
             "build": "build",
             "state": self.state,
+            "isolates": self.isolates,
             "vars": all,
             "secrets": secrets,
         })
@@ -149,8 +152,9 @@ fn ready(lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static) 
 
 fn parse_ready(line: &str) -> Option<Urls> {
     let line: Value = serde_json::from_str(line).ok()?;
-    let url = |name: &str| Some(line.get(name)?.as_str()?.trim_end_matches('/').to_owned());
-    Some(Urls { worker: url("url")?, control: url("control")? })
+    let url = |value: &Value| Some(value.as_str()?.trim_end_matches('/').to_owned());
+    let workers = line.get("urls")?.as_array()?.iter().map(url).collect::<Option<_>>()?;
+    Some(Urls { workers, control: url(line.get("control")?)? })
 }
 
 /// A directory of this process's own. Those of processes that are gone are swept away first,

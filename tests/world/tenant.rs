@@ -78,6 +78,11 @@ impl Tenant {
         }
     }
 
+    /// The same tenant, asked through another isolate ([`World::pair`]).
+    pub fn through(&self, world: &World) -> Tenant {
+        Tenant { world: world.clone(), ..self.clone() }
+    }
+
     /// A request to the tenant's own host.
     pub fn call(&self, method: &str, path: &str) -> Call {
         self.world.call(method, &self.host, path)

@@ -107,7 +107,7 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let deed = deed(&request, "collection.update", Some(&current.slug), None).statement();
     let batch = rows
         .write()
-        .add(rules::DEFINITION_AS_SEEN, args![current.slug.as_str(), current.revision])
+        .add_all([rules::definition_as_seen(&current)])
         .add_all(change(&definition, request.now().millis()))
         .add(deed.0, deed.1);
     rules::commit_definition(batch).await?;
@@ -139,7 +139,7 @@ pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
     let deed = deed(&request, "collection.delete", Some(slug), None).statement();
     let batch = rows
         .write()
-        .add(rules::DEFINITION_AS_SEEN, args![slug, current.revision])
+        .add_all([rules::definition_as_seen(&current)])
         .add(rules::COLLECTION_UNNAMED, args![slug])
         .add(FORGET_FIELDS, args![slug])
         .add(BEGIN_DELETE, args![slug, now])

@@ -51,7 +51,7 @@ pub async fn announce(mut request: Request<Member>) -> Result<Response, Problem>
         size: size.unsigned_abs(),
         by: request.caller.actor(),
         ticket: fresh_ticket()?,
-        replaces: Some(place.object.clone()),
+        seen: Some(place.seen.clone()),
     };
     place.check_room(upload.size, request.caller.config.limits.storage_bytes)?;
     let until = request.now().plus_seconds(UPLOAD_SECONDS);
@@ -96,7 +96,7 @@ pub async fn put(request: Request<Member>) -> Result<Response, Problem> {
         size: length(&request.incoming)?,
         by: request.caller.actor(),
         ticket: fresh_ticket()?,
-        replaces: None,
+        seen: None,
     };
     let rows = request.caller.rows(&request.bindings)?;
     stored(&request, &request.caller.config, rows, &upload).await
@@ -118,7 +118,14 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let mut until = None;
     if !collection.public_read {
         let expires = request.now().seconds() + i64::from(seconds);
-        let shown = Shown { tenant, collection: slug, record_id, name: file.name.as_str(), etag: &file.etag };
+        let shown = Shown {
+            tenant,
+            collection: slug,
+            creation_id: &collection.creation_id,
+            record_id,
+            name: file.name.as_str(),
+            etag: &file.etag,
+        };
         let signature = shown.sign(&request.bindings.settings.keys, expires)?;
         url.push_str(&format!("&expires={expires}&signature={signature}"));
         until = Some(Timestamp::from_millis(expires * 1000));

@@ -12,7 +12,7 @@ use crate::http::problem::{self, Problem};
 use crate::http::range::Range;
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::records::file::File;
+use crate::records::file::{File, Served};
 use crate::records::file_url::Shown;
 use crate::storage::keys::ObjectKey;
 use crate::storage::r2::Bucket;
@@ -39,11 +39,17 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
 }
 
 /// The file, if it may be seen by this URL, and how long whoever sees it may keep it.
-fn admitted(request: &Request<Visitor>, found: Option<(File, bool)>) -> Result<(File, String), Problem> {
+fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<(File, String), Problem> {
     let name = request.params.get("name");
-    let found = found.filter(|(file, _)| file.name.as_str() == name);
+    let (file, is_public, creation_id) = match found {
+        Some(Served { file, is_public, creation_id }) => {
+            (file.filter(|file| file.name.as_str() == name), is_public, creation_id)
+        }
+        // Nothing is signed of a collection that is not there.
+        None => (None, false, String::new()),
+    };
     let meant = request.incoming.query.get("v").unwrap_or_default();
-    if let Some((file, true)) = found {
+    if is_public && let Some(file) = file {
         let caching = if file.etag == meant { "public, max-age=31536000, immutable" } else { "public, max-age=60" };
         return Ok((file, caching.to_owned()));
     }
@@ -52,6 +58,7 @@ fn admitted(request: &Request<Visitor>, found: Option<(File, bool)>) -> Result<(
     let shown = Shown {
         tenant: request.caller.tenant.as_str(),
         collection: request.params.get("collection"),
+        creation_id: &creation_id,
         record_id: request.params.get("record_id"),
         name,
         etag: meant,
@@ -59,7 +66,7 @@ fn admitted(request: &Request<Visitor>, found: Option<(File, bool)>) -> Result<(
     if !shown.is_signed(&request.bindings.settings.keys, until, signature, request.now()) {
         return Err(problem::invalid_link());
     }
-    let (file, _) = found.filter(|(file, _)| file.etag == meant).ok_or_else(problem::not_found)?;
+    let file = file.filter(|file| file.etag == meant).ok_or_else(problem::not_found)?;
     Ok((file, format!("private, max-age={}", until - request.now().seconds())))
 }
 

@@ -8,22 +8,22 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::hub::client::HubClient;
 use crate::hub::protocol::Inspect;
-use crate::records::cache;
+use crate::records::cache::{self, Generation};
 use crate::storage::keys::KvKey;
 use crate::storage::row::row_types;
 use crate::storage::sql::statements;
 use domain::json;
 
 statements! { TenantSql;
-    /// The generation of all that is counted.
-    GENERATION = "SELECT (SELECT COALESCE(sum(generation), 0) FROM collection_state WHERE tenant_id = ?1) AS records, (SELECT count(*) FROM users WHERE tenant_id = ?1) AS users";
+    /// The generations of all collections, in one text.
+    GENERATION = "SELECT (SELECT group_concat(g.one, ' ') FROM (SELECT c.creation_id || '.' || s.generation AS one FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 ORDER BY c.slug) g) AS records, (SELECT count(*) FROM users WHERE tenant_id = ?1) AS users";
     /// How many records there are, by collection and status.
     COUNTS = "SELECT collection, status, records FROM record_counts WHERE tenant_id = ?1 AND records > 0 ORDER BY collection, status";
 }
 
 row_types! {
     struct GenerationRow {
-        records: i64,
+        records: Option<String>,
         users: i64,
     }
     struct CountsRow {
@@ -41,9 +41,10 @@ pub async fn stats(request: Request<Member>) -> Result<Response, Problem> {
     }
     let rows = request.caller.rows(&request.bindings)?;
     let now = rows.row::<GenerationRow>(&GENERATION, Vec::new()).await?;
-    let (generation, users) = now.map_or((0, 0), |row| (row.records, row.users));
+    let (records, users) = now.map_or((None, 0), |row| (row.records, row.users));
+    let generation = Generation::of_several(&records.unwrap_or_default());
     let key = KvKey::stats(tenant);
-    let kept = cache::find(&request.bindings, tenant, &key, generation).await;
+    let kept = cache::find(&request.bindings, tenant, &key, &generation).await;
     let is_kept = kept.is_some();
     let collections = match kept.and_then(|body| serde_json::from_str(&body).ok()) {
         Some(collections) => collections,

@@ -41,7 +41,7 @@ pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let (collection, id) = found(&request, &rows).await?;
     let tenant = request.caller.tenant.to_string();
-    let filters = json!([tenant, collection.slug, id]).to_string();
+    let filters = json!([tenant, collection.slug, collection.creation_id, id]).to_string();
     let asked = ListParams::read(&request, "versions.list", &filters)?;
     let mut args = asked.args();
     args.extend(args![collection.slug.as_str(), id.as_str()]);
