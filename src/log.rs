@@ -1,4 +1,6 @@
 //! One structured line per request. Ids, names, numbers: no address, no credential, no content.
+//!
+//! The only code that writes to the console. May not touch: data of tenants.
 
 use serde::Serialize;
 

@@ -1,17 +1,53 @@
-//! What the source promises of itself, on the host and without the runtime: floors, statements, triggers, schemas, what
+//! What the source promises of itself, on the host and without the runtime: rooms, statements, triggers, schemas, what
 //! must not compile, the API reference.
 //!
 //! Each rule is a function from a source to its faults. Beside the test that holds the project to the rule stands one
 //! that shows the rule finding a fault.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-/// The source as tokens.
+/// The source, read by syn.
 #[path = "source_rules/source.rs"]
 mod source;
 
-/// Which file reads which.
-#[path = "source_rules/floors.rs"]
-mod floors;
+/// A file's tokens, in macros and attributes too.
+#[path = "source_rules/tokens.rs"]
+mod tokens;
+
+/// What stands under `#[cfg(test)]`.
+#[path = "source_rules/test_code.rs"]
+mod test_code;
+
+/// The paths that a file writes.
+#[path = "source_rules/references.rs"]
+mod references;
+
+/// Which file imports which.
+#[path = "source_rules/imports.rs"]
+mod imports;
+
+/// The rooms: their order, and what each may not touch.
+#[path = "source_rules/rooms.rs"]
+mod rooms;
+
+/// That it is so.
+#[path = "source_rules/room_checks.rs"]
+mod room_checks;
+
+/// That docs/architecture.md and each room's opening say the same.
+#[path = "source_rules/room_docs.rs"]
+mod room_docs;
+
+/// What a file declares.
+#[path = "source_rules/declared.rs"]
+mod declared;
+
+/// One meaning for a type's name; and how large everything is.
+#[path = "source_rules/structure.rs"]
+mod structure;
+
+/// Words that only this project ever used so.
+#[path = "source_rules/retired_words.rs"]
+mod retired_words;
 
 /// What only a few files may do.
 #[path = "source_rules/privileges.rs"]

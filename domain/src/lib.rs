@@ -1,6 +1,7 @@
 //! The nouns of the field, pure: no platform type, no I/O, no clock of their own.
 //!
-//! A crate of its own, so that the compiler knows no platform type here.
+//! A crate of its own, so that the compiler knows no platform type here. May not touch: any platform type, the clock,
+//! randomness.
 //!
 //! Every value from outside is parsed here once; a parsed value cannot be invalid. What a rule
 //! needs of the world (the time, randomness) is handed in.

@@ -2,7 +2,7 @@
 //!
 //! Owns: principals and how a credential becomes one, sessions, roles, password hashing, mail with tokens, single
 //! sign-on with a tenant's own OpenID providers (`sso`), tokens of Mercure's clients (`mercure`), answers kept for
-//! `Idempotency-Key`. May not touch: the registry of tenants, except through `tenant`.
+//! `Idempotency-Key`. May not touch: the registry of tenants (but through `tenant`).
 
 pub mod account;
 pub mod authenticate_member;

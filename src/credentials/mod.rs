@@ -1,6 +1,7 @@
 //! What signs and what proves, as pure functions: keys, tokens, signatures, passwords.
 //!
-//! Owns: the text of each credential and how it is verified. May not touch: any store, the clock, who owns a credential.
+//! Owns: the text of each credential and how it is verified. May not touch: any platform type,
+//! any store, the clock, who owns a credential.
 
 pub mod constant_time;
 pub mod jwk;

@@ -1,7 +1,7 @@
 //! HTTP as all services speak it: requests read within limits, answers in one envelope, problems
 //! in one form (RFC 9457), cursors that cannot be forged, CORS by exact origin.
 //!
-//! Owns: the shapes on the wire. May not touch: storage, hub, tenants.
+//! Owns: the shapes on the wire. May not touch: databases, the hub, tenants.
 
 pub mod cors;
 pub mod cursor;

@@ -1,7 +1,7 @@
 //! The live plane on the wire: webhooks in, Server-Sent Events out.
 //!
 //! Owns: wire formats over the hub, which it parses and answers; the bridge between a client's
-//! stream and the hub's socket. May not touch: the log, and who may see what (the hub decides).
+//! stream and the hub's socket. May not touch: the event log, who may see what (the hub decides).
 
 pub mod bridge;
 pub mod diagnose;

@@ -1,5 +1,7 @@
 //! The steps of a request, in order: filter → resolve → authenticate → admit → handle → answer → log.
 //!
+//! May not touch: the contents of requests.
+//!
 //! Invariants
 //! - Every tenant that a request names must be the same one; else it is answered as for a tenant that does not exist.
 //! - On a tenant's host nothing is disclosed, not even that a path is unknown, before the tenant is known to be served.

@@ -1,7 +1,8 @@
 //! A tenant's records: collections that describe them, lists and filters that find them, writes that keep them true.
 //!
 //! Owns the tables of `migrations/tenant/0003_records.sql` but for the outbox, which the hub drains, and those of
-//! `0004_files.sql` with the bytes in R2; what a collection's schema and statuses mean; the templates. May not touch the registry of tenants, nor decide who somebody is.
+//! `0004_files.sql` with the bytes in R2; what a collection's schema and statuses mean; the templates. May not touch:
+//! the registry of tenants, the event log, who somebody is.
 //!
 //! Invariants
 //! - A collection is rows, never a table: nothing changes the schema of a database at run time.

@@ -1,7 +1,8 @@
 //! The one route table: every operation with its host, who may call it, what it draws from, what goes in and out.
 //!
 //! The router, the pipeline, the OpenAPI documents, the API reference, the CORS headers and the isolation matrix read
-//! this table. A new operation is a new entry in its section; a route that is in no row of the matrix fails the tests.
+//! this table. A new operation is a new entry in its section; a route that is in no row of the matrix fails the tests. May not touch:
+//! stores.
 
 mod auth;
 pub mod contract;

@@ -1,4 +1,4 @@
-//! The only code that touches D1, KV and R2.
+//! The only code that speaks to D1, KV and R2. May not touch: decisions about tenants.
 //!
 //! Invariants
 //! - A tenant's rows are reached through [`tenant_db::TenantDb`] alone, which is made from a

@@ -1,7 +1,7 @@
 //! Whose request it is: the registry of tenants, how a host finds its tenant, how a tenant changes.
 //!
 //! Owns: tenants, their domains and secrets; the one way in which a change reaches shard, hub and KV.
-//! May not touch: events, and any other tenant's anything.
+//! May not touch: events, records.
 
 pub mod branding;
 pub mod change;

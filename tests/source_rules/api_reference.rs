@@ -9,7 +9,8 @@ use carillon::routes::{self, Admission, Endpoint, Route, Surface, TokenRule};
 use serde_json::Value;
 
 use crate::shapes::Shape;
-use crate::source::{SourceFile, Token, read, root};
+use crate::source::{SourceFile, read, root};
+use crate::tokens::Token;
 
 const PATH: &str = "docs/api.md";
 

@@ -11,9 +11,10 @@ use crate::asking::{Asking, COLUMNS, bare, collection, definition, fields};
 use crate::mutants::mutants;
 use crate::none;
 use crate::planner::{astray, steps};
-use crate::source::{SourceFile, Token, production_files};
+use crate::source::{SourceFile, production_files};
 use crate::statements::migrated;
 use crate::tenant_lint::{faults, shard_tables};
+use crate::tokens::Token;
 
 /// A file, its heads and its pieces, by name.
 type Module = (&'static str, &'static [(&'static str, Head)], &'static [(&'static str, Piece)]);

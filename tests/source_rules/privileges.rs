@@ -1,7 +1,11 @@
 use std::collections::BTreeMap;
 
+use syn::visit::Visit;
+use syn::{ItemImpl, ItemStruct};
+
 use crate::none;
 use crate::source::{SourceFile, files, production_files, read};
+use crate::tokens::tokens_of;
 
 /// Who may say that a tenant is proven: the file, how often, and how it knows.
 const PROVERS: &[(&str, usize, &str)] = &[
@@ -19,7 +23,10 @@ const PROVERS: &[(&str, usize, &str)] = &[
 fn unknown_provers(files: &[SourceFile], provers: &[(&str, usize, &str)]) -> Vec<String> {
     let mut calls = BTreeMap::new();
     for file in files {
-        let found = file.find(&["TenantId", ":", ":", "proven"]).len();
+        let is_proof = |(at, _): &(usize, usize)| {
+            file.tokens.get(at + 3).and_then(|(token, _)| token.word()).is_some_and(|name| name.contains("proven"))
+        };
+        let found = file.find(&["TenantId", ":", ":"]).iter().filter(|place| is_proof(place)).count();
         if found > 0 {
             calls.insert(file.path.as_str(), found);
         }
@@ -37,27 +44,45 @@ fn unknown_provers(files: &[SourceFile], provers: &[(&str, usize, &str)]) -> Vec
     faults
 }
 
-/// What touches D1, KV or R2.
-const DATABASES: &[&[&str]] = &[
-    &["worker", ":", ":", "d1"],
-    &["worker", ":", ":", "kv"],
-    &["D1Database"],
-    &["D1PreparedStatement"],
-    &["KvStore"],
-    &[".", "d1", "("],
-    &[".", "kv", "("],
-    &[".", "bucket", "("],
-    &[".", "media", "("],
-    &[".", "prepare", "("],
-];
+/// Traits that make a value out of another: none makes a proven tenant.
+const MAKERS: [&str; 6] = ["Default", "Deserialize", "From", "FromRow", "FromStr", "TryFrom"];
 
-fn databases_outside_storage(files: &[SourceFile]) -> Vec<String> {
-    let mut faults = Vec::new();
-    for file in files.iter().filter(|file| !file.path.starts_with("src/storage/")) {
-        for wanted in DATABASES {
-            let found = file.find(wanted).into_iter();
-            faults.extend(found.map(|(_, line)| format!("{}:{line} {}", file.path, wanted.concat())));
+/// Ways to a proven tenant past its constructor: a trait that makes one, or another name for the type.
+fn other_ways_to_a_tenant(files: &[SourceFile]) -> Vec<String> {
+    struct Search<'f>(&'f SourceFile, Vec<String>);
+    impl<'ast> Visit<'ast> for Search<'_> {
+        fn visit_item_struct(&mut self, item: &'ast ItemStruct) {
+            for attribute in item.attrs.iter().filter(|_| item.ident == "TenantId") {
+                let syn::Meta::List(list) = &attribute.meta else { continue };
+                for (token, span) in tokens_of(list.tokens.clone()) {
+                    self.fault(token.word().unwrap_or_default(), span.start().line);
+                }
+            }
         }
+
+        fn visit_item_impl(&mut self, item: &'ast ItemImpl) {
+            let syn::Type::Path(this) = &*item.self_ty else { return };
+            let made = item.trait_.as_ref().and_then(|(path, _)| path.segments.last());
+            if let Some(made) = made.filter(|_| this.path.segments.last().is_some_and(|last| last.ident == "TenantId"))
+            {
+                self.fault(&made.ident.to_string(), made.ident.span().start().line);
+            }
+        }
+    }
+    impl Search<'_> {
+        fn fault(&mut self, name: &str, line: usize) {
+            if MAKERS.contains(&name) {
+                self.1.push(format!("{}:{line} makes a TenantId by {name}", self.0.path));
+            }
+        }
+    }
+    let mut faults = Vec::new();
+    for file in files {
+        let mut search = Search(file, Vec::new());
+        search.visit_file(&file.syntax());
+        faults.extend(search.1);
+        let renamed = file.find(&["TenantId", "as"]).into_iter();
+        faults.extend(renamed.map(|(_, line)| format!("{}:{line} gives TenantId another name", file.path)));
     }
     faults
 }
@@ -131,8 +156,8 @@ fn few_files_say_that_a_tenant_is_proven() {
 }
 
 #[test]
-fn only_storage_touches_databases() {
-    none("D1, KV and R2 are for src/storage", &databases_outside_storage(&production_files()));
+fn nothing_else_makes_a_proven_tenant() {
+    none("TenantId", &other_ways_to_a_tenant(&production_files()));
 }
 
 #[test]
@@ -150,7 +175,7 @@ fn no_denied_lint_is_lifted() {
 #[test]
 fn a_forbidden_act_is_found() {
     let file = |text: &str| [SourceFile::of("src/live/x.rs", text)];
-    for text in ["TenantId::proven(id)", "ids.map(TenantId::proven)", "crate::domain::ids::TenantId::proven(id)"] {
+    for text in ["TenantId::proven(id)", "ids.map(TenantId::proven)", "crate::domain::ids::TenantId::proven_here(id)"] {
         assert_eq!(unknown_provers(&file(text), &[]).len(), 1, "{text}");
     }
     assert_eq!(
@@ -158,9 +183,19 @@ fn a_forbidden_act_is_found() {
         1
     );
     assert_eq!(unknown_provers(&file(""), &[("src/live/x.rs", 1, "")]).len(), 1);
-    for text in ["use worker::d1::D1Type;", "bindings.d1(name)", "env.kv(\"KV\")", "fn f(db: &worker::D1Database) {}"] {
-        assert_eq!(databases_outside_storage(&file(text)).len(), 1, "{text}");
+    let made = [
+        "#[derive(Debug, Deserialize)] pub struct TenantId(Box<str>);",
+        "#[derive(serde::Deserialize)] pub struct TenantId(Box<str>);",
+        "impl From<&str> for TenantId { }",
+        "impl<'de> serde::Deserialize<'de> for crate::tenant_id::TenantId { }",
+        "mod inner { impl FromStr for TenantId { } }",
+        "use crate::tenant_id::TenantId as Tenant;",
+    ];
+    for text in made {
+        assert_eq!(other_ways_to_a_tenant(&file(text)).len(), 1, "{text}");
     }
+    let passes = "#[derive(Debug, Serialize)] pub struct TenantId(Box<str>); impl From<TenantId> for String { }";
+    assert_eq!(other_ways_to_a_tenant(&file(passes)), [""; 0]);
     for text in ["bindings.d1(name)", "TenantSql::new(name, text)", "crate::storage::sql::ControlSql::new(name, text)"]
     {
         assert_eq!(unregistered_sql(&file(text)).len(), 1, "{text}");

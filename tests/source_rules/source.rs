@@ -1,51 +1,114 @@
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-/// One token of Rust. Comments are none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Token {
-    Word(String),
-    Text(String),
-    Number(String),
-    Mark(char),
-}
+use proc_macro2::{Span, TokenStream};
 
-impl Token {
-    pub fn is(&self, wanted: &str) -> bool {
-        match self {
-            Self::Word(word) => word == wanted,
-            Self::Mark(mark) => wanted.len() == 1 && wanted.starts_with(*mark),
-            Self::Text(_) | Self::Number(_) => false,
-        }
-    }
+use crate::test_code::TestCode;
+use crate::tokens::{Piece, Token, pieces};
 
-    pub fn word(&self) -> Option<&str> {
-        if let Self::Word(word) = self { Some(word) } else { None }
-    }
-}
-
-/// A source file: its tokens, each with its line.
+/// A source file as syn reads it: its code, macros and attributes included, each token with its line.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
-    /// From the package's root: `src/api/tenants/tenant.rs`.
+    /// From the repository's root: `src/tenant/registry.rs`, `domain/src/host.rs`.
     pub path: String,
+    pub text: String,
     pub tokens: Vec<(Token, usize)>,
+    /// Documentation and comments, line by line.
+    pub comments: Vec<(String, usize)>,
+    /// The byte at which each token and each comment begins.
+    token_places: Vec<usize>,
+    comment_places: Vec<usize>,
+    /// Where its tests stand, if they were left out.
+    left_out: Vec<Range<usize>>,
 }
 
 impl SourceFile {
     pub fn of(path: &str, text: &str) -> Self {
-        Self { path: path.into(), tokens: lex(text) }
+        let stream: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path}: {error}"));
+        let mut file = Self {
+            path: path.into(),
+            text: text.into(),
+            tokens: Vec::new(),
+            comments: Vec::new(),
+            token_places: Vec::new(),
+            comment_places: Vec::new(),
+            left_out: Vec::new(),
+        };
+        let (mut end, mut line) = (0, 1);
+        for (piece, span) in pieces(stream) {
+            let bytes = span.byte_range();
+            file.comment(text.get(end..bytes.start).unwrap_or_default(), end, line);
+            match piece {
+                Piece::Token(token) => {
+                    file.tokens.push((token, span.start().line));
+                    file.token_places.push(bytes.start);
+                }
+                Piece::Doc(text) => file.comment(&text, bytes.start, span.start().line),
+            }
+            (end, line) = (bytes.end, span.end().line);
+        }
+        file.comment(text.get(end..).unwrap_or_default(), end, line);
+        file
     }
 
-    /// The file without its tests: no item under `#[cfg(test)]`.
-    pub fn without_tests(mut self) -> Self {
-        self.tokens = skip_tests(&self.tokens);
+    /// Adds what is no code, line by line.
+    fn comment(&mut self, text: &str, mut place: usize, first: usize) {
+        for (at, line) in text.split('\n').enumerate() {
+            if !line.trim().is_empty() {
+                self.comments.push((line.trim().to_owned(), first + at));
+                self.comment_places.push(place);
+            }
+            place += line.len() + 1;
+        }
+    }
+
+    /// The file without its tests: nothing under `#[cfg(test)]`.
+    pub fn without_tests(self) -> Self {
+        let tests = TestCode::of(&self).ranges;
+        self.without(tests)
+    }
+
+    fn without(mut self, left_out: Vec<Range<usize>>) -> Self {
+        let holds = |place: &usize| !left_out.iter().any(|range| range.contains(place));
+        let mut held = self.token_places.iter().map(holds);
+        self.tokens.retain(|_| held.next().unwrap_or(true));
+        let mut held = self.comment_places.iter().map(holds);
+        self.comments.retain(|_| held.next().unwrap_or(true));
+        self.token_places.retain(holds);
+        self.comment_places.retain(holds);
+        self.left_out = left_out;
         self
     }
 
-    /// Its module: `tenant/api.rs` is `[tenant, api]`, `tenant/mod.rs` is `[tenant]`, `lib.rs` is the root.
+    /// Its syntax tree, with its tests: [`holds`](Self::holds) says of a place whether it belongs to the file.
+    pub fn syntax(&self) -> syn::File {
+        syn::parse_file(&self.text)
+            .unwrap_or_else(|error| panic!("{}:{}: {error}", self.path, error.span().start().line))
+    }
+
+    /// Whether a place is not in what was left out.
+    pub fn holds(&self, span: Span) -> bool {
+        let start = span.byte_range().start;
+        !self.left_out.iter().any(|range| range.contains(&start))
+    }
+
+    /// How many lines it has, without what was left out.
+    pub fn lines(&self) -> usize {
+        let left_out = self.left_out.iter().map(|range| self.text[range.clone()].lines().count());
+        self.text.lines().count() - left_out.sum::<usize>()
+    }
+
+    /// Its module, behind the name of its crate: `src/tenant/api.rs` is `[carillon, tenant, api]`, `src/tenant/mod.rs`
+    /// is `[carillon, tenant]`, `domain/src/lib.rs` is `[domain]`.
     pub fn module(&self) -> Vec<String> {
-        let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
-        let mut module: Vec<String> = path.split('/').map(str::to_owned).collect();
+        let (name, path) = match self.path.strip_prefix("domain/src/") {
+            Some(path) => ("domain", path),
+            None => (WORKER, self.path.strip_prefix("src/").unwrap_or(&self.path)),
+        };
+        let segments = path.trim_end_matches(".rs").split('/');
+        let mut module: Vec<String> = std::iter::once(name).chain(segments).map(str::to_owned).collect();
         if matches!(module.last().map(String::as_str), Some("mod" | "lib")) {
             module.pop();
         }
@@ -63,7 +126,10 @@ impl SourceFile {
     }
 }
 
-/// The package's root.
+/// The crate of the Worker, as the first segment of its modules.
+pub const WORKER: &str = "carillon";
+
+/// The repository's root.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -73,204 +139,52 @@ pub fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every file of `src/`, sorted by path.
-pub fn files() -> Vec<SourceFile> {
-    let (mut found, mut folders) = (Vec::new(), vec![root().join("src")]);
+/// The files of a folder and of those inside it that end so, sorted; none if it is not there.
+pub fn files_in(folder: &str, ending: &str) -> Vec<String> {
+    let (mut found, mut folders) = (Vec::new(), vec![root().join(folder)]);
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
+            let name = path.strip_prefix(root()).unwrap().to_str().unwrap().replace('\\', "/");
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(root()).unwrap().to_str().unwrap().replace('\\', "/");
-                found.push(SourceFile::of(&name, &read(&path)));
+            } else if name.ends_with(ending) {
+                found.push(name);
             }
         }
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    assert!(found.len() > 20, "the source is in src/");
+    found.sort();
     found
 }
 
-/// Every file of `src/` without its tests.
+/// Every file of the Worker and of `domain`, sorted by path.
+pub fn files() -> Vec<SourceFile> {
+    static FILES: OnceLock<Vec<SourceFile>> = OnceLock::new();
+    let read_all = || {
+        let paths = ["domain/src", "src"].into_iter().flat_map(|folder| files_in(folder, ".rs"));
+        let found: Vec<SourceFile> = paths.map(|path| SourceFile::of(&path, &read(&path))).collect();
+        assert!(found.len() > 20, "the source is in src/");
+        found
+    };
+    FILES.get_or_init(read_all).clone()
+}
+
+/// The same files without their tests, and without those that are tests as a whole.
 pub fn production_files() -> Vec<SourceFile> {
-    files().into_iter().map(SourceFile::without_tests).collect()
+    static FILES: OnceLock<Vec<SourceFile>> = OnceLock::new();
+    FILES.get_or_init(|| without_tests(files())).clone()
 }
 
-fn lex(text: &str) -> Vec<(Token, usize)> {
-    let mut lexer = Lexer { chars: text.chars().collect(), at: 0, line: 1 };
-    let mut tokens = Vec::new();
-    while let Some(found) = lexer.next_token() {
-        tokens.push(found);
-    }
-    tokens
-}
-
-struct Lexer {
-    chars: Vec<char>,
-    at: usize,
-    line: usize,
-}
-
-impl Lexer {
-    fn peek(&self, ahead: usize) -> char {
-        self.chars.get(self.at + ahead).copied().unwrap_or('\0')
-    }
-
-    fn take(&mut self) -> char {
-        let taken = self.peek(0);
-        self.at += 1;
-        if taken == '\n' {
-            self.line += 1;
-        }
-        taken
-    }
-
-    fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> String {
-        let mut taken = String::new();
-        while self.at < self.chars.len() && wanted(self.peek(0)) {
-            taken.push(self.take());
-        }
-        taken
-    }
-
-    fn next_token(&mut self) -> Option<(Token, usize)> {
-        loop {
-            self.take_while(char::is_whitespace);
-            if self.at >= self.chars.len() {
-                return None;
-            }
-            let line = self.line;
-            let token = match (self.peek(0), self.peek(1)) {
-                ('/', '/') => {
-                    self.take_while(|c| c != '\n');
-                    continue;
-                }
-                ('/', '*') => {
-                    self.skip_block_comment();
-                    continue;
-                }
-                ('"', _) => self.text(),
-                ('\'', '\\') => self.character(),
-                ('\'', _) if self.peek(2) == '\'' => self.character(),
-                ('\'', _) => {
-                    self.take();
-                    Token::Word(format!("'{}", self.take_while(is_word)))
-                }
-                (c, _) if c.is_ascii_digit() => Token::Number(self.take_while(is_word)),
-                (c, _) if is_word(c) => self.word(),
-                _ => Token::Mark(self.take()),
-            };
-            return Some((token, line));
-        }
-    }
-
-    fn skip_block_comment(&mut self) {
-        let mut depth = 0;
-        while self.at < self.chars.len() {
-            match (self.peek(0), self.peek(1)) {
-                ('/', '*') => (depth, _) = (depth + 1, self.take()),
-                ('*', '/') => (depth, _) = (depth - 1, self.take()),
-                _ => {}
-            }
-            self.take();
-            if depth == 0 {
-                return;
-            }
-        }
-    }
-
-    fn character(&mut self) -> Token {
-        self.take();
-        let mut text = String::new();
-        while self.at < self.chars.len() && self.peek(0) != '\'' {
-            if self.peek(0) == '\\' {
-                text.push(self.take());
-            }
-            text.push(self.take());
-        }
-        self.take();
-        Token::Text(text)
-    }
-
-    fn text(&mut self) -> Token {
-        self.take();
-        let mut text = String::new();
-        while self.at < self.chars.len() && self.peek(0) != '"' {
-            match self.take() {
-                '\\' => match self.take() {
-                    'n' => text.push('\n'),
-                    't' => text.push('\t'),
-                    '\n' => drop(self.take_while(char::is_whitespace)),
-                    other => text.push(other),
-                },
-                other => text.push(other),
-            }
-        }
-        self.take();
-        Token::Text(text)
-    }
-
-    /// A word, or a text whose prefix looks like one: `r"…"`, `br#"…"#`, `b'…'`; `r#type` is a word.
-    fn word(&mut self) -> Token {
-        let word = self.take_while(is_word);
-        match (word.as_str(), self.peek(0)) {
-            ("b", '\'') => self.character(),
-            ("b" | "c", '"') => self.text(),
-            ("r" | "br" | "cr", '"' | '#') => {
-                let fence = self.take_while(|c| c == '#').len();
-                if self.peek(0) != '"' {
-                    return Token::Word(self.take_while(is_word));
-                }
-                self.take();
-                let mut text = String::new();
-                let end: Vec<char> = std::iter::once('"').chain(std::iter::repeat_n('#', fence)).collect();
-                while self.at < self.chars.len() && !self.chars[self.at..].starts_with(&end) {
-                    text.push(self.take());
-                }
-                self.at += end.len();
-                Token::Text(text)
-            }
-            _ => Token::Word(word),
-        }
-    }
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-fn skip_tests(tokens: &[(Token, usize)]) -> Vec<(Token, usize)> {
-    const TESTS: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
-    let (mut kept, mut at) = (Vec::new(), 0);
-    while at < tokens.len() {
-        let rest = &tokens[at..];
-        if rest.len() >= TESTS.len() && rest.iter().zip(TESTS).all(|((token, _), wanted)| token.is(wanted)) {
-            at += TESTS.len() + item_length(&rest[TESTS.len()..]);
-        } else {
-            kept.push(tokens[at].clone());
-            at += 1;
-        }
-    }
-    kept
-}
-
-/// How many tokens the item at the front has: up to its `;`, or up to the end of its braces.
-fn item_length(tokens: &[(Token, usize)]) -> usize {
-    let mut depth = 0;
-    for (at, (token, _)) in tokens.iter().enumerate() {
-        if let Token::Mark(mark) = token {
-            match mark {
-                '(' | '[' | '{' => depth += 1,
-                ')' | ']' => depth -= 1,
-                '}' if depth == 1 => return at + 1,
-                '}' => depth -= 1,
-                ';' if depth == 0 => return at + 1,
-                _ => {}
-            }
-        }
-    }
-    tokens.len()
+/// Files without their tests; a file whose module is declared under `#[cfg(test)]` is one.
+pub fn without_tests(files: Vec<SourceFile>) -> Vec<SourceFile> {
+    let tests: Vec<TestCode> = files.iter().map(TestCode::of).collect();
+    let modules: BTreeSet<Vec<String>> = tests.iter().flat_map(|tests| tests.modules.iter().cloned()).collect();
+    let is_test = |file: &SourceFile| {
+        let module = file.module();
+        (1..=module.len()).any(|length| modules.contains(&module[..length]))
+    };
+    let kept = files.into_iter().zip(tests).filter(|(file, _)| !is_test(file));
+    kept.map(|(file, tests)| file.without(tests.ranges)).collect()
 }
 
 #[test]
@@ -279,18 +193,22 @@ fn comments_and_texts_are_no_code() {
         //! crate::a
         /* crate::b /* crate::c */ crate::d */
         const A: &str = "crate::e \" crate::f"; const B: &str = r#"crate::g"#; const C: char = '"'; fn f<'a>() {}
-        use crate::h;
+        use crate::h; // crate::l
         #[cfg(test)]
         #[allow(x)]
-        mod tests { use crate::i; fn g() { if true { } } }
+        mod tests { /// crate::m
+            use crate::i; fn g() { if true { } } }
         #[cfg(test)]
         use crate::{j};
         use crate::k;
     "##;
     let file = SourceFile::of("src/x.rs", text);
     assert_eq!(file.find(&["crate", ":", ":"]).len(), 4);
+    let comments = |file: &SourceFile| file.comments.iter().map(|(_, line)| *line).collect::<Vec<_>>();
+    assert_eq!(comments(&file), [2, 3, 5, 8]);
     let file = file.without_tests();
     let lines: Vec<usize> = file.find(&["crate", ":", ":"]).into_iter().map(|(_, line)| line).collect();
-    assert_eq!(lines, [5, 11]);
+    assert_eq!((lines, comments(&file)), (vec![5, 12], vec![2, 3, 5]));
     assert!(file.tokens.contains(&(Token::Text("crate::e \" crate::f".into()), 4)));
+    assert!(file.tokens.contains(&(Token::Word("'a".into()), 4)));
 }

@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use crate::full_text::belongs_to_an_index;
 use crate::none;
 use crate::shard::Shard;
-use crate::source::{SourceFile, Token, production_files, read, root};
+use crate::source::{SourceFile, production_files, read, root};
+use crate::tokens::Token;
 
 /// A registered statement.
 #[derive(Debug, Clone, Copy)]
