@@ -24,9 +24,9 @@ fuzz: ## Fuzz what reads bytes from outside (ARGS= seconds for each, and targets
 	@scripts/fuzz $(ARGS)
 
 bench: build ## Run the benchmarks (ARGS= goes to them)
-	@cargo bench --bench live -- $(ARGS)
+	@scripts/bench $(ARGS)
 
-check: setup ## Format and lints, for the host and for the Worker
+check: setup ## Format and lints, for the host and for the Worker; licences and versions of dependencies
 	@scripts/check
 
 deploy: setup ## Deploy to Cloudflare

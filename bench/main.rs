@@ -3,7 +3,8 @@
 //!
 //! `make bench` runs everything, `cargo bench --bench live -- --help` lists the parts.
 //!
-//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`], [`matching`], [`rows`]
+//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`], [`matching`], [`first_request`],
+//!   [`rows`]
 //! - the load: [`audience`] reads streams (and resumes them by [`last_id`]), [`publisher`] sends webhooks, a [`mark`]
 //!   in each event and a [`tally`] of them tell what arrived, how late and in which order
 //! - the servers: [`peers`], each a [`process`] group that ends with the benchmark
@@ -15,6 +16,7 @@
 mod audience;
 mod burst;
 mod credentials;
+mod first_request;
 mod idle;
 mod last_id;
 mod limits;
@@ -105,6 +107,11 @@ async fn run(options: &Options) -> ExitCode {
             }
             Section::Matching => {
                 let (table, worked) = matching::measure(options).await;
+                stage.failed |= !worked;
+                table
+            }
+            Section::FirstRequest => {
+                let (table, worked) = first_request::measure(options).await;
                 stage.failed |= !worked;
                 table
             }

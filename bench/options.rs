@@ -13,14 +13,15 @@ Measures Carillon beside a plain JavaScript object on the same workerd and nginx
 cargo bench --bench live -- [SECTION…] [OPTION…]
 
 Sections (all by default but rows, which loads for minutes)
-  idle         streams opened per second, memory per idle subscriber
-  burst        100 webhooks over 20 connections, as fast as they are answered
-  steady       500 subscribers × 50 events/s and 2,000 × 10/s
-  overload     500 subscribers × 1,000 events/s
-  requests     a GET of one tenant and a webhook POST beside a plain JavaScript Worker
-  credentials  a request by key, token and cookie beside an anonymous one
-  matching     an update for one subscriber among many of other topics, and the hub's waking
-  rows         a tenant's records among those of many tenants, beside the same alone
+  idle           streams opened per second, memory per idle subscriber
+  burst          100 webhooks over 20 connections, as fast as they are answered
+  steady         500 subscribers × 50 events/s and 2,000 × 10/s
+  overload       500 subscribers × 1,000 events/s
+  requests       a GET of one tenant and a webhook POST beside a plain JavaScript Worker
+  credentials    a request by key, token and cookie beside an anonymous one
+  matching       an update for one subscriber among many of other topics, and the hub's waking
+  first_request  the first request in a fresh isolate, beside an empty Rust Worker
+  rows           a tenant's records among those of many tenants, beside the same alone
 
 Options
   --subscribers N,N   sizes for idle and burst (100,1000,5000) and matching (1,1000,10000)
@@ -44,13 +45,22 @@ pub enum Section {
     Requests,
     Credentials,
     Matching,
+    FirstRequest,
     Rows,
 }
 
 impl Section {
     /// Those that are measured where nobody names one.
-    const ALL: [Self; 7] =
-        [Self::Idle, Self::Burst, Self::Steady, Self::Overload, Self::Requests, Self::Credentials, Self::Matching];
+    const ALL: [Self; 8] = [
+        Self::Idle,
+        Self::Burst,
+        Self::Steady,
+        Self::Overload,
+        Self::Requests,
+        Self::Credentials,
+        Self::Matching,
+        Self::FirstRequest,
+    ];
 
     fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -61,6 +71,7 @@ impl Section {
             "requests" => Self::Requests,
             "credentials" => Self::Credentials,
             "matching" => Self::Matching,
+            "first_request" => Self::FirstRequest,
             "rows" => Self::Rows,
             _ => return None,
         })
@@ -142,10 +153,11 @@ impl Options {
         }
         if options.sections.is_empty() {
             options.sections = Section::ALL.to_vec();
-            // These are about our own.
-            let about_us =
-                |section: &Section| matches!(section, Section::Requests | Section::Credentials | Section::Matching);
-            options.sections.retain(|section| !about_us(section) || options.peers.contains(&Peer::Carillon));
+            // The rest is about our own alone.
+            let about_others = |section: &Section| {
+                matches!(section, Section::Idle | Section::Burst | Section::Steady | Section::Overload)
+            };
+            options.sections.retain(|section| about_others(section) || options.peers.contains(&Peer::Carillon));
         }
         Ok(options)
     }
@@ -168,7 +180,7 @@ impl Options {
             Section::Steady => self.steady.iter().map(|(subscribers, _)| *subscribers).max().unwrap_or(0),
             Section::Overload => self.overload.0,
             Section::Matching => self.matching.iter().copied().max().unwrap_or(0),
-            Section::Requests | Section::Credentials | Section::Rows => 0,
+            Section::Requests | Section::Credentials | Section::FirstRequest | Section::Rows => 0,
         };
         self.sections.iter().map(of).max().unwrap_or(0)
     }

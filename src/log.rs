@@ -78,6 +78,18 @@ pub fn cron(parts: &[(&str, Option<u64>)]) {
     worker::console_log!("{}", serde_json::Value::Object(line));
 }
 
+/// A row of a tenant's outbox became no event, because it could not be read.
+pub fn outbox_row_unreadable(tenant: &str, seq: u64) {
+    let line = json!({ "level": "error", "event": "outbox_unreadable", "tenant": tenant, "seq": seq });
+    worker::console_error!("{line}");
+}
+
+/// A hub reads a tenant's outbox from its beginning: the shard was restored to an earlier moment.
+pub fn outbox_started_over(tenant: &str) {
+    let line = json!({ "level": "warn", "event": "outbox_started_over", "tenant": tenant });
+    worker::console_warn!("{line}");
+}
+
 /// A mail that nobody delivers, with the token it would have carried: for development and tests only.
 pub fn undelivered_mail(kind: &str, tenant: &str, token: &str) {
     let line = json!({ "level": "info", "event": "mail", "type": kind, "tenant": tenant, "token": token });

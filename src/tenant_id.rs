@@ -36,3 +36,9 @@ impl fmt::Display for TenantId {
         f.write_str(&self.0)
     }
 }
+
+impl From<&TenantId> for ClaimedTenant {
+    fn from(tenant: &TenantId) -> Self {
+        Self::of_known_tenant(tenant.as_str())
+    }
+}

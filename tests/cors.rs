@@ -96,7 +96,7 @@ async fn a_page_of_a_listed_origin_reads_what_an_answer_tells_beside_its_body() 
     let create = tenant.call("POST", "/api/v1/api-keys").bearer(&key.text).json(&body).header("Origin", HOME);
     let create = create.header("Idempotency-Key", "once");
     let created = create.clone().send().await.expect(201);
-    for name in ["location", "ratelimit", "x-ratelimit-remaining", "x-request-id"] {
+    for name in ["location", "ratelimit", "x-carillon-version", "x-ratelimit-remaining", "x-request-id"] {
         assert!(is_shown(&created, name), "{name}: {:?}", created.headers);
     }
     let replayed = create.send().await.expect(201);
@@ -106,6 +106,30 @@ async fn a_page_of_a_listed_origin_reads_what_an_answer_tells_beside_its_body() 
     let seen = tenant.call("GET", "/api/v1/users").bearer(token.as_str().unwrap()).header("Origin", HOME);
     let seen = seen.send().await.expect(200);
     assert!(is_shown(&seen, "x-impersonated-by"), "{:?}", seen.headers);
+}
+
+#[tokio::test]
+async fn a_page_of_a_listed_origin_may_send_what_operations_read() {
+    let tenant = tenant().await;
+    for (method, path) in [("PATCH", "/api/v1/posts/p1"), ("GET", "/events"), ("POST", "/api/v1/users")] {
+        let call = tenant.call("OPTIONS", path).header("Origin", HOME).header("Access-Control-Request-Method", method);
+        let answer = call.send().await.expect(204);
+        let allowed = answer.header("access-control-allow-headers").to_lowercase();
+        for name in [
+            "authorization",
+            "cache-control",
+            "content-type",
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "last-event-id",
+            "prefer",
+            "range",
+            "x-tenant-id",
+        ] {
+            assert!(allowed.split(", ").any(|allowed| allowed == name), "{path}: {name} in {allowed}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,37 @@ async fn the_platform_says_that_it_is_ready() {
 }
 
 #[tokio::test]
+async fn the_platforms_health_names_the_version_that_runs() {
+    let answer = World::shared().await.call("GET", ROOT, "/health").send().await.expect(200);
+    assert_eq!(answer.data()["version"], env!("CARGO_PKG_VERSION"));
+}
+
+/// The release that an answer says it came from, and that it says so once.
+fn version(headers: &reqwest::header::HeaderMap) -> Vec<&str> {
+    headers.get_all("x-carillon-version").iter().map(|value| value.to_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn every_answer_names_the_version_success_problem_preflight_and_stream_alike() {
+    let world = World::shared().await;
+    let tenant = world.tenant().set("cors_origins", json!(["https://www.example.com"])).create().await;
+    let answers = [
+        world.call("GET", ROOT, "/health").send().await.expect(200),
+        world.call("HEAD", ROOT, "/health").send().await.expect(200),
+        world.call("GET", ROOT, "/no/such/path").send().await.expect(404),
+        world.call("GET", "nobody.example", "/").send().await.expect(404),
+        world.call("GET", ROOT, "/api/v1/tenants").send().await.expect(401),
+        tenant.call("GET", "/").send().await.expect(200),
+        tenant.call("OPTIONS", "/events").header("Origin", "https://www.example.com").send().await.expect(204),
+    ];
+    for answer in &answers {
+        assert_eq!(version(&answer.headers), [env!("CARGO_PKG_VERSION")], "{} {:?}", answer.status, answer.headers);
+    }
+    let stream = tenant.events(&["posts"]).stream().await;
+    assert_eq!(version(&stream.headers), [env!("CARGO_PKG_VERSION")]);
+}
+
+#[tokio::test]
 async fn a_tenants_health_names_rows_hub_and_kv() {
     let world = World::shared().await;
     let tenant = world.tenant().create().await;

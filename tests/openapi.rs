@@ -16,7 +16,7 @@ fn operations(document: &Value) -> BTreeSet<String> {
 }
 
 fn of_the_table(surface: Surface) -> BTreeSet<String> {
-    let here = routes::all().filter(|route| route.surface == surface || route.surface == Surface::Both);
+    let here = routes::all().filter(|route| route.surface.includes(surface));
     here.map(|route| route.name.to_owned()).collect()
 }
 

@@ -133,6 +133,10 @@ mod compile_fail;
 #[path = "source_rules/paths.rs"]
 mod paths;
 
+/// What contracts say, for readers.
+#[path = "source_rules/shapes.rs"]
+mod shapes;
+
 /// `docs/api.md`.
 #[path = "source_rules/api_reference.rs"]
 mod api_reference;
@@ -144,6 +148,10 @@ mod mercure_table;
 /// What goes in and out, and the OpenAPI documents that are made of it.
 #[path = "source_rules/contracts.rs"]
 mod contracts;
+
+/// Versions and licences, wherever they stand.
+#[path = "source_rules/manifests.rs"]
+mod manifests;
 
 /// Fails with one fault per line.
 fn none(rule: &str, faults: &[String]) {

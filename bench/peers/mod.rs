@@ -2,6 +2,7 @@
 //! ports and under a directory of its own, and is addressed in one way.
 
 mod carillon;
+pub mod fresh;
 mod nchan;
 mod plain;
 

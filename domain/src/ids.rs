@@ -3,7 +3,7 @@
 //! A [`ClaimedTenant`] is text of the right shape that somebody sent. A tenant that was found to exist is a type of the
 //! Worker's crate (`src/tenant_id.rs`), which nothing outside it can make.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Invalid;
 
@@ -12,8 +12,9 @@ pub const RESERVED_LABELS: [&str; 6] = ["www", "api", "admin", "app", "console",
 
 const ID_SHAPE: &str = "must be 1 to 63 characters of a-z, 0-9, '-' and '_', and start with a letter or digit";
 
-/// A tenant that a request names: well-formed, not known to exist, not to be trusted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A tenant that a request or a message names: well-formed, not known to exist, not to be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct ClaimedTenant(Box<str>);
 
 impl ClaimedTenant {
@@ -29,9 +30,22 @@ impl ClaimedTenant {
         }
     }
 
+    /// Names a tenant that is known, so its id needs no check: for messages between parts of the platform.
+    pub fn of_known_tenant(id: &str) -> Self {
+        Self(id.into())
+    }
+
     /// The claim as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for ClaimedTenant {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        Self::parse(&text)
     }
 }
 

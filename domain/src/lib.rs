@@ -36,3 +36,4 @@ pub mod selector;
 pub mod sign_in;
 pub mod text;
 pub mod topic;
+pub mod unix_time;

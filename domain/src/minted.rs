@@ -1,12 +1,16 @@
-//! Who had the platform mint a token.
+//! Who minted a token of the platform's.
 
 use serde::{Deserialize, Serialize};
 
-/// Of a token that the platform minted: by whom and when, so that whoever loses their rights loses it too.
+use crate::clock::Timestamp;
+use crate::unix_time::millis;
+
+/// Who minted a token, and when: the token is void once that principal loses its rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Minted {
-    /// The principal that had it minted: `user:…`, `key:…`.
+    /// The principal: `user:…`, `key:…`.
     pub by: String,
-    /// When, in milliseconds since 1970.
-    pub at: i64,
+    /// When. In JSON: milliseconds since 1970.
+    #[serde(with = "millis")]
+    pub at: Timestamp,
 }

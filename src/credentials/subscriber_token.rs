@@ -40,7 +40,7 @@ pub struct SubscriberToken {
 impl SubscriberToken {
     /// The rights of a token that the platform signed.
     pub fn minted(verified: Verified) -> Result<Self, InvalidToken> {
-        let minted = Minted { by: verified.claims.sub, at: verified.issued_at.millis() };
+        let minted = Minted { by: verified.claims.sub, at: verified.issued_at };
         Ok(Self {
             granted: read_topics(&verified.claims.topics)?,
             expires_at: verified.expires_at,

@@ -2,6 +2,15 @@
 
 use domain::error::Invalid;
 
+/// The headers beyond the safelisted ones that a host's operations read and answer with, each list joined by `, `.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CorsHeaders {
+    /// What a page of an allowed origin may send.
+    pub allowed: String,
+    /// What it may read.
+    pub exposed: String,
+}
+
 /// How a request's `Origin` stands to a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -25,31 +34,22 @@ impl Origin {
     }
 
     /// The headers that let a page of that origin read the answer.
-    pub fn headers(&self) -> Vec<(&'static str, String)> {
+    pub fn headers(&self, cors: &CorsHeaders) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Vary", "Origin".to_owned())];
         if let Self::Allowed(origin) = self {
             headers.push(("Access-Control-Allow-Origin", origin.clone()));
             headers.push(("Access-Control-Allow-Credentials", "true".into()));
-            headers.push((
-                "Access-Control-Expose-Headers",
-                "ETag, Idempotent-Replayed, Last-Event-ID, Link, Location, Mercure-Last-Event-ID, RateLimit, \
-                 RateLimit-Policy, Retry-After, WWW-Authenticate, X-Impersonated-By, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id"
-                    .into(),
-            ));
+            headers.push(("Access-Control-Expose-Headers", cors.exposed.clone()));
         }
         headers
     }
 
     /// The headers of a preflight's answer, for the methods a path has.
-    pub fn preflight_headers(&self, methods: &str) -> Vec<(&'static str, String)> {
-        let mut headers = self.headers();
+    pub fn preflight_headers(&self, methods: &str, cors: &CorsHeaders) -> Vec<(&'static str, String)> {
+        let mut headers = self.headers(cors);
         if matches!(self, Self::Allowed(_)) {
             headers.push(("Access-Control-Allow-Methods", methods.into()));
-            headers.push((
-                "Access-Control-Allow-Headers",
-                "Authorization, Cache-Control, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, X-Tenant-ID"
-                    .into(),
-            ));
+            headers.push(("Access-Control-Allow-Headers", cors.allowed.clone()));
             headers.push(("Access-Control-Max-Age", "7200".into()));
         }
         headers

@@ -225,7 +225,7 @@ pub fn rate_headers(rate: &Rate) -> Vec<(&'static str, String)> {
     vec![
         ("X-RateLimit-Limit", limit.to_string()),
         ("X-RateLimit-Remaining", rate.remaining.to_string()),
-        ("X-RateLimit-Reset", rate.reset.to_string()),
+        ("X-RateLimit-Reset", rate.reset.seconds().to_string()),
         ("RateLimit-Policy", format!("\"{}\";q={limit};w={}", rate.policy, rate.window)),
     ]
 }
@@ -233,6 +233,6 @@ pub fn rate_headers(rate: &Rate) -> Vec<(&'static str, String)> {
 /// The IETF draft's `RateLimit`, which counts from now (seconds since 1970).
 pub fn rate_left(rate: &Rate, now_seconds: i64) -> Option<(&'static str, String)> {
     rate.limit.bound()?;
-    let left = (rate.reset - now_seconds).max(0);
+    let left = (rate.reset.seconds() - now_seconds).max(0);
     Some(("RateLimit", format!("\"{}\";r={};t={left}", rate.policy, rate.remaining)))
 }

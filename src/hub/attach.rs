@@ -1,43 +1,57 @@
-//! Opening a stream: rights, limits, the verdict on its cursor, its first words.
+//! Opening a stream: rights, limits, where it begins, what it is sent first; and the pages of its replay.
 
-use super::awake::{Awake, Failure};
-use super::event_log::Verdict;
-use super::fanout::{self, Live};
-use super::protocol::{Attach, EndMinted, Hello, IssueTicket, Refusal, Wire, accepts};
+use super::attachment::Attachment;
+use super::broadcast::{MessageKind, frames, message};
+use super::event_log::{Page, Recovery};
+use super::protocol::{Attach, Caller, Hello, IssueTicket, Refusal, WireFormat, accepts, mercure_id};
+use super::record_filters::RecordFilters;
 use super::revocation;
-use super::sockets::Ending;
-use super::subscriber::Attachment;
+use super::sockets::{CloseReason, Sockets};
+use super::sqlite::{Sqlite, SqliteError};
+use super::state::{HubState, PAGE_BYTES, StateError};
 use super::ticket::{self, Rights};
+use domain::clock::Timestamp;
 use domain::event::Cursor;
 use domain::frame::Frames;
 use domain::json;
 use domain::minted::Minted;
 
-/// Reconnection times are spread over this range, in milliseconds, so that a restart does not bring
-/// all clients back at once.
+/// Clients reconnect after a random time in this range of milliseconds, so that a restart does not bring all of them back
+/// at once.
 const RETRY_MILLIS: std::ops::Range<u32> = 2000..5000;
 
-/// Mercure's word for the beginning of what is kept.
+/// What Mercure calls the beginning of the history.
 const EARLIEST: &str = "earliest";
 
-/// What opening a stream needs of the moment.
-pub struct Moment {
-    /// Now, in milliseconds since 1970.
-    pub now: i64,
-    /// A random number, for the stream's number and its reconnection time.
-    pub random: u64,
-    /// Milliseconds without an answer after which a client counts as gone.
-    pub silence: i64,
+/// What a bridge sends when its client has read a page.
+const NEXT_PAGE: &str = "next";
+
+/// Where a stream begins.
+struct Opening {
+    /// The sequence number that its first event comes behind.
+    through: u64,
+    /// What it is sent first.
+    frames: String,
+    /// For Mercure's response header: the id of the event before its first one, if the client sent one.
+    last_event_id: Option<String>,
 }
 
-impl Awake {
-    /// Opens a stream and answers with its socket, or refuses it.
-    pub fn attach(&mut self, attach: Attach, moment: &Moment) -> Result<worker::Response, Failure> {
-        let rights = self.rights(&attach, moment.now)?;
-        self.make_room(&attach, moment)?;
+impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
+    /// Opens a stream, or refuses it. Returns the response with the client's end of its socket.
+    ///
+    /// `random` decides the stream's number and its reconnection time.
+    pub fn attach(
+        &mut self,
+        caller: &Caller,
+        attach: Attach,
+        random: u64,
+        now: Timestamp,
+    ) -> Result<Net::Upgrade, StateError> {
+        let rights = self.rights(caller, &attach, now)?;
+        self.make_room(&attach, now)?;
         let opening = match (attach.wire, attach.reattach) {
-            (Wire::Mercure, false) => self.mercure_opening(attach.cursor.as_deref(), moment)?,
-            _ => self.opening(&attach, moment)?,
+            (WireFormat::Mercure, false) => self.mercure_opening(attach.cursor.as_deref(), random, now)?,
+            _ => self.opening(&attach, random, now)?,
         };
         let mut interest = attach.interest;
         let (expires_at, secret_version, minted) = match rights {
@@ -48,212 +62,231 @@ impl Awake {
             None => (attach.expires_at, attach.secret_version, attach.minted),
         };
         interest.check().map_err(|_| Refusal::Malformed)?;
-        let live = opening.stands_at == self.log.last();
-        let tells = self.config.as_ref().is_some_and(|config| config.mercure.subscriptions);
-        let presence = attach.presence.filter(|_| tells);
+        let live = opening.through == self.log.last();
+        let announces = self.config.as_ref().is_some_and(|config| config.mercure.subscriptions);
+        let presence = attach.presence.filter(|_| announces);
         let attachment = Attachment {
-            id: self.free_id(moment.random),
+            id: self.streams.free_id(random),
             interest,
             expires_at,
-            since: moment.now,
+            since: now,
             address: attach.address,
             ticket: attach.ticket,
             secret_version,
             minted,
             subscriber: presence.as_ref().map(|presence| presence.subscriber.clone()),
             wire: attach.wire,
-            replaying: (!live).then_some(opening.stands_at),
+            replaying: (!live).then_some(opening.through),
         };
-        let json = serde_json::to_string(&attachment).map_err(|_| Refusal::Malformed)?;
-        let cursor = self.log.cursor(opening.stands_at);
-        let hello = Hello { cursor, live, expires_at, opening: opening.frames };
-        let hello = serde_json::to_string(&hello).map_err(|_| Refusal::Malformed)?;
-        let stream = Live::new(attachment, opening.stands_at, &mut self.index).ok_or(Refusal::Malformed)?;
-        let accepted = self.sockets.accept(&json, opening.told.as_deref());
-        let Ok((response, socket)) = accepted else {
-            self.index.remove(stream.attachment.id, &stream.attachment.interest);
-            return Err(Refusal::Failed.into());
-        };
-        socket.send_text(&hello);
-        let (id, interest) = (stream.attachment.id, stream.attachment.interest.clone());
-        self.insert(socket, stream);
+        let upgrade = self.open_stream(attachment.clone(), opening)?;
         if let Some(presence) = presence {
-            self.arrive(id, &interest, presence, moment.now)?;
+            self.announce_arrival(&attachment, presence, now)?;
         }
-        Ok(response)
+        Ok(upgrade)
     }
 
-    /// Keeps a ticket for a subscriber whose token verified.
-    pub fn issue_ticket(&mut self, ask: &IssueTicket, now: i64) -> Result<(), Failure> {
-        let config = self.admit(&ask.caller, now)?;
-        if ask.secret_version.is_some_and(|version| !accepts(&config.subscription_versions, version, now)) {
+    /// Opens the socket of a stream and says hello.
+    fn open_stream(&mut self, attachment: Attachment, opening: Opening) -> Result<Net::Upgrade, StateError> {
+        let hello = Hello {
+            cursor: self.log.cursor(opening.through),
+            live: attachment.replaying.is_none(),
+            expires_at: attachment.expires_at,
+            opening: opening.frames,
+        };
+        let hello = serde_json::to_string(&hello).map_err(|_| Refusal::Malformed)?;
+        let json = serde_json::to_string(&attachment).map_err(|_| Refusal::Malformed)?;
+        let compiled = self.streams.compile(&attachment).ok_or(Refusal::Malformed)?;
+        let Ok((upgrade, socket)) = self.net.accept(&json, opening.last_event_id.as_deref()) else {
+            self.streams.discard(&attachment);
+            return Err(Refusal::Failed.into());
+        };
+        self.net.send_text(&socket, &hello);
+        self.streams.insert(socket, attachment, compiled, opening.through);
+        self.advance_watermark();
+        Ok(upgrade)
+    }
+
+    /// Stores a ticket for a subscriber whose token was verified.
+    pub fn issue_ticket(&mut self, caller: &Caller, message: &IssueTicket, now: Timestamp) -> Result<(), StateError> {
+        let config = self.admit(caller, now)?;
+        if message.secret_version.is_some_and(|version| !accepts(&config.subscription_versions, version, now)) {
             return Err(Refusal::SecretRetired.into());
         }
-        self.check_minted(ask.minted.as_ref())?;
+        self.check_not_revoked(message.minted.as_ref())?;
         let rights = Rights {
-            granted: ask.granted.clone(),
-            until: ask.expires_at,
-            secret_version: ask.secret_version,
-            minted: ask.minted.clone(),
+            granted: message.granted.clone(),
+            until: message.expires_at,
+            secret_version: message.secret_version,
+            minted: message.minted.clone(),
         };
-        ticket::issue(&self.sql, &ask.digest, &rights, now)?;
-        self.mark_untidy();
+        ticket::issue(&self.sql, &message.digest, &rights, now)?;
+        self.mark_for_clean_up();
         Ok(())
     }
 
-    /// Checks the tenant and the credential; a ticket brings its rights and ends its stream before.
-    fn rights(&mut self, attach: &Attach, now: i64) -> Result<Option<Rights>, Failure> {
-        let config = self.admit(&attach.caller, now)?;
-        let versions = config.subscription_versions.clone();
-        let retired = |version: u32| !accepts(&versions, version, now);
-        if attach.secret_version.is_some_and(retired) || attach.expires_at.is_some_and(|at| at <= now) {
+    /// Checks the tenant and the credential. A ticket returns its rights, and its previous stream is closed.
+    fn rights(&mut self, caller: &Caller, attach: &Attach, now: Timestamp) -> Result<Option<Rights>, StateError> {
+        let config = self.admit(caller, now)?;
+        let is_retired = |version: u32| !accepts(&config.subscription_versions, version, now);
+        if attach.secret_version.is_some_and(is_retired) || attach.expires_at.is_some_and(|at| at <= now) {
             return Err(Refusal::SecretRetired.into());
         }
-        self.check_minted(attach.minted.as_ref())?;
+        self.check_not_revoked(attach.minted.as_ref())?;
         let Some(digest) = &attach.ticket else { return Ok(None) };
-        let rights = ticket::present(&self.sql, digest, now)?;
-        let rights = rights.filter(|rights| !rights.secret_version.is_some_and(retired));
+        let rights = ticket::redeem(&self.sql, digest, now)?;
+        let rights = rights.filter(|rights| !rights.secret_version.is_some_and(is_retired));
         let rights = rights.ok_or(Refusal::TicketInvalid)?;
-        self.check_minted(rights.minted.as_ref())?;
-        let before = self.streams.values().filter(|live| live.attachment.ticket.as_ref() == Some(digest));
-        for id in before.map(|live| live.attachment.id).collect::<Vec<_>>() {
-            self.end(id, Ending::Replaced);
-        }
+        self.check_not_revoked(rights.minted.as_ref())?;
+        self.close_where(|stream| (stream.attachment.ticket.as_ref() == Some(digest)).then_some(CloseReason::Replaced));
         Ok(Some(rights))
     }
 
-    /// Refuses a token of somebody who lost the rights since it was minted.
-    fn check_minted(&self, minted: Option<&Minted>) -> Result<(), Failure> {
+    /// Refuses a token whose issuer has lost its rights since it was minted.
+    fn check_not_revoked(&self, minted: Option<&Minted>) -> Result<(), StateError> {
         match minted {
             Some(minted) if revocation::covers(&self.sql, minted)? => Err(Refusal::TokenRevoked.into()),
             _ => Ok(()),
         }
     }
 
-    /// Ends the streams of tokens that a principal had minted, and refuses those tokens from here on.
-    pub fn end_minted(&mut self, message: &EndMinted, now: i64) -> Result<(), Failure> {
-        if message.tenant != self.name() {
-            return Err(Refusal::WrongTenant.into());
-        }
-        revocation::record(&self.sql, message.by.as_deref(), message.at, now)?;
-        self.mark_untidy();
-        let is_meant =
-            |minted: &Minted| minted.at <= message.at && message.by.as_ref().is_none_or(|by| *by == minted.by);
-        let meant = self.streams.values().filter(|live| live.attachment.minted.as_ref().is_some_and(is_meant));
-        for id in meant.map(|live| live.attachment.id).collect::<Vec<_>>() {
-            self.end(id, Ending::TokenRevoked);
-        }
-        Ok(())
-    }
-
-    /// Finds a free slot; at a limit, streams that have long been silent make room first.
-    fn make_room(&mut self, attach: &Attach, moment: &Moment) -> Result<(), Refusal> {
-        let refusal = self.over_limit(attach);
-        if refusal.is_none() {
+    /// Checks the limits on streams. At a limit, streams whose clients have not answered for long make room.
+    fn make_room(&mut self, attach: &Attach, now: Timestamp) -> Result<(), Refusal> {
+        if self.over_limit(attach).is_none() {
             return Ok(());
         }
-        self.end_silent(moment);
+        self.close_unresponsive(now);
         self.over_limit(attach).map_or(Ok(()), Err)
     }
 
     fn over_limit(&self, attach: &Attach) -> Option<Refusal> {
         let limits = &self.config.as_ref()?.limits;
-        if self.streams.len() as u64 >= limits.streams() {
+        if self.streams.len() >= limits.streams() {
             return Some(Refusal::TooManyStreams);
         }
-        (self.streams_of(&attach.address) >= limits.streams_per_address()).then_some(Refusal::TooManyConnections)
+        let is_over = self.streams.of_address(&attach.address) >= limits.streams_per_address();
+        is_over.then_some(Refusal::TooManyConnections)
     }
 
-    fn end_silent(&mut self, moment: &Moment) {
-        let silent = self.streams.iter().filter(|(id, live)| {
-            let answered = self.handles.get(id).map_or(0, |socket| self.sockets.answered_at(socket));
-            moment.now - answered.max(live.attachment.since) > moment.silence
+    fn close_unresponsive(&mut self, now: Timestamp) {
+        let is_silent = |last: Timestamp| now.since(last) > self.silence_millis;
+        let silent = self.streams.choose(|stream| {
+            let last = self.net.last_ping_at(&stream.socket).max(stream.attachment.since);
+            is_silent(last).then_some(CloseReason::Unresponsive)
         });
-        for id in silent.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.end(id, Ending::Vanished);
-        }
+        silent.into_iter().for_each(|(id, reason)| self.close(id, reason));
     }
 
-    /// The first block of the stream: where it stands, and the verdict on the cursor that was sent.
-    fn opening(&self, attach: &Attach, moment: &Moment) -> Result<Opening, Failure> {
-        let (sent, reattach) = (attach.cursor.as_deref(), attach.reattach);
+    /// Where a stream begins that follows `/events`, or that its bridge attaches again.
+    fn opening(&self, attach: &Attach, random: u64, now: Timestamp) -> Result<Opening, StateError> {
         let latest = self.log.cursor(self.log.last());
         let mut frames = Frames::new();
-        if !reattach {
-            frames.retry(retry(moment.random));
+        if !attach.reattach {
+            frames.retry(retry_millis(random));
         }
-        let stands_at = match sent {
+        let through = match &attach.cursor {
             None => {
                 frames.cursor(&latest);
                 latest.seq
             }
-            Some(sent) => match self.judge(sent, moment.now)? {
-                (Verdict::Resumed(seq), _) => {
-                    let from = self.log.cursor(seq);
-                    if !reattach {
-                        frames.control("hub.resumed", Some(&from), &resumed(&from, &latest));
+            Some(sent) => {
+                let floor = self.floor(now)?;
+                match self.log.recover(sent, floor) {
+                    Recovery::Resumed(seq) => {
+                        let from = self.log.cursor(seq);
+                        if !attach.reattach {
+                            frames.control("hub.resumed", Some(&from), &resumed(&from, &latest));
+                        }
+                        seq
                     }
-                    seq
+                    // Mercure has no event for it: its client reconnects, and reads of it in a header.
+                    Recovery::Reset(_) if attach.wire == WireFormat::Mercure => {
+                        return Err(Refusal::LogReplaced.into());
+                    }
+                    Recovery::Reset(reason) => {
+                        let data = reset(reason, &self.log.cursor(floor), &latest);
+                        frames.control("hub.reset", Some(&latest), &data);
+                        latest.seq
+                    }
                 }
-                // Mercure has no word for it: its client comes back, and reads of it in a header.
-                (Verdict::Reset(_), _) if attach.wire == Wire::Mercure => return Err(Refusal::LogReplaced.into()),
-                (Verdict::Reset(reason), earliest) => {
-                    frames.control("hub.reset", Some(&latest), &reset(reason, &earliest, &latest));
-                    latest.seq
-                }
-            },
+            }
         };
-        Ok(Opening { stands_at, frames: frames.into_string(), told: None })
+        Ok(Opening { through, frames: frames.into_string(), last_event_id: None })
     }
 
-    /// Where a stream of Mercure begins, and the id of the event before its first one, where it sent one.
-    fn mercure_opening(&self, sent: Option<&str>, moment: &Moment) -> Result<Opening, Failure> {
-        let floor = self.floor(moment.now)?;
+    /// Where a Mercure stream begins. An id that is not in the log (any more) begins at the earliest event.
+    fn mercure_opening(&self, sent: Option<&str>, random: u64, now: Timestamp) -> Result<Opening, StateError> {
+        let floor = self.floor(now)?;
         let last = self.log.last();
-        let (stands_at, told) = match sent {
+        let (through, last_event_id) = match sent {
             None => (last, None),
-            Some("") => (last, Some(self.mercure_id(last)?)),
+            Some("") => (last, Some(self.mercure_id_of(last)?)),
             Some(sent) => {
                 let found = match sent.strip_prefix('#').filter(|cursor| Cursor::parse(cursor).is_some()) {
-                    Some(cursor) => match self.log.judge(cursor, floor) {
-                        Verdict::Resumed(seq) => Some(seq),
-                        Verdict::Reset(_) => None,
+                    Some(cursor) => match self.log.recover(cursor, floor) {
+                        Recovery::Resumed(seq) => Some(seq),
+                        Recovery::Reset(_) => None,
                     },
                     None => self.log.find_id(&self.sql, sent, floor)?,
                 };
-                // What is not kept (any more) is replayed from the beginning of what is.
                 found.map_or((floor, Some(EARLIEST.to_owned())), |seq| (seq, Some(sent.to_owned())))
             }
         };
         let mut frames = Frames::new();
-        frames.comment().retry(retry(moment.random));
-        Ok(Opening { stands_at, frames: frames.into_string(), told })
+        frames.comment().retry(retry_millis(random));
+        Ok(Opening { through, frames: frames.into_string(), last_event_id })
     }
 
-    /// The id of an event on Mercure's wire.
-    pub(super) fn mercure_id(&self, seq: u64) -> Result<String, Failure> {
+    /// An event's id in the Mercure wire format.
+    pub(super) fn mercure_id_of(&self, seq: u64) -> Result<String, SqliteError> {
         if seq == 0 {
             return Ok(EARLIEST.to_owned());
         }
-        let own = self.log.own_id(&self.sql, seq)?;
-        Ok(own.unwrap_or_else(|| fanout::mercure_id(&self.log.cursor(seq))))
+        let own = self.log.publisher_id(&self.sql, seq)?;
+        Ok(own.unwrap_or_else(|| mercure_id(&self.log.cursor(seq))))
     }
 
-    fn free_id(&self, random: u64) -> u64 {
-        // Numbers pass through JSON and JavaScript: below 2^53, and never 0.
-        let mut id = (random >> 11).max(1);
-        while self.streams.contains_key(&id) {
-            id = (id % ((1 << 53) - 1)) + 1;
+    /// A bridge sent text, which is nothing but the request for the next page.
+    pub fn socket_message(&mut self, socket: &Net::Socket, text: &str, now: Timestamp) -> Result<(), StateError> {
+        match self.stream_of(socket).filter(|_| text == NEXT_PAGE) {
+            Some(id) => Ok(self.send_page(id, now)?),
+            None => Ok(()),
         }
-        id
     }
-}
 
-struct Opening {
-    stands_at: u64,
-    frames: String,
-    /// What the answer's head tells of the place, on Mercure's wire.
-    told: Option<String>,
+    /// Sends the next page of a replay. Behind the last one the stream is live.
+    fn send_page(&mut self, id: u64, now: Timestamp) -> Result<(), SqliteError> {
+        let Some(stream) = self.streams.get_mut(id) else { return Ok(()) };
+        let Some(at) = stream.attachment.replaying else { return Ok(()) };
+        let Page { entries, through, more } = self.log.page(&self.sql, at, PAGE_BYTES)?;
+        let is_incomplete = entries.first().is_some_and(|entry| entry.seq > at + 1);
+        if is_incomplete && stream.attachment.wire != WireFormat::Mercure {
+            return self.send_reset(id, now);
+        }
+        stream.attachment.replaying = more.then_some(through);
+        stream.through = through;
+        let mut filters = RecordFilters::default();
+        let wanted = entries.iter().filter(|entry| stream.wants(entry, now) && filters.passes(entry, stream.filter()));
+        let frames = frames(&self.log, wanted, stream.attachment.wire);
+        let kind = if more { MessageKind::Page } else { MessageKind::LastPage };
+        let bytes = message(kind, through, &frames);
+        self.store_attachment(id);
+        self.net.send(self.streams.sockets(&[id]), &bytes);
+        Ok(())
+    }
+
+    /// Tells a client that reads so slowly that events of its replay were deleted, and makes its stream live.
+    fn send_reset(&mut self, id: u64, now: Timestamp) -> Result<(), SqliteError> {
+        let (earliest, latest) = (self.log.cursor(self.floor(now)?), self.log.cursor(self.log.last()));
+        let Some(stream) = self.streams.get_mut(id) else { return Ok(()) };
+        stream.attachment.replaying = None;
+        stream.through = latest.seq;
+        let mut frames = Frames::new();
+        frames.control("hub.reset", Some(&latest), &reset("expired", &earliest, &latest));
+        let bytes = message(MessageKind::LastPage, latest.seq, &frames.into_string());
+        self.store_attachment(id);
+        self.net.send(self.streams.sockets(&[id]), &bytes);
+        Ok(())
+    }
 }
 
 fn resumed(from: &Cursor, to: &Cursor) -> String {
@@ -264,7 +297,7 @@ fn reset(reason: &str, earliest: &Cursor, latest: &Cursor) -> String {
     json!({ "reason": reason, "earliest": earliest, "latest": latest }).to_string()
 }
 
-fn retry(random: u64) -> u32 {
+fn retry_millis(random: u64) -> u32 {
     let width = RETRY_MILLIS.end - RETRY_MILLIS.start;
     RETRY_MILLIS.start + u32::try_from(random % u64::from(width)).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-// One message to a hub, and the text of its answer.
+// Sends one message to a hub; returns the text of its reply.
 export async function send(hub, path, message) {
   const response = await hub.fetch(`http://hub${path}`, { method: "POST", body: message });
   if (!response.ok) throw new Error(`status ${response.status}`);

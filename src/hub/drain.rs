@@ -1,54 +1,44 @@
-//! Brings the changes of records out of the tenant's outbox into the log.
+//! Moves the changes of records from the tenant's outbox, a table on its shard, into the log.
 //!
 //! Invariants
-//! - Only the hub drains. Events are appended and the watermark is moved in one transaction of one turn: what lies at
-//!   or below the watermark is in the log, and is never appended again.
-//! - A row is deleted from the outbox only once the watermark stands at it or behind it. So a drain may end after any
-//!   step, and the next one goes on.
-//! - A hub that lost its state begins with what is there. So does one whose shard was put back to an earlier moment:
-//!   there the sequence stands below the watermark.
-//! - A tenant that is stopped is not drained; what waits is drained once it is served again. One that moves takes its
-//!   sequence and its outbox along, so the watermark holds on the other shard too.
+//! - Only the hub drains. It appends events and moves its outbox watermark in one transaction of one turn: a row at or
+//!   below the watermark is in the log, and is never appended again.
+//! - A row is deleted from the outbox only once the watermark has reached it. So a drain may end after any step, and the
+//!   next one continues.
+//! - A hub that lost its state begins with what is in the outbox. So does one whose shard was restored to an earlier moment:
+//!   there, the sequence is below the watermark.
+//! - A stopped tenant is not drained; what waits is drained once it is served again. A tenant that moves to another shard
+//!   takes its sequence and its outbox along, so the watermark stays valid.
 
 use std::future::Future;
 
-use super::awake::{Awake, Failure};
-use super::event_log::{Draft, Entry, EventLog, read_state, write_state};
-use super::protocol::Caller;
-use super::record_event::RecordEvent;
-use super::sqlite::{Sqlite, SqliteError};
+use super::state::StateError;
 use crate::storage::outbox::{Announced, Outbox, Settled};
 use crate::storage::sql::StorageError;
-use crate::storage::tenant_db::Placement;
-use crate::tenant_id::TenantId;
-use domain::json;
 
-/// Where the hub's state keeps the number of the last row that is in the log.
-const WATERMARK: &str = "outbox";
-
-/// Most pages that one message drains, each a trip to the shard: a runtime allows so many per message. What is left waits
-/// for the next one.
+/// Most pages that one message drains. Each is a trip to the shard, of which a runtime allows a limited number per message.
+/// What is left waits for the next message.
 const MAX_PAGES: usize = 200;
 
-/// Where announcements come from.
+/// The outbox.
 pub trait Source {
-    /// What lies behind a number, in order.
+    /// The rows behind a sequence number, in order.
     fn beyond(&self, seq: u64) -> impl Future<Output = Result<Vec<Announced>, StorageError>>;
 
-    /// Deletes what lies up to a number, and tells what lies behind it.
+    /// Deletes the rows up to a sequence number, and returns those behind it.
     fn settle(&self, seq: u64) -> impl Future<Output = Result<Settled, StorageError>>;
 }
 
-/// Where they go. Each of these is a turn.
+/// The hub's log. Each of these is a turn.
 pub trait Sink {
-    /// The number of the last row that is in the log.
-    fn watermark(&self) -> Result<u64, Failure>;
+    /// The sequence number of the last row that is in the log.
+    fn watermark(&self) -> Result<u64, StateError>;
 
-    /// Appends those rows that are not in the log; gives how many.
-    fn take(&self, rows: Vec<Announced>) -> Result<u64, Failure>;
+    /// Appends those rows that are behind the watermark. Returns how many events they became.
+    fn take(&self, rows: Vec<Announced>) -> Result<u64, StateError>;
 
-    /// Forgets the watermark.
-    fn start_over(&self) -> Result<(), Failure>;
+    /// Resets the watermark to 0.
+    fn start_over(&self) -> Result<(), StateError>;
 }
 
 impl Source for Outbox {
@@ -61,36 +51,36 @@ impl Source for Outbox {
     }
 }
 
-/// Why a drain ended early. What it brought is in the log; the next one goes on from there.
+/// Why a drain ended early. What it brought is in the log; the next one continues from there.
 #[derive(Debug)]
-pub enum Halt {
+pub enum DrainError {
     /// The shard failed.
     Shard(StorageError),
     /// The hub refused, or its storage failed.
-    Hub(Failure),
+    Hub(StateError),
 }
 
-impl From<StorageError> for Halt {
+impl From<StorageError> for DrainError {
     fn from(error: StorageError) -> Self {
         Self::Shard(error)
     }
 }
 
-impl From<Failure> for Halt {
-    fn from(failure: Failure) -> Self {
-        Self::Hub(failure)
+impl From<StateError> for DrainError {
+    fn from(error: StateError) -> Self {
+        Self::Hub(error)
     }
 }
 
-/// Drains until nothing lies behind the watermark, or the bound of one message; gives how many events came.
-pub async fn drain(source: &impl Source, sink: &impl Sink) -> Result<u64, Halt> {
+/// Drains until no row is behind the watermark, or until the bound of one message. Returns the number of new events.
+pub async fn drain(source: &impl Source, sink: &impl Sink) -> Result<u64, DrainError> {
     let mut rows = source.beyond(sink.watermark()?).await?;
     let mut events = 0;
     for _ in 0..MAX_PAGES {
         events += sink.take(rows)?;
         let watermark = sink.watermark()?;
         let settled = match source.settle(watermark).await {
-            // Stopped, or on its way to another shard: a later drain deletes what this one brought.
+            // The tenant is stopped or moves to another shard: a later drain deletes these rows.
             Err(StorageError::Fenced) => break,
             settled => settled?,
         };
@@ -105,94 +95,6 @@ pub async fn drain(source: &impl Source, sink: &impl Sink) -> Result<u64, Halt> 
     Ok(events)
 }
 
-impl Awake {
-    /// Where the tenant's outbox is, if it may be drained now.
-    pub fn outbox(&self, caller: &Caller, now: i64) -> Result<(TenantId, Placement), Failure> {
-        let placement = self.admit(caller, now)?.placement.clone();
-        // The hub is named by its tenant, which the registry placed.
-        Ok((TenantId::proven(self.name()), placement))
-    }
-
-    /// The number of the last row of the outbox that is in the log.
-    pub fn outbox_watermark(&self) -> Result<u64, Failure> {
-        Ok(watermark(&self.sql)?)
-    }
-
-    /// Begins the outbox anew.
-    pub fn forget_outbox_watermark(&mut self) -> Result<(), Failure> {
-        let line = json!({ "level": "warn", "event": "outbox_started_over", "tenant": self.name() });
-        worker::console_warn!("{line}");
-        Ok(write_state(&self.sql, WATERMARK, "0")?)
-    }
-
-    /// Takes rows of the outbox into the log, and lets their events wait for the next spread.
-    pub fn take_announced(
-        &mut self,
-        (caller, tenant): (&Caller, &TenantId),
-        rows: Vec<Announced>,
-        now: i64,
-    ) -> Result<u64, Failure> {
-        self.admit(caller, now)?;
-        let Appended { entries, unreadable } = append(&mut self.log, &self.sql, tenant, rows, now)?;
-        let events = entries.len() as u64;
-        for seq in unreadable {
-            let line = json!({ "level": "error", "event": "outbox_unreadable", "tenant": tenant, "seq": seq });
-            worker::console_error!("{line}");
-        }
-        for entry in entries {
-            self.enqueue(entry, now);
-        }
-        if events > 0 {
-            self.mark_untidy();
-        }
-        Ok(events)
-    }
-}
-
-fn watermark(sql: &impl Sqlite) -> Result<u64, SqliteError> {
-    Ok(read_state(sql, WATERMARK)?.and_then(|text| text.parse().ok()).unwrap_or(0))
-}
-
-/// What came of some rows.
-#[derive(Debug, Default)]
-struct Appended {
-    entries: Vec<Entry>,
-    /// Rows that no writer of ours made: they must not hold up those behind them.
-    unreadable: Vec<u64>,
-}
-
-/// Appends what lies behind the watermark, and moves it: all of it or nothing.
-fn append(
-    log: &mut EventLog,
-    sql: &impl Sqlite,
-    tenant: &TenantId,
-    rows: Vec<Announced>,
-    now: i64,
-) -> Result<Appended, SqliteError> {
-    sql.atomically(|| {
-        let before = watermark(sql)?;
-        let mut through = before;
-        let mut appended = Appended::default();
-        for row in rows {
-            if row.seq <= through {
-                continue;
-            }
-            through = row.seq;
-            match RecordEvent::of(tenant, &row) {
-                Some(RecordEvent { topics, private, name, tail }) => {
-                    let draft = Draft { topics, private, name, tail, update: None };
-                    appended.entries.push(log.append(sql, now, draft)?);
-                }
-                None => appended.unreadable.push(row.seq),
-            }
-        }
-        if through > before {
-            write_state(sql, WATERMARK, &through.to_string())?;
-        }
-        Ok(appended)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::{Cell, RefCell};
@@ -200,7 +102,13 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
+    use crate::hub::event_log::{Entry, EventLog};
+    use crate::hub::record_changes::{append, reset_watermark, watermark};
+    use crate::hub::sqlite::SqliteError;
+    use crate::hub::stored_state;
     use crate::storage::outbox::{BEYOND, FORGET, LAST};
+    use crate::tenant_id::TenantId;
+    use domain::clock::Timestamp;
 
     const LEADS: &str = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES ('acme', 'leads', '', '{}', 'null', 0, 0, 1, 1, 0, 1, 0, 0)";
 
@@ -301,13 +209,14 @@ mod tests {
     impl Hub {
         fn new() -> Self {
             let sql = Connection::open_in_memory().unwrap();
+            stored_state::create_table(&sql).unwrap();
             let log = RefCell::new(EventLog::open(&sql, [1; 8]).unwrap());
             Self { sql, log, turns_left: Cell::new(usize::MAX), restarts: Cell::new(0) }
         }
 
-        fn turn(&self) -> Result<(), Failure> {
+        fn turn(&self) -> Result<(), StateError> {
             let left = self.turns_left.get().checked_sub(1);
-            self.turns_left.set(left.ok_or(Failure::Storage(SqliteError("the hub is gone".into())))?);
+            self.turns_left.set(left.ok_or(StateError::Storage(SqliteError("the hub is gone".into())))?);
             Ok(())
         }
 
@@ -326,22 +235,28 @@ mod tests {
     }
 
     impl Sink for Hub {
-        fn watermark(&self) -> Result<u64, Failure> {
+        fn watermark(&self) -> Result<u64, StateError> {
             self.turn()?;
             Ok(watermark(&self.sql)?)
         }
 
-        fn take(&self, rows: Vec<Announced>) -> Result<u64, Failure> {
+        fn take(&self, rows: Vec<Announced>) -> Result<u64, StateError> {
             self.turn()?;
-            let appended = append(&mut self.log.borrow_mut(), &self.sql, &TenantId::proven("acme"), rows, 1)?;
+            let appended = append(
+                &mut self.log.borrow_mut(),
+                &self.sql,
+                &TenantId::proven("acme"),
+                rows,
+                Timestamp::from_millis(1),
+            )?;
             assert_eq!(appended.unreadable, [0; 0]);
             Ok(appended.entries.len() as u64)
         }
 
-        fn start_over(&self) -> Result<(), Failure> {
+        fn start_over(&self) -> Result<(), StateError> {
             self.turn()?;
             self.restarts.set(self.restarts.get() + 1);
-            Ok(write_state(&self.sql, WATERMARK, "0")?)
+            Ok(reset_watermark(&self.sql)?)
         }
     }
 
@@ -405,7 +320,7 @@ mod tests {
         let broken =
             "CREATE TRIGGER broken BEFORE INSERT ON events WHEN NEW.seq = 4 BEGIN SELECT RAISE(ABORT, 'full'); END";
         hub.sql.execute_batch(broken).unwrap();
-        assert!(matches!(drain(&shard, &hub).await, Err(Halt::Hub(Failure::Storage(_)))));
+        assert!(matches!(drain(&shard, &hub).await, Err(DrainError::Hub(StateError::Storage(_)))));
         assert_eq!((hub.heard(), watermark(&hub.sql).unwrap(), shard.waiting()), (vec![], 0, 5));
         hub.sql.execute_batch("DROP TRIGGER broken").unwrap();
         hub.restart();

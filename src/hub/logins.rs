@@ -1,44 +1,43 @@
-//! Tries to sign in, counted exactly: per address and per account, in minutes of UTC.
+//! Limits on attempts to sign in, per address and per account, in minutes of UTC.
 //!
 //! Invariants
-//! - Every try that is let through is in SQLite before it is answered, so neither sleep nor restart gives one back.
-//! - Rows of past minutes fall with the first try of the next; those of one minute are bounded.
-//! - An account is counted by the digest of what was typed, whether or not there is one.
+//! - Every attempt that is allowed is in SQLite before the reply leaves, so neither hibernation nor a restart forgets one.
+//! - The rows of past minutes are deleted with the first attempt of the next; the number of rows of a minute is bounded.
+//! - An account is counted by the digest of what was typed, whether or not it exists.
 
-use super::event_log::cells;
-use super::sqlite::{Sqlite, SqliteError};
+use super::sqlite::{Sqlite, SqliteError, cells};
+use domain::clock::Timestamp;
 use domain::plan::Limit;
 use domain::rate::Rate;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS logins (minute INTEGER NOT NULL, who TEXT NOT NULL, tries INTEGER NOT NULL, PRIMARY KEY (minute, who)) WITHOUT ROWID";
 
-/// Tries of an address, in a minute.
-const OF_ADDRESS: u64 = 20;
-/// Tries at an account, in a minute.
-const AT_ACCOUNT: u64 = 10;
-/// Tries of all addresses, in a minute: no two rows more than this stand in the table.
-const OF_ALL: u64 = 50_000;
+/// Attempts per minute from one address.
+const PER_ADDRESS: u64 = 20;
+/// Attempts per minute on one account.
+const PER_ACCOUNT: u64 = 10;
+/// Attempts per minute in the tenant. With two rows for each attempt and one for all, this bounds the table.
+const PER_TENANT: u64 = 50_000;
 
-/// Makes the table.
-pub fn open(sql: &impl Sqlite) -> Result<(), SqliteError> {
+pub fn create_table(sql: &impl Sqlite) -> Result<(), SqliteError> {
     sql.execute(TABLE, &[])
 }
 
-/// Counts a try, or says which limit is used up. A try that is refused counts nowhere.
-pub fn count(sql: &impl Sqlite, address: &str, account: &str, now: i64) -> Result<Option<Rate>, SqliteError> {
-    let minute = now.div_euclid(60_000);
+/// Counts an attempt, or returns the limit that is used up; then it counts against none.
+pub fn count(sql: &impl Sqlite, address: &str, account: &str, now: Timestamp) -> Result<Option<Rate>, SqliteError> {
+    let minute = minute(now);
     sql.execute("DELETE FROM logins WHERE minute < ?", &[minute.into()])?;
     let counted = [
-        (format!("address:{address}"), OF_ADDRESS),
-        (format!("account:{account}"), AT_ACCOUNT),
-        ("all".to_owned(), OF_ALL),
+        (format!("address:{address}"), PER_ADDRESS),
+        (format!("account:{account}"), PER_ACCOUNT),
+        ("all".to_owned(), PER_TENANT),
     ];
     for (who, limit) in &counted {
         let row =
             sql.first("SELECT tries FROM logins WHERE minute = ? AND who = ?", &[minute.into(), who.as_str().into()])?;
         let [tries] = cells(row.unwrap_or_default());
         if tries.count() >= *limit {
-            let (limit, reset) = (Limit::AtMost(*limit), (minute + 1) * 60);
+            let (limit, reset) = (Limit::AtMost(*limit), Timestamp::from_millis((minute + 1) * 60_000));
             return Ok(Some(Rate { policy: "logins".into(), limit, remaining: 0, window: 60, reset }));
         }
     }
@@ -51,25 +50,30 @@ pub fn count(sql: &impl Sqlite, address: &str, account: &str, now: i64) -> Resul
     Ok(None)
 }
 
-/// Deletes the tries of past minutes. True if any are left.
-pub fn trim(sql: &impl Sqlite, now: i64) -> Result<bool, SqliteError> {
-    sql.execute("DELETE FROM logins WHERE minute < ?", &[now.div_euclid(60_000).into()])?;
+/// Deletes the attempts of past minutes. True if any are left.
+pub fn trim(sql: &impl Sqlite, now: Timestamp) -> Result<bool, SqliteError> {
+    sql.execute("DELETE FROM logins WHERE minute < ?", &[minute(now).into()])?;
     Ok(sql.first("SELECT 1 FROM logins LIMIT 1", &[])?.is_some())
+}
+
+/// Minutes since 1970.
+fn minute(now: Timestamp) -> i64 {
+    now.millis().div_euclid(60_000)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NOW: i64 = 60_000_000;
+    const NOW: Timestamp = Timestamp::from_millis(60_000_000);
 
-    fn opened() -> rusqlite::Connection {
+    fn empty() -> rusqlite::Connection {
         let sql = rusqlite::Connection::open_in_memory().unwrap();
-        open(&sql).unwrap();
+        create_table(&sql).unwrap();
         sql
     }
 
-    fn tries(sql: &rusqlite::Connection, who: impl Fn(u64) -> (String, String), now: i64) -> u64 {
+    fn allowed(sql: &rusqlite::Connection, who: impl Fn(u64) -> (String, String), now: Timestamp) -> u64 {
         let passed = |i: &u64| {
             let (address, account) = who(*i);
             count(sql, &address, &account, now).unwrap().is_none()
@@ -79,24 +83,24 @@ mod tests {
 
     #[test]
     fn each_limit_holds_by_itself_and_for_its_minute() {
-        let sql = opened();
-        assert_eq!(tries(&sql, |i| ("a".into(), format!("{i}")), NOW), OF_ADDRESS);
-        assert_eq!(tries(&sql, |i| (format!("{i}"), "mine".into()), NOW), AT_ACCOUNT);
-        assert_eq!(tries(&sql, |i| ("a".into(), format!("other {i}")), NOW + 59_999), 0);
+        let sql = empty();
+        assert_eq!(allowed(&sql, |i| ("a".into(), format!("{i}")), NOW), PER_ADDRESS);
+        assert_eq!(allowed(&sql, |i| (format!("{i}"), "mine".into()), NOW), PER_ACCOUNT);
+        assert_eq!(allowed(&sql, |i| ("a".into(), format!("other {i}")), NOW.plus_millis(59_999)), 0);
         let rate = count(&sql, "a", "x", NOW).unwrap().unwrap();
-        assert_eq!((rate.reset, rate.limit), (NOW / 1000 + 60, Limit::AtMost(OF_ADDRESS)));
-        assert_eq!(tries(&sql, |i| ("a".into(), format!("{i}")), NOW + 60_000), OF_ADDRESS);
+        assert_eq!((rate.reset, rate.limit), (NOW.plus_seconds(60), Limit::AtMost(PER_ADDRESS)));
+        assert_eq!(allowed(&sql, |i| ("a".into(), format!("{i}")), NOW.plus_millis(60_000)), PER_ADDRESS);
     }
 
     #[test]
-    fn a_refused_try_counts_nowhere_and_past_minutes_are_forgotten() {
-        let sql = opened();
-        tries(&sql, |_| ("a".into(), "mine".into()), NOW);
-        assert_eq!(tries(&sql, |i| ("a".into(), format!("{i}")), NOW), OF_ADDRESS - AT_ACCOUNT);
+    fn a_refused_attempt_counts_nowhere_and_past_minutes_are_forgotten() {
+        let sql = empty();
+        allowed(&sql, |_| ("a".into(), "mine".into()), NOW);
+        assert_eq!(allowed(&sql, |i| ("a".into(), format!("{i}")), NOW), PER_ADDRESS - PER_ACCOUNT);
         assert!(trim(&sql, NOW).unwrap());
-        count(&sql, "b", "c", NOW + 60_000).unwrap();
+        count(&sql, "b", "c", NOW.plus_millis(60_000)).unwrap();
         let rows = sql.query("SELECT count(*) FROM logins", &[]).unwrap();
         assert_eq!(rows, [[crate::hub::sqlite::Value::Integer(3)]]);
-        assert!(!trim(&sql, NOW + 120_000).unwrap());
+        assert!(!trim(&sql, NOW.plus_millis(120_000)).unwrap());
     }
 }

@@ -1,28 +1,48 @@
-//! The tenant's hub: one Durable Object per tenant that orders, keeps and spreads its events,
-//! counts its limits, and sleeps while nothing happens.
+//! The tenant's hub: one Durable Object per tenant that orders, stores and sends its events, counts its rate limits, and
+//! hibernates while nothing happens.
 //!
-//! Owns: the object and its SQLite, the messages it speaks, the way the Worker calls it; and it alone empties the
-//! tenant's outbox of changed records. May not touch: any other row of D1, KV, tenants' secrets (it knows only which
-//! versions are accepted).
+//! Owns: the object and its SQLite, the messages it understands, how the Worker calls it. It alone empties the tenant's
+//! outbox of changed records. May not touch: any other row of D1, KV, tenants' secrets (it knows only which versions are
+//! accepted).
+//!
+//! - The state machine, without a platform type: [`state`], with the turns in [`publish`], [`attach`], [`closing`],
+//!   [`subscriptions`] and [`record_changes`]. Its memory is [`rates`], [`streams`] and [`fan_out`].
+//! - What it stores: [`event_log`], [`receipts`], [`ticket`], [`revocation`], [`presence`], [`logins`], [`cache_stats`],
+//!   [`stored_state`], over the [`sqlite`] trait; and the [`attachment`] of each socket, over the [`sockets`] trait.
+//! - The platform: [`object`], [`object_sqlite`], [`object_sockets`].
+//! - For the Worker: [`protocol`], [`client`].
+//! - `model/` tests the state machine with random turns against a simple model of what it must do.
 
-pub mod attach;
-pub mod awake;
-pub mod client;
-pub mod drain;
-pub mod event_log;
-pub mod fanout;
-pub mod lease;
+mod attach;
+mod attachment;
+mod broadcast;
+mod cache_stats;
+pub(crate) mod client;
+mod closing;
+mod drain;
+mod event_log;
+mod fan_out;
 mod logins;
-mod looks;
+#[cfg(test)]
+mod model;
 pub mod object;
+mod object_sockets;
+mod object_sqlite;
 mod presence;
-pub mod protocol;
-pub mod reach;
+pub(crate) mod protocol;
+mod publish;
+mod rate_window;
+mod rates;
+mod receipts;
+mod record_changes;
 mod record_event;
+mod record_filters;
 mod revocation;
-pub mod sieve;
-pub mod sockets;
-pub mod sqlite;
-pub mod subscriber;
+mod sockets;
+mod sqlite;
+mod state;
+mod stored_state;
+mod streams;
+mod subscription_index;
 mod subscriptions;
-pub mod ticket;
+mod ticket;

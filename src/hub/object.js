@@ -1,22 +1,22 @@
-// What the hub does on the JavaScript side. One crossing per statement, one per fan-out.
+// What the hub does in JavaScript: one call for each statement, one for each broadcast.
 
 export function query(sql, text, args) {
   return sql.exec(text, ...args).raw().toArray();
 }
 
-// All of what `work` writes, or nothing where it says no.
+// Runs `work` in a transaction, which is rolled back if `work` returns false.
 export function atomically(storage, work) {
-  const undone = new Error("undone");
+  const rollback = new Error("rollback");
   try {
     storage.transactionSync(() => {
-      if (!work()) throw undone;
+      if (!work()) throw rollback;
     });
   } catch (error) {
-    if (error !== undone) throw error;
+    if (error !== rollback) throw error;
   }
 }
 
-// Accepts a socket that survives hibernation; gives its client end and its server end.
+// Accepts a socket that survives hibernation; returns the client's end and the hub's end.
 export function accept(ctx, attachment) {
   const [client, server] = Object.values(new WebSocketPair());
   ctx.acceptWebSocket(server);
@@ -24,8 +24,8 @@ export function accept(ctx, attachment) {
   return [client, server];
 }
 
-export function upgraded(client, told) {
-  const headers = told === undefined ? {} : { "x-carillon-last-event-id": encodeURIComponent(told) };
+export function upgradeResponse(client, lastEventId) {
+  const headers = lastEventId === undefined ? {} : { "x-carillon-last-event-id": encodeURIComponent(lastEventId) };
   return new Response(null, { status: 101, webSocket: client, headers });
 }
 
@@ -42,20 +42,20 @@ export function attach(socket, attachment) {
 }
 
 // The runtime answers `ping` with this text, without waking the object.
-export function setAnswer(ctx, text) {
+export function setPingReply(ctx, text) {
   ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", text));
 }
 
-export function answer(ctx) {
+export function pingReply(ctx) {
   return ctx.getWebSocketAutoResponse()?.response;
 }
 
-// When the runtime last answered this socket, in milliseconds since 1970; 0 if never.
-export function answeredAt(ctx, socket) {
+// When the runtime last answered a ping on this socket, in milliseconds since 1970; 0 if never.
+export function lastPingAt(ctx, socket) {
   return ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
 }
 
-// Sends the same message to every socket; one that is closing is passed over, its close event follows.
+// Sends the same message to every socket. One that is closing is skipped: its close event follows.
 export function sendAll(sockets, message) {
   for (const socket of sockets) {
     try {

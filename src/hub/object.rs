@@ -1,15 +1,15 @@
-//! The Durable Object: the runtime's events on one side, [`Awake`] on the other.
+//! The Durable Object: receives the runtime's events and hands them to [`HubState`].
 //!
 //! Invariants
 //! - One object per tenant, named by its id; a message that names another tenant is refused.
-//! - The fan-out window is the only timer, set only while events wait. No await and no pending
-//!   promise outlives a turn otherwise, so the object can hibernate while its sockets stay open.
-//! - One drain of the outbox goes on at a time; a message that comes meanwhile makes it look once more.
-//! - A failure of its storage drops the memory; the next turn builds it anew.
+//! - The fan-out is the only timer, and it is set only while events wait. Otherwise no `await` and no pending promise
+//!   outlives a turn, so that the object can hibernate while its sockets stay open.
+//! - One drain of the outbox runs at a time; a message that arrives meanwhile makes it look once more.
+//! - When its storage fails the memory is dropped, and the next turn rebuilds it.
 
 #![allow(missing_docs, reason = "what the macro exports has none")]
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -21,22 +21,27 @@ use worker::{
     durable_object,
 };
 
-use super::attach::Moment;
-use super::awake::{Awake, Failure};
-use super::drain::{self, Halt, Sink};
+use super::drain::{self, DrainError, Sink};
+use super::object_sockets::{ObjectSocket, ObjectSockets};
+use super::object_sqlite::ObjectSqlite;
+use super::presence::Leaving;
 use super::protocol::{
-    ATTACH_HEADER, ATTACH_PATH, Ask, Attach, Caller, Configure, Configured, CountLogin, CountLooks, Done, Drain,
-    Drained, EndMinted, Inspect, IssueTicket, ListSubscriptions, Message, Publish, Purge, Refusal, Reply,
+    ATTACH_HEADER, ATTACH_PATH, Attach, Caller, Configure, CountLogin, Done, Drain, Drained, EndMinted, GrantRequest,
+    Inspect, IssueTicket, ListSubscriptions, Message, Platform, Publish, Purge, RecordCacheStats, Refusal, Reply,
+    from_json,
 };
-use super::sockets::{Socket, Sockets};
-use super::sqlite::{ObjectSqlite, SqliteError};
+use super::sockets::NORMAL_CLOSURE;
+use super::sqlite::SqliteError;
+use super::state::{HubState, Memory, StateError};
+use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::outbox::{Announced, Outbox};
 use crate::storage::sealed::random;
 use crate::storage::tenant_db::Placement;
 use crate::tenant_id::TenantId;
-use domain::clock::Clock;
-use domain::json;
+use domain::clock::{Clock, Timestamp};
+
+type ObjectState = HubState<ObjectSqlite, ObjectSockets>;
 
 /// A tenant's hub.
 #[durable_object]
@@ -44,36 +49,34 @@ pub struct Hub {
     core: Rc<Core>,
 }
 
-/// Milliseconds without a page after which a drain counts as lost: its waits may have ended with whoever asked for it.
+/// Milliseconds without a page after which a drain counts as lost: whoever called it may be gone, and its promises with
+/// it.
 const DRAIN_MILLIS: i64 = 60_000;
-
-/// With what a bridge closes the socket of a client that left.
-const CLIENT_LEFT: usize = 1000;
 
 struct Core {
     state: State,
     env: Env,
-    silence: i64,
-    started_at: i64,
-    awake: RefCell<Option<Awake>>,
-    spread_set: Cell<bool>,
-    /// When the drain that goes on was last heard of; 0 if none does.
-    draining_at: Cell<i64>,
+    /// Milliseconds without a ping after which a client counts as gone.
+    silence_millis: i64,
+    started_at: Timestamp,
+    memory: Memory<ObjectState>,
+    fan_out_is_scheduled: Cell<bool>,
+    /// When the running drain last took a page; none if none runs.
+    draining_at: Cell<Option<Timestamp>>,
     drain_again: Cell<bool>,
 }
 
 impl DurableObject for Hub {
     fn new(state: State, env: Env) -> Self {
         let keep_alive = env.var("KEEP_ALIVE_SECONDS").ok().and_then(|v| v.to_string().parse().ok()).unwrap_or(20);
-        let silence = 3 * 1000 * i64::from(u16::max(keep_alive, 1));
         let core = Core {
             state,
             env,
-            silence,
+            silence_millis: 3 * 1000 * i64::from(u16::max(keep_alive, 1)),
             started_at: now(),
-            awake: RefCell::default(),
-            spread_set: Cell::new(false),
-            draining_at: Cell::new(0),
+            memory: Memory::default(),
+            fan_out_is_scheduled: Cell::new(false),
+            draining_at: Cell::new(None),
             drain_again: Cell::new(false),
         };
         Self { core: Rc::new(core) }
@@ -84,21 +87,20 @@ impl DurableObject for Hub {
             return self.core.purge().await;
         }
         let response = self.dispatch(request).await;
-        self.core.settle().await;
+        self.core.after_turn().await;
         response
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        self.core.turn(|awake| Ok(awake.tidy(now())?)).map_err(explain)?;
-        self.core.settle().await;
+        self.core.turn(|state| state.on_alarm(now())).map_err(to_worker_error)?;
+        self.core.after_turn().await;
         Response::empty()
     }
 
     async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> worker::Result<()> {
-        // The only word a bridge says that the runtime does not answer itself.
-        if matches!(&message, WebSocketIncomingMessage::String(word) if word == "next") {
-            let id = stream_id(&Socket::of(&socket));
-            self.core.turn(|awake| Ok(awake.next_page(id, now())?)).map_err(explain)?;
+        if let WebSocketIncomingMessage::String(text) = message {
+            let socket = ObjectSocket::of(&socket);
+            self.core.turn(|state| state.socket_message(&socket, &text, now())).map_err(to_worker_error)?;
         }
         Ok(())
     }
@@ -110,14 +112,16 @@ impl DurableObject for Hub {
         _reason: String,
         _was_clean: bool,
     ) -> worker::Result<()> {
-        self.forget(&socket, code == CLIENT_LEFT);
-        self.core.settle().await;
+        // A bridge whose client has left closes normally.
+        let is_normal = code == usize::from(NORMAL_CLOSURE);
+        self.core.socket_closed(&socket, if is_normal { Leaving::ForGood } else { Leaving::MayReturn });
+        self.core.after_turn().await;
         Ok(())
     }
 
     async fn websocket_error(&self, socket: WebSocket, _error: worker::Error) -> worker::Result<()> {
-        self.forget(&socket, false);
-        self.core.settle().await;
+        self.core.socket_closed(&socket, Leaving::MayReturn);
+        self.core.after_turn().await;
         Ok(())
     }
 }
@@ -130,149 +134,148 @@ impl Hub {
             return self.attach(&header);
         }
         let body = request.text().await?;
+        let now = now();
         match path.as_str() {
-            Configure::PATH => self.answer(&body, |awake, message: Configure| {
-                Ok(Configured { revision: awake.configure(message.config, now())? })
-            }),
-            Ask::PATH => self.answer(&body, |awake, ask: Ask| awake.grant(&ask, now())),
-            Publish::PATH => self.answer(&body, |awake, message: Publish| awake.publish(message, now())),
-            IssueTicket::PATH => {
-                self.answer(&body, |awake, ask: IssueTicket| awake.issue_ticket(&ask, now()).map(|()| Done {}))
+            GrantRequest::PATH => {
+                self.answer_caller(&body, |state, caller, message: GrantRequest| state.grant(caller, &message, now))
             }
-            Drain::PATH => reply(match serde_json::from_str::<Drain>(&body) {
-                Ok(message) => self.core.drain(&message.caller).await,
+            Publish::PATH => {
+                self.answer_caller(&body, |state, caller, message: Publish| state.publish(caller, message, now))
+            }
+            Drain::PATH => reply(match from_json::<Drain>(&body) {
+                Ok((caller, Drain {})) => self.core.drain(&caller).await,
                 Err(_) => Err(Refusal::Malformed.into()),
             }),
-            EndMinted::PATH => {
-                self.answer(&body, |awake, message: EndMinted| awake.end_minted(&message, now()).map(|()| Done {}))
+            CountLogin::PATH => self.answer_caller(&body, |state, caller, message: CountLogin| {
+                state.count_login(caller, &message, now).map(|()| Done {})
+            }),
+            IssueTicket::PATH => self.answer_caller(&body, |state, caller, message: IssueTicket| {
+                state.issue_ticket(caller, &message, now).map(|()| Done {})
+            }),
+            ListSubscriptions::PATH => self.answer_caller(&body, |state, caller, message: ListSubscriptions| {
+                state.subscriptions(caller, &message, now)
+            }),
+            Configure::PATH => {
+                self.answer_platform(&body, |state, message: Configure| state.configure(message.config, now))
             }
-            CountLogin::PATH => {
-                self.answer(&body, |awake, message: CountLogin| awake.count_login(&message, now()).map(|()| Done {}))
-            }
-            CountLooks::PATH => {
-                self.answer(&body, |awake, message: CountLooks| awake.count_looks(&message).map(|()| Done {}))
-            }
-            ListSubscriptions::PATH => {
-                self.answer(&body, |awake, ask: ListSubscriptions| awake.subscriptions(&ask, now()))
-            }
+            EndMinted::PATH => self
+                .answer_platform(&body, |state, message: EndMinted| state.end_minted(&message, now).map(|()| Done {})),
+            RecordCacheStats::PATH => self.answer_platform(&body, |state, message: RecordCacheStats| {
+                state.record_cache_stats(&message).map(|()| Done {})
+            }),
             Inspect::PATH => {
                 let started_at = self.core.started_at;
-                self.answer(&body, |awake, _: Inspect| Ok(awake.condition(started_at, now())?))
+                self.answer_platform(&body, |state, Inspect {}| state.status(started_at, now))
             }
             _ => Response::error("unknown message", 404),
         }
     }
 
-    fn answer<M: Message>(
+    fn answer_caller<M: Message<Sender = Caller>>(
         &self,
         body: &str,
-        act: impl FnOnce(&mut Awake, M) -> Result<M::Answer, Failure>,
+        act: impl FnOnce(&mut ObjectState, &Caller, M) -> Result<M::Reply, StateError>,
     ) -> worker::Result<Response> {
-        let outcome = match serde_json::from_str::<M>(body) {
-            Ok(message) => self.core.turn(|awake| act(awake, message)),
+        reply(match from_json::<M>(body) {
+            Ok((caller, message)) => self.core.turn(|state| act(state, &caller, message)),
             Err(_) => Err(Refusal::Malformed.into()),
-        };
-        reply(outcome)
+        })
+    }
+
+    fn answer_platform<M: Message<Sender = Platform>>(
+        &self,
+        body: &str,
+        act: impl FnOnce(&mut ObjectState, M) -> Result<M::Reply, StateError>,
+    ) -> worker::Result<Response> {
+        reply(match serde_json::from_str::<M>(body) {
+            Ok(message) => self.core.turn(|state| act(state, message)),
+            Err(_) => Err(Refusal::Malformed.into()),
+        })
     }
 
     fn attach(&self, header: &str) -> worker::Result<Response> {
         let json = percent_decode_str(header).decode_utf8_lossy();
-        let Ok(attach) = serde_json::from_str::<Attach>(&json) else {
+        let Ok((caller, attach)) = from_json::<Attach>(&json) else {
             return refuse(Refusal::Malformed.into());
         };
-        let moment = Moment { now: now(), random: random().map_or(1, u64::from_be_bytes), silence: self.core.silence };
-        match self.core.turn(|awake| awake.attach(attach, &moment)) {
-            Ok(response) => Ok(response),
-            Err(failure) => refuse(failure),
-        }
-    }
-
-    fn forget(&self, socket: &WebSocket, ended: bool) {
-        let socket = Socket::of(socket);
-        let id = stream_id(&socket);
-        let _ = self.core.turn(|awake| {
-            awake.remove(id, ended);
-            Ok(())
-        });
-        socket.close_back();
+        let random = random().map_or(1, u64::from_be_bytes);
+        self.core.turn(|state| state.attach(&caller, attach, random, now())).or_else(refuse)
     }
 }
 
 impl Core {
-    /// One turn on the memory, built first where there is none.
-    fn turn<T>(&self, act: impl FnOnce(&mut Awake) -> Result<T, Failure>) -> Result<T, Failure> {
-        let mut awake = self.awake.try_borrow_mut().map_err(|_| Refusal::Failed)?;
-        if awake.is_none() {
-            *awake = Some(self.wake()?);
-        }
-        let outcome = match awake.as_mut() {
-            Some(awake) => act(awake),
-            None => Err(Refusal::Failed.into()),
-        };
-        if matches!(outcome, Err(Failure::Storage(_))) {
-            *awake = None;
-        }
-        outcome
+    fn turn<T>(&self, act: impl FnOnce(&mut ObjectState) -> Result<T, StateError>) -> Result<T, StateError> {
+        self.memory.turn(|| self.wake(), act)
     }
 
-    fn wake(&self) -> Result<Awake, SqliteError> {
+    fn wake(&self) -> Result<ObjectState, SqliteError> {
         let missing = |_| SqliteError("ctx.storage.sql is missing".into());
         let storage = js_sys::Reflect::get(self.state.as_raw(), &"storage".into()).map_err(missing)?;
         let sql = js_sys::Reflect::get(&storage, &"sql".into()).map_err(missing)?;
-        let ctx: JsValue = self.state.as_raw().into();
-        let epoch = random().map_err(|_| SqliteError("no randomness".into()))?;
-        let name = self.state.id().name().unwrap_or_default();
-        Awake::wake(name, ObjectSqlite::new(storage, sql), Sockets::new(ctx), epoch, now())
+        let net = ObjectSockets::new(self.state.as_raw().into());
+        let epoch = random().map_err(|_| SqliteError("the runtime gave no random bytes".into()))?;
+        // The object is named by its tenant, which the registry placed.
+        let tenant = TenantId::proven(&self.state.id().name().unwrap_or_default());
+        HubState::wake(tenant, ObjectSqlite::new(storage, sql), net, epoch, self.silence_millis, now())
     }
 
-    /// After a turn: whoever left is told of, the alarm where it is due, and the spread where events wait.
-    async fn settle(self: &Rc<Self>) {
-        let _ = self.turn(|awake| awake.tell_departures(now()));
-        if let Ok(Some(at)) = self.turn(|awake| Ok(awake.alarm_due(now())?)) {
+    fn socket_closed(&self, socket: &WebSocket, leaving: Leaving) {
+        let socket = ObjectSocket::of(socket);
+        let _ = self.turn(|state| {
+            state.socket_closed(&socket, leaving);
+            Ok(())
+        });
+        socket.close_back();
+    }
+
+    /// After each turn: announces departed subscribers, sets the alarm if it is due, schedules a fan-out if events wait.
+    async fn after_turn(self: &Rc<Self>) {
+        let _ = self.turn(|state| state.announce_departures(now()));
+        if let Ok(Some(at)) = self.turn(|state| state.alarm_due(now())) {
             #[allow(clippy::cast_precision_loss)]
-            let at = js_sys::Date::new(&JsValue::from_f64(at as f64));
+            let at = js_sys::Date::new(&JsValue::from_f64(at.millis() as f64));
             let _ = self.state.storage().set_alarm(ScheduledTime::new(at)).await;
         }
-        self.set_spread();
+        self.schedule_fan_out();
     }
 
-    fn set_spread(self: &Rc<Self>) {
-        let due = self.turn(|awake| Ok(awake.spread_due(now()))).ok().flatten();
-        let Some(wait) = due.filter(|_| !self.spread_set.get()) else { return };
-        self.spread_set.set(true);
+    fn schedule_fan_out(self: &Rc<Self>) {
+        let due = self.turn(|state| Ok(state.fan_out_due_in(now()))).ok().flatten();
+        let Some(wait) = due.filter(|_| !self.fan_out_is_scheduled.get()) else { return };
+        self.fan_out_is_scheduled.set(true);
         let core = Rc::clone(self);
         wasm_bindgen_futures::spawn_local(async move {
             let mut wait = Some(wait);
             while let Some(millis) = wait {
                 Delay::from(Duration::from_millis(millis.unsigned_abs())).await;
-                while let Some(lull) = core.turn(|awake| Ok(awake.spread_holds(now()))).ok().flatten() {
-                    Delay::from(Duration::from_millis(lull.unsigned_abs())).await;
+                while let Some(pause) = core.turn(|state| Ok(state.fan_out_debounce(now()))).ok().flatten() {
+                    Delay::from(Duration::from_millis(pause.unsigned_abs())).await;
                 }
-                let _ = core.turn(|awake| {
-                    awake.spread(now());
+                let _ = core.turn(|state| {
+                    state.fan_out(now());
                     Ok(())
                 });
                 Delay::from(Duration::ZERO).await;
-                let next = core.turn(|awake| {
-                    awake.spread_done(now());
-                    Ok(awake.spread_due(now()))
+                let next = core.turn(|state| {
+                    state.fan_out_finished(now());
+                    Ok(state.fan_out_due_in(now()))
                 });
                 wait = next.ok().flatten();
             }
-            core.spread_set.set(false);
+            core.fan_out_is_scheduled.set(false);
         });
     }
 
-    /// Drains the outbox, unless that goes on already: then it will look once more at its end.
-    async fn drain(self: &Rc<Self>, caller: &Caller) -> Result<Drained, Failure> {
-        let (tenant, placement) = self.turn(|awake| awake.outbox(caller, now()))?;
-        if now() - self.draining_at.get() < DRAIN_MILLIS {
+    /// Drains the outbox, unless a drain is running already: then that one will look once more when it is done.
+    async fn drain(self: &Rc<Self>, caller: &Caller) -> Result<Drained, StateError> {
+        let (tenant, placement) = self.turn(|state| state.outbox(caller, now()))?;
+        if self.draining_at.get().is_some_and(|at| now().since(at) < DRAIN_MILLIS) {
             self.drain_again.set(true);
             return Ok(Drained { events: 0 });
         }
-        self.draining_at.set(now());
+        self.draining_at.set(Some(now()));
         let outcome = self.drain_outbox(caller, &tenant, &placement).await;
-        self.draining_at.set(0);
+        self.draining_at.set(None);
         outcome
     }
 
@@ -281,16 +284,16 @@ impl Core {
         caller: &Caller,
         tenant: &TenantId,
         placement: &Placement,
-    ) -> Result<Drained, Failure> {
-        let bindings = Bindings::new(self.env.clone()).map_err(undrained)?;
-        let outbox = Outbox::open(&bindings, tenant, placement).map_err(|error| undrained(error.to_string()))?;
+    ) -> Result<Drained, StateError> {
+        let bindings = Bindings::new(self.env.clone()).map_err(|cause| shard_failed(&cause))?;
+        let outbox = Outbox::open(&bindings, tenant, placement).map_err(|error| shard_failed(&error.to_string()))?;
         let mut events = 0;
         loop {
             self.drain_again.set(false);
             events +=
-                drain::drain(&outbox, &Draining { core: self, caller, tenant }).await.map_err(|halt| match halt {
-                    Halt::Shard(error) => undrained(error.to_string()),
-                    Halt::Hub(failure) => failure,
+                drain::drain(&outbox, &LogSink { core: self, caller, tenant }).await.map_err(|error| match error {
+                    DrainError::Shard(error) => shard_failed(&error.to_string()),
+                    DrainError::Hub(error) => error,
                 })?;
             if !self.drain_again.get() {
                 return Ok(Drained { events });
@@ -298,64 +301,68 @@ impl Core {
         }
     }
 
-    /// Forgets everything. Nothing may follow in the turn that would write again.
+    /// Closes all streams and deletes everything. No turn may follow that would write again.
     async fn purge(&self) -> worker::Result<Response> {
-        let outcome = self.turn(|awake| {
-            awake.close_all();
+        let outcome = self.turn(|state| {
+            state.close_all();
             Ok(())
         });
-        if let Err(failure) = outcome {
-            return refuse(failure);
+        if let Err(error) = outcome {
+            return refuse(error);
         }
-        *self.awake.borrow_mut() = None;
+        self.memory.forget();
         self.state.storage().delete_alarm().await?;
         self.state.storage().delete_all().await?;
         reply(Ok(Done {}))
     }
 }
 
-/// The hub as a drain sees it.
-struct Draining<'a> {
+/// The hub's log, for a drain.
+struct LogSink<'a> {
     core: &'a Rc<Core>,
     caller: &'a Caller,
     tenant: &'a TenantId,
 }
 
-impl Sink for Draining<'_> {
-    fn watermark(&self) -> Result<u64, Failure> {
-        self.core.turn(|awake| awake.outbox_watermark())
+impl Sink for LogSink<'_> {
+    fn watermark(&self) -> Result<u64, StateError> {
+        self.core.turn(|state| state.outbox_watermark())
     }
 
-    fn take(&self, rows: Vec<Announced>) -> Result<u64, Failure> {
-        self.core.draining_at.set(now());
-        let events = self.core.turn(|awake| awake.take_announced((self.caller, self.tenant), rows, now()))?;
-        self.core.set_spread();
-        Ok(events)
+    fn take(&self, rows: Vec<Announced>) -> Result<u64, StateError> {
+        self.core.draining_at.set(Some(now()));
+        let taken = self.core.turn(|state| state.take_changes(self.caller, rows, now()))?;
+        for seq in taken.unreadable {
+            log::outbox_row_unreadable(self.tenant.as_str(), seq);
+        }
+        self.core.schedule_fan_out();
+        Ok(taken.events)
     }
 
-    fn start_over(&self) -> Result<(), Failure> {
-        self.core.turn(Awake::forget_outbox_watermark)
+    fn start_over(&self) -> Result<(), StateError> {
+        log::outbox_started_over(self.tenant.as_str());
+        self.core.turn(HubState::reset_outbox_watermark)
     }
 }
 
-/// The shard was not reached: the next drain begins where this one stood.
-fn undrained(cause: String) -> Failure {
-    worker::console_error!("{}", json!({ "level": "error", "event": "outbox", "cause": cause }));
+/// The shard did not answer. The next drain continues where this one stopped.
+fn shard_failed(cause: &str) -> StateError {
+    log::fault("outbox", cause);
     Refusal::Failed.into()
 }
 
-fn reply<T: serde::Serialize>(outcome: Result<T, Failure>) -> worker::Result<Response> {
+fn reply<T: serde::Serialize>(outcome: Result<T, StateError>) -> worker::Result<Response> {
     match outcome {
-        Ok(answer) => respond(&Reply::Ok(to_raw_value(&answer)?)),
-        Err(failure) => refuse(failure),
+        Ok(reply) => respond(&Reply::Ok(to_raw_value(&reply)?)),
+        Err(error) => refuse(error),
     }
 }
 
-fn refuse(failure: Failure) -> worker::Result<Response> {
-    respond(&Reply::Refused(match failure {
-        Failure::Refused(refusal) => refusal,
-        Failure::Storage(error) => {
-            worker::console_error!("{}", json!({ "level": "error", "event": "hub_storage", "error": error.0 }));
+fn refuse(error: StateError) -> worker::Result<Response> {
+    respond(&Reply::Refused(match error {
+        StateError::Refused(refusal) => refusal,
+        StateError::Storage(error) => {
+            log::fault("hub_storage", &error.0);
             Refusal::Failed
         }
     }))
@@ -365,21 +372,13 @@ fn respond(reply: &Reply<Box<RawValue>>) -> worker::Result<Response> {
     Response::ok(serde_json::to_string(reply)?)
 }
 
-fn explain(failure: Failure) -> worker::Error {
-    match failure {
-        Failure::Refused(refusal) => worker::Error::RustError(format!("{refusal:?}")),
-        Failure::Storage(error) => worker::Error::RustError(error.0),
+fn to_worker_error(error: StateError) -> worker::Error {
+    match error {
+        StateError::Refused(refusal) => worker::Error::RustError(format!("{refusal:?}")),
+        StateError::Storage(error) => worker::Error::RustError(error.0),
     }
 }
 
-fn stream_id(socket: &Socket) -> u64 {
-    #[derive(serde::Deserialize)]
-    struct Id {
-        id: u64,
-    }
-    socket.attachment().and_then(|json| serde_json::from_str(&json).ok()).map_or(0, |id: Id| id.id)
-}
-
-fn now() -> i64 {
-    SystemClock.now().millis()
+fn now() -> Timestamp {
+    SystemClock.now()
 }

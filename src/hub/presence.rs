@@ -1,25 +1,25 @@
-//! Who subscribes to what (Mercure, Active Subscriptions): the documents, and the table of those that were announced.
+//! Active subscriptions (Mercure, "Active Subscriptions"): their documents, and the table of those that were announced.
 //!
-//! Invariant: a subscription that was announced as begun stands in the table until its end is announced. So a hub that
-//! lost its sockets finds whose end it has to announce.
+//! Invariant: a subscription whose start was announced is in the table until its end is announced. So a hub that lost its
+//! sockets knows whose end it has to announce.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::event_log::cells;
-use super::sqlite::{self, Sqlite, SqliteError};
+use super::sqlite::{self, Sqlite, SqliteError, cells};
+use domain::clock::Timestamp;
 use domain::json;
 use domain::matching::matcher::MatchType;
 use domain::selector::Selector;
 
-/// Where the topics of subscriptions begin.
-pub const TOPICS: &str = "/.well-known/mercure/subscriptions";
+/// What the topics of subscription events begin with.
+const TOPICS: &str = "/.well-known/mercure/subscriptions";
 
-/// How long a stream may be without its socket until it has ended, in milliseconds.
+/// How long a stream may be without its socket before its subscriptions have ended.
 pub const GRACE_MILLIS: i64 = 15_000;
 
-/// What stands for itself in a path segment (RFC 3986, unreserved).
+/// What is not percent-encoded in a path segment (RFC 3986, "unreserved").
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS presence (subscriber TEXT PRIMARY KEY, stream INTEGER NOT NULL, subscriptions TEXT NOT NULL, gone_at INTEGER) WITHOUT ROWID";
@@ -27,9 +27,8 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS presence (subscriber TEXT PRIMAR
 /// One subscription of a stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Subscription {
-    /// What it asks for.
     pub selector: Selector,
-    /// What its token tells of it.
+    /// What its token says about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
 }
@@ -42,12 +41,12 @@ impl Subscription {
         }
     }
 
-    /// Whether it is one of before 1.0, whose documents look otherwise.
+    /// Whether it is a subscription by URI template (Mercure before 1.0), whose document has another form.
     pub fn is_older(&self) -> bool {
         self.kind().0 == MatchType::UriTemplate
     }
 
-    /// The topic of its events, which is the path of its document.
+    /// The topic of its events, which is also the path of its document.
     pub fn topic(&self, subscriber: &str) -> String {
         let encoded = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
         let (kind, text) = self.kind();
@@ -58,7 +57,7 @@ impl Subscription {
         }
     }
 
-    /// Its document.
+    /// Its JSON document.
     pub fn document(&self, subscriber: &str, active: bool) -> Value {
         let (kind, text) = self.kind();
         let id = self.topic(subscriber);
@@ -68,47 +67,70 @@ impl Subscription {
         };
         if let Value::Object(members) = &mut document {
             let payload = self.payload.iter().map(|payload| ("payload".to_owned(), payload.clone()));
-            let told = Map::from_iter([("subscriber".into(), subscriber.into()), ("active".into(), active.into())]);
-            members.extend(told.into_iter().chain(payload));
+            let common = Map::from_iter([("subscriber".into(), subscriber.into()), ("active".into(), active.into())]);
+            members.extend(common.into_iter().chain(payload));
         }
         document
     }
 }
 
-/// A stream that is gone, until it is told.
+/// Whether a stream that has lost its socket may come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// The client or the hub has closed it.
+    ForGood,
+    /// The connection is lost; its bridge may attach again.
+    MayReturn,
+}
+
+/// A subscriber whose stream has left.
 #[derive(Debug)]
 pub struct Departure {
-    /// The subscriber.
     pub subscriber: String,
     /// The stream's number.
     pub stream: u64,
-    /// Whether it ended, or may come back.
-    pub ended: bool,
+    pub leaving: Leaving,
 }
 
-/// Makes the table, and takes those for gone whose socket is not there any more; gives when the next one has ended.
-pub fn open(sql: &impl Sqlite, is_there: impl Fn(u64) -> bool, now: i64) -> Result<Option<i64>, SqliteError> {
-    sql.execute(TABLE, &[])?;
+/// Departures that are still to be announced.
+#[derive(Debug, Default)]
+pub struct Departures {
+    /// Those of this turn.
+    pub new: Vec<Departure>,
+    /// When the grace period of the first subscriber without a socket ends.
+    pub next_end: Option<Timestamp>,
+}
+
+pub fn create_table(sql: &impl Sqlite) -> Result<(), SqliteError> {
+    sql.execute(TABLE, &[])
+}
+
+/// Starts the grace period of subscribers whose stream was not restored. Returns when the first grace period ends.
+pub fn mark_gone(
+    sql: &impl Sqlite,
+    is_open: impl Fn(u64) -> bool,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, SqliteError> {
     for row in sql.query("SELECT subscriber, stream FROM presence WHERE gone_at IS NULL", &[])? {
         let [subscriber, stream] = cells(row);
-        if !is_there(stream.count()) {
+        if !is_open(stream.count()) {
             sql.execute("UPDATE presence SET gone_at = ? WHERE subscriber = ?", &[now.into(), subscriber])?;
         }
     }
     next_end(sql)
 }
 
-/// When the next of those that are gone has ended, in milliseconds since 1970.
-pub fn next_end(sql: &impl Sqlite) -> Result<Option<i64>, SqliteError> {
+/// When the first grace period ends.
+pub fn next_end(sql: &impl Sqlite) -> Result<Option<Timestamp>, SqliteError> {
     let [gone_at] = cells(sql.first("SELECT min(gone_at) FROM presence", &[])?.unwrap_or_default());
     Ok(match gone_at {
-        sqlite::Value::Integer(at) => Some(at + GRACE_MILLIS),
-        _ => None,
+        sqlite::Value::Integer(_) => Some(gone_at.timestamp().plus_millis(GRACE_MILLIS)),
+        sqlite::Value::Text(_) | sqlite::Value::Null => None,
     })
 }
 
-/// The subscriptions of a row.
-pub fn read(subscriptions: sqlite::Value) -> Vec<Subscription> {
+/// Parses the subscriptions of a row.
+pub fn parse(subscriptions: sqlite::Value) -> Vec<Subscription> {
     let text = subscriptions.into_text().unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
 }
@@ -132,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_have_what_their_time_asks_for() {
+    fn documents_have_the_form_of_their_version() {
         let new = subscription(MatchType::Exact, "a", Some(json!({"name": "Ada"})));
         let wanted = json!({"id": "/.well-known/mercure/subscriptions/exact/a/s", "type": "subscription",
             "match_type": "exact", "match": "a", "subscriber": "s", "active": true, "payload": {"name": "Ada"}});
@@ -144,16 +166,19 @@ mod tests {
     }
 
     #[test]
-    fn whoever_lost_the_socket_is_gone_and_ends_after_a_while() {
+    fn a_subscriber_without_a_socket_is_gone_and_ends_after_a_while() {
         let sql = rusqlite::Connection::open_in_memory().unwrap();
-        assert_eq!(open(&sql, |_| true, 0).unwrap(), None);
+        create_table(&sql).unwrap();
+        let at = Timestamp::from_millis;
+        assert_eq!(mark_gone(&sql, |_| true, at(0)).unwrap(), None);
         for (subscriber, stream) in [("a", 1u64), ("b", 2)] {
             let insert = "INSERT INTO presence (subscriber, stream, subscriptions) VALUES (?, ?, '[]')";
             Sqlite::execute(&sql, insert, &[subscriber.into(), stream.into()]).unwrap();
         }
-        assert_eq!(open(&sql, |stream| stream == 1, 500).unwrap(), Some(500 + GRACE_MILLIS));
-        assert_eq!(open(&sql, |stream| stream == 1, 900).unwrap(), Some(500 + GRACE_MILLIS), "it has been gone since");
-        assert_eq!(open(&sql, |_| false, 900).unwrap(), Some(500 + GRACE_MILLIS));
+        let end = Some(at(500 + GRACE_MILLIS));
+        assert_eq!(mark_gone(&sql, |stream| stream == 1, at(500)).unwrap(), end);
+        assert_eq!(mark_gone(&sql, |stream| stream == 1, at(900)).unwrap(), end, "it has been gone since");
+        assert_eq!(mark_gone(&sql, |_| false, at(900)).unwrap(), end);
         let [gone] = cells(
             Sqlite::first(&sql, "SELECT count(*) FROM presence WHERE gone_at IS NOT NULL", &[]).unwrap().unwrap(),
         );

@@ -12,20 +12,20 @@ use domain::record::Shown;
 use domain::selector::RECORDS;
 use domain::topic::Topic;
 
-/// What the log takes of a change.
+/// What the log stores of a change.
 #[derive(Debug)]
 pub struct RecordEvent {
     /// The collection's topic and the record's.
     pub topics: Vec<Topic>,
-    /// Whether only entitled streams get it.
+    /// Whether only streams with a grant for it get the event.
     pub private: bool,
     /// `{collection}.{action}`.
     pub name: String,
-    /// Its JSON behind the id.
+    /// The event's JSON behind its id.
     pub tail: String,
 }
 
-/// `data` of the event.
+/// The event's `data`.
 #[derive(Serialize)]
 struct Change<'a> {
     id: &'a str,
@@ -35,7 +35,7 @@ struct Change<'a> {
 }
 
 impl RecordEvent {
-    /// The event of a change; none if the row holds what no writer of ours puts there.
+    /// The event of a change; none if the row cannot be read, which no trigger of ours writes.
     pub fn of(tenant: &TenantId, row: &Announced) -> Option<Self> {
         let of_collection = format!("{RECORDS}{}", row.collection);
         let of_record = format!("{of_collection}/{}", row.record_id);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn it_shows_the_record_on_both_topics() {
+    fn an_event_is_on_the_topics_of_the_collection_and_of_the_record() {
         let event = RecordEvent::of(&TenantId::proven("acme"), &row()).unwrap();
         assert_eq!(event.topics.iter().map(Topic::as_str).collect::<Vec<_>>(), ["records/leads", "records/leads/r1"]);
         assert_eq!((event.private, event.name.as_str()), (true, "leads.update"));
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_nobody_writes_is_no_event() {
+    fn a_row_that_cannot_be_read_is_no_event() {
         let of = |row: &Announced| RecordEvent::of(&TenantId::proven("acme"), row);
         assert!(of(&Announced { data: "[]".into(), ..row() }).is_none());
         assert!(of(&Announced { data: "{a:1}".into(), ..row() }).is_none());

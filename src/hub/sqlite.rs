@@ -1,15 +1,13 @@
-//! The hub's own SQLite, behind a trait: the Durable Object's in production, any other in tests.
+//! A synchronous SQLite behind a trait: the Durable Object's in production, rusqlite in tests.
 
-use wasm_bindgen::prelude::*;
+use domain::clock::Timestamp;
 
 /// A value bound to a statement or read from a row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// A whole number below 2^53.
+    /// A whole number between -2^53 and 2^53.
     Integer(i64),
-    /// Text.
     Text(String),
-    /// Nothing.
     Null,
 }
 
@@ -25,6 +23,13 @@ impl From<u64> for Value {
     }
 }
 
+/// Milliseconds since 1970.
+impl From<Timestamp> for Value {
+    fn from(at: Timestamp) -> Self {
+        Self::Integer(at.millis())
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::Text(text.into())
@@ -32,7 +37,7 @@ impl From<&str> for Value {
 }
 
 impl Value {
-    /// The number, or 0 where there is none.
+    /// The number; 0 for anything else.
     pub fn integer(&self) -> i64 {
         match self {
             Self::Integer(number) => *number,
@@ -40,12 +45,16 @@ impl Value {
         }
     }
 
-    /// The number as a count or sequence; negative ones are 0.
+    /// The number as a count or sequence number; 0 for a negative one or anything else.
     pub fn count(&self) -> u64 {
         u64::try_from(self.integer()).unwrap_or(0)
     }
 
-    /// The text, or none.
+    /// The number as milliseconds since 1970.
+    pub fn timestamp(&self) -> Timestamp {
+        Timestamp::from_millis(self.integer())
+    }
+
     pub fn into_text(self) -> Option<String> {
         match self {
             Self::Text(text) => Some(text),
@@ -54,94 +63,39 @@ impl Value {
     }
 }
 
-/// The statement failed; holds SQLite's words.
+/// A statement failed; holds SQLite's message.
 #[derive(Debug, thiserror::Error)]
 #[error("hub storage: {0}")]
 pub struct SqliteError(pub String);
 
-/// A synchronous SQLite. What is written between two awaits becomes durable together.
+/// A synchronous SQLite. In production, what is written between two awaits becomes durable together.
 pub trait Sqlite {
-    /// Runs a statement and gives its rows.
+    /// Runs a statement and returns its rows.
     fn query(&self, sql: &'static str, args: &[Value]) -> Result<Vec<Vec<Value>>, SqliteError>;
 
-    /// Runs a statement for its effect.
+    /// Runs a statement that returns no rows.
     fn execute(&self, sql: &'static str, args: &[Value]) -> Result<(), SqliteError> {
         self.query(sql, args).map(drop)
     }
 
-    /// Does all of what is done in `work`, or where it fails nothing.
+    /// Runs `work` in a transaction: all of its writes are kept, or if it fails none.
     fn atomically<T>(&self, work: impl FnOnce() -> Result<T, SqliteError>) -> Result<T, SqliteError>;
 
-    /// The first row of a statement.
+    /// The first row of a statement, if it returns any.
     fn first(&self, sql: &'static str, args: &[Value]) -> Result<Option<Vec<Value>>, SqliteError> {
         Ok(self.query(sql, args)?.into_iter().next())
     }
 }
 
-#[wasm_bindgen(module = "/src/hub/object.js")]
-extern "C" {
-    #[wasm_bindgen(catch)]
-    fn query(sql: &JsValue, text: &str, args: js_sys::Array) -> Result<js_sys::Array, JsValue>;
-    #[wasm_bindgen(catch)]
-    fn atomically(storage: &JsValue, work: &mut dyn FnMut() -> bool) -> Result<(), JsValue>;
-}
-
-/// The Durable Object's SQLite.
-pub struct ObjectSqlite {
-    storage: JsValue,
-    sql: JsValue,
-}
-
-impl ObjectSqlite {
-    /// From `ctx.storage` and its `sql`.
-    pub fn new(storage: JsValue, sql: JsValue) -> Self {
-        Self { storage, sql }
-    }
-}
-
-impl Sqlite for ObjectSqlite {
-    fn query(&self, sql: &'static str, args: &[Value]) -> Result<Vec<Vec<Value>>, SqliteError> {
-        let bound = args.iter().map(to_js).collect();
-        let rows = query(&self.sql, sql, bound).map_err(thrown)?;
-        Ok(rows.iter().map(|row| js_sys::Array::from(&row).iter().map(from_js).collect()).collect())
-    }
-
-    fn atomically<T>(&self, work: impl FnOnce() -> Result<T, SqliteError>) -> Result<T, SqliteError> {
-        let (mut work, mut outcome) = (Some(work), None);
-        let mut attempt = || {
-            outcome = work.take().map(|work| work());
-            matches!(outcome, Some(Ok(_)))
-        };
-        atomically(&self.storage, &mut attempt).map_err(thrown)?;
-        outcome.unwrap_or_else(|| Err(SqliteError("the transaction did not run".into())))
-    }
-}
-
-fn thrown(error: JsValue) -> SqliteError {
-    SqliteError(js_sys::Error::from(error).message().into())
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn to_js(value: &Value) -> JsValue {
-    match value {
-        Value::Integer(number) => JsValue::from_f64(*number as f64),
-        Value::Text(text) => JsValue::from_str(text),
-        Value::Null => JsValue::NULL,
-    }
-}
-
-#[allow(clippy::cast_possible_truncation)]
-fn from_js(value: JsValue) -> Value {
-    match (value.as_f64(), value.as_string()) {
-        (Some(number), _) => Value::Integer(number as i64),
-        (None, Some(text)) => Value::Text(text),
-        (None, None) => Value::Null,
-    }
+/// The first `N` cells of a row; `Null` for those it does not have.
+pub fn cells<const N: usize>(row: Vec<Value>) -> [Value; N] {
+    let mut row = row.into_iter();
+    std::array::from_fn(|_| row.next().unwrap_or(Value::Null))
 }
 
 #[cfg(test)]
 pub mod testing {
-    //! SQLite in memory, for tests on the host.
+    //! [`Sqlite`] of rusqlite, for tests on the host.
 
     use super::*;
     use rusqlite::types::{Value as Cell, ValueRef};

@@ -1,132 +1,136 @@
-//! Tells who subscribes: an event when a subscription of Mercure's begins, and one when it ends.
+//! Announces subscriptions: a private event when a Mercure subscription starts, and one when it ends.
 //!
 //! Invariants
-//! - The event and the change of the table are of one turn.
-//! - A stream whose bridge comes back within [`GRACE_MILLIS`] never ended.
-//! - Only those are told whose token grants the topic: the events are private.
+//! - The event and the change of the table happen in the same turn.
+//! - A stream whose bridge comes back within [`GRACE_MILLIS`] has never ended.
 
-use super::awake::{Awake, Failure};
-use super::event_log::{Draft, cells};
-use super::presence::{self, Departure, GRACE_MILLIS, Subscription};
-use super::protocol::{ListSubscriptions, Presence, Subscriptions, Update};
-use super::sqlite::{self, Sqlite};
-use crate::tenant_id::TenantId;
+use super::attachment::Attachment;
+use super::event_log::NewEntry;
+use super::presence::{self, Departure, GRACE_MILLIS, Leaving, Subscription};
+use super::protocol::{Caller, ListSubscriptions, MercureUpdate, Presence, Subscriptions};
+use super::sockets::Sockets;
+use super::sqlite::{self, Sqlite, cells};
+use super::state::{HubState, StateError};
 use domain::clock::Timestamp;
 use domain::event::UpdateHead;
 use domain::json;
-use domain::selector::Interest;
 use domain::topic::Topic;
 
-/// Most subscriptions of one answer.
+/// Most subscriptions in one reply.
 const MAX_LISTED: usize = 1_000;
 
-impl Awake {
-    /// Tells that a stream's subscriptions have begun, unless it only came back.
-    pub(super) fn arrive(
+impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
+    /// Announces that a stream's subscriptions have started, unless its bridge has only attached it again.
+    pub(super) fn announce_arrival(
         &mut self,
-        stream: u64,
-        interest: &Interest,
+        stream: &Attachment,
         presence: Presence,
-        now: i64,
-    ) -> Result<(), Failure> {
-        let subscriber = presence.subscriber;
-        let known = "UPDATE presence SET stream = ?, gone_at = NULL WHERE subscriber = ? RETURNING 1";
-        if self.sql.first(known, &[stream.into(), subscriber.as_str().into()])?.is_some() {
-            self.ends_next = presence::next_end(&self.sql)?;
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        let Presence { subscriber, payloads, payload_of } = presence;
+        let returning = "UPDATE presence SET stream = ?, gone_at = NULL WHERE subscriber = ? RETURNING 1";
+        if self.sql.first(returning, &[stream.id.into(), subscriber.as_str().into()])?.is_some() {
+            self.departures.next_end = presence::next_end(&self.sql)?;
             return Ok(());
         }
-        let told = presence.told.iter().copied().chain(std::iter::repeat(None));
-        let payload = |told: Option<usize>| presence.payloads.get(told?).cloned();
-        let subscriptions: Vec<_> = interest
-            .selected
-            .iter()
-            .zip(told)
-            .map(|(selector, told)| Subscription { selector: selector.clone(), payload: payload(told) })
+        let payload = |index: Option<usize>| payloads.get(index?).cloned();
+        let indices = payload_of.into_iter().chain(std::iter::repeat(None));
+        let subscriptions: Vec<_> = (stream.interest.selected.iter().zip(indices))
+            .map(|(selector, index)| Subscription { selector: selector.clone(), payload: payload(index) })
             .collect();
         let text = json!(subscriptions).to_string();
         let insert = "INSERT INTO presence (subscriber, stream, subscriptions) VALUES (?, ?, ?)";
-        self.sql.execute(insert, &[subscriber.as_str().into(), stream.into(), text.as_str().into()])?;
-        self.tell(&subscriber, &subscriptions, true, now)
+        self.sql.execute(insert, &[subscriber.as_str().into(), stream.id.into(), text.as_str().into()])?;
+        self.announce(&subscriber, &subscriptions, true, now)
     }
 
-    /// Tells of those who left since the last turn, and of those who did not come back.
-    pub fn tell_departures(&mut self, now: i64) -> Result<(), Failure> {
-        for Departure { subscriber, stream, ended } in std::mem::take(&mut self.departed) {
+    /// Announces the subscriptions that have ended: of streams that left in this turn, and of those that did not come back
+    /// within their grace period. Called after each turn.
+    pub fn announce_departures(&mut self, now: Timestamp) -> Result<(), StateError> {
+        for Departure { subscriber, stream, leaving } in std::mem::take(&mut self.departures.new) {
             let of = [sqlite::Value::from(subscriber.as_str()), stream.into()];
-            if ended {
-                let gone = "DELETE FROM presence WHERE subscriber = ? AND stream = ? RETURNING subscriptions";
-                self.tell_end(gone, &of, &subscriber, now)?;
-            } else {
-                let [subscriber, stream] = of;
-                let gone = "UPDATE presence SET gone_at = ? WHERE subscriber = ? AND stream = ? AND gone_at IS NULL";
-                self.sql.execute(gone, &[now.into(), subscriber, stream])?;
-                self.ends_next = presence::next_end(&self.sql)?;
+            match leaving {
+                Leaving::ForGood => {
+                    let delete = "DELETE FROM presence WHERE subscriber = ? AND stream = ? RETURNING subscriptions";
+                    self.announce_end(delete, &of, &subscriber, now)?;
+                }
+                Leaving::MayReturn => {
+                    let [subscriber, stream] = of;
+                    let gone =
+                        "UPDATE presence SET gone_at = ? WHERE subscriber = ? AND stream = ? AND gone_at IS NULL";
+                    self.sql.execute(gone, &[now.into(), subscriber, stream])?;
+                    self.departures.next_end = presence::next_end(&self.sql)?;
+                }
             }
         }
-        if self.ends_next.is_some_and(|at| at <= now) {
-            let over = "SELECT subscriber FROM presence WHERE gone_at <= ?";
-            for row in self.sql.query(over, &[(now - GRACE_MILLIS).into()])? {
+        if self.departures.next_end.is_some_and(|at| at <= now) {
+            let ended = "SELECT subscriber FROM presence WHERE gone_at <= ?";
+            for row in self.sql.query(ended, &[now.plus_millis(-GRACE_MILLIS).into()])? {
                 let [subscriber] = cells(row);
                 let subscriber = subscriber.into_text().unwrap_or_default();
-                let gone = "DELETE FROM presence WHERE subscriber = ? RETURNING subscriptions";
-                self.tell_end(gone, &[subscriber.as_str().into()], &subscriber, now)?;
+                let delete = "DELETE FROM presence WHERE subscriber = ? RETURNING subscriptions";
+                self.announce_end(delete, &[subscriber.as_str().into()], &subscriber, now)?;
             }
-            self.ends_next = presence::next_end(&self.sql)?;
+            self.departures.next_end = presence::next_end(&self.sql)?;
         }
         Ok(())
     }
 
-    fn tell_end(
+    fn announce_end(
         &mut self,
         delete: &'static str,
         of: &[sqlite::Value],
         subscriber: &str,
-        now: i64,
-    ) -> Result<(), Failure> {
+        now: Timestamp,
+    ) -> Result<(), StateError> {
         match self.sql.first(delete, of)? {
             Some(row) => {
                 let [subscriptions] = cells(row);
-                self.tell(subscriber, &presence::read(subscriptions), false, now)
+                self.announce(subscriber, &presence::parse(subscriptions), false, now)
             }
             None => Ok(()),
         }
     }
 
-    fn tell(
+    /// Appends an event for each subscription. It is private: only streams whose token grants its topic get it.
+    fn announce(
         &mut self,
         subscriber: &str,
         subscriptions: &[Subscription],
         active: bool,
-        now: i64,
-    ) -> Result<(), Failure> {
-        // The hub is named by its tenant, which the registry placed.
-        let tenant = TenantId::proven(self.name());
+        now: Timestamp,
+    ) -> Result<(), StateError> {
         for subscription in subscriptions {
             let Ok(topic) = Topic::parse(&subscription.topic(subscriber)) else { continue };
             let kind = (!subscription.is_older()).then_some("mercure");
             let topics = vec![topic];
             let head = UpdateHead {
-                tenant_id: &tenant,
+                tenant_id: &self.tenant,
                 topics: &topics,
                 r#type: kind,
                 update_id: None,
-                occurred_at: Timestamp::from_millis(now),
+                occurred_at: now,
             };
             let Ok(head) = head.to_members() else { continue };
-            let update = Update { id: None, kind: kind.map(str::to_owned), retry: None, head };
+            let update = MercureUpdate { id: None, kind: kind.map(str::to_owned), retry: None, head };
             let tail = subscription.document(subscriber, active).to_string();
-            let draft = Draft { topics, private: true, name: "mercure".into(), tail, update: Some(update) };
-            let entry = self.log.append(&self.sql, now, draft)?;
-            self.mark_untidy();
+            let entry = NewEntry { topics, private: true, name: "mercure".into(), tail, update: Some(update) };
+            let entry = self.log.append(&self.sql, now, entry)?;
+            self.mark_for_clean_up();
             self.enqueue(entry, now);
         }
         Ok(())
     }
 
-    /// The subscriptions that there are, of a kind, for a topic, of a subscriber.
-    pub fn subscriptions(&self, ask: &ListSubscriptions, now: i64) -> Result<Subscriptions, Failure> {
-        self.admit(&ask.caller, now)?;
-        let rows = match &ask.subscriber {
+    /// The active subscriptions of a version of Mercure, by selector and subscriber where these are given.
+    pub fn subscriptions(
+        &self,
+        caller: &Caller,
+        message: &ListSubscriptions,
+        now: Timestamp,
+    ) -> Result<Subscriptions, StateError> {
+        self.admit(caller, now)?;
+        let rows = match &message.subscriber {
             Some(subscriber) => {
                 let one = "SELECT subscriber, subscriptions FROM presence WHERE subscriber = ?";
                 self.sql.query(one, &[subscriber.as_str().into()])?
@@ -140,15 +144,125 @@ impl Awake {
         for row in rows {
             let [subscriber, subscriptions] = cells(row);
             let subscriber = subscriber.into_text().unwrap_or_default();
-            let wanted = presence::read(subscriptions).into_iter().filter(|subscription| {
-                subscription.is_older() == ask.older
-                    && ask.selector.as_ref().is_none_or(|wanted| *wanted == subscription.selector)
+            let wanted = presence::parse(subscriptions).into_iter().filter(|subscription| {
+                subscription.is_older() == message.older
+                    && message.selector.as_ref().is_none_or(|wanted| *wanted == subscription.selector)
             });
             documents.extend(wanted.map(|subscription| subscription.document(&subscriber, true)));
             if documents.len() >= MAX_LISTED {
                 break;
             }
         }
-        Ok(Subscriptions { documents, last_event_id: self.mercure_id(self.log.last())? })
+        Ok(Subscriptions { documents, last_event_id: self.mercure_id_of(self.log.last())? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::model::{FakeSockets, FakeSql, served};
+    use crate::hub::protocol::{Attach, WireFormat};
+    use crate::tenant_id::TenantId;
+    use domain::selector::{Interest, Selector};
+
+    type State = HubState<FakeSql, FakeSockets>;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn caller() -> Caller {
+        Caller { tenant: (&TenantId::proven("acme")).into(), revision: 0, host: None }
+    }
+
+    fn wake(sql: &FakeSql, net: &FakeSockets, now: Timestamp) -> State {
+        HubState::wake(TenantId::proven("acme"), sql.clone(), net.clone(), [1; 8], 60_000, now).unwrap()
+    }
+
+    /// A hub that announces subscriptions, with one subscriber, to `a` and `b`.
+    fn world() -> (FakeSql, FakeSockets, State, u32) {
+        let (sql, net) = (FakeSql::new(), FakeSockets::default());
+        let mut state = wake(&sql, &net, at(0));
+        let mut config = served();
+        config.mercure.subscriptions = true;
+        state.configure(config, at(0)).unwrap();
+        let socket = attach(&mut state, at(0));
+        (sql, net, state, socket)
+    }
+
+    fn attach(state: &mut State, now: Timestamp) -> u32 {
+        let interest =
+            Interest { selected: ["a", "b"].map(|t| Selector::parse(t).unwrap()).into(), ..Default::default() };
+        let presence = Presence { subscriber: "urn:s".into(), payloads: Vec::new(), payload_of: Vec::new() };
+        let attach = Attach {
+            interest,
+            secret_version: None,
+            minted: None,
+            expires_at: None,
+            ticket: None,
+            address: String::new(),
+            wire: WireFormat::Mercure,
+            cursor: None,
+            reattach: false,
+            presence: Some(presence),
+        };
+        state.attach(&caller(), attach, now.millis().unsigned_abs() << 20, now).unwrap()
+    }
+
+    /// What was announced until now: each topic, and whether its subscription began or ended.
+    fn announced(state: &State) -> Vec<(String, bool)> {
+        let page = state.log.page(&state.sql, 0, u64::MAX / 4).unwrap();
+        let read = |entry: crate::hub::event_log::Entry| {
+            let document: serde_json::Value = serde_json::from_str(&entry.tail).unwrap();
+            assert!(entry.private);
+            (document["match"].as_str().unwrap().to_owned(), document["active"] == true)
+        };
+        page.entries.into_iter().map(read).collect()
+    }
+
+    fn listed(state: &State) -> usize {
+        let all = ListSubscriptions { older: false, selector: None, subscriber: None };
+        state.subscriptions(&caller(), &all, at(0)).unwrap().documents.len()
+    }
+
+    fn both(active: bool) -> [(String, bool); 2] {
+        [("a".into(), active), ("b".into(), active)]
+    }
+
+    #[test]
+    fn a_client_that_leaves_ends_its_subscriptions_at_once() {
+        let (_, net, mut state, socket) = world();
+        assert_eq!((announced(&state), listed(&state)), (both(true).into(), 2));
+        net.close_by_client(socket);
+        state.socket_closed(&socket, Leaving::ForGood);
+        state.announce_departures(at(1)).unwrap();
+        assert_eq!((announced(&state), listed(&state)), ([both(true), both(false)].concat(), 0));
+    }
+
+    #[test]
+    fn a_bridge_that_comes_back_in_time_has_never_left() {
+        let (_, net, mut state, socket) = world();
+        net.close_by_client(socket);
+        state.socket_closed(&socket, Leaving::MayReturn);
+        state.announce_departures(at(1)).unwrap();
+        assert_eq!(state.alarm_due(at(1)).unwrap(), Some(at(1 + GRACE_MILLIS)));
+        attach(&mut state, at(GRACE_MILLIS));
+        state.announce_departures(at(1 + GRACE_MILLIS)).unwrap();
+        assert_eq!((announced(&state), listed(&state)), (both(true).into(), 2));
+    }
+
+    #[test]
+    fn a_hub_that_lost_its_sockets_announces_the_ends_once() {
+        let (sql, net, state, _) = world();
+        drop(state);
+        net.restart();
+        let mut state = wake(&sql, &net, at(500));
+        state.announce_departures(at(500)).unwrap();
+        assert_eq!(announced(&state), both(true), "its bridge may come back");
+        drop(state);
+        let mut state = wake(&sql, &net, at(500 + GRACE_MILLIS));
+        state.announce_departures(at(500 + GRACE_MILLIS)).unwrap();
+        state.announce_departures(at(501 + GRACE_MILLIS)).unwrap();
+        assert_eq!((announced(&state), listed(&state)), ([both(true), both(false)].concat(), 0));
     }
 }

@@ -1,14 +1,15 @@
 //! Tickets: rights in a URL, for browsers whose `EventSource` cannot set headers.
 //!
-//! A ticket carries one stream at a time. It must be used within a minute of its making; from then
-//! on, until its token's end, a reconnect with it replaces the stream before. Kept by digest.
+//! A ticket must be used within a minute of its issue. From then on it is valid until its token expires, for one stream
+//! at a time: a reconnect replaces the stream before. Only its digest is stored.
 
 use serde::{Deserialize, Serialize};
 
-use super::event_log::cells;
-use super::sqlite::{Sqlite, SqliteError};
+use super::sqlite::{Sqlite, SqliteError, cells};
+use domain::clock::Timestamp;
 use domain::minted::Minted;
 use domain::selector::Selector;
+use domain::unix_time::millis;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS tickets (
    digest     TEXT PRIMARY KEY,
@@ -16,56 +17,56 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS tickets (
    rights     TEXT NOT NULL
  ) WITHOUT ROWID";
 
-/// How long a ticket waits for its first use, in milliseconds.
-pub const FIRST_USE_MILLIS: i64 = 60_000;
+/// How long an issued ticket can wait for its first use.
+const FIRST_USE_MILLIS: i64 = 60_000;
 
-/// What a ticket opens.
+/// The rights of the token that a ticket was issued for, stored as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rights {
-    /// Topics whose private events it opens.
+    /// Topics whose private events the token opens.
     pub granted: Vec<Selector>,
-    /// The token's end, in milliseconds since 1970.
-    pub until: i64,
-    /// The version of the subscription secret the token verified with, if the site signed it.
+    /// When the token expires.
+    #[serde(with = "millis")]
+    pub until: Timestamp,
+    /// The version of the subscription secret that verified the token, if the site signed it.
     #[serde(default)]
     pub secret_version: Option<u32>,
-    /// Who had the token minted, if the platform signed it.
+    /// Who minted the token, if the platform signed it.
     #[serde(default)]
     pub minted: Option<Minted>,
 }
 
-/// Makes the table.
-pub fn open(sql: &impl Sqlite) -> Result<(), SqliteError> {
+pub fn create_table(sql: &impl Sqlite) -> Result<(), SqliteError> {
     sql.execute(TABLE, &[])
 }
 
-/// Keeps a ticket until its first use is due.
-pub fn issue(sql: &impl Sqlite, digest: &str, rights: &Rights, now: i64) -> Result<(), SqliteError> {
-    let until = rights.until.min(now + FIRST_USE_MILLIS);
+/// Stores a ticket.
+pub fn issue(sql: &impl Sqlite, digest: &str, rights: &Rights, now: Timestamp) -> Result<(), SqliteError> {
+    let until = rights.until.min(now.plus_millis(FIRST_USE_MILLIS));
     put(sql, digest, rights, until)
 }
 
-/// Takes a ticket for a stream: its rights, if it is good now. From the first use on it lives as long as its token.
-pub fn present(sql: &impl Sqlite, digest: &str, now: i64) -> Result<Option<Rights>, SqliteError> {
+/// The rights of a ticket, if it is valid. The first use makes it valid until its token expires.
+pub fn redeem(sql: &impl Sqlite, digest: &str, now: Timestamp) -> Result<Option<Rights>, SqliteError> {
     let Some(row) = sql.first("SELECT expires_at, rights FROM tickets WHERE digest = ?", &[digest.into()])? else {
         return Ok(None);
     };
     let [expires_at, rights] = cells(row);
     let rights: Option<Rights> = rights.into_text().and_then(|json| serde_json::from_str(&json).ok());
-    let Some(rights) = rights.filter(|_| now < expires_at.integer()) else { return Ok(None) };
-    if expires_at.integer() != rights.until {
+    let Some(rights) = rights.filter(|_| now < expires_at.timestamp()) else { return Ok(None) };
+    if expires_at.timestamp() != rights.until {
         put(sql, digest, &rights, rights.until)?;
     }
     Ok(Some(rights))
 }
 
-/// Deletes what has expired. True if tickets are left.
-pub fn trim(sql: &impl Sqlite, now: i64) -> Result<bool, SqliteError> {
+/// Deletes expired tickets. True if any are left.
+pub fn trim(sql: &impl Sqlite, now: Timestamp) -> Result<bool, SqliteError> {
     sql.execute("DELETE FROM tickets WHERE expires_at <= ?", &[now.into()])?;
     Ok(sql.first("SELECT 1 FROM tickets LIMIT 1", &[])?.is_some())
 }
 
-fn put(sql: &impl Sqlite, digest: &str, rights: &Rights, expires_at: i64) -> Result<(), SqliteError> {
+fn put(sql: &impl Sqlite, digest: &str, rights: &Rights, expires_at: Timestamp) -> Result<(), SqliteError> {
     let json = serde_json::to_string(rights).map_err(|e| SqliteError(e.to_string()))?;
     sql.execute(
         "INSERT OR REPLACE INTO tickets (digest, expires_at, rights) VALUES (?, ?, ?)",
@@ -80,16 +81,17 @@ mod tests {
     #[test]
     fn a_ticket_waits_a_minute_then_lives_with_its_token() {
         let sql = rusqlite::Connection::open_in_memory().unwrap();
-        open(&sql).unwrap();
-        let rights = Rights { granted: vec![], until: 3_600_000, secret_version: Some(1), minted: None };
-        issue(&sql, "used", &rights, 0).unwrap();
-        issue(&sql, "late", &rights, 0).unwrap();
-        assert_eq!(present(&sql, "used", 59_999).unwrap(), Some(rights.clone()));
-        assert_eq!(present(&sql, "late", 60_000).unwrap(), None);
-        assert_eq!(present(&sql, "used", 3_599_999).unwrap(), Some(rights));
-        assert_eq!(present(&sql, "used", 3_600_000).unwrap(), None);
-        assert_eq!(present(&sql, "never", 0).unwrap(), None);
-        assert!(trim(&sql, 60_000).unwrap());
-        assert!(!trim(&sql, 3_600_000).unwrap());
+        create_table(&sql).unwrap();
+        let at = Timestamp::from_millis;
+        let rights = Rights { granted: vec![], until: at(3_600_000), secret_version: Some(1), minted: None };
+        issue(&sql, "used", &rights, at(0)).unwrap();
+        issue(&sql, "late", &rights, at(0)).unwrap();
+        assert_eq!(redeem(&sql, "used", at(59_999)).unwrap(), Some(rights.clone()));
+        assert_eq!(redeem(&sql, "late", at(60_000)).unwrap(), None);
+        assert_eq!(redeem(&sql, "used", at(3_599_999)).unwrap(), Some(rights));
+        assert_eq!(redeem(&sql, "used", at(3_600_000)).unwrap(), None);
+        assert_eq!(redeem(&sql, "never", at(0)).unwrap(), None);
+        assert!(trim(&sql, at(60_000)).unwrap());
+        assert!(!trim(&sql, at(3_600_000)).unwrap());
     }
 }

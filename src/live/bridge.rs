@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 use wasm_bindgen::prelude::*;
 
-use crate::hub::client::CallError;
-use crate::hub::protocol::{Attach, Refusal, Reply};
+use crate::hub::client::{CallError, HubClient};
+use crate::hub::protocol::{Attach, Caller, Refusal, Reply, to_json};
 
 #[wasm_bindgen(module = "/src/live/bridge.js")]
 extern "C" {
@@ -41,9 +41,10 @@ pub struct Attached {
 }
 
 /// Asks the hub for a stream.
-pub async fn open(hub: JsValue, request: &Attach) -> Result<Attached, CallError> {
+pub async fn open(hub: HubClient, caller: &Caller, attach_message: &Attach) -> Result<Attached, CallError> {
     let unreachable = |e: JsValue| CallError::Unreachable(format!("{e:?}"));
-    let request = serde_json::to_string(request).map_err(|e| CallError::Unreachable(e.to_string()))?;
+    let hub = hub.into_stub();
+    let request = to_json(caller, attach_message)?;
     let link = attach(&hub, &request).await.map_err(unreachable)?;
     match refusal_of(&link).map_err(unreachable)? {
         None => Ok(Attached { hub, request, link }),

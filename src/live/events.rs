@@ -6,7 +6,7 @@ use crate::credentials::signature::digest;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::hub::protocol::{Attach, Wire};
+use crate::hub::protocol::{Attach, WireFormat};
 use crate::tenant::tenant_state;
 use domain::error::Invalid;
 use domain::filter::Filter;
@@ -36,7 +36,7 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
     };
     let Visitor { tenant, host, config, .. } = &*request.caller;
     let opened = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
-        bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await
+        bridge::open(hub, &caller, &attach).await
     });
     let attached = opened.await?;
     let keep_alive = request.bindings.settings.keep_alive_seconds;
@@ -74,14 +74,13 @@ fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
         return Err(problem::invalid_query("ticket", invalid));
     }
     Ok(Attach {
-        caller: Default::default(),
         interest,
         secret_version: token.and_then(|t| t.secret_version),
         minted: token.and_then(|t| t.minted.clone()),
-        expires_at: token.map(|t| t.expires_at.millis()),
+        expires_at: token.map(|t| t.expires_at),
         ticket: ticket.map(|ticket| digest(ticket.as_bytes())),
         address: request.incoming.address(),
-        wire: if query.flag("named")? { Wire::Named } else { Wire::Plain },
+        wire: if query.flag("named")? { WireFormat::Named } else { WireFormat::Plain },
         cursor,
         reattach: false,
         presence: None,

@@ -18,16 +18,15 @@ pub async fn issue(request: Request<Visitor>) -> Result<Response, Problem> {
     let token = request.caller.token.as_ref().ok_or_else(problem::unauthorized)?;
     let Visitor { tenant, host, config, .. } = &*request.caller;
     let ticket = format!("car_st_{}", BASE64.encode(random::<24>().map_err(problem::internal)?));
+    let message = IssueTicket {
+        digest: digest(ticket.as_bytes()),
+        secret_version: token.secret_version,
+        minted: token.minted.clone(),
+        granted: token.granted.clone(),
+        expires_at: token.expires_at,
+    };
     let issued = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
-        let message = IssueTicket {
-            caller,
-            digest: digest(ticket.as_bytes()),
-            secret_version: token.secret_version,
-            minted: token.minted.clone(),
-            granted: token.granted.clone(),
-            expires_at: token.expires_at.millis(),
-        };
-        hub.call(&message).await
+        hub.call_for(&caller, &message).await
     });
     issued.await?;
     Response::json(201, &json!({ "ticket": ticket, "expires_at": token.expires_at }), Some(tenant.as_str()))

@@ -13,7 +13,7 @@ use crate::http::letters::lower_case;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::{Response, rate_headers, rate_left};
-use crate::hub::protocol::{Caller, Publish, ReceiptKey, Refusal};
+use crate::hub::protocol::{Publish, ReceiptKey, Refusal};
 use crate::tenant::secrets::{self, Secrets};
 use crate::tenant::tenant_state::{self, HubError};
 use crate::tenant_id::TenantId;
@@ -86,16 +86,7 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
     // Where a stream asks for names.
     let name = lower_case(&format!("{}.{}", webhook.node_type, webhook.action));
     let Webhook { topics, private, .. } = webhook;
-    let message = Publish {
-        caller: Caller::default(),
-        secret_version: Some(signer.version),
-        receipt,
-        topics,
-        private,
-        name,
-        tail,
-        update: None,
-    };
+    let message = Publish { secret_version: Some(signer.version), receipt, topics, private, name, tail, update: None };
     publish(&request, signer, message, now).await
 }
 
@@ -108,7 +99,7 @@ async fn publish(
     let Proven { tenant, revision, .. } = signer;
     let host = host(&request.caller.named);
     let outcome = tenant_state::call_hub(&request.bindings, &tenant, host, revision, async |hub, caller| {
-        hub.call(&Publish { caller, ..message.clone() }).await
+        hub.call_for(&caller, &message).await
     });
     let published = outcome.await.map_err(|unheeded| refused(&request.caller.named, unheeded))?;
     let mut answer =

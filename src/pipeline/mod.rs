@@ -1,30 +1,30 @@
-//! A request's way, in the order it is walked:
-//! filter → resolve → authenticate → admit → handle → answer → log.
+//! The steps of a request, in order: filter → resolve → authenticate → admit → handle → answer → log.
 //!
 //! May not touch: the contents of requests.
 //!
 //! Invariants
-//! - Every tenant that a request names must be the same one; else it gets the answer of a tenant
-//!   that does not exist.
-//! - On a tenant's host nothing is told, not even that a path is unknown, before the tenant is
-//!   known to be served.
-//! - On the platform's host nothing is told of a tenant that a credential names, not even whether it is
-//!   there, before the credential proves somebody.
+//! - Every tenant that a request names must be the same one; else it is answered as for a tenant that does not exist.
+//! - On a tenant's host nothing is disclosed, not even that a path is unknown, before the tenant is known to be served.
+//! - On the platform's host nothing is disclosed of a tenant that a credential names, not even whether it exists, before
+//!   the credential proves somebody.
 
-mod border;
+mod context;
+mod cross_tenant_audit;
+mod decide;
 mod platform;
+mod subscriber_token;
 mod tenant;
-mod walk;
+mod tenant_source;
 
 use worker::{Context, Env, Method};
 
+use self::context::{RequestContext, ResponseMeta};
 use crate::api::operators::{master_keys, sessions};
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Background;
 use crate::http::response::Response;
 use crate::log::{self, RequestLine};
-use crate::pipeline::walk::{Trail, Walk};
 use crate::records::provision::provision;
 use crate::records::{outbox, stale_jobs};
 use crate::storage::bindings::{Bindings, SystemClock};
@@ -41,25 +41,27 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
     let id = random::<8>().map_or_else(|_| "-".to_owned(), |bytes| bytes.map(|b| format!("{b:02x}")).concat());
     let request = Box::new(Incoming::new(raw, id.clone()));
     let method = request.method.clone();
-    let mut trail = Trail::default();
+    let mut meta = ResponseMeta::default();
     let outcome = match Bindings::new(env) {
-        Ok(bindings) => by_host(Walk { request, bindings, background: Background::new(ctx) }, &mut trail).await,
+        Ok(bindings) => {
+            by_host(RequestContext { request, bindings, background: Background::new(ctx) }, &mut meta).await
+        }
         Err(cause) => Err(problem::unavailable(cause)),
     };
-    answer(outcome, &id, &method, began, trail)
+    answer(outcome, &id, &method, began, meta)
 }
 
-async fn by_host(walk: Walk, trail: &mut Trail) -> Result<Response, Problem> {
-    filter_address(&walk.request, &walk.bindings).await?;
-    let host = Host::parse(&walk.request.authority).map_err(|_| problem::tenant_not_found())?;
-    match walk.bindings.settings.root_domain.place(host) {
-        HostKind::Platform => platform::on_platform(walk, trail).await,
-        HostKind::Tenant(host) => tenant::on_tenant(walk, host, trail).await,
+async fn by_host(context: RequestContext, meta: &mut ResponseMeta) -> Result<Response, Problem> {
+    filter_address(&context.request, &context.bindings).await?;
+    let host = Host::parse(&context.request.authority).map_err(|_| problem::tenant_not_found())?;
+    match context.bindings.settings.root_domain.place(host) {
+        HostKind::Platform => platform::on_platform(context, meta).await,
+        HostKind::Tenant(host) => tenant::on_tenant(context, host, meta).await,
         HostKind::Nobody => Err(problem::tenant_not_found()),
     }
 }
 
-/// The first filter, before anything is looked up: a bound per address.
+/// A bound per address, before anything is looked up.
 async fn filter_address(request: &Incoming, bindings: &Bindings) -> Result<(), Problem> {
     let Some(limiter) = bindings.address_limit() else { return Ok(()) };
     let address = request.address();
@@ -68,7 +70,8 @@ async fn filter_address(request: &Incoming, bindings: &Bindings) -> Result<(), P
     }
     match limiter.limit(address).await {
         Ok(outcome) if !outcome.success => Err(problem::rate_limited(10)),
-        _ => Ok(()),
+        // A limiter that fails holds nobody up: the tenant's own limits follow.
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
@@ -78,7 +81,7 @@ fn answer(
     id: &str,
     method: &Method,
     began: Timestamp,
-    trail: Trail,
+    meta: ResponseMeta,
 ) -> worker::Result<worker::Response> {
     let (answer, problem) = match outcome {
         Ok(answer) => (answer, None),
@@ -89,8 +92,8 @@ fn answer(
         level: if status >= 500 { "error" } else { "info" },
         event: "request",
         request_id: id,
-        tenant: trail.tenant.as_deref(),
-        route: trail.route,
+        tenant: meta.tenant.as_deref(),
+        route: meta.route,
         method: method.as_ref(),
         status,
         code: problem.as_ref().map(|p| p.code),
@@ -99,15 +102,18 @@ fn answer(
     };
     line.write();
     if problem.as_ref().is_some_and(|problem| problem.crosses_tenants) {
-        log::cross_tenant_attempt(id, trail.route, trail.tenant.as_deref());
+        log::cross_tenant_attempt(id, meta.route, meta.tenant.as_deref());
     }
-    let mut answer = answer.header("X-Request-Id", id).header("X-Content-Type-Options", "nosniff");
+    let mut answer = answer
+        .header("X-Request-Id", id)
+        .header("X-Carillon-Version", env!("CARGO_PKG_VERSION"))
+        .header("X-Content-Type-Options", "nosniff");
     let own: Vec<_> = answer.headers.iter().map(|(name, _)| *name).collect();
-    answer.headers.extend(trail.headers.into_iter().filter(|(name, _)| !own.contains(name)));
+    answer.headers.extend(meta.headers.into_iter().filter(|(name, _)| !own.contains(name)));
     answer.into_response(*method == Method::Head)
 }
 
-/// Cron: what has to happen each minute, whoever asks or not.
+/// Cron: the work of each minute.
 pub async fn every_minute(env: Env) {
     let bindings = match Bindings::new(env) {
         Ok(bindings) => bindings,
@@ -130,7 +136,7 @@ pub async fn every_minute(env: Env) {
     ]);
 }
 
-/// What a part of the cron did; its failure is logged and stops no other part.
+/// What a part of the cron did. A failure is logged and stops no other part.
 fn done<T>(outcome: Result<T, Problem>) -> Option<T> {
     outcome.map_err(|problem| log::fault("cron", problem.cause.as_deref().unwrap_or(problem.code))).ok()
 }

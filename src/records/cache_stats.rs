@@ -3,7 +3,7 @@
 use super::cache;
 use crate::http::request::Background;
 use crate::hub::client::HubClient;
-use crate::hub::protocol::CountLooks;
+use crate::hub::protocol::RecordCacheStats;
 use crate::storage::bindings::Bindings;
 use crate::tenant_id::TenantId;
 
@@ -14,7 +14,7 @@ const TOLD_AT: u64 = 20;
 pub fn tell(bindings: &Bindings, background: &Background, tenant: &TenantId) {
     let Some((hits, misses)) = cache::take_looks(tenant, TOLD_AT) else { return };
     let Ok(hub) = HubClient::of(bindings, tenant) else { return };
-    let message = CountLooks { tenant: tenant.to_string(), hits, misses };
+    let message = RecordCacheStats { tenant: tenant.into(), hits, misses };
     background.spawn(async move {
         // What is lost is a count.
         let _ = hub.call(&message).await;

@@ -55,8 +55,9 @@ pub async fn drain_left_behind(bindings: &Bindings) -> Result<u64, Problem> {
 /// A failure is logged and stops nobody: what waits is told of again.
 async fn tell(bindings: &Bindings, tenant: &TenantId) -> u64 {
     let seen = tenant_state::last_seen(tenant);
-    let told =
-        tenant_state::call_hub(bindings, tenant, None, seen, async |hub, caller| hub.call(&Drain { caller }).await);
+    let told = tenant_state::call_hub(bindings, tenant, None, seen, async |hub, caller| {
+        hub.call_for(&caller, &Drain {}).await
+    });
     match told.await {
         Ok(drained) => drained.events,
         Err(HubError::NotHere | HubError::Refused(Refusal::Stopped)) => 0,

@@ -1,152 +1,94 @@
 //! Who acts in a tenant: keys, tokens, what a site needs to connect.
 
-use worker::Method;
-
-use super::contract::answers;
-use super::route::{Access, Admission, Route, Surface, handler, shipped};
+use super::entry::{delete, get, handler, patch, post};
+use super::route::Endpoint::{Anyone, Member, Visitor};
+use super::route::{Route, TokenRule};
 use crate::api;
 use domain::permission::Permission;
 
-/// The section.
-pub const ROUTES: &[Route] = &shipped([
-    Route {
-        name: "auth.jwks",
-        method: Method::Get,
-        path: "/.well-known/jwks.json",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Anyone,
-        admission: Admission::Unmetered,
-        handler: handler!(Anyone, api::members::jwks::show),
-        contract: answers("200 raw Jwks"),
-        summary: "The public keys that this platform's tokens verify with.",
-        request: "",
-        answer: "200 a JWK set (RFC 7517) of Ed25519 keys, with `Cache-Control: max-age=300`.",
-    },
-    Route {
-        name: "auth.tenant_jwks",
-        method: Method::Get,
-        path: "/.well-known/jwks.json",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::Visitor,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, api::members::jwks::show_on_tenant),
-        contract: answers("200 raw Jwks"),
-        summary: "The same keys, for whoever knows the tenant's host only.",
-        request: "",
-        answer: "As on the platform's host.",
-    },
-    Route {
-        name: "api_keys.create",
-        method: Method::Post,
-        path: "/api/v1/api-keys",
-        aliases: &["/api/api-keys"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::ApiKeysWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::keys::create),
-        contract: answers("201 {...ApiKey, key: string} +Location; 403 beyond_own_permissions; 409 too_many").params("Idempotency-Key").body("{name: text(1..100), scopes: Permission[](1..50), expires_at??: time, ip_allowlist??: Addresses[](..100)}"),
-        summary: "Makes a key for automation. Its text is shown in this answer only.",
-        request: "`name`, `scopes[]` (permissions the caller has), `expires_at`, `ip_allowlist[]` (addresses and ranges). Header `Idempotency-Key`.",
-        answer: "201 the key with `key`; 403 `beyond_own_permissions` for a scope the caller does not have.",
-    },
-    Route {
-        name: "api_keys.list",
-        method: Method::Get,
-        path: "/api/v1/api-keys",
-        aliases: &["/api/api-keys"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::ApiKeysRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::keys::list),
-        contract: answers("200 list ApiKey").params("limit, cursor"),
-        summary: "Lists the tenant's keys, newest first, revoked ones too.",
-        request: "Query `limit` (1 to 200), `cursor`.",
-        answer: "200 a list with `pagination`.",
-    },
-    Route {
-        name: "api_keys.get",
-        method: Method::Get,
-        path: "/api/v1/api-keys/{key_id}",
-        aliases: &["/api/api-keys/{key_id}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::ApiKeysRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::keys::get),
-        contract: answers("200 ApiKey"),
-        summary: "Shows a key, without its text.",
-        request: "",
-        answer: "200 `{id, name, scopes, ip_allowlist, created_by, created_at, expires_at, last_used_at, revoked_at, previous_until}`; 404.",
-    },
-    Route {
-        name: "api_keys.patch",
-        method: Method::Patch,
-        path: "/api/v1/api-keys/{key_id}",
-        aliases: &["/api/api-keys/{key_id}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::ApiKeysWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::keys::patch),
-        contract: answers("200 ApiKey; 403 beyond_own_permissions; 409 revoked").body("{name??: text(1..100), scopes??: Permission[](1..50), expires_at??: time, ip_allowlist??: Addresses[](..100)}"),
-        summary: "Changes a key's name, scopes, end or addresses. Without `subscriber-tokens:write` among its scopes, the streams of the tokens it minted end.",
-        request: "`name`, `scopes[]`, `expires_at`, `ip_allowlist[]`; what is left out stays, `null` takes the end away.",
-        answer: "200 the key; 404.",
-    },
-    Route {
-        name: "api_keys.reroll",
-        method: Method::Post,
-        path: "/api/v1/api-keys/{key_id}/reroll",
-        aliases: &["/api/api-keys/{key_id}/reroll"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::ApiKeysWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::keys::reroll),
-        contract: answers("200 {...ApiKey, key: string}; 403 beyond_own_permissions; 409 revoked").optional_body("{grace_seconds??: int(0..604800)}"),
-        summary: "Gives a key another text, shown in this answer only; the one before stays good for its grace.",
-        request: "`grace_seconds` (0 to 604800, by default 86400).",
-        answer: "200 the key with `key` and `previous_until`; 404.",
-    },
-    Route {
-        name: "api_keys.revoke",
-        method: Method::Delete,
-        path: "/api/v1/api-keys/{key_id}",
-        aliases: &["/api/api-keys/{key_id}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::ApiKeysWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::keys::revoke),
-        contract: answers("200 ApiKey"),
-        summary: "Revokes a key at once, and ends the streams of the tokens it minted.",
-        request: "",
-        answer: "200 the key; 404.",
-    },
-    Route {
-        name: "tenant.configure",
-        method: Method::Post,
-        path: "/api/tenant/config",
-        aliases: &["/api/v1/tenant/config"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::TenantConfigure),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::configure::configure),
-        contract: answers("200 raw {success: true, data: Site, ...Site}").body("{wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/, domain??: text(1..2000)}"),
-        summary: "Tells a WordPress site what it needs to connect, secrets included; each disclosure is audited.",
-        request: "`wpgraphql_endpoint`, `domain`: the site as it sees itself, kept in the audit; they change nothing.",
-        answer: "200 `{tenant_id, sse_endpoint, webhook_endpoint, webhook_secret, subscription_secret, …}`.",
-    },
-    Route {
-        name: "subscriber_tokens.mint",
-        method: Method::Post,
-        path: "/api/v1/subscriber-tokens",
-        aliases: &["/api/subscriber-tokens"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::SubscriberTokensWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::subscriber_tokens::mint),
-        contract: answers("201 {token: string, expires_at: time, topics: string[]}").body("{topics: Selector[](1..100), ttl??: int(60..3600)}"),
-        summary: "Mints a token that opens private events, for sites that do not mint their own.",
-        request: "`topics[]` (1 to 100: `name`, `prefix*`, `*`), `ttl` (60 to 3600 seconds, by default 900).",
-        answer: "201 `{token, expires_at, topics}`.",
-    },
-]);
+pub const ROUTES: &[Route] = &[
+    get("auth.jwks", "/.well-known/jwks.json", Anyone(handler!(api::members::jwks::show)))
+        .summary("The public keys that this platform's tokens verify with.")
+        .answers("200 raw Jwks <a JWK set (RFC 7517) of Ed25519 keys, with `Cache-Control: max-age=300`>"),
+    get(
+        "auth.tenant_jwks",
+        "/.well-known/jwks.json",
+        Visitor(TokenRule::Ignored, handler!(api::members::jwks::show_on_tenant)),
+    )
+    .summary("The same keys, for whoever knows the tenant's host only.")
+    .answers("200 raw Jwks <as on the platform's host>"),
+    post("api_keys.create", "/api/v1/api-keys", Member(Permission::ApiKeysWrite, handler!(api::members::keys::create)))
+        .summary("Makes a key for automation. Its text is shown in this answer only.")
+        .params("Idempotency-Key")
+        .body(
+            "{name: text(1..100), scopes: Permission[](1..50) <permissions that the caller has>, \
+             expires_at??: time, ip_allowlist??: Addresses[](..100) <addresses and ranges>}",
+        )
+        .answers(
+            "201 {...ApiKey, key: string} +Location; 403 beyond_own_permissions <a scope that the caller \
+             does not have>; 409 too_many",
+        ),
+    get("api_keys.list", "/api/v1/api-keys", Member(Permission::ApiKeysRead, handler!(api::members::keys::list)))
+        .summary("Lists the tenant's keys, newest first, revoked ones too.")
+        .params("limit, cursor")
+        .answers("200 list ApiKey"),
+    get(
+        "api_keys.get",
+        "/api/v1/api-keys/{key_id}",
+        Member(Permission::ApiKeysRead, handler!(api::members::keys::get)),
+    )
+    .summary("Shows a key, without its text.")
+    .answers("200 ApiKey"),
+    patch(
+        "api_keys.patch",
+        "/api/v1/api-keys/{key_id}",
+        Member(Permission::ApiKeysWrite, handler!(api::members::keys::patch)),
+    )
+    .summary(
+        "Changes a key's name, scopes, end or addresses. Without `subscriber-tokens:write` among its \
+         scopes, the streams of the tokens it minted end.",
+    )
+    .body(
+        "{name??: text(1..100), scopes??: Permission[](1..50) <permissions that the caller has>, \
+         expires_at??: time <`null` takes the end away>, ip_allowlist??: Addresses[](..100) <addresses and \
+         ranges>} <what is left out stays>",
+    )
+    .answers("200 ApiKey; 403 beyond_own_permissions; 409 revoked"),
+    post(
+        "api_keys.reroll",
+        "/api/v1/api-keys/{key_id}/reroll",
+        Member(Permission::ApiKeysWrite, handler!(api::members::keys::reroll)),
+    )
+    .summary("Gives a key another text, shown in this answer only; the one before stays good for its grace.")
+    .optional_body("{grace_seconds??: int(0..604800) <by default 86400>}")
+    .answers("200 {...ApiKey, key: string}; 403 beyond_own_permissions; 409 revoked"),
+    delete(
+        "api_keys.revoke",
+        "/api/v1/api-keys/{key_id}",
+        Member(Permission::ApiKeysWrite, handler!(api::members::keys::revoke)),
+    )
+    .summary("Revokes a key at once, and ends the streams of the tokens it minted.")
+    .answers("200 ApiKey"),
+    post(
+        "tenant.configure",
+        "/api/v1/tenant/config",
+        Member(Permission::TenantConfigure, handler!(api::members::configure::configure)),
+    )
+    .summary("Tells a WordPress site what it needs to connect, secrets included; each disclosure is audited.")
+    .body(
+        "{wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/ <the site as it sees itself: kept in the \
+         audit, it changes nothing>, domain??: text(1..2000) <likewise>}",
+    )
+    .answers("200 raw {success: true, data: Site, ...Site}"),
+    post(
+        "subscriber_tokens.mint",
+        "/api/v1/subscriber-tokens",
+        Member(Permission::SubscriberTokensWrite, handler!(api::members::subscriber_tokens::mint)),
+    )
+    .summary("Mints a token that opens private events, for sites that do not mint their own.")
+    .body(
+        "{topics: Selector[](1..100) <`name`, `prefix*` or `*`>, ttl??: int(60..3600) <seconds, \
+         by default 900>}",
+    )
+    .answers("201 {token: string, expires_at: time, topics: string[]}"),
+];

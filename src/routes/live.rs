@@ -1,95 +1,51 @@
 //! The live wire: webhooks in, streams out.
 
-use worker::Method;
-
-use super::contract::answers;
-use super::route::{Access, Admission, Route, Surface, handler, shipped};
+use super::entry::{get, handler, post, put};
+use super::route::Endpoint::{Signer, Visitor};
+use super::route::{Admission, Route, Surface, TokenRule};
 use crate::live;
 
-/// The section.
-pub const ROUTES: &[Route] = &shipped([
-    Route {
-        name: "webhook.by_header",
-        method: Method::Post,
-        path: "/webhook",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Signature,
-        admission: Admission::Webhooks,
-        handler: handler!(Signer, live::webhook::receive),
-        contract: answers("202 {id: string, topics: string[]}; 401 invalid_signature; 409 webhook_id_reused").body("Webhook"),
-        summary: "Takes a webhook on the platform's host; `X-Tenant-ID` names the tenant, the signature proves it.",
-        request: "As on a tenant's host, and header `X-Tenant-ID`.",
-        answer: "As on a tenant's host; an unknown tenant is 401 like a wrong signature.",
-    },
-    Route {
-        name: "webhook.receive",
-        method: Method::Post,
-        path: "/webhook",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::Signature,
-        admission: Admission::Webhooks,
-        handler: handler!(Signer, live::webhook::receive),
-        contract: answers("202 {id: string, topics: string[]}; 401 invalid_signature; 409 webhook_id_reused").body("Webhook"),
-        summary: "Takes a signed webhook and publishes it as one event on all its channels.",
-        request: "`tenant_id`, `node_type`, `action`, `channels[]` (1 to 100, without `*`), `data`, `keys[]`, `private`; at most 256 KB. Header `X-Webhook-Signature: sha256=<hex>`, or `webhook-id`, `webhook-timestamp`, `webhook-signature` (Standard Webhooks).",
-        answer: "202 `{id, topics}` once the event is durable; the first answer again for a `webhook-id` seen within 24 hours; 401, 409 `webhook_id_reused`, 413, 422, 429.",
-    },
-    Route {
-        name: "events.stream",
-        method: Method::Get,
-        path: "/events",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::OptionalSubscriber,
-        admission: Admission::Streams,
-        handler: handler!(Visitor, live::events::stream),
-        contract: answers("200 events; 401 invalid_token; 406 not_acceptable; 429 too_many_streams too_many_connections").params("topic: Selector[](1..100), filter?: string, last_event_id?: string, lastEventID?: string, named?: Flag, heartbeat?: 'id'|'data', ticket?: string, Last-Event-ID"),
-        summary: "Streams events as Server-Sent Events.",
-        request: "Query `topic` (repeatable: `name`, `prefix*`, `*`), `filter` (which records; with topics `records/…` alone), `last_event_id` or `lastEventID`, `named=true`, `heartbeat=data`, `ticket`. Headers `Last-Event-ID`, `Authorization: Bearer`; cookie `carillon_subscriber`.",
-        answer: "200 `text/event-stream`; 400, 401 `invalid_token`, 429 `too_many_streams` or `too_many_connections`.",
-    },
-    Route {
-        name: "events.ticket",
-        method: Method::Put,
-        path: "/events",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::Subscriber,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, live::ticket::issue),
-        contract: answers("201 {ticket: string, expires_at: time}; 401 invalid_token"),
-        summary: "Gives a ticket that opens one stream at a time in place of a token.",
-        request: "Header `Authorization: Bearer`, or cookie `carillon_subscriber`.",
-        answer: "201 `{ticket, expires_at}`; first use within 60 seconds.",
-    },
-    Route {
-        name: "events.diagnose",
-        method: Method::Get,
-        path: "/events/diagnose",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::Visitor,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, live::diagnose::stream),
-        contract: answers("200 events").params("ticks?: int(1..60), interval_ms?: int(10..5000), idle_ms?: int(0..180000)"),
-        summary: "Streams ticks at a known pace: shows buffering, idle cuts and stripped headers.",
-        request: "Query `ticks` (1 to 60), `interval_ms` (10 to 5000), `idle_ms` (0 to 180000).",
-        answer: "200 `text/event-stream`: `diagnose.headers`, `diagnose.tick`…, `diagnose.padded`, `diagnose.idle`, `diagnose.done`.",
-    },
-    Route {
-        name: "page.show",
-        method: Method::Get,
-        path: "/",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::Visitor,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, live::page::show),
-        contract: answers("200 html").params("topic?: string[]"),
-        summary: "A page that subscribes and shows events live.",
-        request: "Query `topic`.",
-        answer: "200 `text/html`.",
-    },
-]);
+pub const ROUTES: &[Route] = &[
+    post("webhook.by_header", "/webhook", Signer(handler!(live::webhook::receive)))
+        .on(Surface::Platform)
+        .summary(
+            "Takes a webhook on the platform's host; `X-Tenant-ID` names the tenant, \
+             the signature proves it.",
+        )
+        .body("Webhook")
+        .answers(
+            "202 {id: string, topics: string[]}; 401 invalid_signature <an unknown tenant too>; \
+             409 webhook_id_reused",
+        ),
+    post("webhook.receive", "/webhook", Signer(handler!(live::webhook::receive)))
+        .summary("Takes a signed webhook and publishes it as one event on all its channels.")
+        .body("Webhook")
+        .answers(
+            "202 {id: string, topics: string[]} <once the event is durable; \
+             the first answer again for a `webhook-id` seen within 24 hours>; 401 invalid_signature; \
+             409 webhook_id_reused",
+        ),
+    get("events.stream", "/events", Visitor(TokenRule::Optional, handler!(live::events::stream)))
+        .draws_from(Admission::Streams)
+        .summary("Streams events as Server-Sent Events.")
+        .params(
+            "topic: Selector[](1..100) <`name`, `prefix*` or `*`>, filter?: string <which records; \
+             with topics `records/…` alone>, last_event_id?: string, lastEventID?: string, named?: Flag, \
+             heartbeat?: 'id'|'data', ticket?: string, Last-Event-ID",
+        )
+        .answers("200 events; 401 invalid_token; 406 not_acceptable; 429 too_many_streams too_many_connections"),
+    put("events.ticket", "/events", Visitor(TokenRule::Required, handler!(live::ticket::issue)))
+        .summary("Gives a ticket that opens one stream at a time in place of a token.")
+        .answers("201 {ticket: string, expires_at: time} <first use within 60 seconds>; 401 invalid_token"),
+    get("events.diagnose", "/events/diagnose", Visitor(TokenRule::Ignored, handler!(live::diagnose::stream)))
+        .summary("Streams ticks at a known pace: shows buffering, idle cuts and stripped headers.")
+        .params("ticks?: int(1..60), interval_ms?: int(10..5000), idle_ms?: int(0..180000)")
+        .answers(
+            "200 events <`diagnose.headers`, `diagnose.tick`…, `diagnose.padded`, `diagnose.idle`, \
+             `diagnose.done`>",
+        ),
+    get("page.show", "/", Visitor(TokenRule::Ignored, handler!(live::page::show)))
+        .summary("A page that subscribes and shows events live.")
+        .params("topic?: string[]")
+        .answers("200 html"),
+];

@@ -1,314 +1,163 @@
 //! Who belongs to a tenant: users, roles, invitations, and the audit of what they did.
 
-use worker::Method;
-
-use super::contract::answers;
-use super::route::{Access, Admission, Route, Surface, handler, shipped};
+use super::entry::{delete, get, handler, patch, post};
+use super::route::Endpoint::{Member, SignIn};
+use super::route::Route;
 use crate::api;
 use domain::permission::Permission;
 
-/// The section.
-pub const ROUTES: &[Route] = &shipped([
-    Route {
-        name: "users.create",
-        method: Method::Post,
-        path: "/api/v1/users",
-        aliases: &["/api/users"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::UsersWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::users::create),
-        contract: answers(
-            "201 User +Location; 403 beyond_own_permissions; 409 conflict user_limit_reached changed_meanwhile",
-        )
+pub const ROUTES: &[Route] = &[
+    post("users.create", "/api/v1/users", Member(Permission::UsersWrite, handler!(api::members::users::create)))
+        .summary("Makes a user without a password, who then signs in by password reset or single sign-on.")
         .params("Idempotency-Key")
-        .body("{email: Email, name??: text(1..200), role: text(1..40)}"),
-        summary: "Makes a user without a password, who then signs in by password reset or single sign-on.",
-        request: "`email`, `name`, `role` (within the caller's permissions). Header `Idempotency-Key`.",
-        answer: "201 the user; 403 `beyond_own_permissions`; 409 `conflict` for an address that is a user's or invited, `user_limit_reached`.",
-    },
-    Route {
-        name: "users.list",
-        method: Method::Get,
-        path: "/api/v1/users",
-        aliases: &["/api/users"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::UsersRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::users::list),
-        contract: answers("200 list User")
-            .params("status?: 'active'|'disabled', role?: string, q?: string(..100), limit, cursor"),
-        summary: "Lists the tenant's users, newest first.",
-        request: "Query `status` (active, disabled), `role`, `q` (text in address or name), `limit` (1 to 200), `cursor`.",
-        answer: "200 a list with `pagination`.",
-    },
-    Route {
-        name: "users.get",
-        method: Method::Get,
-        path: "/api/v1/users/{user_id}",
-        aliases: &["/api/users/{user_id}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::UsersRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::users::get),
-        contract: answers("200 User"),
-        summary: "Shows a user.",
-        request: "",
-        answer: "200 `{id, email, name, role, status, email_verified_at, last_login_at, created_at, updated_at}`; 404.",
-    },
-    Route {
-        name: "users.patch",
-        method: Method::Patch,
-        path: "/api/v1/users/{user_id}",
-        aliases: &["/api/users/{user_id}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::UsersWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::users::patch),
-        contract: answers("200 User; 403 beyond_own_permissions; 409 last_owner changed_meanwhile")
-            .body("{name??: text(1..200), role??: text(1..40), status??: 'active'|'disabled'}"),
-        summary: "Changes a user's name, role or status. Another role and disabling count at once and end the streams of the tokens the user minted.",
-        request: "`name`, `role` (within the caller's permissions), `status` (active, disabled); what is left out stays.",
-        answer: "200 the user; 403 `beyond_own_permissions`; 409 `last_owner`, `changed_meanwhile`; 404.",
-    },
-    Route {
-        name: "users.remove",
-        method: Method::Delete,
-        path: "/api/v1/users/{user_id}",
-        aliases: &["/api/users/{user_id}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::UsersWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::users::remove),
-        contract: answers("200 Id; 403 beyond_own_permissions; 409 last_owner changed_meanwhile"),
-        summary: "Removes a user with everything that lets them in.",
-        request: "",
-        answer: "200 `{id}`; 403 `beyond_own_permissions`; 409 `last_owner`; 404.",
-    },
-    Route {
-        name: "users.revoke_sessions",
-        method: Method::Post,
-        path: "/api/v1/users/{user_id}/sessions/revoke",
-        aliases: &["/api/users/{user_id}/sessions/revoke"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::UsersWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::users::revoke_sessions),
-        contract: answers("200 Id; 403 beyond_own_permissions; 409 changed_meanwhile"),
-        summary: "Ends a user's sessions, tokens and streams.",
-        request: "",
-        answer: "200 `{id}`; 403 `beyond_own_permissions`; 404.",
-    },
-    Route {
-        name: "auth.revoke_all",
-        method: Method::Post,
-        path: "/api/v1/auth/revoke-all",
-        aliases: &["/api/auth/revoke-all"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::UsersWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::users::revoke_all),
-        contract: answers("200 {revoked_at: time}"),
-        summary: "Ends every session and token of the tenant's users, and the streams of every minted token. API keys stay.",
-        request: "",
-        answer: "200 `{revoked_at}`.",
-    },
-    Route {
-        name: "roles.create",
-        method: Method::Post,
-        path: "/api/v1/roles",
-        aliases: &["/api/roles"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RolesWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::roles::create),
-        contract: answers("201 Role +Location; 403 beyond_own_permissions; 409 conflict too_many")
-            .params("Idempotency-Key")
-            .body(
-                "{name: string(1..40)/^[a-z][a-z0-9_-]*$/, description??: text(1..500), permissions: Permission[](1..50)}",
-            ),
-        summary: "Makes a role; at most 50.",
-        request: "`name` (lower-case letters, digits, `_`, `-`), `description`, `permissions[]` (within the caller's own). Header `Idempotency-Key`.",
-        answer: "201 the role; 403 `beyond_own_permissions`; 409 `conflict`, `too_many`.",
-    },
-    Route {
-        name: "roles.list",
-        method: Method::Get,
-        path: "/api/v1/roles",
-        aliases: &["/api/roles"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RolesRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::roles::list),
-        contract: answers("200 list Role"),
-        summary: "Lists the built-in roles, then the tenant's own by name.",
-        request: "",
-        answer: "200 a list.",
-    },
-    Route {
-        name: "roles.get",
-        method: Method::Get,
-        path: "/api/v1/roles/{role}",
-        aliases: &["/api/roles/{role}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RolesRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::roles::get),
-        contract: answers("200 Role"),
-        summary: "Shows a role.",
-        request: "",
-        answer: "200 `{name, description, permissions, built_in, created_at, updated_at}`; 404.",
-    },
-    Route {
-        name: "roles.patch",
-        method: Method::Patch,
-        path: "/api/v1/roles/{role}",
-        aliases: &["/api/roles/{role}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RolesWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::roles::patch),
-        contract: answers("200 Role; 403 beyond_own_permissions; 409 built_in_role changed_meanwhile")
-            .body("{description??: text(1..500), permissions??: Permission[](1..50)}"),
-        summary: "Changes a role; other permissions count at once and end the streams of its users' tokens.",
-        request: "`description`, `permissions[]` (within the caller's own); what is left out stays.",
-        answer: "200 the role; 403 `beyond_own_permissions`; 409 `built_in_role`, `changed_meanwhile`; 404.",
-    },
-    Route {
-        name: "roles.delete",
-        method: Method::Delete,
-        path: "/api/v1/roles/{role}",
-        aliases: &["/api/roles/{role}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RolesWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::roles::delete),
-        contract: answers(
-            "200 {name: string}; 403 beyond_own_permissions; 409 built_in_role role_in_use changed_meanwhile",
+        .body("{email: Email, name??: text(1..200), role: text(1..40) <within the caller's permissions>}")
+        .answers(
+            "201 User +Location; 403 beyond_own_permissions; 409 conflict <the address is a user's, \
+             or invited> user_limit_reached changed_meanwhile",
         ),
-        summary: "Deletes a role that nobody has or is to get.",
-        request: "",
-        answer: "200 `{name}`; 409 `built_in_role`, `role_in_use`; 404.",
-    },
-    Route {
-        name: "permissions.list",
-        method: Method::Get,
-        path: "/api/v1/permissions",
-        aliases: &["/api/permissions"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RolesRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::roles::permissions),
-        contract: answers("200 list {name: string, description: string}"),
-        summary: "Lists every permission that a role or a key can have.",
-        request: "",
-        answer: "200 a list of `{name, description}`.",
-    },
-    Route {
-        name: "invitations.create",
-        method: Method::Post,
-        path: "/api/v1/invitations",
-        aliases: &["/api/invitations"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::InvitationsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::invitations::create),
-        contract: answers(
-            "201 Invitation +Location; 403 beyond_own_permissions; 409 conflict too_many changed_meanwhile",
+    get("users.list", "/api/v1/users", Member(Permission::UsersRead, handler!(api::members::users::list)))
+        .summary("Lists the tenant's users, newest first.")
+        .params(
+            "status?: 'active'|'disabled', role?: string, q?: string(..100) <text in address or name>, \
+             limit, cursor",
         )
+        .answers("200 list User"),
+    get("users.get", "/api/v1/users/{user_id}", Member(Permission::UsersRead, handler!(api::members::users::get)))
+        .summary("Shows a user.")
+        .answers("200 User"),
+    patch(
+        "users.patch",
+        "/api/v1/users/{user_id}",
+        Member(Permission::UsersWrite, handler!(api::members::users::patch)),
+    )
+    .summary(
+        "Changes a user's name, role or status. Another role and disabling count at once and end the \
+             streams of the tokens the user minted.",
+    )
+    .body(
+        "{name??: text(1..200), role??: text(1..40) <within the caller's permissions>, \
+             status??: 'active'|'disabled'} <what is left out stays>",
+    )
+    .answers("200 User; 403 beyond_own_permissions; 409 last_owner changed_meanwhile"),
+    delete(
+        "users.remove",
+        "/api/v1/users/{user_id}",
+        Member(Permission::UsersWrite, handler!(api::members::users::remove)),
+    )
+    .summary("Removes a user with everything that lets them in.")
+    .answers("200 Id; 403 beyond_own_permissions; 409 last_owner changed_meanwhile"),
+    post(
+        "users.revoke_sessions",
+        "/api/v1/users/{user_id}/sessions/revoke",
+        Member(Permission::UsersWrite, handler!(api::members::users::revoke_sessions)),
+    )
+    .summary("Ends a user's sessions, tokens and streams.")
+    .answers("200 Id; 403 beyond_own_permissions; 409 changed_meanwhile"),
+    post(
+        "auth.revoke_all",
+        "/api/v1/auth/revoke-all",
+        Member(Permission::UsersWrite, handler!(api::members::users::revoke_all)),
+    )
+    .summary(
+        "Ends every session and token of the tenant's users, and the streams of every minted token. \
+         API keys stay.",
+    )
+    .answers("200 {revoked_at: time}"),
+    post("roles.create", "/api/v1/roles", Member(Permission::RolesWrite, handler!(api::members::roles::create)))
+        .summary("Makes a role; at most 50.")
         .params("Idempotency-Key")
-        .body("{email: Email, role??: text(1..40), expires_in_days??: int(1..30)}"),
-        summary: "Invites an address. The token goes there by mail and is shown nowhere.",
-        request: "`email`, `role` (within the caller's permissions, by default viewer), `expires_in_days` (1 to 30, by default 7). Header `Idempotency-Key`.",
-        answer: "201 the invitation; 403 `beyond_own_permissions`; 409 `conflict` for an address that is invited or a user's.",
-    },
-    Route {
-        name: "invitations.accept",
-        method: Method::Post,
-        path: "/api/v1/invitations/accept",
-        aliases: &["/api/invitations/accept"],
-        surface: Surface::Tenant,
-        access: Access::SignIn,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, api::members::invitations::accept),
-        contract: answers("201 SignedIn; 404 invitation_not_found; 409 conflict user_limit_reached")
-            .body("{token: text(1..200), email: Email, password: Password, name??: text(1..200), cookie??: bool}"),
-        summary: "Makes whoever was invited a user, and signs them in.",
-        request: "`token`, `email` (the invited one), `password`, `name`, `cookie` (a session cookie in place of tokens).",
-        answer: "201 the session; 404 `invitation_not_found`, whatever is wrong; 409 `user_limit_reached`.",
-    },
-    Route {
-        name: "invitations.list",
-        method: Method::Get,
-        path: "/api/v1/invitations",
-        aliases: &["/api/invitations"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::InvitationsRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::invitations::list),
-        contract: answers("200 list Invitation").params("limit, cursor"),
-        summary: "Lists invitations, newest first, accepted and expired ones too.",
-        request: "Query `limit` (1 to 200), `cursor`.",
-        answer: "200 a list with `pagination`.",
-    },
-    Route {
-        name: "invitations.get",
-        method: Method::Get,
-        path: "/api/v1/invitations/{invitation_id}",
-        aliases: &["/api/invitations/{invitation_id}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::InvitationsRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::invitations::get),
-        contract: answers("200 Invitation"),
-        summary: "Shows an invitation.",
-        request: "",
-        answer: "200 `{id, email, role, status, invited_by, sent_at, expires_at, accepted_at, created_at}`; 404.",
-    },
-    Route {
-        name: "invitations.resend",
-        method: Method::Post,
-        path: "/api/v1/invitations/{invitation_id}/resend",
-        aliases: &["/api/invitations/{invitation_id}/resend"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::InvitationsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::invitations::resend),
-        contract: answers(
-            "200 Invitation; 403 beyond_own_permissions; 409 invitation_accepted conflict changed_meanwhile",
+        .body(
+            "{name: string(1..40)/^[a-z][a-z0-9_-]*$/, description??: text(1..500), \
+             permissions: Permission[](1..50) <within the caller's own>}",
         )
-        .optional_body("{expires_in_days??: int(1..30)}"),
-        summary: "Sends another token, once a minute; the one before opens nothing any more.",
-        request: "`expires_in_days`, as for creation.",
-        answer: "200 the invitation; 409 `invitation_accepted`; 429; 404.",
-    },
-    Route {
-        name: "invitations.revoke",
-        method: Method::Delete,
-        path: "/api/v1/invitations/{invitation_id}",
-        aliases: &["/api/invitations/{invitation_id}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::InvitationsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::invitations::revoke),
-        contract: answers("200 Id; 403 beyond_own_permissions; 409 invitation_accepted changed_meanwhile"),
-        summary: "Takes an invitation back.",
-        request: "",
-        answer: "200 `{id}`; 409 `invitation_accepted`; 404.",
-    },
-    Route {
-        name: "audit.list",
-        method: Method::Get,
-        path: "/api/v1/audit",
-        aliases: &["/api/audit"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::AuditRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::members::audit::list),
-        contract: answers("200 list Deed")
-            .params("actor?: string, operation?: string, subject?: string, since?: time|'', until?: time|'', limit, cursor"),
-        summary: "Lists what was done in the tenant, newest first.",
-        request: "Query `actor`, `operation` (how it begins), `subject`, `since`, `until` (RFC 3339), `limit` (1 to 200), `cursor`.",
-        answer: "200 a list of `{id, at, actor, operation, subject, detail, address, request_id}` with `pagination`.",
-    },
-]);
+        .answers("201 Role +Location; 403 beyond_own_permissions; 409 conflict too_many"),
+    get("roles.list", "/api/v1/roles", Member(Permission::RolesRead, handler!(api::members::roles::list)))
+        .summary("Lists the built-in roles, then the tenant's own by name.")
+        .answers("200 list Role"),
+    get("roles.get", "/api/v1/roles/{role}", Member(Permission::RolesRead, handler!(api::members::roles::get)))
+        .summary("Shows a role.")
+        .answers("200 Role"),
+    patch("roles.patch", "/api/v1/roles/{role}", Member(Permission::RolesWrite, handler!(api::members::roles::patch)))
+        .summary("Changes a role; other permissions count at once and end the streams of its users' tokens.")
+        .body(
+            "{description??: text(1..500), permissions??: Permission[](1..50) <within the caller's own>} <what \
+             is left out stays>",
+        )
+        .answers("200 Role; 403 beyond_own_permissions; 409 built_in_role changed_meanwhile"),
+    delete(
+        "roles.delete",
+        "/api/v1/roles/{role}",
+        Member(Permission::RolesWrite, handler!(api::members::roles::delete)),
+    )
+    .summary("Deletes a role that nobody has or is to get.")
+    .answers(
+        "200 {name: string}; 403 beyond_own_permissions; 409 built_in_role role_in_use \
+             changed_meanwhile",
+    ),
+    get(
+        "permissions.list",
+        "/api/v1/permissions",
+        Member(Permission::RolesRead, handler!(api::members::roles::permissions)),
+    )
+    .summary("Lists every permission that a role or a key can have.")
+    .answers("200 list {name: string, description: string}"),
+    post(
+        "invitations.create",
+        "/api/v1/invitations",
+        Member(Permission::InvitationsWrite, handler!(api::members::invitations::create)),
+    )
+    .summary("Invites an address. The token goes there by mail and is shown nowhere.")
+    .params("Idempotency-Key")
+    .body(
+        "{email: Email, role??: text(1..40) <within the caller's permissions, by default `viewer`>, \
+         expires_in_days??: int(1..30) <by default 7>}",
+    )
+    .answers(
+        "201 Invitation +Location; 403 beyond_own_permissions; 409 conflict <the address is invited, \
+         or a user's> too_many changed_meanwhile",
+    ),
+    post("invitations.accept", "/api/v1/invitations/accept", SignIn(handler!(api::members::invitations::accept)))
+        .summary("Makes whoever was invited a user, and signs them in.")
+        .body(
+            "{token: text(1..200), email: Email <the invited one>, password: Password, name??: text(1..200), \
+             cookie??: bool <a session cookie in place of tokens>}",
+        )
+        .answers("201 SignedIn; 404 invitation_not_found <whatever is wrong>; 409 conflict user_limit_reached"),
+    get(
+        "invitations.list",
+        "/api/v1/invitations",
+        Member(Permission::InvitationsRead, handler!(api::members::invitations::list)),
+    )
+    .summary("Lists invitations, newest first, accepted and expired ones too.")
+    .params("limit, cursor")
+    .answers("200 list Invitation"),
+    get(
+        "invitations.get",
+        "/api/v1/invitations/{invitation_id}",
+        Member(Permission::InvitationsRead, handler!(api::members::invitations::get)),
+    )
+    .summary("Shows an invitation.")
+    .answers("200 Invitation"),
+    post(
+        "invitations.resend",
+        "/api/v1/invitations/{invitation_id}/resend",
+        Member(Permission::InvitationsWrite, handler!(api::members::invitations::resend)),
+    )
+    .summary("Sends another token, once a minute; the one before opens nothing any more.")
+    .optional_body("{expires_in_days??: int(1..30) <by default 7>}")
+    .answers("200 Invitation; 403 beyond_own_permissions; 409 invitation_accepted conflict changed_meanwhile"),
+    delete(
+        "invitations.revoke",
+        "/api/v1/invitations/{invitation_id}",
+        Member(Permission::InvitationsWrite, handler!(api::members::invitations::revoke)),
+    )
+    .summary("Takes an invitation back.")
+    .answers("200 Id; 403 beyond_own_permissions; 409 invitation_accepted changed_meanwhile"),
+    get("audit.list", "/api/v1/audit", Member(Permission::AuditRead, handler!(api::members::audit::list)))
+        .summary("Lists what was done in the tenant, newest first.")
+        .params(
+            "actor?: string, operation?: string <how it begins>, subject?: string, since?: time|'', \
+             until?: time|'', limit, cursor",
+        )
+        .answers("200 list Deed"),
+];

@@ -1,109 +1,101 @@
 //! Mercure's protocol on a tenant's host.
 
-use worker::Method;
-
-use super::contract::answers;
-use super::route::{Access, Admission, Route, Surface, handler, shipped};
+use super::entry::{get, handler, post};
+use super::route::Endpoint::Visitor;
+use super::route::{Admission, Route, TokenRule};
 use crate::live::mercure;
 
-/// The section.
-pub const ROUTES: &[Route] = &shipped([
-    Route {
-        name: "mercure.subscribe",
-        method: Method::Get,
-        path: "/.well-known/mercure",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::Mercure,
-        admission: Admission::Streams,
-        handler: handler!(Visitor, mercure::subscribe::stream),
-        contract: answers("200 events; 400 invalid_query malformed_credential; 401 unauthorized invalid_token; 429 too_many_streams too_many_connections").params("match?: string[](..100), match_exact?: string[](..100), match_urlpattern?: string[](..100), topic?: string[](..100), last_event_id?: string, authorization?: string, Last-Event-ID"),
-        summary: "Streams updates as Mercure's clients read them (draft-dunglas-mercure). See docs/mercure.md.",
-        request: "Query `match`, `match_exact`, `match_urlpattern` (repeatable), `last_event_id`; of before 1.0 `topic`, `lastEventID`, `authorization`. Headers `Last-Event-ID`, `Authorization: Bearer`; cookie `__Secure-mercure_access_token`, of before 1.0 `mercureAuthorization`.",
-        answer: "200 `text/event-stream`; headers `Mercure-Last-Event-ID` and, of before 1.0, `Last-Event-ID` where an id was sent; 400, 401, 429.",
-    },
-    Route {
-        name: "mercure.publish",
-        method: Method::Post,
-        path: "/.well-known/mercure",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::Mercure,
-        admission: Admission::Webhooks,
-        handler: handler!(Visitor, mercure::publish::publish),
-        contract: answers("200 text; 400 invalid_form malformed_credential; 401 unauthorized invalid_token; 403 insufficient_scope origin_not_allowed; 413 body_too_large form_too_large").form("{topic: string[](1..100), data?: string, private?: string, id?: string(..1024), type?: string(..1024), retry?: string/^[0-9]{1,15}$/, ...}"),
-        summary: "Publishes an update of whoever has the right to, as Mercure's clients do.",
-        request: "A form: `topic` (repeatable, the canonical one first), `data` (1 MB), `private`, `id`, `type`, `retry`. Header `Authorization: Bearer`.",
-        answer: "200 the update's id as text, once it is durable; 400, 401, 403 `insufficient_scope`, 413, 415, 429.",
-    },
-    Route {
-        name: "mercure.subscriptions",
-        method: Method::Get,
-        path: "/.well-known/mercure/subscriptions",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::Mercure,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, mercure::subscriptions::show),
-        contract: answers("200 linked {id: string, type: string, subscriptions: {...}[], ...} +ETag +Link; 304; 400 malformed_credential; 401 unauthorized invalid_token; 403 insufficient_scope").params("If-None-Match"),
-        summary: "Lists who subscribes to what, for those entitled to know.",
-        request: "Header `Authorization: Bearer`, whose token must grant the path itself as a topic; `If-None-Match`.",
-        answer: "200 `{id, type, subscriptions}`; headers `Link` with `last-event-id`, `ETag`; 304; 401, 403; 404 where the tenant does not tell.",
-    },
-    Route {
-        name: "mercure.topic_subscriptions",
-        method: Method::Get,
-        path: "/.well-known/mercure/subscriptions/{first}",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::Mercure,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, mercure::subscriptions::show),
-        contract: answers("200 linked {id: string, type: string, subscriptions: {...}[], ...} +ETag +Link; 304; 400 malformed_credential; 401 unauthorized invalid_token; 403 insufficient_scope").params("If-None-Match"),
-        summary: "Lists who subscribes to a topic, in the form of before 1.0.",
-        request: "As for all subscriptions. `first` is the topic, percent-encoded.",
-        answer: "As for all subscriptions.",
-    },
-    Route {
-        name: "mercure.matcher_subscriptions",
-        method: Method::Get,
-        path: "/.well-known/mercure/subscriptions/{first}/{second}",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::Mercure,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, mercure::subscriptions::show),
-        contract: answers("200 linked {id: string, type: string, ...} +ETag +Link; 304; 400 malformed_credential; 401 unauthorized invalid_token; 403 insufficient_scope").params("If-None-Match"),
-        summary: "Lists who subscribes by a matcher; in the form of before 1.0, shows a subscription.",
-        request: "As for all subscriptions. `first` is `exact` or `urlpattern`, `second` the matcher, percent-encoded; of before 1.0 the topic and the subscriber.",
-        answer: "As for all subscriptions; 404.",
-    },
-    Route {
-        name: "mercure.subscription",
-        method: Method::Get,
-        path: "/.well-known/mercure/subscriptions/{first}/{second}/{third}",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::Mercure,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, mercure::subscriptions::show),
-        contract: answers("200 raw {id: string, type: 'subscription', match_type: string, match: string, subscriber: string, active: bool, payload?: any} +ETag +Link; 304; 400 malformed_credential; 401 unauthorized invalid_token; 403 insufficient_scope").params("If-None-Match"),
-        summary: "Shows a subscription.",
-        request: "As for all subscriptions. `first` is the type, `second` the matcher, `third` the subscriber, percent-encoded.",
-        answer: "200 `{id, type, match_type, match, subscriber, active, payload}`; headers `Link`, `ETag`; 304; 401, 403, 404.",
-    },
-    Route {
-        name: "mercure.metadata",
-        method: Method::Get,
-        path: "/.well-known/oauth-protected-resource/.well-known/mercure",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::Visitor,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, mercure::discovery::metadata),
-        contract: answers("200 raw {resource: string, authorization_servers: string[], authorization_details_types_supported: string[], bearer_methods_supported: string[], mercure_cookie: string, mercure_matcher_types_supported: string[], mercure_subscriptions: bool}"),
-        summary: "Says what the hub is as a protected resource (RFC 9728).",
-        request: "",
-        answer: "200 the metadata.",
-    },
-]);
+pub const ROUTES: &[Route] = &[
+    get("mercure.subscribe", "/.well-known/mercure", Visitor(TokenRule::Mercure, handler!(mercure::subscribe::stream)))
+        .draws_from(Admission::Streams)
+        .summary("Streams updates as Mercure's clients read them (draft-dunglas-mercure). See docs/mercure.md.")
+        .params(
+            "match?: string[](..100), match_exact?: string[](..100), match_urlpattern?: string[](..100), \
+             topic?: string[](..100) <of before 1.0>, last_event_id?: string, \
+             lastEventID?: string <of before 1.0>, authorization?: string <of before 1.0>, Last-Event-ID",
+        )
+        .answers(
+            "200 events +Mercure-Last-Event-ID +Last-Event-ID <the headers where an id was sent; \
+             `Last-Event-ID` of before 1.0>; 400 invalid_query malformed_credential; \
+             401 unauthorized invalid_token; 429 too_many_streams too_many_connections",
+        ),
+    post("mercure.publish", "/.well-known/mercure", Visitor(TokenRule::Mercure, handler!(mercure::publish::publish)))
+        .draws_from(Admission::Webhooks)
+        .summary("Publishes an update of whoever has the right to, as Mercure's clients do.")
+        .form(
+            "{topic: string[](1..100) <the canonical one first>, data?: string <at most 1 MB>, \
+             private?: string, id?: string(..1024), type?: string(..1024), retry?: string/^[0-9]{1,15}$/, ...}",
+        )
+        .answers(
+            "200 text <the update's id, once it is durable>; 400 invalid_form malformed_credential; \
+             401 unauthorized invalid_token; 403 insufficient_scope origin_not_allowed; \
+             413 body_too_large form_too_large",
+        ),
+    get(
+        "mercure.subscriptions",
+        "/.well-known/mercure/subscriptions",
+        Visitor(TokenRule::Mercure, handler!(mercure::subscriptions::show)),
+    )
+    .summary("Lists who subscribes to what, for those entitled to know.")
+    .params("If-None-Match")
+    .answers(
+        "200 linked {id: string, type: string, subscriptions: {...}[], \
+         ...} +ETag +Link <`Link` says the `last-event-id`>; 304; 400 malformed_credential; \
+         401 unauthorized invalid_token; 403 insufficient_scope <the token must grant the path itself \
+         as a topic>; 404 not_found <the tenant does not tell who subscribes>",
+    ),
+    get(
+        "mercure.topic_subscriptions",
+        "/.well-known/mercure/subscriptions/{first}",
+        Visitor(TokenRule::Mercure, handler!(mercure::subscriptions::show)),
+    )
+    .summary("Lists who subscribes to a topic (`first`, percent-encoded), in the form of before 1.0.")
+    .params("If-None-Match")
+    .answers(
+        "200 linked {id: string, type: string, subscriptions: {...}[], \
+         ...} +ETag +Link <as for all subscriptions>; 304; 400 malformed_credential; \
+         401 unauthorized invalid_token; 403 insufficient_scope",
+    ),
+    get(
+        "mercure.matcher_subscriptions",
+        "/.well-known/mercure/subscriptions/{first}/{second}",
+        Visitor(TokenRule::Mercure, handler!(mercure::subscriptions::show)),
+    )
+    .summary(
+        "Lists who subscribes by a matcher: `first` is `exact` or `urlpattern`, `second` the matcher, \
+         percent-encoded. In the form of before 1.0, shows a subscription: `first` is the topic, \
+         `second` the subscriber.",
+    )
+    .params("If-None-Match")
+    .answers(
+        "200 linked {id: string, type: string, ...} +ETag +Link <as for all subscriptions>; 304; \
+         400 malformed_credential; 401 unauthorized invalid_token; 403 insufficient_scope",
+    ),
+    get(
+        "mercure.subscription",
+        "/.well-known/mercure/subscriptions/{first}/{second}/{third}",
+        Visitor(TokenRule::Mercure, handler!(mercure::subscriptions::show)),
+    )
+    .summary(
+        "Shows a subscription: `first` is the type, `second` the matcher, `third` the subscriber, \
+         percent-encoded.",
+    )
+    .params("If-None-Match")
+    .answers(
+        "200 raw {id: string, type: 'subscription', match_type: string, match: string, \
+         subscriber: string, active: bool, payload?: any} +ETag +Link; 304; 400 malformed_credential; \
+         401 unauthorized invalid_token; 403 insufficient_scope",
+    ),
+    get(
+        "mercure.metadata",
+        "/.well-known/oauth-protected-resource/.well-known/mercure",
+        Visitor(TokenRule::Ignored, handler!(mercure::discovery::metadata)),
+    )
+    .summary("Says what the hub is as a protected resource (RFC 9728).")
+    .answers(
+        "200 raw {resource: string, authorization_servers: string[], \
+         authorization_details_types_supported: string[], bearer_methods_supported: string[], \
+         mercure_cookie: string, mercure_matcher_types_supported: string[], \
+         mercure_subscriptions: bool}",
+    ),
+];

@@ -1,336 +1,209 @@
 //! The platform's own people and keys: signing in, entering tenants, rotating what everything else rests on.
 
-use worker::Method;
-
-use super::contract::answers;
-use super::route::{Access, Admission, Route, Surface, handler, shipped};
+use super::entry::{delete, get, handler, patch, post, put, versioned_only};
+use super::route::Endpoint::{Anyone, Operator, SignedInOperator};
+use super::route::Route;
 use crate::api::operators::{
     grants, impersonation, master_keys, operators, platform_keys, sessions, signing_keys, switching,
 };
 use domain::permission::PlatformPermission;
 
-/// The section.
-pub const ROUTES: &[Route] = &shipped([
-    Route {
-        name: "operators.login",
-        method: Method::Post,
-        path: "/api/v1/operators/login",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Anyone,
-        admission: Admission::Unmetered,
-        handler: handler!(Anyone, sessions::login),
-        contract: answers("200 {token: string, token_type: 'Bearer', expires_at: time, operator: Person}; 401 invalid_credentials").body("{email: text(1..254), password: Password}"),
-        summary: "Signs a person of the platform in, for 12 hours.",
-        request: "`email`, `password`.",
-        answer: "200 `{token, token_type, expires_at, operator}`; 401 `invalid_credentials`, whatever does not fit; 429 after 20 tries of an address or 10 on an account in a minute.",
-    },
-    Route {
-        name: "operators.logout",
-        method: Method::Post,
-        path: "/api/v1/operators/logout",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::SignedInOperator,
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, sessions::logout),
-        contract: answers("204"),
-        summary: "Ends the session, and with it the tokens that were taken with it.",
-        request: "",
-        answer: "204.",
-    },
-    Route {
-        name: "operators.me",
-        method: Method::Get,
-        path: "/api/v1/operators/me",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::SignedInOperator,
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, sessions::me),
-        contract: answers("200 {...Person, permissions: string[], created_at: time, last_login_at: time?, session_id: string, session_expires_at: time}"),
-        summary: "Shows who is signed in.",
-        request: "",
-        answer: "200 `{id, email, name, role, permissions, created_at, last_login_at, session_id, session_expires_at}`.",
-    },
-    Route {
-        name: "operators.my_tenants",
-        method: Method::Get,
-        path: "/api/v1/operators/me/tenants",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::SignedInOperator,
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, sessions::my_tenants),
-        contract: answers("200 list {tenant_id: string, slug: string, display_name: string, role: string}").params("q?: string(..200), limit, cursor"),
-        summary: "Lists the tenants that the caller may enter, newest first: admins all that are served, support those it was granted.",
-        request: "Query `q` (text in id, slug or name), `limit` (1 to 200), `cursor`.",
-        answer: "200 a list of `{tenant_id, slug, display_name, role}` with `pagination`.",
-    },
-    Route {
-        name: "operators.create",
-        method: Method::Post,
-        path: "/api/v1/operators",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::OperatorsWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, operators::create),
-        contract: answers("201 Operator +Location; 403 beyond_own_permissions; 409 conflict too_many").params("Idempotency-Key").body("{email: Email, name: text(1..100), password: string(12..256), role: 'admin'|'support', status??: 'active'}"),
-        summary: "Makes an operator: an admin may do everything, support enters the tenants it is granted.",
-        request: "`email`, `name`, `password` (12 to 200 bytes), `role` (admin, support). Header `Idempotency-Key`.",
-        answer: "201 the operator; 403 `beyond_own_permissions` for one who may do more than the caller; 409 where the address is taken.",
-    },
-    Route {
-        name: "operators.list",
-        method: Method::Get,
-        path: "/api/v1/operators",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::OperatorsRead),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, operators::list),
-        contract: answers("200 list {id: string, email: string, name: string, role: 'admin'|'support', status: 'active'|'disabled', created_at: time, updated_at: time, last_login_at: time?, grant_count: int}").params("limit, cursor"),
-        summary: "Lists operators, newest first.",
-        request: "Query `limit` (1 to 200), `cursor`.",
-        answer: "200 a list with `pagination`.",
-    },
-    Route {
-        name: "operators.get",
-        method: Method::Get,
-        path: "/api/v1/operators/{operator_id}",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::OperatorsRead),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, operators::get),
-        contract: answers("200 Operator"),
-        summary: "Shows an operator with its grants.",
-        request: "",
-        answer: "200 `{id, email, name, role, status, created_at, updated_at, last_login_at, grant_count, grants}`; 404.",
-    },
-    Route {
-        name: "operators.patch",
-        method: Method::Patch,
-        path: "/api/v1/operators/{operator_id}",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::OperatorsWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, operators::patch),
-        contract: answers("200 Operator; 403 beyond_own_permissions; 409 conflict").body("OperatorSetting"),
-        summary: "Changes an operator. Another password and `disabled` sign it out everywhere at once.",
-        request: "`email`, `name`, `password`, `role`, `status` (active, disabled); what is left out stays.",
-        answer: "200 the operator; 403 `beyond_own_permissions`; 404; 409.",
-    },
-    Route {
-        name: "operators.delete",
-        method: Method::Delete,
-        path: "/api/v1/operators/{operator_id}",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::OperatorsWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, operators::delete),
-        contract: answers("200 Id; 403 beyond_own_permissions"),
-        summary: "Removes an operator, its sessions and its grants. The last admin may go too: the deployment's first key stays.",
-        request: "",
-        answer: "200 `{id}`; 404.",
-    },
-    Route {
-        name: "operators.grant",
-        method: Method::Put,
-        path: "/api/v1/operators/{operator_id}/grants/{tenant_id}",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::OperatorsWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, grants::put),
-        contract: answers("200 Operator; 403 beyond_own_permissions; 404 tenant_not_found; 409 too_many").body("{role: text(1..64)}"),
-        summary: "Lets an operator enter a tenant with a role: a built-in one, or one that the tenant made.",
-        request: "`role`.",
-        answer: "200 the operator; 404.",
-    },
-    Route {
-        name: "operators.take_grant",
-        method: Method::Delete,
-        path: "/api/v1/operators/{operator_id}/grants/{tenant_id}",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::OperatorsWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, grants::delete),
-        contract: answers("200 Operator; 403 beyond_own_permissions; 404 tenant_not_found"),
-        summary: "Takes a tenant from an operator; the tokens it holds for it end on their next request.",
-        request: "",
-        answer: "200 the operator; 404.",
-    },
-    Route {
-        name: "auth.switch",
-        method: Method::Post,
-        path: "/api/v1/auth/switch",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::SignedInOperator,
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, switching::switch),
-        contract: answers("200 {token: string, token_type: 'Bearer', expires_at: time, role: string, host: string?}; 404 tenant_not_found").body("{tenant_id: text(1..200)}"),
-        summary: "Gives the caller a token to act in one tenant as itself, for 15 minutes. Written into the platform's audit and the tenant's.",
-        request: "`tenant_id`. Takes `tenants:enter`.",
-        answer: "200 `{token, token_type, expires_at, role, host}`; 404 `tenant_not_found` for a tenant that is unknown, not served or not granted.",
-    },
-    Route {
-        name: "auth.impersonate",
-        method: Method::Post,
-        path: "/api/v1/auth/impersonate",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::SignedInOperator,
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, impersonation::impersonate),
-        contract: answers("200 {token: string, token_type: 'Bearer', expires_at: time, host: string?, impersonation: {operator: string, user: Person, reason: string, banner: true}}; 404 not_found").body("{tenant_id: text(1..200), user_id: text(1..200), reason: text(10..500), minutes??: int(1..60)}"),
-        summary: "Gives the caller a token to act as a user of a tenant. It cannot be refreshed, makes and reads no secrets, and its answers carry `X-Impersonated-By`.",
-        request: "`tenant_id`, `user_id`, `reason` (10 to 500 characters, kept in both audits), `minutes` (1 to 60, by default 15). Takes `users:impersonate`.",
-        answer: "200 `{token, token_type, expires_at, host, impersonation: {operator, user, reason, banner}}`; 404.",
-    },
-    Route {
-        name: "platform_keys.create",
-        method: Method::Post,
-        path: "/api/v1/platform-keys",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::PlatformKeysWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, platform_keys::create),
-        contract: answers("201 {...PlatformKey, key: string} +Location; 403 beyond_own_permissions; 409 too_many changed_meanwhile").params("Idempotency-Key").body("{name: text(1..100), permissions: PlatformPermission[](1..50), expires_at??: time, ip_allowlist??: Addresses[](..100)}"),
-        summary: "Makes a key for the platform's automation. Its text is shown in this answer only.",
-        request: "`name`, `permissions[]` (the caller's own), `expires_at`, `ip_allowlist[]` (addresses and ranges). Header `Idempotency-Key`.",
-        answer: "201 the key with `key`; 403 `beyond_own_permissions`.",
-    },
-    Route {
-        name: "platform_keys.list",
-        method: Method::Get,
-        path: "/api/v1/platform-keys",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::PlatformKeysRead),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, platform_keys::list),
-        contract: answers("200 list PlatformKey").params("limit, cursor"),
-        summary: "Lists platform keys, newest first, revoked ones too.",
-        request: "Query `limit` (1 to 200), `cursor`.",
-        answer: "200 a list with `pagination`.",
-    },
-    Route {
-        name: "platform_keys.get",
-        method: Method::Get,
-        path: "/api/v1/platform-keys/{key_id}",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::PlatformKeysRead),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, platform_keys::get),
-        contract: answers("200 PlatformKey"),
-        summary: "Shows a platform key, without its text.",
-        request: "",
-        answer: "200 `{id, name, permissions, ip_allowlist, created_by, created_at, expires_at, last_used_at, revoked_at, previous_until}`; 404.",
-    },
-    Route {
-        name: "platform_keys.patch",
-        method: Method::Patch,
-        path: "/api/v1/platform-keys/{key_id}",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::PlatformKeysWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, platform_keys::patch),
-        contract: answers("200 PlatformKey; 403 beyond_own_permissions; 409 revoked").body("{name??: text(1..100), permissions??: PlatformPermission[](1..50), expires_at??: time, ip_allowlist??: Addresses[](..100)}"),
-        summary: "Changes a platform key's name, permissions, end or addresses.",
-        request: "`name`, `permissions[]`, `expires_at`, `ip_allowlist[]`; what is left out stays, `null` takes the end away.",
-        answer: "200 the key; 404; 409 `revoked`.",
-    },
-    Route {
-        name: "platform_keys.reroll",
-        method: Method::Post,
-        path: "/api/v1/platform-keys/{key_id}/reroll",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::PlatformKeysWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, platform_keys::reroll),
-        contract: answers("200 {...PlatformKey, key: string}; 403 beyond_own_permissions; 409 revoked").optional_body("{grace_seconds??: int(0..604800)}"),
-        summary: "Gives a platform key another text, shown in this answer only; the one before stays good for its grace.",
-        request: "`grace_seconds` (0 to 604800, by default 86400).",
-        answer: "200 the key with `key` and `previous_until`; 404; 409 `revoked`.",
-    },
-    Route {
-        name: "platform_keys.revoke",
-        method: Method::Delete,
-        path: "/api/v1/platform-keys/{key_id}",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::PlatformKeysWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, platform_keys::revoke),
-        contract: answers("200 PlatformKey"),
-        summary: "Revokes a platform key at once.",
-        request: "",
-        answer: "200 the key; 404.",
-    },
-    Route {
-        name: "signing_keys.list",
-        method: Method::Get,
-        path: "/api/v1/signing-keys",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::KeysRotate),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, signing_keys::list),
-        contract: answers("200 SigningKey[]"),
-        summary: "Lists the keys that tokens verify with; the one without `retires_at` signs.",
-        request: "",
-        answer: "200 a list of `{kid, retires_at}`.",
-    },
-    Route {
-        name: "signing_keys.rotate",
-        method: Method::Post,
-        path: "/api/v1/signing-keys/rotate",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::KeysRotate),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, signing_keys::rotate),
-        contract: answers("201 SigningKey[]; 409 too_many"),
-        summary: "Puts a new signing key in place; the one before verifies until its last token has ended.",
-        request: "",
-        answer: "201 the keys.",
-    },
-    Route {
-        name: "keys.show",
-        method: Method::Get,
-        path: "/api/v1/keys",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::KeysRotate),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, master_keys::show),
-        contract: answers("200 {current_version: int, data_keys: {*: int}, signing_keys: {*: int}, kept_answers: {*: int}}"),
-        summary: "Counts what each version of the master key seals. A version that counts nothing may be removed.",
-        request: "",
-        answer: "200 `{current_version, data_keys, signing_keys, kept_answers}`, each a count by version.",
-    },
-    Route {
-        name: "keys.rewrap",
-        method: Method::Post,
-        path: "/api/v1/keys/rewrap",
-        aliases: &[],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::KeysRotate),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, master_keys::rewrap),
-        contract: answers("200 {rewrapped: int, remaining: int}").optional_body("{limit??: int(1..200)}"),
-        summary: "Seals a page of keys under the current version of the master key; cron does one each minute. May be repeated and interrupted.",
-        request: "`limit` (1 to 200 of each kind, by default 200).",
-        answer: "200 `{rewrapped, remaining}`.",
-    },
+pub const ROUTES: &[Route] = &versioned_only([
+    post("operators.login", "/api/v1/operators/login", Anyone(handler!(sessions::login)))
+        .summary("Signs a person of the platform in, for 12 hours.")
+        .body("{email: text(1..254), password: Password}")
+        .answers(
+            "200 {token: string, token_type: 'Bearer', expires_at: time, operator: Person}; \
+             401 invalid_credentials <whatever does not fit>; 429 rate_limited <more than 10 tries at an \
+             account, or 20 from an address, within a minute>",
+        ),
+    post("operators.logout", "/api/v1/operators/logout", SignedInOperator(handler!(sessions::logout)))
+        .summary("Ends the session, and with it the tokens that were taken with it.")
+        .answers("204"),
+    get("operators.me", "/api/v1/operators/me", SignedInOperator(handler!(sessions::me)))
+        .summary("Shows who is signed in.")
+        .answers(
+            "200 {...Person, permissions: string[], created_at: time, last_login_at: time?, \
+             session_id: string, session_expires_at: time}",
+        ),
+    get("operators.my_tenants", "/api/v1/operators/me/tenants", SignedInOperator(handler!(sessions::my_tenants)))
+        .summary(
+            "Lists the tenants that the caller may enter, newest first: admins all that are served, \
+             support those it was granted.",
+        )
+        .params("q?: string(..200) <text in id, slug or name>, limit, cursor")
+        .answers("200 list {tenant_id: string, slug: string, display_name: string, role: string}"),
+    post(
+        "operators.create",
+        "/api/v1/operators",
+        Operator(PlatformPermission::OperatorsWrite, handler!(operators::create)),
+    )
+    .summary("Makes an operator: an admin may do everything, support enters the tenants it is granted.")
+    .params("Idempotency-Key")
+    .body(
+        "{email: Email, name: text(1..100), password: string(12..256), role: 'admin'|'support', \
+         status??: 'active'}",
+    )
+    .answers(
+        "201 Operator +Location; 403 beyond_own_permissions <an operator who may do more than the \
+         caller>; 409 conflict <the address is taken> too_many",
+    ),
+    get("operators.list", "/api/v1/operators", Operator(PlatformPermission::OperatorsRead, handler!(operators::list)))
+        .summary("Lists operators, newest first.")
+        .params("limit, cursor")
+        .answers(
+            "200 list {id: string, email: string, name: string, role: 'admin'|'support', \
+             status: 'active'|'disabled', created_at: time, updated_at: time, last_login_at: time?, \
+             grant_count: int}",
+        ),
+    get(
+        "operators.get",
+        "/api/v1/operators/{operator_id}",
+        Operator(PlatformPermission::OperatorsRead, handler!(operators::get)),
+    )
+    .summary("Shows an operator with its grants.")
+    .answers("200 Operator"),
+    patch(
+        "operators.patch",
+        "/api/v1/operators/{operator_id}",
+        Operator(PlatformPermission::OperatorsWrite, handler!(operators::patch)),
+    )
+    .summary("Changes an operator. Another password and `disabled` sign it out everywhere at once.")
+    .body("OperatorSetting <what is left out stays>")
+    .answers("200 Operator; 403 beyond_own_permissions; 409 conflict <the address is taken>"),
+    delete(
+        "operators.delete",
+        "/api/v1/operators/{operator_id}",
+        Operator(PlatformPermission::OperatorsWrite, handler!(operators::delete)),
+    )
+    .summary(
+        "Removes an operator, its sessions and its grants. The last admin may go too: the deployment's \
+         first key stays.",
+    )
+    .answers("200 Id; 403 beyond_own_permissions"),
+    put(
+        "operators.grant",
+        "/api/v1/operators/{operator_id}/grants/{tenant_id}",
+        Operator(PlatformPermission::OperatorsWrite, handler!(grants::put)),
+    )
+    .summary("Lets an operator enter a tenant with a role: a built-in one, or one that the tenant made.")
+    .body("{role: text(1..64)}")
+    .answers("200 Operator; 403 beyond_own_permissions; 404 tenant_not_found; 409 too_many"),
+    delete(
+        "operators.take_grant",
+        "/api/v1/operators/{operator_id}/grants/{tenant_id}",
+        Operator(PlatformPermission::OperatorsWrite, handler!(grants::delete)),
+    )
+    .summary("Takes a tenant from an operator; the tokens it holds for it end on their next request.")
+    .answers("200 Operator; 403 beyond_own_permissions; 404 tenant_not_found"),
+    post("auth.switch", "/api/v1/auth/switch", SignedInOperator(handler!(switching::switch)))
+        .summary(
+            "Gives the caller a token to act in one tenant as itself, for 15 minutes. Takes `tenants:enter`. \
+             Written into the platform's audit and the tenant's.",
+        )
+        .body("{tenant_id: text(1..200)}")
+        .answers(
+            "200 {token: string, token_type: 'Bearer', expires_at: time, role: string, host: string?}; \
+             404 tenant_not_found <it is unknown, not served or not granted>",
+        ),
+    post("auth.impersonate", "/api/v1/auth/impersonate", SignedInOperator(handler!(impersonation::impersonate)))
+        .summary(
+            "Gives the caller a token to act as a user of a tenant. Takes `users:impersonate`. \
+             It cannot be refreshed, makes and reads no secrets, and its answers carry `X-Impersonated-By`.",
+        )
+        .body(
+            "{tenant_id: text(1..200), user_id: text(1..200), reason: text(10..500) <kept in both audits>, \
+             minutes??: int(1..60) <by default 15>}",
+        )
+        .answers(
+            "200 {token: string, token_type: 'Bearer', expires_at: time, host: string?, \
+             impersonation: {operator: string, user: Person, reason: string, banner: true}}; 404 not_found",
+        ),
+    post(
+        "platform_keys.create",
+        "/api/v1/platform-keys",
+        Operator(PlatformPermission::PlatformKeysWrite, handler!(platform_keys::create)),
+    )
+    .summary("Makes a key for the platform's automation. Its text is shown in this answer only.")
+    .params("Idempotency-Key")
+    .body(
+        "{name: text(1..100), permissions: PlatformPermission[](1..50) <the caller's own>, \
+         expires_at??: time, ip_allowlist??: Addresses[](..100) <addresses and ranges>}",
+    )
+    .answers(
+        "201 {...PlatformKey, key: string} +Location; 403 beyond_own_permissions; \
+         409 too_many changed_meanwhile",
+    ),
+    get(
+        "platform_keys.list",
+        "/api/v1/platform-keys",
+        Operator(PlatformPermission::PlatformKeysRead, handler!(platform_keys::list)),
+    )
+    .summary("Lists platform keys, newest first, revoked ones too.")
+    .params("limit, cursor")
+    .answers("200 list PlatformKey"),
+    get(
+        "platform_keys.get",
+        "/api/v1/platform-keys/{key_id}",
+        Operator(PlatformPermission::PlatformKeysRead, handler!(platform_keys::get)),
+    )
+    .summary("Shows a platform key, without its text.")
+    .answers("200 PlatformKey"),
+    patch(
+        "platform_keys.patch",
+        "/api/v1/platform-keys/{key_id}",
+        Operator(PlatformPermission::PlatformKeysWrite, handler!(platform_keys::patch)),
+    )
+    .summary("Changes a platform key's name, permissions, end or addresses.")
+    .body(
+        "{name??: text(1..100), permissions??: PlatformPermission[](1..50) <the caller's own>, \
+         expires_at??: time <`null` takes the end away>, ip_allowlist??: Addresses[](..100) <addresses and \
+         ranges>} <what is left out stays>",
+    )
+    .answers("200 PlatformKey; 403 beyond_own_permissions; 409 revoked"),
+    post(
+        "platform_keys.reroll",
+        "/api/v1/platform-keys/{key_id}/reroll",
+        Operator(PlatformPermission::PlatformKeysWrite, handler!(platform_keys::reroll)),
+    )
+    .summary(
+        "Gives a platform key another text, shown in this answer only; \
+         the one before stays good for its grace.",
+    )
+    .optional_body("{grace_seconds??: int(0..604800) <by default 86400>}")
+    .answers("200 {...PlatformKey, key: string}; 403 beyond_own_permissions; 409 revoked"),
+    delete(
+        "platform_keys.revoke",
+        "/api/v1/platform-keys/{key_id}",
+        Operator(PlatformPermission::PlatformKeysWrite, handler!(platform_keys::revoke)),
+    )
+    .summary("Revokes a platform key at once.")
+    .answers("200 PlatformKey"),
+    get(
+        "signing_keys.list",
+        "/api/v1/signing-keys",
+        Operator(PlatformPermission::KeysRotate, handler!(signing_keys::list)),
+    )
+    .summary("Lists the keys that tokens verify with; the one without `retires_at` signs.")
+    .answers("200 SigningKey[]"),
+    post(
+        "signing_keys.rotate",
+        "/api/v1/signing-keys/rotate",
+        Operator(PlatformPermission::KeysRotate, handler!(signing_keys::rotate)),
+    )
+    .summary("Puts a new signing key in place; the one before verifies until its last token has ended.")
+    .answers("201 SigningKey[]; 409 too_many"),
+    get("keys.show", "/api/v1/keys", Operator(PlatformPermission::KeysRotate, handler!(master_keys::show)))
+        .summary("Counts what each version of the master key seals. A version that counts nothing may be removed.")
+        .answers(
+            "200 {current_version: int, data_keys: {*: int}, signing_keys: {*: int}, \
+             kept_answers: {*: int}} <each a count by version>",
+        ),
+    post("keys.rewrap", "/api/v1/keys/rewrap", Operator(PlatformPermission::KeysRotate, handler!(master_keys::rewrap)))
+        .summary(
+            "Seals a page of keys under the current version of the master key; cron does one each minute. \
+             May be repeated and interrupted.",
+        )
+        .optional_body("{limit??: int(1..200) <of each kind, by default 200>}")
+        .answers("200 {rewrapped: int, remaining: int}"),
 ]);

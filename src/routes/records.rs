@@ -1,308 +1,215 @@
 //! A tenant's records: collections, templates, records, versions.
 //!
-//! The section stands behind all others of the API but files: `/api/v1/{collection}` is what no other path is.
+//! `/api/v1/{collection}` matches no path of another section: their names are reserved.
 
-use worker::Method;
-
-use super::contract::answers;
-use super::route::{Access, Admission, Route, Surface, handler, shipped};
+use super::entry::{delete, get, handler, patch, post, put};
+use super::route::Endpoint::{Member, Reader};
+use super::route::Route;
 use crate::api;
 use domain::permission::Permission;
 
-/// The section.
-pub const ROUTES: &[Route] = &shipped([
-    Route {
-        name: "collections.create",
-        method: Method::Post,
-        path: "/api/v1/collections",
-        aliases: &["/api/collections"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::CollectionsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::collections::create),
-        contract: answers("201 Collection +Location; 409 conflict too_many changed_meanwhile").params("Idempotency-Key").body("NewCollection"),
-        summary: "Makes a collection: a kind of records.",
-        request: "`slug`, `name`, `description`, `schema` (JSON Schema of the fields; see docs/records.md), `statuses` (`{initial, transitions}`), `versioned`, `soft_delete`, `live`, `public_read`, `files`, `alias`. Header `Idempotency-Key`.",
-        answer: "201 the collection; 409 `conflict` for a slug that is taken, `too_many`.",
-    },
-    Route {
-        name: "collections.list",
-        method: Method::Get,
-        path: "/api/v1/collections",
-        aliases: &["/api/collections"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::CollectionsRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::collections::list),
-        contract: answers("200 list Collection"),
-        summary: "Lists the tenant's collections by their slugs.",
-        request: "",
-        answer: "200 a list.",
-    },
-    Route {
-        name: "collections.get",
-        method: Method::Get,
-        path: "/api/v1/collections/{collection}",
-        aliases: &["/api/collections/{collection}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::CollectionsRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::collections::get),
-        contract: answers("200 Collection +ETag"),
-        summary: "Shows a collection, and how the index of its records stands.",
-        request: "",
-        answer: "200 the collection with `revision`, `records`, `index {state, done, total, failure}`; header `ETag`; 404.",
-    },
-    Route {
-        name: "collections.patch",
-        method: Method::Patch,
-        path: "/api/v1/collections/{collection}",
-        aliases: &["/api/collections/{collection}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::CollectionsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::collections::patch),
-        contract: answers("200 Collection +ETag; 409 changed_meanwhile still_referenced").params("If-Match").body("CollectionPatch"),
-        summary: "Changes a collection. Records are indexed anew in the background where that is needed; reads go on.",
-        request: "Any fields of creation but `slug`, as a merge patch (RFC 7396). Header `If-Match`.",
-        answer: "200 the collection; 409 `changed_meanwhile`; 412; 404.",
-    },
-    Route {
-        name: "collections.delete",
-        method: Method::Delete,
-        path: "/api/v1/collections/{collection}",
-        aliases: &["/api/collections/{collection}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::CollectionsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::collections::delete),
-        contract: answers("200 {slug: string, pending: bool}; 202 {slug: string, pending: bool}; 409 still_referenced changed_meanwhile").params("If-Match"),
-        summary: "Deletes a collection with its records. It is gone at once; many records are deleted in the background.",
-        request: "Header `If-Match`.",
-        answer: "200 or 202 `{slug, pending}`; 409 `still_referenced`; 412; 404.",
-    },
-    Route {
-        name: "collections.reindex",
-        method: Method::Post,
-        path: "/api/v1/collections/{collection}/reindex",
-        aliases: &["/api/collections/{collection}/reindex"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::CollectionsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::collections::reindex),
-        contract: answers("200 Collection +ETag; 409 changed_meanwhile"),
-        summary: "Indexes all records of a collection anew, as after a failure that was mended.",
-        request: "",
-        answer: "200 the collection; 404.",
-    },
-    Route {
-        name: "templates.list",
-        method: Method::Get,
-        path: "/api/v1/templates",
-        aliases: &["/api/templates"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::CollectionsRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::templates::list),
-        contract: answers("200 list {name: string, description: string, collections: string[]}"),
-        summary: "Lists the templates that collections can be made of.",
-        request: "",
-        answer: "200 a list.",
-    },
-    Route {
-        name: "templates.apply",
-        method: Method::Post,
-        path: "/api/v1/templates/{template}/apply",
-        aliases: &["/api/templates/{template}/apply"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::CollectionsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::templates::apply),
-        contract: answers("200 {template: string, made: string[], kept: string[]}; 409 too_many conflict"),
-        summary: "Makes the collections of a template that the tenant does not have yet.",
-        request: "",
-        answer: "200 `{template, made, kept}`; 409 `too_many`; 404.",
-    },
-    Route {
-        name: "tenants.stats",
-        method: Method::Get,
-        path: "/api/v1/tenants/{tenant_id}/stats",
-        aliases: &["/api/tenants/{tenant_id}/stats", "/admin/tenants/{tenant_id}/stats"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RecordsRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::stats::stats),
-        contract: answers("200 {records: int, users: int, collections: {*: {total: int, by_status: {*: int}}}, cache: {hits: int, misses: int, hit_rate: any}} +X-Cache"),
-        summary: "Tells how much a tenant has, by collection and status, and how often kept lists are found.",
-        request: "",
-        answer: "200 `{records, users, collections: {name: {total, by_status}}, cache: {hits, misses, hit_rate}}`; header `X-Cache`.",
-    },
-    Route {
-        name: "records.create",
-        method: Method::Post,
-        path: "/api/v1/{collection}",
-        aliases: &["/api/{collection}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RecordsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::records::create),
-        contract: answers("201 Record +Location +ETag; 409 not_unique conflict record_limit_reached changed_meanwhile").params("Idempotency-Key, Prefer").body("{...}"),
-        summary: "Makes a record.",
-        request: "The fields of the collection's schema, `status`, `id` (made where it is left out). Headers `Idempotency-Key`, `Prefer: return=minimal`.",
-        answer: "201 the record; headers `Location`, `ETag`; 409 `not_unique`, `conflict` for an id that is taken, `record_limit_reached`; 429; 404.",
-    },
-    Route {
-        name: "records.list",
-        method: Method::Get,
-        path: "/api/v1/{collection}",
-        aliases: &["/api/{collection}"],
-        surface: Surface::Both,
-        access: Access::Reader(Permission::RecordsRead),
-        admission: Admission::Requests,
-        handler: handler!(Reader, api::records::records::list),
-        contract: answers("200 list Record; 400 too_complex; 409 index_building changed_meanwhile").params("filter?: string, q?: string, status?: string, created_after?: string, created_before?: string, updated_after?: string, updated_before?: string, sort?: string, fields?: string, expand?: string, count?: Flag, deleted?: Flag, page?: int(1..10000), per_page?: int(1..200), limit, cursor"),
-        summary: "Lists records, newest first unless asked otherwise. Strangers may list a public collection.",
-        request: "Query `filter`, `q`, `status`, `created_after`, `created_before`, `updated_after`, `updated_before`, `sort`, `fields`, `expand`, `count`, `deleted`; `limit` (1 to 200) and `cursor`, or `page` and `per_page`.",
-        answer: "200 a list with `pagination`; 409 `index_building`; 404.",
-    },
-    Route {
-        name: "records.bulk",
-        method: Method::Post,
-        path: "/api/v1/{collection}/bulk",
-        aliases: &["/api/{collection}/bulk"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RecordsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::bulk::bulk),
-        contract: answers("200 Record[]; 204; 409 not_unique conflict record_limit_reached transition_not_allowed changed_meanwhile still_referenced; 412 precondition_failed").params("Idempotency-Key, Prefer").body("{operations: {op: 'create'|'update'|'replace'|'delete'|'restore', id??: string, data??: {...}, if_match??: string, permanent??: any}[](1..100)}"),
-        summary: "Does up to 100 operations on records, all of them or none.",
-        request: "`operations`: each `{op, id, data, if_match, permanent}` with `op` create, update, replace, delete or restore. Headers `Idempotency-Key`, `Prefer: return=minimal`.",
-        answer: "200 the records in the order of their operations; 409 as for one record; 422 with the place of each mistake.",
-    },
-    Route {
-        name: "records.get",
-        method: Method::Get,
-        path: "/api/v1/{collection}/{record_id}",
-        aliases: &["/api/{collection}/{record_id}"],
-        surface: Surface::Both,
-        access: Access::Reader(Permission::RecordsRead),
-        admission: Admission::Requests,
-        handler: handler!(Reader, api::records::records::get),
-        contract: answers("200 Record +ETag; 304; 400 too_complex").params("fields?: string, expand?: string, If-None-Match"),
-        summary: "Shows a record.",
-        request: "Query `fields`, `expand`. Header `If-None-Match`.",
-        answer: "200 the record; header `ETag`; 304; 404.",
-    },
-    Route {
-        name: "records.patch",
-        method: Method::Patch,
-        path: "/api/v1/{collection}/{record_id}",
-        aliases: &["/api/{collection}/{record_id}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RecordsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::records::patch),
-        contract: answers("200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile still_referenced").params("If-Match, Prefer").body("{...}"),
-        summary: "Changes some of a record, as a merge patch (RFC 7396).",
-        request: "Fields of the collection's schema, `status`. Headers `If-Match`, `Prefer: return=minimal`.",
-        answer: "200 the record; header `ETag`; 409 `not_unique`, `transition_not_allowed`, `changed_meanwhile`; 412; 404.",
-    },
-    Route {
-        name: "records.replace",
-        method: Method::Put,
-        path: "/api/v1/{collection}/{record_id}",
-        aliases: &["/api/{collection}/{record_id}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RecordsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::records::replace),
-        contract: answers("200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile still_referenced").params("If-Match, Prefer").body("{...}"),
-        summary: "Gives all fields of a record anew.",
-        request: "The fields of the collection's schema, `status`. Headers `If-Match`, `Prefer: return=minimal`.",
-        answer: "200 the record; header `ETag`; as for PATCH.",
-    },
-    Route {
-        name: "records.delete",
-        method: Method::Delete,
-        path: "/api/v1/{collection}/{record_id}",
-        aliases: &["/api/{collection}/{record_id}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RecordsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::records::delete),
-        contract: answers("200 Record; 204; 409 still_referenced changed_meanwhile").params("permanent?: Flag, If-Match, Prefer"),
-        summary: "Deletes a record; it is kept where the collection says so.",
-        request: "Query `permanent`. Headers `If-Match`, `Prefer: return=minimal`.",
-        answer: "200 `{id}`; 409 `still_referenced`; 412; 404.",
-    },
-    Route {
-        name: "records.restore",
-        method: Method::Post,
-        path: "/api/v1/{collection}/{record_id}/restore",
-        aliases: &["/api/{collection}/{record_id}/restore"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RecordsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::records::restore),
-        contract: answers("200 Record +ETag; 204 +ETag; 409 not_unique changed_meanwhile record_limit_reached").params("If-Match, Prefer"),
-        summary: "Restores a record that was deleted and kept.",
-        request: "Header `If-Match`.",
-        answer: "200 the record; 409 `not_unique`; 404.",
-    },
-    Route {
-        name: "versions.list",
-        method: Method::Get,
-        path: "/api/v1/{collection}/{record_id}/versions",
-        aliases: &["/api/{collection}/{record_id}/versions"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RecordsRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::versions::list),
-        contract: answers("200 list {version: int, operation: string, status: string?, at: time, by: string}").params("limit, cursor"),
-        summary: "Lists a record's versions, newest first.",
-        request: "Query `limit` (1 to 200), `cursor`.",
-        answer: "200 a list of `{version, operation, status, at, by}`; 404.",
-    },
-    Route {
-        name: "versions.get",
-        method: Method::Get,
-        path: "/api/v1/{collection}/{record_id}/versions/{version}",
-        aliases: &["/api/{collection}/{record_id}/versions/{version}"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RecordsRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::versions::get),
-        contract: answers("200 {version: int, operation: string, status: string?, data: {...}, at: time, by: string}"),
-        summary: "Shows what a record was in a version.",
-        request: "",
-        answer: "200 `{version, operation, status, data, at, by}`; 404.",
-    },
-    Route {
-        name: "versions.diff",
-        method: Method::Get,
-        path: "/api/v1/{collection}/{record_id}/versions/{version}/diff",
-        aliases: &["/api/{collection}/{record_id}/versions/{version}/diff"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RecordsRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::versions::diff),
-        contract: answers("200 {from: int?, to: int, changes: {op: string, path: string, value?: any, was?: any}[]}").params("from?: string"),
-        summary: "Shows what changed from the version before, or from another one.",
-        request: "Query `from` (a version).",
-        answer: "200 `{from, to, changes}`, each change `{op, path, value, was}`; 404.",
-    },
-    Route {
-        name: "versions.restore",
-        method: Method::Post,
-        path: "/api/v1/{collection}/{record_id}/versions/{version}/restore",
-        aliases: &["/api/{collection}/{record_id}/versions/{version}/restore"],
-        surface: Surface::Both,
-        access: Access::Member(Permission::RecordsWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::records::versions::restore),
-        contract: answers("200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile still_referenced").params("If-Match, Prefer"),
-        summary: "Makes a record again what it was in a version. That is a new version.",
-        request: "Header `If-Match`.",
-        answer: "200 the record; 409, 412 as for PATCH; 404.",
-    },
-]);
+pub const ROUTES: &[Route] = &[
+    post(
+        "collections.create",
+        "/api/v1/collections",
+        Member(Permission::CollectionsWrite, handler!(api::records::collections::create)),
+    )
+    .summary("Makes a collection: a kind of records.")
+    .params("Idempotency-Key")
+    .body("NewCollection")
+    .answers("201 Collection +Location; 409 conflict <the slug is taken> too_many changed_meanwhile"),
+    get(
+        "collections.list",
+        "/api/v1/collections",
+        Member(Permission::CollectionsRead, handler!(api::records::collections::list)),
+    )
+    .summary("Lists the tenant's collections by their slugs.")
+    .answers("200 list Collection"),
+    get(
+        "collections.get",
+        "/api/v1/collections/{collection}",
+        Member(Permission::CollectionsRead, handler!(api::records::collections::get)),
+    )
+    .summary("Shows a collection, and how the index of its records stands.")
+    .answers("200 Collection +ETag"),
+    patch(
+        "collections.patch",
+        "/api/v1/collections/{collection}",
+        Member(Permission::CollectionsWrite, handler!(api::records::collections::patch)),
+    )
+    .summary(
+        "Changes a collection. Records are indexed anew in the background where that is needed; \
+         reads go on.",
+    )
+    .params("If-Match")
+    .body("CollectionPatch <a merge patch (RFC 7396)>")
+    .answers("200 Collection +ETag; 409 changed_meanwhile still_referenced"),
+    delete(
+        "collections.delete",
+        "/api/v1/collections/{collection}",
+        Member(Permission::CollectionsWrite, handler!(api::records::collections::delete)),
+    )
+    .summary(
+        "Deletes a collection with its records. It is gone at once; \
+         many records are deleted in the background.",
+    )
+    .params("If-Match")
+    .answers(
+        "200 {slug: string, pending: bool}; 202 {slug: string, pending: bool}; \
+         409 still_referenced changed_meanwhile",
+    ),
+    post(
+        "collections.reindex",
+        "/api/v1/collections/{collection}/reindex",
+        Member(Permission::CollectionsWrite, handler!(api::records::collections::reindex)),
+    )
+    .summary("Indexes all records of a collection anew, as after a failure that was mended.")
+    .answers("200 Collection +ETag; 409 changed_meanwhile"),
+    get(
+        "templates.list",
+        "/api/v1/templates",
+        Member(Permission::CollectionsRead, handler!(api::records::templates::list)),
+    )
+    .summary("Lists the templates that collections can be made of.")
+    .answers("200 list {name: string, description: string, collections: string[]}"),
+    post(
+        "templates.apply",
+        "/api/v1/templates/{template}/apply",
+        Member(Permission::CollectionsWrite, handler!(api::records::templates::apply)),
+    )
+    .summary("Makes the collections of a template that the tenant does not have yet.")
+    .answers("200 {template: string, made: string[], kept: string[]}; 409 too_many conflict"),
+    get(
+        "tenants.stats",
+        "/api/v1/tenants/{tenant_id}/stats",
+        Member(Permission::RecordsRead, handler!(api::records::stats::stats)),
+    )
+    .summary("Tells how much a tenant has, by collection and status, and how often kept lists are found.")
+    .answers(
+        "200 {records: int, users: int, collections: {*: {total: int, by_status: {*: int}}}, \
+         cache: {hits: int, misses: int, hit_rate: any}} +X-Cache",
+    ),
+    post(
+        "records.create",
+        "/api/v1/{collection}",
+        Member(Permission::RecordsWrite, handler!(api::records::records::create)),
+    )
+    .summary("Makes a record.")
+    .params("Idempotency-Key, Prefer")
+    .body("{...} <the fields of the collection's schema, `status`, `id` (made where it is left out)>")
+    .answers(
+        "201 Record +Location +ETag; 409 not_unique conflict <the id is taken> record_limit_reached \
+         changed_meanwhile",
+    ),
+    get("records.list", "/api/v1/{collection}", Reader(Permission::RecordsRead, handler!(api::records::records::list)))
+        .summary("Lists records, newest first unless asked otherwise. Strangers may list a public collection.")
+        .params(
+            "filter?: string, q?: string, status?: string, created_after?: string, created_before?: string, \
+             updated_after?: string, updated_before?: string, sort?: string, fields?: string, \
+             expand?: string, count?: Flag, deleted?: Flag, page?: int(1..10000), per_page?: int(1..200), \
+             limit, cursor",
+        )
+        .answers("200 list Record +X-Cache; 400 too_complex; 409 index_building changed_meanwhile"),
+    post(
+        "records.bulk",
+        "/api/v1/{collection}/bulk",
+        Member(Permission::RecordsWrite, handler!(api::records::bulk::bulk)),
+    )
+    .summary("Does up to 100 operations on records, all of them or none.")
+    .params("Idempotency-Key, Prefer")
+    .body(
+        "{operations: {op: 'create'|'update'|'replace'|'delete'|'restore', id??: string, data??: {...}, \
+         if_match??: string, permanent??: any}[](1..100)}",
+    )
+    .answers(
+        "200 Record[] <in the order of their operations>; 204; \
+         409 not_unique conflict record_limit_reached transition_not_allowed changed_meanwhile \
+         still_referenced; 412 precondition_failed; 422 validation_failed <with the place of each \
+         mistake>",
+    ),
+    get(
+        "records.get",
+        "/api/v1/{collection}/{record_id}",
+        Reader(Permission::RecordsRead, handler!(api::records::records::get)),
+    )
+    .summary("Shows a record.")
+    .params("fields?: string, expand?: string, If-None-Match")
+    .answers("200 Record +ETag; 304; 400 too_complex"),
+    patch(
+        "records.patch",
+        "/api/v1/{collection}/{record_id}",
+        Member(Permission::RecordsWrite, handler!(api::records::records::patch)),
+    )
+    .summary("Changes some of a record, as a merge patch (RFC 7396).")
+    .params("If-Match, Prefer")
+    .body("{...} <fields of the collection's schema, `status`>")
+    .answers(
+        "200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile \
+         still_referenced",
+    ),
+    put(
+        "records.replace",
+        "/api/v1/{collection}/{record_id}",
+        Member(Permission::RecordsWrite, handler!(api::records::records::replace)),
+    )
+    .summary("Gives all fields of a record anew.")
+    .params("If-Match, Prefer")
+    .body("{...} <the fields of the collection's schema, `status`>")
+    .answers(
+        "200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile \
+         still_referenced",
+    ),
+    delete(
+        "records.delete",
+        "/api/v1/{collection}/{record_id}",
+        Member(Permission::RecordsWrite, handler!(api::records::records::delete)),
+    )
+    .summary("Deletes a record; it is kept where the collection says so.")
+    .params("permanent?: Flag, If-Match, Prefer")
+    .answers(
+        "200 Record <`id` alone where the record is not kept>; 204; \
+         409 still_referenced changed_meanwhile",
+    ),
+    post(
+        "records.restore",
+        "/api/v1/{collection}/{record_id}/restore",
+        Member(Permission::RecordsWrite, handler!(api::records::records::restore)),
+    )
+    .summary("Restores a record that was deleted and kept.")
+    .params("If-Match, Prefer")
+    .answers("200 Record +ETag; 204 +ETag; 409 not_unique changed_meanwhile record_limit_reached"),
+    get(
+        "versions.list",
+        "/api/v1/{collection}/{record_id}/versions",
+        Member(Permission::RecordsRead, handler!(api::records::versions::list)),
+    )
+    .summary("Lists a record's versions, newest first.")
+    .params("limit, cursor")
+    .answers("200 list {version: int, operation: string, status: string?, at: time, by: string}"),
+    get(
+        "versions.get",
+        "/api/v1/{collection}/{record_id}/versions/{version}",
+        Member(Permission::RecordsRead, handler!(api::records::versions::get)),
+    )
+    .summary("Shows what a record was in a version.")
+    .answers("200 {version: int, operation: string, status: string?, data: {...}, at: time, by: string}"),
+    get(
+        "versions.diff",
+        "/api/v1/{collection}/{record_id}/versions/{version}/diff",
+        Member(Permission::RecordsRead, handler!(api::records::versions::diff)),
+    )
+    .summary("Shows what changed from the version before, or from another one.")
+    .params("from?: string <a version>")
+    .answers("200 {from: int?, to: int, changes: {op: string, path: string, value?: any, was?: any}[]}"),
+    post(
+        "versions.restore",
+        "/api/v1/{collection}/{record_id}/versions/{version}/restore",
+        Member(Permission::RecordsWrite, handler!(api::records::versions::restore)),
+    )
+    .summary("Makes a record again what it was in a version. That is a new version.")
+    .params("If-Match, Prefer")
+    .answers(
+        "200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile \
+         still_referenced",
+    ),
+];

@@ -1,4 +1,8 @@
-//! What an entry of the table says.
+//! An operation: its path, its hosts, who may call it with what runs, what it draws from, what goes in and out.
+//!
+//! Who may call, what they need and what runs are one value, the [`Endpoint`]. A handler takes the principal that its
+//! endpoint proves, so one that is joined to another rule does not compile. Every decision about rights matches each
+//! endpoint by name: there is no arm that allows what nobody thought of.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +16,10 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use domain::permission::{Permission, PlatformPermission};
 
-/// On which hosts an operation lives.
+/// What precedes the version in a path.
+const VERSIONED: &str = "/api/v1/";
+
+/// On which hosts an operation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {
     /// The platform's host.
@@ -23,34 +30,11 @@ pub enum Surface {
     Both,
 }
 
-/// Whom an operation serves, and which permission it asks for. Proven before the handler is reached,
-/// but for a signature, which covers the raw body and is the handler's first act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Everybody.
-    Anyone,
-    /// Operators with this permission.
-    Operator(PlatformPermission),
-    /// A person of the platform who is signed in.
-    SignedInOperator,
-    /// Whoever has this permission in the tenant: users by their role, keys by their scopes.
-    Member(Permission),
-    /// Whoever has this permission in the tenant, and strangers on the tenant's host for what is public.
-    Reader(Permission),
-    /// A user of the tenant who is signed in.
-    User,
-    /// Everybody on the tenant's host, to become a user: address and origin are checked.
-    SignIn,
-    /// Everybody on the tenant's host; a token is not looked at.
-    Visitor,
-    /// Everybody on the tenant's host; a token that is presented must be valid.
-    OptionalSubscriber,
-    /// A subscriber token of the tenant.
-    Subscriber,
-    /// Everybody on the tenant's host; which operation takes a token of Mercure's, and of whom, its protocol says.
-    Mercure,
-    /// A webhook signed with the tenant's secret.
-    Signature,
+impl Surface {
+    /// Whether an operation that is here is on this kind of host.
+    pub fn includes(self, host: Self) -> bool {
+        self == host || self == Self::Both
+    }
 }
 
 /// What an operation draws from.
@@ -66,34 +50,145 @@ pub enum Admission {
     Webhooks,
 }
 
-/// What a handler gives.
-pub type Answering = Pin<Box<dyn Future<Output = Result<Response, Problem>>>>;
+/// What a handler returns.
+pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<Response, Problem>>>>;
 
-/// A handler, by the kind of principal it takes.
+/// A handler of requests by one kind of principal.
+pub type Handler<Who> = fn(Request<Who>) -> HandlerFuture;
+
+/// Who may call an operation, with what runs for them. The caller is proven before the handler is reached, except for a
+/// signature, which covers the raw body and which the handler verifies first.
 #[derive(Clone, Copy)]
-pub enum Handler {
-    /// For everybody.
-    Anyone(fn(Request<Anyone>) -> Answering),
-    /// For operators.
-    Operator(fn(Request<Operator>) -> Answering),
-    /// For those who act in a tenant.
-    Member(fn(Request<Member>) -> Answering),
-    /// For those who read a tenant's records.
-    Reader(fn(Request<Reader>) -> Answering),
-    /// For visitors of a tenant's host.
-    Visitor(fn(Request<Visitor>) -> Answering),
-    /// For sites that sign.
-    Signer(fn(Request<Signer>) -> Answering),
-    /// For whoever asks what the table says.
-    Table(fn(Request<Table>) -> Answering),
+pub enum Endpoint {
+    /// Everybody, on the platform's host.
+    Anyone(Handler<Anyone>),
+    /// Operators with this permission.
+    Operator(PlatformPermission, Handler<Operator>),
+    /// Operators who are signed in: a person's session, not a key.
+    SignedInOperator(Handler<Operator>),
+    /// Whoever has this permission in the tenant: users by their role, keys by their scopes.
+    Member(Permission, Handler<Member>),
+    /// Whoever has this permission in the tenant, and strangers on the tenant's host for what is public.
+    Reader(Permission, Handler<Reader>),
+    /// A user of the tenant who is signed in.
+    User(Handler<Member>),
+    /// Everybody on the tenant's host, with or without a subscriber token as the rule says.
+    Visitor(TokenRule, Handler<Visitor>),
+    /// Everybody on the tenant's host who wants to become a user: their address and origin are checked.
+    SignIn(Handler<Visitor>),
+    /// A site that signs its webhook with the tenant's secret.
+    Signer(Handler<Signer>),
+    /// Everybody on the platform's host; the handler is given the route table.
+    Table(Handler<Table>),
+    /// The callers of `Reader`; the handler is given the route table.
+    TableReader(Permission, Handler<Table>),
 }
 
-/// The table, as the pipeline hands it to a handler: what an entry calls cannot name what it is in.
+/// What becomes of a subscriber token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRule {
+    /// It is not looked at.
+    Ignored,
+    /// Nobody needs one; one that is presented must be valid.
+    Optional,
+    /// A valid one is needed.
+    Required,
+    /// Mercure's protocol says which operation needs a token and whose; the handler verifies it.
+    Mercure,
+}
+
+/// The route table as a handler gets it: what an entry calls cannot name the table that it is in.
 pub struct Table {
     /// Section by section.
     pub sections: &'static [&'static [Route]],
-    /// Who reads it on a tenant's host, where it tells of the tenant's own collections.
+    /// Who reads it on a tenant's host, where it lists the tenant's own collections.
     pub reader: Option<Reader>,
+}
+
+impl Endpoint {
+    /// The hosts that its operations are on, unless an entry says otherwise.
+    pub(super) const fn usual_surface(&self) -> Surface {
+        match self {
+            Self::Anyone(_) | Self::Operator(..) | Self::SignedInOperator(_) | Self::Table(_) => Surface::Platform,
+            Self::Member(..) | Self::Reader(..) => Surface::Both,
+            Self::User(_) | Self::Visitor(..) | Self::SignIn(_) | Self::Signer(_) | Self::TableReader(..) => {
+                Surface::Tenant
+            }
+        }
+    }
+
+    /// Whether its operations can be on these hosts at all.
+    pub(super) const fn can_be_on(&self, surface: Surface) -> bool {
+        match self {
+            Self::Anyone(_) | Self::Operator(..) | Self::SignedInOperator(_) | Self::Table(_) => {
+                matches!(surface, Surface::Platform)
+            }
+            Self::User(_) | Self::Visitor(..) | Self::SignIn(_) | Self::TableReader(..) => {
+                matches!(surface, Surface::Tenant)
+            }
+            Self::Member(..) | Self::Reader(..) | Self::Signer(_) => true,
+        }
+    }
+
+    /// What its operations draw from, unless an entry says otherwise.
+    pub(super) const fn usual_admission(&self) -> Admission {
+        match self {
+            Self::Anyone(_) | Self::Operator(..) | Self::SignedInOperator(_) | Self::Table(_) => Admission::Unmetered,
+            Self::Member(..)
+            | Self::Reader(..)
+            | Self::User(_)
+            | Self::Visitor(..)
+            | Self::SignIn(_)
+            | Self::TableReader(..) => Admission::Requests,
+            Self::Signer(_) => Admission::Webhooks,
+        }
+    }
+
+    /// Whether a request without a credential, or with a wrong one, can be 401.
+    pub const fn can_be_unauthorized(&self) -> bool {
+        match self {
+            Self::Anyone(_) | Self::Table(_) | Self::SignIn(_) | Self::Visitor(TokenRule::Ignored, _) => false,
+            Self::Operator(..)
+            | Self::SignedInOperator(_)
+            | Self::Member(..)
+            | Self::Reader(..)
+            | Self::User(_)
+            | Self::Visitor(TokenRule::Optional | TokenRule::Required | TokenRule::Mercure, _)
+            | Self::Signer(_)
+            | Self::TableReader(..) => true,
+        }
+    }
+
+    /// Whether a principal, an address or an origin can be 403.
+    pub const fn can_be_forbidden(&self) -> bool {
+        match self {
+            Self::Anyone(_) | Self::Table(_) | Self::Visitor(TokenRule::Ignored, _) | Self::Signer(_) => false,
+            Self::Operator(..)
+            | Self::SignedInOperator(_)
+            | Self::Member(..)
+            | Self::Reader(..)
+            | Self::User(_)
+            | Self::Visitor(TokenRule::Optional | TokenRule::Required | TokenRule::Mercure, _)
+            | Self::SignIn(_)
+            | Self::TableReader(..) => true,
+        }
+    }
+
+    /// Whether it can act in a tenant that a credential on the platform's host names.
+    pub const fn enters_by_credential(&self) -> bool {
+        match self {
+            Self::Member(..) | Self::Reader(..) => true,
+            Self::Anyone(_)
+            | Self::Operator(..)
+            | Self::SignedInOperator(_)
+            | Self::User(_)
+            | Self::Visitor(..)
+            | Self::SignIn(_)
+            | Self::Signer(_)
+            | Self::Table(_)
+            | Self::TableReader(..) => false,
+        }
+    }
 }
 
 /// One operation.
@@ -104,40 +199,33 @@ pub struct Route {
     pub method: Method,
     /// Its path; `{name}` is one segment.
     pub path: &'static str,
-    /// Further paths of the same operation.
-    pub aliases: &'static [&'static str],
-    /// Where it lives.
+    /// Where it is.
     pub surface: Surface,
-    /// Whom it serves.
-    pub access: Access,
+    /// Who may call it, and what runs.
+    pub endpoint: Endpoint,
     /// What it draws from.
     pub admission: Admission,
-    /// Its handler.
-    pub handler: Handler,
-    /// What goes in and out, for machines.
+    /// What goes in and out.
     pub contract: Contract,
-    /// One sentence for the API reference.
+    /// What it does, in a sentence or two.
     pub summary: &'static str,
-    /// Body, query and headers it reads, for the API reference.
-    pub request: &'static str,
-    /// What it answers, for the API reference.
-    pub answer: &'static str,
+    /// Whether its path has no form without the version.
+    pub(super) is_versioned_only: bool,
 }
 
-/// A section as it is built: the Worker leaves out what only the API reference says, which the host writes.
-pub(super) const fn shipped<const N: usize>(mut section: [Route; N]) -> [Route; N] {
-    let mut rest = section.as_mut_slice();
-    while let (true, Some((route, others))) = (cfg!(target_arch = "wasm32"), rest.split_first_mut()) {
-        (route.request, route.answer) = ("", "");
-        rest = others;
+impl Route {
+    /// Its further paths: `/api/…` beside `/api/v1/…`, and `/admin/tenants…` beside those of tenants.
+    pub fn aliases(&self) -> Vec<String> {
+        let Some(rest) = self.path.strip_prefix(VERSIONED).filter(|_| !self.is_versioned_only) else {
+            return Vec::new();
+        };
+        let admin = rest.split('/').next() == Some("tenants");
+        let prefixes = ["/admin/", "/api/"].into_iter().skip(usize::from(!admin));
+        prefixes.map(|prefix| [prefix, rest].concat()).collect()
     }
-    section
-}
 
-/// A handler of a table's entry: the kind of principal, and the function.
-macro_rules! handler {
-    ($kind:ident, $path:path) => {
-        super::route::Handler::$kind(|request| Box::pin($path(request)))
-    };
+    /// All its paths, its own first.
+    pub fn paths(&self) -> Vec<String> {
+        std::iter::once(self.path.to_owned()).chain(self.aliases()).collect()
+    }
 }
-pub(super) use handler;

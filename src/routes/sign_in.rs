@@ -1,193 +1,92 @@
 //! Signing in to a tenant, on the tenant's own host.
 
-use worker::Method;
-
-use super::contract::answers;
-use super::route::{Access, Admission, Route, Surface, handler, shipped};
+use super::entry::{delete, get, handler, post};
+use super::route::Endpoint::{SignIn, User};
+use super::route::Route;
 use crate::api::members;
 
-/// The section.
-pub const ROUTES: &[Route] = &shipped([
-    Route {
-        name: "auth.register",
-        method: Method::Post,
-        path: "/api/v1/auth/register",
-        aliases: &["/api/auth/register"],
-        surface: Surface::Tenant,
-        access: Access::SignIn,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, members::register::register),
-        contract: answers("202 {message: string}; 403 registration_closed; 409 user_limit_reached").body("{email: Email, password: Password, name??: text(1..200), tenant_id??: string}"),
-        summary: "Registers a user with the role viewer, where the tenant's `settings.registration` is `open`. Nobody signs in before the address is proven.",
-        request: "`email`, `password`, `name`, `tenant_id` (must be the host's).",
-        answer: "202, the same for a free address and a taken one: the mail tells which; 403 `registration_closed`; 422 for a password that the tenant's policy refuses; 429 after 10 tries at an account or 20 of an address within a minute.",
-    },
-    Route {
-        name: "auth.verify_email",
-        method: Method::Post,
-        path: "/api/v1/auth/verify-email",
-        aliases: &["/api/auth/verify-email"],
-        surface: Surface::Tenant,
-        access: Access::SignIn,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, members::email::verify),
-        contract: answers("200 {email: string, email_verified: true}; 400 invalid_mailed_token").body("{token: Password}"),
-        summary: "Proves an address with the token of a mail, which is good once and for 24 hours.",
-        request: "`token`.",
-        answer: "200 `{email, email_verified}`; 400 `invalid_mailed_token`.",
-    },
-    Route {
-        name: "auth.resend_verification",
-        method: Method::Post,
-        path: "/api/v1/auth/verify-email/resend",
-        aliases: &["/api/auth/verify-email/resend"],
-        surface: Surface::Tenant,
-        access: Access::User,
-        admission: Admission::Requests,
-        handler: handler!(Member, members::email::resend),
-        contract: answers("202 {email_verified: bool}; 403 impersonating"),
-        summary: "Mails another token to a user whose address is not proven.",
-        request: "",
-        answer: "202 `{email_verified}`; 403 `impersonating`; 429.",
-    },
-    Route {
-        name: "auth.login",
-        method: Method::Post,
-        path: "/api/v1/auth/login",
-        aliases: &["/api/auth/login"],
-        surface: Surface::Tenant,
-        access: Access::SignIn,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, members::login::login),
-        contract: answers("200 SignedIn; 401 invalid_credentials").body("{email: Email, password: Password, cookie??: bool, tenant_id??: string}"),
-        summary: "Signs a user in. Every sign-in is a session of its own, for 30 days.",
-        request: "`email`, `password`, `cookie` (`true` for a browser: a cookie in place of tokens), `tenant_id` (must be the host's).",
-        answer: "200 `{access_token, token_type, expires_in, expires_at, refresh_token, refresh_expires_at, session_id, user}`, or `{session_id, expires_at, user}` with the cookie `__Host-carillon_session`; 401 `invalid_credentials`, whatever is wrong; 429 after 10 tries at an account or 20 of an address within a minute.",
-    },
-    Route {
-        name: "auth.refresh",
-        method: Method::Post,
-        path: "/api/v1/auth/refresh",
-        aliases: &["/api/auth/refresh"],
-        surface: Surface::Tenant,
-        access: Access::SignIn,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, members::refresh::refresh),
-        contract: answers("200 Tokens; 401 invalid_refresh_token").body("{refresh_token: Password}"),
-        summary: "Gives the next tokens of a session. A refresh token is good once; presented again within 10 seconds it gets the same successor, later it ends the session.",
-        request: "`refresh_token`.",
-        answer: "200 `{access_token, token_type, expires_in, expires_at, refresh_token, refresh_expires_at, session_id, user}`; 401 `invalid_refresh_token`.",
-    },
-    Route {
-        name: "auth.logout",
-        method: Method::Post,
-        path: "/api/v1/auth/logout",
-        aliases: &["/api/auth/logout"],
-        surface: Surface::Tenant,
-        access: Access::User,
-        admission: Admission::Requests,
-        handler: handler!(Member, members::sessions::logout),
-        contract: answers("204; 403 impersonating"),
-        summary: "Ends the session that asks.",
-        request: "",
-        answer: "204, with an empty cookie; 403 `impersonating`.",
-    },
-    Route {
-        name: "auth.me",
-        method: Method::Get,
-        path: "/api/v1/auth/me",
-        aliases: &["/api/auth/me"],
-        surface: Surface::Tenant,
-        access: Access::User,
-        admission: Admission::Requests,
-        handler: handler!(Member, members::me::show),
-        contract: answers("200 {user: {...Person, email_verified: bool}, permissions: string[], session_id: string?, impersonation: {operator: string, until: time, banner: true}?}"),
-        summary: "Shows who is signed in, and the operator who acts as the user, if one does.",
-        request: "",
-        answer: "200 `{user, permissions, session_id, impersonation}`; `impersonation` is `{operator, until, banner}` or null.",
-    },
-    Route {
-        name: "auth.sessions.list",
-        method: Method::Get,
-        path: "/api/v1/auth/sessions",
-        aliases: &["/api/auth/sessions"],
-        surface: Surface::Tenant,
-        access: Access::User,
-        admission: Admission::Requests,
-        handler: handler!(Member, members::sessions::list),
-        contract: answers("200 list {id: string, address: string?, user_agent: string?, created_at: time, last_used_at: time?, expires_at: time, current: bool}").params("limit, cursor"),
-        summary: "Lists the user's open sessions, newest first.",
-        request: "Query `limit` (1 to 200), `cursor`.",
-        answer: "200 a list of `{id, address, user_agent, created_at, last_used_at, expires_at, current}`.",
-    },
-    Route {
-        name: "auth.sessions.end_others",
-        method: Method::Delete,
-        path: "/api/v1/auth/sessions",
-        aliases: &["/api/auth/sessions"],
-        surface: Surface::Tenant,
-        access: Access::User,
-        admission: Admission::Requests,
-        handler: handler!(Member, members::sessions::end_others),
-        contract: answers("200 {ended: int}; 403 impersonating"),
-        summary: "Ends all of the user's sessions but the one that asks, and the streams of tokens that the user minted.",
-        request: "",
-        answer: "200 `{ended}`; 403 `impersonating`.",
-    },
-    Route {
-        name: "auth.sessions.end",
-        method: Method::Delete,
-        path: "/api/v1/auth/sessions/{session_id}",
-        aliases: &["/api/auth/sessions/{session_id}"],
-        surface: Surface::Tenant,
-        access: Access::User,
-        admission: Admission::Requests,
-        handler: handler!(Member, members::sessions::end),
-        contract: answers("204; 403 impersonating"),
-        summary: "Ends one of the user's sessions.",
-        request: "",
-        answer: "204; 403 `impersonating`; 404.",
-    },
-    Route {
-        name: "auth.password.change",
-        method: Method::Post,
-        path: "/api/v1/auth/password",
-        aliases: &["/api/auth/password"],
-        surface: Surface::Tenant,
-        access: Access::User,
-        admission: Admission::Requests,
-        handler: handler!(Member, members::passwords::change),
-        contract: answers("200 SignedIn; 401 invalid_credentials; 403 impersonating").body("{current_password: Password, new_password: Password}"),
-        summary: "Sets another password. Every session, token and stream of the user ends; the caller goes on in a fresh session.",
-        request: "`current_password`, `new_password`.",
-        answer: "200 as for signing in, by cookie for who came by cookie; 401 `invalid_credentials`; 403 `impersonating`; 422; 429.",
-    },
-    Route {
-        name: "auth.password.forgot",
-        method: Method::Post,
-        path: "/api/v1/auth/password/forgot",
-        aliases: &["/api/auth/password/forgot"],
-        surface: Surface::Tenant,
-        access: Access::SignIn,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, members::passwords::forgot),
-        contract: answers("202 {message: string}").body("{email: Email, tenant_id??: string}"),
-        summary: "Mails a token for another password, good once and for an hour.",
-        request: "`email`, `tenant_id` (must be the host's).",
-        answer: "202, the same whether or not there is such an account; 429.",
-    },
-    Route {
-        name: "auth.password.reset",
-        method: Method::Post,
-        path: "/api/v1/auth/password/reset",
-        aliases: &["/api/auth/password/reset"],
-        surface: Surface::Tenant,
-        access: Access::SignIn,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, members::passwords::reset),
-        contract: answers("200 {email: string, email_verified: true}; 400 invalid_mailed_token").body("{token: Password, password: Password}"),
-        summary: "Sets another password with the token of a mail. Every session, token and stream of the user ends; the address is proven.",
-        request: "`token`, `password`.",
-        answer: "200 `{email, email_verified}`; 400 `invalid_mailed_token`; 422.",
-    },
-]);
+pub const ROUTES: &[Route] = &[
+    post("auth.register", "/api/v1/auth/register", SignIn(handler!(members::register::register)))
+        .summary(
+            "Registers a user with the role viewer, where the tenant's `settings.registration` is `open`. \
+             Nobody signs in before the address is proven.",
+        )
+        .body(
+            "{email: Email, password: Password, name??: text(1..200), \
+             tenant_id??: string <must be the host's>}",
+        )
+        .answers(
+            "202 {message: string} <the same for a free address and a taken one: the mail tells which>; \
+             403 registration_closed; 409 user_limit_reached; 422 validation_failed <also a password that \
+             the tenant's policy refuses>; 429 rate_limited <more than 10 tries at an account, \
+             or 20 from an address, within a minute>",
+        ),
+    post("auth.verify_email", "/api/v1/auth/verify-email", SignIn(handler!(members::email::verify)))
+        .summary("Proves an address with the token of a mail, which is good once and for 24 hours.")
+        .body("{token: Password}")
+        .answers("200 {email: string, email_verified: true}; 400 invalid_mailed_token"),
+    post("auth.resend_verification", "/api/v1/auth/verify-email/resend", User(handler!(members::email::resend)))
+        .summary("Mails another token to a user whose address is not proven.")
+        .answers("202 {email_verified: bool}; 403 impersonating"),
+    post("auth.login", "/api/v1/auth/login", SignIn(handler!(members::login::login)))
+        .summary("Signs a user in. Every sign-in is a session of its own, for 30 days.")
+        .body(
+            "{email: Email, password: Password, cookie??: bool <`true` for a browser: a cookie in place of \
+             tokens>, tenant_id??: string <must be the host's>}",
+        )
+        .answers(
+            "200 SignedIn <tokens; or the session alone, with the cookie `__Host-carillon_session`>; \
+             401 invalid_credentials <whatever is wrong>; 429 rate_limited <more than 10 tries at an \
+             account, or 20 from an address, within a minute>",
+        ),
+    post("auth.refresh", "/api/v1/auth/refresh", SignIn(handler!(members::refresh::refresh)))
+        .summary(
+            "Gives the next tokens of a session. A refresh token is good once; \
+             presented again within 10 seconds it gets the same successor, later it ends the session.",
+        )
+        .body("{refresh_token: Password}")
+        .answers("200 Tokens; 401 invalid_refresh_token"),
+    post("auth.logout", "/api/v1/auth/logout", User(handler!(members::sessions::logout)))
+        .summary("Ends the session that asks.")
+        .answers("204 <with an empty cookie>; 403 impersonating"),
+    get("auth.me", "/api/v1/auth/me", User(handler!(members::me::show)))
+        .summary("Shows who is signed in, and the operator who acts as the user, if one does.")
+        .answers(
+            "200 {user: {...Person, email_verified: bool}, permissions: string[], session_id: string?, \
+             impersonation: {operator: string, until: time, banner: true}?}",
+        ),
+    get("auth.sessions.list", "/api/v1/auth/sessions", User(handler!(members::sessions::list)))
+        .summary("Lists the user's open sessions, newest first.")
+        .params("limit, cursor")
+        .answers(
+            "200 list {id: string, address: string?, user_agent: string?, created_at: time, \
+             last_used_at: time?, expires_at: time, current: bool}",
+        ),
+    delete("auth.sessions.end_others", "/api/v1/auth/sessions", User(handler!(members::sessions::end_others)))
+        .summary(
+            "Ends all of the user's sessions but the one that asks, \
+             and the streams of tokens that the user minted.",
+        )
+        .answers("200 {ended: int}; 403 impersonating"),
+    delete("auth.sessions.end", "/api/v1/auth/sessions/{session_id}", User(handler!(members::sessions::end)))
+        .summary("Ends one of the user's sessions.")
+        .answers("204; 403 impersonating"),
+    post("auth.password.change", "/api/v1/auth/password", User(handler!(members::passwords::change)))
+        .summary(
+            "Sets another password. Every session, token and stream of the user ends; \
+             the caller goes on in a fresh session.",
+        )
+        .body("{current_password: Password, new_password: Password}")
+        .answers("200 SignedIn <by cookie for who came by cookie>; 401 invalid_credentials; 403 impersonating"),
+    post("auth.password.forgot", "/api/v1/auth/password/forgot", SignIn(handler!(members::passwords::forgot)))
+        .summary("Mails a token for another password, good once and for an hour.")
+        .body("{email: Email, tenant_id??: string <must be the host's>}")
+        .answers("202 {message: string} <the same whether or not there is such an account>"),
+    post("auth.password.reset", "/api/v1/auth/password/reset", SignIn(handler!(members::passwords::reset)))
+        .summary(
+            "Sets another password with the token of a mail. Every session, \
+             token and stream of the user ends; the address is proven.",
+        )
+        .body("{token: Password, password: Password}")
+        .answers("200 {email: string, email_verified: true}; 400 invalid_mailed_token"),
+];

@@ -1,166 +1,112 @@
 //! Single sign-on: a tenant's providers, its clients, and a browser's way through.
 
-use worker::Method;
-
-use super::contract::answers;
-use super::route::{Access, Admission, Route, Surface, handler, shipped};
+use super::entry::{delete, get, handler, patch, post, put, versioned_only};
+use super::route::Endpoint::{Member, SignIn};
+use super::route::Route;
 use crate::api;
 use domain::permission::Permission;
 
-/// The section.
-pub const ROUTES: &[Route] = &shipped([
-    Route {
-        name: "sso_providers.create",
-        method: Method::Post,
-        path: "/api/v1/sso/providers",
-        aliases: &[],
-        surface: Surface::Both,
-        access: Access::Member(Permission::SsoWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::sso::providers::create),
-        contract: answers("201 SsoProvider +Location; 403 beyond_own_permissions; 409 conflict too_many").body("{...SsoProviderSetting, id: string/^[a-z][a-z0-9-]{0,39}$/, name: text(1..100), issuer: string(9..500)/^https://[^ ?#]+$/, client_id: text(1..200)}"),
-        summary: "Adds an OpenID provider. The client secret is taken and never shown.",
-        request: "`id`, `name`, `issuer` (https, a public host), `client_id`, `client_secret`, `scopes`, `role_claim`, `role_map` (value of the claim to role), `default_role`, `enabled`.",
-        answer: "201 the provider, with `has_client_secret` and `reach`; 403 `beyond_own_permissions` for a role that may do more than the caller; 409 `too_many` beyond 20.",
-    },
-    Route {
-        name: "sso_providers.list",
-        method: Method::Get,
-        path: "/api/v1/sso/providers",
-        aliases: &[],
-        surface: Surface::Both,
-        access: Access::Member(Permission::SsoRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::sso::providers::list),
-        contract: answers("200 list SsoProvider").params("limit, cursor"),
-        summary: "Lists the providers, newest first.",
-        request: "Query `limit` (1 to 200), `cursor`.",
-        answer: "200 a list.",
-    },
-    Route {
-        name: "sso_providers.get",
-        method: Method::Get,
-        path: "/api/v1/sso/providers/{provider_id}",
-        aliases: &[],
-        surface: Surface::Both,
-        access: Access::Member(Permission::SsoRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::sso::providers::get),
-        contract: answers("200 SsoProvider"),
-        summary: "Shows a provider.",
-        request: "",
-        answer: "200 the provider; 404.",
-    },
-    Route {
-        name: "sso_providers.patch",
-        method: Method::Patch,
-        path: "/api/v1/sso/providers/{provider_id}",
-        aliases: &[],
-        surface: Surface::Both,
-        access: Access::Member(Permission::SsoWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::sso::providers::patch),
-        contract: answers("200 SsoProvider; 403 beyond_own_permissions").body("SsoProviderSetting"),
-        summary: "Changes a provider (JSON Merge Patch). With another issuer the client secret must be sent again, and everybody is linked anew.",
-        request: "As for creation but for `id`; `null` takes away `client_secret`, `role_claim`, `role_map` or `default_role`.",
-        answer: "200 the provider; 403 for a provider that reaches further than the caller.",
-    },
-    Route {
-        name: "sso_providers.delete",
-        method: Method::Delete,
-        path: "/api/v1/sso/providers/{provider_id}",
-        aliases: &[],
-        surface: Surface::Both,
-        access: Access::Member(Permission::SsoWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::sso::providers::delete),
-        contract: answers("200 Id"),
-        summary: "Removes a provider, and who its users are there. The users stay, and so do their sessions.",
-        request: "",
-        answer: "200 `{id}`; 404.",
-    },
-    Route {
-        name: "sso_clients.list",
-        method: Method::Get,
-        path: "/api/v1/sso/clients",
-        aliases: &[],
-        surface: Surface::Both,
-        access: Access::Member(Permission::SsoRead),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::sso::clients::list),
-        contract: answers("200 list SsoClient").params("limit, cursor"),
-        summary: "Lists the tenant's own applications as they are registered at an identity provider, newest first.",
-        request: "Query `limit` (1 to 200), `cursor`.",
-        answer: "200 a list of `{client_id, redirect_uris, created_at, updated_at}`.",
-    },
-    Route {
-        name: "sso_clients.put",
-        method: Method::Put,
-        path: "/api/v1/sso/clients/{client_id}",
-        aliases: &[],
-        surface: Surface::Both,
-        access: Access::Member(Permission::SsoWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::sso::clients::put),
-        contract: answers("200 SsoClient; 409 too_many").optional_body("{redirect_uris??: string(..500)/^(https|http)://[^ *#]+$/[](1..20)}"),
-        summary: "Records an application: `{name}-{tenant_id}`. `wordpress` and `openwebui` have redirect URIs of their own, from the tenant's id and primary domain.",
-        request: "`redirect_uris[]` (exact; https, or http on .local hosts); optional for those two.",
-        answer: "200 the client; 422.",
-    },
-    Route {
-        name: "sso_clients.delete",
-        method: Method::Delete,
-        path: "/api/v1/sso/clients/{client_id}",
-        aliases: &[],
-        surface: Surface::Both,
-        access: Access::Member(Permission::SsoWrite),
-        admission: Admission::Requests,
-        handler: handler!(Member, api::sso::clients::delete),
-        contract: answers("200 {client_id: string}"),
-        summary: "Removes the record of an application.",
-        request: "",
-        answer: "200 `{client_id}`; 404.",
-    },
-    Route {
-        name: "sso.list",
-        method: Method::Get,
-        path: "/api/v1/auth/sso",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::SignIn,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, api::sso::sign_in::list),
-        contract: answers("200 list {id: string, name: string}"),
-        summary: "Lists the providers that a login page offers.",
-        request: "",
-        answer: "200 a list of `{id, name}`.",
-    },
-    Route {
-        name: "sso.callback",
-        method: Method::Get,
-        path: "/api/v1/auth/sso/callback",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::SignIn,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, api::sso::sign_in::finish),
-        contract: answers("303 +Location; 400 sso_state_invalid; 401 sso_refused sso_token_invalid; 403 sso_email_unverified sso_not_admitted; 409 user_limit_reached; 502 provider_unusable").params("code?: string, state?: string, iss?: string, tenant?: string"),
-        summary: "Where a provider sends the browser back to. Opens a session.",
-        request: "Query `code`, `state`, `iss`, `tenant`; the cookie that the way there set.",
-        answer: "303 to `return_to` with the session cookie; 400 `sso_state_invalid`; 401 `sso_refused`, `sso_token_invalid`; 403 `sso_email_unverified`, `sso_not_admitted`; 502; 503.",
-    },
-    Route {
-        name: "sso.begin",
-        method: Method::Get,
-        path: "/api/v1/auth/sso/{provider_id}",
-        aliases: &[],
-        surface: Surface::Tenant,
-        access: Access::SignIn,
-        admission: Admission::Requests,
-        handler: handler!(Visitor, api::sso::sign_in::begin),
-        contract: answers("302 +Location; 400 invalid_query; 502 provider_unusable").params("return_to?: string(..1000), tenant?: string"),
-        summary: "Sends a browser to a provider (code flow with PKCE). It has ten minutes to come back.",
-        request: "Query `return_to` (a path on this host, by default `/`), `tenant` (redundant; must be the host's).",
-        answer: "302 to the provider, with a cookie; 400 for another `return_to`; 404; 502; 503.",
-    },
+pub const ROUTES: &[Route] = &versioned_only([
+    post(
+        "sso_providers.create",
+        "/api/v1/sso/providers",
+        Member(Permission::SsoWrite, handler!(api::sso::providers::create)),
+    )
+    .summary("Adds an OpenID provider. The client secret is taken and never shown.")
+    .body(
+        "{...SsoProviderSetting, id: string/^[a-z][a-z0-9-]{0,39}$/, name: text(1..100), \
+         issuer: string(9..500)/^https://[^ ?#]+$/ <a public host>, client_id: text(1..200)}",
+    )
+    .answers(
+        "201 SsoProvider +Location; 403 beyond_own_permissions <a role that may do more than the \
+         caller>; 409 conflict too_many <beyond 20>",
+    ),
+    get(
+        "sso_providers.list",
+        "/api/v1/sso/providers",
+        Member(Permission::SsoRead, handler!(api::sso::providers::list)),
+    )
+    .summary("Lists the providers, newest first.")
+    .params("limit, cursor")
+    .answers("200 list SsoProvider"),
+    get(
+        "sso_providers.get",
+        "/api/v1/sso/providers/{provider_id}",
+        Member(Permission::SsoRead, handler!(api::sso::providers::get)),
+    )
+    .summary("Shows a provider.")
+    .answers("200 SsoProvider"),
+    patch(
+        "sso_providers.patch",
+        "/api/v1/sso/providers/{provider_id}",
+        Member(Permission::SsoWrite, handler!(api::sso::providers::patch)),
+    )
+    .summary(
+        "Changes a provider (JSON Merge Patch). With another issuer the client secret must be sent \
+         again, and everybody is linked anew.",
+    )
+    .body(
+        "SsoProviderSetting <what is left out stays; `null` takes away `client_secret`, `role_claim`, \
+         `role_map` or `default_role`>",
+    )
+    .answers("200 SsoProvider; 403 beyond_own_permissions <the provider reaches further than the caller>"),
+    delete(
+        "sso_providers.delete",
+        "/api/v1/sso/providers/{provider_id}",
+        Member(Permission::SsoWrite, handler!(api::sso::providers::delete)),
+    )
+    .summary("Removes a provider, and who its users are there. The users stay, and so do their sessions.")
+    .answers("200 Id"),
+    get("sso_clients.list", "/api/v1/sso/clients", Member(Permission::SsoRead, handler!(api::sso::clients::list)))
+        .summary(
+            "Lists the tenant's own applications as they are registered at an identity provider, \
+             newest first.",
+        )
+        .params("limit, cursor")
+        .answers("200 list SsoClient"),
+    put(
+        "sso_clients.put",
+        "/api/v1/sso/clients/{client_id}",
+        Member(Permission::SsoWrite, handler!(api::sso::clients::put)),
+    )
+    .summary(
+        "Records an application: `{name}-{tenant_id}`. `wordpress` and `openwebui` have redirect URIs of \
+         their own, from the tenant's id and primary domain.",
+    )
+    .optional_body(
+        "{redirect_uris??: string(..500)/^(https|http)://[^ *#]+$/[](1..20) <exact; https, \
+         or http on .local hosts; optional for `wordpress` and `openwebui`>}",
+    )
+    .answers("200 SsoClient; 409 too_many"),
+    delete(
+        "sso_clients.delete",
+        "/api/v1/sso/clients/{client_id}",
+        Member(Permission::SsoWrite, handler!(api::sso::clients::delete)),
+    )
+    .summary("Removes the record of an application.")
+    .answers("200 {client_id: string}"),
+    get("sso.list", "/api/v1/auth/sso", SignIn(handler!(api::sso::sign_in::list)))
+        .summary("Lists the providers that a login page offers.")
+        .answers("200 list {id: string, name: string}"),
+    get("sso.callback", "/api/v1/auth/sso/callback", SignIn(handler!(api::sso::sign_in::finish)))
+        .summary(
+            "Where a provider sends the browser back to. Opens a session. \
+             Reads the cookie that `sso.begin` set.",
+        )
+        .params("code?: string, state?: string, iss?: string, tenant?: string")
+        .answers(
+            "303 +Location <to `return_to`, with the session cookie>; 400 sso_state_invalid; \
+             401 sso_refused sso_token_invalid; 403 sso_email_unverified sso_not_admitted; \
+             409 user_limit_reached; 502 provider_unusable",
+        ),
+    get("sso.begin", "/api/v1/auth/sso/{provider_id}", SignIn(handler!(api::sso::sign_in::begin)))
+        .summary("Sends a browser to a provider (code flow with PKCE). It has ten minutes to come back.")
+        .params(
+            "return_to?: string(..1000) <a path on this host, by default `/`>, tenant?: string <redundant; \
+             must be the host's>",
+        )
+        .answers(
+            "302 +Location <to the provider, with a cookie>; 400 invalid_query <another `return_to`>; \
+             502 provider_unusable",
+        ),
 ]);

@@ -1,171 +1,134 @@
 //! Tenants, for operators: their records, domains, secrets, health.
 
-use worker::Method;
-
-use super::contract::answers;
-use super::route::{Access, Admission, Route, Surface, handler, shipped};
+use super::entry::{delete, get, handler, patch, post, put};
+use super::route::Endpoint::Operator;
+use super::route::Route;
 use crate::api;
 use domain::permission::PlatformPermission;
 
-const TENANT: &str = "/api/v1/tenants/{tenant_id}";
-
-/// The section.
-pub const ROUTES: &[Route] = &shipped([
-    Route {
-        name: "tenants.create",
-        method: Method::Post,
-        path: "/api/v1/tenants",
-        aliases: &["/admin/tenants", "/api/tenants"],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::TenantsWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, api::tenants::tenant::create),
-        contract: answers("201 {...Tenant, webhook_secret: string, subscription_secret: string} +Location +ETag; 202 {...Tenant, webhook_secret: string, subscription_secret: string} +Location +ETag; 404 tenant_not_found; 409 conflict").params("Idempotency-Key").body("NewTenant"),
-        summary: "Creates a tenant. Its secrets are shown in this answer only.",
-        request: "`tenant_id`, `slug`, `display_name`, `admin_email`, `plan` (or `tier`), `features`, `resources`, `custom_domains[]`, `wpgraphql_endpoint`, `webhook_secret`, `subscription_secret`, `cors_origins[]`, `rate_limits`, `settings`, `branding`, `require_standard_webhooks`, `expires_at`, `template` or `templates` (names of templates for its first collections); all optional. Header `Idempotency-Key`.",
-        answer: "201 the tenant with `webhook_secret` and `subscription_secret`; 202 with `pending: true` while the change is on its way; 409 where a name is taken; 422 with a pointer per mistake.",
-    },
-    Route {
-        name: "tenants.list",
-        method: Method::Get,
-        path: "/api/v1/tenants",
-        aliases: &["/admin/tenants", "/api/tenants"],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::TenantsRead),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, api::tenants::list::list),
-        contract: answers("200 list Tenant").params("status?: 'active'|'suspended'|'deleted'|'', plan?: string, q?: string(..200), limit, cursor, page?: int(1..10000), per_page?: int(1..200), count?: Flag"),
-        summary: "Lists tenants, newest first.",
-        request: "Query `status` (active, suspended, deleted), `plan`, `q` (text in id, slug or name), `limit` (1 to 200) with `cursor`, or `page` with `per_page`; `count=true` counts.",
-        answer: "200 a list with `pagination`.",
-    },
-    Route {
-        name: "tenants.get",
-        method: Method::Get,
-        path: TENANT,
-        aliases: &["/admin/tenants/{tenant_id}", "/api/tenants/{tenant_id}"],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::TenantsRead),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, api::tenants::tenant::get),
-        contract: answers("200 Tenant +ETag; 304").params("If-None-Match"),
-        summary: "Shows a tenant.",
-        request: "Header `If-None-Match`.",
-        answer: "200 the tenant with `ETag`; 304.",
-    },
-    Route {
-        name: "tenants.replace",
-        method: Method::Put,
-        path: TENANT,
-        aliases: &["/admin/tenants/{tenant_id}", "/api/tenants/{tenant_id}"],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::TenantsWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, api::tenants::tenant::replace),
-        contract: answers("200 Tenant +ETag; 202 Tenant +ETag; 409 conflict changed_meanwhile").params("If-Match").body("TenantUpdate"),
-        summary: "Replaces what an operator sets; what is left out gets its default.",
-        request: "As for creation but for id, slug, domains and secrets; `status` (active, suspended). Header `If-Match`.",
-        answer: "200 the tenant once shard and hub have the change, else 202 with `pending: true`; 412.",
-    },
-    Route {
-        name: "tenants.patch",
-        method: Method::Patch,
-        path: TENANT,
-        aliases: &["/admin/tenants/{tenant_id}", "/api/tenants/{tenant_id}"],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::TenantsWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, api::tenants::tenant::patch),
-        contract: answers("200 Tenant +ETag; 202 Tenant +ETag; 409 conflict changed_meanwhile").params("If-Match").body("TenantUpdate"),
-        summary: "Changes a tenant (JSON Merge Patch, RFC 7396). Suspending ends its streams at once.",
-        request: "Any fields of PUT; `null` takes one away. Header `If-Match`.",
-        answer: "200 the tenant once shard and hub have the change, else 202 with `pending: true`; 412.",
-    },
-    Route {
-        name: "tenants.delete",
-        method: Method::Delete,
-        path: TENANT,
-        aliases: &["/admin/tenants/{tenant_id}", "/api/tenants/{tenant_id}"],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::TenantsWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, api::tenants::tenant::delete),
-        contract: answers("200 Tenant|{tenant_id: string, status: 'purged', pending: bool}; 202 Tenant|{tenant_id: string, status: 'purged', pending: bool}; 409 not_deleted changed_meanwhile").params("purge?: Flag, If-Match"),
-        summary: "Stops a tenant; with `?purge=true`, once it is deleted, removes it for ever.",
-        request: "Query `purge`. Header `If-Match`.",
-        answer: "200, or 202 with `pending: true`; 409 `not_deleted`. Id and slug of a purged tenant are never given again.",
-    },
-    Route {
-        name: "tenants.health",
-        method: Method::Get,
-        path: "/api/v1/tenants/{tenant_id}/health",
-        aliases: &["/admin/tenants/{tenant_id}/health", "/api/tenants/{tenant_id}/health"],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::TenantsRead),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, api::tenants::health::health),
-        contract: answers("200 {status: 'ok'|'degraded', revision: int, pending: bool, checks: {*: Check}}"),
-        summary: "Asks the tenant's rows, hub, KV and WordPress endpoint.",
-        request: "",
-        answer: "200 `{status, revision, pending, checks}`, whatever the parts say.",
-    },
-    Route {
-        name: "domains.list",
-        method: Method::Get,
-        path: "/api/v1/tenants/{tenant_id}/domains",
-        aliases: &["/admin/tenants/{tenant_id}/domains", "/api/tenants/{tenant_id}/domains"],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::TenantsRead),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, api::tenants::domains::list),
-        contract: answers("200 list Domain"),
-        summary: "Lists a tenant's custom domains, the primary one first.",
-        request: "",
-        answer: "200 a list of `{domain, is_primary, ssl_enabled, created_at}`.",
-    },
-    Route {
-        name: "domains.attach",
-        method: Method::Post,
-        path: "/api/v1/tenants/{tenant_id}/domains",
-        aliases: &["/admin/tenants/{tenant_id}/domains", "/api/tenants/{tenant_id}/domains"],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::TenantsWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, api::tenants::domains::attach),
-        contract: answers("201 Domain +Location; 202 Domain +Location; 409 conflict changed_meanwhile").params("If-Match").body("{domain: string(3..255), is_primary??: bool}"),
-        summary: "Attaches a custom domain; an international name is kept as punycode.",
-        request: "`domain`, `is_primary`. Header `If-Match`.",
-        answer: "201 the domain; 409 while it is another tenant's, or for ten minutes after it was let go.",
-    },
-    Route {
-        name: "domains.detach",
-        method: Method::Delete,
-        path: "/api/v1/tenants/{tenant_id}/domains/{domain}",
-        aliases: &["/admin/tenants/{tenant_id}/domains/{domain}", "/api/tenants/{tenant_id}/domains/{domain}"],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::TenantsWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, api::tenants::domains::detach),
-        contract: answers("200 {domain: string}; 202 {domain: string}; 409 changed_meanwhile").params("If-Match"),
-        summary: "Lets a custom domain go.",
-        request: "Header `If-Match`.",
-        answer: "200 `{domain}`; 404.",
-    },
-    Route {
-        name: "secrets.rotate",
-        method: Method::Post,
-        path: "/api/v1/tenants/{tenant_id}/secrets/{kind}/rotate",
-        aliases: &[
-            "/admin/tenants/{tenant_id}/secrets/{kind}/rotate",
-            "/api/tenants/{tenant_id}/secrets/{kind}/rotate",
-        ],
-        surface: Surface::Platform,
-        access: Access::Operator(PlatformPermission::TenantsWrite),
-        admission: Admission::Unmetered,
-        handler: handler!(Operator, api::tenants::secrets::rotate),
-        contract: answers("200 {kind: 'webhook'|'subscription', secret: string, version: int, previous_valid_until: time?, pending: bool}; 202 {kind: 'webhook'|'subscription', secret: string, version: int, previous_valid_until: time?, pending: bool}; 409 changed_meanwhile").params("If-Match").optional_body("{grace_seconds??: int(0..2592000), secret??: Secret}"),
-        summary: "Makes a new `webhook` or `subscription` secret and shows it once; the one before stays good for its grace.",
-        request: "`grace_seconds` (0 to 2592000, by default 86400), `secret`. Header `If-Match`.",
-        answer: "200 `{kind, secret, version, previous_valid_until}`.",
-    },
-]);
+pub const ROUTES: &[Route] = &[
+    post(
+        "tenants.create",
+        "/api/v1/tenants",
+        Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::tenant::create)),
+    )
+    .summary("Creates a tenant. Its secrets are shown in this answer only.")
+    .params("Idempotency-Key")
+    .body("NewTenant")
+    .answers(
+        "201 {...Tenant, webhook_secret: string, subscription_secret: string} +Location +ETag; \
+         202 {...Tenant, webhook_secret: string, subscription_secret: string} +Location +ETag <`pending: true`; the change \
+         arrives by itself>; 404 tenant_not_found; 409 conflict <a name is taken>",
+    ),
+    get("tenants.list", "/api/v1/tenants", Operator(PlatformPermission::TenantsRead, handler!(api::tenants::list::list)))
+        .summary("Lists tenants, newest first.")
+        .params(
+            "status?: 'active'|'suspended'|'deleted'|'', plan?: string, q?: string(..200) <text in id, \
+             slug or name>, limit, cursor, page?: int(1..10000) <with `per_page`, \
+             in place of `limit` with `cursor`>, per_page?: int(1..200), count?: Flag",
+        )
+        .answers("200 list Tenant"),
+    get(
+        "tenants.get",
+        "/api/v1/tenants/{tenant_id}",
+        Operator(PlatformPermission::TenantsRead, handler!(api::tenants::tenant::get)),
+    )
+    .summary("Shows a tenant.")
+    .params("If-None-Match")
+    .answers("200 Tenant +ETag; 304"),
+    put(
+        "tenants.replace",
+        "/api/v1/tenants/{tenant_id}",
+        Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::tenant::replace)),
+    )
+    .summary("Replaces what an operator sets; what is left out gets its default.")
+    .params("If-Match")
+    .body("TenantUpdate <what is left out gets its default>")
+    .answers(
+        "200 Tenant +ETag <once shard and hub have the change>; \
+         202 Tenant +ETag <`pending: true`; the change arrives by itself>; \
+         409 conflict changed_meanwhile",
+    ),
+    patch(
+        "tenants.patch",
+        "/api/v1/tenants/{tenant_id}",
+        Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::tenant::patch)),
+    )
+    .summary("Changes a tenant (JSON Merge Patch, RFC 7396). Suspending ends its streams at once.")
+    .params("If-Match")
+    .body("TenantUpdate <what is left out stays; `null` takes a field away>")
+    .answers(
+        "200 Tenant +ETag <once shard and hub have the change>; \
+         202 Tenant +ETag <`pending: true`; the change arrives by itself>; \
+         409 conflict changed_meanwhile",
+    ),
+    delete(
+        "tenants.delete",
+        "/api/v1/tenants/{tenant_id}",
+        Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::tenant::delete)),
+    )
+    .summary(
+        "Stops a tenant; with `?purge=true`, once it is deleted, removes it for ever. \
+         Id and slug of a purged tenant are never given again.",
+    )
+    .params("purge?: Flag, If-Match")
+    .answers(
+        "200 Tenant|{tenant_id: string, status: 'purged', pending: bool}; \
+         202 Tenant|{tenant_id: string, status: 'purged', pending: bool}; \
+         409 not_deleted changed_meanwhile",
+    ),
+    get(
+        "tenants.health",
+        "/api/v1/tenants/{tenant_id}/health",
+        Operator(PlatformPermission::TenantsRead, handler!(api::tenants::health::health)),
+    )
+    .summary("Asks the tenant's rows, hub, KV and WordPress endpoint.")
+    .answers(
+        "200 {status: 'ok'|'degraded', revision: int, pending: bool, \
+         checks: {*: Check}} <whatever the parts say>",
+    ),
+    get(
+        "domains.list",
+        "/api/v1/tenants/{tenant_id}/domains",
+        Operator(PlatformPermission::TenantsRead, handler!(api::tenants::domains::list)),
+    )
+    .summary("Lists a tenant's custom domains, the primary one first.")
+    .answers("200 list Domain"),
+    post(
+        "domains.attach",
+        "/api/v1/tenants/{tenant_id}/domains",
+        Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::domains::attach)),
+    )
+    .summary("Attaches a custom domain; an international name is kept as punycode.")
+    .params("If-Match")
+    .body("{domain: string(3..255), is_primary??: bool}")
+    .answers(
+        "201 Domain +Location; 202 Domain +Location; 409 conflict <while it is another tenant's, \
+         and for ten minutes after it was let go> changed_meanwhile",
+    ),
+    delete(
+        "domains.detach",
+        "/api/v1/tenants/{tenant_id}/domains/{domain}",
+        Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::domains::detach)),
+    )
+    .summary("Lets a custom domain go.")
+    .params("If-Match")
+    .answers("200 {domain: string}; 202 {domain: string}; 409 changed_meanwhile"),
+    post(
+        "secrets.rotate",
+        "/api/v1/tenants/{tenant_id}/secrets/{kind}/rotate",
+        Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::secrets::rotate)),
+    )
+    .summary(
+        "Makes a new `webhook` or `subscription` secret and shows it once; \
+         the one before stays good for its grace.",
+    )
+    .params("If-Match")
+    .optional_body("{grace_seconds??: int(0..2592000) <by default 86400>, secret??: Secret}")
+    .answers(
+        "200 {kind: 'webhook'|'subscription', secret: string, version: int, \
+         previous_valid_until: time?, pending: bool}; 202 {kind: 'webhook'|'subscription', \
+         secret: string, version: int, previous_valid_until: time?, pending: bool}; \
+         409 changed_meanwhile",
+    ),
+];

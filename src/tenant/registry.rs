@@ -3,7 +3,7 @@
 use super::record::{PlanRow, Status, TenantRow};
 use super::settings::{STORED, TenantSettings};
 use crate::http::problem::{self, Problem};
-use crate::hub::protocol::{AcceptedVersion, Standing, TenantConfig};
+use crate::hub::protocol::{AcceptedVersion, TenantConfig, TenantState};
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
@@ -163,15 +163,16 @@ impl Tenant {
     pub fn config(&self, bindings: &Bindings) -> Result<TenantConfig, Problem> {
         let accepted = |kind: &str| {
             let rows = self.versions.iter().filter(|row| row.kind == kind);
-            rows.map(|row| AcceptedVersion { version: row.version, until: row.expires_at }).collect()
+            rows.map(|row| AcceptedVersion { version: row.version, until: row.expires_at.map(Timestamp::from_millis) })
+                .collect()
         };
         let profile = self.row.profile();
         let TenantSettings { sign_in, mercure, .. } = TenantSettings::read(&profile.settings, STORED).0;
         let is_active = self.row.status == Status::Active;
         Ok(TenantConfig {
             revision: self.row.revision,
-            standing: if is_active { Standing::Active } else { Standing::Stopped },
-            expires_at: profile.expires_at.map(|at| at.millis()),
+            state: if is_active { TenantState::Active } else { TenantState::Stopped },
+            expires_at: profile.expires_at,
             hosts: self.hosts(bindings),
             limits: self.row.limits().map_err(problem::internal)?,
             webhook_versions: accepted("webhook"),

@@ -10,11 +10,11 @@ use std::rc::Rc;
 use super::registry::Tenant;
 use crate::http::problem::{self, Problem};
 use crate::hub::client::{CallError, HubClient};
-use crate::hub::protocol::{Ask, Caller, Configure, Lease, Refusal, RequestClass, TenantConfig};
+use crate::hub::protocol::{Caller, Configure, GrantRequest, Lease, Refusal, RequestClass, TenantConfig};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::tenant_id::TenantId;
-use domain::clock::Clock;
+use domain::clock::{Clock, Timestamp};
 use domain::host::Host;
 use domain::rate::Rate;
 
@@ -31,7 +31,7 @@ thread_local! {
 
 struct Kept {
     config: Rc<TenantConfig>,
-    until: i64,
+    until: Timestamp,
     leases: HashMap<RequestClass, Lease>,
 }
 
@@ -72,7 +72,7 @@ impl From<HubError> for Problem {
 /// 429 with the headers that tell how the limit stands.
 pub fn rate_limited(rate: &Rate) -> Problem {
     let now = SystemClock.now().seconds();
-    let mut problem = problem::rate_limited((rate.reset - now).max(1).unsigned_abs());
+    let mut problem = problem::rate_limited((rate.reset.seconds() - now).max(1).unsigned_abs());
     problem.headers.extend(crate::http::response::rate_headers(rate));
     problem.headers.extend(crate::http::response::rate_left(rate, now));
     problem
@@ -98,7 +98,7 @@ pub async fn call_hub<T>(
 ) -> Result<T, HubError> {
     for _ in 0..ATTEMPTS {
         let host_name = host.map(|host| host.as_str().to_owned());
-        let caller = Caller { tenant: tenant.to_string(), revision: seen, host: host_name };
+        let caller = Caller { tenant: tenant.into(), revision: seen, host: host_name };
         let outcome = match HubClient::of(bindings, tenant) {
             Ok(hub) => call(hub, caller).await,
             Err(error) => Err(error),
@@ -139,7 +139,9 @@ pub async fn enter(
         return Ok(kept);
     }
     let seen = last_seen(tenant);
-    let asked = call_hub(bindings, tenant, host, seen, async |hub, caller| hub.call(&Ask { caller, class }).await);
+    let asked = call_hub(bindings, tenant, host, seen, async |hub, caller| {
+        hub.call_for(&caller, &GrantRequest { class }).await
+    });
     let grant = asked.await?;
     let rate = grant
         .lease
@@ -165,7 +167,7 @@ fn take_kept(
     host: Option<&Host>,
     class: Option<RequestClass>,
 ) -> Option<(Rc<TenantConfig>, Option<Rate>)> {
-    let now = SystemClock.now().millis();
+    let now = SystemClock.now();
     KEPT.with(|kept| {
         let mut kept = kept.borrow_mut();
         let kept = kept.get_mut(tenant).filter(|k| now < k.until && k.config.is_served(now))?;
@@ -181,7 +183,7 @@ fn take_kept(
 }
 
 fn keep(tenant: &TenantId, config: Rc<TenantConfig>, lease: Option<Lease>, class: Option<RequestClass>) {
-    let now = SystemClock.now().millis();
+    let now = SystemClock.now();
     KEPT.with(|kept| {
         let mut kept = kept.borrow_mut();
         if kept.len() >= MAX_KEPT {
@@ -193,7 +195,7 @@ fn keep(tenant: &TenantId, config: Rc<TenantConfig>, lease: Option<Lease>, class
             leases.insert(class, lease);
         }
         if kept.len() < MAX_KEPT {
-            kept.insert(tenant.clone(), Kept { config, until: now + GRANT_MILLIS, leases });
+            kept.insert(tenant.clone(), Kept { config, until: now.plus_millis(GRANT_MILLIS), leases });
         }
     });
 }

@@ -1,6 +1,6 @@
 //! One cell of the matrix: a request drawn up by one fixture that names another, and its judgement.
 
-use carillon::routes::{Access, Surface};
+use carillon::routes::{Endpoint, Surface, TokenRule};
 use serde_json::{Value, json};
 
 use super::fixture::Fixture;
@@ -85,7 +85,7 @@ impl Credential {
     /// Mercure's wire alone.
     pub fn applies(self, door: &Door, row: &Row) -> bool {
         if self == Credential::Publisher {
-            return door.access == Access::Mercure;
+            return matches!(door.endpoint, Endpoint::Visitor(TokenRule::Mercure, _));
         }
         let opens = matches!(self, Credential::Key | Credential::User | Credential::Platform);
         !door.is_alias || matches!(row.right, Right::Platform | Right::Site | Right::Anybody) || opens

@@ -1,6 +1,6 @@
 //! The rows: for each route of the table, what a right request to it looks like.
 
-use carillon::routes::{self, Access, Surface};
+use carillon::routes::{self, Endpoint, Surface};
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, TOPIC};
@@ -37,7 +37,7 @@ pub struct Door {
     pub surface: Surface,
     /// Whether it is one more way to an operation that has its own.
     pub is_alias: bool,
-    pub access: Access,
+    pub endpoint: Endpoint,
 }
 
 impl Door {
@@ -101,18 +101,18 @@ impl Door {
 pub fn doors() -> Vec<Door> {
     let mut doors = Vec::new();
     for route in routes::all() {
-        for pattern in std::iter::once(&route.path).chain(route.aliases) {
+        for pattern in route.paths() {
             let hosts = match route.surface {
                 Surface::Both => vec![Surface::Tenant, Surface::Platform],
                 one => vec![one],
             };
             doors.extend(hosts.into_iter().map(|surface| Door {
                 method: route.method.to_string(),
-                pattern: (*pattern).to_owned(),
+                is_alias: pattern != route.path,
+                pattern: pattern.clone(),
                 canonical: nameless(route.path),
                 surface,
-                is_alias: *pattern != route.path,
-                access: route.access,
+                endpoint: route.endpoint,
             }));
         }
     }
@@ -247,7 +247,7 @@ impl Row {
                 Row { body: Some(|_| json!({"grace_seconds": 0})), volatile: true, ..MEMBER }
             }
             ("DELETE", "/api/v1/api-keys/{}") => MEMBER,
-            ("POST", "/api/tenant/config") => Row { body: Some(|_| json!({})), shows: true, ..MEMBER },
+            ("POST", "/api/v1/tenant/config") => Row { body: Some(|_| json!({})), shows: true, ..MEMBER },
             ("POST", "/api/v1/subscriber-tokens") => {
                 Row { ok: 201, body: Some(|_| json!({"topics": ["a"]})), volatile: true, ..MEMBER }
             }

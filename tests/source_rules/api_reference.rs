@@ -1,7 +1,14 @@
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use carillon::routes::{self, Access, Admission, Route, Surface};
+use carillon::routes::contract::{RequestBody, ResponseSpec, pieces};
+use carillon::routes::openapi::document::names_its_tenant;
+use carillon::routes::openapi::responses::implied;
+use carillon::routes::openapi::schemas::{self, FIND};
+use carillon::routes::{self, Admission, Endpoint, Route, Surface, TokenRule};
+use serde_json::Value;
 
+use crate::shapes::Shape;
 use crate::source::{SourceFile, read, root};
 use crate::tokens::Token;
 
@@ -21,6 +28,8 @@ with `pagination` where it is a list. Bodies are JSON objects of at most 256 KB;
 filters, for the rows that follow. It is `null` where none follow, and good for no other list. `page` stands there where pages were asked for,
 `total` and `total_pages` where rows were counted.
 
+**Every answer** carries `X-Request-Id`, which its log line has too, and `X-Carillon-Version`, the release that answered.
+
 **Changes** take `If-Match` with the `ETag` that was read, and are 412 if the object changed since. A change that is 202 with `pending: true` is
 certain and arrives by itself. With `Idempotency-Key`, the same key gives the first answer again for 24 hours.
 
@@ -30,7 +39,32 @@ limit the answer is 429 with `Retry-After`.
 
 **Problems** are `application/problem+json` (RFC 9457): `type` (`urn:carillon:problem:{code}`), `title`, `status`, `detail`, and ours: `success`
 (false), `error`, `code`, `request_id`, and `errors`, one `{pointer, code, message}` per field that is wrong. `pointer` is a JSON pointer into the
-body, or `?name` for a query parameter. What one caller may not know of answers exactly as what is not there. Any operation may answer with these:
+body, or `?name` for a query parameter. What one caller may not know of answers exactly as what is not there.
+
+**Shapes** of parameters, bodies and the `data` of answers are written so; `Names` are listed [at the end](#shapes).
+
+| written | means |
+|---|---|
+| `string`, `int`, `bool`, `any`, `null`, `true`, `'word'` | the JSON type, or the one value |
+| `text` | a string without control characters |
+| `time` | a string, RFC 3339 |
+| `string(1..200)`, `int(0..)` | bounds: of a length in bytes of UTF-8, of a value |
+| `string/^[a-z]+$/` | a pattern |
+| `T[]`, `T[](1..100)` | a list, and how many |
+| `T?` | or `null` |
+| `A\\|B` | one of them |
+| `{a: T, b?: T, c??: T}` | an object; `b` may be left out, `c` may be left out or `null` |
+| `{*: T}` | an object of any names |
+| `{...User, key: string}` | with the members of `User` too |
+| `{a: T, ...}` | further members may be there; else there are none |
+| `list T` | a list with `pagination` beside `data` |
+| `raw T` | the whole answer, without the envelope |
+| `linked T` | likewise, as `application/ld+json` where that is asked for |
+| `html`, `css`, `text` | `text/html`, `text/css`, `text/plain` |
+| `events` | a stream of Server-Sent Events, `text/event-stream` |
+| `bytes` | bytes of the type that `Content-Type` says |
+
+Any operation may answer with these problems; each names the codes that are particular to it.
 ";
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,23 +100,130 @@ fn reference(problems: &[Problem]) -> String {
             write_route(&mut page, route);
         }
     }
+    write_parameters(&mut page);
+    write_shapes(&mut page);
     page
 }
 
 fn write_route(page: &mut String, route: &Route) {
     let method = route.method.to_string();
     write!(page, "\n### {}\n\n`{method} {}`\n\n{}\n\n", route.name, route.path, route.summary).unwrap();
-    let aliases: Vec<String> = route.aliases.iter().map(|alias| format!("`{alias}`")).collect();
+    let aliases: Vec<String> = route.aliases().iter().map(|alias| format!("`{alias}`")).collect();
     let lines = [
         ("Also", aliases.join(", ")),
-        ("For", for_whom(route.access)),
+        ("For", for_whom(&route.endpoint)),
         ("Draws from", from_what(route.admission).into()),
-        ("Request", route.request.into()),
-        ("Answer", route.answer.into()),
+        ("Query", params(route, false)),
+        ("Headers", params(route, true)),
     ];
     for (what, text) in lines.iter().filter(|(_, text)| !text.is_empty()) {
         writeln!(page, "- {what}: {text}").unwrap();
     }
+    write_body(page, route.contract.body);
+    write_answers(page, route);
+}
+
+/// The parameters of the query, or the headers.
+fn params(route: &Route, headers: bool) -> String {
+    let contract = &route.contract;
+    let params = pieces(contract.params, ',').into_iter().zip(contract.param_names());
+    let here = params.filter(|(_, name)| schemas::is_header(name) == headers);
+    let mut here: Vec<String> = here.map(|(param, _)| inline(param)).collect();
+    if headers && route.surface != Surface::Tenant && names_its_tenant(&route.endpoint) {
+        here.push("`X-Tenant-ID`".to_owned());
+    }
+    here.join(", ")
+}
+
+/// A shape on one line, its notes in parentheses.
+fn inline(text: &str) -> String {
+    let Shape { text, members, note } = Shape::of(text);
+    let notes: Vec<String> = members.into_iter().map(|(_, note)| note).chain([note]).collect();
+    let notes: Vec<String> = notes.into_iter().filter(|note| !note.is_empty()).collect();
+    if notes.is_empty() { format!("`{text}`") } else { format!("`{text}` ({})", notes.join("; ")) }
+}
+
+fn write_body(page: &mut String, body: RequestBody) {
+    let (what, schema) = match body {
+        RequestBody::None => return,
+        RequestBody::Bytes(about) => return writeln!(page, "- Body: {about}").unwrap(),
+        RequestBody::Optional(schema) => ("Body, may be left out", schema),
+        RequestBody::Required(schema) => ("Body", schema),
+        RequestBody::Form(schema) => ("Form", schema),
+    };
+    write_shape(page, what, &Shape::of(schema));
+}
+
+/// A shape as an item, the notes of its members as items of their own below.
+fn write_shape(page: &mut String, what: &str, shape: &Shape) {
+    let note = if shape.note.is_empty() { String::new() } else { format!(" ({})", shape.note) };
+    let text = if shape.text.is_empty() { String::new() } else { format!(" `{}`", shape.text) };
+    writeln!(page, "- {what}:{text}{note}").unwrap();
+    for (member, note) in &shape.members {
+        writeln!(page, "  - `{member}`: {note}").unwrap();
+    }
+}
+
+fn write_answers(page: &mut String, route: &Route) {
+    let responses = route.contract.responses().expect("every contract can be read");
+    writeln!(page, "- Answers:").unwrap();
+    let mut listed = Vec::new();
+    for response in &responses {
+        match response {
+            ResponseSpec::Success { status, data, headers, note } => {
+                let Shape { text, members, note: of_data } = Shape::of(data);
+                let data = if text.is_empty() { String::new() } else { format!(" `{text}`") };
+                let headers: Vec<String> = headers.iter().map(|name| format!("`{name}`")).collect();
+                let headers =
+                    if headers.is_empty() { String::new() } else { format!(", headers {}", headers.join(", ")) };
+                let note = if note.is_empty() { of_data } else { (*note).to_owned() };
+                let note = if note.is_empty() { note } else { format!(": {note}") };
+                writeln!(page, "  - {status}{data}{headers}{note}").unwrap();
+                for (member, note) in members {
+                    writeln!(page, "    - `{member}`: {note}").unwrap();
+                }
+            }
+            ResponseSpec::Problem { status, codes } => {
+                listed.push(*status);
+                let one = |(code, note): &(&str, &str)| match *note {
+                    "" => format!("`{code}`"),
+                    note => format!("`{code}` ({note})"),
+                };
+                writeln!(page, "  - {status} {}", codes.iter().map(one).collect::<Vec<_>>().join(", ")).unwrap();
+            }
+        }
+    }
+    let hosts = [Surface::Platform, Surface::Tenant].into_iter().filter(|host| route.surface.includes(*host));
+    let further: BTreeSet<u16> = hosts.flat_map(|host| implied(route, host)).collect();
+    let further: Vec<String> =
+        further.into_iter().filter(|status| !listed.contains(status)).map(|status| status.to_string()).collect();
+    writeln!(page, "  - also {}", further.join(", ")).unwrap();
+}
+
+/// What operations share by name.
+fn write_parameters(page: &mut String) {
+    page.push_str("\n## Parameters\n\n| name | in | shape | |\n|---|---|---|---|\n");
+    for (name, place, schema, about) in schemas::PARAMETERS {
+        writeln!(page, "| `{name}` | {place} | `{}` | {about} |", schema.replace('|', "\\|")).unwrap();
+    }
+}
+
+fn write_shapes(page: &mut String) {
+    page.push_str("\n## Shapes\n\n");
+    for (name, schema) in schemas::named().expect("every schema can be read") {
+        let shape = match FIND(name) {
+            Some(text) => Shape::of(text),
+            None => Shape { text: words(&schema), ..Shape::default() },
+        };
+        write_shape(page, &format!("`{name}`"), &shape);
+    }
+}
+
+/// The words that a schema allows.
+fn words(schema: &str) -> String {
+    let schema: Value = serde_json::from_str(schema).expect("a schema is JSON");
+    let words = schema["enum"].as_array().expect("a schema without a text is a list of words");
+    words.iter().map(|word| format!("'{}'", word.as_str().unwrap())).collect::<Vec<_>>().join("|")
 }
 
 fn on_surface(surface: Surface) -> &'static str {
@@ -93,34 +234,45 @@ fn on_surface(surface: Surface) -> &'static str {
     }
 }
 
-fn for_whom(access: Access) -> String {
-    let whom = match access {
-        Access::Anyone | Access::Visitor => "everybody.",
-        Access::Operator(permission) => {
-            let permission = permission.as_str();
-            return format!("operators with `{permission}`: a platform key, or a session, as `Authorization: Bearer`.");
+fn for_whom(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Anyone(_) | Endpoint::Table(_) | Endpoint::Visitor(TokenRule::Ignored, _) => "everybody.".to_owned(),
+        Endpoint::Operator(permission, _) => format!(
+            "operators with `{}`: a platform key, or a session, as `Authorization: Bearer`.",
+            permission.as_str()
+        ),
+        Endpoint::SignedInOperator(_) => {
+            "operators who are signed in, by their session as `Authorization: Bearer`.".to_owned()
         }
-        Access::SignedInOperator => "operators who are signed in, by their session as `Authorization: Bearer`.",
-        Access::Member(permission) => {
-            let permission = permission.as_str();
-            return format!(
-                "whoever has `{permission}` in the tenant: a key or a token as `Authorization: Bearer`, or the session cookie. A platform key names the tenant with `X-Tenant-ID`."
-            );
+        Endpoint::Member(permission, _) => format!(
+            "whoever has `{}` in the tenant: a key or a token as `Authorization: Bearer`, or the session cookie. A \
+             platform key names the tenant with `X-Tenant-ID`.",
+            permission.as_str()
+        ),
+        Endpoint::Reader(permission, _) | Endpoint::TableReader(permission, _) => format!(
+            "whoever has `{}` in the tenant, by a key, a token or the session cookie; and everybody on the tenant's \
+             host, for what is public.",
+            permission.as_str()
+        ),
+        Endpoint::User(_) => {
+            "users who are signed in: a token as `Authorization: Bearer`, or the session cookie.".to_owned()
         }
-        Access::Reader(permission) => {
-            let permission = permission.as_str();
-            return format!(
-                "whoever has `{permission}` in the tenant, by a key, a token or the session cookie; and everybody on the tenant's host, for what is public."
-            );
-        }
-        Access::User => "users who are signed in: a token as `Authorization: Bearer`, or the session cookie.",
-        Access::SignIn => "everybody, from an address and an origin that the tenant lets in.",
-        Access::OptionalSubscriber => "everybody; a subscriber token that is presented must be valid.",
-        Access::Subscriber => "subscribers, with a token of the tenant.",
-        Access::Mercure => "everybody on the tenant's host; what takes a token of Mercure's, docs/mercure.md says.",
-        Access::Signature => "the tenant's site, which signs the body with the webhook secret.",
-    };
-    whom.to_owned()
+        Endpoint::SignIn(_) => "everybody, from an address and an origin that the tenant lets in.".to_owned(),
+        Endpoint::Visitor(TokenRule::Optional, _) => "everybody; a subscriber token that is presented, as \
+             `Authorization: Bearer` or the cookie `carillon_subscriber`, must be valid."
+            .to_owned(),
+        Endpoint::Visitor(TokenRule::Required, _) => "subscribers, with a token of the tenant as \
+             `Authorization: Bearer` or the cookie `carillon_subscriber`."
+            .to_owned(),
+        Endpoint::Visitor(TokenRule::Mercure, _) => "everybody on the tenant's host; what takes a token of Mercure's, \
+             docs/mercure.md says. It comes as `Authorization: Bearer` or the cookie `__Secure-mercure_access_token`, of \
+             before 1.0 `mercureAuthorization`."
+            .to_owned(),
+        Endpoint::Signer(_) => "the tenant's site, which signs the body with the webhook secret: \
+             `X-Webhook-Signature: sha256={hex}`, or `webhook-id`, `webhook-timestamp` and `webhook-signature` \
+             (Standard Webhooks)."
+            .to_owned(),
+    }
 }
 
 fn from_what(admission: Admission) -> &'static str {
@@ -162,7 +314,7 @@ fn every_operation_and_every_problem_is_in_the_reference() {
     let page = of_this_project();
     for route in routes::all() {
         assert!(page.contains(&format!("### {}\n", route.name)), "{}", route.name);
-        assert!(!route.summary.is_empty() && !route.answer.is_empty(), "{} says what it does and answers", route.name);
+        assert!(!route.summary.is_empty() && !route.contract.answers.is_empty(), "{} says what it does", route.name);
     }
     let source = SourceFile::of(
         "src/http/problem.rs",

@@ -2,9 +2,9 @@ use std::collections::BTreeSet;
 
 use carillon::records::collection::Collection;
 use carillon::records::definition::Definition;
-use carillon::routes::contract::Body;
+use carillon::routes::contract::{RequestBody, ResponseSpec};
 use carillon::routes::openapi::collections::Described;
-use carillon::routes::openapi::document::{document, lives};
+use carillon::routes::openapi::document::document;
 use carillon::routes::openapi::notation;
 use carillon::routes::openapi::schemas::{self, FIND};
 use carillon::routes::{self, Surface};
@@ -36,8 +36,8 @@ fn every_contract_can_be_read() {
     let mut faults = Vec::new();
     for route in routes::all() {
         let body = match route.contract.body {
-            Body::None | Body::Bytes => None,
-            Body::Optional(schema) | Body::Required(schema) | Body::Form(schema) => Some(schema),
+            RequestBody::None | RequestBody::Bytes(_) => None,
+            RequestBody::Optional(schema) | RequestBody::Required(schema) | RequestBody::Form(schema) => Some(schema),
         };
         if body.is_some_and(|schema| notation::schema(schema, FIND).is_none()) {
             faults.push(format!("{}: its body", route.name));
@@ -56,25 +56,31 @@ fn every_contract_can_be_read() {
     assert!(schemas::named().is_some());
 }
 
+fn status(response: &ResponseSpec) -> u16 {
+    match response {
+        ResponseSpec::Success { status, .. } | ResponseSpec::Problem { status, .. } => *status,
+    }
+}
+
 #[test]
 fn every_operation_lists_a_success_and_known_problems() {
     let problems = problems_of_this_project();
     let mut faults = Vec::new();
     for route in routes::all() {
-        let entries: Vec<&str> = route.contract.answers.split(';').map(str::trim).collect();
-        if !entries.is_sorted() {
+        let responses = route.contract.responses().expect("every contract can be read");
+        if !responses.iter().map(status).is_sorted() {
             faults.push(format!("{} lists its statuses in another order than theirs", route.name));
         }
-        if !entries.iter().any(|entry| entry.starts_with(['2', '3'])) {
+        if !responses.iter().any(|response| matches!(response, ResponseSpec::Success { status: 200..400, .. })) {
             faults.push(format!("{} lists no success", route.name));
         }
-        for entry in entries.iter().filter(|entry| entry.starts_with(['4', '5'])) {
-            let (status, codes) = entry.split_once(' ').unwrap_or((entry, ""));
+        for response in &responses {
+            let ResponseSpec::Problem { status, codes } = response else { continue };
             if codes.is_empty() {
                 faults.push(format!("{} lists {status} without saying which", route.name));
             }
-            for code in codes.split(' ') {
-                if !problems.iter().any(|(known, name)| known == status && name == code) {
+            for (code, _) in codes {
+                if !problems.iter().any(|(known, name)| *known == status.to_string() && name == code) {
                     faults.push(format!("{} lists {status} {code}, which is no problem of ours", route.name));
                 }
             }
@@ -157,7 +163,7 @@ fn operations_are_named_once_and_declare_their_paths() {
             }
         }
         let listed: BTreeSet<String> =
-            routes::all().filter(|route| lives(route, surface)).map(|route| route.name.to_owned()).collect();
+            routes::all().filter(|route| route.surface.includes(surface)).map(|route| route.name.to_owned()).collect();
         assert_eq!(names, listed, "{surface:?}");
     }
 }

@@ -9,8 +9,7 @@ use crate::tokens::tokens_of;
 
 /// Who may say that a tenant is proven: the file, how often, and how it knows.
 const PROVERS: &[(&str, usize, &str)] = &[
-    ("src/hub/drain.rs", 1, "the hub is named by its tenant, and serves no message for another"),
-    ("src/hub/subscriptions.rs", 1, "likewise: it tells who subscribes to its own tenant"),
+    ("src/hub/object.rs", 1, "the hub is named by its tenant, and serves no message for another"),
     ("src/storage/shard_db.rs", 1, "it has a row on the shard, and only a proven tenant's are written there"),
     ("src/tenant/registry.rs", 1, "the row was read from the registry"),
     (

@@ -162,7 +162,7 @@ async fn end_minted(request: &Request<Member>, by: Option<String>) -> Result<(),
 
 /// The same, where nobody of the tenant calls.
 async fn end_minted_of(bindings: &Bindings, tenant: &TenantId, by: Option<String>) -> Result<(), Problem> {
-    let message = EndMinted { tenant: tenant.to_string(), by, at: SystemClock.now().millis() };
+    let message = EndMinted { tenant: tenant.into(), by, at: SystemClock.now() };
     let hub = HubClient::of(bindings, tenant).map_err(problem::unavailable)?;
     hub.call(&message).await.map(drop).map_err(problem::unavailable)
 }

@@ -52,10 +52,10 @@ impl<'a> Door<'a> {
     /// Counts a try at an account, and refuses one too many; before anything is hashed or looked up.
     pub async fn count_try(&self, address: &str, email: &str) -> Result<(), Problem> {
         let (address, account) = (digest(network(address).as_bytes()), digest(email.as_bytes()));
+        let message = CountLogin { address, account };
         let counted =
             tenant_state::call_hub(self.bindings, self.tenant, self.host, self.revision, async |hub, caller| {
-                let (address, account) = (address.clone(), account.clone());
-                hub.call(&CountLogin { caller, address, account }).await
+                hub.call_for(&caller, &message).await
             });
         counted.await?;
         Ok(())

@@ -120,7 +120,7 @@ async fn change(
 
 async fn end_minted(request: &Request<Operator>, tenant: &Tenant) -> Result<(), Problem> {
     let by = format!("operator:{}", request.params.get("operator_id"));
-    let message = EndMinted { tenant: tenant.id.to_string(), by: Some(by), at: request.now().millis() };
+    let message = EndMinted { tenant: (&tenant.id).into(), by: Some(by), at: request.now() };
     let hub = HubClient::of(&request.bindings, &tenant.id).map_err(problem::unavailable)?;
     hub.call(&message).await.map(drop).map_err(problem::unavailable)
 }

@@ -1,4 +1,4 @@
-//! `GET /health`: whether control database, shards, KV and R2 answer.
+//! `GET /health`: whether control database, shards, KV and R2 answer, and which version runs.
 
 use serde_json::{Map, Value};
 
@@ -24,5 +24,5 @@ pub async fn health(request: Request<Anyone>) -> Result<Response, Problem> {
     if !well {
         return Err(problem::unavailable(Value::Object(checks)));
     }
-    Response::json(200, &json!({ "status": "ok", "checks": checks }), None)
+    Response::json(200, &json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION"), "checks": checks }), None)
 }

@@ -19,7 +19,6 @@ use crate::storage::kv;
 use crate::storage::row::row_types;
 use crate::storage::tenant_db::{FENCE, TenantDb};
 use crate::tenant::registry::Tenant;
-use domain::clock::Timestamp;
 use domain::host::Host;
 use domain::json;
 
@@ -73,7 +72,7 @@ async fn hub(bindings: &Bindings, tenant: &Tenant) -> Result<Value, String> {
     Ok(json!({
         "status": if condition.revision == tenant.row.revision { "ok" } else { "behind" },
         "revision": condition.revision,
-        "started_at": Timestamp::from_millis(condition.started_at),
+        "started_at": condition.started_at,
         "latest": condition.latest,
         "earliest": condition.earliest,
         "streams": condition.streams,

@@ -58,7 +58,7 @@ impl Versions {
     /// Those that the tenant accepts, as far as it is known: a version later than all of those may be too new for that.
     fn accepted(self, config: &TenantConfig, now: Timestamp) -> Self {
         let is_accepted = |known: &[AcceptedVersion], version: u32| {
-            accepts(known, version, now.millis()) || known.iter().all(|known| known.version < version)
+            accepts(known, version, now) || known.iter().all(|known| known.version < version)
         };
         Self {
             webhook: self.webhook.filter(|version| is_accepted(&config.webhook_versions, *version)),

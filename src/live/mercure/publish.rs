@@ -6,8 +6,7 @@ use crate::auth::principal::Visitor;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::{Response, rate_headers, rate_left};
-use crate::hub::fanout::mercure_id;
-use crate::hub::protocol::{Caller, Publish, Update};
+use crate::hub::protocol::{MercureUpdate, Publish, mercure_id};
 use crate::tenant::tenant_state;
 use domain::event::UpdateHead;
 use domain::matching::matcher::Subject;
@@ -37,7 +36,7 @@ pub async fn publish(mut request: Request<Visitor>) -> Result<Response, Problem>
     let Visitor { tenant, host, config, .. } = &*request.caller;
     let published =
         tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
-            hub.call(&Publish { caller, ..message.clone() }).await
+            hub.call_for(&caller, &message).await
         });
     let published = published.await?;
     let own = message.update.and_then(|update| update.id);
@@ -62,14 +61,13 @@ fn message(request: &Request<Visitor>, token: &MercureToken, form: Form) -> Resu
         Signer::Issuer(_) => None,
     };
     Ok(Publish {
-        caller: Caller::default(),
         secret_version,
         receipt: None,
         topics,
         private,
         name: kind.clone().unwrap_or_else(|| "update".to_owned()),
         tail: data,
-        update: Some(Update { id, kind, retry, head }),
+        update: Some(MercureUpdate { id, kind, retry, head }),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::http::incoming::{Incoming, Query};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::hub::protocol::{Attach, Presence, Wire};
+use crate::hub::protocol::{Attach, Presence, WireFormat};
 use crate::live::bridge;
 use crate::storage::sealed::random;
 use crate::tenant::tenant_state;
@@ -37,7 +37,7 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
     }
     let Visitor { tenant, host, config, .. } = &*request.caller;
     let opened = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
-        bridge::open(hub.into_stub(), &Attach { caller, ..attach.clone() }).await
+        bridge::open(hub, &caller, &attach).await
     });
     let attached = opened.await?;
     let told = attached.told();
@@ -71,14 +71,13 @@ fn read(request: &Request<Visitor>, token: Option<&MercureToken>, origin: &str) 
         _ => None,
     };
     Ok(Attach {
-        caller: Default::default(),
         interest,
         secret_version,
         minted: None,
-        expires_at: token.map(|token| token.expires_at.map_or(request.now().millis() + LIFE_MILLIS, |at| at.millis())),
+        expires_at: token.map(|token| token.expires_at.unwrap_or(request.now().plus_millis(LIFE_MILLIS))),
         ticket: None,
         address: request.incoming.address(),
-        wire: Wire::Mercure,
+        wire: WireFormat::Mercure,
         cursor: last_event_id(&request.incoming, older),
         reattach: false,
         presence,
@@ -102,7 +101,7 @@ fn presence(selected: &[Selector], token: Option<&MercureToken>, hub: &Base) -> 
             })
         }));
     }
-    Ok(Presence { subscriber: uuid()?, payloads, told })
+    Ok(Presence { subscriber: uuid()?, payloads, payload_of: told })
 }
 
 /// A random URN (RFC 9562, version 4).

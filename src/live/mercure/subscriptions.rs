@@ -9,7 +9,7 @@ use crate::http::etag;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::hub::protocol::{Caller, ListSubscriptions, Subscriptions};
+use crate::hub::protocol::{ListSubscriptions, Subscriptions};
 use crate::tenant::tenant_state;
 use domain::json;
 use domain::matching::matcher::{MatchType, Subject};
@@ -97,12 +97,11 @@ fn read(segments: [&str; 3], older: bool, may_be_older: bool) -> Option<Asked> {
 
 async fn list(request: &Request<Visitor>, asked: &Asked) -> Result<Subscriptions, Problem> {
     let Visitor { tenant, host, config, .. } = &*request.caller;
-    let listed =
-        tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller: Caller| {
-            let Asked { older, selector, subscriber } = asked;
-            let (selector, subscriber) = (selector.clone(), subscriber.clone());
-            hub.call(&ListSubscriptions { caller, older: *older, selector, subscriber }).await
-        });
+    let Asked { older, selector, subscriber } = asked;
+    let message = ListSubscriptions { older: *older, selector: selector.clone(), subscriber: subscriber.clone() };
+    let listed = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
+        hub.call_for(&caller, &message).await
+    });
     Ok(listed.await?)
 }
 

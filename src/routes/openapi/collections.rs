@@ -1,19 +1,19 @@
-//! A tenant's collections in its document: the table's operations on records, each collection's by its own path and of
-//! its own types.
+//! A tenant's collections in its document: the table's operations on records, for each collection with its own path and
+//! types.
 
 use serde_json::{Map, Value};
 
 use super::notation::reference;
 use crate::records::collection::Collection;
-use crate::routes::route::{Access, Route};
+use crate::routes::route::{Endpoint, Route};
 use domain::json;
 
-/// How paths of the table call a collection.
+/// The path parameter that names a collection.
 pub const COLLECTION: &str = "collection";
-/// How the paths begin that every collection has.
+/// The prefix of the paths that every collection has.
 const PATHS: &str = "/api/v1/{collection}";
 
-/// A collection, as a document tells of it.
+/// A collection in a document.
 #[derive(Debug)]
 pub struct Described {
     /// Its name in paths.
@@ -52,7 +52,7 @@ impl Described {
             Some("files") => self.files,
             _ => route.name != "records.restore" || self.soft_delete,
         };
-        is_on && route.path.starts_with(PATHS) && (self.is_member || matches!(route.access, Access::Reader(_)))
+        is_on && route.path.starts_with(PATHS) && (self.is_member || matches!(route.endpoint, Endpoint::Reader(..)))
     }
 
     /// The operation's path.

@@ -1,25 +1,25 @@
-//! The document itself, written as text: it has some thousand members, and nobody but the client reads them.
+//! The document as text. It has some thousand members that only the client reads, so no JSON tree is built.
 
 use super::collections::{COLLECTION, Described};
 use super::notation::{self, quoted, reference};
 use super::responses::{content, responses, shared};
 use super::schemas::{self, FIND};
-use crate::routes::contract::Body;
-use crate::routes::route::{Access, Route, Surface};
+use crate::routes::contract::RequestBody;
+use crate::routes::route::{Endpoint, Route, Surface, TokenRule};
 
 const OPENING: &str = r#"{"openapi":"3.1.0","info":{"title":"Carillon","version":""#;
-const ABOUT: &str = r#"","description":"Successes come in one envelope (`success`, `data`, `tenant_id`, for lists `pagination`), problems as RFC 9457. Bounds of texts count bytes of UTF-8. GET serves HEAD too. Every answer carries `X-Request-Id`; where a rate is drawn from, `X-RateLimit-*`, `RateLimit` and `RateLimit-Policy`."},"servers":[{"url":"/"}],"paths":{"#;
+const ABOUT: &str = r#"","description":"Successes come in one envelope (`success`, `data`, `tenant_id`, for lists `pagination`), problems as RFC 9457. Bounds of texts count bytes of UTF-8. GET serves HEAD too. Every answer carries `X-Request-Id` and `X-Carillon-Version`; where a rate is drawn from, `X-RateLimit-*`, `RateLimit` and `RateLimit-Policy`."},"servers":[{"url":"/"}],"paths":{"#;
 const SECURITY: &str = r#"},"securitySchemes":{"bearer":{"type":"http","scheme":"bearer","description":"A key, or a token."},"session":{"type":"apiKey","in":"cookie","name":"__Host-carillon_session","description":"A browser's session."},"subscriber":{"type":"apiKey","in":"cookie","name":"carillon_subscriber","description":"A subscriber token."},"mercure":{"type":"apiKey","in":"cookie","name":"__Secure-mercure_access_token","description":"A token of Mercure's."},"signature":{"type":"apiKey","in":"header","name":"X-Webhook-Signature","description":"`sha256=` and the HMAC-SHA256 of the body in hex, or the three headers of Standard Webhooks."}}}}"#;
 
-/// The OpenAPI 3.1 document of a kind of host, and of collections that were made there; none if a contract of the table
-/// cannot be read, which a test rules out.
+/// The OpenAPI 3.1 document of a kind of host with these collections of a tenant; `None` if a contract of the table cannot
+/// be read, which a test rules out.
 pub fn document(sections: &[&[Route]], surface: Surface, collections: &[Described]) -> Option<String> {
     let mut paths: Vec<(String, Vec<String>)> = Vec::new();
     let mut add = |path: String, operation: String| match paths.iter_mut().find(|(known, _)| *known == path) {
         Some((_, operations)) => operations.push(operation),
         None => paths.push((path, vec![operation])),
     };
-    let routes = || sections.iter().copied().flatten().filter(|route| lives(route, surface));
+    let routes = || sections.iter().copied().flatten().filter(|route| route.surface.includes(surface));
     for route in routes() {
         add(route.path.to_owned(), operation(route, surface, None)?);
     }
@@ -54,11 +54,6 @@ pub fn document(sections: &[&[Route]], surface: Surface, collections: &[Describe
     Some(parts.concat())
 }
 
-/// Whether an operation is in the document of this kind of host.
-pub fn lives(route: &Route, surface: Surface) -> bool {
-    route.surface == surface || route.surface == Surface::Both
-}
-
 /// A member of JSON.
 fn named(name: &str, value: &str) -> String {
     [&quoted(name), ":", value].concat()
@@ -76,47 +71,50 @@ fn operation(route: &Route, surface: Surface, of: Option<&Described>) -> Option<
     }
     operation.push_str(&parameters(route, surface, of.is_some())?.join(","));
     operation.push(']');
-    let (schema, is_required) = match route.contract.body {
-        Body::None => ("", "false"),
-        Body::Optional(schema) => (schema, "false"),
-        Body::Required(schema) => (schema, "true"),
-        Body::Form(schema) => {
-            let form = content("application/x-www-form-urlencoded", &notation::schema(schema, FIND)?);
-            operation.push_str(&[",\"requestBody\":{\"required\":true,\"content\":{", &form, "}}"].concat());
-            ("", "true")
-        }
-        Body::Bytes => {
-            operation.push_str(",\"requestBody\":{\"required\":true,\"content\":{\"*/*\":{}}}");
-            ("", "true")
-        }
-    };
-    if !schema.is_empty() {
-        let schema = match of.and_then(|collection| collection.body(route)) {
-            Some(own) => own,
-            None => notation::schema(schema, FIND)?,
-        };
-        let mut bodies = content("application/json", &schema);
-        if route.method == worker::Method::Patch {
-            bodies.push(',');
-            bodies.push_str(&content("application/merge-patch+json", &schema));
-        }
-        let body = [",\"requestBody\":{\"required\":", is_required, ",\"content\":{", &bodies, "}}"].concat();
-        operation.push_str(&body);
-    }
+    operation.push_str(&request_body(route, of)?);
     let responses = responses(route, surface)?;
     let responses = match of {
         Some(collection) => collection.answers(&responses),
         None => responses,
     };
-    let security = security(route.access, surface);
+    let security = security(&route.endpoint, surface);
     for part in [",\"responses\":{", &responses, "},\"security\":[", security, "]"] {
         operation.push_str(part);
     }
-    if of.is_none() && !route.aliases.is_empty() {
-        operation.push_str(&[",\"x-aliases\":[\"", &route.aliases.join("\",\""), "\"]"].concat());
+    let aliases = route.aliases();
+    if of.is_none() && !aliases.is_empty() {
+        operation.push_str(&[",\"x-aliases\":[\"", &aliases.join("\",\""), "\"]"].concat());
     }
     operation.push('}');
     Some(operation)
+}
+
+/// The body as a member of JSON behind others; nothing where none is read.
+fn request_body(route: &Route, of: Option<&Described>) -> Option<String> {
+    let (content, about, is_required) = match route.contract.body {
+        RequestBody::None => return Some(String::new()),
+        RequestBody::Optional(schema) => (json_body(route, schema, of)?, "", "false"),
+        RequestBody::Required(schema) => (json_body(route, schema, of)?, "", "true"),
+        RequestBody::Form(schema) => {
+            (content("application/x-www-form-urlencoded", &notation::schema(schema, FIND)?), "", "true")
+        }
+        RequestBody::Bytes(about) => ("\"*/*\":{}".to_owned(), about, "true"),
+    };
+    let body = ["{\"required\":", is_required, ",\"content\":{", &content, "}}"].concat();
+    Some([",\"requestBody\":", &notation::described(body, about)].concat())
+}
+
+/// The media types of a body of JSON. A collection's records have a schema of their own.
+fn json_body(route: &Route, schema: &str, of: Option<&Described>) -> Option<String> {
+    let schema = match of.and_then(|collection| collection.body(route)) {
+        Some(own) => own,
+        None => notation::schema(schema, FIND)?,
+    };
+    let plain = content("application/json", &schema);
+    Some(match route.method {
+        worker::Method::Patch => [plain, content("application/merge-patch+json", &schema)].join(","),
+        _ => plain,
+    })
 }
 
 /// The parameters of the path, then those of the contract.
@@ -126,38 +124,46 @@ fn parameters(route: &Route, surface: Surface, names_collection: bool) -> Option
     for name in in_path.filter(|name| !(names_collection && *name == COLLECTION)) {
         parameters.push(match schemas::parameter(name) {
             Some(_) => reference("parameters", name),
-            None => parameter(name, "path", true, "{\"type\":\"string\",\"minLength\":1}"),
+            None => parameter((name, "path", true), "{\"type\":\"string\",\"minLength\":1}", ""),
         });
     }
     for member in notation::members(route.contract.params, FIND)? {
         parameters.push(match member.schema {
-            Some(schema) => parameter(member.name, "query", member.is_required, &schema),
-            None => reference("parameters", member.name),
+            Some(schema) => parameter((member.name, "query", member.is_required), &schema, member.note),
+            None => notation::described(reference("parameters", member.name), member.note),
         });
     }
-    if surface == Surface::Platform && matches!(route.access, Access::Member(_) | Access::Reader(_) | Access::Signature)
-    {
+    if surface == Surface::Platform && names_its_tenant(&route.endpoint) {
         parameters.push(reference("parameters", "X-Tenant-ID"));
     }
     Some(parameters)
 }
 
-fn parameter(name: &str, place: &str, is_required: bool, schema: &str) -> String {
+/// A parameter by its name, its place and whether it is required.
+fn parameter((name, place, is_required): (&str, &str, bool), schema: &str, note: &str) -> String {
     let is_required = if is_required { "true" } else { "false" };
-    ["{\"name\":\"", name, "\",\"in\":\"", place, "\",\"required\":", is_required, ",\"schema\":", schema, "}"].concat()
+    let parameter = ["{\"name\":\"", name, "\",\"in\":\"", place, "\",\"required\":", is_required, "}"].concat();
+    let described = notation::described(parameter, note);
+    [described.strip_suffix('}').unwrap_or_default(), ",\"schema\":", schema, "}"].concat()
+}
+
+/// Whether a request on the platform's host can name the tenant that it is for.
+pub fn names_its_tenant(endpoint: &Endpoint) -> bool {
+    endpoint.enters_by_credential() || matches!(endpoint, Endpoint::Signer(_))
 }
 
 /// The credentials that an operation takes, any one of them, as items of JSON.
-fn security(access: Access, surface: Surface) -> &'static str {
-    match access {
-        Access::Anyone | Access::SignIn | Access::Visitor => "",
-        Access::Operator(_) | Access::SignedInOperator => r#"{"bearer":[]}"#,
-        Access::Member(_) | Access::Reader(_) | Access::User if surface == Surface::Platform => r#"{"bearer":[]}"#,
-        Access::Member(_) | Access::User => r#"{"bearer":[]},{"session":[]}"#,
-        Access::Reader(_) => r#"{},{"bearer":[]},{"session":[]}"#,
-        Access::Subscriber => r#"{"bearer":[]},{"subscriber":[]}"#,
-        Access::Signature => r#"{"signature":[]}"#,
-        Access::Mercure => r#"{},{"bearer":[]},{"mercure":[]}"#,
-        Access::OptionalSubscriber => r#"{},{"bearer":[]},{"subscriber":[]}"#,
+fn security(endpoint: &Endpoint, surface: Surface) -> &'static str {
+    let on_platform = surface == Surface::Platform;
+    match endpoint {
+        Endpoint::Anyone(_) | Endpoint::Table(_) | Endpoint::SignIn(_) | Endpoint::Visitor(TokenRule::Ignored, _) => "",
+        Endpoint::Operator(..) | Endpoint::SignedInOperator(_) => r#"{"bearer":[]}"#,
+        Endpoint::Member(..) | Endpoint::Reader(..) if on_platform => r#"{"bearer":[]}"#,
+        Endpoint::Member(..) | Endpoint::User(_) => r#"{"bearer":[]},{"session":[]}"#,
+        Endpoint::Reader(..) | Endpoint::TableReader(..) => r#"{},{"bearer":[]},{"session":[]}"#,
+        Endpoint::Visitor(TokenRule::Required, _) => r#"{"bearer":[]},{"subscriber":[]}"#,
+        Endpoint::Visitor(TokenRule::Optional, _) => r#"{},{"bearer":[]},{"subscriber":[]}"#,
+        Endpoint::Visitor(TokenRule::Mercure, _) => r#"{},{"bearer":[]},{"mercure":[]}"#,
+        Endpoint::Signer(_) => r#"{"signature":[]}"#,
     }
 }

@@ -1,15 +1,15 @@
-//! `GET /api/v1/openapi.json`: what can be asked of this host, as OpenAPI 3.1.
+//! `GET /api/v1/openapi.json`: the operations of this host, as OpenAPI 3.1.
 //!
 //! Invariants
 //! - The document is made of the route table, and of the tenant's collections by the same table.
-//! - It lists what lives on the host that is asked: a tenant's host tells nothing of the platform's operations.
-//! - A stranger reads of no collection that strangers may not read.
+//! - It lists the operations of the requested host: a tenant's host discloses none of the platform's.
+//! - A stranger is shown no collection that strangers may not read.
 
 pub mod collections;
 pub mod document;
 pub mod notation;
 pub mod page;
-mod responses;
+pub mod responses;
 pub mod schemas;
 
 use crate::auth::principal::Reader;
@@ -24,12 +24,12 @@ use crate::routes::openapi::document::document;
 use crate::routes::route::{Surface, Table};
 use crate::storage::bindings::Bindings;
 
-/// Others may keep the platform's for a minute, and then ask whether it is still the same.
+/// The platform's document may be cached by anybody for a minute, and is revalidated then.
 const OF_THE_PLATFORM: &str = "public, max-age=60";
-/// A tenant's depends on who asks, and changes with its collections.
+/// A tenant's document depends on the caller, and changes with the collections.
 const OF_A_TENANT: &str = "private, no-cache";
 
-/// The document, or 304 for whoever has it.
+/// The document, or 304 for a caller that has it.
 pub async fn show(request: Request<Table>) -> Result<Response, Problem> {
     let (surface, caching, described) = match &request.caller.reader {
         None => (Surface::Platform, OF_THE_PLATFORM, Vec::new()),
@@ -43,7 +43,7 @@ pub async fn show(request: Request<Table>) -> Result<Response, Problem> {
     Ok(answer.header("Cache-Control", caching).header("ETag", etag))
 }
 
-/// The tenant's collections that somebody may know of.
+/// The tenant's collections that a caller may know of.
 async fn described(reader: &Reader, bindings: &Bindings) -> Result<Vec<Described>, Problem> {
     let collections = Collection::all(&reader.rows(bindings)?).await?;
     let known = collections.iter().filter(|collection| reader.is_member() || collection.public_read);

@@ -15,37 +15,41 @@
 //! | `{*: T}` | an object of any names |
 //! | `{...User, key: string, ...}` | with the members of another one; further members are welcome |
 //! | `User` | the schema of that name |
+//! | `T <note>` | a note for readers: the `description` of a schema, a member or a parameter |
 //!
 //! An object has no further members unless it says so.
 
-/// Finds the text of a named schema, for its members to be taken over.
+/// Finds the text of a named schema, whose members `...Name` takes over.
 pub type Find = fn(&str) -> Option<&'static str>;
 
-/// A text, as far as it was read. What cannot be read is none; a test of the table reads every text.
+/// The rest of a text that is being read. What cannot be read yields `None`; a test of the table reads every text.
 struct Notation<'t> {
     rest: &'t str,
     find: Find,
 }
 
 /// A member of an object, or a parameter.
-pub struct Member<'t> {
+pub struct NamedSchema<'t> {
     /// Its name.
     pub name: &'t str,
-    /// Whether it must be there.
+    /// Whether it must be present.
     pub is_required: bool,
     /// Its JSON Schema; none for a name alone.
     pub schema: Option<String>,
+    /// What readers should know of it; may be empty.
+    pub note: &'t str,
 }
 
 /// The JSON Schema, as JSON, that a whole text stands for.
 pub fn schema(text: &str, find: Find) -> Option<String> {
     let mut notation = Notation { rest: text, find };
     let schema = notation.union()?;
-    notation.is_over().then_some(schema)
+    let note = notation.note()?;
+    notation.is_over().then(|| described(schema, note))
 }
 
 /// The members that a whole text lists, without braces.
-pub fn members(text: &str, find: Find) -> Option<Vec<Member<'_>>> {
+pub fn members(text: &str, find: Find) -> Option<Vec<NamedSchema<'_>>> {
     let mut notation = Notation { rest: text, find };
     let mut members = Vec::new();
     while !notation.is_over() {
@@ -64,7 +68,7 @@ pub fn quoted(text: &str) -> String {
 
 /// An object that is being read.
 #[derive(Default)]
-struct Object {
+struct ObjectSchema {
     properties: Vec<String>,
     required: Vec<String>,
     /// The schema of further members; none where they are welcome.
@@ -83,11 +87,16 @@ impl<'t> Notation<'t> {
         rest.is_some()
     }
 
-    /// Everything up to a mark, which is taken too.
+    /// Takes everything up to a mark, and the mark.
     fn until(&mut self, mark: &str) -> Option<&'t str> {
         let (text, rest) = self.rest.split_once(mark)?;
         self.rest = rest;
         Some(text)
+    }
+
+    /// A note, if one follows.
+    fn note(&mut self) -> Option<&'t str> {
+        if self.eat("<") { self.until(">") } else { Some("") }
     }
 
     fn word(&mut self) -> &'t str {
@@ -182,7 +191,7 @@ impl<'t> Notation<'t> {
     }
 
     fn object(&mut self) -> Option<String> {
-        let mut object = Object { further: Some("false".to_owned()), ..Object::default() };
+        let mut object = ObjectSchema { further: Some("false".to_owned()), ..ObjectSchema::default() };
         self.fill(&mut object)?;
         let mut schema = "{\"type\":\"object\"".to_owned();
         if !object.properties.is_empty() {
@@ -199,7 +208,7 @@ impl<'t> Notation<'t> {
     }
 
     /// Reads members up to the end of the braces.
-    fn fill(&mut self, object: &mut Object) -> Option<()> {
+    fn fill(&mut self, object: &mut ObjectSchema) -> Option<()> {
         while !self.eat("}") {
             if self.eat("...") {
                 match self.word() {
@@ -215,7 +224,7 @@ impl<'t> Notation<'t> {
                 let member = self.member()?;
                 let name = quoted(member.name);
                 object.properties.retain(|known| !known.starts_with(&name));
-                object.properties.push([&name, ":", &member.schema?].concat());
+                object.properties.push([&name, ":", &described(member.schema?, member.note)].concat());
                 if member.is_required {
                     object.required.push(name);
                 }
@@ -227,7 +236,7 @@ impl<'t> Notation<'t> {
         Some(())
     }
 
-    fn member(&mut self) -> Option<Member<'t>> {
+    fn member(&mut self) -> Option<NamedSchema<'t>> {
         let name = self.word();
         let may_be_null = self.eat("??");
         let is_required = !may_be_null && !self.eat("?");
@@ -235,11 +244,20 @@ impl<'t> Notation<'t> {
             return None;
         }
         if !self.eat(":") {
-            return Some(Member { name, is_required, schema: None });
+            return Some(NamedSchema { name, is_required, schema: None, note: self.note()? });
         }
         let schema = self.union()?;
         let schema = if may_be_null { or_null(schema) } else { schema };
-        Some(Member { name, is_required, schema: Some(schema) })
+        Some(NamedSchema { name, is_required, schema: Some(schema), note: self.note()? })
+    }
+}
+
+/// A schema, or a reference, with a note as its description.
+pub fn described(schema: String, note: &str) -> String {
+    match schema.strip_suffix('}').filter(|_| !note.is_empty()) {
+        Some("{") => ["{\"description\":", &quoted(note), "}"].concat(),
+        Some(members) => [members, ",\"description\":", &quoted(note), "}"].concat(),
+        None => schema,
     }
 }
 
@@ -328,6 +346,21 @@ mod tests {
     }
 
     #[test]
+    fn a_note_is_a_description() {
+        let user = json!({"$ref": "#/components/schemas/User", "description": "who; \"it\" is"});
+        assert_eq!(read("User <who; \"it\" is>"), user);
+        let expected = json!({"type": "object", "required": ["a"], "additionalProperties": false, "properties": {
+            "a": {"description": "anything"}, "b": {"type": ["integer", "null"], "minimum": 1, "description": "seconds"}}});
+        assert_eq!(read("{a: any <anything>, b??: int(1..) <seconds>}"), expected);
+        let shared = members("limit <rows>, q?: text <in a name>", find).unwrap();
+        assert_eq!(shared.iter().map(|member| member.note).collect::<Vec<_>>(), ["rows", "in a name"]);
+        assert_eq!(shared[1].schema.as_deref().unwrap().contains("description"), false, "a parameter has its own");
+        for bad in ["User <open", "User <a> b", "{a: int <open}", "<alone>"] {
+            assert_eq!(schema(bad, find), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn what_is_no_notation_is_none() {
         for bad in ["", "strin", "{a}", "{a: int", "int(1)", "int(a..)", "'a", "int]", "{a: int b: int}", "[]", "|int"]
         {
@@ -337,7 +370,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_breaks_the_reader(text in "[a-zU'?{}()|:,./ *0-9\\[\\]]{0,60}") {
+        fn no_text_breaks_the_reader(text in "[a-zU'?{}()|:,./ *<>0-9\\[\\]]{0,60}") {
             if let Some(schema) = schema(&text, find) {
                 prop_assert!(serde_json::from_str::<Value>(&schema).is_ok(), "{}", schema);
             }

@@ -2,8 +2,8 @@
 
 use super::notation::{self, quoted, reference};
 use super::schemas::FIND;
-use crate::routes::contract::Body;
-use crate::routes::route::{Access, Route, Surface};
+use crate::routes::contract::{RequestBody, ResponseSpec};
+use crate::routes::route::{Endpoint, Route, Surface};
 
 /// What a problem of each status means, whatever the operation.
 const PROBLEMS: &[(u16, &str)] = &[
@@ -34,17 +34,14 @@ pub fn shared() -> String {
 /// The responses of an operation on this kind of host, as members of JSON.
 pub fn responses(route: &Route, surface: Surface) -> Option<String> {
     let mut responses: Vec<(u16, String)> = Vec::new();
-    for entry in route.contract.answers.split(';') {
-        let entry = entry.trim();
-        let (status, rest) = entry.split_once(' ').unwrap_or((entry, ""));
-        let status = status.parse::<u16>().ok()?;
-        let response = if status < 400 {
-            success(rest)?
-        } else {
-            let about = PROBLEMS.iter().find(|(known, _)| *known == status)?.1;
-            problem(status, &[about, " `", &rest.replace(' ', "`, `"), "`"].concat())
-        };
-        responses.push((status, response));
+    for spec in route.contract.responses()? {
+        responses.push(match spec {
+            ResponseSpec::Success { status, data, headers, note } => (status, success(data, &headers, note)?),
+            ResponseSpec::Problem { status, codes } => {
+                let about = PROBLEMS.iter().find(|(known, _)| *known == status)?.1;
+                (status, problem(status, &[about, " ", &listed(&codes)].concat()))
+            }
+        });
     }
     // Both are listed in their order.
     for status in implied(route, surface) {
@@ -56,29 +53,37 @@ pub fn responses(route: &Route, surface: Surface) -> Option<String> {
     Some(responses.iter().map(|(status, response)| member(*status, response)).collect::<Vec<_>>().join(","))
 }
 
+/// Codes with what they mean: `` `conflict` (the slug is taken), `too_many` ``.
+fn listed(codes: &[(&str, &str)]) -> String {
+    let one = |(code, note): &(&str, &str)| match *note {
+        "" => ["`", code, "`"].concat(),
+        note => ["`", code, "` (", note, ")"].concat(),
+    };
+    codes.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
 fn member(status: u16, response: &str) -> String {
     ["\"", &status.to_string(), "\":", response].concat()
 }
 
-/// The statuses of problems that follow from where an operation lives, whom it serves and what it reads.
-fn implied(route: &Route, surface: Surface) -> Vec<u16> {
-    let is_tenants = surface == Surface::Tenant || matches!(route.access, Access::Member(_) | Access::Reader(_));
-    let on_platform = surface == Surface::Platform;
-    let params = route.contract.params;
-    let reads_body = route.contract.body != Body::None;
-    let is_form = matches!(route.contract.body, Body::Form(_));
-    let proves = !matches!(route.access, Access::Anyone | Access::Visitor | Access::SignIn);
-    let judges = !matches!(route.access, Access::Anyone | Access::Visitor | Access::Signature);
-    let names = |name: &str| params.split(',').any(|param| param.trim() == name);
-    let selects = on_platform && matches!(route.access, Access::Member(_) | Access::Reader(_));
+/// The statuses of problems that follow from where an operation is, who may call it and what it reads.
+pub fn implied(route: &Route, surface: Surface) -> Vec<u16> {
+    let Route { endpoint, contract, .. } = route;
+    let reads_body = contract.body != RequestBody::None;
+    let is_form = matches!(contract.body, RequestBody::Form(_));
+    let is_signed = matches!(endpoint, Endpoint::Signer(_));
+    let selects = surface == Surface::Platform && endpoint.enters_by_credential();
+    let is_tenants = surface == Surface::Tenant || endpoint.enters_by_credential();
+    let names = |name: &str| contract.param_names().any(|param| param == name);
+    let reads_query = contract.has_own_params() || names("cursor") || names("Idempotency-Key");
     let rules = [
-        (400, reads_body || selects || params.contains(':') || names("cursor") || names("Idempotency-Key")),
-        (401, proves),
-        (403, judges),
+        (400, reads_body || selects || reads_query),
+        (401, endpoint.can_be_unauthorized()),
+        (403, endpoint.can_be_forbidden()),
         (404, is_tenants || route.path.contains('{')),
         (412, names("If-Match")),
         (413, reads_body),
-        (415, reads_body && route.access != Access::Signature),
+        (415, reads_body && !is_signed),
         (422, reads_body && !is_form),
         (429, true),
         (503, true),
@@ -86,11 +91,10 @@ fn implied(route: &Route, surface: Surface) -> Vec<u16> {
     rules.into_iter().filter(|(_, holds)| *holds).map(|(status, _)| status).collect()
 }
 
-/// A success: `User +Location`, `list User`, `raw Jwks`, `linked {…}` (JSON or JSON-LD), `html`, `css`, `text`, `events`, or nothing.
-fn success(text: &str) -> Option<String> {
-    let (schema, headers) = text.split_once('+').unwrap_or((text, ""));
-    let schema = schema.trim();
-    let (form, shown) = schema.split_once(' ').unwrap_or((schema, ""));
+/// A success with data: `User`, `list User`, `raw Jwks`, `linked {…}` (JSON or JSON-LD), `html`, `css`, `text`,
+/// `events`, `bytes`, or nothing.
+fn success(data: &str, headers: &[&str], note: &str) -> Option<String> {
+    let (form, shown) = data.split_once(' ').unwrap_or((data, ""));
     let content = match form {
         "" => String::new(),
         "html" => content("text/html", "{\"type\":\"string\"}"),
@@ -104,9 +108,10 @@ fn success(text: &str) -> Option<String> {
             [content("application/json", &shown), content("application/ld+json", &shown)].join(",")
         }
         "list" => content("application/json", &enveloped(&notation::schema(shown, FIND)?, true)),
-        _ => content("application/json", &enveloped(&notation::schema(schema, FIND)?, false)),
+        _ => content("application/json", &enveloped(&notation::schema(data, FIND)?, false)),
     };
-    Some(response("Success.", &content, headers))
+    let about = if note.is_empty() { "Success.".to_owned() } else { ["Success: ", note, "."].concat() };
+    Some(response(&about, &content, headers))
 }
 
 /// The envelope of successes around what they show.
@@ -126,25 +131,22 @@ fn enveloped(data: &str, is_list: bool) -> String {
 
 fn problem(status: u16, about: &str) -> String {
     let headers = match status {
-        401 => "WWW-Authenticate",
-        405 => "Allow",
-        429 | 503 => "Retry-After",
-        _ => "",
+        401 => &["WWW-Authenticate"][..],
+        405 => &["Allow"],
+        429 | 503 => &["Retry-After"],
+        _ => &[],
     };
     response(about, &content("application/problem+json", &reference("schemas", "Problem")), headers)
 }
 
-/// A response; `headers` are names with `+` in between.
-fn response(about: &str, content: &str, headers: &str) -> String {
+fn response(about: &str, content: &str, headers: &[&str]) -> String {
     let mut response = ["{\"description\":", &quoted(about)].concat();
     if !content.is_empty() {
         response.push_str(&[",\"content\":{", content, "}"].concat());
     }
     if !headers.is_empty() {
-        let headers: Vec<String> = headers
-            .split('+')
-            .map(|name| [&quoted(name.trim()), ":{\"schema\":{\"type\":\"string\"}}"].concat())
-            .collect();
+        let headers: Vec<String> =
+            headers.iter().map(|name| [&quoted(name), ":{\"schema\":{\"type\":\"string\"}}"].concat()).collect();
         response.push_str(&[",\"headers\":{", &headers.join(","), "}"].concat());
     }
     response.push('}');

@@ -1,6 +1,7 @@
 //! The schemas and parameters that contracts share by name.
 
 use super::notation::{self, Find, quoted};
+use crate::records::template::Template;
 use domain::file::FileType;
 use domain::permission::{Permission, PlatformPermission};
 
@@ -32,20 +33,20 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Settings",
-        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}, mercure??: {compatibility??: bool, anonymous??: bool, subscriptions??: bool, issuers??: {issuer: text(1..500), jwks_url: string(9..500)/^https://[^ #]+$/, allows: ('publish'|'subscribe')[](1..2)}[](..5)}}",
+        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}, mercure??: {compatibility??: bool <serve clients of before 1.0; on by default>, anonymous??: bool <let somebody without a token subscribe; on by default>, subscriptions??: bool <tell who subscribes; off by default>, issuers??: {issuer: text(1..500), jwks_url: string(9..500)/^https://[^ #]+$/, allows: ('publish'|'subscribe')[](1..2)}[](..5) <whose tokens may publish or subscribe>}}",
     ),
     (
         "TenantProfile",
-        "{display_name??: text(1..200), admin_email??: Email, plan??: text(1..63), tier??: text(1..63), features??: {*: bool}, resources??: {...}, custom_domains??: string(1..255)[](..50), wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/, cors_origins??: string(..300)/^https?://[a-z0-9_.-]+(:[0-9]+)?$/[](..50), ip_allowlist??: Addresses[](..100), rate_limits??: Limits, settings??: Settings, branding??: Branding, require_standard_webhooks??: bool, expires_at??: time}",
+        "{display_name??: text(1..200), admin_email??: Email, plan??: text(1..63), tier??: text(1..63) <another name of `plan`>, features??: {*: bool}, resources??: {...}, custom_domains??: string(1..255)[](..50), wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/, cors_origins??: string(..300)/^https?://[a-z0-9_.-]+(:[0-9]+)?$/[](..50), ip_allowlist??: Addresses[](..100), rate_limits??: Limits, settings??: Settings, branding??: Branding, require_standard_webhooks??: bool, expires_at??: time}",
     ),
     (
         "NewTenant",
-        "{...TenantProfile, tenant_id??: TenantName, slug??: Slug, webhook_secret??: Secret, subscription_secret??: Secret}",
+        "{...TenantProfile, tenant_id??: TenantName, slug??: Slug, webhook_secret??: Secret, subscription_secret??: Secret, template??: Template|Template[](..12) <templates of its first collections>, templates??: Template|Template[](..12) <likewise>}",
     ),
     ("TenantUpdate", "{...TenantProfile, tenant_id??: TenantName, slug??: Slug, status??: 'active'|'suspended'}"),
     (
         "SsoProviderSetting",
-        "{name??: text(1..100), issuer??: string(9..500)/^https://[^ ?#]+$/, client_id??: text(1..200), client_secret??: text(1..500), scopes??: string(6..500)/^([!#-[]-~]+ )*openid( [!#-[]-~]+)*$/, role_claim??: text(1..100), role_map??: {*: text(1..64)}, default_role??: text(1..64), enabled??: bool}",
+        "{name??: text(1..100), issuer??: string(9..500)/^https://[^ ?#]+$/ <a public host>, client_id??: text(1..200), client_secret??: text(1..500), scopes??: string(6..500)/^([!#-[]-~]+ )*openid( [!#-[]-~]+)*$/, role_claim??: text(1..100), role_map??: {*: text(1..64)} <a value of the claim to a role>, default_role??: text(1..64), enabled??: bool}",
     ),
     (
         "OperatorSetting",
@@ -56,12 +57,12 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Selector", "string(1..256)/^[^*\\u0000-\\u001f\\u007f-\\u009f]*[*]?$/"),
     (
         "Webhook",
-        "{tenant_id: TenantName, node_type: text(1..64), action: text(1..64), channels: Topic[](1..100), data??: any, keys??: text(1..512)[](..1000), private??: bool}",
+        "{tenant_id: TenantName, node_type: text(1..64), action: text(1..64), channels: Topic[](1..100), data??: any, keys??: text(1..512)[](..1000), private??: bool} <at most 256 KB>",
     ),
     ("StatusName", "string/^[a-z][a-z0-9_-]{0,39}$/"),
     (
         "NewCollection",
-        "{...CollectionPatch, slug: string/^[a-z][a-z0-9_-]{0,62}$/, schema: {type: 'object', ...}, statuses??: {initial: StatusName, transitions??: {*: StatusName[]}}}",
+        "{...CollectionPatch, slug: string/^[a-z][a-z0-9_-]{0,62}$/, schema: {type: 'object', ...} <JSON Schema of the fields: see docs/records.md>, statuses??: {initial: StatusName, transitions??: {*: StatusName[]}}}",
     ),
     (
         "CollectionPatch",
@@ -69,7 +70,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Branding",
-        "{name??: text(1..200), logo_url??: string(1..2000), favicon_url??: string(1..2000), variables??: {*: string?}}",
+        "{name??: text(1..200), logo_url??: string(1..2000) <https, or a path on the tenant's host>, favicon_url??: string(1..2000) <likewise>, variables??: {*: string?} <up to 50 CSS custom properties (`--` and lower-case letters, digits, `-`), each a colour (name, hex, `rgb()`, `hsl()`, `oklch()`), a length, a number or a list of fonts>}",
     ),
     // Of answers.
     (
@@ -143,16 +144,19 @@ const SCHEMAS: &[(&str, &str)] = &[
 ];
 
 /// A parameter that operations share: name, place, schema, what it is.
-type Parameter = (&'static str, &'static str, &'static str, &'static str);
+pub type Parameter = (&'static str, &'static str, &'static str, &'static str);
 
 /// What contracts name without a schema, and parameters of paths that say more than that they are text.
-const PARAMETERS: &[Parameter] = &[
+pub const PARAMETERS: &[Parameter] = &[
     ("limit", "query", "int(1..200)", "Most rows of the page, by default 50."),
     ("cursor", "query", "string", "Where the page begins: `pagination.cursor` of the one before."),
     ("Idempotency-Key", "header", "string(..255)/^[!-~]*$/", "The same key gives the first answer again for 24 hours."),
     ("If-Match", "header", "string", "The ETag that was read; 412 if the object has changed since."),
     ("If-None-Match", "header", "string", "The ETag that is known; 304 if the object has it still."),
     ("Last-Event-ID", "header", "string", "The last event that arrived: what followed comes first."),
+    ("If-Modified-Since", "header", "string", "304 if the object has not changed since (RFC 9110)."),
+    ("If-Range", "header", "string", "The ETag or date for which `Range` counts."),
+    ("Range", "header", "string", "Which bytes (RFC 9110)."),
     ("Prefer", "header", "string", "`return=minimal` gets the id of what was made, else no body (RFC 7240)."),
     ("X-Tenant-ID", "header", "string", "The tenant that a platform key acts in, or that a webhook is for."),
     ("kind", "path", "'webhook'|'subscription'", "Which secret."),
@@ -173,6 +177,8 @@ pub fn named() -> Option<Vec<(&'static str, String)>> {
     let mut platforms = Entries::new();
     PlatformPermission::ALL.iter().for_each(|permission| platforms.add(permission.as_str()));
     named.push(("PlatformPermission", platforms.finish()));
+    let templates = Entries(Template::names().map(quoted).collect());
+    named.push(("Template", templates.finish()));
     let types = Entries(FileType::names().map(|name| quoted(&name)).collect());
     named.push(("FileType", types.finish()));
     Some(named)
@@ -222,6 +228,11 @@ pub fn parameter(name: &str) -> Option<String> {
         "}",
     ];
     Some(parts.concat())
+}
+
+/// Whether a shared parameter is a header.
+pub fn is_header(name: &str) -> bool {
+    PARAMETERS.iter().any(|(known, place, ..)| *known == name && *place == "header")
 }
 
 /// The names of the shared parameters.

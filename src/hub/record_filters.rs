@@ -1,9 +1,9 @@
-//! Streams that asked for some records only: which events pass their filters.
+//! Filters of streams that ask for some records only: `GET /events?topic=records/leads&filter=score>=3`.
 //!
 //! Invariants
-//! - What is not a record's event passes no filter.
-//! - An event is read at most once per batch, and only when a stream with a filter would get it; a filter judges an
-//!   event once, however many streams have it.
+//! - An event that is not about a record passes no filter.
+//! - In a batch, an event is parsed at most once, and only if a stream with a filter would get it; and a filter is
+//!   evaluated once per event, however many streams have it.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::event_log::Entry;
 use domain::filter::Filter;
 
-/// A stream's filter: its canonical text, by which equal ones are known, and what was read from it.
+/// A stream's filter, with its canonical text, by which equal filters are recognised.
 #[derive(Debug)]
 pub struct RecordFilter {
     text: Box<str>,
@@ -20,25 +20,25 @@ pub struct RecordFilter {
 }
 
 impl RecordFilter {
-    /// Reads a filter's text; none if it is not one.
+    /// None if the text is not a valid filter.
     pub fn parse(text: &str) -> Option<Self> {
         Some(Self { text: text.into(), filter: Filter::parse(text).ok()? })
     }
 }
 
-/// What filters say of the events of a batch.
+/// The filters of a batch, with what was found out so far about its events.
 #[derive(Debug, Default)]
-pub struct Sieve<'f> {
+pub struct RecordFilters<'f> {
     records: HashMap<u64, Option<Map<String, Value>>>,
-    verdicts: HashMap<(u64, &'f str), bool>,
+    passed: HashMap<(u64, &'f str), bool>,
 }
 
-impl<'f> Sieve<'f> {
-    /// Whether an event passes; without a filter each does.
+impl<'f> RecordFilters<'f> {
+    /// Whether an event passes; without a filter every event does.
     pub fn passes(&mut self, entry: &Entry, filter: Option<&'f RecordFilter>) -> bool {
         let Some(RecordFilter { text, filter }) = filter else { return true };
-        let Self { records, verdicts } = self;
-        *verdicts.entry((entry.seq, text)).or_insert_with(|| {
+        let Self { records, passed } = self;
+        *passed.entry((entry.seq, text)).or_insert_with(|| {
             let record = records.entry(entry.seq).or_insert_with(|| match entry.update {
                 Some(_) => None,
                 None => record(&entry.tail),
@@ -48,7 +48,7 @@ impl<'f> Sieve<'f> {
     }
 }
 
-/// The record that an event shows.
+/// The record in an event's `data`.
 fn record(tail: &str) -> Option<Map<String, Value>> {
     let mut event: Value = serde_json::from_str(&format!("{{{tail}")).ok()?;
     match event.get_mut("data")?.get_mut("record")?.take() {
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_filter_sees_the_record_and_nothing_else_passes_it() {
         let filter = RecordFilter::parse("score>=3").unwrap();
-        let mut sieve = Sieve::default();
+        let mut filters = RecordFilters::default();
         for (seq, data, passes) in [
             (1, r#"{"id":"a","record":{"score":3}}"#, true),
             (2, r#"{"id":"b","record":{"score":2}}"#, false),
@@ -79,17 +79,17 @@ mod tests {
             (6, "\"text\"", false),
         ] {
             let entry = entry(seq, data);
-            assert_eq!(sieve.passes(&entry, Some(&filter)), passes, "{data}");
-            assert_eq!(sieve.passes(&entry, Some(&filter)), passes, "{data}, again");
-            assert!(sieve.passes(&entry, None));
+            assert_eq!(filters.passes(&entry, Some(&filter)), passes, "{data}");
+            assert_eq!(filters.passes(&entry, Some(&filter)), passes, "{data}, again");
+            assert!(filters.passes(&entry, None));
         }
         assert!(RecordFilter::parse("score >=").is_none());
     }
 
     #[test]
-    fn what_is_asked_without_a_filter_reads_no_event() {
-        let mut sieve = Sieve::default();
-        assert!(sieve.passes(&entry(1, "no JSON"), None));
-        assert!(sieve.records.is_empty() && sieve.verdicts.is_empty());
+    fn without_a_filter_no_event_is_parsed() {
+        let mut filters = RecordFilters::default();
+        assert!(filters.passes(&entry(1, "no JSON"), None));
+        assert!(filters.records.is_empty() && filters.passed.is_empty());
     }
 }

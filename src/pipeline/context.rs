@@ -1,4 +1,4 @@
-//! A request on its way, and what is learnt of it.
+//! A request in the pipeline, and what is learnt of it.
 
 use worker::Method;
 
@@ -11,9 +11,9 @@ use crate::storage::bindings::{Bindings, SystemClock};
 use domain::clock::Clock;
 use domain::rate::Rate;
 
-/// What is known of a request by the time it is answered: for its headers and its log line.
+/// What is known of a request by the time it is answered: for the answer's headers and the log line.
 #[derive(Default)]
-pub struct Trail {
+pub struct ResponseMeta {
     /// The tenant, once proven.
     pub tenant: Option<String>,
     /// The route's name.
@@ -22,26 +22,29 @@ pub struct Trail {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// A request on its way.
-pub struct Walk {
+/// A request with what answering it takes.
+pub struct RequestContext {
     /// The request.
     pub request: Box<Incoming>,
     /// The deployment.
     pub bindings: Bindings,
-    /// What may go on behind the answer.
+    /// Takes work that goes on once the answer is sent.
     pub background: Background,
 }
 
-impl Walk {
-    /// What the handler is given.
+impl RequestContext {
+    /// What a handler is given.
     pub fn call<Who>(self, params: Params, who: Box<Who>) -> Request<Who> {
         Request { incoming: self.request, params, bindings: self.bindings, background: self.background, caller: who }
     }
 }
 
-/// The operation a request asks for, or what to answer in its place.
-pub fn find(surface: Surface, request: &Incoming) -> Result<(&'static Route, Params), Result<Response, Problem>> {
-    match routes::find(surface, &request.method, &request.path) {
+/// The operation that a request asks for with the path's parameters, or the answer where there is none.
+pub type Found = Result<(&'static Route, Params), Result<Response, Problem>>;
+
+/// Looks up the operation that a request asks for on a kind of host.
+pub fn find(host: Surface, request: &Incoming) -> Found {
+    match routes::find(host, &request.method, &request.path) {
         Matched::Route(route, params) => Ok((route, params)),
         Matched::Methods(methods) if request.method == Method::Options => {
             Err(Ok(Response::empty(204).header("Allow", methods.join(", "))))

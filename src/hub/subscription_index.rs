@@ -1,10 +1,10 @@
-//! Which streams an event reaches, and what each of them may see of it.
+//! Which streams an event reaches, found by its topics.
 //!
 //! Invariants
-//! - Interests are compiled once while the hub is awake; the cost of a publish grows with the event's topics and the
-//!   streams that match, not with those that do not.
-//! - A private event reaches a stream of `/events` if one of its topics is both asked for and granted, and a stream of
-//!   Mercure if one of its topics is asked for and one is granted: that is what each promises.
+//! - What a stream asks for is compiled once while the hub is awake. The cost of a publish grows with the event's topics
+//!   and the streams that match, not with those that do not.
+//! - A private event reaches a stream of `/events` if one of its topics is both selected and granted. It reaches a Mercure
+//!   stream if one of its topics is selected and one, possibly another, is granted: so Mercure specifies.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -16,20 +16,20 @@ use domain::matching::topic_url::Base;
 use domain::selector::{Interest, Selector};
 use domain::topic::Topic;
 
-/// What relative topics start from where nobody asks by URL.
+/// The base of relative topics for streams of `/events`, which have no hub URL.
 const NO_HUB: &str = "hub://hub/";
 
-/// What a stream asks for and may see, ready to be held against topics.
+/// What a stream asks for and may see, as matchers.
 #[derive(Debug, Clone)]
-pub struct Reach {
+pub struct CompiledInterest {
     hub: Rc<Base>,
     is_mercure: bool,
     selected: Vec<Rc<Matcher>>,
     granted: Vec<Rc<Matcher>>,
 }
 
-impl Reach {
-    /// Whether an event on these topics is for the stream, but for its filter.
+impl CompiledInterest {
+    /// Whether an event on these topics is for the stream, leaving its filter aside.
     pub fn admits(&self, topics: &[Subject<'_>], private: bool) -> bool {
         let any = |matchers: &[Rc<Matcher>], topic: &Subject<'_>| matchers.iter().any(|m| m.matches(topic));
         let selects = |topic: &Subject<'_>| any(&self.selected, topic);
@@ -40,76 +40,87 @@ impl Reach {
         topics.iter().any(|topic| selects(topic) && grants(topic))
     }
 
-    /// An event's topics, as this stream looks at them.
+    /// An event's topics, resolved against this stream's hub URL.
     pub fn subjects<'t>(&'t self, topics: &'t [Topic]) -> Vec<Subject<'t>> {
         subjects(topics, &self.hub)
     }
 }
 
-/// The streams that ask by one URL of the hub.
+/// The streams that share one hub URL.
 #[derive(Debug)]
-struct Door {
-    hub: Rc<Base>,
+struct HubUrl {
+    base: Rc<Base>,
     index: Index<u64>,
     streams: usize,
 }
 
-/// The index of all streams.
+/// The index of all streams. A tenant has as many hub URLs as hosts, and relative topics differ between them.
 #[derive(Debug, Default)]
-pub struct Reached {
-    /// By the hub's URL as clients see it: a tenant has as many as hosts, and the streams of `/events` need none.
-    doors: HashMap<Box<str>, Door>,
+pub struct SubscriptionIndex {
+    hub_urls: HashMap<Box<str>, HubUrl>,
 }
 
-impl Reached {
-    /// Compiles what a stream asks for, and adds it.
-    pub fn insert(&mut self, id: u64, interest: &Interest) -> Result<Reach, Invalid> {
+impl SubscriptionIndex {
+    /// Compiles what a stream asks for, and adds the stream.
+    pub fn insert(&mut self, id: u64, interest: &Interest) -> Result<CompiledInterest, Invalid> {
         let name = interest.hub.as_deref().unwrap_or(NO_HUB);
-        if !self.doors.contains_key(name) {
-            let door = Door { hub: Rc::new(Base::parse(name)?), index: Index::default(), streams: 0 };
-            self.doors.insert(name.into(), door);
+        if !self.hub_urls.contains_key(name) {
+            let hub_url = HubUrl { base: Rc::new(Base::parse(name)?), index: Index::default(), streams: 0 };
+            self.hub_urls.insert(name.into(), hub_url);
         }
-        let Some(door) = self.doors.get_mut(name) else { return Err(Invalid::new("invalid_url", "is no URL")) };
-        let selected = compiled(&mut door.index, &door.hub, &interest.selected)?;
-        let granted = compiled(&mut door.index, &door.hub, &interest.granted)?;
-        door.index.insert(id, &selected);
-        door.streams += 1;
-        Ok(Reach { hub: Rc::clone(&door.hub), is_mercure: interest.hub.is_some(), selected, granted })
+        let Some(hub_url) = self.hub_urls.get_mut(name) else {
+            return Err(Invalid::new("invalid_url", "must be an absolute URL"));
+        };
+        let compiled = hub_url.insert(id, interest);
+        if hub_url.streams == 0 {
+            self.hub_urls.remove(name);
+        }
+        compiled
     }
 
     /// Removes a stream that was inserted with this interest.
     pub fn remove(&mut self, id: u64, interest: &Interest) {
         let name = interest.hub.as_deref().unwrap_or(NO_HUB);
-        if let Some(door) = self.doors.get_mut(name) {
-            door.index.remove(id);
-            door.streams = door.streams.saturating_sub(1);
-            if door.streams == 0 {
-                self.doors.remove(name);
+        if let Some(hub_url) = self.hub_urls.get_mut(name) {
+            hub_url.index.remove(id);
+            hub_url.streams = hub_url.streams.saturating_sub(1);
+            if hub_url.streams == 0 {
+                self.hub_urls.remove(name);
             }
         }
     }
 
-    /// Hands over each stream that asks for one of the topics, with the topics as it looks at them.
+    /// Calls `act` with each stream that asks for one of the topics, and with the topics resolved for it.
     pub fn each(&self, topics: &[Topic], mut act: impl FnMut(u64, &[Subject<'_>])) {
-        for door in self.doors.values() {
-            let subjects = subjects(topics, &door.hub);
-            for id in door.index.candidates(&subjects) {
+        for hub_url in self.hub_urls.values() {
+            let subjects = subjects(topics, &hub_url.base);
+            for id in hub_url.index.candidates(&subjects) {
                 act(id, &subjects);
             }
         }
     }
 }
 
-fn subjects<'t>(topics: &'t [Topic], hub: &'t Base) -> Vec<Subject<'t>> {
-    topics.iter().map(|topic| Subject::new(topic.as_str(), hub)).collect()
+impl HubUrl {
+    fn insert(&mut self, id: u64, interest: &Interest) -> Result<CompiledInterest, Invalid> {
+        let selected = self.compile(&interest.selected)?;
+        let granted = self.compile(&interest.granted)?;
+        self.index.insert(id, &selected);
+        self.streams += 1;
+        Ok(CompiledInterest { hub: Rc::clone(&self.base), is_mercure: interest.hub.is_some(), selected, granted })
+    }
+
+    fn compile(&mut self, selectors: &[Selector]) -> Result<Vec<Rc<Matcher>>, Invalid> {
+        let compile = |selector: &Selector| match selector {
+            Selector::Typed(kind, text) => self.index.share(*kind, text, &self.base),
+            plain => plain.matcher(&self.base).map(Rc::new),
+        };
+        selectors.iter().map(compile).collect()
+    }
 }
 
-fn compiled(index: &mut Index<u64>, hub: &Base, selectors: &[Selector]) -> Result<Vec<Rc<Matcher>>, Invalid> {
-    let compile = |selector: &Selector| match selector {
-        Selector::Typed(kind, text) => index.share(*kind, text, hub),
-        plain => plain.matcher(hub).map(Rc::new),
-    };
-    selectors.iter().map(compile).collect()
+fn subjects<'t>(topics: &'t [Topic], hub: &'t Base) -> Vec<Subject<'t>> {
+    topics.iter().map(|topic| Subject::new(topic.as_str(), hub)).collect()
 }
 
 #[cfg(test)]
@@ -135,12 +146,12 @@ mod tests {
     }
 
     fn admits(interest: &Interest, list: &[&str], private: bool) -> bool {
-        let reach = Reached::default().insert(1, interest).unwrap();
+        let compiled = SubscriptionIndex::default().insert(1, interest).unwrap();
         let topics = topics(list);
-        reach.admits(&reach.subjects(&topics), private)
+        compiled.admits(&compiled.subjects(&topics), private)
     }
 
-    fn reached(index: &Reached, list: &[&str]) -> Vec<u64> {
+    fn reached(index: &SubscriptionIndex, list: &[&str]) -> Vec<u64> {
         let mut found = Vec::new();
         index.each(&topics(list), |id, _| found.push(id));
         found.sort_unstable();
@@ -169,7 +180,7 @@ mod tests {
     #[test]
     fn relative_topics_start_from_the_url_that_the_client_sees() {
         use MatchType::UrlPattern;
-        let mut index = Reached::default();
+        let mut index = SubscriptionIndex::default();
         let streams =
             [("https://one/hub", "https://one/:x"), ("https://two/hub", "https://two/:x"), ("https://two/hub", "/b")];
         for (id, (hub, pattern)) in (1..).zip(streams) {
@@ -180,15 +191,16 @@ mod tests {
         assert_eq!(reached(&index, &["https://one/b"]), [1, 9]);
         index.remove(1, &mercure("https://one/hub", &[], &[]));
         assert_eq!(reached(&index, &["/b"]), [2, 3, 9]);
-        assert_eq!(index.doors.len(), 2, "nothing is left of a URL that nobody asks by");
+        assert_eq!(index.hub_urls.len(), 2, "nothing is left of a URL that nobody asks by");
     }
 
     #[test]
-    fn what_cannot_be_read_adds_nothing() {
-        let mut index = Reached::default();
+    fn what_cannot_be_parsed_adds_nothing() {
+        let mut index = SubscriptionIndex::default();
         assert!(index.insert(1, &mercure("https://h/hub", &[(MatchType::UrlPattern, "(")], &[])).is_err());
         assert!(index.insert(1, &mercure("no URL", &[], &[])).is_err());
         assert_eq!(reached(&index, &["a"]), [0; 0]);
+        assert!(index.hub_urls.is_empty());
     }
 
     proptest! {
@@ -205,7 +217,7 @@ mod tests {
                 let hub = ["https://one/hub", "https://two/hub"].get(*hub).map(|hub| (*hub).into());
                 Interest { hub, ..plain(&selectors, &[]) }
             }).collect();
-            let mut index = Reached::default();
+            let mut index = SubscriptionIndex::default();
             for (id, interest) in (0..).zip(&interests) {
                 index.insert(id, interest).unwrap();
             }

@@ -1,0 +1,48 @@
+//! Messages about the hub itself.
+
+use serde::{Deserialize, Serialize};
+
+use domain::clock::Timestamp;
+use domain::event::Cursor;
+use domain::ids::ClaimedTenant;
+use domain::unix_time::millis;
+
+/// Asks for the hub's status.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Inspect {}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HubStatus {
+    /// The configuration's revision; 0 without one.
+    pub revision: i64,
+    /// When this instance was constructed: later after each hibernation.
+    #[serde(with = "millis")]
+    pub started_at: Timestamp,
+    /// The newest event.
+    pub latest: Cursor,
+    /// The place behind which no event has been deleted or has expired.
+    pub earliest: Cursor,
+    /// Open streams.
+    pub streams: u64,
+    /// Events that are in the log and wait for the next fan-out.
+    pub pending: u64,
+    /// Streams that this instance restored when it woke.
+    pub restored: u64,
+    /// How often the tenant's records were answered from a cache.
+    #[serde(default)]
+    pub cache_hits: u64,
+    #[serde(default)]
+    pub cache_misses: u64,
+}
+
+/// Adds to the counts of how often the tenant's records were answered from a cache.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RecordCacheStats {
+    pub tenant: ClaimedTenant,
+    pub hits: u64,
+    pub misses: u64,
+}
+
+/// Closes all streams and deletes everything the hub has stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Purge {}

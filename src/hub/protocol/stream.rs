@@ -1,0 +1,131 @@
+//! Messages about streams: how they are opened, who may open them, who is subscribed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use domain::clock::Timestamp;
+use domain::event::Cursor;
+use domain::ids::ClaimedTenant;
+use domain::minted::Minted;
+use domain::selector::{Interest, Selector};
+use domain::unix_time::{millis, optional_millis};
+
+/// Opens a stream. The Worker sends it for a client; when the hub restarts, the bridge (`live/bridge.js`) sends it again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attach {
+    /// What the stream asks for and may see.
+    pub interest: Interest,
+    /// The version of the subscription secret that verified the token.
+    #[serde(default)]
+    pub secret_version: Option<u32>,
+    /// Who minted the token, if the platform signed it.
+    #[serde(default)]
+    pub minted: Option<Minted>,
+    /// When the token expires.
+    #[serde(default, with = "optional_millis")]
+    pub expires_at: Option<Timestamp>,
+    /// Digest of a ticket, in place of a token.
+    #[serde(default)]
+    pub ticket: Option<String>,
+    /// The client's address, for the limit per address.
+    #[serde(default)]
+    pub address: String,
+    #[serde(default)]
+    pub wire: WireFormat,
+    /// The client's `Last-Event-ID`, unparsed; from a bridge, its own cursor.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// Whether a bridge attaches a stream again that is already open at the client.
+    #[serde(default)]
+    pub reattach: bool,
+    /// Who the subscriber is, where the tenant announces subscriptions.
+    #[serde(default)]
+    pub presence: Option<Presence>,
+}
+
+/// How events are framed on a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WireFormat {
+    /// `id` and `data`: every event reaches `onmessage`.
+    #[default]
+    Plain,
+    /// With `event: {node_type}.{action}`.
+    Named,
+    /// As Mercure specifies: the publisher's ids, types and data, and no event of the hub itself.
+    Mercure,
+}
+
+/// Closes the streams of tokens that a principal minted, and refuses those tokens from now on.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EndMinted {
+    pub tenant: ClaimedTenant,
+    /// The principal; none for every principal.
+    pub by: Option<String>,
+    /// Tokens minted at this moment or before.
+    #[serde(with = "millis")]
+    pub at: Timestamp,
+}
+
+/// Stores a ticket: rights that a stream can present in its URL.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct IssueTicket {
+    /// Digest of the ticket; only its holder knows the ticket itself.
+    pub digest: String,
+    /// The version of the subscription secret that verified the token, if the site signed it.
+    #[serde(default)]
+    pub secret_version: Option<u32>,
+    /// Who minted the token, if the platform signed it.
+    #[serde(default)]
+    pub minted: Option<Minted>,
+    /// Topics whose private events the token opens.
+    pub granted: Vec<Selector>,
+    /// When the token expires.
+    #[serde(with = "millis")]
+    pub expires_at: Timestamp,
+}
+
+/// A subscriber, as subscription events describe it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Presence {
+    /// A URN that nobody else has.
+    pub subscriber: String,
+    /// The distinct payloads that the token gives its subscriptions.
+    pub payloads: Vec<Value>,
+    /// For each selected topic, in order: the index of its payload.
+    #[serde(rename = "told")]
+    pub payload_of: Vec<Option<usize>>,
+}
+
+/// Asks for the active subscriptions.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ListSubscriptions {
+    /// Whether subscriptions by URI template (Mercure before 1.0) are meant, and only these.
+    pub older: bool,
+    /// Only those that select exactly this.
+    pub selector: Option<Selector>,
+    /// Only this subscriber's.
+    pub subscriber: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Subscriptions {
+    /// One Mercure document for each.
+    pub documents: Vec<Value>,
+    /// The newest event's id in the Mercure wire format.
+    pub last_event_id: String,
+}
+
+/// The first text that the hub sends on a stream's socket.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// The place in the log that the stream starts behind.
+    pub cursor: Cursor,
+    /// Whether the stream is live; if not, the bridge asks for pages.
+    pub live: bool,
+    /// When the stream's rights end, if they do.
+    #[serde(default, with = "optional_millis")]
+    pub expires_at: Option<Timestamp>,
+    /// SSE frames to write first.
+    pub opening: String,
+}

@@ -1,0 +1,103 @@
+//! Appending rows of the outbox to the log: the hub's side of a drain.
+
+use super::event_log::{Entry, EventLog, NewEntry};
+use super::protocol::Caller;
+use super::record_event::RecordEvent;
+use super::sockets::Sockets;
+use super::sqlite::{Sqlite, SqliteError};
+use super::state::{HubState, StateError};
+use super::stored_state;
+use crate::storage::outbox::Announced;
+use crate::storage::tenant_db::Placement;
+use crate::tenant_id::TenantId;
+use domain::clock::Timestamp;
+
+/// The key of the sequence number of the last row that is in the log.
+const WATERMARK: &str = "outbox";
+
+/// What became of some rows.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// How many events were appended.
+    pub events: u64,
+    /// Rows that could not be read. They are skipped, so that they do not hold up those behind them.
+    pub unreadable: Vec<u64>,
+}
+
+impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
+    /// Where the tenant's outbox is, if it may be drained now.
+    pub fn outbox(&self, caller: &Caller, now: Timestamp) -> Result<(TenantId, Placement), StateError> {
+        let placement = self.admit(caller, now)?.placement.clone();
+        Ok((self.tenant.clone(), placement))
+    }
+
+    /// The sequence number of the last row of the outbox that is in the log.
+    pub fn outbox_watermark(&self) -> Result<u64, StateError> {
+        Ok(watermark(&self.sql)?)
+    }
+
+    pub fn reset_outbox_watermark(&mut self) -> Result<(), StateError> {
+        Ok(reset_watermark(&self.sql)?)
+    }
+
+    /// Appends rows of the outbox to the log, and queues their events for the next fan-out.
+    pub fn take_changes(&mut self, caller: &Caller, rows: Vec<Announced>, now: Timestamp) -> Result<Taken, StateError> {
+        self.admit(caller, now)?;
+        let Appended { entries, unreadable } = append(&mut self.log, &self.sql, &self.tenant, rows, now)?;
+        let events = entries.len() as u64;
+        for entry in entries {
+            self.enqueue(entry, now);
+        }
+        if events > 0 {
+            self.mark_for_clean_up();
+        }
+        Ok(Taken { events, unreadable })
+    }
+}
+
+pub(super) fn watermark(sql: &impl Sqlite) -> Result<u64, SqliteError> {
+    Ok(stored_state::read(sql, WATERMARK)?.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+pub(super) fn reset_watermark(sql: &impl Sqlite) -> Result<(), SqliteError> {
+    stored_state::write(sql, WATERMARK, "0")
+}
+
+/// What [`append`] did.
+#[derive(Debug, Default)]
+pub(super) struct Appended {
+    pub entries: Vec<Entry>,
+    pub unreadable: Vec<u64>,
+}
+
+/// Appends the rows that are behind the watermark, and moves it, in one transaction.
+pub(super) fn append(
+    log: &mut EventLog,
+    sql: &impl Sqlite,
+    tenant: &TenantId,
+    rows: Vec<Announced>,
+    now: Timestamp,
+) -> Result<Appended, SqliteError> {
+    sql.atomically(|| {
+        let before = watermark(sql)?;
+        let mut through = before;
+        let mut appended = Appended::default();
+        for row in rows {
+            if row.seq <= through {
+                continue;
+            }
+            through = row.seq;
+            match RecordEvent::of(tenant, &row) {
+                Some(RecordEvent { topics, private, name, tail }) => {
+                    let entry = NewEntry { topics, private, name, tail, update: None };
+                    appended.entries.push(log.append(sql, now, entry)?);
+                }
+                None => appended.unreadable.push(row.seq),
+            }
+        }
+        if through > before {
+            stored_state::write(sql, WATERMARK, &through.to_string())?;
+        }
+        Ok(appended)
+    })
+}

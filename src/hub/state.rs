@@ -1,0 +1,323 @@
+//! The hub's state machine: what the Durable Object does, without the Durable Object.
+//!
+//! It is generic over its SQLite and its sockets, and takes the time as an argument, so that tests on the host run the
+//! very functions that ship (`model/`). Its methods are turns: each runs to its end without an `await`.
+//!
+//! Invariants
+//! - The memory can be rebuilt from SQLite, the sockets' attachments and the watermark at any moment, because an instance
+//!   may end after any turn. Whoever gets [`StateError::Storage`] drops the memory.
+//! - The watermark is the text that the runtime answers pings with: every live stream was sent every event up to it. It
+//!   moves only behind a fan-out, so a client's cursor never passes an event that the client has not been sent.
+//! - What a turn writes and what it replies leave together: the runtime holds replies and messages back until the writes
+//!   are durable.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::attachment::Attachment;
+use super::broadcast::Delivery;
+use super::event_log::EventLog;
+use super::fan_out::FanOut;
+use super::presence::{self, Departures};
+use super::protocol::{
+    Caller, Configured, CountLogin, Grant, GrantRequest, HubStatus, RecordCacheStats, Refusal, TenantConfig,
+};
+use super::rates::Rates;
+use super::sockets::{NORMAL_CLOSURE, Sockets};
+use super::sqlite::{Sqlite, SqliteError};
+use super::streams::Streams;
+use super::{cache_stats, logins, receipts, revocation, stored_state, ticket};
+use crate::tenant_id::TenantId;
+use domain::clock::Timestamp;
+use domain::event::Cursor;
+
+/// Most bytes of events that are read from the log at once: a page of a replay.
+pub(super) const PAGE_BYTES: u64 = 256 * 1024;
+
+/// The time between two runs of the clean-up.
+const CLEAN_UP_MILLIS: i64 = 3_600_000;
+
+/// Keys of the stored state.
+const CONFIG: &str = "config";
+const ALARM_AT: &str = "alarm_at";
+
+/// Why a turn failed.
+#[derive(Debug)]
+pub enum StateError {
+    /// It was refused, and nothing has changed.
+    Refused(Refusal),
+    /// The storage failed. The memory may differ from it now.
+    Storage(SqliteError),
+}
+
+impl From<Refusal> for StateError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<SqliteError> for StateError {
+    fn from(error: SqliteError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+/// The state of a tenant's hub while it is awake.
+pub struct HubState<Sql, Net: Sockets> {
+    pub(super) tenant: TenantId,
+    pub(super) sql: Sql,
+    pub(super) net: Net,
+    pub(super) log: EventLog,
+    pub(super) config: Option<Rc<TenantConfig>>,
+    pub(super) rates: Rates,
+    pub(super) streams: Streams<Net::Socket>,
+    pub(super) fan_out: FanOut,
+    pub(super) departures: Departures,
+    /// Milliseconds without a ping after which a client counts as gone, where its place is needed.
+    pub(super) silence_millis: i64,
+    alarm_at: Option<Timestamp>,
+    needs_clean_up: bool,
+    restored: u64,
+}
+
+impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
+    /// Rebuilds the memory from what survived, and sends the events that the last instance accepted but did not send.
+    ///
+    /// `random` names the log's epoch if this hub is new.
+    pub fn wake(
+        tenant: TenantId,
+        sql: Sql,
+        net: Net,
+        random: [u8; 8],
+        silence_millis: i64,
+        now: Timestamp,
+    ) -> Result<Self, SqliteError> {
+        create_tables(&sql)?;
+        let config: Option<TenantConfig> =
+            stored_state::read(&sql, CONFIG)?.and_then(|json| serde_json::from_str(&json).ok());
+        let alarm_at: Option<i64> = stored_state::read(&sql, ALARM_AT)?.and_then(|text| text.parse().ok());
+        let watermark = net.ping_reply().as_deref().and_then(Cursor::parse).map(|cursor| cursor.seq);
+        let mut state = Self {
+            tenant,
+            log: EventLog::open(&sql, random)?,
+            config: config.map(Rc::new),
+            rates: Rates::open(&sql)?,
+            streams: Streams::default(),
+            fan_out: FanOut::new(watermark),
+            departures: Departures::default(),
+            silence_millis,
+            alarm_at: alarm_at.map(Timestamp::from_millis),
+            needs_clean_up: alarm_at.is_some(),
+            restored: 0,
+            sql,
+            net,
+        };
+        state.restore_streams();
+        let Self { sql, streams, .. } = &state;
+        let next_end = presence::mark_gone(sql, |id| streams.get(id).is_some(), now)?;
+        state.departures.next_end = next_end;
+        if !state.streams.is_empty() {
+            state.send_unsent(now)?;
+            state.advance_watermark();
+        }
+        Ok(state)
+    }
+
+    fn restore_streams(&mut self) {
+        let through = self.fan_out.watermark().unwrap_or_else(|| self.log.last());
+        for socket in self.net.all() {
+            let json = self.net.attachment(&socket);
+            let attachment = json.and_then(|json| serde_json::from_str::<Attachment>(&json).ok());
+            let compiled = attachment.and_then(|attachment| Some((self.streams.compile(&attachment)?, attachment)));
+            match compiled {
+                Some((compiled, attachment)) => {
+                    self.streams.insert(socket, attachment, compiled, through);
+                    self.restored += 1;
+                }
+                // Another version of the hub wrote it. Its bridge attaches again.
+                None => self.net.close(&socket, NORMAL_CLOSURE),
+            }
+        }
+    }
+
+    /// Sends what the log holds behind the watermark. Each event in a message of its own: a bridge that has seen some of
+    /// them drops those by their sequence number.
+    fn send_unsent(&mut self, now: Timestamp) -> Result<(), SqliteError> {
+        let Some(mut at) = self.fan_out.watermark() else { return Ok(()) };
+        while at < self.log.last() {
+            let page = self.log.page(&self.sql, at, PAGE_BYTES)?;
+            for entry in page.entries {
+                self.send(&[entry], Delivery::Live, now);
+            }
+            at = page.through;
+        }
+        Ok(())
+    }
+
+    /// Tells the runtime the new watermark, if it has moved.
+    pub(super) fn advance_watermark(&mut self) {
+        if self.fan_out.advance_watermark(self.log.last()) {
+            self.net.set_ping_reply(&self.log.cursor(self.log.last()).to_string());
+        }
+    }
+
+    /// The tenant's configuration, if the caller may act on it now.
+    pub(super) fn admit(&self, caller: &Caller, now: Timestamp) -> Result<Rc<TenantConfig>, Refusal> {
+        if !self.tenant.is_named_by(&caller.tenant) {
+            return Err(Refusal::WrongTenant);
+        }
+        let config = self.config.as_ref().filter(|c| c.revision >= caller.revision).ok_or(Refusal::Behind)?;
+        if caller.host.as_ref().is_some_and(|host| !config.hosts.contains(host)) {
+            return Err(Refusal::WrongHost);
+        }
+        if !config.is_served(now) {
+            return Err(Refusal::Stopped);
+        }
+        Ok(Rc::clone(config))
+    }
+
+    /// Stores a configuration, unless the hub has a later one, and closes the streams that it does not allow.
+    pub fn configure(&mut self, config: TenantConfig, now: Timestamp) -> Result<Configured, StateError> {
+        if let Some(current) = self.config.as_ref().filter(|current| current.revision > config.revision) {
+            return Ok(Configured { revision: current.revision });
+        }
+        let json = serde_json::to_string(&config).map_err(|_| Refusal::Malformed)?;
+        stored_state::write(&self.sql, CONFIG, &json)?;
+        let revision = config.revision;
+        self.config = Some(Rc::new(config));
+        self.close_unauthorized(now);
+        Ok(Configured { revision })
+    }
+
+    /// The configuration, and a lease of permits if a class was asked for.
+    pub fn grant(&mut self, caller: &Caller, message: &GrantRequest, now: Timestamp) -> Result<Grant, StateError> {
+        let config = self.admit(caller, now)?;
+        let lease = message.class.map(|class| self.rates.lease(&self.sql, class, &config.limits, now)).transpose()?;
+        Ok(Grant { config: TenantConfig::clone(&config), lease })
+    }
+
+    /// Counts an attempt to sign in, or refuses it.
+    pub fn count_login(&mut self, caller: &Caller, message: &CountLogin, now: Timestamp) -> Result<(), StateError> {
+        self.admit(caller, now)?;
+        self.needs_clean_up = true;
+        match logins::count(&self.sql, &message.address, &message.account, now)? {
+            None => Ok(()),
+            Some(rate) => Err(Refusal::RateLimited(rate).into()),
+        }
+    }
+
+    /// Adds to the cache's counts.
+    pub fn record_cache_stats(&mut self, message: &RecordCacheStats) -> Result<(), StateError> {
+        if !self.tenant.is_named_by(&message.tenant) {
+            return Err(Refusal::WrongTenant.into());
+        }
+        let more = cache_stats::CacheStats { hits: message.hits, misses: message.misses };
+        Ok(cache_stats::add(&self.sql, more)?)
+    }
+
+    /// The retention's floor: every event behind it can be read.
+    pub(super) fn floor(&self, now: Timestamp) -> Result<u64, SqliteError> {
+        match &self.config {
+            Some(config) => self.log.floor(&self.sql, &config.limits, now),
+            None => Ok(0),
+        }
+    }
+
+    pub fn status(&self, started_at: Timestamp, now: Timestamp) -> Result<HubStatus, StateError> {
+        let cache = cache_stats::read(&self.sql)?;
+        Ok(HubStatus {
+            revision: self.config.as_ref().map_or(0, |config| config.revision),
+            started_at,
+            latest: self.log.cursor(self.log.last()),
+            earliest: self.log.cursor(self.floor(now)?),
+            streams: self.streams.len(),
+            pending: self.fan_out.waiting(),
+            restored: self.restored,
+            cache_hits: cache.hits,
+            cache_misses: cache.misses,
+        })
+    }
+
+    /// Notes that there will be expired rows to delete.
+    pub(super) fn mark_for_clean_up(&mut self) {
+        self.needs_clean_up = true;
+    }
+
+    /// The alarm: closes streams whose rights have ended and deletes expired rows.
+    pub fn on_alarm(&mut self, now: Timestamp) -> Result<(), StateError> {
+        self.close_unauthorized(now);
+        let tickets = ticket::trim(&self.sql, now)?;
+        let revocations = revocation::trim(&self.sql, now)?;
+        let logins = logins::trim(&self.sql, now)?;
+        let receipts = receipts::trim(&self.sql, now)?;
+        let events = match &self.config {
+            Some(config) => self.log.trim(&self.sql, &config.limits, now)?,
+            None => false,
+        };
+        self.needs_clean_up = events || receipts || tickets || revocations || logins;
+        self.alarm_at = None;
+        stored_state::write(&self.sql, ALARM_AT, "")?;
+        Ok(())
+    }
+
+    /// When to set the alarm, unless it is set to that moment already. Called after each turn.
+    pub fn alarm_due(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StateError> {
+        let clean_up = self
+            .needs_clean_up
+            .then(|| self.alarm_at.filter(|at| *at > now).unwrap_or(now.plus_millis(CLEAN_UP_MILLIS)));
+        let ends = self.config.iter().flat_map(|config| {
+            let grace_periods = config.subscription_versions.iter().filter_map(|version| version.until);
+            grace_periods.chain(config.expires_at)
+        });
+        let next = ends.chain(self.departures.next_end).filter(|at| *at > now).chain(clean_up).min();
+        if next.is_none() || next == self.alarm_at {
+            return Ok(None);
+        }
+        self.alarm_at = next;
+        let stored = next.map(|at| at.millis().to_string()).unwrap_or_default();
+        stored_state::write(&self.sql, ALARM_AT, &stored)?;
+        Ok(next)
+    }
+}
+
+/// The hub's state while it is in memory.
+pub struct Memory<State>(RefCell<Option<State>>);
+
+impl<State> Default for Memory<State> {
+    fn default() -> Self {
+        Self(RefCell::new(None))
+    }
+}
+
+impl<State> Memory<State> {
+    /// Runs one turn. Wakes the hub first if it has no memory; drops the memory if the storage fails.
+    pub fn turn<T>(
+        &self,
+        wake: impl FnOnce() -> Result<State, SqliteError>,
+        act: impl FnOnce(&mut State) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
+        let mut memory = self.0.try_borrow_mut().map_err(|_| Refusal::Failed)?;
+        let state = match &mut *memory {
+            Some(state) => state,
+            empty => empty.insert(wake()?),
+        };
+        let outcome = act(state);
+        if matches!(outcome, Err(StateError::Storage(_))) {
+            *memory = None;
+        }
+        outcome
+    }
+
+    pub fn forget(&self) {
+        *self.0.borrow_mut() = None;
+    }
+}
+
+fn create_tables(sql: &impl Sqlite) -> Result<(), SqliteError> {
+    stored_state::create_table(sql)?;
+    receipts::create_table(sql)?;
+    ticket::create_table(sql)?;
+    revocation::create_table(sql)?;
+    logins::create_table(sql)?;
+    presence::create_table(sql)
+}

@@ -1,0 +1,136 @@
+//! The open streams with their sockets, and the index of what they ask for.
+
+use std::collections::HashMap;
+
+use super::attachment::Attachment;
+use super::event_log::Entry;
+use super::record_filters::RecordFilter;
+use super::subscription_index::{CompiledInterest, SubscriptionIndex};
+use domain::clock::Timestamp;
+use domain::matching::matcher::Subject;
+
+/// What a stream asks for, ready to be matched.
+#[derive(Debug)]
+pub struct Compiled {
+    interest: CompiledInterest,
+    filter: Option<RecordFilter>,
+}
+
+/// An open stream.
+#[derive(Debug)]
+pub struct Stream<S> {
+    pub socket: S,
+    /// What its socket keeps through hibernation. Whoever changes it stores it in the socket.
+    pub attachment: Attachment,
+    /// Every event up to this sequence number was sent to it, or is not for it.
+    pub through: u64,
+    compiled: Compiled,
+}
+
+impl<S> Stream<S> {
+    /// Whether an event on these topics is for this stream, leaving its filter aside.
+    pub fn admits(&self, entry: &Entry, topics: &[Subject<'_>], now: Timestamp) -> bool {
+        let is_entitled = self.attachment.expires_at.is_none_or(|at| now < at);
+        (is_entitled || !entry.private) && self.compiled.interest.admits(topics, entry.private)
+    }
+
+    /// The same for an event that was read from the log.
+    pub fn wants(&self, entry: &Entry, now: Timestamp) -> bool {
+        self.admits(entry, &self.compiled.interest.subjects(&entry.topics), now)
+    }
+
+    pub fn filter(&self) -> Option<&RecordFilter> {
+        self.compiled.filter.as_ref()
+    }
+}
+
+/// All open streams, by number. Generic over their sockets.
+#[derive(Debug)]
+pub struct Streams<S> {
+    pub(super) by_id: HashMap<u64, Stream<S>>,
+    pub(super) index: SubscriptionIndex,
+    by_address: HashMap<String, u64>,
+}
+
+impl<S> Default for Streams<S> {
+    fn default() -> Self {
+        Self { by_id: HashMap::new(), index: SubscriptionIndex::default(), by_address: HashMap::new() }
+    }
+}
+
+impl<S> Streams<S> {
+    /// Compiles what a stream asks for and adds it to the index; none if it cannot be parsed. Either [`Self::insert`] or
+    /// [`Self::discard`] follows.
+    pub fn compile(&mut self, attachment: &Attachment) -> Option<Compiled> {
+        let filter = match &attachment.interest.filter {
+            Some(text) => Some(RecordFilter::parse(text)?),
+            None => None,
+        };
+        let interest = self.index.insert(attachment.id, &attachment.interest).ok()?;
+        Some(Compiled { interest, filter })
+    }
+
+    /// Takes a stream out of the index that got no socket.
+    pub fn discard(&mut self, attachment: &Attachment) {
+        self.index.remove(attachment.id, &attachment.interest);
+    }
+
+    /// Adds a stream that was compiled and has been sent everything up to `through`.
+    pub fn insert(&mut self, socket: S, attachment: Attachment, compiled: Compiled, through: u64) {
+        *self.by_address.entry(attachment.address.clone()).or_default() += 1;
+        self.by_id.insert(attachment.id, Stream { socket, attachment, through, compiled });
+    }
+
+    pub fn remove(&mut self, id: u64) -> Option<Stream<S>> {
+        let stream = self.by_id.remove(&id)?;
+        let Attachment { address, interest, .. } = &stream.attachment;
+        self.index.remove(id, interest);
+        if let Some(count) = self.by_address.get_mut(address) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(address);
+            }
+        }
+        Some(stream)
+    }
+
+    pub fn get(&self, id: u64) -> Option<&Stream<S>> {
+        self.by_id.get(&id)
+    }
+
+    pub fn get_mut(&mut self, id: u64) -> Option<&mut Stream<S>> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub fn len(&self) -> u64 {
+        self.by_id.len() as u64
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// How many streams an address has open.
+    pub fn of_address(&self, address: &str) -> u64 {
+        self.by_address.get(address).copied().unwrap_or(0)
+    }
+
+    /// What `choose` returns for each stream, where it returns anything.
+    pub fn choose<T>(&self, choose: impl Fn(&Stream<S>) -> Option<T>) -> Vec<(u64, T)> {
+        self.by_id.iter().filter_map(|(id, stream)| Some((*id, choose(stream)?))).collect()
+    }
+
+    /// The sockets of some streams.
+    pub fn sockets<'a>(&'a self, ids: &'a [u64]) -> impl Iterator<Item = &'a S> {
+        ids.iter().filter_map(|id| self.by_id.get(id)).map(|stream| &stream.socket)
+    }
+
+    /// A number that no stream has. Numbers pass through JSON and JavaScript: they are below 2^53, and never 0.
+    pub fn free_id(&self, random: u64) -> u64 {
+        let mut id = (random >> 11).max(1);
+        while self.by_id.contains_key(&id) {
+            id = (id % ((1 << 53) - 1)) + 1;
+        }
+        id
+    }
+}

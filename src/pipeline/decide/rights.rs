@@ -1,0 +1,230 @@
+//! Which credential an endpoint asks for, what a request draws from, and who may do what.
+
+use super::denial::Denial;
+use crate::hub::protocol::RequestClass;
+use crate::routes::{Admission, Endpoint, TokenRule};
+use domain::permission::{Permission, Permissions, PlatformPermission, PlatformPermissions};
+
+/// Which credential of a request to a tenant is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verifies {
+    /// None.
+    Nothing,
+    /// A subscriber's token.
+    SubscriberToken,
+    /// The key, token or session of somebody who acts in the tenant.
+    Principal,
+}
+
+/// Which credential an endpoint asks for; without an operation, none.
+pub fn verifies(endpoint: Option<&Endpoint>) -> Verifies {
+    match endpoint {
+        Some(Endpoint::Member(..) | Endpoint::Reader(..) | Endpoint::User(_) | Endpoint::TableReader(..)) => {
+            Verifies::Principal
+        }
+        Some(Endpoint::Visitor(TokenRule::Optional | TokenRule::Required, _)) => Verifies::SubscriberToken,
+        Some(
+            Endpoint::Anyone(_)
+            | Endpoint::Operator(..)
+            | Endpoint::SignedInOperator(_)
+            | Endpoint::Visitor(TokenRule::Ignored | TokenRule::Mercure, _)
+            | Endpoint::SignIn(_)
+            | Endpoint::Signer(_)
+            | Endpoint::Table(_),
+        )
+        | None => Verifies::Nothing,
+    }
+}
+
+/// The class of which a request takes a permit: streams and webhooks are counted by the hub when they come about, and a
+/// path without an operation draws from the requests of strangers.
+pub fn request_class(admission: Option<Admission>, is_proven: bool) -> Option<RequestClass> {
+    match admission {
+        Some(Admission::Streams | Admission::Webhooks | Admission::Unmetered) => None,
+        Some(Admission::Requests) | None if is_proven => Some(RequestClass::Api),
+        Some(Admission::Requests) | None => Some(RequestClass::Anonymous),
+    }
+}
+
+/// Every tenant that a request names, by header, query or token, must be the one it is for.
+pub fn agree(named: &[String], in_token: Option<&str>, tenant: &str) -> Result<(), Denial> {
+    let agree = named.iter().map(String::as_str).chain(in_token).all(|named| named == tenant);
+    if agree { Ok(()) } else { Err(Denial::CrossesTenants) }
+}
+
+/// Whether an endpoint may be called from an address, by whether the tenant's list lets it in. What the site shows to
+/// everybody is not bound to addresses.
+pub fn check_address(endpoint: &Endpoint, is_let_in: bool) -> Result<(), Denial> {
+    match endpoint {
+        Endpoint::Member(..)
+        | Endpoint::Reader(..)
+        | Endpoint::User(_)
+        | Endpoint::SignIn(_)
+        | Endpoint::TableReader(..)
+            if !is_let_in =>
+        {
+            Err(Denial::AddressNotAllowed)
+        }
+        Endpoint::Member(..)
+        | Endpoint::Reader(..)
+        | Endpoint::User(_)
+        | Endpoint::SignIn(_)
+        | Endpoint::TableReader(..)
+        | Endpoint::Visitor(..)
+        | Endpoint::Signer(_) => Ok(()),
+        Endpoint::Anyone(_) | Endpoint::Operator(..) | Endpoint::SignedInOperator(_) | Endpoint::Table(_) => {
+            Err(Denial::NotFound)
+        }
+    }
+}
+
+/// Whether an operator may call an endpoint.
+pub fn authorise_operator(
+    endpoint: &Endpoint,
+    permissions: PlatformPermissions,
+    is_person: bool,
+) -> Result<(), Denial> {
+    match endpoint {
+        Endpoint::Operator(permission, _) => has_platform(permissions, *permission),
+        Endpoint::SignedInOperator(_) if is_person => Ok(()),
+        Endpoint::SignedInOperator(_) => Err(Denial::Unauthorized),
+        Endpoint::Anyone(_)
+        | Endpoint::Member(..)
+        | Endpoint::Reader(..)
+        | Endpoint::User(_)
+        | Endpoint::Visitor(..)
+        | Endpoint::SignIn(_)
+        | Endpoint::Signer(_)
+        | Endpoint::Table(_)
+        | Endpoint::TableReader(..) => Err(Denial::NotFound),
+    }
+}
+
+/// Whether an operator has a permission.
+pub(super) fn has_platform(permissions: PlatformPermissions, permission: PlatformPermission) -> Result<(), Denial> {
+    if permissions.has(permission) { Ok(()) } else { Err(Denial::Forbidden(permission.as_str())) }
+}
+
+/// Whether a principal of the tenant may call an endpoint.
+pub fn authorise(endpoint: &Endpoint, permissions: Permissions, is_user: bool) -> Result<(), Denial> {
+    match endpoint {
+        Endpoint::Member(permission, _) | Endpoint::Reader(permission, _) | Endpoint::TableReader(permission, _) => {
+            has(permissions, *permission)
+        }
+        Endpoint::User(_) if is_user => Ok(()),
+        Endpoint::User(_) => Err(Denial::NotAUser),
+        Endpoint::Anyone(_)
+        | Endpoint::Operator(..)
+        | Endpoint::SignedInOperator(_)
+        | Endpoint::Visitor(..)
+        | Endpoint::SignIn(_)
+        | Endpoint::Signer(_)
+        | Endpoint::Table(_) => Err(Denial::NotFound),
+    }
+}
+
+fn has(permissions: Permissions, permission: Permission) -> Result<(), Denial> {
+    if permissions.has(permission) { Ok(()) } else { Err(Denial::Forbidden(permission.as_str())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::decide::endpoints::{self, ASKED, ASKED_OF_OPERATORS};
+
+    const OTHERS: Permissions = Permissions::of(&[Permission::UsersWrite, Permission::RolesRead]);
+
+    #[test]
+    fn an_endpoint_is_open_to_whom_it_names_and_to_nobody_else() {
+        for (name, endpoint) in endpoints::all() {
+            for (permissions, has) in [(OTHERS, false), (Permissions::of(&[ASKED]), true), (Permissions::ALL, true)] {
+                for is_user in [false, true] {
+                    let expected = match name {
+                        "member" | "reader" | "table reader" if has => Ok(()),
+                        "member" | "reader" | "table reader" => Err(Denial::Forbidden("users:read")),
+                        "user" if is_user => Ok(()),
+                        "user" => Err(Denial::NotAUser),
+                        _ => Err(Denial::NotFound),
+                    };
+                    assert_eq!(authorise(&endpoint, permissions, is_user), expected, "{name}, {has}, {is_user}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_operator_needs_the_permission_or_a_session_of_their_own() {
+        let others = PlatformPermissions::of(&[PlatformPermission::TenantsWrite]);
+        let asked = PlatformPermissions::of(&[ASKED_OF_OPERATORS]);
+        for (name, endpoint) in endpoints::all() {
+            for (permissions, has) in [(others, false), (asked, true), (PlatformPermissions::ALL, true)] {
+                for is_person in [false, true] {
+                    let expected = match name {
+                        "operator" if has => Ok(()),
+                        "operator" => Err(Denial::Forbidden("tenants:read")),
+                        "signed-in operator" if is_person => Ok(()),
+                        "signed-in operator" => Err(Denial::Unauthorized),
+                        _ => Err(Denial::NotFound),
+                    };
+                    let may = authorise_operator(&endpoint, permissions, is_person);
+                    assert_eq!(may, expected, "{name}, {has}, {is_person}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_are_checked_where_somebody_acts_or_signs_in() {
+        for (name, endpoint) in endpoints::all() {
+            let expected = match name {
+                "member" | "reader" | "user" | "sign-in" | "table reader" => Err(Denial::AddressNotAllowed),
+                "visitor" | "optional subscriber" | "subscriber" | "mercure" | "signer" => Ok(()),
+                _ => Err(Denial::NotFound),
+            };
+            assert_eq!(check_address(&endpoint, false), expected, "{name}");
+            let let_in = if expected == Err(Denial::NotFound) { expected } else { Ok(()) };
+            assert_eq!(check_address(&endpoint, true), let_in, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_verified_where_the_endpoint_depends_on_it() {
+        for (name, endpoint) in endpoints::all() {
+            let expected = match name {
+                "member" | "reader" | "user" | "table reader" => Verifies::Principal,
+                "optional subscriber" | "subscriber" => Verifies::SubscriberToken,
+                _ => Verifies::Nothing,
+            };
+            assert_eq!(verifies(Some(&endpoint)), expected, "{name}");
+        }
+        assert_eq!(verifies(None), Verifies::Nothing);
+    }
+
+    #[test]
+    fn who_is_proven_draws_from_the_tenants_requests_and_others_from_those_of_strangers() {
+        for admission in [Admission::Unmetered, Admission::Streams, Admission::Webhooks] {
+            assert_eq!((request_class(Some(admission), false), request_class(Some(admission), true)), (None, None));
+        }
+        for admission in [Some(Admission::Requests), None] {
+            assert_eq!(request_class(admission, true), Some(RequestClass::Api));
+            assert_eq!(request_class(admission, false), Some(RequestClass::Anonymous));
+        }
+    }
+
+    #[test]
+    fn all_that_names_a_tenant_must_name_this_one() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (named, in_token) in [(&[][..], None), (&["acme"], None), (&["acme", "acme"], Some("acme"))] {
+            assert_eq!(agree(&names(named), in_token, "acme"), Ok(()));
+        }
+        for (named, in_token) in [
+            (&["other"][..], None),
+            (&["acme", "other"], None),
+            (&["acme"], Some("other")),
+            (&[""], None),
+            (&["Acme"], None),
+        ] {
+            assert_eq!(agree(&names(named), in_token, "acme"), Err(Denial::CrossesTenants), "{named:?} {in_token:?}");
+        }
+    }
+}
