@@ -12,7 +12,7 @@
 
 use std::future::Future;
 
-use super::state::StateError;
+use super::state_error::StateError;
 use crate::storage::outbox::{Announced, Outbox, Settled};
 use crate::storage::sql::StorageError;
 

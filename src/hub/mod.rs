@@ -41,6 +41,7 @@ mod revocation;
 mod sockets;
 mod sqlite;
 mod state;
+mod state_error;
 mod stored_state;
 mod streams;
 mod subscription_index;

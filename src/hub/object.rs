@@ -32,7 +32,8 @@ use super::protocol::{
 };
 use super::sockets::NORMAL_CLOSURE;
 use super::sqlite::SqliteError;
-use super::state::{HubState, Memory, StateError};
+use super::state::{HubState, Memory};
+use super::state_error::StateError;
 use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::outbox::{Announced, Outbox};

@@ -7,7 +7,8 @@ use super::protocol::{Caller, Publish, Published, Refusal, accepts};
 use super::receipts::{self, Receipt};
 use super::sockets::Sockets;
 use super::sqlite::Sqlite;
-use super::state::{HubState, StateError};
+use super::state::HubState;
+use super::state_error::StateError;
 use domain::clock::Timestamp;
 
 impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {

@@ -6,7 +6,7 @@ use super::protocol::Refusal;
 use super::protocol::{Lease, RequestClass};
 use super::rate_window::{RateClass, RateWindow, SavedWindow, draw};
 use super::sqlite::{Sqlite, SqliteError, cells};
-use super::state::StateError;
+use super::state_error::StateError;
 use domain::clock::Timestamp;
 use domain::plan::{Limit, Limits};
 use domain::rate::Rate;

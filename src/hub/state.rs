@@ -25,6 +25,7 @@ use super::protocol::{
 use super::rates::Rates;
 use super::sockets::{NORMAL_CLOSURE, Sockets};
 use super::sqlite::{Sqlite, SqliteError};
+use super::state_error::StateError;
 use super::streams::Streams;
 use super::{cache_stats, logins, receipts, revocation, stored_state, ticket};
 use crate::tenant_id::TenantId;
@@ -40,27 +41,6 @@ const CLEAN_UP_MILLIS: i64 = 3_600_000;
 /// Keys of the stored state.
 const CONFIG: &str = "config";
 const ALARM_AT: &str = "alarm_at";
-
-/// Why a turn failed.
-#[derive(Debug)]
-pub enum StateError {
-    /// It was refused, and nothing has changed.
-    Refused(Refusal),
-    /// The storage failed. The memory may differ from it now.
-    Storage(SqliteError),
-}
-
-impl From<Refusal> for StateError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<SqliteError> for StateError {
-    fn from(error: SqliteError) -> Self {
-        Self::Storage(error)
-    }
-}
 
 /// The state of a tenant's hub while it is awake.
 pub struct HubState<Sql, Net: Sockets> {

@@ -118,10 +118,11 @@ impl<'f> Reading<'f> {
                     let is_member = is_mark(before(1), '.') && !is_mark(before(2), '.');
                     let is_parameter = is_mark(before(1), '$') && first != "crate";
                     let follows_colons = is_mark(before(1), ':') && is_mark(before(2), ':');
-                    if follows_colons && !is_mark(before(3), '>') {
+                    let goes_on = follows_colons && is_mark(before(3), '>');
+                    if follows_colons {
                         path.insert(0, String::new());
                     }
-                    if !is_member && !is_parameter && !(follows_colons && is_mark(before(3), '>')) {
+                    if !(is_member || is_parameter || goes_on) {
                         let opens = ['(', '[', '{'].iter().any(|mark| is_mark(Some(at + 1), *mark));
                         self.record(path, is_mark(Some(at), '!') && opens, *span);
                     }

@@ -116,7 +116,7 @@ const SMALL: Rooms = Rooms {
         Rule { room: "domain", touch: "the clock", names: &["std"], but: &[] },
         Rule { room: "domain", touch: "randomness", names: &["rand"], but: &[] },
     ],
-    reserved: &[Reserved { room: "log", owns: "the only console", names: &["dbg!"], but: &[] }],
+    reserved: &[Reserved { room: "log", owns: "the only console", names: &["dbg!"] }],
 };
 
 #[test]

@@ -8,7 +8,7 @@ use super::{config, record};
 use crate::hub::presence::Leaving;
 use crate::hub::protocol::{EndMinted, GrantRequest, MercureUpdate, Publish, ReceiptKey, Refusal, RequestClass};
 use crate::hub::sockets::CloseReason;
-use crate::hub::state::StateError;
+use crate::hub::state_error::StateError;
 use domain::topic::Topic;
 
 /// The principals that mint tokens.

@@ -7,7 +7,7 @@ use super::steps::{From, GRANTED, Token, Wish};
 use super::world::{Closing, Fault, SILENCE_MILLIS, World, ensure};
 use crate::hub::protocol::{Attach, IssueTicket, Refusal, WireFormat};
 use crate::hub::sockets::CloseReason;
-use crate::hub::state::StateError;
+use crate::hub::state_error::StateError;
 use domain::event::{Cursor, Epoch};
 use domain::minted::Minted;
 use domain::selector::{Interest, Selector};

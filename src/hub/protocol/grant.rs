@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::TenantConfig;
+use super::tenant_config::TenantConfig;
 use domain::clock::Timestamp;
 use domain::rate::Rate;
 use domain::unix_time::millis;
