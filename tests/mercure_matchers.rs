@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Tenant, World};
+use crate::world::{Call, Tenant, World};
 
 async fn tenant() -> Tenant {
     World::hub(json!({})).await
@@ -143,4 +143,55 @@ async fn an_expression_that_would_backtrack_for_ever_is_decided_at_once() {
     for vast in [r"/((?:a{1000}){1000})", r"/(a{4000})"] {
         tenant.mercure().query("match_urlpattern", vast).refused().await.expect_invalid_query("match_urlpattern");
     }
+}
+
+/// A part that a pattern repeats so often again that it takes a good part of what patterns may take to compile.
+const NESTED: &str = "(?:[a-z]{9}){9}";
+
+#[tokio::test]
+async fn what_patterns_take_to_compile_is_bounded_for_each_and_for_all_of_a_stream() {
+    let tenant = tenant().await;
+    let refused = async |call: Call, name: &str| {
+        let answer = call.refused().await.expect_invalid_query(name);
+        let error = &answer.json()["errors"][0];
+        assert_eq!(error["code"], "too_complex", "{error}");
+        assert!(error["message"].as_str().unwrap().contains("131,072 steps"), "{error}");
+    };
+    // Ninety in six kilobytes: each would do, all together would not.
+    let many = |count: usize| {
+        let name = |n: usize| format!("/{n}-({NESTED})");
+        (0..count).fold(tenant.mercure(), |call, n| call.query("match_urlpattern", &name(n)))
+    };
+    many(5).stream().await;
+    refused(many(90), "match_urlpattern").await;
+    for vast in ["(?:(?:a{9}){99}){99}", "(?:(?:(?:a?){99}){99}){99}", ".*a(?:a|b){30}", "(?:a|[a-z]{999}){999}"] {
+        refused(tenant.mercure().query("match_urlpattern", &format!("/({vast})")), "match_urlpattern").await;
+    }
+    let template = |count: usize| tenant.mercure().query("topic", &"{name:99}".repeat(count));
+    template(1).stream().await;
+    refused(template(40), "topic").await;
+    // On the other wire a selector is text, whatever it looks like.
+    let text = format!("/({NESTED})");
+    let mut stream = tenant.subscribe(&[&text]).await;
+    say(&tenant, &[&format!("/{}", "a".repeat(81)), &text]).await;
+    assert_eq!(stream.event().await.body["topics"], json!([text]));
+}
+
+#[tokio::test]
+async fn what_a_token_grants_is_bounded_like_what_is_asked_for() {
+    let tenant = tenant().await;
+    let patterns: Vec<String> = (0..90).map(|n| format!("/{n}-({NESTED})")).collect();
+    let patterns: Vec<(&str, &str)> = patterns.iter().map(|text| ("urlpattern", text.as_str())).collect();
+    let granting = |count: usize| tenant.access_token("subscribe", &patterns[..count]).sign();
+    let asking = |token: &str| tenant.mercure().query("match", "*").bearer(token);
+    asking(&granting(5)).stream().await;
+    asking(&granting(90)).refused().await.expect_problem(401, "invalid_token");
+    let template = "{name:99}".repeat(40);
+    asking(&tenant.subscriber(&[&template]).sign()).refused().await.expect_problem(401, "invalid_token");
+    let publishing = |count: usize| tenant.access_token("publish", &patterns[..count]);
+    let update = |topic: &str| tenant.update(topic).data("x");
+    let granted = format!("/0-{}", "a".repeat(81));
+    update(&granted).token(publishing(5)).published().await;
+    update(&granted).token(publishing(90)).send().await.expect_problem(401, "invalid_token");
+    update("a").token(tenant.publisher(&[&template])).send().await.expect_problem(401, "invalid_token");
 }

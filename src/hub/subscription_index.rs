@@ -12,6 +12,7 @@ use std::rc::Rc;
 use domain::error::Invalid;
 use domain::matching::index::Index;
 use domain::matching::matcher::{Matcher, Subject};
+use domain::matching::steps::Steps;
 use domain::matching::topic_url::Base;
 use domain::selector::{Interest, Selector};
 use domain::topic::Topic;
@@ -111,9 +112,13 @@ impl HubUrl {
     }
 
     fn compile(&mut self, selectors: &[Selector]) -> Result<Vec<Rc<Matcher>>, Invalid> {
-        let compile = |selector: &Selector| match selector {
-            Selector::Typed(kind, text) => self.index.share(*kind, text, &self.base),
-            plain => plain.matcher(&self.base).map(Rc::new),
+        let mut steps = Steps::default();
+        let compile = |selector: &Selector| {
+            let matcher = match selector {
+                Selector::Typed(kind, text) => self.index.share(*kind, text, &self.base)?,
+                plain => plain.matcher(&self.base).map(Rc::new)?,
+            };
+            steps.take(matcher.steps()).map(|()| matcher)
         };
         selectors.iter().map(compile).collect()
     }
@@ -199,6 +204,11 @@ mod tests {
         let mut index = SubscriptionIndex::default();
         assert!(index.insert(1, &mercure("https://h/hub", &[(MatchType::UrlPattern, "(")], &[])).is_err());
         assert!(index.insert(1, &mercure("no URL", &[], &[])).is_err());
+        // A stream that was let in under wider bounds.
+        let vast: Vec<String> = (0..90).map(|n| format!("/{n}-((?:[a-z]{{9}}){{9}})")).collect();
+        let vast: Vec<_> = vast.iter().map(|text| (MatchType::UrlPattern, text.as_str())).collect();
+        assert!(index.insert(1, &mercure("https://h/hub", &vast, &[])).is_err());
+        assert!(index.insert(1, &mercure("https://h/hub", &[], &vast)).is_err());
         assert_eq!(reached(&index, &["a"]), [0; 0]);
         assert!(index.hub_urls.is_empty());
     }

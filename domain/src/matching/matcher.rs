@@ -5,6 +5,7 @@
 use std::cell::OnceCell;
 use std::hash::{Hash, Hasher};
 
+use super::steps::Steps;
 use super::topic_url::{Base, TopicUrl};
 use super::uri_template::UriTemplate;
 use super::url_pattern::UrlPattern;
@@ -83,7 +84,7 @@ impl Matcher {
     pub const MAX_BYTES: usize = 4_096;
 
     /// Parses a matcher. Relative patterns start from the hub's URL. A selector of Mercure 0.x that is no URI Template
-    /// is looked at as a topic.
+    /// is looked at as a topic. A pattern or template that takes more than `Steps::MAX` to compile is refused.
     pub fn parse(kind: MatchType, text: &str, base: &Base) -> Result<Self, Invalid> {
         if text.len() > Self::MAX_BYTES {
             return Err(Invalid::new("too_long", "must be at most 4,096 bytes long"));
@@ -96,9 +97,20 @@ impl Matcher {
             MatchType::Exact => Ok(Self::Exact(text.into())),
             MatchType::UrlPattern => UrlPattern::parse(text, base).map(|pattern| Self::Pattern(Box::new(pattern))),
             MatchType::UriTemplate if !text.contains('{') => Ok(Self::Exact(text.into())),
-            MatchType::UriTemplate => {
-                Ok(UriTemplate::parse(text).map_or_else(|_| Self::Exact(text.into()), Self::Template))
-            }
+            MatchType::UriTemplate => match UriTemplate::parse(text) {
+                Ok(template) => Ok(Self::Template(template)),
+                Err(invalid) if invalid.code == Steps::EXCEEDED => Err(invalid),
+                Err(_) => Ok(Self::Exact(text.into())),
+            },
+        }
+    }
+
+    /// The steps that it took to compile; none for what is compared as text.
+    pub fn steps(&self) -> usize {
+        match self {
+            Self::All | Self::Exact(_) | Self::Prefix(_) => 0,
+            Self::Template(template) => template.steps().taken(),
+            Self::Pattern(pattern) => pattern.steps().taken(),
         }
     }
 
@@ -183,6 +195,45 @@ mod tests {
         assert!(matches(UriTemplate, "plain text", "plain text") && !matches(UriTemplate, "plain text", "plain"));
         assert!(matches(UriTemplate, "broken {", "broken {"), "no template, so only itself");
         assert!(!matches(UriTemplate, "a b/{id}", "a b/1"), "no template, so only itself");
+    }
+
+    #[test]
+    fn a_template_that_is_too_much_is_refused_and_not_a_topic() {
+        let parse = |text: &str| Matcher::parse(UriTemplate, text, &base());
+        assert_eq!(parse(&"{a:128}".repeat(9)).unwrap_err().code, Steps::EXCEEDED);
+        for text in ["{a:128}", "https://example.com/{a:30}{?b*,c,d,e}", "{+a}{#b}{.c}{/d}{;e}{?f}{&g}"] {
+            assert!(parse(text).unwrap().steps() > 0, "{text}");
+        }
+        assert_eq!(parse("plain").unwrap().steps() + Matcher::parse(Exact, "{a}", &base()).unwrap().steps(), 0);
+    }
+
+    /// Bytes that a matcher takes in memory.
+    fn bytes(matcher: &Matcher) -> usize {
+        size_of::<Matcher>()
+            + match matcher {
+                Matcher::All => 0,
+                Matcher::Exact(text) | Matcher::Prefix(text) => text.len(),
+                Matcher::Template(template) => template.bytes(),
+                Matcher::Pattern(pattern) => size_of_val(&**pattern) + pattern.bytes(),
+            }
+    }
+
+    #[test]
+    fn the_dearest_patterns_of_a_stream_take_little_memory() {
+        let base = base();
+        let parts = ["(?:[a-z]{9}){9}", "(?:a?b?c?){12}", ".*a[ab]{6}", "(?:[a-z\\d]+-){60}", "(?:(?:x{3}|y){3}|z){9}"];
+        for part in parts {
+            let (mut steps, mut held) = (Steps::default(), Vec::new());
+            for n in 0..100 {
+                let matcher = Matcher::parse(UrlPattern, &format!("/{n}-({part})"), &base).unwrap();
+                if steps.take(matcher.steps()).is_err() {
+                    break;
+                }
+                held.push(bytes(&matcher));
+            }
+            let all: usize = held.iter().sum();
+            assert!(!held.is_empty() && all < 64 * 1024, "{part}: {} of {all} bytes", held.len());
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! variable does not tell lists from maps. What the hubs of Mercure 0.x accept besides (a name that the template does
 //! not have, a value longer than its `:n`) does not match: a template also grants rights.
 
-use super::nfa::{Class, Expression, Program};
+use super::expression::{Class, Expression};
+use super::program::Program;
+use super::steps::Steps;
 use crate::error::Invalid;
 
 const UNRESERVED: [(char, char); 6] = [('a', 'z'), ('A', 'Z'), ('0', '9'), ('-', '.'), ('_', '_'), ('~', '~')];
@@ -21,10 +23,11 @@ const LONGEST_COUNTED: u32 = 128;
 pub struct UriTemplate {
     text: Box<str>,
     program: Program,
+    steps: Steps,
 }
 
 impl UriTemplate {
-    /// Parses a template.
+    /// Parses a template; refused if it takes too many steps to compile.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let mut items = Vec::new();
         let mut rest = text;
@@ -35,7 +38,14 @@ impl UriTemplate {
             rest = after;
         }
         items.push(Expression::Text(checked(rest)?));
-        Ok(Self { text: text.into(), program: Program::compile(Expression::Sequence(items))? })
+        let mut steps = Steps::default();
+        let program = Program::compile(Expression::Sequence(items), &mut steps)?;
+        Ok(Self { text: text.into(), program, steps })
+    }
+
+    /// The steps that it took to compile.
+    pub fn steps(&self) -> Steps {
+        self.steps
     }
 
     /// The template as it was written.
@@ -51,6 +61,12 @@ impl UriTemplate {
     /// Whether some expansion of the template is this topic.
     pub fn matches(&self, topic: &str) -> bool {
         self.program.matches(topic)
+    }
+
+    /// Bytes that it takes in memory, itself aside.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.text.len() + self.program.bytes()
     }
 }
 
@@ -118,9 +134,12 @@ impl Operator {
         }
         let Expression::Either(mut unit) = self.unit() else { return self.unit() };
         unit.truncate(1);
-        // The bytes that go on with a character begin with 8, 9, A or B.
-        unit.push(Expression::Sequence(vec![escape(&HEX), escape(&[('8', '9'), ('A', 'B'), ('a', 'b')]).any_number()]));
-        Expression::Repeat(Box::new(Expression::Either(unit)), 0, Some(longest))
+        // The bytes that go on with a character begin with 8, 9, A or B. They count for nothing, wherever they stand: so
+        // each escape has one meaning, and the template as many rows as characters.
+        unit.push(escape(&[('0', '7'), ('C', 'F'), ('c', 'f')]));
+        let further = escape(&[('8', '9'), ('A', 'B'), ('a', 'b')]).any_number();
+        let character = Expression::Sequence(vec![Expression::Either(unit), further.clone()]);
+        Expression::Sequence(vec![further, Expression::Repeat(Box::new(character), 0, Some(longest))])
     }
 
     fn variable(&self, variable: &Variable) -> Expression {

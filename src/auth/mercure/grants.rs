@@ -9,6 +9,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use domain::matching::matcher::{MatchType, Matcher, Subject};
+use domain::matching::steps::Steps;
 use domain::matching::topic_url::Base;
 use domain::mercure::Action;
 
@@ -90,12 +91,14 @@ pub struct Reading<'a> {
     base: &'a Base,
     grants: Grants,
     topics: usize,
+    /// What its patterns took to compile, all together.
+    steps: Steps,
 }
 
 impl<'a> Reading<'a> {
     /// Begins to read a token, whose signer may allow this, at the hub of this URL.
     pub fn new(allows: &'a [Action], base: &'a Base) -> Self {
-        Self { allows, base, grants: Grants::default(), topics: 0 }
+        Self { allows, base, grants: Grants::default(), topics: 0, steps: Steps::default() }
     }
 
     /// Reads `authorization_details` (RFC 9396). The error says what is wrong, for the log.
@@ -140,7 +143,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn topic(&self, topic: &Value) -> Result<Granted, &'static str> {
+    fn topic(&mut self, topic: &Value) -> Result<Granted, &'static str> {
         let text = topic.get("match").and_then(Value::as_str).ok_or("topics")?;
         let kind = match topic.get("match_type") {
             None => MATCH_TYPES.first(),
@@ -175,8 +178,9 @@ impl<'a> Reading<'a> {
         listed.iter().map(|selector| self.granted(MatchType::UriTemplate, selector.as_str().ok_or(name)?)).collect()
     }
 
-    fn granted(&self, match_type: MatchType, text: &str) -> Result<Granted, &'static str> {
+    fn granted(&mut self, match_type: MatchType, text: &str) -> Result<Granted, &'static str> {
         let matcher = Matcher::parse(match_type, text, self.base).map_err(|_| "topics")?;
+        self.steps.take(matcher.steps()).map_err(|_| "topics")?;
         Ok(Granted { match_type, text: text.to_owned(), matcher: Rc::new(matcher) })
     }
 
@@ -303,6 +307,25 @@ mod tests {
         };
         assert!(entries(100, 1).is_ok() && entries(2, 50).is_ok());
         assert_eq!((entries(101, 1), entries(2, 51)), (Err("topics"), Err("topics")));
+    }
+
+    #[test]
+    fn what_patterns_take_to_compile_is_bounded_together() {
+        let pattern = |n: usize, inside: &str| json!({"match": format!("/{n}-({inside})"), "match_type": "urlpattern"});
+        let granted = |count: usize, inside: &str| {
+            let topics: Vec<Value> = (0..count).map(|n| pattern(n, inside)).collect();
+            details(json!([entry(json!({"topics": topics}))])).map(|granted| granted.publish.len())
+        };
+        assert_eq!(granted(1, "(?:a{300}){300}"), Err("topics"));
+        assert_eq!(granted(5, "(?:[a-z]{9}){9}"), Ok(5));
+        assert_eq!(granted(90, "(?:[a-z]{9}){9}"), Err("topics"));
+        assert_eq!(granted(90, "[a-z]{9}"), Ok(90));
+        let templates = |publish: usize, subscribe: usize| {
+            let of = |count: usize| vec![json!("/{a:128}"); count];
+            older(json!({"publish": of(publish), "subscribe": of(subscribe)})).map(drop)
+        };
+        assert_eq!((templates(1, 0), templates(0, 1), templates(1, 1)), (Ok(()), Ok(()), Err("topics")));
+        assert_eq!(older(json!({"subscribe": ["{a:128}".repeat(9)]})), Err("topics"));
     }
 
     #[test]

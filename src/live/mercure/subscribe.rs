@@ -14,6 +14,7 @@ use crate::storage::sealed::random;
 use crate::tenant::tenant_state;
 use domain::error::Invalid;
 use domain::matching::matcher::{MatchType, Matcher, Subject};
+use domain::matching::steps::Steps;
 use domain::matching::topic_url::Base;
 use domain::mercure::Action;
 use domain::selector::{Interest, Selector};
@@ -117,6 +118,7 @@ fn uuid() -> Result<String, Problem> {
 /// What is asked for: `match`, `match_exact`, `match_urlpattern`, and `topic` of clients of before 1.0.
 pub fn selectors(query: &Query, hub: &Base, older: bool) -> Result<Vec<Selector>, Problem> {
     let mut selected: Vec<Selector> = Vec::new();
+    let mut steps = Steps::default();
     for (name, value) in query.pairs() {
         let kind = match name {
             "match" | "match_exact" => MatchType::Exact,
@@ -133,11 +135,13 @@ pub fn selectors(query: &Query, hub: &Base, older: bool) -> Result<Vec<Selector>
             }
             _ => continue,
         };
-        Matcher::parse(kind, value, hub).map_err(|invalid| problem::invalid_query(name, invalid))?;
         let selector = Selector::Typed(kind, value.into());
-        if !selected.contains(&selector) {
-            selected.push(selector);
+        if selected.contains(&selector) {
+            continue;
         }
+        let taken = Matcher::parse(kind, value, hub).and_then(|matcher| steps.take(matcher.steps()));
+        taken.map_err(|invalid| problem::invalid_query(name, invalid))?;
+        selected.push(selector);
         if selected.len() > Interest::MAX_SELECTORS {
             let invalid = Invalid::new("too_many_topics", "a stream takes at most 100 matchers");
             return Err(problem::invalid_query(name, invalid));
@@ -208,6 +212,13 @@ mod tests {
         ] {
             assert_eq!(read(query, false).unwrap_err(), (name.to_owned(), code), "{query}");
         }
+        for vast in ["(?:a{300}){300}", "(?:(?:(?:a{9}){9}){9}){9}", "(?:a?){5000}"] {
+            assert_eq!(read(&format!("match_urlpattern=/({vast})"), true).unwrap_err().1, "too_complex", "{vast}");
+        }
+        let each: String = (0..90).map(|n| format!("match_urlpattern=/{n}-((?:[a-z]{{9}}){{9}})&")).collect();
+        assert_eq!(read(&each, true).unwrap_err(), ("?match_urlpattern".to_owned(), "too_complex"), "all together");
+        let template = format!("topic={}", "{a:128}".repeat(9));
+        assert_eq!(read(&template, true).unwrap_err(), ("?topic".to_owned(), "too_complex"));
         let many: String = (0..101).map(|n| format!("match={n}&")).collect();
         assert_eq!(read(&many, true).unwrap_err().1, "too_many_topics");
         assert_eq!(read(&"match=a&".repeat(200), true).unwrap().len(), 1, "the same one again is no further one");

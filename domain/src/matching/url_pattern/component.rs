@@ -5,7 +5,9 @@ use super::canonical::Encode;
 use super::regexp;
 use super::tokens::{Kind, Policy, Token, tokens};
 use crate::error::Invalid;
-use crate::matching::nfa::{Class, Expression, Program};
+use crate::matching::expression::{Class, Expression};
+use crate::matching::program::Program;
+use crate::matching::steps::Steps;
 
 /// How a component is read.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +27,13 @@ impl Options {
     }
 }
 
-/// Compiles the pattern of one component.
-pub fn compile(text: &str, options: Options) -> Result<Program, Invalid> {
+/// Compiles the pattern of one component; refused if it takes too many steps.
+pub fn compile(text: &str, options: Options, steps: &mut Steps) -> Result<Program, Invalid> {
     let tokens = tokens(text, Policy::Strict)?;
     let mut parser =
         Parser { tokens: &tokens, at: 0, options, fixed: String::new(), names: Vec::new(), items: Vec::new() };
     parser.parse()?;
-    Program::compile(Expression::Sequence(parser.items))
+    Program::compile(Expression::Sequence(parser.items), steps)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

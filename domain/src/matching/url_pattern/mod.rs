@@ -11,7 +11,8 @@ mod regexp;
 mod tokens;
 
 use crate::error::Invalid;
-use crate::matching::nfa::Program;
+use crate::matching::program::Program;
+use crate::matching::steps::Steps;
 use crate::matching::topic_url::{Base, TopicUrl};
 use crate::matching::url_pattern::canonical::Encode;
 use crate::matching::url_pattern::component::{Options, compile};
@@ -21,8 +22,8 @@ use crate::matching::url_pattern::constructor::{Component, Parts, cut};
 const SPECIAL: [(&str, &str); 6] =
     [("http", "80"), ("https", "443"), ("ws", "80"), ("wss", "443"), ("ftp", "21"), ("file", "")];
 
-/// A program for each component in the order of the standard; none where every text will do.
-type Components = [Option<Program>; 8];
+/// A program for each component, in the order of the standard, but for those where every text will do.
+type Components = Box<[(Component, Program)]>;
 
 /// A pattern, compiled.
 #[derive(Debug)]
@@ -31,14 +32,16 @@ pub struct UrlPattern {
     base: Box<str>,
     prefix: Box<str>,
     components: Components,
+    steps: Steps,
 }
 
 impl UrlPattern {
     /// Parses a pattern, absolute or relative to the base.
     pub fn parse(text: &str, base: &Base) -> Result<Self, Invalid> {
-        let components = compile_all(inherit(cut(text, is_special)?, base))?;
+        let mut steps = Steps::default();
+        let components = compile_all(inherit(cut(text, is_special)?, base), &mut steps)?;
         let prefix = place_prefix(&components).into();
-        Ok(Self { text: text.into(), base: base.as_str().into(), prefix, components })
+        Ok(Self { text: text.into(), base: base.as_str().into(), prefix, components, steps })
     }
 
     /// The pattern as it was written.
@@ -56,10 +59,24 @@ impl UrlPattern {
         &self.prefix
     }
 
+    /// The steps that it took to compile.
+    pub fn steps(&self) -> Steps {
+        self.steps
+    }
+
     /// Whether the topic fits the pattern in every component.
     pub fn matches(&self, topic: &TopicUrl) -> bool {
-        let fits = |(program, text): (&Option<Program>, &str)| program.as_ref().is_none_or(|p| p.matches(text));
-        self.components.iter().zip(topic.components()).all(fits)
+        let texts = topic.components();
+        let fits =
+            |(at, program): &(Component, Program)| texts.get(*at as usize).is_some_and(|text| program.matches(text));
+        self.components.iter().all(fits)
+    }
+
+    /// Bytes that it takes in memory, itself aside.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        let programs: usize = self.components.iter().map(|(_, program)| program.bytes()).sum();
+        self.text.len() + self.base.len() + self.prefix.len() + size_of_val(&*self.components) + programs
     }
 }
 
@@ -113,25 +130,25 @@ fn escape(text: &str) -> String {
 }
 
 /// Compiles the pattern of each component.
-fn compile_all(mut parts: Parts) -> Result<Components, Invalid> {
+fn compile_all(mut parts: Parts, steps: &mut Steps) -> Result<Components, Invalid> {
     if let (Some(protocol), Some(port)) = (parts.get(Component::Protocol), parts.get(Component::Port))
         && SPECIAL.contains(&(protocol, port))
     {
         parts.set(Component::Port, "");
     }
     let special = is_special(parts.get(Component::Protocol).unwrap_or("*"))?;
-    let mut components = Components::default();
-    for (place, component) in components.iter_mut().zip(Component::ALL) {
+    let mut components = Vec::new();
+    for component in Component::ALL {
         if let Some(text) = parts.get(component).filter(|text| *text != "*") {
-            *place = Some(compile(text, options(component, text, special))?);
+            components.push((component, compile(text, options(component, text, special), steps)?));
         }
     }
-    Ok(components)
+    Ok(components.into())
 }
 
 /// Whether a pattern of a protocol takes in one of the special schemes.
 fn is_special(protocol: &str) -> Result<bool, Invalid> {
-    let program = compile(protocol, Options::plain(canonical::protocol))?;
+    let program = compile(protocol, Options::plain(canonical::protocol), &mut Steps::default())?;
     Ok(SPECIAL.iter().any(|(scheme, _)| program.matches(scheme)))
 }
 
@@ -161,10 +178,10 @@ fn options(component: Component, text: &str, special: bool) -> Options {
 
 /// The beginning of `scheme://host:port/path` that all topics of a pattern share.
 fn place_prefix(components: &Components) -> String {
-    let [protocol, _, _, hostname, port, pathname, ..] = components;
+    use Component::{Hostname, Pathname, Port, Protocol};
     let mut prefix = String::new();
-    for (program, behind) in [(protocol, "://"), (hostname, ":"), (port, ""), (pathname, "")] {
-        let Some(program) = program else { break };
+    for (component, behind) in [(Protocol, "://"), (Hostname, ":"), (Port, ""), (Pathname, "")] {
+        let Some((_, program)) = components.iter().find(|(at, _)| *at == component) else { break };
         prefix.push_str(program.head());
         if program.literal().is_none() {
             break;

@@ -5,7 +5,7 @@
 //! assertions, references and operations on sets are refused.
 
 use crate::error::Invalid;
-use crate::matching::nfa::{Class, Expression};
+use crate::matching::expression::{Class, Expression};
 
 const DIGITS: [(char, char); 1] = [('0', '9')];
 const WORD: [(char, char); 4] = [('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
@@ -36,6 +36,23 @@ pub fn parse(text: &str) -> Result<Expression, Invalid> {
 fn unsupported() -> Invalid {
     let message = "has a regular expression of more than characters, classes, |, (?:…), ?, *, + and {n,m}";
     Invalid::new("unsupported_regexp", message)
+}
+
+/// What stands in a class, or behind a backslash.
+enum Member {
+    /// One character.
+    One(char),
+    /// Any of these.
+    Any(Class),
+}
+
+impl Member {
+    fn class(self) -> Class {
+        match self {
+            Self::One(c) => Class::of(&[(c, c)]),
+            Self::Any(class) => class,
+        }
+    }
 }
 
 struct Parser<'a> {
@@ -80,7 +97,7 @@ impl Parser<'_> {
         match self.next() {
             Some('.') => Ok(Expression::One(Class::but(&LINE_ENDS))),
             Some('[') => self.class().map(Expression::One),
-            Some('\\') => self.escape(false).map(Expression::One),
+            Some('\\') => self.escape(false).map(|member| Expression::One(member.class())),
             Some('(') if self.take("?:") && self.depth < MAX_DEPTH => {
                 self.depth += 1;
                 let inner = self.either()?;
@@ -122,38 +139,37 @@ impl Parser<'_> {
             let first = self.member()?;
             if self.take("-") {
                 let last = self.member()?;
-                let (Some(first), Some(last)) = (first.single(), last.single()) else { return Err(unsupported()) };
-                if last < first {
-                    return Err(unsupported());
+                match (first, last) {
+                    (Member::One(first), Member::One(last)) if first <= last => class.add(Class::of(&[(first, last)])),
+                    _ => return Err(unsupported()),
                 }
-                class.add(Class::of(&[(first, last)]));
             } else {
-                class.add(first);
+                class.add(first.class());
             }
         }
         Ok(if negated { class.negate() } else { class })
     }
 
     /// A member of a class, or one end of a range.
-    fn member(&mut self) -> Result<Class, Invalid> {
+    fn member(&mut self) -> Result<Member, Invalid> {
         const DOUBLED: &str = "&!#$%*+,.:;<=>?@^`~";
         let c = self.next().ok_or_else(unsupported)?;
         let reserved = matches!(c, '(' | ')' | '[' | ']' | '{' | '}' | '/' | '-' | '|');
         if reserved || DOUBLED.contains(c) && self.peek() == Some(c) {
             return Err(unsupported());
         }
-        if c == '\\' { self.escape(true) } else { Ok(Class::of(&[(c, c)])) }
+        if c == '\\' { self.escape(true) } else { Ok(Member::One(c)) }
     }
 
-    fn escape(&mut self, in_class: bool) -> Result<Class, Invalid> {
+    fn escape(&mut self, in_class: bool) -> Result<Member, Invalid> {
         let c = self.next().ok_or_else(unsupported)?;
         let meant = match c {
-            'd' => return Ok(Class::of(&DIGITS)),
-            'D' => return Ok(Class::but(&DIGITS)),
-            'w' => return Ok(Class::of(&WORD)),
-            'W' => return Ok(Class::but(&WORD)),
-            's' => return Ok(Class::of(&SPACE)),
-            'S' => return Ok(Class::but(&SPACE)),
+            'd' => return Ok(Member::Any(Class::of(&DIGITS))),
+            'D' => return Ok(Member::Any(Class::but(&DIGITS))),
+            'w' => return Ok(Member::Any(Class::of(&WORD))),
+            'W' => return Ok(Member::Any(Class::but(&WORD))),
+            's' => return Ok(Member::Any(Class::of(&SPACE))),
+            'S' => return Ok(Member::Any(Class::but(&SPACE))),
             't' => '\t',
             'n' => '\n',
             'v' => '\u{b}',
@@ -169,7 +185,7 @@ impl Parser<'_> {
             c if "^$\\.*+?()[]{}|/".contains(c) || in_class && "&-!#%,:;<=>@`~".contains(c) => c,
             _ => return Err(unsupported()),
         };
-        Ok(Class::of(&[(meant, meant)]))
+        Ok(Member::One(meant))
     }
 
     fn code(&mut self, digits: usize) -> Result<char, Invalid> {

@@ -117,7 +117,23 @@ fn regular_expressions() {
             "/([a)",
         ],
     );
-    refused("too_complex", &["/((?:a{1000}){1000})"]);
+    refused("too_complex", &["/((?:a{1000}){1000})", "/(a{4000})", "/((?:.*a.{20}))", "/((?:(?:(?:a?){99}){99}){99})"]);
+    check("/([\\w\\-]{1,64})/(\\d{4}-\\d{2}-\\d{2})", &["/a-b/2026-11-29"], &["/a/2026-11", "//2026-11-29"]);
+    let uuid = "/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})";
+    check(uuid, &["/f81d4fae-7dec-11d0-a765-00a0c91e6bf6"], &["/f81d4fae-7dec-11d0-a765-00a0c91e6bf"]);
+}
+
+#[test]
+fn a_stream_of_ordinary_patterns_is_far_within_the_bound() {
+    for text in [
+        "https://example.com/books/:id",
+        "https://example.com/books/:id{/pages/:page}?",
+        "/:owner/repos/:repo/issues/:issue(\\d+)/*",
+        "*://*.example.com/:a/files/*.:extension",
+    ] {
+        let steps = pattern(text).steps().taken();
+        assert!(steps < Steps::MAX / 50, "{text}: {steps}");
+    }
 }
 
 #[test]
@@ -242,7 +258,36 @@ fn the_place_that_all_topics_share() {
     assert_eq!(prefix("urn\\:isbn\\:*"), "urn://:isbn:");
 }
 
+/// Regular expressions of which each part may repeat, also those that repeat already.
+fn nested() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![Just("a".to_owned()), Just(".".into()), Just("[a-f]".into()), Just("\\d".into())];
+    leaf.prop_recursive(6, 32, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..4).prop_map(|list| list.concat()),
+            prop::collection::vec(inner.clone(), 1..4).prop_map(|list| format!("(?:{})", list.join("|"))),
+            (inner, 0..2_000u32, 0..2_000u32, 0..6).prop_map(|(of, n, m, shape)| match shape {
+                0 => format!("(?:{of}){{{n}}}"),
+                1 => format!("(?:{of}){{{n},}}"),
+                2 => format!("(?:{of})*"),
+                3 => format!("(?:{of})?"),
+                _ => format!("(?:{of}){{{},{}}}", n.min(m) % 9, n.min(m) % 9 + m % 99),
+            }),
+        ]
+    })
+}
+
 proptest! {
+    #[test]
+    fn nested_repetitions_compile_within_the_bound_or_are_refused(inside in nested()) {
+        match UrlPattern::parse(&format!("/({inside})"), &base()) {
+            Ok(pattern) => {
+                prop_assert!(pattern.steps().taken() <= Steps::MAX);
+                prop_assert!(pattern.bytes() < 4 * Steps::MAX / Steps::OF_ENTRY + 8_192, "{}", pattern.bytes());
+            }
+            Err(invalid) => prop_assert_eq!(invalid.code, Steps::EXCEEDED),
+        }
+    }
+
     #[test]
     fn no_text_breaks_the_parser(text in "(https?://|/|urn:)?[a-c:*?+{}()\\\\\\[\\]|/.#@0-9é-]{0,24}", topic in "(https?://)?\\PC{0,24}") {
         let url = TopicUrl::parse(&topic, &base());
