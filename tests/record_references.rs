@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Tenant, World};
+use crate::world::{Answer, Tenant, World};
 
 async fn tenant() -> Tenant {
     let tenant = World::shared().await.unbounded_tenant().await;
@@ -146,4 +146,64 @@ async fn a_unique_value_is_one_records_within_a_bulk_too() {
     tenant.bulk("books", moved).await.expect(200);
     let moved = json!([{"op": "delete", "id": "b1"}, {"op": "update", "id": "b2", "data": {"isbn": "2"}}]);
     tenant.bulk("books", moved).await.expect(200);
+}
+
+#[tokio::test]
+async fn records_that_refer_to_each_other_are_not_put_beside_each_other_without_end() {
+    let world = World::shared().await;
+    let tenant = world.tenant().limit("max_api_requests_per_minute", -1).limit("max_anonymous_requests_per_minute", -1);
+    let tenant = tenant.create().await;
+    let properties = json!({
+        "text": {"type": "string"},
+        "next": {"type": "string", "reference": "posts"},
+        "related": {"type": "array", "items": {"type": "string"}, "reference": "posts"},
+    });
+    tenant.collection("posts", properties, json!({"public_read": true})).await;
+    let all: Vec<String> = (0..20).map(|i| format!("p{i}")).collect();
+    tenant.fill("posts", 0..20, |i| json!({"id": all[i], "next": all[(i + 1) % 20], "related": all})).await;
+    let stranger = async |path: &str, query: &[(&str, &str)]| {
+        let call = tenant.call("GET", path);
+        query.iter().fold(call, |call, (name, value)| call.query(name, value)).send().await
+    };
+    let refused = |answer: Answer| {
+        let answer = answer.expect_problem(400, "too_complex");
+        assert_eq!(answer.pointers(), ["?expand"]);
+        let message = answer.json()["errors"][0]["message"].to_string();
+        assert!(message.contains("5000 records") && message.contains("2 MB"), "{message}");
+    };
+    for expand in ["related.related", "related.related.related", "related.related.next", "next,related.related.next"] {
+        refused(stranger("/api/v1/posts", &[("expand", expand)]).await);
+    }
+    // One record is as many as all of them, a hop later.
+    refused(stranger("/api/v1/posts/p0", &[("expand", "related.related.related")]).await);
+    refused(tenant.listed("posts", &[("expand", "related.related.related"), ("fields", "id")]).await);
+    let some =
+        stranger("/api/v1/posts", &[("expand", "related.next"), ("limit", "20"), ("sort", "id")]).await.expect(200);
+    let first = &some.data()[0]["expand"]["related"];
+    assert_eq!((first.as_array().unwrap().len(), &first[19]["expand"]["next"]["id"]), (20, &json!("p0")));
+    stranger("/api/v1/posts/p0", &[("expand", "related.related")]).await.expect(200);
+    stranger("/api/v1/posts", &[("expand", "next.next.next")]).await.expect(200);
+    // What is long counts by its length, also where it is only read.
+    let long = "x".repeat(120 * 1024);
+    let ids: Vec<String> = (20..40).map(|i| format!("p{i}")).collect();
+    for id in &ids {
+        tenant.record("posts", json!({"id": id, "text": long})).await;
+    }
+    tenant.record("posts", json!({"id": "few", "related": ids[..10]})).await;
+    tenant.record("posts", json!({"id": "many", "related": ids})).await;
+    stranger("/api/v1/posts/few", &[("expand", "related")]).await.expect(200);
+    refused(stranger("/api/v1/posts/many", &[("expand", "related")]).await);
+}
+
+#[tokio::test]
+async fn an_ordinary_list_of_a_hundred_shows_two_hops() {
+    let tenant = tenant().await;
+    tenant.fill("authors", 0..100, |i| json!({"id": format!("a{i}"), "chief": format!("a{}", i / 10)})).await;
+    let book = |i: usize| json!({"author": format!("a{i}"), "editors": [format!("a{}", i / 2), format!("a{}", i / 3)]});
+    tenant.fill("books", 0..100, book).await;
+    let query = [("limit", "100"), ("expand", "author.chief,editors.chief.chief")];
+    let listed = tenant.listed("books", &query).await.expect(200).data();
+    let books = listed.as_array().unwrap();
+    assert_eq!(books.len(), 100);
+    assert!(books.iter().all(|book| book["expand"]["author"]["expand"]["chief"]["id"].is_string()));
 }

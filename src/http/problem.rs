@@ -432,9 +432,10 @@ pub fn form_too_large(name: &str, invalid: Invalid) -> Problem {
     Problem::new(413, "form_too_large", "A part of the form is too large").field(name, invalid)
 }
 
-/// 400: a list asks for more than one statement can hold.
+/// 400: a query asks for more than one statement or one answer can hold.
 pub fn too_complex() -> Problem {
-    Problem::new(400, "too_complex", "The list asks for too much at once").detail("Use fewer conditions or sort keys.")
+    Problem::new(400, "too_complex", "The query asks for too much at once")
+        .detail("Ask for fewer conditions, sort keys or references.")
 }
 
 /// 409: a value that must be one record's only is another's.

@@ -1,27 +1,33 @@
 //! Records put beside those that refer to them: `expand=author,author.team`.
 //!
 //! Every hop is a read of its own, bound to the tenant like any other, and shows nothing that whoever asks could not
-//! read by itself.
+//! read by itself. How much one answer holds is bounded: see `beside`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 
 use serde_json::{Map, Value};
 
+use super::beside::{self, Beside, Targets};
 use super::collection::{Collection, ReadWith};
-use super::record::{self, Record, RecordRow};
+use super::record::{Record, RecordRow};
 use crate::http::incoming::Query;
 use crate::http::problem::{self, Problem};
-use crate::storage::sql::args;
+use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::{Read, TenantDb};
 use domain::error::Invalid;
+
+statements! { TenantSql;
+    /// The records of the ids in the JSON ?3 that are there, until their fields are longer than ?4 together.
+    NAMED = "SELECT n.id, n.version, n.status, n.data, n.created_at, n.updated_at, n.created_by, n.updated_by, n.deleted_at FROM (SELECT r.*, sum(length(r.data)) OVER (ORDER BY r.id) AS upto FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value WHERE r.deleted_at IS NULL) n WHERE n.upto - length(n.data) <= ?4";
+}
 
 /// Most hops of a way.
 const MAX_HOPS: usize = 3;
 /// Most ways.
 const MAX_WAYS: usize = 10;
-/// Most records that one hop leads to.
+/// Most different records that one hop leads to.
 const MAX_RECORDS: usize = 1000;
 
 /// The ways that are asked for, each a list of fields.
@@ -51,8 +57,8 @@ impl Expansion {
     }
 
     /// The first hops, each with what follows it.
-    fn hops(&self) -> HashMap<&str, Self> {
-        let mut hops: HashMap<&str, Self> = HashMap::new();
+    fn hops(&self) -> BTreeMap<&str, Self> {
+        let mut hops: BTreeMap<&str, Self> = BTreeMap::new();
         for way in &self.0 {
             let Some((first, rest)) = way.split_first() else { continue };
             let hop = hops.entry(first).or_default();
@@ -64,75 +70,84 @@ impl Expansion {
     }
 }
 
-/// Puts under `expand` of each record what its fields refer to. Who is no member sees what is public.
-pub fn fill<'a>(
-    rows: &'a TenantDb,
-    collection: &'a Collection,
-    expansion: &'a Expansion,
+/// Puts under `expand` of each record what its fields refer to. Who is no member sees what is public. 400 `too_complex`
+/// if that is more than an answer holds.
+pub async fn fill(
+    rows: &TenantDb,
+    collection: &Collection,
+    expansion: &Expansion,
     is_member: bool,
-    shown: &'a mut [Map<String, Value>],
-) -> Pin<Box<dyn Future<Output = Result<(), Problem>> + 'a>> {
-    Box::pin(async move {
-        for (name, further) in expansion.hops() {
-            let target = collection.schema.field(name).and_then(|field| field.reference.as_deref());
-            let invalid = || Invalid::new("not_a_reference", format!("{name} refers to no collection"));
-            let target = target.ok_or_else(|| problem::invalid_query("expand", invalid()))?;
-            let found = hop(rows, target, &further, is_member, &named(shown, name)?).await?;
-            for record in shown.iter_mut() {
-                put(record, name, &found);
-            }
-        }
-        Ok(())
-    })
+    shown: &mut [Map<String, Value>],
+) -> Result<(), Problem> {
+    let mut reading = Reading { rows, is_member, bytes_left: beside::MAX_BYTES };
+    let beside = reading.beside(collection, expansion, shown).await?;
+    beside.put(shown).map_err(|_| too_much())
 }
 
-/// The records of a hop, by their ids, with what is asked for beside them.
-async fn hop(
-    rows: &TenantDb,
-    target: &str,
-    further: &Expansion,
+/// The problem of what leads to too much.
+fn too_much() -> Problem {
+    let message = format!(
+        "would put more than {} records or {} MB beside those of this answer: ask for fewer rows, references or hops",
+        beside::MAX_RECORDS,
+        beside::MAX_BYTES / 1024 / 1024,
+    );
+    problem::too_complex().field("?expand", Invalid::new("too_complex", message))
+}
+
+/// The reading of what is put beside the records of one answer.
+struct Reading<'a> {
+    rows: &'a TenantDb,
     is_member: bool,
-    ids: &[String],
-) -> Result<HashMap<String, Map<String, Value>>, Problem> {
-    let asked = Value::from(ids).to_string();
-    let reading = |_: &Collection| Ok(vec![Read::Constant(record::FIND_SOME, args![target, asked.as_str()])]);
-    let ReadWith { collection, found, .. } = Collection::read_with(rows, target, reading).await?;
-    if !is_member && !collection.public_read {
-        return Ok(HashMap::new());
+    /// How many bytes of records may still be read: whatever is read is put at least once.
+    bytes_left: usize,
+}
+
+impl Reading<'_> {
+    /// What these records refer to.
+    fn beside<'f>(
+        &'f mut self,
+        collection: &'f Collection,
+        expansion: &'f Expansion,
+        shown: &'f [Map<String, Value>],
+    ) -> Pin<Box<dyn Future<Output = Result<Beside, Problem>> + 'f>> {
+        Box::pin(async move {
+            let mut beside = Beside::default();
+            for (name, further) in expansion.hops() {
+                let target = collection.schema.field(name).and_then(|field| field.reference.as_deref());
+                let invalid = || Invalid::new("not_a_reference", format!("{name} refers to no collection"));
+                let target = target.ok_or_else(|| problem::invalid_query("expand", invalid()))?;
+                beside.add(name, self.hop(target, &further, &named(shown, name)?).await?);
+            }
+            Ok(beside)
+        })
     }
-    let found = found.into_iter().next().unwrap_or_default().read::<RecordRow>()?;
-    let mut shown = Vec::with_capacity(found.len());
-    for row in found {
-        shown.push(Record::stored(rows.tenant(), row).shown(&collection)?);
+
+    /// The records of a hop, with what is asked for beside them.
+    async fn hop(&mut self, target: &str, further: &Expansion, ids: &[String]) -> Result<Targets, Problem> {
+        let asked = Value::from(ids).to_string();
+        let left = i64::try_from(self.bytes_left).unwrap_or(i64::MAX);
+        let reading = |_: &Collection| Ok(vec![Read::Constant(NAMED, args![target, asked.as_str(), left])]);
+        let ReadWith { collection, found, .. } = Collection::read_with(self.rows, target, reading).await?;
+        if !self.is_member && !collection.public_read {
+            return Ok(Targets::new(Vec::new(), Beside::default()));
+        }
+        let found = found.into_iter().next().unwrap_or_default().read::<RecordRow>()?;
+        let bytes = found.iter().map(|row| row.data.len()).sum();
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or_else(too_much)?;
+        let shown = found.into_iter().map(|row| Record::stored(self.rows.tenant(), row).shown(&collection));
+        let shown = shown.collect::<Result<Vec<_>, Problem>>()?;
+        let beside = self.beside(&collection, further, &shown).await?;
+        Ok(Targets::new(shown, beside))
     }
-    fill(rows, &collection, further, is_member, &mut shown).await?;
-    let id = |record: &Map<String, Value>| record.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(shown.into_iter().map(|record| (id(&record), record)).collect())
 }
 
 /// The ids that records have in a field, each once.
 fn named(shown: &[Map<String, Value>], name: &str) -> Result<Vec<String>, Problem> {
     let values = shown.iter().filter_map(|record| record.get(name));
-    let each = values.flat_map(|value| value.as_array().map_or_else(|| vec![value], |many| many.iter().collect()));
-    let ids: BTreeSet<&str> = each.filter_map(Value::as_str).collect();
+    let ids: BTreeSet<&str> = values.flat_map(beside::each).filter_map(Value::as_str).collect();
     if ids.len() > MAX_RECORDS {
-        return Err(problem::too_complex());
+        let message = format!("leads to more than {MAX_RECORDS} different records in one hop: ask for fewer rows");
+        return Err(problem::too_complex().field("?expand", Invalid::new("too_complex", message)));
     }
     Ok(ids.into_iter().map(str::to_owned).collect())
-}
-
-/// Puts what a record refers to beside it.
-fn put(record: &mut Map<String, Value>, name: &str, found: &HashMap<String, Map<String, Value>>) {
-    let of = |id: &Value| id.as_str().and_then(|id| found.get(id)).cloned().map(Value::Object);
-    let beside = match record.get(name) {
-        Some(Value::Array(ids)) => Some(Value::from(ids.iter().filter_map(of).collect::<Vec<_>>())),
-        Some(id) => of(id),
-        None => None,
-    };
-    if let Some(beside) = beside {
-        let expand = record.entry("expand").or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(expand) = expand {
-            expand.insert(name.to_owned(), beside);
-        }
-    }
 }

@@ -13,6 +13,7 @@
 //! - A list is put together of registered pieces behind a head that binds the tenant (`storage/composed.rs`).
 
 pub mod asked;
+pub mod beside;
 pub mod cache;
 pub mod cache_stats;
 pub mod collection;

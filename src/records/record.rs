@@ -14,8 +14,6 @@ use domain::record::Shown;
 statements! { TenantSql;
     /// A record that is there.
     FIND = "SELECT id, version, status, data, created_at, updated_at, created_by, updated_by, deleted_at FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id = ?3 AND deleted_at IS NULL";
-    /// The records of the ids in the JSON ?3 that are there.
-    FIND_SOME = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value WHERE r.deleted_at IS NULL";
     /// Of the references in the JSON ?2, `[collection, id]` each, those that lead nowhere: by their place.
     DANGLING = "SELECT j.key AS place FROM json_each(?2) j WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.collection = json_extract(j.value, '$[0]') AND r.id = json_extract(j.value, '$[1]') AND r.deleted_at IS NULL)";
     /// The unique fields that other records hold with the values of the JSON ?3, `[id, field, value]` each: by their place.
@@ -106,12 +104,6 @@ impl Record {
     pub async fn find(rows: &TenantDb, collection: &str, id: &str) -> Result<Self, Problem> {
         let row = rows.row::<RecordRow>(&FIND, args![collection, id]).await?.ok_or_else(problem::not_found)?;
         Ok(Self::stored(rows.tenant(), row))
-    }
-
-    /// The records of these ids that are there, in no order.
-    pub async fn find_some(rows: &TenantDb, collection: &str, ids: &[&str]) -> Result<Vec<Self>, Problem> {
-        let found = rows.rows::<RecordRow>(&FIND_SOME, args![collection, Value::from(ids).to_string()]).await?;
-        Ok(found.into_iter().map(|row| Self::stored(rows.tenant(), row)).collect())
     }
 
     /// Its own fields.

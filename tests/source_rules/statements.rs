@@ -53,6 +53,7 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/api/records/stats.rs", carillon::api::records::stats::STATEMENTS),
     ("src/api/records/versions.rs", carillon::api::records::versions::STATEMENTS),
     ("src/records/collection.rs", records::collection::STATEMENTS),
+    ("src/records/expand.rs", records::expand::STATEMENTS),
     ("src/records/file.rs", records::file::STATEMENTS),
     ("src/records/job.rs", records::job::STATEMENTS),
     ("src/records/operation.rs", records::operation::STATEMENTS),

@@ -43,14 +43,14 @@ impl Class {
     }
 
     /// The bytes that it holds and the byte before does not, or the other way round; the first byte is none of them.
-    pub fn edges(&self) -> impl Iterator<Item = u8> + use<> {
-        let (mut changes, class) = ((self.ascii ^ self.ascii << 1) & !1, *self);
+    pub fn edges(self) -> impl Iterator<Item = u8> {
+        let mut changes = (self.ascii ^ self.ascii << 1) & !1;
         let within = std::iter::from_fn(move || {
             let edge = u8::try_from(changes.trailing_zeros()).ok().filter(|edge| edge.is_ascii())?;
             changes &= changes - 1;
             Some(edge)
         });
-        within.chain((class.holds(0x7f) != class.beyond).then_some(0x80))
+        within.chain((self.holds(0x7f) != self.beyond).then_some(0x80))
     }
 }
 

@@ -53,7 +53,9 @@ impl Nfa {
     pub fn cut(&self, state: usize, starts: &mut Vec<u8>) {
         match self.states.get(state) {
             Some(State::Byte(wanted)) => starts.extend([Some(*wanted), wanted.checked_add(1)].into_iter().flatten()),
-            Some(State::One(class)) => starts.extend(self.classes.get(*class).into_iter().flat_map(Class::edges)),
+            Some(State::One(class)) => {
+                starts.extend(self.classes.get(*class).into_iter().flat_map(|class| class.edges()))
+            }
             _ => {}
         }
     }
