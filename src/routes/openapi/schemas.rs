@@ -70,7 +70,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Branding",
-        "{name??: text(1..200), logo_url??: string(1..2000) <https, or a path on the tenant's host>, favicon_url??: string(1..2000) <likewise>, variables??: {*: string?} <up to 50 CSS custom properties (`--` and lower-case letters, digits, `-`), each a colour (name, hex, `rgb()`, `hsl()`, `oklch()`), a length, a number or a list of fonts>}",
+        "{name??: text(1..200), logo_url??: string(1..2000) <https, or a path on the tenant's host>, favicon_url??: string(1..2000) <likewise>, variables??: {*: string?} <up to 50 CSS custom properties (`--` and `a` to `z`, `0` to `9`, `-`), each a colour (name, hex, `rgb()`, `hsl()`, `oklch()`), a length, a number or a list of fonts>}",
     ),
     // Of answers.
     (
