@@ -9,6 +9,7 @@ pub mod auth;
 pub mod credentials;
 pub mod http;
 pub mod hub;
+pub mod isolate_cache;
 pub mod live;
 pub mod log;
 pub mod pipeline;

@@ -1,4 +1,5 @@
-//! One structured line per request. Ids, names, numbers: no address, no credential, no content.
+//! Structured log lines, one per request and some for faults. They hold ids, names and numbers: no address, no
+//! credential, no content.
 //!
 //! The only code that writes to the console. May not touch: data of tenants.
 
@@ -6,7 +7,7 @@ use serde::Serialize;
 
 use domain::json;
 
-/// A request that was answered.
+/// The line of a request.
 #[derive(Debug, Serialize)]
 pub struct RequestLine<'a> {
     /// `info`, or `error` for a 5xx.
@@ -17,7 +18,7 @@ pub struct RequestLine<'a> {
     pub request_id: &'a str,
     /// The tenant it was for, once proven.
     pub tenant: Option<&'a str>,
-    /// The route's name; none for a path that is no route.
+    /// The route's name; none for an unknown path.
     pub route: Option<&'static str>,
     /// HTTP method.
     pub method: &'a str,
@@ -26,9 +27,9 @@ pub struct RequestLine<'a> {
     /// The problem's code, for a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
-    /// Milliseconds until the answer's head.
+    /// Milliseconds until the response's head.
     pub duration_ms: i64,
-    /// What really happened, where the answer does not say it.
+    /// What really happened, if the response does not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'a str>,
 }
@@ -42,7 +43,7 @@ impl RequestLine<'_> {
     }
 }
 
-/// Somebody named two tenants in one request. The audit row holds the address; this line does not.
+/// A request named two tenants. The audit row holds the address; this line does not.
 pub fn cross_tenant_attempt(request_id: &str, route: Option<&str>, tenant: Option<&str>) {
     let line = json!({
         "level": "warn", "event": "cross_tenant_attempt", "request_id": request_id, "route": route, "tenant": tenant,
@@ -50,12 +51,12 @@ pub fn cross_tenant_attempt(request_id: &str, route: Option<&str>, tenant: Optio
     worker::console_warn!("{line}");
 }
 
-/// Something of ours failed outside a request, or beside its answer.
+/// Something failed outside a request, or after its response.
 pub fn fault(event: &str, cause: &str) {
     worker::console_error!("{}", json!({ "level": "error", "event": event, "cause": cause }));
 }
 
-/// A change of a tenant that has not arrived everywhere yet; cron carries it further.
+/// A tenant's change has not reached every store yet; cron will retry it.
 pub fn pending_change(tenant: &str, code: &str, cause: Option<&str>) {
     let line = json!({
         "level": "error", "event": "tenant_change_pending", "tenant": tenant, "code": code, "cause": cause,
@@ -63,13 +64,13 @@ pub fn pending_change(tenant: &str, code: &str, cause: Option<&str>) {
     worker::console_error!("{line}");
 }
 
-/// A store or a hub that a health check asked did not answer as it should; `check` names it.
+/// A store or a hub failed a health check; `check` names it.
 pub fn failed_check(check: &str, cause: &str) {
     let line = json!({ "level": "error", "event": "health_check", "check": check, "cause": cause });
     worker::console_error!("{line}");
 }
 
-/// What a run of cron did: each part by its name, null where it failed.
+/// What a run of cron did: a count for each part, null if it failed.
 pub fn cron(parts: &[(&str, Option<u64>)]) {
     let mut line = serde_json::Map::new();
     line.insert("level".into(), "info".into());
@@ -90,13 +91,13 @@ pub fn outbox_started_over(tenant: &str) {
     worker::console_warn!("{line}");
 }
 
-/// A mail that nobody delivers, with the token it would have carried: for development and tests only.
+/// A mail that is not delivered, with its token; for development and tests only.
 pub fn undelivered_mail(kind: &str, tenant: &str, token: &str) {
     let line = json!({ "level": "info", "event": "mail", "type": kind, "tenant": tenant, "token": token });
     worker::console_log!("{line}");
 }
 
-/// How often a request hashed a password: for tests only.
+/// How often a request hashed a password; for tests only.
 pub fn password_work(request_id: &str, hashes: u32) {
     let line = json!({
         "level": "info", "event": "password_work", "request_id": request_id, "hashes": hashes,

@@ -9,7 +9,7 @@ use std::fmt;
 use domain::ids::ClaimedTenant;
 use serde::Serialize;
 
-/// The key of all of a tenant's rows, keys, streams and limits.
+/// The id of a tenant that exists; all of a tenant's rows, keys, streams and limits are found by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct TenantId(Box<str>);
 
@@ -25,7 +25,7 @@ impl TenantId {
         &self.0
     }
 
-    /// Whether a claim names this tenant.
+    /// Whether a claimed id is this tenant's.
     pub fn is_named_by(&self, claimed: &ClaimedTenant) -> bool {
         self.as_str() == claimed.as_str()
     }

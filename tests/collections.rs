@@ -87,7 +87,7 @@ async fn a_tenant_has_at_most_a_hundred_collections() {
     let apply = || tenant.as_owner("POST", "/api/v1/templates/newsroom/apply").send();
     let body = |slug: &str| json!({"slug": slug, "schema": {"type": "object", "properties": {}}});
     let refused = apply().await.expect_problem(409, "too_many");
-    assert_eq!(refused.json()["detail"], "At most 100 collections.");
+    assert_eq!(refused.json()["detail"], "Limit reached: at most 100 collections.");
     tenant.ask("POST", COLLECTIONS, body("last")).await.expect(201);
     tenant.ask("POST", COLLECTIONS, body("more")).await.expect_problem(409, "too_many");
     assert_eq!(tenant.get(COLLECTIONS).await.expect(200).data().as_array().unwrap().len(), 100);

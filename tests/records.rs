@@ -231,7 +231,7 @@ async fn statuses_follow_their_vocabulary() {
     to("r2", "won").await.expect(200);
     to("r2", "won").await.expect(200);
     let end = to("r2", "new").await.expect_problem(409, "transition_not_allowed");
-    assert_eq!(end.json()["errors"][0]["message"], "is the end: no status follows the present one");
+    assert_eq!(end.json()["errors"][0]["message"], "cannot be changed: the record's current status is final");
     to("r1", "none").await.expect_invalid("/status");
     let put = tenant.ask("PUT", &format!("{LEADS}/r2"), json!({"status": "lost"})).await;
     put.expect_problem(409, "transition_not_allowed");

@@ -16,7 +16,7 @@ pub struct Epoch(Box<str>);
 impl Epoch {
     /// From 8 random bytes.
     pub fn from_random(bytes: [u8; 8]) -> Self {
-        Self(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>().into())
+        Self(crate::hex::hex(&bytes).into())
     }
 
     /// From text that an epoch was stored as.

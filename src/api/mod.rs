@@ -1,7 +1,8 @@
-//! HTTP handlers, a folder per audience. Each reads its request, calls the room that owns the matter, and answers.
+//! HTTP handlers, a folder per audience. Each reads its request, calls the room that owns the matter, and responds.
 //!
-//! Owns: the shapes of bodies, queries and answers. May not touch: how a request is routed and admitted.
+//! Owns: the shapes of bodies, queries and responses. May not touch: how a request is routed and admitted.
 
+mod key_draft;
 pub mod members;
 pub mod operators;
 pub mod platform;

@@ -1,15 +1,14 @@
-//! What a tenant's own people, and its visitors, call of the tenant's row: its settings and its branding.
+//! Settings and branding of a tenant, for its members; the branding for its visitors too.
 //!
-//! A change of a document is a change of the tenant like an operator's ([`Change`]), though of settings the hub hears
-//! only how people sign in and how Mercure is spoken, and of branding nothing. An operator's change writes the whole row as it was read, and
-//! the revision is what keeps it from undoing this one. So whoever writes the row takes the next revision, and a
-//! revision is carried to everybody who keeps one.
+//! A change of a document is a change of the tenant ([`TenantChange`]), although the hub gets only how people sign in and
+//! the Mercure settings, and nothing of the branding. An operator's change writes the whole row as it was read, and must
+//! not undo this one; so every change takes the tenant's next revision.
 //!
 //! Invariants
-//! - Of two changes at once both stand: the second one is made anew of what the first one left.
-//! - The deed is in the tenant's audit before the change is made. They are in two databases, so a crash in between,
-//!   or an `If-Match` that another change overtakes at that moment, leaves a deed without its change. A change
-//!   without a deed cannot be; and the platform's audit, in the change's own batch, tells by the request's id which
+//! - Of two changes at the same time both take effect: the second one is made again from the result of the first.
+//! - The entry is in the tenant's audit log before the change is made. They are in two databases, so after a crash in
+//!   between, or if another change overtakes an `If-Match`, there may be an entry without its change, but never a change
+//!   without its entry. The platform's audit log, written in the change's own batch, tells by the request's id which
 //!   changes were made.
 
 use crate::records::provision::provision;
@@ -21,13 +20,13 @@ use crate::http::incoming::{Incoming, MERGE_PATCH};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::storage::audit_log::Deed;
+use crate::storage::audit_log::AuditEntry;
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::tenant::branding::Branding;
-use crate::tenant::change::Change;
+use crate::tenant::change::TenantChange;
 use crate::tenant::document::Document;
 use crate::tenant::settings::{STORED, TenantSettings};
 use domain::json;
@@ -44,10 +43,10 @@ statements! { ControlSql;
     SET_BRANDING = "UPDATE tenants SET branding = ?2 WHERE id = ?1";
 }
 
-/// How often a change is made anew after another one came first. Each time one of them is done.
+/// How often a change is made again after another one came first.
 const ATTEMPTS: usize = 10;
-/// How long everybody may keep a tenant's branding.
-const KEPT: &str = "public, max-age=60";
+/// How long caches may keep a tenant's branding.
+const CACHE_CONTROL: &str = "public, max-age=60";
 
 row_types! {
     struct DocumentsRow {
@@ -70,7 +69,7 @@ pub async fn patch_settings(request: Request<Member>) -> Result<Response, Proble
 /// `GET /api/v1/branding`
 pub async fn get_branding(request: Request<Visitor>) -> Result<Response, Problem> {
     let answer = show(&request.incoming, &request.bindings, request.caller.tenant.as_str(), Document::Branding).await?;
-    Ok(answer.header("Cache-Control", KEPT))
+    Ok(answer.header("Cache-Control", CACHE_CONTROL))
 }
 
 /// `PATCH /api/v1/branding`
@@ -84,10 +83,10 @@ pub async fn style_sheet(request: Request<Visitor>) -> Result<Response, Problem>
     let (object, _) = stored(&db, request.caller.tenant.as_str(), Document::Branding).await?;
     let sheet = Branding::read(&object).0.to_css();
     let tag = etag::of_content(&sheet);
-    Ok(unless_known(&request.incoming, tag, Response::css(sheet)).header("Cache-Control", KEPT))
+    Ok(unless_known(&request.incoming, tag, Response::css(sheet)).header("Cache-Control", CACHE_CONTROL))
 }
 
-/// What was set of a document, and the tenant's revision.
+/// A stored document, without defaults, and the tenant's revision.
 async fn stored(db: &ControlDb, tenant: &str, document: Document) -> Result<(Map<String, Value>, i64), Problem> {
     let row = db.row::<DocumentsRow>(&DOCUMENTS, args![tenant]).await?.ok_or_else(problem::tenant_not_found)?;
     let text = match document {
@@ -97,7 +96,7 @@ async fn stored(db: &ControlDb, tenant: &str, document: Document) -> Result<(Map
     Ok((serde_json::from_str(text).unwrap_or_default(), row.revision))
 }
 
-/// A document with every default, under the tag of what is shown.
+/// Responds with a document with every default, under the tag of that.
 async fn show(request: &Incoming, bindings: &Bindings, tenant: &str, document: Document) -> Result<Response, Problem> {
     let db = ControlDb::open(bindings, "read a tenant's settings or branding")?;
     let view = document.view(&stored(&db, tenant, document).await?.0);
@@ -105,13 +104,13 @@ async fn show(request: &Incoming, bindings: &Bindings, tenant: &str, document: D
     Ok(unless_known(request, tag, Response::json(200, &view, Some(tenant))?))
 }
 
-/// An answer under its tag; 304 where the caller has it already.
-fn unless_known(request: &Incoming, tag: String, answer: Response) -> Response {
-    let answer = if etag::is_known(request, &tag) { Response::empty(304) } else { answer };
-    answer.header("ETag", tag)
+/// A response under its tag; 304 if the caller has it already.
+fn unless_known(request: &Incoming, tag: String, response: Response) -> Response {
+    let response = if etag::is_known(request, &tag) { Response::empty(304) } else { response };
+    response.header("ETag", tag)
 }
 
-/// Changes a document of the caller's tenant by JSON Merge Patch (RFC 7396) of what was set of it.
+/// Changes a document of the caller's tenant by JSON Merge Patch (RFC 7396) of the stored one.
 async fn patch(mut request: Request<Member>, document: Document) -> Result<Response, Problem> {
     let patch = request.incoming.json_object(MERGE_PATCH).await?;
     let tenant = request.caller.tenant.as_str();
@@ -128,12 +127,12 @@ async fn patch(mut request: Request<Member>, document: Document) -> Result<Respo
             check_rights(&request.caller, &before, &wanted)?;
         }
         if !is_recorded {
-            let (deed, args) = deed(&request, document, &patch).statement();
-            request.caller.rows(&request.bindings)?.write().add(deed, args).commit().await?;
+            let entry = audit_entry(&request, document, &patch);
+            request.caller.rows(&request.bindings)?.write().audit(entry).commit().await?;
             is_recorded = true;
         }
         match write(&request, &db, document, &wanted, revision).await {
-            Ok(arrived) => return changed(tenant, document, &wanted, arrived),
+            Ok(is_applied) => return changed(tenant, document, &wanted, is_applied),
             Err(problem) if problem.code == problem::changed_meanwhile().code => {}
             Err(problem) => return Err(problem),
         }
@@ -141,7 +140,7 @@ async fn patch(mut request: Request<Member>, document: Document) -> Result<Respo
     Err(problem::changed_meanwhile())
 }
 
-/// Writes a document as part of the tenant's next revision, and carries that; whether it arrived everywhere.
+/// Writes a document as the tenant's next revision; true if the change has reached every store.
 async fn write(
     request: &Request<Member>,
     db: &ControlDb,
@@ -150,14 +149,14 @@ async fn write(
     revision: i64,
 ) -> Result<bool, Problem> {
     let tenant = request.caller.tenant.as_str();
-    let change = Change {
+    let change = TenantChange {
         bindings: &request.bindings,
         tenant,
         revision,
         actor: request.caller.actor(),
         operation: operation(document),
         request_id: &request.incoming.id,
-        // `If-Match` names the document, which need not have changed where the tenant has.
+        // `If-Match` names the document's tag, not the tenant's revision.
         is_conditional: false,
         hosts: Vec::new(),
         templates: Vec::new(),
@@ -171,20 +170,25 @@ async fn write(
     change.carry(db, provision).await
 }
 
-/// A document after its change: 200 once that has arrived everywhere, else 202.
-fn changed(tenant: &str, document: Document, wanted: &Map<String, Value>, arrived: bool) -> Result<Response, Problem> {
+/// Responds with a document after its change: 200 if the change has reached every store, else 202.
+fn changed(
+    tenant: &str,
+    document: Document,
+    wanted: &Map<String, Value>,
+    is_applied: bool,
+) -> Result<Response, Problem> {
     let mut view = document.view(wanted);
     let tag = etag::of_content(&view.to_string());
     if let Value::Object(view) = &mut view
-        && !arrived
+        && !is_applied
     {
         view.insert("pending".into(), true.into());
     }
-    Ok(Response::json(if arrived { 200 } else { 202 }, &view, Some(tenant))?.header("ETag", tag))
+    Ok(Response::json(if is_applied { 200 } else { 202 }, &view, Some(tenant))?.header("ETag", tag))
 }
 
-/// Nobody gives what they do not have. Whoever opens registration gives strangers the default role; whoever takes an
-/// issuer's tokens lets it do what the tenant's secrets do.
+/// Nobody grants permissions that they do not have. Who opens registration grants everybody the default role; who adds an
+/// issuer lets its tokens do what the tenant's secrets can.
 fn check_rights(member: &Member, before: &Map<String, Value>, wanted: &Map<String, Value>) -> Result<(), Problem> {
     let [before, wanted] = [before, wanted].map(|settings| TenantSettings::read(settings, STORED).0);
     let is_open = |settings: &TenantSettings| settings.sign_in.registration == Registration::Open;
@@ -209,10 +213,10 @@ fn operation(document: Document) -> &'static str {
     }
 }
 
-/// The deed for the tenant's audit: who names which members, not what they say.
-fn deed<'a>(request: &'a Request<Member>, document: Document, patch: &Map<String, Value>) -> Deed<'a> {
+/// The entry for the tenant's audit log: which members the patch names, not their values.
+fn audit_entry<'a>(request: &'a Request<Member>, document: Document, patch: &Map<String, Value>) -> AuditEntry<'a> {
     let named: Vec<&str> = patch.keys().map(String::as_str).collect();
-    Deed {
+    AuditEntry {
         at: request.now(),
         actor: request.caller.actor(),
         operation: operation(document),

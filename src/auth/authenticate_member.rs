@@ -1,17 +1,17 @@
-//! From a presented credential to somebody who acts in a tenant: one row read, never cached, so that a
-//! change of role, a revocation and an expiry take effect on the next request.
+//! Authenticates somebody who acts in a tenant. The credential's row is read with each request and never cached, so that
+//! a change of role, a revocation or an expiry takes effect on the next request.
 //!
-//! Every credential that is not good gets the same answer, whatever is wrong with it.
+//! Every bad credential gets the same response, whatever is wrong with it.
 
 use std::rc::Rc;
 
 use super::authenticate_operator::{self, entered_role};
-use super::key_row::KeyRow;
+use super::key_row::ApiKeyRow;
 use super::principal::{Actor, Member, User};
 use super::signing_keys;
-use crate::credentials::constant_time::same;
+use crate::credentials::constant_time::constant_time_eq;
 use crate::credentials::key::{KeyKind, PresentedKey};
-use crate::credentials::platform_token::{Kind, Verified};
+use crate::credentials::platform_token::{TokenKind, VerifiedToken};
 use crate::credentials::signature::digest;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
@@ -25,10 +25,10 @@ use domain::clock::{Clock, Timestamp};
 use domain::host::Host;
 use domain::permission::{Permission, Permissions, PlatformPermission, permissions_of};
 
-/// The browser's session of a user.
+/// The cookie that holds a user's session.
 pub const SESSION_COOKIE: &str = "__Host-carillon_session";
 
-/// What an impersonator may not do, whatever the user may: see or make what outlasts the visit.
+/// What an impersonator may not do even if the user may: see or make what outlasts the impersonation.
 const NOT_IMPERSONATED: Permissions = Permissions::of(&[
     Permission::ApiKeysWrite,
     Permission::InvitationsWrite,
@@ -43,18 +43,18 @@ const NOT_IMPERSONATED: Permissions = Permissions::of(&[
 statements! { TenantSql;
     /// A key by its id.
     KEY = "SELECT digest, previous_digest, previous_until, scopes, ip_allowlist, expires_at, revoked_at, last_used_at FROM api_keys WHERE tenant_id = ?1 AND id = ?2";
-    /// Notes a key's use, at most once a minute.
+    /// Notes when a key was last used, at most once a minute.
     KEY_USED = "UPDATE api_keys SET last_used_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND COALESCE(last_used_at, 0) <= ?3 - 60000";
     /// A user with role and session, by user.
     USER = "SELECT u.id, u.email, u.name, u.role, u.email_verified_at, u.not_before, r.permissions AS own_role, s.id AS session, s.cookie_digest, s.expires_at AS session_expires_at, s.created_at AS session_created_at, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM users u LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role LEFT JOIN sessions s ON s.tenant_id = ?1 AND s.id = ?3 AND s.user_id = u.id WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.status = 'active'";
     /// A user with role and session, by session.
     USER_OF_SESSION = "SELECT u.id, u.email, u.name, u.role, u.email_verified_at, u.not_before, r.permissions AS own_role, s.id AS session, s.cookie_digest, s.expires_at AS session_expires_at, s.created_at AS session_created_at, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM sessions s JOIN users u ON u.tenant_id = ?1 AND u.id = s.user_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE s.tenant_id = ?1 AND s.id = ?2 AND u.status = 'active'";
-    /// A role the tenant made itself, and since when tokens count.
+    /// The permissions of a role of the tenant's own, and the time before which tokens are void.
     ROLE = "SELECT (SELECT r.permissions FROM roles r WHERE r.tenant_id = ?1 AND r.name = ?2) AS own_role, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before";
 }
 
 row_types! {
-    struct UserRow {
+    struct MemberUserRow {
         id: String,
         email: String,
         name: String,
@@ -70,9 +70,9 @@ row_types! {
     }
 }
 
-impl UserRow {
-    /// Whether what was issued at that moment (milliseconds) still counts.
-    fn counts(&self, issued_at: i64) -> bool {
+impl MemberUserRow {
+    /// Whether a credential issued at this time (milliseconds since 1970) was not voided.
+    fn accepts_issued_at(&self, issued_at: i64) -> bool {
         issued_at >= self.not_before && issued_at >= self.tenant_not_before.unwrap_or(0)
     }
 
@@ -97,23 +97,23 @@ impl UserRow {
 }
 
 row_types! {
-    struct RoleRow {
+    struct CurrentRoleRow {
         own_role: Option<String>,
         tenant_not_before: Option<i64>,
     }
 }
 
-/// What a request presents to act with.
+/// The credential of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
-    /// Behind `Authorization: Bearer`; empty for another scheme.
+    /// That of `Authorization: Bearer`; empty for another scheme.
     Bearer(String),
     /// The browser's session cookie.
     Cookie(String),
 }
 
 impl Credential {
-    /// The credential of a request; the header goes before the cookie.
+    /// The credential of a request; the header counts before the cookie.
     pub fn of(request: &Incoming) -> Option<Self> {
         match (request.header("Authorization"), request.cookie(SESSION_COOKIE)) {
             (Some(_), _) => Some(Self::Bearer(request.bearer().unwrap_or_default())),
@@ -123,20 +123,20 @@ impl Credential {
     }
 }
 
-/// A tenant, as the request came to it.
+/// The tenant that somebody authenticates in.
 #[derive(Clone, Copy)]
 pub struct SessionContext<'a> {
     /// The tenant.
     pub tenant: &'a TenantId,
-    /// Its host; none on the platform's.
+    /// The tenant's host that the request came to; none on the platform's host.
     pub host: Option<&'a Host>,
-    /// The tenant as it stands.
+    /// The tenant's configuration.
     pub config: &'a Rc<TenantConfig>,
 }
 
-/// Somebody who acts in the tenant, if the credential proves it; none if it proves nobody.
+/// The member that a request's credential authenticates; none without a good credential.
 ///
-/// The error is of a credential that names another tenant, or of the platform's fault.
+/// 404 for a credential of another tenant; else an error is the platform's fault.
 pub async fn member(
     bindings: &Bindings,
     request: &Incoming,
@@ -172,10 +172,10 @@ async fn by_key(
     address: &str,
 ) -> Result<Option<Member>, Problem> {
     let now = SystemClock.now();
-    let row = rows.row::<KeyRow>(&KEY, args![id]).await?;
+    let row = rows.row::<ApiKeyRow>(&KEY, args![id]).await?;
     let Some(row) = row.filter(|row| row.admits(text, address, now)) else { return Ok(None) };
-    if !row.is_noted(now) {
-        // A tenant that may only read keeps its keys; their last use is then not noted.
+    if !row.was_noted(now) {
+        // Fails while the tenant is read-only; the last use is not noted then.
         let _ = rows.write().add(KEY_USED, args![id, now.millis()]).commit().await;
     }
     let who = Actor::Key { id: id.to_owned() };
@@ -189,11 +189,11 @@ async fn by_cookie(
     text: &str,
 ) -> Result<Option<Member>, Problem> {
     let now = SystemClock.now();
-    let row = rows.row::<UserRow>(&USER_OF_SESSION, args![session]).await?;
+    let row = rows.row::<MemberUserRow>(&USER_OF_SESSION, args![session]).await?;
     let row = row.filter(|row| {
-        same(&digest(text.as_bytes()), row.cookie_digest.as_deref().unwrap_or_default())
+        constant_time_eq(&digest(text.as_bytes()), row.cookie_digest.as_deref().unwrap_or_default())
             && row.session_is_open(now)
-            && row.counts(row.session_created_at.unwrap_or(0))
+            && row.accepts_issued_at(row.session_created_at.unwrap_or(0))
     });
     Ok(row.map(|row| {
         let permissions = row.permissions();
@@ -201,7 +201,7 @@ async fn by_cookie(
     }))
 }
 
-/// The deployment's own keys enter every tenant as its owner, if they may enter tenants.
+/// The platform's keys act in every tenant as an owner, if they have the permission to enter tenants.
 async fn by_platform_key(
     bindings: &Bindings,
     request: &Incoming,
@@ -221,28 +221,28 @@ async fn by_token(
     at: SessionContext<'_>,
     token: &str,
 ) -> Result<Option<Member>, Problem> {
-    let kinds = &[Kind::Access, Kind::Switch, Kind::Impersonation];
+    let kinds = &[TokenKind::Access, TokenKind::Switch, TokenKind::Impersonation];
     let Some(verified) = signing_keys::verify(bindings, token, kinds).await? else { return Ok(None) };
     if verified.claims.tenant_id != at.tenant.as_str() {
         return Err(problem::tenant_not_found().crossing_tenants());
     }
     match verified.kind {
-        Kind::Access => by_access_token(rows, at, verified).await,
-        Kind::Switch => by_switch_token(bindings, rows, at, verified).await,
-        Kind::Impersonation => by_impersonation_token(bindings, rows, at, verified).await,
-        Kind::Subscriber => Ok(None),
+        TokenKind::Access => by_access_token(rows, at, verified).await,
+        TokenKind::Switch => by_switch_token(bindings, rows, at, verified).await,
+        TokenKind::Impersonation => by_impersonation_token(bindings, rows, at, verified).await,
+        TokenKind::Subscriber => Ok(None),
     }
 }
 
 async fn by_access_token(
     rows: &TenantDb,
     at: SessionContext<'_>,
-    verified: Verified,
+    verified: VerifiedToken,
 ) -> Result<Option<Member>, Problem> {
     let (user, session) = (verified.claims.user_id.unwrap_or_default(), verified.claims.sid.unwrap_or_default());
-    let row = rows.row::<UserRow>(&USER, args![user, session]).await?;
+    let row = rows.row::<MemberUserRow>(&USER, args![user, session]).await?;
     let now = SystemClock.now();
-    let row = row.filter(|row| row.session_is_open(now) && row.counts(verified.issued_at.millis()));
+    let row = row.filter(|row| row.session_is_open(now) && row.accepts_issued_at(verified.issued_at.millis()));
     Ok(row.map(|row| {
         let permissions = row.permissions();
         Member::proven(at.tenant, at.host, at.config, Actor::User(row.into_user()), permissions)
@@ -253,11 +253,11 @@ async fn by_switch_token(
     bindings: &Bindings,
     rows: &TenantDb,
     at: SessionContext<'_>,
-    verified: Verified,
+    verified: VerifiedToken,
 ) -> Result<Option<Member>, Problem> {
     let session = verified.claims.sid.unwrap_or_default();
     let Some(role) = entered_role(bindings, at.tenant, &verified.claims.sub, &session).await? else { return Ok(None) };
-    let row = rows.row::<RoleRow>(&ROLE, args![role.as_str()]).await?;
+    let row = rows.row::<CurrentRoleRow>(&ROLE, args![role.as_str()]).await?;
     let Some(row) = row.filter(|row| verified.issued_at.millis() >= row.tenant_not_before.unwrap_or(0)) else {
         return Ok(None);
     };
@@ -266,25 +266,25 @@ async fn by_switch_token(
     Ok(Some(Member::proven(at.tenant, at.host, at.config, who, permissions)))
 }
 
-/// The permissions of a role that the tenant made itself; none if it did not.
+/// The permissions of a role of the tenant's own; none if it has no such role.
 pub async fn own_role(rows: &TenantDb, role: &str) -> Result<Option<String>, Problem> {
-    Ok(rows.row::<RoleRow>(&ROLE, args![role]).await?.and_then(|row| row.own_role))
+    Ok(rows.row::<CurrentRoleRow>(&ROLE, args![role]).await?.and_then(|row| row.own_role))
 }
 
-/// An impersonator may do what both the user and the operator may.
+/// An impersonator may do what both the user and the operator may do.
 async fn by_impersonation_token(
     bindings: &Bindings,
     rows: &TenantDb,
     at: SessionContext<'_>,
-    verified: Verified,
+    verified: VerifiedToken,
 ) -> Result<Option<Member>, Problem> {
     let operator = verified.claims.act.map(|act| act.sub).unwrap_or_default();
     let session = verified.claims.sid.unwrap_or_default();
     let Some(role) = entered_role(bindings, at.tenant, &operator, &session).await? else { return Ok(None) };
     let entered = permissions_of(&role, own_role(rows, &role).await?.as_deref());
     let user = verified.claims.user_id.unwrap_or_default();
-    let row = rows.row::<UserRow>(&USER, args![user, ""]).await?;
-    let row = row.filter(|row| row.counts(verified.issued_at.millis()));
+    let row = rows.row::<MemberUserRow>(&USER, args![user, ""]).await?;
+    let row = row.filter(|row| row.accepts_issued_at(verified.issued_at.millis()));
     Ok(row.map(|row| {
         let permissions = row.permissions().without(NOT_IMPERSONATED).within(entered);
         let who = Actor::Impersonator { operator, user: row.into_user(), until: verified.expires_at };

@@ -1,8 +1,8 @@
-//! From a presented credential to an operator: one row read, never cached.
+//! Authenticates an operator. The credential's row is read with each request and never cached.
 
-use super::key_row::KeyRow;
+use super::key_row::ApiKeyRow;
 use super::principal::{Operator, OperatorKind};
-use crate::credentials::constant_time::same;
+use crate::credentials::constant_time::constant_time_eq;
 use crate::credentials::key::{KeyKind, PresentedKey};
 use crate::credentials::signature::digest;
 use crate::http::incoming::Incoming;
@@ -18,11 +18,11 @@ use domain::permission::{PlatformPermission, PlatformPermissions};
 statements! { ControlSql;
     /// A platform key by its id.
     KEY = "SELECT digest, previous_digest, previous_until, permissions AS scopes, ip_allowlist, expires_at, revoked_at, last_used_at FROM platform_keys WHERE id = ?1";
-    /// Notes a key's use, at most once a minute.
+    /// Notes when a key was last used, at most once a minute.
     KEY_USED = "UPDATE platform_keys SET last_used_at = ?2 WHERE id = ?1 AND COALESCE(last_used_at, 0) <= ?2 - 60000";
-    /// A person's session.
+    /// A session with its operator.
     SESSION = "SELECT s.digest, s.expires_at, o.id, o.role FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1 AND o.status = 'active'";
-    /// Whether an operator of that id may still work and is signed in, and whether a grant of a tenant is theirs.
+    /// The role of an active operator whose session is open, and their role in a tenant, if they were granted one.
     OPERATOR = "SELECT o.role, (SELECT g.role FROM operator_grants g WHERE g.operator_id = o.id AND g.tenant_id = ?2) AS granted FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?3 AND s.expires_at > ?4 AND o.id = ?1 AND o.status = 'active'";
 }
 
@@ -36,13 +36,13 @@ row_types! {
 }
 
 row_types! {
-    struct OperatorRow {
+    struct OperatorGrantRow {
         role: String,
         granted: Option<String>,
     }
 }
 
-/// The operator that a request's credential proves; none if it proves none.
+/// The operator that a request's credential authenticates; none without a good credential.
 pub async fn operator(bindings: &Bindings, request: &Incoming) -> Result<Option<Operator>, Problem> {
     let bearer = request.bearer().unwrap_or_default();
     if let Some(operator) = Operator::prove(Some(&bearer), &bindings.settings.platform_key) {
@@ -57,11 +57,11 @@ pub async fn operator(bindings: &Bindings, request: &Incoming) -> Result<Option<
 }
 
 async fn platform_key(bindings: &Bindings, id: &str, text: &str, address: &str) -> Result<Option<Operator>, Problem> {
-    let db = ControlDb::open(bindings, "prove a platform key")?;
+    let db = ControlDb::open(bindings, "authenticate a platform key")?;
     let now = SystemClock.now();
-    let row = db.row::<KeyRow>(&KEY, args![id]).await?;
+    let row = db.row::<ApiKeyRow>(&KEY, args![id]).await?;
     let Some(row) = row.filter(|row| row.admits(text, address, now)) else { return Ok(None) };
-    if !row.is_noted(now) {
+    if !row.was_noted(now) {
         db.batch(vec![(KEY_USED, args![id, now.millis()])]).await?;
     }
     let permissions = PlatformPermissions::stored(&row.scopes);
@@ -69,10 +69,10 @@ async fn platform_key(bindings: &Bindings, id: &str, text: &str, address: &str) 
 }
 
 async fn operator_session(bindings: &Bindings, id: &str, text: &str) -> Result<Option<Operator>, Problem> {
-    let db = ControlDb::open(bindings, "prove an operator's session")?;
+    let db = ControlDb::open(bindings, "authenticate an operator's session")?;
     let now = SystemClock.now().millis();
     let row = db.row::<SessionRow>(&SESSION, args![id]).await?;
-    let row = row.filter(|row| same(&digest(text.as_bytes()), &row.digest) && now < row.expires_at);
+    let row = row.filter(|row| constant_time_eq(&digest(text.as_bytes()), &row.digest) && now < row.expires_at);
     Ok(row.map(|row| {
         let is_admin = row.role == "admin";
         let who = OperatorKind::Person { id: row.id, session: id.to_owned(), is_admin };
@@ -80,7 +80,7 @@ async fn operator_session(bindings: &Bindings, id: &str, text: &str) -> Result<O
     }))
 }
 
-/// What a person of the platform may do.
+/// The permissions of an admin, or of support.
 pub const fn platform_permissions_of(is_admin: bool) -> PlatformPermissions {
     if is_admin {
         PlatformPermissions::ALL
@@ -89,8 +89,7 @@ pub const fn platform_permissions_of(is_admin: bool) -> PlatformPermissions {
     }
 }
 
-/// The role that an operator (`operator:{id}`) may enter a tenant with now; none if it may not, or if the session
-/// is over.
+/// The role of an operator (`operator:{id}`) in a tenant; none if they have none, or the session has ended.
 pub async fn entered_role(
     bindings: &Bindings,
     tenant: &TenantId,
@@ -99,7 +98,7 @@ pub async fn entered_role(
 ) -> Result<Option<String>, Problem> {
     let Some(id) = operator.strip_prefix("operator:") else { return Ok(None) };
     let db = ControlDb::open(bindings, "check an operator's grant")?;
-    let asked = args![id, tenant.as_str(), session, SystemClock.now().millis()];
-    let row = db.row::<OperatorRow>(&OPERATOR, asked).await?;
+    let args = args![id, tenant.as_str(), session, SystemClock.now().millis()];
+    let row = db.row::<OperatorGrantRow>(&OPERATOR, args).await?;
     Ok(row.and_then(|row| if row.role == "admin" { Some("owner".to_owned()) } else { row.granted }))
 }

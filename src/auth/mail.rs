@@ -1,9 +1,9 @@
-//! Mail: we write none ourselves. A signed webhook asks whoever can.
+//! Mail: a signed webhook (`MAIL_HOOK_URL`) asks another service to write and send it.
 //!
 //! Invariants
-//! - Mail goes out behind the answer: how long it takes tells the caller nothing.
-//! - Without `MAIL_HOOK_URL` nobody gets mail, and the log says so. Only `MAIL_LOG`, for development, puts a
-//!   token there. Addresses are never logged.
+//! - Mail is sent after the response, so that the time it takes reveals nothing to the caller.
+//! - Without `MAIL_HOOK_URL` no mail is sent, and the log says so. Only `MAIL_LOG`, for development, logs a token.
+//!   Addresses are never logged.
 
 use std::time::Duration;
 
@@ -20,21 +20,21 @@ use crate::storage::settings::MailHook;
 use domain::clock::{Clock, Timestamp};
 use domain::json;
 
-/// How often a delivery is tried.
+/// How often the hook is called until it accepts a mail.
 const ATTEMPTS: u32 = 3;
 
 /// A mail to be sent.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// What it is about: `email_verification`, `password_reset`, `already_registered`, `invitation`.
+    /// What it is for: `email_verification`, `password_reset`, `already_registered`, `invitation`.
     pub kind: &'static str,
-    /// The tenant it is from.
+    /// The tenant that it is sent for.
     pub tenant: String,
     /// The address.
     pub to: String,
-    /// What the receiver is called; empty if nobody said.
+    /// The receiver's name; may be empty.
     pub name: String,
-    /// The token that the mail's link carries, good once.
+    /// The token in the mail's link.
     pub token: String,
     /// The token's end.
     pub expires_at: Timestamp,
@@ -53,28 +53,28 @@ impl Mail {
     }
 }
 
-/// Sends a mail behind the answer.
+/// Sends a mail after the response.
 pub fn send(bindings: &Bindings, background: &Background, mail: Mail) {
     let bindings = bindings.clone();
     background.spawn(async move { deliver(&bindings, &mail).await });
 }
 
-/// Sends a mail now, for what is behind the answer already.
+/// Sends a mail now; to be run after the response.
 pub async fn deliver(bindings: &Bindings, mail: &Mail) {
     let settings = &bindings.settings;
     match &settings.mail_hook {
         Some(hook) => {
-            if let Err(cause) = ask(hook, mail).await {
+            if let Err(cause) = call_hook(hook, mail).await {
                 log::fault("mail", &format!("{} of tenant {}: {cause}", mail.kind, mail.tenant));
             }
         }
         None if settings.logs_mail => log::undelivered_mail(mail.kind, &mail.tenant, &mail.token),
-        None => log::fault("mail_not_configured", "MAIL_HOOK_URL is not set: nobody gets mail"),
+        None => log::fault("mail_not_configured", "MAIL_HOOK_URL is not set: no mail is sent"),
     }
 }
 
-/// Asks the hook, again if it does not take it. Each attempt carries the same id.
-async fn ask(hook: &MailHook, mail: &Mail) -> Result<(), String> {
+/// Calls the hook until it accepts the mail. Each attempt has the same id.
+async fn call_hook(hook: &MailHook, mail: &Mail) -> Result<(), String> {
     let id = fresh_id("msg").map_err(|e| e.to_string())?;
     let body = mail.body().to_string();
     let mut outcome = Ok(());
@@ -97,10 +97,10 @@ async fn post(hook: &MailHook, id: &str, body: &str) -> Result<(), String> {
         "webhook-timestamp": at.to_string(),
         "webhook-signature": signature,
     });
-    let call = OutboundRequest { method: "POST", url: &hook.url, headers, body: Some(body.to_owned()), most: 0 };
-    match outbound::send(call).await.map(|answer| answer.status) {
+    let request = OutboundRequest { method: "POST", url: &hook.url, headers, body: Some(body.to_owned()), most: 0 };
+    match outbound::send(request).await.map(|response| response.status) {
         None => Err("the mail hook cannot be reached".to_owned()),
         Some(200..=299) => Ok(()),
-        Some(status) => Err(format!("the mail hook answered {status}")),
+        Some(status) => Err(format!("the mail hook responded with status {status}")),
     }
 }

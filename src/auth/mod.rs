@@ -1,8 +1,9 @@
-//! Authentication: who asks, and with which rights.
+//! Authentication: who sends a request, and with which permissions.
 //!
 //! Owns: principals and how a credential becomes one, sessions, roles, password hashing, mail with tokens, single
-//! sign-on with a tenant's own OpenID providers (`sso`), tokens of Mercure's clients (`mercure`), answers kept for
-//! `Idempotency-Key`. May not touch: the registry of tenants (but through `tenant`).
+//! sign-on with a tenant's own OpenID providers (`sso`), tokens of Mercure's clients (`mercure`), responses stored for
+//! `Idempotency-Key`, and ending streams when rights are revoked. May not touch: the registry of tenants (but through
+//! `tenant`).
 
 pub mod account;
 pub mod authenticate_member;
@@ -15,6 +16,7 @@ pub mod mercure;
 pub mod outbound_oidc;
 pub mod password_hashing;
 pub mod principal;
+pub mod revocation;
 pub mod role;
 pub mod rules;
 pub mod sealed_cache;

@@ -1,15 +1,15 @@
-//! Who stands outside: calls to a tenant's providers and issuers, and their signatures verified (`outside.js`).
+//! Requests to a tenant's identity providers and issuers, and verification of their signatures (`outbound_oidc.js`).
 
 use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
-use crate::credentials::jwk::Key;
+use crate::credentials::jwk::PublicKey;
 use crate::http::outbound::{self, OutboundRequest};
 use crate::http::problem::{self, Problem};
 use domain::outbound::OutboundUrl;
 
-/// How much a provider may answer, in bytes.
-const MAX_ANSWER: u32 = 256 * 1024;
+/// The longest response of a provider, in bytes.
+const MAX_RESPONSE: u32 = 256 * 1024;
 
 #[wasm_bindgen(module = "/src/auth/outbound_oidc.js")]
 extern "C" {
@@ -17,24 +17,24 @@ extern "C" {
     async fn verifies(algorithm: &str, jwk: &str, signed: &str, signature: &[u8]) -> Result<JsValue, JsValue>;
 }
 
-/// A form that is posted to a provider, with the header that says who we are.
-pub struct Form {
+/// A form that is posted to a provider.
+pub struct ProviderForm {
     /// The form, encoded.
     pub body: String,
-    /// `Authorization`, if we say it there.
+    /// `Authorization`, if our client authenticates by it.
     pub authorization: Option<String>,
 }
 
-/// What a provider answered: JSON, with its status.
-pub struct Reply {
+/// A provider's response.
+pub struct ProviderReply {
     /// The status.
     pub status: u16,
-    /// The body; empty if it is no JSON object.
+    /// The body; empty if it is not a JSON object.
     pub body: Map<String, Value>,
 }
 
-/// Reads a document, or posts a form. 503 if the provider does not answer, fails, or answers too much.
-pub async fn ask(url: &OutboundUrl, form: Option<Form>) -> Result<Reply, Problem> {
+/// Gets a document, or posts a form. 503 if the provider does not respond, fails, or responds with too much.
+pub async fn ask(url: &OutboundUrl, form: Option<ProviderForm>) -> Result<ProviderReply, Problem> {
     let mut headers = Map::from_iter([("Accept".to_owned(), Value::from("application/json"))]);
     let (method, body) = match form {
         None => ("GET", None),
@@ -44,22 +44,23 @@ pub async fn ask(url: &OutboundUrl, form: Option<Form>) -> Result<Reply, Problem
             ("POST", Some(form.body))
         }
     };
-    let call = OutboundRequest { method, url: url.as_str(), headers: headers.into(), body, most: MAX_ANSWER };
-    let answer = outbound::send(call).await.ok_or_else(|| problem::unavailable("the provider does not answer"))?;
-    if answer.status >= 500 {
-        return Err(problem::unavailable(format!("the provider answers {}", answer.status)));
+    let request = OutboundRequest { method, url: url.as_str(), headers: headers.into(), body, most: MAX_RESPONSE };
+    let response =
+        outbound::send(request).await.ok_or_else(|| problem::unavailable("the provider does not respond"))?;
+    if response.status >= 500 {
+        return Err(problem::unavailable(format!("the provider responds with status {}", response.status)));
     }
-    Ok(Reply { status: answer.status, body: serde_json::from_str(&answer.body).unwrap_or_default() })
+    Ok(ProviderReply { status: response.status, body: serde_json::from_str(&response.body).unwrap_or_default() })
 }
 
-/// Reads a document of a provider. 502 if it has none there.
+/// Gets a provider's document. 502 if the status is not 200.
 pub async fn document(address: &OutboundUrl) -> Result<Map<String, Value>, Problem> {
     let reply = ask(address, None).await?;
     if reply.status == 200 { Ok(reply.body) } else { Err(problem::provider_unusable("status")) }
 }
 
-/// Whether a signature is this key's. A key that the platform does not take verifies nothing.
-pub async fn is_signed_by(key: &Key, signed: &str, signature: &[u8]) -> bool {
+/// Whether a signature is this key's. False for a key that WebCrypto does not accept.
+pub async fn is_signed_by(key: &PublicKey, signed: &str, signature: &[u8]) -> bool {
     let verified = verifies(key.algorithm.as_str(), &key.jwk, signed, signature).await;
     verified.is_ok_and(|verified| verified.is_truthy())
 }

@@ -1,41 +1,40 @@
-//! Passwords at work for one request: what it hashes, and how often.
+//! Password hashing for one request, with the deployment's parameters.
 
-use crate::credentials::password::{Hasher, SALT_BYTES, Verdict};
+use crate::credentials::password::{Hasher, PasswordCheck, SALT_BYTES};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::log;
 use crate::storage::sealed::random;
 
-/// Passwords at work for one request.
-pub struct Work {
+/// Hashes a request's passwords; logs how often, where a test asks for it.
+pub struct PasswordHashing {
     hasher: Hasher,
     request_id: Option<String>,
 }
 
-impl Work {
-    /// For a request.
+impl PasswordHashing {
     pub fn of<Who>(request: &Request<Who>) -> Self {
         let settings = &request.bindings.settings;
         let request_id = settings.logs_password_work.then(|| request.incoming.id.clone());
         Self { hasher: Hasher::new(settings.password_hashing), request_id }
     }
 
-    /// A hash to keep.
+    /// A hash to be stored. 503 if there is not enough memory.
     pub fn hash(&self, password: &str) -> Result<String, Problem> {
         let salt: [u8; SALT_BYTES] = random().map_err(problem::internal)?;
         self.hasher.hash(password, &salt).ok_or_else(|| problem::unavailable("no memory to hash a password"))
     }
 
-    /// Judges a password.
-    pub fn verify(&self, password: &str, kept: Option<&str>) -> Verdict {
-        self.hasher.verify(password, kept)
+    /// Verifies a password; takes the same time without a stored hash.
+    pub fn verify(&self, password: &str, stored: Option<&str>) -> PasswordCheck {
+        self.hasher.verify(password, stored)
     }
 }
 
-impl Drop for Work {
+impl Drop for PasswordHashing {
     fn drop(&mut self) {
         if let Some(id) = &self.request_id {
-            log::password_work(id, self.hasher.done());
+            log::password_work(id, self.hasher.hashes());
         }
     }
 }

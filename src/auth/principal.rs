@@ -1,4 +1,4 @@
-//! The kinds of principals. None converts into another.
+//! The kinds of principals: who may call. None converts into another, except a member into a reader.
 
 use std::rc::Rc;
 
@@ -15,11 +15,11 @@ use domain::clock::Timestamp;
 use domain::host::Host;
 use domain::permission::{Permissions, PlatformPermissions};
 
-/// Nobody in particular: health, preflights.
+/// Anybody, not authenticated.
 #[derive(Debug)]
 pub struct Anyone;
 
-/// Somebody of the platform: a person, or its automation. The only principal that may select a tenant.
+/// An operator of the platform: a person, or its automation. The only principal that may select a tenant.
 #[derive(Debug)]
 pub struct Operator {
     who: OperatorKind,
@@ -29,9 +29,9 @@ pub struct Operator {
 /// Which operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperatorKind {
-    /// The key that the deployment was set up with.
+    /// The key in the deployment's settings.
     FirstKey,
-    /// A platform key of the registry.
+    /// A platform key.
     Key {
         /// Its id.
         id: String,
@@ -42,20 +42,20 @@ pub enum OperatorKind {
         id: String,
         /// The session's id.
         session: String,
-        /// Whether every tenant is open to them, or only those they were granted.
+        /// Whether they may enter every tenant, or only those that they were granted.
         is_admin: bool,
     },
 }
 
 impl Operator {
-    /// Proves the deployment's first key, in constant time. None for any other text.
+    /// Authenticates the deployment's first key, in constant time; none for any other text.
     pub fn prove(presented: Option<&str>, first_key: &str) -> Option<Self> {
         let digest = |text: &str| Sha256::digest(text.as_bytes());
         let same = digest(presented.unwrap_or_default()).ct_eq(&digest(first_key));
         bool::from(same).then_some(Self { who: OperatorKind::FirstKey, permissions: PlatformPermissions::ALL })
     }
 
-    /// An operator whose row was read and whose secret matched.
+    /// An operator whose row was read and whose secret was verified.
     pub(super) fn proven(who: OperatorKind, permissions: PlatformPermissions) -> Self {
         Self { who, permissions }
     }
@@ -65,12 +65,12 @@ impl Operator {
         &self.who
     }
 
-    /// What it may do.
+    /// Its permissions.
     pub fn permissions(&self) -> PlatformPermissions {
         self.permissions
     }
 
-    /// The actor's name in audits.
+    /// The actor in audit logs.
     pub fn actor(&self) -> String {
         match &self.who {
             OperatorKind::FirstKey => "platform_key".to_owned(),
@@ -85,9 +85,9 @@ impl Operator {
 pub struct Member {
     /// The tenant.
     pub tenant: TenantId,
-    /// The tenant's host the request came to; none on the platform's.
+    /// The tenant's host that the request came to; none on the platform's host.
     pub host: Option<Host>,
-    /// The tenant as it stands, at most 5 seconds old.
+    /// The tenant's configuration, at most 5 seconds old.
     pub config: Rc<TenantConfig>,
     who: Actor,
     permissions: Permissions,
@@ -103,7 +103,7 @@ pub enum Actor {
     },
     /// A user who signed in.
     User(User),
-    /// An operator, as a user.
+    /// An operator who impersonates a user.
     Impersonator {
         /// The operator.
         operator: String,
@@ -112,7 +112,7 @@ pub enum Actor {
         /// When it ends.
         until: Timestamp,
     },
-    /// An operator, as itself.
+    /// An operator who entered the tenant.
     Operator {
         /// The operator.
         operator: String,
@@ -121,25 +121,25 @@ pub enum Actor {
     },
 }
 
-/// A user as the rows stand now.
+/// A user, as the row is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The id.
     pub id: String,
     /// The address.
     pub email: String,
-    /// What others call them.
+    /// The name.
     pub name: String,
     /// The role's name.
     pub role: String,
-    /// Whether the address was proven to be theirs.
+    /// Whether the address is verified.
     pub email_verified: bool,
-    /// The session; none for one who is impersonated.
+    /// The session's id; none if the user is impersonated.
     pub session: Option<String>,
 }
 
 impl Member {
-    /// A principal whose rows were read and whose secret or signature was right.
+    /// A principal whose row was read and whose secret or signature was verified.
     pub(super) fn proven(
         tenant: &TenantId,
         host: Option<&Host>,
@@ -161,7 +161,7 @@ impl Member {
         &self.who
     }
 
-    /// The user that acts, or is acted as.
+    /// The user that acts, or is impersonated.
     pub fn user(&self) -> Option<&User> {
         match &self.who {
             Actor::User(user) | Actor::Impersonator { user, .. } => Some(user),
@@ -169,12 +169,12 @@ impl Member {
         }
     }
 
-    /// What it may do.
+    /// Its permissions.
     pub fn permissions(&self) -> Permissions {
         self.permissions
     }
 
-    /// The actor's name in audits, and what its streams are known by.
+    /// The actor in audit logs, and in the tokens that it mints.
     pub fn actor(&self) -> String {
         match &self.who {
             Actor::Key { id } => format!("key:{id}"),
@@ -190,23 +190,23 @@ impl Member {
     }
 }
 
-/// Whoever reads a tenant's records: a member, or a stranger on the tenant's host, who sees what is public.
+/// Somebody who reads a tenant's records: a member, or a visitor of the tenant's host, who sees public ones.
 #[derive(Debug)]
 pub struct Reader {
     /// The tenant.
     pub tenant: TenantId,
-    /// The tenant as it stands, at most 5 seconds old.
+    /// The tenant's configuration, at most 5 seconds old.
     pub config: Rc<TenantConfig>,
     is_member: bool,
 }
 
 impl Reader {
-    /// Somebody who presented nothing, on the tenant's host.
+    /// A visitor of the tenant's host without a credential.
     pub fn stranger(tenant: TenantId, config: Rc<TenantConfig>) -> Self {
         Self { tenant, config, is_member: false }
     }
 
-    /// Whether what is not public may be seen too.
+    /// Whether it may see records that are not public.
     pub fn is_member(&self) -> bool {
         self.is_member
     }
@@ -223,16 +223,16 @@ impl From<&Member> for Reader {
     }
 }
 
-/// Somebody on a tenant's host: a browser, a headless front end. With a token it may see private events.
+/// A visitor of a tenant's host: a browser, a headless front end. With a token it may see private events.
 #[derive(Debug)]
 pub struct Visitor {
-    /// Whose host it is.
+    /// The tenant.
     pub tenant: TenantId,
     /// The host.
     pub host: Host,
-    /// The tenant as it stands, at most 5 seconds old.
+    /// The tenant's configuration, at most 5 seconds old.
     pub config: Rc<TenantConfig>,
-    /// The verified token, if one was presented.
+    /// The verified token, if one was sent.
     pub token: Option<SubscriberToken>,
 }
 
@@ -243,10 +243,10 @@ impl Visitor {
     }
 }
 
-/// A WordPress site about to prove itself by its webhook's signature; the handler verifies the raw body.
+/// A WordPress site that sends a webhook; the handler verifies the signature of the raw body.
 #[derive(Debug)]
 pub struct Signer {
-    /// The tenant the request names, by host or header; proven once the signature is.
+    /// The tenant that the request names; authenticated once the signature is verified.
     pub named: Named,
 }
 
@@ -255,7 +255,7 @@ pub struct Signer {
 pub enum Named {
     /// By the tenant's own host.
     Host(Host, TenantId),
-    /// By `X-Tenant-ID` on the platform host; none or a malformed one names nobody.
+    /// By `X-Tenant-ID` on the platform's host; none if it is absent or malformed.
     Header(Option<domain::ids::ClaimedTenant>),
 }
 

@@ -1,7 +1,7 @@
-//! A role as it stands: built in, or one that the tenant made itself.
+//! Roles: built-in ones, and a tenant's own.
 //!
-//! Whoever gives a role was seen to cover what it may do. `as_seen` goes into the batch of the gift, so
-//! that a role which grew in between is not given by somebody it has outgrown.
+//! Nobody assigns a role with permissions that they do not have. The rule `as_seen` goes into the batch of the assignment,
+//! so that a role which gets more permissions in between is not assigned.
 
 use super::rules;
 use crate::storage::row::row_types;
@@ -11,7 +11,7 @@ use crate::storage::tenant_db::TenantDb;
 use domain::permission::{BUILT_IN_ROLES, Permissions, permissions_of};
 
 statements! { TenantSql;
-    /// What a role of the tenant's own may do.
+    /// The permissions of a role of the tenant's own.
     PERMISSIONS = "SELECT permissions FROM roles WHERE tenant_id = ?1 AND name = ?2";
 }
 
@@ -26,13 +26,13 @@ row_types! {
 pub struct Role {
     /// Its name.
     pub name: String,
-    /// What it may do.
+    /// Its permissions.
     pub permissions: Permissions,
     own: Option<String>,
 }
 
 impl Role {
-    /// The role of this name, if there is one.
+    /// The role of this name, if it exists.
     pub async fn find(rows: &TenantDb, name: &str) -> Result<Option<Self>, StorageError> {
         if is_built_in(name) {
             return Ok(Some(Self::stored(name, None)));
@@ -41,19 +41,19 @@ impl Role {
         Ok(row.map(|row| Self::stored(name, Some(row.permissions))))
     }
 
-    /// The role that a row names; `own` is what the tenant's own role of that name may do.
+    /// The role of a name; `own` is the JSON of the permissions of the tenant's own role of that name.
     pub fn stored(name: &str, own: Option<String>) -> Self {
         Self { name: name.to_owned(), permissions: permissions_of(name, own.as_deref()), own }
     }
 
-    /// The rule that it may still do what was seen; a built-in one always does.
+    /// The rule that its permissions are still those that were read; none for a built-in role, which never changes.
     pub fn as_seen(&self) -> Option<(TenantSql, Vec<Arg>)> {
         let own = self.own.as_deref()?;
         Some((rules::ROLE_AS_SEEN, args![self.name.as_str(), own]))
     }
 }
 
-/// Whether every tenant has a role of this name.
+/// Whether a role of this name is built in.
 pub fn is_built_in(name: &str) -> bool {
     BUILT_IN_ROLES.iter().any(|(built_in, _)| *built_in == name)
 }

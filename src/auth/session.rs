@@ -1,16 +1,16 @@
-//! Signing in: a session, and what its client carries away.
+//! Sessions of users: opening one, and the tokens or the cookie that its client gets.
 //!
 //! Invariants
-//! - A session and its first refresh token are written in one batch, with whatever deed led to it.
-//! - A client carries tokens or a cookie, never both.
-//! - Every text is stored by its digest alone.
+//! - A session and its first refresh token are written in one batch, with the audit entry of the sign-in.
+//! - A client gets tokens or a cookie, never both.
+//! - Of tokens and cookies only digests are stored.
 
 use serde_json::Value;
 
 use super::authenticate_member::SESSION_COOKIE;
 use super::signing_keys;
 use crate::credentials::key::{FreshKey, KeyKind};
-use crate::credentials::platform_token::{Claims, Kind};
+use crate::credentials::platform_token::{Claims, TokenKind};
 use crate::credentials::signature::digest;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
@@ -28,22 +28,22 @@ statements! { TenantSql;
     INSERT_SESSION = "INSERT INTO sessions (tenant_id, id, user_id, cookie_digest, address, user_agent, created_at, last_used_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)";
     /// The next refresh token of a session.
     INSERT_REFRESH = "INSERT INTO refresh_tokens (tenant_id, digest, session_id, created_at) VALUES (?1, ?2, ?3, ?4)";
-    /// Makes room: of a user's sessions only the newest stay.
+    /// Makes room: only a user's newest sessions stay.
     KEEP_NEWEST = "DELETE FROM sessions WHERE tenant_id = ?1 AND user_id = ?2 AND id NOT IN (SELECT n.id FROM sessions n WHERE n.tenant_id = ?1 AND n.user_id = ?2 ORDER BY n.created_at DESC LIMIT 49)";
-    /// Forgets sessions that are over.
-    FORGET_OVER = "DELETE FROM sessions WHERE tenant_id = ?1 AND expires_at <= ?2";
-    /// When a user was last here.
+    /// Deletes expired sessions.
+    FORGET_EXPIRED = "DELETE FROM sessions WHERE tenant_id = ?1 AND expires_at <= ?2";
+    /// Notes when a user last signed in.
     NOTE_LOGIN = "UPDATE users SET last_login_at = ?3 WHERE tenant_id = ?1 AND id = ?2";
 }
 
-/// How long a session lasts, in seconds: 30 days, whatever is refreshed.
+/// How long a session lasts, in seconds: 30 days; refreshing does not extend it.
 pub const SESSION_SECONDS: i64 = 30 * 24 * 3600;
 /// How long an access token lasts, in seconds.
 pub const ACCESS_SECONDS: i64 = 15 * 60;
-/// The longest part of a client's name that is kept.
+/// The longest part of `User-Agent` that is stored, in characters.
 const MAX_USER_AGENT: usize = 200;
 
-/// What a client carries its session in.
+/// What a client holds its session by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carrier {
     /// An access token and a refresh token.
@@ -52,9 +52,9 @@ pub enum Carrier {
     Cookie,
 }
 
-/// Who signs in.
+/// The user that a session is opened for.
 #[derive(Debug, Clone)]
-pub struct SigningIn {
+pub struct SessionUser {
     /// The user's id.
     pub id: String,
     /// The address.
@@ -65,14 +65,14 @@ pub struct SigningIn {
     pub role: String,
 }
 
-impl SigningIn {
-    /// As answers show the user.
-    pub fn shown(&self) -> Value {
+impl SessionUser {
+    /// The user in responses.
+    pub fn to_view(&self) -> Value {
         json!({ "id": self.id, "email": self.email, "name": self.name, "role": self.role })
     }
 }
 
-/// The tenant somebody signs in to, and its rows.
+/// The tenant that somebody signs in to.
 pub struct LoginContext<'a> {
     /// The deployment.
     pub bindings: &'a Bindings,
@@ -82,16 +82,16 @@ pub struct LoginContext<'a> {
     pub rows: &'a TenantDb,
 }
 
-/// What the client gets.
-pub struct Opened {
-    /// The answer's data.
+/// A session that was opened.
+pub struct OpenedSession {
+    /// The response's data.
     pub data: Value,
     /// The cookie to set.
     pub cookie: Option<String>,
 }
 
-impl Opened {
-    /// As an answer.
+impl OpenedSession {
+    /// The response with data and cookie.
     pub fn answer(&self, status: u16, tenant: &TenantId) -> Result<Response, Problem> {
         let answer = Response::json(status, &self.data, Some(tenant.as_str()))?;
         Ok(match &self.cookie {
@@ -101,14 +101,14 @@ impl Opened {
     }
 }
 
-/// Opens a session for a user whose proof was seen; `deeds` are written with it.
+/// Opens a session for a user who was authenticated; `statements` are written with it.
 pub async fn open(
-    lobby: &LoginContext<'_>,
-    user: &SigningIn,
+    context: &LoginContext<'_>,
+    user: &SessionUser,
     request: &Incoming,
     carrier: Carrier,
-    deeds: Vec<(TenantSql, Vec<Arg>)>,
-) -> Result<Opened, Problem> {
+    statements: Vec<(TenantSql, Vec<Arg>)>,
+) -> Result<OpenedSession, Problem> {
     let now = SystemClock.now();
     let key = FreshKey::new(KeyKind::UserSession).map_err(problem::internal)?;
     let until = now.plus_seconds(SESSION_SECONDS);
@@ -116,45 +116,43 @@ pub async fn open(
     let agent: String = request.header("User-Agent").unwrap_or_default().chars().take(MAX_USER_AGENT).collect();
     let (session, id) = (key.id.as_str(), user.id.as_str());
     let insert = args![session, id, cookie_digest, request.address(), agent, now.millis(), until.millis()];
-    let mut batch = lobby
+    let batch = context
         .rows
         .write()
-        .add(FORGET_OVER, args![now.millis()])
+        .add(FORGET_EXPIRED, args![now.millis()])
         .add(KEEP_NEWEST, args![id])
         .add(INSERT_SESSION, insert)
-        .add(NOTE_LOGIN, args![id, now.millis()]);
-    for (sql, args) in deeds {
-        batch = batch.add(sql, args);
-    }
+        .add(NOTE_LOGIN, args![id, now.millis()])
+        .add_all(statements);
     if carrier == Carrier::Cookie {
         batch.commit().await?;
-        let data = json!({ "session_id": session, "expires_at": until, "user": user.shown() });
-        return Ok(Opened { data, cookie: Some(cookie(&key.text, SESSION_SECONDS)) });
+        let data = json!({ "session_id": session, "expires_at": until, "user": user.to_view() });
+        return Ok(OpenedSession { data, cookie: Some(cookie(&key.text, SESSION_SECONDS)) });
     }
     let refresh = FreshKey::new(KeyKind::Refresh).map_err(problem::internal)?;
     batch.add(INSERT_REFRESH, args![digest(refresh.text.as_bytes()), session, now.millis()]).commit().await?;
-    let data = tokens(lobby, user, session, until, &refresh.text).await?;
-    Ok(Opened { data, cookie: None })
+    let data = tokens(context, user, session, until, &refresh.text).await?;
+    Ok(OpenedSession { data, cookie: None })
 }
 
-/// A fresh access token beside a refresh token, as clients get them.
+/// The response's data for a session that is held by tokens: a new access token, and this refresh token.
 pub async fn tokens(
-    lobby: &LoginContext<'_>,
-    user: &SigningIn,
+    context: &LoginContext<'_>,
+    user: &SessionUser,
     session: &str,
     session_until: Timestamp,
     refresh: &str,
 ) -> Result<Value, Problem> {
     let claims = Claims {
         sub: format!("user:{}", user.id),
-        tenant_id: lobby.tenant.to_string(),
-        client_id: lobby.tenant.to_string(),
+        tenant_id: context.tenant.to_string(),
+        client_id: context.tenant.to_string(),
         user_id: Some(user.id.clone()),
         role: Some(user.role.clone()),
         sid: Some(session.to_owned()),
         ..Claims::default()
     };
-    let (token, expires_at) = signing_keys::mint(lobby.bindings, Kind::Access, claims, ACCESS_SECONDS).await?;
+    let (token, expires_at) = signing_keys::mint(context.bindings, TokenKind::Access, claims, ACCESS_SECONDS).await?;
     Ok(json!({
         "access_token": token,
         "token_type": "Bearer",
@@ -163,11 +161,11 @@ pub async fn tokens(
         "refresh_token": refresh,
         "refresh_expires_at": session_until,
         "session_id": session,
-        "user": user.shown(),
+        "user": user.to_view(),
     }))
 }
 
-/// The session cookie; with an age of 0 the browser forgets it.
+/// The session's cookie; with a `max_age` of 0 browsers delete it.
 pub fn cookie(text: &str, max_age: i64) -> String {
     format!("{SESSION_COOKIE}={text}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={max_age}")
 }

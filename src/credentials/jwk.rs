@@ -1,4 +1,4 @@
-//! An issuer's public keys (RFC 7517): those we verify with, and which of them a token means.
+//! An issuer's public keys (RFC 7517), and which of them a token was signed with.
 //!
 //! The key decides the algorithm, never the token: a token that names another one than its key's is refused.
 
@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 
 use domain::json;
 
-/// Most keys that are looked at, and most bytes of one with its name.
+/// Most keys that are read, and most bytes of one with its `kid`.
 const MAX_KEYS: usize = 50;
 const MAX_KEY: usize = 2_048;
-/// The longest and the shortest modulus of an RSA key, in base64url: 2048 to 8192 bits.
+/// The length of an RSA key's modulus, in characters of base64url: 2048 to 8192 bits.
 const RSA_MODULUS: std::ops::RangeInclusive<usize> = 342..=1366;
 
-/// What an issuer may sign with. No `none`, and nothing symmetric: there is no such variant.
+/// The algorithms that we accept from issuers: neither `none` nor a symmetric one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -25,12 +25,12 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// From a token's header; none for one that we do not verify.
+    /// Reads `alg`; none for an algorithm that we do not accept.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Rs256, Self::Es256, Self::EdDsa].into_iter().find(|known| known.as_str() == text)
     }
 
-    /// As a token's header names it.
+    /// As `alg` names it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
@@ -42,17 +42,17 @@ impl Algorithm {
 
 /// A public key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Key {
-    /// Its name, if it has one.
+pub struct PublicKey {
+    /// Its `kid`, if it has one.
     pub kid: Option<String>,
-    /// The one algorithm it is for.
+    /// The algorithm that it is for.
     pub algorithm: Algorithm,
-    /// Its public members alone, as JSON.
+    /// Its public members, as JSON.
     pub jwk: String,
 }
 
-impl Key {
-    /// Reads a key; none if it is not one that we verify with.
+impl PublicKey {
+    /// Reads a key; none if we cannot verify with it.
     fn read(jwk: &Value) -> Option<Self> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         if text("use").is_some_and(|purpose| purpose != "sig") {
@@ -79,24 +79,24 @@ impl Key {
 
 /// The keys of an issuer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct KeySet(Vec<Key>);
+pub struct KeySet(Vec<PublicKey>);
 
 impl KeySet {
-    /// Reads a JWK set, leaving out what we do not verify with; none if it is no such set.
+    /// Reads a JWK set, leaving out keys that we cannot verify with; none if it is not a JWK set.
     pub fn parse(document: &Map<String, Value>) -> Option<Self> {
         let keys = document.get("keys")?.as_array()?;
-        Some(Self(keys.iter().take(MAX_KEYS).filter_map(Key::read).collect()))
+        Some(Self(keys.iter().take(MAX_KEYS).filter_map(PublicKey::read).collect()))
     }
 
-    /// The key that a token's header means: by name, or the only one of its algorithm where it names none.
-    pub fn find(&self, kid: Option<&str>, alg: &str) -> Option<&Key> {
+    /// The key that a token's header names: by `kid`, or the only one of its algorithm if it has none.
+    pub fn find(&self, kid: Option<&str>, alg: &str) -> Option<&PublicKey> {
         let mut fitting =
             self.0.iter().filter(|key| key.algorithm.as_str() == alg && (kid.is_none() || key.kid.as_deref() == kid));
         let found = fitting.next()?;
         (kid.is_some() || fitting.next().is_none()).then_some(found)
     }
 
-    /// Whether a key of that name is known, whatever its algorithm.
+    /// Whether a key has this `kid`, whatever its algorithm; true without a `kid`.
     pub fn knows(&self, kid: Option<&str>) -> bool {
         kid.is_none() || self.0.iter().any(|key| key.kid.as_deref() == kid)
     }

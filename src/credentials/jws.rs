@@ -1,33 +1,33 @@
-//! Tokens in the compact form of a JWS (RFC 7515, 7.1) that somebody else signs: taken apart, not believed.
+//! Tokens in the compact form of a JWS (RFC 7515, 7.1) that somebody else signed: parsed, not verified.
 //!
-//! Of the header only `alg`, `kid` and `typ` are read. Keys that a token brings along (`jwk`, `jku`, `x5u`) are
-//! nowhere looked at, and one that asks for what we do not know (`crit`) is no token.
+//! Of the header only `alg`, `kid` and `typ` are read. Keys in a token (`jwk`, `jku`, `x5u`) are ignored, and a token with
+//! critical extensions (`crit`) is refused.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Map, Value};
 
-/// The longest token we read.
+/// The longest token that is parsed, in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// A token whose signature nobody has looked at.
+/// A token whose signature was not verified.
 pub struct Unverified {
-    /// The algorithm it names.
+    /// Its `alg`.
     pub alg: String,
-    /// The key it names.
+    /// Its `kid`.
     pub kid: Option<String>,
-    /// The type it says it is of.
+    /// Its `typ`.
     pub typ: Option<String>,
-    /// What is signed.
+    /// The text that the signature covers.
     pub signed: String,
     /// The signature.
     pub signature: Vec<u8>,
-    /// What it says.
+    /// The claims.
     pub claims: Map<String, Value>,
 }
 
 impl Unverified {
-    /// Takes a token apart; none if it has not the form of one.
+    /// Parses a token; none if it does not have the form of one.
     pub fn parse(token: &str) -> Option<Self> {
         if token.len() > MAX_TOKEN {
             return None;
@@ -48,7 +48,7 @@ impl Unverified {
         })
     }
 
-    /// A token with this header and these claims, signed by nobody.
+    /// A token with this header, these claims and a signature of nobody.
     #[cfg(test)]
     pub fn made(header: &Value, claims: &Value) -> Self {
         let part = |value: &Value| BASE64.encode(value.to_string());
@@ -60,7 +60,7 @@ fn object(part: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice(&BASE64.decode(part).ok()?).ok()
 }
 
-/// A text of a header, if it has it; none if what it has is no text.
+/// A string of a header, if it is there; none if it is there and not a string.
 fn text(header: &Map<String, Value>, name: &str) -> Option<Option<String>> {
     match header.get(name) {
         None => Some(None),

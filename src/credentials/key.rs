@@ -3,9 +3,9 @@
 //! `car_tk_{tenant}.{id}_…` is a key of a tenant's automation, `car_pk_…` one of the platform's,
 //! `car_us_…` and `car_os_…` are sessions of users and operators, `car_rt_…` is a refresh token.
 //!
-//! The secret is 178 bits in base 62; the checksum is the CRC-32 of everything before it, in six
-//! digits of base 62, so a mistyped key is refused before anything is looked up. The prefix and
-//! the shape let scanners find a key that leaked (GitHub's form of tokens).
+//! The secret is 178 bits in base 62; the checksum is the CRC-32 of everything before it, in six digits of base 62, so a
+//! mistyped key is refused before a row is read. By prefix and shape, secret scanners find a key that leaked (as with
+//! GitHub's tokens).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -18,7 +18,7 @@ const SECRET_LENGTH: usize = 30;
 const CHECKSUM_LENGTH: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// What a text of this form opens.
+/// What a key opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyKind {
     /// The platform, for automation.
@@ -36,7 +36,7 @@ pub enum KeyKind {
 impl KeyKind {
     const ALL: [Self; 5] = [Self::Platform, Self::Tenant, Self::OperatorSession, Self::UserSession, Self::Refresh];
 
-    /// How its text begins.
+    /// The beginning of its text.
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Platform => "car_pk_",
@@ -48,19 +48,19 @@ impl KeyKind {
     }
 }
 
-/// A text that somebody presents: its shape and checksum are right, nothing more is known.
+/// A key that somebody presents. Its shape and its checksum are right; nothing else was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresentedKey {
     /// What it claims to open.
     pub kind: KeyKind,
-    /// The tenant it names; a tenant's key does, the others do not.
+    /// The tenant that it names; only a tenant's key names one.
     pub tenant: Option<ClaimedTenant>,
-    /// The row it names.
+    /// The id of its row.
     pub id: String,
 }
 
 impl PresentedKey {
-    /// Reads a text; none if it is not of this form, or mistyped.
+    /// Parses a key; none if it has another form or a wrong checksum.
     pub fn parse(text: &str) -> Option<Self> {
         let (head, checksum) = text.split_at_checked(text.len().checked_sub(CHECKSUM_LENGTH)?)?;
         let (rest, secret) = head.rsplit_once('_')?;
@@ -79,7 +79,7 @@ impl PresentedKey {
     }
 }
 
-/// A fresh text, which is shown once, and the id of its row.
+/// A new key: its text, which is shown once, and the id of its row.
 pub struct FreshKey {
     /// The id.
     pub id: String,
@@ -88,18 +88,18 @@ pub struct FreshKey {
 }
 
 impl FreshKey {
-    /// A text of a kind that names no tenant, for a new row.
+    /// A key of a kind that names no tenant, for a new row.
     pub fn new(kind: KeyKind) -> Result<Self, getrandom::Error> {
         Self::again(kind, base62(ID_LENGTH)?)
     }
 
-    /// Another text for a row that is there.
+    /// A new text for an existing row.
     pub fn again(kind: KeyKind, id: String) -> Result<Self, getrandom::Error> {
         let head = format!("{}{id}_{}", kind.prefix(), base62(SECRET_LENGTH)?);
         Ok(Self { text: format!("{head}{}", checksum_of(&head)), id })
     }
 
-    /// A key of a tenant; with an id, another text for the key that is there.
+    /// A key of a tenant; with an id, a new text for an existing row.
     pub fn of_tenant(tenant: &str, id: Option<String>) -> Result<Self, getrandom::Error> {
         let id = id.map_or_else(|| base62(ID_LENGTH), Ok)?;
         let head = format!("{}{tenant}.{id}_{}", KeyKind::Tenant.prefix(), base62(SECRET_LENGTH)?);
@@ -107,14 +107,14 @@ impl FreshKey {
     }
 }
 
-/// A fresh secret that is nothing else: 256 bits behind a prefix that names its kind.
+/// A new secret that names no row: 256 bits after a prefix for its kind.
 pub fn fresh_secret(prefix: &str) -> Result<String, getrandom::Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)?;
     Ok(format!("{prefix}{}", BASE64.encode(bytes)))
 }
 
-/// A fresh id: a letter for its kind, `_`, and 71 bits.
+/// A new id: its kind, `_`, and 71 bits.
 pub fn fresh_id(kind: &str) -> Result<String, getrandom::Error> {
     Ok(format!("{kind}_{}", base62(ID_LENGTH)?))
 }
@@ -130,7 +130,7 @@ fn checksum_of(text: &str) -> String {
     digits.iter().filter_map(|digit| BASE62.get(*digit)).map(|b| char::from(*b)).collect()
 }
 
-/// Random digits of base 62, each as likely as any other.
+/// Random digits of base 62, uniformly distributed.
 fn base62(length: usize) -> Result<String, getrandom::Error> {
     let mut text = String::with_capacity(length);
     while text.len() < length {

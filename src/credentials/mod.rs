@@ -1,4 +1,4 @@
-//! What signs and what proves, as pure functions: keys, tokens, signatures, passwords.
+//! Credentials as pure functions: keys, tokens, signatures, passwords.
 //!
 //! Owns: the text of each credential and how it is verified. May not touch: any platform type,
 //! any store, the clock, who owns a credential.

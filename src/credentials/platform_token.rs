@@ -1,9 +1,9 @@
-//! Our own tokens: JWT, EdDSA, signed with a key of the platform.
+//! The platform's own tokens: JWT, EdDSA, signed with a key of the platform.
 //!
 //! Invariants
-//! - The key decides the algorithm, never the token; `kid` is looked up among our own keys only.
-//! - Each kind of token has a `typ` and an `aud` of its own, and both must be that kind's (RFC 8725,
-//!   3.11 and 3.12): no token passes for another kind.
+//! - The key decides the algorithm, never the token; `kid` is looked up among the platform's keys only.
+//! - Each kind of token has its own `typ` and `aud`, and both are checked (RFC 8725, 3.11 and 3.12): no token passes for
+//!   another kind.
 //! - A token names one tenant.
 
 use chrono::DateTime;
@@ -15,21 +15,21 @@ use serde_json::{Map, Value};
 use domain::clock::Timestamp;
 use domain::json;
 
-/// The longest token we read.
+/// The longest token that is parsed, in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
 
 /// Seconds by which clocks may differ at a token's beginning; its end is exact.
 const LEEWAY_SECONDS: i64 = 60;
 
-/// The token is not valid; why is nobody's business.
+/// The token is not valid; it never says why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the token is not valid")]
 pub struct InvalidToken;
 
 /// What a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A user's, from signing in.
+pub enum TokenKind {
+    /// A user's, issued with a session.
     Access,
     /// An operator's, for one tenant.
     Switch,
@@ -39,7 +39,7 @@ pub enum Kind {
     Subscriber,
 }
 
-impl Kind {
+impl TokenKind {
     const ALL: [Self; 4] = [Self::Access, Self::Switch, Self::Impersonation, Self::Subscriber];
 
     /// Its `typ`.
@@ -71,34 +71,34 @@ impl Kind {
     }
 }
 
-/// What a token says beside its times, as it stands there. Every token is read through this one type.
-pub type Said = Map<String, Value>;
+/// A token's claims beside its times. Every token is read into this one type.
+pub type ClaimMap = Map<String, Value>;
 
-/// A text that a token says; none if it says nothing of it.
-pub fn text(said: &mut Said, name: &str) -> Result<Option<String>, InvalidToken> {
-    match said.remove(name).unwrap_or_default() {
+/// Takes a claim that is a string; none if it is absent or null.
+pub fn text(claims: &mut ClaimMap, name: &str) -> Result<Option<String>, InvalidToken> {
+    match claims.remove(name).unwrap_or_default() {
         Value::String(text) => Ok(Some(text)),
         Value::Null => Ok(None),
         _ => Err(InvalidToken),
     }
 }
 
-/// Texts that a token says; none if it says nothing of them.
-pub fn texts(said: &mut Said, name: &str) -> Result<Vec<String>, InvalidToken> {
+/// Takes a claim that is an array of strings; empty if it is absent.
+pub fn texts(claims: &mut ClaimMap, name: &str) -> Result<Vec<String>, InvalidToken> {
     let read = |value| match value {
         Value::String(text) => Ok(text),
         _ => Err(InvalidToken),
     };
-    match said.remove(name) {
+    match claims.remove(name) {
         Some(Value::Array(values)) => values.into_iter().map(read).collect(),
         Some(_) => Err(InvalidToken),
         None => Ok(Vec::new()),
     }
 }
 
-/// Who really acts (RFC 8693, 4.1).
+/// The claim `act`: who really acts (RFC 8693, 4.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Act {
+pub struct ActorClaim {
     /// The operator.
     pub sub: String,
 }
@@ -122,20 +122,20 @@ pub struct Claims {
     pub client_id: String,
     /// `userId`: the user, where the token acts as one.
     pub user_id: Option<String>,
-    /// `role`: the role at the time of issue; for show, rights are read from the row.
+    /// `role`: the role when it was issued, for display only; permissions are read from the row.
     pub role: Option<String>,
     /// `sid`: the session it belongs to.
     pub sid: Option<String>,
     /// `act`: the operator behind an impersonation.
-    pub act: Option<Act>,
-    /// `topics`: topics whose private events a subscriber's token opens.
+    pub act: Option<ActorClaim>,
+    /// `topics`: the selectors whose private events a subscriber's token opens.
     pub topics: Vec<String>,
 }
 
 impl Claims {
-    /// As a token says them; what is absent is left out.
-    fn say(self) -> Said {
-        let said = [
+    /// As a token contains them; absent ones are left out.
+    fn into_map(self) -> ClaimMap {
+        let all = [
             ("iss", Some(Value::from(self.iss))),
             ("aud", Some(self.aud.into())),
             ("sub", Some(self.sub.into())),
@@ -149,19 +149,19 @@ impl Claims {
             ("act", self.act.map(|act| json!({ "sub": act.sub }))),
             ("topics", Some(self.topics).filter(|topics| !topics.is_empty()).map(Value::from)),
         ];
-        said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 
-    /// From what a token says.
-    fn read(mut said: Said) -> Result<Self, InvalidToken> {
-        let act = match said.remove("act").unwrap_or_default() {
+    /// Reads what a token contains.
+    fn from_map(mut claims: ClaimMap) -> Result<Self, InvalidToken> {
+        let act = match claims.remove("act").unwrap_or_default() {
             Value::Null => None,
-            Value::Object(mut act) => Some(Act { sub: text(&mut act, "sub")?.ok_or(InvalidToken)? }),
+            Value::Object(mut act) => Some(ActorClaim { sub: text(&mut act, "sub")?.ok_or(InvalidToken)? }),
             _ => return Err(InvalidToken),
         };
-        let iat_ms = said.get("iat_ms").and_then(Value::as_i64).ok_or(InvalidToken)?;
-        let topics = texts(&mut said, "topics")?;
-        let mut optional = |name| text(&mut said, name);
+        let iat_ms = claims.get("iat_ms").and_then(Value::as_i64).ok_or(InvalidToken)?;
+        let topics = texts(&mut claims, "topics")?;
+        let mut optional = |name| text(&mut claims, name);
         let (user_id, role, sid) = (optional("userId")?, optional("role")?, optional("sid")?);
         let mut needed = |name| optional(name)?.ok_or(InvalidToken);
         Ok(Self {
@@ -187,15 +187,15 @@ pub struct VerifyingKey {
     pub kid: String,
     /// Its public half.
     pub public: PublicKey,
-    /// The end of its acceptance, once it has been replaced.
+    /// When it stops verifying, once it was replaced.
     pub retires_at: Option<Timestamp>,
 }
 
 /// A token that verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedToken {
     /// What it is for.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// What it says.
     pub claims: Claims,
     /// When it was issued.
@@ -204,7 +204,7 @@ pub struct Verified {
     pub expires_at: Timestamp,
 }
 
-/// The key id that a token names, if it can be read at all.
+/// A token's `kid`; none if it cannot be parsed or has none.
 pub fn key_id(token: &str) -> Option<String> {
     if token.len() > MAX_TOKEN {
         return None;
@@ -212,9 +212,9 @@ pub fn key_id(token: &str) -> Option<String> {
     UntrustedToken::new(token).ok()?.header().key_id.clone()
 }
 
-/// Signs a token of a kind. It begins now and lives `seconds`, at most as long as its kind may.
+/// Signs a token of a kind, from now on for `seconds`, at most as long as its kind may live. Gives its text and its end.
 pub fn mint(
-    kind: Kind,
+    kind: TokenKind,
     mut claims: Claims,
     (kid, key): (&str, &SecretKey),
     now: Timestamp,
@@ -223,7 +223,7 @@ pub fn mint(
     claims.aud = kind.audience().to_owned();
     claims.iat_ms = now.millis();
     let expires_at = now.plus_seconds(seconds.clamp(1, kind.max_seconds()));
-    let mut whole = jwt_compact::Claims::new(claims.say());
+    let mut whole = jwt_compact::Claims::new(claims.into_map());
     whole.issued_at = DateTime::from_timestamp(now.seconds(), 0);
     whole.not_before = whole.issued_at;
     whole.expiration = DateTime::from_timestamp(expires_at.seconds(), 0);
@@ -232,38 +232,38 @@ pub fn mint(
     Ok((token, Timestamp::from_millis(expires_at.seconds() * 1000)))
 }
 
-/// Verifies a token of one of these kinds.
+/// Verifies a token, which must be of one of these kinds.
 pub fn verify(
     token: &str,
-    kinds: &[Kind],
+    kinds: &[TokenKind],
     keys: &[VerifyingKey],
     issuer: &str,
     now: Timestamp,
-) -> Result<Verified, InvalidToken> {
+) -> Result<VerifiedToken, InvalidToken> {
     if token.len() > MAX_TOKEN {
         return Err(InvalidToken);
     }
     let token = UntrustedToken::new(token).map_err(|_| InvalidToken)?;
     let (typ, kid) = (token.header().token_type.as_deref(), token.header().key_id.as_deref());
-    let kind = Kind::ALL.into_iter().find(|kind| Some(kind.typ()) == typ).ok_or(InvalidToken)?;
+    let kind = TokenKind::ALL.into_iter().find(|kind| Some(kind.typ()) == typ).ok_or(InvalidToken)?;
     let key = keys.iter().find(|key| Some(key.kid.as_str()) == kid).ok_or(InvalidToken)?;
     if !kinds.contains(&kind) || key.retires_at.is_some_and(|at| at <= now) {
         return Err(InvalidToken);
     }
-    let token = Ed25519.validator::<Said>(&key.public).validate(&token).map_err(|_| InvalidToken)?;
+    let token = Ed25519.validator::<ClaimMap>(&key.public).validate(&token).map_err(|_| InvalidToken)?;
     let (_, whole) = token.into_parts();
     let time = |at: Option<DateTime<chrono::Utc>>| at.map(|at| Timestamp::from_millis(at.timestamp_millis()));
     let issued_second = time(whole.issued_at).ok_or(InvalidToken)?.seconds();
     let begins = time(whole.not_before).ok_or(InvalidToken)?;
     let expires_at = time(whole.expiration).ok_or(InvalidToken)?;
-    let claims = Claims::read(whole.custom)?;
+    let claims = Claims::from_map(whole.custom)?;
     let issued_at = Timestamp::from_millis(claims.iat_ms);
     let timely = issued_at.seconds() == issued_second
         && begins <= now.plus_seconds(LEEWAY_SECONDS)
         && now < expires_at
         && expires_at.since(issued_at) <= kind.max_seconds() * 1000;
     let ours = claims.iss == issuer && claims.aud == kind.audience() && claims.tenant_id == claims.client_id;
-    if timely && ours { Ok(Verified { kind, claims, issued_at, expires_at }) } else { Err(InvalidToken) }
+    if timely && ours { Ok(VerifiedToken { kind, claims, issued_at, expires_at }) } else { Err(InvalidToken) }
 }
 
 #[cfg(test)]
@@ -278,7 +278,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
     const ISSUER: &str = "https://carillon.test";
-    const ALL: &[Kind] = &Kind::ALL;
+    const ALL: &[TokenKind] = &TokenKind::ALL;
 
     fn pair(seed: u8) -> KeyPair {
         KeyPair::from_seed(Seed::new([seed; 32]))
@@ -301,7 +301,7 @@ mod tests {
         }
     }
 
-    fn minted(kind: Kind) -> String {
+    fn minted(kind: TokenKind) -> String {
         mint(kind, claims(), ("one", &pair(1).sk), NOW, 60).unwrap().0
     }
 
@@ -317,11 +317,11 @@ mod tests {
 
     #[test]
     fn each_kind_verifies_as_itself_only() {
-        for kind in Kind::ALL {
+        for kind in TokenKind::ALL {
             let token = minted(kind);
             let verified = verify(&token, ALL, &keys(), ISSUER, NOW).unwrap();
             assert_eq!((verified.kind, verified.claims.tenant_id.as_str()), (kind, "acme"));
-            for other in Kind::ALL.into_iter().filter(|other| *other != kind) {
+            for other in TokenKind::ALL.into_iter().filter(|other| *other != kind) {
                 assert_eq!(verify(&token, &[other], &keys(), ISSUER, NOW), Err(InvalidToken));
                 // The same claims under another kind's `typ`, rightly signed: the audience is still the first kind's.
                 let header = json!({"alg": "EdDSA", "typ": other.typ(), "kid": "one"});
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_key_decides_the_algorithm() {
-        let token = minted(Kind::Access);
+        let token = minted(TokenKind::Access);
         let claims = part(&token, 1);
         for alg in ["none", "HS256", "RS256", "ES256", "Ed448"] {
             let header = json!({"alg": alg, "typ": "at+jwt", "kid": "one"});
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn foreign_and_retired_keys_sign_nothing() {
-        let claims = part(&minted(Kind::Access), 1);
+        let claims = part(&minted(TokenKind::Access), 1);
         let header = |kid: &str| json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid});
         assert!(verify(&forged(&header("two"), &claims, 2), ALL, &keys(), ISSUER, NOW).is_ok());
         for (kid, seed) in [("one", 2), ("two", 1), ("three", 3), ("one", 3)] {
@@ -362,14 +362,14 @@ mod tests {
         }
         let mut keys = keys();
         keys[0].retires_at = Some(NOW);
-        assert_eq!(verify(&minted(Kind::Access), ALL, &keys, ISSUER, NOW), Err(InvalidToken));
+        assert_eq!(verify(&minted(TokenKind::Access), ALL, &keys, ISSUER, NOW), Err(InvalidToken));
         keys[0].retires_at = Some(NOW.plus_millis(1));
-        assert!(verify(&minted(Kind::Access), ALL, &keys, ISSUER, NOW).is_ok());
+        assert!(verify(&minted(TokenKind::Access), ALL, &keys, ISSUER, NOW).is_ok());
     }
 
     #[test]
     fn edited_and_untimely_claims_are_refused() {
-        let token = minted(Kind::Access);
+        let token = minted(TokenKind::Access);
         let (header, right) = (part(&token, 0), part(&token, 1));
         let edits: [fn(&mut Value); 10] = [
             |c| c["iss"] = json!("https://elsewhere.test"),
@@ -389,7 +389,7 @@ mod tests {
             edit(&mut claims);
             assert_eq!(verify(&forged(&header, &claims, 1), ALL, &keys(), ISSUER, NOW), Err(InvalidToken), "{i}");
         }
-        // Edited without signing anew.
+        // Edited without a new signature.
         let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
         let mut claims = right;
         claims["userId"] = json!("somebody-else");
@@ -399,7 +399,7 @@ mod tests {
 
     #[test]
     fn no_token_outlives_its_kind() {
-        let (_, expires_at) = mint(Kind::Access, claims(), ("one", &pair(1).sk), NOW, 1_000_000).unwrap();
+        let (_, expires_at) = mint(TokenKind::Access, claims(), ("one", &pair(1).sk), NOW, 1_000_000).unwrap();
         assert_eq!(expires_at, NOW.plus_seconds(900));
     }
 

@@ -12,12 +12,13 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
 use domain::clock::Timestamp;
+use domain::hex::hex;
 use domain::ids::WebhookId;
 
 /// Seconds a timestamp may lie in the past or the future.
 pub const TOLERANCE_SECONDS: i64 = 300;
 
-/// A webhook secret that may have signed, with its version.
+/// A version of a webhook secret that may have signed.
 pub struct SigningSecret<'a> {
     /// The version.
     pub version: u32,
@@ -25,12 +26,12 @@ pub struct SigningSecret<'a> {
     pub secret: &'a str,
 }
 
-/// What a webhook presents.
+/// The signature in a webhook's headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Presented {
+pub enum WebhookSignature {
     /// The plain form: the digest.
     Plain(Vec<u8>),
-    /// Standard Webhooks: several signatures may stand side by side while secrets rotate.
+    /// Standard Webhooks; there may be several signatures while secrets rotate.
     Standard {
         /// The sender's id of the webhook.
         id: WebhookId,
@@ -41,11 +42,11 @@ pub enum Presented {
     },
 }
 
-impl Presented {
-    /// Reads the headers. None where neither form is complete and well-formed.
+impl WebhookSignature {
+    /// Reads the headers; none if neither form is complete and well-formed.
     ///
-    /// The Standard form is taken where any of its headers is there, so that a request cannot slip
-    /// out of tolerance and de-duplication by carrying both.
+    /// If any header of Standard Webhooks is there, that form counts, so that nobody evades its tolerance and
+    /// de-duplication by sending both.
     pub fn read(header: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let standard = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(&header);
         if standard.iter().any(Option::is_some) {
@@ -64,10 +65,10 @@ impl Presented {
     }
 }
 
-/// Finds the secret that signed: its version, or none. All secrets are tried, whether or not one fits,
-/// and at least one: without secrets the work is done with a key nobody has.
+/// The version of the secret that signed the body, or none. All secrets are tried, whether or not one fits; without
+/// secrets, a secret that no tenant has is tried, so that the time is the same.
 pub fn verify(
-    presented: Option<&Presented>,
+    signature: Option<&WebhookSignature>,
     body: &[u8],
     secrets: &[SigningSecret<'_>],
     now: Timestamp,
@@ -76,22 +77,22 @@ pub fn verify(
     let candidates = if secrets.is_empty() { &nobody[..] } else { secrets };
     let mut found = None;
     for candidate in candidates {
-        if signed_by(presented, body, candidate.secret) && candidate.version != 0 {
+        if is_signed_with(signature, body, candidate.secret) && candidate.version != 0 {
             found = found.or(Some(candidate.version));
         }
     }
-    let timely = match presented {
-        Some(Presented::Standard { timestamp, .. }) => {
+    let is_timely = match signature {
+        Some(WebhookSignature::Standard { timestamp, .. }) => {
             now.seconds().saturating_sub(*timestamp).saturating_abs() <= TOLERANCE_SECONDS
         }
-        Some(Presented::Plain(_)) | None => true,
+        Some(WebhookSignature::Plain(_)) | None => true,
     };
-    found.filter(|_| timely)
+    found.filter(|_| is_timely)
 }
 
-fn signed_by(presented: Option<&Presented>, body: &[u8], secret: &str) -> bool {
-    match presented {
-        Some(Presented::Standard { id, timestamp, signatures }) => {
+fn is_signed_with(signature: Option<&WebhookSignature>, body: &[u8], secret: &str) -> bool {
+    match signature {
+        Some(WebhookSignature::Standard { id, timestamp, signatures }) => {
             let key = standard_key(secret);
             let head = format!("{}.{timestamp}.", id.as_str());
             let mut fits = false;
@@ -100,20 +101,20 @@ fn signed_by(presented: Option<&Presented>, body: &[u8], secret: &str) -> bool {
             }
             fits
         }
-        Some(Presented::Plain(digest)) => {
+        Some(WebhookSignature::Plain(digest)) => {
             hmac(secret.as_bytes(), &[body]).is_some_and(|mac| mac.verify_slice(digest).is_ok())
         }
         None => hmac(secret.as_bytes(), &[body]).is_some_and(|mac| mac.verify_slice(&[0; 32]).is_ok()),
     }
 }
 
-/// Signs a webhook of ours in the Standard form: the value of `webhook-signature`.
+/// Signs an outgoing webhook in the form of Standard Webhooks; gives the value of `webhook-signature`.
 pub fn sign(secret: &str, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
     let mac = hmac(&standard_key(secret), &[format!("{id}.{timestamp}.").as_bytes(), body])?;
     Some(format!("v1,{}", BASE64.encode(mac.finalize().into_bytes())))
 }
 
-/// The key of the Standard form.
+/// A secret's key in the form of Standard Webhooks.
 fn standard_key(secret: &str) -> Vec<u8> {
     match secret.strip_prefix("whsec_").and_then(|text| BASE64.decode(text).ok()) {
         Some(key) => key,
@@ -121,7 +122,7 @@ fn standard_key(secret: &str) -> Vec<u8> {
     }
 }
 
-/// Whether a MAC is of this text, by a secret whose UTF-8 bytes are the key.
+/// Whether `mac` is the HMAC-SHA256 of a text, with the secret's UTF-8 bytes as the key.
 pub fn is_mac(secret: &str, text: &str, mac: &[u8]) -> bool {
     hmac(secret.as_bytes(), &[text.as_bytes()]).is_some_and(|made| made.verify_slice(mac).is_ok())
 }
@@ -148,9 +149,9 @@ fn decode_hex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// The digest by which a body is known again, in hexadecimal.
+/// The SHA-256 digest of bytes, in lower-case hexadecimal.
 pub fn digest(body: &[u8]) -> String {
-    Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(body))
 }
 
 #[cfg(test)]
@@ -160,8 +161,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_614_265_330_000);
 
-    fn read(headers: &[(&str, &str)]) -> Option<Presented> {
-        Presented::read(|name| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+    fn read(headers: &[(&str, &str)]) -> Option<WebhookSignature> {
+        WebhookSignature::read(|name| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
     }
 
     fn check(headers: &[(&str, &str)], body: &[u8], secret: &str) -> Option<u32> {

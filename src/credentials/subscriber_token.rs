@@ -1,9 +1,9 @@
-//! Subscriber tokens: JWT, HS256 with the tenant's subscription secret, so a site can mint them in PHP.
+//! Subscriber tokens: JWT, HS256 with the tenant's subscription secret, so that a site can sign them in PHP.
 
 use jwt_compact::alg::{Hs256, Hs256Key};
 use jwt_compact::{AlgorithmExt, UntrustedToken};
 
-use super::platform_token::{self, InvalidToken, Said, Verified};
+use super::platform_token::{self, ClaimMap, InvalidToken, VerifiedToken};
 use domain::clock::Timestamp;
 use domain::minted::Minted;
 use domain::selector::{Interest, Selector};
@@ -11,35 +11,35 @@ use domain::selector::{Interest, Selector};
 /// Seconds by which clocks may differ at a token's beginning; its end is exact.
 const LEEWAY_SECONDS: i64 = 60;
 
-/// The longest token we read.
+/// The longest token that is parsed, in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// A subscription secret that may have signed, with its version.
+/// A version of a subscription secret that may have signed.
 pub struct SubscriptionSecret<'a> {
     /// The version.
     pub version: u32,
-    /// The secret as its owner was shown it; the key is its UTF-8 bytes.
+    /// The secret as its owner was shown it; its UTF-8 bytes are the key.
     pub secret: &'a str,
 }
 
-/// A verified token: what its holder may see, and until when.
+/// A verified token: which private events its holder may see, and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriberToken {
-    /// Topics whose private events it opens.
+    /// The selectors whose private events it opens.
     pub granted: Vec<Selector>,
     /// The end of its rights.
     pub expires_at: Timestamp,
-    /// The tenant it names, if it names one; it must be the tenant asked.
+    /// The tenant that it names, if it names one; it must be the request's tenant.
     pub tenant_id: Option<String>,
-    /// The version of the secret that signed it, if the site did.
+    /// The version of the secret that signed it, if a site signed it.
     pub secret_version: Option<u32>,
-    /// Who had it minted, if the platform signed it.
+    /// Who minted it, if the platform signed it.
     pub minted: Option<Minted>,
 }
 
 impl SubscriberToken {
-    /// The rights of a token that the platform signed.
-    pub fn minted(verified: Verified) -> Result<Self, InvalidToken> {
+    /// The contents of a token that the platform signed.
+    pub fn minted(verified: VerifiedToken) -> Result<Self, InvalidToken> {
         let minted = Minted { by: verified.claims.sub, at: verified.issued_at };
         Ok(Self {
             granted: read_topics(&verified.claims.topics)?,
@@ -51,7 +51,7 @@ impl SubscriberToken {
     }
 }
 
-/// Topics that a token opens, within the bounds of a stream.
+/// Parses selectors, within the bounds of one stream.
 fn read_topics(topics: &[String]) -> Result<Vec<Selector>, InvalidToken> {
     let granted = topics.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>();
     let granted = granted.map_err(|_| InvalidToken)?;
@@ -60,7 +60,7 @@ fn read_topics(topics: &[String]) -> Result<Vec<Selector>, InvalidToken> {
     Ok(bounds.granted)
 }
 
-/// Verifies a token. The algorithm is ours to choose, not the token's; `exp` is mandatory.
+/// Verifies a token that a site signed. The algorithm is HS256, whatever the token says; `exp` is required.
 pub fn verify(
     token: &str,
     secrets: &[SubscriptionSecret<'_>],
@@ -72,7 +72,7 @@ pub fn verify(
     let token = UntrustedToken::new(token).map_err(|_| InvalidToken)?;
     let signed = secrets.iter().find_map(|candidate| {
         let key = Hs256Key::new(candidate.secret.as_bytes());
-        let token = Hs256.validator::<Said>(&key).validate(&token).ok()?;
+        let token = Hs256.validator::<ClaimMap>(&key).validate(&token).ok()?;
         Some((token, candidate.version))
     });
     let (token, secret_version) = signed.ok_or(InvalidToken)?;

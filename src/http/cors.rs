@@ -1,4 +1,4 @@
-//! Cross-origin requests: exact origins of the tenant's list, with credentials, never `*`.
+//! Cross-origin requests: only exact origins of the tenant's `cors_origins`, with credentials, never `*`.
 
 use domain::error::Invalid;
 
@@ -11,19 +11,19 @@ pub struct CorsHeaders {
     pub exposed: String,
 }
 
-/// How a request's `Origin` stands to a tenant.
+/// What a request's `Origin` is to a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// None was sent, or the tenant's own page sent it.
+    /// None was sent, or it is the tenant's own host.
     Same,
-    /// On the tenant's list; the answer names it.
+    /// In the tenant's `cors_origins`; the response names it.
     Allowed(String),
-    /// Not on the list; the answer says nothing, so the browser keeps it from the page.
+    /// Any other. The response names none, so browsers do not show it to the page.
     Foreign,
 }
 
 impl Origin {
-    /// Judges an `Origin` header against the tenant's list and the host asked.
+    /// Classifies an `Origin` header by the tenant's `cors_origins` and the request's host.
     pub fn judge(origin: Option<&str>, allowed: &[String], authority: &str) -> Self {
         match origin {
             None => Self::Same,
@@ -33,7 +33,7 @@ impl Origin {
         }
     }
 
-    /// The headers that let a page of that origin read the answer.
+    /// The headers that let a page of this origin read the response.
     pub fn headers(&self, cors: &CorsHeaders) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Vary", "Origin".to_owned())];
         if let Self::Allowed(origin) = self {
@@ -44,7 +44,7 @@ impl Origin {
         headers
     }
 
-    /// The headers of a preflight's answer, for the methods a path has.
+    /// The headers of a preflight response; `methods` are those of the path.
     pub fn preflight_headers(&self, methods: &str, cors: &CorsHeaders) -> Vec<(&'static str, String)> {
         let mut headers = self.headers(cors);
         if matches!(self, Self::Allowed(_)) {
@@ -56,7 +56,7 @@ impl Origin {
     }
 }
 
-/// An origin as a tenant lists it: `scheme://host[:port]` in lower case, and nothing behind it.
+/// Reads an origin, `scheme://host[:port]` in lower case.
 pub fn parse_origin(text: &str) -> Result<String, Invalid> {
     let invalid = || Invalid::new("invalid_origin", "must be an origin, such as https://www.example.com");
     let (scheme, host) = text.split_once("://").ok_or_else(invalid)?;

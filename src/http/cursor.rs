@@ -1,50 +1,51 @@
 //! Cursors of lists: opaque, signed, and good only for the list that made them.
 //!
-//! A cursor holds the sort key of the last row shown. Its signature covers the route and the
-//! filters, so a cursor of another list, or one somebody edited, is refused.
+//! A cursor holds the sort key of the last row of a page. Its signature covers the route and the filters, so a cursor of
+//! another list, or one that was edited, is refused.
 
 use crate::credentials::signed_text::{self, SigningKey};
 use domain::error::Invalid;
 
-/// What a cursor is bound to: the route and the filters of its list.
+/// The list that a cursor is bound to.
 pub struct ListIdentity<'a> {
     /// The route's name.
     pub route: &'a str,
-    /// The filters in one spelling.
+    /// The filters, in a canonical form.
     pub filters: &'a str,
 }
 
-/// The place behind a row of a list sorted by time and id.
+/// The sort key of a row in a list that is sorted by time and id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
-    /// The row's time, in milliseconds.
+    /// The row's time, in milliseconds since 1970.
     pub at: i64,
     /// The row's id.
     pub id: String,
 }
 
-/// Writes the cursor that stands behind a row of a list sorted by time and id.
-pub fn seal(key: &SigningKey, list: &ListIdentity<'_>, place: &Position) -> String {
-    seal_text(key, list, &format!("{}.{}", place.at, place.id))
+/// Writes the cursor that continues a list, sorted by time and id, after a row.
+pub fn seal(key: &SigningKey, list: &ListIdentity<'_>, position: &Position) -> String {
+    seal_text(key, list, &format!("{}.{}", position.at, position.id))
 }
 
-/// Reads a cursor that such a list made.
+/// Reads a cursor of such a list.
 pub fn open(
     find_key: impl FnOnce(u32) -> Option<SigningKey>,
     list: &ListIdentity<'_>,
     text: &str,
 ) -> Result<Position, Invalid> {
-    let place = open_text(find_key, list, text)?;
-    let parts = place.split_once('.').and_then(|(at, id)| Some(Position { at: at.parse().ok()?, id: id.to_owned() }));
+    let position = open_text(find_key, list, text)?;
+    let parts =
+        position.split_once('.').and_then(|(at, id)| Some(Position { at: at.parse().ok()?, id: id.to_owned() }));
     parts.ok_or_else(invalid)
 }
 
-/// Writes a cursor that holds a text, whatever the list is sorted by.
+/// Writes a cursor that holds a text, for lists with other sort keys.
 pub fn seal_text(key: &SigningKey, list: &ListIdentity<'_>, text: &str) -> String {
     signed_text::seal(key, &[list.route, list.filters], text)
 }
 
-/// Reads the text of a cursor that this list made. `find_key` gives the key of a version, if it is still known.
+/// Reads the text of a cursor of this list. `find_key` gives the key of a version, if it still exists.
 pub fn open_text(
     find_key: impl FnOnce(u32) -> Option<SigningKey>,
     list: &ListIdentity<'_>,
@@ -53,9 +54,9 @@ pub fn open_text(
     signed_text::open(find_key, &[list.route, list.filters], text).ok_or_else(invalid)
 }
 
-/// What is wrong with a text that is no cursor of the list.
+/// The error for a text that is not a cursor of the list.
 pub fn invalid() -> Invalid {
-    Invalid::new("invalid_cursor", "is not a cursor of this list")
+    Invalid::new("invalid_cursor", "must be a cursor that this list returned for the same filters")
 }
 
 #[cfg(test)]

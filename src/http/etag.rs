@@ -1,20 +1,20 @@
-//! Entity tags (RFC 9110, 8.8.3): strong ones, by which a client says which state it has seen.
+//! Strong entity tags (RFC 9110, 8.8.3), by which a client names the state that it has seen.
 
 use sha2::{Digest, Sha256};
 
 use super::incoming::Incoming;
 use super::problem::{self, Problem};
+use domain::hex::hex;
 
 /// The tag of a revision.
 pub fn of(revision: i64) -> String {
     format!("\"{revision}\"")
 }
 
-/// The tag of content: equal content has an equal tag, wherever and whenever it is made.
+/// The tag of content: equal content has an equal tag.
 pub fn of_content(content: &str) -> String {
     let digest = Sha256::digest(content.as_bytes());
-    let half: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{half}\"")
+    format!("\"{}\"", hex(digest.get(..16).unwrap_or_default()))
 }
 
 /// Whether a list of entity tags names this one.
@@ -35,7 +35,7 @@ pub fn check_tag(request: &Incoming, etag: &str) -> Result<(), Problem> {
     }
 }
 
-/// Whether the client says that it has this state already.
+/// Whether `If-None-Match` names this tag: the client has this state already.
 pub fn is_known(request: &Incoming, etag: &str) -> bool {
     request.header("If-None-Match").is_some_and(|sent| names(&sent, etag))
 }

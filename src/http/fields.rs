@@ -1,4 +1,4 @@
-//! Bodies read field by field: every mistake is named by its pointer, and all of them at once.
+//! Reads bodies field by field, and reports all mistakes at once, each with its JSON pointer.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -9,19 +9,18 @@ use domain::json::whole;
 use domain::pointer::escape;
 use domain::text::bounded;
 
-/// A JSON object being read. Whatever is not taken in the end is an unknown field.
+/// A JSON object that is being read. What was not read in the end is an unknown field.
 pub struct Fields {
     object: Map<String, Value>,
     errors: Vec<FieldError>,
 }
 
 impl Fields {
-    /// Begins to read.
     pub fn new(object: Map<String, Value>) -> Self {
         Self { object, errors: Vec::new() }
     }
 
-    /// Takes a field out; `null` counts as absent.
+    /// Takes a field out; none if it is absent or `null`.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.object.remove(name).filter(|value| !value.is_null())
     }
@@ -31,7 +30,7 @@ impl Fields {
         self.object.contains_key(name)
     }
 
-    /// A text field through a parser.
+    /// Reads a string with a parser.
     pub fn parsed<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
         match self.take(name)? {
             Value::String(text) => match parse(&text) {
@@ -42,12 +41,12 @@ impl Fields {
         }
     }
 
-    /// A text field of a bounded length.
+    /// Reads a string of 1 to `max` bytes.
     pub fn text(&mut self, name: &str, max: usize) -> Option<String> {
         self.parsed(name, |text| bounded(text, max))
     }
 
-    /// A field that must be there.
+    /// Reads a field, and notes that it is missing if it is.
     pub fn required<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         self.require(name);
         read(self)
@@ -61,10 +60,10 @@ impl Fields {
         }
     }
 
-    /// A list of texts through a parser, with a bound on its length.
+    /// Reads a list of at most `max` strings with a parser.
     pub fn list<T>(&mut self, name: &str, max: usize, parse: impl Fn(&str) -> Result<T, Invalid>) -> Option<Vec<T>> {
         let Value::Array(items) = self.take(name)? else {
-            return self.wrong(name, Invalid::new("not_a_list", "must be a list"));
+            return self.wrong(name, Invalid::new("not_a_list", "must be an array"));
         };
         if items.len() > max {
             return self.wrong(name, Invalid::new("too_many", format!("must have at most {max} entries")));
@@ -81,7 +80,7 @@ impl Fields {
         (self.errors.len() == before).then_some(read)
     }
 
-    /// A flag.
+    /// Reads a boolean.
     pub fn flag(&mut self, name: &str) -> Option<bool> {
         match self.take(name)? {
             Value::Bool(flag) => Some(flag),
@@ -89,7 +88,7 @@ impl Fields {
         }
     }
 
-    /// A whole number within a range; `5.0` is one too, as JSON Schema has it.
+    /// Reads a whole number within a range; `5.0` is one too, as in JSON Schema.
     pub fn number(&mut self, name: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
         match whole(&self.take(name)?).filter(|n| range.contains(n)) {
             Some(number) => Some(number),
@@ -100,7 +99,7 @@ impl Fields {
         }
     }
 
-    /// An object kept as it is, with a bound on its size in JSON.
+    /// Reads any object of at most `max_bytes` of JSON.
     pub fn object(&mut self, name: &str, max_bytes: usize) -> Option<Map<String, Value>> {
         match self.take(name)? {
             Value::Object(object) => {
@@ -115,7 +114,7 @@ impl Fields {
         }
     }
 
-    /// An object of a known shape; each of its fields is checked on its own.
+    /// Reads an object into a type; each of its fields is checked on its own.
     pub fn typed<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         let Value::Object(object) = self.take(name)? else {
             return self.wrong(name, Invalid::new("not_an_object", "must be an object"));
@@ -140,39 +139,46 @@ impl Fields {
         None
     }
 
-    /// Notes what is wrong inside a field.
+    /// Notes what is wrong inside a field; the pointers are relative to it.
     pub fn wrong_inside(&mut self, name: &str, errors: Vec<FieldError>) {
         let inside = |error: FieldError| FieldError { pointer: format!("/{name}{}", error.pointer), ..error };
         self.errors.extend(errors.into_iter().map(inside));
     }
 
-    /// Ends reading: unknown fields and everything noted become one problem.
+    /// Ends reading, and gives what was read: `value` is none only if a field that it needs is missing or wrong, and was
+    /// noted. 422 with every mistake and every unknown field.
+    pub fn finish_with<T>(self, value: Option<T>) -> Result<T, Problem> {
+        self.finish()?;
+        value.ok_or_else(|| problem::internal("a field was neither read nor noted as wrong"))
+    }
+
+    /// Ends reading, where every field is optional. 422 with every mistake and every unknown field.
     pub fn finish(self) -> Result<(), Problem> {
         let errors = self.into_errors();
         if errors.is_empty() { Ok(()) } else { Err(problem::validation_failed(errors)) }
     }
 
-    /// Ends reading: unknown fields and everything noted.
+    /// Ends reading, and gives every mistake and every unknown field.
     pub fn into_errors(mut self) -> Vec<FieldError> {
         for name in self.object.keys() {
-            let invalid = Invalid::new("unknown_field", "is not a field of this body");
+            let invalid = Invalid::new("unknown_field", "is not a known field of this body");
             self.errors.push(FieldError::new(format!("/{}", escape(name)), invalid));
         }
         self.errors
     }
 }
 
-/// Through text, which every type can be read from already.
+/// Goes through text, because the Wasm contains the reader from text of every type anyway.
 fn shaped<T: DeserializeOwned>(object: &Map<String, Value>) -> Result<T, serde_json::Error> {
     serde_json::from_str(&serde_json::to_string(object)?)
 }
 
-/// What serde says of a value, without the value and its place.
+/// serde's error without the value and its position.
 fn shape_error(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(said, _)| said);
     if text.starts_with("unknown field") {
-        return "is not a field of this object".into();
+        return "is not a known field of this object".into();
     }
     match text.split_once("expected ") {
         Some((_, expected)) => format!("must be {expected}"),

@@ -1,4 +1,4 @@
-//! A request as the services see it: parsed once, its body read within a limit.
+//! An incoming request: its head parsed once, its body read within a limit.
 
 use futures_util::StreamExt as _;
 use worker::Method;
@@ -6,7 +6,7 @@ use worker::Method;
 use super::problem::{self, Problem};
 use domain::error::Invalid;
 
-/// The largest body an API route takes.
+/// The largest body that API routes accept, in bytes.
 pub const MAX_BODY: usize = 256 * 1024;
 
 /// The query of a URL, decoded.
@@ -14,7 +14,7 @@ pub const MAX_BODY: usize = 256 * 1024;
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Parses what stands behind `?`, as the URL standard says.
+    /// Parses the part after `?`, by the URL standard.
     pub fn parse(text: &str) -> Self {
         Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
@@ -39,7 +39,7 @@ impl Query {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    /// A parameter that is `true` or `false`; absent is `false`.
+    /// A boolean parameter; false if it is absent. 400 for other values.
     pub fn flag(&self, name: &str) -> Result<bool, Problem> {
         match self.get(name) {
             None | Some("false" | "0") => Ok(false),
@@ -48,7 +48,7 @@ impl Query {
         }
     }
 
-    /// A parameter that is a whole number within a range.
+    /// A whole number within a range; the default if it is absent. 400 for other values.
     pub fn number(&self, name: &str, range: std::ops::RangeInclusive<u32>, default: u32) -> Result<u32, Problem> {
         let Some(text) = self.get(name) else { return Ok(default) };
         text.parse().ok().filter(|n| range.contains(n)).ok_or_else(|| {
@@ -58,22 +58,22 @@ impl Query {
     }
 }
 
-/// A request on its way through the pipeline.
+/// A request as it came in.
 pub struct Incoming {
     raw: worker::Request,
     /// Its method.
     pub method: Method,
     /// `http` or `https`.
     pub scheme: String,
-    /// Host and port as the client wrote them.
+    /// Host and port, as the client wrote them.
     pub authority: String,
     /// The path, still percent-encoded.
     pub path: String,
     /// The query.
     pub query: Query,
-    /// The query as it came.
+    /// The query, still encoded.
     pub raw_query: String,
-    /// Our id for it: in answers, logs and audits.
+    /// Our id for it, in responses, logs and audits.
     pub id: String,
 }
 
@@ -102,13 +102,13 @@ impl Incoming {
         self.raw.headers().get(name).ok().flatten().filter(|value| !value.is_empty())
     }
 
-    /// A header's value, also an empty one.
+    /// A header's value, even an empty one.
     pub fn header_as_sent(&self, name: &str) -> Option<String> {
         self.raw.headers().get(name).ok().flatten()
     }
 
-    /// Every tenant that headers and query name, as written. All of them must be the tenant the
-    /// request is for; a malformed one is nobody.
+    /// Every tenant that `X-Tenant-ID` and the query name, as written. All of them must be the tenant that the request is
+    /// for; a malformed one is nobody's.
     pub fn named_tenants(&self) -> Vec<String> {
         let header = self.raw.headers().get("X-Tenant-ID").ok().flatten();
         header.into_iter().chain(self.query.all("tenant_id").map(str::to_owned)).collect()
@@ -121,36 +121,36 @@ impl Incoming {
         found.map(|(_, value)| value.to_owned())
     }
 
-    /// The credential behind `Authorization: Bearer`.
+    /// The credential of `Authorization: Bearer`.
     pub fn bearer(&self) -> Option<String> {
         let header = self.header("Authorization")?;
         let (scheme, token) = header.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
     }
 
-    /// The origin of another host, reached as this request was: same scheme, same port.
+    /// The origin of another host, with this request's scheme and port.
     pub fn origin_of(&self, host: &str) -> String {
         let port = self.authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
         let port = port.map(|(_, port)| format!(":{port}")).unwrap_or_default();
         format!("{}://{host}{port}", self.scheme)
     }
 
-    /// Where the client connects from, by the platform's word only.
+    /// The client's IP address, as Cloudflare reports it; empty if it does not.
     pub fn address(&self) -> String {
         self.header("CF-Connecting-IP").unwrap_or_default()
     }
 
-    /// Fires when the client has gone, as far as the runtime notices.
+    /// Fires when the client disconnects, as far as the runtime notices.
     pub fn signal(&self) -> web_sys::AbortSignal {
         self.raw.inner().signal()
     }
 
-    /// The body as it comes, to be passed on; none if there is no body.
+    /// The body as a stream, to be passed on; none if there is no body.
     pub fn stream(&self) -> Option<web_sys::ReadableStream> {
         self.raw.inner().body()
     }
 
-    /// The body, as long as it is within the limit; a longer one is not read to its end.
+    /// The body. 413 if it is longer than the limit; the rest of it is not read.
     pub async fn body(&mut self, limit: usize) -> Result<Vec<u8>, Problem> {
         let announced = self.header("Content-Length").and_then(|length| length.parse::<usize>().ok());
         match announced {
@@ -159,10 +159,10 @@ impl Incoming {
             None => {}
         }
         let mut body = Vec::new();
-        // No body at all has no stream either.
+        // A request without a body has no stream.
         let Ok(mut chunks) = self.raw.stream() else { return Ok(body) };
         while let Some(chunk) = chunks.next().await {
-            body.extend(chunk.map_err(|_| problem::malformed_json("The body broke off."))?);
+            body.extend(chunk.map_err(|_| problem::malformed_json("The body ended early: the connection broke off."))?);
             if body.len() > limit {
                 return Err(problem::body_too_large(limit));
             }
@@ -170,7 +170,7 @@ impl Incoming {
         Ok(body)
     }
 
-    /// A JSON body, as an object; no body at all is an empty one.
+    /// A JSON object as body; an empty object if there is no body.
     pub async fn optional_json_object(&mut self) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
         match self.header("Content-Length").as_deref() {
             None | Some("0") if self.header("Content-Type").is_none() => Ok(serde_json::Map::new()),
@@ -178,7 +178,7 @@ impl Incoming {
         }
     }
 
-    /// A JSON body, as an object.
+    /// A JSON object as body.
     pub async fn json_object(
         &mut self,
         media_types: &[&'static str],
@@ -186,7 +186,7 @@ impl Incoming {
         self.json_object_within(media_types, MAX_BODY).await
     }
 
-    /// The same, within a limit of its own.
+    /// The same, with another limit.
     pub async fn json_object_within(
         &mut self,
         media_types: &[&'static str],
@@ -205,7 +205,8 @@ impl Incoming {
     }
 }
 
-/// A request's method. The platform takes one that it does not know for GET; to us it is like TRACE, which nothing has.
+/// A request's method. The platform reports a method that it does not know as GET; we report it as TRACE, which no route
+/// has.
 fn method_of(raw: &worker::Request) -> Method {
     let method = raw.method();
     if method == Method::Get && raw.inner().method() != "GET" { Method::Trace } else { method }
@@ -225,9 +226,9 @@ pub fn parse_object(body: &[u8]) -> Result<serde_json::Map<String, serde_json::V
     }
 }
 
-/// The problem of a body that is no JSON, with the place but without its content.
+/// The problem of a body that is not JSON, with the position but without the content.
 pub fn malformed(error: &serde_json::Error) -> super::problem::Problem {
-    problem::malformed_json(format!("Line {}, column {}.", error.line(), error.column()))
+    problem::malformed_json(format!("Not valid JSON at line {}, column {}.", error.line(), error.column()))
 }
 
 #[cfg(test)]

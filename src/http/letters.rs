@@ -1,6 +1,6 @@
-//! Letters as the runtime knows them: the tables of Unicode stand there and need not be shipped.
+//! Lower case, by the runtime's tables of Unicode, so that the Wasm need not contain them.
 
-/// Text in lower case.
+/// Text in lower case, by JavaScript's `toLowerCase`.
 pub fn lower_case(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();

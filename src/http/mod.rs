@@ -1,5 +1,5 @@
-//! HTTP as all services speak it: requests read within limits, answers in one envelope, problems
-//! in one form (RFC 9457), cursors that cannot be forged, CORS by exact origin.
+//! HTTP for all rooms above: requests read within limits, responses in one envelope, problems in one form (RFC 9457),
+//! cursors that cannot be forged, CORS by exact origin.
 //!
 //! Owns: the shapes on the wire. May not touch: databases, the hub, tenants.
 

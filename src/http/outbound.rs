@@ -1,10 +1,9 @@
-//! Calls to servers that are not ours (`outbound.js`): no redirect is followed, and nothing is waited for or read
-//! without bound.
+//! Requests to other servers (`outbound.js`): redirects are not followed, and time and bytes are bounded.
 
 use serde_json::Value;
 use wasm_bindgen::prelude::*;
 
-/// How long a server may take, in milliseconds.
+/// How long a server may take to respond, in milliseconds.
 const TIMEOUT_MILLIS: u32 = 10_000;
 
 #[wasm_bindgen(module = "/src/http/outbound.js")]
@@ -20,21 +19,21 @@ extern "C" {
     ) -> Result<JsValue, JsValue>;
 }
 
-/// A call to be made.
+/// A request to another server.
 pub struct OutboundRequest<'a> {
     /// The method.
     pub method: &'static str,
     /// The address.
     pub url: &'a str,
-    /// The headers, an object of texts.
+    /// The headers, an object of strings.
     pub headers: Value,
     /// The body.
     pub body: Option<String>,
-    /// Most bytes that the answer may have; 0 if only its status matters.
+    /// Most bytes that the response's body may have; 0 if only its status matters.
     pub most: u32,
 }
 
-/// What was answered.
+/// Another server's response.
 pub struct OutboundResponse {
     /// The status.
     pub status: u16,
@@ -42,11 +41,11 @@ pub struct OutboundResponse {
     pub body: String,
 }
 
-/// Makes a call. None if nothing came back in time, or more than was asked for; why is not said, for the
-/// platform's own words could hold the address.
-pub async fn send(outgoing: OutboundRequest<'_>) -> Option<OutboundResponse> {
-    let OutboundRequest { method, url, headers, body, most } = outgoing;
-    let answer = call(url, method, &headers.to_string(), body, TIMEOUT_MILLIS, most).await.ok()?.as_string()?;
-    let (status, body) = answer.split_once(' ')?;
+/// Sends a request. None if no response came in time, or it was too long; the reason is not given, because the runtime's
+/// error texts may contain the URL.
+pub async fn send(request: OutboundRequest<'_>) -> Option<OutboundResponse> {
+    let OutboundRequest { method, url, headers, body, most } = request;
+    let response = call(url, method, &headers.to_string(), body, TIMEOUT_MILLIS, most).await.ok()?.as_string()?;
+    let (status, body) = response.split_once(' ')?;
     Some(OutboundResponse { status: status.parse().ok()?, body: body.to_owned() })
 }

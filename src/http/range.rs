@@ -1,23 +1,23 @@
-//! Ranges of bytes (RFC 9110, 14): one part of what is there, or all of it.
+//! Ranges of bytes (RFC 9110, 14): one part of a file, or all of it.
 
-/// What of a body of known length was asked for.
+/// Which bytes of a file were requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Range {
-    /// All of it: no range, several, or none that we understand.
+pub enum ByteRange {
+    /// All of them: there is no range, or several, or one that we do not understand.
     Whole,
-    /// From its first byte, so many.
+    /// Consecutive bytes.
     Part {
-        /// The first byte.
+        /// The first byte's offset.
         offset: u64,
         /// How many; at least one.
         length: u64,
     },
-    /// Nothing that is there.
+    /// None that exists.
     Unsatisfiable,
 }
 
-impl Range {
-    /// Reads the header `Range` for a body of `size` bytes.
+impl ByteRange {
+    /// Reads the header `ByteRange` for a body of `size` bytes.
     pub fn parse(header: Option<&str>, size: u64) -> Self {
         header.and_then(|text| text.trim().strip_prefix("bytes=")).map_or(Self::Whole, |set| Self::of_set(set, size))
     }
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn ranges() {
-        let part = |offset, length| Range::Part { offset, length };
+        let part = |offset, length| ByteRange::Part { offset, length };
         for (header, range) in [
             ("bytes=0-0", part(0, 1)),
             ("bytes=0-9", part(0, 10)),
@@ -58,25 +58,25 @@ mod tests {
             ("bytes=5-99", part(5, 5)),
             ("bytes=-3", part(7, 3)),
             ("bytes=-99", part(0, 10)),
-            ("bytes=10-", Range::Unsatisfiable),
-            ("bytes=10-12", Range::Unsatisfiable),
-            ("bytes=-0", Range::Unsatisfiable),
-            ("bytes=0-1,4-5", Range::Whole),
-            ("bytes=5-2", Range::Whole),
-            ("bytes=-", Range::Whole),
-            ("bytes=a-b", Range::Whole),
-            ("items=0-1", Range::Whole),
-            ("bytes=99999999999999999999-", Range::Unsatisfiable),
+            ("bytes=10-", ByteRange::Unsatisfiable),
+            ("bytes=10-12", ByteRange::Unsatisfiable),
+            ("bytes=-0", ByteRange::Unsatisfiable),
+            ("bytes=0-1,4-5", ByteRange::Whole),
+            ("bytes=5-2", ByteRange::Whole),
+            ("bytes=-", ByteRange::Whole),
+            ("bytes=a-b", ByteRange::Whole),
+            ("items=0-1", ByteRange::Whole),
+            ("bytes=99999999999999999999-", ByteRange::Unsatisfiable),
         ] {
-            assert_eq!(Range::parse(Some(header), 10), range, "{header}");
+            assert_eq!(ByteRange::parse(Some(header), 10), range, "{header}");
         }
-        assert_eq!(Range::parse(None, 10), Range::Whole);
+        assert_eq!(ByteRange::parse(None, 10), ByteRange::Whole);
     }
 
     proptest! {
         #[test]
         fn a_part_lies_within(text in "bytes=[0-9]{0,22}-[0-9]{0,22}", size in 0u64..1000) {
-            if let Range::Part { offset, length } = Range::parse(Some(&text), size) {
+            if let ByteRange::Part { offset, length } = ByteRange::parse(Some(&text), size) {
                 prop_assert!(length > 0 && offset + length <= size);
             }
         }

@@ -1,4 +1,4 @@
-//! Answers: the envelope of successes, and the one place where anything becomes a response.
+//! Responses: the envelope of successes, and the conversion into the platform's response.
 
 use serde::Serialize;
 use worker::{Headers, ResponseBuilder};
@@ -6,22 +6,22 @@ use worker::{Headers, ResponseBuilder};
 use super::problem::Problem;
 use domain::rate::Rate;
 
-/// What a handler answers. Boxed, as problems are: it passes through many hands.
+/// A handler's response. Boxed like problems, because it is moved often.
 #[derive(Debug)]
-pub struct Response(Box<Parts>);
+pub struct Response(Box<ResponseParts>);
 
-/// What an answer consists of.
+/// The contents of a response.
 #[derive(Debug)]
-pub struct Parts {
+pub struct ResponseParts {
     /// HTTP status.
     pub status: u16,
     /// The body.
     pub body: ResponseBody,
-    /// Headers beside the usual ones.
+    /// Headers beside `Content-Type`, and `Cache-Control` where the usual one is wrong.
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// An answer's body.
+/// A response's body.
 #[derive(Debug)]
 pub enum ResponseBody {
     /// Nothing.
@@ -30,35 +30,35 @@ pub enum ResponseBody {
     Json(String),
     /// JSON-LD.
     LinkedJson(String),
-    /// Text that means itself.
+    /// Plain text.
     Text(String),
-    /// A page of ours.
+    /// An HTML page.
     Html(String),
     /// A style sheet.
     Css(String),
-    /// Bytes that pass by; their type is a header of their own.
+    /// Bytes that are passed on; the handler sets their `Content-Type`.
     Bytes(web_sys::ReadableStream),
-    /// Server-Sent Events; none where only the head was asked for.
+    /// Server-Sent Events; none for a HEAD request.
     Events(Option<web_sys::ReadableStream>),
 }
 
-/// How a list goes on.
+/// A page's position in its list.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Pagination {
-    /// The page, where pages were asked for.
+    /// The page's number, if the request named one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<u32>,
     /// Most rows of a page.
     pub per_page: u32,
-    /// All rows, where counted.
+    /// The number of rows, if counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// All pages, where counted.
+    /// The number of pages, if counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_pages: Option<u64>,
     /// Whether rows follow.
     pub has_next: bool,
-    /// Whether rows stand before.
+    /// Whether rows precede.
     pub has_prev: bool,
     /// What to send as `cursor` for the rows that follow.
     pub cursor: Option<String>,
@@ -75,15 +75,15 @@ struct Envelope<'a, T> {
 }
 
 impl std::ops::Deref for Response {
-    type Target = Parts;
+    type Target = ResponseParts;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &ResponseParts {
         &self.0
     }
 }
 
 impl std::ops::DerefMut for Response {
-    fn deref_mut(&mut self) -> &mut Parts {
+    fn deref_mut(&mut self) -> &mut ResponseParts {
         &mut self.0
     }
 }
@@ -91,7 +91,7 @@ impl std::ops::DerefMut for Response {
 impl Response {
     #[inline(never)]
     fn new(status: u16, body: ResponseBody) -> Self {
-        Self(Box::new(Parts { status, body, headers: Vec::new() }))
+        Self(Box::new(ResponseParts { status, body, headers: Vec::new() }))
     }
 
     /// A success in the envelope; `tenant_id` says whose data it is.
@@ -125,17 +125,17 @@ impl Response {
         Ok(Self::new(status, ResponseBody::Json(body)))
     }
 
-    /// JSON in a form that is not ours to choose.
+    /// JSON without the envelope.
     pub fn plain_json(status: u16, body: String) -> Self {
         Self::new(status, ResponseBody::Json(body))
     }
 
-    /// JSON-LD, where a protocol asks for it.
+    /// JSON-LD without the envelope.
     pub fn linked_json(body: String) -> Self {
         Self::new(200, ResponseBody::LinkedJson(body))
     }
 
-    /// An answer without a body.
+    /// No body.
     pub fn empty(status: u16) -> Self {
         Self::new(status, ResponseBody::Empty)
     }
@@ -155,33 +155,33 @@ impl Response {
         Self::new(200, ResponseBody::Css(sheet))
     }
 
-    /// A stream of Server-Sent Events, which no proxy should hold back or change.
+    /// A stream of Server-Sent Events, which proxies must not buffer or change.
     pub fn events(stream: Option<web_sys::ReadableStream>) -> Self {
         Self::new(200, ResponseBody::Events(stream)).header("X-Accel-Buffering", "no")
     }
 
-    /// Bytes, which the answer's headers describe.
+    /// Bytes; the handler sets their `Content-Type`.
     pub fn bytes(status: u16, stream: web_sys::ReadableStream) -> Self {
         Self::new(status, ResponseBody::Bytes(stream))
     }
 
-    /// The same answer with a header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
         self.headers.push((name, value.to_string()));
         self
     }
 
-    /// A problem as an answer.
+    /// The response to a problem.
     pub fn problem(problem: &Problem, request_id: &str) -> Self {
-        let mut answer = Self::new(problem.status, ResponseBody::Json(problem.to_json(request_id)));
-        answer.headers.clone_from(&problem.headers);
-        answer
+        let mut response = Self::new(problem.status, ResponseBody::Json(problem.to_json(request_id)));
+        response.headers.clone_from(&problem.headers);
+        response
     }
 
-    /// The response itself; a HEAD request gets no body.
+    /// The platform's response; without a body for a HEAD request.
     pub fn into_response(self, head: bool) -> worker::Result<worker::Response> {
-        let Parts { status, body, headers: own } = *self.0;
+        let ResponseParts { status, body, headers: own } = *self.0;
         let headers = Headers::new();
         let (media_type, caching) = match &body {
             ResponseBody::Empty | ResponseBody::Bytes(_) => (None, "no-store"),
@@ -219,7 +219,7 @@ impl Response {
     }
 }
 
-/// The headers that tell how a limit stands: the customary ones and the IETF draft's.
+/// The headers that describe a rate limit: `X-RateLimit-*`, and the IETF draft's `RateLimit-Policy`.
 pub fn rate_headers(rate: &Rate) -> Vec<(&'static str, String)> {
     let Some(limit) = rate.limit.bound() else { return Vec::new() };
     vec![
@@ -230,7 +230,7 @@ pub fn rate_headers(rate: &Rate) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The IETF draft's `RateLimit`, which counts from now (seconds since 1970).
+/// The IETF draft's `RateLimit`, whose time counts from now (seconds since 1970).
 pub fn rate_left(rate: &Rate, now_seconds: i64) -> Option<(&'static str, String)> {
     rate.limit.bound()?;
     let left = (rate.reset.seconds() - now_seconds).max(0);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::auth::principal::{Named, Signer};
-use crate::credentials::signature::{self, Presented};
+use crate::credentials::signature::{self, WebhookSignature};
 use crate::http::fields::Fields;
 use crate::http::incoming::{MAX_BODY, malformed, parse_object};
 use crate::http::letters::lower_case;
@@ -59,7 +59,7 @@ struct Payload<'a> {
 /// `POST /webhook`
 pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> {
     let body = request.incoming.body(MAX_BODY).await?;
-    let presented = Presented::read(|name| request.incoming.header(name));
+    let presented = WebhookSignature::read(|name| request.incoming.header(name));
     let signer = authenticate(&request, presented.as_ref(), &body).await?;
     let tenant = signer.tenant.clone();
     let webhook = read(&body)?;
@@ -77,10 +77,10 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
         occurred_at: now,
     };
     let receipt = match presented {
-        Some(Presented::Standard { id, .. }) => {
+        Some(WebhookSignature::Standard { id, .. }) => {
             Some(ReceiptKey { id: id.as_str().into(), digest: signature::digest(&body) })
         }
-        Some(Presented::Plain(_)) | None => None,
+        Some(WebhookSignature::Plain(_)) | None => None,
     };
     let tail = content.to_tail().map_err(problem::internal)?;
     // Where a stream asks for names.
@@ -113,7 +113,7 @@ async fn publish(
 /// once more with those of the registry, for known and unknown tenants alike.
 async fn authenticate(
     request: &Request<Signer>,
-    presented: Option<&Presented>,
+    presented: Option<&WebhookSignature>,
     body: &[u8],
 ) -> Result<Proven, Problem> {
     let name = match &request.caller.named {
@@ -129,7 +129,7 @@ async fn authenticate(
     if let Some(proven) = prove(&kept) {
         return Ok(proven);
     }
-    let fresh = secrets::load_anew(&request.bindings, name).await?;
+    let fresh = secrets::reload(&request.bindings, name).await?;
     prove(&fresh).ok_or_else(problem::invalid_signature)
 }
 

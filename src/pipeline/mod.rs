@@ -38,7 +38,7 @@ use domain::host::{Host, HostKind};
 /// Answers a request.
 pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Result<worker::Response> {
     let began = SystemClock.now();
-    let id = random::<8>().map_or_else(|_| "-".to_owned(), |bytes| bytes.map(|b| format!("{b:02x}")).concat());
+    let id = random::<8>().map_or_else(|_| "-".to_owned(), |bytes| domain::hex::hex(&bytes));
     let request = Box::new(Incoming::new(raw, id.clone()));
     let method = request.method.clone();
     let mut meta = ResponseMeta::default();

@@ -6,7 +6,7 @@ use super::tenant::{self, RouteMatch};
 use super::tenant_source::{TenantSource, proves_nobody};
 use crate::auth::principal::{Anyone, Named, Operator, OperatorKind, Signer};
 use crate::auth::{authenticate_operator, signing_keys};
-use crate::credentials::platform_token::Kind;
+use crate::credentials::platform_token::TokenKind;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Params;
 use crate::http::response::Response;
@@ -79,7 +79,7 @@ async fn source_of_credential(context: &RequestContext, in_path: &str) -> Result
 }
 
 async fn tenant_of_token(context: &RequestContext, token: &str) -> Result<ClaimedTenant, Problem> {
-    let kinds = &[Kind::Access, Kind::Switch, Kind::Impersonation];
+    let kinds = &[TokenKind::Access, TokenKind::Switch, TokenKind::Impersonation];
     let verified = signing_keys::verify(&context.bindings, token, kinds).await?;
     let verified = verified.ok_or_else(problem::unauthorized)?;
     ClaimedTenant::parse(&verified.claims.tenant_id).map_err(|_| problem::unauthorized())

@@ -46,7 +46,7 @@ pub(super) async fn presented_token(
         (None, None) => return Ok(PresentedToken::None),
     };
     if signing_keys::is_ours(&presented) {
-        let verified = signing_keys::verify(bindings, &presented, &[platform_token::Kind::Subscriber]).await?;
+        let verified = signing_keys::verify(bindings, &presented, &[platform_token::TokenKind::Subscriber]).await?;
         let token = verified.and_then(|verified| SubscriberToken::minted(verified).ok());
         return Ok(token.map_or(PresentedToken::Invalid, PresentedToken::Valid));
     }
@@ -55,7 +55,7 @@ pub(super) async fn presented_token(
     let verified = match subscriber_token::verify(&presented, &kept.subscription(now), now) {
         Ok(token) => Ok(token),
         Err(_) => {
-            let fresh = secrets::load_anew(bindings, tenant.as_str()).await?;
+            let fresh = secrets::reload(bindings, tenant.as_str()).await?;
             subscriber_token::verify(&presented, &fresh.subscription(now), now)
         }
     };

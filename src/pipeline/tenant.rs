@@ -73,7 +73,7 @@ pub(super) async fn on_tenant(
     match enter(&context, &matched, hinted, meta).await {
         // The hint was stale. What was proven to one tenant is not carried over to another.
         Err(HubError::NotHere) => {
-            let tenant = resolve::resolve_anew(&context.bindings, &host).await?;
+            let tenant = resolve::resolve_uncached(&context.bindings, &host).await?;
             through(context, matched, tenant.ok_or_else(problem::tenant_not_found)?, meta).await
         }
         entered => serve_audited(context, matched, entered?, meta).await,

@@ -17,7 +17,7 @@ use super::cache::Generation;
 use super::definition::Definition;
 use super::schema::{Field, Schema};
 use super::statuses::Statuses;
-use crate::http::listing::with_moments;
+use crate::http::listing::with_timestamps;
 use crate::http::problem::{self, Problem};
 use crate::storage::row::Rows;
 use crate::storage::row::row_types;
@@ -294,7 +294,7 @@ impl Collection {
             (None, true) => "building",
             (None, false) => "ready",
         };
-        with_moments(json!({
+        with_timestamps(json!({
             "slug": self.slug, "name": self.name, "description": self.description, "schema": self.schema.written(),
             "statuses": self.written_statuses, "versioned": self.versioned, "soft_delete": self.soft_delete,
             "live": self.live, "public_read": self.public_read, "files": self.files, "template": self.template,

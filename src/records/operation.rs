@@ -16,7 +16,7 @@ use super::draft::{self, Draft, Undrafted};
 use super::record::{Record, RecordRow};
 use super::rules::{self, Unwritten};
 use super::write::{Deletion, Done, Writing};
-use crate::auth::idempotency::tenant::{Made, Pending};
+use crate::auth::idempotency::tenant::{CreatedResource, IdempotentCreate};
 use crate::auth::principal::Member;
 use crate::http::etag;
 use crate::http::problem::{self, FieldError, Problem};
@@ -88,15 +88,15 @@ pub struct Doing<'a> {
     /// Who.
     pub member: &'a Member,
     /// Under which key the answer is kept, if under one.
-    pub pending: Option<&'a Pending>,
+    pub pending: Option<&'a IdempotentCreate>,
     /// What is answered.
-    pub made: fn(&Collection, &[Done]) -> Made,
+    pub made: fn(&Collection, &[Done]) -> CreatedResource,
 }
 
 /// What came of it.
 pub enum Outcome {
     /// It was done now.
-    Done(Rc<Collection>, Vec<Done>, Made),
+    Done(Rc<Collection>, Vec<Done>, CreatedResource),
     /// It was done before under the same key; this was the answer.
     Earlier(Response),
 }
@@ -138,13 +138,13 @@ impl Doing<'_> {
         let limits = &self.member.config.limits;
         let mut batch = writing.batch(limits);
         if let Some(pending) = self.pending {
-            batch = batch.add_all(pending.keeping(&made)?);
+            batch = batch.add_all(pending.store(&made)?);
         }
         let Err(unwritten) = rules::commit(batch).await else {
             return Ok(Outcome::Done(Rc::clone(collection), done, made));
         };
         if let Some(pending) = self.pending
-            && let Some(answer) = pending.earlier(self.rows).await?
+            && let Some(answer) = pending.replay(self.rows).await?
         {
             return Ok(Outcome::Earlier(answer));
         }
@@ -275,17 +275,17 @@ fn named_twice() -> Invalid {
 }
 
 /// What is answered for one record: its place where it was made, nothing else.
-pub fn one(collection: &Collection, done: &[Done]) -> Made {
+pub fn one(collection: &Collection, done: &[Done]) -> CreatedResource {
     let first = done.first();
     let location = first.map_or_else(String::new, |done| format!("/api/v1/{}/{}", collection.slug, done.id));
-    Made { data: first.map_or(Value::Null, |done| Value::Object(done.shown.clone())), location }
+    CreatedResource { data: first.map_or(Value::Null, |done| Value::Object(done.shown.clone())), location }
 }
 
 /// What is answered for several.
-pub fn several(_: &Collection, done: &[Done]) -> Made {
+pub fn several(_: &Collection, done: &[Done]) -> CreatedResource {
     let each = |done: &Done| match done.version {
         Some(_) => Value::Object(done.shown.clone()),
         None => json!({ "id": done.id, "deleted": true }),
     };
-    Made { data: Value::from(done.iter().map(each).collect::<Vec<_>>()), location: String::new() }
+    CreatedResource { data: Value::from(done.iter().map(each).collect::<Vec<_>>()), location: String::new() }
 }

@@ -1,40 +1,42 @@
-//! What was done in a tenant, and by whom: written in the transaction of the deed itself.
+//! What was done in a tenant, and by whom: written in the transaction of the change itself.
 
 use serde_json::Value;
 
 use super::sealed::random;
 use super::sql::{Arg, TenantSql};
 use super::sql::{args, statements};
+use super::tenant_db::TenantBatch;
 use domain::clock::Timestamp;
+use domain::hex::hex;
 
 statements! { TenantSql;
-    /// A deed. Its id begins with the time, so that deeds lie in their order.
+    /// An entry. Its id begins with the time, so that ids sort by time.
     RECORD = "INSERT INTO audit_log (tenant_id, id, at, actor, operation, subject, detail, address, request_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 }
 
-/// A deed to be recorded.
+/// An entry to be written.
 #[derive(Debug)]
-pub struct Deed<'a> {
-    /// When.
+pub struct AuditEntry<'a> {
+    /// When it was done.
     pub at: Timestamp,
-    /// Who: `user:…`, `key:…`, `operator:…`.
+    /// Who did it: `user:…`, `key:…`, `operator:…`.
     pub actor: String,
-    /// What, such as `api_key.create`.
+    /// The operation, such as `api_key.create`.
     pub operation: &'static str,
-    /// On what.
+    /// The id of what it was done to.
     pub subject: Option<&'a str>,
-    /// What else belongs to it; no secret.
+    /// Further facts; no secret.
     pub detail: Option<Value>,
     /// Where the caller connects from.
     pub address: String,
-    /// The request.
+    /// The request's id.
     pub request_id: &'a str,
 }
 
-impl Deed<'_> {
-    /// The statement that records it, for the batch of the deed.
+impl AuditEntry<'_> {
+    /// The statement that writes it, for the batch of the change.
     pub fn statement(self) -> (TenantSql, Vec<Arg>) {
-        let tail = random::<6>().map_or_else(|_| String::new(), |bytes| bytes.map(|b| format!("{b:02x}")).concat());
+        let tail = random::<6>().map_or_else(|_| String::new(), |bytes| hex(&bytes));
         let id = format!("{:013}-{tail}", self.at.millis());
         let detail = self.detail.map(|detail| detail.to_string());
         let args = args![
@@ -48,5 +50,14 @@ impl Deed<'_> {
             self.request_id
         ];
         (RECORD, args)
+    }
+}
+
+impl TenantBatch<'_> {
+    /// Adds the audit entry of the change that this batch makes.
+    #[must_use]
+    pub fn audit(self, entry: AuditEntry<'_>) -> Self {
+        let (sql, args) = entry.statement();
+        self.add(sql, args)
     }
 }

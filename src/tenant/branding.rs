@@ -1,8 +1,8 @@
-//! A tenant's branding: how it is called, its pictures, and the CSS custom properties of its pages.
+//! A tenant's branding: its name, its pictures, and the CSS custom properties of its pages.
 //!
 //! Invariants
-//! - Everybody may see it, so it holds nothing that was not set as branding.
-//! - What is served passed the checks of today, also what an older version stored.
+//! - It is public, so it contains nothing that was not set as branding.
+//! - What is served passed today's checks, even if an older version stored it.
 
 use serde_json::{Map, Value};
 
@@ -18,10 +18,10 @@ use domain::text::bounded;
 /// Most custom properties.
 const MAX_VARIABLES: usize = 50;
 
-/// A tenant's branding, as it holds.
+/// A tenant's branding.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Branding {
-    /// What the tenant is called.
+    /// The tenant's name for people.
     pub name: Option<String>,
     /// Its logo.
     pub logo_url: Option<String>,
@@ -32,7 +32,7 @@ pub struct Branding {
 }
 
 impl Branding {
-    /// Reads branding: as it holds, and what is wrong with it.
+    /// Reads stored branding, leaving out what is wrong, and lists the mistakes.
     pub fn read(branding: &Map<String, Value>) -> (Self, Vec<FieldError>) {
         let mut fields = Fields::new(branding.clone());
         let read = Self {
@@ -44,7 +44,7 @@ impl Branding {
         (read, fields.into_errors())
     }
 
-    /// All of it; what was not set is null.
+    /// As JSON; what was not set is null.
     pub fn to_view(&self) -> Value {
         let variables: Map<String, Value> =
             self.variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();

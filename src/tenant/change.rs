@@ -1,11 +1,11 @@
 //! How a tenant changes: one CONTROL batch, then the shard's fence, the hub, KV.
 //!
 //! Invariants
-//! - The batch holds the row, `revision + 1`, the audit and a `pending_changes` row: after it, the
-//!   change will happen, whatever crashes.
+//! - The batch writes the row, `revision + 1`, the audit entry and a row of `pending_changes`: after it, the change will
+//!   happen, whatever crashes.
 //! - Every later step is idempotent and carries the revision; fence and hub ignore lower ones.
-//! - What is sent is the tenant as it stands, never a remembered step, so steps may be repeated,
-//!   skipped by a later change, or run by two at once.
+//! - Each step sends the tenant's current state, never a stored step, so steps may be repeated, skipped by a later change,
+//!   or run twice at the same time.
 
 use super::record::Status;
 use super::registry::Tenant;
@@ -26,43 +26,43 @@ use domain::clock::{Clock, Timestamp};
 use domain::host::Host;
 
 statements! { ControlSql;
-    /// Takes the next revision, if the tenant still has the one that was read. A CHECK of the batch follows.
+    /// Takes the next revision, if the tenant still has the one that was read; PEND fails otherwise.
     BUMP = "UPDATE tenants SET revision = revision + 1, updated_at = ?3 WHERE id = ?1 AND revision = ?2";
-    /// Fails the batch unless the tenant has the revision it should have by now: `pending_changes.revision` takes no NULL.
+    /// Marks the change as pending; fails the batch unless the tenant has this revision, because the column takes no NULL.
     PEND = "INSERT INTO pending_changes (tenant_id, revision, hosts, created_at, templates) VALUES (?1, (SELECT revision FROM tenants WHERE id = ?1 AND revision = ?2), ?3, ?4, ?5)";
     /// What was done, by whom.
     AUDIT = "INSERT INTO platform_audit (at, actor, operation, tenant_id, revision, request_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    /// The changes of a tenant that are still on their way.
+    /// A tenant's pending changes.
     PENDING_OF = "SELECT hosts, templates, created_at FROM pending_changes WHERE tenant_id = ?1 AND revision <= ?2";
-    /// The change arrived everywhere.
+    /// The changes have reached every store.
     ARRIVED = "DELETE FROM pending_changes WHERE tenant_id = ?1 AND revision <= ?2";
-    /// Tenants with changes that a crash may have left behind, oldest first.
-    LEFT_BEHIND = "SELECT tenant_id FROM pending_changes WHERE created_at <= ?1 ORDER BY created_at LIMIT 50";
-    /// What is left of a purged tenant in the registry: its name alone.
+    /// Tenants with pending changes, oldest first.
+    PENDING = "SELECT tenant_id FROM pending_changes WHERE created_at <= ?1 ORDER BY created_at LIMIT 50";
+    /// Deletes a purged tenant's secrets.
     FORGET_SECRETS = "DELETE FROM tenant_secrets WHERE tenant_id = ?1";
-    /// The data key goes last: from here on nothing sealed under it can be opened.
+    /// Deletes a purged tenant's data key, last, and its profile: from now on nothing sealed under the key can be opened.
     FORGET_DATA_KEY = "UPDATE tenants SET data_key = NULL, display_name = '', admin_email = NULL, wpgraphql_endpoint = NULL, features = '{}', resources = '{}', cors_origins = '[]', rate_limits = '{}', settings = '{}', branding = '{}' WHERE id = ?1 AND status = 'purged'";
-    /// Who may enter the tenant from the platform.
+    /// Deletes operators' grants of a tenant.
     FORGET_GRANTS = "DELETE FROM operator_grants WHERE tenant_id = ?1";
-    /// Answers that nobody may ask for again.
-    FORGET_ANSWERS = "DELETE FROM idempotency_keys WHERE created_at <= ?1";
-    /// Domains that may be attached again.
+    /// Deletes stored responses that have expired.
+    FORGET_RESPONSES = "DELETE FROM idempotency_keys WHERE created_at <= ?1";
+    /// Deletes released domains that may be attached again.
     FORGET_RELEASED = "DELETE FROM released_domains WHERE released_at <= ?1";
 }
 
-/// Seconds before a host that was let go can be taken again.
+/// Seconds until a released host can be attached again.
 pub const RELEASED_SECONDS: i64 = 600;
 
-/// The steps behind the batch, in order.
+/// The batch and the steps after it, in order; for fault injection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum ChangeStep {
     Control,
     Fence,
     Hub,
     Kv,
 }
 
-impl Step {
+impl ChangeStep {
     fn as_str(self) -> &'static str {
         match self {
             Self::Control => "control",
@@ -80,38 +80,38 @@ row_types! {
         created_at: i64,
     }
 
-    struct TenantRow {
+    struct PendingTenantRow {
         tenant_id: String,
     }
 }
 
-/// A change on its way into the registry.
-pub struct Change<'a> {
+/// A change of a tenant.
+pub struct TenantChange<'a> {
     /// The deployment.
     pub bindings: &'a Bindings,
     /// The tenant's id.
     pub tenant: &'a str,
     /// The revision it was read at; 0 for a new tenant.
     pub revision: i64,
-    /// Who does it, for the audit.
+    /// The actor, for the audit log.
     pub actor: String,
-    /// The operation's name, for the audit.
+    /// The operation, for the audit log.
     pub operation: &'static str,
-    /// The request's id, for the audit.
+    /// The request's id, for the audit log.
     pub request_id: &'a str,
-    /// Whether the request named the revision it is for.
+    /// Whether the request had an `If-Match`.
     pub is_conditional: bool,
-    /// Hosts it has now or gets: their hints fall.
+    /// Hosts that the tenant has or gets: their cached tenants are dropped.
     pub hosts: Vec<String>,
-    /// Templates of which a new tenant gets its first collections.
+    /// The templates that a new tenant's first collections are made from.
     pub templates: Vec<String>,
 }
 
-impl Change<'_> {
-    /// Writes the change: what is given, with revision, audit and pending row, in one transaction.
+impl TenantChange<'_> {
+    /// Writes the change: these statements, the revision, the audit entry and the pending row, in one transaction.
     ///
-    /// Fails with 412 or 409 when the tenant changed since it was read, and as `conflict` says when a
-    /// constraint of the given statements does not hold.
+    /// 412 or 409 if the tenant changed since it was read; `conflict` gives the problem of another constraint that does
+    /// not hold.
     pub async fn write(
         &self,
         db: &ControlDb,
@@ -142,7 +142,7 @@ impl Change<'_> {
         }
     }
 
-    /// Carries the change to shard, hub and KV; true once all of them have it. What fails stays pending.
+    /// Brings the change to shard, hub and KV; true once all of them have it. What fails stays pending.
     pub async fn carry(&self, db: &ControlDb, provision: impl Provision) -> Result<bool, Problem> {
         match apply(self.bindings, db, self.tenant, &provision).await {
             Ok(()) => Ok(true),
@@ -155,17 +155,17 @@ impl Change<'_> {
     }
 }
 
-/// Makes a new tenant's first collections by the names of templates, as of a time in milliseconds since 1970. Handed in:
-/// collections are the matter of a room above this one.
+/// Makes a new tenant's first collections from templates, by their names, as of a time in milliseconds since 1970. Handed
+/// in, because collections belong to a room above this one.
 pub trait Provision: AsyncFn(&TenantDb, &[String], i64) -> Result<(), Problem> {}
 
 impl<F: AsyncFn(&TenantDb, &[String], i64) -> Result<(), Problem>> Provision for F {}
 
-/// Brings shard, hub and KV to the tenant's revision. Idempotent.
+/// Brings shard, hub and KV to the tenant's current revision. Idempotent.
 async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl Provision) -> Result<(), Problem> {
     let Some(tenant) = Tenant::find_to_apply(db, id).await? else { return Ok(()) };
     let revision = tenant.row.revision;
-    reached(bindings, Step::Control)?;
+    reached(bindings, ChangeStep::Control)?;
     let mode = match tenant.row.status {
         Status::Active => FenceMode::ReadWrite,
         Status::Suspended => FenceMode::ReadOnly,
@@ -177,7 +177,7 @@ async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl P
         begin(&rows, revision, &pending, provision).await?;
     }
     rows.set_fence(mode, revision).await?;
-    reached(bindings, Step::Fence)?;
+    reached(bindings, ChangeStep::Fence)?;
     let hub = HubClient::of(bindings, &tenant.id).map_err(problem::unavailable)?;
     if tenant.row.status == Status::Purged {
         rows.purge().await?;
@@ -186,14 +186,14 @@ async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl P
     } else {
         hub.call(&Configure { config: tenant.config(bindings)? }).await.map_err(problem::unavailable)?;
     }
-    reached(bindings, Step::Hub)?;
+    reached(bindings, ChangeStep::Hub)?;
     secrets::forget(&tenant.id);
     tenant_state::forget(&tenant.id);
     for host in hosts(&pending) {
         kv::forget_host(bindings, &host).await.map_err(problem::unavailable)?;
         resolve::forget(&host);
     }
-    reached(bindings, Step::Kv)?;
+    reached(bindings, ChangeStep::Kv)?;
     if tenant.row.status == Status::Purged {
         let forget = vec![
             (FORGET_SECRETS, args![id]),
@@ -208,26 +208,29 @@ async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl P
     Ok(())
 }
 
-/// Finishes what crashes left behind, and forgets what is out of date. Run by cron each minute.
+/// Finishes pending changes, and deletes expired rows; how many tenants were finished. Run by cron each minute.
 pub async fn finish_left_behind(bindings: &Bindings, provision: impl Provision) -> Result<usize, Problem> {
-    let db = ControlDb::open(bindings, "finish changes left behind")?;
+    let db = ControlDb::open(bindings, "finish pending changes")?;
     let now = SystemClock.now();
-    let mut tenants = db.rows::<TenantRow>(&LEFT_BEHIND, args![now.millis()]).await?;
+    let mut tenants = db.rows::<PendingTenantRow>(&PENDING, args![now.millis()]).await?;
     tenants.dedup_by(|a, b| a.tenant_id == b.tenant_id);
     let mut finished = 0;
-    for TenantRow { tenant_id } in &tenants {
+    for PendingTenantRow { tenant_id } in &tenants {
         match apply(bindings, &db, tenant_id, &provision).await {
             Ok(()) => finished += 1,
             Err(problem) => log::pending_change(tenant_id, problem.code, problem.cause.as_deref()),
         }
     }
     let ago = |now: Timestamp, seconds: i64| now.plus_seconds(-seconds).millis();
-    db.batch(vec![(FORGET_ANSWERS, args![ago(now, 24 * 3600)]), (FORGET_RELEASED, args![ago(now, RELEASED_SECONDS)])])
-        .await?;
+    db.batch(vec![
+        (FORGET_RESPONSES, args![ago(now, 24 * 3600)]),
+        (FORGET_RELEASED, args![ago(now, RELEASED_SECONDS)]),
+    ])
+    .await?;
     Ok(finished)
 }
 
-/// Makes a new tenant's first collections, for which its fence must be open.
+/// Makes a new tenant's first collections; its fence must be open for that.
 async fn begin(
     rows: &TenantDb,
     revision: i64,
@@ -249,8 +252,8 @@ fn hosts(pending: &[PendingRow]) -> Vec<Host> {
     names.filter_map(|name| Host::parse(&name).ok()).collect()
 }
 
-/// Stops here where the deployment asks for it, as a crash would; so tests can crash between any two steps.
-fn reached(bindings: &Bindings, step: Step) -> Result<(), Problem> {
+/// Fails after this step if `FAULT_AFTER` names it, so that tests can crash between any two steps.
+fn reached(bindings: &Bindings, step: ChangeStep) -> Result<(), Problem> {
     match bindings.settings.fault_after.as_deref() {
         Some(fault) if fault == step.as_str() => Err(problem::unavailable(format!("stopped after step {fault}"))),
         _ => Ok(()),

@@ -1,7 +1,7 @@
 //! A document: a JSON object in the tenant's row that its members may change too, its settings or its branding.
 //!
-//! The row in CONTROL is the only place it is kept, and this is the only judge of it: operators write it through the
-//! tenant API, members through their own (`own_api`).
+//! It is stored in the row in CONTROL only, and validated here only: operators write it through the tenant API, members
+//! through theirs (`api/settings`).
 
 use serde_json::{Map, Value};
 
@@ -32,7 +32,7 @@ impl Document {
         }
     }
 
-    /// As it holds, with every default.
+    /// As JSON, with every default.
     pub fn view(self, object: &Map<String, Value>) -> Value {
         match self {
             Self::Settings => TenantSettings::read(object, STORED).0.to_view(),
@@ -40,8 +40,8 @@ impl Document {
         }
     }
 
-    /// What is wrong with one that takes the stored one's place. What stays as it stands is not looked at: an older
-    /// tenant may hold what is refused today.
+    /// What is wrong with a document that replaces the stored one. Members that do not change are not checked, because an
+    /// older tenant may have what is refused today.
     pub fn faults(
         self,
         stored: &Map<String, Value>,
@@ -56,7 +56,7 @@ impl Document {
         }
     }
 
-    /// The stored one with a patch merged into it, if that is right.
+    /// The stored document with a patch merged into it. 422 with every mistake of the result.
     pub fn merged(
         self,
         stored: &Map<String, Value>,
@@ -65,11 +65,11 @@ impl Document {
     ) -> Result<Map<String, Value>, Problem> {
         let mut wanted = stored.clone();
         merge_patch::merge(&mut wanted, patch.clone());
-        // Null takes away what is stored or has a default; a name that is neither is nobody's.
-        let takes_nothing = patch.iter().filter(|(name, value)| value.is_null() && !stored.contains_key(*name));
-        let mut looked_at = wanted.clone();
-        looked_at.extend(takes_nothing.map(|(name, value)| (name.clone(), value.clone())));
-        let mut faults = self.faults(stored, &looked_at, may_call);
+        // Null removes a stored member, or asks for its default. A null for an unknown name must be reported as unknown.
+        let removes_nothing = patch.iter().filter(|(name, value)| value.is_null() && !stored.contains_key(*name));
+        let mut checked = wanted.clone();
+        checked.extend(removes_nothing.map(|(name, value)| (name.clone(), value.clone())));
+        let mut faults = self.faults(stored, &checked, may_call);
         if serde_json::to_string(&wanted).map_or(true, |json| json.len() > MAX_BYTES) {
             let message = format!("must come to at most {MAX_BYTES} bytes of JSON");
             faults.push(FieldError::new("", Invalid::new("too_long", message)));

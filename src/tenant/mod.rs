@@ -1,4 +1,4 @@
-//! Whose request it is: the registry of tenants, how a host finds its tenant, how a tenant changes.
+//! Tenants: their registry, how a host is resolved to its tenant, how a tenant changes.
 //!
 //! Owns: tenants, their domains and secrets; the one way in which a change reaches shard, hub and KV.
 //! May not touch: events, records.

@@ -1,4 +1,4 @@
-//! A tenant as the registry keeps it, and as the API shows it.
+//! A tenant's row in the registry, and its JSON in the API.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,22 +10,22 @@ use crate::storage::sql::args;
 use domain::clock::Timestamp;
 use domain::plan::{Limits, Overrides};
 
-/// Where a tenant stands in its life.
+/// The stage of a tenant's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Served.
     Active,
-    /// Stopped by an operator; everything is kept.
+    /// Stopped by an operator; all data is kept.
     Suspended,
-    /// On its way out; everything is kept until it is purged.
+    /// Deleted; all data is kept until it is purged.
     Deleted,
-    /// Gone for ever; only the names are remembered.
+    /// Its data is deleted for ever; its id and slug stay reserved.
     Purged,
 }
 
 impl Status {
-    /// As the column holds it.
+    /// As the column spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -77,31 +77,31 @@ row_types! {
 /// What an operator sets of a tenant: the body of POST and PUT, what PATCH merges into.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
-    /// Shown to people.
+    /// The name for people.
     pub display_name: String,
-    /// Whom to write to.
+    /// The e-mail address of the tenant's administrator.
     pub admin_email: Option<String>,
     /// The plan's id.
     pub plan: String,
-    /// Flags over the plan's.
+    /// Flags that override the plan's.
     pub features: Map<String, Value>,
-    /// Kept as given.
+    /// Stored as given.
     pub resources: Map<String, Value>,
     /// The site's GraphQL endpoint.
     pub wpgraphql_endpoint: Option<String>,
-    /// Origins that may read answers across origins.
+    /// Origins whose pages may read responses.
     pub cors_origins: Vec<String>,
-    /// Addresses and ranges that principals may come from; none lets all in.
+    /// IP addresses and ranges that principals may come from; empty allows all.
     pub ip_allowlist: Vec<String>,
-    /// Limits over the plan's.
+    /// Limits that override the plan's.
     pub rate_limits: Overrides,
     /// What was set of its settings.
     pub settings: Map<String, Value>,
     /// What was set of its branding.
     pub branding: Map<String, Value>,
-    /// Whether the plain signature form is off.
+    /// Whether webhooks must use Standard Webhooks.
     pub require_standard_webhooks: bool,
-    /// When the tenant stops being served.
+    /// When the tenant expires; from then on it is not served.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -144,7 +144,7 @@ row_types! {
 }
 
 impl TenantRow {
-    /// The row of a tenant that is about to be created, at its first revision.
+    /// The row of a new tenant, at its first revision.
     pub fn new(
         id: &str,
         slug: &str,
@@ -181,7 +181,7 @@ impl TenantRow {
         })
     }
 
-    /// The arguments of the statement that inserts this row, in its order.
+    /// The arguments of `INSERT_TENANT`, in its order.
     pub fn insert_args(&self) -> Vec<Arg> {
         args![
             self.id.as_str(),
@@ -204,7 +204,7 @@ impl TenantRow {
         ]
     }
 
-    /// The arguments of the statement that gives this tenant another profile, slug and status, in its order.
+    /// The arguments of `UPDATE_TENANT`, in its order.
     pub fn update_args(&self, profile: &Profile, slug: &str, status: Status) -> Result<Vec<Arg>, serde_json::Error> {
         Ok(args![
             self.id.as_str(),
@@ -245,13 +245,13 @@ impl TenantRow {
         }
     }
 
-    /// The limits that hold: the plan's, with the tenant's own over them.
+    /// The effective limits: the plan's, overridden by the tenant's.
     pub fn limits(&self) -> Result<Limits, serde_json::Error> {
         let plan: Limits = serde_json::from_str(&self.plan_limits)?;
         Ok(plan.overridden(&read(&self.rate_limits)))
     }
 
-    /// The flags that hold: the plan's, with the tenant's own over them.
+    /// The effective flags: the plan's, overridden by the tenant's.
     pub fn features(&self) -> Map<String, Value> {
         let mut features: Map<String, Value> = read(&self.plan_features);
         features.extend(read::<Map<String, Value>>(&self.features));
@@ -304,7 +304,7 @@ impl TenantRow {
     }
 }
 
-/// Reads a JSON column that we wrote ourselves; a shape we no longer know reads as empty.
+/// Reads a JSON column; a shape that is not known any more reads as empty.
 fn read<T: Default + for<'de> Deserialize<'de>>(json: &str) -> T {
     serde_json::from_str(json).unwrap_or_default()
 }

@@ -17,17 +17,17 @@ use domain::clock::Timestamp;
 statements! { ControlSql;
     /// A tenant with its plan and its placement; a purged one is not found.
     TENANT = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.id = ?1 AND t.status <> 'purged'";
-    /// The same, purged ones too: a purge must reach shard and hub.
+    /// The same, including purged ones, because a purge must reach shard and hub.
     TENANT_TO_APPLY = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.id = ?1";
     /// A tenant as the API shows it, in one row.
     SHOWN = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch, (SELECT json_group_array(d.domain) FROM (SELECT domain FROM tenant_domains WHERE tenant_id = t.id ORDER BY is_primary DESC, created_at, domain) d) AS domains, EXISTS (SELECT 1 FROM pending_changes c WHERE c.tenant_id = t.id) AS pending FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.id = ?1 AND t.status <> 'purged'";
     /// A tenant's domains, the primary one first.
     DOMAINS = "SELECT domain, is_primary, ssl_enabled, created_at FROM tenant_domains WHERE tenant_id = ?1 ORDER BY is_primary DESC, created_at, domain";
-    /// Versions of a tenant's secrets, without the secrets.
+    /// The versions of a tenant's secrets, without the secrets.
     SECRET_VERSIONS = "SELECT kind, version, expires_at FROM tenant_secrets WHERE tenant_id = ?1 ORDER BY kind, version";
     /// A plan's limits and flags.
     PLAN = "SELECT limits, features FROM plans WHERE id = ?1";
-    /// Whether changes of a tenant are still on their way.
+    /// A row if the tenant has pending changes.
     IS_PENDING = "SELECT revision FROM pending_changes WHERE tenant_id = ?1 LIMIT 1";
 }
 
@@ -46,7 +46,7 @@ row_types! {
     }
 
     #[derive(Debug)]
-    struct VersionRow {
+    struct SecretVersionRow {
         kind: String,
         version: u32,
         expires_at: Option<i64>,
@@ -55,21 +55,21 @@ row_types! {
 
 /// A tenant as the API shows it.
 #[derive(Debug)]
-pub struct Shown {
+pub struct TenantDetails {
     /// The row.
     pub row: TenantRow,
     domains: String,
     pending: i64,
 }
 
-impl FromRow for Shown {
+impl FromRow for TenantDetails {
     fn from_row(row: &mut Row) -> Option<Self> {
         Some(Self { row: TenantRow::from_row(row)?, domains: row.take("domains")?, pending: row.take("pending")? })
     }
 }
 
-impl Shown {
-    /// Finds a tenant that must be there.
+impl TenantDetails {
+    /// A tenant; 404 if it does not exist.
     pub async fn get(db: &ControlDb, id: &str) -> Result<Self, Problem> {
         db.row::<Self>(&SHOWN, args![id]).await?.ok_or_else(problem::tenant_not_found)
     }
@@ -89,29 +89,29 @@ pub async fn find_plan(db: &ControlDb, plan: &str) -> Result<Option<PlanRow>, Pr
 /// A tenant with what belongs to it, read in one transaction.
 #[derive(Debug)]
 pub struct Tenant {
-    /// Proven: it was found.
+    /// Its id.
     pub id: TenantId,
     /// The row.
     pub row: TenantRow,
     /// Its custom domains.
     pub domains: Vec<DomainRow>,
-    /// Whether changes are still on their way.
+    /// Whether it has pending changes.
     pub pending: bool,
-    versions: Vec<VersionRow>,
+    versions: Vec<SecretVersionRow>,
 }
 
 impl Tenant {
-    /// Finds a tenant by the id somebody names; a purged one is not found.
+    /// A tenant by an id that somebody sent; none if it does not exist or was purged.
     pub async fn find(db: &ControlDb, id: &str) -> Result<Option<Self>, Problem> {
         Self::read(db, id, TENANT).await
     }
 
-    /// Finds a tenant whose change must be applied, also a purged one.
+    /// A tenant whose change must be applied; finds purged ones too.
     pub async fn find_to_apply(db: &ControlDb, id: &str) -> Result<Option<Self>, Problem> {
         Self::read(db, id, TENANT_TO_APPLY).await
     }
 
-    /// Finds a tenant that must be there.
+    /// A tenant; 404 if it does not exist.
     pub async fn get(db: &ControlDb, id: &str) -> Result<Self, Problem> {
         Self::find(db, id).await?.ok_or_else(problem::tenant_not_found)
     }
@@ -132,7 +132,7 @@ impl Tenant {
         }))
     }
 
-    /// Whether it is served now: neither stopped nor past its end.
+    /// Whether it is served now: it is active and has not expired.
     pub fn is_served(&self, now: Timestamp) -> bool {
         self.row.status == Status::Active && self.row.profile().expires_at.is_none_or(|at| now < at)
     }
@@ -159,7 +159,7 @@ impl Tenant {
         self.versions.iter().filter(|row| row.kind == kind).map(|row| row.version).max().unwrap_or(0)
     }
 
-    /// What the hub must know of it.
+    /// The configuration that its hub gets.
     pub fn config(&self, bindings: &Bindings) -> Result<TenantConfig, Problem> {
         let accepted = |kind: &str| {
             let rows = self.versions.iter().filter(|row| row.kind == kind);
@@ -188,7 +188,7 @@ impl Tenant {
     }
 }
 
-/// Where a tenant's rows are; none if it is gone.
+/// Where a tenant's rows are; none if it does not exist any more.
 pub async fn placement_of(bindings: &Bindings, tenant: &TenantId) -> Result<Option<Placement>, Problem> {
     let db = ControlDb::open(bindings, "find where a tenant's rows are")?;
     Ok(Tenant::find(&db, tenant.as_str()).await?.map(|tenant| tenant.placement()))

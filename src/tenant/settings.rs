@@ -1,8 +1,8 @@
-//! A tenant's settings: what it says of its content, of how people sign in and of Mercure, each with a default.
+//! A tenant's settings: about its content, how people sign in, and Mercure. Each has a default.
 //!
 //! Invariants
-//! - Whoever writes settings, operator or member, they are read here; so what is stored is what is understood.
-//! - A setting that is absent, null or (in an older tenant) not understood has its default: reading never fails.
+//! - Settings are parsed here before they are stored, whoever writes them.
+//! - A setting that is absent, null or (in an older tenant) not valid any more has its default: reading never fails.
 
 use serde_json::{Map, Value};
 
@@ -18,38 +18,38 @@ use domain::text::bounded;
 const MAX_LISTED: usize = 20;
 /// Most issuers of tokens.
 const MAX_ISSUERS: usize = 5;
-/// The longest name of one.
+/// The longest `issuer`, in bytes.
 const MAX_ISSUER: usize = 500;
 
-/// Whether the platform may call an address that settings name.
+/// Checks whether the platform may call a URL in settings.
 pub type MayCall<'f> = &'f dyn Fn(&str) -> Result<(), Invalid>;
 
-/// Of what is stored, which was looked at when it was written, and is again when it is called.
+/// Allows every URL: for stored settings, which were checked when they were written, and are again before a call.
 pub const STORED: MayCall<'static> = &|_| Ok(());
 
-/// A tenant's settings, as they hold.
+/// A tenant's settings, with defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TenantSettings {
-    /// Whether content is published without anybody's doing.
+    /// Whether content is published automatically.
     pub auto_publish: bool,
-    /// The types of content that are made.
+    /// The types of content.
     pub content_types: Vec<String>,
-    /// The categories of content that names none.
+    /// The categories of content without any.
     pub default_categories: Vec<String>,
-    /// Whether content is made ready for search engines.
+    /// Whether content is optimized for search engines.
     pub seo_optimization: bool,
-    /// Templates of the tenant's own, by name; kept as given.
+    /// The tenant's own templates, by name; stored as given.
     pub custom_templates: Map<String, Value>,
-    /// Whether a workflow waits for approval.
+    /// Whether workflows wait for approval.
     pub workflow_approval: bool,
-    /// Who may register, and with which passwords.
+    /// Who may register, and which passwords are allowed.
     pub sign_in: SignIn,
-    /// How it speaks Mercure.
+    /// The settings of its Mercure hub.
     pub mercure: Mercure,
 }
 
 impl TenantSettings {
-    /// Reads settings: as they hold, and what is wrong with them.
+    /// Reads settings, with the default for what is wrong, and lists the mistakes.
     pub fn read(settings: &Map<String, Value>, may_call: MayCall<'_>) -> (Self, Vec<FieldError>) {
         let (sign_in, faults) = SignIn::read(settings);
         let mut fields = Fields::new(settings.clone());
@@ -77,7 +77,7 @@ impl TenantSettings {
         (read, fields.into_errors())
     }
 
-    /// Every setting with the value that holds.
+    /// As JSON, with every default.
     pub fn to_view(&self) -> Value {
         json!({
             "auto_publish": self.auto_publish,
@@ -103,7 +103,7 @@ fn read_mercure(fields: &mut Fields, may_call: MayCall<'_>) -> Mercure {
     Mercure { compatibility, anonymous, subscriptions, issuers }
 }
 
-/// Issuers; one that is not understood is left out.
+/// Reads issuers, leaving out those with mistakes.
 fn read_issuers(fields: &mut Fields, may_call: MayCall<'_>) -> Vec<Issuer> {
     let mut issuers: Vec<Issuer> = Vec::new();
     let listed = match fields.take("issuers") {
@@ -115,7 +115,7 @@ fn read_issuers(fields: &mut Fields, may_call: MayCall<'_>) -> Vec<Issuer> {
             return issuers;
         }
         Some(_) => {
-            fields.wrong::<()>("issuers", Invalid::new("not_a_list", "must be a list"));
+            fields.wrong::<()>("issuers", Invalid::new("not_a_list", "must be an array"));
             return issuers;
         }
     };
@@ -136,7 +136,7 @@ fn read_issuers(fields: &mut Fields, may_call: MayCall<'_>) -> Vec<Issuer> {
 fn read_issuer(fields: &mut Fields, others: &[Issuer], may_call: MayCall<'_>) -> Option<Issuer> {
     let issuer = fields.required("issuer", |fields| {
         fields.parsed("issuer", |text| match others.iter().any(|other| other.issuer == text) {
-            true => Err(Invalid::new("duplicate", "is another entry's issuer too")),
+            true => Err(Invalid::new("duplicate", "must be unique: another entry has the same issuer")),
             false => bounded(text, MAX_ISSUER),
         })
     });

@@ -1,7 +1,7 @@
-//! How a tenant stands right now, by its hub's word; and calls to the hub that heal both sides.
+//! A tenant's state as its hub grants it, and calls to the hub that bring a hub up to date.
 //!
-//! A hub that is behind is sent its configuration, and the call is made again. What a hub grants is
-//! good for 5 seconds.
+//! A hub whose configuration is older than what the Worker has seen is sent the current one, and the call is made again.
+//! A grant (configuration, and permits for requests) is good for 5 seconds.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,36 +11,36 @@ use super::registry::Tenant;
 use crate::http::problem::{self, Problem};
 use crate::hub::client::{CallError, HubClient};
 use crate::hub::protocol::{Caller, Configure, GrantRequest, Lease, Refusal, RequestClass, TenantConfig};
+use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::tenant_id::TenantId;
-use domain::clock::{Clock, Timestamp};
+use domain::clock::Clock;
 use domain::host::Host;
 use domain::rate::Rate;
 
 /// How long a grant is good, in milliseconds.
 const GRANT_MILLIS: i64 = 5000;
-/// Most tenants an isolate keeps grants of.
-const MAX_KEPT: usize = 5_000;
-/// How often a call is made again after healing.
+/// Most tenants whose grants an isolate caches.
+const MAX_TENANTS: usize = 5_000;
+/// How often a call is tried, with the hub brought up to date in between.
 const ATTEMPTS: usize = 3;
 
 thread_local! {
-    static KEPT: RefCell<HashMap<TenantId, Kept>> = RefCell::new(HashMap::new());
+    static GRANTS: RefCell<IsolateCache<TenantId, CachedGrant>> = RefCell::new(IsolateCache::new(MAX_TENANTS));
 }
 
-struct Kept {
+struct CachedGrant {
     config: Rc<TenantConfig>,
-    until: Timestamp,
     leases: HashMap<RequestClass, Lease>,
 }
 
-/// What became of a call.
+/// Why a call to a hub failed.
 #[derive(Debug)]
 pub enum HubError {
-    /// The hub refused for a reason that healing does not mend.
+    /// The hub refused, and its configuration is not the reason.
     Refused(Refusal),
-    /// No such tenant is there, or the host is not its (any more), or the request may not learn that it is.
+    /// The tenant does not exist, or the host is not the tenant's (any more), or the caller may not know that it is.
     NotHere,
     /// The platform failed.
     Failed(Problem),
@@ -53,9 +53,9 @@ impl From<Problem> for HubError {
 }
 
 impl From<HubError> for Problem {
-    /// How a refusal looks from outside, where the route has no form of its own for it.
-    fn from(unheeded: HubError) -> Self {
-        match unheeded {
+    /// The response to a failed call, where the route has none of its own.
+    fn from(error: HubError) -> Self {
+        match error {
             HubError::Failed(problem) => problem,
             HubError::NotHere | HubError::Refused(Refusal::Stopped) => problem::tenant_not_found(),
             HubError::Refused(Refusal::RateLimited(rate)) => rate_limited(&rate),
@@ -69,7 +69,7 @@ impl From<HubError> for Problem {
     }
 }
 
-/// 429 with the headers that tell how the limit stands.
+/// 429 with the headers that describe the limit.
 pub fn rate_limited(rate: &Rate) -> Problem {
     let now = SystemClock.now().seconds();
     let mut problem = problem::rate_limited((rate.reset.seconds() - now).max(1).unsigned_abs());
@@ -78,17 +78,18 @@ pub fn rate_limited(rate: &Rate) -> Problem {
     problem
 }
 
-/// Seconds after which a refused stream may ask again, spread so that refused clients do not come back at once.
+/// Seconds until a refused stream should try again: 5 to 15, at random, so that clients do not all come back at once.
 fn retry_after() -> u64 {
     let random = crate::storage::sealed::random::<1>().map_or(0, |[byte]| u64::from(byte));
     5 + random % 11
 }
 
-/// Calls the hub of a tenant; a hub that is behind is sent its configuration, and the call is made again.
+/// Calls a tenant's hub. A hub whose configuration is older than `seen` is sent the current one, and the call is made
+/// again.
 ///
-/// `host` is the tenant's host the request came to, if it came to one; `seen` the revision the Worker
-/// last read of the tenant, 0 for none. A call never goes to another tenant than it was made for: when
-/// the host turns out to be somebody else's, whoever resolved it begins anew.
+/// `host` is the tenant's host that the request came to, if it came to one; `seen` is the tenant's revision that the
+/// Worker has seen, 0 for none. A call never goes to another tenant: if the host turns out to be another tenant's, the
+/// caller has to resolve it again.
 pub async fn call_hub<T>(
     bindings: &Bindings,
     tenant: &TenantId,
@@ -115,10 +116,10 @@ pub async fn call_hub<T>(
             Err(CallError::Unreachable(cause)) => return Err(HubError::Failed(problem::unavailable(cause))),
         }
     }
-    Err(HubError::Failed(problem::unavailable("the hub stayed behind")))
+    Err(HubError::Failed(problem::unavailable("the hub's configuration stayed out of date")))
 }
 
-/// Sends a hub its configuration from the registry; false if no such tenant is there.
+/// Sends a hub its configuration from the registry; false if the tenant does not exist.
 async fn configure(bindings: &Bindings, tenant: &TenantId) -> Result<bool, Problem> {
     let db = ControlDb::open(bindings, "configure a hub")?;
     let Some(found) = Tenant::find(&db, tenant.as_str()).await? else { return Ok(false) };
@@ -128,74 +129,68 @@ async fn configure(bindings: &Bindings, tenant: &TenantId) -> Result<bool, Probl
     Ok(true)
 }
 
-/// The tenant of a request, on its host where it came to one, as it stands, with one permit of the class taken.
+/// A tenant's configuration, at most 5 seconds old, with one permit of the class taken; the rate that the permit was taken
+/// from, if there is a class.
 pub async fn enter(
     bindings: &Bindings,
     tenant: &TenantId,
     host: Option<&Host>,
     class: Option<RequestClass>,
 ) -> Result<(Rc<TenantConfig>, Option<Rate>), HubError> {
-    if let Some(kept) = take_kept(tenant, host, class) {
-        return Ok(kept);
+    if let Some(cached) = take_cached(tenant, host, class) {
+        return Ok(cached);
     }
     let seen = last_seen(tenant);
-    let asked = call_hub(bindings, tenant, host, seen, async |hub, caller| {
-        hub.call_for(&caller, &GrantRequest { class }).await
-    });
-    let grant = asked.await?;
+    let request = GrantRequest { class };
+    let grant = call_hub(bindings, tenant, host, seen, async |hub, caller| hub.call_for(&caller, &request).await);
+    let grant = grant.await?;
     let rate = grant
         .lease
         .as_ref()
         .map(|lease| Rate { remaining: lease.rate.remaining + lease.permits - 1, ..lease.rate.clone() });
     let config = Rc::new(grant.config);
-    keep(tenant, Rc::clone(&config), grant.lease, class);
+    store(tenant, Rc::clone(&config), grant.lease, class);
     Ok((config, rate))
 }
 
-/// The revision of a tenant's last grant, also of one that is over.
+/// The revision of a tenant's last grant, even if that expired; 0 for none.
 pub fn last_seen(tenant: &TenantId) -> i64 {
-    KEPT.with(|kept| kept.borrow().get(tenant).map_or(0, |kept| kept.config.revision))
+    GRANTS.with_borrow(|grants| grants.peek(tenant).map_or(0, |grant| grant.config.revision))
 }
 
-/// Forgets what this isolate was granted for a tenant: it has just changed.
+/// Drops a tenant's grant from this isolate's cache: the tenant has just changed.
 pub fn forget(tenant: &TenantId) {
-    KEPT.with(|kept| kept.borrow_mut().remove(tenant));
+    GRANTS.with_borrow_mut(|grants| grants.remove(tenant));
 }
 
-fn take_kept(
+fn take_cached(
     tenant: &TenantId,
     host: Option<&Host>,
     class: Option<RequestClass>,
 ) -> Option<(Rc<TenantConfig>, Option<Rate>)> {
     let now = SystemClock.now();
-    KEPT.with(|kept| {
-        let mut kept = kept.borrow_mut();
-        let kept = kept.get_mut(tenant).filter(|k| now < k.until && k.config.is_served(now))?;
-        if host.is_some_and(|host| !kept.config.hosts.iter().any(|h| h == host.as_str())) {
+    GRANTS.with_borrow_mut(|grants| {
+        let grant = grants.get(tenant, now).filter(|grant| grant.config.is_served(now))?;
+        if host.is_some_and(|host| !grant.config.hosts.iter().any(|h| h == host.as_str())) {
             return None;
         }
-        let Some(class) = class else { return Some((Rc::clone(&kept.config), None)) };
-        let lease = kept.leases.get_mut(&class).filter(|lease| lease.permits > 0 && now < lease.until)?;
+        let Some(class) = class else { return Some((Rc::clone(&grant.config), None)) };
+        let lease = grant.leases.get_mut(&class).filter(|lease| lease.permits > 0 && now < lease.until)?;
         lease.permits -= 1;
         let remaining = lease.rate.remaining + lease.permits;
-        Some((Rc::clone(&kept.config), Some(Rate { remaining, ..lease.rate.clone() })))
+        Some((Rc::clone(&grant.config), Some(Rate { remaining, ..lease.rate.clone() })))
     })
 }
 
-fn keep(tenant: &TenantId, config: Rc<TenantConfig>, lease: Option<Lease>, class: Option<RequestClass>) {
+fn store(tenant: &TenantId, config: Rc<TenantConfig>, lease: Option<Lease>, class: Option<RequestClass>) {
     let now = SystemClock.now();
-    KEPT.with(|kept| {
-        let mut kept = kept.borrow_mut();
-        if kept.len() >= MAX_KEPT {
-            kept.retain(|_, k| now < k.until);
-        }
-        let mut leases = kept.remove(tenant).map(|k| k.leases).unwrap_or_default();
+    GRANTS.with_borrow_mut(|grants| {
+        let mut leases = grants.remove(tenant).map(|grant| grant.leases).unwrap_or_default();
         if let (Some(class), Some(mut lease)) = (class, lease) {
             lease.permits -= 1;
             leases.insert(class, lease);
         }
-        if kept.len() < MAX_KEPT {
-            kept.insert(tenant.clone(), Kept { config, until: now.plus_millis(GRANT_MILLIS), leases });
-        }
+        let expires_at = now.plus_millis(GRANT_MILLIS);
+        grants.insert(tenant.clone(), CachedGrant { config, leases }, expires_at, now);
     });
 }

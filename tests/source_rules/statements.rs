@@ -40,6 +40,7 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/auth/email_token.rs", carillon::auth::email_token::STATEMENTS),
     ("src/api/operators/impersonation.rs", carillon::api::operators::impersonation::STATEMENTS),
     ("src/auth/authenticate_member.rs", carillon::auth::authenticate_member::STATEMENTS),
+    ("src/auth/revocation.rs", auth::revocation::STATEMENTS),
     ("src/auth/role.rs", auth::role::STATEMENTS),
     ("src/auth/rules.rs", auth::rules::STATEMENTS),
     ("src/auth/session.rs", auth::session::STATEMENTS),

@@ -1,11 +1,11 @@
 //! `POST /api/tenant/config`: a WordPress site asks, with a key of its tenant, for what it needs to connect.
 //!
-//! Every disclosure of the secrets is audited before it is made. A site that tells another GraphQL
-//! endpoint than the registry has changes it, as an operator would.
+//! Every disclosure of the secrets is audited before it is made. If the site names another GraphQL endpoint than the
+//! registry has, the registry is changed, as an operator would change it.
 
 use serde_json::Value;
 
-use super::deed;
+use super::audit_entry;
 use super::endpoint;
 use crate::api::tenants::input;
 use crate::auth::principal::Member;
@@ -18,7 +18,7 @@ use crate::storage::control_db::ControlDb;
 use crate::tenant::secrets;
 use domain::json;
 
-/// Tells the site its endpoints and secrets.
+/// Responds with the tenant's endpoints and secrets.
 pub async fn configure(mut request: Request<Member>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     let endpoint = fields.parsed("wpgraphql_endpoint", input::parse_endpoint);
@@ -26,15 +26,15 @@ pub async fn configure(mut request: Request<Member>) -> Result<Response, Problem
     fields.finish()?;
 
     let tenant = request.caller.tenant.as_str();
-    let kept = secrets::load_anew(&request.bindings, tenant).await?;
+    let secrets = secrets::reload(&request.bindings, tenant).await?;
     let now = request.now();
-    let (webhook, subscription) = (kept.signing(now), kept.subscription(now));
+    let (webhook, subscription) = (secrets.signing(now), secrets.subscription(now));
     let (Some(webhook), Some(subscription)) = (webhook.first(), subscription.first()) else {
         return Err(problem::internal("the tenant has no secrets"));
     };
-    let told = json!({ "wpgraphql_endpoint": endpoint, "domain": domain });
-    let deed = deed(&request, "tenant.disclose_secrets", Some(tenant), Some(told)).statement();
-    request.caller.rows(&request.bindings)?.write().add(deed.0, deed.1).commit().await?;
+    let detail = json!({ "wpgraphql_endpoint": endpoint, "domain": domain });
+    let entry = audit_entry(&request, "tenant.disclose_secrets", Some(tenant), Some(detail));
+    request.caller.rows(&request.bindings)?.write().audit(entry).commit().await?;
     if let Some(endpoint) = &endpoint {
         let db = ControlDb::open(&request.bindings, "configure a site")?;
         endpoint::set(&request.bindings, &db, tenant, endpoint, request.caller.actor(), &request.incoming.id).await?;
@@ -51,7 +51,7 @@ pub async fn configure(mut request: Request<Member>) -> Result<Response, Problem
         },
         "tenant_id": tenant,
     });
-    // Plugins of the first hour read the members at the top.
+    // The oldest plugins read the members at the top level.
     if let Some(Value::Object(data)) = answer.get("data").cloned()
         && let Value::Object(members) = &mut answer
     {

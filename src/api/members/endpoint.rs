@@ -1,19 +1,19 @@
-//! A site tells where its GraphQL endpoint is.
+//! The GraphQL endpoint that a site names becomes the tenant's.
 
 use crate::http::problem::{self, Problem};
 use crate::records::provision::provision;
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
 use crate::storage::sql::{args, statements};
-use crate::tenant::change::Change;
+use crate::tenant::change::TenantChange;
 use crate::tenant::registry::Tenant;
 
 statements! { ControlSql;
-    /// Another endpoint.
+    /// Changes the endpoint.
     SET_ENDPOINT = "UPDATE tenants SET wpgraphql_endpoint = ?2 WHERE id = ?1";
 }
 
-/// Changes a tenant's endpoint, if it is another one.
+/// Changes a tenant's endpoint, unless it is the same.
 pub async fn set(
     bindings: &Bindings,
     db: &ControlDb,
@@ -27,7 +27,7 @@ pub async fn set(
         return Ok(());
     }
     let id = tenant.id.as_str();
-    let change = Change {
+    let change = TenantChange {
         bindings,
         tenant: id,
         revision: tenant.row.revision,

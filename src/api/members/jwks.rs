@@ -7,7 +7,7 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::storage::bindings::Bindings;
 
-/// Seconds that others may keep the set: a new key signs at once, so they look again for one they do not know.
+/// How long others may cache the keys. A new key signs at once, so they fetch again when they see one they do not know.
 const MAX_AGE: &str = "public, max-age=300";
 
 /// On the platform's host.

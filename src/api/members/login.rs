@@ -1,16 +1,16 @@
 //! `POST /api/v1/auth/login`: a session for who knows a password.
 //!
-//! Unknown address, wrong password, no password, disabled user and unproven address get one answer for one
-//! amount of work. A cookie that comes along is not looked at: every sign-in is a session of its own.
+//! Unknown address, wrong password, account without a password, disabled user and unverified address get the same
+//! response after the same work. A cookie in the request is ignored: every sign-in opens a new session.
 
-use super::deed_of;
-use super::sign_in::{Door, check_tenant, lobby, mail, post, read_email, read_secret};
+use super::audit_entry_by;
+use super::sign_in::{LoginAttempt, check_tenant, login_context, mail, read_email, read_secret, store_and_send};
 use crate::auth::account::{self, Account};
-use crate::auth::email_token::{self, Purpose};
-use crate::auth::password_hashing::Work;
+use crate::auth::email_token::{self, EmailTokenPurpose};
+use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::Visitor;
 use crate::auth::session::{self, Carrier};
-use crate::credentials::password::Verdict;
+use crate::credentials::password::PasswordCheck;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
 use crate::http::problem::{self, Problem};
@@ -26,38 +26,39 @@ pub async fn login(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let (email, password) = (read_email(&mut fields), read_secret(&mut fields, "password"));
     let in_cookie = fields.flag("cookie").unwrap_or(false);
     fields.finish()?;
-    Door::of(&request).count_try(&request.incoming.address(), &email).await?;
+    LoginAttempt::of(&request).count(&request.incoming.address(), &email).await?;
 
-    let work = Work::of(&request);
+    let hashing = PasswordHashing::of(&request);
     let rows = request.caller.rows(&request.bindings)?;
     let account = rows.row::<Account>(&account::BY_EMAIL, args![email]).await?;
-    let verdict = work.verify(&password, account.as_ref().and_then(|account| account.password_hash.as_deref()));
-    let Some(account) = account.filter(|account| verdict != Verdict::Wrong && account.is_active()) else {
+    let check = hashing.verify(&password, account.as_ref().and_then(|account| account.password_hash.as_deref()));
+    let Some(account) = account.filter(|account| check != PasswordCheck::Wrong && account.is_active()) else {
         return Err(problem::invalid_credentials());
     };
     if !account.is_verified() {
-        remind(&request, &account)?;
+        mail_verification(&request, &account)?;
         return Err(problem::invalid_credentials());
     }
-    let mut statements = vec![(account::STILL, args![account.id.as_str(), account.password_hash.as_deref()])];
-    if verdict == Verdict::RightButStale {
-        statements.push((account::REHASH, args![account.id.as_str(), work.hash(&password)?]));
+    let mut statements = vec![(account::STILL_CURRENT, args![account.id.as_str(), account.password_hash.as_deref()])];
+    if check == PasswordCheck::RightButStale {
+        statements.push((account::REHASH, args![account.id.as_str(), hashing.hash(&password)?]));
     }
     let carrier = if in_cookie { Carrier::Cookie } else { Carrier::Tokens };
     let detail = json!({ "cookie": in_cookie });
     let actor = format!("user:{}", account.id);
-    statements.push(deed_of(&request, actor, "session.open", None, Some(detail)).statement());
-    let (lobby, user) = (lobby(&request, &rows), account.signing_in());
-    session::open(&lobby, &user, &request.incoming, carrier, statements).await?.answer(200, &request.caller.tenant)
+    statements.push(audit_entry_by(&request, actor, "session.open", None, Some(detail)).statement());
+    let (context, user) = (login_context(&request, &rows), account.into_session_user());
+    session::open(&context, &user, &request.incoming, carrier, statements).await?.answer(200, &request.caller.tenant)
 }
 
-/// Behind the answer, another mail for somebody who knows the password but has not proven the address.
-fn remind(request: &Request<Visitor>, account: &Account) -> Result<(), Problem> {
-    let fresh = email_token::fresh(Purpose::EmailVerification, &account.id, &account.email, request.now())?;
+/// Mails another verification token, after the response, to a user who knows the password but has not verified the
+/// address.
+fn mail_verification(request: &Request<Visitor>, account: &Account) -> Result<(), Problem> {
+    let token = email_token::fresh(EmailTokenPurpose::EmailVerification, &account.id, &account.email, request.now())?;
     let actor = format!("user:{}", account.id);
-    let deed = deed_of(request, actor, "user.mail_verification", Some(&account.id), None).statement();
-    let mail = mail("email_verification", &request.caller.tenant, (&account.email, account.name()), &fresh);
-    let posting = post(request.bindings.clone(), request.caller.rows(&request.bindings)?, fresh, deed, mail);
+    let entry = audit_entry_by(request, actor, "user.mail_verification", Some(&account.id), None).statement();
+    let mail = mail("email_verification", &request.caller.tenant, (&account.email, account.name()), &token);
+    let posting = store_and_send(request.bindings.clone(), request.caller.rows(&request.bindings)?, token, entry, mail);
     request.background.spawn(posting);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/auth/me`: who I am here, and who acts if it is not me.
+//! `GET /api/v1/auth/me`: the user of the request's credential, and who impersonates them.
 
 use crate::auth::principal::{Actor, Member};
 use crate::http::problem::{self, Problem};
@@ -6,7 +6,8 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use domain::json;
 
-/// The user, what it may do, its session; for an operator who acts as the user, that too: pages show a banner.
+/// Responds with the user, their permissions and session, and with the operator who impersonates them, if one does: pages
+/// show a banner then.
 pub async fn show(request: Request<Member>) -> Result<Response, Problem> {
     let user = request.caller.user().ok_or_else(problem::not_a_user)?;
     let impersonation = match request.caller.who() {

@@ -1,27 +1,28 @@
-//! `/api/v1/auth/password`: another password, by the one before or by a mail.
+//! `/api/v1/auth/password`: a new password, for who knows the current one or was sent a mail.
 //!
-//! Another password ends every session, token and stream that there was under the one before.
+//! A new password ends every session, token and stream from before it.
 
 use std::time::Duration;
 
 use worker::Delay;
 
-use super::sign_in::{Door, check_tenant, mail, post, read_email, read_secret};
-use super::{account_holder, deed, deed_of, end_minted, end_minted_of};
+use super::sign_in::{LoginAttempt, check_tenant, mail, read_email, read_secret, store_and_send};
+use super::{account_holder, audit_entry, audit_entry_by};
 use crate::auth::account::{self, Account};
 use crate::auth::authenticate_member::Credential;
-use crate::auth::email_token::{self, Purpose};
-use crate::auth::password_hashing::Work;
+use crate::auth::email_token::{self, EmailTokenPurpose};
+use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::{Member, Visitor};
+use crate::auth::revocation::{MintedBy, revoking};
 use crate::auth::session::{self, Carrier, LoginContext};
-use crate::credentials::password::Verdict;
+use crate::credentials::password::PasswordCheck;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::log;
-use crate::storage::audit_log::Deed;
+use crate::storage::audit_log::AuditEntry;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sql::args;
 use crate::storage::tenant_db::{Placement, TenantDb};
@@ -41,42 +42,43 @@ pub async fn change(mut request: Request<Member>) -> Result<Response, Problem> {
         fields.wrong::<()>("new_password", invalid);
     }
     fields.finish()?;
-    Door::of_member(&request).count_try(&request.incoming.address(), &user.email).await?;
+    LoginAttempt::of_member(&request).count(&request.incoming.address(), &user.email).await?;
 
-    let work = Work::of(&request);
+    let hashing = PasswordHashing::of(&request);
     let rows = request.caller.rows(&request.bindings)?;
     let account = rows.row::<Account>(&account::BY_ID, args![user.id.as_str()]).await?;
-    let account = account.filter(|a| work.verify(&current, a.password_hash.as_deref()) != Verdict::Wrong);
+    let account = account.filter(|a| hashing.verify(&current, a.password_hash.as_deref()) != PasswordCheck::Wrong);
     let account = account.ok_or_else(problem::invalid_credentials)?;
-    let hash = work.hash(&new)?;
-    let minted_by = Some(format!("user:{}", user.id));
-    end_minted(&request, minted_by.clone()).await?;
-    let now = request.now();
-    let deed = deed(&request, "user.change_password", Some(&user.id), None).statement();
-    let still = (account::STILL, args![user.id.as_str(), account.password_hash.as_deref()]);
-    let statements = std::iter::once(still).chain(account::set_password(&user.id, &hash, now)).chain([deed]);
-    statements.fold(rows.write(), |batch, (sql, args)| batch.add(sql, args)).commit().await?;
-    end_minted(&request, minted_by).await?;
+    let hash = hashing.hash(&new)?;
+    let voids = revoking(&request.bindings, &request.caller.tenant, MintedBy::user(&user.id), async {
+        let now = request.now();
+        let still = (account::STILL_CURRENT, args![user.id.as_str(), account.password_hash.as_deref()]);
+        let batch = rows.write().add_all([still]).add_all(account::set_password(&user.id, &hash, now));
+        batch.audit(audit_entry(&request, "user.change_password", Some(&user.id), None)).commit().await?;
+        Ok(account::void_until(now))
+    })
+    .await?;
 
-    // The caller goes on in a session of its own, which begins when things count again.
-    while SystemClock.now() < account::void_until(now) {
+    // The caller gets a new session, which must not begin while what is issued is still void.
+    while SystemClock.now() < voids {
         Delay::from(Duration::from_millis(1)).await;
     }
     let by_cookie = matches!(Credential::of(&request.incoming), Some(Credential::Cookie(_)));
     let carrier = if by_cookie { Carrier::Cookie } else { Carrier::Tokens };
-    let lobby = LoginContext { bindings: &request.bindings, tenant: &request.caller.tenant, rows: &rows };
-    let opened = session::open(&lobby, &account.signing_in(), &request.incoming, carrier, Vec::new()).await?;
+    let context = LoginContext { bindings: &request.bindings, tenant: &request.caller.tenant, rows: &rows };
+    let opened = session::open(&context, &account.into_session_user(), &request.incoming, carrier, Vec::new()).await?;
     opened.answer(200, &request.caller.tenant)
 }
 
-/// `POST /api/v1/auth/password/forgot`. Everything that depends on the account happens behind the answer.
+/// `POST /api/v1/auth/password/forgot`. Everything that depends on the account happens after the response, which is
+/// the same for every address.
 pub async fn forgot(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     check_tenant(&mut fields, &request.caller.tenant)?;
     let email = read_email(&mut fields);
     fields.finish()?;
-    Door::of(&request).count_try(&request.incoming.address(), &email).await?;
-    let forgetful = Forgetful {
+    LoginAttempt::of(&request).count(&request.incoming.address(), &email).await?;
+    let mail = PasswordResetMail {
         bindings: request.bindings.clone(),
         tenant: request.caller.tenant.clone(),
         placement: request.caller.config.placement.clone(),
@@ -86,16 +88,16 @@ pub async fn forgot(mut request: Request<Visitor>) -> Result<Response, Problem> 
         at: request.now(),
     };
     request.background.spawn(async move {
-        if let Err(problem) = forgetful.help().await {
+        if let Err(problem) = mail.send().await {
             log::fault("mail", problem.cause.as_deref().unwrap_or(problem.code));
         }
     });
-    let data = json!({ "message": "If there is such an account, it gets a mail." });
+    let data = json!({ "message": "If an account with this address exists, a mail is on its way." });
     Response::json(202, &data, Some(request.caller.tenant.as_str()))
 }
 
-/// Somebody who says that an account is theirs, and that they forgot its password.
-struct Forgetful {
+/// A request to mail a token with which a new password can be set.
+struct PasswordResetMail {
     bindings: Bindings,
     tenant: TenantId,
     placement: Placement,
@@ -105,14 +107,14 @@ struct Forgetful {
     at: Timestamp,
 }
 
-impl Forgetful {
-    /// Mails a token to the account's address, if there is an account in use.
-    async fn help(self) -> Result<(), Problem> {
+impl PasswordResetMail {
+    /// Mails the token, if an active account has the address.
+    async fn send(self) -> Result<(), Problem> {
         let rows = TenantDb::open(&self.bindings, &self.tenant, &self.placement)?;
         let account = rows.row::<Account>(&account::BY_EMAIL, args![self.email]).await?;
         let Some(account) = account.filter(Account::is_active) else { return Ok(()) };
-        let fresh = email_token::fresh(Purpose::PasswordReset, &account.id, &account.email, self.at)?;
-        let deed = Deed {
+        let token = email_token::fresh(EmailTokenPurpose::PasswordReset, &account.id, &account.email, self.at)?;
+        let entry = AuditEntry {
             at: self.at,
             actor: "anybody".to_owned(),
             operation: "user.mail_password_reset",
@@ -121,8 +123,8 @@ impl Forgetful {
             address: self.address,
             request_id: &self.request_id,
         };
-        let mail = mail("password_reset", &self.tenant, (&account.email, account.name()), &fresh);
-        post(self.bindings, rows, fresh, deed.statement(), mail).await;
+        let mail = mail("password_reset", &self.tenant, (&account.email, account.name()), &token);
+        store_and_send(self.bindings, rows, token, entry.statement(), mail).await;
         Ok(())
     }
 }
@@ -133,21 +135,23 @@ pub async fn reset(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let (token, password) = (read_secret(&mut fields, "token"), read_secret(&mut fields, "password"));
     fields.finish()?;
     let (rows, now) = (request.caller.rows(&request.bindings)?, request.now());
-    let holder = email_token::holder(&rows, Purpose::PasswordReset, &token, now).await?;
+    let holder = email_token::holder(&rows, EmailTokenPurpose::PasswordReset, &token, now).await?;
     let policy = &request.caller.config.passwords;
     policy.check(&password, &holder.email).map_err(|invalid| problem::invalid_field("/password", invalid))?;
-    let hash = Work::of(&request).hash(&password)?;
-    email_token::spend(&rows, Purpose::PasswordReset, &token, now).await?;
+    let hash = PasswordHashing::of(&request).hash(&password)?;
+    email_token::spend(&rows, EmailTokenPurpose::PasswordReset, &token, now).await?;
 
-    let actor = format!("user:{}", holder.id);
-    let (bindings, tenant) = (&request.bindings, &request.caller.tenant);
-    end_minted_of(bindings, tenant, Some(actor.clone())).await?;
-    let now = request.now();
-    let deed = deed_of(&request, actor.clone(), "user.reset_password", Some(&holder.id), None).statement();
-    let verify = (account::VERIFY, args![holder.id.as_str(), holder.email.as_str(), now.millis()]);
-    let forget = (email_token::FORGET_OF_USER, args![holder.id.as_str()]);
-    let statements = account::set_password(&holder.id, &hash, now).into_iter().chain([verify, forget, deed]);
-    statements.fold(rows.write(), |batch, (sql, args)| batch.add(sql, args)).commit().await?;
-    end_minted_of(bindings, tenant, Some(actor)).await?;
+    let tenant = &request.caller.tenant;
+    revoking(&request.bindings, tenant, MintedBy::user(&holder.id), async {
+        let (id, now) = (holder.id.as_str(), request.now());
+        let batch = rows
+            .write()
+            .add_all(account::set_password(id, &hash, now))
+            .add(account::VERIFY, args![id, holder.email.as_str(), now.millis()])
+            .add(email_token::FORGET_OF_USER, args![id])
+            .audit(audit_entry_by(&request, format!("user:{id}"), "user.reset_password", Some(id), None));
+        batch.commit().await.map_err(Problem::from)
+    })
+    .await?;
     Response::json(200, &json!({ "email": holder.email, "email_verified": true }), Some(tenant.as_str()))
 }

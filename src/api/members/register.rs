@@ -1,17 +1,17 @@
-//! `POST /api/v1/auth/register`: whoever proves an e-mail address becomes a user, where the tenant is open.
+//! `POST /api/v1/auth/register`: everybody who verifies an e-mail address becomes a user, if registration is open.
 //!
 //! Invariants
-//! - The answer is the same whether the address is free or taken, after the same work: one hash, one
-//!   look-up, one batch. Only the mail tells, and that goes to whoever holds the address.
-//! - Nobody signs in with a password before the address is proven; so trying the password tells nothing either.
-//! - Who registers an address that somebody else registered and did not prove does not inherit their password,
-//!   nor they theirs: whoever holds the address sets a new one.
+//! - The response is the same whether the address is free or taken, after the same work: one hash, one query, one batch.
+//!   Only the mail differs, and that goes to whoever owns the address.
+//! - Nobody signs in with a password before the address is verified, so trying the password reveals nothing either.
+//! - If two people register the same address and neither has verified it, neither password counts: whoever owns the
+//!   address sets a new one.
 
-use super::deed_of;
-use super::sign_in::{Door, check_tenant, mail, read_email, read_secret};
+use super::audit_entry_by;
+use super::sign_in::{LoginAttempt, check_tenant, mail, read_email, read_secret};
 use crate::auth::account::{self, Account};
-use crate::auth::email_token::{self, Purpose};
-use crate::auth::password_hashing::Work;
+use crate::auth::email_token::{self, EmailTokenPurpose};
+use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::Visitor;
 use crate::auth::rules;
 use crate::credentials::key::fresh_id;
@@ -41,35 +41,34 @@ pub async fn register(mut request: Request<Visitor>) -> Result<Response, Problem
         fields.wrong::<()>("password", invalid);
     }
     fields.finish()?;
-    Door::of(&request).count_try(&request.incoming.address(), &email).await?;
+    LoginAttempt::of(&request).count(&request.incoming.address(), &email).await?;
 
-    let hash = Work::of(&request).hash(&password)?;
+    let hash = PasswordHashing::of(&request).hash(&password)?;
     let rows = request.caller.rows(&request.bindings)?;
     let now = request.now();
     let taken = rows.row::<Account>(&account::BY_EMAIL, args![email.as_str()]).await?;
-    let fresh_user = fresh_id("usr").map_err(problem::internal)?;
-    let (user, name, purpose, kind, first) = match &taken {
+    let new_id = fresh_id("usr").map_err(problem::internal)?;
+    let (user, name, purpose, kind, write) = match &taken {
         None => {
-            let row = args![fresh_user.as_str(), email.as_str(), name.as_str(), hash, now.millis()];
-            let first = (account::REGISTER, row);
-            (fresh_user.as_str(), name.as_str(), Purpose::EmailVerification, "email_verification", first)
+            let row = args![new_id.as_str(), email.as_str(), name.as_str(), hash, now.millis()];
+            let write = (account::REGISTER, row);
+            (new_id.as_str(), name.as_str(), EmailTokenPurpose::EmailVerification, "email_verification", write)
         }
         Some(taken) => {
-            let first = (account::DOUBT, args![taken.id.as_str(), now.millis()]);
-            (taken.id.as_str(), taken.name(), Purpose::PasswordReset, "already_registered", first)
+            let write = (account::DROP_UNVERIFIED_PASSWORD, args![taken.id.as_str(), now.millis()]);
+            (taken.id.as_str(), taken.name(), EmailTokenPurpose::PasswordReset, "already_registered", write)
         }
     };
-    let fresh = email_token::fresh(purpose, user, &email, now)?;
-    let mail = mail(kind, &request.caller.tenant, (&email, name), &fresh);
-    let deed = deed_of(&request, "anybody".to_owned(), "user.register", Some(user), None).statement();
+    let token = email_token::fresh(purpose, user, &email, now)?;
+    let mail = mail(kind, &request.caller.tenant, (&email, name), &token);
+    let entry = audit_entry_by(&request, "anybody".to_owned(), "user.register", Some(user), None);
     let has_room = (rules::HAS_ROOM, args![rules::room(&request.caller.config)]);
-    let statements = [has_room, first].into_iter().chain(fresh.statements).chain([deed]);
-    let batch = statements.fold(rows.write(), |batch, (sql, args)| batch.add(sql, args));
+    let batch = rows.write().add_all([has_room, write]).add_all(token.statements).audit(entry);
     match batch.commit().await {
         Ok(_) => crate::auth::mail::send(&request.bindings, &request.background, mail),
-        // Free address or taken: a tenant that is full tells no more.
+        // A full tenant says so, whether the address is free or taken.
         Err(error) if rules::is_full(&error) => return Err(rules::meaning(error)),
-        // Somebody else registered the address at this moment; they get the mail.
+        // Another request registered the address at the same moment; that one sends the mail.
         Err(StorageError::Constraint(_)) => {}
         Err(error) => return Err(error.into()),
     }

@@ -1,25 +1,26 @@
 //! `/api/v1/roles`: what users may do, by name. Five are built in; a tenant makes others.
 //!
 //! Invariants
-//! - Nobody makes, changes or deletes a role that may do more than themselves.
+//! - Nobody makes, changes or deletes a role with permissions that they do not have.
 //! - A role that somebody has, or is invited to, is not deleted.
-//! - Another set of permissions counts on the next request, and ends the streams of the role's users.
+//! - Changed permissions count on the next request, and end the streams of the role's users.
 
 use serde_json::Value;
 
 use super::users::MAX_ROLE;
-use super::{Listed, check_own, deed, end_minted, read_permissions};
-use crate::auth::idempotency::tenant::{Creation, Made};
+use super::{audit_entry, check_own};
+use crate::api::key_draft::PermissionList;
+use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::principal::Member;
+use crate::auth::revocation::{MintedBy, revoking};
 use crate::auth::role::{Role, is_built_in};
 use crate::auth::rules::{self, MAX_ROLES};
 use crate::http::fields::Fields;
 use crate::http::incoming::{JSON, MERGE_PATCH};
-use crate::http::listing::{ViewRow, with_moments};
+use crate::http::listing::{ViewRow, with_timestamps};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::{Pagination, Response};
-use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
 use domain::error::Invalid;
@@ -37,51 +38,39 @@ statements! { TenantSql;
     UPDATE = "UPDATE roles SET description = COALESCE(?3, description), permissions = COALESCE(?4, permissions), updated_at = ?5 WHERE tenant_id = ?1 AND name = ?2";
     /// Deletes a role.
     DELETE = "DELETE FROM roles WHERE tenant_id = ?1 AND name = ?2";
-    /// Some users of a role.
-    USERS = "SELECT id FROM users WHERE tenant_id = ?1 AND role = ?2 LIMIT ?3";
 }
 
 /// The longest description, in bytes.
 const MAX_DESCRIPTION: usize = 500;
-/// Most users of a role whose streams are ended one by one; of more, everybody's are.
-const ENDED_EACH: usize = 20;
-
-row_types! {
-    struct IdRow {
-        id: String,
-    }
-}
 
 /// `POST /api/v1/roles`
 pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     let body = request.incoming.json_object(JSON).await?;
     let rows = request.caller.rows(&request.bindings)?;
-    let pending = match Creation::begin(&request, &rows, "roles.create", &body).await? {
-        Creation::New(pending) => pending,
-        Creation::Done(answer) => return Ok(answer),
+    let create = match Creation::begin(&request, &rows, "roles.create", &body).await? {
+        Creation::New(create) => create,
+        Creation::Done(response) => return Ok(response),
     };
     let mut fields = Fields::new(body);
     let name = fields.required("name", |f| f.parsed("name", parse_name));
     let description = fields.text("description", MAX_DESCRIPTION).unwrap_or_default();
-    let permissions = fields.required("permissions", |f| read_permissions(f, "permissions"));
-    fields.finish()?;
-    let (Some(name), Some(Listed { json: listed, set })) = (name, permissions) else {
-        return Err(problem::internal("a body without its fields"));
-    };
-    check_own(&request, "/permissions", set)?;
+    let permissions = fields.required("permissions", |f| PermissionList::read(f, "permissions"));
+    let (name, permissions) = fields.finish_with(name.zip(permissions))?;
+    check_own(&request, "/permissions", permissions.set)?;
     if is_built_in(&name) {
         return Err(rules::role_taken());
     }
     let now = request.now().millis();
-    let deed = deed(&request, "role.create", Some(&name), Some(json!({ "permissions": set.names() }))).statement();
-    let insert = args![name.as_str(), description.as_str(), listed.as_str(), now];
-    let batch = rows.write().add(rules::ROLES_LEFT, args![MAX_ROLES]).add(INSERT, insert).add(deed.0, deed.1);
-    let listed: Value = serde_json::from_str(&listed).map_err(problem::internal)?;
-    let data = with_moments(json!({
-        "name": name, "description": description, "permissions": listed, "built_in": false,
+    let entry =
+        audit_entry(&request, "role.create", Some(&name), Some(json!({ "permissions": permissions.set.names() })));
+    let insert = args![name.as_str(), description.as_str(), permissions.names.to_string(), now];
+    let batch = rows.write().add(rules::ROLES_LEFT, args![MAX_ROLES]).add(INSERT, insert).audit(entry);
+    let data = with_timestamps(json!({
+        "name": name, "description": description, "permissions": permissions.names, "built_in": false,
         "created_at": now, "updated_at": now,
     }));
-    Ok(pending.commit(&rows, batch, Made { data, location: format!("/api/v1/roles/{name}") }).await?.answer)
+    let location = format!("/api/v1/roles/{name}");
+    Ok(create.commit(&rows, batch, CreatedResource { data, location }).await?.response)
 }
 
 /// `GET /api/v1/roles`
@@ -105,43 +94,34 @@ pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
 /// `PATCH /api/v1/roles/{role}`
 pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
-    let is_plain = fields.has("description");
-    let description = fields.text("description", MAX_DESCRIPTION).or_else(|| is_plain.then(String::new));
-    let permissions = read_permissions(&mut fields, "permissions");
+    let sets_description = fields.has("description");
+    let description = fields.text("description", MAX_DESCRIPTION).or_else(|| sets_description.then(String::new));
+    let permissions = PermissionList::<Permissions>::read(&mut fields, "permissions");
     fields.finish()?;
     let rows = request.caller.rows(&request.bindings)?;
-    let role = reach(&request, &rows).await?;
+    let role = find(&request, &rows).await?;
     if let Some(permissions) = &permissions {
         check_own(&request, "/permissions", permissions.set)?;
     }
     let changes = permissions.as_ref().is_some_and(|permissions| permissions.set != role.permissions);
     let detail = permissions.as_ref().map(|permissions| json!({ "permissions": permissions.set.names() }));
-    let deed = deed(&request, "role.update", Some(&role.name), detail).statement();
-    let listed = permissions.map(|permissions| permissions.json);
+    let entry = audit_entry(&request, "role.update", Some(&role.name), detail);
+    let listed = permissions.map(|permissions| permissions.names.to_string());
     let update = args![role.name.as_str(), description, listed, request.now().millis()];
-    let batch = rows.write().add_all(role.as_seen()).add(UPDATE, update).add(deed.0, deed.1);
-    if changes {
-        end_streams(&request, &rows, &role.name).await?;
-    }
-    rules::commit(batch).await?;
-    if changes {
-        end_streams(&request, &rows, &role.name).await?;
-    }
+    let batch = rows.write().add_all(role.as_seen()).add(UPDATE, update).audit(entry);
+    let minted_by = if changes { MintedBy::UsersOfRole(&rows, &role.name) } else { MintedBy::Nobody };
+    revoking(&request.bindings, &request.caller.tenant, minted_by, rules::commit(batch)).await?;
     shown(&request, &rows).await
 }
 
 /// `DELETE /api/v1/roles/{role}`
 pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
-    let role = reach(&request, &rows).await?;
+    let role = find(&request, &rows).await?;
     let name = role.name.as_str();
-    let deed = deed(&request, "role.delete", Some(name), None).statement();
-    let batch = rows
-        .write()
-        .add_all(role.as_seen())
-        .add(rules::ROLE_UNUSED, args![name])
-        .add(DELETE, args![name])
-        .add(deed.0, deed.1);
+    let entry = audit_entry(&request, "role.delete", Some(name), None);
+    let batch =
+        rows.write().add_all(role.as_seen()).add(rules::ROLE_UNUSED, args![name]).add(DELETE, args![name]).audit(entry);
     rules::commit(batch).await?;
     Response::json(200, &json!({ "name": name }), Some(request.caller.tenant.as_str()))
 }
@@ -165,7 +145,7 @@ fn parse_name(text: &str) -> Result<String, Invalid> {
 }
 
 /// The role that the path names, if the caller may change it.
-async fn reach(request: &Request<Member>, rows: &TenantDb) -> Result<Role, Problem> {
+async fn find(request: &Request<Member>, rows: &TenantDb) -> Result<Role, Problem> {
     let name = request.params.get("role");
     if is_built_in(name) {
         return Err(problem::built_in_role());
@@ -175,20 +155,7 @@ async fn reach(request: &Request<Member>, rows: &TenantDb) -> Result<Role, Probl
     Ok(role)
 }
 
-/// Ends the streams of tokens that the role's users minted.
-async fn end_streams(request: &Request<Member>, rows: &TenantDb, role: &str) -> Result<(), Problem> {
-    let limit = i64::try_from(ENDED_EACH + 1).unwrap_or(i64::MAX);
-    let users = rows.rows::<IdRow>(&USERS, args![role, limit]).await?;
-    if users.len() > ENDED_EACH {
-        return end_minted(request, None).await;
-    }
-    for user in users {
-        end_minted(request, Some(format!("user:{}", user.id))).await?;
-    }
-    Ok(())
-}
-
-/// A built-in role as it is shown; one that may do everything says so, as later permissions are meant too.
+/// A built-in role as JSON. One that may do everything shows `*`, because it includes permissions of later versions.
 fn built_in(name: &str, set: Permissions) -> Value {
     let names = if set.covers(Permissions::ALL) { vec!["*"] } else { set.names() };
     json!({ "name": name, "description": "", "permissions": names, "built_in": true, "created_at": null, "updated_at": null })

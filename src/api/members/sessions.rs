@@ -1,7 +1,8 @@
-//! `/api/v1/auth/sessions`: where a user is signed in, and the end of it.
+//! `/api/v1/auth/sessions`: where a user is signed in, and signing out.
 
-use super::{account_holder, deed, end_minted};
+use super::{account_holder, audit_entry};
 use crate::auth::principal::Member;
+use crate::auth::revocation::{MintedBy, revoking};
 use crate::auth::session;
 use crate::http::listing::{ListParams, ViewRow};
 use crate::http::problem::{self, Problem};
@@ -14,7 +15,7 @@ use crate::storage::sql::{args, statements};
 use domain::json;
 
 statements! { TenantSql;
-    /// A user's open sessions, newest first; ?7 is the one that asks.
+    /// A user's open sessions, newest first; ?7 is the caller's own.
     SHOWN = "SELECT id, created_at, json_object('id', id, 'address', address, 'user_agent', user_agent, 'created_at', created_at, 'last_used_at', last_used_at, 'expires_at', expires_at, 'current', json(CASE WHEN id = ?7 THEN 'true' ELSE 'false' END)) AS view FROM sessions WHERE tenant_id = ?1 AND user_id = ?5 AND expires_at > ?6 AND (created_at, id) < (?2, ?3) ORDER BY created_at DESC, id DESC LIMIT ?4";
     /// One session of a user.
     FIND = "SELECT id, created_at, '{}' AS view FROM sessions WHERE tenant_id = ?1 AND id = ?2 AND user_id = ?3";
@@ -36,12 +37,12 @@ pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
     let user = request.caller.user().ok_or_else(problem::not_a_user)?;
     let tenant = request.caller.tenant.to_string();
     let filters = format!("{tenant} {}", user.id);
-    let asked = ListParams::read(&request, "auth.sessions.list", &filters)?;
-    let mut args = asked.args();
+    let params = ListParams::read(&request, "auth.sessions.list", &filters)?;
+    let mut args = params.args();
     let current = user.session.as_deref().unwrap_or_default();
     args.extend([Arg::from(user.id.as_str()), Arg::from(request.now().millis()), Arg::from(current)]);
     let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, args).await?;
-    asked.answer(&request, rows, Some(&tenant))
+    params.answer(&request, rows, Some(&tenant))
 }
 
 /// `DELETE /api/v1/auth/sessions/{session_id}`
@@ -55,16 +56,16 @@ pub async fn end(request: Request<Member>) -> Result<Response, Problem> {
     Ok(if is_own { signed_out() } else { Response::empty(204) })
 }
 
-/// `DELETE /api/v1/auth/sessions`. Somebody else may have had them: what they minted ends too.
+/// `DELETE /api/v1/auth/sessions`. Somebody else may have had these sessions, so the streams of tokens minted with
+/// them end too.
 pub async fn end_others(request: Request<Member>) -> Result<Response, Problem> {
     let user = account_holder(&request.caller)?;
-    let minted_by = Some(format!("user:{}", user.id));
-    end_minted(&request, minted_by.clone()).await?;
-    let deed = deed(&request, "session.end_others", Some(&user.id), None).statement();
+    let entry = audit_entry(&request, "session.end_others", Some(&user.id), None);
     let others = args![user.id.as_str(), user.session.as_deref().unwrap_or_default()];
     let rows = request.caller.rows(&request.bindings)?;
-    let results = rows.write().add(deed.0, deed.1).add(END_OTHERS, others).commit().await?;
-    end_minted(&request, minted_by).await?;
+    let batch = rows.write().audit(entry).add(END_OTHERS, others);
+    let commit = async { batch.commit().await.map_err(Problem::from) };
+    let results = revoking(&request.bindings, &request.caller.tenant, MintedBy::user(&user.id), commit).await?;
     let ended = results.into_iter().next_back().map(Rows::read::<EndedRow>).transpose()?;
     let data = json!({ "ended": ended.map_or(0, |rows| rows.len()) });
     Response::json(200, &data, Some(request.caller.tenant.as_str()))
@@ -78,13 +79,13 @@ pub async fn logout(request: Request<Member>) -> Result<Response, Problem> {
 }
 
 async fn end_session(request: &Request<Member>, session: &str, user: &str) -> Result<(), Problem> {
-    let deed = deed(request, "session.end", Some(session), None).statement();
+    let entry = audit_entry(request, "session.end", Some(session), None);
     let rows = request.caller.rows(&request.bindings)?;
-    rows.write().add(END, args![session, user]).add(deed.0, deed.1).commit().await?;
+    rows.write().add(END, args![session, user]).audit(entry).commit().await?;
     Ok(())
 }
 
-/// The browser forgets its cookie.
+/// 204 that deletes the session cookie.
 fn signed_out() -> Response {
     Response::empty(204).header("Set-Cookie", session::cookie("", 0))
 }

@@ -1,8 +1,8 @@
-//! What every way of signing in goes through: the count of tries, the work of hashing, the mail.
+//! What all ways of signing in share: attempts are counted, secrets are read, tokens are mailed.
 
 use serde_json::Value;
 
-use crate::auth::email_token::Fresh;
+use crate::auth::email_token::NewEmailToken;
 use crate::auth::mail::{Mail, deliver};
 use crate::auth::principal::{Member, Visitor};
 use crate::auth::session::LoginContext;
@@ -24,33 +24,34 @@ use domain::error::Invalid;
 use domain::host::Host;
 use domain::sign_in::MAX_PASSWORD;
 
-/// The tenant, as a try to sign in came to it.
-pub struct Door<'a> {
+/// An attempt to sign in to a tenant.
+pub struct LoginAttempt<'a> {
     /// The deployment.
     pub bindings: &'a Bindings,
     /// The tenant.
     pub tenant: &'a TenantId,
     /// Its host, if the request came to it.
     pub host: Option<&'a Host>,
-    /// The revision that was seen.
+    /// The tenant's revision that this request was admitted with.
     pub revision: i64,
 }
 
-impl<'a> Door<'a> {
-    /// Of a visitor.
+impl<'a> LoginAttempt<'a> {
+    /// By a visitor.
     pub fn of(request: &'a Request<Visitor>) -> Self {
         let Visitor { tenant, host, config, .. } = &*request.caller;
         Self { bindings: &request.bindings, tenant, host: Some(host), revision: config.revision }
     }
 
-    /// Of somebody who acts in the tenant.
+    /// By somebody who is signed in.
     pub fn of_member(request: &'a Request<Member>) -> Self {
         let Member { tenant, host, config, .. } = &*request.caller;
         Self { bindings: &request.bindings, tenant, host: host.as_ref(), revision: config.revision }
     }
 
-    /// Counts a try at an account, and refuses one too many; before anything is hashed or looked up.
-    pub async fn count_try(&self, address: &str, email: &str) -> Result<(), Problem> {
+    /// Counts an attempt at an account, before anything is hashed or looked up. 429 if there were too many, of the
+    /// network or at the account.
+    pub async fn count(&self, address: &str, email: &str) -> Result<(), Problem> {
         let (address, account) = (digest(network(address).as_bytes()), digest(email.as_bytes()));
         let message = CountLogin { address, account };
         let counted =
@@ -62,46 +63,51 @@ impl<'a> Door<'a> {
     }
 }
 
-/// The rows behind a visitor, for a session to be opened in.
-pub fn lobby<'a>(request: &'a Request<Visitor>, rows: &'a TenantDb) -> LoginContext<'a> {
+/// Where a visitor's session is opened.
+pub fn login_context<'a>(request: &'a Request<Visitor>, rows: &'a TenantDb) -> LoginContext<'a> {
     LoginContext { bindings: &request.bindings, tenant: &request.caller.tenant, rows }
 }
 
-/// The mail that carries a fresh token.
-pub fn mail(kind: &'static str, tenant: &TenantId, (to, name): (&str, &str), fresh: &Fresh) -> Mail {
+/// A mail that carries a new token.
+pub fn mail(kind: &'static str, tenant: &TenantId, (to, name): (&str, &str), token: &NewEmailToken) -> Mail {
     Mail {
         kind,
         tenant: tenant.to_string(),
         to: to.to_owned(),
         name: name.to_owned(),
-        token: fresh.text.clone(),
-        expires_at: fresh.expires_at,
+        token: token.text.clone(),
+        expires_at: token.expires_at,
     }
 }
 
-/// Keeps a fresh token with the deed that led to it, and mails it; for behind the answer.
-pub async fn post(bindings: Bindings, rows: TenantDb, fresh: Fresh, deed: (TenantSql, Vec<Arg>), mail: Mail) {
-    let statements = fresh.statements.into_iter().chain([deed]);
-    let batch = statements.fold(rows.write(), |batch, (sql, args)| batch.add(sql, args));
-    match batch.commit().await {
+/// Stores a new token together with the audit entry of its request, and mails it. To be run after the response.
+pub async fn store_and_send(
+    bindings: Bindings,
+    rows: TenantDb,
+    token: NewEmailToken,
+    entry: (TenantSql, Vec<Arg>),
+    mail: Mail,
+) {
+    match rows.write().add_all(token.statements).add_all([entry]).commit().await {
         Ok(_) => deliver(&bindings, &mail).await,
         Err(error) => log::fault("mail", &error.to_string()),
     }
 }
 
-/// A body may name the tenant; it must be the one that was asked.
+/// A body may name the tenant. 404 if it names another one than the host's.
 pub fn check_tenant(fields: &mut Fields, tenant: &TenantId) -> Result<(), Problem> {
     let agrees = fields.take("tenant_id").is_none_or(|named| named.as_str() == Some(tenant.as_str()));
     if agrees { Ok(()) } else { Err(problem::tenant_not_found().crossing_tenants()) }
 }
 
-/// Reads an address, in lower case.
+/// Reads the field `email`, in lower case; empty if it is wrong, which `Fields` reports.
 pub fn read_email(fields: &mut Fields) -> String {
     fields.require("email");
     lower_case(&fields.parsed("email", parse_email).unwrap_or_default())
 }
 
-/// Reads a text that somebody presents: a password, a token. What it holds is not looked at.
+/// Reads a secret that somebody presents, a password or a token, of any content; empty if it is wrong, which `Fields`
+/// reports.
 pub fn read_secret(fields: &mut Fields, name: &str) -> String {
     fields.require(name);
     match fields.take(name) {

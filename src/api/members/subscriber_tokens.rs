@@ -1,9 +1,9 @@
-//! `POST /api/v1/subscriber-tokens`: tokens that open private events, for sites that mint none themselves.
+//! `POST /api/v1/subscriber-tokens`: tokens that open private events, for sites that do not sign their own.
 
-use super::deed;
+use super::audit_entry;
 use crate::auth::principal::Member;
 use crate::auth::signing_keys;
-use crate::credentials::platform_token::{Claims, Kind};
+use crate::credentials::platform_token::{Claims, TokenKind};
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
 use crate::http::problem::{self, Problem};
@@ -16,13 +16,13 @@ use domain::selector::{Interest, Selector};
 /// How long a token lives, in seconds, where the body does not say.
 const TTL_SECONDS: i64 = 900;
 
-/// Mints a token. It ends early when whoever minted it loses the rights.
+/// Mints a token. It ends early if whoever minted it loses their rights.
 pub async fn mint(mut request: Request<Member>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     fields.require("topics");
     let read = |text: &str| Selector::parse(text).map(|selector| (text.to_owned(), selector));
     let listed = fields.list("topics", Interest::MAX_SELECTORS, read).unwrap_or_default();
-    let ttl = fields.number("ttl", 60..=Kind::Subscriber.max_seconds()).unwrap_or(TTL_SECONDS);
+    let ttl = fields.number("ttl", 60..=TokenKind::Subscriber.max_seconds()).unwrap_or(TTL_SECONDS);
     fields.finish()?;
     if listed.is_empty() {
         return Err(problem::invalid_field("/topics", Invalid::new("required", "must name at least one topic")));
@@ -38,9 +38,9 @@ pub async fn mint(mut request: Request<Member>) -> Result<Response, Problem> {
         topics: topics.clone(),
         ..Claims::default()
     };
-    let (token, expires_at) = signing_keys::mint(&request.bindings, Kind::Subscriber, claims, ttl).await?;
-    let deed = deed(&request, "subscriber_token.mint", None, Some(json!({ "topics": topics }))).statement();
-    request.caller.rows(&request.bindings)?.write().add(deed.0, deed.1).commit().await?;
+    let (token, expires_at) = signing_keys::mint(&request.bindings, TokenKind::Subscriber, claims, ttl).await?;
+    let entry = audit_entry(&request, "subscriber_token.mint", None, Some(json!({ "topics": topics })));
+    request.caller.rows(&request.bindings)?.write().audit(entry).commit().await?;
     let data = json!({ "token": token, "expires_at": expires_at, "topics": topics });
     Response::json(201, &data, Some(tenant))
 }

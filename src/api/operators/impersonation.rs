@@ -1,20 +1,19 @@
 //! `POST /api/v1/auth/impersonate`: an operator acts as one of a tenant's users, for a reason and for a while.
 //!
-//! The token names both (RFC 8693: `sub` is the user, `act` the operator). It cannot be refreshed, may do
-//! what both user and operator may, and never what would outlast the visit. Every answer to it says who
-//! really asked.
+//! The token names both (RFC 8693: `sub` is the user, `act` the operator). It cannot be refreshed, and allows what both
+//! user and operator may do, but nothing that would outlast it. Every response to it names the operator.
 
-use super::switching::{Entry, deed, entry};
-use super::{audited_in, person};
+use super::switching::{EnteredTenant, audit_entry, enter_tenant};
+use super::{audit_in_tenant, person};
 use crate::auth::principal::Operator;
 use crate::auth::signing_keys;
-use crate::credentials::platform_token::{Act, Claims, Kind};
+use crate::credentials::platform_token::{ActorClaim, Claims, TokenKind};
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::storage::audit_log::Deed;
+use crate::storage::audit_log::AuditEntry;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
@@ -33,7 +32,7 @@ const MINUTES: i64 = 15;
 
 row_types! {
     #[derive(serde::Serialize)]
-    struct UserRow {
+    struct ImpersonatedUserRow {
         id: String,
         email: String,
         name: String,
@@ -41,15 +40,14 @@ row_types! {
     }
 }
 
-/// What a body asks for.
-struct Asked {
+struct ImpersonationBody {
     tenant: String,
     user: String,
     reason: String,
     minutes: i64,
 }
 
-impl Asked {
+impl ImpersonationBody {
     fn read(mut fields: Fields) -> Result<Self, Problem> {
         for name in ["tenant_id", "user_id", "reason"] {
             fields.require(name);
@@ -63,7 +61,7 @@ impl Asked {
     }
 }
 
-/// A reason that somebody can judge later.
+/// A reason that is long enough to be judged later.
 fn parse_reason(text: &str) -> Result<String, Invalid> {
     let text = bounded(text.trim(), 2000)?;
     if (10..=500).contains(&text.chars().count()) {
@@ -73,20 +71,21 @@ fn parse_reason(text: &str) -> Result<String, Invalid> {
     }
 }
 
-/// Mints the token. It is handed out once both audits have the deed and its reason.
+/// Mints the token, once both audit logs have the entry with its reason.
 pub async fn impersonate(mut request: Request<Operator>) -> Result<Response, Problem> {
-    let asked = Asked::read(Fields::new(request.incoming.json_object(JSON).await?))?;
+    let body = ImpersonationBody::read(Fields::new(request.incoming.json_object(JSON).await?))?;
     let (operator, session) = person(&request, PlatformPermission::UsersImpersonate)?;
     let db = ControlDb::open(&request.bindings, "impersonate a user")?;
-    let entry = entry(&request, &db, &asked.tenant, session).await?;
-    let Entry { tenant, rows, .. } = entry.ok_or_else(problem::not_found)?;
-    let user = rows.row::<UserRow>(&USER, args![asked.user.as_str()]).await?.ok_or_else(problem::not_found)?;
+    let entered = enter_tenant(&request, &db, &body.tenant, session).await?;
+    let EnteredTenant { tenant, rows, .. } = entered.ok_or_else(problem::not_found)?;
+    let user =
+        rows.row::<ImpersonatedUserRow>(&USER, args![body.user.as_str()]).await?.ok_or_else(problem::not_found)?;
     let id = tenant.id.as_str();
-    let detail = json!({ "reason": asked.reason, "minutes": asked.minutes });
-    let told = json!({ "subject": user.id, "reason": asked.reason, "minutes": asked.minutes });
-    db.batch(vec![audited_in(&request, "user.impersonate", Some(id), told)]).await?;
-    let deed = Deed { detail: Some(detail), ..deed(&request, "user.impersonate", Some(&user.id)) }.statement();
-    rows.write().add(deed.0, deed.1).commit().await?;
+    let detail = json!({ "reason": body.reason, "minutes": body.minutes });
+    let platform_detail = json!({ "subject": user.id, "reason": body.reason, "minutes": body.minutes });
+    db.batch(vec![audit_in_tenant(&request, "user.impersonate", Some(id), platform_detail)]).await?;
+    let entry = AuditEntry { detail: Some(detail), ..audit_entry(&request, "user.impersonate", Some(&user.id)) };
+    rows.write().audit(entry).commit().await?;
     let claims = Claims {
         sub: format!("user:{}", user.id),
         tenant_id: id.to_owned(),
@@ -94,12 +93,12 @@ pub async fn impersonate(mut request: Request<Operator>) -> Result<Response, Pro
         user_id: Some(user.id.clone()),
         role: Some(user.role.clone()),
         sid: Some(session.to_owned()),
-        act: Some(Act { sub: request.caller.actor() }),
+        act: Some(ActorClaim { sub: request.caller.actor() }),
         ..Claims::default()
     };
-    let seconds = asked.minutes * 60;
-    let (token, expires_at) = signing_keys::mint(&request.bindings, Kind::Impersonation, claims, seconds).await?;
-    let impersonation = json!({ "operator": operator, "user": user, "reason": asked.reason, "banner": true });
+    let seconds = body.minutes * 60;
+    let (token, expires_at) = signing_keys::mint(&request.bindings, TokenKind::Impersonation, claims, seconds).await?;
+    let impersonation = json!({ "operator": operator, "user": user, "reason": body.reason, "banner": true });
     let host = tenant.hosts(&request.bindings).into_iter().next();
     let data = json!({
         "token": token,

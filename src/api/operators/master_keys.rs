@@ -1,14 +1,14 @@
-//! `/api/v1/keys`: under which version of the master key everything is sealed, and sealing it anew.
+//! `/api/v1/keys`: which version of the master key seals what, and re-sealing under the current version.
 //!
-//! What is sealed begins with the version that sealed it, so what is left to do is an index search. Each value
-//! is replaced only if it is still the one that was opened: beside traffic, a purge and another page, nothing
-//! is lost, and whatever a crash leaves is found again.
+//! A sealed value begins with the version that sealed it, so an index finds what is left to do. A value is replaced only
+//! if it is still the one that was opened: nothing is lost beside traffic, a purge or another page, and a crash leaves
+//! nothing that is not found again.
 //!
-//! Answers kept for `Idempotency-Key` are not sealed anew: they are gone after 24 hours.
+//! Responses stored for `Idempotency-Key` are not re-sealed: they are deleted after 24 hours.
 
 use serde_json::{Map, Value};
 
-use super::{PlatformDeed, audited};
+use super::{PlatformAuditEntry, audit};
 use crate::auth::principal::Operator;
 use crate::auth::signing_keys;
 use crate::http::fields::Fields;
@@ -30,7 +30,7 @@ statements! { ControlSql;
     DATA_KEYS = "SELECT CAST(data_key AS INTEGER) AS version, count(*) AS total FROM tenants WHERE data_key IS NOT NULL GROUP BY CAST(data_key AS INTEGER)";
     /// How many signing keys each version seals.
     SIGNING_KEYS = "SELECT CAST(sealed AS INTEGER) AS version, count(*) AS total FROM signing_keys GROUP BY CAST(sealed AS INTEGER)";
-    /// How many kept answers each version seals.
+    /// How many stored responses each version seals.
     KEPT_ANSWERS = "SELECT CAST(sealed AS INTEGER) AS version, count(*) AS total FROM idempotency_keys GROUP BY CAST(sealed AS INTEGER)";
     /// Data keys that an earlier version seals.
     OLD_DATA_KEYS = "SELECT id, data_key AS sealed FROM tenants WHERE data_key IS NOT NULL AND CAST(data_key AS INTEGER) < ?1 ORDER BY CAST(data_key AS INTEGER) LIMIT ?2";
@@ -42,38 +42,38 @@ statements! { ControlSql;
     REWRAP_SIGNING_KEYS = "UPDATE signing_keys SET sealed = json_extract(j.value, '$[2]') FROM json_each(?1) AS j WHERE signing_keys.kid = json_extract(j.value, '$[0]') AND signing_keys.sealed = json_extract(j.value, '$[1]') RETURNING signing_keys.kid AS id";
 }
 
-/// Most values of a kind that one page seals anew.
+/// Most values of a kind that one page re-seals.
 const PAGE: i64 = 200;
 
 row_types! {
-    struct VersionRow {
+    struct SealedCountRow {
         version: i64,
         total: i64,
     }
 }
 
 row_types! {
-    struct SealedRow {
+    struct OldSealedRow {
         id: String,
         sealed: String,
     }
 }
 
 row_types! {
-    struct IdRow {
+    struct RewrappedRow {
         #[allow(dead_code, reason = "only the number of rows counts")]
         id: String,
     }
 }
 
 /// How many values each version seals.
-struct Sealed {
-    data_keys: Vec<VersionRow>,
-    signing_keys: Vec<VersionRow>,
-    kept_answers: Vec<VersionRow>,
+struct SealedCounts {
+    data_keys: Vec<SealedCountRow>,
+    signing_keys: Vec<SealedCountRow>,
+    kept_answers: Vec<SealedCountRow>,
 }
 
-impl Sealed {
+impl SealedCounts {
     async fn count(db: &ControlDb) -> Result<Self, Problem> {
         let statements = [DATA_KEYS, SIGNING_KEYS, KEPT_ANSWERS].map(|sql| (sql, Vec::new()));
         let results = db.batch(statements.to_vec()).await?;
@@ -87,7 +87,7 @@ impl Sealed {
         })
     }
 
-    /// What is left to be sealed under this version.
+    /// How many values another version than this seals.
     fn remaining(&self, current: u32) -> i64 {
         let old = self.data_keys.iter().chain(&self.signing_keys).filter(|row| row.version != i64::from(current));
         old.map(|row| row.total).sum()
@@ -97,8 +97,8 @@ impl Sealed {
 /// `GET /api/v1/keys`
 pub async fn show(request: Request<Operator>) -> Result<Response, Problem> {
     let db = ControlDb::open(&request.bindings, "count what is sealed")?;
-    let sealed = Sealed::count(&db).await?;
-    let by_version = |rows: &[VersionRow]| -> Map<String, Value> {
+    let sealed = SealedCounts::count(&db).await?;
+    let by_version = |rows: &[SealedCountRow]| -> Map<String, Value> {
         rows.iter().map(|row| (row.version.to_string(), row.total.into())).collect()
     };
     let data = json!({
@@ -115,24 +115,24 @@ pub async fn rewrap(mut request: Request<Operator>) -> Result<Response, Problem>
     let mut fields = Fields::new(request.incoming.optional_json_object().await?);
     let limit = fields.number("limit", 1..=PAGE).unwrap_or(PAGE);
     fields.finish()?;
-    let db = ControlDb::open(&request.bindings, "seal keys anew")?;
+    let db = ControlDb::open(&request.bindings, "re-seal keys")?;
     let keys = &request.bindings.settings.keys;
-    let page = Page::read(keys, &db, limit).await?;
-    let audit = audited(&request, "keys.rewrap", page.detail(keys));
+    let page = RewrapPage::read(keys, &db, limit).await?;
+    let audit = audit(&request, "keys.rewrap", page.detail(keys));
     let rewrapped = page.write(&db, audit).await?;
-    let remaining = Sealed::count(&db).await?.remaining(keys.current());
+    let remaining = SealedCounts::count(&db).await?.remaining(keys.current());
     Response::json(200, &json!({ "rewrapped": rewrapped, "remaining": remaining }), None)
 }
 
-/// Seals one page anew, if an earlier version still seals something. Run by cron each minute.
+/// Re-seals one page, if an earlier version still seals something; how many values. Run by cron each minute.
 pub async fn rewrap_left_behind(bindings: &Bindings) -> Result<usize, Problem> {
-    let db = ControlDb::open(bindings, "seal keys anew")?;
+    let db = ControlDb::open(bindings, "re-seal keys")?;
     let keys = &bindings.settings.keys;
-    let page = Page::read(keys, &db, PAGE).await?;
+    let page = RewrapPage::read(keys, &db, PAGE).await?;
     if page.is_empty() {
         return Ok(0);
     }
-    let deed = PlatformDeed {
+    let entry = PlatformAuditEntry {
         at: SystemClock.now(),
         actor: "cron".to_owned(),
         operation: "keys.rewrap",
@@ -140,29 +140,29 @@ pub async fn rewrap_left_behind(bindings: &Bindings) -> Result<usize, Problem> {
         request_id: "-",
         detail: page.detail(keys),
     };
-    page.write(&db, deed.statement()).await
+    page.write(&db, entry.statement()).await
 }
 
-/// Values that were opened and sealed anew: id, what stood there, what is to stand there.
-struct Page {
+/// Values that were opened and re-sealed: id, previous value, new value.
+struct RewrapPage {
     data_keys: Vec<[String; 3]>,
     signing_keys: Vec<[String; 3]>,
 }
 
-impl Page {
+impl RewrapPage {
     async fn read(keys: &KeyRing, db: &ControlDb, limit: i64) -> Result<Self, Problem> {
         let args = || args![i64::from(keys.current()), limit];
         let results = db.batch(vec![(OLD_DATA_KEYS, args()), (OLD_SIGNING_KEYS, args())]).await?;
         let Ok([data_keys, signing]) = <[Rows; 2]>::try_from(results) else {
             return Err(problem::internal("a batch of two gave another number of results"));
         };
-        let data_key = |row: &SealedRow| keys.wrap(&row.id, &keys.unwrap(&row.id, &row.sealed)?);
-        let signing_key = |row: &SealedRow| {
+        let data_key = |row: &OldSealedRow| keys.wrap(&row.id, &keys.unwrap(&row.id, &row.sealed)?);
+        let signing_key = |row: &OldSealedRow| {
             let place = signing_keys::place(&row.id);
             keys.seal(&place, &keys.open(&place, &row.sealed)?)
         };
         let page =
-            Self { data_keys: anew(data_keys.read()?, data_key), signing_keys: anew(signing.read()?, signing_key) };
+            Self { data_keys: reseal(data_keys.read()?, data_key), signing_keys: reseal(signing.read()?, signing_key) };
         Ok(page)
     }
 
@@ -174,7 +174,7 @@ impl Page {
         json!({ "version": keys.current(), "data_keys": self.data_keys.len(), "signing_keys": self.signing_keys.len() })
     }
 
-    /// Puts the new values in place of those that still stand there; how many did.
+    /// Replaces the values that are still the previous ones; how many were.
     async fn write(&self, db: &ControlDb, audit: (ControlSql, Vec<Arg>)) -> Result<usize, Problem> {
         if self.is_empty() {
             return Ok(0);
@@ -186,13 +186,13 @@ impl Page {
             audit,
         ];
         let results = db.batch(batch).await?;
-        let replaced = results.into_iter().take(2).map(|rows| rows.read::<IdRow>().map(|ids| ids.len()));
+        let replaced = results.into_iter().take(2).map(|rows| rows.read::<RewrappedRow>().map(|ids| ids.len()));
         replaced.sum::<Result<usize, _>>().map_err(Problem::from)
     }
 }
 
-/// Seals values anew. One that does not open stays as it is: its version is gone, or it was put there by force.
-fn anew(rows: Vec<SealedRow>, seal: impl Fn(&SealedRow) -> Result<String, Unsealable>) -> Vec<[String; 3]> {
+/// Re-seals values. One that does not open stays as it is: its version is gone, or somebody else put it there.
+fn reseal(rows: Vec<OldSealedRow>, seal: impl Fn(&OldSealedRow) -> Result<String, Unsealable>) -> Vec<[String; 3]> {
     let sealed = rows.into_iter().filter_map(|row| seal(&row).ok().map(|sealed| [row.id, row.sealed, sealed]));
     sealed.collect()
 }

@@ -1,8 +1,8 @@
-//! What the platform's own people and automation call: a file per resource.
+//! Handlers for the platform's operators and its automation: a file per resource.
 //!
 //! Invariants
-//! - Every change writes its deed into `platform_audit` in the same batch.
-//! - Nobody gives what they do not have: neither to a key nor to a person.
+//! - Every change writes its entry into `platform_audit` in the same batch.
+//! - Nobody grants permissions that they do not have, neither to a key nor to a person.
 
 pub mod grants;
 pub mod impersonation;
@@ -15,13 +15,10 @@ pub mod switching;
 
 use serde_json::Value;
 
-use crate::auth::idempotency::platform::{Kept, Keyed};
 use crate::auth::principal::{Operator, OperatorKind};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
-use crate::http::response::Response;
-use crate::storage::control_db::ControlDb;
-use crate::storage::sql::{Arg, ControlSql, StorageError};
+use crate::storage::sql::{Arg, ControlSql};
 use crate::storage::sql::{args, statements};
 use domain::clock::Timestamp;
 use domain::json;
@@ -33,49 +30,54 @@ statements! { ControlSql;
 }
 
 /// A statement and its arguments.
-type Bound = (ControlSql, Vec<Arg>);
+type ControlStatement = (ControlSql, Vec<Arg>);
 
-/// A deed of somebody of the platform.
-struct PlatformDeed<'a> {
+/// An entry of the platform's audit log.
+struct PlatformAuditEntry<'a> {
     at: Timestamp,
     actor: String,
     operation: &'static str,
     tenant: Option<&'a str>,
     request_id: &'a str,
-    /// What it was about; no secret.
+    /// Further facts; no secret.
     detail: Value,
 }
 
-impl PlatformDeed<'_> {
-    /// The statement that records it, for the batch of the deed.
-    fn statement(self) -> Bound {
+impl PlatformAuditEntry<'_> {
+    /// The statement that writes it, for the batch of the change.
+    fn statement(self) -> ControlStatement {
         let Self { at, actor, operation, tenant, request_id, detail } = self;
         (AUDIT, args![at.millis(), actor, operation, tenant, request_id, detail.to_string()])
     }
 }
 
-/// What the caller does, for the audit.
-fn audited(request: &Request<Operator>, operation: &'static str, detail: Value) -> Bound {
-    audited_in(request, operation, None, detail)
+/// The audit entry of what the caller does.
+fn audit(request: &Request<Operator>, operation: &'static str, detail: Value) -> ControlStatement {
+    audit_in_tenant(request, operation, None, detail)
 }
 
-/// What the caller does about a tenant, for the audit.
-fn audited_in(request: &Request<Operator>, operation: &'static str, tenant: Option<&str>, detail: Value) -> Bound {
+/// The audit entry of what the caller does to a tenant.
+fn audit_in_tenant(
+    request: &Request<Operator>,
+    operation: &'static str,
+    tenant: Option<&str>,
+    detail: Value,
+) -> ControlStatement {
     let (at, actor, request_id) = (request.now(), request.caller.actor(), request.incoming.id.as_str());
-    PlatformDeed { at, actor, operation, tenant, request_id, detail }.statement()
+    PlatformAuditEntry { at, actor, operation, tenant, request_id, detail }.statement()
 }
 
-/// The detail of a deed that is about one thing.
+/// The detail of an entry about one object.
 fn subject(id: &str) -> Value {
     json!({ "subject": id })
 }
 
-/// Refuses to give what the caller does not have.
+/// Refuses to grant permissions that the caller does not have; `pointer` is the field that grants them.
 fn check_own(request: &Request<Operator>, pointer: &str, given: PlatformPermissions) -> Result<(), Problem> {
     if request.caller.permissions().covers(given) { Ok(()) } else { Err(problem::beyond_own_permissions(pointer)) }
 }
 
-/// The person who calls, by operator and session; a permission is asked for beside the sign-in.
+/// The ids of the calling person and of their session. 401 for a key, 403 without the permission.
 fn person(request: &Request<Operator>, permission: PlatformPermission) -> Result<(&str, &str), Problem> {
     let OperatorKind::Person { id, session, .. } = request.caller.who() else { return Err(problem::unauthorized()) };
     if request.caller.permissions().has(permission) {
@@ -83,46 +85,4 @@ fn person(request: &Request<Operator>, permission: PlatformPermission) -> Result
     } else {
         Err(problem::forbidden(permission.as_str()))
     }
-}
-
-/// Runs a creation once for its `Idempotency-Key`: `batch` is written with the answer, or the answer that was
-/// given before is given again. `taken` says which problem a constraint of the batch is.
-async fn create(
-    request: &Request<Operator>,
-    db: &ControlDb,
-    keyed: Option<Keyed>,
-    mut batch: Vec<Bound>,
-    data: Value,
-    taken: fn() -> problem::Problem,
-) -> Result<Value, Problem> {
-    let now = request.now().millis();
-    let kept = Kept { data, etag: String::new() };
-    if let Some(keyed) = &keyed {
-        batch.push(keyed.keep(&request.bindings, &kept, now)?);
-    }
-    match db.batch(batch).await {
-        Ok(_) => Ok(kept.data),
-        Err(StorageError::Constraint(_)) => match replayed(request, db, keyed.as_ref()).await? {
-            // Whoever sent the same key at the same time was first.
-            Some(data) => Ok(data),
-            None => Err(taken()),
-        },
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The data of the answer that was given under this `Idempotency-Key`.
-async fn replayed(
-    request: &Request<Operator>,
-    db: &ControlDb,
-    keyed: Option<&Keyed>,
-) -> Result<Option<Value>, Problem> {
-    let Some(keyed) = keyed else { return Ok(None) };
-    Ok(keyed.find(&request.bindings, db, request.now().millis()).await?.map(|kept| kept.data))
-}
-
-/// 201 with the place of what was made.
-fn created(data: &Value, collection: &str) -> Result<Response, Problem> {
-    let id = data.get("id").and_then(Value::as_str).unwrap_or_default();
-    Ok(Response::json(201, data, None)?.header("Location", format!("{collection}/{id}")))
 }

@@ -3,15 +3,14 @@
 //! An admin may do everything; support enters the tenants it was granted. The last admin may be removed:
 //! the deployment's first key is always there to make another.
 //!
-//! Nobody makes or changes an operator who may do more than themselves. Whoever is disabled, removed or
-//! given another password is signed out everywhere by the same batch.
+//! Nobody makes or changes an operator with permissions that they do not have. An operator who is disabled, removed or
+//! gets a new password is signed out everywhere in the same batch.
 
-use serde_json::Value;
-
-use super::{audited, check_own, create as create_once, created, replayed, subject};
+use super::{audit, check_own, subject};
 use crate::auth::authenticate_operator::platform_permissions_of;
-use crate::auth::idempotency::platform::Keyed;
-use crate::auth::password_hashing::Work;
+use crate::auth::idempotency::CreateOrReplay;
+use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
+use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::Operator;
 use crate::credentials::key::fresh_id;
 use crate::http::fields::Fields;
@@ -34,9 +33,9 @@ use domain::sign_in::PasswordPolicy;
 statements! { ControlSql;
     /// Operators, newest first.
     SHOWN = "SELECT o.id, o.created_at, json_object('id', o.id, 'email', o.email, 'name', o.name, 'role', o.role, 'status', o.status, 'created_at', o.created_at, 'updated_at', o.updated_at, 'last_login_at', o.last_login_at, 'grant_count', (SELECT count(*) FROM operator_grants g WHERE g.operator_id = o.id)) AS view FROM operators o WHERE (o.created_at, o.id) < (?1, ?2) ORDER BY o.created_at DESC, o.id DESC LIMIT ?3";
-    /// One operator, with what it was granted.
+    /// One operator, with their grants.
     FIND = "SELECT o.id, o.created_at, json_object('id', o.id, 'email', o.email, 'name', o.name, 'role', o.role, 'status', o.status, 'created_at', o.created_at, 'updated_at', o.updated_at, 'last_login_at', o.last_login_at, 'grant_count', (SELECT count(*) FROM operator_grants g WHERE g.operator_id = o.id), 'grants', json((SELECT json_group_array(json_object('tenant_id', g.tenant_id, 'role', g.role)) FROM operator_grants g WHERE g.operator_id = o.id))) AS view FROM operators o WHERE o.id = ?1";
-    /// What an operator may do.
+    /// An operator's role.
     ROLE = "SELECT role FROM operators WHERE id = ?1";
     /// How many there are.
     COUNT = "SELECT count(*) AS total FROM operators";
@@ -46,9 +45,9 @@ statements! { ControlSql;
     UPDATE = "UPDATE operators SET email = COALESCE(?2, email), name = COALESCE(?3, name), password_hash = COALESCE(?4, password_hash), role = COALESCE(?5, role), status = COALESCE(?6, status), updated_at = ?7 WHERE id = ?1";
     /// Signs an operator out everywhere.
     END_SESSIONS = "DELETE FROM operator_sessions WHERE operator_id = ?1";
-    /// Takes every tenant from an operator.
+    /// Deletes an operator's grants.
     END_GRANTS = "DELETE FROM operator_grants WHERE operator_id = ?1";
-    /// The end of an operator.
+    /// Deletes an operator.
     DELETE = "DELETE FROM operators WHERE id = ?1";
 }
 
@@ -57,13 +56,13 @@ const COLLECTION: &str = "/api/v1/operators";
 const MAX_OPERATORS: i64 = 500;
 
 row_types! {
-    struct RoleRow {
+    struct OperatorRoleRow {
         role: String,
     }
 }
 
 /// What a body sets of an operator.
-struct Setting {
+struct OperatorDraft {
     email: Option<String>,
     name: Option<String>,
     password: Option<String>,
@@ -71,7 +70,7 @@ struct Setting {
     status: Option<String>,
 }
 
-impl Setting {
+impl OperatorDraft {
     fn read(fields: &mut Fields) -> Self {
         Self {
             email: fields.parsed("email", |text| parse_email(text).map(|email| lower_case(&email))),
@@ -84,7 +83,7 @@ impl Setting {
 
     /// The password's hash, if it sets one.
     fn hash(&self, request: &Request<Operator>) -> Result<Option<String>, Problem> {
-        self.password.as_deref().map(|text| Work::of(request).hash(text)).transpose()
+        self.password.as_deref().map(|text| PasswordHashing::of(request).hash(text)).transpose()
     }
 }
 
@@ -100,26 +99,23 @@ fn one_of(text: &str, known: &[&str], message: &'static str) -> Result<String, I
 
 /// `POST /api/v1/operators`
 pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem> {
-    let object = request.incoming.json_object(JSON).await?;
-    let actor = request.caller.actor();
-    let keyed = Keyed::read(&request.incoming, "operators.create", &actor, &Value::Object(object.clone()))?;
+    let body = request.incoming.json_object(JSON).await?;
     let db = ControlDb::open(&request.bindings, "make an operator")?;
-    if let Some(data) = replayed(&request, &db, keyed.as_ref()).await? {
-        return Ok(created(&data, COLLECTION)?.header("Idempotent-Replayed", "true"));
-    }
-    let mut fields = Fields::new(object);
+    let create = match PlatformCreate::begin(&request, &db, "operators.create", COLLECTION, &body).await? {
+        CreateOrReplay::New(create) => create,
+        CreateOrReplay::Done(response) => return Ok(response),
+    };
+    let mut fields = Fields::new(body);
     for name in ["email", "name", "password", "role"] {
         fields.require(name);
     }
-    let setting = Setting::read(&mut fields);
-    if setting.status.as_deref() == Some("disabled") {
-        fields.wrong::<()>("status", Invalid::new("unknown_value", "is active to begin with"));
+    let draft = OperatorDraft::read(&mut fields);
+    if draft.status.as_deref() == Some("disabled") {
+        fields.wrong::<()>("status", Invalid::new("unknown_value", "must be active for a new operator"));
     }
-    fields.finish()?;
-    let hash = setting.hash(&request)?;
-    let (Some(email), Some(name), Some(hash), Some(role)) = (setting.email, setting.name, hash, setting.role) else {
-        return Err(problem::internal("a body without its fields"));
-    };
+    let all = draft.email.zip(draft.name).zip(draft.password).zip(draft.role);
+    let (((email, name), password), role) = fields.finish_with(all)?;
+    let hash = PasswordHashing::of(&request).hash(&password)?;
     check_own(&request, "/role", platform_permissions_of(role == "admin"))?;
     if db.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_OPERATORS) {
         return Err(problem::too_many("operators", MAX_OPERATORS));
@@ -128,7 +124,7 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
     let now = request.now();
     let (id, role) = (id.as_str(), role.as_str());
     let insert = args![id, email.as_str(), name.as_str(), hash, role, now.millis()];
-    let batch = vec![(INSERT, insert), audited(&request, "operator.create", json!({ "subject": id, "role": role }))];
+    let batch = vec![(INSERT, insert), audit(&request, "operator.create", json!({ "subject": id, "role": role }))];
     let data = json!({
         "id": id,
         "email": email,
@@ -141,16 +137,15 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
         "grant_count": 0,
         "grants": [],
     });
-    let data = create_once(&request, &db, keyed, batch, data, email_taken).await?;
-    created(&data, COLLECTION)
+    create.commit(batch, PlatformResource { data, etag: String::new() }, email_taken).await
 }
 
 /// `GET /api/v1/operators`
 pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
-    let asked = ListParams::read(&request, "operators.list", "")?;
+    let params = ListParams::read(&request, "operators.list", "")?;
     let db = ControlDb::open(&request.bindings, "list operators")?;
-    let rows = db.rows::<ViewRow>(&SHOWN, asked.args()).await?;
-    asked.answer(&request, rows, None)
+    let rows = db.rows::<ViewRow>(&SHOWN, params.args()).await?;
+    params.answer(&request, rows, None)
 }
 
 /// `GET /api/v1/operators/{operator_id}`
@@ -162,23 +157,23 @@ pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
 /// `PATCH /api/v1/operators/{operator_id}`
 pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
-    let setting = Setting::read(&mut fields);
+    let draft = OperatorDraft::read(&mut fields);
     fields.finish()?;
     let id = request.params.get("operator_id");
     let db = ControlDb::open(&request.bindings, "change an operator")?;
-    check_reach(&request, &db, id).await?;
-    if let Some(role) = &setting.role {
+    check_may_change(&request, &db, id).await?;
+    if let Some(role) = &draft.role {
         check_own(&request, "/role", platform_permissions_of(role == "admin"))?;
     }
-    let hash = setting.hash(&request)?;
-    let signs_out = hash.is_some() || setting.status.as_deref() == Some("disabled");
+    let hash = draft.hash(&request)?;
+    let signs_out = hash.is_some() || draft.status.as_deref() == Some("disabled");
     let changed = json!({
-        "subject": id, "email": setting.email.is_some(), "password": hash.is_some(),
-        "role": setting.role, "status": setting.status,
+        "subject": id, "email": draft.email.is_some(), "password": hash.is_some(),
+        "role": draft.role, "status": draft.status,
     });
     let now = request.now().millis();
-    let update = args![id, setting.email, setting.name, hash, setting.role, setting.status, now];
-    let mut batch = vec![(UPDATE, update), audited(&request, "operator.update", changed)];
+    let update = args![id, draft.email, draft.name, hash, draft.role, draft.status, now];
+    let mut batch = vec![(UPDATE, update), audit(&request, "operator.update", changed)];
     if signs_out {
         batch.push((END_SESSIONS, args![id]));
     }
@@ -193,29 +188,29 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
 pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
     let id = request.params.get("operator_id");
     let db = ControlDb::open(&request.bindings, "remove an operator")?;
-    check_reach(&request, &db, id).await?;
+    check_may_change(&request, &db, id).await?;
     let batch = vec![
         (END_SESSIONS, args![id]),
         (END_GRANTS, args![id]),
         (DELETE, args![id]),
-        audited(&request, "operator.delete", subject(id)),
+        audit(&request, "operator.delete", subject(id)),
     ];
     db.batch(batch).await?;
     Response::json(200, &json!({ "id": id }), None)
 }
 
-/// An operator that the caller may change: one that is there, and may do no more than the caller.
-pub(super) async fn check_reach(request: &Request<Operator>, db: &ControlDb, id: &str) -> Result<(), Problem> {
-    let row = db.row::<RoleRow>(&ROLE, args![id]).await?.ok_or_else(problem::not_found)?;
+/// Refuses to change an operator who does not exist, or has permissions that the caller does not have.
+pub(super) async fn check_may_change(request: &Request<Operator>, db: &ControlDb, id: &str) -> Result<(), Problem> {
+    let row = db.row::<OperatorRoleRow>(&ROLE, args![id]).await?.ok_or_else(problem::not_found)?;
     check_own(request, "", platform_permissions_of(row.role == "admin"))
 }
 
-/// An operator as it is shown; 404 if there is none.
+/// Responds with an operator; 404 if there is none.
 pub(super) async fn shown(db: &ControlDb, id: &str) -> Result<Response, Problem> {
     let row = db.row::<ViewRow>(&FIND, args![id]).await?.ok_or_else(problem::not_found)?;
     Response::json(200, &row.shown()?, None)
 }
 
 fn email_taken() -> Problem {
-    problem::conflict("/email", Invalid::new("taken", "is another operator's"))
+    problem::conflict("/email", Invalid::new("taken", "is already used by another operator"))
 }

@@ -1,13 +1,14 @@
 //! `/api/v1/platform-keys`: the keys of the platform's automation.
 //!
-//! A key's text is shown when it is made and when it is re-rolled, and never again. Nobody makes,
-//! changes or re-rolls a key that may do more than themselves; whoever may write keys may revoke any.
+//! A key's text is shown when it is made and when it is re-rolled, and never again. Nobody makes, changes or re-rolls
+//! a key with permissions that they do not have; whoever may write keys may revoke any.
 
 use serde_json::Value;
 
-use super::{Bound, audited, check_own, create as create_once, created, replayed, subject};
-use crate::api::members::{check_in_use, read_end, read_grace, read_ranges, with_text};
-use crate::auth::idempotency::platform::Keyed;
+use super::{ControlStatement, audit, check_own, subject};
+use crate::api::key_draft::{KeyDraft, check_not_revoked, read_grace, with_text};
+use crate::auth::idempotency::CreateOrReplay;
+use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
 use crate::auth::principal::Operator;
 use crate::credentials::key::{FreshKey, KeyKind};
 use crate::credentials::signature::digest;
@@ -19,9 +20,9 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::CountRow;
+use crate::storage::sql::Arg;
 use crate::storage::sql::{args, statements};
 use domain::clock::Timestamp;
-use domain::error::Invalid;
 use domain::json;
 use domain::permission::PlatformPermissions;
 
@@ -36,97 +37,65 @@ statements! { ControlSql;
     INSERT = "INSERT INTO platform_keys (id, name, digest, permissions, ip_allowlist, created_by, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     /// Changes what is not NULL; ?5 says whether the end changes.
     UPDATE = "UPDATE platform_keys SET name = COALESCE(?2, name), permissions = COALESCE(?3, permissions), ip_allowlist = COALESCE(?4, ip_allowlist), expires_at = CASE WHEN ?5 THEN ?6 ELSE expires_at END WHERE id = ?1 AND revoked_at IS NULL";
-    /// Another text; the one before gets its grace.
+    /// A new text; the previous one stays good until ?3.
     REROLL = "UPDATE platform_keys SET previous_digest = digest, previous_until = ?3, digest = ?2 WHERE id = ?1 AND revoked_at IS NULL";
-    /// The end of a key.
+    /// Revokes a key.
     REVOKE = "UPDATE platform_keys SET revoked_at = ?2, previous_digest = NULL, previous_until = NULL WHERE id = ?1 AND revoked_at IS NULL";
 }
 
 const COLLECTION: &str = "/api/v1/platform-keys";
 /// Most keys in use at a time.
 const MAX_KEYS: i64 = 200;
-/// Most permissions that a body lists.
-const MAX_PERMISSIONS: usize = 50;
-
-/// A list of permissions as it was written, and what it stands for.
-struct Listed {
-    names: Value,
-    set: PlatformPermissions,
-}
-
-/// What a body sets of a key.
-struct Setting {
-    name: Option<String>,
-    permissions: Option<Listed>,
-    ranges: Option<String>,
-    expires_at: Option<Timestamp>,
-}
-
-impl Setting {
-    fn read(fields: &mut Fields, now: Timestamp) -> Self {
-        Self {
-            name: fields.text("name", 100),
-            permissions: read_permissions(fields, "permissions"),
-            ranges: read_ranges(fields, "ip_allowlist"),
-            expires_at: read_end(fields, "expires_at", now),
-        }
-    }
-}
 
 /// `POST /api/v1/platform-keys`
 pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem> {
-    let object = request.incoming.json_object(JSON).await?;
-    let actor = request.caller.actor();
-    let keyed = Keyed::read(&request.incoming, "platform_keys.create", &actor, &Value::Object(object.clone()))?;
+    let body = request.incoming.json_object(JSON).await?;
     let db = ControlDb::open(&request.bindings, "make a platform key")?;
-    if let Some(data) = replayed(&request, &db, keyed.as_ref()).await? {
-        return Ok(created(&data, COLLECTION)?.header("Idempotent-Replayed", "true"));
-    }
-    let mut fields = Fields::new(object);
+    let create = match PlatformCreate::begin(&request, &db, "platform_keys.create", COLLECTION, &body).await? {
+        CreateOrReplay::New(create) => create,
+        CreateOrReplay::Done(response) => return Ok(response),
+    };
+    let mut fields = Fields::new(body);
     let now = request.now();
     for name in ["name", "permissions"] {
         fields.require(name);
     }
-    let setting = Setting::read(&mut fields, now);
-    fields.finish()?;
-    let (Some(name), Some(permissions)) = (setting.name, setting.permissions) else {
-        return Err(problem::internal("a body without its fields"));
-    };
+    let draft = KeyDraft::<PlatformPermissions>::read(&mut fields, "permissions", now);
+    let (name, permissions) = fields.finish_with(draft.name.zip(draft.permissions))?;
     check_own(&request, "/permissions", permissions.set)?;
     if db.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_KEYS) {
         return Err(problem::too_many("platform_keys", MAX_KEYS));
     }
     let key = FreshKey::new(KeyKind::Platform).map_err(problem::internal)?;
-    let ranges = setting.ranges.unwrap_or_else(|| "[]".to_owned());
-    let (id, ends_at) = (key.id.as_str(), setting.expires_at.map(Timestamp::millis));
+    let (ranges, actor) = (draft.ranges.unwrap_or_else(|| json!([])), request.caller.actor());
+    let (id, ends_at) = (key.id.as_str(), draft.expires_at.map(Timestamp::millis));
     let stored = permissions.names.to_string();
     let digest = digest(key.text.as_bytes());
-    let insert = args![id, name.as_str(), digest, stored, ranges.as_str(), actor.as_str(), now.millis(), ends_at];
+    let insert = args![id, name.as_str(), digest, stored, ranges.to_string(), actor.as_str(), now.millis(), ends_at];
     let detail = json!({ "subject": id, "permissions": permissions.set.names() });
-    let batch = vec![(INSERT, insert), audited(&request, "platform_key.create", detail)];
+    let batch = vec![(INSERT, insert), audit(&request, "platform_key.create", detail)];
     let data = json!({
         "id": id,
         "name": name,
         "permissions": permissions.names,
-        "ip_allowlist": serde_json::from_str::<Value>(&ranges).unwrap_or_default(),
+        "ip_allowlist": ranges,
         "created_by": actor,
         "created_at": now,
-        "expires_at": setting.expires_at,
+        "expires_at": draft.expires_at,
         "last_used_at": null,
         "revoked_at": null,
         "previous_until": null,
         "key": key.text,
     });
-    let data = create_once(&request, &db, keyed, batch, data, problem::changed_meanwhile).await?;
-    created(&data, COLLECTION)
+    create.commit(batch, PlatformResource { data, etag: String::new() }, problem::changed_meanwhile).await
 }
 
 /// `GET /api/v1/platform-keys`
 pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
-    let asked = ListParams::read(&request, "platform_keys.list", "")?;
+    let params = ListParams::read(&request, "platform_keys.list", "")?;
     let db = ControlDb::open(&request.bindings, "list platform keys")?;
-    let rows = db.rows::<ViewRow>(&SHOWN, asked.args()).await?;
-    asked.answer(&request, rows, None)
+    let rows = db.rows::<ViewRow>(&SHOWN, params.args()).await?;
+    params.answer(&request, rows, None)
 }
 
 /// `GET /api/v1/platform-keys/{key_id}`
@@ -138,23 +107,15 @@ pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
 /// `PATCH /api/v1/platform-keys/{key_id}`
 pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
-    let sets_end = fields.has("expires_at");
-    let setting = Setting::read(&mut fields, request.now());
+    let draft = KeyDraft::<PlatformPermissions>::read(&mut fields, "permissions", request.now());
     fields.finish()?;
     let id = request.params.get("key_id");
     let db = ControlDb::open(&request.bindings, "change a platform key")?;
-    check_reach(&request, &db, id).await?;
-    if let Some(permissions) = &setting.permissions {
+    check_may_change(&request, &db, id).await?;
+    if let Some(permissions) = &draft.permissions {
         check_own(&request, "/permissions", permissions.set)?;
     }
-    let args = args![
-        id,
-        setting.name,
-        setting.permissions.map(|listed| listed.names.to_string()),
-        setting.ranges,
-        sets_end,
-        setting.expires_at.map(Timestamp::millis),
-    ];
+    let args = std::iter::once(Arg::from(id)).chain(draft.update_args()).collect();
     write(&request, &db, (UPDATE, args), "platform_key.update").await?;
     shown(&db, id, None).await
 }
@@ -166,7 +127,7 @@ pub async fn reroll(mut request: Request<Operator>) -> Result<Response, Problem>
     fields.finish()?;
     let id = request.params.get("key_id");
     let db = ControlDb::open(&request.bindings, "re-roll a platform key")?;
-    check_reach(&request, &db, id).await?;
+    check_may_change(&request, &db, id).await?;
     let key = FreshKey::again(KeyKind::Platform, id.to_owned()).map_err(problem::internal)?;
     let until = request.now().plus_seconds(grace).millis();
     write(&request, &db, (REROLL, args![id, digest(key.text.as_bytes()), until]), "platform_key.reroll").await?;
@@ -182,37 +143,26 @@ pub async fn revoke(request: Request<Operator>) -> Result<Response, Problem> {
     shown(&db, id, None).await
 }
 
-/// Reads a list of the platform's permissions.
-fn read_permissions(fields: &mut Fields, name: &str) -> Option<Listed> {
-    let parse = |text: &str| PlatformPermissions::parse(text).map(|set| (text.to_owned(), set));
-    let (names, sets): (Vec<String>, Vec<_>) = fields.list(name, MAX_PERMISSIONS, parse)?.into_iter().unzip();
-    if names.is_empty() {
-        return fields.wrong(name, Invalid::new("required", "must name at least one permission"));
-    }
-    let set = sets.into_iter().fold(PlatformPermissions::default(), PlatformPermissions::with);
-    Some(Listed { names: Value::from(names), set })
-}
-
 async fn write(
     request: &Request<Operator>,
     db: &ControlDb,
-    change: Bound,
+    change: ControlStatement,
     operation: &'static str,
 ) -> Result<(), Problem> {
-    let audit = audited(request, operation, subject(request.params.get("key_id")));
+    let audit = audit(request, operation, subject(request.params.get("key_id")));
     db.batch(vec![change, audit]).await?;
     Ok(())
 }
 
-/// A key as it is shown; 404 if there is none.
+/// A key's JSON; 404 if there is none.
 async fn find(db: &ControlDb, id: &str) -> Result<Value, Problem> {
     db.row::<ViewRow>(&FIND, args![id]).await?.ok_or_else(problem::not_found)?.shown()
 }
 
-/// A key that the caller may change: it is in use, and may do no more than the caller.
-async fn check_reach(request: &Request<Operator>, db: &ControlDb, id: &str) -> Result<(), Problem> {
+/// Refuses to change a key that was revoked, or that has permissions which the caller does not have.
+async fn check_may_change(request: &Request<Operator>, db: &ControlDb, id: &str) -> Result<(), Problem> {
     let view = find(db, id).await?;
-    check_in_use(&view)?;
+    check_not_revoked(&view)?;
     let permissions = view.get("permissions").map(Value::to_string).unwrap_or_default();
     check_own(request, "", PlatformPermissions::stored(&permissions))
 }

@@ -1,15 +1,15 @@
-//! `/api/v1/operators/login` and what a person who signed in may ask about themselves.
+//! `/api/v1/operators/login`, and what signed-in operators see of themselves.
 //!
 //! Invariants
-//! - An unknown address, a wrong password and a disabled operator get one answer for the same work.
-//! - Tries are counted before a password is hashed, per address and per account, in one statement.
-//! - A session ends after 12 hours, whatever is done with it; only the digest of its text is kept.
+//! - An unknown address, a wrong password and a disabled operator get the same response after the same work.
+//! - Attempts are counted before a password is hashed, per address and per account, in one statement.
+//! - A session ends after 12 hours, used or not; only the digest of its text is stored.
 
-use super::{PlatformDeed, audited, subject};
-use crate::auth::password_hashing::Work;
+use super::{PlatformAuditEntry, audit, subject};
+use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::{Anyone, Operator, OperatorKind};
 use crate::credentials::key::{FreshKey, KeyKind};
-use crate::credentials::password::Verdict;
+use crate::credentials::password::PasswordCheck;
 use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
@@ -28,21 +28,21 @@ use domain::json;
 use domain::sign_in::MAX_PASSWORD;
 
 statements! { ControlSql;
-    /// Counts a try of this minute, of the address and of the account.
-    COUNT_TRY = "INSERT INTO operator_logins (minute, kind, who, tries) VALUES (?1, 'address', ?2, 1), (?1, 'account', ?3, 1) ON CONFLICT (minute, kind, who) DO UPDATE SET tries = tries + 1 RETURNING kind, tries";
+    /// Counts an attempt in this minute, of the address and of the account.
+    COUNT_ATTEMPT = "INSERT INTO operator_logins (minute, kind, who, tries) VALUES (?1, 'address', ?2, 1), (?1, 'account', ?3, 1) ON CONFLICT (minute, kind, who) DO UPDATE SET tries = tries + 1 RETURNING kind, tries";
     /// Who signs in.
     BY_EMAIL = "SELECT id, email, name, role, status, password_hash FROM operators WHERE email = ?1";
     /// A new session.
     INSERT = "INSERT INTO operator_sessions (id, operator_id, digest, address, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    /// Makes room: of an operator's sessions only the newest stay.
+    /// Makes room: only an operator's newest sessions stay.
     KEEP_NEWEST = "DELETE FROM operator_sessions WHERE operator_id = ?1 AND id NOT IN (SELECT n.id FROM operator_sessions n WHERE n.operator_id = ?1 ORDER BY n.created_at DESC LIMIT 19)";
-    /// When an operator was last here.
+    /// Notes when an operator last signed in.
     NOTE_LOGIN = "UPDATE operators SET last_login_at = ?2 WHERE id = ?1";
     /// The end of a session.
     END = "DELETE FROM operator_sessions WHERE id = ?1";
-    /// Forgets sessions that are over.
+    /// Deletes expired sessions.
     FORGET_OVER = "DELETE FROM operator_sessions WHERE expires_at <= ?1";
-    /// Forgets the tries of minutes that are over.
+    /// Deletes the counts of past minutes.
     FORGET_TRIES = "DELETE FROM operator_logins WHERE minute < ?1";
     /// Who is signed in, and until when.
     ME = "SELECT o.id, o.created_at, json_object('id', o.id, 'email', o.email, 'name', o.name, 'role', o.role, 'created_at', o.created_at, 'last_login_at', o.last_login_at, 'session_id', s.id, 'session_expires_at', s.expires_at) AS view FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1";
@@ -54,9 +54,9 @@ statements! { ControlSql;
 
 /// How long a session lasts, in seconds.
 const SESSION_SECONDS: i64 = 12 * 3600;
-/// Most tries from an address in a minute.
+/// Most attempts from an address in a minute.
 const TRIES_PER_ADDRESS: i64 = 20;
-/// Most tries on an account in a minute.
+/// Most attempts at an account in a minute.
 const TRIES_PER_ACCOUNT: i64 = 10;
 
 row_types! {
@@ -67,7 +67,7 @@ row_types! {
 }
 
 row_types! {
-    struct OperatorRow {
+    struct OperatorLoginRow {
         id: String,
         email: String,
         name: String,
@@ -84,19 +84,19 @@ pub async fn login(mut request: Request<Anyone>) -> Result<Response, Problem> {
         fields.require(name);
     }
     let email = lower_case(&fields.text("email", 254).unwrap_or_default());
-    let password = fields.parsed("password", presented).unwrap_or_default();
+    let password = fields.parsed("password", parse_typed_password).unwrap_or_default();
     fields.finish()?;
     let db = ControlDb::open(&request.bindings, "sign an operator in")?;
-    count_try(&db, &request.incoming.address(), &email, request.now()).await?;
-    let found = db.row::<OperatorRow>(&BY_EMAIL, args![email]).await?;
-    let kept = found.as_ref().map(|row| row.password_hash.as_str());
-    let is_right = Work::of(&request).verify(&password, kept) != Verdict::Wrong;
+    count_attempt(&db, &request.incoming.address(), &email, request.now()).await?;
+    let found = db.row::<OperatorLoginRow>(&BY_EMAIL, args![email]).await?;
+    let stored = found.as_ref().map(|row| row.password_hash.as_str());
+    let is_right = PasswordHashing::of(&request).verify(&password, stored) != PasswordCheck::Wrong;
     let operator = found.filter(|row| is_right && row.status == "active").ok_or_else(problem::invalid_credentials)?;
     open(&request, &db, &operator).await
 }
 
-/// A password as somebody types it: any text that one may be.
-fn presented(text: &str) -> Result<String, Invalid> {
+/// A password as it is typed in: any text of an allowed length.
+fn parse_typed_password(text: &str) -> Result<String, Invalid> {
     if (1..=MAX_PASSWORD).contains(&text.len()) {
         Ok(text.to_owned())
     } else {
@@ -104,10 +104,10 @@ fn presented(text: &str) -> Result<String, Invalid> {
     }
 }
 
-/// Counts a try; 429 when this minute has seen enough of them.
-async fn count_try(db: &ControlDb, address: &str, email: &str, now: Timestamp) -> Result<(), Problem> {
+/// Counts an attempt; 429 if there were too many in this minute.
+async fn count_attempt(db: &ControlDb, address: &str, email: &str, now: Timestamp) -> Result<(), Problem> {
     let counted = args![now.seconds() / 60, digest(address.as_bytes()), digest(email.as_bytes())];
-    let rows = db.rows::<TryRow>(&COUNT_TRY, counted).await?;
+    let rows = db.rows::<TryRow>(&COUNT_ATTEMPT, counted).await?;
     let limit = |kind: &str| if kind == "account" { TRIES_PER_ACCOUNT } else { TRIES_PER_ADDRESS };
     if rows.iter().any(|row| row.tries > limit(&row.kind)) {
         return Err(problem::rate_limited((60 - now.seconds() % 60).unsigned_abs()));
@@ -116,12 +116,12 @@ async fn count_try(db: &ControlDb, address: &str, email: &str, now: Timestamp) -
 }
 
 /// Opens a session for an operator whose password was right.
-async fn open(request: &Request<Anyone>, db: &ControlDb, operator: &OperatorRow) -> Result<Response, Problem> {
+async fn open(request: &Request<Anyone>, db: &ControlDb, operator: &OperatorLoginRow) -> Result<Response, Problem> {
     let key = FreshKey::new(KeyKind::OperatorSession).map_err(problem::internal)?;
     let (now, id, session) = (request.now(), operator.id.as_str(), key.id.as_str());
     let until = now.plus_seconds(SESSION_SECONDS);
     let address = request.incoming.address();
-    let deed = PlatformDeed {
+    let entry = PlatformAuditEntry {
         at: now,
         actor: format!("operator:{id}"),
         operation: "operator.login",
@@ -131,7 +131,7 @@ async fn open(request: &Request<Anyone>, db: &ControlDb, operator: &OperatorRow)
     };
     let insert = args![session, id, digest(key.text.as_bytes()), address, now.millis(), until.millis()];
     let batch =
-        vec![(KEEP_NEWEST, args![id]), (INSERT, insert), (NOTE_LOGIN, args![id, now.millis()]), deed.statement()];
+        vec![(KEEP_NEWEST, args![id]), (INSERT, insert), (NOTE_LOGIN, args![id, now.millis()]), entry.statement()];
     db.batch(batch).await?;
     let data = json!({
         "token": key.text,
@@ -146,7 +146,7 @@ async fn open(request: &Request<Anyone>, db: &ControlDb, operator: &OperatorRow)
 pub async fn logout(request: Request<Operator>) -> Result<Response, Problem> {
     let session = session(&request)?;
     let db = ControlDb::open(&request.bindings, "sign an operator out")?;
-    db.batch(vec![(END, args![session]), audited(&request, "operator.logout", subject(session))]).await?;
+    db.batch(vec![(END, args![session]), audit(&request, "operator.logout", subject(session))]).await?;
     Ok(Response::empty(204))
 }
 
@@ -169,18 +169,18 @@ pub async fn my_tenants(request: Request<Operator>) -> Result<Response, Problem>
         return Err(problem::invalid_query("q", Invalid::new("too_long", "must be at most 200 bytes long")));
     }
     let filters = json!([id, text]).to_string();
-    let asked = ListParams::read(&request, "operators.my_tenants", &filters)?;
-    let mut args = asked.args();
+    let params = ListParams::read(&request, "operators.my_tenants", &filters)?;
+    let mut args = params.args();
     args.extend(args![text, request.now().millis()]);
     if !is_admin {
         args.extend(args![id.as_str()]);
     }
     let db = ControlDb::open(&request.bindings, "list an operator's tenants")?;
     let rows = db.rows::<ViewRow>(if *is_admin { &EVERY_TENANT } else { &GRANTED_TENANTS }, args).await?;
-    asked.answer(&request, rows, None)
+    params.answer(&request, rows, None)
 }
 
-/// Forgets what is over. Run by cron each minute.
+/// Deletes expired sessions and past counts. Run by cron each minute.
 pub async fn forget_over(bindings: &Bindings) -> Result<(), Problem> {
     let db = ControlDb::open(bindings, "forget operators' sessions")?;
     let now = SystemClock.now();

@@ -1,19 +1,19 @@
 //! `POST /api/v1/auth/switch`: an operator enters a tenant.
 //!
-//! There is no active tenant on the server: an operator holds a token per tenant, and each names its own. A
-//! token is good while the session it was taken with is, and the grant behind it is read with each request.
+//! The server keeps no active tenant: an operator has one token per tenant, and each token names its tenant. A token is
+//! good while the session is that it was made with, and the operator's grant is read with each request.
 
-use super::{audited_in, person};
+use super::{audit_in_tenant, person};
 use crate::auth::authenticate_operator::entered_role;
 use crate::auth::principal::Operator;
 use crate::auth::signing_keys;
-use crate::credentials::platform_token::{Claims, Kind};
+use crate::credentials::platform_token::{Claims, TokenKind};
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::storage::audit_log::Deed;
+use crate::storage::audit_log::AuditEntry;
 use crate::storage::control_db::ControlDb;
 use crate::storage::tenant_db::TenantDb;
 use crate::tenant::registry::Tenant;
@@ -21,20 +21,20 @@ use domain::ids::ClaimedTenant;
 use domain::json;
 use domain::permission::PlatformPermission;
 
-/// A tenant that the caller may enter now, and with which role.
-pub(super) struct Entry {
+/// A tenant that the caller may enter now, and the role they have there.
+pub(super) struct EnteredTenant {
     pub tenant: Tenant,
     pub role: String,
     pub rows: TenantDb,
 }
 
-/// Finds the tenant that a body names; none if it is unknown, not served, or not the caller's to enter.
-pub(super) async fn entry(
+/// Finds the tenant that a body names; none if it is unknown, not served, or the caller may not enter it.
+pub(super) async fn enter_tenant(
     request: &Request<Operator>,
     db: &ControlDb,
     tenant: &str,
     session: &str,
-) -> Result<Option<Entry>, Problem> {
+) -> Result<Option<EnteredTenant>, Problem> {
     request.check_named(tenant)?;
     let Ok(claimed) = ClaimedTenant::parse(tenant) else { return Ok(None) };
     let found = Tenant::find(db, claimed.as_str()).await?.filter(|tenant| tenant.is_served(request.now()));
@@ -42,12 +42,16 @@ pub(super) async fn entry(
     let role = entered_role(&request.bindings, &tenant.id, &request.caller.actor(), session).await?;
     let Some(role) = role else { return Ok(None) };
     let rows = TenantDb::open(&request.bindings, &tenant.id, &tenant.placement())?;
-    Ok(Some(Entry { tenant, role, rows }))
+    Ok(Some(EnteredTenant { tenant, role, rows }))
 }
 
-/// What the caller does, for the tenant's own audit.
-pub(super) fn deed<'a>(request: &'a Request<Operator>, operation: &'static str, subject: Option<&'a str>) -> Deed<'a> {
-    Deed {
+/// An entry of the tenant's own audit log for what the caller does.
+pub(super) fn audit_entry<'a>(
+    request: &'a Request<Operator>,
+    operation: &'static str,
+    subject: Option<&'a str>,
+) -> AuditEntry<'a> {
+    AuditEntry {
         at: request.now(),
         actor: request.caller.actor(),
         operation,
@@ -58,7 +62,7 @@ pub(super) fn deed<'a>(request: &'a Request<Operator>, operation: &'static str, 
     }
 }
 
-/// Mints a token to act in a tenant as oneself. It is handed out once both audits have the deed.
+/// Mints a token to act in a tenant as oneself, once both audit logs have the entry.
 pub async fn switch(mut request: Request<Operator>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     fields.require("tenant_id");
@@ -66,13 +70,13 @@ pub async fn switch(mut request: Request<Operator>) -> Result<Response, Problem>
     fields.finish()?;
     let (_, session) = person(&request, PlatformPermission::TenantsEnter)?;
     let db = ControlDb::open(&request.bindings, "enter a tenant")?;
-    let Entry { tenant, role, rows } =
-        entry(&request, &db, &named, session).await?.ok_or_else(problem::tenant_not_found)?;
+    let EnteredTenant { tenant, role, rows } =
+        enter_tenant(&request, &db, &named, session).await?.ok_or_else(problem::tenant_not_found)?;
     let id = tenant.id.as_str();
     let detail = json!({ "role": role });
-    db.batch(vec![audited_in(&request, "operator.enter", Some(id), detail.clone())]).await?;
-    let deed = Deed { detail: Some(detail), ..deed(&request, "operator.enter", None) }.statement();
-    rows.write().add(deed.0, deed.1).commit().await?;
+    db.batch(vec![audit_in_tenant(&request, "operator.enter", Some(id), detail.clone())]).await?;
+    let enter_tenant = AuditEntry { detail: Some(detail), ..audit_entry(&request, "operator.enter", None) };
+    rows.write().audit(enter_tenant).commit().await?;
     let claims = Claims {
         sub: request.caller.actor(),
         tenant_id: id.to_owned(),
@@ -81,8 +85,8 @@ pub async fn switch(mut request: Request<Operator>) -> Result<Response, Problem>
         sid: Some(session.to_owned()),
         ..Claims::default()
     };
-    let seconds = Kind::Switch.max_seconds();
-    let (token, expires_at) = signing_keys::mint(&request.bindings, Kind::Switch, claims, seconds).await?;
+    let seconds = TokenKind::Switch.max_seconds();
+    let (token, expires_at) = signing_keys::mint(&request.bindings, TokenKind::Switch, claims, seconds).await?;
     let host = tenant.hosts(&request.bindings).into_iter().next();
     let data = json!({ "token": token, "token_type": "Bearer", "expires_at": expires_at, "role": role, "host": host });
     Response::json(200, &data, Some(id))

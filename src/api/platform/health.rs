@@ -1,4 +1,4 @@
-//! `GET /health`: whether control database, shards, KV and R2 answer, and which version runs.
+//! `GET /health`: whether control database, shards, KV and R2 respond.
 
 use serde_json::{Map, Value};
 
@@ -10,18 +10,18 @@ use crate::log;
 use crate::storage::probe;
 use domain::json;
 
-/// 200 once everything the platform stands on answers, else 503.
+/// 200 if every store responds, else 503.
 pub async fn health(request: Request<Anyone>) -> Result<Response, Problem> {
     let mut checks = Map::new();
-    let mut well = true;
+    let mut is_healthy = true;
     for (name, outcome) in probe::all(&request.bindings).await {
         if let Err(cause) = &outcome {
             log::failed_check(&name, cause);
         }
-        well &= outcome.is_ok();
+        is_healthy &= outcome.is_ok();
         checks.insert(name, Value::from(if outcome.is_ok() { "ok" } else { "failing" }));
     }
-    if !well {
+    if !is_healthy {
         return Err(problem::unavailable(Value::Object(checks)));
     }
     Response::json(200, &json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION"), "checks": checks }), None)

@@ -1,3 +1,3 @@
-//! The deployment itself: whether its stores answer.
+//! The deployment itself: whether its stores respond.
 
 pub mod health;

@@ -38,7 +38,7 @@ pub async fn bulk(mut request: Request<Member>) -> Result<Response, Problem> {
             if collection.files {
                 sweep::behind(&request.background, &request.bindings, request.caller.rows(&request.bindings)?);
             }
-            preferred(&request, pending.answer(&made)?)
+            preferred(&request, pending.respond(&made)?)
         }
     }
 }

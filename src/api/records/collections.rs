@@ -7,8 +7,8 @@
 
 use serde_json::Value;
 
-use crate::api::members::deed;
-use crate::auth::idempotency::tenant::{Creation, Made};
+use crate::api::members::audit_entry;
+use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::principal::Member;
 use crate::http::etag;
 use crate::http::incoming::{JSON, MERGE_PATCH};
@@ -57,22 +57,22 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     let definition = Definition::read(body)?;
     definition.check_targets(&slugs(&rows).await?)?;
     let now = request.now().millis();
-    let deed = deed(&request, "collection.create", Some(&definition.slug), None).statement();
+    let entry = audit_entry(&request, "collection.create", Some(&definition.slug), None);
     let batch = rows
         .write()
         .add(rules::COLLECTIONS_LEFT, args![rules::MAX_COLLECTIONS])
         .add_all(insertion(&definition, None, now))
-        .add(deed.0, deed.1);
+        .audit(entry);
     let location = format!("/api/v1/collections/{}", definition.slug);
-    let made = Made { data: Collection::fresh(definition, None, now)?.shown(), location };
-    let outcome = rules::commit_definition(batch.add_all(pending.keeping(&made)?)).await;
+    let made = CreatedResource { data: Collection::fresh(definition, None, now)?.shown(), location };
+    let outcome = rules::commit_definition(batch.add_all(pending.store(&made)?)).await;
     if outcome.is_err()
-        && let Some(answer) = pending.earlier(&rows).await?
+        && let Some(answer) = pending.replay(&rows).await?
     {
         return Ok(answer);
     }
     outcome?;
-    pending.answer(&made)
+    pending.respond(&made)
 }
 
 /// `GET /api/v1/collections`
@@ -104,12 +104,12 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let Value::Object(written) = written else { return Err(problem::internal("a definition that is no object")) };
     let definition = Definition::read(written)?;
     definition.check_targets(&slugs(&rows).await?)?;
-    let deed = deed(&request, "collection.update", Some(&current.slug), None).statement();
+    let entry = audit_entry(&request, "collection.update", Some(&current.slug), None);
     let batch = rows
         .write()
         .add_all([rules::definition_as_seen(&current)])
         .add_all(change(&definition, request.now().millis()))
-        .add(deed.0, deed.1);
+        .audit(entry);
     rules::commit_definition(batch).await?;
     collection::forget(&request.caller.tenant, &current.slug);
     carry_on(&request, rows, &current.slug).await?;
@@ -122,9 +122,9 @@ pub async fn reindex(request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let current = found(&request, &rows).await?;
     let slug = current.slug.as_str();
-    let deed = deed(&request, "collection.reindex", Some(slug), None).statement();
+    let entry = audit_entry(&request, "collection.reindex", Some(slug), None);
     let begin = (BEGIN_INDEX, args![slug, "", request.now().millis(), true]);
-    rules::commit_definition(rows.write().add(begin.0, begin.1).add(deed.0, deed.1)).await?;
+    rules::commit_definition(rows.write().add(begin.0, begin.1).audit(entry)).await?;
     carry_on(&request, rows, slug).await?;
     let rows = request.caller.rows(&request.bindings)?;
     shown(&request, &found(&request, &rows).await?)
@@ -136,7 +136,7 @@ pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
     let current = found(&request, &rows).await?;
     etag::check(&request.incoming, current.revision)?;
     let (slug, now) = (current.slug.as_str(), request.now().millis());
-    let deed = deed(&request, "collection.delete", Some(slug), None).statement();
+    let entry = audit_entry(&request, "collection.delete", Some(slug), None);
     let batch = rows
         .write()
         .add_all([rules::definition_as_seen(&current)])
@@ -144,7 +144,7 @@ pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
         .add(FORGET_FIELDS, args![slug])
         .add(BEGIN_DELETE, args![slug, now])
         .add(BEGIN_DELETE_JOB, args![slug, now])
-        .add(deed.0, deed.1);
+        .audit(entry);
     rules::commit_definition(batch).await?;
     collection::forget(&request.caller.tenant, slug);
     let done = carry_on(&request, rows, slug).await?;

@@ -9,7 +9,7 @@ use crate::auth::principal::Visitor;
 use crate::http::etag;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
-use crate::http::range::Range;
+use crate::http::range::ByteRange;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::records::file::{File, Served};
@@ -79,9 +79,9 @@ async fn answer(request: &Request<Visitor>, file: &File) -> Result<Option<Respon
         return Ok(Some(Response::empty(200).header("Content-Length", file.size)));
     }
     let (status, offset, length) = match range(&request.incoming, file) {
-        Range::Whole => (200, 0, file.size),
-        Range::Part { offset, length } => (206, offset, length),
-        Range::Unsatisfiable => return Err(problem::range_not_satisfiable(file.size)),
+        ByteRange::Whole => (200, 0, file.size),
+        ByteRange::Part { offset, length } => (206, offset, length),
+        ByteRange::Unsatisfiable => return Err(problem::range_not_satisfiable(file.size)),
     };
     let key = ObjectKey::of(&request.caller.tenant, &file.object);
     let Some(bytes) = Bucket::open(&request.bindings)?.get(&key, offset, length).await? else { return Ok(None) };
@@ -104,12 +104,12 @@ fn is_unchanged(incoming: &Incoming, file: &File) -> bool {
 }
 
 /// The range that is asked for; all of it where the client's part is of other bytes (`If-Range`).
-fn range(request: &Incoming, file: &File) -> Range {
+fn range(request: &Incoming, file: &File) -> ByteRange {
     let same = |sent: String| sent == quoted(file) || sent == http_date::print(file.created_at);
     if request.header("If-Range").is_none_or(same) {
-        Range::parse(request.header("Range").as_deref(), file.size)
+        ByteRange::parse(request.header("Range").as_deref(), file.size)
     } else {
-        Range::Whole
+        ByteRange::Whole
     }
 }
 

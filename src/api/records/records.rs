@@ -41,7 +41,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
         Outcome::Earlier(answer) => finished(answer),
         Outcome::Done(collection, _, made) => {
             announce(&request, &collection);
-            finished(pending.answer(&made)?)
+            finished(pending.respond(&made)?)
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::api::members::deed;
+use crate::api::members::audit_entry;
 use crate::auth::principal::Member;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
@@ -36,9 +36,9 @@ pub async fn apply(request: Request<Member>) -> Result<Response, Problem> {
             made.push(definition.slug);
         }
     }
-    let deed = deed(&request, "template.apply", Some(template.name), Some(json!({ "collections": made }))).statement();
+    let entry = audit_entry(&request, "template.apply", Some(template.name), Some(json!({ "collections": made })));
     let room = rules::MAX_COLLECTIONS - i64::try_from(made.len()).unwrap_or(0) + 1;
-    let batch = rows.write().add(rules::COLLECTIONS_LEFT, args![room]).add_all(statements).add(deed.0, deed.1);
+    let batch = rows.write().add(rules::COLLECTIONS_LEFT, args![room]).add_all(statements).audit(entry);
     rules::commit_definition(batch).await?;
     let data = json!({ "template": template.name, "made": made, "kept": kept });
     Response::json(200, &data, Some(request.caller.tenant.as_str()))

@@ -46,7 +46,7 @@ pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
     let mut args = asked.args();
     args.extend(args![collection.slug.as_str(), id.as_str()]);
     let listed = rows.rows::<ViewRow>(&SHOWN, args).await?;
-    if listed.is_empty() && !asked.goes_on() {
+    if listed.is_empty() && !asked.has_cursor() {
         // A record that is there has none where its collection keeps none.
         Record::find(&rows, &collection.slug, &id).await?;
     }
@@ -63,7 +63,7 @@ pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
         "version": version.version, "operation": version.operation, "status": version.status, "data": data,
         "at": version.at, "by": version.by,
     });
-    Response::json(200, &crate::http::listing::with_moments(shown), Some(request.caller.tenant.as_str()))
+    Response::json(200, &crate::http::listing::with_timestamps(shown), Some(request.caller.tenant.as_str()))
 }
 
 /// `GET /api/v1/{collection}/{record_id}/versions/{version}/diff`

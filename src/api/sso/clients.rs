@@ -1,11 +1,11 @@
 //! `/api/v1/sso/clients`: the tenant's own applications at an identity provider, as they are registered there.
 //!
-//! A client's id ends in the tenant's, and holds no `-` before it: so no two tenants can have the same one,
-//! however their ids end.
+//! A client's id is a name without `-`, then `-` and the tenant's id: so no two tenants can have the same one, whatever
+//! their ids are.
 
 use serde_json::Value;
 
-use crate::api::members::deed;
+use crate::api::members::audit_entry;
 use crate::auth::principal::Member;
 use crate::http::fields::Fields;
 use crate::http::listing::{ListParams, ViewRow};
@@ -26,9 +26,9 @@ statements! { TenantSql;
     FIND = "SELECT client_id AS id, created_at, json_object('client_id', client_id, 'redirect_uris', json(redirect_uris), 'created_at', created_at, 'updated_at', updated_at) AS view FROM sso_clients WHERE tenant_id = ?1 AND client_id = ?2";
     /// How many other clients there are.
     COUNT_OTHERS = "SELECT count(*) AS total FROM sso_clients WHERE tenant_id = ?1 AND client_id <> ?2";
-    /// Registers a client, or what has changed of it.
+    /// Registers a client, or replaces its redirect URIs.
     PUT = "INSERT INTO sso_clients (tenant_id, client_id, redirect_uris, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (tenant_id, client_id) DO UPDATE SET redirect_uris = excluded.redirect_uris, updated_at = excluded.updated_at";
-    /// The end of a client.
+    /// Deletes a client.
     DELETE = "DELETE FROM sso_clients WHERE tenant_id = ?1 AND client_id = ?2";
 }
 
@@ -42,9 +42,9 @@ const MAX_NAME: usize = 40;
 /// `GET /api/v1/sso/clients`
 pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
     let tenant = request.caller.tenant.to_string();
-    let asked = ListParams::read(&request, "sso_clients.list", &tenant)?;
-    let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, asked.args()).await?;
-    asked.answer(&request, rows, Some(&tenant))
+    let params = ListParams::read(&request, "sso_clients.list", &tenant)?;
+    let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, params.args()).await?;
+    params.answer(&request, rows, Some(&tenant))
 }
 
 /// `PUT /api/v1/sso/clients/{client_id}`
@@ -55,7 +55,7 @@ pub async fn put(mut request: Request<Member>) -> Result<Response, Problem> {
     let id = request.params.get("client_id").to_owned();
     let name = name_of(&id, request.caller.tenant.as_str()).map_err(|e| problem::invalid_field("/client_id", e))?;
     let uris = given.or_else(|| default_uris(name, &request)).filter(|uris| !uris.is_empty()).ok_or_else(|| {
-        problem::invalid_field("/redirect_uris", Invalid::new("required", "must name at least one address"))
+        problem::invalid_field("/redirect_uris", Invalid::new("required", "must contain at least one URL"))
     })?;
     let rows = request.caller.rows(&request.bindings)?;
     if rows.row::<CountRow>(&COUNT_OTHERS, args![id.as_str()]).await?.is_some_and(|row| row.total >= MAX_CLIENTS) {
@@ -82,12 +82,12 @@ async fn write(
     operation: &'static str,
     id: &str,
 ) -> Result<(), Problem> {
-    let deed = deed(request, operation, Some(id), None).statement();
-    request.caller.rows(&request.bindings)?.write().add(change.0, change.1).add(deed.0, deed.1).commit().await?;
+    let entry = audit_entry(request, operation, Some(id), None);
+    request.caller.rows(&request.bindings)?.write().add(change.0, change.1).audit(entry).commit().await?;
     Ok(())
 }
 
-/// What stands before the tenant's id.
+/// The name in a client's id.
 fn name_of<'a>(client_id: &'a str, tenant: &str) -> Result<&'a str, Invalid> {
     let name = client_id.strip_suffix(tenant).and_then(|rest| rest.strip_suffix('-')).unwrap_or_default();
     let shape = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
@@ -98,9 +98,9 @@ fn name_of<'a>(client_id: &'a str, tenant: &str) -> Result<&'a str, Invalid> {
     Err(Invalid::new("invalid_client_id", message))
 }
 
-/// Where the two customary applications are told to send browsers; none for others.
+/// The redirect URIs of the two customary applications; none for others.
 fn default_uris(name: &str, request: &Request<Member>) -> Option<Vec<String>> {
-    // The tenant's hosts: its slug's, then its own domains, the primary one first.
+    // The first host is the slug's; then come the tenant's domains, the primary one first.
     let domain = request.caller.config.hosts.get(1).map(String::as_str);
     customary_uris(name, request.caller.tenant.as_str(), domain)
 }
@@ -121,7 +121,7 @@ fn customary_uris(name: &str, tenant: &str, domain: Option<&str>) -> Option<Vec<
     Some(std::iter::once(local).chain(public).collect())
 }
 
-/// An exact address: `https`, or `http` on a `.local` host; without wildcard, credentials or fragment.
+/// Reads an exact URL: `https`, or `http` on a `.local` host; without wildcard, credentials or fragment.
 fn parse_redirect_uri(text: &str) -> Result<String, Invalid> {
     let invalid = || {
         let message = "must be an exact https URL (http on .local hosts) without wildcard, credentials or fragment";

@@ -1,4 +1,4 @@
-//! Single sign-on over HTTP: a tenant's providers, its own clients, and the browser's way through a sign-in.
+//! Single sign-on over HTTP: a tenant's providers, its own clients, and signing in with a browser.
 
 pub mod clients;
 pub mod providers;

@@ -1,12 +1,12 @@
 //! `/api/v1/sso/providers`: the OpenID providers that a tenant signs its users in with.
 //!
-//! A client's secret is taken and never shown. It is for one issuer: with another issuer it must be sent
-//! again, so that nobody has it told to a provider of their own. Nobody gives roles that may do more than
-//! themselves, nor changes a provider that reaches further than they do.
+//! A client's secret is never shown. It is for one issuer: with another issuer it must be sent again, so that nobody has
+//! it sent to a provider of their own. Nobody assigns roles with permissions that they do not have, nor changes a provider
+//! that was configured with such permissions.
 
 use serde_json::{Map, Value};
 
-use crate::api::members::{check_own, deed};
+use crate::api::members::{audit_entry, check_own};
 use crate::auth::principal::Member;
 use crate::auth::sso::provider::{own_roles, permissions_of, secret_place};
 use crate::http::fields::Fields;
@@ -37,24 +37,24 @@ statements! { TenantSql;
     INSERT = "INSERT INTO sso_providers (tenant_id, id, name, issuer, client_id, client_secret, scopes, role_claim, role_map, default_role, enabled, reach, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)";
     /// Changes what is not NULL; ?6, ?9 and ?12 say whether what may be NULL changes.
     UPDATE = "UPDATE sso_providers SET name = COALESCE(?3, name), issuer = COALESCE(?4, issuer), client_id = COALESCE(?5, client_id), client_secret = CASE WHEN ?6 THEN ?7 ELSE client_secret END, scopes = COALESCE(?8, scopes), role_claim = CASE WHEN ?9 THEN ?10 ELSE role_claim END, role_map = COALESCE(?11, role_map), default_role = CASE WHEN ?12 THEN ?13 ELSE default_role END, enabled = COALESCE(?14, enabled), reach = COALESCE(?15, reach), updated_at = ?16 WHERE tenant_id = ?1 AND id = ?2";
-    /// What another issuer calls by the same name is somebody else.
+    /// Deletes identities: another issuer's subject of the same name is somebody else.
     FORGET_IDENTITIES = "DELETE FROM sso_identities WHERE tenant_id = ?1 AND provider_id = ?2";
-    /// Sign-ins on their way to a provider that has changed do not come back.
+    /// Deletes sign-ins that began before the provider changed.
     FORGET_ATTEMPTS = "DELETE FROM sso_attempts WHERE tenant_id = ?1 AND provider_id = ?2";
-    /// The end of a provider, of its sign-ins under way and of who its users are there.
+    /// Deletes a provider, and by reference its sign-ins under way and its identities.
     DELETE = "DELETE FROM sso_providers WHERE tenant_id = ?1 AND id = ?2";
 }
 
 /// Most providers of a tenant.
 pub const MAX_PROVIDERS: i64 = 20;
-/// What is asked for where the body does not say.
+/// The scopes where the body names none.
 const SCOPES: &str = "openid email profile";
 /// Most entries of a role map, and its greatest size in JSON.
 const MAX_ROLES: usize = 100;
 const MAX_ROLE_MAP: usize = 16 * 1024;
 
 /// What a body sets of a provider.
-struct Setting {
+struct ProviderDraft {
     name: Option<String>,
     issuer: Option<String>,
     client_id: Option<String>,
@@ -66,7 +66,7 @@ struct Setting {
     enabled: Option<bool>,
 }
 
-impl Setting {
+impl ProviderDraft {
     fn read(fields: &mut Fields, bindings: &Bindings) -> Self {
         Self {
             name: fields.text("name", 100),
@@ -81,14 +81,15 @@ impl Setting {
         }
     }
 
-    /// Every role that is given, with its pointer. They must be there, and within what the caller may do.
+    /// Checks every role that is assigned: it must exist, and have no permission that the caller does not have.
     async fn check_roles(&self, request: &Request<Member>) -> Result<(), Problem> {
         let own = own_roles(&request.caller.rows(&request.bindings)?).await?;
         let mapped = self.role_map.iter().flatten().filter_map(|(value, role)| Some((value, role.as_str()?)));
         let mapped = mapped.map(|(value, role)| (format!("/role_map/{}", escape(value)), role));
         let default = self.default_role.as_deref().map(|role| ("/default_role".to_owned(), role));
         for (pointer, role) in mapped.chain(default) {
-            let unknown = || problem::invalid_field(&pointer, Invalid::new("unknown_role", "must be a role"));
+            let unknown =
+                || problem::invalid_field(&pointer, Invalid::new("unknown_role", "is not a role of this tenant"));
             check_own(request, &pointer, permissions_of(role, &own).ok_or_else(unknown)?)?;
         }
         Ok(())
@@ -106,35 +107,34 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
         fields.require(name);
     }
     let id = fields.parsed("id", parse_id);
-    let setting = Setting::read(&mut fields, &request.bindings);
-    fields.finish()?;
-    let id = id.ok_or_else(|| problem::internal("a body without its fields"))?;
-    setting.check_roles(&request).await?;
+    let draft = ProviderDraft::read(&mut fields, &request.bindings);
+    let id = fields.finish_with(id)?;
+    draft.check_roles(&request).await?;
     let rows = request.caller.rows(&request.bindings)?;
     if rows.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_PROVIDERS) {
         return Err(problem::too_many("sso_providers", MAX_PROVIDERS));
     }
-    let sealed = seal(&request, &id, setting.client_secret.as_deref()).await?;
-    let role_map = setting.role_map_json().unwrap_or_else(|| "{}".to_owned());
-    let detail = json!({ "issuer": setting.issuer });
+    let sealed = seal(&request, &id, draft.client_secret.as_deref()).await?;
+    let role_map = draft.role_map_json().unwrap_or_else(|| "{}".to_owned());
+    let detail = json!({ "issuer": draft.issuer });
     let insert = args![
         id.as_str(),
-        setting.name,
-        setting.issuer,
-        setting.client_id,
+        draft.name,
+        draft.issuer,
+        draft.client_id,
         sealed,
-        setting.scopes.unwrap_or_else(|| SCOPES.to_owned()),
-        setting.role_claim,
+        draft.scopes.unwrap_or_else(|| SCOPES.to_owned()),
+        draft.role_claim,
         role_map,
-        setting.default_role,
-        setting.enabled.unwrap_or(true),
+        draft.default_role,
+        draft.enabled.unwrap_or(true),
         reach(&request),
         request.now().millis(),
     ];
-    let deed = deed(&request, "sso_provider.create", Some(&id), Some(detail)).statement();
-    match rows.write().add(INSERT, insert).add(deed.0, deed.1).commit().await {
+    let entry = audit_entry(&request, "sso_provider.create", Some(&id), Some(detail));
+    match rows.write().add(INSERT, insert).audit(entry).commit().await {
         Err(StorageError::Constraint(_)) => {
-            Err(problem::conflict("/id", Invalid::new("taken", "is a provider already")))
+            Err(problem::conflict("/id", Invalid::new("taken", "is already the id of a provider")))
         }
         Err(error) => Err(error.into()),
         Ok(_) => Ok(shown(&request, &id, 201).await?.header("Location", format!("/api/v1/sso/providers/{id}"))),
@@ -144,9 +144,9 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
 /// `GET /api/v1/sso/providers`
 pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
     let tenant = request.caller.tenant.to_string();
-    let asked = ListParams::read(&request, "sso_providers.list", &tenant)?;
-    let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, asked.args()).await?;
-    asked.answer(&request, rows, Some(&tenant))
+    let params = ListParams::read(&request, "sso_providers.list", &tenant)?;
+    let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, params.args()).await?;
+    params.answer(&request, rows, Some(&tenant))
 }
 
 /// `GET /api/v1/sso/providers/{provider_id}`
@@ -159,40 +159,41 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
     let sets = ["client_secret", "role_claim", "default_role", "role_map"].map(|name| fields.has(name));
     let [sets_secret, sets_claim, sets_default, sets_map] = sets;
-    let mut setting = Setting::read(&mut fields, &request.bindings);
+    let mut draft = ProviderDraft::read(&mut fields, &request.bindings);
     fields.finish()?;
-    if sets_map && setting.role_map.is_none() {
-        setting.role_map = Some(Map::new());
+    if sets_map && draft.role_map.is_none() {
+        draft.role_map = Some(Map::new());
     }
     let id = request.params.get("provider_id").to_owned();
     let before = find(&request, &id).await?;
     let before_reach = before.get("reach").map(Value::to_string).unwrap_or_default();
     check_own(&request, "", Permissions::stored(&before_reach))?;
-    setting.check_roles(&request).await?;
-    let moves = setting.issuer.as_deref().is_some_and(|issuer| before.get("issuer").is_none_or(|now| now != issuer));
-    if moves && !sets_secret && before.get("has_client_secret") == Some(&Value::Bool(true)) {
-        let invalid = Invalid::new("required", "must be sent again, or as null, with another issuer");
+    draft.check_roles(&request).await?;
+    let changes_issuer =
+        draft.issuer.as_deref().is_some_and(|issuer| before.get("issuer").is_none_or(|now| now != issuer));
+    if changes_issuer && !sets_secret && before.get("has_client_secret") == Some(&Value::Bool(true)) {
+        let invalid = Invalid::new("required", "must be sent again (or null) when the issuer changes");
         return Err(problem::invalid_field("/client_secret", invalid));
     }
     let update = args![
         id.as_str(),
-        setting.name.as_deref(),
-        setting.issuer.as_deref(),
-        setting.client_id.as_deref(),
+        draft.name.as_deref(),
+        draft.issuer.as_deref(),
+        draft.client_id.as_deref(),
         sets_secret,
-        seal(&request, &id, setting.client_secret.as_deref()).await?,
-        setting.scopes.as_deref(),
+        seal(&request, &id, draft.client_secret.as_deref()).await?,
+        draft.scopes.as_deref(),
         sets_claim,
-        setting.role_claim.as_deref(),
-        setting.role_map_json(),
+        draft.role_claim.as_deref(),
+        draft.role_map_json(),
         sets_default,
-        setting.default_role.as_deref(),
-        setting.enabled,
+        draft.default_role.as_deref(),
+        draft.enabled,
         (sets_map || sets_default).then(|| reach(&request)),
         request.now().millis(),
     ];
     let mut changes = vec![(UPDATE, update)];
-    if moves {
+    if changes_issuer {
         changes.extend([(FORGET_IDENTITIES, args![id.as_str()]), (FORGET_ATTEMPTS, args![id.as_str()])]);
     }
     write(&request, changes, "sso_provider.update", &id).await?;
@@ -218,8 +219,8 @@ async fn write(
     for (sql, args) in changes {
         batch = batch.add(sql, args);
     }
-    let deed = deed(request, operation, Some(id), None).statement();
-    batch.add(deed.0, deed.1).commit().await?;
+    let entry = audit_entry(request, operation, Some(id), None);
+    batch.audit(entry).commit().await?;
     Ok(())
 }
 
@@ -236,12 +237,12 @@ async fn shown(request: &Request<Member>, id: &str, status: u16) -> Result<Respo
 async fn seal(request: &Request<Member>, id: &str, secret: Option<&str>) -> Result<Option<String>, Problem> {
     let Some(secret) = secret else { return Ok(None) };
     let tenant = &request.caller.tenant;
-    let kept = secrets::load(&request.bindings, tenant.as_str()).await?;
-    let sealed = kept.data_key()?.seal(&secret_place(tenant, id), secret.as_bytes());
+    let secrets = secrets::load(&request.bindings, tenant.as_str()).await?;
+    let sealed = secrets.data_key()?.seal(&secret_place(tenant, id), secret.as_bytes());
     sealed.map(Some).map_err(problem::internal)
 }
 
-/// What the caller may do, as it is stored.
+/// The caller's permissions, as the column `reach` holds them.
 fn reach(request: &Request<Member>) -> String {
     let own = request.caller.permissions();
     let names = if own == Permissions::ALL { vec!["*"] } else { own.names() };
@@ -278,7 +279,7 @@ fn parse_scopes(text: &str) -> Result<String, Invalid> {
     if fits && text.split(' ').any(|scope| scope == "openid") {
         return Ok(text.to_owned());
     }
-    Err(Invalid::new("invalid_scopes", "must be scopes with one blank in between, openid among them"))
+    Err(Invalid::new("invalid_scopes", "must be scopes, separated by one space each, with openid among them"))
 }
 
 fn read_role_map(fields: &mut Fields) -> Option<Map<String, Value>> {

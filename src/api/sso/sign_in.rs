@@ -1,13 +1,13 @@
-//! `/api/v1/auth/sso`: a browser goes to its provider, and comes back as a user.
+//! `/api/v1/auth/sso`: a browser is sent to the user's provider, and comes back with a session.
 
 use form_urlencoded::Serializer;
 
 use crate::auth::principal::Visitor;
 use crate::auth::rules;
 use crate::auth::session::{self, Carrier, LoginContext};
-use crate::auth::sso::account::Arrival;
-use crate::auth::sso::attempt::{self, ATTEMPT_SECONDS, Attempt, Begun, Journey};
-use crate::auth::sso::discovery::{Inquiry, Metadata};
+use crate::auth::sso::account::UserProvisioning;
+use crate::auth::sso::attempt::{self, ATTEMPT_SECONDS, Attempt, AuthorizationParams, NewAttempt};
+use crate::auth::sso::discovery::{Metadata, ProviderClient};
 use crate::auth::sso::exchange::redeem;
 use crate::auth::sso::provider::Provider;
 use crate::credentials::key::fresh_secret;
@@ -22,20 +22,20 @@ use crate::tenant::secrets;
 use domain::error::Invalid;
 
 statements! { TenantSql;
-    /// What a login page offers.
-    OFFERED = "SELECT id, created_at, json_object('id', id, 'name', name) AS view FROM sso_providers WHERE tenant_id = ?1 AND enabled = 1 ORDER BY name, id";
+    /// The providers that a login page offers.
+    ENABLED = "SELECT id, created_at, json_object('id', id, 'name', name) AS view FROM sso_providers WHERE tenant_id = ?1 AND enabled = 1 ORDER BY name, id";
 }
 
-/// The browser's secret while it is on its way.
+/// The cookie that binds a sign-in to the browser that began it.
 const BROWSER_COOKIE: &str = "__Host-carillon_sso";
-/// The length of such a secret: 256 bits in base64url.
+/// The length of its value: 256 bits in base64url.
 const SECRET_LENGTH: usize = 43;
-/// The longest path to go to in the end.
+/// The longest `return_to`.
 const MAX_PATH: usize = 1000;
 
 /// `GET /api/v1/auth/sso`
 pub async fn list(request: Request<Visitor>) -> Result<Response, Problem> {
-    let rows = rows(&request)?.rows::<ViewRow>(&OFFERED, Vec::new()).await?;
+    let rows = rows(&request)?.rows::<ViewRow>(&ENABLED, Vec::new()).await?;
     let shown = rows.iter().map(ViewRow::shown).collect::<Result<Vec<_>, Problem>>()?;
     let per_page = u32::try_from(super::providers::MAX_PROVIDERS).unwrap_or(0);
     Response::list(&shown, Pagination { per_page, ..Pagination::default() }, Some(request.caller.tenant.as_str()))
@@ -48,18 +48,18 @@ pub async fn begin(request: Request<Visitor>) -> Result<Response, Problem> {
     check_path(return_to).map_err(|invalid| problem::invalid_query("return_to", invalid))?;
     let rows = rows(&request)?;
     let provider = Provider::find(&rows, request.params.get("provider_id")).await?.ok_or_else(problem::not_found)?;
-    let lobby = LoginContext { bindings: &request.bindings, tenant: &request.caller.tenant, rows: &rows };
+    let context = LoginContext { bindings: &request.bindings, tenant: &request.caller.tenant, rows: &rows };
     let secrets = secrets::load(&request.bindings, request.caller.tenant.as_str()).await?;
     let key = secrets.data_key()?;
-    let metadata = Inquiry { lobby: &lobby, key, provider: &provider }.metadata().await?;
-    // A browser that signs in twice at a time keeps its secret, so that both come back.
-    let kept = request.incoming.cookie(BROWSER_COOKIE).filter(|kept| is_secret(kept));
-    let browser = kept.map_or_else(|| fresh_secret("").map_err(problem::internal), Ok)?;
+    let metadata = ProviderClient { context: &context, key, provider: &provider }.metadata().await?;
+    // A browser with two sign-ins at a time keeps one secret, so that both can come back.
+    let present = request.incoming.cookie(BROWSER_COOKIE).filter(|secret| is_secret(secret));
+    let browser = present.map_or_else(|| fresh_secret("").map_err(problem::internal), Ok)?;
     let authority = request.incoming.authority.to_ascii_lowercase();
     let redirect_uri = format!("{}://{authority}/api/v1/auth/sso/callback", request.incoming.scheme);
-    let journey = Journey { provider: &provider.id, browser: &browser, redirect_uri: redirect_uri.clone(), return_to };
-    let begun = attempt::begin(&lobby, key, journey, request.now()).await?;
-    let location = destination(&metadata, &provider, &begun, &redirect_uri);
+    let new = NewAttempt { provider: &provider.id, browser: &browser, redirect_uri: redirect_uri.clone(), return_to };
+    let params = attempt::begin(&context, key, new, request.now()).await?;
+    let location = authorization_url(&metadata, &provider, &params, &redirect_uri);
     Ok(redirect(302, location).header("Set-Cookie", browser_cookie(&browser, ATTEMPT_SECONDS)))
 }
 
@@ -67,39 +67,52 @@ pub async fn begin(request: Request<Visitor>) -> Result<Response, Problem> {
 pub async fn finish(request: Request<Visitor>) -> Result<Response, Problem> {
     check(&request)?;
     let rows = rows(&request)?;
-    let lobby = LoginContext { bindings: &request.bindings, tenant: &request.caller.tenant, rows: &rows };
+    let context = LoginContext { bindings: &request.bindings, tenant: &request.caller.tenant, rows: &rows };
     let secrets = secrets::load(&request.bindings, request.caller.tenant.as_str()).await?;
     let key = secrets.data_key()?;
-    let attempt = returned(&request, &lobby, key).await?;
+    let attempt = take_attempt(&request, &context, key).await?;
     let provider = Provider::find(&rows, &attempt.provider).await?.ok_or_else(problem::not_found)?;
-    let inquiry = Inquiry { lobby: &lobby, key, provider: &provider };
-    let metadata = inquiry.metadata().await?;
+    let client = ProviderClient { context: &context, key, provider: &provider };
+    let metadata = client.metadata().await?;
     let query = &request.incoming.query;
     match query.get("iss") {
-        Some(named) if named != provider.issuer => return Err(problem::sso_refused().cause("iss is another's")),
-        None if metadata.names_itself => return Err(problem::sso_refused().cause("iss is missing")),
+        Some(named) if named != provider.issuer => {
+            return Err(problem::sso_refused().cause("iss is another provider's"));
+        }
+        None if metadata.sends_iss => return Err(problem::sso_refused().cause("iss is missing")),
         _ => {}
     }
     let code = query.get("code").filter(|_| query.get("error").is_none());
     let code = code.ok_or_else(|| problem::sso_refused().cause("the provider sends an error"))?;
-    let identity = redeem(&inquiry, &metadata, &attempt, code).await?;
-    let room = rules::room(&request.caller.config);
-    let arrival = Arrival { lobby: &lobby, provider: &provider, identity: &identity, room, request: &request.incoming };
-    let welcome = arrival.welcome().await?;
-    let opened = session::open(&lobby, &welcome.user, &request.incoming, Carrier::Cookie, welcome.deeds).await?;
+    let identity = redeem(&client, &metadata, &attempt, code).await?;
+    let max_users = rules::room(&request.caller.config);
+    let provisioning = UserProvisioning {
+        context: &context,
+        provider: &provider,
+        identity: &identity,
+        max_users,
+        request: &request.incoming,
+    };
+    let provisioned = provisioning.provision().await?;
+    let opened =
+        session::open(&context, &provisioned.user, &request.incoming, Carrier::Cookie, provisioned.statements).await?;
     let cookie = opened.cookie.ok_or_else(|| problem::internal("a session without a cookie"))?;
     Ok(redirect(303, attempt.return_to).header("Set-Cookie", cookie).header("Set-Cookie", browser_cookie("", 0)))
 }
 
-/// The sign-in that comes back, which began in this browser.
-async fn returned(request: &Request<Visitor>, lobby: &LoginContext<'_>, key: &SealKey) -> Result<Attempt, Problem> {
+/// Takes the attempt that this browser began and now comes back from.
+async fn take_attempt(
+    request: &Request<Visitor>,
+    context: &LoginContext<'_>,
+    key: &SealKey,
+) -> Result<Attempt, Problem> {
     let state = request.incoming.query.get("state").unwrap_or_default();
     let browser = request.incoming.cookie(BROWSER_COOKIE).unwrap_or_default();
-    let found = attempt::consume(lobby, key, (state, &browser), request.now()).await?;
+    let found = attempt::consume(context, key, (state, &browser), request.now()).await?;
     found.filter(|_| is_secret(&browser)).ok_or_else(problem::sso_state_invalid)
 }
 
-/// What holds on the way there and back: only a whole GET counts, and the tenant it names is this one.
+/// Refuses HEAD, and a query that names another tenant.
 fn check(request: &Request<Visitor>) -> Result<(), Problem> {
     if request.is_head() {
         return Err(problem::method_not_allowed("GET"));
@@ -116,17 +129,22 @@ fn redirect(status: u16, location: String) -> Response {
     Response::empty(status).header("Location", location).header("Referrer-Policy", "no-referrer")
 }
 
-/// Where the provider takes the request of RFC 6749, 4.1.1 with RFC 7636, 4.3.
-fn destination(metadata: &Metadata, provider: &Provider, begun: &Begun, redirect_uri: &str) -> String {
+/// The authorization request of RFC 6749, 4.1.1 with RFC 7636, 4.3, as a URL.
+fn authorization_url(
+    metadata: &Metadata,
+    provider: &Provider,
+    params: &AuthorizationParams,
+    redirect_uri: &str,
+) -> String {
     let mut query = Serializer::new(String::new());
     query.extend_pairs([
         ("response_type", "code"),
         ("client_id", &provider.client_id),
         ("redirect_uri", redirect_uri),
         ("scope", &provider.scopes),
-        ("state", &begun.state),
-        ("nonce", &begun.nonce),
-        ("code_challenge", &begun.challenge),
+        ("state", &params.state),
+        ("nonce", &params.nonce),
+        ("code_challenge", &params.challenge),
         ("code_challenge_method", "S256"),
     ]);
     let address = metadata.authorization.as_str();
@@ -142,7 +160,7 @@ fn is_secret(text: &str) -> bool {
     text.len() == SECRET_LENGTH && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// A path on this very host, whatever a browser makes of it.
+/// Refuses what a browser could read as anything but a path on this host.
 fn check_path(path: &str) -> Result<(), Invalid> {
     let clean = path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     if path.starts_with('/') && !path.starts_with("//") && clean && path.len() <= MAX_PATH {

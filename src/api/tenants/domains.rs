@@ -1,4 +1,4 @@
-//! Custom domains of a tenant: attached to one tenant at most, and not at once to another.
+//! Custom domains: attached to one tenant at most, and after their release to no other for ten minutes.
 
 use super::input::{self, MAX_DOMAINS};
 use super::subject::{change_of, check_match, find};
@@ -21,7 +21,7 @@ use domain::host::Host;
 use domain::json;
 
 statements! { ControlSql;
-    /// Attaches a domain, unless it is somebody's.
+    /// Attaches a domain, unless it is attached.
     ATTACH = "INSERT INTO tenant_domains (domain, tenant_id, is_primary, created_at) VALUES (?1, ?2, ?3, ?4)";
     /// Makes no domain of the tenant the primary one.
     CLEAR_PRIMARY = "UPDATE tenant_domains SET is_primary = 0 WHERE tenant_id = ?1";
@@ -29,20 +29,20 @@ statements! { ControlSql;
     SET_PRIMARY = "UPDATE tenant_domains SET is_primary = 1 WHERE domain = ?1 AND tenant_id = ?2";
     /// Detaches a domain from its tenant.
     DETACH = "DELETE FROM tenant_domains WHERE domain = ?1 AND tenant_id = ?2";
-    /// Remembers that a domain was let go.
+    /// Notes that a domain was released.
     RELEASE = "INSERT OR REPLACE INTO released_domains (domain, released_at) SELECT domain, ?3 FROM tenant_domains WHERE domain = ?1 AND tenant_id = ?2";
-    /// Remembers that the host of a slug was let go.
-    REST = "INSERT OR REPLACE INTO released_domains (domain, released_at) VALUES (?1, ?2)";
+    /// Notes that the host of a slug was released.
+    RELEASE_SLUG_HOST = "INSERT OR REPLACE INTO released_domains (domain, released_at) VALUES (?1, ?2)";
     /// Detaches all domains of a tenant.
     DETACH_ALL = "DELETE FROM tenant_domains WHERE tenant_id = ?1";
-    /// Remembers that all domains of a tenant were let go.
+    /// Notes that all domains of a tenant were released.
     RELEASE_ALL = "INSERT OR REPLACE INTO released_domains (domain, released_at) SELECT domain, ?2 FROM tenant_domains WHERE tenant_id = ?1";
     /// Which of these domains cannot be attached now.
     NOT_FREE = "SELECT domain FROM tenant_domains WHERE domain IN (SELECT value FROM json_each(?1)) UNION SELECT domain FROM released_domains WHERE domain IN (SELECT value FROM json_each(?1)) AND released_at > ?2";
 }
 
 row_types! {
-    struct NameRow {
+    struct TakenDomainRow {
         domain: String,
     }
 }
@@ -61,22 +61,17 @@ pub async fn attach(mut request: Request<Operator>) -> Result<Response, Problem>
     let root = &request.bindings.settings.root_domain;
     let domain = fields.required("domain", |f| f.parsed("domain", |text| input::parse_domain(text, root, &to_ascii)));
     let primary = fields.flag("is_primary").unwrap_or(false);
-    fields.finish()?;
-    let Some(domain) = domain else { return Err(problem::internal("a required field is missing")) };
+    let domain = fields.finish_with(domain)?;
 
     let (db, tenant) = find(&request, "attach a domain").await?;
     check_match(&request, &tenant)?;
     if tenant.domains.len() >= MAX_DOMAINS {
-        let invalid = Invalid::new("too_many", format!("a tenant has at most {MAX_DOMAINS} domains"));
+        let invalid =
+            Invalid::new("too_many", format!("cannot be attached: a tenant has at most {MAX_DOMAINS} domains"));
         return Err(problem::invalid_field("/domain", invalid));
     }
     let now = request.now().millis();
-    let taken = || {
-        problem::conflict(
-            "/domain",
-            Invalid::new("taken", "belongs to a tenant, or was let go less than ten minutes ago"),
-        )
-    };
+    let taken = || problem::conflict("/domain", domain_taken());
     if !not_free(&db, std::slice::from_ref(&domain), now).await?.is_empty() {
         return Err(taken());
     }
@@ -90,10 +85,10 @@ pub async fn attach(mut request: Request<Operator>) -> Result<Response, Problem>
     let mut change = change_of(&request, &tenant, "domain.attach");
     change.hosts.push(domain.as_str().to_owned());
     change.write(&db, statements, |_| taken()).await?;
-    let arrived = change.carry(&db, provision).await?;
+    let is_applied = change.carry(&db, provision).await?;
     let row =
         DomainRow { domain: domain.as_str().into(), is_primary: i64::from(primary), ssl_enabled: 0, created_at: now };
-    Response::json(if arrived { 201 } else { 202 }, &view(&row), Some(id))
+    Response::json(if is_applied { 201 } else { 202 }, &view(&row), Some(id))
         .map(|answer| answer.header("Location", format!("/api/v1/tenants/{id}/domains/{domain}")))
 }
 
@@ -112,23 +107,26 @@ pub async fn detach(request: Request<Operator>) -> Result<Response, Problem> {
         vec![(RELEASE, args![domain.as_str(), id, request.now().millis()]), (DETACH, args![domain.as_str(), id])];
     let change = change_of(&request, &tenant, "domain.detach");
     change.write(&db, statements, |text| problem::internal(text)).await?;
-    let arrived = change.carry(&db, provision).await?;
-    Response::json(if arrived { 200 } else { 202 }, &json!({ "domain": domain.as_str() }), Some(id))
+    let is_applied = change.carry(&db, provision).await?;
+    Response::json(if is_applied { 200 } else { 202 }, &json!({ "domain": domain.as_str() }), Some(id))
 }
 
-/// Refuses a new tenant whose domains are not all free; every one that is not is named.
+/// Refuses domains that cannot be attached now, each with its pointer into `custom_domains`.
 pub(super) async fn check_free(db: &ControlDb, domains: &[Host], now: i64) -> Result<(), Problem> {
     let taken = not_free(db, domains, now).await?;
     let mut pointers =
         domains.iter().enumerate().filter(|(_, d)| taken.iter().any(|t| t == d.as_str())).map(|(i, _)| i);
-    let invalid = || Invalid::new("taken", "belongs to a tenant, or was let go less than ten minutes ago");
     let Some(first) = pointers.next() else { return Ok(()) };
-    let problem = problem::conflict(&format!("/custom_domains/{first}"), invalid());
-    Err(pointers.fold(problem, |problem, i| problem.field(format!("/custom_domains/{i}"), invalid())))
+    let problem = problem::conflict(&format!("/custom_domains/{first}"), domain_taken());
+    Err(pointers.fold(problem, |problem, i| problem.field(format!("/custom_domains/{i}"), domain_taken())))
 }
 
-/// The statements that exchange a tenant's domains for others: what is not wanted goes, what is new comes.
-pub(super) async fn exchange(
+fn domain_taken() -> Invalid {
+    Invalid::new("taken", "is attached to a tenant, or was released less than ten minutes ago")
+}
+
+/// The statements that replace a tenant's domains: others are detached, new ones attached.
+pub(super) async fn replace(
     db: &ControlDb,
     tenant: &Tenant,
     wanted: &[Host],
@@ -152,7 +150,7 @@ pub(super) async fn exchange(
     Ok(statements)
 }
 
-/// A problem with the new domains, told by their places in the whole list.
+/// Points a problem with the new domains to their positions in the whole list.
 fn repointed(mut problem: Problem, wanted: &[Host], new: &[Host]) -> Problem {
     for error in &mut problem.errors {
         let place = error.pointer.rsplit('/').next().and_then(|index| new.get(index.parse::<usize>().ok()?));
@@ -163,7 +161,7 @@ fn repointed(mut problem: Problem, wanted: &[Host], new: &[Host]) -> Problem {
     problem
 }
 
-/// The statements that let all domains of a tenant go.
+/// The statements that release all domains of a tenant.
 pub(super) fn release_all(tenant: &str, now: i64) -> Vec<(ControlSql, Vec<Arg>)> {
     vec![(RELEASE_ALL, args![tenant, now]), (DETACH_ALL, args![tenant])]
 }
@@ -174,7 +172,7 @@ async fn not_free(db: &ControlDb, domains: &[Host], now: i64) -> Result<Vec<Stri
     }
     let names: Vec<_> = domains.iter().map(Host::as_str).collect();
     let names = serde_json::to_string(&names).map_err(problem::internal)?;
-    let rows = db.rows::<NameRow>(&NOT_FREE, args![names, now - RELEASED_SECONDS * 1000]).await?;
+    let rows = db.rows::<TakenDomainRow>(&NOT_FREE, args![names, now - RELEASED_SECONDS * 1000]).await?;
     Ok(rows.into_iter().map(|row| row.domain).collect())
 }
 
@@ -187,7 +185,7 @@ fn view(row: &DomainRow) -> serde_json::Value {
     })
 }
 
-/// The platform's own reading of an international name (UTS 46), as browsers do it.
+/// An international name in ASCII (UTS 46), by the runtime's URL parser, as browsers do it; none if it is not a name.
 pub(super) fn to_ascii(name: &str) -> Option<String> {
     web_sys::Url::new(&format!("http://{name}/")).ok().map(|url| url.hostname())
 }

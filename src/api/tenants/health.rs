@@ -1,4 +1,4 @@
-//! `GET /api/v1/tenants/{tenant_id}/health`: rows, hub, KV and the site, each asked for real.
+//! `GET /api/v1/tenants/{tenant_id}/health`: the tenant's rows, hub, KV entry and site, each checked by a real call.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::tenant::registry::Tenant;
 use domain::host::Host;
 use domain::json;
 
-/// How long the site may take to answer.
+/// How long the site may take to respond.
 const SITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 row_types! {
@@ -33,7 +33,7 @@ row_types! {
     }
 }
 
-/// Asks every part the tenant stands on. Always 200: the answer is about the parts.
+/// Checks every part that the tenant depends on. Always 200: the body says how the parts are.
 pub async fn health(request: Request<Operator>) -> Result<Response, Problem> {
     let (_, tenant) = find(&request, "check a tenant").await?;
     let bindings = &request.bindings;
@@ -49,10 +49,10 @@ pub async fn health(request: Request<Operator>) -> Result<Response, Problem> {
         "kv": hints.unwrap_or_else(|cause| failed("kv", &cause)),
         "wordpress": site,
     });
-    let well = checks.as_object().is_some_and(|checks| {
+    let is_healthy = checks.as_object().is_some_and(|checks| {
         checks.values().all(|check| check.get("status").is_none_or(|s| s == "ok" || s == "not_configured"))
     });
-    let status = if well && !tenant.pending { "ok" } else { "degraded" };
+    let status = if is_healthy && !tenant.pending { "ok" } else { "degraded" };
     let data =
         json!({ "status": status, "revision": tenant.row.revision, "pending": tenant.pending, "checks": checks });
     Response::json(200, &data, Some(tenant.id.as_str()))
@@ -89,19 +89,19 @@ async fn hints(bindings: &Bindings, tenant: &Tenant) -> Result<Value, String> {
     Ok(json!({ "status": if agrees { "ok" } else { "stale" }, "cached": hint.is_some() }))
 }
 
-/// Whether the site's GraphQL endpoint answers at all. What it answers is not shown, and redirects are not followed.
+/// Whether the site's GraphQL endpoint responds at all. The response is not shown, and redirects are not followed.
 async fn site(endpoint: Option<&str>) -> Value {
     let Some(endpoint) = endpoint else { return json!({ "status": "not_configured" }) };
     let controller = AbortController::default();
     let signal = controller.signal();
-    let asked = async {
+    let fetch = async {
         let init = web_sys::RequestInit::new();
         init.set_redirect(web_sys::RequestRedirect::Manual);
         let url = format!("{endpoint}?query=%7B__typename%7D");
         let request = web_sys::Request::new_with_str_and_init(&url, &init)?;
         Fetch::Request(request.into()).send_with_signal(&signal).await
     };
-    match select(Box::pin(asked), Box::pin(Delay::from(SITE_TIMEOUT))).await {
+    match select(Box::pin(fetch), Box::pin(Delay::from(SITE_TIMEOUT))).await {
         Either::Left((Ok(response), _)) if response.status_code() < 500 => {
             json!({ "status": "ok", "http_status": response.status_code() })
         }

@@ -1,4 +1,4 @@
-//! Bodies of the tenant API: the superset of the plain forms, checked field by field.
+//! Bodies of the tenant API, checked field by field. They accept the fields of all older forms.
 
 use domain::address::{MAX_RANGES, parse_range};
 use domain::email::parse_email;
@@ -21,7 +21,7 @@ use domain::text::bounded;
 
 /// Most custom domains of a tenant.
 pub const MAX_DOMAINS: usize = 50;
-/// Most bytes of a JSON field that is kept as given.
+/// Most bytes of a JSON field that is stored as given.
 const MAX_JSON: usize = 16 * 1024;
 /// The plan of a tenant that names none.
 const DEFAULT_PLAN: &str = "free";
@@ -33,40 +33,40 @@ const MAX_TEMPLATES: usize = 12;
 /// The body of `POST /api/v1/tenants`.
 #[derive(Debug)]
 pub struct NewTenant {
-    /// The id asked for; none has one made.
+    /// The id; none if one is to be generated.
     pub id: Option<ClaimedTenant>,
-    /// The slug asked for; none follows the id.
+    /// The slug; none if it follows from the id.
     pub slug: Option<Slug>,
     /// Everything else.
     pub profile: Profile,
-    /// Domains to attach at once; the first is the primary one.
+    /// Domains to attach; the first is the primary one.
     pub domains: Vec<Host>,
-    /// The webhook secret; none has one made.
+    /// The webhook secret; none if one is to be generated.
     pub webhook_secret: Option<String>,
-    /// The subscription secret; none has one made.
+    /// The subscription secret; none if one is to be generated.
     pub subscription_secret: Option<String>,
-    /// The templates of which it gets its first collections.
+    /// The templates that its first collections are made from.
     pub templates: Vec<String>,
 }
 
-/// Converts an international name to punycode; none for what is no name.
+/// Converts an international name to punycode; none if it is not a name.
 pub type ToAscii<'f> = &'f dyn Fn(&str) -> Option<String>;
 
-/// What reading a body needs of the platform.
-pub struct Reading<'a> {
-    /// The domain no custom domain may lie under.
+/// What a body is checked against.
+pub struct TenantBodyContext<'a> {
+    /// The platform's root domain; custom domains must not be under it.
     pub root: &'a RootDomain,
     /// How international names become ASCII.
     pub to_ascii: ToAscii<'a>,
     /// Whether the plan that the body names is one of the platform's.
     pub plan_is_known: bool,
-    /// Which addresses settings may name.
+    /// Which URLs settings may name.
     pub may_call: MayCall<'a>,
-    /// The tenant as it stands, if it does.
+    /// The stored tenant; none for a new one.
     pub stored: Option<&'a Profile>,
 }
 
-/// The plan that a body names, before anything else of it is read.
+/// The plan that a body names, before the body is read.
 pub fn named_plan(object: &Map<String, Value>) -> &str {
     let named = ["plan", "tier"].iter().find_map(|name| object.get(*name).and_then(Value::as_str));
     named.unwrap_or(DEFAULT_PLAN)
@@ -74,13 +74,13 @@ pub fn named_plan(object: &Map<String, Value>) -> &str {
 
 impl NewTenant {
     /// Reads the body.
-    pub fn read(object: Map<String, Value>, reading: &Reading<'_>) -> Result<Self, Problem> {
+    pub fn read(object: Map<String, Value>, context: &TenantBodyContext<'_>) -> Result<Self, Problem> {
         let mut fields = Fields::new(object);
         let id = fields.parsed("tenant_id", ClaimedTenant::parse);
         let slug = fields.parsed("slug", Slug::parse);
         let name = id.as_ref().map_or("Tenant", ClaimedTenant::as_str).to_owned();
-        let profile = read_profile(&mut fields, &name, reading);
-        let domains = read_domains(&mut fields, reading);
+        let profile = read_profile(&mut fields, &name, context);
+        let domains = read_domains(&mut fields, context);
         let webhook_secret = fields.parsed("webhook_secret", parse_secret);
         let subscription_secret = fields.parsed("subscription_secret", parse_secret);
         let templates = read_templates(&mut fields);
@@ -95,17 +95,17 @@ impl NewTenant {
 pub struct TenantUpdate {
     /// Everything an operator sets.
     pub profile: Profile,
-    /// Another slug, if one was sent.
+    /// The new slug, if one was sent.
     pub slug: Option<Slug>,
-    /// Another status, if one was sent.
+    /// The new status, if one was sent.
     pub status: Option<Status>,
-    /// Another list of domains, if one was sent.
+    /// The new list of domains, if one was sent.
     pub domains: Option<Vec<Host>>,
 }
 
 impl TenantUpdate {
-    /// Reads the body for a tenant of this id, which may be repeated but not changed.
-    pub fn read(object: Map<String, Value>, id: &str, reading: &Reading<'_>) -> Result<Self, Problem> {
+    /// Reads the body for a tenant of this id; the body may contain the id, but not another one.
+    pub fn read(object: Map<String, Value>, id: &str, context: &TenantBodyContext<'_>) -> Result<Self, Problem> {
         let mut fields = Fields::new(object);
         fields.parsed("tenant_id", |text| {
             if text == id { Ok(()) } else { Err(Invalid::new("immutable", "cannot be changed")) }
@@ -114,16 +114,16 @@ impl TenantUpdate {
         let status = fields.parsed("status", |text| match text {
             "active" => Ok(Status::Active),
             "suspended" => Ok(Status::Suspended),
-            _ => Err(Invalid::new("invalid_status", "must be active or suspended; DELETE deletes")),
+            _ => Err(Invalid::new("invalid_status", "must be active or suspended; to delete a tenant, use DELETE")),
         });
-        let profile = read_profile(&mut fields, id, reading);
-        let domains = read_domains(&mut fields, reading);
+        let profile = read_profile(&mut fields, id, context);
+        let domains = read_domains(&mut fields, context);
         fields.finish()?;
         Ok(Self { profile, slug, status, domains })
     }
 }
 
-/// The body of a tenant as it stands, for PATCH to merge into (RFC 7396).
+/// A tenant's current body, for PATCH to merge into (RFC 7396).
 pub fn writable(profile: &Profile) -> Map<String, Value> {
     let value = json!({
         "display_name": profile.display_name,
@@ -146,9 +146,9 @@ pub fn writable(profile: &Profile) -> Map<String, Value> {
     }
 }
 
-fn read_domains(fields: &mut Fields, reading: &Reading<'_>) -> Option<Vec<Host>> {
+fn read_domains(fields: &mut Fields, context: &TenantBodyContext<'_>) -> Option<Vec<Host>> {
     let mut domains =
-        fields.list("custom_domains", MAX_DOMAINS, |text| parse_domain(text, reading.root, reading.to_ascii))?;
+        fields.list("custom_domains", MAX_DOMAINS, |text| parse_domain(text, context.root, context.to_ascii))?;
     let mut seen = std::collections::HashSet::new();
     domains.retain(|domain| seen.insert(domain.clone()));
     Some(domains)
@@ -182,16 +182,16 @@ fn read_templates(fields: &mut Fields) -> Vec<String> {
     templates
 }
 
-fn read_profile(fields: &mut Fields, id: &str, reading: &Reading<'_>) -> Profile {
+fn read_profile(fields: &mut Fields, id: &str, context: &TenantBodyContext<'_>) -> Profile {
     let (tier, plan) = (fields.text("tier", 63), fields.text("plan", 63));
-    if !reading.plan_is_known && (tier.is_some() || plan.is_some()) {
+    if !context.plan_is_known && (tier.is_some() || plan.is_some()) {
         let field = if plan.is_some() { "plan" } else { "tier" };
         fields.wrong::<()>(field, Invalid::new("unknown_plan", "is not a plan of this platform"));
     }
     if let (Some(tier), Some(plan)) = (&tier, &plan)
         && tier != plan
     {
-        fields.wrong::<()>("tier", Invalid::new("contradiction", "names another plan than the field plan"));
+        fields.wrong::<()>("tier", Invalid::new("contradiction", "must name the same plan as the field plan"));
     }
     Profile {
         display_name: fields.text("display_name", 200).unwrap_or_else(|| id.to_owned()),
@@ -203,8 +203,8 @@ fn read_profile(fields: &mut Fields, id: &str, reading: &Reading<'_>) -> Profile
         cors_origins: fields.list("cors_origins", MAX_ORIGINS, cors::parse_origin).unwrap_or_default(),
         ip_allowlist: fields.list("ip_allowlist", MAX_RANGES, parse_range).unwrap_or_default(),
         rate_limits: fields.typed::<Overrides>("rate_limits").unwrap_or_default(),
-        settings: read_document(fields, Document::Settings, reading),
-        branding: read_document(fields, Document::Branding, reading),
+        settings: read_document(fields, Document::Settings, context),
+        branding: read_document(fields, Document::Branding, context),
         require_standard_webhooks: fields.flag("require_standard_webhooks").unwrap_or(false),
         expires_at: fields.parsed("expires_at", Timestamp::parse_rfc3339),
     }
@@ -221,19 +221,19 @@ fn read_features(fields: &mut Fields) -> Map<String, Value> {
     features
 }
 
-/// Settings or branding: what differs from what is stored must be right.
-fn read_document(fields: &mut Fields, document: Document, reading: &Reading<'_>) -> Map<String, Value> {
-    let stored = reading.stored.map(|stored| match document {
+/// Reads settings or branding; only what differs from the stored document is checked.
+fn read_document(fields: &mut Fields, document: Document, context: &TenantBodyContext<'_>) -> Map<String, Value> {
+    let stored = context.stored.map(|stored| match document {
         Document::Settings => &stored.settings,
         Document::Branding => &stored.branding,
     });
     let name = document.as_str();
     let object = fields.object(name, document::MAX_BYTES).unwrap_or_default();
-    fields.wrong_inside(name, document.faults(stored.unwrap_or(&Map::new()), &object, reading.may_call));
+    fields.wrong_inside(name, document.faults(stored.unwrap_or(&Map::new()), &object, context.may_call));
     object
 }
 
-/// A domain a tenant may attach, from any spelling.
+/// Reads a domain that a tenant may attach, in any spelling.
 pub fn parse_domain(text: &str, root: &RootDomain, to_ascii: ToAscii<'_>) -> Result<Host, Invalid> {
     if text.is_ascii() {
         return root.custom_domain(text);
@@ -242,7 +242,7 @@ pub fn parse_domain(text: &str, root: &RootDomain, to_ascii: ToAscii<'_>) -> Res
     root.custom_domain(&ascii)
 }
 
-/// A secret of 16 to 256 bytes. Its UTF-8 bytes are the key, so it may be a sentence in any language.
+/// Reads a secret of 16 to 256 bytes, in any language: its UTF-8 bytes are the key.
 pub fn parse_secret(text: &str) -> Result<String, Invalid> {
     if (16..=256).contains(&text.len()) && !text.chars().any(char::is_control) {
         Ok(text.to_owned())
@@ -251,7 +251,7 @@ pub fn parse_secret(text: &str) -> Result<String, Invalid> {
     }
 }
 
-/// The URL of a GraphQL endpoint, as it was written.
+/// Reads the URL of a GraphQL endpoint; it is stored as written.
 pub fn parse_endpoint(text: &str) -> Result<String, Invalid> {
     let invalid = || Invalid::new("invalid_url", "must be an http or https URL with a host and no credentials");
     let text = bounded(text, 2000).map_err(|_| invalid())?;
@@ -273,14 +273,14 @@ mod tests {
 
     fn read(value: Value) -> Result<NewTenant, Problem> {
         let root = RootDomain::parse("localhost").unwrap();
-        let reading = Reading {
+        let context = TenantBodyContext {
             root: &root,
             to_ascii: &|_| Some("xn--bcher-kva.example".into()),
             plan_is_known: true,
             may_call: crate::tenant::settings::STORED,
             stored: None,
         };
-        NewTenant::read(object(value), &reading)
+        NewTenant::read(object(value), &context)
     }
 
     #[test]

@@ -12,11 +12,11 @@ use crate::storage::control_db::ControlDb;
 use crate::storage::row::CountRow;
 use crate::storage::sql::Arg;
 use crate::storage::sql::{args, statements};
-use crate::tenant::registry::Shown;
+use crate::tenant::registry::TenantDetails;
 use domain::error::Invalid;
 
 statements! { ControlSql;
-    /// Tenants, newest first. Filters that are NULL let everything pass; ?4 and ?5 are the place of a cursor.
+    /// Tenants, newest first. A filter that is NULL matches every tenant; ?4 and ?5 are a cursor's position.
     LIST = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch, (SELECT json_group_array(d.domain) FROM (SELECT domain FROM tenant_domains WHERE tenant_id = t.id ORDER BY is_primary DESC, created_at, domain) d) AS domains, EXISTS (SELECT 1 FROM pending_changes c WHERE c.tenant_id = t.id) AS pending FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.status <> 'purged' AND (?1 IS NULL OR t.status = ?1) AND (?2 IS NULL OR t.plan = ?2) AND (?3 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?3) > 0) AND (t.created_at, t.id) < (COALESCE(?4, 9007199254740991), COALESCE(?5, '')) ORDER BY t.created_at DESC, t.id DESC LIMIT ?6 OFFSET ?7";
     /// How many there are.
     COUNT = "SELECT count(*) AS total FROM tenants t WHERE t.status <> 'purged' AND (?1 IS NULL OR t.status = ?1) AND (?2 IS NULL OR t.plan = ?2) AND (?3 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?3) > 0)";
@@ -58,20 +58,20 @@ pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
         return Err(problem::invalid_query("plan", invalid));
     }
     let filter_args = args![status, plan, text];
-    let (place, offset) = match &start {
-        Start::Cursor(place) => (place.as_ref(), 0),
+    let (after, offset) = match &start {
+        Start::Cursor(after) => (after.as_ref(), 0),
         Start::Page(page) => (None, i64::from(page - 1) * i64::from(per_page)),
     };
     let mut list_args = filter_args.clone();
-    list_args.extend([Arg::from(place.map(|p| p.at)), Arg::from(place.map(|p| p.id.clone()))]);
+    list_args.extend([Arg::from(after.map(|p| p.at)), Arg::from(after.map(|p| p.id.clone()))]);
     list_args.extend(args![i64::from(per_page) + 1, offset]);
-    let mut rows = db.rows::<Shown>(&LIST, list_args).await?;
+    let mut rows = db.rows::<TenantDetails>(&LIST, list_args).await?;
     let counted = if count { db.row::<CountRow>(&COUNT, filter_args).await? } else { None };
     let total = counted.and_then(|row| u64::try_from(row.total).ok());
 
     let has_next = rows.len() > per_page as usize;
     rows.truncate(per_page as usize);
-    let behind =
+    let next =
         rows.last().filter(|_| has_next).map(|row| Position { at: row.row.created_at(), id: row.row.id().to_owned() });
     let key = request.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
     let pagination = Pagination {
@@ -80,8 +80,8 @@ pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
         total,
         total_pages: total.map(|total| total.div_ceil(u64::from(per_page))),
         has_next,
-        has_prev: place.is_some() || offset > 0,
-        cursor: behind.map(|place| cursor::seal(&key, &identity, &place)),
+        has_prev: after.is_some() || offset > 0,
+        cursor: next.map(|position| cursor::seal(&key, &identity, &position)),
     };
     let root = request.bindings.settings.root_domain.as_str();
     let views: Vec<Value> =
@@ -94,12 +94,15 @@ fn start(request: &Request<Operator>, identity: &ListIdentity<'_>) -> Result<Sta
     let sent = query.get("cursor").filter(|c| !c.is_empty());
     if query.get("page").is_some() {
         if sent.is_some() {
-            return Err(problem::invalid_query("page", Invalid::new("contradiction", "goes without cursor")));
+            return Err(problem::invalid_query(
+                "page",
+                Invalid::new("contradiction", "cannot be combined with cursor"),
+            ));
         }
         return Ok(Start::Page(query.number("page", 1..=10_000, 1)?));
     }
     let Some(sent) = sent else { return Ok(Start::Cursor(None)) };
     let keys = &request.bindings.settings.keys;
-    let place = cursor::open(|version| keys.cursor_key_of(version), identity, sent);
-    place.map(|place| Start::Cursor(Some(place))).map_err(|e| problem::invalid_query("cursor", e))
+    let position = cursor::open(|version| keys.cursor_key_of(version), identity, sent);
+    position.map(|position| Start::Cursor(Some(position))).map_err(|e| problem::invalid_query("cursor", e))
 }

@@ -1,5 +1,5 @@
-//! `POST /api/v1/tenants/{tenant_id}/secrets/{kind}/rotate`: a new secret; the one before stays
-//! good for its grace, so that a site can change over without losing a webhook.
+//! `POST /api/v1/tenants/{tenant_id}/secrets/{kind}/rotate`: a new secret. The previous one stays good for a grace, so that
+//! a site can change over without losing a webhook.
 
 use super::input;
 use super::subject::{change_of, check_match, find};
@@ -10,18 +10,18 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::records::provision::provision;
 use crate::storage::sql::args;
-use crate::tenant::secrets::{self, Kind};
+use crate::tenant::secrets::{self, SecretKind};
 use domain::clock::Timestamp;
 use domain::json;
 
-/// Seconds the secret before stays good, where the body does not say.
+/// Seconds for which the previous secret stays good, where the body does not say.
 const GRACE_SECONDS: i64 = 24 * 3600;
 /// The longest grace: 30 days.
 const MAX_GRACE_SECONDS: i64 = 30 * 24 * 3600;
 
-/// Makes a new version of a secret and shows it, once.
+/// Makes a new version of a secret, and shows it once.
 pub async fn rotate(mut request: Request<Operator>) -> Result<Response, Problem> {
-    let Some(kind) = Kind::parse(request.params.get("kind")) else { return Err(problem::not_found()) };
+    let Some(kind) = SecretKind::parse(request.params.get("kind")) else { return Err(problem::not_found()) };
     let mut fields = Fields::new(request.incoming.optional_json_object().await?);
     let grace = fields.number("grace_seconds", 0..=MAX_GRACE_SECONDS).unwrap_or(GRACE_SECONDS);
     let chosen = fields.parsed("secret", input::parse_secret);
@@ -39,20 +39,20 @@ pub async fn rotate(mut request: Request<Operator>) -> Result<Response, Problem>
     let until = now.plus_seconds(grace);
     let statements = vec![
         (secrets::INSERT_SECRET, args![id, kind.as_str(), i64::from(version), sealed, now.millis()]),
-        // The version before the last one does not get a second grace.
+        // Versions before the last one do not get another grace.
         (secrets::END_GRACE, args![id, kind.as_str(), i64::from(version) - 1, now.millis()]),
         (secrets::END_GRACE, args![id, kind.as_str(), i64::from(version), until.millis()]),
         (secrets::DELETE_EXPIRED, args![id, kind.as_str(), now.millis()]),
     ];
     let change = change_of(&request, &tenant, "secret.rotate");
     change.write(&db, statements, |text| problem::internal(text)).await?;
-    let arrived = change.carry(&db, provision).await?;
+    let is_applied = change.carry(&db, provision).await?;
     let data = json!({
         "kind": kind,
         "secret": secret,
         "version": version,
         "previous_valid_until": if grace > 0 { Some(until) } else { None::<Timestamp> },
-        "pending": !arrived,
+        "pending": !is_applied,
     });
-    Response::json(if arrived { 200 } else { 202 }, &data, Some(id))
+    Response::json(if is_applied { 200 } else { 202 }, &data, Some(id))
 }

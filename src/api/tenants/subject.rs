@@ -1,4 +1,4 @@
-//! The tenant that an operator's call is about: found, checked against `If-Match`, changed, shown.
+//! The tenant in an operator's path: finding it, checking `If-Match`, changing it, responding with it.
 
 use crate::auth::principal::Operator;
 use crate::http::etag;
@@ -6,8 +6,8 @@ use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::storage::control_db::ControlDb;
-use crate::tenant::change::Change;
-use crate::tenant::registry::{Shown, Tenant};
+use crate::tenant::change::TenantChange;
+use crate::tenant::registry::{Tenant, TenantDetails};
 
 /// The tenant that the path names, and the database it was found in.
 pub(super) async fn find(request: &Request<Operator>, reason: &'static str) -> Result<(ControlDb, Tenant), Problem> {
@@ -17,9 +17,13 @@ pub(super) async fn find(request: &Request<Operator>, reason: &'static str) -> R
     Ok((db, tenant))
 }
 
-/// A change of a tenant as it was read.
-pub(super) fn change_of<'a>(request: &'a Request<Operator>, tenant: &'a Tenant, operation: &'static str) -> Change<'a> {
-    Change {
+/// A change of a tenant, from the revision that was read.
+pub(super) fn change_of<'a>(
+    request: &'a Request<Operator>,
+    tenant: &'a Tenant,
+    operation: &'static str,
+) -> TenantChange<'a> {
+    TenantChange {
         actor: request.caller.actor(),
         bindings: &request.bindings,
         tenant: tenant.id.as_str(),
@@ -32,23 +36,23 @@ pub(super) fn change_of<'a>(request: &'a Request<Operator>, tenant: &'a Tenant, 
     }
 }
 
-/// `If-Match`, where it was sent.
+/// 412 if `If-Match` was sent and does not name the tenant's revision.
 pub(super) fn check_match(request: &Request<Operator>, tenant: &Tenant) -> Result<(), Problem> {
     etag::check(&request.incoming, tenant.row.revision)
 }
 
-/// The tenant after a change: 200 once it has arrived everywhere, else 202.
+/// Responds with the tenant after a change: 200 if the change has reached every store, else 202.
 pub(super) async fn shown_after(
     request: &Request<Operator>,
     db: &ControlDb,
     id: &str,
-    arrived: bool,
+    is_applied: bool,
 ) -> Result<Response, Problem> {
-    let shown = Shown::get(db, id).await?;
-    show(request, &shown, if arrived { 200 } else { 202 })
+    let shown = TenantDetails::get(db, id).await?;
+    show(request, &shown, if is_applied { 200 } else { 202 })
 }
 
-pub(super) fn show(request: &Request<Operator>, shown: &Shown, status: u16) -> Result<Response, Problem> {
+pub(super) fn show(request: &Request<Operator>, shown: &TenantDetails, status: u16) -> Result<Response, Problem> {
     let view = shown.to_view(request.bindings.settings.root_domain.as_str()).map_err(problem::internal)?;
     let answer = Response::json(status, &view, Some(shown.row.id()))?;
     Ok(answer.header("ETag", shown.row.etag()))

@@ -1,11 +1,12 @@
-//! The tenant API: create, read, replace, patch, delete. Operators only.
+//! The tenant API, for operators: create, read, replace, patch, delete.
 
 use crate::records::provision::provision;
 use serde_json::Value;
 
-use super::input::{self, NewTenant, Reading, TenantUpdate};
+use super::input::{self, NewTenant, TenantBodyContext, TenantUpdate};
 use super::subject::{change_of, check_match, find, show, shown_after};
-use crate::auth::idempotency::platform::{Kept, Keyed};
+use crate::auth::idempotency::CreateOrReplay;
+use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
 use crate::auth::principal::Operator;
 use crate::http::etag;
 use crate::http::incoming::{JSON, MERGE_PATCH};
@@ -16,10 +17,10 @@ use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sealed::{SealKey, random};
 use crate::storage::sql::{args, statements};
-use crate::tenant::change::Change;
+use crate::tenant::change::TenantChange;
 use crate::tenant::record::{Status, TenantRow};
-use crate::tenant::registry::{Shown, Tenant, find_plan};
-use crate::tenant::secrets::{self, Kind};
+use crate::tenant::registry::{Tenant, TenantDetails, find_plan};
+use crate::tenant::secrets::{self, SecretKind};
 use domain::error::Invalid;
 use domain::host::RootDomain;
 use domain::ids::{ClaimedTenant, Slug};
@@ -27,22 +28,26 @@ use domain::json;
 use domain::merge_patch;
 
 statements! { ControlSql;
-    /// A new tenant, unless its id, its slug or its plan says no.
+    /// A new tenant; fails if its id or slug is taken, or its plan unknown.
     INSERT_TENANT = "INSERT INTO tenants (id, slug, display_name, admin_email, plan, status, revision, wpgraphql_endpoint, features, resources, cors_origins, rate_limits, settings, branding, require_standard_webhooks, data_key, created_at, updated_at, expires_at, ip_allowlist) VALUES (?1, ?2, ?3, ?4, ?5, 'active', 1, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15, ?16, ?17)";
-    /// Where its rows go: the open shard with the fewest tenants.
+    /// Places its rows on the open shard with the fewest tenants.
     PLACE_TENANT = "INSERT INTO placements (tenant_id, shard, epoch, moved_at) SELECT ?1, s.name, 1, ?2 FROM shards s WHERE s.status = 'open' ORDER BY (SELECT count(*) FROM placements p WHERE p.shard = s.name), s.name LIMIT 1";
     /// Everything an operator sets.
     UPDATE_TENANT = "UPDATE tenants SET display_name = ?2, admin_email = ?3, plan = ?4, wpgraphql_endpoint = ?5, features = ?6, resources = ?7, cors_origins = ?8, rate_limits = ?9, settings = ?10, branding = ?11, require_standard_webhooks = ?12, expires_at = ?13, status = ?14, slug = ?15, ip_allowlist = ?16 WHERE id = ?1";
-    /// Another status.
+    /// Changes the status.
     SET_STATUS = "UPDATE tenants SET status = ?2 WHERE id = ?1";
-    /// Remembers a purged tenant's name for ever.
+    /// Reserves a purged tenant's name for ever.
     RETIRE_NAME = "INSERT OR IGNORE INTO retired_names (kind, name) VALUES (?1, ?2)";
-    /// Which of an id and a slug are taken: by another tenant, by a retired one, or by the rest of a slug just let go.
+    /// Which of an id and a slug are taken: by another tenant, by a purged one, or because the slug's host was released just
+    /// now.
     TAKEN_NAMES = "SELECT 'tenant_id' AS kind, id AS name FROM tenants WHERE id = ?1 AND id <> ?3 UNION ALL SELECT 'slug', slug FROM tenants WHERE slug = ?2 AND id <> ?3 UNION ALL SELECT CASE kind WHEN 'id' THEN 'tenant_id' ELSE 'slug' END, name FROM retired_names WHERE kind = 'id' AND name = ?1 OR kind = 'slug' AND name = ?2 UNION ALL SELECT 'slug', domain FROM released_domains WHERE domain = ?4 AND released_at > ?5";
 }
 
+/// The path that tenants are created in.
+const COLLECTION: &str = "/api/v1/tenants";
+
 row_types! {
-    struct NameRow {
+    struct TakenNameRow {
         kind: String,
     }
 }
@@ -50,25 +55,22 @@ row_types! {
 /// `POST /api/v1/tenants`
 pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem> {
     let object = request.incoming.json_object(JSON).await?;
-    let keyed =
-        Keyed::read(&request.incoming, "tenants.create", &request.caller.actor(), &Value::Object(object.clone()))?;
     let db = ControlDb::open(&request.bindings, "create a tenant")?;
+    let create = match PlatformCreate::begin(&request, &db, "tenants.create", COLLECTION, &object).await? {
+        CreateOrReplay::New(create) => create,
+        CreateOrReplay::Done(response) => return Ok(response),
+    };
     let now = request.now().millis();
-    if let Some(keyed) = &keyed
-        && let Some(kept) = keyed.find(&request.bindings, &db, now).await?
-    {
-        return created(kept, true);
-    }
     let plan = find_plan(&db, input::named_plan(&object)).await?;
     let root = &request.bindings.settings.root_domain;
-    let reading = Reading {
+    let context = TenantBodyContext {
         root,
         to_ascii: &super::domains::to_ascii,
         plan_is_known: plan.is_some(),
         may_call: &|text| request.bindings.settings.outbound(text).map(drop),
         stored: None,
     };
-    let new = NewTenant::read(object, &reading)?;
+    let new = NewTenant::read(object, &context)?;
     let plan = plan.ok_or_else(|| problem::internal("the default plan is missing"))?;
     let id = match &new.id {
         Some(id) => id.as_str().to_owned(),
@@ -80,12 +82,13 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
     super::domains::check_free(&db, &new.domains, now).await?;
 
     let key = SealKey::random().map_err(problem::internal)?;
-    let webhook_secret = new.webhook_secret.clone().map_or_else(|| Kind::Webhook.generate(), Ok)?;
-    let subscription_secret = new.subscription_secret.clone().map_or_else(|| Kind::Subscription.generate(), Ok)?;
+    let webhook_secret = new.webhook_secret.clone().map_or_else(|| SecretKind::Webhook.generate(), Ok)?;
+    let subscription_secret =
+        new.subscription_secret.clone().map_or_else(|| SecretKind::Subscription.generate(), Ok)?;
     let wrapped = request.bindings.settings.keys.wrap(&id, &key).map_err(problem::internal)?;
     let row = TenantRow::new(&id, slug.as_str(), &new.profile, &plan, wrapped, now).map_err(problem::internal)?;
     let mut statements = vec![(INSERT_TENANT, row.insert_args()), (PLACE_TENANT, args![id.as_str(), now])];
-    for (kind, secret) in [(Kind::Webhook, &webhook_secret), (Kind::Subscription, &subscription_secret)] {
+    for (kind, secret) in [(SecretKind::Webhook, &webhook_secret), (SecretKind::Subscription, &subscription_secret)] {
         let sealed = secrets::seal(&key, &id, kind, 1, secret)?;
         statements.push((secrets::INSERT_SECRET, args![id.as_str(), kind.as_str(), 1i64, sealed, now]));
     }
@@ -98,14 +101,12 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
         data.insert("webhook_secret".into(), webhook_secret.into());
         data.insert("subscription_secret".into(), subscription_secret.into());
     }
-    let kept = Kept { data, etag: row.etag() };
-    if let Some(keyed) = &keyed {
-        statements.push(keyed.keep(&request.bindings, &kept, now)?);
-    }
+    let mut created = PlatformResource { data, etag: row.etag() };
+    statements.extend(create.store(&created)?);
 
     let hosts = std::iter::once(root.host_of(&slug).as_str().to_owned()).chain(domains).collect();
     let (bindings, request_id) = (&request.bindings, request.incoming.id.as_str());
-    let change = Change {
+    let change = TenantChange {
         bindings,
         tenant: &id,
         revision: 0,
@@ -117,30 +118,24 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
         templates: new.templates,
     };
     if let Err(problem) = change.write(&db, statements, conflict).await {
-        // Whoever sent the same key at the same time may have been first.
-        if let Some(keyed) = &keyed
-            && let Some(kept) = keyed.find(&request.bindings, &db, now).await?
-        {
-            return created(kept, true);
-        }
-        return Err(problem);
+        // Another request with the same key may have been faster.
+        return create.replay().await?.ok_or(problem);
     }
-    if !change.carry(&db, provision).await? {
-        let mut kept = kept;
-        if let Value::Object(data) = &mut kept.data {
-            data.insert("pending".into(), true.into());
-        }
-        let mut answer = created(kept, false)?;
-        answer.status = 202;
-        return Ok(answer);
+    if change.carry(&db, provision).await? {
+        return create.respond(&created);
     }
-    created(kept, false)
+    if let Value::Object(data) = &mut created.data {
+        data.insert("pending".into(), true.into());
+    }
+    let mut response = create.respond(&created)?;
+    response.status = 202;
+    Ok(response)
 }
 
 /// `GET /api/v1/tenants/{tenant_id}`
 pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
     let id = request.path_tenant()?;
-    let shown = Shown::get(&ControlDb::open(&request.bindings, "read a tenant")?, id.as_str()).await?;
+    let shown = TenantDetails::get(&ControlDb::open(&request.bindings, "read a tenant")?, id.as_str()).await?;
     let etag = shown.row.etag();
     if etag::is_known(&request.incoming, &etag) {
         return Ok(Response::empty(304).header("ETag", etag));
@@ -148,7 +143,7 @@ pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
     show(&request, &shown, 200)
 }
 
-/// `PUT /api/v1/tenants/{tenant_id}`: what the body leaves out gets its default.
+/// `PUT /api/v1/tenants/{tenant_id}`: fields that the body leaves out get their defaults.
 pub async fn replace(mut request: Request<Operator>) -> Result<Response, Problem> {
     let object = request.incoming.json_object(JSON).await?;
     let (db, tenant) = find(&request, "replace a tenant").await?;
@@ -167,7 +162,8 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     update(&request, &db, tenant, object, "tenant.patch").await
 }
 
-/// `DELETE /api/v1/tenants/{tenant_id}`: stops the tenant; with `?purge=true`, once stopped so, removes it for ever.
+/// `DELETE /api/v1/tenants/{tenant_id}`: stops the tenant. With `?purge=true`, deletes the data of a tenant that was stopped
+/// so, for ever.
 pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
     let purge = request.incoming.query.flag("purge")?;
     let (db, tenant) = find(&request, "delete a tenant").await?;
@@ -192,16 +188,16 @@ pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
     };
     let change = change_of(&request, &tenant, operation);
     change.write(&db, statements, |text| problem::internal(text)).await?;
-    let arrived = change.carry(&db, provision).await?;
+    let is_applied = change.carry(&db, provision).await?;
     if purge {
-        let status = if arrived { 200 } else { 202 };
+        let status = if is_applied { 200 } else { 202 };
         return Response::json(
             status,
-            &json!({ "tenant_id": id, "status": Status::Purged, "pending": !arrived }),
+            &json!({ "tenant_id": id, "status": Status::Purged, "pending": !is_applied }),
             Some(id),
         );
     }
-    shown_after(&request, &db, id, arrived).await
+    shown_after(&request, &db, id, is_applied).await
 }
 
 async fn update(
@@ -216,14 +212,14 @@ async fn update(
     let plan_is_known = find_plan(db, input::named_plan(&object)).await?.is_some();
     let root = &request.bindings.settings.root_domain;
     let stored = tenant.row.profile();
-    let reading = Reading {
+    let context = TenantBodyContext {
         root,
         to_ascii: &super::domains::to_ascii,
         plan_is_known,
         may_call: &|text| request.bindings.settings.outbound(text).map(drop),
         stored: Some(&stored),
     };
-    let update = TenantUpdate::read(object, id, &reading)?;
+    let update = TenantUpdate::read(object, id, &context)?;
     let slug = update.slug.as_ref().filter(|slug| slug.as_str() != tenant.row.slug);
     let now = request.now().millis();
     if let Some(slug) = slug {
@@ -235,31 +231,20 @@ async fn update(
     let mut statements = vec![(UPDATE_TENANT, args)];
     let mut change = change_of(request, &tenant, operation);
     if let Some(slug) = slug {
-        let left = format!("{}.{}", tenant.row.slug, root.as_str());
-        statements.push((super::domains::REST, args![left, now]));
+        let released = format!("{}.{}", tenant.row.slug, root.as_str());
+        statements.push((super::domains::RELEASE_SLUG_HOST, args![released, now]));
         change.hosts.push(root.host_of(slug).as_str().to_owned());
     }
     if let Some(wanted) = &update.domains {
-        statements.extend(super::domains::exchange(db, &tenant, wanted, now).await?);
+        statements.extend(super::domains::replace(db, &tenant, wanted, now).await?);
         change.hosts.extend(wanted.iter().map(|domain| domain.as_str().to_owned()));
     }
     change.write(db, statements, conflict).await?;
-    let arrived = change.carry(db, provision).await?;
-    shown_after(request, db, id, arrived).await
+    let is_applied = change.carry(db, provision).await?;
+    shown_after(request, db, id, is_applied).await
 }
 
-fn created(kept: Kept, replayed: bool) -> Result<Response, Problem> {
-    let id = kept.data.get("tenant_id").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut answer = Response::json(201, &kept.data, Some(&id))?
-        .header("Location", format!("/api/v1/tenants/{id}"))
-        .header("ETag", kept.etag);
-    if replayed {
-        answer = answer.header("Idempotent-Replayed", "true");
-    }
-    Ok(answer)
-}
-
-/// Refuses an id or a slug that is taken by another tenant than `own`, or was for ever.
+/// Refuses an id or a slug that is reserved, or taken by another tenant than `own`.
 async fn check_names(
     db: &ControlDb,
     id: &str,
@@ -268,17 +253,17 @@ async fn check_names(
     own: &str,
     now: i64,
 ) -> Result<(), Problem> {
-    let rested = now - crate::tenant::change::RELEASED_SECONDS * 1000;
-    let args = args![id, slug.as_str(), own, root.host_of(slug).as_str(), rested];
-    let rows = db.rows::<NameRow>(&TAKEN_NAMES, args).await?;
+    let released_after = now - crate::tenant::change::RELEASED_SECONDS * 1000;
+    let args = args![id, slug.as_str(), own, root.host_of(slug).as_str(), released_after];
+    let rows = db.rows::<TakenNameRow>(&TAKEN_NAMES, args).await?;
     let mut taken = ["tenant_id", "slug"].into_iter().filter(|kind| rows.iter().any(|row| row.kind == *kind));
     let Some(first) = taken.next() else { return Ok(()) };
-    let invalid = Invalid::new("taken", "is taken, now or for ever");
+    let invalid = Invalid::new("taken", "is already taken, or reserved");
     let problem = problem::conflict(&format!("/{first}"), invalid.clone());
     Err(taken.fold(problem, |problem, name| problem.field(format!("/{name}"), invalid.clone())))
 }
 
-/// The problem of a name that somebody took at the same moment; the constraint names the column.
+/// The problem of a name that another request took at the same time; the constraint names the column.
 fn conflict(text: &str) -> Problem {
     let pointer = match text {
         t if t.contains("tenants.slug") => "/slug",
@@ -286,7 +271,7 @@ fn conflict(text: &str) -> Problem {
         t if t.contains("tenant_domains.domain") => "/custom_domains",
         other => return problem::internal(other),
     };
-    problem::conflict(pointer, Invalid::new("taken", "is taken"))
+    problem::conflict(pointer, Invalid::new("taken", "is already taken"))
 }
 
 fn slug_of(new: &NewTenant, id: &str) -> Result<Slug, Problem> {
@@ -295,7 +280,10 @@ fn slug_of(new: &NewTenant, id: &str) -> Result<Slug, Problem> {
     }
     let id = ClaimedTenant::parse(id).map_err(|e| problem::invalid_field("/tenant_id", e))?;
     Slug::from_id(&id).map_err(|e| {
-        problem::invalid_field("/tenant_id", Invalid::new(e.code, "makes no slug; send one in the field slug"))
+        problem::invalid_field(
+            "/tenant_id",
+            Invalid::new(e.code, "cannot be turned into a slug; send one in the field slug"),
+        )
     })
 }
 

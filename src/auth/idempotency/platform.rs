@@ -1,104 +1,104 @@
-//! `Idempotency-Key`: the first answer to a creation, given again for 24 hours. Stored sealed, in
-//! the transaction of the creation itself.
+//! Creations by operators: the response is stored in CONTROL, sealed under the platform's key.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::credentials::signature::digest;
-use crate::http::incoming::Incoming;
-use crate::http::problem::{self, Problem};
+use super::{CreateOrReplay, IdempotencyKey, RETENTION_MILLIS, StoredResponseRow, replayed};
+use crate::auth::principal::Operator;
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
-use crate::storage::row::row_types;
-use crate::storage::sealed::Place;
-use crate::storage::sql::{Arg, ControlSql};
+use crate::storage::sql::{Arg, ControlSql, StorageError};
 use crate::storage::sql::{args, statements};
-use domain::error::Invalid;
+use domain::clock::Timestamp;
 
 statements! { ControlSql;
-    /// What was answered under a key.
+    /// The response that is stored under a key.
     FIND = "SELECT fingerprint, sealed FROM idempotency_keys WHERE scope = ?1 AND key_digest = ?2 AND created_at > ?3";
-    /// Keeps an answer; fails the batch if one is there.
+    /// Stores a response; fails the batch if one is there.
     KEEP = "INSERT INTO idempotency_keys (scope, key_digest, fingerprint, sealed, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
 }
 
-/// Milliseconds an answer is kept.
-pub const KEPT_MILLIS: i64 = 24 * 3_600_000;
+/// The owner that platform responses are sealed for.
+const OWNER: &str = "platform";
 
-/// An answer as it is kept.
+/// What an operator's creation made.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Kept {
-    /// Its data.
+pub struct PlatformResource {
+    /// The response's `data`; its `tenant_id`, or else its `id`, is the end of the resource's path.
     pub data: Value,
-    /// Its entity tag.
+    /// The resource's entity tag; empty if it has none.
     pub etag: String,
 }
 
-row_types! {
-    struct KeptRow {
-        fingerprint: String,
-        sealed: String,
+/// An operator's creation that has to be done.
+pub struct PlatformCreate<'a> {
+    bindings: &'a Bindings,
+    db: &'a ControlDb,
+    now: Timestamp,
+    collection: &'static str,
+    key: Option<IdempotencyKey>,
+}
+
+impl<'a> PlatformCreate<'a> {
+    /// Reads the request's key and the response that is stored under it; 422 if that belongs to another body.
+    /// `operation` says what is created, `collection` is the path it is created in.
+    pub async fn begin(
+        request: &'a Request<Operator>,
+        db: &'a ControlDb,
+        operation: &'static str,
+        collection: &'static str,
+        body: &Map<String, Value>,
+    ) -> Result<CreateOrReplay<Self>, Problem> {
+        let key = IdempotencyKey::read(&request.incoming, operation, &request.caller.actor(), body)?;
+        let create = Self { bindings: &request.bindings, db, now: request.now(), collection, key };
+        Ok(match create.replay().await? {
+            Some(response) => CreateOrReplay::Done(response),
+            None => CreateOrReplay::New(create),
+        })
     }
-}
 
-/// The key that a request presents, by its digest, and the fingerprint of its body.
-pub struct Presented {
-    /// Digest of the key.
-    pub key: String,
-    /// Digest of the body.
-    pub fingerprint: String,
-}
-
-impl Presented {
-    /// Reads the key of a request, quoted or bare. A key is its sender's own: nobody else gets the answer, which
-    /// may show a secret.
-    pub fn read(request: &Incoming, actor: &str, body: &Value) -> Result<Option<Self>, Problem> {
-        let Some(sent) = request.header("Idempotency-Key") else { return Ok(None) };
-        let key = sent.strip_prefix('"').and_then(|k| k.strip_suffix('"')).unwrap_or(&sent);
-        if !(1..=255).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()) {
-            let invalid = Invalid::new("invalid_key", "must be 1 to 255 visible ASCII characters");
-            return Err(problem::invalid_header("Idempotency-Key", invalid));
+    /// Commits the creation together with its response. `taken` is the problem of a constraint that does not hold.
+    pub async fn commit(
+        self,
+        mut batch: Vec<(ControlSql, Vec<Arg>)>,
+        created: PlatformResource,
+        taken: fn() -> Problem,
+    ) -> Result<Response, Problem> {
+        batch.extend(self.store(&created)?);
+        match self.db.batch(batch).await {
+            Ok(_) => self.respond(&created),
+            Err(StorageError::Constraint(_)) => self.replay().await?.ok_or_else(taken),
+            Err(error) => Err(error.into()),
         }
-        let key = digest(format!("{actor} {key}").as_bytes());
-        Ok(Some(Self { key, fingerprint: digest(body.to_string().as_bytes()) }))
     }
 
-    /// Refuses a key that was used with another body.
-    pub fn check(&self, fingerprint: &str) -> Result<(), Problem> {
-        if self.fingerprint == fingerprint { Ok(()) } else { Err(problem::idempotency_key_reused()) }
-    }
-}
-
-/// A request to the platform that carries a key.
-pub struct Keyed {
-    scope: &'static str,
-    presented: Presented,
-}
-
-impl Keyed {
-    /// Reads the key of a request; what is kept under it is of this scope.
-    pub fn read(request: &Incoming, scope: &'static str, actor: &str, body: &Value) -> Result<Option<Self>, Problem> {
-        Ok(Presented::read(request, actor, body)?.map(|presented| Self { scope, presented }))
+    /// The statement that stores the response, for the batch of the creation; none without a key.
+    pub fn store(&self, created: &PlatformResource) -> Result<Option<(ControlSql, Vec<Arg>)>, Problem> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let sealed = key.seal(OWNER, created, |place, json| self.bindings.settings.keys.seal(place, json))?;
+        let IdempotencyKey { scope, digest, fingerprint } = key;
+        let now = self.now.millis();
+        Ok(Some((KEEP, args![scope.as_str(), digest.as_str(), fingerprint.as_str(), sealed, now])))
     }
 
-    /// The answer that was given under this key; 422 if it was given to another body.
-    pub async fn find(&self, bindings: &Bindings, db: &ControlDb, now: i64) -> Result<Option<Kept>, Problem> {
-        let args = args![self.scope, self.presented.key.as_str(), now - KEPT_MILLIS];
-        let Some(row) = db.row::<KeptRow>(&FIND, args).await? else { return Ok(None) };
-        self.presented.check(&row.fingerprint)?;
-        let json = bindings.settings.keys.open(&self.place(), &row.sealed).map_err(problem::internal)?;
-        serde_json::from_slice(&json).map(Some).map_err(problem::internal)
+    /// The response that is stored under the request's key, if there is one.
+    pub async fn replay(&self) -> Result<Option<Response>, Problem> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let args = args![key.scope.as_str(), key.digest.as_str(), self.now.millis() - RETENTION_MILLIS];
+        let Some(row) = self.db.row::<StoredResponseRow>(&FIND, args).await? else { return Ok(None) };
+        let created = key.open(OWNER, &row, |place, sealed| self.bindings.settings.keys.open(place, sealed))?;
+        self.respond(&created).map(replayed).map(Some)
     }
 
-    /// The statement that keeps an answer, for the batch of the creation.
-    pub fn keep(&self, bindings: &Bindings, answer: &Kept, now: i64) -> Result<(ControlSql, Vec<Arg>), Problem> {
-        let json = serde_json::to_vec(answer).map_err(problem::internal)?;
-        let sealed = bindings.settings.keys.seal(&self.place(), &json).map_err(problem::internal)?;
-        let Presented { key, fingerprint } = &self.presented;
-        Ok((KEEP, args![self.scope, key.as_str(), fingerprint.as_str(), sealed, now]))
-    }
-
-    fn place(&self) -> Place<'_> {
-        Place { owner: "platform", table: "idempotency_keys", column: self.scope, row: &self.presented.key }
+    /// The first response: 201, with the path of what was made.
+    pub fn respond(&self, created: &PlatformResource) -> Result<Response, Problem> {
+        let text = |name: &str| created.data.get(name).and_then(Value::as_str);
+        let tenant = text("tenant_id");
+        let location = format!("{}/{}", self.collection, tenant.or_else(|| text("id")).unwrap_or_default());
+        let response = Response::json(201, &created.data, tenant)?.header("Location", location);
+        Ok(if created.etag.is_empty() { response } else { response.header("ETag", &created.etag) })
     }
 }

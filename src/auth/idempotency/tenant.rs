@@ -1,24 +1,17 @@
-//! A creation in a tenant, done once: under an `Idempotency-Key` the first answer is given again for 24 hours.
-//!
-//! Invariants
-//! - The answer is kept in the batch of the creation: both are there or neither.
-//! - It is sealed under the tenant's data key, for it may show a secret once.
-//! - A key counts for its operation and principal only; another body under it is refused.
+//! Creations in a tenant: the response is stored on the tenant's shard, sealed under the tenant's data key.
 
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::platform::{KEPT_MILLIS, Presented};
+use super::{IdempotencyKey, RETENTION_MILLIS, StoredResponseRow, replayed};
 use crate::auth::principal::Member;
 use crate::auth::rules;
-use crate::http::problem::{self, Problem};
+use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::storage::bindings::SystemClock;
-use crate::storage::row::row_types;
-use crate::storage::sealed::Place;
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::{TenantBatch, TenantDb};
@@ -26,72 +19,58 @@ use crate::tenant::secrets::{self, Secrets};
 use domain::clock::{Clock, Timestamp};
 
 statements! { TenantSql;
-    /// What was answered under a key.
+    /// The response that is stored under a key.
     FIND = "SELECT fingerprint, sealed FROM idempotency_keys WHERE tenant_id = ?1 AND scope = ?2 AND key_digest = ?3 AND created_at > ?4";
-    /// Forgets what was kept long enough.
+    /// Deletes responses that were stored long enough.
     FORGET = "DELETE FROM idempotency_keys WHERE tenant_id = ?1 AND created_at <= ?2";
-    /// Keeps an answer; fails the batch if one is there.
+    /// Stores a response; fails the batch if one is there.
     KEEP = "INSERT INTO idempotency_keys (tenant_id, scope, key_digest, fingerprint, sealed, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 }
 
-row_types! {
-    struct KeptRow {
-        fingerprint: String,
-        sealed: String,
-    }
-}
+/// A creation that was requested.
+pub type Creation = super::CreateOrReplay<IdempotentCreate>;
 
 /// What a creation made.
 #[derive(Serialize, Deserialize)]
-pub struct Made {
-    /// The answer's data.
+pub struct CreatedResource {
+    /// The response's `data`.
     pub data: Value,
-    /// Where it is from now on; empty where there is no one place.
+    /// The resource's path; empty if there is no single one.
     pub location: String,
 }
 
-impl Made {
-    fn answer(&self, tenant: &str, replayed: bool) -> Result<Response, Problem> {
-        let answer = match self.location.as_str() {
+impl CreatedResource {
+    fn respond(&self, tenant: &str) -> Result<Response, Problem> {
+        Ok(match self.location.as_str() {
             "" => Response::json(200, &self.data, Some(tenant))?,
             location => Response::json(201, &self.data, Some(tenant))?.header("Location", location),
-        };
-        Ok(if replayed { answer.header("Idempotent-Replayed", "true") } else { answer })
+        })
     }
 }
 
-/// A creation that was asked for.
-pub enum Creation {
-    /// It is to be done.
-    New(Pending),
-    /// It was done before; this was the answer.
-    Done(Response),
-}
-
-/// A creation that is to be done.
-pub struct Pending {
+/// A creation that has to be done.
+pub struct IdempotentCreate {
     tenant: String,
-    keyed: Option<Keyed>,
+    key: Option<TenantKey>,
 }
 
-/// A creation that is written.
-pub struct Written {
-    /// What to answer.
-    pub answer: Response,
-    /// Whether this request wrote it; else one with the same key was faster.
+/// A creation that was done.
+pub struct CreateOutcome {
+    /// The response.
+    pub response: Response,
+    /// Whether this request did it; else one with the same key was faster.
     pub is_first: bool,
 }
 
-struct Keyed {
-    presented: Presented,
-    scope: String,
+struct TenantKey {
+    key: IdempotencyKey,
     secrets: Rc<Secrets>,
     now: Timestamp,
 }
 
 impl Creation {
-    /// Reads the request's key, and what was answered under it; 422 if that was to another body. The operation says
-    /// what is created, and in what where there are several.
+    /// Reads the request's key and the response that is stored under it; 422 if that belongs to another body.
+    /// `operation` says what is created, and in what where there are several.
     pub async fn begin(
         request: &Request<Member>,
         rows: &TenantDb,
@@ -99,70 +78,68 @@ impl Creation {
         body: &Map<String, Value>,
     ) -> Result<Self, Problem> {
         let tenant = request.caller.tenant.to_string();
-        let body = Value::Object(body.clone());
-        let Some(presented) = Presented::read(&request.incoming, &request.caller.actor(), &body)? else {
-            return Ok(Self::New(Pending { tenant, keyed: None }));
-        };
+        let key = IdempotencyKey::read(&request.incoming, operation, &request.caller.actor(), body)?;
+        let Some(key) = key else { return Ok(Self::New(IdempotentCreate { tenant, key: None })) };
         let secrets = secrets::load(&request.bindings, &tenant).await?;
-        let keyed = Keyed { presented, scope: operation.to_owned(), secrets, now: SystemClock.now() };
-        match keyed.find(rows, &tenant).await? {
-            Some(made) => made.answer(&tenant, true).map(Self::Done),
-            None => Ok(Self::New(Pending { tenant, keyed: Some(keyed) })),
+        let key = TenantKey { key, secrets, now: SystemClock.now() };
+        match key.find(rows, &tenant).await? {
+            Some(created) => created.respond(&tenant).map(replayed).map(Self::Done),
+            None => Ok(Self::New(IdempotentCreate { tenant, key: Some(key) })),
         }
     }
 }
 
-impl Pending {
-    /// Writes it, and answers.
-    pub async fn commit(self, rows: &TenantDb, batch: TenantBatch<'_>, made: Made) -> Result<Written, Problem> {
-        let outcome = rules::commit(batch.add_all(self.keeping(&made)?)).await;
+impl IdempotentCreate {
+    /// Commits the creation together with its response.
+    pub async fn commit(
+        self,
+        rows: &TenantDb,
+        batch: TenantBatch<'_>,
+        created: CreatedResource,
+    ) -> Result<CreateOutcome, Problem> {
+        let outcome = rules::commit(batch.add_all(self.store(&created)?)).await;
         if outcome.is_err()
-            && let Some(answer) = self.earlier(rows).await?
+            && let Some(response) = self.replay(rows).await?
         {
-            return Ok(Written { answer, is_first: false });
+            return Ok(CreateOutcome { response, is_first: false });
         }
         outcome?;
-        Ok(Written { answer: self.answer(&made)?, is_first: true })
+        Ok(CreateOutcome { response: self.respond(&created)?, is_first: true })
     }
 
-    /// The statements that keep the answer, for the batch of the creation.
-    pub fn keeping(&self, made: &Made) -> Result<Vec<(TenantSql, Vec<Arg>)>, Problem> {
-        self.keyed.as_ref().map_or_else(|| Ok(Vec::new()), |keyed| keyed.keep(&self.tenant, made))
+    /// The statements that store the response, for the batch of the creation; none without a key.
+    pub fn store(&self, created: &CreatedResource) -> Result<Vec<(TenantSql, Vec<Arg>)>, Problem> {
+        self.key.as_ref().map_or_else(|| Ok(Vec::new()), |key| key.store(&self.tenant, created))
     }
 
-    /// What was answered meanwhile: whoever sent the same key at the same time may have been first.
-    pub async fn earlier(&self, rows: &TenantDb) -> Result<Option<Response>, Problem> {
-        let Some(keyed) = &self.keyed else { return Ok(None) };
-        let first = keyed.find(rows, &self.tenant).await?;
-        first.map(|made| made.answer(&self.tenant, true)).transpose()
+    /// The response to a request with the same key that was faster than this one, if there was one.
+    pub async fn replay(&self, rows: &TenantDb) -> Result<Option<Response>, Problem> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let first = key.find(rows, &self.tenant).await?;
+        first.map(|created| created.respond(&self.tenant).map(replayed)).transpose()
     }
 
-    /// The answer, the first time.
-    pub fn answer(&self, made: &Made) -> Result<Response, Problem> {
-        made.answer(&self.tenant, false)
+    /// The first response.
+    pub fn respond(&self, created: &CreatedResource) -> Result<Response, Problem> {
+        created.respond(&self.tenant)
     }
 }
 
-impl Keyed {
-    async fn find(&self, rows: &TenantDb, tenant: &str) -> Result<Option<Made>, Problem> {
-        let since = self.now.millis() - KEPT_MILLIS;
-        let args = args![self.scope.as_str(), self.presented.key.as_str(), since];
-        let Some(row) = rows.row::<KeptRow>(&FIND, args).await? else { return Ok(None) };
-        self.presented.check(&row.fingerprint)?;
-        let json = self.secrets.data_key()?.open(&self.place(tenant), &row.sealed).map_err(problem::internal)?;
-        serde_json::from_slice(&json).map(Some).map_err(problem::internal)
+impl TenantKey {
+    async fn find(&self, rows: &TenantDb, tenant: &str) -> Result<Option<CreatedResource>, Problem> {
+        let since = self.now.millis() - RETENTION_MILLIS;
+        let args = args![self.key.scope.as_str(), self.key.digest.as_str(), since];
+        let Some(row) = rows.row::<StoredResponseRow>(&FIND, args).await? else { return Ok(None) };
+        let data_key = self.secrets.data_key()?;
+        self.key.open(tenant, &row, |place, sealed| data_key.open(place, sealed)).map(Some)
     }
 
-    fn keep(&self, tenant: &str, made: &Made) -> Result<Vec<(TenantSql, Vec<Arg>)>, Problem> {
-        let json = serde_json::to_vec(made).map_err(problem::internal)?;
-        let sealed = self.secrets.data_key()?.seal(&self.place(tenant), &json).map_err(problem::internal)?;
-        let Presented { key, fingerprint } = &self.presented;
+    fn store(&self, tenant: &str, created: &CreatedResource) -> Result<Vec<(TenantSql, Vec<Arg>)>, Problem> {
+        let data_key = self.secrets.data_key()?;
+        let sealed = self.key.seal(tenant, created, |place, json| data_key.seal(place, json))?;
+        let IdempotencyKey { scope, digest, fingerprint } = &self.key;
         let now = self.now.millis();
-        let keep = args![self.scope.as_str(), key.as_str(), fingerprint.as_str(), sealed, now];
-        Ok(vec![(FORGET, args![now - KEPT_MILLIS]), (KEEP, keep)])
-    }
-
-    fn place<'a>(&'a self, tenant: &'a str) -> Place<'a> {
-        Place { owner: tenant, table: "idempotency_keys", column: &self.scope, row: &self.presented.key }
+        let keep = args![scope.as_str(), digest.as_str(), fingerprint.as_str(), sealed, now];
+        Ok(vec![(FORGET, args![now - RETENTION_MILLIS]), (KEEP, keep)])
     }
 }

@@ -1,7 +1,7 @@
-//! What carries a token to the hub, and whether a page may have sent the cookie that does (draft-dunglas-mercure,
-//! Presenting the Access Token, and Security Considerations).
+//! Where a request carries its token, and whether a cookie may be used for it (draft-dunglas-mercure, Presenting the
+//! Access Token, and Security Considerations).
 //!
-//! A token in the query by the name `access_token` is not taken (RFC 9700, 4.3.2).
+//! The query parameter `access_token` is not accepted (RFC 9700, 4.3.2).
 
 use crate::http::cors::Origin;
 use crate::http::incoming::Query;
@@ -9,32 +9,32 @@ use domain::mercure::Action;
 
 /// The cookie.
 pub const COOKIE: &str = "__Secure-mercure_access_token";
-/// The cookie, and the parameter, of before 1.0.
+/// The cookie and the query parameter of versions before 1.0.
 const OLDER_COOKIE: &str = "mercureAuthorization";
 const OLDER_PARAMETER: &str = "authorization";
 
-/// What was presented is no token by its letters, or there are two of them.
+/// The request carries two tokens, or one with characters that no token has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// A token as it came.
+/// A token of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Presented {
+pub struct PresentedToken {
     /// Its text.
     pub token: String,
-    /// Whether a browser may have sent it of its own accord.
+    /// Whether it came in a cookie, which browsers send by themselves.
     pub by_cookie: bool,
 }
 
-/// Finds the token of a request: one carrier counts, and those behind it are not looked at.
+/// Finds the token of a request: in `Authorization`, else (with `compatibility`) in the query, else in a cookie.
 pub fn presented(
     authorization: Option<&str>,
     query: &Query,
     cookie: impl Fn(&str) -> Option<String>,
     compatibility: bool,
-) -> Result<Option<Presented>, Malformed> {
+) -> Result<Option<PresentedToken>, Malformed> {
     let carried = |token: &str, by_cookie| match is_credential(token) {
-        true => Ok(Some(Presented { token: token.to_owned(), by_cookie })),
+        true => Ok(Some(PresentedToken { token: token.to_owned(), by_cookie })),
         false => Err(Malformed),
     };
     if let Some(header) = authorization {
@@ -60,16 +60,16 @@ pub fn presented(
     }
 }
 
-/// Whether a text is `b64token` of RFC 6750, 2.1.
+/// Whether a text is a `b64token` of RFC 6750, 2.1.
 fn is_credential(text: &str) -> bool {
     let letters = text.trim_end_matches('=');
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
     !letters.is_empty() && letters.bytes().all(fits)
 }
 
-/// Where a request comes from, as a browser says.
+/// Where a request comes from, by the headers that browsers set.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Sender<'a> {
+pub struct RequestSource<'a> {
     /// `Origin`.
     pub origin: Option<&'a str>,
     /// `Referer`.
@@ -78,11 +78,11 @@ pub struct Sender<'a> {
     pub site: Option<&'a str>,
 }
 
-impl Sender<'_> {
-    /// Whether a cookie counts that came along: only from the tenant's own pages and those of origins on its list.
+impl RequestSource<'_> {
+    /// Whether a request's cookie may be used: only by pages of the tenant's own host and of its `cors_origins`.
     ///
-    /// Who publishes must say where from. An EventSource of the hub's own host sends no `Origin`, and without a word
-    /// of where it comes from, a request to read counts: no page of elsewhere can read what it is answered.
+    /// To publish, the origin must be known. To subscribe, it need not: an EventSource of the hub's own host sends no
+    /// `Origin`, and no page of another site could read the response.
     pub fn may_use_cookie(self, action: Action, allowed: &[String], authority: &str) -> bool {
         let own_page = self.site.is_none_or(|site| matches!(site, "same-origin" | "none"));
         let Some(origin) = self.origin.or_else(|| self.referer.map(origin_of)) else {
@@ -96,7 +96,7 @@ impl Sender<'_> {
     }
 }
 
-/// The origin of an address.
+/// The origin of a URL.
 fn origin_of(url: &str) -> &str {
     let authority = url.find("://").map_or(0, |at| at + 3);
     let end = url.get(authority..).and_then(|rest| rest.find(['/', '?', '#'])).map(|at| authority + at);
@@ -168,7 +168,7 @@ mod tests {
     fn a_cookie_counts_from_the_tenants_pages_only() {
         let allowed = ["https://www.example.com".to_owned()];
         let judge = |origin, referer, site| {
-            let sender = Sender { origin, referer, site };
+            let sender = RequestSource { origin, referer, site };
             let may = |action| sender.may_use_cookie(action, &allowed, "acme.test:8443");
             (may(Action::Publish), may(Action::Subscribe))
         };
@@ -208,7 +208,7 @@ mod tests {
         fn no_headers_break_the_reader(a in "(Bearer )?\\PC{0,40}", b in "(https?://)?\\PC{0,40}") {
             let _ = found(Some(&a), "", &[], true);
             let _ = found(None, &a, &[(COOKIE, &b)], true);
-            let sender = Sender { referer: Some(&b), ..Sender::default() };
+            let sender = RequestSource { referer: Some(&b), ..RequestSource::default() };
             prop_assert!(!sender.may_use_cookie(Action::Publish, &[], "acme.test") || b.contains("://acme.test"));
         }
     }

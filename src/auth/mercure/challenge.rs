@@ -1,17 +1,17 @@
-//! What the hub answers to whom it does not let in (RFC 6750, 3; draft-dunglas-mercure, Error Responses): every such
-//! answer has a challenge that says where the hub describes itself (RFC 9728), and none says why a token is not valid.
+//! The hub's refusals (RFC 6750, 3; draft-dunglas-mercure, Error Responses). Each has a challenge with the URL of the hub's
+//! metadata (RFC 9728), and none says why a token is not valid.
 
 use crate::http::problem::{self, Problem};
 
-/// Where the hub describes itself, on its host.
+/// The path of the hub's metadata.
 pub const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/.well-known/mercure";
 
-/// 400: what carries a token, carries none by its letters, or two.
+/// 400: the request carries two tokens, or something that is not a token.
 pub fn invalid_request(origin: &str) -> Problem {
     challenged(problem::malformed_credential(), origin, Some("invalid_request"))
 }
 
-/// 401: it takes a token.
+/// 401: a token is required.
 pub fn unauthorized(origin: &str) -> Problem {
     challenged(problem::unauthorized(), origin, None)
 }
@@ -21,12 +21,12 @@ pub fn invalid_token(origin: &str, wrong: &str) -> Problem {
     challenged(problem::invalid_token().cause(wrong), origin, Some("invalid_token"))
 }
 
-/// 403: the token is valid, and does not allow this.
+/// 403: the token is valid, but does not allow this.
 pub fn insufficient_scope(origin: &str) -> Problem {
     challenged(problem::insufficient_scope(), origin, Some("insufficient_scope"))
 }
 
-/// 403: a page of elsewhere sent the cookie along.
+/// 403: the cookie came from a page of another site.
 pub fn origin_not_allowed(origin: &str) -> Problem {
     challenged(problem::origin_not_allowed(), origin, None)
 }

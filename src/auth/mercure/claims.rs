@@ -1,11 +1,11 @@
-//! The claims of a token whose signature was verified, in both generations of the protocol.
+//! Checks the claims of a token whose signature was verified, in both generations of the protocol.
 //!
-//! Pure. The type that a token says it is of decides by which rules it is judged: `at+jwt` by those of 1.0 alone
-//! (RFC 9068), any other by those of before. A token cannot say both: its header is signed too.
+//! Pure. The token's `typ` decides the rules: those of 1.0 for `at+jwt` (RFC 9068), else those of before 1.0. The header is
+//! signed too, so a token cannot have both.
 
 use serde_json::{Map, Value};
 
-use super::grants::{Grants, Reading};
+use super::grants::{Grants, GrantsReader};
 use domain::clock::Timestamp;
 use domain::matching::topic_url::Base;
 use domain::mercure::Action;
@@ -13,17 +13,17 @@ use domain::mercure::Action;
 /// Seconds by which clocks may differ at a token's beginning; its end is exact.
 const LEEWAY_SECONDS: i64 = 60;
 
-/// By which rules a token is judged.
+/// The protocol's generation that a token is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Generation {
-    /// Those of 1.0.
+    /// 1.0.
     Current,
-    /// Those of before.
+    /// Before 1.0.
     Older,
 }
 
 impl Generation {
-    /// Of a token of this `typ`, a media type that may leave out `application/` (RFC 7515, 4.1.9).
+    /// By `typ`, a media type that may leave out `application/` (RFC 7515, 4.1.9).
     pub fn of(typ: Option<&str>) -> Self {
         const MEDIA: &str = "application/";
         let typ = typ.unwrap_or_default();
@@ -35,39 +35,39 @@ impl Generation {
     }
 }
 
-/// What a token must say, and what it may.
-pub struct Expected<'a> {
-    /// Whose key has verified it, as `iss` must say in 1.0.
+/// What a token is checked against.
+pub struct ExpectedClaims<'a> {
+    /// Whose key verified it; `iss` must name it in 1.0.
     pub issuer: &'a str,
-    /// The hub's URL, which `aud` must hold in 1.0.
+    /// The hub's URL; `aud` must contain it in 1.0.
     pub hub: &'a Base,
-    /// What its signer may allow.
+    /// The actions that its signer may grant.
     pub allows: &'a [Action],
     /// Now.
     pub now: Timestamp,
 }
 
-/// Reads what a token grants, and when it ends; only one of before 1.0 may have no end. The error says which claim is
+/// Reads what a token grants, and when it expires; only a token of before 1.0 need not. The error is the claim that is
 /// wrong, for the log.
 pub fn read(
     generation: Generation,
     claims: &Map<String, Value>,
-    expected: &Expected<'_>,
+    expected: &ExpectedClaims<'_>,
 ) -> Result<(Grants, Option<Timestamp>), &'static str> {
     let expires_at = end_of(claims, expected.now)?;
-    let reading = Reading::new(expected.allows, expected.hub);
+    let reading = GrantsReader::new(expected.allows, expected.hub);
     let grants = match generation {
         Generation::Older => reading.older_claim(claims)?,
         Generation::Current => {
             expires_at.ok_or("exp")?;
-            check_origin(claims, expected)?;
+            check_issuer_and_audience(claims, expected)?;
             reading.details(claims)?
         }
     };
     Ok((grants, expires_at))
 }
 
-/// The end of a token that is good now, if it has one.
+/// Checks `exp` and `nbf`; gives the expiry, if there is one.
 fn end_of(claims: &Map<String, Value>, now: Timestamp) -> Result<Option<Timestamp>, &'static str> {
     let time = |name: &'static str| match claims.get(name) {
         None => Ok(None),
@@ -83,8 +83,8 @@ fn end_of(claims: &Map<String, Value>, now: Timestamp) -> Result<Option<Timestam
     Ok(expires_at)
 }
 
-/// Whether it says by whom it is, and that it is for this hub.
-fn check_origin(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), &'static str> {
+/// Checks `iss` and `aud`.
+fn check_issuer_and_audience(claims: &Map<String, Value>, expected: &ExpectedClaims<'_>) -> Result<(), &'static str> {
     if claims.get("iss").and_then(Value::as_str) != Some(expected.issuer) {
         return Err("iss");
     }
@@ -107,7 +107,7 @@ mod tests {
 
     fn judged(generation: Generation, claims: Value) -> Result<(Grants, Option<Timestamp>), &'static str> {
         let (issuer, allows): (_, &[Action]) = ("https://acme.test", &[Action::Publish, Action::Subscribe]);
-        let expected = Expected { issuer, hub: &Base::parse(HUB).unwrap(), allows, now: NOW };
+        let expected = ExpectedClaims { issuer, hub: &Base::parse(HUB).unwrap(), allows, now: NOW };
         read(generation, claims.as_object().unwrap(), &expected)
     }
 

@@ -1,8 +1,9 @@
-//! What a token grants: topics to publish on, topics to be sent private updates of, and what is told of who does.
+//! What a token grants: topics to publish on, topics whose private updates are received, and payloads that describe its
+//! holder's subscriptions.
 //!
 //! Pure. Invariants
-//! - Nothing is granted of a token of which anything is wrong.
-//! - What its signer may not allow, a token does not grant.
+//! - A token with any mistake grants nothing.
+//! - A token grants no action that its signer may not grant.
 
 use std::rc::Rc;
 
@@ -13,67 +14,67 @@ use domain::matching::steps::Steps;
 use domain::matching::topic_url::Base;
 use domain::mercure::Action;
 
-/// The type of an entry of `authorization_details` that is ours to read.
+/// The type of the entries of `authorization_details` that are read here.
 pub const DETAIL: &str = "https://mercure.rocks/authorization-detail";
-/// The types of topics that an entry may name, the first one where it names none.
+/// The match types that a topic may name; the first is the default.
 const MATCH_TYPES: [MatchType; 2] = [MatchType::Exact, MatchType::UrlPattern];
-/// The names that the claim of before 1.0 had, the later one first.
+/// The names of the claim before 1.0, the later one first.
 const OLDER_CLAIMS: [&str; 2] = ["https://mercure.rocks/", "mercure"];
 
-/// Most topics of all entries together; so there are no more entries either, for each has one.
+/// Most topics of all entries together; each entry has at least one, so this bounds the entries too.
 const MAX_TOPICS: usize = 100;
 /// The largest payload as JSON, in bytes.
 const MAX_PAYLOAD: usize = 4096;
 
-/// Topics that a token opens.
+/// A matcher of topics that a token grants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Granted {
-    /// How the text is meant: in a token of before 1.0 as a selector of those days.
+    /// How the text matches; in a token of before 1.0 as a URI template.
     pub match_type: MatchType,
     /// A topic, a pattern, or `*`.
     pub text: String,
-    /// The same, ready to match.
+    /// The text, compiled.
     pub matcher: Rc<Matcher>,
 }
 
 /// What a token grants.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Grants {
-    /// What the holder may publish on.
+    /// The topics that the holder may publish on.
     pub publish: Vec<Granted>,
-    /// Whose private updates the holder is sent.
+    /// The topics whose private updates the holder receives.
     pub subscribe: Vec<Granted>,
-    payloads: Vec<Payload>,
+    payloads: Vec<GrantPayload>,
 }
 
-/// What an entry tells of subscriptions.
+/// The payload of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Payload {
-    /// Of which: the place in `subscribe` where the entry's topics end; none for all.
+struct GrantPayload {
+    /// The index in `subscribe` where the entry's topics end; none if the payload is for all topics.
     end: Option<usize>,
-    /// What it tells, if anything.
-    told: Option<Value>,
+    /// The payload, if the entry has one.
+    value: Option<Value>,
 }
 
 impl Grants {
-    /// Whether an update on these topics may be published: each one is granted.
+    /// Whether an update on these topics may be published: all of them must be granted.
     pub fn may_publish(&self, topics: &[Subject<'_>]) -> bool {
         topics.iter().all(|topic| any(&self.publish, topic))
     }
 
-    /// Whether this topic's private updates, or the document of that path, may be read.
+    /// Whether a topic's private updates, or the document at a path, may be read.
     pub fn may_read(&self, topic: &Subject<'_>) -> bool {
         any(&self.subscribe, topic)
     }
 
-    /// What is told of a subscription: the payload of the first entry of which a topic matches the text of the
+    /// The payload that describes a subscription: that of the first entry with a topic that matches the text of the
     /// subscription's matcher, taken as a topic.
     pub fn payload(&self, matcher: &Subject<'_>) -> Option<&Value> {
         let mut start = 0;
-        for Payload { end, told } in &self.payloads {
-            let Some(end) = *end else { return told.as_ref() };
+        for GrantPayload { end, value } in &self.payloads {
+            let Some(end) = *end else { return value.as_ref() };
             if self.subscribe.get(start..end).is_some_and(|topics| any(topics, matcher)) {
-                return told.as_ref();
+                return value.as_ref();
             }
             start = end;
         }
@@ -85,8 +86,8 @@ fn any(granted: &[Granted], topic: &Subject<'_>) -> bool {
     granted.iter().any(|granted| granted.matcher.matches(topic))
 }
 
-/// Grants as they are read.
-pub struct Reading<'a> {
+/// Reads grants.
+pub struct GrantsReader<'a> {
     allows: &'a [Action],
     base: &'a Base,
     grants: Grants,
@@ -95,13 +96,13 @@ pub struct Reading<'a> {
     steps: Steps,
 }
 
-impl<'a> Reading<'a> {
-    /// Begins to read a token, whose signer may allow this, at the hub of this URL.
+impl<'a> GrantsReader<'a> {
+    /// Reads a token for the hub at `base`, whose signer may grant these actions.
     pub fn new(allows: &'a [Action], base: &'a Base) -> Self {
         Self { allows, base, grants: Grants::default(), topics: 0, steps: Steps::default() }
     }
 
-    /// Reads `authorization_details` (RFC 9396). The error says what is wrong, for the log.
+    /// Reads `authorization_details` (RFC 9396). The error is the member that is wrong, for the log.
     pub fn details(mut self, claims: &Map<String, Value>) -> Result<Grants, &'static str> {
         let details = match claims.get("authorization_details") {
             None => return Ok(self.grants),
@@ -126,7 +127,7 @@ impl<'a> Reading<'a> {
         let topics = list("topics")?;
         self.count(topics)?;
         let topics = topics.iter().map(|topic| self.topic(topic)).collect::<Result<Vec<_>, _>>()?;
-        let told = match detail.get("payload") {
+        let value = match detail.get("payload") {
             None => None,
             Some(payload) if payload.is_object() => Some(bounded(payload)?),
             Some(_) => return Err("payload"),
@@ -138,7 +139,7 @@ impl<'a> Reading<'a> {
         }
         if subscribes {
             self.grants.subscribe.extend(topics);
-            self.grants.payloads.push(Payload { end: Some(self.grants.subscribe.len()), told });
+            self.grants.payloads.push(GrantPayload { end: Some(self.grants.subscribe.len()), value });
         }
         Ok(())
     }
@@ -152,19 +153,19 @@ impl<'a> Reading<'a> {
         self.granted(*kind.ok_or("topics")?, text)
     }
 
-    /// Reads the claim of before 1.0. The error says what is wrong, for the log.
+    /// Reads the claim of before 1.0. The error is the member that is wrong, for the log.
     pub fn older_claim(mut self, claims: &Map<String, Value>) -> Result<Grants, &'static str> {
         let Some(claim) = OLDER_CLAIMS.iter().find_map(|name| claims.get(*name)) else { return Ok(self.grants) };
         let claim = claim.as_object().ok_or("mercure")?;
         let publish = self.selectors(claim, "publish")?;
         let subscribe = self.selectors(claim, "subscribe")?;
-        let told = claim.get("payload").filter(|payload| !payload.is_null()).map(bounded).transpose()?;
+        let value = claim.get("payload").filter(|payload| !payload.is_null()).map(bounded).transpose()?;
         if self.allows.contains(&Action::Publish) {
             self.grants.publish = publish;
         }
         if self.allows.contains(&Action::Subscribe) {
             self.grants.subscribe = subscribe;
-            self.grants.payloads = vec![Payload { end: None, told }];
+            self.grants.payloads = vec![GrantPayload { end: None, value }];
         }
         Ok(self.grants)
     }
@@ -190,7 +191,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// A payload within its bound.
+/// A payload that is not too large.
 fn bounded(payload: &Value) -> Result<Value, &'static str> {
     if payload.to_string().len() > MAX_PAYLOAD { Err("payload") } else { Ok(payload.clone()) }
 }
@@ -208,11 +209,11 @@ mod tests {
     }
 
     fn read_details(claims: Value, allows: &[Action]) -> Result<Grants, &'static str> {
-        Reading::new(allows, &base()).details(&object(claims))
+        GrantsReader::new(allows, &base()).details(&object(claims))
     }
 
     fn read_older(claims: Value, allows: &[Action]) -> Result<Grants, &'static str> {
-        Reading::new(allows, &base()).older_claim(&object(claims))
+        GrantsReader::new(allows, &base()).older_claim(&object(claims))
     }
 
     fn object(value: Value) -> Map<String, Value> {

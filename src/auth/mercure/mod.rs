@@ -1,15 +1,15 @@
-//! Who asks at a tenant's Mercure hub: the tokens of publishers and subscribers (draft-dunglas-mercure, Authorization),
-//! and those that clients of before 1.0 carry.
+//! Authorization at a tenant's Mercure hub: tokens of publishers and subscribers (draft-dunglas-mercure, Authorization),
+//! and those of clients before 1.0.
 //!
 //! Invariants
-//! - The tenant's webhook secret signs for publishing alone, its subscription secret for subscribing alone, an issuer
-//!   for what the tenant's settings let it.
-//! - Keys belong to somebody: a token is verified with the keys of whom it names, never with all there are; with which
-//!   algorithm, the key decides. Keys that a token brings along are not looked at.
-//! - Nobody outside learns why a token is not valid; the log does.
-//! - A cookie counts only from pages of the tenant's own.
+//! - The tenant's webhook secret grants publishing only, its subscription secret subscribing only, an issuer what the
+//!   tenant's settings allow it.
+//! - A token is verified with the keys of the issuer that it names, never with all keys; the key decides the algorithm.
+//!   Keys inside a token are ignored.
+//! - A response never says why a token is not valid; the log does.
+//! - A cookie is used only if it comes from the tenant's own pages.
 //!
-//! `carrier`, `claims` and `grants` are pure; `issuer_keys` fetches the keys of issuers; `proof` puts all together.
+//! `carrier`, `claims` and `grants` are pure; `issuer_keys` fetches the keys of issuers; `proof` combines them.
 
 pub mod carrier;
 pub mod challenge;

@@ -1,10 +1,10 @@
-//! What somebody may do at a tenant's hub, by the token that a request presents.
+//! What a request may do at a tenant's hub, by its token.
 
-use super::carrier::{self, Sender};
+use super::carrier::{self, RequestSource};
 use super::challenge;
-use super::claims::{self, Expected, Generation};
+use super::claims::{self, ExpectedClaims, Generation};
 use super::grants::Grants;
-use super::issuer_keys::{IssuerKeys, Known};
+use super::issuer_keys::{IssuerKeySet, IssuerKeys};
 use crate::auth::outbound_oidc::is_signed_by;
 use crate::credentials::jwk::Algorithm;
 use crate::credentials::jws::Unverified;
@@ -24,29 +24,29 @@ use domain::mercure::{Action, Issuer};
 /// The hub's path on its host.
 pub const HUB_PATH: &str = "/.well-known/mercure";
 
-/// The one algorithm of the tenant's own secrets.
+/// The algorithm of the tenant's own secrets.
 const OWN_ALGORITHM: &str = "HS256";
 
 /// Who signed a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signer {
-    /// The tenant itself.
-    Secrets(Versions),
-    /// An issuer that the tenant named.
+pub enum TokenSigner {
+    /// The tenant's own secrets.
+    Secrets(SecretVersions),
+    /// An issuer in the tenant's settings.
     Issuer(String),
 }
 
-/// The versions of the tenant's secrets that a token was signed with; it may be the text of both.
+/// The versions of the tenant's secrets that a token was signed with. Both, if both secrets have the same text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Versions {
+pub struct SecretVersions {
     /// Of the webhook secret.
     pub webhook: Option<u32>,
     /// Of the subscription secret.
     pub subscription: Option<u32>,
 }
 
-impl Versions {
-    /// Those whose secret signed a token.
+impl SecretVersions {
+    /// The versions whose secret signed a token.
     fn that_signed(token: &Unverified, webhook: &[SigningSecret<'_>], subscription: &[SubscriptionSecret<'_>]) -> Self {
         let signed = |secret: &str| is_mac(secret, &token.signed, &token.signature);
         Self {
@@ -55,7 +55,7 @@ impl Versions {
         }
     }
 
-    /// Those that the tenant accepts, as far as it is known: a version later than all of those may be too new for that.
+    /// The versions that the tenant accepts. A version later than all in `config` is accepted too: `config` may be older.
     fn accepted(self, config: &TenantConfig, now: Timestamp) -> Self {
         let is_accepted = |known: &[AcceptedVersion], version: u32| {
             accepts(known, version, now) || known.iter().all(|known| known.version < version)
@@ -75,32 +75,32 @@ impl Versions {
 /// A token that verified.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MercureToken {
-    /// What its holder may do.
+    /// What it grants.
     pub grants: Grants,
-    /// When it ends; only one of before 1.0 may have no end.
+    /// When it expires; only a token of before 1.0 need not.
     pub expires_at: Option<Timestamp>,
-    /// Who signed it. Where secrets did, what it allows ends with the grace of their versions too.
-    pub signer: Signer,
+    /// Who signed it. If the tenant's secrets did, what it grants ends when their versions do.
+    pub signer: TokenSigner,
 }
 
-/// A tenant's hub, as a request came to it.
-pub struct Hub<'a> {
+/// Authorization at a tenant's hub.
+pub struct HubAccess<'a> {
     /// The deployment.
     pub bindings: &'a Bindings,
     /// The tenant.
     pub tenant: &'a TenantId,
-    /// The tenant as it stands.
+    /// The tenant's configuration.
     pub config: &'a TenantConfig,
-    /// The host that was asked.
+    /// The request's host.
     pub host: &'a Host,
 }
 
-impl Hub<'_> {
-    /// What a request may do, by the token it presents; none if it presents none, which only some requests may.
+impl HubAccess<'_> {
+    /// The request's token, verified; none if it has none.
     ///
-    /// 400 for what is no token by its letters, 401 for a token that is not valid, 403 for a cookie that another
-    /// site's page sent along; each with its challenge. 503 if an issuer's keys cannot be had.
-    pub async fn prove(&self, request: &Incoming, wanted: Action) -> Result<Option<MercureToken>, Problem> {
+    /// 400 for a malformed token, 401 for one that is not valid, 403 for a cookie from a page of another site, each with
+    /// its challenge. 503 if an issuer's keys cannot be fetched.
+    pub async fn authenticate(&self, request: &Incoming, wanted: Action) -> Result<Option<MercureToken>, Problem> {
         let origin = request.origin_of(self.host.as_str());
         let header = request.header("Authorization");
         let compatibility = self.config.mercure.compatibility;
@@ -110,9 +110,9 @@ impl Hub<'_> {
         if presented.by_cookie {
             let [origin_header, referer, site] =
                 ["Origin", "Referer", "Sec-Fetch-Site"].map(|name| request.header(name));
-            let sender =
-                Sender { origin: origin_header.as_deref(), referer: referer.as_deref(), site: site.as_deref() };
-            if !sender.may_use_cookie(wanted, &self.config.cors_origins, &request.authority) {
+            let source =
+                RequestSource { origin: origin_header.as_deref(), referer: referer.as_deref(), site: site.as_deref() };
+            if !source.may_use_cookie(wanted, &self.config.cors_origins, &request.authority) {
                 return Err(challenge::origin_not_allowed(&origin));
             }
         }
@@ -120,8 +120,8 @@ impl Hub<'_> {
         verified.map(Some).map_err(|wrong| challenge::invalid_token(&origin, wrong))
     }
 
-    /// Verifies a token that was presented on an origin of this tenant. The inner error says what is wrong with it, for
-    /// the log.
+    /// Verifies a token that was sent to an origin of this tenant. The inner error says what is wrong with it, for the
+    /// log.
     pub async fn verify(&self, token: &str, origin: &str) -> Result<Result<MercureToken, &'static str>, Problem> {
         let Some(token) = Unverified::parse(token) else { return Ok(Err("form")) };
         let generation = Generation::of(token.typ.as_deref());
@@ -130,43 +130,44 @@ impl Hub<'_> {
         }
         let (signer, allows, issuer) = if token.alg == OWN_ALGORITHM {
             let versions = self.versions(&token).await?;
-            (Signer::Secrets(versions), versions.allows(), origin)
+            (TokenSigner::Secrets(versions), versions.allows(), origin)
         } else {
             let Some(issuer) = issuer_of(&token, generation, &self.config.mercure.issuers) else {
                 return Ok(Err("iss"));
             };
             let allows = if self.is_signed(&token, issuer).await? { issuer.allows.clone() } else { Vec::new() };
-            (Signer::Issuer(issuer.issuer.clone()), allows, issuer.issuer.as_str())
+            (TokenSigner::Issuer(issuer.issuer.clone()), allows, issuer.issuer.as_str())
         };
         if allows.is_empty() {
             return Ok(Err("signature"));
         }
         let hub = Base::parse(&format!("{origin}{HUB_PATH}")).map_err(problem::internal)?;
-        let expected = Expected { issuer, hub: &hub, allows: &allows, now: SystemClock.now() };
+        let expected = ExpectedClaims { issuer, hub: &hub, allows: &allows, now: SystemClock.now() };
         let read = claims::read(generation, &token.claims, &expected);
         Ok(read.map(|(grants, expires_at)| MercureToken { grants, expires_at, signer }))
     }
 
-    /// The secrets that signed a token. One that none did is tried once more with fresh secrets.
-    async fn versions(&self, token: &Unverified) -> Result<Versions, Problem> {
+    /// The versions of secrets that signed a token. If none did, the secrets are read again first.
+    async fn versions(&self, token: &Unverified) -> Result<SecretVersions, Problem> {
         let (tenant, now) = (self.tenant.as_str(), SystemClock.now());
         let signed = |secrets: &Secrets| {
-            Versions::that_signed(token, &secrets.signing(now), &secrets.subscription(now)).accepted(self.config, now)
+            SecretVersions::that_signed(token, &secrets.signing(now), &secrets.subscription(now))
+                .accepted(self.config, now)
         };
         let versions = signed(&*secrets::load(self.bindings, tenant).await?);
-        if versions != Versions::default() {
+        if versions != SecretVersions::default() {
             return Ok(versions);
         }
-        Ok(signed(&*secrets::load_anew(self.bindings, tenant).await?))
+        Ok(signed(&*secrets::reload(self.bindings, tenant).await?))
     }
 
-    /// Whether an issuer signed a token. One by a key that is not known has the keys fetched again.
+    /// Whether an issuer signed a token. For an unknown key, the issuer's keys are fetched again first.
     async fn is_signed(&self, token: &Unverified, issuer: &Issuer) -> Result<bool, Problem> {
         if Algorithm::parse(&token.alg).is_none() {
             return Ok(false);
         }
         let keys = IssuerKeys { bindings: self.bindings, tenant: self.tenant, issuer };
-        let known = keys.known().await?;
+        let known = keys.current().await?;
         if verifies(&known, token).await {
             return Ok(true);
         }
@@ -175,15 +176,15 @@ impl Hub<'_> {
     }
 }
 
-async fn verifies(known: &Known, token: &Unverified) -> bool {
+async fn verifies(known: &IssuerKeySet, token: &Unverified) -> bool {
     match known.keys.find(token.kid.as_deref(), &token.alg) {
         Some(key) => is_signed_by(key, &token.signed, &token.signature).await,
         None => false,
     }
 }
 
-/// The issuer whose keys are tried: the one that the token names. Before 1.0 tokens need not name theirs, where there
-/// is but one.
+/// The issuer whose keys are tried: the one that the token names. A token of before 1.0 need not name it if the tenant
+/// has only one.
 fn issuer_of<'a>(token: &Unverified, generation: Generation, issuers: &'a [Issuer]) -> Option<&'a Issuer> {
     let named = token.claims.get("iss").and_then(serde_json::Value::as_str);
     let found = issuers.iter().find(|issuer| Some(issuer.issuer.as_str()) == named);
@@ -242,11 +243,12 @@ mod tests {
             (["whsec_c2VjcmV0", ""], "whsec_c2VjcmV0", (Some(2), Some(7))),
             (["secret", ""], "c2VjcmV0", (None, None)),
         ] {
-            let found = Versions::that_signed(&token, &webhook(webhook_secrets), &subscription(subscription_secret));
+            let found =
+                SecretVersions::that_signed(&token, &webhook(webhook_secrets), &subscription(subscription_secret));
             assert_eq!((found.webhook, found.subscription), signed, "{webhook_secrets:?} {subscription_secret}");
         }
-        let none = Versions::that_signed(&token, &[], &[]);
-        assert!(none == Versions::default() && none.allows().is_empty());
+        let none = SecretVersions::that_signed(&token, &[], &[]);
+        assert!(none == SecretVersions::default() && none.allows().is_empty());
     }
 
     #[test]
@@ -261,14 +263,15 @@ mod tests {
             "cors_origins": [], "placement": {"shard": "SHARD_00", "epoch": 1}});
         let config: TenantConfig = serde_json::from_value(config).unwrap();
         let accepted = |webhook, subscription| {
-            let versions = Versions { webhook: Some(webhook), subscription: Some(subscription) };
+            let versions = SecretVersions { webhook: Some(webhook), subscription: Some(subscription) };
             let versions = versions.accepted(&config, Timestamp::from_millis(1000));
             (versions.webhook, versions.subscription)
         };
         assert_eq!((accepted(3, 5), accepted(2, 4)), ((Some(3), Some(5)), (Some(2), None)));
         assert_eq!((accepted(1, 1), accepted(4, 6)), ((None, None), (Some(4), Some(6))));
-        let late = Versions { webhook: Some(2), subscription: None }.accepted(&config, Timestamp::from_millis(2000));
-        assert_eq!(late, Versions::default());
+        let late =
+            SecretVersions { webhook: Some(2), subscription: None }.accepted(&config, Timestamp::from_millis(2000));
+        assert_eq!(late, SecretVersions::default());
     }
 
     #[test]
@@ -279,7 +282,7 @@ mod tests {
             (None, Some(1), vec![Action::Subscribe]),
             (Some(1), Some(2), vec![Action::Publish, Action::Subscribe]),
         ] {
-            assert_eq!(Versions { webhook, subscription }.allows(), allows);
+            assert_eq!(SecretVersions { webhook, subscription }.allows(), allows);
         }
     }
 }

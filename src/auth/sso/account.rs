@@ -1,17 +1,17 @@
-//! Which user somebody is whom a provider vouches for.
+//! Provisioning: which of the tenant's users an identity of a provider is.
 //!
-//! One who came before is known by their subject at the provider, which never changes hands. Else the
-//! user of the same address is linked, if the provider verified it; an account whose address nobody had
-//! proven falls to them, without the password and the sessions it had. Else a user is made.
+//! A returning user is known by their subject at the provider, which never changes hands. Otherwise the user with the same
+//! e-mail address is linked, if the provider verified it; if nobody had verified the account's address, the account loses
+//! its password and its sessions. Otherwise a user is created.
 
 use super::id_token::Identity;
 use super::provider::{OwnRole, Provider, own_roles, permissions_of};
 use crate::auth::rules;
-use crate::auth::session::{LoginContext, SigningIn};
+use crate::auth::session::{LoginContext, SessionUser};
 use crate::credentials::key::fresh_id;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
-use crate::storage::audit_log::Deed;
+use crate::storage::audit_log::AuditEntry;
 use crate::storage::bindings::SystemClock;
 use crate::storage::row::row_types;
 use crate::storage::sql::args;
@@ -22,24 +22,24 @@ use domain::json;
 use domain::permission::Permissions;
 
 statements! { TenantSql;
-    /// The user whom a subject is.
+    /// The user of a subject.
     BY_SUBJECT = "SELECT u.id, u.email, u.name, u.role, u.status FROM sso_identities i JOIN users u ON u.tenant_id = ?1 AND u.id = i.user_id WHERE i.tenant_id = ?1 AND i.provider_id = ?2 AND i.subject = ?3";
     /// The user of an address.
     BY_EMAIL = "SELECT id, email, name, role, status FROM users WHERE tenant_id = ?1 AND email = ?2";
-    /// A new user, whose address is proven.
+    /// A new user with a verified address.
     INSERT_USER = "INSERT INTO users (tenant_id, id, email, name, role, email_verified_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6)";
-    /// Who a user is at a provider.
+    /// Links a user to a subject.
     INSERT_IDENTITY = "INSERT INTO sso_identities (tenant_id, provider_id, subject, user_id, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
-    /// Ends the sessions of a user whose address nobody proved.
-    END_UNPROVEN = "DELETE FROM sessions WHERE tenant_id = ?1 AND user_id = (SELECT u.id FROM users u WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.email_verified_at IS NULL)";
-    /// The address of a user is proven from now on; a password from before goes.
-    PROVE = "UPDATE users SET password_hash = NULL, not_before = ?3, email_verified_at = ?3, updated_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND email_verified_at IS NULL";
-    /// The role that the provider gives; the last owner stays one.
+    /// Ends the sessions of a user whose address is not verified.
+    END_UNVERIFIED_SESSIONS = "DELETE FROM sessions WHERE tenant_id = ?1 AND user_id = (SELECT u.id FROM users u WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.email_verified_at IS NULL)";
+    /// Marks an unverified address as verified, and drops the password from before.
+    VERIFY_EMAIL = "UPDATE users SET password_hash = NULL, not_before = ?3, email_verified_at = ?3, updated_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND email_verified_at IS NULL";
+    /// Sets the role that the provider assigns, except where the tenant would lose its last owner.
     SET_ROLE = "UPDATE users SET role = ?3, updated_at = ?4 WHERE tenant_id = ?1 AND id = ?2 AND (role NOT IN ('owner', 'admin') OR ?3 IN ('owner', 'admin') OR EXISTS (SELECT 1 FROM users o WHERE o.tenant_id = ?1 AND o.id <> ?2 AND o.role IN ('owner', 'admin') AND o.status = 'active'))";
 }
 
 row_types! {
-    struct UserRow {
+    struct SsoUserRow {
         id: String,
         email: String,
         name: String,
@@ -48,127 +48,129 @@ row_types! {
     }
 }
 
-/// A user who may come in, and what is written when they do.
-pub struct Welcome {
+/// A user who may sign in.
+pub struct ProvisionedUser {
     /// The user.
-    pub user: SigningIn,
-    /// The deeds of the sign-in itself.
-    pub deeds: Vec<(TenantSql, Vec<Arg>)>,
+    pub user: SessionUser,
+    /// What is written when their session is opened.
+    pub statements: Vec<(TenantSql, Vec<Arg>)>,
 }
 
-/// Somebody at the door.
-pub struct Arrival<'a> {
+/// Finds or makes the user of an identity.
+pub struct UserProvisioning<'a> {
     /// The tenant and its rows.
-    pub lobby: &'a LoginContext<'a>,
+    pub context: &'a LoginContext<'a>,
     /// The provider.
     pub provider: &'a Provider,
-    /// Whom it vouches for.
+    /// The identity that it asserts.
     pub identity: &'a Identity,
-    /// How many users the tenant may have.
-    pub room: Option<i64>,
+    /// How many users the tenant may have; none for no limit.
+    pub max_users: Option<i64>,
     /// The request, for the audit.
     pub request: &'a Incoming,
 }
 
-impl Arrival<'_> {
-    /// Finds, links or makes the user. 403 for somebody who may not come in, whatever the reason.
-    pub async fn welcome(&self) -> Result<Welcome, Problem> {
+impl UserProvisioning<'_> {
+    /// Finds, links or creates the user. 403 for somebody who may not sign in, whatever the reason.
+    pub async fn provision(&self) -> Result<ProvisionedUser, Problem> {
         match self.try_once().await {
-            // Somebody with the same subject or address came in at the same moment.
-            Err(Turned::Meanwhile) => self.try_once().await,
+            // Another sign-in with the same subject or address was faster: its user is found now.
+            Err(ProvisionError::Conflict) => self.try_once().await,
             outcome => outcome,
         }
-        .map_err(|turned| match turned {
-            Turned::Meanwhile => problem::changed_meanwhile(),
-            Turned::Away(problem) => problem,
+        .map_err(|error| match error {
+            ProvisionError::Conflict => problem::changed_meanwhile(),
+            ProvisionError::Refused(problem) => problem,
         })
     }
 
-    async fn try_once(&self) -> Result<Welcome, Turned> {
-        let rows = self.lobby.rows;
+    async fn try_once(&self) -> Result<ProvisionedUser, ProvisionError> {
+        let rows = self.context.rows;
         let (provider, subject) = (self.provider.id.as_str(), self.identity.subject.as_str());
         let own = own_roles(rows).await?;
-        if let Some(row) = rows.row::<UserRow>(&BY_SUBJECT, args![provider, subject]).await? {
-            return Ok(self.greet(row, &own)?);
+        if let Some(row) = rows.row::<SsoUserRow>(&BY_SUBJECT, args![provider, subject]).await? {
+            return Ok(self.sign_in(row, &own)?);
         }
         let email = self.identity.email.as_deref().ok_or_else(problem::sso_email_unverified)?;
-        match rows.row::<UserRow>(&BY_EMAIL, args![email]).await? {
+        match rows.row::<SsoUserRow>(&BY_EMAIL, args![email]).await? {
             Some(row) => self.link(row, &own).await,
             None => self.create(email, &own).await,
         }
     }
 
-    /// A user who is known, with the role that the provider gives today.
-    fn greet(&self, row: UserRow, own: &[OwnRole]) -> Result<Welcome, Problem> {
+    /// A known user, with the role that the provider assigns today.
+    fn sign_in(&self, row: SsoUserRow, own: &[OwnRole]) -> Result<ProvisionedUser, Problem> {
         let role = self.provider.role_of(&self.identity.roles, Some(&row.role));
-        let role = role.filter(|role| row.status == "active" && self.reaches(&row.role, own) && self.gives(role, own));
+        let role =
+            role.filter(|role| row.status == "active" && self.covers(&row.role, own) && self.may_assign(role, own));
         let role = role.ok_or_else(problem::sso_not_admitted)?;
         let now = SystemClock.now();
-        let mut deeds = Vec::new();
+        let mut statements = Vec::new();
         if role != row.role {
-            deeds.push((SET_ROLE, args![row.id.as_str(), role.as_str(), now.millis()]));
+            statements.push((SET_ROLE, args![row.id.as_str(), role.as_str(), now.millis()]));
         }
-        let user = SigningIn { id: row.id, email: row.email, name: row.name, role };
-        deeds.push(self.deed("sso.login", &user, now));
-        Ok(Welcome { user, deeds })
+        let user = SessionUser { id: row.id, email: row.email, name: row.name, role };
+        statements.push(self.audit_entry("sso.login", &user, now).statement());
+        Ok(ProvisionedUser { user, statements })
     }
 
-    /// A user who comes from this provider for the first time.
-    async fn link(&self, row: UserRow, own: &[OwnRole]) -> Result<Welcome, Turned> {
-        let welcome = self.greet(row, own)?;
+    /// An existing user who signs in with this provider for the first time.
+    async fn link(&self, row: SsoUserRow, own: &[OwnRole]) -> Result<ProvisionedUser, ProvisionError> {
+        let provisioned = self.sign_in(row, own)?;
         let now = SystemClock.now();
-        let id = welcome.user.id.as_str();
-        let deed = self.deed("sso.link", &welcome.user, now);
+        let id = provisioned.user.id.as_str();
+        let entry = self.audit_entry("sso.link", &provisioned.user, now);
         let batch = self
-            .lobby
+            .context
             .rows
             .write()
-            .add(END_UNPROVEN, args![id])
-            .add(PROVE, args![id, now.millis()])
+            .add(END_UNVERIFIED_SESSIONS, args![id])
+            .add(VERIFY_EMAIL, args![id, now.millis()])
             .add(INSERT_IDENTITY, self.identity_args(id, now))
-            .add(deed.0, deed.1);
+            .audit(entry);
         batch.commit().await?;
-        Ok(welcome)
+        Ok(provisioned)
     }
 
-    /// A newcomer, if the tenant has room for one.
-    async fn create(&self, email: &str, own: &[OwnRole]) -> Result<Welcome, Turned> {
-        let role = self.provider.role_of(&self.identity.roles, None).filter(|role| self.gives(role, own));
+    /// A new user, if the tenant may have another one.
+    async fn create(&self, email: &str, own: &[OwnRole]) -> Result<ProvisionedUser, ProvisionError> {
+        let role = self.provider.role_of(&self.identity.roles, None).filter(|role| self.may_assign(role, own));
         let role = role.ok_or_else(problem::sso_not_admitted)?;
         let id = fresh_id("usr").map_err(problem::internal)?;
-        let user = SigningIn { id, email: email.to_owned(), name: self.identity.name.clone(), role };
+        let user = SessionUser { id, email: email.to_owned(), name: self.identity.name.clone(), role };
         let now = SystemClock.now();
-        let deed = self.deed("sso.create_user", &user, now);
+        let entry = self.audit_entry("sso.create_user", &user, now);
         let insert = args![user.id.as_str(), email, user.name.as_str(), user.role.as_str(), now.millis()];
         let batch = self
-            .lobby
+            .context
             .rows
             .write()
-            .add(rules::HAS_ROOM, args![self.room])
+            .add(rules::HAS_ROOM, args![self.max_users])
             .add(INSERT_USER, insert)
             .add(INSERT_IDENTITY, self.identity_args(&user.id, now))
-            .add(deed.0, deed.1);
+            .audit(entry);
         batch.commit().await?;
-        let deeds = vec![self.deed("sso.login", &user, now)];
-        Ok(Welcome { user, deeds })
+        let statements = vec![self.audit_entry("sso.login", &user, now).statement()];
+        Ok(ProvisionedUser { user, statements })
     }
 
-    /// Whether the provider may sign in somebody who has a role now. A role that is gone gives nothing.
-    fn reaches(&self, role: &str, own: &[OwnRole]) -> bool {
+    /// Whether the provider may sign in users of a role: whoever configured it has all of the role's permissions. A role
+    /// that does not exist has none.
+    fn covers(&self, role: &str, own: &[OwnRole]) -> bool {
         Permissions::stored(&self.provider.reach).covers(permissions_of(role, own).unwrap_or_default())
     }
 
-    /// Whether the provider may give a role; not one that is gone.
-    fn gives(&self, role: &str, own: &[OwnRole]) -> bool {
-        permissions_of(role, own).is_some() && self.reaches(role, own)
+    /// Whether the provider may assign a role: it exists, and is covered.
+    fn may_assign(&self, role: &str, own: &[OwnRole]) -> bool {
+        permissions_of(role, own).is_some() && self.covers(role, own)
     }
 
     fn identity_args(&self, user: &str, now: Timestamp) -> Vec<Arg> {
         args![self.provider.id.as_str(), self.identity.subject.as_str(), user, now.millis()]
     }
 
-    fn deed(&self, operation: &'static str, user: &SigningIn, now: Timestamp) -> (TenantSql, Vec<Arg>) {
-        let deed = Deed {
+    fn audit_entry<'e>(&'e self, operation: &'static str, user: &'e SessionUser, now: Timestamp) -> AuditEntry<'e> {
+        AuditEntry {
             at: now,
             actor: format!("user:{}", user.id),
             operation,
@@ -176,31 +178,30 @@ impl Arrival<'_> {
             detail: Some(json!({ "provider": self.provider.id, "role": user.role })),
             address: self.request.address(),
             request_id: &self.request.id,
-        };
-        deed.statement()
+        }
     }
 }
 
-/// Why somebody did not get in at once.
-enum Turned {
-    /// Two came at the same moment, and the other one was first.
-    Meanwhile,
-    /// They may not, or something failed.
-    Away(problem::Problem),
+/// Why a sign-in did not succeed.
+enum ProvisionError {
+    /// Another sign-in of the same person was faster.
+    Conflict,
+    /// They may not sign in, or something failed.
+    Refused(Problem),
 }
 
-impl From<problem::Problem> for Turned {
-    fn from(problem: problem::Problem) -> Self {
-        Self::Away(problem)
+impl From<Problem> for ProvisionError {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
     }
 }
 
-impl From<StorageError> for Turned {
+impl From<StorageError> for ProvisionError {
     fn from(error: StorageError) -> Self {
         match error {
-            full if rules::is_full(&full) => Self::Away(rules::meaning(full)),
-            StorageError::Constraint(_) => Self::Meanwhile,
-            other => Self::Away(other.into()),
+            full if rules::is_full(&full) => Self::Refused(rules::meaning(full)),
+            StorageError::Constraint(_) => Self::Conflict,
+            other => Self::Refused(other.into()),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! A sign-in on its way to a provider and back.
+//! A sign-in that was begun here, and is under way at a provider.
 //!
-//! It is kept under the digest of two secrets: `state`, which goes to the provider and comes back, and the
-//! browser's cookie, which does not leave the browser. Without both nobody finds it, so a link that
-//! somebody else was sent back with signs nobody in, and does not spend the attempt either.
+//! It is stored under the digest of two secrets: `state`, which goes to the provider and comes back, and the browser's
+//! cookie, which goes to no provider. Nobody finds it without both, so a callback link that was meant for somebody else
+//! signs nobody in, and does not spend the attempt either.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -20,20 +20,20 @@ use crate::storage::sql::statements;
 use domain::clock::Timestamp;
 
 statements! { TenantSql;
-    /// A sign-in that has begun.
+    /// A new attempt.
     INSERT_ATTEMPT = "INSERT INTO sso_attempts (tenant_id, state, provider_id, sealed, return_to, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    /// Forgets sign-ins that nobody came back from.
-    FORGET_LATE = "DELETE FROM sso_attempts WHERE tenant_id = ?1 AND expires_at <= ?2";
-    /// Takes a sign-in, for whoever asks first.
+    /// Deletes expired attempts.
+    FORGET_EXPIRED = "DELETE FROM sso_attempts WHERE tenant_id = ?1 AND expires_at <= ?2";
+    /// Takes an attempt, once.
     CONSUME = "DELETE FROM sso_attempts WHERE tenant_id = ?1 AND state = ?2 AND expires_at > ?3 RETURNING provider_id, sealed, return_to";
 }
 
-/// How long somebody may take at the provider, in seconds.
+/// How long a user may take at the provider, in seconds.
 pub const ATTEMPT_SECONDS: i64 = 600;
 
-/// What is sealed with an attempt.
+/// The sealed part of an attempt.
 #[derive(Serialize, Deserialize)]
-struct Sealed {
+struct SealedAttempt {
     nonce: String,
     verifier: String,
     redirect_uri: String,
@@ -47,8 +47,8 @@ row_types! {
     }
 }
 
-/// What a sign-in sends to the provider.
-pub struct Begun {
+/// What is sent to the provider with the browser.
+pub struct AuthorizationParams {
     /// Comes back with the code.
     pub state: String,
     /// Comes back in the ID token.
@@ -57,7 +57,7 @@ pub struct Begun {
     pub challenge: String,
 }
 
-/// A sign-in that came back.
+/// A sign-in whose browser came back.
 pub struct Attempt {
     /// The provider it went to.
     pub provider: String,
@@ -65,61 +65,61 @@ pub struct Attempt {
     pub nonce: String,
     /// The PKCE verifier.
     pub verifier: String,
-    /// Where the provider was told to send the browser.
+    /// The `redirect_uri` that the provider was given.
     pub redirect_uri: String,
-    /// Where the browser goes in the end.
+    /// The path that the browser is sent to after the sign-in.
     pub return_to: String,
 }
 
-/// Where a sign-in goes, and where its browser comes back to.
-pub struct Journey<'a> {
+/// A sign-in to be begun.
+pub struct NewAttempt<'a> {
     /// The provider's id.
     pub provider: &'a str,
     /// The browser's secret.
     pub browser: &'a str,
     /// Where the provider sends the browser.
     pub redirect_uri: String,
-    /// Where the browser goes in the end.
+    /// The path that the browser is sent to after the sign-in.
     pub return_to: &'a str,
 }
 
-/// Begins a sign-in.
+/// Stores a new attempt.
 pub async fn begin(
-    lobby: &LoginContext<'_>,
+    context: &LoginContext<'_>,
     key: &SealKey,
-    journey: Journey<'_>,
+    new: NewAttempt<'_>,
     now: Timestamp,
-) -> Result<Begun, Problem> {
+) -> Result<AuthorizationParams, Problem> {
     let secret = || fresh_secret("").map_err(problem::internal);
     let (state, nonce, verifier) = (secret()?, secret()?, secret()?);
     let challenge = BASE64.encode(Sha256::digest(verifier.as_bytes()));
-    let row = row_id(&state, journey.browser);
-    let kept = Sealed { nonce: nonce.clone(), verifier, redirect_uri: journey.redirect_uri };
-    let kept = serde_json::to_vec(&kept).map_err(problem::internal)?;
-    let sealed = key.seal(&place(lobby, &row), &kept).map_err(problem::internal)?;
+    let row = row_id(&state, new.browser);
+    let secrets = SealedAttempt { nonce: nonce.clone(), verifier, redirect_uri: new.redirect_uri };
+    let secrets = serde_json::to_vec(&secrets).map_err(problem::internal)?;
+    let sealed = key.seal(&place(context, &row), &secrets).map_err(problem::internal)?;
     let until = now.plus_seconds(ATTEMPT_SECONDS).millis();
-    let insert = args![row, journey.provider, sealed, journey.return_to, until];
-    lobby.rows.write().add(FORGET_LATE, args![now.millis()]).add(INSERT_ATTEMPT, insert).commit().await?;
-    Ok(Begun { state, nonce, challenge })
+    let insert = args![row, new.provider, sealed, new.return_to, until];
+    context.rows.write().add(FORGET_EXPIRED, args![now.millis()]).add(INSERT_ATTEMPT, insert).commit().await?;
+    Ok(AuthorizationParams { state, nonce, challenge })
 }
 
-/// Takes a sign-in that came back, once; none if it did not begin in this browser, or is over.
+/// Takes an attempt whose browser came back, once; none if it was not begun in this browser, or has expired.
 pub async fn consume(
-    lobby: &LoginContext<'_>,
+    context: &LoginContext<'_>,
     key: &SealKey,
     (state, browser): (&str, &str),
     now: Timestamp,
 ) -> Result<Option<Attempt>, Problem> {
     let row = row_id(state, browser);
-    let mut taken = lobby.rows.write().add(CONSUME, args![row.as_str(), now.millis()]).commit().await?;
+    let mut taken = context.rows.write().add(CONSUME, args![row.as_str(), now.millis()]).commit().await?;
     let Some(taken) = taken.pop().unwrap_or_default().first::<AttemptRow>()? else { return Ok(None) };
-    let opened = key.open(&place(lobby, &row), &taken.sealed).map_err(problem::internal)?;
-    let kept: Sealed = serde_json::from_slice(&opened).map_err(problem::internal)?;
+    let opened = key.open(&place(context, &row), &taken.sealed).map_err(problem::internal)?;
+    let opened: SealedAttempt = serde_json::from_slice(&opened).map_err(problem::internal)?;
     Ok(Some(Attempt {
         provider: taken.provider_id,
-        nonce: kept.nonce,
-        verifier: kept.verifier,
-        redirect_uri: kept.redirect_uri,
+        nonce: opened.nonce,
+        verifier: opened.verifier,
+        redirect_uri: opened.redirect_uri,
         return_to: taken.return_to,
     }))
 }
@@ -128,6 +128,6 @@ fn row_id(state: &str, browser: &str) -> String {
     digest(format!("{state}.{browser}").as_bytes())
 }
 
-fn place<'a>(lobby: &LoginContext<'a>, row: &'a str) -> Place<'a> {
-    Place { owner: lobby.tenant.as_str(), table: "sso_attempts", column: "sealed", row }
+fn place<'a>(context: &LoginContext<'a>, row: &'a str) -> Place<'a> {
+    Place { owner: context.tenant.as_str(), table: "sso_attempts", column: "sealed", row }
 }

@@ -1,15 +1,14 @@
-//! What a provider tells of itself (OpenID Connect Discovery 1.0) and the keys it signs with, remembered for ten
-//! minutes.
+//! A provider's configuration (OpenID Connect Discovery 1.0) and its signing keys, cached for ten minutes.
 //!
-//! What KV remembers is sealed under the tenant's key, with its time: whoever writes to KV cannot lend a
-//! provider another key, nor one that it no longer has. A token that names a key we do not know makes us look again, at most once a minute.
+//! The copy in KV is sealed under the tenant's key, with its time: whoever can write to KV cannot give a provider another
+//! key, nor one that it no longer has. A token with an unknown `kid` makes us fetch the keys again, at most once a minute.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::provider::Provider;
 use crate::auth::outbound_oidc::document;
-use crate::auth::sealed_cache::Memory;
+use crate::auth::sealed_cache::SealedCache;
 use crate::auth::session::LoginContext;
 use crate::credentials::jwk::KeySet;
 use crate::http::problem::{self, Problem};
@@ -20,12 +19,12 @@ use domain::clock::{Clock, Timestamp};
 use domain::error::Invalid;
 use domain::outbound::OutboundUrl;
 
-/// How long what a provider told is good, in milliseconds.
-const GOOD_MILLIS: i64 = 600_000;
-/// How soon we look again for a key we do not know, in milliseconds.
-const LOOK_AGAIN_MILLIS: i64 = 60_000;
+/// How long a document is cached, in milliseconds.
+const CACHE_MILLIS: i64 = 600_000;
+/// How long we wait before fetching again for an unknown key, in milliseconds.
+const REFETCH_MILLIS: i64 = 60_000;
 
-/// How our client proves itself at the token endpoint.
+/// How our client authenticates at the token endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientProof {
     /// `Authorization: Basic` (`client_secret_basic`).
@@ -34,19 +33,19 @@ pub enum ClientProof {
     Post,
 }
 
-/// What a provider tells of itself.
+/// A provider's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
-    /// Where browsers are sent.
+    /// The authorization endpoint.
     pub authorization: OutboundUrl,
-    /// Where codes are exchanged.
+    /// The token endpoint.
     pub token: OutboundUrl,
-    /// Where its keys stand.
+    /// Where its keys are.
     pub jwks: OutboundUrl,
-    /// How our client proves itself.
-    pub proof: ClientProof,
-    /// Whether it always names itself when it sends a browser back (RFC 9207).
-    pub names_itself: bool,
+    /// How our client authenticates.
+    pub client_auth: ClientProof,
+    /// Whether it always sends `iss` when it sends a browser back (RFC 9207).
+    pub sends_iss: bool,
 }
 
 impl Metadata {
@@ -68,80 +67,80 @@ impl Metadata {
             authorization: url("authorization_endpoint")?,
             token: url("token_endpoint")?,
             jwks: url("jwks_uri")?,
-            proof: if posts { ClientProof::Post } else { ClientProof::Basic },
-            names_itself: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
+            client_auth: if posts { ClientProof::Post } else { ClientProof::Basic },
+            sends_iss: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
         })
     }
 }
 
-/// A document as KV remembers it.
+/// A document as KV holds it.
 #[derive(Serialize, Deserialize)]
-struct Remembered {
+struct CachedDocument {
     issuer: String,
     document: Map<String, Value>,
-    /// When the provider told it, in milliseconds since 1970.
-    told_at: i64,
-    /// When a key was looked for that was not in it, in milliseconds since 1970.
-    looked_again_at: Option<i64>,
+    /// When it was fetched, in milliseconds since 1970.
+    fetched_at: i64,
+    /// When it was fetched for the sake of an unknown key, in milliseconds since 1970.
+    refetched_at: Option<i64>,
 }
 
-/// A provider, asked for a tenant.
-pub struct Inquiry<'a> {
+/// Fetches a provider's documents on behalf of a tenant.
+pub struct ProviderClient<'a> {
     /// The tenant, and the deployment.
-    pub lobby: &'a LoginContext<'a>,
+    pub context: &'a LoginContext<'a>,
     /// The tenant's data key.
     pub key: &'a SealKey,
     /// The provider.
     pub provider: &'a Provider,
 }
 
-impl Inquiry<'_> {
-    /// What the provider tells of itself.
+impl ProviderClient<'_> {
+    /// The provider's configuration.
     pub async fn metadata(&self) -> Result<Metadata, Problem> {
-        let parse = |text: &str| self.lobby.bindings.settings.outbound(text);
+        let parse = |text: &str| self.context.bindings.settings.outbound(text);
         let issuer = self.provider.issuer.as_str();
-        if let Some(known) = self.remembered(OidcPart::Discovery).await
-            && let Ok(metadata) = Metadata::read(&known.document, issuer, parse)
+        if let Some(cached) = self.cached(OidcPart::Discovery).await
+            && let Ok(metadata) = Metadata::read(&cached.document, issuer, parse)
         {
             return Ok(metadata);
         }
         let address = parse(&discovery_address(issuer)).map_err(|_| problem::provider_unusable("issuer"))?;
         let document = document(&address).await?;
         let metadata = Metadata::read(&document, issuer, parse).map_err(problem::provider_unusable)?;
-        self.remember(OidcPart::Discovery, document, None).await;
+        self.store(OidcPart::Discovery, document, None).await;
         Ok(metadata)
     }
 
-    /// The provider's keys, looked at again for the sake of a key that is not among those remembered.
+    /// The provider's keys; fetched again if `kid` is not among the cached ones.
     pub async fn keys(&self, metadata: &Metadata, kid: Option<&str>) -> Result<KeySet, Problem> {
         let now = SystemClock.now();
-        let known = self.remembered(OidcPart::Keys).await;
-        if let Some(known) = &known
-            && let Some(keys) = KeySet::parse(&known.document)
-            && (keys.knows(kid) || !may_look_again(known.looked_again_at, now))
+        let cached = self.cached(OidcPart::Keys).await;
+        if let Some(cached) = &cached
+            && let Some(keys) = KeySet::parse(&cached.document)
+            && (keys.knows(kid) || !may_refetch(cached.refetched_at, now))
         {
             return Ok(keys);
         }
         let document = document(&metadata.jwks).await?;
         let keys = KeySet::parse(&document).ok_or_else(|| problem::provider_unusable("keys"))?;
-        self.remember(OidcPart::Keys, document, known.map(|_| now.millis())).await;
+        self.store(OidcPart::Keys, document, cached.map(|_| now.millis())).await;
         Ok(keys)
     }
 
-    async fn remembered(&self, part: OidcPart) -> Option<Remembered> {
-        let known: Remembered = self.memory(part).recall().await?;
-        (known.issuer == self.provider.issuer && is_good(known.told_at, SystemClock.now())).then_some(known)
+    async fn cached(&self, part: OidcPart) -> Option<CachedDocument> {
+        let cached: CachedDocument = self.cache(part).get().await?;
+        (cached.issuer == self.provider.issuer && is_fresh(cached.fetched_at, SystemClock.now())).then_some(cached)
     }
 
-    async fn remember(&self, part: OidcPart, document: Map<String, Value>, looked_again_at: Option<i64>) {
-        let (issuer, told_at) = (self.provider.issuer.clone(), SystemClock.now().millis());
-        let known = Remembered { issuer, document, told_at, looked_again_at };
-        self.memory(part).keep(&known, GOOD_MILLIS.unsigned_abs() / 1000).await;
+    async fn store(&self, part: OidcPart, document: Map<String, Value>, refetched_at: Option<i64>) {
+        let (issuer, fetched_at) = (self.provider.issuer.clone(), SystemClock.now().millis());
+        let cached = CachedDocument { issuer, document, fetched_at, refetched_at };
+        self.cache(part).put(&cached, CACHE_MILLIS.unsigned_abs() / 1000).await;
     }
 
-    fn memory(&self, part: OidcPart) -> Memory<'_> {
-        let LoginContext { bindings, tenant, .. } = self.lobby;
-        Memory { bindings, tenant, key: self.key, at: KvKey::oidc(tenant, &self.provider.id, part) }
+    fn cache(&self, part: OidcPart) -> SealedCache<'_> {
+        let LoginContext { bindings, tenant, .. } = self.context;
+        SealedCache { bindings, tenant, key: self.key, at: KvKey::oidc(tenant, &self.provider.id, part) }
     }
 }
 
@@ -149,12 +148,12 @@ fn discovery_address(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer))
 }
 
-fn is_good(told_at: i64, now: Timestamp) -> bool {
-    now.millis() - told_at < GOOD_MILLIS
+fn is_fresh(fetched_at: i64, now: Timestamp) -> bool {
+    now.millis() - fetched_at < CACHE_MILLIS
 }
 
-fn may_look_again(looked_again_at: Option<i64>, now: Timestamp) -> bool {
-    looked_again_at.is_none_or(|at| now.millis() - at >= LOOK_AGAIN_MILLIS)
+fn may_refetch(refetched_at: Option<i64>, now: Timestamp) -> bool {
+    refetched_at.is_none_or(|at| now.millis() - at >= REFETCH_MILLIS)
 }
 
 #[cfg(test)]
@@ -180,11 +179,11 @@ mod tests {
     fn a_provider_tells_where_things_are() {
         let metadata = read(json!({})).unwrap();
         assert_eq!(metadata.jwks.as_str(), "https://keys.example.net/");
-        assert_eq!((metadata.proof, metadata.names_itself), (ClientProof::Basic, false));
-        let methods = |all: Value| read(json!({"token_endpoint_auth_methods_supported": all})).unwrap().proof;
+        assert_eq!((metadata.client_auth, metadata.sends_iss), (ClientProof::Basic, false));
+        let methods = |all: Value| read(json!({"token_endpoint_auth_methods_supported": all})).unwrap().client_auth;
         assert_eq!(methods(json!(["client_secret_post"])), ClientProof::Post);
         assert_eq!(methods(json!(["client_secret_post", "client_secret_basic"])), ClientProof::Basic);
-        assert!(read(json!({"authorization_response_iss_parameter_supported": true})).unwrap().names_itself);
+        assert!(read(json!({"authorization_response_iss_parameter_supported": true})).unwrap().sends_iss);
     }
 
     #[test]
@@ -204,16 +203,16 @@ mod tests {
     #[test]
     fn an_unknown_key_is_looked_for_once_a_minute() {
         let now = Timestamp::from_millis(1_000_000);
-        assert!(may_look_again(None, now));
-        assert!(!may_look_again(Some(940_001), now));
-        assert!(may_look_again(Some(940_000), now));
+        assert!(may_refetch(None, now));
+        assert!(!may_refetch(Some(940_001), now));
+        assert!(may_refetch(Some(940_000), now));
     }
 
     #[test]
     fn what_a_provider_told_is_good_for_ten_minutes_whatever_kv_keeps() {
         let now = Timestamp::from_millis(1_000_000);
-        assert!(is_good(1_000_000, now) && is_good(400_001, now));
-        assert!(!is_good(400_000, now));
+        assert!(is_fresh(1_000_000, now) && is_fresh(400_001, now));
+        assert!(!is_fresh(400_000, now));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! From a code to somebody whom the provider vouches for.
+//! The authorization code is exchanged for a verified identity.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -6,32 +6,32 @@ use form_urlencoded::Serializer;
 use serde_json::Value;
 
 use super::attempt::Attempt;
-use super::discovery::{ClientProof, Inquiry, Metadata};
-use super::id_token::{Expected, Identity, identity};
+use super::discovery::{ClientProof, Metadata, ProviderClient};
+use super::id_token::{ExpectedIdToken, Identity, identity};
 use super::provider::Provider;
-use crate::auth::outbound_oidc::{Form, ask, is_signed_by};
+use crate::auth::outbound_oidc::{ProviderForm, ask, is_signed_by};
 use crate::credentials::jws::Unverified;
 use crate::http::problem::{self, Problem};
 use crate::storage::bindings::SystemClock;
 use domain::clock::{Clock, Timestamp};
 
-/// Exchanges a code, and believes the ID token once everything about it is right.
+/// Exchanges a code for an ID token, and gives the identity that it asserts once it is verified.
 pub async fn redeem(
-    inquiry: &Inquiry<'_>,
+    client: &ProviderClient<'_>,
     metadata: &Metadata,
     attempt: &Attempt,
     code: &str,
 ) -> Result<Identity, Problem> {
-    let provider = inquiry.provider;
-    let secret = provider.secret(inquiry.key, inquiry.lobby.tenant)?;
-    let form = form(provider, metadata.proof, secret.as_deref(), attempt, code);
+    let provider = client.provider;
+    let secret = provider.secret(client.key, client.context.tenant)?;
+    let form = form(provider, metadata.client_auth, secret.as_deref(), attempt, code);
     let reply = ask(&metadata.token, Some(form)).await?;
     if reply.status != 200 {
         return Err(problem::sso_refused().cause(format!("the token endpoint answers {}", reply.status)));
     }
     let token = reply.body.get("id_token").and_then(Value::as_str).and_then(Unverified::parse);
     let token = token.ok_or_else(|| problem::sso_token_invalid("form"))?;
-    let keys = inquiry.keys(metadata, token.kid.as_deref()).await?;
+    let keys = client.keys(metadata, token.kid.as_deref()).await?;
     let key = keys.find(token.kid.as_deref(), &token.alg).ok_or_else(|| problem::sso_token_invalid("key"))?;
     if !is_signed_by(key, &token.signed, &token.signature).await {
         return Err(problem::sso_token_invalid("signature"));
@@ -40,8 +40,8 @@ pub async fn redeem(
     identity(&token, &expected).map_err(problem::sso_token_invalid)
 }
 
-fn expected<'a>(provider: &'a Provider, attempt: &'a Attempt, now: Timestamp) -> Expected<'a> {
-    Expected {
+fn expected<'a>(provider: &'a Provider, attempt: &'a Attempt, now: Timestamp) -> ExpectedIdToken<'a> {
+    ExpectedIdToken {
         issuer: &provider.issuer,
         client_id: &provider.client_id,
         nonce: &attempt.nonce,
@@ -51,7 +51,7 @@ fn expected<'a>(provider: &'a Provider, attempt: &'a Attempt, now: Timestamp) ->
 }
 
 /// The request of RFC 6749, 4.1.3 with RFC 7636, 4.5.
-fn form(provider: &Provider, proof: ClientProof, secret: Option<&str>, attempt: &Attempt, code: &str) -> Form {
+fn form(provider: &Provider, proof: ClientProof, secret: Option<&str>, attempt: &Attempt, code: &str) -> ProviderForm {
     let mut body = Serializer::new(String::new());
     body.extend_pairs([
         ("grant_type", "authorization_code"),
@@ -67,7 +67,7 @@ fn form(provider: &Provider, proof: ClientProof, secret: Option<&str>, attempt: 
             None
         }
     };
-    Form { body: body.finish(), authorization }
+    ProviderForm { body: body.finish(), authorization }
 }
 
 /// Both halves are form-encoded first (RFC 6749, 2.3.1).

@@ -1,33 +1,33 @@
-//! ID tokens (OpenID Connect Core 1.0, 2 and 3.1.3.7): what their claims must say.
+//! Checks the claims of ID tokens (OpenID Connect Core 1.0, 2 and 3.1.3.7).
 //!
-//! Pure: whoever calls verifies the signature in between, with a key of the provider.
+//! Pure. The caller verifies the signature before, with a key of the provider.
 
 use serde_json::{Map, Value};
 
-use crate::credentials::constant_time::same;
+use crate::credentials::constant_time::constant_time_eq;
 use crate::credentials::jws::Unverified;
 use crate::http::letters::lower_case;
 use domain::clock::Timestamp;
 
 /// Seconds by which clocks may differ at a token's beginning; its end is exact.
 const LEEWAY_SECONDS: i64 = 60;
-/// The oldest token that is taken, in seconds: it was asked for a moment ago.
+/// The oldest token that is accepted, in seconds: it was requested just now.
 const MAX_AGE_SECONDS: i64 = 3600;
 /// The longest subject (Core, 2).
 const MAX_SUBJECT: usize = 255;
-/// The longest address (RFC 5321) and the longest name that is kept.
+/// The longest e-mail address (RFC 5321), and the longest part of a name that is stored.
 const MAX_EMAIL: usize = 254;
 const MAX_NAME: usize = 100;
 /// Most values of the claim that names roles.
 const MAX_ROLES: usize = 1000;
 
-/// What a token must be for.
-pub struct Expected<'a> {
-    /// The issuer, letter for letter.
+/// What a token is checked against.
+pub struct ExpectedIdToken<'a> {
+    /// The issuer, byte for byte.
     pub issuer: &'a str,
-    /// Our client there.
+    /// Our client's id at the provider.
     pub client_id: &'a str,
-    /// What this sign-in sent along.
+    /// The nonce of this sign-in.
     pub nonce: &'a str,
     /// The claim that names roles.
     pub role_claim: Option<&'a str>,
@@ -35,12 +35,12 @@ pub struct Expected<'a> {
     pub now: Timestamp,
 }
 
-/// Whom a provider vouches for.
+/// A person, as their provider identifies them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Who it is at the provider.
+    /// The subject, which never changes hands at the provider.
     pub subject: String,
-    /// The address in lower case, if the provider verified it.
+    /// The e-mail address in lower case, if the provider verified it.
     pub email: Option<String>,
     /// The name; may be empty.
     pub name: String,
@@ -48,8 +48,8 @@ pub struct Identity {
     pub roles: Vec<String>,
 }
 
-/// Reads whom a token is about, whose signature was verified. The error says which claim is wrong, for the log.
-pub fn identity(token: &Unverified, expected: &Expected<'_>) -> Result<Identity, &'static str> {
+/// Reads the identity of a token whose signature was verified. The error is the claim that is wrong, for the log.
+pub fn identity(token: &Unverified, expected: &ExpectedIdToken<'_>) -> Result<Identity, &'static str> {
     let claims = &token.claims;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if text("iss") != Some(expected.issuer) {
@@ -57,7 +57,7 @@ pub fn identity(token: &Unverified, expected: &Expected<'_>) -> Result<Identity,
     }
     check_audience(claims, expected.client_id)?;
     check_times(claims, expected.now)?;
-    if !same(text("nonce").unwrap_or_default(), expected.nonce) {
+    if !constant_time_eq(text("nonce").unwrap_or_default(), expected.nonce) {
         return Err("nonce");
     }
     let subject = text("sub").filter(|sub| (1..=MAX_SUBJECT).contains(&sub.len())).ok_or("sub")?;
@@ -66,7 +66,7 @@ pub fn identity(token: &Unverified, expected: &Expected<'_>) -> Result<Identity,
     Ok(Identity { subject: subject.to_owned(), email: verified_email(claims), name, roles })
 }
 
-/// `aud` holds our client; where others stand beside it, `azp` must say that the token is ours.
+/// `aud` must contain our client; if it contains others too, `azp` must be our client.
 fn check_audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), &'static str> {
     let audience = claims.get("aud").map(texts).unwrap_or_default();
     if !audience.iter().any(|named| named == client_id) {
@@ -97,7 +97,7 @@ fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), &'stat
     Ok(())
 }
 
-/// The address, if the provider says that it verified it. Some providers write the flag as a string.
+/// The e-mail address, if the provider verified it. Some providers send the flag as a string.
 fn verified_email(claims: &Map<String, Value>) -> Option<String> {
     let verified = match claims.get("email_verified")? {
         Value::Bool(flag) => *flag,
@@ -110,7 +110,7 @@ fn verified_email(claims: &Map<String, Value>) -> Option<String> {
     (verified && clean && !local.is_empty() && !domain.is_empty() && email.len() <= MAX_EMAIL).then_some(email)
 }
 
-/// A text, or a list of them.
+/// A string, or the strings of an array.
 fn texts(value: &Value) -> Vec<String> {
     let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     list.iter().take(MAX_ROLES).filter_map(Value::as_str).map(str::to_owned).collect()
@@ -135,7 +135,7 @@ mod tests {
         }
         let token = Unverified::made(&json!({"alg": "RS256", "kid": "k"}), &all);
         let (issuer, client_id) = ("https://id.example.org", "carillon");
-        identity(&token, &Expected { issuer, client_id, nonce: "n", role_claim: Some("groups"), now: NOW })
+        identity(&token, &ExpectedIdToken { issuer, client_id, nonce: "n", role_claim: Some("groups"), now: NOW })
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A tenant's provider as a sign-in finds it, and which role it gives to whom.
+//! A tenant's identity provider, and the role that it assigns to a user.
 
 use serde_json::{Map, Value};
 
@@ -13,30 +13,30 @@ use domain::permission::{BUILT_IN_ROLES, Permissions};
 statements! { TenantSql;
     /// A provider that users may sign in with.
     ENABLED = "SELECT id, issuer, client_id, client_secret, scopes, role_claim, role_map, default_role, reach FROM sso_providers WHERE tenant_id = ?1 AND id = ?2 AND enabled = 1";
-    /// The roles that the tenant made itself.
+    /// The tenant's own roles.
     OWN_ROLES = "SELECT name, permissions FROM roles WHERE tenant_id = ?1";
 }
 
 row_types! {
-    /// A provider. Has no `Debug`: its secret is sealed, and still never printed.
+    /// A provider. Has no `Debug`: its secret, though sealed, is never printed.
     pub struct Provider {
         /// Its id in the tenant.
         pub id: String,
-        /// The issuer, letter for letter.
+        /// The issuer, byte for byte.
         pub issuer: String,
-        /// Our client there.
+        /// Our client's id at the provider.
         pub client_id: String,
         /// The client's secret, sealed.
         pub client_secret: Option<String>,
-        /// What is asked for, `openid` among it.
+        /// The scopes that are requested, `openid` among them.
         pub scopes: String,
         /// The claim that names roles.
         pub role_claim: Option<String>,
-        /// JSON object: value of the claim to role.
+        /// A JSON object from values of the claim to roles.
         pub role_map: String,
-        /// The role of whom the map does not name.
+        /// The role if no entry of the map fits.
         pub default_role: Option<String>,
-        /// JSON array: what whoever configured it may do. It signs in nobody who may do more.
+        /// A JSON array of the permissions of whoever configured it. It signs in nobody who has others.
         pub reach: String,
     }
 }
@@ -54,11 +54,11 @@ impl Provider {
         String::from_utf8(opened).map(Some).map_err(problem::internal)
     }
 
-    /// The role of somebody with these values of the claim, who has the role `current` if they are a user
-    /// already; none keeps them out.
+    /// The role for these values of the claim, at each sign-in; `current` is the role of an existing user. None refuses the
+    /// sign-in.
     ///
-    /// Where a claim names roles, it does so at each sign-in, and the first entry of the map that fits
-    /// counts. Else users keep theirs, and newcomers get the default one.
+    /// With a role claim, the first entry of the map that fits counts, else the default role. Without one, users keep
+    /// their role, and new users get the default role.
     pub fn role_of(&self, values: &[String], current: Option<&str>) -> Option<String> {
         let default = || self.default_role.clone();
         if self.role_claim.is_none() {
@@ -70,25 +70,25 @@ impl Provider {
     }
 }
 
-/// Where a client's secret belongs.
+/// The place that a client's secret is sealed for.
 pub fn secret_place<'a>(tenant: &'a TenantId, provider: &'a str) -> Place<'a> {
     Place { owner: tenant.as_str(), table: "sso_providers", column: "client_secret", row: provider }
 }
 
 row_types! {
-    /// A role that the tenant made itself.
+    /// A role of the tenant's own.
     pub struct OwnRole {
         name: String,
         permissions: String,
     }
 }
 
-/// The roles that the tenant made itself.
+/// The tenant's own roles.
 pub async fn own_roles(rows: &TenantDb) -> Result<Vec<OwnRole>, Problem> {
     Ok(rows.rows(&OWN_ROLES, Vec::new()).await?)
 }
 
-/// What a role may do; none if there is no such role.
+/// The permissions of a role; none if it does not exist.
 pub fn permissions_of(role: &str, own: &[OwnRole]) -> Option<Permissions> {
     let built_in = BUILT_IN_ROLES.iter().find(|(name, _)| *name == role).map(|(_, permissions)| *permissions);
     built_in.or_else(|| own.iter().find(|own| own.name == role).map(|own| Permissions::stored(&own.permissions)))

@@ -11,7 +11,7 @@ pub mod publish;
 pub mod subscribe;
 pub mod subscriptions;
 
-use crate::auth::mercure::proof::{HUB_PATH, Hub};
+use crate::auth::mercure::proof::{HUB_PATH, HubAccess};
 use crate::auth::principal::Visitor;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
@@ -28,7 +28,7 @@ fn hub_url(request: &Request<Visitor>) -> Result<Base, Problem> {
 }
 
 /// The hub that was asked.
-fn hub(request: &Request<Visitor>) -> Hub<'_> {
+fn hub(request: &Request<Visitor>) -> HubAccess<'_> {
     let Visitor { tenant, host, config, .. } = &*request.caller;
-    Hub { bindings: &request.bindings, tenant, config, host }
+    HubAccess { bindings: &request.bindings, tenant, config, host }
 }

@@ -1,7 +1,7 @@
 //! `POST /.well-known/mercure`: an update of somebody who may publish it.
 
 use crate::auth::mercure::challenge;
-use crate::auth::mercure::proof::{MercureToken, Signer};
+use crate::auth::mercure::proof::{MercureToken, TokenSigner};
 use crate::auth::principal::Visitor;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
@@ -18,7 +18,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// Publishes an update; answers with its id once it is durable.
 pub async fn publish(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let origin = super::origin(&request);
-    let token = super::hub(&request).prove(&request.incoming, Action::Publish).await?;
+    let token = super::hub(&request).authenticate(&request.incoming, Action::Publish).await?;
     let token = token.ok_or_else(|| challenge::unauthorized(&origin))?;
     let media_type = request.incoming.header("Content-Type").unwrap_or_default();
     if !media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM) {
@@ -57,8 +57,8 @@ fn message(request: &Request<Visitor>, token: &MercureToken, form: Form) -> Resu
     };
     let head = head.to_members().map_err(problem::internal)?;
     let secret_version = match &token.signer {
-        Signer::Secrets(versions) => versions.webhook,
-        Signer::Issuer(_) => None,
+        TokenSigner::Secrets(versions) => versions.webhook,
+        TokenSigner::Issuer(_) => None,
     };
     Ok(Publish {
         secret_version,

@@ -2,7 +2,7 @@
 
 use crate::auth::mercure::challenge;
 use crate::auth::mercure::grants::Granted;
-use crate::auth::mercure::proof::{MercureToken, Signer};
+use crate::auth::mercure::proof::{MercureToken, TokenSigner};
 use crate::auth::principal::Visitor;
 use crate::http::incoming::{Incoming, Query};
 use crate::http::problem::{self, Problem};
@@ -28,7 +28,7 @@ const LIFE_MILLIS: i64 = 24 * 3_600_000;
 /// Opens a stream; its HEAD opens nothing.
 pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
     let origin = super::origin(&request);
-    let token = super::hub(&request).prove(&request.incoming, Action::Subscribe).await?;
+    let token = super::hub(&request).authenticate(&request.incoming, Action::Subscribe).await?;
     if token.is_none() && !request.caller.config.mercure.anonymous {
         return Err(challenge::unauthorized(&origin));
     }
@@ -68,7 +68,7 @@ fn read(request: &Request<Visitor>, token: Option<&MercureToken>, origin: &str) 
         false => None,
     };
     let secret_version = match token.map(|token| &token.signer) {
-        Some(Signer::Secrets(versions)) => versions.subscription,
+        Some(TokenSigner::Secrets(versions)) => versions.subscription,
         _ => None,
     };
     Ok(Attach {
@@ -110,7 +110,7 @@ fn uuid() -> Result<String, Problem> {
     let mut bytes = random::<16>().map_err(problem::internal)?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = domain::hex::hex(&bytes);
     let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
     Ok(format!("urn:uuid:{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)))
 }

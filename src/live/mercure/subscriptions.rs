@@ -34,7 +34,7 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
         return Err(problem::not_found());
     }
     let origin = super::origin(&request);
-    let token = super::hub(&request).prove(&request.incoming, Action::Subscribe).await?;
+    let token = super::hub(&request).authenticate(&request.incoming, Action::Subscribe).await?;
     let token = token.ok_or_else(|| challenge::unauthorized(&origin))?;
     let hub_url = super::hub_url(&request)?;
     if !token.grants.may_read(&Subject::new(&request.incoming.path, &hub_url)) {
