@@ -50,23 +50,18 @@ async fn stranger(tenant: &Tenant, path: &str, query: &[(&str, &str)]) -> Answer
 async fn stored(tenant: &Tenant) -> String {
     let put = tenant.as_owner("PUT", FILE).query("name", "a.png");
     put.header("Content-Type", "image/png").bytes(PNG.to_vec()).send().await.expect(201);
-    behind_host(tenant, &tenant.get(FILE).await.expect(200).data()["url"])
+    tenant.behind_host(&tenant.get(FILE).await.expect(200).data()["url"])
 }
 
 /// A URL for a file of the record `p1`: what of it stands behind the host.
 async fn announced(tenant: &Tenant) -> String {
     let body = json!({"name": "a.png", "content_type": "image/png", "size": PNG.len()});
-    behind_host(tenant, &tenant.ask("POST", FILE, body).await.expect(201).data()["url"])
+    tenant.behind_host(&tenant.ask("POST", FILE, body).await.expect(201).data()["url"])
 }
 
 /// The bytes for such a URL.
 async fn uploaded(tenant: &Tenant, link: &str) -> Answer {
     tenant.call("PUT", link).header("Content-Type", "image/png").bytes(PNG.to_vec()).send().await
-}
-
-fn behind_host(tenant: &Tenant, url: &Value) -> String {
-    let rest = url.as_str().unwrap().strip_prefix(&format!("http://{}", tenant.host)).unwrap();
-    rest[rest.find('/').unwrap()..].to_owned()
 }
 
 /// Asks for a list until it comes out of KV.
@@ -250,7 +245,7 @@ async fn a_url_of_a_file_ends_with_its_collection() {
     let upload = announced(&here).await;
     let late = announced(&here).await;
     uploaded(&there, &upload).await.expect(201);
-    let url = behind_host(&here, &here.get(FILE).await.expect(200).data()["url"]);
+    let url = here.behind_host(&here.get(FILE).await.expect(200).data()["url"]);
     stranger(&there, &url, &[]).await.expect(200);
 
     delete(&here).await;

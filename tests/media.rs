@@ -46,13 +46,7 @@ async fn announced(tenant: &Tenant, path: &str, size: usize) -> String {
     let body = json!({"name": "a b.png", "content_type": "image/png", "size": size});
     let said = tenant.as_owner("POST", path).json(&body).send().await.expect(201).data();
     assert_eq!((&said["method"], &said["headers"]), (&json!("PUT"), &json!({"Content-Type": "image/png"})));
-    behind_host(tenant, said["url"].as_str().unwrap())
-}
-
-/// What of a URL on the tenant's host stands behind the host.
-fn behind_host(tenant: &Tenant, url: &str) -> String {
-    let rest = url.strip_prefix(&format!("http://{}", tenant.host)).unwrap_or_else(|| panic!("{url}"));
-    rest[rest.find('/').unwrap()..].to_owned()
+    tenant.behind_host(&said["url"])
 }
 
 fn upload(tenant: &Tenant, path: &str, bytes: &[u8]) -> Call {
@@ -62,7 +56,7 @@ fn upload(tenant: &Tenant, path: &str, bytes: &[u8]) -> Call {
 /// Where a member is told that the file is.
 async fn url(tenant: &Tenant, path: &str) -> String {
     let shown = tenant.as_owner("GET", path).send().await.expect(200).data();
-    behind_host(tenant, shown["url"].as_str().unwrap())
+    tenant.behind_host(&shown["url"])
 }
 
 /// The tenant's objects once the sweep is through.
@@ -265,7 +259,7 @@ async fn a_public_file_is_everybodys_and_kept_for_good_by_its_tag() {
     let path = held(&tenant, "r1").await;
     let shown = tenant.call("GET", &path).send().await.expect(200).data();
     assert_eq!(shown["expires_at"], Value::Null);
-    let link = behind_host(&tenant, shown["url"].as_str().unwrap());
+    let link = tenant.behind_host(&shown["url"]);
     assert!(!link.contains("signature"));
     let seen = tenant.call("GET", &link).send().await.expect(200);
     assert_eq!((bytes(&seen), seen.header("cache-control")), (PNG, "public, max-age=31536000, immutable"));

@@ -88,6 +88,13 @@ impl Tenant {
         self.world.call(method, &self.host, path)
     }
 
+    /// What of a URL on the tenant's own host stands behind the host.
+    pub fn behind_host(&self, url: &Value) -> String {
+        let rest = url.as_str().and_then(|url| url.strip_prefix(&format!("http://{}", self.host)));
+        let rest = rest.unwrap_or_else(|| panic!("not on {}: {url}", self.host));
+        rest[rest.find('/').unwrap()..].to_owned()
+    }
+
     /// The operator's request about this tenant.
     pub fn admin(&self, method: &str, rest: &str) -> Call {
         self.world.platform(method, &format!("/api/v1/tenants/{}{rest}", self.id))
