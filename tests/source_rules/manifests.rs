@@ -128,7 +128,7 @@ fn a_version_that_one_file_does_not_know_is_found() {
 
 #[test]
 fn the_empty_worker_is_built_as_this_one() {
-    let of = |folder: &str| [read(&format!("{folder}Cargo.toml")), read(&format!("{folder}Cargo.lock"))];
+    let of = |folder: &str| [read(format!("{folder}Cargo.toml")), read(format!("{folder}Cargo.lock"))];
     let ([toml, lock], [empty_toml, empty_lock]) = (of(""), of("bench/peers/empty_worker/"));
     none("Both Workers are built alike", &built_differently([&toml, &lock], [&empty_toml, &empty_lock]));
 }

@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use crate::none;
-use crate::source::files;
+use crate::source::{WORKER, files};
+use crate::statements::{migrated, tables};
 
 /// The rooms, level by level from below. A room imports rooms of lower levels alone, so rooms of one level do not know
 /// each other.
@@ -111,7 +112,7 @@ const RULES: &[Rule] = &[
     Rule {
         room: "tenant",
         touch: "events",
-        names: &["crate::hub::event_log", "crate::hub::fanout", "crate::live", "domain::event", "domain::frame"],
+        names: &["crate::hub::event_log", "crate::hub::fan_out", "crate::live", "domain::event", "domain::frame"],
         but: &[],
     },
     Rule { room: "tenant", touch: "records", names: &["crate::records", "domain::record", "sql records"], but: &[] },
@@ -137,7 +138,7 @@ const RULES: &[Rule] = &[
     Rule {
         room: "records",
         touch: "the event log",
-        names: &["crate::hub::event_log", "crate::hub::sqlite", "crate::hub::fanout"],
+        names: &["crate::hub::event_log", "crate::hub::sqlite", "crate::hub::fan_out"],
         but: &[],
     },
     Rule {
@@ -262,6 +263,39 @@ impl Rooms {
 fn every_file_belongs_to_a_room() {
     let stray = files().into_iter().filter(|file| ROOMS.height(room_of(&file.path)).is_none());
     none("a file in no known room", &stray.map(|file| file.path).collect::<Vec<_>>());
+}
+
+/// Modules of our own and tables that are not there: a rule about what was renamed would forbid nothing.
+fn names_of_nothing(rules: &[Rule], modules: &BTreeSet<String>, tables: &[String]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for rule in rules {
+        for name in rule.names {
+            let is_ours = name.starts_with("crate::") || name.starts_with("domain::");
+            let is_module = modules.contains(*name);
+            let table = name.strip_prefix("sql ").filter(|word| word.starts_with(char::is_lowercase));
+            let is_table = table.is_none_or(|table| tables.iter().any(|known| known == table));
+            if is_ours && !is_module || !is_table {
+                faults.push(format!("{}: {name} is not there", rule.room));
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn the_rules_name_what_is_there() {
+    let modules = files().iter().map(|file| file.module().join("::").replacen(WORKER, "crate", 1)).collect();
+    let tables = ["migrations/control", "migrations/tenant"].map(|folder| tables(&migrated(folder))).concat();
+    none("rules about nothing", &names_of_nothing(RULES, &modules, &tables));
+    let rules = [Rule {
+        room: "http",
+        touch: "",
+        names: &["crate::hub", "crate::hup", "worker::d1", "sql tenants", "sql tenant"],
+        but: &[],
+    }];
+    let modules = ["crate::hub", "crate::hub::client"].map(str::to_owned).into();
+    let told = names_of_nothing(&rules, &modules, &["tenants".to_owned()]);
+    assert_eq!(told, ["crate::hup", "sql tenant"].map(|n| format!("http: {n} is not there")));
 }
 
 #[test]
