@@ -4,7 +4,7 @@ use super::entry::{delete, get, handler, patch, post, put, versioned_only};
 use super::route::Endpoint::{Anyone, Operator, SignedInOperator};
 use super::route::Route;
 use crate::api::operators::{
-    grants, impersonation, master_keys, operators, platform_keys, sessions, signing_keys, switching,
+    accounts, grants, impersonation, master_keys, platform_keys, sessions, signing_keys, switching,
 };
 use domain::permission::PlatformPermission;
 
@@ -36,7 +36,7 @@ pub const ROUTES: &[Route] = &versioned_only([
     post(
         "operators.create",
         "/api/v1/operators",
-        Operator(PlatformPermission::OperatorsWrite, handler!(operators::create)),
+        Operator(PlatformPermission::OperatorsWrite, handler!(accounts::create)),
     )
     .summary("Makes an operator: an admin may do everything, support enters the tenants it is granted.")
     .params("Idempotency-Key")
@@ -48,7 +48,7 @@ pub const ROUTES: &[Route] = &versioned_only([
         "201 Operator +Location; 403 beyond_own_permissions <an operator who may do more than the \
          caller>; 409 conflict <the address is taken> too_many",
     ),
-    get("operators.list", "/api/v1/operators", Operator(PlatformPermission::OperatorsRead, handler!(operators::list)))
+    get("operators.list", "/api/v1/operators", Operator(PlatformPermission::OperatorsRead, handler!(accounts::list)))
         .summary("Lists operators, newest first.")
         .params("limit, cursor")
         .answers(
@@ -59,14 +59,14 @@ pub const ROUTES: &[Route] = &versioned_only([
     get(
         "operators.get",
         "/api/v1/operators/{operator_id}",
-        Operator(PlatformPermission::OperatorsRead, handler!(operators::get)),
+        Operator(PlatformPermission::OperatorsRead, handler!(accounts::get)),
     )
     .summary("Shows an operator with its grants.")
     .answers("200 Operator"),
     patch(
         "operators.patch",
         "/api/v1/operators/{operator_id}",
-        Operator(PlatformPermission::OperatorsWrite, handler!(operators::patch)),
+        Operator(PlatformPermission::OperatorsWrite, handler!(accounts::patch)),
     )
     .summary("Changes an operator. Another password and `disabled` sign it out everywhere at once.")
     .body("OperatorSetting <what is left out stays>")
@@ -74,7 +74,7 @@ pub const ROUTES: &[Route] = &versioned_only([
     delete(
         "operators.delete",
         "/api/v1/operators/{operator_id}",
-        Operator(PlatformPermission::OperatorsWrite, handler!(operators::delete)),
+        Operator(PlatformPermission::OperatorsWrite, handler!(accounts::delete)),
     )
     .summary(
         "Removes an operator, its sessions and its grants. The last admin may go too: the deployment's \

@@ -92,7 +92,7 @@ pub const ROUTES: &[Route] = &[
     post(
         "records.create",
         "/api/v1/{collection}",
-        Member(Permission::RecordsWrite, handler!(api::records::records::create)),
+        Member(Permission::RecordsWrite, handler!(api::records::record::create)),
     )
     .summary("Makes a record.")
     .params("Idempotency-Key, Prefer")
@@ -101,7 +101,7 @@ pub const ROUTES: &[Route] = &[
         "201 Record +Location +ETag; 409 not_unique conflict <the id is taken> record_limit_reached \
          changed_meanwhile",
     ),
-    get("records.list", "/api/v1/{collection}", Reader(Permission::RecordsRead, handler!(api::records::records::list)))
+    get("records.list", "/api/v1/{collection}", Reader(Permission::RecordsRead, handler!(api::records::record::list)))
         .summary("Lists records, newest first unless asked otherwise. Strangers may list a public collection.")
         .params(
             "filter?: string, q?: string, status?: string, created_after?: string, created_before?: string, \
@@ -130,7 +130,7 @@ pub const ROUTES: &[Route] = &[
     get(
         "records.get",
         "/api/v1/{collection}/{record_id}",
-        Reader(Permission::RecordsRead, handler!(api::records::records::get)),
+        Reader(Permission::RecordsRead, handler!(api::records::record::get)),
     )
     .summary("Shows a record.")
     .params("fields?: string, expand?: string, If-None-Match")
@@ -138,7 +138,7 @@ pub const ROUTES: &[Route] = &[
     patch(
         "records.patch",
         "/api/v1/{collection}/{record_id}",
-        Member(Permission::RecordsWrite, handler!(api::records::records::patch)),
+        Member(Permission::RecordsWrite, handler!(api::records::record::patch)),
     )
     .summary("Changes some of a record, as a merge patch (RFC 7396).")
     .params("If-Match, Prefer")
@@ -150,7 +150,7 @@ pub const ROUTES: &[Route] = &[
     put(
         "records.replace",
         "/api/v1/{collection}/{record_id}",
-        Member(Permission::RecordsWrite, handler!(api::records::records::replace)),
+        Member(Permission::RecordsWrite, handler!(api::records::record::replace)),
     )
     .summary("Gives all fields of a record anew.")
     .params("If-Match, Prefer")
@@ -162,7 +162,7 @@ pub const ROUTES: &[Route] = &[
     delete(
         "records.delete",
         "/api/v1/{collection}/{record_id}",
-        Member(Permission::RecordsWrite, handler!(api::records::records::delete)),
+        Member(Permission::RecordsWrite, handler!(api::records::record::delete)),
     )
     .summary("Deletes a record; it is kept where the collection says so.")
     .params("permanent?: Flag, If-Match, Prefer")
@@ -173,7 +173,7 @@ pub const ROUTES: &[Route] = &[
     post(
         "records.restore",
         "/api/v1/{collection}/{record_id}/restore",
-        Member(Permission::RecordsWrite, handler!(api::records::records::restore)),
+        Member(Permission::RecordsWrite, handler!(api::records::record::restore)),
     )
     .summary("Restores a record that was deleted and kept.")
     .params("If-Match, Prefer")

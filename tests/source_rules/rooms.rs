@@ -8,7 +8,7 @@ use crate::statements::{migrated, tables};
 /// each other.
 const ORDER: &[&[&str]] = &[
     &["domain"],
-    &["credentials", "log", "tenant_id"],
+    &["credentials", "isolate_cache", "log", "tenant_id"],
     &["storage"],
     &["http", "hub"],
     &["tenant"],

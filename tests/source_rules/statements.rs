@@ -80,7 +80,7 @@ const OF_CONTROL: &[(&str, &[ControlSql])] = &[
     ("src/api/operators/grants.rs", carillon::api::operators::grants::STATEMENTS),
     ("src/api/operators/master_keys.rs", carillon::api::operators::master_keys::STATEMENTS),
     ("src/api/operators/mod.rs", carillon::api::operators::STATEMENTS),
-    ("src/api/operators/operators.rs", carillon::api::operators::operators::STATEMENTS),
+    ("src/api/operators/accounts.rs", carillon::api::operators::accounts::STATEMENTS),
     ("src/api/operators/platform_keys.rs", carillon::api::operators::platform_keys::STATEMENTS),
     ("src/api/operators/sessions.rs", carillon::api::operators::sessions::STATEMENTS),
     ("src/auth/authenticate_operator.rs", carillon::auth::authenticate_operator::STATEMENTS),

@@ -3,7 +3,7 @@
 //! A grant that is changed or removed ends what the operator has in the tenant: its tokens are refused on their next
 //! request, and the streams of subscriber tokens it minted end at once.
 
-use super::operators::{check_may_change, shown};
+use super::accounts::{check_may_change, shown};
 use super::{ControlStatement, audit_in_tenant};
 use crate::auth::authenticate_member::own_role;
 use crate::auth::principal::Operator;

@@ -4,10 +4,10 @@
 //! - Every change writes its entry into `platform_audit` in the same batch.
 //! - Nobody grants permissions that they do not have, neither to a key nor to a person.
 
+pub mod accounts;
 pub mod grants;
 pub mod impersonation;
 pub mod master_keys;
-pub mod operators;
 pub mod platform_keys;
 pub mod sessions;
 pub mod signing_keys;

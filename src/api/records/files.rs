@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::records;
+use super::record;
 use crate::auth::principal::{Member, Reader, Visitor};
 use crate::http::fields::Fields;
 use crate::http::incoming::{Incoming, JSON};
@@ -109,7 +109,7 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let (slug, record_id) = place(&request);
     let find = |_: &_| Ok(vec![Read::Constant(file::FIND, args![slug, record_id])]);
-    let ReadWith { collection, found, .. } = records::readable(&request, &rows, find).await?;
+    let ReadWith { collection, found, .. } = record::readable(&request, &rows, find).await?;
     let row = found.into_iter().next().unwrap_or_default().first::<FileRow>()?.ok_or_else(problem::not_found)?;
     let file = File::stored(row)?;
     let tenant = request.caller.tenant.as_str();

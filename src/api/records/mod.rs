@@ -4,7 +4,7 @@ pub mod bulk;
 pub mod collections;
 pub mod files;
 pub mod media;
-pub mod records;
+pub mod record;
 pub mod stats;
 pub mod templates;
 pub mod versions;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::records;
+use super::record;
 use crate::auth::principal::Member;
 use crate::http::listing::{ListParams, ViewRow};
 use crate::http::problem::{self, Problem};
@@ -90,7 +90,7 @@ pub async fn diff(request: Request<Member>) -> Result<Response, Problem> {
 /// `POST /api/v1/{collection}/{record_id}/versions/{version}/restore`
 pub async fn restore(request: Request<Member>) -> Result<Response, Problem> {
     let version = request.params.get("version").parse().map_err(|_| problem::not_found())?;
-    records::change(&request, Act::Return(version)).await
+    record::change(&request, Act::Return(version)).await
 }
 
 /// The collection and the record that the path names; whether the record is there is seen by its versions.
