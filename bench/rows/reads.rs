@@ -2,7 +2,7 @@
 //! registered pieces, run through the test admin worker.
 
 use carillon::records::{condition, order, plan, record};
-use carillon::storage::composed::{Bound, Composed, Condition, Head, Piece};
+use carillon::storage::composed::{ListHead, ListStatement, RowRange, SqlCondition, SqlPiece};
 use carillon::storage::sql::Arg;
 use carillon::storage::sql::args;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::Result;
 use crate::peers::d1;
 
 /// Rows of a page, and the one that tells whether another follows.
-const BOUND: Bound = Bound { limit: 51, offset: 0 };
+const BOUND: RowRange = RowRange { limit: 51, offset: 0 };
 
 /// `meta.rows_read` of the statement; none for what is not one statement.
 pub async fn rows_read(way: Way, party: &Party) -> Result<Option<u64>> {
@@ -38,16 +38,16 @@ fn statement(way: Way, party: &Party) -> Result<Option<(String, Vec<Arg>)>> {
         Way::Behind => {
             let last = party.size.deployments - party.pages() * PAGE;
             let place = args![created_at(last), deployment_id(last)];
-            plain(vec![Condition::Is(find(order::PIECES, "PAIR_BEFORE")?, place)])?
+            plain(vec![SqlCondition::Is(find(order::PIECES, "PAIR_BEFORE")?, place)])?
         }
         Way::Status => {
             let (status, is) = (find(condition::PIECES, "STATUS")?, find(condition::PIECES, "IS")?);
-            plain(vec![Condition::Compare(status, is, args!["active"])])?
+            plain(vec![SqlCondition::Compare(status, is, args!["active"])])?
         }
         Way::Field => {
-            let led_by = Condition::Is(find(plan::PIECES, "LED_BY")?, args![Way::project()]);
+            let led_by = SqlCondition::Is(find(plan::PIECES, "LED_BY")?, args![Way::project()]);
             let indexed = find(condition::PIECES, "INDEXED_IS")?;
-            let indexed = Condition::Is(indexed, args!["project_name", Way::project()]);
+            let indexed = SqlCondition::Is(indexed, args!["project_name", Way::project()]);
             let keys = [find(order::PIECES, "INDEX_CREATED_AT_DOWN")?, find(order::PIECES, "INDEX_ID_DOWN")?];
             composed("INDEXED", vec![slug, "project_name".into()], vec![led_by, indexed], &keys)?
         }
@@ -61,17 +61,22 @@ fn statement(way: Way, party: &Party) -> Result<Option<(String, Vec<Arg>)>> {
     }))
 }
 
-fn composed(head: &str, args: Vec<Arg>, conditions: Vec<Condition>, keys: &[Piece]) -> Result<(String, Vec<Arg>)> {
-    let head: Head = find(order::HEADS, head)?;
-    let composed = Composed::new(head, args, Condition::All(conditions), keys, Some(BOUND))?;
+fn composed(
+    head: &str,
+    args: Vec<Arg>,
+    conditions: Vec<SqlCondition>,
+    keys: &[SqlPiece],
+) -> Result<(String, Vec<Arg>)> {
+    let head: ListHead = find(order::HEADS, head)?;
+    let composed = ListStatement::new(head, args, SqlCondition::All(conditions), keys, Some(BOUND))?;
     Ok((composed.text().to_owned(), composed.args().to_vec()))
 }
 
 /// What has these words by the full-text index.
-fn searched(party: &Party, words: &str) -> Result<Condition> {
+fn searched(party: &Party, words: &str) -> Result<SqlCondition> {
     let scope: String = format!("{}:deployments", party.tenant).bytes().map(|byte| format!("{byte:02x}")).collect();
     let asked = format!("scope : \"x{scope}\" AND words : ({words})");
-    Ok(Condition::Is(find(condition::PIECES, "WORDS")?, args![asked]))
+    Ok(SqlCondition::Is(find(condition::PIECES, "WORDS")?, args![asked]))
 }
 
 fn find<T: Copy>(all: &[(&str, T)], name: &str) -> Result<T> {

@@ -11,7 +11,7 @@ use crate::pointer;
 /// One change, as `{"op": "replace", "path": "/a/b", "value": 2, "was": 1}`. The path is a JSON pointer (RFC 6901).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
-pub enum Change<'a> {
+pub enum Difference<'a> {
     /// A member is new.
     Add {
         /// Where.
@@ -38,25 +38,25 @@ pub enum Change<'a> {
 }
 
 /// The changes from one object to another: those of the first's members in their order, then what is new.
-pub fn difference<'a>(from: &'a Map<String, Value>, to: &'a Map<String, Value>) -> Vec<Change<'a>> {
+pub fn difference<'a>(from: &'a Map<String, Value>, to: &'a Map<String, Value>) -> Vec<Difference<'a>> {
     let mut changes = Vec::new();
     compare("", from, to, &mut changes);
     changes
 }
 
 /// As deep as both are nested; what was read from JSON is so at most 128 times.
-fn compare<'a>(at: &str, from: &'a Map<String, Value>, to: &'a Map<String, Value>, changes: &mut Vec<Change<'a>>) {
+fn compare<'a>(at: &str, from: &'a Map<String, Value>, to: &'a Map<String, Value>, changes: &mut Vec<Difference<'a>>) {
     let path = |name: &str| format!("{at}/{}", pointer::escape(name));
     for (name, was) in from {
         match (was, to.get(name)) {
-            (was, None) => changes.push(Change::Remove { path: path(name), was }),
+            (was, None) => changes.push(Difference::Remove { path: path(name), was }),
             (Value::Object(from), Some(Value::Object(to))) => compare(&path(name), from, to, changes),
-            (was, Some(value)) if was != value => changes.push(Change::Replace { path: path(name), value, was }),
+            (was, Some(value)) if was != value => changes.push(Difference::Replace { path: path(name), value, was }),
             _ => {}
         }
     }
     let new = to.iter().filter(|(name, _)| !from.contains_key(*name));
-    changes.extend(new.map(|(name, value)| Change::Add { path: path(name), value }));
+    changes.extend(new.map(|(name, value)| Difference::Add { path: path(name), value }));
 }
 
 #[cfg(test)]
@@ -98,15 +98,16 @@ mod tests {
     }
 
     /// Applies a change as RFC 6902 has it, and checks what was there.
-    fn apply(document: &mut Value, change: &Change<'_>) {
-        let (Change::Add { path, .. } | Change::Remove { path, .. } | Change::Replace { path, .. }) = change;
+    fn apply(document: &mut Value, change: &Difference<'_>) {
+        let (Difference::Add { path, .. } | Difference::Remove { path, .. } | Difference::Replace { path, .. }) =
+            change;
         let (parent, name) = path.rsplit_once('/').unwrap();
         let name = name.replace("~1", "/").replace("~0", "~");
         let members = document.pointer_mut(parent).unwrap().as_object_mut().unwrap();
         let (value, was) = match change {
-            Change::Add { value, .. } => (Some(*value), None),
-            Change::Remove { was, .. } => (None, Some(*was)),
-            Change::Replace { value, was, .. } => (Some(*value), Some(*was)),
+            Difference::Add { value, .. } => (Some(*value), None),
+            Difference::Remove { was, .. } => (None, Some(*was)),
+            Difference::Replace { value, was, .. } => (Some(*value), Some(*was)),
         };
         let former = match value {
             Some(value) => members.insert(name, value.clone()),

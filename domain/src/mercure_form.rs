@@ -42,7 +42,7 @@ impl FormError {
 
 /// An update that somebody wants to publish.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Form {
+pub struct UpdateForm {
     /// What it is about, the canonical topic first, each once.
     pub topics: Vec<Topic>,
     /// Its data, opaque.
@@ -57,7 +57,7 @@ pub struct Form {
     pub retry: Option<u64>,
 }
 
-impl Form {
+impl UpdateForm {
     /// Reads a form. Of a field that may stand once only the first one counts, and unknown ones are passed over.
     pub fn read(body: &[u8], hub: &Base) -> Result<Self, FormError> {
         let mut topics = Vec::new();
@@ -192,8 +192,8 @@ mod tests {
         Base::parse("https://acme.test/.well-known/mercure").unwrap()
     }
 
-    fn read(body: &str) -> Result<Form, (u16, String, &'static str)> {
-        Form::read(body.as_bytes(), &hub()).map_err(|error| match error {
+    fn read(body: &str) -> Result<UpdateForm, (u16, String, &'static str)> {
+        UpdateForm::read(body.as_bytes(), &hub()).map_err(|error| match error {
             FormError::Invalid(field, invalid) => (400, field, invalid.code),
             FormError::TooLarge(field, invalid) => (413, field, invalid.code),
         })
@@ -257,14 +257,14 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_break_the_reader(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Form::read(&body, &hub());
+            let _ = UpdateForm::read(&body, &hub());
         }
 
         #[test]
         fn what_was_encoded_is_read(topic in "\\PC{1,20}", data in "(\\PC|[\r\n]){0,40}") {
             let mut body = form_urlencoded::Serializer::new(String::new());
             body.append_pair("topic", &topic).append_pair("data", &data);
-            if let Ok(form) = Form::read(body.finish().as_bytes(), &hub()) {
+            if let Ok(form) = UpdateForm::read(body.finish().as_bytes(), &hub()) {
                 prop_assert_eq!(form.topics[0].as_str(), topic);
                 prop_assert_eq!(form.data, data);
             }

@@ -39,9 +39,9 @@ impl Serialize for Limit {
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bound;
+        struct LimitVisitor;
 
-        impl Visitor<'_> for Bound {
+        impl Visitor<'_> for LimitVisitor {
             type Value = Limit;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,7 +80,7 @@ impl<'de> Deserialize<'de> for Limit {
             }
         }
 
-        deserializer.deserialize_any(Bound)
+        deserializer.deserialize_any(LimitVisitor)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 
 /// The parts of a record, as they are stored.
 #[derive(Debug)]
-pub struct Shown<'a, Tenant> {
+pub struct RecordView<'a, Tenant> {
     /// Whose it is.
     pub tenant: &'a Tenant,
     /// Whether its tenant's id is shown as `client_id` too.
@@ -30,7 +30,7 @@ pub struct Shown<'a, Tenant> {
     pub updated_by: &'a str,
 }
 
-impl<Tenant: Serialize> Shown<'_, Tenant> {
+impl<Tenant: Serialize> RecordView<'_, Tenant> {
     /// One flat object: whose it is and which, its own fields, what the platform keeps of it. A field of its own
     /// never stands in the place of the platform's.
     pub fn into_object(self) -> Map<String, Value> {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     fn shown(alias: bool, status: Option<&str>, data: &str) -> String {
-        let record = Shown {
+        let record = RecordView {
             tenant: &"acme",
             alias,
             id: "r1",

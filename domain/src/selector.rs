@@ -13,7 +13,7 @@ pub const RECORDS: &str = "records/";
 /// Topics, as they are asked for and stored. On `/events` `name` selects one topic, `name*` all that begin so, `*` all;
 /// Mercure's are of a type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "SelectorJson", into = "SelectorJson")]
 pub enum Selector {
     /// Exactly this topic.
     Exact(Box<str>),
@@ -26,7 +26,7 @@ pub enum Selector {
 /// A selector in JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum SelectorJson {
     Plain(String),
     Typed { r#type: String, r#match: Box<str> },
 }
@@ -61,13 +61,13 @@ impl Selector {
     }
 }
 
-impl TryFrom<Written> for Selector {
+impl TryFrom<SelectorJson> for Selector {
     type Error = Invalid;
 
-    fn try_from(written: Written) -> Result<Self, Invalid> {
+    fn try_from(written: SelectorJson) -> Result<Self, Invalid> {
         match written {
-            Written::Plain(text) => Self::parse(&text),
-            Written::Typed { r#type, r#match } => {
+            SelectorJson::Plain(text) => Self::parse(&text),
+            SelectorJson::Typed { r#type, r#match } => {
                 let kind = MatchType::parse(&r#type).ok_or_else(|| Invalid::new("unknown_type", "is no type"))?;
                 Ok(Self::Typed(kind, r#match))
             }
@@ -75,7 +75,7 @@ impl TryFrom<Written> for Selector {
     }
 }
 
-impl From<Selector> for Written {
+impl From<Selector> for SelectorJson {
     fn from(selector: Selector) -> Self {
         match selector {
             Selector::Exact(name) => Self::Plain(name.into()),

@@ -95,14 +95,14 @@ impl PasswordPolicy {
 
 /// What a tenant's settings say of signing in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SignIn {
+pub struct SignInSettings {
     /// Who may register.
     pub registration: Registration,
     /// Which passwords are good enough.
     pub passwords: PasswordPolicy,
 }
 
-impl SignIn {
+impl SignInSettings {
     /// Reads a tenant's settings; what is wrong is left at its default, and named by its pointer without the first `/`.
     pub fn read(settings: &Map<String, Value>) -> (Self, Vec<(String, Invalid)>) {
         let (mut read, mut faults) = (Self::default(), Vec::new());
@@ -155,15 +155,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(settings: Value) -> (SignIn, Vec<String>) {
-        let (read, faults) = SignIn::read(settings.as_object().unwrap());
+    fn read(settings: Value) -> (SignInSettings, Vec<String>) {
+        let (read, faults) = SignInSettings::read(settings.as_object().unwrap());
         (read, faults.into_iter().map(|(pointer, _)| pointer).collect())
     }
 
     #[test]
     fn settings_are_read_and_their_mistakes_named() {
         let (plain, faults) = read(json!({"theme": "dark"}));
-        assert_eq!((plain, faults.len()), (SignIn::default(), 0));
+        assert_eq!((plain, faults.len()), (SignInSettings::default(), 0));
         let (open, faults) = read(json!({"registration": "open", "password_policy": {"min_length": 12}}));
         assert_eq!((open.registration, open.passwords.min_length, faults.len()), (Registration::Open, 12, 0));
         let wrong = json!({"registration": 1, "password_policy": {"min_length": 7, "require_digit": 1, "odd": true}});

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::storage::bindings::Bindings;
 use crate::storage::keys::KvKey;
 use crate::storage::kv;
-use crate::storage::sealed::{Place, SealKey};
+use crate::storage::sealed::{SealContext, SealKey};
 use crate::tenant_id::TenantId;
 
 /// One entry of the cache.
@@ -38,7 +38,7 @@ impl SealedCache<'_> {
         kv::remember_sealed(self.bindings, self.tenant, &self.at, sealed, seconds).await;
     }
 
-    fn place(&self) -> Place<'_> {
-        Place { owner: self.tenant.as_str(), table: "kv", column: "remembered", row: self.at.as_str() }
+    fn place(&self) -> SealContext<'_> {
+        SealContext { owner: self.tenant.as_str(), table: "kv", column: "remembered", row: self.at.as_str() }
     }
 }

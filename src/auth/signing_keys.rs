@@ -19,7 +19,7 @@ use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
-use crate::storage::sealed::{Place, random};
+use crate::storage::sealed::{SealContext, random};
 use crate::storage::sql::{Arg, ControlSql, StorageError};
 use crate::storage::sql::{args, statements};
 use domain::clock::{Clock, Timestamp};
@@ -184,6 +184,6 @@ pub fn issuer(bindings: &Bindings) -> String {
 }
 
 /// The place that a key's seed is sealed for.
-pub fn place(kid: &str) -> Place<'_> {
-    Place { owner: "platform", table: "signing_keys", column: "sealed", row: kid }
+pub fn place(kid: &str) -> SealContext<'_> {
+    SealContext { owner: "platform", table: "signing_keys", column: "sealed", row: kid }
 }

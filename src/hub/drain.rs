@@ -13,7 +13,7 @@
 use std::future::Future;
 
 use super::state_error::StateError;
-use crate::storage::outbox::{Announced, Outbox, Settled};
+use crate::storage::outbox::{Outbox, OutboxRow, OutboxState};
 use crate::storage::sql::StorageError;
 
 /// Most pages that one message drains. Each is a trip to the shard, of which a runtime allows a limited number per message.
@@ -23,10 +23,10 @@ const MAX_PAGES: usize = 200;
 /// The outbox.
 pub trait Source {
     /// The rows behind a sequence number, in order.
-    fn beyond(&self, seq: u64) -> impl Future<Output = Result<Vec<Announced>, StorageError>>;
+    fn beyond(&self, seq: u64) -> impl Future<Output = Result<Vec<OutboxRow>, StorageError>>;
 
     /// Deletes the rows up to a sequence number, and returns those behind it.
-    fn settle(&self, seq: u64) -> impl Future<Output = Result<Settled, StorageError>>;
+    fn settle(&self, seq: u64) -> impl Future<Output = Result<OutboxState, StorageError>>;
 }
 
 /// The hub's log. Each of these is a turn.
@@ -35,18 +35,18 @@ pub trait Sink {
     fn watermark(&self) -> Result<u64, StateError>;
 
     /// Appends those rows that are behind the watermark. Returns how many events they became.
-    fn take(&self, rows: Vec<Announced>) -> Result<u64, StateError>;
+    fn take(&self, rows: Vec<OutboxRow>) -> Result<u64, StateError>;
 
     /// Resets the watermark to 0.
     fn start_over(&self) -> Result<(), StateError>;
 }
 
 impl Source for Outbox {
-    async fn beyond(&self, seq: u64) -> Result<Vec<Announced>, StorageError> {
+    async fn beyond(&self, seq: u64) -> Result<Vec<OutboxRow>, StorageError> {
         Self::beyond(self, seq).await
     }
 
-    async fn settle(&self, seq: u64) -> Result<Settled, StorageError> {
+    async fn settle(&self, seq: u64) -> Result<OutboxState, StorageError> {
         Self::settle(self, seq).await
     }
 }
@@ -154,10 +154,10 @@ mod tests {
             Ok(())
         }
 
-        fn read(&self, seq: u64) -> Vec<Announced> {
+        fn read(&self, seq: u64) -> Vec<OutboxRow> {
             let mut statement = self.db.prepare(BEYOND.text()).unwrap();
             let rows = statement.query_map(("acme", seq), |row| {
-                Ok(Announced {
+                Ok(OutboxRow {
                     seq: row.get("seq")?,
                     at: row.get("at")?,
                     collection: row.get("collection")?,
@@ -179,19 +179,19 @@ mod tests {
     }
 
     impl Source for Shard {
-        async fn beyond(&self, seq: u64) -> Result<Vec<Announced>, StorageError> {
+        async fn beyond(&self, seq: u64) -> Result<Vec<OutboxRow>, StorageError> {
             self.trip().await?;
             Ok(self.read(seq))
         }
 
-        async fn settle(&self, seq: u64) -> Result<Settled, StorageError> {
+        async fn settle(&self, seq: u64) -> Result<OutboxState, StorageError> {
             self.trip().await?;
             if self.fenced.get() {
                 return Err(StorageError::Fenced);
             }
             self.db.execute(FORGET.text(), ("acme", seq)).unwrap();
             let last = self.db.query_row(LAST.text(), ["acme"], |row| row.get(0)).ok();
-            let settled = Settled { rows: self.read(seq), last };
+            let settled = OutboxState { rows: self.read(seq), last };
             // The answer may be lost behind the commit.
             self.trip().await?;
             Ok(settled)
@@ -240,7 +240,7 @@ mod tests {
             Ok(watermark(&self.sql)?)
         }
 
-        fn take(&self, rows: Vec<Announced>) -> Result<u64, StateError> {
+        fn take(&self, rows: Vec<OutboxRow>) -> Result<u64, StateError> {
             self.turn()?;
             let appended = append(
                 &mut self.log.borrow_mut(),

@@ -36,7 +36,7 @@ use super::state::{HubState, Memory};
 use super::state_error::StateError;
 use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
-use crate::storage::outbox::{Announced, Outbox};
+use crate::storage::outbox::{Outbox, OutboxRow};
 use crate::storage::sealed::random;
 use crate::storage::tenant_db::Placement;
 use crate::tenant_id::TenantId;
@@ -330,7 +330,7 @@ impl Sink for LogSink<'_> {
         self.core.turn(|state| state.outbox_watermark())
     }
 
-    fn take(&self, rows: Vec<Announced>) -> Result<u64, StateError> {
+    fn take(&self, rows: Vec<OutboxRow>) -> Result<u64, StateError> {
         self.core.draining_at.set(Some(now()));
         let taken = self.core.turn(|state| state.take_changes(self.caller, rows, now()))?;
         for seq in taken.unreadable {

@@ -8,7 +8,7 @@ use super::sqlite::{Sqlite, SqliteError};
 use super::state::HubState;
 use super::state_error::StateError;
 use super::stored_state;
-use crate::storage::outbox::Announced;
+use crate::storage::outbox::OutboxRow;
 use crate::storage::tenant_db::Placement;
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
@@ -42,7 +42,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     }
 
     /// Appends rows of the outbox to the log, and queues their events for the next fan-out.
-    pub fn take_changes(&mut self, caller: &Caller, rows: Vec<Announced>, now: Timestamp) -> Result<Taken, StateError> {
+    pub fn take_changes(&mut self, caller: &Caller, rows: Vec<OutboxRow>, now: Timestamp) -> Result<Taken, StateError> {
         self.admit(caller, now)?;
         let Appended { entries, unreadable } = append(&mut self.log, &self.sql, &self.tenant, rows, now)?;
         let events = entries.len() as u64;
@@ -76,7 +76,7 @@ pub(super) fn append(
     log: &mut EventLog,
     sql: &impl Sqlite,
     tenant: &TenantId,
-    rows: Vec<Announced>,
+    rows: Vec<OutboxRow>,
     now: Timestamp,
 ) -> Result<Appended, SqliteError> {
     sql.atomically(|| {

@@ -4,11 +4,11 @@ use serde::Serialize;
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value};
 
-use crate::storage::outbox::Announced;
+use crate::storage::outbox::OutboxRow;
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
 use domain::event::Content;
-use domain::record::Shown;
+use domain::record::RecordView;
 use domain::selector::RECORDS;
 use domain::topic::Topic;
 
@@ -36,12 +36,12 @@ struct Change<'a> {
 
 impl RecordEvent {
     /// The event of a change; none if the row cannot be read, which no trigger of ours writes.
-    pub fn of(tenant: &TenantId, row: &Announced) -> Option<Self> {
+    pub fn of(tenant: &TenantId, row: &OutboxRow) -> Option<Self> {
         let of_collection = format!("{RECORDS}{}", row.collection);
         let of_record = format!("{of_collection}/{}", row.record_id);
         let topics = vec![Topic::channel(&of_collection).ok()?, Topic::channel(&of_record).ok()?];
         let Ok(Value::Object(data)) = serde_json::from_str(&row.data) else { return None };
-        let shown = Shown {
+        let shown = RecordView {
             tenant,
             alias: row.alias.is_some(),
             id: &row.record_id,
@@ -77,8 +77,8 @@ impl RecordEvent {
 mod tests {
     use super::*;
 
-    fn row() -> Announced {
-        Announced {
+    fn row() -> OutboxRow {
+        OutboxRow {
             seq: 7,
             at: 1000,
             collection: "leads".into(),
@@ -115,9 +115,9 @@ mod tests {
 
     #[test]
     fn a_row_that_cannot_be_read_is_no_event() {
-        let of = |row: &Announced| RecordEvent::of(&TenantId::proven("acme"), row);
-        assert!(of(&Announced { data: "[]".into(), ..row() }).is_none());
-        assert!(of(&Announced { data: "{a:1}".into(), ..row() }).is_none());
-        assert!(of(&Announced { record_id: "x*".into(), ..row() }).is_none());
+        let of = |row: &OutboxRow| RecordEvent::of(&TenantId::proven("acme"), row);
+        assert!(of(&OutboxRow { data: "[]".into(), ..row() }).is_none());
+        assert!(of(&OutboxRow { data: "{a:1}".into(), ..row() }).is_none());
+        assert!(of(&OutboxRow { record_id: "x*".into(), ..row() }).is_none());
     }
 }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use domain::error::Invalid;
-use domain::matching::index::Index;
+use domain::matching::index::MatcherIndex;
 use domain::matching::matcher::{Matcher, Subject};
 use domain::matching::steps::Steps;
 use domain::matching::topic_url::Base;
@@ -51,7 +51,7 @@ impl CompiledInterest {
 #[derive(Debug)]
 struct HubUrl {
     base: Rc<Base>,
-    index: Index<u64>,
+    index: MatcherIndex<u64>,
     streams: usize,
 }
 
@@ -66,7 +66,7 @@ impl SubscriptionIndex {
     pub fn insert(&mut self, id: u64, interest: &Interest) -> Result<CompiledInterest, Invalid> {
         let name = interest.hub.as_deref().unwrap_or(NO_HUB);
         if !self.hub_urls.contains_key(name) {
-            let hub_url = HubUrl { base: Rc::new(Base::parse(name)?), index: Index::default(), streams: 0 };
+            let hub_url = HubUrl { base: Rc::new(Base::parse(name)?), index: MatcherIndex::default(), streams: 0 };
             self.hub_urls.insert(name.into(), hub_url);
         }
         let Some(hub_url) = self.hub_urls.get_mut(name) else {

@@ -34,20 +34,20 @@ extern "C" {
 }
 
 /// A stream the hub has accepted.
-pub struct Attached {
+pub struct AcceptedStream {
     hub: JsValue,
     request: String,
     link: JsValue,
 }
 
 /// Asks the hub for a stream.
-pub async fn open(hub: HubClient, caller: &Caller, attach_message: &Attach) -> Result<Attached, CallError> {
+pub async fn open(hub: HubClient, caller: &Caller, attach_message: &Attach) -> Result<AcceptedStream, CallError> {
     let unreachable = |e: JsValue| CallError::Unreachable(format!("{e:?}"));
     let hub = hub.into_stub();
     let request = to_json(caller, attach_message)?;
     let link = attach(&hub, &request).await.map_err(unreachable)?;
     match refusal_of(&link).map_err(unreachable)? {
-        None => Ok(Attached { hub, request, link }),
+        None => Ok(AcceptedStream { hub, request, link }),
         Some(text) => Err(match serde_json::from_str(&text) {
             Ok(Reply::<&RawValue>::Refused(refusal)) => CallError::Refused(refusal),
             Ok(Reply::Ok(_)) | Err(_) => CallError::Refused(Refusal::Failed),
@@ -55,7 +55,7 @@ pub async fn open(hub: HubClient, caller: &Caller, attach_message: &Attach) -> R
     }
 }
 
-impl Attached {
+impl AcceptedStream {
     /// The id of the event before the first one, where the client sent one on Mercure's wire.
     pub fn told(&self) -> Option<String> {
         told_of(&self.link).ok().flatten()

@@ -41,7 +41,7 @@ struct Webhook {
 }
 
 /// Who signed.
-struct Proven {
+struct VerifiedSender {
     tenant: TenantId,
     /// The version of the secret that verified.
     version: u32,
@@ -51,7 +51,7 @@ struct Proven {
 
 /// The payload as the site wrote it, digit for digit.
 #[derive(Deserialize)]
-struct Payload<'a> {
+struct WebhookPayload<'a> {
     #[serde(borrow)]
     data: Option<&'a RawValue>,
 }
@@ -67,7 +67,7 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
         return Err(mismatch(&request.caller.named).crossing_tenants());
     }
     let now = request.now();
-    let payload: Payload<'_> = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
+    let payload: WebhookPayload<'_> = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
     let content = Content {
         tenant_id: &tenant,
         topics: &webhook.topics,
@@ -92,11 +92,11 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
 
 async fn publish(
     request: &Request<Signer>,
-    signer: Proven,
+    signer: VerifiedSender,
     message: Publish,
     now: Timestamp,
 ) -> Result<Response, Problem> {
-    let Proven { tenant, revision, .. } = signer;
+    let VerifiedSender { tenant, revision, .. } = signer;
     let host = host(&request.caller.named);
     let outcome = tenant_state::call_hub(&request.bindings, &tenant, host, revision, async |hub, caller| {
         hub.call_for(&caller, &message).await
@@ -115,7 +115,7 @@ async fn authenticate(
     request: &Request<Signer>,
     presented: Option<&WebhookSignature>,
     body: &[u8],
-) -> Result<Proven, Problem> {
+) -> Result<VerifiedSender, Problem> {
     let name = match &request.caller.named {
         Named::Host(_, tenant) => tenant.as_str(),
         Named::Header(claimed) => claimed.as_ref().map_or("", ClaimedTenant::as_str),
@@ -124,7 +124,7 @@ async fn authenticate(
     let kept = secrets::load(&request.bindings, name).await?;
     let prove = |secrets: &Secrets| {
         let version = signature::verify(presented, body, &secrets.signing(now), now)?;
-        Some(Proven { tenant: secrets.tenant.clone()?, version, revision: secrets.revision })
+        Some(VerifiedSender { tenant: secrets.tenant.clone()?, version, revision: secrets.revision })
     };
     if let Some(proven) = prove(&kept) {
         return Ok(proven);

@@ -7,7 +7,7 @@ use super::projection::Projection;
 use crate::http::incoming::Query;
 use crate::http::problem::{self, Problem};
 use domain::error::Invalid;
-use domain::filter::{Comparison, Filter, Literal, Operator};
+use domain::filter::{Comparison, ComparisonOperator, Filter, Literal};
 
 /// Most rows of a page.
 pub const MAX_PER_PAGE: u32 = 200;
@@ -30,7 +30,7 @@ pub enum Paging {
 }
 
 /// What a request asks of a list, before the collection is known.
-pub struct Asked {
+pub struct RecordQuery {
     /// How it goes on.
     pub paging: Paging,
     /// Rows of a page.
@@ -53,7 +53,7 @@ pub struct Asked {
     filter: Option<Filter>,
 }
 
-impl Asked {
+impl RecordQuery {
     /// Reads the query.
     pub fn read(query: &Query) -> Result<Self, Problem> {
         let limit = query.number("limit", 1..=MAX_PER_PAGE, PER_PAGE)?;
@@ -84,7 +84,7 @@ impl Asked {
 
     /// Everything that is asked of the records but the words, as one filter.
     pub fn filter(&self, collection: &Collection) -> Result<Option<Filter>, Problem> {
-        let status = |status: &String| compare("status", Operator::Equal, status);
+        let status = |status: &String| compare("status", ComparisonOperator::Equal, status);
         let mut statuses: Vec<Filter> = self.statuses.iter().map(|s| Filter::Compare(status(s))).collect();
         let status = if statuses.len() > 1 { Some(Filter::Any(statuses)) } else { statuses.pop() };
         let moments = self.moments.iter().cloned().map(Filter::Compare);
@@ -120,7 +120,7 @@ impl Asked {
     }
 }
 
-fn compare(field: &str, operator: Operator, value: &str) -> Comparison {
+fn compare(field: &str, operator: ComparisonOperator, value: &str) -> Comparison {
     Comparison { field: field.into(), operator, value: Literal::Text(value.to_owned()) }
 }
 
@@ -137,10 +137,10 @@ fn read_statuses(query: &Query) -> Result<Vec<String>, Problem> {
 fn read_moments(query: &Query) -> Result<Vec<Comparison>, Problem> {
     let mut moments = Vec::new();
     for (name, field, operator) in [
-        ("created_after", "created_at", Operator::Greater),
-        ("created_before", "created_at", Operator::Less),
-        ("updated_after", "updated_at", Operator::Greater),
-        ("updated_before", "updated_at", Operator::Less),
+        ("created_after", "created_at", ComparisonOperator::Greater),
+        ("created_before", "created_at", ComparisonOperator::Less),
+        ("updated_after", "updated_at", ComparisonOperator::Greater),
+        ("updated_before", "updated_at", ComparisonOperator::Less),
     ] {
         let Some(text) = query.get(name) else { continue };
         let Some(at) = condition::moment(text) else {

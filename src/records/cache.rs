@@ -33,18 +33,18 @@ const MAX_BYTES: usize = 512 * 1024;
 
 /// An answer as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct CachedBody {
     tenant_id: String,
-    generation: Generation,
+    generation: CacheGeneration,
     until: i64,
     body: String,
 }
 
 /// What an answer was made of: a collection by its creation id, and how often it was written to. It never comes back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Generation(String);
+pub struct CacheGeneration(String);
 
-impl Generation {
+impl CacheGeneration {
     /// Of a collection, by the number in its state.
     pub fn of(creation_id: &str, number: i64) -> Self {
         Self(format!("{creation_id}.{number}"))
@@ -58,7 +58,7 @@ impl Generation {
 
 /// A list that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Listed {
+pub struct ListRequest {
     tenant: TenantId,
     slug: String,
     /// Whether a member asks, who sees more than a stranger.
@@ -69,20 +69,20 @@ pub struct Listed {
 
 /// How often a list was asked for, and when last.
 #[derive(Debug, Clone, Copy)]
-struct Asked {
+struct RequestCount {
     times: u32,
     at: i64,
 }
 
 /// How often tenants' answers were found, and how often not, since that was told last.
-type Looks = HashMap<TenantId, (u64, u64)>;
+type CacheCounts = HashMap<TenantId, (u64, u64)>;
 
 thread_local! {
-    static ASKED: RefCell<HashMap<Listed, Asked>> = RefCell::new(HashMap::new());
-    static LOOKS: RefCell<Looks> = RefCell::new(HashMap::new());
+    static ASKED: RefCell<HashMap<ListRequest, RequestCount>> = RefCell::new(HashMap::new());
+    static LOOKS: RefCell<CacheCounts> = RefCell::new(HashMap::new());
 }
 
-impl Listed {
+impl ListRequest {
     /// A list of a collection.
     pub fn new(tenant: &TenantId, slug: &str, is_member: bool, query: &str) -> Self {
         Self { tenant: tenant.clone(), slug: slug.to_owned(), is_member, query: query.to_owned() }
@@ -114,9 +114,9 @@ impl Listed {
             if asked.len() >= MAX_COUNTED && !asked.contains_key(self) {
                 return false;
             }
-            let one = asked.entry(self.clone()).or_insert(Asked { times: 0, at: now });
+            let one = asked.entry(self.clone()).or_insert(RequestCount { times: 0, at: now });
             let hot = one.times > 0 && now - one.at < HOT_MILLIS;
-            *one = Asked { times: if hot { one.times.saturating_add(1) } else { 1 }, at: now };
+            *one = RequestCount { times: if hot { one.times.saturating_add(1) } else { 1 }, at: now };
             hot
         })
     }
@@ -130,31 +130,32 @@ impl Listed {
 }
 
 /// What is kept under a key, if it is of this generation.
-pub async fn find(bindings: &Bindings, tenant: &TenantId, key: &KvKey, generation: &Generation) -> Option<String> {
+pub async fn find(bindings: &Bindings, tenant: &TenantId, key: &KvKey, generation: &CacheGeneration) -> Option<String> {
     let now = SystemClock.now().millis();
-    let kept: Option<Kept> = kv::read(bindings, key).await;
-    let is_good = |kept: &Kept| kept.tenant_id == tenant.as_str() && kept.generation == *generation && now < kept.until;
+    let kept: Option<CachedBody> = kv::read(bindings, key).await;
+    let is_good =
+        |kept: &CachedBody| kept.tenant_id == tenant.as_str() && kept.generation == *generation && now < kept.until;
     let found = kept.filter(is_good).map(|kept| kept.body);
     note(tenant, found.is_some());
     found
 }
 
 /// Keeps an answer.
-pub async fn keep(bindings: &Bindings, tenant: &TenantId, key: &KvKey, generation: Generation, body: &str) {
+pub async fn keep(bindings: &Bindings, tenant: &TenantId, key: &KvKey, generation: CacheGeneration, body: &str) {
     if body.len() > MAX_BYTES {
         return;
     }
     let until = SystemClock.now().plus_seconds(i64::try_from(KEPT_SECONDS).unwrap_or(0)).millis();
-    let kept = Kept { tenant_id: tenant.to_string(), generation, until, body: body.to_owned() };
+    let kept = CachedBody { tenant_id: tenant.to_string(), generation, until, body: body.to_owned() };
     kv::write(bindings, key, &kept, KEPT_SECONDS).await;
 }
 
 /// The lists of a collection that are asked for most, to be made anew behind a write.
-pub fn hottest(tenant: &TenantId, slug: &str) -> Vec<Listed> {
+pub fn hottest(tenant: &TenantId, slug: &str) -> Vec<ListRequest> {
     let now = SystemClock.now().millis();
     ASKED.with(|asked| {
         let asked = asked.borrow();
-        let is_hot = |listed: &Listed, one: &Asked| {
+        let is_hot = |listed: &ListRequest, one: &RequestCount| {
             listed.tenant == *tenant && listed.slug == slug && one.times > 1 && now - one.at < HOT_MILLIS
         };
         let mut hot: Vec<_> = asked.iter().filter(|(listed, one)| is_hot(listed, one)).collect();

@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::cache::Generation;
+use super::cache::CacheGeneration;
 use super::definition::Definition;
 use super::schema::{Field, Schema};
 use super::statuses::Statuses;
@@ -22,7 +22,7 @@ use crate::http::problem::{self, Problem};
 use crate::storage::row::Rows;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
-use crate::storage::tenant_db::{Read, TenantDb};
+use crate::storage::tenant_db::{ReadStatement, TenantDb};
 use crate::tenant_id::TenantId;
 use domain::json;
 
@@ -114,7 +114,7 @@ pub struct Collection {
     pub creation_id: String,
     /// The revision of this definition, from 1.
     pub revision: i64,
-    index: Index,
+    index: IndexState,
     ready: Vec<String>,
     records: i64,
     created_at: i64,
@@ -122,18 +122,18 @@ pub struct Collection {
 }
 
 /// A collection, and what was read beside it at one moment.
-pub struct ReadWith {
+pub struct CollectionRead {
     /// The collection.
     pub collection: Rc<Collection>,
     /// The generation of its records: each write makes another one.
-    pub generation: Generation,
+    pub generation: CacheGeneration,
     /// What was read.
     pub found: Vec<Rows>,
 }
 
 /// How the index stands.
 #[derive(Debug)]
-struct Index {
+struct IndexState {
     is_building: bool,
     done: i64,
     total: i64,
@@ -167,20 +167,20 @@ impl Collection {
     pub async fn read_with(
         rows: &TenantDb,
         slug: &str,
-        reading: impl Fn(&Self) -> Result<Vec<Read>, Problem>,
-    ) -> Result<ReadWith, Problem> {
+        reading: impl Fn(&Self) -> Result<Vec<ReadStatement>, Problem>,
+    ) -> Result<CollectionRead, Problem> {
         for _ in 0..ATTEMPTS {
             let known = Self::remembered(rows, slug).await?;
             let asked = reading(&known);
-            let mut reads = vec![Read::Constant(CURRENT, args![slug])];
+            let mut reads = vec![ReadStatement::Constant(CURRENT, args![slug])];
             let wrong = asked.map(|more| reads.extend(more)).err();
             let mut results = rows.reads(reads).await?.into_iter();
             match results.next().unwrap_or_default().first::<CurrentRow>()? {
                 Some(row) if known.is(&row) => {
                     let found = results.collect();
-                    let read = ReadWith {
+                    let read = CollectionRead {
                         collection: known,
-                        generation: Generation::of(&row.creation_id, row.generation),
+                        generation: CacheGeneration::of(&row.creation_id, row.generation),
                         found,
                     };
                     return wrong.map_or_else(|| Ok(read), Err);
@@ -217,7 +217,7 @@ impl Collection {
         Ok(Self {
             schema: Schema::parse(&written_schema).map_err(|_| broken("schema"))?,
             statuses: Statuses::parse(&written_statuses).map_err(|_| broken("statuses"))?,
-            index: Index {
+            index: IndexState {
                 is_building: row.job.as_deref() == Some("index"),
                 done: row.done,
                 total: row.total,
@@ -252,7 +252,7 @@ impl Collection {
         Ok(Self {
             schema,
             statuses: Statuses::parse(&definition.statuses).map_err(broken)?,
-            index: Index { is_building: false, done: 0, total: 0, failure: None },
+            index: IndexState { is_building: false, done: 0, total: 0, failure: None },
             ready,
             written_statuses: definition.statuses,
             slug: definition.slug,

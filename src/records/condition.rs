@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::collection::Collection;
 use super::schema::{FieldKind, Format};
 use crate::storage::composed::composed;
-use crate::storage::composed::{Condition, Piece};
+use crate::storage::composed::{SqlCondition, SqlPiece};
 use crate::storage::sql::Arg;
 use domain::clock::Timestamp;
 use domain::error::Invalid;
-use domain::filter::{Comparison, Filter, Literal, Operator};
+use domain::filter::{Comparison, ComparisonOperator, Filter, Literal};
 
 composed! {
     heads {}
@@ -63,7 +63,7 @@ const MAX_WORDS: usize = 10;
 
 /// Where a field's values are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Values {
+pub enum ValueSource {
     /// In the index, if it has the field.
     Indexed,
     /// In the record: one that was deleted is in no index, and one that a search found is at hand.
@@ -71,12 +71,12 @@ pub enum Values {
 }
 
 /// A filter as a condition on the collection's records.
-pub fn of_filter(collection: &Collection, filter: &Filter, values: Values) -> Result<Condition, Invalid> {
+pub fn of_filter(collection: &Collection, filter: &Filter, values: ValueSource) -> Result<SqlCondition, Invalid> {
     let each =
         |parts: &[Filter]| parts.iter().map(|part| of_filter(collection, part, values)).collect::<Result<_, _>>();
     match filter {
-        Filter::All(parts) => each(parts).map(Condition::All),
-        Filter::Any(parts) => each(parts).map(Condition::Any),
+        Filter::All(parts) => each(parts).map(SqlCondition::All),
+        Filter::Any(parts) => each(parts).map(SqlCondition::Any),
         Filter::Compare(comparison) => of_comparison(collection, comparison, values),
     }
 }
@@ -93,34 +93,36 @@ pub fn canonical(collection: &Collection, filter: Filter) -> Result<Filter, Inva
 
 /// How records are found by words.
 #[derive(Debug)]
-pub enum Sought {
+pub enum TextSearch {
     /// By this search of the full-text index.
     Search(String),
     /// By this condition.
-    Meeting(Condition),
+    Meeting(SqlCondition),
 }
 
 /// Words to be found in what the collection's records say. A `*` behind the last one says that it may go on: that costs
 /// more, as the index gathers every word that begins so before it looks whose it is.
-pub fn of_words(tenant: &str, collection: &Collection, text: &str) -> Result<Sought, Invalid> {
+pub fn of_words(tenant: &str, collection: &Collection, text: &str) -> Result<TextSearch, Invalid> {
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     if words.len() > MAX_WORDS {
         return Err(Invalid::new("too_many_words", format!("must have at most {MAX_WORDS} words")));
     }
     if !collection.schema.fields().any(|field| field.is_searched && collection.is_ready(field)) {
-        return Ok(Sought::Meeting(mentions(collection, text)));
+        return Ok(TextSearch::Meeting(mentions(collection, text)));
     }
-    let Some((last, before)) = words.split_last() else { return Ok(Sought::Meeting(Condition::All(Vec::new()))) };
+    let Some((last, before)) = words.split_last() else {
+        return Ok(TextSearch::Meeting(SqlCondition::All(Vec::new())));
+    };
     let before: String = before.iter().map(|word| format!("\"{word}\" AND ")).collect();
     let scope = scope(tenant, &collection.slug);
     let goes_on = if text.trim_end().ends_with('*') { " *" } else { "" };
-    Ok(Sought::Search(format!("scope : \"{scope}\" AND words : ({before}\"{last}\"{goes_on})")))
+    Ok(TextSearch::Search(format!("scope : \"{scope}\" AND words : ({before}\"{last}\"{goes_on})")))
 }
 
 /// A text somewhere in one of the collection's texts.
-pub fn mentions(collection: &Collection, text: &str) -> Condition {
+pub fn mentions(collection: &Collection, text: &str) -> SqlCondition {
     let texts = collection.schema.fields().filter(|field| *field.kind.compared() == FieldKind::Text).take(MAX_TEXTS);
-    Condition::Any(texts.map(|field| contains(&field.kind, &path(&field.name), text)).collect())
+    SqlCondition::Any(texts.map(|field| contains(&field.kind, &path(&field.name), text)).collect())
 }
 
 /// Most fields that are looked into for a text where there is no full-text index.
@@ -133,82 +135,86 @@ fn scope(tenant: &str, slug: &str) -> String {
     format!("x{}3a{}", of(tenant), of(slug))
 }
 
-fn of_comparison(collection: &Collection, comparison: &Comparison, values: Values) -> Result<Condition, Invalid> {
+fn of_comparison(
+    collection: &Collection,
+    comparison: &Comparison,
+    values: ValueSource,
+) -> Result<SqlCondition, Invalid> {
     let Comparison { field: name, operator, value } = typed(collection, comparison.clone())?;
-    if let Some(column) = Column::of(&name) {
+    if let Some(column) = RecordColumn::of(&name) {
         return Ok(column.compared(operator, &value));
     }
     let Some(field) = collection.schema.field(&name) else { return Err(unknown(&name)) };
     let (path, positive) = (path(&name), positive(operator));
     let condition = match (positive, &value) {
-        (Operator::Contains, Literal::Text(text)) => contains(&field.kind, &path, text),
-        _ if values == Values::Indexed && field.is_indexed && collection.is_ready(field) => {
-            Condition::Is(by_index(positive), vec![name.as_ref().into(), arg(&value)])
+        (ComparisonOperator::Contains, Literal::Text(text)) => contains(&field.kind, &path, text),
+        _ if values == ValueSource::Indexed && field.is_indexed && collection.is_ready(field) => {
+            SqlCondition::Is(by_index(positive), vec![name.as_ref().into(), arg(&value)])
         }
         _ if matches!(field.kind, FieldKind::List(_)) => some(positive, &path, &value),
-        _ => Condition::Compare(OWN, comparing(positive), vec![path.into(), arg(&value)]),
+        _ => SqlCondition::Compare(OWN, comparing(positive), vec![path.into(), arg(&value)]),
     };
-    Ok(if positive == operator { condition } else { Condition::Not(Box::new(condition)) })
+    Ok(if positive == operator { condition } else { SqlCondition::Not(Box::new(condition)) })
 }
 
-fn contains(kind: &FieldKind, path: &str, text: &str) -> Condition {
+fn contains(kind: &FieldKind, path: &str, text: &str) -> SqlCondition {
     match kind {
-        FieldKind::List(_) => Condition::Is(SOME_HAS, vec![path.into(), text.into()]),
-        _ => Condition::Is(OWN_HAS, vec![path.into(), path.into(), text.into()]),
+        FieldKind::List(_) => SqlCondition::Is(SOME_HAS, vec![path.into(), text.into()]),
+        _ => SqlCondition::Is(OWN_HAS, vec![path.into(), path.into(), text.into()]),
     }
 }
 
 /// Some element of a list compares so; a list without any is null.
-fn some(operator: Operator, path: &str, value: &Literal) -> Condition {
+fn some(operator: ComparisonOperator, path: &str, value: &Literal) -> SqlCondition {
     let piece = match operator {
-        Operator::Greater => SOME_GREATER,
-        Operator::GreaterOrEqual => SOME_GREATER_OR_EQUAL,
-        Operator::Less => SOME_LESS,
-        Operator::LessOrEqual => SOME_LESS_OR_EQUAL,
+        ComparisonOperator::Greater => SOME_GREATER,
+        ComparisonOperator::GreaterOrEqual => SOME_GREATER_OR_EQUAL,
+        ComparisonOperator::Less => SOME_LESS,
+        ComparisonOperator::LessOrEqual => SOME_LESS_OR_EQUAL,
         _ => SOME_IS,
     };
-    let found = Condition::Is(piece, vec![path.into(), arg(value)]);
+    let found = SqlCondition::Is(piece, vec![path.into(), arg(value)]);
     match value {
-        Literal::Null if operator == Operator::Equal => {
-            Condition::Any(vec![found, Condition::Is(NONE, vec![path.into()])])
+        Literal::Null if operator == ComparisonOperator::Equal => {
+            SqlCondition::Any(vec![found, SqlCondition::Is(NONE, vec![path.into()])])
         }
         _ => found,
     }
 }
 
 /// What an operator is the negation of, or itself.
-fn positive(operator: Operator) -> Operator {
+fn positive(operator: ComparisonOperator) -> ComparisonOperator {
     match operator {
-        Operator::NotEqual => Operator::Equal,
-        Operator::NotContains => Operator::Contains,
+        ComparisonOperator::NotEqual => ComparisonOperator::Equal,
+        ComparisonOperator::NotContains => ComparisonOperator::Contains,
         other => other,
     }
 }
 
-fn by_index(operator: Operator) -> Piece {
+fn by_index(operator: ComparisonOperator) -> SqlPiece {
     match operator {
-        Operator::Greater => INDEXED_GREATER,
-        Operator::GreaterOrEqual => INDEXED_GREATER_OR_EQUAL,
-        Operator::Less => INDEXED_LESS,
-        Operator::LessOrEqual => INDEXED_LESS_OR_EQUAL,
+        ComparisonOperator::Greater => INDEXED_GREATER,
+        ComparisonOperator::GreaterOrEqual => INDEXED_GREATER_OR_EQUAL,
+        ComparisonOperator::Less => INDEXED_LESS,
+        ComparisonOperator::LessOrEqual => INDEXED_LESS_OR_EQUAL,
         _ => INDEXED_IS,
     }
 }
 
-fn comparing(operator: Operator) -> Piece {
+fn comparing(operator: ComparisonOperator) -> SqlPiece {
     match operator {
-        Operator::NotEqual => IS_NOT,
-        Operator::Greater => GREATER,
-        Operator::GreaterOrEqual => GREATER_OR_EQUAL,
-        Operator::Less => LESS,
-        Operator::LessOrEqual => LESS_OR_EQUAL,
+        ComparisonOperator::NotEqual => IS_NOT,
+        ComparisonOperator::Greater => GREATER,
+        ComparisonOperator::GreaterOrEqual => GREATER_OR_EQUAL,
+        ComparisonOperator::Less => LESS,
+        ComparisonOperator::LessOrEqual => LESS_OR_EQUAL,
         _ => IS,
     }
 }
 
 /// What the platform keeps of every record, and lists may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
+enum RecordColumn {
     Id,
     Status,
     Version,
@@ -218,7 +224,7 @@ enum Column {
     UpdatedBy,
 }
 
-impl Column {
+impl RecordColumn {
     fn of(name: &str) -> Option<Self> {
         Some(match name {
             "id" => Self::Id,
@@ -232,15 +238,15 @@ impl Column {
         })
     }
 
-    fn kind(self) -> Kind {
+    fn kind(self) -> LiteralKind {
         match self {
-            Self::Version => Kind::Number,
-            Self::CreatedAt | Self::UpdatedAt => Kind::Moment,
-            _ => Kind::Text,
+            Self::Version => LiteralKind::Number,
+            Self::CreatedAt | Self::UpdatedAt => LiteralKind::Moment,
+            _ => LiteralKind::Text,
         }
     }
 
-    fn compared(self, operator: Operator, value: &Literal) -> Condition {
+    fn compared(self, operator: ComparisonOperator, value: &Literal) -> SqlCondition {
         let (operand, has) = match self {
             Self::Id => (ID, ID_HAS),
             Self::Status => (STATUS, STATUS_HAS),
@@ -251,22 +257,22 @@ impl Column {
             Self::UpdatedBy => (UPDATED_BY, UPDATED_BY_HAS),
         };
         let value = match (self.kind(), value) {
-            (Kind::Moment, Literal::Text(text)) => {
+            (LiteralKind::Moment, Literal::Text(text)) => {
                 Timestamp::parse_rfc3339(text).map_or(Arg::Null, |at| at.millis().into())
             }
             _ => arg(value),
         };
         match operator {
-            Operator::Contains => Condition::Is(has, vec![value]),
-            Operator::NotContains => Condition::Not(Box::new(Condition::Is(has, vec![value]))),
-            _ => Condition::Compare(operand, comparing(operator), vec![value]),
+            ComparisonOperator::Contains => SqlCondition::Is(has, vec![value]),
+            ComparisonOperator::NotContains => SqlCondition::Not(Box::new(SqlCondition::Is(has, vec![value]))),
+            _ => SqlCondition::Compare(operand, comparing(operator), vec![value]),
         }
     }
 }
 
 /// What a literal must be to be compared with a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum LiteralKind {
     Text,
     /// A text that is a moment, in its one spelling.
     Moment,
@@ -277,40 +283,42 @@ enum Kind {
 /// The comparison with its literal as the field's values are stored; 400 if it is of another kind.
 fn typed(collection: &Collection, comparison: Comparison) -> Result<Comparison, Invalid> {
     let kind = kind_of(collection, &comparison.field)?;
-    let has = matches!(comparison.operator, Operator::Contains | Operator::NotContains);
+    let has = matches!(comparison.operator, ComparisonOperator::Contains | ComparisonOperator::NotContains);
     let wrong = |wanted: &str| {
         Err(Invalid::new("wrong_type", format!("compares {} with something else than {wanted}", comparison.field)))
     };
     let value = match (kind, &comparison.value) {
-        (Kind::Moment | Kind::Number | Kind::Flag, _) if has => {
+        (LiteralKind::Moment | LiteralKind::Number | LiteralKind::Flag, _) if has => {
             return Err(Invalid::new("not_a_text", format!("looks for a text in {}, which is none", comparison.field)));
         }
-        (Kind::Moment, Literal::Text(text)) => match moment(text) {
+        (LiteralKind::Moment, Literal::Text(text)) => match moment(text) {
             Some(at) => Literal::Text(at.to_string()),
             None => return wrong("a date or an RFC 3339 time"),
         },
         (_, Literal::Null) if !has => Literal::Null,
-        (Kind::Text, Literal::Text(_))
-        | (Kind::Number, Literal::Integer(_) | Literal::Real(_))
-        | (Kind::Flag, Literal::Flag(_)) => comparison.value,
-        (Kind::Text, _) => return wrong("a text in quotes"),
-        (Kind::Moment, _) => return wrong("a date or an RFC 3339 time"),
-        (Kind::Number, _) => return wrong("a number"),
-        (Kind::Flag, _) => return wrong("true or false"),
+        (LiteralKind::Text, Literal::Text(_))
+        | (LiteralKind::Number, Literal::Integer(_) | Literal::Real(_))
+        | (LiteralKind::Flag, Literal::Flag(_)) => comparison.value,
+        (LiteralKind::Text, _) => return wrong("a text in quotes"),
+        (LiteralKind::Moment, _) => return wrong("a date or an RFC 3339 time"),
+        (LiteralKind::Number, _) => return wrong("a number"),
+        (LiteralKind::Flag, _) => return wrong("true or false"),
     };
     Ok(Comparison { value, ..comparison })
 }
 
-fn kind_of(collection: &Collection, name: &str) -> Result<Kind, Invalid> {
-    if let Some(column) = Column::of(name).filter(|column| *column != Column::Status || collection.statuses.is_some()) {
+fn kind_of(collection: &Collection, name: &str) -> Result<LiteralKind, Invalid> {
+    if let Some(column) =
+        RecordColumn::of(name).filter(|column| *column != RecordColumn::Status || collection.statuses.is_some())
+    {
         return Ok(column.kind());
     }
     let field = collection.schema.field(name).ok_or_else(|| unknown(name))?;
     match field.kind.compared() {
-        FieldKind::Text if field.format == Some(Format::DateTime) => Ok(Kind::Moment),
-        FieldKind::Text => Ok(Kind::Text),
-        FieldKind::Number | FieldKind::Integer => Ok(Kind::Number),
-        FieldKind::Flag => Ok(Kind::Flag),
+        FieldKind::Text if field.format == Some(Format::DateTime) => Ok(LiteralKind::Moment),
+        FieldKind::Text => Ok(LiteralKind::Text),
+        FieldKind::Number | FieldKind::Integer => Ok(LiteralKind::Number),
+        FieldKind::Flag => Ok(LiteralKind::Flag),
         FieldKind::List(_) | FieldKind::Object => {
             Err(Invalid::new("not_comparable", format!("asks for {name}, which is an object")))
         }

@@ -25,7 +25,7 @@ const KEPT: [&str; 8] =
 
 /// What is to be written.
 #[derive(Debug)]
-pub struct Draft {
+pub struct RecordDraft {
     /// Its id; none where one is to be made.
     pub id: Option<String>,
     /// Its status, where the collection has a vocabulary.
@@ -36,7 +36,7 @@ pub struct Draft {
 
 /// Why a draft is none.
 #[derive(Debug)]
-pub enum Undrafted {
+pub enum DraftError {
     /// The body names another tenant.
     Foreign,
     /// The status cannot follow: these can.
@@ -47,28 +47,28 @@ pub enum Undrafted {
     Failed(Problem),
 }
 
-impl From<Problem> for Undrafted {
+impl From<Problem> for DraftError {
     fn from(problem: Problem) -> Self {
         Self::Failed(problem)
     }
 }
 
-impl From<Undrafted> for Problem {
-    fn from(undrafted: Undrafted) -> Self {
+impl From<DraftError> for Problem {
+    fn from(undrafted: DraftError) -> Self {
         match undrafted {
-            Undrafted::Foreign => problem::tenant_not_found().crossing_tenants(),
-            Undrafted::Transition(allowed) => {
+            DraftError::Foreign => problem::tenant_not_found().crossing_tenants(),
+            DraftError::Transition(allowed) => {
                 problem::transition_not_allowed(&allowed.iter().map(String::as_str).collect::<Vec<_>>())
             }
-            Undrafted::Wrong(errors) => problem::validation_failed(errors),
-            Undrafted::Failed(problem) => problem,
+            DraftError::Wrong(errors) => problem::validation_failed(errors),
+            DraftError::Failed(problem) => problem,
         }
     }
 }
 
-impl Draft {
+impl RecordDraft {
     /// A new record of a body.
-    pub fn new(collection: &Collection, tenant: &TenantId, mut body: Map<String, Value>) -> Result<Self, Undrafted> {
+    pub fn new(collection: &Collection, tenant: &TenantId, mut body: Map<String, Value>) -> Result<Self, DraftError> {
         let mut errors = Vec::new();
         check_tenant(collection, tenant, &mut body)?;
         for name in KEPT {
@@ -86,7 +86,7 @@ impl Draft {
     }
 
     /// A record of which some is changed (RFC 7396).
-    pub fn patched(collection: &Collection, current: &Record, patch: Map<String, Value>) -> Result<Self, Undrafted> {
+    pub fn patched(collection: &Collection, current: &Record, patch: Map<String, Value>) -> Result<Self, DraftError> {
         let mut patch = patch;
         let mut errors = Vec::new();
         keep(collection, current, &mut patch, &mut errors)?;
@@ -95,12 +95,12 @@ impl Draft {
         collection.schema.drop_undeclared(&mut data);
         let mut data = Value::Object(data);
         merge_patch(&mut data, Value::Object(patch));
-        let Value::Object(data) = data else { return Err(Undrafted::Wrong(errors)) };
+        let Value::Object(data) = data else { return Err(DraftError::Wrong(errors)) };
         Self::held(collection, Some(current.id.clone()), status, data, errors)
     }
 
     /// A record whose fields are all given anew.
-    pub fn replaced(collection: &Collection, current: &Record, body: Map<String, Value>) -> Result<Self, Undrafted> {
+    pub fn replaced(collection: &Collection, current: &Record, body: Map<String, Value>) -> Result<Self, DraftError> {
         let mut body = body;
         let mut errors = Vec::new();
         keep(collection, current, &mut body, &mut errors)?;
@@ -114,7 +114,7 @@ impl Draft {
         current: &Record,
         status: Option<String>,
         mut data: Map<String, Value>,
-    ) -> Result<Self, Undrafted> {
+    ) -> Result<Self, DraftError> {
         collection.schema.drop_undeclared(&mut data);
         Self::held(collection, Some(current.id.clone()), status, data, Vec::new())
     }
@@ -126,14 +126,14 @@ impl Draft {
         status: Option<String>,
         mut data: Map<String, Value>,
         mut errors: Vec<FieldError>,
-    ) -> Result<Self, Undrafted> {
+    ) -> Result<Self, DraftError> {
         errors.extend(collection.schema.check(&mut data));
         let size = serde_json::to_string(&data).map_or(usize::MAX, |json| json.len());
         if size > MAX_RECORD {
             let message = format!("must be at most {MAX_RECORD} bytes of JSON");
             errors.push(wrong("", Invalid::new("too_long", message)));
         }
-        if errors.is_empty() { Ok(Self { id, status, data }) } else { Err(Undrafted::Wrong(errors)) }
+        if errors.is_empty() { Ok(Self { id, status, data }) } else { Err(DraftError::Wrong(errors)) }
     }
 }
 
@@ -143,7 +143,7 @@ fn keep(
     current: &Record,
     body: &mut Map<String, Value>,
     errors: &mut Vec<FieldError>,
-) -> Result<(), Undrafted> {
+) -> Result<(), DraftError> {
     check_tenant(collection, &current.tenant, body)?;
     let shown = current.kept();
     for name in std::iter::once("id").chain(KEPT) {
@@ -162,11 +162,11 @@ fn refuse_kept(body: &mut Map<String, Value>, name: &str, errors: &mut Vec<Field
 }
 
 /// A body may name its tenant, by both names that are customary; nobody else's.
-fn check_tenant(collection: &Collection, tenant: &TenantId, body: &mut Map<String, Value>) -> Result<(), Undrafted> {
+fn check_tenant(collection: &Collection, tenant: &TenantId, body: &mut Map<String, Value>) -> Result<(), DraftError> {
     let names: &[&str] = if collection.alias { &["tenant_id", "client_id"] } else { &["tenant_id"] };
     for name in names {
         if body.remove(*name).is_some_and(|sent| sent.as_str() != Some(tenant.as_str())) {
-            return Err(Undrafted::Foreign);
+            return Err(DraftError::Foreign);
         }
     }
     Ok(())
@@ -189,7 +189,7 @@ fn next_status(
     current: &Record,
     body: &mut Map<String, Value>,
     errors: &mut Vec<FieldError>,
-) -> Result<Option<String>, Undrafted> {
+) -> Result<Option<String>, DraftError> {
     let Some(statuses) = &collection.statuses else { return Ok(None) };
     let before = current.status.as_deref().filter(|status| statuses.contains(status));
     let Some(wanted) = read_status(collection, body, errors) else {
@@ -197,7 +197,7 @@ fn next_status(
     };
     match before {
         Some(before) if !statuses.allows(before, &wanted) => {
-            Err(Undrafted::Transition(statuses.targets(before).map(str::to_owned).collect()))
+            Err(DraftError::Transition(statuses.targets(before).map(str::to_owned).collect()))
         }
         _ => Ok(Some(wanted)),
     }
@@ -212,13 +212,13 @@ fn wrong(pointer: &str, invalid: Invalid) -> FieldError {
 }
 
 /// The same drafting of one of several: each mistake is pointed to behind its place.
-pub fn at(place: &str, undrafted: Undrafted) -> Result<Vec<FieldError>, Problem> {
+pub fn at(place: &str, undrafted: DraftError) -> Result<Vec<FieldError>, Problem> {
     match undrafted {
-        Undrafted::Wrong(errors) => {
+        DraftError::Wrong(errors) => {
             let inside = |error: FieldError| FieldError { pointer: format!("{place}{}", error.pointer), ..error };
             Ok(errors.into_iter().map(inside).collect())
         }
-        Undrafted::Transition(allowed) => {
+        DraftError::Transition(allowed) => {
             let message = format!("must be one of: {}", allowed.join(", "));
             Ok(vec![wrong(&format!("{place}/status"), Invalid::new("transition_not_allowed", message))])
         }

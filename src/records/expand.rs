@@ -10,12 +10,12 @@ use std::pin::Pin;
 use serde_json::{Map, Value};
 
 use super::beside::{self, Beside, Targets};
-use super::collection::{Collection, ReadWith};
+use super::collection::{Collection, CollectionRead};
 use super::record::{Record, RecordRow};
 use crate::http::incoming::Query;
 use crate::http::problem::{self, Problem};
 use crate::storage::sql::{args, statements};
-use crate::storage::tenant_db::{Read, TenantDb};
+use crate::storage::tenant_db::{ReadStatement, TenantDb};
 use domain::error::Invalid;
 
 statements! { TenantSql;
@@ -126,8 +126,8 @@ impl Reading<'_> {
     async fn hop(&mut self, target: &str, further: &Expansion, ids: &[String]) -> Result<Targets, Problem> {
         let asked = Value::from(ids).to_string();
         let left = i64::try_from(self.bytes_left).unwrap_or(i64::MAX);
-        let reading = |_: &Collection| Ok(vec![Read::Constant(NAMED, args![target, asked.as_str(), left])]);
-        let ReadWith { collection, found, .. } = Collection::read_with(self.rows, target, reading).await?;
+        let reading = |_: &Collection| Ok(vec![ReadStatement::Constant(NAMED, args![target, asked.as_str(), left])]);
+        let CollectionRead { collection, found, .. } = Collection::read_with(self.rows, target, reading).await?;
         if !self.is_member && !collection.public_read {
             return Ok(Targets::new(Vec::new(), Beside::default()));
         }

@@ -11,30 +11,30 @@ pub const MAX_FAULTS: usize = 20;
 
 /// Where a value stands, as a JSON pointer (RFC 6901). It is written out only for a mistake.
 #[derive(Debug, Clone, Copy)]
-pub enum Path<'a> {
+pub enum JsonPointer<'a> {
     /// The whole.
     Root,
     /// A member of an object.
-    Name(&'a Path<'a>, &'a str),
+    Name(&'a JsonPointer<'a>, &'a str),
     /// An element of a list.
-    Index(&'a Path<'a>, usize),
+    Index(&'a JsonPointer<'a>, usize),
 }
 
-impl Path<'_> {
+impl JsonPointer<'_> {
     /// A member of what stands here.
-    pub fn name<'a>(&'a self, name: &'a str) -> Path<'a> {
-        Path::Name(self, name)
+    pub fn name<'a>(&'a self, name: &'a str) -> JsonPointer<'a> {
+        JsonPointer::Name(self, name)
     }
 
     /// An element of what stands here.
-    pub fn index(&self, index: usize) -> Path<'_> {
-        Path::Index(self, index)
+    pub fn index(&self, index: usize) -> JsonPointer<'_> {
+        JsonPointer::Index(self, index)
     }
 
     /// How many steps it is from the whole.
     pub fn depth(&self) -> usize {
         let (mut depth, mut here) = (0, self);
-        while let Path::Name(above, _) | Path::Index(above, _) = here {
+        while let JsonPointer::Name(above, _) | JsonPointer::Index(above, _) = here {
             depth += 1;
             here = above;
         }
@@ -42,30 +42,30 @@ impl Path<'_> {
     }
 }
 
-impl fmt::Display for Path<'_> {
+impl fmt::Display for JsonPointer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Path::Root => Ok(()),
-            Path::Name(above, name) => write!(f, "{above}/{}", escape(name)),
-            Path::Index(above, index) => write!(f, "{above}/{index}"),
+            JsonPointer::Root => Ok(()),
+            JsonPointer::Name(above, name) => write!(f, "{above}/{}", escape(name)),
+            JsonPointer::Index(above, index) => write!(f, "{above}/{index}"),
         }
     }
 }
 
 /// The mistakes found so far.
 #[derive(Debug, Default)]
-pub struct Faults(Vec<FieldError>);
+pub struct ValidationErrors(Vec<FieldError>);
 
-impl Faults {
+impl ValidationErrors {
     /// Notes a mistake. Those beyond [`MAX_FAULTS`] are left out.
-    pub fn add(&mut self, at: &Path<'_>, invalid: Invalid) {
+    pub fn add(&mut self, at: &JsonPointer<'_>, invalid: Invalid) {
         if self.0.len() < MAX_FAULTS {
             self.0.push(FieldError::new(at.to_string(), invalid));
         }
     }
 
     /// What there is, or the mistake that it is none.
-    pub fn noted<T>(&mut self, at: &Path<'_>, read: Result<T, Invalid>) -> Option<T> {
+    pub fn noted<T>(&mut self, at: &JsonPointer<'_>, read: Result<T, Invalid>) -> Option<T> {
         read.map_err(|invalid| self.add(at, invalid)).ok()
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::http::problem::{self, Problem};
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
-use crate::storage::tenant_db::{Read, TenantDb};
+use crate::storage::tenant_db::{ReadStatement, TenantDb};
 use domain::clock::Timestamp;
 use domain::file::{FileName, FileType};
 use domain::json;
@@ -31,7 +31,7 @@ row_types! {
         created_at: i64,
         created_by: String,
     }
-    struct CollectionRow {
+    struct FileCollectionRow {
         creation_id: String,
         public_read: i64,
     }
@@ -83,12 +83,14 @@ impl File {
 
     /// The file of a record, and what says who may see it; none without such a collection.
     pub async fn served(rows: &TenantDb, collection: &str, record_id: &str) -> Result<Option<Served>, Problem> {
-        let reads =
-            vec![Read::Constant(FIND, args![collection, record_id]), Read::Constant(COLLECTION, args![collection])];
+        let reads = vec![
+            ReadStatement::Constant(FIND, args![collection, record_id]),
+            ReadStatement::Constant(COLLECTION, args![collection]),
+        ];
         let mut results = rows.reads(reads).await?.into_iter();
         let file = results.next().unwrap_or_default().first::<FileRow>()?;
-        let collection = results.next().unwrap_or_default().first::<CollectionRow>()?;
-        let Some(CollectionRow { creation_id, public_read }) = collection else { return Ok(None) };
+        let collection = results.next().unwrap_or_default().first::<FileCollectionRow>()?;
+        let Some(FileCollectionRow { creation_id, public_read }) = collection else { return Ok(None) };
         let file = file.map(Self::stored).transpose()?;
         Ok(Some(Served { file, creation_id, is_public: public_read != 0 }))
     }

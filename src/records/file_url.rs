@@ -6,7 +6,7 @@ use super::file::File;
 use super::upload::{Seen, Upload};
 use crate::credentials::signed_text;
 use crate::http::problem::{self, Problem};
-use crate::storage::sealed::{KeyRing, Purpose};
+use crate::storage::sealed::{KeyRing, SigningPurpose};
 use domain::clock::Timestamp;
 use domain::file::{FileName, FileType};
 use domain::json;
@@ -29,13 +29,13 @@ pub fn upload_token(keys: &KeyRing, tenant: &str, upload: &Upload, until: Timest
         seen.map(|seen| &seen.object),
         until.millis(),
     ]);
-    let key = keys.signing_key(Purpose::Upload).map_err(problem::internal)?;
+    let key = keys.signing_key(SigningPurpose::Upload).map_err(problem::internal)?;
     Ok(signed_text::seal(&key, &["upload", tenant], &said.to_string()))
 }
 
 /// Reads such a token of this tenant's; None for any other text, and for one that is over.
 pub fn read_upload_token(keys: &KeyRing, tenant: &str, token: &str, now: Timestamp) -> Option<Upload> {
-    let find_key = |version| keys.signing_key_of(Purpose::Upload, version);
+    let find_key = |version| keys.signing_key_of(SigningPurpose::Upload, version);
     let said = signed_text::open(find_key, &["upload", tenant], token)?;
     let Value::Array(said) = serde_json::from_str(&said).ok()? else { return None };
     let mut said = said.into_iter();
@@ -55,7 +55,7 @@ pub fn read_upload_token(keys: &KeyRing, tenant: &str, token: &str, now: Timesta
 
 /// Which file of which record a URL shows.
 #[derive(Debug, Clone, Copy)]
-pub struct Shown<'a> {
+pub struct FileLink<'a> {
     /// The tenant.
     pub tenant: &'a str,
     /// The collection.
@@ -70,20 +70,20 @@ pub struct Shown<'a> {
     pub etag: &'a str,
 }
 
-impl Shown<'_> {
+impl FileLink<'_> {
     fn parts(&self) -> [&str; 7] {
         ["download", self.tenant, self.collection, self.creation_id, self.record_id, self.name, self.etag]
     }
 
     /// The signature of a URL that is good until a moment (seconds since 1970).
     pub fn sign(&self, keys: &KeyRing, until: i64) -> Result<String, Problem> {
-        let key = keys.signing_key(Purpose::Download).map_err(problem::internal)?;
+        let key = keys.signing_key(SigningPurpose::Download).map_err(problem::internal)?;
         Ok(signed_text::sign(&key, &self.parts(), &until.to_string()))
     }
 
     /// Whether a signature was given for this, and is good now.
     pub fn is_signed(&self, keys: &KeyRing, until: i64, signature: &str, now: Timestamp) -> bool {
-        let find_key = |version| keys.signing_key_of(Purpose::Download, version);
+        let find_key = |version| keys.signing_key_of(SigningPurpose::Download, version);
         now.seconds() < until && signed_text::is_signed(find_key, &self.parts(), &until.to_string(), signature)
     }
 }
@@ -133,18 +133,18 @@ mod tests {
     #[test]
     fn a_signature_is_good_for_one_file_and_its_time() {
         let (tenant, collection, creation_id) = ("acme", "media", "c1");
-        let shown = Shown { tenant, collection, creation_id, record_id: "r1", name: "a.png", etag: "e" };
+        let shown = FileLink { tenant, collection, creation_id, record_id: "r1", name: "a.png", etag: "e" };
         let (keys, at) = (keys(), |seconds: i64| Timestamp::from_millis(seconds * 1000));
         let signature = shown.sign(&keys, 100).unwrap();
         assert!(shown.is_signed(&keys, 100, &signature, at(99)));
         assert!(!shown.is_signed(&keys, 100, &signature, at(100)));
         assert!(!shown.is_signed(&keys, 101, &signature, at(99)));
         for other in [
-            Shown { tenant: "globex", ..shown },
-            Shown { creation_id: "c2", ..shown },
-            Shown { collection: "mediar", record_id: "1", ..shown },
-            Shown { name: "b.png", ..shown },
-            Shown { etag: "f", ..shown },
+            FileLink { tenant: "globex", ..shown },
+            FileLink { creation_id: "c2", ..shown },
+            FileLink { collection: "mediar", record_id: "1", ..shown },
+            FileLink { name: "b.png", ..shown },
+            FileLink { etag: "f", ..shown },
         ] {
             assert!(!other.is_signed(&keys, 100, &signature, at(99)));
         }

@@ -65,17 +65,17 @@ row_types! {
         index_revision: i64,
         creation_id: String,
     }
-    struct IdRow {
+    struct RecordIdRow {
         id: String,
     }
-    struct LeftRow {
+    struct StaleJobRow {
         collection: String,
     }
 }
 
 /// Whether a job goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum JobProgress {
     More,
     Done,
 }
@@ -92,8 +92,8 @@ pub async fn go_on(rows: &TenantDb, slug: &str) -> Result<(), Problem> {
 
 /// Moves on every job of a tenant that nobody has moved since a moment.
 pub async fn finish_left(rows: &TenantDb, before: i64) -> Result<usize, Problem> {
-    let left = rows.rows::<LeftRow>(&LEFT, args![before]).await?;
-    for LeftRow { collection } in &left {
+    let left = rows.rows::<StaleJobRow>(&LEFT, args![before]).await?;
+    for StaleJobRow { collection } in &left {
         go_on(rows, collection).await?;
     }
     Ok(left.len())
@@ -104,10 +104,10 @@ async fn moved(rows: &TenantDb, slug: &str, steps: usize) -> Result<bool, Proble
         let Some(found) = rows.row::<JobRow>(&FIND, args![slug]).await? else { return Ok(true) };
         let step = match (Job { rows, slug, found }).step().await {
             // Another collection has the slug by now: its job is looked for.
-            Err(error) if rules::is_other_definition(&error) => Step::More,
+            Err(error) if rules::is_other_definition(&error) => JobProgress::More,
             step => step?,
         };
-        if step == Step::Done {
+        if step == JobProgress::Done {
             collection::forget(rows.tenant(), slug);
             return Ok(true);
         }
@@ -124,7 +124,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// Moves it on by one transaction or two.
-    async fn step(&self) -> Result<Step, StorageError> {
+    async fn step(&self) -> Result<JobProgress, StorageError> {
         match self.found.job.as_str() {
             "delete" => self.delete_some().await,
             _ => self.index_some().await,
@@ -136,7 +136,7 @@ impl Job<'_> {
         self.rows.write().add_all([rules::collection_as_seen(self.slug, &self.found.creation_id)])
     }
 
-    async fn index_some(&self) -> Result<Step, StorageError> {
+    async fn index_some(&self) -> Result<JobProgress, StorageError> {
         let (slug, revision, now) = (self.slug, self.found.index_revision, SystemClock.now().millis());
         let moved = match self.write().add(INDEX_SOME, args![slug, revision, CHUNK]).commit().await {
             Ok(results) => count(results)?,
@@ -147,18 +147,18 @@ impl Job<'_> {
         let batch = self.write().add(MOVED, args![slug, moved, now]);
         if moved == CHUNK {
             batch.commit().await?;
-            return Ok(Step::More);
+            return Ok(JobProgress::More);
         }
         let batch = batch.add(INDEXED, args![slug, revision]).add(READY, args![slug]).add(REVISED, args![slug]);
         batch.commit().await?;
         let goes_on = self.rows.row::<JobRow>(&FIND, args![slug]).await?.is_some();
-        Ok(if goes_on { Step::More } else { Step::Done })
+        Ok(if goes_on { JobProgress::More } else { JobProgress::Done })
     }
 
     /// Somewhere among the next records is one that does not fit: finds it, and stops the job with its name.
-    async fn index_singly(&self) -> Result<Step, StorageError> {
+    async fn index_singly(&self) -> Result<JobProgress, StorageError> {
         let (slug, revision) = (self.slug, self.found.index_revision);
-        for IdRow { id } in self.rows.rows::<IdRow>(&NEXT, args![slug, revision, CHUNK]).await? {
+        for RecordIdRow { id } in self.rows.rows::<RecordIdRow>(&NEXT, args![slug, revision, CHUNK]).await? {
             let one = self.write().add(INDEX_ONE, args![slug, revision, id.as_str()]).commit().await;
             let Err(error) = one else { continue };
             let code = match &error {
@@ -168,34 +168,34 @@ impl Job<'_> {
             };
             let failure = json!({ "code": code, "record_id": id }).to_string();
             self.write().add(FAILED, args![slug, failure]).commit().await?;
-            return Ok(Step::Done);
+            return Ok(JobProgress::Done);
         }
-        Ok(Step::More)
+        Ok(JobProgress::More)
     }
 
-    async fn delete_some(&self) -> Result<Step, StorageError> {
+    async fn delete_some(&self) -> Result<JobProgress, StorageError> {
         let (slug, now) = (self.slug, SystemClock.now().millis());
         if count(self.write().add(UNLINK_SOME, args![slug, CHUNK]).commit().await?)? > 0 {
-            return Ok(Step::More);
+            return Ok(JobProgress::More);
         }
         let deleted = count(self.write().add(DELETE_SOME, args![slug, CHUNK]).commit().await?)?;
         let batch = self.write().add(MOVED, args![slug, deleted, now]);
         if deleted == CHUNK {
             batch.commit().await?;
-            return Ok(Step::More);
+            return Ok(JobProgress::More);
         }
         let batch = batch.add(DELETE_COUNTS, args![slug]).add(DELETE_RATES, args![slug]);
         match batch.add(DELETE_COLLECTION, args![slug]).commit().await {
             Err(error) if rules::is_other_definition(&error) => Err(error),
             // A record was left after all: the next step takes it.
             Err(StorageError::Constraint(words)) => Err(StorageError::Unavailable(words)),
-            done => done.map(|_| Step::Done),
+            done => done.map(|_| JobProgress::Done),
         }
     }
 }
 
 /// How many rows the last statement of a transaction gave.
 fn count(results: Vec<Rows>) -> Result<i64, StorageError> {
-    let rows = results.into_iter().next_back().unwrap_or_default().read::<IdRow>()?;
+    let rows = results.into_iter().next_back().unwrap_or_default().read::<RecordIdRow>()?;
     Ok(i64::try_from(rows.len()).unwrap_or(CHUNK))
 }

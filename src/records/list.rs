@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::asked::{Asked, Paging};
-use super::cache::{self, Generation, Listed};
+use super::asked::{Paging, RecordQuery};
+use super::cache::{self, CacheGeneration, ListRequest};
 use super::collection::Collection;
 use super::expand;
-use super::order::Placed;
-use super::plan::Plan;
+use super::order::KeysetRow;
+use super::plan::ListPlan;
 use super::record::{Record, RecordRow};
 use crate::http::cursor::{self, ListIdentity};
 use crate::http::incoming::Query;
@@ -17,7 +17,7 @@ use crate::storage::bindings::Bindings;
 use crate::storage::keys::KvKey;
 use crate::storage::row::row_types;
 use crate::storage::row::{CountRow, Rows};
-use crate::storage::tenant_db::{Read, TenantDb};
+use crate::storage::tenant_db::{ReadStatement, TenantDb};
 
 row_types! {
     /// A list's row: the record, and where it stands by its own fields.
@@ -37,7 +37,7 @@ row_types! {
 }
 
 /// Who asks for a list, and where it is found.
-pub struct Listing<'a> {
+pub struct RecordList<'a> {
     /// The deployment.
     pub bindings: &'a Bindings,
     /// The tenant's rows.
@@ -47,23 +47,23 @@ pub struct Listing<'a> {
 }
 
 /// A list as it is answered.
-pub struct Page {
+pub struct ListPage {
     /// The answer's body.
     pub body: String,
     /// Whether it was kept.
     pub is_kept: bool,
     /// What keeps it from now on, if it is worth keeping.
-    pub keeping: Option<(KvKey, Generation)>,
+    pub keeping: Option<(KvKey, CacheGeneration)>,
 }
 
-impl Listing<'_> {
+impl RecordList<'_> {
     /// The page that is asked for: from what is kept, where it is asked for often, else from the rows.
     pub async fn page(
         &self,
-        listed: &Listed,
+        listed: &ListRequest,
         readable: impl Fn(&Collection) -> Result<(), Problem>,
-    ) -> Result<Page, Problem> {
-        let asked = Asked::read(&Query::parse(listed.query()))?;
+    ) -> Result<ListPage, Problem> {
+        let asked = RecordQuery::read(&Query::parse(listed.query()))?;
         if asked.deleted && !self.is_member {
             // What was public is not any more.
             return Err(problem::unauthorized());
@@ -72,16 +72,16 @@ impl Listing<'_> {
         if let Some(key) = &key {
             let generation = self.generation(listed.slug(), &readable).await?;
             if let Some(body) = cache::find(self.bindings, self.rows.tenant(), key, &generation).await {
-                return Ok(Page { body, is_kept: true, keeping: None });
+                return Ok(ListPage { body, is_kept: true, keeping: None });
             }
         }
         let (body, generation) = self.made(listed.slug(), &asked, &readable).await?;
-        Ok(Page { body, is_kept: false, keeping: key.map(|key| (key, generation)) })
+        Ok(ListPage { body, is_kept: false, keeping: key.map(|key| (key, generation)) })
     }
 
     /// Makes a list anew and keeps it.
-    pub async fn warm(&self, listed: &Listed) -> Result<(), Problem> {
-        let asked = Asked::read(&Query::parse(listed.query()))?;
+    pub async fn warm(&self, listed: &ListRequest) -> Result<(), Problem> {
+        let asked = RecordQuery::read(&Query::parse(listed.query()))?;
         let Some(key) = key(&asked, listed) else { return Ok(()) };
         let readable = |collection: &Collection| {
             if listed.is_member() || collection.public_read { Ok(()) } else { Err(problem::unauthorized()) }
@@ -96,7 +96,7 @@ impl Listing<'_> {
         &self,
         slug: &str,
         readable: &impl Fn(&Collection) -> Result<(), Problem>,
-    ) -> Result<Generation, Problem> {
+    ) -> Result<CacheGeneration, Problem> {
         let current = Collection::read_with(self.rows, slug, |collection| readable(collection).map(|()| Vec::new()));
         Ok(current.await?.generation)
     }
@@ -105,14 +105,14 @@ impl Listing<'_> {
     async fn made(
         &self,
         slug: &str,
-        asked: &Asked,
+        asked: &RecordQuery,
         readable: &impl Fn(&Collection) -> Result<(), Problem>,
-    ) -> Result<(String, Generation), Problem> {
+    ) -> Result<(String, CacheGeneration), Problem> {
         let tenant = self.rows.tenant().as_str();
         let keys = &self.bindings.settings.keys;
         let reading = |collection: &Collection| {
             readable(collection)?;
-            let plan = Plan::of(tenant, collection, asked)?;
+            let plan = ListPlan::of(tenant, collection, asked)?;
             let place = match &asked.paging {
                 Paging::Behind(Some(sent)) => {
                     let list = ListIdentity { route: "records.list", filters: &plan.identity };
@@ -122,7 +122,7 @@ impl Listing<'_> {
                 }
                 _ => None,
             };
-            let page = Read::Composed(plan.page(&collection.slug, asked, place.as_ref())?);
+            let page = ReadStatement::ListStatement(plan.page(&collection.slug, asked, place.as_ref())?);
             let count = asked.count.then(|| plan.count(&collection.slug)).transpose()?;
             Ok(std::iter::once(page).chain(count).collect())
         };
@@ -131,9 +131,9 @@ impl Listing<'_> {
         Ok((body, read.generation))
     }
 
-    async fn shown(&self, collection: &Collection, asked: &Asked, found: Vec<Rows>) -> Result<String, Problem> {
+    async fn shown(&self, collection: &Collection, asked: &RecordQuery, found: Vec<Rows>) -> Result<String, Problem> {
         let tenant = self.rows.tenant().as_str();
-        let plan = Plan::of(tenant, collection, asked)?;
+        let plan = ListPlan::of(tenant, collection, asked)?;
         let mut found = found.into_iter();
         let mut listed = found.next().unwrap_or_default().read::<ListRow>()?;
         let total = found.next().unwrap_or_default().first::<CountRow>()?;
@@ -169,7 +169,7 @@ impl Listing<'_> {
 
 /// The key that such a list is kept under. What goes on by a cursor, and what shows records of other collections
 /// too, is not kept.
-fn key(asked: &Asked, listed: &Listed) -> Option<KvKey> {
+fn key(asked: &RecordQuery, listed: &ListRequest) -> Option<KvKey> {
     let begins = !matches!(asked.paging, Paging::Behind(Some(_)));
     if !begins || !asked.expansion.is_empty() || asked.deleted {
         return None;
@@ -181,8 +181,8 @@ fn key(asked: &Asked, listed: &Listed) -> Option<KvKey> {
 }
 
 impl ListRow {
-    fn placed(&self) -> Placed<'_> {
-        Placed {
+    fn placed(&self) -> KeysetRow<'_> {
+        KeysetRow {
             id: &self.id,
             status: self.status.as_deref(),
             version: self.version,

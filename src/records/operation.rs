@@ -12,10 +12,10 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use super::collection::Collection;
-use super::draft::{self, Draft, Undrafted};
+use super::draft::{self, DraftError, RecordDraft};
 use super::record::{Record, RecordRow};
-use super::rules::{self, Unwritten};
-use super::write::{Deletion, Done, Writing};
+use super::rules::{self, WriteError};
+use super::write::{Deletion, Done, WriteBatch};
 use crate::auth::idempotency::tenant::{CreatedResource, IdempotentCreate};
 use crate::auth::principal::Member;
 use crate::http::etag;
@@ -40,7 +40,7 @@ statements! { TenantSql;
 const ATTEMPTS: usize = 12;
 
 row_types! {
-    struct VersionRow {
+    struct VersionDataRow {
         status: Option<String>,
         data: String,
     }
@@ -56,12 +56,12 @@ pub struct Operation {
     /// The versions that it may be done to, as `If-Match` lists them; none for any.
     pub seen: Option<String>,
     /// What is to be done.
-    pub act: Act,
+    pub act: OperationKind,
 }
 
 /// What is to be done to a record.
 #[derive(Debug)]
-pub enum Act {
+pub enum OperationKind {
     /// It is made.
     Create(Map<String, Value>),
     /// Some of it is changed (RFC 7396).
@@ -80,7 +80,7 @@ pub enum Act {
 }
 
 /// Who does it, and what it becomes to whoever asked.
-pub struct Doing<'a> {
+pub struct RecordWriter<'a> {
     /// The tenant's rows.
     pub rows: &'a TenantDb,
     /// The collection's slug.
@@ -94,22 +94,22 @@ pub struct Doing<'a> {
 }
 
 /// What came of it.
-pub enum Outcome {
+pub enum WriteOutcome {
     /// It was done now.
     Done(Rc<Collection>, Vec<Done>, CreatedResource),
     /// It was done before under the same key; this was the answer.
     Earlier(Response),
 }
 
-impl Doing<'_> {
+impl RecordWriter<'_> {
     /// Does all of it, or nothing.
-    pub async fn all(&self, operations: &[Operation]) -> Result<Outcome, Problem> {
+    pub async fn all(&self, operations: &[Operation]) -> Result<WriteOutcome, Problem> {
         for _ in 0..ATTEMPTS {
             let collection = Collection::remembered(self.rows, self.slug).await?;
             match self.once(&collection, operations).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(Unwritten::Stale) => {}
-                Err(Unwritten::Problem(problem)) if collection.is_current(self.rows).await? => return Err(problem),
+                Err(WriteError::Stale) => {}
+                Err(WriteError::Problem(problem)) if collection.is_current(self.rows).await? => return Err(problem),
                 Err(_) => {}
             }
             super::collection::forget(self.rows.tenant(), self.slug);
@@ -117,10 +117,10 @@ impl Doing<'_> {
         Err(problem::changed_meanwhile())
     }
 
-    async fn once(&self, collection: &Rc<Collection>, operations: &[Operation]) -> Result<Outcome, Unwritten> {
+    async fn once(&self, collection: &Rc<Collection>, operations: &[Operation]) -> Result<WriteOutcome, WriteError> {
         let before = self.read(operations).await?;
-        let mut writing = Writing::new(self.rows, collection, self.member.actor(), SystemClock.now());
-        let mut drafting = Drafting { collection, before: &before, named: HashSet::new(), errors: Vec::new() };
+        let mut writing = WriteBatch::new(self.rows, collection, self.member.actor(), SystemClock.now());
+        let mut drafting = DraftSet { collection, before: &before, named: HashSet::new(), errors: Vec::new() };
         let mut done = Vec::with_capacity(operations.len());
         for operation in operations {
             if let Some(one) = self.draft(&mut drafting, &mut writing, operation).await? {
@@ -141,22 +141,22 @@ impl Doing<'_> {
             batch = batch.add_all(pending.store(&made)?);
         }
         let Err(unwritten) = rules::commit(batch).await else {
-            return Ok(Outcome::Done(Rc::clone(collection), done, made));
+            return Ok(WriteOutcome::Done(Rc::clone(collection), done, made));
         };
         if let Some(pending) = self.pending
             && let Some(answer) = pending.replay(self.rows).await?
         {
-            return Ok(Outcome::Earlier(answer));
+            return Ok(WriteOutcome::Earlier(answer));
         }
         match unwritten {
-            Unwritten::Stale => Err(Unwritten::Stale),
+            WriteError::Stale => Err(WriteError::Stale),
             other => Err(writing.explain(other, limits).await.into()),
         }
     }
 
     /// The records that are named, as they are now.
     async fn read(&self, operations: &[Operation]) -> Result<HashMap<String, Record>, Problem> {
-        let named = operations.iter().filter(|one| !matches!(one.act, Act::Create(_)));
+        let named = operations.iter().filter(|one| !matches!(one.act, OperationKind::Create(_)));
         let ids: Vec<&str> = named.filter_map(|one| one.id.as_deref()).collect();
         if ids.is_empty() {
             return Ok(HashMap::new());
@@ -169,13 +169,13 @@ impl Doing<'_> {
 
     async fn draft(
         &self,
-        drafting: &mut Drafting<'_>,
-        writing: &mut Writing<'_>,
+        drafting: &mut DraftSet<'_>,
+        writing: &mut WriteBatch<'_>,
         operation: &Operation,
     ) -> Result<Option<Done>, Problem> {
         let Operation { place, id, act, .. } = operation;
-        if let Act::Create(body) = act {
-            let drafted = Draft::new(drafting.collection, self.rows.tenant(), body.clone());
+        if let OperationKind::Create(body) = act {
+            let drafted = RecordDraft::new(drafting.collection, self.rows.tenant(), body.clone());
             let Some(draft) = drafting.note(place, drafted)? else { return Ok(None) };
             return writing.make(place, draft).map(Some);
         }
@@ -185,19 +185,19 @@ impl Doing<'_> {
             return Err(problem::precondition_failed());
         }
         let drafted = match act {
-            Act::Delete { permanent } => {
+            OperationKind::Delete { permanent } => {
                 let kept = drafting.collection.soft_delete && !permanent;
                 writing.delete(record.clone(), if kept { Deletion::Kept } else { Deletion::Permanent });
                 return Ok(Some(Done { id: id.to_owned(), version: None, shown: Map::new() }));
             }
-            Act::Return(version) => self.version(drafting.collection, record, *version).await,
-            Act::Restore => record
+            OperationKind::Return(version) => self.version(drafting.collection, record, *version).await,
+            OperationKind::Restore => record
                 .data()
                 .map_err(Into::into)
-                .and_then(|data| Draft::held_anew(drafting.collection, record, record.status.clone(), data)),
-            Act::Replace(body) => Draft::replaced(drafting.collection, record, body.clone()),
-            Act::Patch(body) => Draft::patched(drafting.collection, record, body.clone()),
-            Act::Create(_) => return Ok(None),
+                .and_then(|data| RecordDraft::held_anew(drafting.collection, record, record.status.clone(), data)),
+            OperationKind::Replace(body) => RecordDraft::replaced(drafting.collection, record, body.clone()),
+            OperationKind::Patch(body) => RecordDraft::patched(drafting.collection, record, body.clone()),
+            OperationKind::Create(_) => return Ok(None),
         };
         let Some(draft) = drafting.note(place, drafted)? else { return Ok(None) };
         if !record.is_deleted && draft.status == record.status && draft.data == record.data()? {
@@ -207,26 +207,26 @@ impl Doing<'_> {
         writing.change(place, record, draft).map(Some)
     }
 
-    async fn version(&self, collection: &Collection, record: &Record, version: i64) -> Result<Draft, Undrafted> {
+    async fn version(&self, collection: &Collection, record: &Record, version: i64) -> Result<RecordDraft, DraftError> {
         let args = args![self.slug, record.id.as_str(), version];
-        let row = self.rows.row::<VersionRow>(&VERSION, args).await.map_err(Problem::from)?;
+        let row = self.rows.row::<VersionDataRow>(&VERSION, args).await.map_err(Problem::from)?;
         let row = row.ok_or_else(problem::not_found)?;
         let data = serde_json::from_str(&row.data).map_err(problem::internal)?;
-        Draft::held_anew(collection, record, row.status, data)
+        RecordDraft::held_anew(collection, record, row.status, data)
     }
 }
 
 /// Drafts of one request, and what is wrong with them.
-struct Drafting<'a> {
+struct DraftSet<'a> {
     collection: &'a Collection,
     before: &'a HashMap<String, Record>,
     named: HashSet<String>,
     errors: Vec<FieldError>,
 }
 
-impl<'a> Drafting<'a> {
+impl<'a> DraftSet<'a> {
     /// The draft, or its mistakes noted.
-    fn note(&mut self, place: &str, drafted: Result<Draft, Undrafted>) -> Result<Option<Draft>, Problem> {
+    fn note(&mut self, place: &str, drafted: Result<RecordDraft, DraftError>) -> Result<Option<RecordDraft>, Problem> {
         match drafted {
             Ok(draft) => {
                 if draft.id.as_ref().is_some_and(|id| !self.named.insert(id.clone())) {
@@ -247,8 +247,8 @@ impl<'a> Drafting<'a> {
         let Operation { place, id, act, .. } = operation;
         let id = id.as_deref().unwrap_or_default();
         let is_meant = |record: &&Record| match act {
-            Act::Restore => record.is_deleted,
-            Act::Return(_) | Act::Delete { permanent: true } => true,
+            OperationKind::Restore => record.is_deleted,
+            OperationKind::Return(_) | OperationKind::Delete { permanent: true } => true,
             _ => !record.is_deleted,
         };
         let found = self.before.get(id).filter(is_meant);
@@ -258,7 +258,7 @@ impl<'a> Drafting<'a> {
             }
             let missing = Invalid::new("not_found", "is not a record of this collection");
             self.errors.push(FieldError::new(operation_id(place), missing));
-        } else if matches!(act, Act::Delete { .. }) && !self.named.insert(id.to_owned()) {
+        } else if matches!(act, OperationKind::Delete { .. }) && !self.named.insert(id.to_owned()) {
             self.errors.push(FieldError::new(operation_id(place), named_twice()));
         }
         Ok(found)

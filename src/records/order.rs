@@ -11,7 +11,7 @@ use super::collection::Collection;
 use super::condition::arg_of;
 use crate::http::problem::{self, Problem};
 use crate::storage::composed::composed;
-use crate::storage::composed::{Condition, Head, Piece};
+use crate::storage::composed::{ListHead, SqlCondition, SqlPiece};
 use crate::storage::sql::Arg;
 use domain::error::Invalid;
 
@@ -78,7 +78,7 @@ const MAX_FIELDS: usize = 2;
 
 /// Where a list looks first.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum RowSource {
     /// At the records that are there.
     Kept,
     /// At those that were deleted and are kept.
@@ -91,7 +91,7 @@ pub enum Source {
 
 /// What is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
+enum SortField {
     Id,
     Status,
     Version,
@@ -104,20 +104,20 @@ enum By {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key {
-    by: By,
+struct SortKey {
+    by: SortField,
     down: bool,
 }
 
 /// An order.
 #[derive(Debug, Clone)]
-pub struct Order {
-    keys: Vec<Key>,
+pub struct SortOrder {
+    keys: Vec<SortKey>,
     /// The fields it sorts by.
     fields: Vec<String>,
 }
 
-impl Order {
+impl SortOrder {
     /// Reads `sort`: names with a comma between them, `-` before one for the other way round. Newest first without.
     pub fn read(collection: &Collection, text: Option<&str>) -> Result<Self, Problem> {
         let mut order = Self { keys: Vec::new(), fields: Vec::new() };
@@ -129,19 +129,19 @@ impl Order {
                 let invalid = Invalid::new("invalid_sort", format!("must be at most {MAX_KEYS} different names"));
                 return Err(problem::invalid_query("sort", invalid));
             }
-            order.keys.push(Key { by, down });
+            order.keys.push(SortKey { by, down });
         }
         order.end();
         Ok(order)
     }
 
-    fn by(&mut self, collection: &Collection, name: &str) -> Result<By, Problem> {
+    fn by(&mut self, collection: &Collection, name: &str) -> Result<SortField, Problem> {
         match name {
-            "id" => return Ok(By::Id),
-            "status" if collection.statuses.is_some() => return Ok(By::Status),
-            "version" => return Ok(By::Version),
-            "created_at" => return Ok(By::CreatedAt),
-            "updated_at" => return Ok(By::UpdatedAt),
+            "id" => return Ok(SortField::Id),
+            "status" if collection.statuses.is_some() => return Ok(SortField::Status),
+            "version" => return Ok(SortField::Version),
+            "created_at" => return Ok(SortField::CreatedAt),
+            "updated_at" => return Ok(SortField::UpdatedAt),
             _ => {}
         }
         let invalid = |code, message: String| problem::invalid_query("sort", Invalid::new(code, message));
@@ -154,41 +154,41 @@ impl Order {
             return Err(problem::index_building("sort"));
         }
         match self.fields.iter().position(|known| known == name) {
-            Some(0) => return Ok(By::First),
-            Some(_) => return Ok(By::Second),
+            Some(0) => return Ok(SortField::First),
+            Some(_) => return Ok(SortField::Second),
             None => {}
         }
         if self.fields.len() == MAX_FIELDS {
             return Err(invalid("invalid_sort", format!("must name at most {MAX_FIELDS} fields of the record's own")));
         }
         self.fields.push(name.to_owned());
-        Ok(if self.fields.len() == 1 { By::First } else { By::Second })
+        Ok(if self.fields.len() == 1 { SortField::First } else { SortField::Second })
     }
 
     /// What nobody asked for and every order ends with; behind the id there is nothing left to sort.
     fn end(&mut self) {
-        if let Some(at) = self.keys.iter().position(|key| key.by == By::Id) {
+        if let Some(at) = self.keys.iter().position(|key| key.by == SortField::Id) {
             self.keys.truncate(at + 1);
-            let fields = self.keys.iter().filter(|key| matches!(key.by, By::First | By::Second)).count();
+            let fields = self.keys.iter().filter(|key| matches!(key.by, SortField::First | SortField::Second)).count();
             return self.fields.truncate(fields);
         }
         let down = self.keys.last().is_none_or(|key| key.down);
-        if !self.keys.iter().any(|key| matches!(key.by, By::CreatedAt | By::UpdatedAt)) {
-            self.keys.push(Key { by: By::CreatedAt, down });
+        if !self.keys.iter().any(|key| matches!(key.by, SortField::CreatedAt | SortField::UpdatedAt)) {
+            self.keys.push(SortKey { by: SortField::CreatedAt, down });
         }
-        self.keys.push(Key { by: By::Id, down });
+        self.keys.push(SortKey { by: SortField::Id, down });
     }
 
     /// The order in one spelling.
     pub fn canonical(&self) -> String {
-        let name = |key: &Key| match key.by {
-            By::Id => "id",
-            By::Status => "status",
-            By::Version => "version",
-            By::CreatedAt => "created_at",
-            By::UpdatedAt => "updated_at",
-            By::First => self.fields.first().map_or("", String::as_str),
-            By::Second => self.fields.get(1).map_or("", String::as_str),
+        let name = |key: &SortKey| match key.by {
+            SortField::Id => "id",
+            SortField::Status => "status",
+            SortField::Version => "version",
+            SortField::CreatedAt => "created_at",
+            SortField::UpdatedAt => "updated_at",
+            SortField::First => self.fields.first().map_or("", String::as_str),
+            SortField::Second => self.fields.get(1).map_or("", String::as_str),
         };
         let each = self.keys.iter().map(|key| format!("{}{}", if key.down { "-" } else { "" }, name(key)));
         each.collect::<Vec<_>>().join(",")
@@ -196,24 +196,24 @@ impl Order {
 
     /// Whether it is the order of creation, whichever way: a field of which one value is asked for may lead it.
     pub fn is_by_creation(&self) -> bool {
-        self.fields.is_empty() && matches!(self.keys.as_slice(), [first, _] if first.by == By::CreatedAt)
+        self.fields.is_empty() && matches!(self.keys.as_slice(), [first, _] if first.by == SortField::CreatedAt)
     }
 
     /// The head of such a list, its arguments from `?3` on, and what is sorted by.
-    pub fn head(&self, source: &Source) -> Result<(Head, Vec<Arg>, Vec<Piece>), Problem> {
+    pub fn head(&self, source: &RowSource) -> Result<(ListHead, Vec<Arg>, Vec<SqlPiece>), Problem> {
         let (head, first) = match (source, self.fields.len()) {
-            (Source::Kept, 0) => (PLAIN, None),
-            (Source::Deleted, 0) => (DELETED, None),
-            (Source::Deleted, _) => {
+            (RowSource::Kept, 0) => (PLAIN, None),
+            (RowSource::Deleted, 0) => (DELETED, None),
+            (RowSource::Deleted, _) => {
                 let message = "must name no field of the record's own for deleted records";
                 return Err(problem::invalid_query("sort", Invalid::new("not_sortable", message)));
             }
-            (Source::Field(field), 0) => (INDEXED, Some(field)),
-            (Source::Kept | Source::Field(_), 1) => (INDEXED, None),
-            (Source::Kept | Source::Field(_), _) => (INDEXED_TWICE, None),
-            (Source::Search(search), 0) => (SEARCHED, Some(search)),
-            (Source::Search(search), 1) => (SEARCHED_BY, Some(search)),
-            (Source::Search(search), _) => (SEARCHED_TWICE, Some(search)),
+            (RowSource::Field(field), 0) => (INDEXED, Some(field)),
+            (RowSource::Kept | RowSource::Field(_), 1) => (INDEXED, None),
+            (RowSource::Kept | RowSource::Field(_), _) => (INDEXED_TWICE, None),
+            (RowSource::Search(search), 0) => (SEARCHED, Some(search)),
+            (RowSource::Search(search), 1) => (SEARCHED_BY, Some(search)),
+            (RowSource::Search(search), _) => (SEARCHED_TWICE, Some(search)),
         };
         let args = first.into_iter().chain(&self.fields).map(|arg| arg.as_str().into()).collect();
         let by_index = self.is_by_index(source);
@@ -221,21 +221,21 @@ impl Order {
     }
 
     /// Whether times and ids are read from the index of a field.
-    fn is_by_index(&self, source: &Source) -> bool {
-        !self.fields.is_empty() || matches!(source, Source::Field(_))
+    fn is_by_index(&self, source: &RowSource) -> bool {
+        !self.fields.is_empty() || matches!(source, RowSource::Field(_))
     }
 
     /// The place of a record: the values of its keys.
-    pub fn place(&self, row: &Placed<'_>) -> Value {
+    pub fn place(&self, row: &KeysetRow<'_>) -> Value {
         Value::from(self.keys.iter().map(|key| row.value(key.by)).collect::<Vec<_>>())
     }
 
     /// What holds for the records behind a place; none if the place is of another order.
-    pub fn behind(&self, place: &Value, source: &Source) -> Option<Condition> {
+    pub fn behind(&self, place: &Value, source: &RowSource) -> Option<SqlCondition> {
         let values = place.as_array().filter(|values| values.len() == self.keys.len())?;
         let by_index = self.is_by_index(source);
-        let stands: Vec<Stand<'_>> =
-            self.keys.iter().zip(values).map(|(key, value)| Stand { key: *key, value, by_index }).collect();
+        let stands: Vec<KeysetTerm<'_>> =
+            self.keys.iter().zip(values).map(|(key, value)| KeysetTerm { key: *key, value, by_index }).collect();
         let (last, before) = stands.split_last()?;
         // The last two keys are one comparison where an index has them side by side.
         let (ends, before) = match before.split_last() {
@@ -244,17 +244,17 @@ impl Order {
         };
         let mut ways = Vec::with_capacity(stands.len());
         for (i, stand) in before.iter().enumerate() {
-            let equal = before.iter().take(i).map(Stand::at);
-            ways.extend(stand.behind().map(|behind| Condition::All(equal.chain([behind]).collect())));
+            let equal = before.iter().take(i).map(KeysetTerm::at);
+            ways.extend(stand.behind().map(|behind| SqlCondition::All(equal.chain([behind]).collect())));
         }
-        ways.push(Condition::All(before.iter().map(Stand::at).chain(ends).collect()));
-        let bound = before.first().and_then(Stand::bound);
-        Some(Condition::All(bound.into_iter().chain([Condition::Any(ways)]).collect()))
+        ways.push(SqlCondition::All(before.iter().map(KeysetTerm::at).chain(ends).collect()));
+        let bound = before.first().and_then(KeysetTerm::bound);
+        Some(SqlCondition::All(bound.into_iter().chain([SqlCondition::Any(ways)]).collect()))
     }
 }
 
 /// What a list's row says of its place.
-pub struct Placed<'r> {
+pub struct KeysetRow<'r> {
     /// Its id.
     pub id: &'r str,
     /// Its status.
@@ -271,81 +271,82 @@ pub struct Placed<'r> {
     pub second: &'r Value,
 }
 
-impl Placed<'_> {
-    fn value(&self, by: By) -> Value {
+impl KeysetRow<'_> {
+    fn value(&self, by: SortField) -> Value {
         match by {
-            By::Id => self.id.into(),
-            By::Status => self.status.into(),
-            By::Version => self.version.into(),
-            By::CreatedAt => self.created_at.into(),
-            By::UpdatedAt => self.updated_at.into(),
-            By::First => self.first.clone(),
-            By::Second => self.second.clone(),
+            SortField::Id => self.id.into(),
+            SortField::Status => self.status.into(),
+            SortField::Version => self.version.into(),
+            SortField::CreatedAt => self.created_at.into(),
+            SortField::UpdatedAt => self.updated_at.into(),
+            SortField::First => self.first.clone(),
+            SortField::Second => self.second.clone(),
         }
     }
 }
 
-impl Key {
-    fn piece(self, by_index: bool) -> Piece {
+impl SortKey {
+    fn piece(self, by_index: bool) -> SqlPiece {
         match (self.by, by_index, self.down) {
-            (By::Id, false, false) => ID,
-            (By::Id, false, true) => ID_DOWN,
-            (By::Id, true, false) => INDEX_ID,
-            (By::Id, true, true) => INDEX_ID_DOWN,
-            (By::CreatedAt, false, false) => CREATED_AT,
-            (By::CreatedAt, false, true) => CREATED_AT_DOWN,
-            (By::CreatedAt, true, false) => INDEX_CREATED_AT,
-            (By::CreatedAt, true, true) => INDEX_CREATED_AT_DOWN,
-            (By::Status, _, false) => STATUS,
-            (By::Status, _, true) => STATUS_DOWN,
-            (By::Version, _, false) => VERSION,
-            (By::Version, _, true) => VERSION_DOWN,
-            (By::UpdatedAt, _, false) => UPDATED_AT,
-            (By::UpdatedAt, _, true) => UPDATED_AT_DOWN,
-            (By::First, _, false) => FIRST,
-            (By::First, _, true) => FIRST_DOWN,
-            (By::Second, _, false) => SECOND,
-            (By::Second, _, true) => SECOND_DOWN,
+            (SortField::Id, false, false) => ID,
+            (SortField::Id, false, true) => ID_DOWN,
+            (SortField::Id, true, false) => INDEX_ID,
+            (SortField::Id, true, true) => INDEX_ID_DOWN,
+            (SortField::CreatedAt, false, false) => CREATED_AT,
+            (SortField::CreatedAt, false, true) => CREATED_AT_DOWN,
+            (SortField::CreatedAt, true, false) => INDEX_CREATED_AT,
+            (SortField::CreatedAt, true, true) => INDEX_CREATED_AT_DOWN,
+            (SortField::Status, _, false) => STATUS,
+            (SortField::Status, _, true) => STATUS_DOWN,
+            (SortField::Version, _, false) => VERSION,
+            (SortField::Version, _, true) => VERSION_DOWN,
+            (SortField::UpdatedAt, _, false) => UPDATED_AT,
+            (SortField::UpdatedAt, _, true) => UPDATED_AT_DOWN,
+            (SortField::First, _, false) => FIRST,
+            (SortField::First, _, true) => FIRST_DOWN,
+            (SortField::Second, _, false) => SECOND,
+            (SortField::Second, _, true) => SECOND_DOWN,
         }
     }
 }
 
 /// A key, and its value at a place.
-struct Stand<'v> {
-    key: Key,
+struct KeysetTerm<'v> {
+    key: SortKey,
     value: &'v Value,
     by_index: bool,
 }
 
-impl Stand<'_> {
-    fn operand(&self) -> Piece {
-        Key { down: false, ..self.key }.piece(self.by_index)
+impl KeysetTerm<'_> {
+    fn operand(&self) -> SqlPiece {
+        SortKey { down: false, ..self.key }.piece(self.by_index)
     }
 
-    fn compare(&self, comparison: Piece) -> Condition {
-        Condition::Compare(self.operand(), comparison, vec![arg_of(self.value)])
+    fn compare(&self, comparison: SqlPiece) -> SqlCondition {
+        SqlCondition::Compare(self.operand(), comparison, vec![arg_of(self.value)])
     }
 
-    fn at(&self) -> Condition {
+    fn at(&self) -> SqlCondition {
         self.compare(AT)
     }
 
     /// Behind the place by this key alone; none if nothing can be. NULL is before everything.
-    fn behind(&self) -> Option<Condition> {
-        let plain = |piece| Some(Condition::Compare(self.operand(), piece, Vec::new()));
+    fn behind(&self) -> Option<SqlCondition> {
+        let plain = |piece| Some(SqlCondition::Compare(self.operand(), piece, Vec::new()));
         match (self.value.is_null(), self.key.down) {
             (true, false) => plain(NOT_NULL),
             (true, true) => None,
             (false, false) => Some(self.compare(BEHIND)),
-            (false, true) if self.can_be_null() => {
-                Some(Condition::Any(vec![self.compare(BEFORE), Condition::Compare(self.operand(), NULL, Vec::new())]))
-            }
+            (false, true) if self.can_be_null() => Some(SqlCondition::Any(vec![
+                self.compare(BEFORE),
+                SqlCondition::Compare(self.operand(), NULL, Vec::new()),
+            ])),
             (false, true) => Some(self.compare(BEFORE)),
         }
     }
 
     /// What an index can begin at: nothing behind the place lies before it.
-    fn bound(&self) -> Option<Condition> {
+    fn bound(&self) -> Option<SqlCondition> {
         match (self.value.is_null(), self.key.down) {
             (true, _) => None,
             (false, false) => Some(self.compare(NOT_BEFORE)),
@@ -355,24 +356,24 @@ impl Stand<'_> {
     }
 
     fn can_be_null(&self) -> bool {
-        matches!(self.key.by, By::Status | By::First | By::Second)
+        matches!(self.key.by, SortField::Status | SortField::First | SortField::Second)
     }
 
     fn pairs_with(&self, last: &Self) -> bool {
-        last.key.by == By::Id
+        last.key.by == SortField::Id
             && self.key.down == last.key.down
-            && (self.key.by == By::CreatedAt || (self.key.by == By::UpdatedAt && !self.by_index))
+            && (self.key.by == SortField::CreatedAt || (self.key.by == SortField::UpdatedAt && !self.by_index))
     }
 
-    fn pair(&self, last: &Self) -> Condition {
+    fn pair(&self, last: &Self) -> SqlCondition {
         let piece = match (self.key.by, self.by_index, self.key.down) {
-            (By::UpdatedAt, _, false) => CHANGED_BEHIND,
-            (By::UpdatedAt, _, true) => CHANGED_BEFORE,
+            (SortField::UpdatedAt, _, false) => CHANGED_BEHIND,
+            (SortField::UpdatedAt, _, true) => CHANGED_BEFORE,
             (_, false, false) => PAIR_BEHIND,
             (_, false, true) => PAIR_BEFORE,
             (_, true, false) => INDEX_PAIR_BEHIND,
             (_, true, true) => INDEX_PAIR_BEFORE,
         };
-        Condition::Is(piece, vec![arg_of(self.value), arg_of(last.value)])
+        SqlCondition::Is(piece, vec![arg_of(self.value), arg_of(last.value)])
     }
 }

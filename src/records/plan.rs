@@ -6,18 +6,18 @@
 
 use serde_json::Value;
 
-use super::asked::Asked;
+use super::asked::RecordQuery;
 use super::collection::Collection;
-use super::condition::{self, Sought, Values};
-use super::order::{Order, Source};
+use super::condition::{self, TextSearch, ValueSource};
+use super::order::{RowSource, SortOrder};
 use crate::http::cursor;
 use crate::http::problem::{self, Problem};
 use crate::storage::composed::composed;
-use crate::storage::composed::{Bound, Composed, Condition};
+use crate::storage::composed::{ListStatement, RowRange, SqlCondition};
 use crate::storage::sql::{args, statements};
-use crate::storage::tenant_db::Read;
+use crate::storage::tenant_db::ReadStatement;
 use domain::error::Invalid;
-use domain::filter::{Comparison, Filter, Operator};
+use domain::filter::{Comparison, ComparisonOperator, Filter};
 use domain::json;
 
 statements! { TenantSql;
@@ -41,43 +41,43 @@ composed! {
 }
 
 /// What a list comes to in a collection.
-pub struct Plan {
+pub struct ListPlan {
     /// Its order.
-    pub order: Order,
+    pub order: SortOrder,
     /// What its cursors are bound to.
     pub identity: String,
-    source: Source,
+    source: RowSource,
     /// What is asked of the rows that the source gives.
-    condition: Condition,
+    condition: SqlCondition,
     /// What is asked of the collection's records, wherever they come from.
-    of_all: Condition,
+    of_all: SqlCondition,
     /// Whether every record is meant, or every one of one status: they are counted already.
     counted: Option<Option<String>>,
 }
 
-impl Plan {
+impl ListPlan {
     /// Of what is asked.
-    pub fn of(tenant: &str, collection: &Collection, asked: &Asked) -> Result<Self, Problem> {
+    pub fn of(tenant: &str, collection: &Collection, asked: &RecordQuery) -> Result<Self, Problem> {
         if !asked.statuses.is_empty() && collection.statuses.is_none() {
             let invalid = Invalid::new("unknown_field", "this collection has no statuses");
             return Err(problem::invalid_query("status", invalid));
         }
-        let order = Order::read(collection, asked.sort.as_deref())?;
+        let order = SortOrder::read(collection, asked.sort.as_deref())?;
         let filter = asked.filter(collection)?;
         let (mut source, sought) = first(tenant, collection, asked)?;
-        let values = if matches!(source, Source::Kept) { Values::Indexed } else { Values::Stored };
+        let values = if matches!(source, RowSource::Kept) { ValueSource::Indexed } else { ValueSource::Stored };
         let parts = conjuncts(filter.as_ref());
         let conditions = parts.iter().map(|part| condition::of_filter(collection, part, values));
         let conditions = conditions.chain(sought.map(Ok)).collect::<Result<Vec<_>, _>>();
         let mut conditions = conditions.map_err(|invalid| problem::invalid_query("filter", invalid))?;
-        let of_all = Condition::All(conditions.clone());
-        if matches!(source, Source::Kept)
+        let of_all = SqlCondition::All(conditions.clone());
+        if matches!(source, RowSource::Kept)
             && order.is_by_creation()
             && let Some((one, part)) =
                 parts.iter().zip(&mut conditions).find_map(|(filter, part)| Some((leader(collection, filter)?, part)))
         {
-            *part = Condition::Is(LED_BY, vec![condition::arg(&one.value)]);
-            source = Source::Field(one.field.to_string());
+            *part = SqlCondition::Is(LED_BY, vec![condition::arg(&one.value)]);
+            source = RowSource::Field(one.field.to_string());
         }
         let identity = json!([
             tenant,
@@ -98,51 +98,55 @@ impl Plan {
             order,
             identity: identity.to_string(),
             source,
-            condition: Condition::All(conditions),
+            condition: SqlCondition::All(conditions),
             of_all,
             counted,
         })
     }
 
     /// The page's statement; one row more than the page tells whether another follows.
-    pub fn page(&self, slug: &str, asked: &Asked, place: Option<&Value>) -> Result<Composed, Problem> {
+    pub fn page(&self, slug: &str, asked: &RecordQuery, place: Option<&Value>) -> Result<ListStatement, Problem> {
         let (head, args, keys) = self.order.head(&self.source)?;
         let mut parts = vec![self.condition.clone()];
         if let Some(place) = place {
             let behind = self.order.behind(place, &self.source);
             parts.push(behind.ok_or_else(|| problem::invalid_query("cursor", cursor::invalid()))?);
         }
-        let bound = Bound { limit: i64::from(asked.per_page) + 1, offset: asked.offset() };
+        let bound = RowRange { limit: i64::from(asked.per_page) + 1, offset: asked.offset() };
         let args = std::iter::once(slug.into()).chain(args).collect();
-        Ok(Composed::new(head, args, Condition::All(parts), &keys, Some(bound))?)
+        Ok(ListStatement::new(head, args, SqlCondition::All(parts), &keys, Some(bound))?)
     }
 
     /// What tells how many there are.
-    pub fn count(&self, slug: &str) -> Result<Read, Problem> {
+    pub fn count(&self, slug: &str) -> Result<ReadStatement, Problem> {
         if let Some(status) = &self.counted {
-            return Ok(Read::Constant(COUNTED, args![slug, status.as_deref()]));
+            return Ok(ReadStatement::Constant(COUNTED, args![slug, status.as_deref()]));
         }
         let (head, args) = match &self.source {
-            Source::Deleted => (COUNT_DELETED, args![slug]),
-            Source::Search(search) => (COUNT_SEARCHED, args![slug, search.as_str()]),
-            Source::Kept | Source::Field(_) => (COUNT, args![slug]),
+            RowSource::Deleted => (COUNT_DELETED, args![slug]),
+            RowSource::Search(search) => (COUNT_SEARCHED, args![slug, search.as_str()]),
+            RowSource::Kept | RowSource::Field(_) => (COUNT, args![slug]),
         };
-        Ok(Read::Composed(Composed::new(head, args, self.of_all.clone(), &[], None)?))
+        Ok(ReadStatement::ListStatement(ListStatement::new(head, args, self.of_all.clone(), &[], None)?))
     }
 }
 
 /// Where a list looks first, but for what its filter says, and what its words ask of the rows there.
-fn first(tenant: &str, collection: &Collection, asked: &Asked) -> Result<(Source, Option<Condition>), Problem> {
+fn first(
+    tenant: &str,
+    collection: &Collection,
+    asked: &RecordQuery,
+) -> Result<(RowSource, Option<SqlCondition>), Problem> {
     let sought = match &asked.words {
         // The words of what was deleted are in no index.
-        Some(words) if asked.deleted => Some(Ok(Sought::Meeting(condition::mentions(collection, words)))),
+        Some(words) if asked.deleted => Some(Ok(TextSearch::Meeting(condition::mentions(collection, words)))),
         Some(words) => Some(condition::of_words(tenant, collection, words)),
         None => None,
     };
-    let source = if asked.deleted { Source::Deleted } else { Source::Kept };
+    let source = if asked.deleted { RowSource::Deleted } else { RowSource::Kept };
     Ok(match sought.transpose().map_err(|invalid| problem::invalid_query("q", invalid))? {
-        Some(Sought::Search(search)) => (Source::Search(search), None),
-        Some(Sought::Meeting(condition)) => (source, Some(condition)),
+        Some(TextSearch::Search(search)) => (RowSource::Search(search), None),
+        Some(TextSearch::Meeting(condition)) => (source, Some(condition)),
         None => (source, None),
     })
 }
@@ -161,5 +165,5 @@ fn leader<'f>(collection: &Collection, filter: &'f Filter) -> Option<&'f Compari
     let Filter::Compare(comparison) = filter else { return None };
     let field = collection.schema.field(&comparison.field)?;
     let leads = field.is_indexed && field.kind.is_scalar() && collection.is_ready(field);
-    (leads && comparison.operator == Operator::Equal).then_some(comparison)
+    (leads && comparison.operator == ComparisonOperator::Equal).then_some(comparison)
 }

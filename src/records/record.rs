@@ -9,7 +9,7 @@ use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
-use domain::record::Shown;
+use domain::record::RecordView;
 
 statements! { TenantSql;
     /// A record that is there.
@@ -36,7 +36,7 @@ row_types! {
     }
     /// A place in a list that was asked about.
     #[derive(Debug)]
-    pub struct PlaceRow {
+    pub struct InputIndexRow {
         /// The place, from 0.
         pub place: u32,
     }
@@ -122,7 +122,7 @@ impl Record {
     }
 
     fn with(&self, alias: bool, data: Map<String, Value>) -> Map<String, Value> {
-        let shown = Shown {
+        let shown = RecordView {
             tenant: &self.tenant,
             alias,
             id: &self.id,

@@ -50,7 +50,7 @@ pub const MAX_COLLECTIONS: i64 = 100;
 
 /// What was not written, and why.
 #[derive(Debug)]
-pub enum Unwritten {
+pub enum WriteError {
     /// What was seen before is no longer so: look again.
     Stale,
     /// A value is another record's, and must be one record's only.
@@ -65,32 +65,32 @@ pub enum Unwritten {
     Problem(Problem),
 }
 
-impl From<Problem> for Unwritten {
+impl From<Problem> for WriteError {
     fn from(problem: Problem) -> Self {
         Self::Problem(problem)
     }
 }
 
 /// Runs a batch of records; a rule that does not hold is told apart.
-pub async fn commit(batch: TenantBatch<'_>) -> Result<Vec<Rows>, Unwritten> {
+pub async fn commit(batch: TenantBatch<'_>) -> Result<Vec<Rows>, WriteError> {
     batch.commit().await.map_err(unwritten)
 }
 
-fn unwritten(error: StorageError) -> Unwritten {
-    let StorageError::Constraint(words) = &error else { return Unwritten::Problem(auth::rules::meaning(error)) };
+fn unwritten(error: StorageError) -> WriteError {
+    let StorageError::Constraint(words) = &error else { return WriteError::Problem(auth::rules::meaning(error)) };
     let says = |part: &str| words.contains(part);
     if is_other_definition(&error) || says("record_changed") {
-        Unwritten::Stale
+        WriteError::Stale
     } else if says("record_index.value") {
-        Unwritten::NotUnique
+        WriteError::NotUnique
     } else if says("reference_missing") || says("FOREIGN KEY") {
-        Unwritten::Dangling
+        WriteError::Dangling
     } else if says("record_limit_reached") {
-        Unwritten::Full
+        WriteError::Full
     } else if says("record_rate_reached") {
-        Unwritten::TooFast
+        WriteError::TooFast
     } else {
-        Unwritten::Problem(meaning(error))
+        WriteError::Problem(meaning(error))
     }
 }
 
@@ -100,11 +100,11 @@ pub async fn commit_definition(batch: TenantBatch<'_>) -> Result<(), Problem> {
 }
 
 /// A part of SQLite's words, and what it means.
-type Meaning = (&'static str, fn() -> Problem);
+type RecordRuleProblem = (&'static str, fn() -> Problem);
 
 /// What a failed batch means to whoever asked.
 fn meaning(error: StorageError) -> Problem {
-    const MEANINGS: &[Meaning] = &[
+    const MEANINGS: &[RecordRuleProblem] = &[
         ("collections.slug", slug_taken),
         ("records.id", id_taken),
         ("collection_limit_reached", || problem::too_many("collections", MAX_COLLECTIONS)),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::faults::{Faults, Path};
+use super::faults::{JsonPointer, ValidationErrors};
 use super::names;
 use crate::http::problem::FieldError;
 use domain::error::Invalid;
@@ -21,7 +21,7 @@ pub struct Statuses {
 impl Statuses {
     /// Reads what a collection says of its statuses; none for null. Pointers of mistakes begin at `statuses`.
     pub fn parse(written: &Value) -> Result<Option<Self>, Vec<FieldError>> {
-        let mut faults = Faults::default();
+        let mut faults = ValidationErrors::default();
         match written {
             Value::Null => return Ok(None),
             Value::Object(members) => {
@@ -29,7 +29,7 @@ impl Statuses {
                     return Ok(Some(statuses));
                 }
             }
-            _ => wrong(&mut faults, &Path::Root, "wrong_type", "must be an object or null"),
+            _ => wrong(&mut faults, &JsonPointer::Root, "wrong_type", "must be an object or null"),
         }
         Err(faults.into_errors())
     }
@@ -70,20 +70,20 @@ impl Statuses {
     }
 }
 
-fn read(members: &Map<String, Value>, faults: &mut Faults) -> Option<Statuses> {
+fn read(members: &Map<String, Value>, faults: &mut ValidationErrors) -> Option<Statuses> {
     for name in members.keys().filter(|name| !matches!(name.as_str(), "initial" | "transitions")) {
-        wrong(faults, &Path::Root.name(name), "unknown_field", "is not a field of this object");
+        wrong(faults, &JsonPointer::Root.name(name), "unknown_field", "is not a field of this object");
     }
     let initial = match members.get("initial") {
         None => {
-            wrong(faults, &Path::Root.name("initial"), "required", "is required");
+            wrong(faults, &JsonPointer::Root.name("initial"), "required", "is required");
             None
         }
-        Some(initial) => status(initial, &Path::Root.name("initial"), faults),
+        Some(initial) => status(initial, &JsonPointer::Root.name("initial"), faults),
     };
     let mut statuses = Statuses { initial: initial.unwrap_or_default().to_owned(), steps: Vec::new() };
     statuses.step(initial.unwrap_or_default());
-    let at = Path::Root.name("transitions");
+    let at = JsonPointer::Root.name("transitions");
     match members.get("transitions") {
         None => {}
         Some(Value::Object(transitions)) => read_transitions(&mut statuses, transitions, &at, faults),
@@ -95,7 +95,12 @@ fn read(members: &Map<String, Value>, faults: &mut Faults) -> Option<Statuses> {
     Some(statuses)
 }
 
-fn read_transitions(statuses: &mut Statuses, written: &Map<String, Value>, at: &Path<'_>, faults: &mut Faults) {
+fn read_transitions(
+    statuses: &mut Statuses,
+    written: &Map<String, Value>,
+    at: &JsonPointer<'_>,
+    faults: &mut ValidationErrors,
+) {
     if written.len() > MAX_STATUSES {
         return too_many(faults, at);
     }
@@ -124,7 +129,7 @@ fn read_transitions(statuses: &mut Statuses, written: &Map<String, Value>, at: &
     }
 }
 
-fn status<'w>(written: &'w Value, at: &Path<'_>, faults: &mut Faults) -> Option<&'w str> {
+fn status<'w>(written: &'w Value, at: &JsonPointer<'_>, faults: &mut ValidationErrors) -> Option<&'w str> {
     let Value::String(name) = written else {
         wrong(faults, at, "wrong_type", "must be a string");
         return None;
@@ -132,11 +137,11 @@ fn status<'w>(written: &'w Value, at: &Path<'_>, faults: &mut Faults) -> Option<
     faults.noted(at, names::status(name)).map(|()| name.as_str())
 }
 
-fn wrong(faults: &mut Faults, at: &Path<'_>, code: &'static str, message: &'static str) {
+fn wrong(faults: &mut ValidationErrors, at: &JsonPointer<'_>, code: &'static str, message: &'static str) {
     faults.add(at, Invalid::new(code, message));
 }
 
-fn too_many(faults: &mut Faults, at: &Path<'_>) {
+fn too_many(faults: &mut ValidationErrors, at: &JsonPointer<'_>) {
     faults.add(at, Invalid::new("too_many", format!("must be at most {MAX_STATUSES} statuses")));
 }
 

@@ -15,7 +15,7 @@ use super::sweep;
 use crate::http::problem::{self, Problem};
 use crate::storage::bindings::SystemClock;
 use crate::storage::keys::ObjectKey;
-use crate::storage::r2::{Bucket, Written};
+use crate::storage::r2::{Bucket, StoredObject};
 use crate::storage::row::row_types;
 use crate::storage::sealed::random;
 use crate::storage::sql::{Arg, StorageError, TenantSql};
@@ -46,7 +46,7 @@ statements! { TenantSql;
 const UPLOAD_HOURS: i64 = 24;
 
 row_types! {
-    struct PlaceRow {
+    struct UploadTargetRow {
         files: i64,
         creation_id: String,
         object: Option<String>,
@@ -87,17 +87,18 @@ pub struct Seen {
 
 /// Where a file would go.
 #[derive(Debug)]
-pub struct Place {
+pub struct UploadTarget {
     /// What is there.
     pub seen: Seen,
     size: u64,
     used: u64,
 }
 
-impl Place {
+impl UploadTarget {
     /// Finds it; 404 without such a record, 409 where records hold no files.
     pub async fn find(rows: &TenantDb, collection: &str, record_id: &str) -> Result<Self, Problem> {
-        let row = rows.row::<PlaceRow>(&PLACE, args![collection, record_id]).await?.ok_or_else(problem::not_found)?;
+        let row =
+            rows.row::<UploadTargetRow>(&PLACE, args![collection, record_id]).await?.ok_or_else(problem::not_found)?;
         if row.files == 0 {
             return Err(problem::no_files());
         }
@@ -131,7 +132,7 @@ impl Upload {
         limit: Limit,
         body: Option<ReadableStream>,
     ) -> Result<(File, bool), Problem> {
-        let place = Place::find(rows, &self.collection, &self.record_id).await?;
+        let place = UploadTarget::find(rows, &self.collection, &self.record_id).await?;
         if place.seen.object.starts_with(&self.object("")) {
             // It has come already, and the answer was lost.
             let stored = rows.row::<FileRow>(&file::FIND, args![self.collection.as_str(), self.record_id.as_str()]);
@@ -150,12 +151,12 @@ impl Upload {
         let written = bucket.put(&key, body, &self.file_type.content_type()).await?;
         match self.take(rows, limit, &place.seen.creation_id, &object, &written).await {
             Ok(file) => Ok((file, !place.seen.object.is_empty())),
-            Err(NotTaken::Refused(problem)) => {
+            Err(UploadError::Refused(problem)) => {
                 // It stays noted, so what fails here is swept.
                 let _ = sweep::delete(bucket, rows, &[object]).await;
                 Err(problem)
             }
-            Err(NotTaken::Unknown(problem)) => Err(problem),
+            Err(UploadError::Unknown(problem)) => Err(problem),
         }
     }
 
@@ -171,10 +172,10 @@ impl Upload {
         limit: Limit,
         creation_id: &str,
         object: &str,
-        written: &Written,
-    ) -> Result<File, NotTaken> {
+        written: &StoredObject,
+    ) -> Result<File, UploadError> {
         if written.size != self.size {
-            return Err(NotTaken::Refused(wrong_size(self.size)));
+            return Err(UploadError::Refused(wrong_size(self.size)));
         }
         let (collection, record_id, now) = (self.collection.as_str(), self.record_id.as_str(), SystemClock.now());
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -212,25 +213,25 @@ impl Upload {
 }
 
 /// Why bytes that were written are no file.
-enum NotTaken {
+enum UploadError {
     /// They were refused: nothing names them.
     Refused(Problem),
     /// Perhaps they are one: nobody heard.
     Unknown(Problem),
 }
 
-fn not_taken(error: StorageError) -> NotTaken {
+fn not_taken(error: StorageError) -> UploadError {
     let says = |name: &str| matches!(&error, StorageError::Constraint(words) if words.contains(name));
     if says("storage_limit_reached") {
-        NotTaken::Refused(problem::storage_limit_reached())
+        UploadError::Refused(problem::storage_limit_reached())
     } else if says("file_not_taken") {
-        NotTaken::Refused(problem::not_found())
+        UploadError::Refused(problem::not_found())
     } else if says("file_changed") {
-        NotTaken::Refused(problem::changed_meanwhile())
+        UploadError::Refused(problem::changed_meanwhile())
     } else if matches!(error, StorageError::Constraint(_) | StorageError::Fenced) {
-        NotTaken::Refused(error.into())
+        UploadError::Refused(error.into())
     } else {
-        NotTaken::Unknown(error.into())
+        UploadError::Unknown(error.into())
     }
 }
 

@@ -10,9 +10,9 @@
 use serde_json::{Map, Value};
 
 use super::collection::Collection;
-use super::draft::Draft;
-use super::record::{DANGLING, HELD, PlaceRow, Record, fresh_id};
-use super::rules::{self, Unwritten};
+use super::draft::RecordDraft;
+use super::record::{DANGLING, HELD, InputIndexRow, Record, fresh_id};
+use super::rules::{self, WriteError};
 use super::schema::Field;
 use crate::http::problem::{self, FieldError, Problem};
 use crate::storage::sql::{Arg, TenantSql};
@@ -62,29 +62,29 @@ pub struct Done {
 
 /// A record to be made or changed.
 #[derive(Debug)]
-struct Written {
+struct RecordWrite {
     /// Where it stands in the body, for what is wrong with it; empty where it is the body.
     place: String,
     id: String,
     /// The version that was seen; none of a new one.
     seen: Option<i64>,
-    draft: Draft,
+    draft: RecordDraft,
 }
 
 /// Records of one collection that are written together.
-pub struct Writing<'a> {
+pub struct WriteBatch<'a> {
     rows: &'a TenantDb,
     collection: &'a Collection,
     actor: String,
     now: Timestamp,
-    made: Vec<Written>,
-    changed: Vec<Written>,
+    made: Vec<RecordWrite>,
+    changed: Vec<RecordWrite>,
     deleted: Vec<(Record, Deletion)>,
     /// Whether one that was deleted is there again.
     restored: bool,
 }
 
-impl<'a> Writing<'a> {
+impl<'a> WriteBatch<'a> {
     /// Nothing yet.
     pub fn new(rows: &'a TenantDb, collection: &'a Collection, actor: String, now: Timestamp) -> Self {
         let (made, changed, deleted) = (Vec::new(), Vec::new(), Vec::new());
@@ -92,20 +92,20 @@ impl<'a> Writing<'a> {
     }
 
     /// Makes a record; what it will be.
-    pub fn make(&mut self, place: &str, draft: Draft) -> Result<Done, Problem> {
+    pub fn make(&mut self, place: &str, draft: RecordDraft) -> Result<Done, Problem> {
         let id = match &draft.id {
             Some(id) => id.clone(),
             None => fresh_id(self.now.millis(), self.made.len())?,
         };
-        let written = Written { place: place.to_owned(), id, seen: None, draft };
+        let written = RecordWrite { place: place.to_owned(), id, seen: None, draft };
         let done = self.result(&written, None)?;
         self.made.push(written);
         Ok(done)
     }
 
     /// Changes a record that was seen; what it will be.
-    pub fn change(&mut self, place: &str, seen: &Record, draft: Draft) -> Result<Done, Problem> {
-        let written = Written { place: place.to_owned(), id: seen.id.clone(), seen: Some(seen.version), draft };
+    pub fn change(&mut self, place: &str, seen: &Record, draft: RecordDraft) -> Result<Done, Problem> {
+        let written = RecordWrite { place: place.to_owned(), id: seen.id.clone(), seen: Some(seen.version), draft };
         let done = self.result(&written, Some(seen))?;
         self.changed.push(written);
         self.restored |= seen.is_deleted;
@@ -117,7 +117,7 @@ impl<'a> Writing<'a> {
         self.deleted.push((seen, deletion));
     }
 
-    fn result(&self, written: &Written, before: Option<&Record>) -> Result<Done, Problem> {
+    fn result(&self, written: &RecordWrite, before: Option<&Record>) -> Result<Done, Problem> {
         let now = Record::new(self.rows.tenant(), &written.id, &self.actor, self.now.millis());
         let record = Record {
             version: written.seen.unwrap_or(0) + 1,
@@ -147,7 +147,7 @@ impl<'a> Writing<'a> {
             }
         }
         if !asked.is_empty() {
-            let found = self.rows.rows::<PlaceRow>(&DANGLING, args![Value::from(asked).to_string()]).await?;
+            let found = self.rows.rows::<InputIndexRow>(&DANGLING, args![Value::from(asked).to_string()]).await?;
             errors.extend(errors_at(&found, &pointers, invalid));
         }
         Ok(errors)
@@ -202,9 +202,10 @@ impl<'a> Writing<'a> {
 
     /// What is changed is changed before new records take what it lets go, unless it refers to one of those.
     fn changes(&self) -> Vec<(TenantSql, Vec<Arg>)> {
-        let refers_to_new =
-            |written: &&Written| references(self.collection, written).any(|(_, target, id)| self.is_made(target, id));
-        let (last, first): (Vec<&Written>, Vec<&Written>) = self.changed.iter().partition(refers_to_new);
+        let refers_to_new = |written: &&RecordWrite| {
+            references(self.collection, written).any(|(_, target, id)| self.is_made(target, id))
+        };
+        let (last, first): (Vec<&RecordWrite>, Vec<&RecordWrite>) = self.changed.iter().partition(refers_to_new);
         let (slug, now) = (self.collection.slug.as_str(), self.now.millis());
         let mut changes = Vec::new();
         for (written, sql) in [(first, UPDATE), (self.made.iter().collect(), INSERT), (last, UPDATE)] {
@@ -251,15 +252,17 @@ impl<'a> Writing<'a> {
     }
 
     /// What it means to whoever asked that the batch was not written. `Stale` is for whoever can look again.
-    pub async fn explain(&self, unwritten: Unwritten, limits: &Limits) -> Problem {
+    pub async fn explain(&self, unwritten: WriteError, limits: &Limits) -> Problem {
         let explained = match unwritten {
-            Unwritten::Problem(problem) => return problem,
-            Unwritten::Stale => return problem::changed_meanwhile(),
-            Unwritten::Full => return problem::record_limit_reached(&singular(&self.collection.slug)),
-            Unwritten::TooFast => return self.too_fast(limits),
-            Unwritten::NotUnique => self.held().await.map(|errors| (problem::not_unique(), errors)),
-            Unwritten::Dangling if !self.deleted.is_empty() => return problem::still_referenced(),
-            Unwritten::Dangling => self.dangling().await.map(|errors| (problem::validation_failed(Vec::new()), errors)),
+            WriteError::Problem(problem) => return problem,
+            WriteError::Stale => return problem::changed_meanwhile(),
+            WriteError::Full => return problem::record_limit_reached(&singular(&self.collection.slug)),
+            WriteError::TooFast => return self.too_fast(limits),
+            WriteError::NotUnique => self.held().await.map(|errors| (problem::not_unique(), errors)),
+            WriteError::Dangling if !self.deleted.is_empty() => return problem::still_referenced(),
+            WriteError::Dangling => {
+                self.dangling().await.map(|errors| (problem::validation_failed(Vec::new()), errors))
+            }
         };
         match explained {
             Ok((mut problem, errors)) if !errors.is_empty() => {
@@ -294,7 +297,7 @@ impl<'a> Writing<'a> {
             }
         }
         let args = args![self.collection.slug.as_str(), Value::from(asked).to_string()];
-        let found = self.rows.rows::<PlaceRow>(&HELD, args).await?;
+        let found = self.rows.rows::<InputIndexRow>(&HELD, args).await?;
         twice.extend(errors_at(&found, &pointers, invalid));
         Ok(twice)
     }
@@ -311,7 +314,7 @@ impl<'a> Writing<'a> {
 /// The references of a record: pointer, collection, id.
 fn references<'r>(
     collection: &'r Collection,
-    written: &'r Written,
+    written: &'r RecordWrite,
 ) -> impl Iterator<Item = (String, &'r str, &'r str)> {
     collection.schema.fields().flat_map(move |field| {
         let target = field.reference.as_deref();
@@ -324,8 +327,8 @@ fn references<'r>(
     })
 }
 
-fn errors_at(places: &[PlaceRow], pointers: &[String], invalid: impl Fn() -> Invalid) -> Vec<FieldError> {
-    let pointer = |row: &PlaceRow| pointers.get(row.place as usize);
+fn errors_at(places: &[InputIndexRow], pointers: &[String], invalid: impl Fn() -> Invalid) -> Vec<FieldError> {
+    let pointer = |row: &InputIndexRow| pointers.get(row.place as usize);
     places.iter().filter_map(pointer).map(|pointer| FieldError::new(pointer.as_str(), invalid())).collect()
 }
 
@@ -334,8 +337,8 @@ fn ids<'r>(ids: impl Iterator<Item = &'r str>) -> String {
     Value::from(ids.collect::<Vec<_>>()).to_string()
 }
 
-fn as_json(written: &[&Written]) -> String {
-    let each = |one: &&Written| json!({ "id": one.id, "status": one.draft.status, "data": one.draft.data });
+fn as_json(written: &[&RecordWrite]) -> String {
+    let each = |one: &&RecordWrite| json!({ "id": one.id, "status": one.draft.status, "data": one.draft.data });
     Value::from(written.iter().map(each).collect::<Vec<_>>()).to_string()
 }
 

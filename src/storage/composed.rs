@@ -18,9 +18,9 @@ const SEARCH: &str = "FROM (SELECT rowid FROM record_search WHERE record_search 
 
 /// What stands before the conditions: what is selected, from where, and the tenant.
 #[derive(Debug, Clone, Copy)]
-pub struct Head(&'static str);
+pub struct ListHead(&'static str);
 
-impl Head {
+impl ListHead {
     /// Checked while compiling: it ends inside a condition that binds the tenant.
     pub const fn new(text: &'static str) -> Self {
         let binds = contains(text, "WHERE r.tenant_id = ?1 AND ") && !contains(text, " OR ");
@@ -42,9 +42,9 @@ impl Head {
 
 /// A condition, or a part of an order.
 #[derive(Debug, Clone, Copy)]
-pub struct Piece(&'static str);
+pub struct SqlPiece(&'static str);
 
-impl Piece {
+impl SqlPiece {
     /// Checked while compiling: it closes what it opens, and binds each table it names.
     pub const fn new(text: &'static str) -> Self {
         assert!(is_balanced(text), "the piece leaves parentheses open");
@@ -66,32 +66,32 @@ impl Piece {
 macro_rules! composed {
     (heads { $($(#[$head_doc:meta])* $head:ident = $head_text:literal;)* }
      pieces { $($(#[$doc:meta])* $name:ident = $text:literal;)+ }) => {
-        $($(#[$head_doc])* const $head: $crate::storage::composed::Head = $crate::storage::composed::Head::new($head_text);)*
-        $($(#[$doc])* const $name: $crate::storage::composed::Piece = $crate::storage::composed::Piece::new($text);)+
+        $($(#[$head_doc])* const $head: $crate::storage::composed::ListHead = $crate::storage::composed::ListHead::new($head_text);)*
+        $($(#[$doc])* const $name: $crate::storage::composed::SqlPiece = $crate::storage::composed::SqlPiece::new($text);)+
         /// Every head of this module, by name.
-        pub const HEADS: &[(&str, $crate::storage::composed::Head)] = &[$((stringify!($head), $head)),*];
+        pub const HEADS: &[(&str, $crate::storage::composed::ListHead)] = &[$((stringify!($head), $head)),*];
         /// Every piece of this module, by name.
-        pub const PIECES: &[(&str, $crate::storage::composed::Piece)] = &[$((stringify!($name), $name)),+];
+        pub const PIECES: &[(&str, $crate::storage::composed::SqlPiece)] = &[$((stringify!($name), $name)),+];
     };
 }
 pub use crate::composed;
 
 /// What a list asks of its rows.
 #[derive(Debug, Clone)]
-pub enum Condition {
+pub enum SqlCondition {
     /// One piece, with its values.
-    Is(Piece, Vec<Arg>),
+    Is(SqlPiece, Vec<Arg>),
     /// One piece behind another: what is compared, and how.
-    Compare(Piece, Piece, Vec<Arg>),
+    Compare(SqlPiece, SqlPiece, Vec<Arg>),
     /// All of them; of none it holds.
-    All(Vec<Condition>),
+    All(Vec<SqlCondition>),
     /// One of them; of none it does not hold.
-    Any(Vec<Condition>),
+    Any(Vec<SqlCondition>),
     /// Not so.
-    Not(Box<Condition>),
+    Not(Box<SqlCondition>),
 }
 
-impl Condition {
+impl SqlCondition {
     fn write(self, text: &mut String, args: &mut Vec<Arg>) {
         let (parts, word, none) = match self {
             Self::Is(piece, values) => {
@@ -123,7 +123,7 @@ impl Condition {
 
 /// How many rows, and from where.
 #[derive(Debug, Clone, Copy)]
-pub struct Bound {
+pub struct RowRange {
     /// At most so many.
     pub limit: i64,
     /// Behind so many.
@@ -132,19 +132,19 @@ pub struct Bound {
 
 /// A statement that was put together.
 #[derive(Debug, Clone)]
-pub struct Composed {
+pub struct ListStatement {
     text: String,
     args: Vec<Arg>,
 }
 
-impl Composed {
+impl ListStatement {
     /// Puts a statement together; `args` are those of the head from `?2` on. Too many values are refused.
     pub fn new(
-        head: Head,
+        head: ListHead,
         args: Vec<Arg>,
-        condition: Condition,
-        order: &[Piece],
-        bound: Option<Bound>,
+        condition: SqlCondition,
+        order: &[SqlPiece],
+        bound: Option<RowRange>,
     ) -> Result<Self, StorageError> {
         let (mut text, mut args) = (format!("{} AND ", head.text()), args);
         condition.write(&mut text, &mut args);
@@ -152,7 +152,7 @@ impl Composed {
             text.push_str(if i == 0 { " ORDER BY " } else { ", " });
             text.push_str(part.text());
         }
-        if let Some(Bound { limit, offset }) = bound {
+        if let Some(RowRange { limit, offset }) = bound {
             text.push_str(" LIMIT ? OFFSET ?");
             args.extend([Arg::Integer(limit), Arg::Integer(offset)]);
         }
@@ -195,20 +195,20 @@ const fn is_balanced(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const HEAD: Head = Head::new("SELECT r.id FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2");
-    const ID: Piece = Piece::new("r.id = ?");
-    const NEWEST: Piece = Piece::new("r.created_at DESC");
+    const HEAD: ListHead = ListHead::new("SELECT r.id FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2");
+    const ID: SqlPiece = SqlPiece::new("r.id = ?");
+    const NEWEST: SqlPiece = SqlPiece::new("r.created_at DESC");
 
-    fn is(id: &str) -> Condition {
-        Condition::Is(ID, vec![id.into()])
+    fn is(id: &str) -> SqlCondition {
+        SqlCondition::Is(ID, vec![id.into()])
     }
 
     #[test]
     fn conditions_stand_in_parentheses_and_values_in_order() {
-        let any = Condition::Any(vec![is("a"), Condition::Not(Box::new(is("b")))]);
-        let condition = Condition::All(vec![any, is("c")]);
-        let bound = Some(Bound { limit: 5, offset: 0 });
-        let composed = Composed::new(HEAD, vec!["leads".into()], condition, &[NEWEST], bound).unwrap();
+        let any = SqlCondition::Any(vec![is("a"), SqlCondition::Not(Box::new(is("b")))]);
+        let condition = SqlCondition::All(vec![any, is("c")]);
+        let bound = Some(RowRange { limit: 5, offset: 0 });
+        let composed = ListStatement::new(HEAD, vec!["leads".into()], condition, &[NEWEST], bound).unwrap();
         assert_eq!(
             composed.text(),
             "SELECT r.id FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND \
@@ -219,15 +219,15 @@ mod tests {
 
     #[test]
     fn nothing_asked_is_all_and_no_choice_is_none() {
-        let text = |condition| Composed::new(HEAD, vec![], condition, &[], None).unwrap().text().to_owned();
-        assert!(text(Condition::All(vec![])).ends_with("AND (1)"));
-        assert!(text(Condition::Any(vec![])).ends_with("AND (0)"));
+        let text = |condition| ListStatement::new(HEAD, vec![], condition, &[], None).unwrap().text().to_owned();
+        assert!(text(SqlCondition::All(vec![])).ends_with("AND (1)"));
+        assert!(text(SqlCondition::Any(vec![])).ends_with("AND (0)"));
     }
 
     #[test]
     fn too_many_values_are_refused() {
-        let many = Condition::Any(vec![is("a"); MAX_ARGS]);
-        assert!(matches!(Composed::new(HEAD, vec![], many, &[], None), Err(StorageError::TooComplex)));
+        let many = SqlCondition::Any(vec![is("a"); MAX_ARGS]);
+        assert!(matches!(ListStatement::new(HEAD, vec![], many, &[], None), Err(StorageError::TooComplex)));
     }
 
     #[test]

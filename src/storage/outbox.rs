@@ -28,7 +28,7 @@ statements! { TenantSql;
 row_types! {
     /// A change of a record.
     #[derive(Debug, Clone)]
-    pub struct Announced {
+    pub struct OutboxRow {
         /// Its number in the outbox.
         pub seq: u64,
         /// When it was written, in milliseconds since 1970.
@@ -59,16 +59,16 @@ row_types! {
         pub updated_by: String,
     }
 
-    struct Last {
+    struct LastNumberRow {
         last: u64,
     }
 }
 
 /// How the outbox stands once what the hub has was deleted.
 #[derive(Debug, Default)]
-pub struct Settled {
+pub struct OutboxState {
     /// What lies behind the number.
-    pub rows: Vec<Announced>,
+    pub rows: Vec<OutboxRow>,
     /// The last number that was given; none if none ever was.
     pub last: Option<u64>,
 }
@@ -83,18 +83,18 @@ impl Outbox {
     }
 
     /// What lies behind a number.
-    pub async fn beyond(&self, seq: u64) -> Result<Vec<Announced>, StorageError> {
+    pub async fn beyond(&self, seq: u64) -> Result<Vec<OutboxRow>, StorageError> {
         self.0.rows(&BEYOND, args![number(seq)]).await
     }
 
     /// Deletes what lies up to a number, and reads what lies behind it, in one transaction.
-    pub async fn settle(&self, seq: u64) -> Result<Settled, StorageError> {
+    pub async fn settle(&self, seq: u64) -> Result<OutboxState, StorageError> {
         let batch =
             self.0.write().add(FORGET, args![number(seq)]).add(LAST, Vec::new()).add(BEYOND, args![number(seq)]);
         let mut read = batch.commit().await?;
         let rows = read.pop().unwrap_or_default().read()?;
-        let last = read.pop().unwrap_or_default().first::<Last>()?;
-        Ok(Settled { rows, last: last.map(|row| row.last) })
+        let last = read.pop().unwrap_or_default().first::<LastNumberRow>()?;
+        Ok(OutboxState { rows, last: last.map(|row| row.last) })
     }
 }
 

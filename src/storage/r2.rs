@@ -32,7 +32,7 @@ pub struct Bucket(JsValue);
 
 /// An object that was written.
 #[derive(Debug)]
-pub struct Written {
+pub struct StoredObject {
     /// Its bytes.
     pub size: u64,
     /// The entity tag of its bytes, without quotes.
@@ -51,11 +51,11 @@ impl Bucket {
         key: &ObjectKey,
         body: ReadableStream,
         content_type: &str,
-    ) -> Result<Written, StorageError> {
+    ) -> Result<StoredObject, StorageError> {
         let said = put(&self.0, key.as_str(), body, content_type).await.map_err(failed)?.as_string();
         let read = |said: String| {
             let (size, etag) = said.split_once(' ')?;
-            Some(Written { size: size.parse().ok()?, etag: etag.to_owned() })
+            Some(StoredObject { size: size.parse().ok()?, etag: etag.to_owned() })
         };
         said.and_then(read).ok_or_else(|| StorageError::Malformed("what R2 says of an object".into()))
     }

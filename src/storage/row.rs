@@ -13,7 +13,7 @@ pub struct Row {
 
 impl Row {
     /// Takes a column out; one that is wrong is remembered.
-    pub fn take<T: Column>(&mut self, name: &'static str) -> Option<T> {
+    pub fn take<T: FromColumn>(&mut self, name: &'static str) -> Option<T> {
         let read = T::read(self.columns.remove(name).unwrap_or_default());
         if read.is_none() {
             self.wrong = Some(name);
@@ -27,12 +27,12 @@ impl Row {
 }
 
 /// What a column can be read as.
-pub trait Column: Sized {
+pub trait FromColumn: Sized {
     /// None if the value is of another kind.
     fn read(value: Value) -> Option<Self>;
 }
 
-impl Column for String {
+impl FromColumn for String {
     fn read(value: Value) -> Option<Self> {
         match value {
             Value::String(text) => Some(text),
@@ -42,31 +42,31 @@ impl Column for String {
 }
 
 /// Whatever it is.
-impl Column for Value {
+impl FromColumn for Value {
     fn read(value: Value) -> Option<Self> {
         Some(value)
     }
 }
 
-impl Column for i64 {
+impl FromColumn for i64 {
     fn read(value: Value) -> Option<Self> {
         value.as_i64()
     }
 }
 
-impl Column for u64 {
+impl FromColumn for u64 {
     fn read(value: Value) -> Option<Self> {
         value.as_u64()
     }
 }
 
-impl Column for u32 {
+impl FromColumn for u32 {
     fn read(value: Value) -> Option<Self> {
         value.as_u64()?.try_into().ok()
     }
 }
 
-impl<T: Column> Column for Option<T> {
+impl<T: FromColumn> FromColumn for Option<T> {
     fn read(value: Value) -> Option<Self> {
         if value.is_null() { Some(None) } else { T::read(value).map(Some) }
     }

@@ -16,7 +16,7 @@ use crate::credentials::signed_text::SigningKey;
 
 /// Where a sealed value belongs. Part of the seal.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct SealContext<'a> {
     /// The owner; `platform` for the platform's own.
     pub owner: &'a str,
     /// Table.
@@ -27,7 +27,7 @@ pub struct Place<'a> {
     pub row: &'a str,
 }
 
-impl Place<'_> {
+impl SealContext<'_> {
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for part in [self.owner, self.table, self.column, self.row] {
@@ -53,7 +53,7 @@ impl SealKey {
     }
 
     /// Seals a value to its place: `{nonce}.{ciphertext}` in base64.
-    pub fn seal(&self, place: &Place<'_>, value: &[u8]) -> Result<String, Unsealable> {
+    pub fn seal(&self, place: &SealContext<'_>, value: &[u8]) -> Result<String, Unsealable> {
         let nonce: [u8; 12] = random()?;
         let payload = Payload { msg: value, aad: &place.bytes() };
         let sealed = self.cipher()?.encrypt(Nonce::from_slice(&nonce), payload).map_err(|_| Unsealable)?;
@@ -61,7 +61,7 @@ impl SealKey {
     }
 
     /// Opens what was sealed to this place.
-    pub fn open(&self, place: &Place<'_>, sealed: &str) -> Result<Vec<u8>, Unsealable> {
+    pub fn open(&self, place: &SealContext<'_>, sealed: &str) -> Result<Vec<u8>, Unsealable> {
         let (nonce, sealed) = sealed.split_once('.').ok_or(Unsealable)?;
         let nonce: [u8; 12] = BASE64.decode(nonce).ok().and_then(|n| n.try_into().ok()).ok_or(Unsealable)?;
         let sealed = BASE64.decode(sealed).map_err(|_| Unsealable)?;
@@ -92,7 +92,7 @@ impl MasterKey {
 
 /// What texts are signed for: each purpose has a key of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum SigningPurpose {
     /// Cursors of lists.
     Cursor,
     /// URLs that take a file.
@@ -101,7 +101,7 @@ pub enum Purpose {
     Download,
 }
 
-impl Purpose {
+impl SigningPurpose {
     fn label(self) -> &'static str {
         match self {
             Self::Cursor => "carillon cursor v1",
@@ -140,34 +140,34 @@ impl KeyRing {
     }
 
     /// Seals a value of the platform itself under the current version.
-    pub fn seal(&self, place: &Place<'_>, value: &[u8]) -> Result<String, Unsealable> {
+    pub fn seal(&self, place: &SealContext<'_>, value: &[u8]) -> Result<String, Unsealable> {
         let key = self.sealing_key(self.current)?;
         Ok(format!("{}.{}", self.current, key.seal(place, value)?))
     }
 
     /// Opens a value of the platform itself, whichever version sealed it.
-    pub fn open(&self, place: &Place<'_>, sealed: &str) -> Result<Vec<u8>, Unsealable> {
+    pub fn open(&self, place: &SealContext<'_>, sealed: &str) -> Result<Vec<u8>, Unsealable> {
         let (version, sealed) = sealed.split_once('.').ok_or(Unsealable)?;
         self.sealing_key(version.parse().map_err(|_| Unsealable)?)?.open(place, sealed)
     }
 
     /// The key that list cursors are signed with now.
     pub fn cursor_key(&self) -> Result<SigningKey, Unsealable> {
-        self.signing_key(Purpose::Cursor)
+        self.signing_key(SigningPurpose::Cursor)
     }
 
     /// The key that signed cursors under a version, if that version is still known.
     pub fn cursor_key_of(&self, version: u32) -> Option<SigningKey> {
-        self.signing_key_of(Purpose::Cursor, version)
+        self.signing_key_of(SigningPurpose::Cursor, version)
     }
 
     /// The key that texts of a purpose are signed with now.
-    pub fn signing_key(&self, purpose: Purpose) -> Result<SigningKey, Unsealable> {
+    pub fn signing_key(&self, purpose: SigningPurpose) -> Result<SigningKey, Unsealable> {
         self.signing_key_of(purpose, self.current).ok_or(Unsealable)
     }
 
     /// The key that signed such texts under a version, if that version is still known.
-    pub fn signing_key_of(&self, purpose: Purpose, version: u32) -> Option<SigningKey> {
+    pub fn signing_key_of(&self, purpose: SigningPurpose, version: u32) -> Option<SigningKey> {
         let key = self.keys.get(&version)?.derive(purpose.label()).ok()?;
         Some(SigningKey { version, key })
     }
@@ -177,8 +177,8 @@ impl KeyRing {
     }
 }
 
-fn data_key_place(tenant: &str) -> Place<'_> {
-    Place { owner: tenant, table: "tenants", column: "data_key", row: tenant }
+fn data_key_place(tenant: &str) -> SealContext<'_> {
+    SealContext { owner: tenant, table: "tenants", column: "data_key", row: tenant }
 }
 
 /// Random bytes from the runtime.
@@ -200,15 +200,15 @@ mod tests {
     #[test]
     fn a_value_opens_in_its_place_only() {
         let key = SealKey::random().unwrap();
-        let place = Place { owner: "a", table: "t", column: "c", row: "1" };
+        let place = SealContext { owner: "a", table: "t", column: "c", row: "1" };
         let sealed = key.seal(&place, b"secret").unwrap();
         assert_eq!(key.open(&place, &sealed).unwrap(), b"secret");
         for other in [
-            Place { owner: "b", ..place },
-            Place { table: "u", ..place },
-            Place { column: "d", ..place },
-            Place { row: "2", ..place },
-            Place { owner: "at", table: "", ..place },
+            SealContext { owner: "b", ..place },
+            SealContext { table: "u", ..place },
+            SealContext { column: "d", ..place },
+            SealContext { row: "2", ..place },
+            SealContext { owner: "at", table: "", ..place },
         ] {
             assert!(key.open(&other, &sealed).is_err());
         }

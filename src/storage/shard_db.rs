@@ -7,7 +7,7 @@ use super::sql::{Arg, ShardSql, StorageError};
 use crate::tenant_id::TenantId;
 
 row_types! {
-    struct TenantRow {
+    struct ShardTenantRow {
         tenant_id: String,
     }
 }
@@ -27,7 +27,7 @@ impl ShardDb {
 
     /// The tenants that a statement finds. Each has a row here, so each is one.
     pub async fn tenants(&self, sql: &ShardSql, args: Vec<Arg>) -> Result<Vec<TenantId>, StorageError> {
-        let found = self.db.rows(sql.text(), args).await.map_err(|e| self.explain(e))?.read::<TenantRow>()?;
+        let found = self.db.rows(sql.text(), args).await.map_err(|e| self.explain(e))?.read::<ShardTenantRow>()?;
         Ok(found.iter().map(|row| TenantId::proven(&row.tenant_id)).collect())
     }
 

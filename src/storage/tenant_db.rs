@@ -1,7 +1,7 @@
 //! A tenant's rows. There is no way to ask for anybody else's.
 
 use super::bindings::Bindings;
-use super::composed::Composed;
+use super::composed::ListStatement;
 use super::d1::Database;
 use super::row::{FromRow, Rows};
 use super::sql::statements;
@@ -195,8 +195,8 @@ impl TenantDb {
     }
 
     /// All rows of several statements that only read, as they stand at one moment.
-    pub async fn reads(&self, reads: Vec<Read>) -> Result<Vec<Rows>, StorageError> {
-        let parts: Vec<(String, Vec<Arg>)> = reads.into_iter().map(Read::into_parts).collect();
+    pub async fn reads(&self, reads: Vec<ReadStatement>) -> Result<Vec<Rows>, StorageError> {
+        let parts: Vec<(String, Vec<Arg>)> = reads.into_iter().map(ReadStatement::into_parts).collect();
         if parts.iter().any(|(text, _)| !text.starts_with("SELECT ")) {
             return Err(StorageError::Malformed("a write outside a write batch".into()));
         }
@@ -205,7 +205,7 @@ impl TenantDb {
     }
 
     /// All rows of a list's statement.
-    pub async fn list<T: FromRow>(&self, composed: Composed) -> Result<Vec<T>, StorageError> {
+    pub async fn list<T: FromRow>(&self, composed: ListStatement) -> Result<Vec<T>, StorageError> {
         let (text, args) = composed.into_parts();
         self.db.rows(&text, self.bind(args)).await?.read()
     }
@@ -245,18 +245,18 @@ impl TenantDb {
 }
 
 /// One of several statements that only read.
-pub enum Read {
+pub enum ReadStatement {
     /// A registered one; its arguments follow from `?2`.
     Constant(TenantSql, Vec<Arg>),
     /// A list's.
-    Composed(Composed),
+    ListStatement(ListStatement),
 }
 
-impl Read {
+impl ReadStatement {
     fn into_parts(self) -> (String, Vec<Arg>) {
         match self {
             Self::Constant(sql, args) => (sql.text().to_owned(), args),
-            Self::Composed(composed) => composed.into_parts(),
+            Self::ListStatement(composed) => composed.into_parts(),
         }
     }
 }

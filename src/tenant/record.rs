@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::storage::row::Column;
+use crate::storage::row::FromColumn;
 use crate::storage::row::row_types;
 use crate::storage::sql::Arg;
 use crate::storage::sql::args;
@@ -36,7 +36,7 @@ impl Status {
     }
 }
 
-impl Column for Status {
+impl FromColumn for Status {
     fn read(value: Value) -> Option<Self> {
         let known = [Self::Active, Self::Suspended, Self::Deleted, Self::Purged];
         known.into_iter().find(|status| value == status.as_str())

@@ -13,9 +13,9 @@ use crate::http::problem::{self, Problem};
 use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
-use crate::storage::row::Column;
+use crate::storage::row::FromColumn;
 use crate::storage::row::row_types;
-use crate::storage::sealed::{Place, SealKey, random};
+use crate::storage::sealed::{SealContext, SealKey, random};
 use crate::storage::sql::{args, statements};
 use crate::tenant_id::TenantId;
 use domain::clock::{Clock, Timestamp};
@@ -78,7 +78,7 @@ impl SecretKind {
     }
 }
 
-impl Column for SecretKind {
+impl FromColumn for SecretKind {
     fn read(value: serde_json::Value) -> Option<Self> {
         Self::parse(value.as_str()?)
     }
@@ -180,13 +180,13 @@ pub fn forget(tenant: &TenantId) {
 /// Seals a version of a secret for its row.
 pub fn seal(key: &SealKey, tenant: &str, kind: SecretKind, version: u32, secret: &str) -> Result<String, Problem> {
     let row = row_id(kind, version);
-    let place = Place { owner: tenant, table: "tenant_secrets", column: "sealed", row: &row };
+    let place = SealContext { owner: tenant, table: "tenant_secrets", column: "sealed", row: &row };
     key.seal(&place, secret.as_bytes()).map_err(problem::internal)
 }
 
 fn open(key: &SealKey, row: &SecretRow) -> Option<String> {
     let id = row_id(row.kind, row.version);
-    let place = Place { owner: &row.tenant_id, table: "tenant_secrets", column: "sealed", row: &id };
+    let place = SealContext { owner: &row.tenant_id, table: "tenant_secrets", column: "sealed", row: &id };
     String::from_utf8(key.open(&place, &row.sealed).ok()?).ok()
 }
 

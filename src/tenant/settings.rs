@@ -11,7 +11,7 @@ use crate::http::problem::FieldError;
 use domain::error::Invalid;
 use domain::json;
 use domain::mercure::{Action, Issuer, Mercure};
-use domain::sign_in::SignIn;
+use domain::sign_in::SignInSettings;
 use domain::text::bounded;
 
 /// Most types of content, and most categories.
@@ -43,7 +43,7 @@ pub struct TenantSettings {
     /// Whether workflows wait for approval.
     pub workflow_approval: bool,
     /// Who may register, and which passwords are allowed.
-    pub sign_in: SignIn,
+    pub sign_in: SignInSettings,
     /// The settings of its Mercure hub.
     pub mercure: Mercure,
 }
@@ -51,7 +51,7 @@ pub struct TenantSettings {
 impl TenantSettings {
     /// Reads settings, with the default for what is wrong, and lists the mistakes.
     pub fn read(settings: &Map<String, Value>, may_call: MayCall<'_>) -> (Self, Vec<FieldError>) {
-        let (sign_in, faults) = SignIn::read(settings);
+        let (sign_in, faults) = SignInSettings::read(settings);
         let mut fields = Fields::new(settings.clone());
         for (path, invalid) in faults {
             fields.wrong::<()>(&path, invalid);

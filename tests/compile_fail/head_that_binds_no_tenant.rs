@@ -1,8 +1,8 @@
 //! A list's head that leaves open whose records they are.
 
-use carillon::storage::composed::Head;
+use carillon::storage::composed::ListHead;
 
-const LEAK: Head = Head::new("SELECT r.id FROM records r WHERE r.collection = ?2 AND r.deleted_at IS NULL");
+const LEAK: ListHead = ListHead::new("SELECT r.id FROM records r WHERE r.collection = ?2 AND r.deleted_at IS NULL");
 
 fn main() {
     let _ = LEAK;

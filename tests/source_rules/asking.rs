@@ -1,11 +1,11 @@
 use carillon::http::incoming::Query;
-use carillon::records::asked::Asked;
+use carillon::records::asked::RecordQuery;
 use carillon::records::collection::Collection;
 use carillon::records::definition::Definition;
-use carillon::records::order::Placed;
-use carillon::records::plan::Plan;
-use carillon::storage::composed::Composed;
-use carillon::storage::tenant_db::Read;
+use carillon::records::order::KeysetRow;
+use carillon::records::plan::ListPlan;
+use carillon::storage::composed::ListStatement;
+use carillon::storage::tenant_db::ReadStatement;
 use domain::filter::Filter;
 use serde_json::{Map, Value, json};
 
@@ -61,22 +61,22 @@ pub fn bare() -> Collection {
 }
 
 /// What is asked by the parameters of a query.
-pub fn asked(parameters: &[(&str, &str)]) -> Asked {
+pub fn asked(parameters: &[(&str, &str)]) -> RecordQuery {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-    Asked::read(&Query::parse(&query)).unwrap_or_else(|problem| panic!("{query}: {problem:?}"))
+    RecordQuery::read(&Query::parse(&query)).unwrap_or_else(|problem| panic!("{query}: {problem:?}"))
 }
 
 /// What a query comes to.
 pub struct Asking<'c> {
     pub collection: &'c Collection,
-    pub asked: Asked,
-    pub plan: Plan,
+    pub asked: RecordQuery,
+    pub plan: ListPlan,
 }
 
 impl<'c> Asking<'c> {
     pub fn new(collection: &'c Collection, parameters: &[(&str, &str)]) -> Self {
         let asked = asked(parameters);
-        let plan = Plan::of(TENANT, collection, &asked);
+        let plan = ListPlan::of(TENANT, collection, &asked);
         Self { collection, asked, plan: plan.unwrap_or_else(|problem| panic!("{parameters:?}: {problem:?}")) }
     }
 
@@ -86,21 +86,21 @@ impl<'c> Asking<'c> {
     }
 
     /// The statement of the page behind a place.
-    pub fn page(&self, place: Option<&Value>) -> Composed {
+    pub fn page(&self, place: Option<&Value>) -> ListStatement {
         self.plan.page(&self.collection.slug, &self.asked, place).unwrap_or_else(|problem| panic!("{problem:?}"))
     }
 
     /// The statement that counts, if it is put together.
-    pub fn count(&self) -> Option<Composed> {
+    pub fn count(&self) -> Option<ListStatement> {
         match self.plan.count(&self.collection.slug).unwrap() {
-            Read::Composed(composed) => Some(composed),
-            Read::Constant(..) => None,
+            ReadStatement::ListStatement(composed) => Some(composed),
+            ReadStatement::Constant(..) => None,
         }
     }
 
     /// The place of a record that has a value by each key, or none by those that can be without.
     pub fn place(&self, value: &Value, status: Option<&str>) -> Value {
         let (id, version, created_at, updated_at) = ("r5", 2, 1_000, 2_000);
-        self.plan.order.place(&Placed { id, status, version, created_at, updated_at, first: value, second: value })
+        self.plan.order.place(&KeysetRow { id, status, version, created_at, updated_at, first: value, second: value })
     }
 }

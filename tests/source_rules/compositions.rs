@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use carillon::records;
 use carillon::records::collection::Collection;
-use carillon::storage::composed::{Composed, Head, Piece};
-use domain::filter::{Comparison, Filter, Literal, Operator};
+use carillon::storage::composed::{ListHead, ListStatement, SqlPiece};
+use domain::filter::{Comparison, ComparisonOperator, Filter, Literal};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use crate::tenant_lint::{faults, shard_tables};
 use crate::tokens::Token;
 
 /// A file, its heads and its pieces, by name.
-type Module = (&'static str, &'static [(&'static str, Head)], &'static [(&'static str, Piece)]);
+type Module = (&'static str, &'static [(&'static str, ListHead)], &'static [(&'static str, SqlPiece)]);
 
 /// What modules put statements together of.
 const COMPOSED: &[Module] = &[
@@ -106,7 +106,7 @@ fn queries() -> Vec<Parameters> {
 }
 
 /// The statements of a query: its pages and its count.
-fn statements(collection: &Collection, query: &Parameters) -> Vec<Composed> {
+fn statements(collection: &Collection, query: &Parameters) -> Vec<ListStatement> {
     let parameters: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let asking = Asking::new(collection, &parameters);
     let places = [asking.place(&json!(1.5), Some("new")), asking.place(&Value::Null, None)];
@@ -234,23 +234,23 @@ fn said() -> impl Strategy<Value = Said> {
     })
 }
 
-const OPERATORS: [Operator; 8] = [
-    Operator::Equal,
-    Operator::NotEqual,
-    Operator::Greater,
-    Operator::GreaterOrEqual,
-    Operator::Less,
-    Operator::LessOrEqual,
-    Operator::Contains,
-    Operator::NotContains,
+const OPERATORS: [ComparisonOperator; 8] = [
+    ComparisonOperator::Equal,
+    ComparisonOperator::NotEqual,
+    ComparisonOperator::Greater,
+    ComparisonOperator::GreaterOrEqual,
+    ComparisonOperator::Less,
+    ComparisonOperator::LessOrEqual,
+    ComparisonOperator::Contains,
+    ComparisonOperator::NotContains,
 ];
 
 /// The statements of a filter with these terms, a field and an operator each, of a search and of an order by fields.
-fn spoken(terms: &[(&'static str, Operator)], said: &Said) -> Vec<String> {
+fn spoken(terms: &[(&'static str, ComparisonOperator)], said: &Said) -> Vec<String> {
     let named = |field: &str| if COLUMNS.contains(&field) { field.to_owned() } else { format!("{}{field}", said.name) };
     let slug = format!("s{}", said.name.to_lowercase());
     let collection = Collection::fresh(definition(&slug, named), None, 0).unwrap();
-    let comparison = |(field, operator): &(&str, Operator)| {
+    let comparison = |(field, operator): &(&str, ComparisonOperator)| {
         let is_text = literal(field) == "'a'";
         let operator = if is_text { *operator } else { OPERATORS[*operator as usize % 6] };
         let value = match field.trim_end_matches("_i") {

@@ -2,7 +2,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::clock::Timestamp;
-use domain::filter::{Comparison, Filter, Literal, Operator};
+use domain::filter::{Comparison, ComparisonOperator, Filter, Literal};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
@@ -68,7 +68,7 @@ fn item() -> impl Strategy<Value = Item> {
 const MOMENT: i64 = 1_767_225_600_000;
 
 fn comparison(field: &'static str) -> BoxedStrategy<Filter> {
-    use Operator::{Contains, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotContains, NotEqual};
+    use ComparisonOperator::{Contains, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotContains, NotEqual};
     let kind = match field.trim_end_matches("_i") {
         "version" => "integer",
         "created_at" | "updated_at" => "moment",

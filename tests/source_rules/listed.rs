@@ -1,7 +1,7 @@
-use carillon::records::order::Placed;
-use carillon::storage::composed::Composed;
+use carillon::records::order::KeysetRow;
+use carillon::storage::composed::ListStatement;
 use carillon::storage::sql::Arg;
-use carillon::storage::tenant_db::Read;
+use carillon::storage::tenant_db::ReadStatement;
 use rusqlite::types::{Value as Stored, ValueRef};
 use rusqlite::{Connection, Statement, StatementStatus};
 use serde_json::{Map, Value};
@@ -40,8 +40,8 @@ pub struct Listed {
 
 impl Listed {
     /// Where it stands.
-    pub fn placed(&self) -> Placed<'_> {
-        Placed {
+    pub fn placed(&self) -> KeysetRow<'_> {
+        KeysetRow {
             id: &self.id,
             status: self.status.as_deref(),
             version: self.version,
@@ -104,7 +104,7 @@ impl Items {
     }
 
     /// The rows of a page; each is the tenant's.
-    pub fn rows(&self, tenant: &str, page: &Composed) -> Vec<Listed> {
+    pub fn rows(&self, tenant: &str, page: &ListStatement) -> Vec<Listed> {
         let mut statement = self.db.prepare_cached(page.text()).unwrap_or_else(|error| panic!("{page:?}: {error}"));
         bind(&mut statement, tenant, page.args());
         let mut rows = statement.raw_query();
@@ -126,10 +126,10 @@ impl Items {
     }
 
     /// How many records there are.
-    pub fn total(&self, tenant: &str, count: &Read) -> i64 {
+    pub fn total(&self, tenant: &str, count: &ReadStatement) -> i64 {
         let (text, args) = match count {
-            Read::Constant(sql, args) => (sql.text(), args.as_slice()),
-            Read::Composed(composed) => (composed.text(), composed.args()),
+            ReadStatement::Constant(sql, args) => (sql.text(), args.as_slice()),
+            ReadStatement::ListStatement(composed) => (composed.text(), composed.args()),
         };
         let mut statement = self.db.prepare_cached(text).unwrap();
         bind(&mut statement, tenant, args);
@@ -138,7 +138,7 @@ impl Items {
     }
 
     /// How many steps SQLite's machine takes for a statement, and how many rows it gives.
-    pub fn cost(&self, tenant: &str, composed: &Composed) -> (i32, usize) {
+    pub fn cost(&self, tenant: &str, composed: &ListStatement) -> (i32, usize) {
         let mut statement = self.db.prepare(composed.text()).unwrap();
         bind(&mut statement, tenant, composed.args());
         let (mut rows, mut given) = (statement.raw_query(), 0);

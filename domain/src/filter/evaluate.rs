@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
-use super::{Comparison, Filter, Literal, Operator};
+use super::{Comparison, ComparisonOperator, Filter, Literal};
 
 impl Filter {
     /// Whether the record, as it is shown, is one that is asked for.
@@ -28,7 +28,7 @@ impl Comparison {
             Some(Value::Array(items)) if !items.is_empty() => items.iter().any(holds),
             value => holds(value.unwrap_or(&Value::Null)),
         };
-        holds != matches!(self.operator, Operator::NotEqual | Operator::NotContains)
+        holds != matches!(self.operator, ComparisonOperator::NotEqual | ComparisonOperator::NotContains)
     }
 
     /// Whether it holds for one value; of a negation, whether what it negates does.
@@ -36,12 +36,12 @@ impl Comparison {
         let order = value.order(literal);
         let is_ordered = !matches!((value, literal), (Scalar::Null, _) | (_, Scalar::Null));
         match self.operator {
-            Operator::Equal | Operator::NotEqual => order.is_eq(),
-            Operator::Greater => is_ordered && order.is_gt(),
-            Operator::GreaterOrEqual => is_ordered && order.is_ge(),
-            Operator::Less => is_ordered && order.is_lt(),
-            Operator::LessOrEqual => is_ordered && order.is_le(),
-            Operator::Contains | Operator::NotContains => match (value, literal) {
+            ComparisonOperator::Equal | ComparisonOperator::NotEqual => order.is_eq(),
+            ComparisonOperator::Greater => is_ordered && order.is_gt(),
+            ComparisonOperator::GreaterOrEqual => is_ordered && order.is_ge(),
+            ComparisonOperator::Less => is_ordered && order.is_lt(),
+            ComparisonOperator::LessOrEqual => is_ordered && order.is_le(),
+            ComparisonOperator::Contains | ComparisonOperator::NotContains => match (value, literal) {
                 (Scalar::Text(text), Scalar::Text(part)) => {
                     text.to_ascii_lowercase().contains(&part.to_ascii_lowercase())
                 }
@@ -181,8 +181,8 @@ mod tests {
         });
         let (path, literal) = (format!("?1, '$.{}'", comparison.field), format!("?{}", literals.len() + 1));
         let holds = |v: &str| match comparison.operator {
-            Operator::Equal | Operator::NotEqual => format!("{v} IS {literal}"),
-            Operator::Contains | Operator::NotContains => {
+            ComparisonOperator::Equal | ComparisonOperator::NotEqual => format!("{v} IS {literal}"),
+            ComparisonOperator::Contains | ComparisonOperator::NotContains => {
                 format!("coalesce(typeof({v}) = 'text' AND instr(lower({v}), lower({literal})) > 0, 0)")
             }
             ordered => format!("coalesce({v} {} {literal}, 0)", ordered.as_str()),
@@ -277,7 +277,7 @@ mod tests {
             };
             let record = Map::from_iter([("a".to_owned(), json)]);
             for operator in OPERATORS {
-                if matches!(operator, Operator::Contains | Operator::NotContains)
+                if matches!(operator, ComparisonOperator::Contains | ComparisonOperator::NotContains)
                     && !matches!(literal, Literal::Text(_))
                 {
                     continue;

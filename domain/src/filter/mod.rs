@@ -31,14 +31,14 @@ pub struct Comparison {
     /// A top-level name of the record: `[A-Za-z_][A-Za-z0-9_]{0,63}`. Whether there is such a field is for the caller to say.
     pub field: Box<str>,
     /// How.
-    pub operator: Operator,
+    pub operator: ComparisonOperator,
     /// With what. `Contains` and `NotContains` have a text.
     pub value: Literal,
 }
 
 /// How a field is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operator {
+pub enum ComparisonOperator {
     /// The same value; null is null.
     Equal,
     /// Not `Equal`.
@@ -57,7 +57,7 @@ pub enum Operator {
     NotContains,
 }
 
-impl Operator {
+impl ComparisonOperator {
     /// As it is written in a filter.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -160,15 +160,15 @@ mod tests {
         Filter::parse(text).unwrap_or_else(|invalid| panic!("{text}: {invalid}"))
     }
 
-    pub const OPERATORS: [Operator; 8] = [
-        Operator::Equal,
-        Operator::NotEqual,
-        Operator::Greater,
-        Operator::GreaterOrEqual,
-        Operator::Less,
-        Operator::LessOrEqual,
-        Operator::Contains,
-        Operator::NotContains,
+    pub const OPERATORS: [ComparisonOperator; 8] = [
+        ComparisonOperator::Equal,
+        ComparisonOperator::NotEqual,
+        ComparisonOperator::Greater,
+        ComparisonOperator::GreaterOrEqual,
+        ComparisonOperator::Less,
+        ComparisonOperator::LessOrEqual,
+        ComparisonOperator::Contains,
+        ComparisonOperator::NotContains,
     ];
 
     /// Filters as they are parsed, with these fields and literals.
@@ -180,7 +180,7 @@ mod tests {
         let term = (fields, prop::sample::select(&OPERATORS[..]), literals, texts).prop_map(
             |(field, operator, literal, text)| {
                 let value = match operator {
-                    Operator::Contains | Operator::NotContains => Literal::Text(text),
+                    ComparisonOperator::Contains | ComparisonOperator::NotContains => Literal::Text(text),
                     _ => literal,
                 };
                 Filter::Compare(Comparison { field: field.into(), operator, value })

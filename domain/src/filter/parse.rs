@@ -14,19 +14,19 @@
 
 use serde_json::{Number, Value};
 
-use super::{Comparison, Filter, Literal, Operator, real};
+use super::{Comparison, ComparisonOperator, Filter, Literal, real};
 use crate::error::Invalid;
 
 /// In the order of trying: the longer of two that begin alike goes first.
-const OPERATORS: [Operator; 8] = [
-    Operator::GreaterOrEqual,
-    Operator::LessOrEqual,
-    Operator::NotEqual,
-    Operator::NotContains,
-    Operator::Greater,
-    Operator::Less,
-    Operator::Equal,
-    Operator::Contains,
+const OPERATORS: [ComparisonOperator; 8] = [
+    ComparisonOperator::GreaterOrEqual,
+    ComparisonOperator::LessOrEqual,
+    ComparisonOperator::NotEqual,
+    ComparisonOperator::NotContains,
+    ComparisonOperator::Greater,
+    ComparisonOperator::Less,
+    ComparisonOperator::Equal,
+    ComparisonOperator::Contains,
 ];
 
 /// The largest whole number that JavaScript, and so D1, tells from its neighbours.
@@ -42,20 +42,20 @@ impl Filter {
         if text.len() > Self::MAX_BYTES {
             return Err(Invalid::new("too_long", "takes at most 2000 bytes"));
         }
-        let mut reader = Reader { text, rest: text, terms: 0 };
+        let mut reader = FilterParser { text, rest: text, terms: 0 };
         let filter = reader.any(0)?;
         if reader.rest.is_empty() { Ok(filter) } else { Err(reader.expected("&&, || or the end")) }
     }
 }
 
-struct Reader<'a> {
+struct FilterParser<'a> {
     text: &'a str,
     /// What is not read yet.
     rest: &'a str,
     terms: usize,
 }
 
-impl Reader<'_> {
+impl FilterParser<'_> {
     fn any(&mut self, depth: usize) -> Result<Filter, Invalid> {
         let mut parts = vec![self.all(depth)?];
         while self.take("||") {
@@ -106,7 +106,7 @@ impl Reader<'_> {
         Ok(name.into())
     }
 
-    fn operator(&mut self) -> Result<Operator, Invalid> {
+    fn operator(&mut self) -> Result<ComparisonOperator, Invalid> {
         self.skip_space();
         match OPERATORS.into_iter().find(|operator| self.take(operator.as_str())) {
             Some(operator) => Ok(operator),
@@ -114,12 +114,12 @@ impl Reader<'_> {
         }
     }
 
-    fn literal(&mut self, operator: Operator) -> Result<Literal, Invalid> {
+    fn literal(&mut self, operator: ComparisonOperator) -> Result<Literal, Invalid> {
         self.skip_space();
         if let Some(quote) = self.rest.chars().next().filter(|c| matches!(c, '"' | '\'')) {
             return self.text(quote).map(Literal::Text);
         }
-        if matches!(operator, Operator::Contains | Operator::NotContains) {
+        if matches!(operator, ComparisonOperator::Contains | ComparisonOperator::NotContains) {
             return Err(self.expected("a text in quotes"));
         }
         let (word, rest) = split(self.rest, |c| matches!(c, '+' | '-' | '.' | '_') || c.is_ascii_alphanumeric());
@@ -253,9 +253,9 @@ mod tests {
         let filter = parse(r#"(title ~ "abc" && score >= 3) || status = 'done'"#);
         let compare =
             |field: &str, operator, value| Filter::Compare(Comparison { field: field.into(), operator, value });
-        let title = compare("title", Operator::Contains, Literal::Text("abc".into()));
-        let score = compare("score", Operator::GreaterOrEqual, Literal::Integer(3));
-        let status = compare("status", Operator::Equal, Literal::Text("done".into()));
+        let title = compare("title", ComparisonOperator::Contains, Literal::Text("abc".into()));
+        let score = compare("score", ComparisonOperator::GreaterOrEqual, Literal::Integer(3));
+        let status = compare("status", ComparisonOperator::Equal, Literal::Text("done".into()));
         assert_eq!(filter, Filter::Any(vec![Filter::All(vec![title, score]), status]));
         assert_eq!(filter, parse("title~'abc'&&score>=3||status='done'"));
         assert_eq!(parse("a=1 && b=2 || c=3 && d=4"), parse("(a=1 && b=2) || (c=3 && d=4)"));

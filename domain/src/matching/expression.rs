@@ -3,12 +3,12 @@
 /// A set of characters. Texts are looked at byte by byte, so of the characters beyond ASCII a set has all or none; URLs
 /// have none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Class {
+pub struct CharClass {
     ascii: u128,
     beyond: bool,
 }
 
-impl Class {
+impl CharClass {
     /// The characters of these ranges, both ends included.
     pub fn of(ranges: &[(char, char)]) -> Self {
         let mut class = Self::default();
@@ -60,7 +60,7 @@ pub enum Expression {
     /// This text.
     Text(String),
     /// One character of the set.
-    One(Class),
+    One(CharClass),
     /// One after the other.
     Sequence(Vec<Expression>),
     /// One of them.
@@ -89,18 +89,20 @@ mod tests {
 
     #[test]
     fn classes() {
-        let mut class = Class::of(&[('a', 'c')]);
-        class.add(Class::but(&[('\0', 'y'), ('{', char::MAX)]));
+        let mut class = CharClass::of(&[('a', 'c')]);
+        class.add(CharClass::but(&[('\0', 'y'), ('{', char::MAX)]));
         assert!(class.holds(b'b') && class.holds(b'z') && !class.holds(b'd') && !class.holds(b'~'));
         assert!(!class.negate().holds(b'b') && class.negate().holds("é".as_bytes()[0]));
-        let mut all = Class::of(&[]);
-        all.add(Class::but(&[]));
+        let mut all = CharClass::of(&[]);
+        all.add(CharClass::but(&[]));
         assert!((0..=u8::MAX).all(|byte| all.holds(byte)));
-        for class in [class, class.negate(), all, Class::default(), Class::of(&[('\0', '\0'), ('\x7f', '\x7f')])] {
+        for class in
+            [class, class.negate(), all, CharClass::default(), CharClass::of(&[('\0', '\0'), ('\x7f', '\x7f')])]
+        {
             let edges: Vec<u8> = (1..=u8::MAX).filter(|byte| class.holds(*byte) != class.holds(byte - 1)).collect();
             assert_eq!(class.edges().collect::<Vec<_>>(), edges, "{class:?}");
         }
-        let some = Class::of(&[('x', 'é')]);
-        assert!(some.holds(b'\x7f') && !some.holds(0x80) && Class::but(&[('é', 'é')]).holds(0xff));
+        let some = CharClass::of(&[('x', 'é')]);
+        assert!(some.holds(b'\x7f') && !some.holds(0x80) && CharClass::but(&[('é', 'é')]).holds(0xff));
     }
 }

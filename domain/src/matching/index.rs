@@ -14,7 +14,7 @@ use crate::error::Invalid;
 
 /// The matchers of all subscribers.
 #[derive(Debug)]
-pub struct Index<K> {
+pub struct MatcherIndex<K> {
     held: HashMap<K, Vec<Rc<Matcher>>>,
     all: HashSet<K>,
     exact: HashMap<Box<str>, HashSet<K>>,
@@ -22,10 +22,10 @@ pub struct Index<K> {
     texts: Heads<K>,
     /// Patterns, by what the places of topics begin with.
     places: Heads<K>,
-    compiled: Compiled,
+    compiled: CompiledMatchers,
 }
 
-impl<K> Default for Index<K> {
+impl<K> Default for MatcherIndex<K> {
     fn default() -> Self {
         Self {
             held: HashMap::new(),
@@ -33,12 +33,12 @@ impl<K> Default for Index<K> {
             exact: HashMap::new(),
             texts: Heads::default(),
             places: Heads::default(),
-            compiled: Compiled::default(),
+            compiled: CompiledMatchers::default(),
         }
     }
 }
 
-impl<K: Copy + Hash + Ord> Index<K> {
+impl<K: Copy + Hash + Ord> MatcherIndex<K> {
     /// A matcher: the one already compiled, if a subscriber holds it.
     pub fn share(&mut self, kind: MatchType, text: &str, base: &Base) -> Result<Rc<Matcher>, Invalid> {
         if kind == MatchType::Exact {
@@ -160,13 +160,13 @@ impl<K: Copy + Eq + Hash> Heads<K> {
 
 /// What is compiled and held by somebody.
 #[derive(Debug, Default)]
-struct Compiled {
+struct CompiledMatchers {
     known: HashMap<Box<str>, Weak<Matcher>>,
     /// At how many entries those are dropped that nobody holds.
     sweep_at: usize,
 }
 
-impl Compiled {
+impl CompiledMatchers {
     fn share(&mut self, kind: MatchType, text: &str, base: &Base) -> Result<Rc<Matcher>, Invalid> {
         let name = format!("{} {base} {text}", kind.name());
         if let Some(known) = self.known.get(&*name).and_then(Weak::upgrade) {
@@ -192,7 +192,7 @@ mod tests {
         Base::parse("https://h/m/hub").unwrap()
     }
 
-    fn ask(index: &Index<u32>, topics: &[&str]) -> Vec<u32> {
+    fn ask(index: &MatcherIndex<u32>, topics: &[&str]) -> Vec<u32> {
         let base = base();
         let topics: Vec<_> = topics.iter().map(|topic| Subject::new(topic, &base)).collect();
         index.candidates(&topics)
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn an_event_on_several_topics_reaches_each_once() {
-        let mut index = Index::default();
+        let mut index = MatcherIndex::default();
         let template = index.share(MatchType::UriTemplate, "/a/{id}", &base()).unwrap();
         let pattern = index.share(MatchType::UrlPattern, "/a/:id", &base()).unwrap();
         index.insert(1, &[template, Rc::new(Matcher::Exact("/a/1".into()))]);
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn equal_templates_and_patterns_are_compiled_once() {
-        let mut index = Index::<u32>::default();
+        let mut index = MatcherIndex::<u32>::default();
         let one = index.share(MatchType::UrlPattern, "/a/:id", &base()).unwrap();
         assert!(Rc::ptr_eq(&one, &index.share(MatchType::UrlPattern, "/a/:id", &base()).unwrap()));
         assert!(!Rc::ptr_eq(&one, &index.share(MatchType::UriTemplate, "/a/:id", &base()).unwrap()));
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_of_those_who_left() {
-        let mut index = Index::<u32>::default();
+        let mut index = MatcherIndex::<u32>::default();
         for key in 0..1_000 {
             let template = index.share(MatchType::UriTemplate, &format!("/{key}/{{id}}"), &base()).unwrap();
             let pattern = index.share(MatchType::UrlPattern, &format!("/{key}/:id"), &base()).unwrap();
@@ -261,7 +261,7 @@ mod tests {
             topics in prop::collection::vec("(https://h)?[ab/é]{0,4}|https://a:1/b|\\PC{0,3}", 0..4),
         ) {
             let base = base();
-            let mut index = Index::default();
+            let mut index = MatcherIndex::default();
             for (key, (matchers, prefix)) in subscribers.iter().enumerate() {
                 let shared: Vec<_> = matchers.iter().filter_map(|(kind, text)| index.share(*kind, text, &base).ok()).collect();
                 index.insert(key, &shared);
@@ -269,7 +269,7 @@ mod tests {
                 index.insert(key, &prefix.iter().map(|prefix| Rc::new(prefix.matcher(&base).unwrap())).collect::<Vec<_>>());
             }
             let topics: Vec<_> = topics.iter().map(|topic| Subject::new(topic, &base)).collect();
-            let asked = |index: &Index<usize>| -> Vec<usize> {
+            let asked = |index: &MatcherIndex<usize>| -> Vec<usize> {
                 (0..subscribers.len()).filter(|key| {
                     let matchers = index.matchers(*key);
                     matchers.iter().any(|m| matches!(**m, Matcher::All) || topics.iter().any(|topic| m.matches(topic)))

@@ -4,13 +4,13 @@
 
 use std::collections::HashMap;
 
-use super::expression::{Class, Expression};
+use super::expression::{CharClass, Expression};
 use super::steps::Steps;
 use crate::error::Invalid;
 
 /// A state; where it goes on is the next one, but where it says otherwise.
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum NfaState {
     Byte(u8),
     One(usize),
     Split(usize, usize),
@@ -21,8 +21,8 @@ enum State {
 /// An automaton. It begins in state 0.
 #[derive(Debug)]
 pub struct Nfa {
-    states: Vec<State>,
-    classes: Vec<Class>,
+    states: Vec<NfaState>,
+    classes: Vec<CharClass>,
 }
 
 impl Nfa {
@@ -31,7 +31,7 @@ impl Nfa {
         let nfa = Self { states: Vec::new(), classes: Vec::new() };
         let mut build = Build { nfa, known: HashMap::new(), steps };
         items.iter().try_for_each(|item| build.emit(item))?;
-        build.push(State::End)?;
+        build.push(NfaState::End)?;
         Ok(build.nfa)
     }
 
@@ -43,8 +43,8 @@ impl Nfa {
     /// Whether a state goes on to the next one with this byte.
     pub fn takes(&self, state: usize, byte: u8) -> bool {
         match self.states.get(state) {
-            Some(State::Byte(wanted)) => *wanted == byte,
-            Some(State::One(class)) => self.classes.get(*class).is_some_and(|class| class.holds(byte)),
+            Some(NfaState::Byte(wanted)) => *wanted == byte,
+            Some(NfaState::One(class)) => self.classes.get(*class).is_some_and(|class| class.holds(byte)),
             _ => false,
         }
     }
@@ -52,8 +52,8 @@ impl Nfa {
     /// Adds the bytes from which on a state takes what it does not take before, or the other way round.
     pub fn cut(&self, state: usize, starts: &mut Vec<u8>) {
         match self.states.get(state) {
-            Some(State::Byte(wanted)) => starts.extend([Some(*wanted), wanted.checked_add(1)].into_iter().flatten()),
-            Some(State::One(class)) => {
+            Some(NfaState::Byte(wanted)) => starts.extend([Some(*wanted), wanted.checked_add(1)].into_iter().flatten()),
+            Some(NfaState::One(class)) => {
                 starts.extend(self.classes.get(*class).into_iter().flat_map(|class| class.edges()))
             }
             _ => {}
@@ -62,14 +62,14 @@ impl Nfa {
 
     /// Whether a text may end in this state.
     pub fn ends(&self, state: usize) -> bool {
-        matches!(self.states.get(state), Some(State::End))
+        matches!(self.states.get(state), Some(NfaState::End))
     }
 
     /// The states that follow from one without a byte.
     pub fn silent(&self, state: usize) -> [Option<usize>; 2] {
         match self.states.get(state) {
-            Some(State::Split(one, other)) => [Some(*one), Some(*other)],
-            Some(State::Jump(to)) => [Some(*to), None],
+            Some(NfaState::Split(one, other)) => [Some(*one), Some(*other)],
+            Some(NfaState::Jump(to)) => [Some(*to), None],
             _ => [None, None],
         }
     }
@@ -77,7 +77,7 @@ impl Nfa {
 
 struct Build<'s> {
     nfa: Nfa,
-    known: HashMap<Class, usize>,
+    known: HashMap<CharClass, usize>,
     steps: &'s mut Steps,
 }
 
@@ -86,21 +86,21 @@ impl Build<'_> {
         self.nfa.states.len()
     }
 
-    fn push(&mut self, state: State) -> Result<usize, Invalid> {
+    fn push(&mut self, state: NfaState) -> Result<usize, Invalid> {
         self.steps.take(1)?;
         let at = self.here();
         self.nfa.states.push(state);
         Ok(at)
     }
 
-    fn set(&mut self, at: usize, state: State) {
+    fn set(&mut self, at: usize, state: NfaState) {
         if let Some(place) = self.nfa.states.get_mut(at) {
             *place = state;
         }
     }
 
     fn text(&mut self, text: &str) -> Result<(), Invalid> {
-        text.bytes().try_for_each(|byte| self.push(State::Byte(byte)).map(drop))
+        text.bytes().try_for_each(|byte| self.push(NfaState::Byte(byte)).map(drop))
     }
 
     fn emit(&mut self, expression: &Expression) -> Result<(), Invalid> {
@@ -112,7 +112,7 @@ impl Build<'_> {
                     classes.push(*class);
                     classes.len() - 1
                 });
-                self.push(State::One(index)).map(drop)
+                self.push(NfaState::One(index)).map(drop)
             }
             Expression::Sequence(list) => list.iter().try_for_each(|item| self.emit(item)),
             Expression::Either(list) => self.emit_either(list),
@@ -127,14 +127,14 @@ impl Build<'_> {
             if i + 1 == list.len() {
                 self.emit(item)?;
             } else {
-                let split = self.push(State::End)?;
+                let split = self.push(NfaState::End)?;
                 self.emit(item)?;
-                ends.push(self.push(State::End)?);
-                self.set(split, State::Split(split + 1, self.here()));
+                ends.push(self.push(NfaState::End)?);
+                self.set(split, NfaState::Split(split + 1, self.here()));
             }
         }
         let here = self.here();
-        ends.into_iter().for_each(|end| self.set(end, State::Jump(here)));
+        ends.into_iter().for_each(|end| self.set(end, NfaState::Jump(here)));
         Ok(())
     }
 
@@ -147,19 +147,19 @@ impl Build<'_> {
             }
         }
         let Some(most) = most else {
-            let split = self.push(State::End)?;
+            let split = self.push(NfaState::End)?;
             self.emit(of)?;
-            self.push(State::Jump(split))?;
-            self.set(split, State::Split(split + 1, self.here()));
+            self.push(NfaState::Jump(split))?;
+            self.set(split, NfaState::Split(split + 1, self.here()));
             return Ok(());
         };
         let mut splits = Vec::new();
         for _ in least..most {
-            splits.push(self.push(State::End)?);
+            splits.push(self.push(NfaState::End)?);
             self.emit(of)?;
         }
         let here = self.here();
-        splits.into_iter().for_each(|split| self.set(split, State::Split(split + 1, here)));
+        splits.into_iter().for_each(|split| self.set(split, NfaState::Split(split + 1, here)));
         Ok(())
     }
 
@@ -167,19 +167,19 @@ impl Build<'_> {
     fn emit_subset(&mut self, items: &[Expression], between: &str) -> Result<(), Invalid> {
         let mut doors = Vec::new();
         for _ in items {
-            doors.push(self.push(State::End)?);
+            doors.push(self.push(NfaState::End)?);
         }
         for (i, (item, door)) in items.iter().zip(&doors).enumerate() {
-            let split = if i > 0 { Some(self.push(State::End)?) } else { None };
+            let split = if i > 0 { Some(self.push(NfaState::End)?) } else { None };
             if split.is_some() {
                 self.text(between)?;
             }
             let start = self.here();
             self.emit(item)?;
-            self.set(*door, if i + 1 < items.len() { State::Split(start, door + 1) } else { State::Jump(start) });
+            self.set(*door, if i + 1 < items.len() { NfaState::Split(start, door + 1) } else { NfaState::Jump(start) });
             let here = self.here();
             if let Some(split) = split {
-                self.set(split, State::Split(split + 1, here));
+                self.set(split, NfaState::Split(split + 1, here));
             }
         }
         Ok(())

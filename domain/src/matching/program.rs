@@ -77,7 +77,7 @@ fn into_text(expression: Expression) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matching::expression::Class;
+    use crate::matching::expression::CharClass;
     use Expression::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn head_and_tail_do_not_share_text() {
-        let p = program(Sequence(vec![text("aba"), One(Class::but(&[])).any_number(), text("ba")]));
+        let p = program(Sequence(vec![text("aba"), One(CharClass::but(&[])).any_number(), text("ba")]));
         assert!(!p.matches("aba") && p.matches("ababa") && p.matches("abaxxba"));
     }
 
@@ -150,20 +150,20 @@ mod tests {
     #[test]
     fn time_is_linear_where_backtracking_explodes() {
         let nested = Repeat(Box::new(Either(vec![text("a"), text("aa"), text("a").any_number()])), 0, None);
-        let p = program(Sequence(vec![nested, One(Class::of(&[('b', 'b')]))]));
+        let p = program(Sequence(vec![nested, One(CharClass::of(&[('b', 'b')]))]));
         assert!(!p.matches(&"a".repeat(20_000)));
     }
 
     #[test]
     fn each_byte_of_a_text_is_looked_at_once() {
-        let any = || One(Class::but(&[])).any_number();
+        let any = || One(CharClass::but(&[])).any_number();
         let looks = |expression: Expression, text: &str| {
             let mut looked = 0;
             let p = program(expression);
             let takes = p.table.unwrap().takes(text.bytes().inspect(|_| looked += 1));
             (takes, looked)
         };
-        let letters = Repeat(Box::new(Either(vec![One(Class::of(&[('a', 'z')])), text("a")])), 0, Some(20));
+        let letters = Repeat(Box::new(Either(vec![One(CharClass::of(&[('a', 'z')])), text("a")])), 0, Some(20));
         let text_of = |length| "a".repeat(length);
         assert_eq!(looks(Sequence(vec![any(), letters, any()]), &text_of(4_096)), (true, 4_096));
         assert_eq!(looks(Repeat(Box::new(text("ab")), 2, None), "ababc-------"), (false, 5), "it ends where it fails");
@@ -207,9 +207,9 @@ mod tests {
 
     fn expressions(most: u32) -> impl Strategy<Value = Expression> {
         let class = prop_oneof![
-            Just(Class::of(&[('a', 'b')])),
-            Just(Class::of(&[('b', 'c'), ('e', 'z')])),
-            Just(Class::but(&[('b', 'b')])),
+            Just(CharClass::of(&[('a', 'b')])),
+            Just(CharClass::of(&[('b', 'c'), ('e', 'z')])),
+            Just(CharClass::but(&[('b', 'b')])),
         ];
         let leaf = prop_oneof!["[abcé]{0,3}".prop_map(Text), class.prop_map(One)];
         leaf.prop_recursive(5, 24, 4, move |inner| {

@@ -4,7 +4,7 @@
 //! variable does not tell lists from maps. What the hubs of Mercure 0.x accept besides (a name that the template does
 //! not have, a value longer than its `:n`) does not match: a template also grants rights.
 
-use super::expression::{Class, Expression};
+use super::expression::{CharClass, Expression};
 use super::program::Program;
 use super::steps::Steps;
 use crate::error::Invalid;
@@ -89,7 +89,7 @@ fn has_whole_escapes(text: &str) -> bool {
 }
 
 /// What an operator makes of its variables (RFC 6570, Appendix A).
-struct Operator {
+struct ExpressionOperator {
     first: &'static str,
     between: &'static str,
     /// What stands behind the name of an empty value; none where values have no names.
@@ -97,7 +97,7 @@ struct Operator {
     takes_reserved: bool,
 }
 
-impl Operator {
+impl ExpressionOperator {
     fn of(sign: Option<char>) -> Self {
         let (first, between, named, takes_reserved) = match sign {
             Some('+') => ("", ",", None, true),
@@ -114,10 +114,10 @@ impl Operator {
 
     /// One character of a value, as it is or percent-encoded.
     fn unit(&self) -> Expression {
-        let mut class = Class::of(&UNRESERVED);
+        let mut class = CharClass::of(&UNRESERVED);
         if self.takes_reserved {
-            class.add(Class::of(&RESERVED));
-            class.add(Class::of(&[('[', '['), (']', ']')]));
+            class.add(CharClass::of(&RESERVED));
+            class.add(CharClass::of(&[('[', '['), (']', ']')]));
         }
         Expression::Either(vec![Expression::One(class), escape(&HEX)])
     }
@@ -144,9 +144,9 @@ impl Operator {
 
     fn variable(&self, variable: &Variable) -> Expression {
         let value = match variable.modifier {
-            Modifier::Explode => return self.exploded(),
-            Modifier::Longest(longest) => self.start_of_value(longest),
-            Modifier::None => self.value(),
+            VariableModifier::Explode => return self.exploded(),
+            VariableModifier::Longest(longest) => self.start_of_value(longest),
+            VariableModifier::None => self.value(),
         };
         let Some(empty) = self.named else { return value };
         let value = Expression::Sequence(vec![text("="), value]);
@@ -169,14 +169,14 @@ impl Operator {
 }
 
 fn escape(first: &[(char, char)]) -> Expression {
-    Expression::Sequence(vec![text("%"), Expression::One(Class::of(first)), Expression::One(Class::of(&HEX))])
+    Expression::Sequence(vec![text("%"), Expression::One(CharClass::of(first)), Expression::One(CharClass::of(&HEX))])
 }
 
 fn text(text: &str) -> Expression {
     Expression::Text(text.into())
 }
 
-enum Modifier {
+enum VariableModifier {
     None,
     Explode,
     Longest(u32),
@@ -184,17 +184,22 @@ enum Modifier {
 
 struct Variable<'a> {
     name: &'a str,
-    modifier: Modifier,
+    modifier: VariableModifier,
 }
 
 impl<'a> Variable<'a> {
     fn parse(text: &'a str) -> Result<Self, Invalid> {
         let (name, modifier) = if let Some(name) = text.strip_suffix('*') {
-            (name, Modifier::Explode)
+            (name, VariableModifier::Explode)
         } else if let Some((name, longest)) = text.split_once(':') {
-            (name, Modifier::Longest(longest_of(longest).ok_or_else(|| invalid("has a prefix that is not 1 to 9999"))?))
+            (
+                name,
+                VariableModifier::Longest(
+                    longest_of(longest).ok_or_else(|| invalid("has a prefix that is not 1 to 9999"))?,
+                ),
+            )
         } else {
-            (text, Modifier::None)
+            (text, VariableModifier::None)
         };
         let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '%' | '.');
         let is_name =
@@ -214,7 +219,7 @@ fn longest_of(digits: &str) -> Option<u32> {
 /// What stands between braces.
 fn expression(inside: &str) -> Result<Expression, Invalid> {
     let sign = inside.chars().next().filter(|c| matches!(c, '+' | '#' | '.' | '/' | ';' | '?' | '&'));
-    let operator = Operator::of(sign);
+    let operator = ExpressionOperator::of(sign);
     let names = inside.get(sign.map_or(0, char::len_utf8)..).unwrap_or_default();
     let variables = names.split(',').map(Variable::parse).collect::<Result<Vec<_>, _>>()?;
     let items = variables.iter().map(|variable| operator.variable(variable)).collect();

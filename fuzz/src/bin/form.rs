@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use domain::characters::is_control_or_format;
 use domain::matching::topic_url::Base;
-use domain::mercure_form::Form;
+use domain::mercure_form::UpdateForm;
 use libfuzzer_sys::fuzz_target;
 
 fn is_clean(text: &str) -> bool {
@@ -25,7 +25,7 @@ fuzz_target!(|pairs: Vec<(u8, &[u8])>| {
         pairs.into_iter().map(|(n, bytes)| [PAIRS[usize::from(n) % PAIRS.len()], bytes].concat()).collect();
     let body = &pairs.join(&b'&')[..];
     let hub = Base::parse("https://hub.example.com/.well-known/mercure").unwrap();
-    let form = match Form::read(body, &hub) {
+    let form = match UpdateForm::read(body, &hub) {
         Ok(form) => form,
         Err(problem) => {
             assert!(matches!(problem.status, 400 | 413), "{problem:?}");

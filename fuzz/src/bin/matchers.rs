@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use domain::matching::index::Index;
+use domain::matching::index::MatcherIndex;
 use domain::matching::matcher::{MatchType, Matcher, Subject};
 use domain::matching::topic_url::Base;
 use domain::selector::Selector;
@@ -14,7 +14,7 @@ fuzz_target!(|input: ([(u8, &str); 2], [&str; 2])| {
     let (texts, topics) = input;
     let base = Base::parse("https://hub.example.com/.well-known/mercure").unwrap();
     let topics = topics.map(|topic| Subject::new(topic, &base));
-    let mut index = Index::default();
+    let mut index = MatcherIndex::default();
     let mut asked = Vec::new();
     for (key, (kind, text)) in texts.into_iter().enumerate() {
         let matcher = match kind % 4 {

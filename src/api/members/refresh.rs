@@ -21,7 +21,7 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::storage::bindings::SystemClock;
 use crate::storage::row::row_types;
-use crate::storage::sealed::Place;
+use crate::storage::sealed::SealContext;
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
 use crate::tenant::secrets;
@@ -127,6 +127,6 @@ async fn end_reused(request: &Request<Visitor>, rows: &TenantDb, row: &RefreshTo
 }
 
 /// Where a successor is sealed to.
-fn place<'a>(request: &'a Request<Visitor>, digest: &'a str) -> Place<'a> {
-    Place { owner: request.caller.tenant.as_str(), table: "refresh_tokens", column: "successor", row: digest }
+fn place<'a>(request: &'a Request<Visitor>, digest: &'a str) -> SealContext<'a> {
+    SealContext { owner: request.caller.tenant.as_str(), table: "refresh_tokens", column: "successor", row: digest }
 }

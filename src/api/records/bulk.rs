@@ -10,7 +10,7 @@ use crate::http::incoming::JSON;
 use crate::http::problem::{self, FieldError, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::records::operation::{self, Act, Doing, Operation, Outcome};
+use crate::records::operation::{self, Operation, OperationKind, RecordWriter, WriteOutcome};
 use crate::records::sweep;
 use domain::error::Invalid;
 use domain::pointer::escape;
@@ -30,10 +30,11 @@ pub async fn bulk(mut request: Request<Member>) -> Result<Response, Problem> {
         Creation::Done(answer) => return preferred(&request, answer),
     };
     let operations = read(body)?;
-    let doing = Doing { rows: &rows, slug, member: &request.caller, pending: Some(&pending), made: operation::several };
+    let doing =
+        RecordWriter { rows: &rows, slug, member: &request.caller, pending: Some(&pending), made: operation::several };
     match doing.all(&operations).await? {
-        Outcome::Earlier(answer) => preferred(&request, answer),
-        Outcome::Done(collection, _, made) => {
+        WriteOutcome::Earlier(answer) => preferred(&request, answer),
+        WriteOutcome::Done(collection, _, made) => {
             announce(&request, &collection);
             if collection.files {
                 sweep::behind(&request.background, &request.bindings, request.caller.rows(&request.bindings)?);
@@ -97,15 +98,15 @@ fn one(place: &str, sent: Value) -> Result<Operation, Vec<FieldError>> {
             if let Some(id) = &id {
                 data.insert("id".into(), id.as_str().into());
             }
-            Act::Create(data)
+            OperationKind::Create(data)
         }
-        Some("update") => Act::Patch(data.ok_or_else(needs_data)?),
-        Some("replace") => Act::Replace(data.ok_or_else(needs_data)?),
-        Some("delete") => Act::Delete { permanent },
-        Some("restore") => Act::Restore,
+        Some("update") => OperationKind::Patch(data.ok_or_else(needs_data)?),
+        Some("replace") => OperationKind::Replace(data.ok_or_else(needs_data)?),
+        Some("delete") => OperationKind::Delete { permanent },
+        Some("restore") => OperationKind::Restore,
         _ => return Err(wrong("/op", "unknown_operation", "must be create, update, replace, delete or restore")),
     };
-    if id.is_none() && !matches!(act, Act::Create(_)) {
+    if id.is_none() && !matches!(act, OperationKind::Create(_)) {
         return Err(wrong("/id", "required", "is required"));
     }
     Ok(Operation { place: format!("{place}/data"), id, seen, act })

@@ -12,14 +12,14 @@ use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::hub::protocol::TenantConfig;
-use crate::records::collection::ReadWith;
+use crate::records::collection::CollectionRead;
 use crate::records::file::{self, File, FileRow};
-use crate::records::file_url::{self, Shown, UPLOAD_SECONDS};
+use crate::records::file_url::{self, FileLink, UPLOAD_SECONDS};
 use crate::records::sweep;
-use crate::records::upload::{Place, Upload, fresh_ticket, wrong_size};
+use crate::records::upload::{Upload, UploadTarget, fresh_ticket, wrong_size};
 use crate::storage::r2::Bucket;
 use crate::storage::sql::args;
-use crate::storage::tenant_db::{Read, TenantDb};
+use crate::storage::tenant_db::{ReadStatement, TenantDb};
 use domain::address::is_let_in;
 use domain::clock::Timestamp;
 use domain::error::Invalid;
@@ -42,7 +42,7 @@ pub async fn announce(mut request: Request<Member>) -> Result<Response, Problem>
     };
     let rows = request.caller.rows(&request.bindings)?;
     let (collection, record_id) = place(&request);
-    let place = Place::find(&rows, collection, record_id).await?;
+    let place = UploadTarget::find(&rows, collection, record_id).await?;
     let upload = Upload {
         collection: collection.to_owned(),
         record_id: record_id.to_owned(),
@@ -108,8 +108,8 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let seconds = request.incoming.query.number("expires_in", range, default)?;
     let rows = request.caller.rows(&request.bindings)?;
     let (slug, record_id) = place(&request);
-    let find = |_: &_| Ok(vec![Read::Constant(file::FIND, args![slug, record_id])]);
-    let ReadWith { collection, found, .. } = record::readable(&request, &rows, find).await?;
+    let find = |_: &_| Ok(vec![ReadStatement::Constant(file::FIND, args![slug, record_id])]);
+    let CollectionRead { collection, found, .. } = record::readable(&request, &rows, find).await?;
     let row = found.into_iter().next().unwrap_or_default().first::<FileRow>()?.ok_or_else(problem::not_found)?;
     let file = File::stored(row)?;
     let tenant = request.caller.tenant.as_str();
@@ -118,7 +118,7 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let mut until = None;
     if !collection.public_read {
         let expires = request.now().seconds() + i64::from(seconds);
-        let shown = Shown {
+        let shown = FileLink {
             tenant,
             collection: slug,
             creation_id: &collection.creation_id,

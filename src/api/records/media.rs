@@ -13,7 +13,7 @@ use crate::http::range::ByteRange;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::records::file::{File, Served};
-use crate::records::file_url::Shown;
+use crate::records::file_url::FileLink;
 use crate::storage::keys::ObjectKey;
 use crate::storage::r2::Bucket;
 use domain::address::is_let_in;
@@ -55,7 +55,7 @@ fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<(File, 
     }
     let signature = request.incoming.query.get("signature").ok_or_else(problem::not_found)?;
     let until = request.incoming.query.get("expires").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let shown = Shown {
+    let shown = FileLink {
         tenant: request.caller.tenant.as_str(),
         collection: request.params.get("collection"),
         creation_id: &creation_id,

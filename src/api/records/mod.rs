@@ -15,7 +15,7 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::records::cache;
 use crate::records::collection::Collection;
-use crate::records::list::Listing;
+use crate::records::list::RecordList;
 use crate::records::outbox;
 use domain::json;
 
@@ -50,7 +50,7 @@ fn announce(request: &Request<Member>, collection: &Collection) {
     let bindings = request.bindings.clone();
     request.background.spawn(async move {
         for listed in hot {
-            let listing = Listing { bindings: &bindings, rows: &rows, is_member: listed.is_member() };
+            let listing = RecordList { bindings: &bindings, rows: &rows, is_member: listed.is_member() };
             // What fails is made when it is asked for.
             let _ = listing.warm(&listed).await;
         }

@@ -12,17 +12,17 @@ use crate::http::incoming::{JSON, MERGE_PATCH};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::records::cache::{self, Listed};
+use crate::records::cache::{self, ListRequest};
 use crate::records::cache_stats;
-use crate::records::collection::{Collection, ReadWith};
+use crate::records::collection::{Collection, CollectionRead};
 use crate::records::expand::{self, Expansion};
-use crate::records::list::{Listing, Page};
-use crate::records::operation::{self, Act, Doing, Operation, Outcome};
+use crate::records::list::{ListPage, RecordList};
+use crate::records::operation::{self, Operation, OperationKind, RecordWriter, WriteOutcome};
 use crate::records::projection::Projection;
 use crate::records::record::{self, Record, RecordRow};
 use crate::records::sweep;
 use crate::storage::sql::args;
-use crate::storage::tenant_db::{Read, TenantDb};
+use crate::storage::tenant_db::{ReadStatement, TenantDb};
 use domain::json;
 
 /// `POST /api/v1/{collection}`
@@ -35,11 +35,12 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
         Creation::New(pending) => pending,
         Creation::Done(answer) => return finished(answer),
     };
-    let doing = Doing { rows: &rows, slug, member: &request.caller, pending: Some(&pending), made: operation::one };
-    let create = Operation { place: String::new(), id: None, seen: None, act: Act::Create(body) };
+    let doing =
+        RecordWriter { rows: &rows, slug, member: &request.caller, pending: Some(&pending), made: operation::one };
+    let create = Operation { place: String::new(), id: None, seen: None, act: OperationKind::Create(body) };
     match doing.all(&[create]).await? {
-        Outcome::Earlier(answer) => finished(answer),
-        Outcome::Done(collection, _, made) => {
+        WriteOutcome::Earlier(answer) => finished(answer),
+        WriteOutcome::Done(collection, _, made) => {
             announce(&request, &collection);
             finished(pending.respond(&made)?)
         }
@@ -50,11 +51,15 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
 pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let is_member = request.caller.is_member();
-    let listed =
-        Listed::new(&request.caller.tenant, request.params.get("collection"), is_member, &request.incoming.raw_query);
-    let listing = Listing { bindings: &request.bindings, rows: &rows, is_member };
+    let listed = ListRequest::new(
+        &request.caller.tenant,
+        request.params.get("collection"),
+        is_member,
+        &request.incoming.raw_query,
+    );
+    let listing = RecordList { bindings: &request.bindings, rows: &rows, is_member };
     let page = listing.page(&listed, |collection| may_read(&request, collection)).await;
-    let Page { body, is_kept, keeping } = page.map_err(|problem| unseen(&request, problem))?;
+    let ListPage { body, is_kept, keeping } = page.map_err(|problem| unseen(&request, problem))?;
     if let Some((key, generation)) = keeping {
         let (bindings, tenant, body) = (request.bindings.clone(), request.caller.tenant.clone(), body.clone());
         request.background.spawn(async move { cache::keep(&bindings, &tenant, &key, generation, &body).await });
@@ -69,8 +74,8 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let (slug, id) = (request.params.get("collection"), request.params.get("record_id"));
     let projection = Projection::read(&request.incoming.query)?;
     let expansion = Expansion::read(&request.incoming.query)?;
-    let find = |_: &Collection| Ok(vec![Read::Constant(record::FIND, args![slug, id])]);
-    let ReadWith { collection, found, .. } = readable(&request, &rows, find).await?;
+    let find = |_: &Collection| Ok(vec![ReadStatement::Constant(record::FIND, args![slug, id])]);
+    let CollectionRead { collection, found, .. } = readable(&request, &rows, find).await?;
     let row = found.into_iter().next().unwrap_or_default().first::<RecordRow>()?.ok_or_else(problem::not_found)?;
     let record = Record::stored(rows.tenant(), row);
     let etag = etag::of(record.version);
@@ -89,35 +94,35 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
 /// `PATCH /api/v1/{collection}/{record_id}`
 pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let body = request.incoming.json_object(MERGE_PATCH).await?;
-    change(&request, Act::Patch(body)).await
+    change(&request, OperationKind::Patch(body)).await
 }
 
 /// `PUT /api/v1/{collection}/{record_id}`
 pub async fn replace(mut request: Request<Member>) -> Result<Response, Problem> {
     let body = request.incoming.json_object(JSON).await?;
-    change(&request, Act::Replace(body)).await
+    change(&request, OperationKind::Replace(body)).await
 }
 
 /// `DELETE /api/v1/{collection}/{record_id}`
 pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
     let permanent = request.incoming.query.flag("permanent")?;
-    change(&request, Act::Delete { permanent }).await
+    change(&request, OperationKind::Delete { permanent }).await
 }
 
 /// `POST /api/v1/{collection}/{record_id}/restore`
 pub async fn restore(request: Request<Member>) -> Result<Response, Problem> {
-    change(&request, Act::Restore).await
+    change(&request, OperationKind::Restore).await
 }
 
 /// Does something to the record that the path names.
-pub(super) async fn change(request: &Request<Member>, act: Act) -> Result<Response, Problem> {
+pub(super) async fn change(request: &Request<Member>, act: OperationKind) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let (slug, id) = (request.params.get("collection"), request.params.get("record_id"));
-    let doing = Doing { rows: &rows, slug, member: &request.caller, pending: None, made: operation::one };
+    let doing = RecordWriter { rows: &rows, slug, member: &request.caller, pending: None, made: operation::one };
     let seen = request.incoming.header("If-Match");
-    let deletes = matches!(act, Act::Delete { .. });
+    let deletes = matches!(act, OperationKind::Delete { .. });
     let wanted = Operation { place: String::new(), id: Some(id.to_owned()), seen, act };
-    let Outcome::Done(collection, done, _) = doing.all(&[wanted]).await? else {
+    let WriteOutcome::Done(collection, done, _) = doing.all(&[wanted]).await? else {
         return Err(problem::internal("an answer that nobody kept"));
     };
     announce(request, &collection);
@@ -137,8 +142,8 @@ pub(super) async fn change(request: &Request<Member>, act: Act) -> Result<Respon
 pub(super) async fn readable(
     request: &Request<Reader>,
     rows: &TenantDb,
-    reading: impl Fn(&Collection) -> Result<Vec<Read>, Problem>,
-) -> Result<ReadWith, Problem> {
+    reading: impl Fn(&Collection) -> Result<Vec<ReadStatement>, Problem>,
+) -> Result<CollectionRead, Problem> {
     let guarded = |collection: &Collection| may_read(request, collection).and_then(|()| reading(collection));
     let found = Collection::read_with(rows, request.params.get("collection"), guarded).await;
     found.map_err(|problem| unseen(request, problem))

@@ -8,7 +8,7 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::hub::client::HubClient;
 use crate::hub::protocol::Inspect;
-use crate::records::cache::{self, Generation};
+use crate::records::cache::{self, CacheGeneration};
 use crate::storage::keys::KvKey;
 use crate::storage::row::row_types;
 use crate::storage::sql::statements;
@@ -42,7 +42,7 @@ pub async fn stats(request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let now = rows.row::<GenerationRow>(&GENERATION, Vec::new()).await?;
     let (records, users) = now.map_or((None, 0), |row| (row.records, row.users));
-    let generation = Generation::of_several(&records.unwrap_or_default());
+    let generation = CacheGeneration::of_several(&records.unwrap_or_default());
     let key = KvKey::stats(tenant);
     let kept = cache::find(&request.bindings, tenant, &key, &generation).await;
     let is_kept = kept.is_some();

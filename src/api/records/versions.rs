@@ -9,7 +9,7 @@ use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::records::collection::Collection;
-use crate::records::operation::Act;
+use crate::records::operation::OperationKind;
 use crate::records::record::Record;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
@@ -90,7 +90,7 @@ pub async fn diff(request: Request<Member>) -> Result<Response, Problem> {
 /// `POST /api/v1/{collection}/{record_id}/versions/{version}/restore`
 pub async fn restore(request: Request<Member>) -> Result<Response, Problem> {
     let version = request.params.get("version").parse().map_err(|_| problem::not_found())?;
-    record::change(&request, Act::Return(version)).await
+    record::change(&request, OperationKind::Return(version)).await
 }
 
 /// The collection and the record that the path names; whether the record is there is seen by its versions.

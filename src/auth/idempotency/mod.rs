@@ -20,7 +20,7 @@ use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::response::Response;
 use crate::storage::row::row_types;
-use crate::storage::sealed::{Place, Unsealable};
+use crate::storage::sealed::{SealContext, Unsealable};
 use domain::error::Invalid;
 
 /// How long a response is stored, in milliseconds.
@@ -71,7 +71,7 @@ impl IdempotencyKey {
         &self,
         owner: &str,
         row: &StoredResponseRow,
-        unseal: impl FnOnce(&Place<'_>, &str) -> Result<Vec<u8>, Unsealable>,
+        unseal: impl FnOnce(&SealContext<'_>, &str) -> Result<Vec<u8>, Unsealable>,
     ) -> Result<T, Problem> {
         if self.fingerprint != row.fingerprint {
             return Err(problem::idempotency_key_reused());
@@ -85,14 +85,14 @@ impl IdempotencyKey {
         &self,
         owner: &str,
         response: &impl Serialize,
-        seal: impl FnOnce(&Place<'_>, &[u8]) -> Result<String, Unsealable>,
+        seal: impl FnOnce(&SealContext<'_>, &[u8]) -> Result<String, Unsealable>,
     ) -> Result<String, Problem> {
         let json = serde_json::to_vec(response).map_err(problem::internal)?;
         seal(&self.place(owner), &json).map_err(problem::internal)
     }
 
-    fn place<'a>(&'a self, owner: &'a str) -> Place<'a> {
-        Place { owner, table: "idempotency_keys", column: &self.scope, row: &self.digest }
+    fn place<'a>(&'a self, owner: &'a str) -> SealContext<'a> {
+        SealContext { owner, table: "idempotency_keys", column: &self.scope, row: &self.digest }
     }
 }
 

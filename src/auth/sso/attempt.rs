@@ -14,7 +14,7 @@ use crate::credentials::key::fresh_secret;
 use crate::credentials::signature::digest;
 use crate::http::problem::{self, Problem};
 use crate::storage::row::row_types;
-use crate::storage::sealed::{Place, SealKey};
+use crate::storage::sealed::{SealContext, SealKey};
 use crate::storage::sql::args;
 use crate::storage::sql::statements;
 use domain::clock::Timestamp;
@@ -128,6 +128,6 @@ fn row_id(state: &str, browser: &str) -> String {
     digest(format!("{state}.{browser}").as_bytes())
 }
 
-fn place<'a>(context: &LoginContext<'a>, row: &'a str) -> Place<'a> {
-    Place { owner: context.tenant.as_str(), table: "sso_attempts", column: "sealed", row }
+fn place<'a>(context: &LoginContext<'a>, row: &'a str) -> SealContext<'a> {
+    SealContext { owner: context.tenant.as_str(), table: "sso_attempts", column: "sealed", row }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::http::problem::{self, Problem};
 use crate::storage::row::row_types;
-use crate::storage::sealed::{Place, SealKey};
+use crate::storage::sealed::{SealContext, SealKey};
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
 use crate::tenant_id::TenantId;
@@ -71,8 +71,8 @@ impl Provider {
 }
 
 /// The place that a client's secret is sealed for.
-pub fn secret_place<'a>(tenant: &'a TenantId, provider: &'a str) -> Place<'a> {
-    Place { owner: tenant.as_str(), table: "sso_providers", column: "client_secret", row: provider }
+pub fn secret_place<'a>(tenant: &'a TenantId, provider: &'a str) -> SealContext<'a> {
+    SealContext { owner: tenant.as_str(), table: "sso_providers", column: "client_secret", row: provider }
 }
 
 row_types! {

@@ -31,7 +31,7 @@ use crate::hub::model::reference::{
 use crate::hub::model::steps::Step;
 use crate::hub::model::world::World;
 use crate::hub::protocol::TenantConfig;
-use crate::storage::outbox::Announced;
+use crate::storage::outbox::OutboxRow;
 
 pub(super) use crate::hub::model::fakes::{FakeSockets, FakeSql};
 
@@ -67,8 +67,8 @@ pub(super) fn served() -> TenantConfig {
 }
 
 /// A row of the outbox: a record of `leads` was updated.
-fn record(seq: u64, marker: u64, score: u64, private: bool) -> Announced {
-    Announced {
+fn record(seq: u64, marker: u64, score: u64, private: bool) -> OutboxRow {
+    OutboxRow {
         seq,
         at: 0,
         collection: "leads".into(),

@@ -11,7 +11,7 @@ use crate::hub::protocol::Caller;
 use crate::hub::sockets::{CloseReason, Sockets};
 use crate::hub::state::{HubState, Memory};
 use crate::hub::state_error::StateError;
-use crate::storage::outbox::Announced;
+use crate::storage::outbox::OutboxRow;
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
 use domain::event::{Cursor, Epoch};
@@ -49,7 +49,7 @@ pub struct World {
     pub alarm: Option<Timestamp>,
     /// Sockets that the hub has closed and whose close event has not reached it yet.
     pub closing_sockets: Vec<u32>,
-    pub outbox: Vec<Announced>,
+    pub outbox: Vec<OutboxRow>,
     pub tenant: TenantId,
     pub epoch: Epoch,
     /// What clients got in the present step.

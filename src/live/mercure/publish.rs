@@ -11,7 +11,7 @@ use crate::tenant::tenant_state;
 use domain::event::UpdateHead;
 use domain::matching::matcher::Subject;
 use domain::mercure::Action;
-use domain::mercure_form::{Form, FormError, MAX_FORM};
+use domain::mercure_form::{FormError, MAX_FORM, UpdateForm};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -26,7 +26,7 @@ pub async fn publish(mut request: Request<Visitor>) -> Result<Response, Problem>
     }
     let body = request.incoming.body(MAX_FORM).await?;
     let hub_url = super::hub_url(&request)?;
-    let form = Form::read(&body, &hub_url).map_err(refused)?;
+    let form = UpdateForm::read(&body, &hub_url).map_err(refused)?;
     let subjects: Vec<_> = form.topics.iter().map(|topic| Subject::new(topic.as_str(), &hub_url)).collect();
     if !token.grants.may_publish(&subjects) {
         return Err(challenge::insufficient_scope(&origin));
@@ -46,8 +46,8 @@ pub async fn publish(mut request: Request<Visitor>) -> Result<Response, Problem>
     Ok(answer)
 }
 
-fn message(request: &Request<Visitor>, token: &MercureToken, form: Form) -> Result<Publish, Problem> {
-    let Form { topics, data, private, id, kind, retry } = form;
+fn message(request: &Request<Visitor>, token: &MercureToken, form: UpdateForm) -> Result<Publish, Problem> {
+    let UpdateForm { topics, data, private, id, kind, retry } = form;
     let head = UpdateHead {
         tenant_id: &request.caller.tenant,
         topics: &topics,

@@ -21,7 +21,7 @@ const LINKED: &str = "application/ld+json";
 
 /// What a path asks for.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
+struct SubscriptionsPath {
     older: bool,
     selector: Option<Selector>,
     subscriber: Option<String>,
@@ -73,7 +73,7 @@ fn speaks_older(request: &Request<Visitor>, token: &MercureToken) -> bool {
 }
 
 /// Reads the segments behind `subscriptions`; none for a path that leads nowhere. Those of before 1.0 have no type.
-fn read(segments: [&str; 3], older: bool, may_be_older: bool) -> Option<Asked> {
+fn read(segments: [&str; 3], older: bool, may_be_older: bool) -> Option<SubscriptionsPath> {
     let typed = |kind: &str, text: &str| {
         let kind = MatchType::parse(kind).filter(|kind| *kind != MatchType::UriTemplate)?;
         Some(Selector::Typed(kind, text.into()))
@@ -81,23 +81,27 @@ fn read(segments: [&str; 3], older: bool, may_be_older: bool) -> Option<Asked> {
     let topic = |text: &str| Some(Selector::Typed(MatchType::UriTemplate, text.into()));
     let subscriber = |text: &str| Some(text.to_owned());
     match segments {
-        ["", "", ""] => Some(Asked { older, selector: None, subscriber: None }),
-        [first, "", ""] if may_be_older => Some(Asked { older: true, selector: topic(first), subscriber: None }),
+        ["", "", ""] => Some(SubscriptionsPath { older, selector: None, subscriber: None }),
+        [first, "", ""] if may_be_older => {
+            Some(SubscriptionsPath { older: true, selector: topic(first), subscriber: None })
+        }
         [first, second, ""] => match typed(first, second) {
-            Some(selector) => Some(Asked { older: false, selector: Some(selector), subscriber: None }),
-            None if may_be_older => Some(Asked { older: true, selector: topic(first), subscriber: subscriber(second) }),
+            Some(selector) => Some(SubscriptionsPath { older: false, selector: Some(selector), subscriber: None }),
+            None if may_be_older => {
+                Some(SubscriptionsPath { older: true, selector: topic(first), subscriber: subscriber(second) })
+            }
             None => None,
         },
         [first, second, third] => {
             let selector = Some(typed(first, second)?);
-            Some(Asked { older: false, selector, subscriber: subscriber(third) })
+            Some(SubscriptionsPath { older: false, selector, subscriber: subscriber(third) })
         }
     }
 }
 
-async fn list(request: &Request<Visitor>, asked: &Asked) -> Result<Subscriptions, Problem> {
+async fn list(request: &Request<Visitor>, asked: &SubscriptionsPath) -> Result<Subscriptions, Problem> {
     let Visitor { tenant, host, config, .. } = &*request.caller;
-    let Asked { older, selector, subscriber } = asked;
+    let SubscriptionsPath { older, selector, subscriber } = asked;
     let message = ListSubscriptions { older: *older, selector: selector.clone(), subscriber: subscriber.clone() };
     let listed = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         hub.call_for(&caller, &message).await
@@ -105,7 +109,7 @@ async fn list(request: &Request<Visitor>, asked: &Asked) -> Result<Subscriptions
     Ok(listed.await?)
 }
 
-fn collection(path: &str, documents: Vec<Value>, asked: &Asked) -> Value {
+fn collection(path: &str, documents: Vec<Value>, asked: &SubscriptionsPath) -> Value {
     match asked.older {
         true => json!({ "id": path, "type": "Subscriptions", "subscriptions": documents }),
         false => json!({ "id": path, "type": "subscriptions", "subscriptions": documents }),
@@ -129,7 +133,7 @@ mod tests {
     fn a_path_names_a_type_a_matcher_and_a_subscriber_or_only_a_topic() {
         let typed = |kind, text: &str| Some(Selector::Typed(kind, text.into()));
         let asked = |older, selector, subscriber: Option<&str>| {
-            Some(Asked { older, selector, subscriber: subscriber.map(str::to_owned) })
+            Some(SubscriptionsPath { older, selector, subscriber: subscriber.map(str::to_owned) })
         };
         use MatchType::{Exact, UriTemplate, UrlPattern};
         for (path, wanted) in [

@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use super::shape::{Bounds, List, Node, Object, Range, Role, Shape, Text};
-use crate::records::faults::{Faults, Path};
+use crate::records::faults::{JsonPointer, ValidationErrors};
 use crate::records::names;
 use domain::error::Invalid;
 
@@ -15,7 +15,12 @@ const MAX_INDEXED: usize = 500;
 const MAX_INTEGER: f64 = 9_007_199_254_740_991.0;
 
 /// Checks an object: missing members get their defaults, a null that may not be is a missing member.
-pub(super) fn object(shape: &Object, members: &mut Map<String, Value>, at: &Path<'_>, faults: &mut Faults) {
+pub(super) fn object(
+    shape: &Object,
+    members: &mut Map<String, Value>,
+    at: &JsonPointer<'_>,
+    faults: &mut ValidationErrors,
+) {
     for property in &shape.properties {
         let (name, wanted) = (&property.name, &property.node);
         if !wanted.nullable && members.get(name).is_some_and(Value::is_null) {
@@ -34,7 +39,7 @@ pub(super) fn object(shape: &Object, members: &mut Map<String, Value>, at: &Path
         let at_member = at.name(name);
         if !shape.is_open {
             faults.add(&at_member, Invalid::new("unknown_field", "is not a field that the schema declares"));
-        } else if let (Path::Root, Err(invalid)) = (at, names::own_field_name(name)) {
+        } else if let (JsonPointer::Root, Err(invalid)) = (at, names::own_field_name(name)) {
             faults.add(&at_member, invalid);
         } else {
             free_member(name, value, &at_member, faults);
@@ -58,7 +63,7 @@ pub(super) fn drop_undeclared(shape: &Object, members: &mut Map<String, Value>) 
 }
 
 /// Checks a value.
-pub(super) fn node(wanted: &Node, value: &mut Value, at: &Path<'_>, faults: &mut Faults) {
+pub(super) fn node(wanted: &Node, value: &mut Value, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     if value.is_null() && wanted.nullable {
         return;
     }
@@ -76,7 +81,7 @@ pub(super) fn node(wanted: &Node, value: &mut Value, at: &Path<'_>, faults: &mut
     }
 }
 
-fn text(shape: &Text, given: &mut String, at: &Path<'_>, faults: &mut Faults) {
+fn text(shape: &Text, given: &mut String, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     if let Some(format) = shape.format {
         match faults.noted(at, format.read(given)) {
             Some(kept) if kept != given.as_str() => *given = kept.into_owned(),
@@ -103,7 +108,7 @@ fn text(shape: &Text, given: &mut String, at: &Path<'_>, faults: &mut Faults) {
     }
 }
 
-fn number(range: &Range, given: &mut Number, at: &Path<'_>, faults: &mut Faults) {
+fn number(range: &Range, given: &mut Number, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     let value = given.as_f64().unwrap_or_default();
     if value.fract() == 0.0 && value.abs() <= MAX_INTEGER {
         // 1.0 is kept as 1: equal numbers are written alike.
@@ -112,7 +117,7 @@ fn number(range: &Range, given: &mut Number, at: &Path<'_>, faults: &mut Faults)
     within(range, value, at, faults);
 }
 
-fn integer(range: &Range, given: &mut Number, at: &Path<'_>, faults: &mut Faults) {
+fn integer(range: &Range, given: &mut Number, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     let value = given.as_f64().unwrap_or_default();
     if value.fract() != 0.0 {
         return faults.add(at, Invalid::new("wrong_type", "must be a whole number"));
@@ -124,7 +129,7 @@ fn integer(range: &Range, given: &mut Number, at: &Path<'_>, faults: &mut Faults
     number(range, given, at, faults);
 }
 
-fn within(range: &Range, value: f64, at: &Path<'_>, faults: &mut Faults) {
+fn within(range: &Range, value: f64, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     if let Some(min) = range.min.filter(|min| value < *min) {
         faults.add(at, Invalid::new("too_small", format!("must be at least {min}")));
     }
@@ -133,7 +138,7 @@ fn within(range: &Range, value: f64, at: &Path<'_>, faults: &mut Faults) {
     }
 }
 
-fn list(shape: &List, items: &mut [Value], at: &Path<'_>, faults: &mut Faults) {
+fn list(shape: &List, items: &mut [Value], at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     let Bounds { min, max } = &shape.length;
     if items.len() < *min {
         faults.add(at, Invalid::new("too_few", format!("must have at least {min} entries")));
@@ -147,7 +152,7 @@ fn list(shape: &List, items: &mut [Value], at: &Path<'_>, faults: &mut Faults) {
 }
 
 /// Checks what no schema describes: it must only be something that can be kept.
-fn free(value: &Value, at: &Path<'_>, faults: &mut Faults) {
+fn free(value: &Value, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     match value {
         Value::String(text) => no_nul(text, at, faults),
         Value::Array(_) | Value::Object(_) if at.depth() >= MAX_DEPTH => {
@@ -167,13 +172,13 @@ fn free(value: &Value, at: &Path<'_>, faults: &mut Faults) {
     }
 }
 
-fn free_member(name: &str, value: &Value, at: &Path<'_>, faults: &mut Faults) {
+fn free_member(name: &str, value: &Value, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     no_nul(name, at, faults);
     free(value, at, faults);
 }
 
 /// SQLite ends a text at U+0000.
-fn no_nul(text: &str, at: &Path<'_>, faults: &mut Faults) {
+fn no_nul(text: &str, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     if text.contains('\0') {
         faults.add(at, Invalid::new("control_character", "must not contain U+0000"));
     }

@@ -13,7 +13,7 @@ mod shape;
 use serde_json::{Map, Value};
 
 use crate::http::problem::FieldError;
-use crate::records::faults::{Faults, Path};
+use crate::records::faults::{JsonPointer, ValidationErrors};
 pub use crate::records::schema::field::{Field, FieldKind};
 pub use crate::records::schema::format::Format;
 use crate::records::schema::shape::Object;
@@ -53,8 +53,8 @@ impl Schema {
     ///
     /// Tells up to [`crate::records::faults::MAX_FAULTS`] mistakes; none if the data may be kept.
     pub fn check(&self, data: &mut Map<String, Value>) -> Vec<FieldError> {
-        let mut faults = Faults::default();
-        check::object(&self.root, data, &Path::Root, &mut faults);
+        let mut faults = ValidationErrors::default();
+        check::object(&self.root, data, &JsonPointer::Root, &mut faults);
         faults.into_errors()
     }
 

@@ -9,7 +9,7 @@ use super::field::{Field, FieldKind};
 use super::format::Format;
 use super::shape::{Bounds, List, Node, Object, Property, Range, Role, Shape, Text};
 use crate::http::problem::FieldError;
-use crate::records::faults::{Faults, Path};
+use crate::records::faults::{JsonPointer, ValidationErrors};
 use crate::records::names;
 use domain::error::Invalid;
 
@@ -28,8 +28,8 @@ const MAX_VALUES: usize = 200;
 
 /// Reads a record's schema.
 pub(super) fn read(written: &Value) -> Result<(Object, Vec<Field>), Vec<FieldError>> {
-    let mut reader = Reader { faults: Faults::default(), fields: Vec::new() };
-    let node = reader.node(written, &Path::Root, Place::Record);
+    let mut reader = SchemaParser { faults: ValidationErrors::default(), fields: Vec::new() };
+    let node = reader.node(written, &JsonPointer::Root, SchemaLocation::Record);
     match node {
         Some(Node { shape: Shape::Object(object), .. }) if reader.faults.is_empty() => Ok((object, reader.fields)),
         _ => Err(reader.faults.into_errors()),
@@ -38,7 +38,7 @@ pub(super) fn read(written: &Value) -> Result<(Object, Vec<Field>), Vec<FieldErr
 
 /// What a schema describes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum SchemaLocation {
     Record,
     /// A property this deep, from 1.
     Property(usize),
@@ -48,7 +48,7 @@ enum Place {
     Within(usize),
 }
 
-impl Place {
+impl SchemaLocation {
     fn depth(self) -> usize {
         match self {
             Self::Record => 0,
@@ -65,14 +65,14 @@ impl Place {
     }
 }
 
-struct Reader {
-    faults: Faults,
+struct SchemaParser {
+    faults: ValidationErrors,
     /// The fields so far.
     fields: Vec<Field>,
 }
 
-impl Reader {
-    fn node(&mut self, written: &Value, at: &Path<'_>, place: Place) -> Option<Node> {
+impl SchemaParser {
+    fn node(&mut self, written: &Value, at: &JsonPointer<'_>, place: SchemaLocation) -> Option<Node> {
         let Value::Object(written) = written else {
             return self.wrong(at, "wrong_type", "must be an object");
         };
@@ -97,7 +97,12 @@ impl Reader {
     }
 
     /// The type, and whether null is one too.
-    fn kind<'w>(&mut self, written: &'w Map<String, Value>, at: &Path<'_>, place: Place) -> Option<(&'w str, bool)> {
+    fn kind<'w>(
+        &mut self,
+        written: &'w Map<String, Value>,
+        at: &JsonPointer<'_>,
+        place: SchemaLocation,
+    ) -> Option<(&'w str, bool)> {
         const TYPES: [&str; 6] = ["string", "number", "integer", "boolean", "array", "object"];
         let at_type = at.name("type");
         let (kind, nullable) = match written.get("type") {
@@ -115,25 +120,25 @@ impl Reader {
             let message = "must be string, number, integer, boolean, array or object";
             return self.wrong(&at_type, "unsupported_type", message);
         }
-        if place == Place::Record && (kind != "object" || nullable) {
+        if place == SchemaLocation::Record && (kind != "object" || nullable) {
             return self.wrong(&at_type, "unsupported_type", "must be object: records are objects");
         }
         Some((kind, nullable))
     }
 
     /// Refuses what cannot stand here. What can is read where it is used.
-    fn keyword(&mut self, keyword: &str, value: &Value, kind: &str, at: &Path<'_>, place: Place) {
+    fn keyword(&mut self, keyword: &str, value: &Value, kind: &str, at: &JsonPointer<'_>, place: SchemaLocation) {
         let applies = match keyword {
             "type" => true,
             "title" | "description" => return self.is_text(value, at),
             // Within lists there is none: a long one in each of many elements would fill the memory.
-            "default" => matches!(place, Place::Property(_)),
+            "default" => matches!(place, SchemaLocation::Property(_)),
             "enum" => !matches!(kind, "array" | "object"),
             "format" | "minLength" | "maxLength" => kind == "string",
             "minimum" | "maximum" => matches!(kind, "number" | "integer"),
             "items" | "minItems" | "maxItems" => kind == "array",
             "properties" | "required" | "additionalProperties" => kind == "object",
-            "indexed" | "unique" | "searched" | "reference" if place == Place::Property(1) => true,
+            "indexed" | "unique" | "searched" | "reference" if place == SchemaLocation::Property(1) => true,
             "indexed" | "unique" | "searched" | "reference" => {
                 let message = "is for a record's own fields, not for what is nested in them";
                 return self.faults.add(at, Invalid::new("not_applicable", message));
@@ -148,7 +153,7 @@ impl Reader {
         }
     }
 
-    fn text(&mut self, written: &Map<String, Value>, at: &Path<'_>) -> Text {
+    fn text(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> Text {
         let format = match written.get("format") {
             None => None,
             Some(format) => {
@@ -160,7 +165,7 @@ impl Reader {
         Text { format, length: self.bounds(written, ["minLength", "maxLength"], at), role: Role::None }
     }
 
-    fn range(&mut self, written: &Map<String, Value>, at: &Path<'_>) -> Range {
+    fn range(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> Range {
         let [min, max] = ["minimum", "maximum"].map(|keyword| match written.get(keyword) {
             None => None,
             Some(Value::Number(bound)) => bound.as_f64(),
@@ -174,7 +179,7 @@ impl Reader {
         Range { min, max }
     }
 
-    fn bounds(&mut self, written: &Map<String, Value>, keywords: [&str; 2], at: &Path<'_>) -> Bounds {
+    fn bounds(&mut self, written: &Map<String, Value>, keywords: [&str; 2], at: &JsonPointer<'_>) -> Bounds {
         let [min, max] = keywords.map(|keyword| {
             let bound = written.get(keyword)?;
             let bound = bound.as_u64().and_then(|bound| usize::try_from(bound).ok());
@@ -187,24 +192,24 @@ impl Reader {
         Bounds { min: min.unwrap_or_default(), max }
     }
 
-    fn list(&mut self, written: &Map<String, Value>, at: &Path<'_>, place: Place) -> Option<List> {
+    fn list(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>, place: SchemaLocation) -> Option<List> {
         let length = self.bounds(written, ["minItems", "maxItems"], at);
         let at_items = at.name("items");
         let Some(items) = written.get("items") else {
             return self.wrong(&at_items, "required", "must say what the list holds");
         };
-        Some(List { items: self.node(items, &at_items, Place::Item(place.depth() + 1))?, length })
+        Some(List { items: self.node(items, &at_items, SchemaLocation::Item(place.depth() + 1))?, length })
     }
 
     /// An object without `properties` may hold anything; a record and an object with them only what they declare.
-    fn object(&mut self, written: &Map<String, Value>, at: &Path<'_>, place: Place) -> Object {
+    fn object(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>, place: SchemaLocation) -> Object {
         let properties = match written.get("properties") {
             None => Vec::new(),
             Some(Value::Object(properties)) => self.properties(properties, &at.name("properties"), place),
             Some(_) => self.wrong(&at.name("properties"), "wrong_type", "must be an object").unwrap_or_default(),
         };
         let is_open = match written.get("additionalProperties") {
-            None => place != Place::Record && !written.contains_key("properties"),
+            None => place != SchemaLocation::Record && !written.contains_key("properties"),
             Some(Value::Bool(open)) => *open,
             Some(_) => {
                 let at = at.name("additionalProperties");
@@ -216,7 +221,12 @@ impl Reader {
         object
     }
 
-    fn properties(&mut self, written: &Map<String, Value>, at: &Path<'_>, place: Place) -> Vec<Property> {
+    fn properties(
+        &mut self,
+        written: &Map<String, Value>,
+        at: &JsonPointer<'_>,
+        place: SchemaLocation,
+    ) -> Vec<Property> {
         if written.len() > MAX_PROPERTIES {
             let message = format!("must be at most {MAX_PROPERTIES} properties");
             return self.wrong(at, "too_many", message).unwrap_or_default();
@@ -224,12 +234,13 @@ impl Reader {
         let mut properties = Vec::with_capacity(written.len());
         for (name, schema) in written {
             let at = at.name(name);
-            let shaped = if place == Place::Record { names::own_field_name(name) } else { names::field_name(name) };
+            let shaped =
+                if place == SchemaLocation::Record { names::own_field_name(name) } else { names::field_name(name) };
             self.faults.noted(&at, shaped);
             let Some(mut node) = self.node(schema, &at, place.property()) else {
                 continue;
             };
-            if let (Place::Record, Value::Object(schema)) = (place, schema) {
+            if let (SchemaLocation::Record, Value::Object(schema)) = (place, schema) {
                 let field = self.field(name, schema, &mut node, &at);
                 self.fields.push(field);
             }
@@ -242,7 +253,13 @@ impl Reader {
         properties
     }
 
-    fn required(&mut self, object: &mut Object, written: &Map<String, Value>, at: &Path<'_>, place: Place) {
+    fn required(
+        &mut self,
+        object: &mut Object,
+        written: &Map<String, Value>,
+        at: &JsonPointer<'_>,
+        place: SchemaLocation,
+    ) {
         let at = at.name("required");
         let names = match written.get("required") {
             None => return,
@@ -257,14 +274,16 @@ impl Reader {
                 None if written.get("properties").is_some_and(|declared| declared.get(name).is_some()) => {}
                 None => self.faults.add(&at.index(i), Invalid::new("unknown_field", "must name a declared property")),
             }
-            if let (Place::Record, Some(field)) = (place, self.fields.iter_mut().find(|field| field.name == name)) {
+            if let (SchemaLocation::Record, Some(field)) =
+                (place, self.fields.iter_mut().find(|field| field.name == name))
+            {
                 field.required = true;
             }
         }
     }
 
     /// The values it may have. Where null is not among them, it may not be null.
-    fn values(&mut self, node: &mut Node, written: &Map<String, Value>, at: &Path<'_>) {
+    fn values(&mut self, node: &mut Node, written: &Map<String, Value>, at: &JsonPointer<'_>) {
         let at = at.name("enum");
         let values = match written.get("enum") {
             None => return,
@@ -288,7 +307,7 @@ impl Reader {
     }
 
     /// What a record's own field is used for.
-    fn field(&mut self, name: &str, written: &Map<String, Value>, node: &mut Node, at: &Path<'_>) -> Field {
+    fn field(&mut self, name: &str, written: &Map<String, Value>, node: &mut Node, at: &JsonPointer<'_>) -> Field {
         let kind = kind_of(&node.shape);
         let [indexed, is_unique, searched] =
             ["indexed", "unique", "searched"].map(|keyword| match written.get(keyword) {
@@ -326,7 +345,7 @@ impl Reader {
         field
     }
 
-    fn reference(&mut self, slug: &Value, kind: &FieldKind, at: &Path<'_>) -> Option<String> {
+    fn reference(&mut self, slug: &Value, kind: &FieldKind, at: &JsonPointer<'_>) -> Option<String> {
         let Value::String(slug) = slug else {
             return self.wrong(at, "wrong_type", "must be the slug of a collection");
         };
@@ -339,7 +358,7 @@ impl Reader {
     }
 
     /// Refuses the first field that is one too many.
-    fn count(&mut self, field: &Field, at: &Path<'_>) {
+    fn count(&mut self, field: &Field, at: &JsonPointer<'_>) {
         let others = |counts: fn(&Field) -> bool| self.fields.iter().filter(|field| counts(field)).count();
         if field.is_indexed && others(|field| field.is_indexed) == MAX_INDEXED {
             let message = format!("only {MAX_INDEXED} fields may be indexed, unique or references");
@@ -351,19 +370,19 @@ impl Reader {
         }
     }
 
-    fn is_text(&mut self, value: &Value, at: &Path<'_>) {
+    fn is_text(&mut self, value: &Value, at: &JsonPointer<'_>) {
         if !value.is_string() {
             self.faults.add(at, Invalid::new("wrong_type", "must be a string"));
         }
     }
 
-    fn not_indexable(&mut self, at: &Path<'_>, message: &'static str) {
+    fn not_indexable(&mut self, at: &JsonPointer<'_>, message: &'static str) {
         self.faults.add(at, Invalid::new("not_indexable", message));
     }
 
     fn wrong<T>(
         &mut self,
-        at: &Path<'_>,
+        at: &JsonPointer<'_>,
         code: &'static str,
         message: impl Into<std::borrow::Cow<'static, str>>,
     ) -> Option<T> {

@@ -3,9 +3,9 @@
 
 use super::canonical::Encode;
 use super::regexp;
-use super::tokens::{Kind, Policy, Token, tokens};
+use super::tokens::{PatternToken, Policy, TokenType, tokens};
 use crate::error::Invalid;
-use crate::matching::expression::{Class, Expression};
+use crate::matching::expression::{CharClass, Expression};
 use crate::matching::program::Program;
 use crate::matching::steps::Steps;
 
@@ -31,13 +31,13 @@ impl Options {
 pub fn compile(text: &str, options: Options, steps: &mut Steps) -> Result<Program, Invalid> {
     let tokens = tokens(text, Policy::Strict)?;
     let mut parser =
-        Parser { tokens: &tokens, at: 0, options, fixed: String::new(), names: Vec::new(), items: Vec::new() };
+        PatternParser { tokens: &tokens, at: 0, options, fixed: String::new(), names: Vec::new(), items: Vec::new() };
     parser.parse()?;
     Program::compile(Expression::Sequence(parser.items), steps)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Modifier {
+enum PartModifier {
     None,
     Optional,
     ZeroOrMore,
@@ -47,14 +47,14 @@ enum Modifier {
 /// What a group takes, before its modifier.
 struct Group<'a> {
     prefix: String,
-    name: Option<Token<'a>>,
+    name: Option<PatternToken<'a>>,
     /// A regular expression or `*`.
-    value: Option<Token<'a>>,
+    value: Option<PatternToken<'a>>,
     suffix: String,
 }
 
-struct Parser<'t, 'a> {
-    tokens: &'t [Token<'a>],
+struct PatternParser<'t, 'a> {
+    tokens: &'t [PatternToken<'a>],
     at: usize,
     options: Options,
     /// Fixed text that is not canonical yet.
@@ -63,10 +63,10 @@ struct Parser<'t, 'a> {
     items: Vec<Expression>,
 }
 
-impl<'a> Parser<'_, 'a> {
+impl<'a> PatternParser<'_, 'a> {
     fn parse(&mut self) -> Result<(), Invalid> {
         while self.at < self.tokens.len() {
-            let plain = self.take(Kind::Char);
+            let plain = self.take(TokenType::Char);
             let (name, value) = self.take_group();
             if name.is_some() || value.is_some() {
                 let mut prefix = plain.map_or("", |token| token.value);
@@ -75,51 +75,51 @@ impl<'a> Parser<'_, 'a> {
                     prefix = "";
                 }
                 self.add(Group { prefix: prefix.into(), name, value, suffix: String::new() })?;
-            } else if let Some(token) = plain.or_else(|| self.take(Kind::EscapedChar)) {
+            } else if let Some(token) = plain.or_else(|| self.take(TokenType::EscapedChar)) {
                 self.fixed.push_str(token.value);
-            } else if self.take(Kind::Open).is_some() {
+            } else if self.take(TokenType::Open).is_some() {
                 let prefix = self.take_text();
                 let (name, value) = self.take_group();
                 let suffix = self.take_text();
-                if self.take(Kind::Close).is_none() {
+                if self.take(TokenType::Close).is_none() {
                     return Err(invalid("has a group in braces that is open or holds another"));
                 }
                 self.add(Group { prefix, name, value, suffix })?;
-            } else if self.take(Kind::End).is_none() {
+            } else if self.take(TokenType::End).is_none() {
                 return Err(invalid("has a brace, ? or + where none can be; one that means itself is escaped by \\"));
             }
         }
         self.end_fixed()
     }
 
-    fn take(&mut self, kind: Kind) -> Option<Token<'a>> {
+    fn take(&mut self, kind: TokenType) -> Option<PatternToken<'a>> {
         let token = self.tokens.get(self.at).copied().filter(|token| token.kind == kind)?;
         self.at += 1;
         Some(token)
     }
 
     /// A name, and a regular expression or `*`; `*` behind a name would be its modifier.
-    fn take_group(&mut self) -> (Option<Token<'a>>, Option<Token<'a>>) {
-        let name = self.take(Kind::Name);
-        let value = self.take(Kind::Regexp);
-        let value = if name.is_none() && value.is_none() { self.take(Kind::Asterisk) } else { value };
+    fn take_group(&mut self) -> (Option<PatternToken<'a>>, Option<PatternToken<'a>>) {
+        let name = self.take(TokenType::Name);
+        let value = self.take(TokenType::Regexp);
+        let value = if name.is_none() && value.is_none() { self.take(TokenType::Asterisk) } else { value };
         (name, value)
     }
 
     fn take_text(&mut self) -> String {
         let mut text = String::new();
-        while let Some(token) = self.take(Kind::Char).or_else(|| self.take(Kind::EscapedChar)) {
+        while let Some(token) = self.take(TokenType::Char).or_else(|| self.take(TokenType::EscapedChar)) {
             text.push_str(token.value);
         }
         text
     }
 
-    fn take_modifier(&mut self) -> Modifier {
-        match self.take(Kind::OtherModifier).or_else(|| self.take(Kind::Asterisk)).map(|token| token.value) {
-            None => Modifier::None,
-            Some("?") => Modifier::Optional,
-            Some("+") => Modifier::OneOrMore,
-            Some(_) => Modifier::ZeroOrMore,
+    fn take_modifier(&mut self) -> PartModifier {
+        match self.take(TokenType::OtherModifier).or_else(|| self.take(TokenType::Asterisk)).map(|token| token.value) {
+            None => PartModifier::None,
+            Some("?") => PartModifier::Optional,
+            Some("+") => PartModifier::OneOrMore,
+            Some(_) => PartModifier::ZeroOrMore,
         }
     }
 
@@ -140,7 +140,7 @@ impl<'a> Parser<'_, 'a> {
     fn add(&mut self, group: Group<'a>) -> Result<(), Invalid> {
         let modifier = self.take_modifier();
         let is_fixed = group.name.is_none() && group.value.is_none();
-        if is_fixed && modifier == Modifier::None {
+        if is_fixed && modifier == PartModifier::None {
             self.fixed.push_str(&group.prefix);
             return Ok(());
         }
@@ -160,37 +160,37 @@ impl<'a> Parser<'_, 'a> {
         }
         let once = Expression::Sequence(vec![prefix.clone(), value.clone(), suffix.clone()]);
         self.items.push(match modifier {
-            Modifier::None => once,
-            Modifier::Optional => once.optional(),
+            PartModifier::None => once,
+            PartModifier::Optional => once.optional(),
             // The first prefix and the last suffix stand outside of what repeats; taken as text it is the same.
-            Modifier::ZeroOrMore | Modifier::OneOrMore => repeated(once, modifier),
+            PartModifier::ZeroOrMore | PartModifier::OneOrMore => repeated(once, modifier),
         });
         Ok(())
     }
 
-    fn value(&self, token: Option<Token<'a>>) -> Result<Expression, Invalid> {
+    fn value(&self, token: Option<PatternToken<'a>>) -> Result<Expression, Invalid> {
         match token {
             None => {
                 let others = match self.options.delimiter {
-                    Some(delimiter) => Class::but(&[(delimiter, delimiter)]),
-                    None => Class::but(&[]),
+                    Some(delimiter) => CharClass::but(&[(delimiter, delimiter)]),
+                    None => CharClass::but(&[]),
                 };
                 Ok(Expression::Repeat(Box::new(Expression::One(others)), 1, None))
             }
-            Some(token) if token.kind == Kind::Asterisk => {
-                Ok(Expression::One(Class::but(&regexp::LINE_ENDS)).any_number())
+            Some(token) if token.kind == TokenType::Asterisk => {
+                Ok(Expression::One(CharClass::but(&regexp::LINE_ENDS)).any_number())
             }
             Some(token) => regexp::parse(token.value),
         }
     }
 }
 
-fn repeated(expression: Expression, modifier: Modifier) -> Expression {
+fn repeated(expression: Expression, modifier: PartModifier) -> Expression {
     match modifier {
-        Modifier::None => expression,
-        Modifier::Optional => expression.optional(),
-        Modifier::ZeroOrMore => expression.any_number(),
-        Modifier::OneOrMore => Expression::Repeat(Box::new(expression), 1, None),
+        PartModifier::None => expression,
+        PartModifier::Optional => expression.optional(),
+        PartModifier::ZeroOrMore => expression.any_number(),
+        PartModifier::OneOrMore => Expression::Repeat(Box::new(expression), 1, None),
     }
 }
 

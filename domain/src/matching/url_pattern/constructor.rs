@@ -1,6 +1,6 @@
 //! A pattern string cut into the components of a URL (URL Pattern standard, "Constructor string parsing").
 
-use super::tokens::{Kind, Policy, Token, tokens};
+use super::tokens::{PatternToken, Policy, TokenType, tokens};
 use crate::error::Invalid;
 
 /// The components of a URL, in the order of the standard.
@@ -25,7 +25,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// All of them, each at its place in `Parts`.
+    /// All of them, each at its place in `ComponentTexts`.
     pub const ALL: [Self; 8] = [
         Self::Protocol,
         Self::Username,
@@ -40,9 +40,9 @@ impl Component {
 
 /// A text for each component, or none.
 #[derive(Debug, Default)]
-pub struct Parts([Option<String>; 8]);
+pub struct ComponentTexts([Option<String>; 8]);
 
-impl Parts {
+impl ComponentTexts {
     /// The text of a component.
     pub fn get(&self, component: Component) -> Option<&str> {
         self.0.get(component as usize)?.as_deref()
@@ -62,7 +62,7 @@ impl Parts {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ConstructorState {
     Init,
     Authority,
     In(Component),
@@ -72,21 +72,21 @@ enum State {
 use Component::{Hash, Hostname, Password, Pathname, Port, Protocol, Search, Username};
 
 /// Cuts a pattern string. `is_special` tells whether a pattern of a protocol takes in one of the special schemes.
-pub fn cut(text: &str, is_special: fn(&str) -> Result<bool, Invalid>) -> Result<Parts, Invalid> {
+pub fn cut(text: &str, is_special: fn(&str) -> Result<bool, Invalid>) -> Result<ComponentTexts, Invalid> {
     let tokens = tokens(text, Policy::Lenient)?;
-    let mut parser = Parser {
+    let mut parser = ConstructorParser {
         text,
         tokens,
-        parts: Parts::default(),
+        parts: ComponentTexts::default(),
         start: 0,
         at: 0,
         step: 1,
         groups: 0,
         brackets: 0,
         special: false,
-        state: State::Init,
+        state: ConstructorState::Init,
     };
-    while parser.state != State::Done && parser.at < parser.tokens.len() {
+    while parser.state != ConstructorState::Done && parser.at < parser.tokens.len() {
         parser.step = 1;
         parser.read(is_special)?;
         parser.at += parser.step;
@@ -97,59 +97,69 @@ pub fn cut(text: &str, is_special: fn(&str) -> Result<bool, Invalid>) -> Result<
     Ok(parser.parts)
 }
 
-struct Parser<'a> {
+struct ConstructorParser<'a> {
     text: &'a str,
-    tokens: Vec<Token<'a>>,
-    parts: Parts,
+    tokens: Vec<PatternToken<'a>>,
+    parts: ComponentTexts,
     start: usize,
     at: usize,
     step: usize,
     groups: u32,
     brackets: i32,
     special: bool,
-    state: State,
+    state: ConstructorState,
 }
 
-impl<'a> Parser<'a> {
+impl<'a> ConstructorParser<'a> {
     fn read(&mut self, is_special: fn(&str) -> Result<bool, Invalid>) -> Result<(), Invalid> {
         match self.kind(self.at) {
-            Kind::End => {
+            TokenType::End => {
                 self.end();
                 return Ok(());
             }
-            Kind::Open => {
+            TokenType::Open => {
                 self.groups += 1;
                 return Ok(());
             }
-            Kind::Close if self.groups > 0 => self.groups -= 1,
+            TokenType::Close if self.groups > 0 => self.groups -= 1,
             _ if self.groups > 0 => return Ok(()),
             _ => {}
         }
         match self.state {
-            State::Init if self.says(self.at, ":") => self.rewind(State::In(Protocol)),
-            State::In(Protocol) if self.says(self.at, ":") => {
+            ConstructorState::Init if self.says(self.at, ":") => self.rewind(ConstructorState::In(Protocol)),
+            ConstructorState::In(Protocol) if self.says(self.at, ":") => {
                 self.special = is_special(self.component())?;
                 if self.says(self.at + 1, "/") && self.says(self.at + 2, "/") {
-                    self.change(State::Authority, 3);
+                    self.change(ConstructorState::Authority, 3);
                 } else if self.special {
-                    self.change(State::Authority, 1);
+                    self.change(ConstructorState::Authority, 1);
                 } else {
-                    self.change(State::In(Pathname), 1);
+                    self.change(ConstructorState::In(Pathname), 1);
                 }
             }
-            State::Authority if self.says(self.at, "@") => self.rewind(State::In(Username)),
-            State::Authority if self.says(self.at, "/") || self.starts_search() || self.says(self.at, "#") => {
-                self.rewind(State::In(Hostname));
+            ConstructorState::Authority if self.says(self.at, "@") => self.rewind(ConstructorState::In(Username)),
+            ConstructorState::Authority
+                if self.says(self.at, "/") || self.starts_search() || self.says(self.at, "#") =>
+            {
+                self.rewind(ConstructorState::In(Hostname));
             }
-            State::In(Username) if self.says(self.at, ":") => self.change(State::In(Password), 1),
-            State::In(Username | Password) if self.says(self.at, "@") => self.change(State::In(Hostname), 1),
-            State::In(Hostname) if self.says(self.at, "[") => self.brackets += 1,
-            State::In(Hostname) if self.says(self.at, "]") => self.brackets -= 1,
-            State::In(Hostname) if self.says(self.at, ":") && self.brackets == 0 => self.change(State::In(Port), 1),
-            State::In(Hostname | Port) if self.says(self.at, "/") => self.change(State::In(Pathname), 0),
-            State::In(Hostname | Port | Pathname) if self.starts_search() => self.change(State::In(Search), 1),
-            State::In(Hostname | Port | Pathname | Search) if self.says(self.at, "#") => {
-                self.change(State::In(Hash), 1)
+            ConstructorState::In(Username) if self.says(self.at, ":") => self.change(ConstructorState::In(Password), 1),
+            ConstructorState::In(Username | Password) if self.says(self.at, "@") => {
+                self.change(ConstructorState::In(Hostname), 1)
+            }
+            ConstructorState::In(Hostname) if self.says(self.at, "[") => self.brackets += 1,
+            ConstructorState::In(Hostname) if self.says(self.at, "]") => self.brackets -= 1,
+            ConstructorState::In(Hostname) if self.says(self.at, ":") && self.brackets == 0 => {
+                self.change(ConstructorState::In(Port), 1)
+            }
+            ConstructorState::In(Hostname | Port) if self.says(self.at, "/") => {
+                self.change(ConstructorState::In(Pathname), 0)
+            }
+            ConstructorState::In(Hostname | Port | Pathname) if self.starts_search() => {
+                self.change(ConstructorState::In(Search), 1)
+            }
+            ConstructorState::In(Hostname | Port | Pathname | Search) if self.says(self.at, "#") => {
+                self.change(ConstructorState::In(Hash), 1)
             }
             _ => {}
         }
@@ -159,34 +169,34 @@ impl<'a> Parser<'a> {
     /// At the end of the text: without a protocol it is a relative pattern, without `@` there are no credentials.
     fn end(&mut self) {
         match self.state {
-            State::Init => {
+            ConstructorState::Init => {
                 (self.at, self.step) = (self.start, 0);
                 if self.says(self.at, "#") {
-                    self.change(State::In(Hash), 1);
+                    self.change(ConstructorState::In(Hash), 1);
                 } else if self.starts_search() {
-                    self.change(State::In(Search), 1);
+                    self.change(ConstructorState::In(Search), 1);
                 } else {
-                    self.change(State::In(Pathname), 0);
+                    self.change(ConstructorState::In(Pathname), 0);
                 }
             }
-            State::Authority => self.rewind(State::In(Hostname)),
-            _ => self.change(State::Done, 0),
+            ConstructorState::Authority => self.rewind(ConstructorState::In(Hostname)),
+            _ => self.change(ConstructorState::Done, 0),
         }
     }
 
-    fn rewind(&mut self, state: State) {
+    fn rewind(&mut self, state: ConstructorState) {
         (self.at, self.step, self.state) = (self.start, 0, state);
     }
 
-    fn change(&mut self, state: State, skip: usize) {
-        if let State::In(component) = self.state {
+    fn change(&mut self, state: ConstructorState, skip: usize) {
+        if let ConstructorState::In(component) = self.state {
             let text = self.component();
             self.parts.set(component, text);
         }
-        if let State::In(new) = state {
+        if let ConstructorState::In(new) = state {
             let was = match self.state {
-                State::In(component) => Some(component),
-                State::Authority => Some(Password),
+                ConstructorState::In(component) => Some(component),
+                ConstructorState::Authority => Some(Password),
                 _ => None,
             };
             self.fill(was, new);
@@ -215,13 +225,13 @@ impl<'a> Parser<'a> {
         self.text.get(place(self.start)..place(self.at)).unwrap_or_default()
     }
 
-    fn kind(&self, index: usize) -> Kind {
-        self.tokens.get(index).map_or(Kind::End, |token| token.kind)
+    fn kind(&self, index: usize) -> TokenType {
+        self.tokens.get(index).map_or(TokenType::End, |token| token.kind)
     }
 
     /// Whether a token is this character and means nothing to patterns.
     fn says(&self, index: usize, value: &str) -> bool {
-        let plain = matches!(self.kind(index), Kind::Char | Kind::EscapedChar | Kind::InvalidChar);
+        let plain = matches!(self.kind(index), TokenType::Char | TokenType::EscapedChar | TokenType::InvalidChar);
         plain && self.tokens.get(index).is_some_and(|token| token.value == value)
     }
 
@@ -234,6 +244,6 @@ impl<'a> Parser<'a> {
             return false;
         }
         let before = self.at.checked_sub(1).map(|before| self.kind(before));
-        !matches!(before, Some(Kind::Name | Kind::Regexp | Kind::Close | Kind::Asterisk))
+        !matches!(before, Some(TokenType::Name | TokenType::Regexp | TokenType::Close | TokenType::Asterisk))
     }
 }

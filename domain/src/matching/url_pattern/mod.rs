@@ -16,7 +16,7 @@ use crate::matching::steps::Steps;
 use crate::matching::topic_url::{Base, TopicUrl};
 use crate::matching::url_pattern::canonical::Encode;
 use crate::matching::url_pattern::component::{Options, compile};
-use crate::matching::url_pattern::constructor::{Component, Parts, cut};
+use crate::matching::url_pattern::constructor::{Component, ComponentTexts, cut};
 
 /// The special schemes of the URL standard, with their ports.
 const SPECIAL: [(&str, &str); 6] =
@@ -81,7 +81,7 @@ impl UrlPattern {
 }
 
 /// What the pattern takes from the base (URL Pattern standard, "process a URLPatternInit").
-fn inherit(mut parts: Parts, base: &Base) -> Parts {
+fn inherit(mut parts: ComponentTexts, base: &Base) -> ComponentTexts {
     use Component::{Hash, Hostname, Pathname, Port, Protocol, Search};
     let base = base.url();
     let path = escape(base.path());
@@ -130,7 +130,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Compiles the pattern of each component.
-fn compile_all(mut parts: Parts, steps: &mut Steps) -> Result<Components, Invalid> {
+fn compile_all(mut parts: ComponentTexts, steps: &mut Steps) -> Result<Components, Invalid> {
     if let (Some(protocol), Some(port)) = (parts.get(Component::Protocol), parts.get(Component::Port))
         && SPECIAL.contains(&(protocol, port))
     {

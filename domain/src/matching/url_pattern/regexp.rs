@@ -5,7 +5,7 @@
 //! assertions, references and operations on sets are refused.
 
 use crate::error::Invalid;
-use crate::matching::expression::{Class, Expression};
+use crate::matching::expression::{CharClass, Expression};
 
 const DIGITS: [(char, char); 1] = [('0', '9')];
 const WORD: [(char, char); 4] = [('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
@@ -28,7 +28,7 @@ const MAX_DEPTH: u32 = 32;
 
 /// Parses a regular expression.
 pub fn parse(text: &str) -> Result<Expression, Invalid> {
-    let mut parser = Parser { rest: text, depth: 0 };
+    let mut parser = RegexpParser { rest: text, depth: 0 };
     let expression = parser.either()?;
     if parser.rest.is_empty() { Ok(expression) } else { Err(unsupported()) }
 }
@@ -43,24 +43,24 @@ enum Member {
     /// One character.
     One(char),
     /// Any of these.
-    Any(Class),
+    Any(CharClass),
 }
 
 impl Member {
-    fn class(self) -> Class {
+    fn class(self) -> CharClass {
         match self {
-            Self::One(c) => Class::of(&[(c, c)]),
+            Self::One(c) => CharClass::of(&[(c, c)]),
             Self::Any(class) => class,
         }
     }
 }
 
-struct Parser<'a> {
+struct RegexpParser<'a> {
     rest: &'a str,
     depth: u32,
 }
 
-impl Parser<'_> {
+impl RegexpParser<'_> {
     fn peek(&self) -> Option<char> {
         self.rest.chars().next()
     }
@@ -95,7 +95,7 @@ impl Parser<'_> {
 
     fn atom(&mut self) -> Result<Expression, Invalid> {
         match self.next() {
-            Some('.') => Ok(Expression::One(Class::but(&LINE_ENDS))),
+            Some('.') => Ok(Expression::One(CharClass::but(&LINE_ENDS))),
             Some('[') => self.class().map(Expression::One),
             Some('\\') => self.escape(false).map(|member| Expression::One(member.class())),
             Some('(') if self.take("?:") && self.depth < MAX_DEPTH => {
@@ -132,15 +132,17 @@ impl Parser<'_> {
         Ok(Expression::Repeat(Box::new(atom), least, most))
     }
 
-    fn class(&mut self) -> Result<Class, Invalid> {
+    fn class(&mut self) -> Result<CharClass, Invalid> {
         let negated = self.take("^");
-        let mut class = Class::default();
+        let mut class = CharClass::default();
         while !self.take("]") {
             let first = self.member()?;
             if self.take("-") {
                 let last = self.member()?;
                 match (first, last) {
-                    (Member::One(first), Member::One(last)) if first <= last => class.add(Class::of(&[(first, last)])),
+                    (Member::One(first), Member::One(last)) if first <= last => {
+                        class.add(CharClass::of(&[(first, last)]))
+                    }
                     _ => return Err(unsupported()),
                 }
             } else {
@@ -164,12 +166,12 @@ impl Parser<'_> {
     fn escape(&mut self, in_class: bool) -> Result<Member, Invalid> {
         let c = self.next().ok_or_else(unsupported)?;
         let meant = match c {
-            'd' => return Ok(Member::Any(Class::of(&DIGITS))),
-            'D' => return Ok(Member::Any(Class::but(&DIGITS))),
-            'w' => return Ok(Member::Any(Class::of(&WORD))),
-            'W' => return Ok(Member::Any(Class::but(&WORD))),
-            's' => return Ok(Member::Any(Class::of(&SPACE))),
-            'S' => return Ok(Member::Any(Class::but(&SPACE))),
+            'd' => return Ok(Member::Any(CharClass::of(&DIGITS))),
+            'D' => return Ok(Member::Any(CharClass::but(&DIGITS))),
+            'w' => return Ok(Member::Any(CharClass::of(&WORD))),
+            'W' => return Ok(Member::Any(CharClass::but(&WORD))),
+            's' => return Ok(Member::Any(CharClass::of(&SPACE))),
+            'S' => return Ok(Member::Any(CharClass::but(&SPACE))),
             't' => '\t',
             'n' => '\n',
             'v' => '\u{b}',

@@ -4,7 +4,7 @@ use crate::error::Invalid;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TokenType {
     /// `{`
     Open,
     /// `}`
@@ -29,9 +29,9 @@ pub enum Kind {
 
 /// A piece of the text.
 #[derive(Debug, Clone, Copy)]
-pub struct Token<'a> {
+pub struct PatternToken<'a> {
     /// What it is.
-    pub kind: Kind,
+    pub kind: TokenType,
     /// Where it begins, in bytes.
     pub at: usize,
     /// What it says: a name without its colon, a regular expression without its parentheses.
@@ -48,37 +48,39 @@ pub enum Policy {
 }
 
 /// Reads a pattern string.
-pub fn tokens(text: &str, policy: Policy) -> Result<Vec<Token<'_>>, Invalid> {
+pub fn tokens(text: &str, policy: Policy) -> Result<Vec<PatternToken<'_>>, Invalid> {
     let mut tokens = Vec::new();
     let mut at = 0;
     while let Some(c) = char_at(text, at) {
         let after = at + c.len_utf8();
         let (kind, from, to, next) = match c {
-            '*' => (Kind::Asterisk, at, after, after),
-            '?' | '+' => (Kind::OtherModifier, at, after, after),
-            '{' => (Kind::Open, at, after, after),
-            '}' => (Kind::Close, at, after, after),
+            '*' => (TokenType::Asterisk, at, after, after),
+            '?' | '+' => (TokenType::OtherModifier, at, after, after),
+            '{' => (TokenType::Open, at, after, after),
+            '}' => (TokenType::Close, at, after, after),
             '\\' => match char_at(text, after) {
-                Some(escaped) => (Kind::EscapedChar, after, after + escaped.len_utf8(), after + escaped.len_utf8()),
-                None => (Kind::InvalidChar, at, after, after),
+                Some(escaped) => {
+                    (TokenType::EscapedChar, after, after + escaped.len_utf8(), after + escaped.len_utf8())
+                }
+                None => (TokenType::InvalidChar, at, after, after),
             },
             ':' => match after + name_length(text.get(after..).unwrap_or_default()) {
-                end if end > after => (Kind::Name, after, end, end),
-                _ => (Kind::InvalidChar, at, after, after),
+                end if end > after => (TokenType::Name, after, end, end),
+                _ => (TokenType::InvalidChar, at, after, after),
             },
             '(' => match regexp_end(text, after) {
-                Some(end) => (Kind::Regexp, after, end, end + 1),
-                None => (Kind::InvalidChar, at, after, after),
+                Some(end) => (TokenType::Regexp, after, end, end + 1),
+                None => (TokenType::InvalidChar, at, after, after),
             },
-            _ => (Kind::Char, at, after, after),
+            _ => (TokenType::Char, at, after, after),
         };
-        if kind == Kind::InvalidChar && policy == Policy::Strict {
+        if kind == TokenType::InvalidChar && policy == Policy::Strict {
             return Err(Invalid::new("invalid_url_pattern", broken(c)));
         }
-        tokens.push(Token { kind, at, value: text.get(from..to).unwrap_or_default() });
+        tokens.push(PatternToken { kind, at, value: text.get(from..to).unwrap_or_default() });
         at = next;
     }
-    tokens.push(Token { kind: Kind::End, at: text.len(), value: "" });
+    tokens.push(PatternToken { kind: TokenType::End, at: text.len(), value: "" });
     Ok(tokens)
 }
 
