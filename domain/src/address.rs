@@ -1,4 +1,4 @@
-//! Addresses and ranges of them: who may come from where.
+//! IP addresses and ranges of them (CIDR), for allow-lists and limits per network.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use crate::error::Invalid;
 /// Most ranges of addresses in a list.
 pub const MAX_RANGES: usize = 100;
 
-/// A range of addresses in CIDR form, such as `192.0.2.0/24`, `2001:db8::/32`, or one address alone.
+/// A range of addresses in CIDR form, such as `192.0.2.0/24` or `2001:db8::/32`, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressRange {
     network: IpAddr,
@@ -15,7 +15,7 @@ pub struct AddressRange {
 }
 
 impl AddressRange {
-    /// Reads a range. Bits behind the prefix must be zero, so that a range says what it means.
+    /// Reads a range. Bits after the prefix must be zero, so that a mistyped range is refused.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let invalid =
             || Invalid::new("invalid_range", "must be an address or a range such as 192.0.2.0/24 or 2001:db8::/32");
@@ -33,26 +33,26 @@ impl AddressRange {
         Ok(Self { network, prefix })
     }
 
-    /// Whether an address lies in the range. An IPv4 address in IPv6's clothes counts as IPv4.
+    /// Whether an address lies in the range. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let (address, width) = (address.to_canonical(), width(self.network));
         width == crate::address::width(address) && bits(address) & mask(self.prefix, width) == bits(self.network)
     }
 }
 
-/// An address or a range of them, as it was written.
+/// Checks an address or a range; gives it as it was written.
 pub fn parse_range(text: &str) -> Result<String, Invalid> {
     AddressRange::parse(text).map(|_| text.to_owned())
 }
 
-/// Whether somebody at `address` may come in: an empty list lets all in; else one range must contain the
-/// address, and what is no address is nowhere.
+/// Whether an allow-list admits a client's address. An empty list admits everybody; otherwise one range must contain the
+/// address, and text that is not an address is refused.
 pub fn is_let_in(ranges: &[String], address: &str) -> bool {
     let Ok(address) = address.parse::<IpAddr>() else { return ranges.is_empty() };
     ranges.is_empty() || ranges.iter().filter_map(|range| AddressRange::parse(range).ok()).any(|r| r.contains(address))
 }
 
-/// The network that somebody at `address` has for themselves: the address, or the first 64 bits of an IPv6 one.
+/// The network of a client's address, by which limits count: an IPv4 address itself, the /64 of an IPv6 address.
 pub fn network(address: &str) -> String {
     match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(IpAddr::V6(v6)) => std::net::Ipv6Addr::from_bits(v6.to_bits() & mask(64, 128)).to_string(),

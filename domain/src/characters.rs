@@ -1,4 +1,4 @@
-//! Characters that are not seen: controls and Unicode's format characters, which names from outside may not hold.
+//! Invisible characters: controls and Unicode's format characters, which names from outside may not contain.
 
 /// Unicode's general category Cf (format), as of Unicode 16.
 const FORMAT: [(char, char); 21] = [

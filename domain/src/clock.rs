@@ -1,4 +1,8 @@
-//! Time as a value: milliseconds since 1970, handed in, never looked up.
+//! Time as a value: milliseconds since 1970, passed in and never looked up.
+//!
+//! Written by hand although `chrono` is linked (jwt-compact's claims need it): this crate would depend on it for one
+//! format, and chrono's formatter and RFC 3339 parser, which nothing else uses, would be linked into the Wasm that every
+//! isolate compiles. What is needed is one printed form, one parser and the calendar's two conversions.
 
 use std::fmt;
 
@@ -8,13 +12,13 @@ use crate::error::Invalid;
 
 const DAY: i64 = 86_400_000;
 
-/// Whoever knows what time it is. The platform's clock in production, a fixed one in tests.
+/// A source of the current time: the runtime's clock, or a fixed one in tests.
 pub trait Clock {
-    /// Now.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
-/// Milliseconds since 1970-01-01T00:00:00Z. Shown outside as RFC 3339 with milliseconds, in UTC.
+/// Milliseconds since 1970-01-01T00:00:00Z. Written as RFC 3339 in UTC with milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
@@ -34,22 +38,22 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// Later by so many milliseconds; stops at the end of time.
+    /// The time `millis` later; saturates.
     pub const fn plus_millis(self, millis: i64) -> Self {
         Self(self.0.saturating_add(millis))
     }
 
-    /// Later by so many seconds; stops at the end of time.
+    /// The time `seconds` later; saturates.
     pub const fn plus_seconds(self, seconds: i64) -> Self {
         self.plus_millis(seconds.saturating_mul(1000))
     }
 
-    /// Milliseconds from `earlier` until this moment (negative if it comes first).
+    /// Milliseconds from `earlier` to this time; negative if this time is earlier.
     pub const fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The beginning of its month, in UTC.
+    /// The first millisecond of its month, in UTC.
     pub const fn month_start(self) -> Self {
         let days = self.0.div_euclid(DAY);
         let (_, _, day) = civil_from_days(days);

@@ -1,13 +1,13 @@
-//! CSS custom properties as far as a tenant may set them: names and values by an allow-list.
+//! CSS custom properties that a tenant may set: an allow-list of names and values.
 //!
-//! Invariant: a name or a value that passes cannot end its declaration, open a comment, escape a character, or make
-//! a browser fetch or run anything. It can stand in a style sheet as it is.
+//! Invariant: an accepted name or value cannot end its declaration, open a comment, escape a character, or make a browser
+//! fetch or run anything. It can be written into a style sheet as it is.
 
 use crate::error::Invalid;
 
 /// Most bytes of a value.
 pub const MAX_VALUE: usize = 200;
-/// Most characters of a name behind its two hyphens.
+/// Most characters of a name after its two hyphens.
 const MAX_NAME: usize = 40;
 /// Most families of a list of fonts.
 const MAX_FONTS: usize = 10;
@@ -21,7 +21,7 @@ const COMMA_COLOURS: &[&str] = &["rgb", "rgba", "hsl", "hsla"];
 /// Functions that make a colour of three components, with spaces.
 const SPACED_COLOURS: &[&str] = &["rgb", "hsl", "oklch"];
 
-/// Whether a name is a custom property's: `--` and 1 to 40 lower-case letters, digits and hyphens.
+/// Checks the name of a custom property: `--` and 1 to 40 lower-case letters, digits and hyphens.
 pub fn check_name(name: &str) -> Result<(), Invalid> {
     let fits = name.strip_prefix("--").is_some_and(|rest| {
         (1..=MAX_NAME).contains(&rest.len())
@@ -31,11 +31,16 @@ pub fn check_name(name: &str) -> Result<(), Invalid> {
     fits.then_some(()).ok_or_else(invalid)
 }
 
-/// Whether a value is a colour, a length, a number, or a list of fonts.
+/// Checks a value: a colour, a length, a number, or a list of font families.
 pub fn check_value(value: &str) -> Result<(), Invalid> {
     let fits = value.len() <= MAX_VALUE
         && (is_hex_colour(value) || is_measure(value, LENGTHS) || is_colour_function(value) || is_names(value));
-    let invalid = || Invalid::new("invalid_css_value", "must be a colour, a length, a number, or a list of fonts");
+    let invalid = || {
+        Invalid::new(
+            "invalid_css_value",
+            "must be a colour, a length, a number or a list of font families, such as #0a7, 12px or Inter, sans-serif",
+        )
+    };
     fits.then_some(()).ok_or_else(invalid)
 }
 
@@ -45,7 +50,7 @@ fn is_hex_colour(text: &str) -> bool {
     matches!(digits.len(), 3 | 4 | 6 | 8) && digits.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// A number, by itself or right before one of these units.
+/// A number, alone or with one of these units.
 fn is_measure(text: &str, units: &[&str]) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let end = unsigned.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
@@ -78,7 +83,7 @@ fn is_names(text: &str) -> bool {
     listed(text).count() <= MAX_FONTS && listed(text).all(|name| is_quoted(name) || name.split(' ').all(is_identifier))
 }
 
-/// The entries of a list: between commas, each of which may have one space behind it.
+/// The entries of a list: separated by commas, each of which one space may follow.
 fn listed(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').enumerate().map(|(at, part)| if at == 0 { part } else { part.strip_prefix(' ').unwrap_or(part) })
 }
@@ -90,7 +95,7 @@ fn is_quoted(text: &str) -> bool {
     within('"').or_else(|| within('\'')).is_some_and(|name| !name.is_empty() && name.bytes().all(plain))
 }
 
-/// A letter or an underscore, perhaps behind a hyphen; then letters, digits, hyphens and underscores.
+/// An optional hyphen, a letter or underscore, then letters, digits, hyphens and underscores.
 fn is_identifier(text: &str) -> bool {
     let rest = text.strip_prefix('-').unwrap_or(text);
     rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')

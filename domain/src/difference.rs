@@ -1,7 +1,7 @@
-//! What changed between two states of a JSON object: operations of JSON Patch (RFC 6902) that make the later one of the
-//! earlier one, each with what was there before.
+//! The difference between two states of a JSON object: operations of JSON Patch (RFC 6902) that turn the earlier state into
+//! the later one, each with the old value.
 //!
-//! Objects are compared member by member, arrays and everything else whole; the order of members is no difference.
+//! Objects are compared member by member, everything else as a whole; the order of members does not matter.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -12,39 +12,39 @@ use crate::pointer;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub enum Difference<'a> {
-    /// A member is new.
+    /// A member was added.
     Add {
-        /// Where.
+        /// The member's JSON pointer.
         path: String,
-        /// What is there now.
+        /// The new value.
         value: &'a Value,
     },
-    /// A member is gone.
+    /// A member was removed.
     Remove {
-        /// Where it was.
+        /// The member's JSON pointer.
         path: String,
-        /// What it was.
+        /// The old value.
         was: &'a Value,
     },
     /// A member has another value.
     Replace {
-        /// Where.
+        /// The member's JSON pointer.
         path: String,
-        /// What is there now.
+        /// The new value.
         value: &'a Value,
-        /// What was there.
+        /// The old value.
         was: &'a Value,
     },
 }
 
-/// The changes from one object to another: those of the first's members in their order, then what is new.
+/// The differences from one object to another: the first one's members in their order, then new members.
 pub fn difference<'a>(from: &'a Map<String, Value>, to: &'a Map<String, Value>) -> Vec<Difference<'a>> {
     let mut changes = Vec::new();
     compare("", from, to, &mut changes);
     changes
 }
 
-/// As deep as both are nested; what was read from JSON is so at most 128 times.
+/// Recurses as deep as both are nested; serde_json reads at most 128 levels.
 fn compare<'a>(at: &str, from: &'a Map<String, Value>, to: &'a Map<String, Value>, changes: &mut Vec<Difference<'a>>) {
     let path = |name: &str| format!("{at}/{}", pointer::escape(name));
     for (name, was) in from {

@@ -2,20 +2,20 @@
 
 use std::borrow::Cow;
 
-/// A value that does not fit its type: a stable `code` for programs, a sentence for people.
+/// Why a value is invalid: a stable `code` for programs, a message for people.
 ///
-/// It never quotes the value, so it can be shown and logged.
+/// It never quotes the value, so that it can be shown and logged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Invalid {
     /// Stable, snake case: `too_long`, `reserved`, …
     pub code: &'static str,
-    /// One sentence, in the present tense, without the offending value.
+    /// What the value must be, to be read after the field's name: "must be at most 5 bytes long".
     pub message: Cow<'static, str>,
 }
 
 impl Invalid {
-    /// A value that does not fit, with the reason.
+    /// An error with its code and message.
     pub fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into() }
     }

@@ -1,4 +1,4 @@
-//! Events, and the cursors that name a place in a tenant's log.
+//! Events, and the cursors that name a position in a tenant's event log.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::clock::Timestamp;
 use crate::topic::Topic;
 
-/// One generation of a tenant's log; cursors of another generation mean nothing here.
+/// One generation of a tenant's log. A log that is created anew gets a new epoch, which invalidates older cursors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(Box<str>);
@@ -19,7 +19,7 @@ impl Epoch {
         Self(crate::hex::hex(&bytes).into())
     }
 
-    /// From text that an epoch was stored as.
+    /// From its stored text.
     pub fn from_stored(text: &str) -> Self {
         Self(text.into())
     }
@@ -30,18 +30,18 @@ impl Epoch {
     }
 }
 
-/// A place in the log, `{epoch}-{seq}`: the event of that number, or the place just behind it.
+/// A position in the log, `{epoch}-{seq}`: the event of that number, or the position right after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor {
     /// The log's generation.
     pub epoch: Epoch,
-    /// The event's number; 0 is the beginning.
+    /// The event's number; 0 is the position before the first.
     pub seq: u64,
 }
 
 impl Cursor {
-    /// Reads a cursor that a client sent; anything else than one of ours is none.
+    /// Reads a cursor that a client sent; none if it does not have the form of one.
     pub fn parse(text: &str) -> Option<Self> {
         let (epoch, seq) = text.split_once('-')?;
         let shape = epoch.len() == 16 && epoch.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
@@ -69,30 +69,30 @@ impl TryFrom<String> for Cursor {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text).ok_or("not a cursor")
+        Self::parse(&text).ok_or("a cursor must be {epoch}-{seq}: 16 hexadecimal digits and a number")
     }
 }
 
-/// The event as subscribers read it, but for its id, which the log gives.
+/// A webhook's event as subscribers read it, without its id, which the log assigns.
 #[derive(Debug, Serialize)]
 pub struct Content<'a, Tenant> {
-    /// Whose event it is.
+    /// The tenant's id.
     pub tenant_id: &'a Tenant,
-    /// What it is about; one event on all of them.
+    /// The topics it is published on, as one event.
     pub topics: &'a [Topic],
     /// `post`, `comment`, …, as the site names it.
     pub node_type: &'a str,
-    /// `CREATE`, `UPDATE`, `DELETE` or the site's own.
+    /// `CREATE`, `UPDATE`, `DELETE` or another name that the site uses.
     pub action: &'a str,
-    /// The site's payload, untouched; `null` if it sent none.
+    /// The site's payload, byte for byte; `null` if it sent none.
     pub data: Option<&'a RawValue>,
     /// When it was accepted.
     pub occurred_at: Timestamp,
 }
 
 impl<Tenant: Serialize> Content<'_, Tenant> {
-    /// The JSON of the event without its opening brace and id, ready to stand behind
-    /// `{"id":"…",`. One line: line breaks in `data` can only be white space between its tokens.
+    /// The event's JSON without its opening brace and id, to be written after `{"id":"…",`. It is one line: line breaks in
+    /// `data` can only be white space between tokens, and become spaces.
     pub fn to_tail(&self) -> Result<String, serde_json::Error> {
         let json = serde_json::to_string(self)?;
         let tail = json.strip_prefix('{').unwrap_or(&json);
@@ -100,12 +100,12 @@ impl<Tenant: Serialize> Content<'_, Tenant> {
     }
 }
 
-/// A Mercure update as subscribers of `/events` read it, but for its id and data.
+/// A Mercure update as subscribers of `/events` read it, without its id and data.
 #[derive(Debug, Serialize)]
 pub struct UpdateHead<'a, Tenant> {
-    /// Whose it is.
+    /// The tenant's id.
     pub tenant_id: &'a Tenant,
-    /// What it is about.
+    /// Its topics.
     pub topics: &'a [Topic],
     /// Its event type.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,7 +118,7 @@ pub struct UpdateHead<'a, Tenant> {
 }
 
 impl<Tenant: Serialize> UpdateHead<'_, Tenant> {
-    /// The members, ready to stand between `{"id":"…",` and `"data":"…"}`.
+    /// The members, to be written between `{"id":"…",` and `"data":"…"}`.
     pub fn to_members(&self) -> Result<String, serde_json::Error> {
         let json = serde_json::to_string(self)?;
         let members = json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();

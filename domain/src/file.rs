@@ -1,16 +1,16 @@
-//! Files that records hold: their names and types, and what a browser may do with them.
+//! Files of records: their names and types, and what a browser may do with them.
 //!
-//! Invariant: no type is on the list that a browser would run as a page of the tenant's host, and what could hold
-//! a script (SVG) is saved, never shown.
+//! Invariant: no allowed type is one that a browser would run as a page of the tenant's host, and types that can contain
+//! scripts (SVG) are downloaded, never shown.
 
 use std::borrow::Cow;
 
 use crate::error::Invalid;
 
-/// Most bytes of a file: what Cloudflare takes as one request's body on every plan.
+/// Most bytes of a file: the largest request body that Cloudflare accepts on every plan.
 pub const MAX_BYTES: u64 = 100_000_000;
 
-/// Types beside images, audio, video and text: documents, archives, data.
+/// Further allowed types: documents, archives, data.
 const DOCUMENTS: [&str; 17] = [
     "application/gzip",
     "application/json",
@@ -30,7 +30,7 @@ const DOCUMENTS: [&str; 17] = [
     "application/x-zip-compressed",
     "application/zip",
 ];
-/// Images that browsers show and that hold no script.
+/// Images that browsers show and that cannot contain scripts.
 const PICTURES: [&str; 9] = ["apng", "avif", "bmp", "gif", "jpeg", "png", "vnd.microsoft.icon", "webp", "x-icon"];
 /// Other images.
 const OTHER_IMAGES: [&str; 4] = ["heic", "heif", "svg+xml", "tiff"];
@@ -40,12 +40,12 @@ const VIDEO: [&str; 7] = ["mp4", "mpeg", "ogg", "quicktime", "webm", "x-m4v", "x
 /// Text that is read as such.
 const TEXT: [&str; 5] = ["calendar", "csv", "markdown", "plain", "vtt"];
 
-/// The type of a file: one that files may have, in lower case and without parameters.
+/// An allowed media type of a file, in lower case and without parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileType(Box<str>);
 
 impl FileType {
-    /// Of a media type; its parameters are left out.
+    /// Reads a media type; its parameters are dropped.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let is_allowed = match essence.split_once('/') {
@@ -58,13 +58,12 @@ impl FileType {
         if is_allowed {
             Ok(Self(essence.into()))
         } else {
-            let message =
-                "must be the type of an image, a sound, a film, a text, a PDF, an office document or an archive";
+            let message = "must be a media type of images, audio, video, text, PDF, office documents or archives, such as image/png";
             Err(Invalid::new("type_not_allowed", message))
         }
     }
 
-    /// Every type that files may have.
+    /// Every allowed type.
     pub fn names() -> impl Iterator<Item = String> {
         let of = |kind: &'static str, subtypes: &'static [&'static str]| {
             subtypes.iter().map(move |subtype| [kind, subtype].concat())
@@ -78,12 +77,12 @@ impl FileType {
         &self.0
     }
 
-    /// As `Content-Type` tells it: text is UTF-8.
+    /// The value of `Content-Type`; text is declared as UTF-8.
     pub fn content_type(&self) -> Cow<'_, str> {
         if self.0.starts_with("text/") { format!("{}; charset=utf-8", self.0).into() } else { (&*self.0).into() }
     }
 
-    /// Whether a browser may show it in place; anything else it saves.
+    /// Whether a browser may show it; any other type is downloaded.
     pub fn is_shown(&self) -> bool {
         match self.0.split_once('/') {
             Some(("image", kind)) => PICTURES.contains(&kind),
@@ -93,12 +92,12 @@ impl FileType {
     }
 }
 
-/// The name of a file: 1 to 200 bytes, no path.
+/// A file's name: 1 to 200 bytes, not a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileName(Box<str>);
 
 impl FileName {
-    /// No slash, no control character, and not `.` or `..`.
+    /// Reads a name: no slash, no control character, and neither `.` nor `..`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let is_path = text.contains(['/', '\\']) || matches!(text, "." | "..");
         if text.is_empty() || text.len() > 200 || is_path || text.chars().any(char::is_control) {
@@ -113,7 +112,7 @@ impl FileName {
         &self.0
     }
 
-    /// The value of `Content-Disposition` (RFC 6266): the name in ASCII, and in full.
+    /// The value of `Content-Disposition` (RFC 6266), with the name in ASCII and in UTF-8.
     pub fn disposition(&self, file_type: &FileType) -> String {
         let how = if file_type.is_shown() { "inline" } else { "attachment" };
         let plain = |c: char| if c.is_ascii() && !matches!(c, '"' | '\\' | '%') { c } else { '_' };
@@ -124,7 +123,7 @@ impl FileName {
         )
     }
 
-    /// As a segment of a path.
+    /// The name as a percent-encoded path segment.
     pub fn segment(&self) -> String {
         percent_encoding::utf8_percent_encode(&self.0, SEGMENT).to_string()
     }

@@ -1,13 +1,13 @@
 //! Server-Sent Events on the wire (WHATWG HTML, "Server-sent events").
 //!
-//! A frame is built once and sent to everyone. No text from outside can break out of its field:
-//! line breaks in `data` become further `data:` lines, and other fields take none.
+//! A frame is built once and sent to every subscriber. No text from outside can leave its field: line breaks in `data`
+//! become further `data:` lines, in other fields they become spaces.
 
 use std::fmt::Write as _;
 
 use crate::event::Cursor;
 
-/// Frames under construction.
+/// Builds the text of an event stream.
 #[derive(Debug, Default)]
 pub struct Frames(String);
 
@@ -17,19 +17,19 @@ impl Frames {
         Self::default()
     }
 
-    /// The reconnection time, in milliseconds. Stands before the block it goes with.
+    /// Sets the reconnection time, in milliseconds; goes before the block that it belongs to.
     pub fn retry(&mut self, millis: u32) -> &mut Self {
         let _ = writeln!(self.0, "retry: {millis}");
         self
     }
 
-    /// A block of an id and nothing else: it moves `Last-Event-ID` and fires no event.
+    /// A block with an id only: it moves `Last-Event-ID` and fires no event.
     pub fn cursor(&mut self, id: &Cursor) -> &mut Self {
         let _ = write!(self.0, "id: {id}\n\n");
         self
     }
 
-    /// An event of the log: its id, its name where asked for, and `{"id":…` with its tail.
+    /// An event of the log: its id, its name if the stream wants names, and its JSON, `{"id":…` followed by the tail.
     pub fn event(&mut self, id: &Cursor, name: Option<&str>, tail: &str) -> &mut Self {
         let _ = writeln!(self.0, "id: {id}");
         if let Some(name) = name {
@@ -39,7 +39,7 @@ impl Frames {
         self
     }
 
-    /// An update on Mercure's wire: its data line by line, so that it arrives as it was sent.
+    /// An update on Mercure's wire, with its data as it was sent.
     pub fn update(&mut self, id: &str, kind: Option<&str>, retry: Option<u64>, data: &str) -> &mut Self {
         self.field("id", id);
         if let Some(kind) = kind {
@@ -52,13 +52,13 @@ impl Frames {
         self
     }
 
-    /// A line that says nothing, to keep a connection open.
+    /// A comment, which keeps a connection open.
     pub fn comment(&mut self) -> &mut Self {
         self.0.push_str(":\n");
         self
     }
 
-    /// A word of the hub itself, such as `hub.resumed`; with an id where it moves the cursor.
+    /// An event of the hub itself, such as `hub.resumed`; with an id if it moves the cursor.
     pub fn control(&mut self, name: &str, id: Option<&Cursor>, json: &str) -> &mut Self {
         if let Some(id) = id {
             let _ = writeln!(self.0, "id: {id}");
@@ -68,12 +68,12 @@ impl Frames {
         self
     }
 
-    /// What was built.
+    /// The text built so far.
     pub fn into_string(self) -> String {
         self.0
     }
 
-    /// The data, which ends the block.
+    /// Writes the data, which ends the block.
     fn data(&mut self, text: &str) {
         for line in lines(text) {
             let _ = writeln!(self.0, "data: {line}");

@@ -1,4 +1,4 @@
-//! Hosts: what a request was sent to, and what a tenant may own.
+//! Host names: those that requests are sent to, and those that tenants may own.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use serde::Serialize;
 use crate::error::Invalid;
 use crate::ids::Slug;
 
-/// A host name in its one spelling: lower case, ASCII, no port, no trailing dot.
+/// A host name in its canonical spelling: lower case, ASCII, no port, no trailing dot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Host(Box<str>);
 
 impl Host {
-    /// From the authority of a URL or a `Host` header: port and trailing dot fall away, case folds.
+    /// Reads the authority of a URL or a `Host` header; port and trailing dot are dropped, letters become lower case.
     ///
-    /// International names must come as punycode, which is how clients send them.
+    /// International names must be in punycode, as clients send them.
     pub fn parse(authority: &str) -> Result<Self, Invalid> {
-        let invalid = || Invalid::new("invalid_host", "must be a host name");
+        let invalid = || Invalid::new("invalid_host", "must be a host name, such as blog.example.com");
         let name = match authority.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => authority,
@@ -34,7 +34,7 @@ impl Host {
         Ok(Self(name.to_ascii_lowercase().into()))
     }
 
-    /// The name as text.
+    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -46,14 +46,14 @@ impl fmt::Display for Host {
     }
 }
 
-/// What a host stands for, before anybody looked anything up.
+/// What a host may be, before any look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostKind {
-    /// The platform's own host: the tenant API lives there.
+    /// The platform's own host, which serves operators.
     Platform,
-    /// Somewhere a tenant may live: `{slug}.{root}` or a custom domain.
+    /// A host that a tenant may have: `{slug}.{root}` or a custom domain.
     Tenant(Host),
-    /// A reserved label or something deeper under the root: nobody's.
+    /// A reserved label, or a deeper name under the root: no tenant can have it.
     Nobody,
 }
 
@@ -62,18 +62,18 @@ pub enum HostKind {
 pub struct RootDomain(Host);
 
 impl RootDomain {
-    /// From configuration.
+    /// Reads the variable `ROOT_DOMAIN`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         Host::parse(text).map(Self)
     }
 
-    /// The domain as text.
+    /// The domain.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Where a request to this host belongs.
-    pub fn place(&self, host: Host) -> HostKind {
+    /// What a host is.
+    pub fn kind_of(&self, host: Host) -> HostKind {
         match self.label_of(&host) {
             Some("" | "console") => HostKind::Platform,
             Some(label) if Slug::parse(label).is_ok() => HostKind::Tenant(host),
@@ -87,7 +87,7 @@ impl RootDomain {
         Host(format!("{}.{}", slug.as_str(), self.0).into())
     }
 
-    /// A domain that a tenant may attach: a full name, never under the root domain.
+    /// Reads a domain that a tenant attaches: a full name, not under the root domain.
     pub fn custom_domain(&self, text: &str) -> Result<Host, Invalid> {
         let host = Host::parse(text)
             .map_err(|_| Invalid::new("invalid_domain", "must be a domain name, such as blog.example.com"))?;
@@ -100,7 +100,7 @@ impl RootDomain {
         Ok(host)
     }
 
-    /// What stands before the root domain; empty for the root itself, none for foreign hosts.
+    /// The labels before the root domain; empty for the root itself, none for other hosts.
     fn label_of<'h>(&self, host: &'h Host) -> Option<&'h str> {
         let before = host.as_str().strip_suffix(self.0.as_str())?;
         if before.is_empty() { Some("") } else { before.strip_suffix('.') }
@@ -116,8 +116,8 @@ mod tests {
         RootDomain::parse("localhost").unwrap()
     }
 
-    fn place(text: &str) -> HostKind {
-        root().place(Host::parse(text).unwrap())
+    fn kind_of(text: &str) -> HostKind {
+        root().kind_of(Host::parse(text).unwrap())
     }
 
     #[test]
@@ -131,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn places() {
-        assert_eq!(place("localhost:8787"), HostKind::Platform);
-        assert_eq!(place("console.localhost"), HostKind::Platform);
-        assert!(matches!(place("acme.localhost"), HostKind::Tenant(_)));
-        assert!(matches!(place("blog.acme.com"), HostKind::Tenant(_)));
-        assert!(matches!(place("notlocalhost"), HostKind::Tenant(_)));
+    fn a_host_is_the_platforms_a_tenants_or_nobodys() {
+        assert_eq!(kind_of("localhost:8787"), HostKind::Platform);
+        assert_eq!(kind_of("console.localhost"), HostKind::Platform);
+        assert!(matches!(kind_of("acme.localhost"), HostKind::Tenant(_)));
+        assert!(matches!(kind_of("blog.acme.com"), HostKind::Tenant(_)));
+        assert!(matches!(kind_of("notlocalhost"), HostKind::Tenant(_)));
         for nobody in ["www.localhost", "api.localhost", "default.localhost", "a.b.localhost", "a_b.localhost"] {
-            assert_eq!(place(nobody), HostKind::Nobody, "{nobody}");
+            assert_eq!(kind_of(nobody), HostKind::Nobody, "{nobody}");
         }
     }
 

@@ -1,13 +1,13 @@
-//! Moments as HTTP writes them (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+//! Dates in HTTP headers (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
 
 use crate::clock::{Timestamp, civil_from_days};
 
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// The moment, to the second.
-pub fn print(moment: Timestamp) -> String {
-    let seconds = moment.seconds();
+/// Writes a time, to the second.
+pub fn print(timestamp: Timestamp) -> String {
+    let seconds = timestamp.seconds();
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil_from_days(days);
     let name = |names: &[&'static str], at: i64| usize::try_from(at).ok().and_then(|at| names.get(at).copied());
@@ -17,14 +17,14 @@ pub fn print(moment: Timestamp) -> String {
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
-/// Reads the form that every sender must use; None for the obsolete ones, as for anything else.
+/// Reads the form that every sender must use; none for the obsolete forms and any other text.
 pub fn parse(text: &str) -> Option<Timestamp> {
     let (_, rest) = text.split_once(", ")?;
     let mut parts = rest.split(' ');
     let (day, month, year, time) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let month = MONTHS.iter().position(|name| *name == month)? + 1;
-    let moment = Timestamp::parse_rfc3339(&format!("{year}-{month:02}-{day}T{time}Z")).ok()?;
-    (parts.next() == Some("GMT") && parts.next().is_none() && print(moment) == text).then_some(moment)
+    let timestamp = Timestamp::parse_rfc3339(&format!("{year}-{month:02}-{day}T{time}Z")).ok()?;
+    (parts.next() == Some("GMT") && parts.next().is_none() && print(timestamp) == text).then_some(timestamp)
 }
 
 #[cfg(test)]
@@ -45,8 +45,8 @@ mod tests {
     proptest! {
         #[test]
         fn printed_and_read_again_is_the_same_second(seconds in 0i64..253_402_300_799) {
-            let moment = Timestamp::from_millis(seconds * 1000);
-            prop_assert_eq!(parse(&print(moment)), Some(moment));
+            let timestamp = Timestamp::from_millis(seconds * 1000);
+            prop_assert_eq!(parse(&print(timestamp)), Some(timestamp));
         }
 
         #[test]

@@ -1,7 +1,7 @@
-//! Who is meant: tenants, slugs, secrets' versions, webhook ids.
+//! Identifiers from outside: tenants' ids, slugs, webhook ids.
 //!
-//! A [`ClaimedTenant`] is text of the right shape that somebody sent. A tenant that was found to exist is a type of the
-//! Worker's crate (`src/tenant_id.rs`), which nothing outside it can make.
+//! A [`ClaimedTenant`] is a well-formed id that somebody sent. The id of a tenant that is known to exist is a type of the
+//! Worker's crate (`src/tenant_id.rs`), which nothing outside that crate can make.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ impl ClaimedTenant {
         Self(id.into())
     }
 
-    /// The claim as text.
+    /// The id.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -68,7 +68,7 @@ impl Slug {
             ));
         }
         if RESERVED_LABELS.contains(&text) {
-            return Err(Invalid::new("reserved", "is a reserved label"));
+            return Err(Invalid::new("reserved", "is reserved: choose another label"));
         }
         Ok(Self(text.into()))
     }
@@ -78,13 +78,13 @@ impl Slug {
         Self::parse(id.as_str().replace('_', "-").trim_end_matches('-'))
     }
 
-    /// The label as text.
+    /// The label.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The sender's id of a webhook (Standard Webhooks `webhook-id`), by which it is de-duplicated.
+/// A webhook's id from its sender (`webhook-id` of Standard Webhooks), by which it is de-duplicated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookId(Box<str>);
 
@@ -98,7 +98,7 @@ impl WebhookId {
         }
     }
 
-    /// The id as text.
+    /// The id.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,12 +1,12 @@
-//! JSON objects as they are written in code: `json!({ "name": value })`, in the words of serde_json.
+//! `json!({ "name": value })` with the syntax of serde_json's macro.
 //!
-//! A value that cannot be JSON is null here, where serde_json would panic; and a member is one call, which keeps
-//! the Worker small.
+//! A value that cannot be serialised becomes null, where serde_json would panic. Each member is one call of a function that
+//! is not inlined, which keeps the Worker small.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// An object, its members in their order. Anything else is left to serde_json.
+/// Makes an object with its members in order; anything else is passed to serde_json's macro.
 #[macro_export]
 macro_rules! json {
     ({ $($members:tt)* }) => {{
@@ -35,7 +35,7 @@ macro_rules! json {
     ($($other:tt)+) => { ::serde_json::json!($($other)+) };
 }
 
-/// Sets a member of an object.
+/// Sets a member of an object; a value that cannot be serialised becomes null.
 #[inline(never)]
 pub fn set(object: &mut Map<String, Value>, name: &str, value: &impl Serialize) {
     insert(object, name, serde_json::to_value(value).unwrap_or_default());
@@ -46,12 +46,12 @@ fn insert(object: &mut Map<String, Value>, name: &str, value: Value) {
     object.insert(name.to_owned(), value);
 }
 
-/// A number without a fraction, as JSON Schema has it (`5.0` is one), up to where every whole number is told apart.
+/// A whole number as JSON Schema defines it (`5.0` is one), of at most 2^53 either way.
 pub fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_f64().and_then(without_fraction))
 }
 
-/// The whole number that a floating one is.
+/// A floating-point number as a whole one, if it has no fraction and is below 2^53.
 pub fn without_fraction(number: f64) -> Option<i64> {
     let is_whole = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
     is_whole.then_some(number as i64)

@@ -1,6 +1,6 @@
-//! The nouns of the field, pure: no platform type, no I/O, no clock of their own.
+//! The domain's types, pure: no platform type, no I/O, no clock.
 //!
-//! A crate of its own, so that the compiler knows no platform type here. May not touch: any platform type, the clock,
+//! A crate of its own, so that no platform type can be named here. May not touch: any platform type, the clock,
 //! randomness.
 //!
 //! Every value from outside is parsed here once; a parsed value cannot be invalid. What a rule

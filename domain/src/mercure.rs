@@ -1,22 +1,22 @@
-//! How a tenant speaks Mercure, as its `settings` say, and what a client may do by its words.
+//! A tenant's Mercure settings, and the actions that Mercure tokens allow.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json;
 
-/// What a token may allow.
+/// An action that a token may allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// To publish updates.
+    /// Publishing updates.
     Publish,
-    /// To be sent private updates.
+    /// Receiving private updates.
     Subscribe,
 }
 
 impl Action {
-    /// As tokens and settings name it; none for an action that we do not know.
+    /// Reads its name in tokens and settings; none for an unknown action.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "publish" => Some(Self::Publish),
@@ -26,31 +26,31 @@ impl Action {
     }
 }
 
-/// Somebody whose tokens the tenant takes.
+/// An issuer whose tokens the tenant accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issuer {
-    /// Its name, as tokens say it in `iss`, letter for letter.
+    /// Its name, exactly as in the claim `iss`.
     pub issuer: String,
-    /// Where its public keys stand.
+    /// The URL of its public keys (RFC 7517).
     pub jwks_url: String,
     /// What its tokens may allow.
     pub allows: Vec<Action>,
 }
 
-/// How a tenant speaks Mercure. What is at its default takes no room where it is carried.
+/// A tenant's Mercure settings. Members at their default are not serialised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Mercure {
-    /// Whether clients of before the 1.0 protocol are served too.
+    /// Whether clients of the protocol before 1.0 are served too.
     #[serde(skip_serializing_if = "is_on")]
     pub compatibility: bool,
-    /// Whether somebody without a token may subscribe, to what is public.
+    /// Whether clients without a token may subscribe, to public updates.
     #[serde(skip_serializing_if = "is_on")]
     pub anonymous: bool,
-    /// Whether it is told who subscribes to what. Each beginning and end is an event of the log, so it is asked for.
+    /// Whether active subscriptions are published. Each beginning and end is an event of the log, so it is off by default.
     #[serde(skip_serializing_if = "is_off")]
     pub subscriptions: bool,
-    /// Whose tokens are taken beside those that the tenant signs with its secrets.
+    /// Issuers whose tokens are accepted beside those signed with the tenant's secrets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub issuers: Vec<Issuer>,
 }
@@ -62,12 +62,12 @@ impl Default for Mercure {
 }
 
 impl Mercure {
-    /// Whether nothing of it was set.
+    /// Whether every member has its default.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Every member, with the value that holds.
+    /// Every member with its effective value, as JSON.
     pub fn to_view(&self) -> Value {
         json!({
             "compatibility": self.compatibility,
@@ -77,8 +77,8 @@ impl Mercure {
         })
     }
 
-    /// Whether tokens of anybody may do more than they might by other settings: by another issuer, or another place
-    /// for an issuer's keys.
+    /// Whether these settings allow `action` to an issuer that `other` does not allow it to. An issuer with another URL of
+    /// keys counts as another issuer.
     pub fn lends_beyond(&self, other: &Self, action: Action) -> bool {
         let lends = |known: &Issuer| known.allows.contains(&action);
         let same = |ours: &Issuer, theirs: &Issuer| ours.issuer == theirs.issuer && ours.jwks_url == theirs.jwks_url;

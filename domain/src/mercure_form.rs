@@ -1,4 +1,4 @@
-//! The form by which a publisher sends an update (Mercure, section Publication): read and checked as a whole.
+//! The form with which a publisher sends an update (Mercure, section "Publication"), read and checked as a whole.
 
 use percent_encoding::percent_decode;
 
@@ -8,7 +8,7 @@ use crate::matching::topic_url::Base;
 use crate::selector::RECORDS;
 use crate::topic::Topic;
 
-/// Most bytes of the form: 1 MB of data, whatever of it is percent-encoded.
+/// Most bytes of the form: 1 MB of data even if every byte is percent-encoded, and the other fields.
 pub const MAX_FORM: usize = 4 * 1024 * 1024;
 /// Most topics of an update.
 const MAX_TOPICS: usize = 100;
@@ -16,17 +16,17 @@ const MAX_TOPICS: usize = 100;
 const MAX_TOPIC: usize = 4_096;
 /// Most bytes of the id and of the type.
 const MAX_NAME: usize = 1_024;
-/// Most bytes of the data on the wire, where each of its lines has a name.
+/// Most bytes of the data on the wire, where each line begins with `data: `.
 const MAX_DATA: usize = 1_536 * 1024;
-/// What stands before each line.
+/// Bytes before each line on the wire.
 const LINE: usize = "data: ".len();
 
-/// Why a form is refused: which field, and what would be right.
+/// Why a form is refused: the field, and what it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FormError {
-    /// The field's value cannot be used.
+    /// The field is missing or invalid.
     Invalid(String, Invalid),
-    /// The field is over a limit.
+    /// The field exceeds a limit.
     TooLarge(String, Invalid),
 }
 
@@ -43,22 +43,22 @@ impl FormError {
 /// An update that somebody wants to publish.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UpdateForm {
-    /// What it is about, the canonical topic first, each once.
+    /// Its topics, the canonical one first, each once.
     pub topics: Vec<Topic>,
-    /// Its data, opaque.
+    /// Its data, as it was sent.
     pub data: String,
-    /// Whether only those get it who are entitled to.
+    /// Whether only subscribers with a matching right receive it.
     pub private: bool,
-    /// Its id, if its publisher gave it one.
+    /// Its id, if the publisher set one.
     pub id: Option<String>,
     /// Its event type.
     pub kind: Option<String>,
-    /// The reconnection time that it tells, in milliseconds.
+    /// The reconnection time that it sets, in milliseconds.
     pub retry: Option<u64>,
 }
 
 impl UpdateForm {
-    /// Reads a form. Of a field that may stand once only the first one counts, and unknown ones are passed over.
+    /// Reads a form. Of a repeated field other than `topic` the first counts; unknown fields are ignored.
     pub fn read(body: &[u8], hub: &Base) -> Result<Self, FormError> {
         let mut topics = Vec::new();
         let (mut data, mut id, mut kind, mut retry, mut private) = (None, None, None, None, false);
@@ -93,7 +93,7 @@ impl UpdateForm {
     }
 }
 
-/// A name or value; none if it is not UTF-8.
+/// A percent-decoded name or value; none if it is not UTF-8.
 fn decoded(bytes: &[u8]) -> Option<String> {
     let spaced: Vec<u8> = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     percent_decode(&spaced).decode_utf8().ok().map(Into::into)
@@ -102,7 +102,7 @@ fn decoded(bytes: &[u8]) -> Option<String> {
 fn check_data(data: &str) -> Result<(), FormError> {
     let breaks = data.bytes().filter(|byte| matches!(byte, b'\r' | b'\n')).count();
     if data.len() + breaks * LINE > MAX_DATA {
-        let message = "must be at most 1.5 MB on the wire, six bytes more for each line";
+        let message = "must be at most 1.5 MB on the wire, where each line counts six bytes more";
         return Err(FormError::too_large("data", Invalid::new("too_long", message)));
     }
     Ok(())
@@ -113,7 +113,7 @@ fn read_topics(sent: Vec<String>, hub: &Base) -> Result<Vec<Topic>, FormError> {
         return Err(FormError::invalid("topic", Invalid::new("required", "is required")));
     }
     if sent.len() > MAX_TOPICS {
-        let message = format!("must be at most {MAX_TOPICS}");
+        let message = format!("must appear at most {MAX_TOPICS} times");
         return Err(FormError::too_large("topic", Invalid::new("too_many", message)));
     }
     let mut topics = Vec::with_capacity(sent.len());
@@ -135,10 +135,10 @@ fn read_topic(text: &str, hub: &Base) -> Result<Topic, Invalid> {
         return Err(Invalid::new("control_character", "must not contain control or format characters"));
     }
     if hub.reserves(text) {
-        return Err(Invalid::new("reserved", "lies in the hub's own namespace"));
+        return Err(Invalid::new("reserved", "is reserved: it lies in the hub's own namespace"));
     }
     if text.starts_with(RECORDS) {
-        return Err(Invalid::new("reserved", "is announced by changes of records alone"));
+        return Err(Invalid::new("reserved", "is reserved: the platform announces changes of records itself"));
     }
     Topic::parse(text)
 }

@@ -1,6 +1,6 @@
-//! JSON Merge Patch (RFC 7396): a document's new members, and null for those that go.
+//! JSON Merge Patch (RFC 7396): new members replace old ones, null removes them.
 //!
-//! What stays keeps its place, what is new comes last. No depth of nesting costs stack.
+//! Members that remain keep their order, new ones come last. It does not recurse, so deep nesting costs no stack.
 
 use serde_json::{Map, Value};
 

@@ -1,35 +1,35 @@
-//! Addresses that the platform calls because a tenant named them: never into a network that is not public.
+//! URLs that the platform calls because a tenant named them. They must name a public host.
 //!
-//! What is checked here is the text. A public name that resolves to a private address is the platform's
-//! to refuse: a Worker's `fetch` reaches the public internet only.
+//! Only the text is checked here. A public name that resolves to a private address is refused by the runtime: a Worker's
+//! `fetch` reaches the public internet only.
 
 use crate::error::Invalid;
 use crate::host::{Host, RootDomain};
 
-/// The longest address.
+/// The longest URL, in bytes.
 const MAX_LENGTH: usize = 500;
 
-/// Names that are no public ones, and what lies under them.
+/// Top-level names that are not public.
 const PRIVATE: &[&str] = &["localhost", "local", "internal", "intranet", "private", "corp", "home", "lan", "arpa"];
 
-/// Whether this machine may be called. Only tests call it.
+/// Whether this machine may be called; only tests allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loopback {
-    /// No.
+    /// It may not.
     Refused,
-    /// Yes, over plain HTTP too.
+    /// It may, over plain HTTP too.
     Allowed,
 }
 
-/// An `https` address of a public host, without credentials or fragment.
+/// An `https` URL of a public host, without credentials or fragment, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundUrl(Box<str>);
 
 impl OutboundUrl {
-    /// Reads an address, which is kept as it is written.
+    /// Reads a URL.
     ///
-    /// Numbers are refused as hosts altogether, in every spelling that browsers take for an address:
-    /// whoever has a certificate has a name. So is what lies under the platform's own domain.
+    /// IP addresses are refused in every spelling that browsers understand, since whoever has a certificate has a name; so
+    /// are hosts under the platform's own domain.
     pub fn parse(text: &str, root: &RootDomain, loopback: Loopback) -> Result<Self, Invalid> {
         let invalid = || Invalid::new("invalid_url", "must be an https URL without credentials or fragment");
         let clean = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'#' | b'"' | b'<' | b'>'));
@@ -39,8 +39,8 @@ impl OutboundUrl {
         let (scheme, rest) = text.split_once("://").ok_or_else(invalid)?;
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
         let host = host_of(authority).ok_or_else(invalid)?;
-        let here = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-        if here && loopback == Loopback::Allowed && matches!(scheme, "http" | "https") {
+        let is_loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        if is_loopback && loopback == Loopback::Allowed && matches!(scheme, "http" | "https") {
             return Ok(Self(text.into()));
         }
         if scheme != "https" {
@@ -49,17 +49,17 @@ impl OutboundUrl {
         if is_public(host, root) {
             Ok(Self(text.into()))
         } else {
-            Err(Invalid::new("not_public", "must name a public host, by its name"))
+            Err(Invalid::new("not_public", "must name a public host by its domain name, not by an IP address"))
         }
     }
 
-    /// The address as text.
+    /// The URL.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The host of an authority; none if the rest of it is no port.
+/// The host of an authority; none if it is followed by anything but a port.
 fn host_of(authority: &str) -> Option<&str> {
     let end = if authority.starts_with('[') {
         authority.find(']')? + 1
@@ -74,8 +74,8 @@ fn host_of(authority: &str) -> Option<&str> {
     }
 }
 
-/// Whether a host is a full name of the public DNS. The end of one is a word, or punycode; the end of what
-/// browsers read as a number is not.
+/// Whether a host is a full name of the public DNS. Its last label is letters or punycode, which rules out every spelling
+/// of an IP address.
 fn is_public(host: &str, root: &RootDomain) -> bool {
     let host = host.to_ascii_lowercase();
     let named = root.custom_domain(&host).is_ok_and(|parsed| parsed.as_str() == host);
@@ -156,9 +156,9 @@ mod tests {
 
     #[test]
     fn tests_call_this_machine_and_nothing_else_that_is_private() {
-        for here in ["http://127.0.0.1:8000", "http://localhost:8000/a", "https://[::1]:1"] {
-            assert!(parse(here, Loopback::Allowed).is_ok(), "{here}");
-            assert!(parse(here, Loopback::Refused).is_err(), "{here}");
+        for url in ["http://127.0.0.1:8000", "http://localhost:8000/a", "https://[::1]:1"] {
+            assert!(parse(url, Loopback::Allowed).is_ok(), "{url}");
+            assert!(parse(url, Loopback::Refused).is_err(), "{url}");
         }
         for other in ["http://127.0.0.2", "http://10.0.0.1", "http://a@127.0.0.1", "http://127.0.0.1.evil.test"] {
             assert!(parse(other, Loopback::Allowed).is_err(), "{other}");

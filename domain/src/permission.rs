@@ -1,34 +1,41 @@
 //! Permissions, named `resource:action`, and sets of them.
 //!
-//! A tenant's permissions and the platform's are two types: one never passes for the other.
+//! A tenant's permissions and the platform's are two types, so that one cannot be used in place of the other.
 
 use serde_json::Value;
 
 use crate::error::Invalid;
 
 macro_rules! permissions {
+    (described $($listed:tt)*) => {
+        permissions! { $($listed)* }
+        permissions! { @about $($listed)* }
+    };
+    (@about $(#[$doc:meta])* $kind:ident, $(#[$set_doc:meta])* $set:ident { $(#[doc = $about:literal] $name:ident = $text:literal,)+ }) => {
+        impl $kind {
+            /// What it permits: a sentence.
+            pub fn about(self) -> &'static str {
+                let text = match self { $(Self::$name => $about),+ };
+                text.trim_ascii()
+            }
+        }
+    };
     ($(#[$doc:meta])* $kind:ident, $(#[$set_doc:meta])* $set:ident { $(#[doc = $about:literal] $name:ident = $text:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $kind { $(#[doc = $about] $name),+ }
 
         impl $kind {
-            /// Every one, in the order of the documentation.
+            /// All of them, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
-            /// As it is written.
+            /// Its name, `resource:action`.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }
             }
-
-            /// What it lets one do: a sentence.
-            pub fn about(self) -> &'static str {
-                let text = match self { $(Self::$name => $about),+ };
-                text.trim_ascii()
-            }
         }
 
-        // A bit each.
+        // A set holds one bit for each.
         const _: () = assert!($kind::ALL.len() <= u64::BITS as usize);
 
         $(#[$set_doc])*
@@ -36,10 +43,10 @@ macro_rules! permissions {
         pub struct $set(u64);
 
         impl $set {
-            /// Every permission there is, also those that later versions add.
+            /// Every permission, also those that later versions add.
             pub const ALL: Self = Self(u64::MAX);
 
-            /// Exactly these.
+            /// The set of exactly these.
             pub const fn of(listed: &[$kind]) -> Self {
                 let (mut bits, mut rest) = (0, listed);
                 while let Some((first, after)) = rest.split_first() {
@@ -49,7 +56,7 @@ macro_rules! permissions {
                 Self(bits)
             }
 
-            /// Whether this one is in the set.
+            /// Whether a permission is in the set.
             pub const fn has(self, permission: $kind) -> bool {
                 self.0 & (1 << permission as u32) != 0
             }
@@ -59,25 +66,13 @@ macro_rules! permissions {
                 self.0 & other.0 == other.0
             }
 
-            /// What is in either.
+            /// The union.
             #[must_use]
             pub const fn with(self, other: Self) -> Self {
                 Self(self.0 | other.0)
             }
 
-            /// What is in this set and not in the other.
-            #[must_use]
-            pub const fn without(self, other: Self) -> Self {
-                Self(self.0 & !other.0)
-            }
-
-            /// What is in both.
-            #[must_use]
-            pub const fn within(self, other: Self) -> Self {
-                Self(self.0 & other.0)
-            }
-
-            /// What one entry of a list stands for: a name, `resource:*` or `*`.
+            /// Reads an entry of a list: a name, `resource:*` or `*`.
             pub fn parse(text: &str) -> Result<Self, Invalid> {
                 if text == "*" {
                     return Ok(Self::ALL);
@@ -94,14 +89,14 @@ macro_rules! permissions {
                 Ok(Self(bits))
             }
 
-            /// The set of a list that was checked when it was stored. A name we no longer know adds nothing.
+            /// Reads a stored JSON list, which was checked when it was written. Names that no longer exist are ignored.
             pub fn stored(json: &str) -> Self {
                 let listed: Vec<Value> = serde_json::from_str(json).unwrap_or_default();
                 let sets = listed.iter().filter_map(Value::as_str).filter_map(|text| Self::parse(text).ok());
                 sets.fold(Self(0), |all, set| Self(all.0 | set.0))
             }
 
-            /// The names in the set.
+            /// The names of the set's permissions.
             pub fn names(self) -> Vec<&'static str> {
                 $kind::ALL.iter().filter(|permission| self.has(**permission)).map(|permission| permission.as_str()).collect()
             }
@@ -109,7 +104,7 @@ macro_rules! permissions {
     };
 }
 
-permissions! {
+permissions! { described
     /// What somebody may do in a tenant.
     Permission,
     /// A set of a tenant's permissions.
@@ -183,10 +178,10 @@ permissions! {
     }
 }
 
-/// The role of somebody of whom none is named.
+/// The role where none is given.
 pub const DEFAULT_ROLE: &str = "viewer";
 
-/// The roles that every tenant has, under both names that are customary for each.
+/// The roles that every tenant has. Two of them have two customary names.
 pub const BUILT_IN_ROLES: &[(&str, Permissions)] = &[
     ("owner", Permissions::ALL),
     ("admin", Permissions::ALL),
@@ -194,6 +189,20 @@ pub const BUILT_IN_ROLES: &[(&str, Permissions)] = &[
     ("user", EDITOR),
     ("viewer", VIEWER),
 ];
+
+impl Permissions {
+    /// The permissions of this set that are not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The intersection.
+    #[must_use]
+    pub const fn within(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
 
 const VIEWER: Permissions = Permissions::of(&[
     Permission::EventsRead,
@@ -209,7 +218,7 @@ const EDITOR: Permissions = VIEWER.with(Permissions::of(&[
     Permission::RecordsWrite,
 ]));
 
-/// The permissions of a role: a built-in one's, else those stored for the tenant's own role, else none.
+/// The permissions of a role: a built-in one's, else those in `own`, the stored list of the tenant's own role, else none.
 pub fn permissions_of(role: &str, own: Option<&str>) -> Permissions {
     match BUILT_IN_ROLES.iter().find(|(name, _)| *name == role) {
         Some((_, permissions)) => *permissions,

@@ -1,4 +1,4 @@
-//! Plans and limits: how much of everything a tenant may use.
+//! Limits of a tenant: its plan's, and its own that override them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,17 +9,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::clock::Timestamp;
 use crate::json::without_fraction;
 
-/// A bound; `-1` and `"unlimited"` both mean none. Stored and shown as a number.
+/// A limit. `-1` and `"unlimited"` both mean none; it is stored and shown as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// At most so many.
+    /// At most this many.
     AtMost(u64),
-    /// As many as come.
+    /// No limit.
     Unlimited,
 }
 
 impl Limit {
-    /// The bound as a number, where there is one.
+    /// The limit as a number, if there is one.
     pub fn bound(self) -> Option<u64> {
         match self {
             Self::AtMost(limit) => Some(limit),
@@ -84,38 +84,38 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-/// Every bound of a tenant, after its plan and its own overrides.
+/// All limits of a tenant: its plan's with its own overrides applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Requests with a credential, per UTC minute.
     pub api_requests_per_minute: Limit,
     /// Requests with a credential, per UTC day.
     pub api_requests_per_day: Limit,
-    /// Requests without a credential, per UTC minute: strangers cannot spend the tenant's own.
+    /// Requests without a credential, per UTC minute. They count separately, so that strangers cannot use up the tenant's.
     pub anonymous_requests_per_minute: Limit,
     /// Accepted webhooks, per UTC minute.
     pub webhooks_per_minute: Limit,
     /// Open streams.
     pub concurrent_subscriptions: Limit,
-    /// Open streams of one address; without one, the bound of all streams.
+    /// Open streams of one client address; without it, the limit of all streams.
     #[serde(default)]
     pub connections_per_address: Option<Limit>,
-    /// Age at which events leave the log.
+    /// Seconds after which events leave the log.
     pub event_retention_seconds: Limit,
-    /// Events the log keeps.
+    /// Most events in the log.
     pub event_retention_count: Limit,
-    /// Bytes the log keeps.
+    /// Most bytes of the log.
     pub event_log_bytes: Limit,
-    /// Users, disabled ones too.
+    /// Users, disabled ones included.
     #[serde(default = "unlimited")]
     pub users: Limit,
-    /// Records, by collection; `*` stands for every other one.
+    /// Records, by collection; `*` for all others.
     #[serde(default)]
     pub records: PerCollection,
-    /// Records made in a UTC hour, by collection.
+    /// Records created in a UTC hour, by collection.
     #[serde(default)]
     pub records_per_hour: PerCollection,
-    /// Records made in a UTC month, by collection.
+    /// Records created in a UTC month, by collection.
     #[serde(default)]
     pub records_per_month: PerCollection,
     /// Bytes of files.
@@ -123,10 +123,10 @@ pub struct Limits {
     pub storage_bytes: Limit,
 }
 
-/// A bound for each collection, by its slug; `*` stands for every other one.
+/// A limit for each collection, by its slug; `*` for all others.
 pub type PerCollection = BTreeMap<String, Limit>;
 
-/// The window in which records that are made are counted.
+/// The window in which created records are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Period {
     /// A UTC hour.
@@ -136,7 +136,7 @@ pub enum Period {
 }
 
 impl Period {
-    /// As it is stored.
+    /// Its stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hour => "hour",
@@ -144,7 +144,7 @@ impl Period {
         }
     }
 
-    /// When the window began that a moment lies in.
+    /// The beginning of the window that contains `now`.
     pub fn start(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Hour => Timestamp::from_millis(now.millis() - now.millis().rem_euclid(3_600_000)),
@@ -152,7 +152,7 @@ impl Period {
         }
     }
 
-    /// When that window ends.
+    /// The end of the window that contains `now`.
     pub fn end(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Hour => self.start(now).plus_seconds(3600),
@@ -165,32 +165,32 @@ fn of_collection(bounds: &PerCollection, collection: &str) -> Limit {
     bounds.get(collection).or_else(|| bounds.get("*")).copied().unwrap_or(Limit::Unlimited)
 }
 
-/// What was stored before there was this bound has none.
+/// The default of limits that older stored plans do not have.
 fn unlimited() -> Limit {
     Limit::Unlimited
 }
 
 impl Limits {
-    /// Most streams a hub can carry, whatever the plan says: the runtime stops at 32,768 sockets.
+    /// Most streams of a hub, whatever the plan allows: the runtime allows 32,768 sockets.
     pub const MAX_STREAMS: u64 = 30_000;
 
-    /// The bound of open streams, never above what a hub can carry.
+    /// The limit of open streams, at most [`Self::MAX_STREAMS`].
     pub fn streams(&self) -> u64 {
         self.concurrent_subscriptions.bound().unwrap_or(Self::MAX_STREAMS).min(Self::MAX_STREAMS)
     }
 
-    /// The bound of open streams of one address.
+    /// The limit of open streams of one client address.
     pub fn streams_per_address(&self) -> u64 {
         let limit = self.connections_per_address.and_then(Limit::bound);
         limit.unwrap_or_else(|| self.streams()).min(self.streams())
     }
 
-    /// The bound of a collection's records.
+    /// The limit of a collection's records.
     pub fn records_of(&self, collection: &str) -> Limit {
         of_collection(&self.records, collection)
     }
 
-    /// The bound of a collection's records made in a period.
+    /// The limit of records created in a collection in a period.
     pub fn record_rate(&self, collection: &str, period: Period) -> Limit {
         match period {
             Period::Hour => of_collection(&self.records_per_hour, collection),
@@ -198,7 +198,7 @@ impl Limits {
         }
     }
 
-    /// These limits with a tenant's own put over them.
+    /// These limits with a tenant's overrides applied.
     pub fn overridden(mut self, own: &Overrides) -> Self {
         let put = |slot: &mut Limit, own: Option<Limit>| *slot = own.unwrap_or(*slot);
         put(&mut self.api_requests_per_minute, own.max_api_requests_per_minute);
@@ -228,7 +228,7 @@ impl Limits {
     }
 }
 
-/// A tenant's own limits, as `rate_limits` names them.
+/// A tenant's overrides, with the names of `rate_limits`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Overrides {
@@ -238,7 +238,7 @@ pub struct Overrides {
     /// Webhooks per minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_webhooks_per_minute: Option<Limit>,
-    /// Open streams of one address.
+    /// Open streams of one client address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections_per_ip: Option<Limit>,
     /// Requests with a credential per minute.
@@ -250,25 +250,25 @@ pub struct Overrides {
     /// Requests without a credential per minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_anonymous_requests_per_minute: Option<Limit>,
-    /// Megabytes of the event log; the name is older than the log.
+    /// Megabytes of the event log. The name is the one that existing clients send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_redis_memory_mb: Option<Limit>,
-    /// Seconds an event is kept.
+    /// Seconds after which events leave the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_retention_seconds: Option<Limit>,
-    /// Events kept.
+    /// Most events in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_retention_count: Option<Limit>,
     /// Users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_users: Option<Limit>,
-    /// Records, by collection; `*` stands for every other one.
+    /// Records, by collection; `*` for all others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub max_records: PerCollection,
-    /// Records made in a UTC hour, by collection.
+    /// Records created in a UTC hour, by collection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub max_records_per_hour: PerCollection,
-    /// Records made in a UTC month, by collection.
+    /// Records created in a UTC month, by collection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub max_records_per_month: PerCollection,
     /// Bytes of files.

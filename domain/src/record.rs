@@ -1,22 +1,22 @@
-//! A record as it is shown: in answers and in events alike.
+//! A record as it is shown, in responses and events alike.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
 
-/// The parts of a record, as they are stored.
+/// The stored parts of a record.
 #[derive(Debug)]
 pub struct RecordView<'a, Tenant> {
-    /// Whose it is.
+    /// The tenant it belongs to.
     pub tenant: &'a Tenant,
-    /// Whether its tenant's id is shown as `client_id` too.
+    /// Whether the tenant's id is shown as `client_id` too.
     pub alias: bool,
     /// Its id within the collection.
     pub id: &'a str,
-    /// Its version.
+    /// Its version, from 1.
     pub version: i64,
-    /// Its status, where the collection has a vocabulary.
+    /// Its status, if the collection has statuses.
     pub status: Option<&'a str>,
     /// The fields of its schema.
     pub data: Map<String, Value>,
@@ -24,15 +24,15 @@ pub struct RecordView<'a, Tenant> {
     pub created_at: Timestamp,
     /// When it changed last.
     pub updated_at: Timestamp,
-    /// Who created it.
+    /// Who created it: `user:…`, `key:…`.
     pub created_by: &'a str,
     /// Who changed it last.
     pub updated_by: &'a str,
 }
 
 impl<Tenant: Serialize> RecordView<'_, Tenant> {
-    /// One flat object: whose it is and which, its own fields, what the platform keeps of it. A field of its own
-    /// never stands in the place of the platform's.
+    /// One flat object: id and tenant, the schema's fields, then what the platform sets. A field of the schema never
+    /// replaces a member that the platform sets.
     pub fn into_object(self) -> Map<String, Value> {
         let mut shown = Map::with_capacity(self.data.len() + 9);
         let text = |text: &str| Value::from(text);

@@ -7,7 +7,7 @@ use crate::matching::matcher::{MatchType, Matcher};
 use crate::matching::topic_url::Base;
 use crate::topic;
 
-/// How the topics of records begin: `records/{collection}` and `records/{collection}/{id}`.
+/// The prefix of records' topics: `records/{collection}` and `records/{collection}/{id}`.
 pub const RECORDS: &str = "records/";
 
 /// Topics, as they are asked for and stored. On `/events` `name` selects one topic, `name*` all that begin so, `*` all;
@@ -19,7 +19,7 @@ pub enum Selector {
     Exact(Box<str>),
     /// Every topic that begins with this; empty for `*`.
     Prefix(Box<str>),
-    /// What a matcher of Mercure takes in.
+    /// The topics that a Mercure matcher of this type matches.
     Typed(MatchType, Box<str>),
 }
 
@@ -42,7 +42,7 @@ impl Selector {
         Ok(if is_prefix { Self::Prefix(name.into()) } else { Self::Exact(name.into()) })
     }
 
-    /// The matcher that it stands for.
+    /// The compiled matcher; `hub` is the base of relative topics.
     pub fn matcher(&self, hub: &Base) -> Result<Matcher, Invalid> {
         Ok(match self {
             Self::Exact(topic) => Matcher::Exact(topic.clone()),
@@ -52,7 +52,7 @@ impl Selector {
         })
     }
 
-    /// Bytes it counts for.
+    /// Bytes it counts for in a stream's limit.
     pub fn size(&self) -> usize {
         match self {
             Self::Exact(text) | Self::Prefix(text) => text.len() + 1,
@@ -68,7 +68,8 @@ impl TryFrom<SelectorJson> for Selector {
         match written {
             SelectorJson::Plain(text) => Self::parse(&text),
             SelectorJson::Typed { r#type, r#match } => {
-                let kind = MatchType::parse(&r#type).ok_or_else(|| Invalid::new("unknown_type", "is no type"))?;
+                let kind = MatchType::parse(&r#type)
+                    .ok_or_else(|| Invalid::new("unknown_type", "must be a match type that this hub knows"))?;
                 Ok(Self::Typed(kind, r#match))
             }
         }
@@ -85,18 +86,18 @@ impl From<Selector> for SelectorJson {
     }
 }
 
-/// What one stream asks for and what its token grants.
+/// The topics that one stream asks for, and the rights of its token.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interest {
-    /// Topics asked for; a public event needs no more.
+    /// Topics asked for: enough for public events.
     pub selected: Vec<Selector>,
-    /// Topics whose private events the token opens.
+    /// Topics whose private events the token grants.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub granted: Vec<Selector>,
-    /// Which records it asks for, where it asks for records alone: a filter's canonical text.
+    /// A filter on records, in canonical text; only with topics of records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Box<str>>,
-    /// The hub's URL as the client sees it, on Mercure's wire: relative topics start from it.
+    /// On Mercure's wire, the hub's URL as the client sees it: the base of relative topics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<Box<str>>,
 }
@@ -104,10 +105,10 @@ pub struct Interest {
 impl Interest {
     /// Most selectors of a stream.
     pub const MAX_SELECTORS: usize = 100;
-    /// Most bytes of selectors, grants and filter together: they live in the socket's attachment.
+    /// Most bytes of selectors, grants and filter together: they are stored in the socket's attachment.
     pub const MAX_BYTES: usize = 8 * 1024;
 
-    /// Checks the bounds of a stream.
+    /// Checks a stream's limits.
     pub fn check(&self) -> Result<(), Invalid> {
         if self.selected.len() > Self::MAX_SELECTORS || self.granted.len() > Self::MAX_SELECTORS {
             return Err(Invalid::new("too_many_topics", "a stream takes at most 100 topics"));
@@ -119,7 +120,7 @@ impl Interest {
         Ok(())
     }
 
-    /// Whether every topic asked for is one of records.
+    /// Whether only topics of records are asked for.
     pub fn is_of_records(&self) -> bool {
         self.selected.iter().all(|selector| match selector {
             Selector::Exact(text) | Selector::Prefix(text) => text.starts_with(RECORDS),

@@ -1,4 +1,4 @@
-//! How people sign in to a tenant, as its `settings` say: who may register, which passwords are good enough.
+//! A tenant's settings of signing in: who may register, and its password policy.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,21 +9,21 @@ use crate::pointer::escape;
 
 /// The longest password, in bytes.
 pub const MAX_PASSWORD: usize = 256;
-/// Characters that a policy may ask for at least.
+/// Minimum lengths that a policy may require, in characters.
 const LENGTHS: std::ops::RangeInclusive<u64> = 8..=128;
 
-/// Which parameters new password hashes get.
+/// The Argon2id parameters of new password hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Hashing {
     /// 19 MiB, two passes.
     #[default]
     Standard,
-    /// 7 MiB, five passes: for plans that give little memory.
+    /// 7 MiB, five passes: for Cloudflare plans with little CPU time.
     Light,
 }
 
 impl Hashing {
-    /// From the Worker's configuration.
+    /// Reads the variable `PASSWORD_HASHING`.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "standard" => Some(Self::Standard),
@@ -33,7 +33,7 @@ impl Hashing {
     }
 }
 
-/// Who may become a user by asking.
+/// Who may register as a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Registration {
@@ -44,19 +44,19 @@ pub enum Registration {
     Open,
 }
 
-/// What a new password must be.
+/// What a new password must satisfy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PasswordPolicy {
-    /// Characters at least.
+    /// The least number of characters, 8 to 128.
     pub min_length: u64,
-    /// Whether it must hold a digit.
+    /// Whether it must contain a digit.
     pub require_digit: bool,
-    /// Whether it must hold an upper-case letter.
+    /// Whether it must contain an upper-case letter.
     pub require_upper: bool,
-    /// Whether it must hold what is neither letter nor digit.
+    /// Whether it must contain a character that is neither letter nor digit.
     pub require_symbol: bool,
-    /// Whether it must not hold the user's address, or the part before the `@`.
+    /// Whether it must not contain the part of the user's address before the `@`.
     pub forbid_email: bool,
 }
 
@@ -67,7 +67,7 @@ impl Default for PasswordPolicy {
 }
 
 impl PasswordPolicy {
-    /// Whether a password is good enough for the user of that address.
+    /// Checks a new password of the user with this e-mail address.
     pub fn check(&self, password: &str, email: &str) -> Result<(), Invalid> {
         let wrong = |message: String| Err(Invalid::new("weak_password", message));
         if password.len() > MAX_PASSWORD {
@@ -93,17 +93,18 @@ impl PasswordPolicy {
     }
 }
 
-/// What a tenant's settings say of signing in.
+/// A tenant's settings of signing in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SignInSettings {
     /// Who may register.
     pub registration: Registration,
-    /// Which passwords are good enough.
+    /// What new passwords must satisfy.
     pub passwords: PasswordPolicy,
 }
 
 impl SignInSettings {
-    /// Reads a tenant's settings; what is wrong is left at its default, and named by its pointer without the first `/`.
+    /// Reads a tenant's settings. An invalid member keeps its default and is reported, with its JSON pointer without the
+    /// first `/`.
     pub fn read(settings: &Map<String, Value>) -> (Self, Vec<(String, Invalid)>) {
         let (mut read, mut faults) = (Self::default(), Vec::new());
         let given = |name: &str| settings.get(name).filter(|value| !value.is_null());

@@ -1,21 +1,21 @@
-//! Topics: what an event is about.
+//! Topics: the names under which events are published.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Invalid;
 
-/// Most bytes of a topic. The hub's own are the longest: they hold a selector, percent-encoded.
+/// Most bytes of a topic. The hub's own topics are the longest: they contain a percent-encoded selector.
 pub const MAX_TOPIC: usize = 32 * 1024;
-/// Most bytes of a channel, and of a selector of `/events`.
+/// Most bytes of a channel and of a selector on `/events`.
 pub const MAX_CHANNEL: usize = 256;
 
-/// The name an event is published under: 1 to 32 KB, no control characters, not `*` alone.
+/// The name of what an event is about: 1 byte to 32 KB, no control characters, not `*` alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Topic(Box<str>);
 
 impl Topic {
-    /// Parses a topic.
+    /// Parses a topic of any publisher.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         check_within(text, MAX_TOPIC)?;
         if text == "*" {
@@ -24,7 +24,7 @@ impl Topic {
         Ok(Self(text.into()))
     }
 
-    /// Parses a topic that a selector of `/events` can name: 1 to 256 bytes, without `*`.
+    /// Parses a channel, a topic that selectors on `/events` can name: 1 to 256 bytes, without `*`.
     pub fn channel(text: &str) -> Result<Self, Invalid> {
         check(text)?;
         if text.contains('*') {

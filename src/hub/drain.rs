@@ -43,11 +43,11 @@ pub trait Sink {
 
 impl Source for Outbox {
     async fn beyond(&self, seq: u64) -> Result<Vec<OutboxRow>, StorageError> {
-        Self::beyond(self, seq).await
+        Self::after(self, seq).await
     }
 
     async fn settle(&self, seq: u64) -> Result<OutboxState, StorageError> {
-        Self::settle(self, seq).await
+        Self::acknowledge(self, seq).await
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
     use crate::hub::record_changes::{append, reset_watermark, watermark};
     use crate::hub::sqlite::SqliteError;
     use crate::hub::stored_state;
-    use crate::storage::outbox::{BEYOND, FORGET, LAST};
+    use crate::storage::outbox::{AFTER, FORGET, LAST};
     use crate::tenant_id::TenantId;
     use domain::clock::Timestamp;
 
@@ -155,7 +155,7 @@ mod tests {
         }
 
         fn read(&self, seq: u64) -> Vec<OutboxRow> {
-            let mut statement = self.db.prepare(BEYOND.text()).unwrap();
+            let mut statement = self.db.prepare(AFTER.text()).unwrap();
             let rows = statement.query_map(("acme", seq), |row| {
                 Ok(OutboxRow {
                     seq: row.get("seq")?,

@@ -45,12 +45,12 @@ export async function attach(hub, request) {
   socket.binaryType = "arraybuffer";
   const inbox = [];
   const link = { socket, inbox, deliver: (event) => inbox.push(event) };
-  const told = response.headers.get("x-carillon-last-event-id");
+  const lastEventId = response.headers.get("x-carillon-last-event-id");
   for (const kind of ["message", "close", "error"]) {
     socket.addEventListener(kind, (event) => link.deliver(event));
   }
   socket.accept();
-  return { link, told: told === null ? undefined : decodeURIComponent(told) };
+  return { link, lastEventId: lastEventId === null ? undefined : decodeURIComponent(lastEventId) };
 }
 
 export function refusalOf(attached) {
@@ -58,8 +58,8 @@ export function refusalOf(attached) {
 }
 
 // The id of the event before the first one, where the client sent one on Mercure's wire.
-export function toldOf(attached) {
-  return attached.told;
+export function lastEventIdOf(attached) {
+  return attached.lastEventId;
 }
 
 // Begins to pump; gives the stream for the response.

@@ -1,4 +1,4 @@
-//! Hands a stream over to the bridge (`bridge.js`), which then lives without Rust.
+//! Opens streams through the bridge (`bridge.js`), which then runs without Rust.
 
 use serde_json::value::RawValue;
 use wasm_bindgen::prelude::*;
@@ -12,8 +12,8 @@ extern "C" {
     async fn attach(hub: &JsValue, request: &str) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch, js_name = refusalOf)]
     fn refusal_of(attached: &JsValue) -> Result<Option<String>, JsValue>;
-    #[wasm_bindgen(catch, js_name = toldOf)]
-    fn told_of(attached: &JsValue) -> Result<Option<String>, JsValue>;
+    #[wasm_bindgen(catch, js_name = lastEventIdOf)]
+    fn last_event_id_of(attached: &JsValue) -> Result<Option<String>, JsValue>;
     #[wasm_bindgen(catch)]
     fn pump(
         attached: &JsValue,
@@ -56,12 +56,12 @@ pub async fn open(hub: HubClient, caller: &Caller, attach_message: &Attach) -> R
 }
 
 impl AcceptedStream {
-    /// The id of the event before the first one, where the client sent one on Mercure's wire.
-    pub fn told(&self) -> Option<String> {
-        told_of(&self.link).ok().flatten()
+    /// On Mercure's wire, the id of the event before the first one that is sent, if the client asked for one.
+    pub fn last_event_id(&self) -> Option<String> {
+        last_event_id_of(&self.link).ok().flatten()
     }
 
-    /// Begins to pump: the stream for the response.
+    /// Starts the transfer; gives the stream for the response.
     pub fn pump(
         self,
         keep_alive_seconds: u32,
@@ -73,7 +73,7 @@ impl AcceptedStream {
     }
 }
 
-/// A stream of numbered ticks and growing silences, after the given lines.
+/// A stream for diagnosis: the given lines, then numbered ticks, then a silence.
 pub fn diagnosis(
     lines: &str,
     ticks: u32,

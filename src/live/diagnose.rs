@@ -1,8 +1,8 @@
-//! `GET /events/diagnose`: a stream that shows a browser what lies between it and us.
+//! `GET /events/diagnose`: a stream that shows what proxies between a browser and the Worker do to streams.
 //!
-//! It tells which headers arrived, then ticks at a known pace with the time each was written, a
-//! padded block, and a silence. A proxy that buffers brings ticks in bunches; one that cuts idle
-//! streams ends the silence; one that strips headers shows at once.
+//! It sends the headers that arrived, then ticks at a known pace with the time of each, a padded block, and a silence. Ticks
+//! that arrive together show a proxy that buffers, an end during the silence one that cuts idle streams, and a missing
+//! header one that strips it.
 
 use super::bridge;
 use crate::auth::principal::Visitor;
@@ -12,8 +12,9 @@ use crate::http::response::Response;
 use domain::frame::Frames;
 use domain::json;
 
-/// Request headers that streams live by. Credentials are told by presence only.
+/// Request headers that matter to streams.
 const SHOWN: [&str; 5] = ["Accept", "Accept-Encoding", "Cache-Control", "Last-Event-ID", "Origin"];
+/// Headers with credentials: only their presence is shown.
 const PRESENCE_ONLY: [&str; 2] = ["Authorization", "Cookie"];
 
 /// `GET /events/diagnose?ticks=&interval_ms=&idle_ms=`

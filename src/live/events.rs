@@ -12,10 +12,10 @@ use domain::error::Invalid;
 use domain::filter::Filter;
 use domain::selector::{Interest, Selector};
 
-/// The longest cursor that is looked at; a longer one is none of ours.
+/// The longest cursor that is parsed; a longer one is unknown.
 const MAX_CURSOR: usize = 256;
 
-/// `GET /events?topic=…`, and its HEAD, which opens nothing.
+/// `GET /events?topic=…`. Its HEAD checks the request and opens no stream.
 pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
     if let Some(accept) = request.incoming.header("Accept")
         && !accepts_events(&accept)
@@ -58,7 +58,10 @@ fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
     let interest =
         Interest { selected, granted: token.map(|t| t.granted.clone()).unwrap_or_default(), filter, hub: None };
     if interest.filter.is_some() && !interest.is_of_records() {
-        let invalid = Invalid::new("not_of_records", "goes with topics of records alone: topic=records/{collection}");
+        let invalid = Invalid::new(
+            "not_of_records",
+            "applies to records only: every topic must begin with records/, as in topic=records/{collection}",
+        );
         return Err(problem::invalid_query("filter", invalid));
     }
     interest.check().map_err(|e| problem::invalid_query("topic", e))?;
@@ -70,7 +73,7 @@ fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
         .map(|cursor| if cursor.len() > MAX_CURSOR { "unknown".to_owned() } else { cursor });
     let ticket = query.get("ticket");
     if ticket.is_some() && token.is_some() {
-        let invalid = Invalid::new("contradiction", "goes without another credential");
+        let invalid = Invalid::new("contradiction", "must not be sent together with a subscriber token");
         return Err(problem::invalid_query("ticket", invalid));
     }
     Ok(Attach {

@@ -13,7 +13,7 @@ use crate::storage::sealed::random;
 use crate::tenant::tenant_state;
 use domain::json;
 
-/// Gives a ticket to whoever presents a subscriber token. The hub keeps its digest only.
+/// Issues a ticket for a valid subscriber token. The hub stores only its digest.
 pub async fn issue(request: Request<Visitor>) -> Result<Response, Problem> {
     let token = request.caller.token.as_ref().ok_or_else(problem::unauthorized)?;
     let Visitor { tenant, host, config, .. } = &*request.caller;

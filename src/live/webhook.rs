@@ -1,6 +1,6 @@
-//! `POST /webhook`: verify the raw body, read it, publish it.
+//! `POST /webhook`: verifies the raw body's signature, reads it and publishes it.
 //!
-//! An unknown tenant does the same work as a wrong signature and gets the same answer.
+//! A request for an unknown tenant does the same work as one with a wrong signature and gets the same response.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -31,7 +31,7 @@ const MAX_CHANNELS: usize = 100;
 /// Most cache keys of one webhook.
 const MAX_KEYS: usize = 1000;
 
-/// What a webhook says, once it is known to be well-formed.
+/// A well-formed webhook.
 struct Webhook {
     tenant: ClaimedTenant,
     node_type: String,
@@ -40,16 +40,16 @@ struct Webhook {
     private: bool,
 }
 
-/// Who signed.
+/// The tenant whose secret signed the body.
 struct VerifiedSender {
     tenant: TenantId,
-    /// The version of the secret that verified.
+    /// The version of the secret that verified the signature.
     version: u32,
     /// The tenant's revision that the secret was read at.
     revision: i64,
 }
 
-/// The payload as the site wrote it, digit for digit.
+/// The payload, byte for byte as the site sent it.
 #[derive(Deserialize)]
 struct WebhookPayload<'a> {
     #[serde(borrow)]
@@ -60,11 +60,11 @@ struct WebhookPayload<'a> {
 pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> {
     let body = request.incoming.body(MAX_BODY).await?;
     let presented = WebhookSignature::read(|name| request.incoming.header(name));
-    let signer = authenticate(&request, presented.as_ref(), &body).await?;
-    let tenant = signer.tenant.clone();
+    let sender = authenticate(&request, presented.as_ref(), &body).await?;
+    let tenant = sender.tenant.clone();
     let webhook = read(&body)?;
     if !tenant.is_named_by(&webhook.tenant) {
-        return Err(mismatch(&request.caller.named).crossing_tenants());
+        return Err(hidden_tenant(&request.caller.named).crossing_tenants());
     }
     let now = request.now();
     let payload: WebhookPayload<'_> = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
@@ -83,25 +83,25 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
         Some(WebhookSignature::Plain(_)) | None => None,
     };
     let tail = content.to_tail().map_err(problem::internal)?;
-    // Where a stream asks for names.
+    // The event's name on streams that ask for names.
     let name = lower_case(&format!("{}.{}", webhook.node_type, webhook.action));
     let Webhook { topics, private, .. } = webhook;
-    let message = Publish { secret_version: Some(signer.version), receipt, topics, private, name, tail, update: None };
-    publish(&request, signer, message, now).await
+    let message = Publish { secret_version: Some(sender.version), receipt, topics, private, name, tail, update: None };
+    publish(&request, sender, message, now).await
 }
 
 async fn publish(
     request: &Request<Signer>,
-    signer: VerifiedSender,
+    sender: VerifiedSender,
     message: Publish,
     now: Timestamp,
 ) -> Result<Response, Problem> {
-    let VerifiedSender { tenant, revision, .. } = signer;
+    let VerifiedSender { tenant, revision, .. } = sender;
     let host = host(&request.caller.named);
     let outcome = tenant_state::call_hub(&request.bindings, &tenant, host, revision, async |hub, caller| {
         hub.call_for(&caller, &message).await
     });
-    let published = outcome.await.map_err(|unheeded| refused(&request.caller.named, unheeded))?;
+    let published = outcome.await.map_err(|error| refused(&request.caller.named, error))?;
     let mut answer =
         Response::json(202, &json!({ "id": published.id, "topics": message.topics }), Some(tenant.as_str()))?;
     answer.headers.extend(rate_headers(&published.rate));
@@ -121,16 +121,16 @@ async fn authenticate(
         Named::Header(claimed) => claimed.as_ref().map_or("", ClaimedTenant::as_str),
     };
     let now = request.now();
-    let kept = secrets::load(&request.bindings, name).await?;
-    let prove = |secrets: &Secrets| {
+    let cached = secrets::load(&request.bindings, name).await?;
+    let verify = |secrets: &Secrets| {
         let version = signature::verify(presented, body, &secrets.signing(now), now)?;
         Some(VerifiedSender { tenant: secrets.tenant.clone()?, version, revision: secrets.revision })
     };
-    if let Some(proven) = prove(&kept) {
-        return Ok(proven);
+    if let Some(sender) = verify(&cached) {
+        return Ok(sender);
     }
     let fresh = secrets::reload(&request.bindings, name).await?;
-    prove(&fresh).ok_or_else(problem::invalid_signature)
+    verify(&fresh).ok_or_else(problem::invalid_signature)
 }
 
 fn read(body: &[u8]) -> Result<Webhook, Problem> {
@@ -161,27 +161,27 @@ fn host(named: &Named) -> Option<&Host> {
     }
 }
 
-/// How a tenant that must not be told of looks: on its host like none, by header like a wrong signature.
-fn mismatch(named: &Named) -> Problem {
+/// The problem that hides whether a tenant exists: on a tenant's host 404, with a header the one of a wrong signature.
+fn hidden_tenant(named: &Named) -> Problem {
     match named {
         Named::Host(..) => problem::tenant_not_found(),
         Named::Header(_) => problem::invalid_signature(),
     }
 }
 
-fn refused(named: &Named, unheeded: HubError) -> Problem {
-    match unheeded {
-        HubError::NotHere | HubError::Refused(Refusal::Stopped) => mismatch(named),
+fn refused(named: &Named, error: HubError) -> Problem {
+    match error {
+        HubError::NotHere | HubError::Refused(Refusal::Stopped) => hidden_tenant(named),
         HubError::Refused(Refusal::SecretRetired | Refusal::SignatureForm) => problem::invalid_signature(),
         HubError::Refused(Refusal::WebhookIdReused) => problem::webhook_id_reused(),
         other => other.into(),
     }
 }
 
-/// A channel that a site publishes on. What happens to records is announced by their own transactions alone.
+/// Reads a channel that a site publishes on. Topics of records are published by the platform alone.
 fn parse_channel(text: &str) -> Result<Topic, Invalid> {
     if text.starts_with("records/") {
-        return Err(Invalid::new("reserved", "is announced by changes of records alone"));
+        return Err(Invalid::new("reserved", "is reserved: the platform announces changes of records itself"));
     }
     Topic::channel(text)
 }

@@ -54,7 +54,7 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
 async fn by_host(context: RequestContext, meta: &mut ResponseMeta) -> Result<Response, Problem> {
     filter_address(&context.request, &context.bindings).await?;
     let host = Host::parse(&context.request.authority).map_err(|_| problem::tenant_not_found())?;
-    match context.bindings.settings.root_domain.place(host) {
+    match context.bindings.settings.root_domain.kind_of(host) {
         HostKind::Platform => platform::on_platform(context, meta).await,
         HostKind::Tenant(host) => tenant::on_tenant(context, host, meta).await,
         HostKind::Nobody => Err(problem::tenant_not_found()),
@@ -122,9 +122,9 @@ pub async fn every_minute(env: Env) {
     let finished = done(change::finish_left_behind(&bindings, provision).await);
     done(sessions::forget_over(&bindings).await);
     let rewrapped = done(master_keys::rewrap_left_behind(&bindings).await);
-    let announced = done(outbox::drain_left_behind(&bindings).await);
+    let announced = done(outbox::drain_stale(&bindings).await);
     let placements = async |tenant: &TenantId| placement_of(&bindings, tenant).await;
-    let moved = done(stale_jobs::go_on(&bindings, placements).await);
+    let moved = done(stale_jobs::advance_all(&bindings, placements).await);
     let swept = done(stale_jobs::sweep(&bindings, placements).await);
     let count = |done: Option<usize>| done.map(|done| done as u64);
     log::cron(&[

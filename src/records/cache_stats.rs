@@ -1,4 +1,4 @@
-//! How often kept answers are found: counted in the isolate, told to the tenant's hub now and then, which sums up.
+//! Cache hits and misses: counted in the isolate, and reported from time to time to the tenant's hub, which adds them up.
 
 use super::cache;
 use crate::http::request::Background;
@@ -7,16 +7,16 @@ use crate::hub::protocol::RecordCacheStats;
 use crate::storage::bindings::Bindings;
 use crate::tenant_id::TenantId;
 
-/// Looks that are told at once.
-const TOLD_AT: u64 = 20;
+/// Hits and misses that make a report.
+const REPORT_AT: u64 = 20;
 
-/// Tells the hub behind the answer, once there is something worth telling.
-pub fn tell(bindings: &Bindings, background: &Background, tenant: &TenantId) {
-    let Some((hits, misses)) = cache::take_looks(tenant, TOLD_AT) else { return };
+/// Reports to the hub after the response, once there is enough to report.
+pub fn report(bindings: &Bindings, background: &Background, tenant: &TenantId) {
+    let Some((hits, misses)) = cache::take_counts(tenant, REPORT_AT) else { return };
     let Ok(hub) = HubClient::of(bindings, tenant) else { return };
     let message = RecordCacheStats { tenant: tenant.into(), hits, misses };
     background.spawn(async move {
-        // What is lost is a count.
+        // A lost report loses a count, nothing else.
         let _ = hub.call(&message).await;
     });
 }

@@ -1,11 +1,11 @@
-//! A tenant's collection: what its records are, and how the index of them stands.
+//! A tenant's collection: its definition, and the state of its index.
 //!
 //! Invariants
-//! - A definition that is remembered is never believed: whoever writes by it states in the batch which one it is, and
-//!   whoever reads by it reads that along with the rows.
-//! - Which one it is, its collection's creation id and its revision say together. A slug comes back when its collection
-//!   was deleted, and revisions then begin at 1 again; a creation id never comes back.
-//! - One that is being deleted is not found.
+//! - A cached definition is never trusted: a batch that writes by it states which one it is, and a read by it reads that
+//!   together with the rows.
+//! - A definition is identified by its collection's creation id and its revision. A slug is free again once its collection
+//!   is deleted, and revisions then begin at 1 again; a creation id is never used again.
+//! - A collection that is being deleted is not found.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -72,45 +72,45 @@ row_types! {
     }
 }
 
-/// How often what is remembered is looked up anew.
+/// Attempts to read by a definition that is current.
 const ATTEMPTS: usize = 4;
-/// Most definitions that an isolate remembers.
-const MAX_KEPT: usize = 500;
+/// Most definitions in an isolate's cache.
+const MAX_CACHED: usize = 500;
 
 thread_local! {
-    static KEPT: RefCell<HashMap<(TenantId, String), Rc<Collection>>> = RefCell::new(HashMap::new());
+    static CACHE: RefCell<HashMap<(TenantId, String), Rc<Collection>>> = RefCell::new(HashMap::new());
 }
 
-/// A collection.
+/// A collection of records.
 #[derive(Debug)]
 pub struct Collection {
     /// Its name in paths and topics.
     pub slug: String,
-    /// What people call it.
+    /// Its name for people.
     pub name: String,
     /// What it is for.
     pub description: String,
     /// What its records' fields are.
     pub schema: Schema,
-    /// Its vocabulary of statuses, if it has one.
+    /// Its statuses, if it has any.
     pub statuses: Option<Statuses>,
-    /// The vocabulary as it was written.
+    /// `statuses` as it was sent.
     pub written_statuses: Value,
-    /// What it was made of.
+    /// The template it was created from, if any.
     pub template: Option<String>,
     /// Whether records carry their tenant's id as `client_id` too.
     pub alias: bool,
-    /// Whether every state of a record is kept.
+    /// Whether every version of a record is stored.
     pub versioned: bool,
-    /// Whether a deleted record is kept.
+    /// Whether deleted records can be restored.
     pub soft_delete: bool,
-    /// Whether changes are announced.
+    /// Whether changes are sent to subscribers.
     pub live: bool,
     /// Whether everybody on the tenant's host may read it.
     pub public_read: bool,
     /// Whether a record may hold a file.
     pub files: bool,
-    /// Which collection it is: no other one ever has this id, under whatever slug. Empty of one that is not stored yet.
+    /// Its identity: no other collection ever has this id, under any slug. Empty before it is stored.
     pub creation_id: String,
     /// The revision of this definition, from 1.
     pub revision: i64,
@@ -121,17 +121,17 @@ pub struct Collection {
     updated_at: i64,
 }
 
-/// A collection, and what was read beside it at one moment.
+/// A collection, and rows that were read in the same transaction.
 pub struct CollectionRead {
     /// The collection.
     pub collection: Rc<Collection>,
     /// The generation of its records: each write makes another one.
     pub generation: CacheGeneration,
-    /// What was read.
+    /// The rows of each statement.
     pub found: Vec<Rows>,
 }
 
-/// How the index stands.
+/// The state of the index.
 #[derive(Debug)]
 struct IndexState {
     is_building: bool,
@@ -141,49 +141,51 @@ struct IndexState {
 }
 
 impl Collection {
-    /// The collection of a name, as it stands now.
+    /// The collection of a slug, read now.
     pub async fn find(rows: &TenantDb, slug: &str) -> Result<Option<Self>, Problem> {
         rows.row::<CollectionRow>(&FIND, args![slug]).await?.map(Self::stored).transpose()
     }
 
-    /// The collection of a name, perhaps as it stood a while ago: for those who check in what they do that it is still this one.
-    pub async fn remembered(rows: &TenantDb, slug: &str) -> Result<Rc<Self>, Problem> {
+    /// The collection of a slug from the isolate's cache. It may be outdated: the caller must check it in the same
+    /// transaction as what it does. 404 if there is none.
+    pub async fn cached(rows: &TenantDb, slug: &str) -> Result<Rc<Self>, Problem> {
         let key = (rows.tenant().clone(), slug.to_owned());
-        if let Some(kept) = KEPT.with(|kept| kept.borrow().get(&key).cloned()) {
-            return Ok(kept);
+        if let Some(cached) = CACHE.with(|cached| cached.borrow().get(&key).cloned()) {
+            return Ok(cached);
         }
         let found = Rc::new(Self::find(rows, slug).await?.ok_or_else(problem::not_found)?);
-        KEPT.with(|kept| {
-            let mut kept = kept.borrow_mut();
-            if kept.len() >= MAX_KEPT {
-                kept.clear();
+        CACHE.with(|cached| {
+            let mut cached = cached.borrow_mut();
+            if cached.len() >= MAX_CACHED {
+                cached.clear();
             }
-            kept.insert(key, Rc::clone(&found));
+            cached.insert(key, Rc::clone(&found));
         });
         Ok(found)
     }
 
-    /// The same with what is read beside it at the same moment, by a definition that is true at that moment.
+    /// The collection of a slug with the rows of the statements that `reading` makes for it. Both are of one transaction, so
+    /// the statements were made for the definition that was current.
     pub async fn read_with(
         rows: &TenantDb,
         slug: &str,
         reading: impl Fn(&Self) -> Result<Vec<ReadStatement>, Problem>,
     ) -> Result<CollectionRead, Problem> {
         for _ in 0..ATTEMPTS {
-            let known = Self::remembered(rows, slug).await?;
-            let asked = reading(&known);
+            let cached = Self::cached(rows, slug).await?;
+            let statements = reading(&cached);
             let mut reads = vec![ReadStatement::Constant(CURRENT, args![slug])];
-            let wrong = asked.map(|more| reads.extend(more)).err();
+            let refusal = statements.map(|more| reads.extend(more)).err();
             let mut results = rows.reads(reads).await?.into_iter();
             match results.next().unwrap_or_default().first::<CurrentRow>()? {
-                Some(row) if known.is(&row) => {
+                Some(row) if cached.is(&row) => {
                     let found = results.collect();
                     let read = CollectionRead {
-                        collection: known,
+                        collection: cached,
                         generation: CacheGeneration::of(&row.creation_id, row.generation),
                         found,
                     };
-                    return wrong.map_or_else(|| Ok(read), Err);
+                    return refusal.map_or_else(|| Ok(read), Err);
                 }
                 Some(_) => forget(rows.tenant(), slug),
                 None => {
@@ -195,7 +197,7 @@ impl Collection {
         Err(problem::changed_meanwhile())
     }
 
-    /// Whether this is the definition as it stands.
+    /// Whether this is the current definition.
     pub async fn is_current(&self, rows: &TenantDb) -> Result<bool, Problem> {
         let row = rows.row::<CurrentRow>(&CURRENT, args![self.slug.as_str()]).await?;
         Ok(row.is_some_and(|row| self.is(&row)))
@@ -273,7 +275,7 @@ impl Collection {
         })
     }
 
-    /// The definition as a body would write it.
+    /// The definition as the body of a request.
     pub fn written(&self) -> Value {
         json!({
             "slug": self.slug, "name": self.name, "description": self.description, "schema": self.schema.written(),
@@ -282,12 +284,12 @@ impl Collection {
         })
     }
 
-    /// Whether the index holds every record by this field.
+    /// Whether the index of this field is complete.
     pub fn is_ready(&self, field: &Field) -> bool {
         self.ready.contains(&field.name)
     }
 
-    /// The collection as it is shown.
+    /// The collection as responses show it.
     pub fn shown(&self) -> Value {
         let state = match (&self.index.failure, self.index.is_building) {
             (Some(_), _) => "failed",
@@ -305,7 +307,7 @@ impl Collection {
     }
 }
 
-/// Forgets what this isolate remembers of a collection: it has just changed.
+/// Removes a collection from this isolate's cache, after a change.
 pub fn forget(tenant: &TenantId, slug: &str) {
-    KEPT.with(|kept| kept.borrow_mut().remove(&(tenant.clone(), slug.to_owned())));
+    CACHE.with(|cached| cached.borrow_mut().remove(&(tenant.clone(), slug.to_owned())));
 }

@@ -1,7 +1,7 @@
-//! Filters as conditions of a statement.
+//! Filters as SQL conditions.
 //!
-//! What a filter says of a record here is what `domain::filter` says of the record as it is shown: a list and a stream
-//! with the same filter agree.
+//! A condition decides about a stored record as `domain::filter` decides about the shown one, so a list and a stream with
+//! the same filter agree.
 
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use domain::filter::{Comparison, ComparisonOperator, Filter, Literal};
 composed! {
     heads {}
     pieces {
-        /// What the platform keeps.
+        /// Columns of every record.
         ID = "r.id";
         STATUS = "r.status";
         VERSION = "r.version";
@@ -25,52 +25,52 @@ composed! {
         UPDATED_AT = "r.updated_at";
         CREATED_BY = "r.created_by";
         UPDATED_BY = "r.updated_by";
-        /// A field of the record's own.
+        /// A field of the schema.
         OWN = "json_extract(r.data, ?)";
-        /// How it compares.
+        /// Comparisons.
         IS = "IS NOT DISTINCT FROM ?";
         IS_NOT = "IS DISTINCT FROM ?";
         GREATER = "> ?";
         GREATER_OR_EQUAL = ">= ?";
         LESS = "< ?";
         LESS_OR_EQUAL = "<= ?";
-        /// A text has another somewhere in it.
+        /// A string contains another, ignoring ASCII case.
         ID_HAS = "instr(lower(r.id), lower(?)) > 0";
         STATUS_HAS = "COALESCE(instr(lower(r.status), lower(?)), 0) > 0";
         CREATED_BY_HAS = "instr(lower(r.created_by), lower(?)) > 0";
         UPDATED_BY_HAS = "instr(lower(r.updated_by), lower(?)) > 0";
         OWN_HAS = "(typeof(json_extract(r.data, ?)) = 'text' AND instr(lower(json_extract(r.data, ?)), lower(?)) > 0)";
-        /// The same, by the index.
+        /// Comparisons by the field's index.
         INDEXED_IS = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value IS NOT DISTINCT FROM ?)";
         INDEXED_GREATER = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value > ?)";
         INDEXED_GREATER_OR_EQUAL = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value >= ?)";
         INDEXED_LESS = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value < ?)";
         INDEXED_LESS_OR_EQUAL = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value <= ?)";
-        /// An element of a list of the record's own.
+        /// Some element of a list field compares so.
         SOME_IS = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom IS NOT DISTINCT FROM ?)";
         SOME_GREATER = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom > ?)";
         SOME_GREATER_OR_EQUAL = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom >= ?)";
         SOME_LESS = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom < ?)";
         SOME_LESS_OR_EQUAL = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom <= ?)";
         SOME_HAS = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE typeof(j.atom) = 'text' AND instr(lower(j.atom), lower(?)) > 0)";
-        /// A list has no element at all.
+        /// A list field is empty or missing.
         NONE = "NOT EXISTS (SELECT 1 FROM json_each(r.data, ?) j)";
     }
 }
 
-/// Most words of a search.
-const MAX_WORDS: usize = 10;
+/// Most terms of a search.
+const MAX_TERMS: usize = 10;
 
-/// Where a field's values are read.
+/// Where a condition reads a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueSource {
-    /// In the index, if it has the field.
+    /// From the field's index, if it is complete.
     Indexed,
-    /// In the record: one that was deleted is in no index, and one that a search found is at hand.
+    /// From the record: a deleted one is in no index, and one that a search found has been read already.
     Stored,
 }
 
-/// A filter as a condition on the collection's records.
+/// A filter as a condition; fails if it names an unknown field or compares it with a literal of another type.
 pub fn of_filter(collection: &Collection, filter: &Filter, values: ValueSource) -> Result<SqlCondition, Invalid> {
     let each =
         |parts: &[Filter]| parts.iter().map(|part| of_filter(collection, part, values)).collect::<Result<_, _>>();
@@ -81,7 +81,7 @@ pub fn of_filter(collection: &Collection, filter: &Filter, values: ValueSource) 
     }
 }
 
-/// The same filter with each literal as it is stored: whoever asks a stream or a cursor's list for it asks alike.
+/// The same filter with each literal as it is stored, so that equal filters have equal texts.
 pub fn canonical(collection: &Collection, filter: Filter) -> Result<Filter, Invalid> {
     let each = |parts: Vec<Filter>| parts.into_iter().map(|part| canonical(collection, part)).collect::<Result<_, _>>();
     Ok(match filter {
@@ -91,44 +91,45 @@ pub fn canonical(collection: &Collection, filter: Filter) -> Result<Filter, Inva
     })
 }
 
-/// How records are found by words.
+/// How a search finds records.
 #[derive(Debug)]
 pub enum TextSearch {
-    /// By this search of the full-text index.
-    Search(String),
-    /// By this condition.
-    Meeting(SqlCondition),
+    /// By this query of the full-text index (FTS5).
+    FullText(String),
+    /// By this condition: the collection has no full-text index.
+    Scan(SqlCondition),
 }
 
-/// Words to be found in what the collection's records say. A `*` behind the last one says that it may go on: that costs
-/// more, as the index gathers every word that begins so before it looks whose it is.
-pub fn of_words(tenant: &str, collection: &Collection, text: &str) -> Result<TextSearch, Invalid> {
-    let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    if words.len() > MAX_WORDS {
-        return Err(Invalid::new("too_many_words", format!("must have at most {MAX_WORDS} words")));
+/// A search for all terms of a text. A `*` at its end makes the last term a prefix. That costs more: the index collects
+/// every term with that prefix before it looks for the collection's.
+pub fn of_terms(tenant: &str, collection: &Collection, text: &str) -> Result<TextSearch, Invalid> {
+    let terms: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    if terms.len() > MAX_TERMS {
+        return Err(Invalid::new("too_many_words", format!("must have at most {MAX_TERMS} words")));
     }
     if !collection.schema.fields().any(|field| field.is_searched && collection.is_ready(field)) {
-        return Ok(TextSearch::Meeting(mentions(collection, text)));
+        return Ok(TextSearch::Scan(contains_text(collection, text)));
     }
-    let Some((last, before)) = words.split_last() else {
-        return Ok(TextSearch::Meeting(SqlCondition::All(Vec::new())));
+    let Some((last, before)) = terms.split_last() else {
+        return Ok(TextSearch::Scan(SqlCondition::All(Vec::new())));
     };
     let before: String = before.iter().map(|word| format!("\"{word}\" AND ")).collect();
     let scope = scope(tenant, &collection.slug);
-    let goes_on = if text.trim_end().ends_with('*') { " *" } else { "" };
-    Ok(TextSearch::Search(format!("scope : \"{scope}\" AND words : ({before}\"{last}\"{goes_on})")))
+    let prefix = if text.trim_end().ends_with('*') { " *" } else { "" };
+    Ok(TextSearch::FullText(format!("scope : \"{scope}\" AND words : ({before}\"{last}\"{prefix})")))
 }
 
-/// A text somewhere in one of the collection's texts.
-pub fn mentions(collection: &Collection, text: &str) -> SqlCondition {
-    let texts = collection.schema.fields().filter(|field| *field.kind.compared() == FieldKind::Text).take(MAX_TEXTS);
+/// The condition that a string field of the collection contains a text, ignoring ASCII case.
+pub fn contains_text(collection: &Collection, text: &str) -> SqlCondition {
+    let texts =
+        collection.schema.fields().filter(|field| *field.kind.compared() == FieldKind::Text).take(MAX_SCANNED_FIELDS);
     SqlCondition::Any(texts.map(|field| contains(&field.kind, &path(&field.name), text)).collect())
 }
 
-/// Most fields that are looked into for a text where there is no full-text index.
-const MAX_TEXTS: usize = 8;
+/// Most fields that are scanned for a text where there is no full-text index.
+const MAX_SCANNED_FIELDS: usize = 8;
 
-/// The word that every record of a collection has in the full-text index, and no other record has.
+/// The term that all records of a collection have in the full-text index, and no others.
 fn scope(tenant: &str, slug: &str) -> String {
     let hex = |byte: u8| format!("{byte:02x}");
     let of = |text: &str| text.bytes().map(hex).collect::<String>();
@@ -145,16 +146,16 @@ fn of_comparison(
         return Ok(column.compared(operator, &value));
     }
     let Some(field) = collection.schema.field(&name) else { return Err(unknown(&name)) };
-    let (path, positive) = (path(&name), positive(operator));
-    let condition = match (positive, &value) {
+    let (path, without_negation) = (path(&name), without_negation(operator));
+    let condition = match (without_negation, &value) {
         (ComparisonOperator::Contains, Literal::Text(text)) => contains(&field.kind, &path, text),
         _ if values == ValueSource::Indexed && field.is_indexed && collection.is_ready(field) => {
-            SqlCondition::Is(by_index(positive), vec![name.as_ref().into(), arg(&value)])
+            SqlCondition::Is(index_piece(without_negation), vec![name.as_ref().into(), arg(&value)])
         }
-        _ if matches!(field.kind, FieldKind::List(_)) => some(positive, &path, &value),
-        _ => SqlCondition::Compare(OWN, comparing(positive), vec![path.into(), arg(&value)]),
+        _ if matches!(field.kind, FieldKind::List(_)) => any_element(without_negation, &path, &value),
+        _ => SqlCondition::Compare(OWN, comparison_piece(without_negation), vec![path.into(), arg(&value)]),
     };
-    Ok(if positive == operator { condition } else { SqlCondition::Not(Box::new(condition)) })
+    Ok(if without_negation == operator { condition } else { SqlCondition::Not(Box::new(condition)) })
 }
 
 fn contains(kind: &FieldKind, path: &str, text: &str) -> SqlCondition {
@@ -164,8 +165,8 @@ fn contains(kind: &FieldKind, path: &str, text: &str) -> SqlCondition {
     }
 }
 
-/// Some element of a list compares so; a list without any is null.
-fn some(operator: ComparisonOperator, path: &str, value: &Literal) -> SqlCondition {
+/// Some element of a list compares so; an empty list counts as null.
+fn any_element(operator: ComparisonOperator, path: &str, value: &Literal) -> SqlCondition {
     let piece = match operator {
         ComparisonOperator::Greater => SOME_GREATER,
         ComparisonOperator::GreaterOrEqual => SOME_GREATER_OR_EQUAL,
@@ -182,8 +183,8 @@ fn some(operator: ComparisonOperator, path: &str, value: &Literal) -> SqlConditi
     }
 }
 
-/// What an operator is the negation of, or itself.
-fn positive(operator: ComparisonOperator) -> ComparisonOperator {
+/// The operator that this one negates, or the operator itself.
+fn without_negation(operator: ComparisonOperator) -> ComparisonOperator {
     match operator {
         ComparisonOperator::NotEqual => ComparisonOperator::Equal,
         ComparisonOperator::NotContains => ComparisonOperator::Contains,
@@ -191,7 +192,7 @@ fn positive(operator: ComparisonOperator) -> ComparisonOperator {
     }
 }
 
-fn by_index(operator: ComparisonOperator) -> SqlPiece {
+fn index_piece(operator: ComparisonOperator) -> SqlPiece {
     match operator {
         ComparisonOperator::Greater => INDEXED_GREATER,
         ComparisonOperator::GreaterOrEqual => INDEXED_GREATER_OR_EQUAL,
@@ -201,7 +202,7 @@ fn by_index(operator: ComparisonOperator) -> SqlPiece {
     }
 }
 
-fn comparing(operator: ComparisonOperator) -> SqlPiece {
+fn comparison_piece(operator: ComparisonOperator) -> SqlPiece {
     match operator {
         ComparisonOperator::NotEqual => IS_NOT,
         ComparisonOperator::Greater => GREATER,
@@ -212,7 +213,7 @@ fn comparing(operator: ComparisonOperator) -> SqlPiece {
     }
 }
 
-/// What the platform keeps of every record, and lists may ask for.
+/// The columns of every record that filters may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RecordColumn {
     Id,
@@ -241,13 +242,13 @@ impl RecordColumn {
     fn kind(self) -> LiteralKind {
         match self {
             Self::Version => LiteralKind::Number,
-            Self::CreatedAt | Self::UpdatedAt => LiteralKind::Moment,
+            Self::CreatedAt | Self::UpdatedAt => LiteralKind::Time,
             _ => LiteralKind::Text,
         }
     }
 
     fn compared(self, operator: ComparisonOperator, value: &Literal) -> SqlCondition {
-        let (operand, has) = match self {
+        let (operand, contains) = match self {
             Self::Id => (ID, ID_HAS),
             Self::Status => (STATUS, STATUS_HAS),
             Self::Version => (VERSION, VERSION),
@@ -257,50 +258,53 @@ impl RecordColumn {
             Self::UpdatedBy => (UPDATED_BY, UPDATED_BY_HAS),
         };
         let value = match (self.kind(), value) {
-            (LiteralKind::Moment, Literal::Text(text)) => {
+            (LiteralKind::Time, Literal::Text(text)) => {
                 Timestamp::parse_rfc3339(text).map_or(Arg::Null, |at| at.millis().into())
             }
             _ => arg(value),
         };
         match operator {
-            ComparisonOperator::Contains => SqlCondition::Is(has, vec![value]),
-            ComparisonOperator::NotContains => SqlCondition::Not(Box::new(SqlCondition::Is(has, vec![value]))),
-            _ => SqlCondition::Compare(operand, comparing(operator), vec![value]),
+            ComparisonOperator::Contains => SqlCondition::Is(contains, vec![value]),
+            ComparisonOperator::NotContains => SqlCondition::Not(Box::new(SqlCondition::Is(contains, vec![value]))),
+            _ => SqlCondition::Compare(operand, comparison_piece(operator), vec![value]),
         }
     }
 }
 
-/// What a literal must be to be compared with a field.
+/// The type that a literal must have to be compared with a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LiteralKind {
     Text,
-    /// A text that is a moment, in its one spelling.
-    Moment,
+    /// A string that is a time; compared in its canonical spelling.
+    Time,
     Number,
     Flag,
 }
 
-/// The comparison with its literal as the field's values are stored; 400 if it is of another kind.
+/// The comparison with its literal as the field's values are stored; fails if the literal has another type.
 fn typed(collection: &Collection, comparison: Comparison) -> Result<Comparison, Invalid> {
     let kind = kind_of(collection, &comparison.field)?;
-    let has = matches!(comparison.operator, ComparisonOperator::Contains | ComparisonOperator::NotContains);
+    let contains = matches!(comparison.operator, ComparisonOperator::Contains | ComparisonOperator::NotContains);
     let wrong = |wanted: &str| {
-        Err(Invalid::new("wrong_type", format!("compares {} with something else than {wanted}", comparison.field)))
+        Err(Invalid::new("wrong_type", format!("`{}` must be compared with {wanted}", comparison.field)))
     };
     let value = match (kind, &comparison.value) {
-        (LiteralKind::Moment | LiteralKind::Number | LiteralKind::Flag, _) if has => {
-            return Err(Invalid::new("not_a_text", format!("looks for a text in {}, which is none", comparison.field)));
+        (LiteralKind::Time | LiteralKind::Number | LiteralKind::Flag, _) if contains => {
+            return Err(Invalid::new(
+                "not_a_text",
+                format!("`{}` is not a string field: only strings can be searched with ~ and !~", comparison.field),
+            ));
         }
-        (LiteralKind::Moment, Literal::Text(text)) => match moment(text) {
+        (LiteralKind::Time, Literal::Text(text)) => match parse_time(text) {
             Some(at) => Literal::Text(at.to_string()),
             None => return wrong("a date or an RFC 3339 time"),
         },
-        (_, Literal::Null) if !has => Literal::Null,
+        (_, Literal::Null) if !contains => Literal::Null,
         (LiteralKind::Text, Literal::Text(_))
         | (LiteralKind::Number, Literal::Integer(_) | Literal::Real(_))
         | (LiteralKind::Flag, Literal::Flag(_)) => comparison.value,
-        (LiteralKind::Text, _) => return wrong("a text in quotes"),
-        (LiteralKind::Moment, _) => return wrong("a date or an RFC 3339 time"),
+        (LiteralKind::Text, _) => return wrong("a string in quotes"),
+        (LiteralKind::Time, _) => return wrong("a date or an RFC 3339 time"),
         (LiteralKind::Number, _) => return wrong("a number"),
         (LiteralKind::Flag, _) => return wrong("true or false"),
     };
@@ -315,31 +319,31 @@ fn kind_of(collection: &Collection, name: &str) -> Result<LiteralKind, Invalid> 
     }
     let field = collection.schema.field(name).ok_or_else(|| unknown(name))?;
     match field.kind.compared() {
-        FieldKind::Text if field.format == Some(Format::DateTime) => Ok(LiteralKind::Moment),
+        FieldKind::Text if field.format == Some(Format::DateTime) => Ok(LiteralKind::Time),
         FieldKind::Text => Ok(LiteralKind::Text),
         FieldKind::Number | FieldKind::Integer => Ok(LiteralKind::Number),
         FieldKind::Flag => Ok(LiteralKind::Flag),
         FieldKind::List(_) | FieldKind::Object => {
-            Err(Invalid::new("not_comparable", format!("asks for {name}, which is an object")))
+            Err(Invalid::new("not_comparable", format!("`{name}` is an object and cannot be compared")))
         }
     }
 }
 
-/// A moment, or the beginning of a day.
-pub fn moment(text: &str) -> Option<Timestamp> {
+/// Reads an RFC 3339 time, or a date as its first millisecond.
+pub fn parse_time(text: &str) -> Option<Timestamp> {
     let whole = Timestamp::parse_rfc3339(text);
     whole.or_else(|_| Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z"))).ok()
 }
 
 fn unknown(name: &str) -> Invalid {
-    Invalid::new("unknown_field", format!("asks for {name}, which is no field of this collection"))
+    Invalid::new("unknown_field", format!("`{name}` is not a field of this collection"))
 }
 
 fn path(name: &str) -> String {
     format!("$.{name}")
 }
 
-/// A literal as it is bound.
+/// A literal as a bound value.
 pub fn arg(value: &Literal) -> Arg {
     match value {
         Literal::Null => Arg::Null,
@@ -350,7 +354,7 @@ pub fn arg(value: &Literal) -> Arg {
     }
 }
 
-/// A stored value as it is bound.
+/// A JSON value as a bound value; lists and objects become NULL.
 pub fn arg_of(value: &Value) -> Arg {
     match value {
         Value::String(text) => text.as_str().into(),

@@ -1,4 +1,4 @@
-//! A collection as it is written: read from a body or a template, and made into rows.
+//! The definition of a collection, read from a body or a template.
 
 use serde_json::{Map, Value};
 
@@ -7,6 +7,7 @@ use super::schema::{Field, Schema};
 use super::statuses::Statuses;
 use crate::http::fields::Fields;
 use crate::http::problem::{self, FieldError, Problem};
+use crate::storage::sql::{Arg, args};
 use domain::error::Invalid;
 use domain::json;
 use domain::text::bounded;
@@ -18,7 +19,7 @@ const MAX_DESCRIPTION: usize = 1000;
 /// The longest schema, in bytes of JSON.
 const MAX_SCHEMA: usize = 32 * 1024;
 
-/// What stands in the place of a collection in a path: no collection may be named so.
+/// Path segments in the position of a collection's slug: no collection may have them as its slug.
 pub const RESERVED: &[&str] = &[
     "api-keys",
     "audit",
@@ -60,26 +61,26 @@ pub const RESERVED: &[&str] = &[
     "webhooks",
 ];
 
-/// A collection that is to be.
+/// The definition of a collection.
 #[derive(Debug)]
 pub struct Definition {
     /// Its name in paths and topics.
     pub slug: String,
-    /// What people call it.
+    /// Its name for people.
     pub name: String,
     /// What it is for.
     pub description: String,
-    /// Its schema as it was written.
+    /// Its schema as it was sent.
     pub schema: Value,
-    /// Its vocabulary as it was written; null without one.
+    /// `statuses` as it was sent; null without statuses.
     pub statuses: Value,
     /// Whether records carry their tenant's id as `client_id` too.
     pub alias: bool,
-    /// Whether every state of a record is kept.
+    /// Whether every version of a record is stored.
     pub versioned: bool,
-    /// Whether a deleted record is kept.
+    /// Whether deleted records can be restored.
     pub soft_delete: bool,
-    /// Whether changes are announced.
+    /// Whether changes are sent to subscribers.
     pub live: bool,
     /// Whether everybody on the tenant's host may read it.
     pub public_read: bool,
@@ -87,12 +88,12 @@ pub struct Definition {
     pub files: bool,
     /// Collections that its fields refer to.
     pub targets: Vec<String>,
-    /// Its declared fields, as `collection_fields` takes them: JSON.
+    /// Its indexed and searched fields as JSON, for the table `collection_fields`.
     pub declared: String,
 }
 
 impl Definition {
-    /// Reads a body; every mistake is named.
+    /// Reads a body; 422 reports every error at once.
     pub fn read(body: Map<String, Value>) -> Result<Self, Problem> {
         let mut fields = Fields::new(body);
         let slug = fields.required("slug", |f| f.parsed("slug", parse_slug)).unwrap_or_default();
@@ -126,7 +127,25 @@ impl Definition {
         })
     }
 
-    /// The collections that it refers to and that are none of `known`, as mistakes in its schema.
+    /// The values of its columns, in the order in which statements bind them from `?2` on: slug, name, description, schema,
+    /// statuses, alias, versioned, soft_delete, live, public_read, files.
+    pub fn columns(&self) -> Vec<Arg> {
+        args![
+            self.slug.as_str(),
+            self.name.as_str(),
+            self.description.as_str(),
+            self.schema.to_string(),
+            self.statuses.to_string(),
+            self.alias.then_some("client_id"),
+            self.versioned,
+            self.soft_delete,
+            self.live,
+            self.public_read,
+            self.files,
+        ]
+    }
+
+    /// Fails with a mistake for each reference to a collection that is neither this one nor in `known`.
     pub fn check_targets(&self, known: &[String]) -> Result<(), Problem> {
         let is_known = |target: &String| *target == self.slug || known.contains(target);
         if self.targets.iter().all(is_known) {
@@ -142,7 +161,7 @@ impl Definition {
     }
 }
 
-/// The collections that a schema refers to, and its declared fields as rows.
+/// The collections that a schema refers to, and its indexed and searched fields as JSON.
 fn declarations(schema: &Schema) -> (Vec<String>, String) {
     let mut declared: Vec<&Field> = schema.fields().filter(|field| field.is_indexed || field.is_searched).collect();
     declared.sort_by(|a, b| a.name.cmp(&b.name));
@@ -171,12 +190,12 @@ fn read_schema(fields: &mut Fields) -> (Value, Option<Schema>) {
     }
 }
 
-/// A slug that is no other path's.
+/// Reads a slug; reserved ones are refused.
 pub fn parse_slug(text: &str) -> Result<String, Invalid> {
     names::collection_slug(text)?;
     let is_version = text.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
     if RESERVED.contains(&text) || is_version {
-        return Err(Invalid::new("reserved", "is the name of something else in paths"));
+        return Err(Invalid::new("reserved", "is reserved: paths use it for something else"));
     }
     Ok(text.to_owned())
 }
@@ -186,7 +205,7 @@ fn parse_description(text: &str) -> Result<String, Invalid> {
 }
 
 fn parse_alias(text: &str) -> Result<(), Invalid> {
-    if text == "client_id" { Ok(()) } else { Err(Invalid::new("invalid_alias", "must be client_id, or be left out")) }
+    if text == "client_id" { Ok(()) } else { Err(Invalid::new("invalid_alias", "must be client_id or absent")) }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! A record as somebody wants it to be: read from a body, merged with what is there, held against its collection.
+//! A record as it is to be written: read from a body, merged with the stored one, validated by its collection.
 //!
 //! Invariants
-//! - What the platform keeps of a record (id, tenant, version, times, authors) is set by nobody: where a body names
-//!   it, it must be what it is.
-//! - A status follows the one before as the collection's vocabulary says.
-//! - What a record kept under an earlier schema, and the present one does not declare, goes with its next change.
+//! - No body sets what the platform sets (id, tenant, version, times, authors): a body that names such a member must
+//!   repeat its value.
+//! - A change of status is one that the collection's transitions allow.
+//! - Fields that an earlier schema declared and the present one does not are removed by the record's next change.
 
 use serde_json::{Map, Value};
 
@@ -19,31 +19,31 @@ use domain::merge_patch::merge_patch;
 /// Most bytes of a record's own fields, in JSON.
 pub const MAX_RECORD: usize = 128 * 1024;
 
-/// Members that the platform keeps.
-const KEPT: [&str; 8] =
+/// Members that the platform sets.
+const READ_ONLY: [&str; 8] =
     ["version", "created_at", "updated_at", "created_by", "updated_by", "deleted_at", "collection", "file"];
 
-/// What is to be written.
+/// A record that is to be written.
 #[derive(Debug)]
 pub struct RecordDraft {
-    /// Its id; none where one is to be made.
+    /// Its id; none for a new record without one.
     pub id: Option<String>,
-    /// Its status, where the collection has a vocabulary.
+    /// Its status, if the collection has statuses.
     pub status: Option<String>,
-    /// Its own fields.
+    /// Its fields, as the schema stores them.
     pub data: Map<String, Value>,
 }
 
-/// Why a draft is none.
+/// Why a record cannot be written so.
 #[derive(Debug)]
 pub enum DraftError {
     /// The body names another tenant.
-    Foreign,
-    /// The status cannot follow: these can.
+    OtherTenant,
+    /// The status may not follow the current one; these may.
     Transition(Vec<String>),
-    /// These fields are wrong.
-    Wrong(Vec<FieldError>),
-    /// What is stored cannot be read.
+    /// Fields are invalid.
+    Fields(Vec<FieldError>),
+    /// The stored record cannot be read.
     Failed(Problem),
 }
 
@@ -54,73 +54,73 @@ impl From<Problem> for DraftError {
 }
 
 impl From<DraftError> for Problem {
-    fn from(undrafted: DraftError) -> Self {
-        match undrafted {
-            DraftError::Foreign => problem::tenant_not_found().crossing_tenants(),
+    fn from(error: DraftError) -> Self {
+        match error {
+            DraftError::OtherTenant => problem::tenant_not_found().crossing_tenants(),
             DraftError::Transition(allowed) => {
                 problem::transition_not_allowed(&allowed.iter().map(String::as_str).collect::<Vec<_>>())
             }
-            DraftError::Wrong(errors) => problem::validation_failed(errors),
+            DraftError::Fields(errors) => problem::validation_failed(errors),
             DraftError::Failed(problem) => problem,
         }
     }
 }
 
 impl RecordDraft {
-    /// A new record of a body.
+    /// A new record.
     pub fn new(collection: &Collection, tenant: &TenantId, mut body: Map<String, Value>) -> Result<Self, DraftError> {
         let mut errors = Vec::new();
         check_tenant(collection, tenant, &mut body)?;
-        for name in KEPT {
-            refuse_kept(&mut body, name, &mut errors);
+        for name in READ_ONLY {
+            refuse_read_only(&mut body, name, &mut errors);
         }
         let id = match body.remove("id") {
             None | Some(Value::Null) => None,
             Some(sent) => read_text(&sent, |text| names::record_id(text).map(|()| text.to_owned()))
-                .map_err(|invalid| errors.push(wrong("/id", invalid)))
+                .map_err(|invalid| errors.push(field_error("/id", invalid)))
                 .ok(),
         };
         let status = read_status(collection, &mut body, &mut errors);
         let status = status.or_else(|| collection.statuses.as_ref().map(|s| s.initial().to_owned()));
-        Self::held(collection, id, status, body, errors)
+        Self::validated(collection, id, status, body, errors)
     }
 
-    /// A record of which some is changed (RFC 7396).
+    /// A record changed by a merge patch (RFC 7396).
     pub fn patched(collection: &Collection, current: &Record, patch: Map<String, Value>) -> Result<Self, DraftError> {
         let mut patch = patch;
         let mut errors = Vec::new();
-        keep(collection, current, &mut patch, &mut errors)?;
+        check_read_only(collection, current, &mut patch, &mut errors)?;
         let status = next_status(collection, current, &mut patch, &mut errors)?;
         let mut data = current.data()?;
         collection.schema.drop_undeclared(&mut data);
         let mut data = Value::Object(data);
         merge_patch(&mut data, Value::Object(patch));
-        let Value::Object(data) = data else { return Err(DraftError::Wrong(errors)) };
-        Self::held(collection, Some(current.id.clone()), status, data, errors)
+        let Value::Object(data) = data else { return Err(DraftError::Fields(errors)) };
+        Self::validated(collection, Some(current.id.clone()), status, data, errors)
     }
 
-    /// A record whose fields are all given anew.
+    /// A record with all its fields replaced.
     pub fn replaced(collection: &Collection, current: &Record, body: Map<String, Value>) -> Result<Self, DraftError> {
         let mut body = body;
         let mut errors = Vec::new();
-        keep(collection, current, &mut body, &mut errors)?;
+        check_read_only(collection, current, &mut body, &mut errors)?;
         let status = next_status(collection, current, &mut body, &mut errors)?;
-        Self::held(collection, Some(current.id.clone()), status, body, errors)
+        Self::validated(collection, Some(current.id.clone()), status, body, errors)
     }
 
-    /// A record as it was at another time: what the schema asks for now holds for it too.
-    pub fn held_anew(
+    /// A record with the status and fields of an earlier version, validated by the present schema.
+    pub fn restored(
         collection: &Collection,
         current: &Record,
         status: Option<String>,
         mut data: Map<String, Value>,
     ) -> Result<Self, DraftError> {
         collection.schema.drop_undeclared(&mut data);
-        Self::held(collection, Some(current.id.clone()), status, data, Vec::new())
+        Self::validated(collection, Some(current.id.clone()), status, data, Vec::new())
     }
 
-    /// Holds the fields against the schema.
-    fn held(
+    /// Validates the fields by the schema.
+    fn validated(
         collection: &Collection,
         id: Option<String>,
         status: Option<String>,
@@ -131,48 +131,51 @@ impl RecordDraft {
         let size = serde_json::to_string(&data).map_or(usize::MAX, |json| json.len());
         if size > MAX_RECORD {
             let message = format!("must be at most {MAX_RECORD} bytes of JSON");
-            errors.push(wrong("", Invalid::new("too_long", message)));
+            errors.push(field_error("", Invalid::new("too_long", message)));
         }
-        if errors.is_empty() { Ok(Self { id, status, data }) } else { Err(DraftError::Wrong(errors)) }
+        if errors.is_empty() { Ok(Self { id, status, data }) } else { Err(DraftError::Fields(errors)) }
     }
 }
 
-/// Takes out what the platform keeps; it must be as it is.
-fn keep(
+/// Removes the members that the platform sets; each must repeat its value.
+fn check_read_only(
     collection: &Collection,
     current: &Record,
     body: &mut Map<String, Value>,
     errors: &mut Vec<FieldError>,
 ) -> Result<(), DraftError> {
     check_tenant(collection, &current.tenant, body)?;
-    let shown = current.kept();
-    for name in std::iter::once("id").chain(KEPT) {
+    let shown = current.platform_fields();
+    for name in std::iter::once("id").chain(READ_ONLY) {
         if body.get(name).is_some_and(|sent| shown.get(name) == Some(sent)) {
             body.remove(name);
         }
-        refuse_kept(body, name, errors);
+        refuse_read_only(body, name, errors);
     }
     Ok(())
 }
 
-fn refuse_kept(body: &mut Map<String, Value>, name: &str, errors: &mut Vec<FieldError>) {
+fn refuse_read_only(body: &mut Map<String, Value>, name: &str, errors: &mut Vec<FieldError>) {
     if body.remove(name).is_some() {
-        errors.push(wrong(&format!("/{name}"), Invalid::new("read_only", "is kept by the platform")));
+        errors.push(field_error(
+            &format!("/{name}"),
+            Invalid::new("read_only", "is set by the platform and cannot be changed"),
+        ));
     }
 }
 
-/// A body may name its tenant, by both names that are customary; nobody else's.
+/// Removes the tenant's id, which a body may repeat under both customary names; another tenant's is refused.
 fn check_tenant(collection: &Collection, tenant: &TenantId, body: &mut Map<String, Value>) -> Result<(), DraftError> {
     let names: &[&str] = if collection.alias { &["tenant_id", "client_id"] } else { &["tenant_id"] };
     for name in names {
         if body.remove(*name).is_some_and(|sent| sent.as_str() != Some(tenant.as_str())) {
-            return Err(DraftError::Foreign);
+            return Err(DraftError::OtherTenant);
         }
     }
     Ok(())
 }
 
-/// The status that a body asks for.
+/// The status in a body.
 fn read_status(collection: &Collection, body: &mut Map<String, Value>, errors: &mut Vec<FieldError>) -> Option<String> {
     let statuses = collection.statuses.as_ref()?;
     let sent = body.remove("status").filter(|sent| !sent.is_null())?;
@@ -180,10 +183,10 @@ fn read_status(collection: &Collection, body: &mut Map<String, Value>, errors: &
         let invalid = || Invalid::new("unknown_status", "is not a status of this collection");
         statuses.contains(text).then(|| text.to_owned()).ok_or_else(invalid)
     };
-    read_text(&sent, known).map_err(|invalid| errors.push(wrong("/status", invalid))).ok()
+    read_text(&sent, known).map_err(|invalid| errors.push(field_error("/status", invalid))).ok()
 }
 
-/// The status after a change. One that the vocabulary does not know (any more) may become any.
+/// The status after a change. A current status that the collection no longer has may become any.
 fn next_status(
     collection: &Collection,
     current: &Record,
@@ -207,20 +210,20 @@ fn read_text(sent: &Value, parse: impl FnOnce(&str) -> Result<String, Invalid>) 
     sent.as_str().ok_or_else(|| Invalid::new("not_text", "must be a string")).and_then(parse)
 }
 
-fn wrong(pointer: &str, invalid: Invalid) -> FieldError {
+fn field_error(pointer: &str, invalid: Invalid) -> FieldError {
     FieldError::new(pointer, invalid)
 }
 
-/// The same drafting of one of several: each mistake is pointed to behind its place.
-pub fn at(place: &str, undrafted: DraftError) -> Result<Vec<FieldError>, Problem> {
-    match undrafted {
-        DraftError::Wrong(errors) => {
-            let inside = |error: FieldError| FieldError { pointer: format!("{place}{}", error.pointer), ..error };
+/// The errors of one of several records, each with `pointer` in front of its own.
+pub fn errors_at(pointer: &str, error: DraftError) -> Result<Vec<FieldError>, Problem> {
+    match error {
+        DraftError::Fields(errors) => {
+            let inside = |error: FieldError| FieldError { pointer: format!("{pointer}{}", error.pointer), ..error };
             Ok(errors.into_iter().map(inside).collect())
         }
         DraftError::Transition(allowed) => {
             let message = format!("must be one of: {}", allowed.join(", "));
-            Ok(vec![wrong(&format!("{place}/status"), Invalid::new("transition_not_allowed", message))])
+            Ok(vec![field_error(&format!("{pointer}/status"), Invalid::new("transition_not_allowed", message))])
         }
         other => Err(other.into()),
     }

@@ -1,4 +1,4 @@
-//! Mistakes in JSON: where they are, and no more of them than anybody reads.
+//! Validation errors in JSON: each with a pointer to its value, and at most [`MAX_FAULTS`] of them.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use crate::http::problem::FieldError;
 use domain::error::Invalid;
 use domain::pointer::escape;
 
-/// Most mistakes that are told at once.
+/// Most errors that are reported at once.
 pub const MAX_FAULTS: usize = 20;
 
-/// Where a value stands, as a JSON pointer (RFC 6901). It is written out only for a mistake.
+/// A JSON pointer (RFC 6901), as a chain of steps on the stack. It becomes text only when there is an error.
 #[derive(Debug, Clone, Copy)]
 pub enum JsonPointer<'a> {
-    /// The whole.
+    /// The whole document.
     Root,
     /// A member of an object.
     Name(&'a JsonPointer<'a>, &'a str),
@@ -21,17 +21,17 @@ pub enum JsonPointer<'a> {
 }
 
 impl JsonPointer<'_> {
-    /// A member of what stands here.
+    /// The pointer to a member of this value.
     pub fn name<'a>(&'a self, name: &'a str) -> JsonPointer<'a> {
         JsonPointer::Name(self, name)
     }
 
-    /// An element of what stands here.
+    /// The pointer to an element of this value.
     pub fn index(&self, index: usize) -> JsonPointer<'_> {
         JsonPointer::Index(self, index)
     }
 
-    /// How many steps it is from the whole.
+    /// The number of steps from the root.
     pub fn depth(&self) -> usize {
         let (mut depth, mut here) = (0, self);
         while let JsonPointer::Name(above, _) | JsonPointer::Index(above, _) = here {
@@ -52,26 +52,21 @@ impl fmt::Display for JsonPointer<'_> {
     }
 }
 
-/// The mistakes found so far.
+/// The errors found so far.
 #[derive(Debug, Default)]
 pub struct ValidationErrors(Vec<FieldError>);
 
 impl ValidationErrors {
-    /// Notes a mistake. Those beyond [`MAX_FAULTS`] are left out.
+    /// Adds an error; those beyond [`MAX_FAULTS`] are dropped.
     pub fn add(&mut self, at: &JsonPointer<'_>, invalid: Invalid) {
         if self.0.len() < MAX_FAULTS {
             self.0.push(FieldError::new(at.to_string(), invalid));
         }
     }
 
-    /// What there is, or the mistake that it is none.
-    pub fn noted<T>(&mut self, at: &JsonPointer<'_>, read: Result<T, Invalid>) -> Option<T> {
+    /// The value of a result; an error is added, and none returned.
+    pub fn check<T>(&mut self, at: &JsonPointer<'_>, read: Result<T, Invalid>) -> Option<T> {
         read.map_err(|invalid| self.add(at, invalid)).ok()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
     }
 
     /// Whether there is none.
@@ -79,7 +74,7 @@ impl ValidationErrors {
         self.0.is_empty()
     }
 
-    /// All of them.
+    /// The errors, in the order in which they were found.
     pub fn into_errors(self) -> Vec<FieldError> {
         self.0
     }

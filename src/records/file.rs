@@ -1,4 +1,4 @@
-//! The file that a record holds: what it is, and how it is shown.
+//! The file of a record: its metadata, and how it is shown.
 
 use serde_json::Value;
 
@@ -11,11 +11,11 @@ use domain::file::{FileName, FileType};
 use domain::json;
 
 statements! { TenantSql;
-    /// The file of a record that is there.
+    /// The file of a record that is not deleted.
     FIND = "SELECT f.object, f.name, f.content_type, f.size, f.etag, f.created_at, f.created_by FROM record_files f JOIN records r ON r.tenant_id = ?1 AND r.collection = f.collection AND r.id = f.record_id WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3 AND r.deleted_at IS NULL";
-    /// The collection of a file that is there, and whether everybody may read it.
+    /// A collection's identity, and whether everybody may read it.
     COLLECTION = "SELECT creation_id, public_read FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND deleted_at IS NULL";
-    /// Deletes the file of a record that is there; its bytes follow.
+    /// Deletes the file of a record that is not deleted; a trigger registers its bytes to be deleted.
     DELETE = "DELETE FROM record_files WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3 AND EXISTS (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = ?3 AND r.deleted_at IS NULL) RETURNING name";
 }
 
@@ -40,26 +40,26 @@ row_types! {
 /// A file as it is stored.
 #[derive(Debug)]
 pub struct File {
-    /// The object that holds its bytes.
+    /// The name of the object in R2.
     pub object: String,
-    /// What it is called.
+    /// Its name.
     pub name: FileName,
-    /// Its type.
+    /// Its media type.
     pub file_type: FileType,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
     /// The entity tag of its bytes, without quotes.
     pub etag: String,
     /// When it was stored.
     pub created_at: Timestamp,
-    /// Who stored it.
+    /// Who stored it: `user:…`, `key:…`.
     pub created_by: String,
 }
 
-/// What there is of a record's file at one moment.
+/// A record's file, and what decides who may see it, read in one transaction.
 #[derive(Debug)]
 pub struct Served {
-    /// The file; none if there is none, or the record is gone.
+    /// The file; none if the record has none or is deleted.
     pub file: Option<File>,
     /// The collection's creation id.
     pub creation_id: String,
@@ -68,7 +68,7 @@ pub struct Served {
 }
 
 impl File {
-    /// Of a row.
+    /// From a row.
     pub fn stored(row: FileRow) -> Result<Self, Problem> {
         Ok(Self {
             object: row.object,
@@ -81,7 +81,7 @@ impl File {
         })
     }
 
-    /// The file of a record, and what says who may see it; none without such a collection.
+    /// A record's file; none if there is no such collection.
     pub async fn served(rows: &TenantDb, collection: &str, record_id: &str) -> Result<Option<Served>, Problem> {
         let reads = vec![
             ReadStatement::Constant(FIND, args![collection, record_id]),
@@ -95,7 +95,7 @@ impl File {
         Ok(Some(Served { file, creation_id, is_public: public_read != 0 }))
     }
 
-    /// As it is shown.
+    /// Its metadata as responses show it.
     pub fn shown(&self) -> Value {
         json!({
             "name": self.name.as_str(), "content_type": self.file_type.as_str(), "size": self.size, "etag": self.etag,
@@ -104,7 +104,7 @@ impl File {
     }
 }
 
-/// Deletes the file of a record; 404 if it holds none.
+/// Deletes the file of a record; 404 if it has none.
 pub async fn delete(rows: &TenantDb, collection: &str, record_id: &str) -> Result<(), Problem> {
     let done = rows.write().add(DELETE, args![collection, record_id]).commit().await?;
     if done.last().is_none_or(crate::storage::row::Rows::is_empty) { Err(problem::not_found()) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! URLs that let their bearer put a file into a record, or see one: signed for a tenant, and good for a time.
+//! Signed URLs of files: for one upload, or for reading one file, of one tenant and until a given time.
 
 use serde_json::Value;
 
@@ -11,13 +11,13 @@ use domain::clock::Timestamp;
 use domain::file::{FileName, FileType};
 use domain::json;
 
-/// Seconds that an upload URL is good.
+/// Seconds until an upload URL expires.
 pub const UPLOAD_SECONDS: i64 = 900;
 
-/// The token of an upload: all that it may do.
+/// The token of an upload URL: everything that the upload may do, signed.
 pub fn upload_token(keys: &KeyRing, tenant: &str, upload: &Upload, until: Timestamp) -> Result<String, Problem> {
     let seen = upload.seen.as_ref();
-    let said = json!([
+    let claims = json!([
         upload.collection,
         upload.record_id,
         upload.name.as_str(),
@@ -30,30 +30,30 @@ pub fn upload_token(keys: &KeyRing, tenant: &str, upload: &Upload, until: Timest
         until.millis(),
     ]);
     let key = keys.signing_key(SigningPurpose::Upload).map_err(problem::internal)?;
-    Ok(signed_text::seal(&key, &["upload", tenant], &said.to_string()))
+    Ok(signed_text::seal(&key, &["upload", tenant], &claims.to_string()))
 }
 
-/// Reads such a token of this tenant's; None for any other text, and for one that is over.
+/// Reads a token of this tenant; none if it is not one or has expired.
 pub fn read_upload_token(keys: &KeyRing, tenant: &str, token: &str, now: Timestamp) -> Option<Upload> {
     let find_key = |version| keys.signing_key_of(SigningPurpose::Upload, version);
-    let said = signed_text::open(find_key, &["upload", tenant], token)?;
-    let Value::Array(said) = serde_json::from_str(&said).ok()? else { return None };
-    let mut said = said.into_iter();
-    let text = |said: &mut std::vec::IntoIter<Value>| Some(said.next()?.as_str()?.to_owned());
+    let claims = signed_text::open(find_key, &["upload", tenant], token)?;
+    let Value::Array(claims) = serde_json::from_str(&claims).ok()? else { return None };
+    let mut claims = claims.into_iter();
+    let text = |claims: &mut std::vec::IntoIter<Value>| Some(claims.next()?.as_str()?.to_owned());
     let upload = Upload {
-        collection: text(&mut said)?,
-        record_id: text(&mut said)?,
-        name: FileName::parse(&text(&mut said)?).ok()?,
-        file_type: FileType::parse(&text(&mut said)?).ok()?,
-        size: said.next()?.as_u64()?,
-        by: text(&mut said)?,
-        ticket: text(&mut said)?,
-        seen: Some(Seen { creation_id: text(&mut said)?, object: text(&mut said)? }),
+        collection: text(&mut claims)?,
+        record_id: text(&mut claims)?,
+        name: FileName::parse(&text(&mut claims)?).ok()?,
+        file_type: FileType::parse(&text(&mut claims)?).ok()?,
+        size: claims.next()?.as_u64()?,
+        by: text(&mut claims)?,
+        ticket: text(&mut claims)?,
+        seen: Some(Seen { creation_id: text(&mut claims)?, object: text(&mut claims)? }),
     };
-    (now.millis() < said.next()?.as_i64()?).then_some(upload)
+    (now.millis() < claims.next()?.as_i64()?).then_some(upload)
 }
 
-/// Which file of which record a URL shows.
+/// The file that a signed URL gives access to.
 #[derive(Debug, Clone, Copy)]
 pub struct FileLink<'a> {
     /// The tenant.

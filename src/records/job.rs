@@ -1,12 +1,12 @@
-//! What goes on with a collection in the background: its records are indexed anew, or deleted with it.
+//! Background jobs of a collection: indexing its records again, or deleting them with it.
 //!
 //! Invariants
-//! - A step is one transaction and may be repeated; where a job stands is in the rows. So it goes on wherever it was
-//!   left, by whoever comes next: the request that began it, or the cron.
-//! - Reads go on meanwhile: a field counts as indexed once every record is in its index.
-//! - While a collection is being deleted it is not found, and its name is taken until the last record is gone.
-//! - A step states in its transaction which collection it is for: one that comes late touches nothing of another
-//!   collection that has the slug by then.
+//! - A step is one transaction and may be repeated; the job's progress is stored. So whoever comes next can resume it: the
+//!   request that began it, or cron.
+//! - Reads continue meanwhile: a field counts as indexed once every record is in its index.
+//! - A collection that is being deleted is not found, and its slug is taken until its last record is deleted.
+//! - A step states in its transaction which collection it is for, so a late one cannot touch another collection that has
+//!   the slug by then.
 
 use super::{collection, rules};
 use crate::http::problem::Problem;
@@ -22,42 +22,42 @@ use domain::json;
 statements! { TenantSql;
     /// The job of the collection ?2.
     FIND = "SELECT s.job, s.index_revision, c.creation_id FROM collection_state s JOIN collections c ON c.tenant_id = ?1 AND c.slug = ?2 WHERE s.tenant_id = ?1 AND s.collection = ?2 AND s.job IS NOT NULL";
-    /// The jobs of the tenant that have not moved since ?2.
-    LEFT = "SELECT collection FROM collection_state WHERE tenant_id = ?1 AND job IS NOT NULL AND job_at < ?2 LIMIT 20";
-    /// Takes ?4 records of the collection ?2 into the index of the revision ?3.
+    /// The tenant's jobs without progress since ?2.
+    STALE = "SELECT collection FROM collection_state WHERE tenant_id = ?1 AND job IS NOT NULL AND job_at < ?2 LIMIT 20";
+    /// Indexes ?4 records of the collection ?2 for the index revision ?3.
     INDEX_SOME = "UPDATE records SET index_revision = ?3 WHERE tenant_id = ?1 AND number IN (SELECT number FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3 LIMIT ?4) RETURNING id";
-    /// Takes one record into the index.
+    /// Indexes one record.
     INDEX_ONE = "UPDATE records SET index_revision = ?3 WHERE tenant_id = ?1 AND collection = ?2 AND id = ?4";
-    /// The next records that are not in the index.
+    /// The next records to be indexed.
     NEXT = "SELECT id FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3 LIMIT ?4";
-    /// Counts ?3 records more as done.
+    /// Adds ?3 records to the job's progress.
     MOVED = "UPDATE collection_state SET done = min(total, done + ?3), job_at = ?4 WHERE tenant_id = ?1 AND collection = ?2 AND job IS NOT NULL";
     /// Ends the job once every record is in the index of its revision.
     INDEXED = "UPDATE collection_state SET job = NULL, done = total WHERE tenant_id = ?1 AND collection = ?2 AND job = 'index' AND index_revision = ?3 AND NOT EXISTS (SELECT 1 FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3)";
-    /// From then on its fields count as indexed.
+    /// Marks the collection's fields as indexed.
     READY = "UPDATE collection_fields SET is_ready = 1 WHERE tenant_id = ?1 AND collection = ?2 AND is_ready = 0 AND EXISTS (SELECT 1 FROM collection_state WHERE tenant_id = ?1 AND collection = ?2 AND job IS NULL AND failure IS NULL)";
-    /// The definition has another revision for those who remember it.
+    /// Gives the definition another revision, so that cached ones are outdated.
     REVISED = "UPDATE collections SET revision = revision + 1 WHERE tenant_id = ?1 AND slug = ?2 AND EXISTS (SELECT 1 FROM collection_state WHERE tenant_id = ?1 AND collection = ?2 AND job IS NULL)";
-    /// Stops the job: ?3 says why.
+    /// Stops the job for the reason ?3, as JSON.
     FAILED = "UPDATE collection_state SET job = NULL, failure = ?3 WHERE tenant_id = ?1 AND collection = ?2 AND job = 'index'";
-    /// Lets go some references of the collection's records, which may be to one another.
+    /// Deletes some references of the collection's records, which may refer to each other.
     UNLINK_SOME = "DELETE FROM record_references WHERE tenant_id = ?1 AND collection = ?2 AND record_id IN (SELECT record_id FROM record_references WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3) RETURNING record_id AS id";
     /// Deletes some of its records.
     DELETE_SOME = "DELETE FROM records WHERE tenant_id = ?1 AND number IN (SELECT number FROM records WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3) RETURNING id";
-    /// What was counted of it goes with it.
+    /// Deletes the collection's counts.
     DELETE_COUNTS = "DELETE FROM record_counts WHERE tenant_id = ?1 AND collection = ?2";
-    /// And what was made of it.
+    /// Deletes the collection's rates.
     DELETE_RATES = "DELETE FROM record_rates WHERE tenant_id = ?1 AND collection = ?2";
-    /// Deletes the collection once its records are gone.
+    /// Deletes the collection once its records are deleted.
     DELETE_COLLECTION = "DELETE FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND deleted_at IS NOT NULL";
 }
 
-/// Records that one step moves.
+/// Records of one step.
 const CHUNK: i64 = 200;
-/// Steps that a request takes before it answers.
+/// Steps that a request runs before its response.
 const STEPS_AT_ONCE: usize = 3;
-/// Steps that follow behind an answer, or in one run of the cron.
-const STEPS_BEHIND: usize = 100;
+/// Steps after a response, or in one run of cron.
+const STEPS_IN_BACKGROUND: usize = 100;
 
 row_types! {
     struct JobRow {
@@ -73,37 +73,37 @@ row_types! {
     }
 }
 
-/// Whether a job goes on.
+/// Whether a job has more to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum JobProgress {
     More,
     Done,
 }
 
-/// Moves a collection's job on while the request waits; true once it is done.
-pub async fn begin(rows: &TenantDb, slug: &str) -> Result<bool, Problem> {
-    moved(rows, slug, STEPS_AT_ONCE).await
+/// Runs a few steps of a collection's job while the request waits; true once it is done.
+pub async fn advance_now(rows: &TenantDb, slug: &str) -> Result<bool, Problem> {
+    run_steps(rows, slug, STEPS_AT_ONCE).await
 }
 
-/// Moves it on behind the answer.
-pub async fn go_on(rows: &TenantDb, slug: &str) -> Result<(), Problem> {
-    moved(rows, slug, STEPS_BEHIND).await.map(drop)
+/// Runs many steps of a collection's job, after the response or in cron.
+pub async fn advance(rows: &TenantDb, slug: &str) -> Result<(), Problem> {
+    run_steps(rows, slug, STEPS_IN_BACKGROUND).await.map(drop)
 }
 
-/// Moves on every job of a tenant that nobody has moved since a moment.
-pub async fn finish_left(rows: &TenantDb, before: i64) -> Result<usize, Problem> {
-    let left = rows.rows::<StaleJobRow>(&LEFT, args![before]).await?;
-    for StaleJobRow { collection } in &left {
-        go_on(rows, collection).await?;
+/// Advances every job of a tenant without progress since `before`; gives their number.
+pub async fn advance_stale(rows: &TenantDb, before: i64) -> Result<usize, Problem> {
+    let stale = rows.rows::<StaleJobRow>(&STALE, args![before]).await?;
+    for StaleJobRow { collection } in &stale {
+        advance(rows, collection).await?;
     }
-    Ok(left.len())
+    Ok(stale.len())
 }
 
-async fn moved(rows: &TenantDb, slug: &str, steps: usize) -> Result<bool, Problem> {
+async fn run_steps(rows: &TenantDb, slug: &str, steps: usize) -> Result<bool, Problem> {
     for _ in 0..steps {
         let Some(found) = rows.row::<JobRow>(&FIND, args![slug]).await? else { return Ok(true) };
         let step = match (Job { rows, slug, found }).step().await {
-            // Another collection has the slug by now: its job is looked for.
+            // Another collection has the slug by now: look for its job.
             Err(error) if rules::is_other_definition(&error) => JobProgress::More,
             step => step?,
         };
@@ -115,7 +115,7 @@ async fn moved(rows: &TenantDb, slug: &str, steps: usize) -> Result<bool, Proble
     Ok(false)
 }
 
-/// A job as it was found.
+/// A job as it was read.
 struct Job<'a> {
     rows: &'a TenantDb,
     slug: &'a str,
@@ -123,7 +123,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Moves it on by one transaction or two.
+    /// Runs one step.
     async fn step(&self) -> Result<JobProgress, StorageError> {
         match self.found.job.as_str() {
             "delete" => self.delete_some().await,
@@ -155,7 +155,7 @@ impl Job<'_> {
         Ok(if goes_on { JobProgress::More } else { JobProgress::Done })
     }
 
-    /// Somewhere among the next records is one that does not fit: finds it, and stops the job with its name.
+    /// One of the next records violates a constraint: finds it, and stops the job with its id.
     async fn index_singly(&self) -> Result<JobProgress, StorageError> {
         let (slug, revision) = (self.slug, self.found.index_revision);
         for RecordIdRow { id } in self.rows.rows::<RecordIdRow>(&NEXT, args![slug, revision, CHUNK]).await? {
@@ -187,14 +187,14 @@ impl Job<'_> {
         let batch = batch.add(DELETE_COUNTS, args![slug]).add(DELETE_RATES, args![slug]);
         match batch.add(DELETE_COLLECTION, args![slug]).commit().await {
             Err(error) if rules::is_other_definition(&error) => Err(error),
-            // A record was left after all: the next step takes it.
+            // A record was added meanwhile: the next step deletes it.
             Err(StorageError::Constraint(words)) => Err(StorageError::Unavailable(words)),
             done => done.map(|_| JobProgress::Done),
         }
     }
 }
 
-/// How many rows the last statement of a transaction gave.
+/// The number of rows of a transaction's last statement.
 fn count(results: Vec<Rows>) -> Result<i64, StorageError> {
     let rows = results.into_iter().next_back().unwrap_or_default().read::<RecordIdRow>()?;
     Ok(i64::try_from(rows.len()).unwrap_or(CHUNK))

@@ -1,14 +1,16 @@
-//! Lists of records: the page that a plan finds, as it is shown.
+//! Lists of records: runs a plan and renders the page, from the cache where it can.
+
+use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
-use super::asked::{Paging, RecordQuery};
 use super::cache::{self, CacheGeneration, ListRequest};
 use super::collection::Collection;
 use super::expand;
 use super::order::KeysetRow;
 use super::plan::ListPlan;
 use super::record::{Record, RecordRow};
+use super::record_query::{Paging, RecordQuery};
 use crate::http::cursor::{self, ListIdentity};
 use crate::http::incoming::Query;
 use crate::http::problem::{self, Problem};
@@ -20,7 +22,7 @@ use crate::storage::row::{CountRow, Rows};
 use crate::storage::tenant_db::{ReadStatement, TenantDb};
 
 row_types! {
-    /// A list's row: the record, and where it stands by its own fields.
+    /// A list's row: the record, and the indexed values that it is sorted by.
     struct ListRow {
         id: String,
         version: i64,
@@ -36,62 +38,63 @@ row_types! {
     }
 }
 
-/// Who asks for a list, and where it is found.
+/// Reads lists of a tenant's records for one caller.
 pub struct RecordList<'a> {
     /// The deployment.
     pub bindings: &'a Bindings,
     /// The tenant's rows.
     pub rows: &'a TenantDb,
-    /// Whether a member asks, who sees more than a stranger.
+    /// Whether a member asks; members see more than visitors.
     pub is_member: bool,
 }
 
-/// A list as it is answered.
+/// A page of a list.
 pub struct ListPage {
-    /// The answer's body.
+    /// The body of the response.
     pub body: String,
-    /// Whether it was kept.
-    pub is_kept: bool,
-    /// What keeps it from now on, if it is worth keeping.
-    pub keeping: Option<(KvKey, CacheGeneration)>,
+    /// Whether it came from the cache.
+    pub from_cache: bool,
+    /// The key and generation to cache it under, if it is worth caching.
+    pub store_as: Option<(KvKey, CacheGeneration)>,
 }
 
 impl RecordList<'_> {
-    /// The page that is asked for: from what is kept, where it is asked for often, else from the rows.
+    /// The page for a request: from the cache if the list is hot, else from the rows. `readable` decides whether the caller
+    /// may read the collection.
     pub async fn page(
         &self,
-        listed: &ListRequest,
+        request: &ListRequest,
         readable: impl Fn(&Collection) -> Result<(), Problem>,
     ) -> Result<ListPage, Problem> {
-        let asked = RecordQuery::read(&Query::parse(listed.query()))?;
-        if asked.deleted && !self.is_member {
-            // What was public is not any more.
+        let query = RecordQuery::read(&Query::parse(request.query()))?;
+        if query.deleted && !self.is_member {
+            // Deleted records are for members, also those that were public.
             return Err(problem::unauthorized());
         }
-        let key = key(&asked, listed).filter(|_| listed.is_hot());
+        let key = key(&query, request).filter(|_| request.is_hot());
         if let Some(key) = &key {
-            let generation = self.generation(listed.slug(), &readable).await?;
+            let generation = self.generation(request.slug(), &readable).await?;
             if let Some(body) = cache::find(self.bindings, self.rows.tenant(), key, &generation).await {
-                return Ok(ListPage { body, is_kept: true, keeping: None });
+                return Ok(ListPage { body, from_cache: true, store_as: None });
             }
         }
-        let (body, generation) = self.made(listed.slug(), &asked, &readable).await?;
-        Ok(ListPage { body, is_kept: false, keeping: key.map(|key| (key, generation)) })
+        let (body, generation) = self.load(request.slug(), &query, &readable).await?;
+        Ok(ListPage { body, from_cache: false, store_as: key.map(|key| (key, generation)) })
     }
 
-    /// Makes a list anew and keeps it.
-    pub async fn warm(&self, listed: &ListRequest) -> Result<(), Problem> {
-        let asked = RecordQuery::read(&Query::parse(listed.query()))?;
-        let Some(key) = key(&asked, listed) else { return Ok(()) };
+    /// Recomputes a list and caches it.
+    pub async fn warm(&self, request: &ListRequest) -> Result<(), Problem> {
+        let query = RecordQuery::read(&Query::parse(request.query()))?;
+        let Some(key) = key(&query, request) else { return Ok(()) };
         let readable = |collection: &Collection| {
-            if listed.is_member() || collection.public_read { Ok(()) } else { Err(problem::unauthorized()) }
+            if request.is_member() || collection.public_read { Ok(()) } else { Err(problem::unauthorized()) }
         };
-        let (body, generation) = self.made(listed.slug(), &asked, &readable).await?;
-        cache::keep(self.bindings, self.rows.tenant(), &key, generation, &body).await;
+        let (body, generation) = self.load(request.slug(), &query, &readable).await?;
+        cache::store(self.bindings, self.rows.tenant(), &key, generation, &body).await;
         Ok(())
     }
 
-    /// The generation of the collection as it stands, if it may be read.
+    /// The collection's current generation, if the caller may read it.
     async fn generation(
         &self,
         slug: &str,
@@ -101,20 +104,21 @@ impl RecordList<'_> {
         Ok(current.await?.generation)
     }
 
-    /// The list from the rows, and the generation that it is of.
-    async fn made(
+    /// The page from the rows, and its generation.
+    async fn load(
         &self,
         slug: &str,
-        asked: &RecordQuery,
+        query: &RecordQuery,
         readable: &impl Fn(&Collection) -> Result<(), Problem>,
     ) -> Result<(String, CacheGeneration), Problem> {
         let tenant = self.rows.tenant().as_str();
         let keys = &self.bindings.settings.keys;
+        let planned = Cell::new(None);
         let reading = |collection: &Collection| {
             readable(collection)?;
-            let plan = ListPlan::of(tenant, collection, asked)?;
-            let place = match &asked.paging {
-                Paging::Behind(Some(sent)) => {
+            let plan = ListPlan::of(tenant, collection, query)?;
+            let position = match &query.paging {
+                Paging::Cursor(Some(sent)) => {
                     let list = ListIdentity { route: "records.list", filters: &plan.identity };
                     let opened = cursor::open_text(|version| keys.cursor_key_of(version), &list, sent);
                     let opened = opened.map_err(|invalid| problem::invalid_query("cursor", invalid))?;
@@ -122,66 +126,74 @@ impl RecordList<'_> {
                 }
                 _ => None,
             };
-            let page = ReadStatement::ListStatement(plan.page(&collection.slug, asked, place.as_ref())?);
-            let count = asked.count.then(|| plan.count(&collection.slug)).transpose()?;
+            let page = ReadStatement::List(plan.page(&collection.slug, query, position.as_ref())?);
+            let count = query.count.then(|| plan.count(&collection.slug)).transpose()?;
+            planned.set(Some(plan));
             Ok(std::iter::once(page).chain(count).collect())
         };
         let read = Collection::read_with(self.rows, slug, reading).await?;
-        let body = self.shown(&read.collection, asked, read.found).await?;
+        // The last plan is the one for the definition that was read with the rows.
+        let plan = planned.take().ok_or_else(|| problem::internal("a list was read without a plan"))?;
+        let body = self.render(&read.collection, &plan, query, read.found).await?;
         Ok((body, read.generation))
     }
 
-    async fn shown(&self, collection: &Collection, asked: &RecordQuery, found: Vec<Rows>) -> Result<String, Problem> {
+    /// The body of a page: its records as they are shown, and where the list continues.
+    async fn render(
+        &self,
+        collection: &Collection,
+        plan: &ListPlan,
+        query: &RecordQuery,
+        found: Vec<Rows>,
+    ) -> Result<String, Problem> {
         let tenant = self.rows.tenant().as_str();
-        let plan = ListPlan::of(tenant, collection, asked)?;
         let mut found = found.into_iter();
-        let mut listed = found.next().unwrap_or_default().read::<ListRow>()?;
+        let mut request = found.next().unwrap_or_default().read::<ListRow>()?;
         let total = found.next().unwrap_or_default().first::<CountRow>()?;
-        let has_next = listed.len() > asked.per_page as usize;
-        listed.truncate(asked.per_page as usize);
-        let by_cursor = matches!(asked.paging, Paging::Behind(_));
-        let last = listed.last().filter(|_| has_next && by_cursor).map(|row| plan.order.place(&row.placed()));
+        let has_next = request.len() > query.per_page as usize;
+        request.truncate(query.per_page as usize);
+        let by_cursor = matches!(query.paging, Paging::Cursor(_));
+        let last = request.last().filter(|_| has_next && by_cursor).map(|row| plan.order.position(&row.keyset()));
         let cursor = match last {
-            Some(place) => {
+            Some(position) => {
                 let key = self.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
                 let list = ListIdentity { route: "records.list", filters: &plan.identity };
-                Some(cursor::seal_text(&key, &list, &place.to_string()))
+                Some(cursor::seal_text(&key, &list, &position.to_string()))
             }
             None => None,
         };
         let total = total.and_then(|row| u64::try_from(row.total).ok());
         let pagination = Pagination {
-            page: asked.page(),
-            per_page: asked.per_page,
+            page: query.page(),
+            per_page: query.per_page,
             total,
-            total_pages: total.map(|total| total.div_ceil(u64::from(asked.per_page))),
+            total_pages: total.map(|total| total.div_ceil(u64::from(query.per_page))),
             has_next,
-            has_prev: asked.has_prev(),
+            has_prev: query.has_prev(),
             cursor,
         };
-        let records = listed.into_iter().map(|row| Record::stored(self.rows.tenant(), row.into()).shown(collection));
+        let records = request.into_iter().map(|row| Record::stored(self.rows.tenant(), row.into()).shown(collection));
         let mut records = records.collect::<Result<Vec<Map<String, Value>>, Problem>>()?;
-        expand::fill(self.rows, collection, &asked.expansion, self.is_member, &mut records).await?;
-        records.iter_mut().for_each(|record| asked.projection.apply(record));
+        expand::fill(self.rows, collection, &query.expansion, self.is_member, &mut records).await?;
+        records.iter_mut().for_each(|record| query.projection.apply(record));
         Response::list_body(&records, pagination, Some(tenant))
     }
 }
 
-/// The key that such a list is kept under. What goes on by a cursor, and what shows records of other collections
-/// too, is not kept.
-fn key(asked: &RecordQuery, listed: &ListRequest) -> Option<KvKey> {
-    let begins = !matches!(asked.paging, Paging::Behind(Some(_)));
-    if !begins || !asked.expansion.is_empty() || asked.deleted {
+/// The key to cache a list under. Pages after a cursor, deleted records and lists with `expand` are not cached.
+fn key(query: &RecordQuery, request: &ListRequest) -> Option<KvKey> {
+    let begins = !matches!(query.paging, Paging::Cursor(Some(_)));
+    if !begins || !query.expansion.is_empty() || query.deleted {
         return None;
     }
-    let names = Query::parse(listed.query());
-    let is_plain = names.names().all(|name| matches!(name, "page" | "status")) && asked.statuses.len() < 2;
-    let status = asked.statuses.first().map_or("", String::as_str);
-    Some(listed.key(asked.page().unwrap_or(0), status, is_plain))
+    let names = Query::parse(request.query());
+    let is_plain = names.names().all(|name| matches!(name, "page" | "status")) && query.statuses.len() < 2;
+    let status = query.statuses.first().map_or("", String::as_str);
+    Some(request.key(query.page().unwrap_or(0), status, is_plain))
 }
 
 impl ListRow {
-    fn placed(&self) -> KeysetRow<'_> {
+    fn keyset(&self) -> KeysetRow<'_> {
         KeysetRow {
             id: &self.id,
             status: self.status.as_deref(),

@@ -1,18 +1,18 @@
-//! A tenant's records: collections that describe them, lists and filters that find them, writes that keep them true.
+//! A tenant's records: the collections that describe them, the lists and filters that find them, the writes that keep
+//! them valid.
 //!
 //! Owns the tables of `migrations/tenant/0003_records.sql` but for the outbox, which the hub drains, and those of
 //! `0004_files.sql` with the bytes in R2; what a collection's schema and statuses mean; the templates. May not touch:
 //! the registry of tenants, the event log, who somebody is.
 //!
 //! Invariants
-//! - A collection is rows, never a table: nothing changes the schema of a database at run time.
-//! - A record is stored only after its schema accepted it, and what a schema accepted it accepts again unchanged.
-//! - What is derived from a record (its index, references, words, counts, versions, its announcement) is derived by
-//!   the schema's triggers in the transaction that writes it.
-//! - A file's bytes are somewhere only while a row names them, as a file's or as those to be deleted.
-//! - A list is put together of registered pieces behind a head that binds the tenant (`storage/composed.rs`).
+//! - A collection is stored as rows, never as a table: nothing changes a database's schema at run time.
+//! - A record is stored only after its schema accepted it, and a schema accepts again, unchanged, what it accepted once.
+//! - Everything derived from a record (index rows, references, full-text terms, counts, versions, the outbox) is written by
+//!   the database's triggers in the transaction that writes the record.
+//! - A file's bytes exist only while a row names them: as a record's file, or as an object to be deleted.
+//! - A list's statement consists of registered pieces after a head that binds the tenant (`storage/composed.rs`).
 
-pub mod asked;
 pub mod beside;
 pub mod cache;
 pub mod cache_stats;
@@ -34,6 +34,7 @@ pub mod plan;
 pub mod projection;
 pub mod provision;
 pub mod record;
+pub mod record_query;
 pub mod rules;
 pub mod schema;
 pub mod stale_jobs;

@@ -1,8 +1,8 @@
-//! The shapes of names: collections, records, fields, statuses.
+//! The syntax of names: collections, records, fields, statuses.
 
 use domain::error::Invalid;
 
-/// What every record has, or may be given, beside the fields of its schema: no schema declares these.
+/// Members of every record that are not fields of its schema: no schema may declare them.
 pub const RESERVED: [&str; 13] = [
     "id",
     "tenant_id",
@@ -19,7 +19,7 @@ pub const RESERVED: [&str; 13] = [
     "file",
 ];
 
-/// What stands in the place of a record's id in a path: no record may be named so.
+/// Path segments in the position of a record's id: no record may have them as its id.
 pub const RESERVED_IDS: [&str; 1] = ["bulk"];
 
 /// A collection's slug: `[a-z][a-z0-9_-]{0,62}`.
@@ -28,17 +28,17 @@ pub fn collection_slug(text: &str) -> Result<(), Invalid> {
     shaped(text, 63, |b| b.is_ascii_lowercase(), is_lower, ("invalid_slug", message))
 }
 
-/// A record's id: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`, and none that is reserved.
+/// A record's id: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`, except [`RESERVED_IDS`].
 pub fn record_id(text: &str) -> Result<(), Invalid> {
     if RESERVED_IDS.contains(&text) {
-        return Err(Invalid::new("reserved", "is the name of something else in paths"));
+        return Err(Invalid::new("reserved", "is reserved: paths use it for something else"));
     }
     let message = "must be 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-', and begin with a letter or digit";
     let rest = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     shaped(text, 64, |b| b.is_ascii_alphanumeric(), rest, ("not_an_id", message))
 }
 
-/// The name of a field, nested or not: `[A-Za-z_][A-Za-z0-9_]{0,63}`.
+/// The name of a field at any depth: `[A-Za-z_][A-Za-z0-9_]{0,63}`.
 pub fn field_name(text: &str) -> Result<(), Invalid> {
     let message = "must be 1 to 64 characters of A-Z, a-z, 0-9 and '_', and not begin with a digit";
     let first = |b: u8| b.is_ascii_alphabetic() || b == b'_';
@@ -46,10 +46,10 @@ pub fn field_name(text: &str) -> Result<(), Invalid> {
     shaped(text, 64, first, rest, ("invalid_name", message))
 }
 
-/// The name of a record's own field: not a reserved one.
+/// The name of a top-level field: not one of [`RESERVED`].
 pub fn own_field_name(text: &str) -> Result<(), Invalid> {
     if RESERVED.contains(&text) {
-        return Err(Invalid::new("reserved", "is a name that every record has for something else"));
+        return Err(Invalid::new("reserved", "is reserved: every record has a field of this name"));
     }
     field_name(text)
 }

@@ -1,10 +1,10 @@
-//! What somebody wants done to records: one thing or up to a hundred, all of them or none.
+//! Writes of records: one operation or up to a hundred, all of them or none.
 //!
 //! Invariants
-//! - What is remembered of the definition is checked before anything is refused by it, and stated when it is written by.
-//! - A change is made to the version that was read; when another one came between, it is made again on top of that
-//!   one, unless it says which version it means.
-//! - A record is named once.
+//! - A cached definition is confirmed before an operation is refused because of it, and stated in the batch that writes.
+//! - A change applies to the version that was read. If another change came first, it is applied again to the newer
+//!   version, unless the operation names the version it is for.
+//! - One request names each record once.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use super::collection::Collection;
 use super::draft::{self, DraftError, RecordDraft};
 use super::record::{Record, RecordRow};
 use super::rules::{self, WriteError};
-use super::write::{Deletion, Done, WriteBatch};
+use super::write::{Deletion, WriteBatch, WrittenRecord};
 use crate::auth::idempotency::tenant::{CreatedResource, IdempotentCreate};
 use crate::auth::principal::Member;
 use crate::http::etag;
@@ -30,13 +30,13 @@ use domain::error::Invalid;
 use domain::json;
 
 statements! { TenantSql;
-    /// The records of the ids in the JSON ?3, also those that were deleted and are kept.
+    /// The records of the ids in the JSON ?3, soft-deleted ones included.
     FIND_SOME = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value";
     /// A version of a record.
     VERSION = "SELECT status, data FROM record_versions WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3 AND version = ?4";
 }
 
-/// How often it is tried when what was seen has changed. Of several changes at once one is made each time.
+/// Attempts before a conflict is reported. Of several concurrent changes one succeeds in each round.
 const ATTEMPTS: usize = 12;
 
 row_types! {
@@ -46,67 +46,67 @@ row_types! {
     }
 }
 
-/// One thing that is wanted.
+/// One operation on one record.
 #[derive(Debug)]
 pub struct Operation {
-    /// Where it stands in the body; empty where it is the body.
-    pub place: String,
-    /// The record; none of a new one that names none.
+    /// The JSON pointer of its data in the body; empty if it is the whole body.
+    pub pointer: String,
+    /// The record's id; none for a new record without one.
     pub id: Option<String>,
-    /// The versions that it may be done to, as `If-Match` lists them; none for any.
-    pub seen: Option<String>,
-    /// What is to be done.
-    pub act: OperationKind,
+    /// The versions that it applies to, as in `If-Match`; none for any.
+    pub if_match: Option<String>,
+    /// What to do.
+    pub kind: OperationKind,
 }
 
-/// What is to be done to a record.
+/// What an operation does, with its body.
 #[derive(Debug)]
 pub enum OperationKind {
-    /// It is made.
+    /// Creates a record.
     Create(Map<String, Value>),
-    /// Some of it is changed (RFC 7396).
+    /// Changes it by a merge patch (RFC 7396).
     Patch(Map<String, Value>),
-    /// All of it is given anew.
+    /// Replaces all its fields.
     Replace(Map<String, Value>),
-    /// It is deleted, if need be for ever.
+    /// Deletes it.
     Delete {
-        /// Whether nothing of it is kept.
+        /// Whether it is deleted for good, also where the collection keeps deleted records.
         permanent: bool,
     },
-    /// It was deleted, and is there again.
+    /// Restores a soft-deleted record.
     Restore,
-    /// It is again what it was in this version.
-    Return(i64),
+    /// Restores the status and fields of this version.
+    RestoreVersion(i64),
 }
 
-/// Who does it, and what it becomes to whoever asked.
+/// Runs operations for a member.
 pub struct RecordWriter<'a> {
     /// The tenant's rows.
     pub rows: &'a TenantDb,
     /// The collection's slug.
     pub slug: &'a str,
-    /// Who.
+    /// Who writes.
     pub member: &'a Member,
-    /// Under which key the answer is kept, if under one.
+    /// The idempotency key under which the response is stored, if the request has one.
     pub pending: Option<&'a IdempotentCreate>,
-    /// What is answered.
-    pub made: fn(&Collection, &[Done]) -> CreatedResource,
+    /// Makes the response from what was written.
+    pub respond: fn(&Collection, &[WrittenRecord]) -> CreatedResource,
 }
 
-/// What came of it.
+/// The outcome of a request that writes.
 pub enum WriteOutcome {
-    /// It was done now.
-    Done(Rc<Collection>, Vec<Done>, CreatedResource),
-    /// It was done before under the same key; this was the answer.
-    Earlier(Response),
+    /// Written now.
+    Written(Rc<Collection>, Vec<WrittenRecord>, CreatedResource),
+    /// Written earlier under the same idempotency key: the response of then.
+    Replayed(Response),
 }
 
 impl RecordWriter<'_> {
-    /// Does all of it, or nothing.
-    pub async fn all(&self, operations: &[Operation]) -> Result<WriteOutcome, Problem> {
+    /// Runs all operations in one transaction, or none.
+    pub async fn run(&self, operations: &[Operation]) -> Result<WriteOutcome, Problem> {
         for _ in 0..ATTEMPTS {
-            let collection = Collection::remembered(self.rows, self.slug).await?;
-            match self.once(&collection, operations).await {
+            let collection = Collection::cached(self.rows, self.slug).await?;
+            match self.attempt(&collection, operations).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(WriteError::Stale) => {}
                 Err(WriteError::Problem(problem)) if collection.is_current(self.rows).await? => return Err(problem),
@@ -117,46 +117,46 @@ impl RecordWriter<'_> {
         Err(problem::changed_meanwhile())
     }
 
-    async fn once(&self, collection: &Rc<Collection>, operations: &[Operation]) -> Result<WriteOutcome, WriteError> {
-        let before = self.read(operations).await?;
-        let mut writing = WriteBatch::new(self.rows, collection, self.member.actor(), SystemClock.now());
-        let mut drafting = DraftSet { collection, before: &before, named: HashSet::new(), errors: Vec::new() };
+    async fn attempt(&self, collection: &Rc<Collection>, operations: &[Operation]) -> Result<WriteOutcome, WriteError> {
+        let current = self.read(operations).await?;
+        let mut writes = WriteBatch::new(self.rows, collection, self.member.actor(), SystemClock.now());
+        let mut drafts = DraftSet { collection, current: &current, named: HashSet::new(), errors: Vec::new() };
         let mut done = Vec::with_capacity(operations.len());
         for operation in operations {
-            if let Some(one) = self.draft(&mut drafting, &mut writing, operation).await? {
+            if let Some(one) = self.draft(&mut drafts, &mut writes, operation).await? {
                 done.push(one);
             }
         }
-        let mut errors = drafting.errors;
+        let mut errors = drafts.errors;
         if errors.is_empty() {
-            errors = writing.dangling().await?;
+            errors = writes.dangling_references().await?;
         }
         if !errors.is_empty() {
             return Err(problem::validation_failed(errors).into());
         }
-        let made = (self.made)(collection, &done);
+        let made = (self.respond)(collection, &done);
         let limits = &self.member.config.limits;
-        let mut batch = writing.batch(limits);
+        let mut batch = writes.batch(limits);
         if let Some(pending) = self.pending {
             batch = batch.add_all(pending.store(&made)?);
         }
-        let Err(unwritten) = rules::commit(batch).await else {
-            return Ok(WriteOutcome::Done(Rc::clone(collection), done, made));
+        let Err(error) = rules::commit(batch).await else {
+            return Ok(WriteOutcome::Written(Rc::clone(collection), done, made));
         };
         if let Some(pending) = self.pending
             && let Some(answer) = pending.replay(self.rows).await?
         {
-            return Ok(WriteOutcome::Earlier(answer));
+            return Ok(WriteOutcome::Replayed(answer));
         }
-        match unwritten {
+        match error {
             WriteError::Stale => Err(WriteError::Stale),
-            other => Err(writing.explain(other, limits).await.into()),
+            other => Err(writes.explain(other, limits).await.into()),
         }
     }
 
-    /// The records that are named, as they are now.
+    /// The records that the operations name, by id.
     async fn read(&self, operations: &[Operation]) -> Result<HashMap<String, Record>, Problem> {
-        let named = operations.iter().filter(|one| !matches!(one.act, OperationKind::Create(_)));
+        let named = operations.iter().filter(|one| !matches!(one.kind, OperationKind::Create(_)));
         let ids: Vec<&str> = named.filter_map(|one| one.id.as_deref()).collect();
         if ids.is_empty() {
             return Ok(HashMap::new());
@@ -169,42 +169,42 @@ impl RecordWriter<'_> {
 
     async fn draft(
         &self,
-        drafting: &mut DraftSet<'_>,
-        writing: &mut WriteBatch<'_>,
+        drafts: &mut DraftSet<'_>,
+        writes: &mut WriteBatch<'_>,
         operation: &Operation,
-    ) -> Result<Option<Done>, Problem> {
-        let Operation { place, id, act, .. } = operation;
-        if let OperationKind::Create(body) = act {
-            let drafted = RecordDraft::new(drafting.collection, self.rows.tenant(), body.clone());
-            let Some(draft) = drafting.note(place, drafted)? else { return Ok(None) };
-            return writing.make(place, draft).map(Some);
+    ) -> Result<Option<WrittenRecord>, Problem> {
+        let Operation { pointer, id, kind, .. } = operation;
+        if let OperationKind::Create(body) = kind {
+            let draft = RecordDraft::new(drafts.collection, self.rows.tenant(), body.clone());
+            let Some(draft) = drafts.note(pointer, draft)? else { return Ok(None) };
+            return writes.create(pointer, draft).map(Some);
         }
         let id = id.as_deref().unwrap_or_default();
-        let Some(record) = drafting.find(operation)? else { return Ok(None) };
-        if operation.seen.as_deref().is_some_and(|seen| !etag::names(seen, &etag::of(record.version))) {
+        let Some(record) = drafts.find(operation)? else { return Ok(None) };
+        if operation.if_match.as_deref().is_some_and(|seen| !etag::names(seen, &etag::of(record.version))) {
             return Err(problem::precondition_failed());
         }
-        let drafted = match act {
+        let draft = match kind {
             OperationKind::Delete { permanent } => {
-                let kept = drafting.collection.soft_delete && !permanent;
-                writing.delete(record.clone(), if kept { Deletion::Kept } else { Deletion::Permanent });
-                return Ok(Some(Done { id: id.to_owned(), version: None, shown: Map::new() }));
+                let kept = drafts.collection.soft_delete && !permanent;
+                writes.delete(record.clone(), if kept { Deletion::Soft } else { Deletion::Permanent });
+                return Ok(Some(WrittenRecord { id: id.to_owned(), version: None, shown: Map::new() }));
             }
-            OperationKind::Return(version) => self.version(drafting.collection, record, *version).await,
+            OperationKind::RestoreVersion(version) => self.version(drafts.collection, record, *version).await,
             OperationKind::Restore => record
                 .data()
                 .map_err(Into::into)
-                .and_then(|data| RecordDraft::held_anew(drafting.collection, record, record.status.clone(), data)),
-            OperationKind::Replace(body) => RecordDraft::replaced(drafting.collection, record, body.clone()),
-            OperationKind::Patch(body) => RecordDraft::patched(drafting.collection, record, body.clone()),
+                .and_then(|data| RecordDraft::restored(drafts.collection, record, record.status.clone(), data)),
+            OperationKind::Replace(body) => RecordDraft::replaced(drafts.collection, record, body.clone()),
+            OperationKind::Patch(body) => RecordDraft::patched(drafts.collection, record, body.clone()),
             OperationKind::Create(_) => return Ok(None),
         };
-        let Some(draft) = drafting.note(place, drafted)? else { return Ok(None) };
+        let Some(draft) = drafts.note(pointer, draft)? else { return Ok(None) };
         if !record.is_deleted && draft.status == record.status && draft.data == record.data()? {
-            let (version, shown) = (Some(record.version), record.shown(drafting.collection)?);
-            return Ok(Some(Done { id: id.to_owned(), version, shown }));
+            let (version, shown) = (Some(record.version), record.shown(drafts.collection)?);
+            return Ok(Some(WrittenRecord { id: id.to_owned(), version, shown }));
         }
-        writing.change(place, record, draft).map(Some)
+        writes.change(pointer, record, draft).map(Some)
     }
 
     async fn version(&self, collection: &Collection, record: &Record, version: i64) -> Result<RecordDraft, DraftError> {
@@ -212,78 +212,78 @@ impl RecordWriter<'_> {
         let row = self.rows.row::<VersionDataRow>(&VERSION, args).await.map_err(Problem::from)?;
         let row = row.ok_or_else(problem::not_found)?;
         let data = serde_json::from_str(&row.data).map_err(problem::internal)?;
-        RecordDraft::held_anew(collection, record, row.status, data)
+        RecordDraft::restored(collection, record, row.status, data)
     }
 }
 
-/// Drafts of one request, and what is wrong with them.
+/// The drafts of one request and their errors.
 struct DraftSet<'a> {
     collection: &'a Collection,
-    before: &'a HashMap<String, Record>,
+    current: &'a HashMap<String, Record>,
     named: HashSet<String>,
     errors: Vec<FieldError>,
 }
 
 impl<'a> DraftSet<'a> {
-    /// The draft, or its mistakes noted.
-    fn note(&mut self, place: &str, drafted: Result<RecordDraft, DraftError>) -> Result<Option<RecordDraft>, Problem> {
-        match drafted {
+    /// The draft, or none after its errors were added.
+    fn note(&mut self, pointer: &str, draft: Result<RecordDraft, DraftError>) -> Result<Option<RecordDraft>, Problem> {
+        match draft {
             Ok(draft) => {
                 if draft.id.as_ref().is_some_and(|id| !self.named.insert(id.clone())) {
-                    self.errors.push(FieldError::new(format!("{place}/id"), named_twice()));
+                    self.errors.push(FieldError::new(format!("{pointer}/id"), duplicate_id()));
                 }
                 Ok(Some(draft))
             }
-            Err(undrafted) if place.is_empty() => Err(undrafted.into()),
-            Err(undrafted) => {
-                self.errors.extend(draft::at(place, undrafted)?);
+            Err(error) if pointer.is_empty() => Err(error.into()),
+            Err(error) => {
+                self.errors.extend(draft::errors_at(pointer, error)?);
                 Ok(None)
             }
         }
     }
 
-    /// The record that an operation is for.
+    /// The record that an operation is for; none after an error was added.
     fn find(&mut self, operation: &Operation) -> Result<Option<&'a Record>, Problem> {
-        let Operation { place, id, act, .. } = operation;
+        let Operation { pointer, id, kind, .. } = operation;
         let id = id.as_deref().unwrap_or_default();
-        let is_meant = |record: &&Record| match act {
+        let is_meant = |record: &&Record| match kind {
             OperationKind::Restore => record.is_deleted,
-            OperationKind::Return(_) | OperationKind::Delete { permanent: true } => true,
+            OperationKind::RestoreVersion(_) | OperationKind::Delete { permanent: true } => true,
             _ => !record.is_deleted,
         };
-        let found = self.before.get(id).filter(is_meant);
+        let found = self.current.get(id).filter(is_meant);
         if found.is_none() {
-            if place.is_empty() {
+            if pointer.is_empty() {
                 return Err(problem::not_found());
             }
             let missing = Invalid::new("not_found", "is not a record of this collection");
-            self.errors.push(FieldError::new(operation_id(place), missing));
-        } else if matches!(act, OperationKind::Delete { .. }) && !self.named.insert(id.to_owned()) {
-            self.errors.push(FieldError::new(operation_id(place), named_twice()));
+            self.errors.push(FieldError::new(operation_id(pointer), missing));
+        } else if matches!(kind, OperationKind::Delete { .. }) && !self.named.insert(id.to_owned()) {
+            self.errors.push(FieldError::new(operation_id(pointer), duplicate_id()));
         }
         Ok(found)
     }
 }
 
-/// The pointer of an operation's id, which stands beside its `data`.
-fn operation_id(place: &str) -> String {
-    format!("{}/id", place.strip_suffix("/data").unwrap_or(place))
+/// The pointer to an operation's `id`, the sibling of its `data`.
+fn operation_id(pointer: &str) -> String {
+    format!("{}/id", pointer.strip_suffix("/data").unwrap_or(pointer))
 }
 
-fn named_twice() -> Invalid {
-    Invalid::new("duplicate", "is named by another operation too")
+fn duplicate_id() -> Invalid {
+    Invalid::new("duplicate", "appears in another operation too: name each record once")
 }
 
-/// What is answered for one record: its place where it was made, nothing else.
-pub fn one(collection: &Collection, done: &[Done]) -> CreatedResource {
+/// The response for one record: as it is shown, and its path.
+pub fn one(collection: &Collection, done: &[WrittenRecord]) -> CreatedResource {
     let first = done.first();
     let location = first.map_or_else(String::new, |done| format!("/api/v1/{}/{}", collection.slug, done.id));
     CreatedResource { data: first.map_or(Value::Null, |done| Value::Object(done.shown.clone())), location }
 }
 
-/// What is answered for several.
-pub fn several(_: &Collection, done: &[Done]) -> CreatedResource {
-    let each = |done: &Done| match done.version {
+/// The response for several: each record as it is shown, or `{id, deleted}`.
+pub fn several(_: &Collection, done: &[WrittenRecord]) -> CreatedResource {
+    let each = |done: &WrittenRecord| match done.version {
         Some(_) => Value::Object(done.shown.clone()),
         None => json!({ "id": done.id, "deleted": true }),
     };

@@ -1,9 +1,9 @@
-//! The order of a list, and the place in it where a page ended.
+//! The order of a list, and keyset pagination by it.
 //!
 //! Invariants
-//! - Every order ends with the record's id: no two records stand at the same place, so a page that begins behind a
-//!   place begins at the same record, whatever was written meanwhile.
-//! - A list is sorted by what an index holds in order, or not at all.
+//! - Every order ends with the record's id, so no two records have the same position: a page that begins after a position
+//!   begins at the same record, whatever was written meanwhile.
+//! - A list is sorted only by what an index holds in that order.
 
 use serde_json::Value;
 
@@ -17,23 +17,23 @@ use domain::error::Invalid;
 
 composed! {
     heads {
-        /// Records as they lie.
+        /// Records without an index of fields.
         PLAIN = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, NULL AS sort_1, NULL AS sort_2 FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.deleted_at IS NULL";
-        /// Records that were deleted and are kept.
+        /// Soft-deleted records.
         DELETED = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, NULL AS sort_1, NULL AS sort_2 FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.deleted_at IS NOT NULL";
-        /// Records as the index of the field ?3 has them.
+        /// Records in the order of the index of the field ?3.
         INDEXED = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, s.value AS sort_1, NULL AS sort_2 FROM record_index s CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = s.record_id AND r.deleted_at IS NULL AND s.tenant_id = ?1 AND s.collection = ?2 AND s.field = ?3";
-        /// And within equal values as the index of the field ?4 has them.
+        /// The same, then in the order of the index of the field ?4.
         INDEXED_TWICE = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, s.value AS sort_1, u.value AS sort_2 FROM record_index s CROSS JOIN records r CROSS JOIN record_index u WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = s.record_id AND r.deleted_at IS NULL AND s.tenant_id = ?1 AND s.collection = ?2 AND s.field = ?3 AND u.tenant_id = ?1 AND u.collection = ?2 AND u.record_id = s.record_id AND u.field = ?4";
         /// Records that the search ?3 finds.
         SEARCHED = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, NULL AS sort_1, NULL AS sort_2 FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?3) w CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.number = w.rowid AND r.deleted_at IS NULL";
-        /// And what the index has of their field ?4.
+        /// The same, with the indexed value of their field ?4.
         SEARCHED_BY = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, s.value AS sort_1, NULL AS sort_2 FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?3) w CROSS JOIN records r CROSS JOIN record_index s WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.number = w.rowid AND r.deleted_at IS NULL AND s.tenant_id = ?1 AND s.collection = ?2 AND s.record_id = r.id AND s.field = ?4";
-        /// And of their field ?5.
+        /// The same, with that of their field ?5 too.
         SEARCHED_TWICE = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, s.value AS sort_1, u.value AS sort_2 FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?3) w CROSS JOIN records r CROSS JOIN record_index s CROSS JOIN record_index u WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.number = w.rowid AND r.deleted_at IS NULL AND s.tenant_id = ?1 AND s.collection = ?2 AND s.record_id = r.id AND s.field = ?4 AND u.tenant_id = ?1 AND u.collection = ?2 AND u.record_id = r.id AND u.field = ?5";
     }
     pieces {
-        /// What is sorted by.
+        /// Sort keys, ascending.
         ID = "r.id";
         STATUS = "r.status";
         VERSION = "r.version";
@@ -43,7 +43,7 @@ composed! {
         INDEX_CREATED_AT = "s.created_at";
         FIRST = "s.value";
         SECOND = "u.value";
-        /// The same from its end.
+        /// Sort keys, descending.
         ID_DOWN = "r.id DESC";
         STATUS_DOWN = "r.status DESC";
         VERSION_DOWN = "r.version DESC";
@@ -53,7 +53,7 @@ composed! {
         INDEX_CREATED_AT_DOWN = "s.created_at DESC";
         FIRST_DOWN = "s.value DESC";
         SECOND_DOWN = "u.value DESC";
-        /// Where a record stands beside a place.
+        /// A record's key compared with a position's.
         AT = "IS NOT DISTINCT FROM ?";
         BEHIND = "> ?";
         NOT_BEFORE = ">= ?";
@@ -61,7 +61,7 @@ composed! {
         NOT_BEHIND = "<= ?";
         NOT_NULL = "IS NOT NULL";
         NULL = "IS NULL";
-        /// The two keys that most lists end with, as one.
+        /// The last two keys of most lists as one comparison, which an index can seek to.
         PAIR_BEHIND = "(r.created_at, r.id) > (?, ?)";
         PAIR_BEFORE = "(r.created_at, r.id) < (?, ?)";
         CHANGED_BEHIND = "(r.updated_at, r.id) > (?, ?)";
@@ -71,25 +71,25 @@ composed! {
     }
 }
 
-/// Most keys that somebody asks for.
+/// Most keys in `sort`.
 const MAX_KEYS: usize = 4;
-/// Most of them that are fields of the record's own.
-const MAX_FIELDS: usize = 2;
+/// Most of them that are fields of the schema.
+const MAX_OWN_FIELDS: usize = 2;
 
-/// Where a list looks first.
+/// Where a list's rows come from.
 #[derive(Debug, Clone)]
 pub enum RowSource {
-    /// At the records that are there.
-    Kept,
-    /// At those that were deleted and are kept.
+    /// The records that are not deleted.
+    Current,
+    /// The soft-deleted records.
     Deleted,
-    /// At the index of this field, of which one value is asked for: such a list is in the order of creation.
+    /// The index of this field at one value; the list is in the order of creation.
     Field(String),
-    /// At what this search finds in the words' index.
+    /// The full-text index, by this search.
     Search(String),
 }
 
-/// What is sorted by.
+/// What a key sorts by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SortField {
     Id,
@@ -97,45 +97,46 @@ enum SortField {
     Version,
     CreatedAt,
     UpdatedAt,
-    /// The first field, by its index.
+    /// The first field of the schema, by its index.
     First,
-    /// The second.
+    /// The second field of the schema, by its index.
     Second,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct SortKey {
-    by: SortField,
-    down: bool,
+    field: SortField,
+    descending: bool,
 }
 
-/// An order.
+/// The order of a list.
 #[derive(Debug, Clone)]
 pub struct SortOrder {
     keys: Vec<SortKey>,
-    /// The fields it sorts by.
+    /// The fields of the schema that it sorts by, at most [`MAX_OWN_FIELDS`].
     fields: Vec<String>,
 }
 
 impl SortOrder {
-    /// Reads `sort`: names with a comma between them, `-` before one for the other way round. Newest first without.
+    /// Reads `sort`: names separated by commas, `-` before one for descending. Newest first by default.
     pub fn read(collection: &Collection, text: Option<&str>) -> Result<Self, Problem> {
         let mut order = Self { keys: Vec::new(), fields: Vec::new() };
         for name in text.into_iter().flat_map(|text| text.split(',')).map(str::trim).filter(|name| !name.is_empty()) {
-            let (name, down) =
+            let (name, descending) =
                 name.strip_prefix('-').map_or((name.trim_start_matches('+'), false), |name| (name, true));
-            let by = order.by(collection, name)?;
-            if order.keys.iter().any(|key| key.by == by) || order.keys.len() == MAX_KEYS {
-                let invalid = Invalid::new("invalid_sort", format!("must be at most {MAX_KEYS} different names"));
+            let field = order.field(collection, name)?;
+            if order.keys.iter().any(|key| key.field == field) || order.keys.len() == MAX_KEYS {
+                let invalid =
+                    Invalid::new("invalid_sort", format!("must be at most {MAX_KEYS} names, each of them once"));
                 return Err(problem::invalid_query("sort", invalid));
             }
-            order.keys.push(SortKey { by, down });
+            order.keys.push(SortKey { field, descending });
         }
         order.end();
         Ok(order)
     }
 
-    fn by(&mut self, collection: &Collection, name: &str) -> Result<SortField, Problem> {
+    fn field(&mut self, collection: &Collection, name: &str) -> Result<SortField, Problem> {
         match name {
             "id" => return Ok(SortField::Id),
             "status" if collection.statuses.is_some() => return Ok(SortField::Status),
@@ -146,9 +147,13 @@ impl SortOrder {
         }
         let invalid = |code, message: String| problem::invalid_query("sort", Invalid::new(code, message));
         let field = collection.schema.field(name);
-        let field = field.ok_or_else(|| invalid("unknown_field", format!("{name} is no field of this collection")))?;
+        let field =
+            field.ok_or_else(|| invalid("unknown_field", format!("`{name}` is not a field of this collection")))?;
         if !field.is_indexed || !field.kind.is_scalar() {
-            return Err(invalid("not_sortable", format!("{name} is not an indexed field with one value")));
+            return Err(invalid(
+                "not_sortable",
+                format!("`{name}` cannot be sorted by: it must be an indexed field that holds one value"),
+            ));
         }
         if !collection.is_ready(field) {
             return Err(problem::index_building("sort"));
@@ -158,30 +163,31 @@ impl SortOrder {
             Some(_) => return Ok(SortField::Second),
             None => {}
         }
-        if self.fields.len() == MAX_FIELDS {
-            return Err(invalid("invalid_sort", format!("must name at most {MAX_FIELDS} fields of the record's own")));
+        if self.fields.len() == MAX_OWN_FIELDS {
+            return Err(invalid("invalid_sort", format!("must contain at most {MAX_OWN_FIELDS} fields of the schema")));
         }
         self.fields.push(name.to_owned());
         Ok(if self.fields.len() == 1 { SortField::First } else { SortField::Second })
     }
 
-    /// What nobody asked for and every order ends with; behind the id there is nothing left to sort.
+    /// Adds the keys that every order ends with; keys after the id are dropped, as they cannot change the order.
     fn end(&mut self) {
-        if let Some(at) = self.keys.iter().position(|key| key.by == SortField::Id) {
+        if let Some(at) = self.keys.iter().position(|key| key.field == SortField::Id) {
             self.keys.truncate(at + 1);
-            let fields = self.keys.iter().filter(|key| matches!(key.by, SortField::First | SortField::Second)).count();
+            let fields =
+                self.keys.iter().filter(|key| matches!(key.field, SortField::First | SortField::Second)).count();
             return self.fields.truncate(fields);
         }
-        let down = self.keys.last().is_none_or(|key| key.down);
-        if !self.keys.iter().any(|key| matches!(key.by, SortField::CreatedAt | SortField::UpdatedAt)) {
-            self.keys.push(SortKey { by: SortField::CreatedAt, down });
+        let descending = self.keys.last().is_none_or(|key| key.descending);
+        if !self.keys.iter().any(|key| matches!(key.field, SortField::CreatedAt | SortField::UpdatedAt)) {
+            self.keys.push(SortKey { field: SortField::CreatedAt, descending });
         }
-        self.keys.push(SortKey { by: SortField::Id, down });
+        self.keys.push(SortKey { field: SortField::Id, descending });
     }
 
-    /// The order in one spelling.
+    /// The order in its canonical spelling.
     pub fn canonical(&self) -> String {
-        let name = |key: &SortKey| match key.by {
+        let name = |key: &SortKey| match key.field {
             SortField::Id => "id",
             SortField::Status => "status",
             SortField::Version => "version",
@@ -190,27 +196,27 @@ impl SortOrder {
             SortField::First => self.fields.first().map_or("", String::as_str),
             SortField::Second => self.fields.get(1).map_or("", String::as_str),
         };
-        let each = self.keys.iter().map(|key| format!("{}{}", if key.down { "-" } else { "" }, name(key)));
+        let each = self.keys.iter().map(|key| format!("{}{}", if key.descending { "-" } else { "" }, name(key)));
         each.collect::<Vec<_>>().join(",")
     }
 
-    /// Whether it is the order of creation, whichever way: a field of which one value is asked for may lead it.
+    /// Whether it is the order of creation, in either direction: the index of a field at one value has that order.
     pub fn is_by_creation(&self) -> bool {
-        self.fields.is_empty() && matches!(self.keys.as_slice(), [first, _] if first.by == SortField::CreatedAt)
+        self.fields.is_empty() && matches!(self.keys.as_slice(), [first, _] if first.field == SortField::CreatedAt)
     }
 
-    /// The head of such a list, its arguments from `?3` on, and what is sorted by.
+    /// The list's head, the head's arguments from `?3` on, and the pieces of ORDER BY.
     pub fn head(&self, source: &RowSource) -> Result<(ListHead, Vec<Arg>, Vec<SqlPiece>), Problem> {
         let (head, first) = match (source, self.fields.len()) {
-            (RowSource::Kept, 0) => (PLAIN, None),
+            (RowSource::Current, 0) => (PLAIN, None),
             (RowSource::Deleted, 0) => (DELETED, None),
             (RowSource::Deleted, _) => {
-                let message = "must name no field of the record's own for deleted records";
+                let message = "must not contain fields of the schema with deleted=true: use id, status, version, created_at or updated_at";
                 return Err(problem::invalid_query("sort", Invalid::new("not_sortable", message)));
             }
             (RowSource::Field(field), 0) => (INDEXED, Some(field)),
-            (RowSource::Kept | RowSource::Field(_), 1) => (INDEXED, None),
-            (RowSource::Kept | RowSource::Field(_), _) => (INDEXED_TWICE, None),
+            (RowSource::Current | RowSource::Field(_), 1) => (INDEXED, None),
+            (RowSource::Current | RowSource::Field(_), _) => (INDEXED_TWICE, None),
             (RowSource::Search(search), 0) => (SEARCHED, Some(search)),
             (RowSource::Search(search), 1) => (SEARCHED_BY, Some(search)),
             (RowSource::Search(search), _) => (SEARCHED_TWICE, Some(search)),
@@ -225,55 +231,55 @@ impl SortOrder {
         !self.fields.is_empty() || matches!(source, RowSource::Field(_))
     }
 
-    /// The place of a record: the values of its keys.
-    pub fn place(&self, row: &KeysetRow<'_>) -> Value {
-        Value::from(self.keys.iter().map(|key| row.value(key.by)).collect::<Vec<_>>())
+    /// The position of a row: the values of its keys, as a JSON array.
+    pub fn position(&self, row: &KeysetRow<'_>) -> Value {
+        Value::from(self.keys.iter().map(|key| row.value(key.field)).collect::<Vec<_>>())
     }
 
-    /// What holds for the records behind a place; none if the place is of another order.
-    pub fn behind(&self, place: &Value, source: &RowSource) -> Option<SqlCondition> {
-        let values = place.as_array().filter(|values| values.len() == self.keys.len())?;
+    /// The condition for rows after a position; none if the position belongs to another order.
+    pub fn after(&self, position: &Value, source: &RowSource) -> Option<SqlCondition> {
+        let values = position.as_array().filter(|values| values.len() == self.keys.len())?;
         let by_index = self.is_by_index(source);
-        let stands: Vec<KeysetTerm<'_>> =
+        let terms: Vec<KeysetTerm<'_>> =
             self.keys.iter().zip(values).map(|(key, value)| KeysetTerm { key: *key, value, by_index }).collect();
-        let (last, before) = stands.split_last()?;
-        // The last two keys are one comparison where an index has them side by side.
+        let (last, before) = terms.split_last()?;
+        // The last two keys are one comparison if an index holds them next to each other.
         let (ends, before) = match before.split_last() {
             Some((time, before)) if time.pairs_with(last) => (vec![time.pair(last)], before),
-            _ => (vec![last.behind()?], before),
+            _ => (vec![last.after()?], before),
         };
-        let mut ways = Vec::with_capacity(stands.len());
-        for (i, stand) in before.iter().enumerate() {
-            let equal = before.iter().take(i).map(KeysetTerm::at);
-            ways.extend(stand.behind().map(|behind| SqlCondition::All(equal.chain([behind]).collect())));
+        let mut alternatives = Vec::with_capacity(terms.len());
+        for (i, term) in before.iter().enumerate() {
+            let equal = before.iter().take(i).map(KeysetTerm::equal);
+            alternatives.extend(term.after().map(|after| SqlCondition::All(equal.chain([after]).collect())));
         }
-        ways.push(SqlCondition::All(before.iter().map(KeysetTerm::at).chain(ends).collect()));
-        let bound = before.first().and_then(KeysetTerm::bound);
-        Some(SqlCondition::All(bound.into_iter().chain([SqlCondition::Any(ways)]).collect()))
+        alternatives.push(SqlCondition::All(before.iter().map(KeysetTerm::equal).chain(ends).collect()));
+        let bound = before.first().and_then(KeysetTerm::range_start);
+        Some(SqlCondition::All(bound.into_iter().chain([SqlCondition::Any(alternatives)]).collect()))
     }
 }
 
-/// What a list's row says of its place.
+/// The values of a row that its position may consist of.
 pub struct KeysetRow<'r> {
-    /// Its id.
+    /// The record's id.
     pub id: &'r str,
-    /// Its status.
+    /// Its status, if the collection has statuses.
     pub status: Option<&'r str>,
     /// Its version.
     pub version: i64,
-    /// When it was created.
+    /// When it was created, in milliseconds since 1970.
     pub created_at: i64,
-    /// When it changed last.
+    /// When it changed last, in milliseconds since 1970.
     pub updated_at: i64,
-    /// The value of the first field that is sorted by.
+    /// The indexed value of the first field of the schema that the list sorts by.
     pub first: &'r Value,
-    /// And of the second.
+    /// The indexed value of the second one.
     pub second: &'r Value,
 }
 
 impl KeysetRow<'_> {
-    fn value(&self, by: SortField) -> Value {
-        match by {
+    fn value(&self, field: SortField) -> Value {
+        match field {
             SortField::Id => self.id.into(),
             SortField::Status => self.status.into(),
             SortField::Version => self.version.into(),
@@ -287,7 +293,7 @@ impl KeysetRow<'_> {
 
 impl SortKey {
     fn piece(self, by_index: bool) -> SqlPiece {
-        match (self.by, by_index, self.down) {
+        match (self.field, by_index, self.descending) {
             (SortField::Id, false, false) => ID,
             (SortField::Id, false, true) => ID_DOWN,
             (SortField::Id, true, false) => INDEX_ID,
@@ -310,7 +316,7 @@ impl SortKey {
     }
 }
 
-/// A key, and its value at a place.
+/// A key and its value at a position.
 struct KeysetTerm<'v> {
     key: SortKey,
     value: &'v Value,
@@ -319,21 +325,21 @@ struct KeysetTerm<'v> {
 
 impl KeysetTerm<'_> {
     fn operand(&self) -> SqlPiece {
-        SortKey { down: false, ..self.key }.piece(self.by_index)
+        SortKey { descending: false, ..self.key }.piece(self.by_index)
     }
 
     fn compare(&self, comparison: SqlPiece) -> SqlCondition {
         SqlCondition::Compare(self.operand(), comparison, vec![arg_of(self.value)])
     }
 
-    fn at(&self) -> SqlCondition {
+    fn equal(&self) -> SqlCondition {
         self.compare(AT)
     }
 
-    /// Behind the place by this key alone; none if nothing can be. NULL is before everything.
-    fn behind(&self) -> Option<SqlCondition> {
+    /// The condition for rows after the position by this key alone; none if there can be none. NULL sorts before everything.
+    fn after(&self) -> Option<SqlCondition> {
         let plain = |piece| Some(SqlCondition::Compare(self.operand(), piece, Vec::new()));
-        match (self.value.is_null(), self.key.down) {
+        match (self.value.is_null(), self.key.descending) {
             (true, false) => plain(NOT_NULL),
             (true, true) => None,
             (false, false) => Some(self.compare(BEHIND)),
@@ -345,9 +351,9 @@ impl KeysetTerm<'_> {
         }
     }
 
-    /// What an index can begin at: nothing behind the place lies before it.
-    fn bound(&self) -> Option<SqlCondition> {
-        match (self.value.is_null(), self.key.down) {
+    /// The condition that an index seeks to: it holds for every row after the position.
+    fn range_start(&self) -> Option<SqlCondition> {
+        match (self.value.is_null(), self.key.descending) {
             (true, _) => None,
             (false, false) => Some(self.compare(NOT_BEFORE)),
             (false, true) if self.can_be_null() => None,
@@ -356,17 +362,17 @@ impl KeysetTerm<'_> {
     }
 
     fn can_be_null(&self) -> bool {
-        matches!(self.key.by, SortField::Status | SortField::First | SortField::Second)
+        matches!(self.key.field, SortField::Status | SortField::First | SortField::Second)
     }
 
     fn pairs_with(&self, last: &Self) -> bool {
-        last.key.by == SortField::Id
-            && self.key.down == last.key.down
-            && (self.key.by == SortField::CreatedAt || (self.key.by == SortField::UpdatedAt && !self.by_index))
+        last.key.field == SortField::Id
+            && self.key.descending == last.key.descending
+            && (self.key.field == SortField::CreatedAt || (self.key.field == SortField::UpdatedAt && !self.by_index))
     }
 
     fn pair(&self, last: &Self) -> SqlCondition {
-        let piece = match (self.key.by, self.by_index, self.key.down) {
+        let piece = match (self.key.field, self.by_index, self.key.descending) {
             (SortField::UpdatedAt, _, false) => CHANGED_BEHIND,
             (SortField::UpdatedAt, _, true) => CHANGED_BEFORE,
             (_, false, false) => PAIR_BEHIND,

@@ -1,6 +1,6 @@
-//! Sees to it that subscribers hear of changed records: tells the hub, which reads the outbox by itself.
+//! Delivery of changed records: notifies the tenant's hub, which reads the outbox itself.
 //!
-//! Whoever commits a change tells at once, behind the answer; cron tells again of what waits longer than that takes.
+//! A request that commits a change notifies the hub after its response; cron notifies it again of changes that still wait.
 
 use crate::http::problem::Problem;
 use crate::http::request::Background;
@@ -14,26 +14,26 @@ use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 
 statements! { ShardSql;
-    /// Tenants behind an id whose changes wait since a moment, and that may write: the hub of one that may not would refuse.
+    /// Tenants after the id ?2 with changes that wait since before ?1. Only those that may write: the hub refuses others.
     WAITING = "SELECT f.tenant_id FROM tenant_fence f WHERE f.tenant_id IN (SELECT o.tenant_id FROM record_outbox o WHERE o.at < ?1) AND f.tenant_id > ?2 AND f.mode = 'rw' ORDER BY f.tenant_id LIMIT 200";
 }
 
-/// Seconds after which a change that still waits was left behind.
-const LEFT_BEHIND_SECONDS: i64 = 5;
-/// Most pages of tenants that one run of cron tells of, per shard.
+/// Seconds after which a waiting change is stale: its notification was lost.
+const STALE_SECONDS: i64 = 5;
+/// Most pages of tenants of one cron run, per shard.
 const MAX_PAGES: usize = 5;
 
-/// Tells the hub, behind the answer, that a change of records was committed.
-pub fn nudge(background: &Background, bindings: &Bindings, tenant: &TenantId) {
+/// Notifies the tenant's hub, after the response, that a change of records was committed.
+pub fn notify_hub(background: &Background, bindings: &Bindings, tenant: &TenantId) {
     let (bindings, tenant) = (bindings.clone(), tenant.clone());
     background.spawn(async move {
-        tell(&bindings, &tenant).await;
+        drain(&bindings, &tenant).await;
     });
 }
 
-/// Tells the hubs whose tenants' changes were left behind; gives how many events came of it. Run by cron each minute.
-pub async fn drain_left_behind(bindings: &Bindings) -> Result<u64, Problem> {
-    let before = SystemClock.now().plus_seconds(-LEFT_BEHIND_SECONDS).millis();
+/// Has hubs drain stale changes; gives the number of events that were sent. Run by cron each minute.
+pub async fn drain_stale(bindings: &Bindings) -> Result<u64, Problem> {
+    let before = SystemClock.now().plus_seconds(-STALE_SECONDS).millis();
     let mut events = 0;
     for shard in &bindings.settings.shards {
         let db = ShardDb::open(bindings, shard, "changes left behind")?;
@@ -41,7 +41,7 @@ pub async fn drain_left_behind(bindings: &Bindings) -> Result<u64, Problem> {
         for _ in 0..MAX_PAGES {
             let tenants = db.tenants(&WAITING, args![before, after.as_str()]).await?;
             for tenant in &tenants {
-                events += tell(bindings, tenant).await;
+                events += drain(bindings, tenant).await;
             }
             match tenants.last() {
                 Some(last) => after = last.to_string(),
@@ -52,17 +52,17 @@ pub async fn drain_left_behind(bindings: &Bindings) -> Result<u64, Problem> {
     Ok(events)
 }
 
-/// A failure is logged and stops nobody: what waits is told of again.
-async fn tell(bindings: &Bindings, tenant: &TenantId) -> u64 {
+/// Has one hub drain its outbox; gives the number of events. A failure is logged: cron tries again.
+async fn drain(bindings: &Bindings, tenant: &TenantId) -> u64 {
     let seen = tenant_state::last_seen(tenant);
-    let told = tenant_state::call_hub(bindings, tenant, None, seen, async |hub, caller| {
+    let drained = tenant_state::call_hub(bindings, tenant, None, seen, async |hub, caller| {
         hub.call_for(&caller, &Drain {}).await
     });
-    match told.await {
+    match drained.await {
         Ok(drained) => drained.events,
         Err(HubError::NotHere | HubError::Refused(Refusal::Stopped)) => 0,
-        Err(unheeded) => {
-            let problem = Problem::from(unheeded);
+        Err(error) => {
+            let problem = Problem::from(error);
             log::fault("outbox", problem.cause.as_deref().unwrap_or(problem.code));
             0
         }

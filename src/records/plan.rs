@@ -1,15 +1,15 @@
-//! What a list comes to in a collection: where it looks first, under which condition, in which order.
+//! The plan of a list: which source its rows come from, under which condition, in which order.
 //!
 //! Invariants
-//! - What says whose the records are stands in the head; a plan only chooses among heads.
-//! - A cursor holds for one tenant, collection, filter and order, and for any way to find its rows.
+//! - The head of the statement binds the tenant; a plan only chooses among heads.
+//! - A cursor is valid for one tenant, collection, filter and order, whatever source its rows come from.
 
 use serde_json::Value;
 
-use super::asked::RecordQuery;
 use super::collection::Collection;
 use super::condition::{self, TextSearch, ValueSource};
 use super::order::{RowSource, SortOrder};
+use super::record_query::RecordQuery;
 use crate::http::cursor;
 use crate::http::problem::{self, Problem};
 use crate::storage::composed::composed;
@@ -21,60 +21,62 @@ use domain::filter::{Comparison, ComparisonOperator, Filter};
 use domain::json;
 
 statements! { TenantSql;
-    /// How many records a collection has; ?3 their status, NULL for any.
+    /// The number of a collection's records; ?3 their status, NULL for any.
     COUNTED = "SELECT COALESCE(sum(records), 0) AS total FROM record_counts WHERE tenant_id = ?1 AND collection = ?2 AND (?3 IS NULL OR status = ?3)";
 }
 
 composed! {
     heads {
-        /// How many records there are.
+        /// Counts records.
         COUNT = "SELECT count(*) AS total FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.deleted_at IS NULL";
-        /// How many were deleted and are kept.
+        /// Counts soft-deleted records.
         COUNT_DELETED = "SELECT count(*) AS total FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.deleted_at IS NOT NULL";
-        /// How many the search ?3 finds.
+        /// Counts records that the search ?3 finds.
         COUNT_SEARCHED = "SELECT count(*) AS total FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?3) w CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.number = w.rowid AND r.deleted_at IS NULL";
     }
     pieces {
-        /// One value of the field that leads the list.
+        /// The value of the field whose index leads the list.
         LED_BY = "s.value IS NOT DISTINCT FROM ?";
     }
 }
 
-/// What a list comes to in a collection.
+/// The plan of one list in one collection.
 pub struct ListPlan {
-    /// Its order.
+    /// The order of its rows.
     pub order: SortOrder,
-    /// What its cursors are bound to.
+    /// What its cursors are bound to, as JSON.
     pub identity: String,
     source: RowSource,
-    /// What is asked of the rows that the source gives.
+    /// The condition on the source's rows.
     condition: SqlCondition,
-    /// What is asked of the collection's records, wherever they come from.
-    of_all: SqlCondition,
-    /// Whether every record is meant, or every one of one status: they are counted already.
-    counted: Option<Option<String>>,
+    /// The condition on the collection's records, for counting them.
+    count_condition: SqlCondition,
+    /// The list selects every record, or every record of one status: triggers count those already.
+    status_count: Option<Option<String>>,
 }
 
 impl ListPlan {
-    /// Of what is asked.
-    pub fn of(tenant: &str, collection: &Collection, asked: &RecordQuery) -> Result<Self, Problem> {
-        if !asked.statuses.is_empty() && collection.statuses.is_none() {
-            let invalid = Invalid::new("unknown_field", "this collection has no statuses");
+    /// Plans a query; 400 names the parameter that is wrong.
+    pub fn of(tenant: &str, collection: &Collection, query: &RecordQuery) -> Result<Self, Problem> {
+        if !query.statuses.is_empty() && collection.statuses.is_none() {
+            let invalid = Invalid::new("unknown_field", "must be absent: this collection has no statuses");
             return Err(problem::invalid_query("status", invalid));
         }
-        let order = SortOrder::read(collection, asked.sort.as_deref())?;
-        let filter = asked.filter(collection)?;
-        let (mut source, sought) = first(tenant, collection, asked)?;
-        let values = if matches!(source, RowSource::Kept) { ValueSource::Indexed } else { ValueSource::Stored };
+        let order = SortOrder::read(collection, query.sort.as_deref())?;
+        let filter = query.filter(collection)?;
+        let (mut source, search) = choose_source(tenant, collection, query)?;
+        let values = if matches!(source, RowSource::Current) { ValueSource::Indexed } else { ValueSource::Stored };
         let parts = conjuncts(filter.as_ref());
         let conditions = parts.iter().map(|part| condition::of_filter(collection, part, values));
-        let conditions = conditions.chain(sought.map(Ok)).collect::<Result<Vec<_>, _>>();
+        let conditions = conditions.chain(search.map(Ok)).collect::<Result<Vec<_>, _>>();
         let mut conditions = conditions.map_err(|invalid| problem::invalid_query("filter", invalid))?;
-        let of_all = SqlCondition::All(conditions.clone());
-        if matches!(source, RowSource::Kept)
+        let count_condition = SqlCondition::All(conditions.clone());
+        if matches!(source, RowSource::Current)
             && order.is_by_creation()
-            && let Some((one, part)) =
-                parts.iter().zip(&mut conditions).find_map(|(filter, part)| Some((leader(collection, filter)?, part)))
+            && let Some((one, part)) = parts
+                .iter()
+                .zip(&mut conditions)
+                .find_map(|(filter, part)| Some((leading_comparison(collection, filter)?, part)))
         {
             *part = SqlCondition::Is(LED_BY, vec![condition::arg(&one.value)]);
             source = RowSource::Field(one.field.to_string());
@@ -83,13 +85,13 @@ impl ListPlan {
             tenant,
             collection.slug,
             collection.creation_id,
-            asked.deleted,
+            query.deleted,
             filter.map(|filter| filter.to_string()),
-            asked.words,
+            query.terms,
             order.canonical()
         ]);
-        let counted = match asked.statuses.as_slice() {
-            _ if !asked.is_by_status() => None,
+        let status_count = match query.statuses.as_slice() {
+            _ if !query.is_by_status() => None,
             [] => Some(None),
             [one] => Some(Some(one.clone())),
             _ => None,
@@ -99,59 +101,59 @@ impl ListPlan {
             identity: identity.to_string(),
             source,
             condition: SqlCondition::All(conditions),
-            of_all,
-            counted,
+            count_condition,
+            status_count,
         })
     }
 
-    /// The page's statement; one row more than the page tells whether another follows.
-    pub fn page(&self, slug: &str, asked: &RecordQuery, place: Option<&Value>) -> Result<ListStatement, Problem> {
+    /// The page's statement. It reads one row more than the page shows, which tells whether another page follows.
+    pub fn page(&self, slug: &str, query: &RecordQuery, position: Option<&Value>) -> Result<ListStatement, Problem> {
         let (head, args, keys) = self.order.head(&self.source)?;
         let mut parts = vec![self.condition.clone()];
-        if let Some(place) = place {
-            let behind = self.order.behind(place, &self.source);
-            parts.push(behind.ok_or_else(|| problem::invalid_query("cursor", cursor::invalid()))?);
+        if let Some(position) = position {
+            let after = self.order.after(position, &self.source);
+            parts.push(after.ok_or_else(|| problem::invalid_query("cursor", cursor::invalid()))?);
         }
-        let bound = RowRange { limit: i64::from(asked.per_page) + 1, offset: asked.offset() };
+        let range = RowRange { limit: i64::from(query.per_page) + 1, offset: query.offset() };
         let args = std::iter::once(slug.into()).chain(args).collect();
-        Ok(ListStatement::new(head, args, SqlCondition::All(parts), &keys, Some(bound))?)
+        Ok(ListStatement::new(head, args, SqlCondition::All(parts), &keys, Some(range))?)
     }
 
-    /// What tells how many there are.
+    /// The statement that counts the list's records.
     pub fn count(&self, slug: &str) -> Result<ReadStatement, Problem> {
-        if let Some(status) = &self.counted {
+        if let Some(status) = &self.status_count {
             return Ok(ReadStatement::Constant(COUNTED, args![slug, status.as_deref()]));
         }
         let (head, args) = match &self.source {
             RowSource::Deleted => (COUNT_DELETED, args![slug]),
             RowSource::Search(search) => (COUNT_SEARCHED, args![slug, search.as_str()]),
-            RowSource::Kept | RowSource::Field(_) => (COUNT, args![slug]),
+            RowSource::Current | RowSource::Field(_) => (COUNT, args![slug]),
         };
-        Ok(ReadStatement::ListStatement(ListStatement::new(head, args, self.of_all.clone(), &[], None)?))
+        Ok(ReadStatement::List(ListStatement::new(head, args, self.count_condition.clone(), &[], None)?))
     }
 }
 
-/// Where a list looks first, but for what its filter says, and what its words ask of the rows there.
-fn first(
+/// The source for the query's search and `deleted`, and the condition that the search adds to it.
+fn choose_source(
     tenant: &str,
     collection: &Collection,
-    asked: &RecordQuery,
+    query: &RecordQuery,
 ) -> Result<(RowSource, Option<SqlCondition>), Problem> {
-    let sought = match &asked.words {
-        // The words of what was deleted are in no index.
-        Some(words) if asked.deleted => Some(Ok(TextSearch::Meeting(condition::mentions(collection, words)))),
-        Some(words) => Some(condition::of_words(tenant, collection, words)),
+    let search = match &query.terms {
+        // The full-text index does not hold deleted records.
+        Some(terms) if query.deleted => Some(Ok(TextSearch::Scan(condition::contains_text(collection, terms)))),
+        Some(terms) => Some(condition::of_terms(tenant, collection, terms)),
         None => None,
     };
-    let source = if asked.deleted { RowSource::Deleted } else { RowSource::Kept };
-    Ok(match sought.transpose().map_err(|invalid| problem::invalid_query("q", invalid))? {
-        Some(TextSearch::Search(search)) => (RowSource::Search(search), None),
-        Some(TextSearch::Meeting(condition)) => (source, Some(condition)),
+    let source = if query.deleted { RowSource::Deleted } else { RowSource::Current };
+    Ok(match search.transpose().map_err(|invalid| problem::invalid_query("q", invalid))? {
+        Some(TextSearch::FullText(search)) => (RowSource::Search(search), None),
+        Some(TextSearch::Scan(condition)) => (source, Some(condition)),
         None => (source, None),
     })
 }
 
-/// The parts of a filter that all hold.
+/// The parts of a filter of which every one must hold.
 fn conjuncts(filter: Option<&Filter>) -> &[Filter] {
     match filter {
         Some(Filter::All(parts)) => parts,
@@ -160,8 +162,8 @@ fn conjuncts(filter: Option<&Filter>) -> &[Filter] {
     }
 }
 
-/// The comparison that a filter is, if it asks for one value of a field whose index holds one value of each record.
-fn leader<'f>(collection: &Collection, filter: &'f Filter) -> Option<&'f Comparison> {
+/// The filter's comparison if it is `=` on a scalar field with a finished index: such an index can lead the list.
+fn leading_comparison<'f>(collection: &Collection, filter: &'f Filter) -> Option<&'f Comparison> {
     let Filter::Compare(comparison) = filter else { return None };
     let field = collection.schema.field(&comparison.field)?;
     let leads = field.is_indexed && field.kind.is_scalar() && collection.is_ready(field);

@@ -11,7 +11,7 @@ const MAX_NAMES: usize = 50;
 /// Deepest name: `expand.author.expand.team.name`.
 const MAX_DEPTH: usize = 8;
 
-/// The members that are asked for; all of them if none is.
+/// The members that `fields` names; every member if it names none.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Projection(Vec<Vec<String>>);
 
@@ -21,28 +21,24 @@ impl Projection {
         let names = query.get("fields").unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
         let paths: Vec<Vec<String>> = names.map(|name| name.split('.').map(str::to_owned).collect()).collect();
         if paths.len() > MAX_NAMES || paths.iter().any(|path| path.len() > MAX_DEPTH) {
-            let message = format!("must be at most {MAX_NAMES} names of at most {MAX_DEPTH} parts");
+            let message =
+                format!("must be at most {MAX_NAMES} names, each of at most {MAX_DEPTH} parts separated by dots");
             return Err(problem::invalid_query("fields", Invalid::new("too_many", message)));
         }
         Ok(Self(paths))
     }
 
-    /// The names in one spelling.
-    pub fn canonical(&self) -> String {
-        self.0.iter().map(|path| path.join(".")).collect::<Vec<_>>().join(",")
-    }
-
-    /// Takes away what is not asked for.
+    /// Removes the members that are not named.
     pub fn apply(&self, shown: &mut Map<String, Value>) {
         let paths: Vec<&[String]> = self.0.iter().map(Vec::as_slice).collect();
         if !paths.is_empty() {
-            keep(shown, &paths);
+            retain(shown, &paths);
         }
     }
 }
 
-/// Keeps the members that paths begin with; what is inside them is kept as the rest of the paths says.
-fn keep(object: &mut Map<String, Value>, paths: &[&[String]]) {
+/// Retains the members that paths begin with, and inside them what the rest of the paths names.
+fn retain(object: &mut Map<String, Value>, paths: &[&[String]]) {
     object.retain(|name, value| {
         let inner: Vec<&[String]> = paths
             .iter()
@@ -53,16 +49,16 @@ fn keep(object: &mut Map<String, Value>, paths: &[&[String]]) {
             return false;
         }
         if !inner.iter().any(|rest| rest.is_empty()) {
-            keep_inside(value, &inner);
+            retain_inside(value, &inner);
         }
         true
     });
 }
 
-fn keep_inside(value: &mut Value, paths: &[&[String]]) {
+fn retain_inside(value: &mut Value, paths: &[&[String]]) {
     match value {
-        Value::Object(inner) => keep(inner, paths),
-        Value::Array(items) => items.iter_mut().for_each(|item| keep_inside(item, paths)),
+        Value::Object(inner) => retain(inner, paths),
+        Value::Array(items) => items.iter_mut().for_each(|item| retain_inside(item, paths)),
         _ => {}
     }
 }

@@ -1,4 +1,4 @@
-//! One record: read, shown, and the statements that write it.
+//! One record: read from its row and shown.
 
 use serde_json::{Map, Value};
 
@@ -12,11 +12,11 @@ use domain::clock::Timestamp;
 use domain::record::RecordView;
 
 statements! { TenantSql;
-    /// A record that is there.
+    /// A record that is not deleted.
     FIND = "SELECT id, version, status, data, created_at, updated_at, created_by, updated_by, deleted_at FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id = ?3 AND deleted_at IS NULL";
-    /// Of the references in the JSON ?2, `[collection, id]` each, those that lead nowhere: by their place.
+    /// Of the references in the JSON ?2, `[collection, id]` each, the indices of those without a record.
     DANGLING = "SELECT j.key AS place FROM json_each(?2) j WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.collection = json_extract(j.value, '$[0]') AND r.id = json_extract(j.value, '$[1]') AND r.deleted_at IS NULL)";
-    /// The unique fields that other records hold with the values of the JSON ?3, `[id, field, value]` each: by their place.
+    /// Of the values in the JSON ?3, `[id, field, value]` each, the indices of those that other records have.
     HELD = "SELECT j.key AS place FROM json_each(?3) j JOIN record_index i ON i.tenant_id = ?1 AND i.collection = ?2 AND i.field = json_extract(j.value, '$[1]') AND i.value = json_extract(j.value, '$[2]') WHERE i.is_unique = 1 AND i.record_id <> json_extract(j.value, '$[0]')";
 }
 
@@ -34,10 +34,10 @@ row_types! {
         pub(super) updated_by: String,
         pub(super) deleted_at: Option<i64>,
     }
-    /// A place in a list that was asked about.
+    /// An index into the JSON list that was asked about.
     #[derive(Debug)]
     pub struct InputIndexRow {
-        /// The place, from 0.
+        /// The index, from 0.
         pub place: u32,
     }
 }
@@ -45,30 +45,30 @@ row_types! {
 /// A record as it is stored.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// Whose it is.
+    /// The tenant it belongs to.
     pub tenant: TenantId,
     /// Its id within the collection.
     pub id: String,
     /// Its version, from 1.
     pub version: i64,
-    /// Its status, where the collection has a vocabulary.
+    /// Its status, if the collection has statuses.
     pub status: Option<String>,
-    /// Its own fields, in JSON.
+    /// The fields of its schema, as JSON.
     pub json: String,
     /// When it was created, in milliseconds since 1970.
     pub created_at: i64,
-    /// When it changed last.
+    /// When it changed last, in milliseconds since 1970.
     pub updated_at: i64,
-    /// Who created it.
+    /// Who created it: `user:…`, `key:…`.
     pub created_by: String,
     /// Who changed it last.
     pub updated_by: String,
-    /// Whether it was deleted and is kept.
+    /// Whether it is soft-deleted.
     pub is_deleted: bool,
 }
 
 impl Record {
-    /// Of a row.
+    /// From a row.
     pub fn stored(tenant: &TenantId, row: RecordRow) -> Self {
         Self {
             tenant: tenant.clone(),
@@ -84,7 +84,7 @@ impl Record {
         }
     }
 
-    /// One that somebody makes now; it has no fields yet.
+    /// A new record without fields.
     pub fn new(tenant: &TenantId, id: &str, actor: &str, now: i64) -> Self {
         Self {
             tenant: tenant.clone(),
@@ -100,24 +100,24 @@ impl Record {
         }
     }
 
-    /// The record of an id; 404 if it is not there.
+    /// The record of an id; 404 if there is none or it is deleted.
     pub async fn find(rows: &TenantDb, collection: &str, id: &str) -> Result<Self, Problem> {
         let row = rows.row::<RecordRow>(&FIND, args![collection, id]).await?.ok_or_else(problem::not_found)?;
         Ok(Self::stored(rows.tenant(), row))
     }
 
-    /// Its own fields.
+    /// The fields of its schema.
     pub fn data(&self) -> Result<Map<String, Value>, Problem> {
         serde_json::from_str(&self.json).map_err(problem::internal)
     }
 
-    /// The record as it is shown.
+    /// The record as responses and events show it.
     pub fn shown(&self, collection: &Collection) -> Result<Map<String, Value>, Problem> {
         Ok(self.with(collection.alias, self.data()?))
     }
 
-    /// What the platform keeps of it, as it is shown.
-    pub fn kept(&self) -> Map<String, Value> {
+    /// The members that the platform sets, as they are shown.
+    pub fn platform_fields(&self) -> Map<String, Value> {
         self.with(true, Map::new())
     }
 
@@ -138,7 +138,7 @@ impl Record {
     }
 }
 
-/// A UUID of version 7 (RFC 9562): it begins with the time, and within one request with the order.
+/// A UUID of version 7 (RFC 9562). Ids of one request sort by `order`.
 pub fn fresh_id(now: i64, order: usize) -> Result<String, Problem> {
     let random = crate::storage::sealed::random::<8>().map_err(problem::internal)?;
     let random = u64::from_be_bytes(random);

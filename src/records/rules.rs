@@ -1,6 +1,6 @@
-//! What must hold at the moment records are written, whatever was read before.
+//! Rules of the transactions that write records: what must be true when they commit, whatever was read before.
 //!
-//! As `auth::rules`: a rule is a statement of the batch, and a false one fails the batch by its name.
+//! As in `auth::rules`, a rule is a statement of the batch; one that does not hold fails the batch with the rule's name.
 
 use super::collection::Collection;
 use crate::auth;
@@ -20,8 +20,6 @@ statements! { TenantSql;
     COLLECTION_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_definition) VALUES (?1, EXISTS (SELECT 1 FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND creation_id = ?3))";
     /// No other collection refers to the collection ?2.
     COLLECTION_UNNAMED = "INSERT OR REPLACE INTO write_rules (tenant_id, is_unnamed) VALUES (?1, NOT EXISTS (SELECT 1 FROM collection_fields WHERE tenant_id = ?1 AND target = ?2 AND collection <> ?2))";
-    /// The record ?3 of the collection ?2 still has the version ?4.
-    RECORD_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_version) VALUES (?1, EXISTS (SELECT 1 FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id = ?3 AND version = ?4))";
     /// The collection ?2 has at most ?3 records.
     RECORDS_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_records_left) VALUES (?1, (SELECT COALESCE(sum(records), 0) FROM record_counts WHERE tenant_id = ?1 AND collection = ?2) <= ?3)";
     /// Counts ?5 more records of the collection ?2 in the window of the period ?3 that began at ?4.
@@ -45,21 +43,21 @@ pub fn is_other_definition(error: &StorageError) -> bool {
     matches!(error, StorageError::Constraint(words) if words.contains("definition_changed"))
 }
 
-/// Most collections that a tenant makes.
+/// Most collections of a tenant.
 pub const MAX_COLLECTIONS: i64 = 100;
 
-/// What was not written, and why.
+/// Why a batch was not written.
 #[derive(Debug)]
 pub enum WriteError {
-    /// What was seen before is no longer so: look again.
+    /// Something that was read before has changed: read again.
     Stale,
-    /// A value is another record's, and must be one record's only.
+    /// A unique value belongs to another record.
     NotUnique,
-    /// A reference leads nowhere (any more).
+    /// A reference names a record that does not exist, or a record is still referenced.
     Dangling,
-    /// The plan's bound of records, or of records made in a window.
-    Full,
-    /// The plan's bound of records made in a window.
+    /// The plan's limit of records is reached.
+    TooManyRecords,
+    /// The plan's limit of records created in an hour or a month is reached.
     TooFast,
     /// Anything else.
     Problem(Problem),
@@ -71,40 +69,40 @@ impl From<Problem> for WriteError {
     }
 }
 
-/// Runs a batch of records; a rule that does not hold is told apart.
+/// Runs a batch that writes records; the error says which rule failed.
 pub async fn commit(batch: TenantBatch<'_>) -> Result<Vec<Rows>, WriteError> {
-    batch.commit().await.map_err(unwritten)
+    batch.commit().await.map_err(classify)
 }
 
-fn unwritten(error: StorageError) -> WriteError {
+fn classify(error: StorageError) -> WriteError {
     let StorageError::Constraint(words) = &error else { return WriteError::Problem(auth::rules::meaning(error)) };
-    let says = |part: &str| words.contains(part);
-    if is_other_definition(&error) || says("record_changed") {
+    let names = |part: &str| words.contains(part);
+    if is_other_definition(&error) || names("record_changed") {
         WriteError::Stale
-    } else if says("record_index.value") {
+    } else if names("record_index.value") {
         WriteError::NotUnique
-    } else if says("reference_missing") || says("FOREIGN KEY") {
+    } else if names("reference_missing") || names("FOREIGN KEY") {
         WriteError::Dangling
-    } else if says("record_limit_reached") {
-        WriteError::Full
-    } else if says("record_rate_reached") {
+    } else if names("record_limit_reached") {
+        WriteError::TooManyRecords
+    } else if names("record_rate_reached") {
         WriteError::TooFast
     } else {
-        WriteError::Problem(meaning(error))
+        WriteError::Problem(problem_of(error))
     }
 }
 
-/// Runs a batch of a definition; a rule that does not hold becomes its problem.
+/// Runs a batch that writes a definition; a rule that failed becomes its problem.
 pub async fn commit_definition(batch: TenantBatch<'_>) -> Result<(), Problem> {
-    batch.commit().await.map(drop).map_err(meaning)
+    batch.commit().await.map(drop).map_err(problem_of)
 }
 
-/// A part of SQLite's words, and what it means.
+/// A part of SQLite's message, and the problem it means.
 type RecordRuleProblem = (&'static str, fn() -> Problem);
 
-/// What a failed batch means to whoever asked.
-fn meaning(error: StorageError) -> Problem {
-    const MEANINGS: &[RecordRuleProblem] = &[
+/// The problem for a failed batch.
+fn problem_of(error: StorageError) -> Problem {
+    const PROBLEMS: &[RecordRuleProblem] = &[
         ("collections.slug", slug_taken),
         ("records.id", id_taken),
         ("collection_limit_reached", || problem::too_many("collections", MAX_COLLECTIONS)),
@@ -114,17 +112,34 @@ fn meaning(error: StorageError) -> Problem {
         ("still_referenced", problem::still_referenced),
     ];
     let known = match &error {
-        StorageError::Constraint(words) => MEANINGS.iter().find(|(name, _)| words.contains(name)),
+        StorageError::Constraint(words) => PROBLEMS.iter().find(|(name, _)| words.contains(name)),
         _ => None,
     };
     known.map_or_else(|| auth::rules::meaning(error), |(_, problem)| problem())
 }
 
 fn slug_taken() -> Problem {
-    problem::conflict("/slug", Invalid::new("taken", "is a collection of this tenant"))
+    problem::conflict("/slug", Invalid::new("taken", "is already the slug of a collection"))
 }
 
 /// 409: there is, or was, a record of this id.
 fn id_taken() -> Problem {
-    problem::conflict("/id", Invalid::new("taken", "is the id of another record"))
+    problem::conflict("/id", Invalid::new("taken", "is already the id of another record, perhaps a deleted one"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_names_the_statement_that_failed_and_the_caller_is_not_told() {
+        for message in ["D1_ERROR: no such table: records", "D1_ERROR: CHECK constraint failed: odd: SQLITE_CONSTRAINT"]
+        {
+            let problem = problem_of(StorageError::from_d1(message.into()).of_statements([COUNT_RATE.name()]));
+            let cause = problem.cause.clone().unwrap_or_default();
+            assert!(cause.contains(message) && cause.contains("records::rules::COUNT_RATE"), "{cause}");
+            let body = problem.to_json("r");
+            assert!(!body.contains("COUNT_RATE") && !body.contains("D1_ERROR"), "{body}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! A collection's vocabulary of statuses, and which may follow which.
+//! A collection's statuses and the transitions between them.
 
 use serde_json::{Map, Value};
 
@@ -10,16 +10,16 @@ use domain::error::Invalid;
 /// Most statuses of a collection.
 const MAX_STATUSES: usize = 50;
 
-/// `{"initial": "draft", "transitions": {"draft": ["published"], …}}`: the vocabulary is every name in it.
+/// `{"initial": "draft", "transitions": {"draft": ["published"], …}}`: every name in it is a status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statuses {
     initial: String,
-    /// Every status in the order of its first mention, with those that may follow it.
+    /// Every status, in the order of first mention, with those that may follow it.
     steps: Vec<(String, Vec<String>)>,
 }
 
 impl Statuses {
-    /// Reads what a collection says of its statuses; none for null. Pointers of mistakes begin at `statuses`.
+    /// Reads a collection's `statuses`; none for null. Pointers of errors are relative to it.
     pub fn parse(written: &Value) -> Result<Option<Self>, Vec<FieldError>> {
         let mut faults = ValidationErrors::default();
         match written {
@@ -34,34 +34,34 @@ impl Statuses {
         Err(faults.into_errors())
     }
 
-    /// What a record has that was given none.
+    /// The status of a new record without one.
     pub fn initial(&self) -> &str {
         &self.initial
     }
 
-    /// The whole vocabulary, the initial status first.
+    /// All statuses, the initial one first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Whether it is one of them.
+    /// Whether this is a status of the collection.
     pub fn contains(&self, status: &str) -> bool {
         self.names().any(|name| name == status)
     }
 
-    /// Whether a record may go from one status to another. It may always stay. One whose status is no longer in the
-    /// vocabulary may go anywhere in it.
+    /// Whether a record may change from one status to another. It may always keep its status, and change from a status
+    /// that the collection no longer has to any other.
     pub fn allows(&self, from: &str, to: &str) -> bool {
         from == to || self.contains(to) && (!self.contains(from) || self.targets(from).any(|target| target == to))
     }
 
-    /// What may follow a status.
+    /// The statuses that may follow one.
     pub fn targets(&self, from: &str) -> impl Iterator<Item = &str> {
         let step = self.steps.iter().find(|(name, _)| name == from);
         step.into_iter().flat_map(|(_, targets)| targets.iter().map(String::as_str))
     }
 
-    /// The step of a status, which is made if this is its first mention.
+    /// The targets of a status, which is added if this is its first mention.
     fn step(&mut self, name: &str) -> Option<&mut Vec<String>> {
         if !self.contains(name) {
             self.steps.push((name.to_owned(), Vec::new()));
@@ -106,7 +106,7 @@ fn read_transitions(
     }
     for (from, targets) in written {
         let at = at.name(from);
-        if faults.noted(&at, names::status(from)).is_none() {
+        if faults.check(&at, names::status(from)).is_none() {
             continue;
         }
         statuses.step(from);
@@ -134,7 +134,7 @@ fn status<'w>(written: &'w Value, at: &JsonPointer<'_>, faults: &mut ValidationE
         wrong(faults, at, "wrong_type", "must be a string");
         return None;
     };
-    faults.noted(at, names::status(name)).map(|()| name.as_str())
+    faults.check(at, names::status(name)).map(|()| name.as_str())
 }
 
 fn wrong(faults: &mut ValidationErrors, at: &JsonPointer<'_>, code: &'static str, message: &'static str) {

@@ -1,9 +1,9 @@
-//! Objects that no file names are deleted: what was replaced or deleted, and uploads that came to nothing.
+//! Deletes unreferenced objects: files that were replaced or deleted, and uploads that failed.
 //!
 //! Invariants
-//! - An object is claimed in its row before its bytes go, and its row goes after them: a sweep that stops half way is
-//!   gone on with, by whoever comes next.
-//! - A claimed object is no file's, and becomes none (`upload.rs`).
+//! - An object is claimed in its row before its bytes are deleted, and the row is deleted after them: an interrupted sweep
+//!   is resumed by the next.
+//! - A claimed object is not a record's file and can no longer become one (`upload.rs`).
 
 use serde_json::Value;
 
@@ -19,15 +19,15 @@ use crate::storage::tenant_db::TenantDb;
 use domain::clock::Clock;
 
 statements! { TenantSql;
-    /// Claims some objects that are due at ?2; those that were claimed and are still there come again.
+    /// Claims some objects that are due at ?2, and those that an interrupted sweep claimed.
     CLAIM = "UPDATE unreferenced_objects SET is_claimed = 1 WHERE tenant_id = ?1 AND object IN (SELECT object FROM unreferenced_objects WHERE tenant_id = ?1 AND due_at <= ?2 LIMIT ?3) RETURNING object";
-    /// Forgets the objects of the JSON ?2, whose bytes are gone.
+    /// Deletes the rows of the objects of the JSON ?2, whose bytes are deleted.
     FORGET = "DELETE FROM unreferenced_objects WHERE tenant_id = ?1 AND object IN (SELECT j.value FROM json_each(?2) j)";
 }
 
-/// Objects that one step deletes: as many as R2 takes at once.
+/// Objects of one step; R2 deletes at most 1,000 at once.
 const CHUNK: i64 = 500;
-/// Steps of one sweep.
+/// Most steps of one sweep.
 const STEPS: usize = 20;
 
 row_types! {
@@ -36,7 +36,7 @@ row_types! {
     }
 }
 
-/// Deletes what is due of a tenant, in chunks; how many objects.
+/// Deletes a tenant's unreferenced objects that are due; gives their number.
 pub async fn sweep(bindings: &Bindings, rows: &TenantDb) -> Result<usize, Problem> {
     let bucket = Bucket::open(bindings)?;
     let mut swept = 0;
@@ -54,7 +54,7 @@ pub async fn sweep(bindings: &Bindings, rows: &TenantDb) -> Result<usize, Proble
     Ok(swept)
 }
 
-/// Deletes objects that are no file's and become none.
+/// Deletes objects that no record's file names or can come to name.
 pub(super) async fn delete(bucket: &Bucket, rows: &TenantDb, objects: &[String]) -> Result<(), Problem> {
     let keys: Vec<ObjectKey> = objects.iter().map(|object| ObjectKey::of(rows.tenant(), object)).collect();
     bucket.delete(&keys).await?;
@@ -62,7 +62,7 @@ pub(super) async fn delete(bucket: &Bucket, rows: &TenantDb, objects: &[String])
     Ok(())
 }
 
-/// Sweeps behind the answer.
+/// Sweeps after the response; a failure is logged.
 pub fn behind(background: &Background, bindings: &Bindings, rows: TenantDb) {
     let bindings = bindings.clone();
     background.spawn(async move {

@@ -1,7 +1,7 @@
 //! Templates: collections that ship with the platform, as data (`templates/*.json`).
 //!
-//! A template is a list of collections as a tenant would write them. A collection stands behind those that it
-//! refers to, so they can be made in their order. Where two templates have a collection of one name, it is the same.
+//! A template is a list of collections as a tenant would send them. A collection comes after those that it refers to, so
+//! they can be created in order. Collections of the same name in two templates are equal.
 
 use serde_json::{Map, Value};
 
@@ -28,11 +28,11 @@ const SHIPPED: [(&str, &str); 12] = shipped![
 /// Collections that belong together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
-    /// By which it is asked for.
+    /// Its name in the API.
     pub name: &'static str,
     /// One sentence.
     pub description: String,
-    /// As they are written to the API.
+    /// The collections, as bodies of the API.
     pub collections: Vec<Map<String, Value>>,
 }
 

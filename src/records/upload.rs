@@ -1,10 +1,10 @@
-//! A file on its way in: its object is noted, its bytes are written, then one transaction makes it the record's.
+//! Uploads: an object is registered, its bytes are written, then one transaction makes it the record's file.
 //!
 //! Invariants
-//! - An object stands among the unreferenced ones before its first byte is written. It leaves them in the transaction
-//!   that makes it a file's; one whose upload came to nothing is swept.
-//! - Every upload writes an object of its own: the bytes of a file never change.
-//! - The plan's bound of bytes is a rule of that transaction.
+//! - An object is registered as unreferenced before its first byte is written, and removed from there in the transaction
+//!   that makes it a record's file. The object of a failed upload is swept.
+//! - Every upload writes an object of its own: the bytes of an object never change.
+//! - The plan's limit of bytes is a rule of that transaction.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -27,22 +27,22 @@ use domain::file::{FileName, FileType};
 use domain::plan::Limit;
 
 statements! { TenantSql;
-    /// Where a file would go: a record that is there, whether its collection has files, what the tenant has stored.
+    /// The target of an upload: the record's present file, whether its collection allows files, the tenant's bytes.
     PLACE = "SELECT c.files, c.creation_id, (SELECT f.object FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS object, (SELECT f.size FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS size, (SELECT s.bytes FROM storage_used s WHERE s.tenant_id = ?1) AS used FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL AND r.deleted_at IS NULL";
-    /// Notes an object before it is written.
+    /// Registers an object as unreferenced.
     NOTE = "INSERT INTO unreferenced_objects (tenant_id, object, due_at) VALUES (?1, ?2, ?3)";
     /// The record ?3 of the collection ?2, still the one of the creation id ?5, may hold a file, and the object ?4 is not
     /// claimed by a sweep.
     TAKES_FILE = "INSERT OR REPLACE INTO write_rules (tenant_id, takes_file) VALUES (?1, EXISTS (SELECT 1 FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 JOIN unreferenced_objects u ON u.tenant_id = ?1 AND u.object = ?4 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.creation_id = ?5 AND c.files = 1 AND c.deleted_at IS NULL AND r.deleted_at IS NULL AND u.is_claimed = 0))";
     /// The record still holds the object ?4, or none where that is empty.
     FILE_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_file) VALUES (?1, COALESCE((SELECT object FROM record_files WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3), '') = ?4)";
-    /// It is the record's file from now on.
+    /// Makes it the record's file.
     PUT = "INSERT INTO record_files (tenant_id, collection, record_id, object, name, content_type, size, etag, created_at, created_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (tenant_id, collection, record_id) DO UPDATE SET object = excluded.object, name = excluded.name, content_type = excluded.content_type, size = excluded.size, etag = excluded.etag, created_at = excluded.created_at, created_by = excluded.created_by";
-    /// All files together have at most ?2 bytes.
+    /// The tenant's files have at most ?2 bytes together.
     STORAGE_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_storage_left) VALUES (?1, (SELECT bytes FROM storage_used WHERE tenant_id = ?1) <= ?2)";
 }
 
-/// Hours after which an object that was noted may be swept: longer than any upload takes.
+/// Hours after which a registered object may be swept: longer than any upload takes.
 const UPLOAD_HOURS: i64 = 24;
 
 row_types! {
@@ -55,47 +55,47 @@ row_types! {
     }
 }
 
-/// A file that is to come.
+/// A file that is to be uploaded.
 #[derive(Debug)]
 pub struct Upload {
-    /// The collection.
+    /// The collection's slug.
     pub collection: String,
-    /// The record.
+    /// The record's id.
     pub record_id: String,
-    /// What it is called.
+    /// The file's name.
     pub name: FileName,
-    /// Its type.
+    /// Its media type.
     pub file_type: FileType,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Who stores it.
+    /// Who uploads it: `user:…`, `key:…`.
     pub by: String,
-    /// What the names of its objects begin with, behind the record's.
+    /// A random text in the names of its objects, by which a repeated upload recognises them.
     pub ticket: String,
-    /// What was there when its URL was given: nothing else is replaced by it. Where it is None, whatever is there is.
+    /// What the upload may replace: the file that the record had when the URL was issued. None replaces any.
     pub seen: Option<Seen>,
 }
 
-/// What is there before a file comes.
+/// The collection and the record's file before an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// The collection's creation id.
     pub creation_id: String,
-    /// The object of the file that is there; empty if there is none.
+    /// The object of the record's file; empty if it has none.
     pub object: String,
 }
 
-/// Where a file would go.
+/// The target of an upload.
 #[derive(Debug)]
 pub struct UploadTarget {
-    /// What is there.
+    /// The collection and the record's present file.
     pub seen: Seen,
     size: u64,
     used: u64,
 }
 
 impl UploadTarget {
-    /// Finds it; 404 without such a record, 409 where records hold no files.
+    /// Finds it; 404 without such a record, 409 if the collection does not allow files.
     pub async fn find(rows: &TenantDb, collection: &str, record_id: &str) -> Result<Self, Problem> {
         let row =
             rows.row::<UploadTargetRow>(&PLACE, args![collection, record_id]).await?.ok_or_else(problem::not_found)?;
@@ -107,7 +107,7 @@ impl UploadTarget {
         Ok(Self { seen, size, used })
     }
 
-    /// Whether a file of this size fits into the plan, as far as can be seen now.
+    /// Fails if a file of this size would exceed the plan's limit. The transaction checks it again.
     pub fn check_room(&self, size: u64, limit: Limit) -> Result<(), Problem> {
         match limit.bound() {
             Some(most) if self.used.saturating_sub(self.size).saturating_add(size) > most => {
@@ -118,7 +118,7 @@ impl UploadTarget {
     }
 }
 
-/// A fresh ticket: 96 random bits.
+/// A new ticket: 96 random bits.
 pub fn fresh_ticket() -> Result<String, Problem> {
     random::<12>().map(|bytes| BASE64.encode(bytes)).map_err(problem::internal)
 }
@@ -132,16 +132,16 @@ impl Upload {
         limit: Limit,
         body: Option<ReadableStream>,
     ) -> Result<(File, bool), Problem> {
-        let place = UploadTarget::find(rows, &self.collection, &self.record_id).await?;
-        if place.seen.object.starts_with(&self.object("")) {
-            // It has come already, and the answer was lost.
+        let target = UploadTarget::find(rows, &self.collection, &self.record_id).await?;
+        if target.seen.object.starts_with(&self.object("")) {
+            // It was stored already, and the response was lost.
             let stored = rows.row::<FileRow>(&file::FIND, args![self.collection.as_str(), self.record_id.as_str()]);
             return Ok((File::stored(stored.await?.ok_or_else(problem::not_found)?)?, false));
         }
-        if self.seen.as_ref().is_some_and(|seen| *seen != place.seen) {
+        if self.seen.as_ref().is_some_and(|seen| *seen != target.seen) {
             return Err(problem::changed_meanwhile());
         }
-        place.check_room(self.size, limit)?;
+        target.check_room(self.size, limit)?;
         let attempt = random::<6>().map(|bytes| BASE64.encode(bytes)).map_err(problem::internal)?;
         let object = self.object(&attempt);
         let due = SystemClock.now().plus_seconds(UPLOAD_HOURS * 3600).millis();
@@ -149,10 +149,10 @@ impl Upload {
         let key = ObjectKey::of(rows.tenant(), &object);
         let body = body.ok_or_else(|| wrong_size(self.size))?;
         let written = bucket.put(&key, body, &self.file_type.content_type()).await?;
-        match self.take(rows, limit, &place.seen.creation_id, &object, &written).await {
-            Ok(file) => Ok((file, !place.seen.object.is_empty())),
+        match self.attach(rows, limit, &target.seen.creation_id, &object, &written).await {
+            Ok(file) => Ok((file, !target.seen.object.is_empty())),
             Err(UploadError::Refused(problem)) => {
-                // It stays noted, so what fails here is swept.
+                // It stays registered: if this fails, it is swept.
                 let _ = sweep::delete(bucket, rows, &[object]).await;
                 Err(problem)
             }
@@ -160,13 +160,13 @@ impl Upload {
         }
     }
 
-    /// The name of an object of this upload.
+    /// The name of an object of this upload: `{collection}/{record}/{ticket}.{attempt}`.
     fn object(&self, attempt: &str) -> String {
         format!("{}/{}/{}.{attempt}", self.collection, self.record_id, self.ticket)
     }
 
-    /// Makes an object that was written the file of the record, in the collection of this creation id.
-    async fn take(
+    /// Makes a written object the record's file, if the collection still has this creation id.
+    async fn attach(
         &self,
         rows: &TenantDb,
         limit: Limit,
@@ -199,7 +199,7 @@ impl Upload {
         if let Some(most) = limit.bound() {
             batch = batch.add(STORAGE_LEFT, args![whole(most)]);
         }
-        batch.commit().await.map_err(not_taken)?;
+        batch.commit().await.map_err(upload_error)?;
         Ok(File {
             object: object.to_owned(),
             name: self.name.clone(),
@@ -212,21 +212,21 @@ impl Upload {
     }
 }
 
-/// Why bytes that were written are no file.
+/// Why a written object did not become a file.
 enum UploadError {
-    /// They were refused: nothing names them.
+    /// It was refused: no row names the object.
     Refused(Problem),
-    /// Perhaps they are one: nobody heard.
+    /// The transaction's outcome is unknown.
     Unknown(Problem),
 }
 
-fn not_taken(error: StorageError) -> UploadError {
-    let says = |name: &str| matches!(&error, StorageError::Constraint(words) if words.contains(name));
-    if says("storage_limit_reached") {
+fn upload_error(error: StorageError) -> UploadError {
+    let failed_rule = |name: &str| matches!(&error, StorageError::Constraint(words) if words.contains(name));
+    if failed_rule("storage_limit_reached") {
         UploadError::Refused(problem::storage_limit_reached())
-    } else if says("file_not_taken") {
+    } else if failed_rule("file_not_taken") {
         UploadError::Refused(problem::not_found())
-    } else if says("file_changed") {
+    } else if failed_rule("file_changed") {
         UploadError::Refused(problem::changed_meanwhile())
     } else if matches!(error, StorageError::Constraint(_) | StorageError::Fenced) {
         UploadError::Refused(error.into())
@@ -235,7 +235,10 @@ fn not_taken(error: StorageError) -> UploadError {
     }
 }
 
-/// 422: the body has another size than was announced.
+/// 422: the body does not have the announced size.
 pub fn wrong_size(announced: u64) -> Problem {
-    problem::invalid_field("Content-Length", Invalid::new("wrong_size", format!("must be {announced}")))
+    problem::invalid_field(
+        "Content-Length",
+        Invalid::new("wrong_size", format!("must be {announced}, the size that was announced")),
+    )
 }

@@ -1,11 +1,11 @@
-//! Records written together: some made, some changed, some deleted, in one transaction or not at all.
+//! Records of one collection written together: created, changed and deleted in one transaction, or not at all.
 //!
 //! Invariants
-//! - What was read before counts only if it still holds: the definition, and the version of each record that is
+//! - What was read before must still be true in the transaction: the definition, and the version of each record that is
 //!   changed or deleted, are rules of the batch.
-//! - References lead to records of the same tenant that are there; unique values are one record's; the plan's bounds
-//!   of records, and of records made in an hour or a month, are never passed.
-//! - What belongs to a record beside its row is derived by the schema's triggers, in the same transaction.
+//! - A reference names an existing record of the same tenant; a unique value belongs to one record; the plan's limits of
+//!   records, and of records created in an hour or a month, are never exceeded.
+//! - Everything derived from a record is written by the database's triggers, in the same transaction.
 
 use serde_json::{Map, Value};
 
@@ -24,100 +24,100 @@ use domain::json;
 use domain::plan::{Limit, Limits, Period};
 
 statements! { TenantSql;
-    /// The records of the JSON ?3 still have their versions; there are ?4.
+    /// The ?4 records of the JSON ?3 still have the versions that were read.
     AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_version) VALUES (?1, (SELECT count(*) FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = json_extract(j.value, '$.id') AND r.version = json_extract(j.value, '$.seen')) = ?4)";
     /// New records, from the JSON ?3.
     INSERT = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, index_revision) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), ?4, ?4, ?5, ?5, (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j";
-    /// Other fields of records, from the JSON ?3. One that was deleted is there again.
+    /// Changed records, from the JSON ?3. A soft-deleted one is restored.
     UPDATE = "UPDATE records SET version = records.version + 1, status = json_extract(j.value, '$.status'), data = json_extract(j.value, '$.data'), updated_at = ?4, updated_by = ?5, deleted_at = NULL, index_revision = (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j WHERE records.tenant_id = ?1 AND records.collection = ?2 AND records.id = json_extract(j.value, '$.id')";
-    /// Lets go the references of the records of the JSON ?3.
+    /// Deletes the references of the records of the JSON ?3.
     UNLINK = "DELETE FROM record_references WHERE tenant_id = ?1 AND collection = ?2 AND record_id IN (SELECT j.value FROM json_each(?3) j)";
-    /// Lets go the references of the records of the JSON ?4 to those of the JSON ?3.
+    /// Deletes the references of the records of the JSON ?4 to those of the JSON ?3.
     LET_GO = "DELETE FROM record_references WHERE tenant_id = ?1 AND target = ?2 AND target_id IN (SELECT j.value FROM json_each(?3) j) AND collection = ?2 AND record_id IN (SELECT j.value FROM json_each(?4) j)";
-    /// Deletes the records of the JSON ?3 and keeps them.
+    /// Soft-deletes the records of the JSON ?3.
     BURY = "UPDATE records SET version = version + 1, deleted_at = ?4, updated_at = ?4, updated_by = ?5 WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.value FROM json_each(?3) j)";
-    /// Deletes the records of the JSON ?3 for ever.
+    /// Deletes the records of the JSON ?3 for good.
     DELETE = "DELETE FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.value FROM json_each(?3) j)";
 }
 
 /// How a record is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
-    /// It is kept, and can be restored.
-    Kept,
-    /// For ever.
+    /// It can be restored.
+    Soft,
+    /// For good.
     Permanent,
 }
 
-/// What was done to a record.
+/// A record after it was written.
 #[derive(Debug)]
-pub struct Done {
-    /// The record.
+pub struct WrittenRecord {
+    /// Its id.
     pub id: String,
-    /// Its version; none if it is gone.
+    /// Its version; none if it was deleted.
     pub version: Option<i64>,
-    /// As it is shown; empty if it is gone.
+    /// The record as it is shown; empty if it was deleted.
     pub shown: Map<String, Value>,
 }
 
-/// A record to be made or changed.
+/// A record to be created or changed.
 #[derive(Debug)]
 struct RecordWrite {
-    /// Where it stands in the body, for what is wrong with it; empty where it is the body.
-    place: String,
+    /// The JSON pointer of its data in the body; empty if it is the whole body.
+    pointer: String,
     id: String,
-    /// The version that was seen; none of a new one.
+    /// The version that was read; none for a new record.
     seen: Option<i64>,
     draft: RecordDraft,
 }
 
-/// Records of one collection that are written together.
+/// A batch of writes to one collection.
 pub struct WriteBatch<'a> {
     rows: &'a TenantDb,
     collection: &'a Collection,
     actor: String,
     now: Timestamp,
-    made: Vec<RecordWrite>,
+    created: Vec<RecordWrite>,
     changed: Vec<RecordWrite>,
     deleted: Vec<(Record, Deletion)>,
-    /// Whether one that was deleted is there again.
+    /// Whether a soft-deleted record is restored.
     restored: bool,
 }
 
 impl<'a> WriteBatch<'a> {
-    /// Nothing yet.
+    /// An empty batch.
     pub fn new(rows: &'a TenantDb, collection: &'a Collection, actor: String, now: Timestamp) -> Self {
-        let (made, changed, deleted) = (Vec::new(), Vec::new(), Vec::new());
-        Self { rows, collection, actor, now, made, changed, deleted, restored: false }
+        let (created, changed, deleted) = (Vec::new(), Vec::new(), Vec::new());
+        Self { rows, collection, actor, now, created, changed, deleted, restored: false }
     }
 
-    /// Makes a record; what it will be.
-    pub fn make(&mut self, place: &str, draft: RecordDraft) -> Result<Done, Problem> {
+    /// Adds a new record; gives what it will be.
+    pub fn create(&mut self, pointer: &str, draft: RecordDraft) -> Result<WrittenRecord, Problem> {
         let id = match &draft.id {
             Some(id) => id.clone(),
-            None => fresh_id(self.now.millis(), self.made.len())?,
+            None => fresh_id(self.now.millis(), self.created.len())?,
         };
-        let written = RecordWrite { place: place.to_owned(), id, seen: None, draft };
+        let written = RecordWrite { pointer: pointer.to_owned(), id, seen: None, draft };
         let done = self.result(&written, None)?;
-        self.made.push(written);
+        self.created.push(written);
         Ok(done)
     }
 
-    /// Changes a record that was seen; what it will be.
-    pub fn change(&mut self, place: &str, seen: &Record, draft: RecordDraft) -> Result<Done, Problem> {
-        let written = RecordWrite { place: place.to_owned(), id: seen.id.clone(), seen: Some(seen.version), draft };
+    /// Adds a change of a record; gives what it will be.
+    pub fn change(&mut self, pointer: &str, seen: &Record, draft: RecordDraft) -> Result<WrittenRecord, Problem> {
+        let written = RecordWrite { pointer: pointer.to_owned(), id: seen.id.clone(), seen: Some(seen.version), draft };
         let done = self.result(&written, Some(seen))?;
         self.changed.push(written);
         self.restored |= seen.is_deleted;
         Ok(done)
     }
 
-    /// Deletes a record that was seen.
+    /// Adds a deletion.
     pub fn delete(&mut self, seen: Record, deletion: Deletion) {
         self.deleted.push((seen, deletion));
     }
 
-    fn result(&self, written: &RecordWrite, before: Option<&Record>) -> Result<Done, Problem> {
+    fn result(&self, written: &RecordWrite, before: Option<&Record>) -> Result<WrittenRecord, Problem> {
         let now = Record::new(self.rows.tenant(), &written.id, &self.actor, self.now.millis());
         let record = Record {
             version: written.seen.unwrap_or(0) + 1,
@@ -127,27 +127,32 @@ impl<'a> WriteBatch<'a> {
             created_by: before.map_or_else(|| now.created_by.clone(), |before| before.created_by.clone()),
             ..now
         };
-        Ok(Done { id: written.id.clone(), version: Some(record.version), shown: record.shown(self.collection)? })
+        Ok(WrittenRecord {
+            id: written.id.clone(),
+            version: Some(record.version),
+            shown: record.shown(self.collection)?,
+        })
     }
 
-    /// What is wrong with the references: those that lead nowhere, by their place in the body.
-    pub async fn dangling(&self) -> Result<Vec<FieldError>, Problem> {
-        let invalid = || Invalid::new("not_found", "is not a record of the collection that it refers to");
-        let mut asked: Vec<Value> = Vec::new();
+    /// An error for each reference to a record that does not exist, or is deleted by this batch.
+    pub async fn dangling_references(&self) -> Result<Vec<FieldError>, Problem> {
+        let invalid =
+            || Invalid::new("not_found", "is not the id of a record in the collection that this field refers to");
+        let mut queried: Vec<Value> = Vec::new();
         let mut pointers: Vec<String> = Vec::new();
         let mut errors = Vec::new();
-        for written in self.made.iter().chain(&self.changed) {
+        for written in self.created.iter().chain(&self.changed) {
             for (pointer, target, id) in references(self.collection, written) {
                 if self.is_deleted(target, id) {
                     errors.push(FieldError::new(pointer, invalid()));
-                } else if !self.is_made(target, id) {
-                    asked.push(Value::from(vec![target, id]));
+                } else if !self.is_created(target, id) {
+                    queried.push(Value::from(vec![target, id]));
                     pointers.push(pointer);
                 }
             }
         }
-        if !asked.is_empty() {
-            let found = self.rows.rows::<InputIndexRow>(&DANGLING, args![Value::from(asked).to_string()]).await?;
+        if !queried.is_empty() {
+            let found = self.rows.rows::<InputIndexRow>(&DANGLING, args![Value::from(queried).to_string()]).await?;
             errors.extend(errors_at(&found, &pointers, invalid));
         }
         Ok(errors)
@@ -170,7 +175,7 @@ impl<'a> WriteBatch<'a> {
             .add_all(self.bound(limits))
     }
 
-    /// Lets go what records that are deleted, or changed, say of those that are deleted with them.
+    /// Deletes the references from records of this batch to records that it deletes.
     fn unlinking(&self) -> Vec<(TenantSql, Vec<Arg>)> {
         let slug = self.collection.slug.as_str();
         let refers_to_itself = |field: &Field| field.reference.as_deref() == Some(slug);
@@ -185,13 +190,13 @@ impl<'a> WriteBatch<'a> {
     fn deletions(&self) -> Vec<(TenantSql, Vec<Arg>)> {
         let slug = self.collection.slug.as_str();
         let deleted = |wanted: Deletion| {
-            let meant = self.deleted.iter().filter(move |(_, how)| *how == wanted);
-            ids(meant.map(|(record, _)| record.id.as_str()))
+            let matching = self.deleted.iter().filter(move |(_, how)| *how == wanted);
+            ids(matching.map(|(record, _)| record.id.as_str()))
         };
-        let kept = args![slug, deleted(Deletion::Kept), self.now.millis(), self.actor.as_str()];
+        let kept = args![slug, deleted(Deletion::Soft), self.now.millis(), self.actor.as_str()];
         let mut deletions = Vec::new();
         for (how, sql, args) in
-            [(Deletion::Permanent, DELETE, args![slug, deleted(Deletion::Permanent)]), (Deletion::Kept, BURY, kept)]
+            [(Deletion::Permanent, DELETE, args![slug, deleted(Deletion::Permanent)]), (Deletion::Soft, BURY, kept)]
         {
             if self.deleted.iter().any(|(_, deletion)| *deletion == how) {
                 deletions.push((sql, args));
@@ -200,24 +205,24 @@ impl<'a> WriteBatch<'a> {
         deletions
     }
 
-    /// What is changed is changed before new records take what it lets go, unless it refers to one of those.
+    /// Changes come before new records, which may take over a unique value, except changes that refer to a new record.
     fn changes(&self) -> Vec<(TenantSql, Vec<Arg>)> {
         let refers_to_new = |written: &&RecordWrite| {
-            references(self.collection, written).any(|(_, target, id)| self.is_made(target, id))
+            references(self.collection, written).any(|(_, target, id)| self.is_created(target, id))
         };
         let (last, first): (Vec<&RecordWrite>, Vec<&RecordWrite>) = self.changed.iter().partition(refers_to_new);
         let (slug, now) = (self.collection.slug.as_str(), self.now.millis());
         let mut changes = Vec::new();
-        for (written, sql) in [(first, UPDATE), (self.made.iter().collect(), INSERT), (last, UPDATE)] {
+        for (written, sql) in [(first, UPDATE), (self.created.iter().collect(), INSERT), (last, UPDATE)] {
             if !written.is_empty() {
-                changes.push((sql, args![slug, as_json(&written), now, self.actor.as_str()]));
+                changes.push((sql, args![slug, rows_json(&written), now, self.actor.as_str()]));
             }
         }
         changes
     }
 
-    fn is_made(&self, target: &str, id: &str) -> bool {
-        target == self.collection.slug && self.made.iter().any(|written| written.id == id)
+    fn is_created(&self, target: &str, id: &str) -> bool {
+        target == self.collection.slug && self.created.iter().any(|written| written.id == id)
     }
 
     fn is_deleted(&self, target: &str, id: &str) -> bool {
@@ -229,39 +234,39 @@ impl<'a> WriteBatch<'a> {
         changed.chain(self.deleted.iter().map(|(record, _)| (record.id.as_str(), record.version)))
     }
 
-    /// The plan's bound of records, once all is written. What only changes or goes needs no room.
+    /// The plan's limit of records, checked after all writes; a batch that adds no record needs no room.
     fn bound(&self, limits: &Limits) -> Option<(TenantSql, Vec<Arg>)> {
         let slug = self.collection.slug.as_str();
-        let most = bound(limits.records_of(slug)).filter(|_| self.restored || !self.made.is_empty())?;
+        let most = bound(limits.records_of(slug)).filter(|_| self.restored || !self.created.is_empty())?;
         Some((rules::RECORDS_LEFT, args![slug, most]))
     }
 
-    /// The plan's bounds of records made in a time, as rules.
+    /// The plan's limits of records created in an hour and a month, as rules.
     fn rates(&self, limits: &Limits) -> Vec<(TenantSql, Vec<Arg>)> {
         let slug = self.collection.slug.as_str();
-        let made = i64::try_from(self.made.len()).unwrap_or(i64::MAX);
+        let created = i64::try_from(self.created.len()).unwrap_or(i64::MAX);
         let mut rates = Vec::new();
         for period in [Period::Hour, Period::Month] {
-            if let Some(most) = bound(limits.record_rate(slug, period)).filter(|_| made > 0) {
+            if let Some(most) = bound(limits.record_rate(slug, period)).filter(|_| created > 0) {
                 let start = period.start(self.now).millis();
-                rates.push((rules::COUNT_RATE, args![slug, period.as_str(), start, made]));
+                rates.push((rules::COUNT_RATE, args![slug, period.as_str(), start, created]));
                 rates.push((rules::RATE_LEFT, args![slug, period.as_str(), most]));
             }
         }
         rates
     }
 
-    /// What it means to whoever asked that the batch was not written. `Stale` is for whoever can look again.
-    pub async fn explain(&self, unwritten: WriteError, limits: &Limits) -> Problem {
-        let explained = match unwritten {
+    /// The problem for a batch that failed. `Stale` becomes a conflict: the caller retries it before.
+    pub async fn explain(&self, error: WriteError, limits: &Limits) -> Problem {
+        let explained = match error {
             WriteError::Problem(problem) => return problem,
             WriteError::Stale => return problem::changed_meanwhile(),
-            WriteError::Full => return problem::record_limit_reached(&singular(&self.collection.slug)),
-            WriteError::TooFast => return self.too_fast(limits),
-            WriteError::NotUnique => self.held().await.map(|errors| (problem::not_unique(), errors)),
+            WriteError::TooManyRecords => return problem::record_limit_reached(&singular(&self.collection.slug)),
+            WriteError::TooFast => return self.rate_limited(limits),
+            WriteError::NotUnique => self.taken_values().await.map(|errors| (problem::not_unique(), errors)),
             WriteError::Dangling if !self.deleted.is_empty() => return problem::still_referenced(),
             WriteError::Dangling => {
-                self.dangling().await.map(|errors| (problem::validation_failed(Vec::new()), errors))
+                self.dangling_references().await.map(|errors| (problem::validation_failed(Vec::new()), errors))
             }
         };
         match explained {
@@ -269,40 +274,40 @@ impl<'a> WriteBatch<'a> {
                 problem.errors = errors;
                 problem
             }
-            // What was in the way has gone meanwhile.
+            // The conflicting record has gone since.
             Ok(_) => problem::changed_meanwhile(),
             Err(problem) => problem,
         }
     }
 
-    /// The unique values that other records hold, by their place in the body.
-    async fn held(&self) -> Result<Vec<FieldError>, Problem> {
-        let mut asked: Vec<Value> = Vec::new();
+    /// An error for each unique value that another record has, stored or in this batch.
+    async fn taken_values(&self) -> Result<Vec<FieldError>, Problem> {
+        let mut queried: Vec<Value> = Vec::new();
         let mut pointers = Vec::new();
         let unique: Vec<&Field> = self.collection.schema.fields().filter(|field| field.is_unique).collect();
-        let invalid = || Invalid::new("not_unique", "is another record's");
+        let invalid = || Invalid::new("not_unique", "is already the value of another record");
         let mut twice = Vec::new();
-        for written in self.made.iter().chain(&self.changed) {
+        for written in self.created.iter().chain(&self.changed) {
             for field in &unique {
                 let Some(value) = written.draft.data.get(&field.name) else { continue };
-                let pointer = format!("{}/{}", written.place, field.name);
+                let pointer = format!("{}/{}", written.pointer, field.name);
                 let same = |other: &Value| {
                     other.get(1).and_then(Value::as_str) == Some(&field.name) && other.get(2) == Some(value)
                 };
-                if asked.iter().any(same) {
+                if queried.iter().any(same) {
                     twice.push(FieldError::new(pointer.as_str(), invalid()));
                 }
-                asked.push(Value::from(vec![written.id.clone().into(), field.name.clone().into(), value.clone()]));
+                queried.push(Value::from(vec![written.id.clone().into(), field.name.clone().into(), value.clone()]));
                 pointers.push(pointer);
             }
         }
-        let args = args![self.collection.slug.as_str(), Value::from(asked).to_string()];
+        let args = args![self.collection.slug.as_str(), Value::from(queried).to_string()];
         let found = self.rows.rows::<InputIndexRow>(&HELD, args).await?;
         twice.extend(errors_at(&found, &pointers, invalid));
         Ok(twice)
     }
 
-    fn too_fast(&self, limits: &Limits) -> Problem {
+    fn rate_limited(&self, limits: &Limits) -> Problem {
         let slug = self.collection.slug.as_str();
         let hourly = bound(limits.record_rate(slug, Period::Hour)).is_some();
         let period = if hourly { Period::Hour } else { Period::Month };
@@ -311,7 +316,7 @@ impl<'a> WriteBatch<'a> {
     }
 }
 
-/// The references of a record: pointer, collection, id.
+/// The references of a record: JSON pointer, collection, id.
 fn references<'r>(
     collection: &'r Collection,
     written: &'r RecordWrite,
@@ -319,7 +324,7 @@ fn references<'r>(
     collection.schema.fields().flat_map(move |field| {
         let target = field.reference.as_deref();
         let value = written.draft.data.get(&field.name);
-        let base = format!("{}/{}", written.place, field.name);
+        let base = format!("{}/{}", written.pointer, field.name);
         let one = value.and_then(Value::as_str).map(|id| (base.clone(), id));
         let many = value.and_then(Value::as_array).into_iter().flatten().enumerate();
         let many = many.filter_map(|(i, id)| Some((format!("{base}/{i}"), id.as_str()?))).collect::<Vec<_>>();
@@ -332,12 +337,12 @@ fn errors_at(places: &[InputIndexRow], pointers: &[String], invalid: impl Fn() -
     places.iter().filter_map(pointer).map(|pointer| FieldError::new(pointer.as_str(), invalid())).collect()
 }
 
-/// Ids as the statements take them.
+/// Ids as a JSON array.
 fn ids<'r>(ids: impl Iterator<Item = &'r str>) -> String {
     Value::from(ids.collect::<Vec<_>>()).to_string()
 }
 
-fn as_json(written: &[&RecordWrite]) -> String {
+fn rows_json(written: &[&RecordWrite]) -> String {
     let each = |one: &&RecordWrite| json!({ "id": one.id, "status": one.draft.status, "data": one.draft.data });
     Value::from(written.iter().map(each).collect::<Vec<_>>()).to_string()
 }
@@ -346,7 +351,7 @@ fn bound(limit: Limit) -> Option<i64> {
     limit.bound().and_then(|most| i64::try_from(most).ok())
 }
 
-/// What one of a collection is called: `leads` are `Lead`s.
+/// The singular of a slug, capitalised: `leads` is `Lead`.
 fn singular(slug: &str) -> String {
     let one = slug.strip_suffix('s').unwrap_or(slug).replace(['_', '-'], " ");
     let mut letters = one.chars();

@@ -27,7 +27,7 @@ pub struct AuditEntry<'a> {
     pub subject: Option<&'a str>,
     /// Further facts; no secret.
     pub detail: Option<Value>,
-    /// Where the caller connects from.
+    /// The caller's address.
     pub address: String,
     /// The request's id.
     pub request_id: &'a str,

@@ -1,4 +1,4 @@
-//! The bindings of the deployment, typed.
+//! The deployment's bindings (databases, KV, R2, Durable Objects, rate limit) and its clock, typed.
 
 use std::rc::Rc;
 
@@ -19,20 +19,20 @@ pub struct Bindings {
 }
 
 impl Bindings {
-    /// Reads the deployment's configuration; fails with a sentence for the operator.
+    /// Reads the deployment's configuration; the error is a sentence for whoever deploys.
     pub fn new(env: Env) -> Result<Self, String> {
         let settings = Settings::of(&env)?;
         Ok(Self { env, settings })
     }
 
     pub(super) fn d1(&self, name: &str) -> Result<Database, StorageError> {
-        let binding = self.env.d1(name).map_err(|e| StorageError::Unavailable(format!("{name}: {e}")))?;
+        let binding = self.env.d1(name).map_err(|e| StorageError::Unavailable(format!("{name}: {e}").into()))?;
         Ok(Database::new(binding.into()))
     }
 
     /// The KV namespace of hints and caches.
     pub(super) fn kv(&self) -> Result<worker::kv::KvStore, StorageError> {
-        self.env.kv("KV").map_err(|e| StorageError::Unavailable(format!("KV: {e}")))
+        self.env.kv("KV").map_err(|e| StorageError::Unavailable(format!("KV: {e}").into()))
     }
 
     /// The bucket of files.
@@ -43,16 +43,16 @@ impl Bindings {
 
     /// The namespace of hubs, one object per tenant.
     pub fn hubs(&self) -> Result<worker::ObjectNamespace, StorageError> {
-        self.env.durable_object("HUB").map_err(|e| StorageError::Unavailable(format!("HUB: {e}")))
+        self.env.durable_object("HUB").map_err(|e| StorageError::Unavailable(format!("HUB: {e}").into()))
     }
 
-    /// The first filter per address, if the deployment has one.
+    /// The rate limit per client address, if the deployment binds one.
     pub fn address_limit(&self) -> Option<worker::RateLimiter> {
         self.env.rate_limiter("ADDRESS_LIMIT").ok()
     }
 }
 
-/// The platform's clock.
+/// The runtime's clock. It stands still between two I/O operations of a request, as all clocks of Workers do.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock;
 

@@ -1,27 +1,27 @@
-//! Statements of lists, put together at run time of pieces that are constants.
+//! Statements of lists: the one kind of SQL that is put together at run time, and only of constants.
 //!
 //! Invariants
-//! - A statement is `{head} AND ({conditions}) {order}`: the head binds the tenant before anything else is said, and
-//!   no piece can leave its parentheses.
-//! - A piece that names a table binds it to the tenant by `?1`; the compiler refuses one that does not. What comes
-//!   from outside is bound, never written.
-//! - A search of the full-text index stands in a head only, and gives nothing but numbers of rows that the head binds.
-//! - `?1` is the tenant. Heads take `?2` and what follows by number, pieces take theirs in the order they stand.
+//! - A statement is `{head} AND ({conditions}) {order}`. The head binds the tenant first, and no piece can leave its
+//!   parentheses.
+//! - A piece that names a table binds it to the tenant by `?1`; one that does not is a compile error. Values from outside
+//!   are bound, never written into the text.
+//! - Only a head may search the full-text index, and it joins the row numbers found with rows that it binds to the tenant.
+//! - `?1` is the tenant. Heads use `?2` and the following by number; pieces use plain `?`, in the order they are written.
 
 use super::sql::{Arg, StorageError, contains, count};
 
-/// Most values that a statement binds; D1 takes 100.
+/// Most values that a statement binds; D1 allows 100.
 pub const MAX_ARGS: usize = 90;
 
-/// How a head begins with a search; SQLite keeps to the order of a CROSS JOIN.
+/// How a head that searches begins. CROSS JOIN makes SQLite run the search first.
 const SEARCH: &str = "FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?3) w CROSS JOIN records r ";
 
-/// What stands before the conditions: what is selected, from where, and the tenant.
+/// The beginning of a list's statement: what is selected, from where, and for which tenant.
 #[derive(Debug, Clone, Copy)]
 pub struct ListHead(&'static str);
 
 impl ListHead {
-    /// Checked while compiling: it ends inside a condition that binds the tenant.
+    /// Checked while compiling: it ends in a WHERE that binds the tenant.
     pub const fn new(text: &'static str) -> Self {
         let binds = contains(text, "WHERE r.tenant_id = ?1 AND ") && !contains(text, " OR ");
         assert!(binds, "the head does not bind its tenant");
@@ -34,18 +34,18 @@ impl ListHead {
         Self(text)
     }
 
-    /// The text.
+    /// The SQL.
     pub const fn text(&self) -> &'static str {
         self.0
     }
 }
 
-/// A condition, or a part of an order.
+/// A condition, or a part of ORDER BY.
 #[derive(Debug, Clone, Copy)]
 pub struct SqlPiece(&'static str);
 
 impl SqlPiece {
-    /// Checked while compiling: it closes what it opens, and binds each table it names.
+    /// Checked while compiling: its parentheses are balanced, and it binds each table that it names.
     pub const fn new(text: &'static str) -> Self {
         assert!(is_balanced(text), "the piece leaves parentheses open");
         let others = count(text, "FROM json_each(") + count(text, "DISTINCT FROM ");
@@ -55,45 +55,45 @@ impl SqlPiece {
         Self(text)
     }
 
-    /// The text.
+    /// The SQL.
     pub const fn text(&self) -> &'static str {
         self.0
     }
 }
 
-/// Declares a module's heads and pieces, and lists them as `HEADS` and `PIECES`, which the statement lint reads.
+/// Declares a module's heads and pieces and lists them as `HEADS` and `PIECES`, which the statement lint reads.
 #[macro_export]
 macro_rules! composed {
     (heads { $($(#[$head_doc:meta])* $head:ident = $head_text:literal;)* }
      pieces { $($(#[$doc:meta])* $name:ident = $text:literal;)+ }) => {
         $($(#[$head_doc])* const $head: $crate::storage::composed::ListHead = $crate::storage::composed::ListHead::new($head_text);)*
         $($(#[$doc])* const $name: $crate::storage::composed::SqlPiece = $crate::storage::composed::SqlPiece::new($text);)+
-        /// Every head of this module, by name.
+        /// The heads of this module, by name.
         pub const HEADS: &[(&str, $crate::storage::composed::ListHead)] = &[$((stringify!($head), $head)),*];
-        /// Every piece of this module, by name.
+        /// The pieces of this module, by name.
         pub const PIECES: &[(&str, $crate::storage::composed::SqlPiece)] = &[$((stringify!($name), $name)),+];
     };
 }
 pub use crate::composed;
 
-/// What a list asks of its rows.
+/// A WHERE clause, built of pieces.
 #[derive(Debug, Clone)]
 pub enum SqlCondition {
-    /// One piece, with its values.
+    /// One piece and its values.
     Is(SqlPiece, Vec<Arg>),
-    /// One piece behind another: what is compared, and how.
+    /// Two pieces: the operand, then the comparison with its values.
     Compare(SqlPiece, SqlPiece, Vec<Arg>),
-    /// All of them; of none it holds.
+    /// Every part holds; true without parts.
     All(Vec<SqlCondition>),
-    /// One of them; of none it does not hold.
+    /// Some part holds; false without parts.
     Any(Vec<SqlCondition>),
-    /// Not so.
+    /// The part does not hold.
     Not(Box<SqlCondition>),
 }
 
 impl SqlCondition {
     fn write(self, text: &mut String, args: &mut Vec<Arg>) {
-        let (parts, word, none) = match self {
+        let (parts, separator, empty) = match self {
             Self::Is(piece, values) => {
                 text.push_str(piece.text());
                 return args.extend(values);
@@ -113,24 +113,24 @@ impl SqlCondition {
         };
         text.push('(');
         for (i, part) in parts.into_iter().enumerate() {
-            text.push_str(if i == 0 { "" } else { word });
+            text.push_str(if i == 0 { "" } else { separator });
             part.write(text, args);
         }
-        text.push_str(if text.ends_with('(') { none } else { "" });
+        text.push_str(if text.ends_with('(') { empty } else { "" });
         text.push(')');
     }
 }
 
-/// How many rows, and from where.
+/// LIMIT and OFFSET.
 #[derive(Debug, Clone, Copy)]
 pub struct RowRange {
-    /// At most so many.
+    /// Most rows.
     pub limit: i64,
-    /// Behind so many.
+    /// Rows that are skipped.
     pub offset: i64,
 }
 
-/// A statement that was put together.
+/// A list's statement and its values.
 #[derive(Debug, Clone)]
 pub struct ListStatement {
     text: String,
@@ -138,13 +138,13 @@ pub struct ListStatement {
 }
 
 impl ListStatement {
-    /// Puts a statement together; `args` are those of the head from `?2` on. Too many values are refused.
+    /// Puts a statement together; `args` are the head's from `?2` on. `TooComplex` if it would bind too many values.
     pub fn new(
         head: ListHead,
         args: Vec<Arg>,
         condition: SqlCondition,
         order: &[SqlPiece],
-        bound: Option<RowRange>,
+        range: Option<RowRange>,
     ) -> Result<Self, StorageError> {
         let (mut text, mut args) = (format!("{} AND ", head.text()), args);
         condition.write(&mut text, &mut args);
@@ -152,7 +152,7 @@ impl ListStatement {
             text.push_str(if i == 0 { " ORDER BY " } else { ", " });
             text.push_str(part.text());
         }
-        if let Some(RowRange { limit, offset }) = bound {
+        if let Some(RowRange { limit, offset }) = range {
             text.push_str(" LIMIT ? OFFSET ?");
             args.extend([Arg::Integer(limit), Arg::Integer(offset)]);
         }
@@ -207,8 +207,8 @@ mod tests {
     fn conditions_stand_in_parentheses_and_values_in_order() {
         let any = SqlCondition::Any(vec![is("a"), SqlCondition::Not(Box::new(is("b")))]);
         let condition = SqlCondition::All(vec![any, is("c")]);
-        let bound = Some(RowRange { limit: 5, offset: 0 });
-        let composed = ListStatement::new(HEAD, vec!["leads".into()], condition, &[NEWEST], bound).unwrap();
+        let range = Some(RowRange { limit: 5, offset: 0 });
+        let composed = ListStatement::new(HEAD, vec!["leads".into()], condition, &[NEWEST], range).unwrap();
         assert_eq!(
             composed.text(),
             "SELECT r.id FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND \
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_is_all_and_no_choice_is_none() {
+    fn no_condition_is_true_and_no_alternative_is_false() {
         let text = |condition| ListStatement::new(HEAD, vec![], condition, &[], None).unwrap().text().to_owned();
         assert!(text(SqlCondition::All(vec![])).ends_with("AND (1)"));
         assert!(text(SqlCondition::Any(vec![])).ends_with("AND (0)"));

@@ -1,4 +1,4 @@
-//! A D1 database: statements in, rows out.
+//! A D1 database: one crossing into JavaScript with statements, one back with all rows.
 
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
@@ -16,12 +16,12 @@ extern "C" {
 pub(super) struct Database(JsValue);
 
 impl Database {
-    /// From the binding.
+    /// Wraps a binding.
     pub(super) fn new(binding: JsValue) -> Self {
         Self(binding)
     }
 
-    /// Runs statements in one transaction, all of them or none, and gives the rows of each.
+    /// Runs statements in one transaction, all of them or none; gives the rows of each.
     pub(super) async fn run(&self, statements: &[(&str, Vec<Arg>)]) -> Result<Vec<Rows>, StorageError> {
         let json = run(&self.0, statements.iter().map(to_js).collect()).await;
         let json = json.map_err(|thrown| StorageError::from_d1(js_sys::Error::from(thrown).message().into()))?;

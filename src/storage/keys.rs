@@ -1,4 +1,4 @@
-//! Keys of KV and of R2, from typed constructors only.
+//! Keys of KV and R2. Typed constructors are the only way to make one, so that every key names its owner.
 
 use crate::tenant_id::TenantId;
 use domain::host::Host;
@@ -8,66 +8,64 @@ use domain::host::Host;
 pub struct KvKey(String);
 
 impl KvKey {
-    /// `host:{host}`: which tenant a host belongs to. A hint, checked against the hub's own list.
+    /// `host:{host}`: which tenant a host belongs to. A hint: the tenant's hub checks it against its own list of hosts.
     pub fn host(host: &Host) -> Self {
         Self(format!("host:{host}"))
     }
 
-    /// `t:{tenant}:oidc:{provider}:{part}`: what a tenant's provider tells of itself. Neither id holds a colon.
+    /// `t:{tenant}:oidc:{provider}:{part}`: a document of a tenant's OpenID provider. Neither id can contain a colon.
     pub fn oidc(tenant: &TenantId, provider: &str, part: OidcPart) -> Self {
         Self(format!("t:{tenant}:oidc:{provider}:{}", part.as_str()))
     }
 
-    /// `t:{tenant}:issuer:{digest}`: the keys of an issuer whose tokens a tenant takes, by the digest of its name.
+    /// `t:{tenant}:issuer:{digest}`: the keys of an issuer whose tokens a tenant accepts, by the digest of its name.
     pub fn issuer_keys(tenant: &TenantId, digest: &str) -> Self {
         Self(format!("t:{tenant}:issuer:{digest}"))
     }
 
-    /// `t:{tenant}:{collection}:tenant:{tenant}:page:{page}:status:{status}:…`: a page of a list, for whom, and what else
-    /// is asked of it.
+    /// `t:{tenant}:{collection}:tenant:{tenant}:page:{page}:status:{status}:{audience}:{rest}`: a page of a list.
+    /// `audience` is `member` or `public`, `rest` the digest of any further query.
     pub fn list(tenant: &TenantId, collection: &str, page: u32, status: &str, audience: &str, rest: &str) -> Self {
         Self(format!("t:{tenant}:{collection}:tenant:{tenant}:page:{page}:status:{status}:{audience}:{rest}"))
     }
 
-    /// `t:{tenant}:tenant:{tenant}:stats`: how much a tenant has.
+    /// `t:{tenant}:tenant:{tenant}:stats`: a tenant's counts of records.
     pub fn stats(tenant: &TenantId) -> Self {
         Self(format!("t:{tenant}:tenant:{tenant}:stats"))
     }
 
-    /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A key of the bucket of files: `t/{tenant}/{object}`. No id of a tenant holds a slash, so nobody's prefix begins
+/// A key of the bucket of files: `t/{tenant}/{object}`. A tenant's id contains no slash, so no tenant's prefix begins
 /// another's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectKey(String);
 
 impl ObjectKey {
-    /// An object of a tenant, by the name that its rows have for it.
+    /// An object of a tenant, by the name in the column `object`.
     pub fn of(tenant: &TenantId, object: &str) -> Self {
         Self(format!("{}{object}", Self::prefix(tenant)))
     }
 
-    /// What every key of a tenant begins with.
+    /// The prefix of every key of a tenant.
     pub fn prefix(tenant: &TenantId) -> String {
         format!("t/{tenant}/")
     }
 
-    /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What is remembered of a provider.
+/// Which document of an OpenID provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OidcPart {
-    /// Its discovery document.
+    /// Its discovery document (OpenID Connect Discovery 1.0).
     Discovery,
-    /// The keys it signs with.
+    /// Its signing keys (RFC 7517).
     Keys,
 }
 

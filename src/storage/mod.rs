@@ -1,12 +1,13 @@
 //! The only code that speaks to D1, KV and R2. May not touch: decisions about tenants.
 //!
 //! Invariants
-//! - A tenant's rows are reached through [`tenant_db::TenantDb`] alone, which is made from a
-//!   proven tenant and binds it as `?1` of every statement.
-//! - Across tenants the platform looks through [`shard_db::ShardDb`], which gives their ids and nothing else.
-//! - Every statement is a registered constant, or a list's, put together of constants that each bind their tenant.
-//! - Every write batch on a shard begins with the fence.
-//! - Keys come from typed constructors, and what is read back is checked to be the owner's.
+//! - A tenant's rows are reached only through [`tenant_db::TenantDb`], which is opened for a proven tenant and binds its
+//!   id as `?1` of every statement.
+//! - Reads across tenants go through [`shard_db::ShardDb`], which gives tenants' ids and nothing else.
+//! - Every statement is a registered constant, or a list's statement ([`composed`]), put together of constants that each
+//!   bind their tenant.
+//! - Every write on a shard begins with the fence.
+//! - Keys of KV and R2 come from typed constructors, and what is read back is checked to belong to the tenant.
 
 pub mod audit_log;
 pub mod bindings;

@@ -1,13 +1,13 @@
-//! A tenant's outbox: the changes of its records that subscribers have not been told of.
+//! A tenant's outbox: the changes of its records that have not been sent to subscribers.
 //!
-//! Triggers write it, in the transaction of the change; only the tenant's hub reads and empties it.
+//! Triggers write it in the transaction of the change; only the tenant's hub reads and empties it.
 //!
 //! Invariants
-//! - Rows are read in the order of their numbers, and none is passed over.
-//! - Rows are deleted up to a number that the hub names, behind the fence. Where the fence says no, the tenant is
-//!   stopped or on its way to another shard: the rows stay (or move along), and the hub knows them again by their number.
-//! - Nothing is deleted by a number that the tenant's sequence never gave: then the shard was put back to an earlier
-//!   moment, and what it holds under lower numbers may be new.
+//! - Rows are read in the order of their numbers, without gaps.
+//! - Rows are deleted up to a number that the hub acknowledges, in a fenced write. If the fence refuses, the tenant is
+//!   suspended or moving to another shard: the rows stay (or move along), and the hub recognises them by their number.
+//! - A number that the tenant's sequence never reached deletes nothing: then the shard was restored to an earlier time,
+//!   and its rows under lower numbers may be new.
 
 use super::bindings::Bindings;
 use super::row::row_types;
@@ -17,41 +17,41 @@ use super::tenant_db::{Placement, TenantDb};
 use crate::tenant_id::TenantId;
 
 statements! { TenantSql;
-    /// What lies behind a number: at most 100 rows, and about 256 KB, but at least one row where there is one.
-    BEYOND = "SELECT q.* FROM (SELECT p.*, sum(length(p.data)) OVER (ORDER BY p.seq) AS upto FROM (SELECT * FROM record_outbox WHERE tenant_id = ?1 AND seq > ?2 ORDER BY seq LIMIT 100) p) q WHERE q.upto - length(q.data) < 262144 ORDER BY q.seq";
-    /// Deletes what is in the hub's log.
+    /// The rows after a number: at most 100 of them and about 256 KB, but at least one if there is one.
+    AFTER = "SELECT q.* FROM (SELECT p.*, sum(length(p.data)) OVER (ORDER BY p.seq) AS upto FROM (SELECT * FROM record_outbox WHERE tenant_id = ?1 AND seq > ?2 ORDER BY seq LIMIT 100) p) q WHERE q.upto - length(q.data) < 262144 ORDER BY q.seq";
+    /// Deletes rows that are in the hub's log.
     FORGET = "DELETE FROM record_outbox WHERE tenant_id = ?1 AND seq <= ?2 AND ?2 <= (SELECT last FROM record_sequence WHERE tenant_id = ?1)";
-    /// The last number that the outbox gave.
+    /// The last number that the sequence gave.
     LAST = "SELECT last FROM record_sequence WHERE tenant_id = ?1";
 }
 
 row_types! {
-    /// A change of a record.
+    /// A record after a change.
     #[derive(Debug, Clone)]
     pub struct OutboxRow {
-        /// Its number in the outbox.
+        /// The change's number in the outbox.
         pub seq: u64,
-        /// When it was written, in milliseconds since 1970.
+        /// When it changed, in milliseconds since 1970.
         pub at: i64,
-        /// The collection.
+        /// The collection's slug.
         pub collection: String,
-        /// The record.
+        /// The record's id.
         pub record_id: String,
         /// `create`, `update` or `delete`.
         pub action: String,
-        /// Whether only entitled subscribers hear of it: 0 or 1.
+        /// 1 if only subscribers with a matching right receive it, else 0.
         pub private: i64,
-        /// The record's version behind the change.
+        /// The record's version after the change.
         pub version: i64,
-        /// Its status, where the collection has a vocabulary.
+        /// Its status, if the collection has statuses.
         pub status: Option<String>,
         /// Its fields, as JSON.
         pub data: String,
-        /// The further name under which it carries its tenant's id, if any.
+        /// `client_id` if the record shows its tenant's id under that name too.
         pub alias: Option<String>,
-        /// When it was created.
+        /// When it was created, in milliseconds since 1970.
         pub created_at: i64,
-        /// When it changed last.
+        /// When it changed last, in milliseconds since 1970.
         pub updated_at: i64,
         /// Who created it.
         pub created_by: String,
@@ -64,33 +64,32 @@ row_types! {
     }
 }
 
-/// How the outbox stands once what the hub has was deleted.
+/// The outbox after rows were acknowledged.
 #[derive(Debug, Default)]
 pub struct OutboxState {
-    /// What lies behind the number.
+    /// The next rows.
     pub rows: Vec<OutboxRow>,
-    /// The last number that was given; none if none ever was.
+    /// The last number that the sequence gave; none if it never gave one.
     pub last: Option<u64>,
 }
 
-/// The outbox of a tenant.
+/// A tenant's outbox.
 pub struct Outbox(TenantDb);
 
 impl Outbox {
-    /// Of a proven tenant.
+    /// Opens the outbox of a proven tenant.
     pub fn open(bindings: &Bindings, tenant: &TenantId, placement: &Placement) -> Result<Self, StorageError> {
         TenantDb::open(bindings, tenant, placement).map(Self)
     }
 
-    /// What lies behind a number.
-    pub async fn beyond(&self, seq: u64) -> Result<Vec<OutboxRow>, StorageError> {
-        self.0.rows(&BEYOND, args![number(seq)]).await
+    /// The rows after a number, as many as one page takes.
+    pub async fn after(&self, seq: u64) -> Result<Vec<OutboxRow>, StorageError> {
+        self.0.rows(&AFTER, args![number(seq)]).await
     }
 
-    /// Deletes what lies up to a number, and reads what lies behind it, in one transaction.
-    pub async fn settle(&self, seq: u64) -> Result<OutboxState, StorageError> {
-        let batch =
-            self.0.write().add(FORGET, args![number(seq)]).add(LAST, Vec::new()).add(BEYOND, args![number(seq)]);
+    /// Deletes the rows up to a number and reads those after it, in one transaction.
+    pub async fn acknowledge(&self, seq: u64) -> Result<OutboxState, StorageError> {
+        let batch = self.0.write().add(FORGET, args![number(seq)]).add(LAST, Vec::new()).add(AFTER, args![number(seq)]);
         let mut read = batch.commit().await?;
         let rows = read.pop().unwrap_or_default().read()?;
         let last = read.pop().unwrap_or_default().first::<LastNumberRow>()?;

@@ -1,10 +1,10 @@
-//! Whether each database, KV and R2 answers, and has been migrated.
+//! Health checks of D1, KV and R2: each must answer, and each database must have its tables.
 
 use super::bindings::Bindings;
 use super::r2::Bucket;
 use super::sql::StorageError;
 
-/// Asks all of them.
+/// Checks all of them; gives each one's name and what went wrong.
 pub async fn all(bindings: &Bindings) -> Vec<(String, Result<(), String>)> {
     let mut outcomes = vec![
         ("control".to_owned(), table(bindings, "CONTROL", "SELECT 1 FROM tenants LIMIT 1").await),

@@ -1,4 +1,4 @@
-//! Files' bytes in R2, reached by typed keys. Streams pass by (`r2.js`): no byte of a file comes through here.
+//! Files' bytes in R2, by typed keys. Bytes are streamed in JavaScript (`r2.js`); none of them crosses into Wasm.
 
 use js_sys::Array;
 use wasm_bindgen::JsCast as _;
@@ -24,56 +24,55 @@ extern "C" {
     async fn probe(bucket: &JsValue) -> Result<(), JsValue>;
 }
 
-/// How many pages of objects a purge deletes at once.
+/// Most pages of objects that one call of a purge deletes.
 const PURGE_PAGES: u32 = 100;
 
-/// The bucket of files.
+/// The bucket that holds every tenant's files.
 pub struct Bucket(JsValue);
 
 /// An object that was written.
 #[derive(Debug)]
 pub struct StoredObject {
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
     /// The entity tag of its bytes, without quotes.
     pub etag: String,
 }
 
 impl Bucket {
-    /// From the binding.
+    /// Opens the binding `MEDIA`.
     pub fn open(bindings: &Bindings) -> Result<Self, StorageError> {
         bindings.media().map(Self)
     }
 
-    /// Writes an object; it is there once all bytes of the stream are.
+    /// Writes an object. It exists only once the whole stream was read.
     pub async fn put(
         &self,
         key: &ObjectKey,
         body: ReadableStream,
         content_type: &str,
     ) -> Result<StoredObject, StorageError> {
-        let said = put(&self.0, key.as_str(), body, content_type).await.map_err(failed)?.as_string();
-        let read = |said: String| {
-            let (size, etag) = said.split_once(' ')?;
+        let answer = put(&self.0, key.as_str(), body, content_type).await.map_err(failed)?.as_string();
+        let read = |answer: String| {
+            let (size, etag) = answer.split_once(' ')?;
             Some(StoredObject { size: size.parse().ok()?, etag: etag.to_owned() })
         };
-        said.and_then(read).ok_or_else(|| StorageError::Malformed("what R2 says of an object".into()))
+        answer.and_then(read).ok_or_else(|| StorageError::Malformed("r2.js gave no size and entity tag".into()))
     }
 
-    /// So many bytes of an object, from an offset on; none if it is not there.
+    /// `length` bytes of an object from `offset` on; none if there is no such object.
     pub async fn get(&self, key: &ObjectKey, offset: u64, length: u64) -> Result<Option<ReadableStream>, StorageError> {
         #[allow(clippy::cast_precision_loss)]
         let found = get(&self.0, key.as_str(), offset as f64, length as f64).await.map_err(failed)?;
         Ok(found.dyn_into().ok())
     }
 
-    /// Deletes objects, at most 1,000; one that is not there is no error.
+    /// Deletes at most 1,000 objects; a missing one is no error.
     pub async fn delete(&self, keys: &[ObjectKey]) -> Result<(), StorageError> {
         remove(&self.0, keys.iter().map(|key| JsValue::from(key.as_str())).collect()).await.map_err(failed)
     }
 
-    /// Deletes every object of a tenant for ever. Idempotent. `Unavailable` if there are more than one call deletes: the
-    /// next one goes on.
+    /// Deletes every object of a tenant. Idempotent. `Unavailable` if there are more than one call deletes: call it again.
     pub async fn purge(&self, tenant: &TenantId) -> Result<(), StorageError> {
         let prefix = ObjectKey::prefix(tenant);
         for _ in 0..PURGE_PAGES {
@@ -81,15 +80,15 @@ impl Bucket {
                 return Ok(());
             }
         }
-        Err(StorageError::Unavailable("the purge of files goes on".into()))
+        Err(StorageError::Unavailable("the purge of files is not finished: call it again".into()))
     }
 
-    /// Whether it answers.
+    /// Fails unless the bucket answers.
     pub(super) async fn probe(&self) -> Result<(), StorageError> {
         probe(&self.0).await.map_err(failed)
     }
 }
 
 fn failed(thrown: JsValue) -> StorageError {
-    StorageError::Unavailable(format!("R2: {}", String::from(js_sys::Error::from(thrown).message())))
+    StorageError::Unavailable(format!("R2: {}", String::from(js_sys::Error::from(thrown).message())).into())
 }

@@ -1,18 +1,18 @@
-//! Rows as a database gives them, read column by column into the types that name them.
+//! Reads rows of a database into structs whose fields are named like the columns.
 
 use serde_json::{Map, Value};
 
 use super::sql::StorageError;
 
-/// A row; each column is taken out once.
+/// A row; each column can be taken once.
 pub struct Row {
     columns: Map<String, Value>,
-    /// The column that is missing or of another kind: code and schema disagree.
+    /// The column that is missing or of another type: then code and schema disagree.
     wrong: Option<&'static str>,
 }
 
 impl Row {
-    /// Takes a column out; one that is wrong is remembered.
+    /// Takes a column; none if it is missing or of another type.
     pub fn take<T: FromColumn>(&mut self, name: &'static str) -> Option<T> {
         let read = T::read(self.columns.remove(name).unwrap_or_default());
         if read.is_none() {
@@ -26,9 +26,9 @@ impl Row {
     }
 }
 
-/// What a column can be read as.
+/// A type that a column can be read as.
 pub trait FromColumn: Sized {
-    /// None if the value is of another kind.
+    /// None if the value is of another type.
     fn read(value: Value) -> Option<Self>;
 }
 
@@ -41,7 +41,7 @@ impl FromColumn for String {
     }
 }
 
-/// Whatever it is.
+/// Any JSON value.
 impl FromColumn for Value {
     fn read(value: Value) -> Option<Self> {
         Some(value)
@@ -72,13 +72,13 @@ impl<T: FromColumn> FromColumn for Option<T> {
     }
 }
 
-/// What a row can be read as; [`rows!`](super::row::row_types) implements it.
+/// A type that a row can be read as; implemented by [`row_types!`](super::row::row_types).
 pub trait FromRow: Sized {
-    /// Takes the columns it needs.
+    /// Takes the columns it needs; none if one is missing or of another type.
     fn from_row(row: &mut Row) -> Option<Self>;
 }
 
-/// Declares types whose fields are the columns of their names.
+/// Declares structs whose fields are the columns of the same names.
 #[macro_export]
 macro_rules! row_types {
     ($($(#[$of_type:meta])* $scope:vis struct $name:ident {
@@ -96,38 +96,38 @@ macro_rules! row_types {
 pub use crate::row_types;
 
 row_types! {
-    /// How many there are.
+    /// The row of a statement that counts.
     pub struct CountRow {
-        /// As the statement names it.
+        /// The count.
         pub total: i64,
     }
 }
 
-/// What one statement gave.
+/// The rows of one statement.
 #[derive(Default)]
 pub struct Rows(Vec<Row>);
 
 impl Rows {
-    /// Reads all rows.
+    /// All rows; `Malformed` if one is not of this type.
     pub fn read<T: FromRow>(self) -> Result<Vec<T>, StorageError> {
         self.0.into_iter().map(Row::read).collect()
     }
 
-    /// Reads the first row, if there is one.
+    /// The first row, if there is one.
     pub fn first<T: FromRow>(self) -> Result<Option<T>, StorageError> {
         self.0.into_iter().next().map(Row::read).transpose()
     }
 
-    /// Whether there is none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Reads what `d1.js` answers: the rows of each statement.
+/// Reads what `d1.js` returns: the rows of each statement, as JSON.
 pub(super) fn parse(json: &str) -> Result<Vec<Rows>, StorageError> {
     let results: Vec<Vec<Map<String, Value>>> =
-        serde_json::from_str(json).map_err(|e| StorageError::Malformed(e.to_string()))?;
+        serde_json::from_str(json).map_err(|e| StorageError::Malformed(e.to_string().into()))?;
     Ok(results
         .into_iter()
         .map(|rows| Rows(rows.into_iter().map(|columns| Row { columns, wrong: None }).collect()))
@@ -135,7 +135,7 @@ pub(super) fn parse(json: &str) -> Result<Vec<Rows>, StorageError> {
 }
 
 fn malformed(column: Option<&str>) -> StorageError {
-    StorageError::Malformed(format!("column {} is missing or of another kind", column.unwrap_or_default()))
+    StorageError::Malformed(format!("column {} is missing or of another type", column.unwrap_or_default()).into())
 }
 
 #[cfg(test)]

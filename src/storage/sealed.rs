@@ -1,7 +1,7 @@
-//! Sealing: AES-256-GCM under a tenant's data key, itself sealed under the platform's master key.
+//! Encryption at rest: AES-256-GCM under a tenant's data key, which is itself sealed under the platform's master key.
 //!
-//! Each sealed value is bound to its place (tenant, table, column, row): moved elsewhere it does
-//! not open. Dropping a tenant's data key makes everything sealed under it unreadable for ever.
+//! Each sealed value is bound to its context (tenant, table, column, row) as associated data: copied elsewhere it does
+//! not open. Deleting a tenant's data key makes everything sealed under it unreadable.
 
 use std::collections::HashMap;
 
@@ -14,16 +14,16 @@ use sha2::Sha256;
 
 use crate::credentials::signed_text::SigningKey;
 
-/// Where a sealed value belongs. Part of the seal.
+/// Where a sealed value is stored: the associated data of its seal.
 #[derive(Debug, Clone, Copy)]
 pub struct SealContext<'a> {
-    /// The owner; `platform` for the platform's own.
+    /// The tenant's id, or `platform`.
     pub owner: &'a str,
-    /// Table.
+    /// The table.
     pub table: &'a str,
-    /// Column.
+    /// The column.
     pub column: &'a str,
-    /// Row id.
+    /// The row's id.
     pub row: &'a str,
 }
 
@@ -38,34 +38,34 @@ impl SealContext<'_> {
     }
 }
 
-/// A value did not open: wrong key, wrong place, or edited.
+/// A value could not be sealed or opened: a wrong key, another context, or changed bytes.
 #[derive(Debug, thiserror::Error)]
-#[error("a sealed value does not open")]
+#[error("a sealed value does not open: wrong key, wrong context or changed bytes")]
 pub struct Unsealable;
 
-/// A key of 256 bits that seals and opens.
+/// A 256-bit key that seals and opens values.
 pub struct SealKey([u8; 32]);
 
 impl SealKey {
-    /// A fresh random key.
+    /// A new random key.
     pub fn random() -> Result<Self, Unsealable> {
         random().map(Self)
     }
 
-    /// Seals a value to its place: `{nonce}.{ciphertext}` in base64.
-    pub fn seal(&self, place: &SealContext<'_>, value: &[u8]) -> Result<String, Unsealable> {
+    /// Seals a value for a context: `{nonce}.{ciphertext}`, both in base64.
+    pub fn seal(&self, context: &SealContext<'_>, value: &[u8]) -> Result<String, Unsealable> {
         let nonce: [u8; 12] = random()?;
-        let payload = Payload { msg: value, aad: &place.bytes() };
+        let payload = Payload { msg: value, aad: &context.bytes() };
         let sealed = self.cipher()?.encrypt(Nonce::from_slice(&nonce), payload).map_err(|_| Unsealable)?;
         Ok(format!("{}.{}", BASE64.encode(nonce), BASE64.encode(sealed)))
     }
 
-    /// Opens what was sealed to this place.
-    pub fn open(&self, place: &SealContext<'_>, sealed: &str) -> Result<Vec<u8>, Unsealable> {
+    /// Opens a value that was sealed for the same context.
+    pub fn open(&self, context: &SealContext<'_>, sealed: &str) -> Result<Vec<u8>, Unsealable> {
         let (nonce, sealed) = sealed.split_once('.').ok_or(Unsealable)?;
         let nonce: [u8; 12] = BASE64.decode(nonce).ok().and_then(|n| n.try_into().ok()).ok_or(Unsealable)?;
         let sealed = BASE64.decode(sealed).map_err(|_| Unsealable)?;
-        let payload = Payload { msg: &sealed, aad: &place.bytes() };
+        let payload = Payload { msg: &sealed, aad: &context.bytes() };
         self.cipher()?.decrypt(Nonce::from_slice(&nonce), payload).map_err(|_| Unsealable)
     }
 
@@ -74,11 +74,11 @@ impl SealKey {
     }
 }
 
-/// One version of the platform's master key (`KEK_v{n}`). Never used itself, only keys derived from it.
+/// One version of the platform's master key (`KEK_v{n}`). Only keys derived from it (HKDF-SHA-256) are used.
 pub struct MasterKey([u8; 32]);
 
 impl MasterKey {
-    /// From the 32 bytes of the Worker secret.
+    /// From the 32 bytes of the Worker's secret.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -90,12 +90,12 @@ impl MasterKey {
     }
 }
 
-/// What texts are signed for: each purpose has a key of its own.
+/// What a signature is for: each purpose has its own key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SigningPurpose {
     /// Cursors of lists.
     Cursor,
-    /// URLs that take a file.
+    /// URLs that accept an upload.
     Upload,
     /// URLs that show a file.
     Download,
@@ -111,14 +111,14 @@ impl SigningPurpose {
     }
 }
 
-/// All known versions of the master key, and which one seals.
+/// The known versions of the master key, and the one that seals now.
 pub struct KeyRing {
     current: u32,
     keys: HashMap<u32, MasterKey>,
 }
 
 impl KeyRing {
-    /// None if the current version is missing.
+    /// None if `keys` lacks the current version.
     pub fn new(current: u32, keys: HashMap<u32, MasterKey>) -> Option<Self> {
         keys.contains_key(&current).then_some(Self { current, keys })
     }
@@ -130,43 +130,43 @@ impl KeyRing {
 
     /// Seals a tenant's data key: `{version}.{nonce}.{ciphertext}`.
     pub fn wrap(&self, tenant: &str, key: &SealKey) -> Result<String, Unsealable> {
-        self.seal(&data_key_place(tenant), &key.0)
+        self.seal(&data_key_context(tenant), &key.0)
     }
 
-    /// Opens a tenant's data key.
+    /// Opens a tenant's data key, whichever known version sealed it.
     pub fn unwrap(&self, tenant: &str, wrapped: &str) -> Result<SealKey, Unsealable> {
-        let key = self.open(&data_key_place(tenant), wrapped)?;
+        let key = self.open(&data_key_context(tenant), wrapped)?;
         key.try_into().map(SealKey).map_err(|_| Unsealable)
     }
 
     /// Seals a value of the platform itself under the current version.
-    pub fn seal(&self, place: &SealContext<'_>, value: &[u8]) -> Result<String, Unsealable> {
+    pub fn seal(&self, context: &SealContext<'_>, value: &[u8]) -> Result<String, Unsealable> {
         let key = self.sealing_key(self.current)?;
-        Ok(format!("{}.{}", self.current, key.seal(place, value)?))
+        Ok(format!("{}.{}", self.current, key.seal(context, value)?))
     }
 
-    /// Opens a value of the platform itself, whichever version sealed it.
-    pub fn open(&self, place: &SealContext<'_>, sealed: &str) -> Result<Vec<u8>, Unsealable> {
+    /// Opens a value of the platform itself, whichever known version sealed it.
+    pub fn open(&self, context: &SealContext<'_>, sealed: &str) -> Result<Vec<u8>, Unsealable> {
         let (version, sealed) = sealed.split_once('.').ok_or(Unsealable)?;
-        self.sealing_key(version.parse().map_err(|_| Unsealable)?)?.open(place, sealed)
+        self.sealing_key(version.parse().map_err(|_| Unsealable)?)?.open(context, sealed)
     }
 
-    /// The key that list cursors are signed with now.
+    /// The key that signs list cursors now.
     pub fn cursor_key(&self) -> Result<SigningKey, Unsealable> {
         self.signing_key(SigningPurpose::Cursor)
     }
 
-    /// The key that signed cursors under a version, if that version is still known.
+    /// The key that signed list cursors under a version, if that version is still known.
     pub fn cursor_key_of(&self, version: u32) -> Option<SigningKey> {
         self.signing_key_of(SigningPurpose::Cursor, version)
     }
 
-    /// The key that texts of a purpose are signed with now.
+    /// The key that signs for a purpose now.
     pub fn signing_key(&self, purpose: SigningPurpose) -> Result<SigningKey, Unsealable> {
         self.signing_key_of(purpose, self.current).ok_or(Unsealable)
     }
 
-    /// The key that signed such texts under a version, if that version is still known.
+    /// The key that signed for a purpose under a version, if that version is still known.
     pub fn signing_key_of(&self, purpose: SigningPurpose, version: u32) -> Option<SigningKey> {
         let key = self.keys.get(&version)?.derive(purpose.label()).ok()?;
         Some(SigningKey { version, key })
@@ -177,11 +177,11 @@ impl KeyRing {
     }
 }
 
-fn data_key_place(tenant: &str) -> SealContext<'_> {
+fn data_key_context(tenant: &str) -> SealContext<'_> {
     SealContext { owner: tenant, table: "tenants", column: "data_key", row: tenant }
 }
 
-/// Random bytes from the runtime.
+/// Random bytes from the runtime's generator.
 pub fn random<const N: usize>() -> Result<[u8; N], Unsealable> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| Unsealable)?;

@@ -1,4 +1,5 @@
-//! What somebody tried across a tenant's border, kept with the tenant.
+//! Attempts to reach one tenant through another, kept with the tenant that was named.
+//! They hold addresses, so they are deleted after 30 days.
 
 use super::sql::StorageError;
 use super::sql::{args, statements};
@@ -6,16 +7,16 @@ use super::tenant_db::TenantDb;
 use domain::clock::Timestamp;
 
 statements! { TenantSql;
-    /// One row per tenant, kind, address and minute; more of the same change nothing.
+    /// One row per tenant, kind, address and minute; further attempts in that minute change nothing.
     RECORD = "INSERT INTO security_events (tenant_id, minute, kind, source_ip, at, route) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (tenant_id, minute, kind, source_ip) DO NOTHING";
-    /// Forgets a tenant's old rows: they hold addresses.
+    /// Deletes a tenant's old rows.
     FORGET_OLD = "DELETE FROM security_events WHERE tenant_id = ?1 AND minute < ?2";
 }
 
-/// Days an attempt is remembered.
-const KEPT_DAYS: i64 = 30;
+/// Days until a row is deleted.
+const RETENTION_DAYS: i64 = 30;
 
-/// Records that a request named this tenant together with another one.
+/// Records that one request named this tenant and another one.
 pub async fn record_cross_tenant_attempt(
     db: &TenantDb,
     at: Timestamp,
@@ -23,6 +24,6 @@ pub async fn record_cross_tenant_attempt(
     route: &str,
 ) -> Result<(), StorageError> {
     let row = args![at.seconds() / 60, "cross_tenant_attempt", source_ip, at.millis(), route];
-    let oldest = at.seconds() / 60 - KEPT_DAYS * 24 * 60;
+    let oldest = at.seconds() / 60 - RETENTION_DAYS * 24 * 60;
     db.write().add(FORGET_OLD, args![oldest]).add(RECORD, row).commit().await.map(drop)
 }

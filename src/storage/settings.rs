@@ -1,4 +1,4 @@
-//! What the deployment configures, read once per isolate.
+//! The deployment's configuration: variables and secrets, read and checked once per isolate.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,42 +18,42 @@ thread_local! {
     static SETTINGS: RefCell<Option<Rc<Settings>>> = const { RefCell::new(None) };
 }
 
-/// Configuration of this deployment. Secrets in it are never printed: there is no `Debug`.
+/// The deployment's configuration. It has no `Debug`, so that its secrets are never printed.
 pub struct Settings {
-    /// The domain under which platform and tenants live.
+    /// `ROOT_DOMAIN`: the platform's domain, and the parent of tenants' hosts.
     pub root_domain: RootDomain,
-    /// Names of the shard bindings, in order.
+    /// `SHARDS`: names of the shards' bindings, in order.
     pub shards: Vec<String>,
-    /// Seconds between two keep-alives of a stream.
+    /// `KEEP_ALIVE_SECONDS` between two keep-alives of a stream: 1 to 120, default 20.
     pub keep_alive_seconds: u32,
-    /// The platform key; checked in constant time by `auth`.
+    /// `PLATFORM_KEY`, at least 32 characters; compared in constant time by `auth`.
     pub platform_key: String,
-    /// The keys that everything else is sealed under.
+    /// `KEK_v1` to `KEK_v{KEK_VERSION}`: the master keys.
     pub keys: KeyRing,
-    /// Whether a tenant's OpenID provider, or issuer of tokens, may be on this machine. For tests only.
+    /// `ALLOW_LOOPBACK_ISSUERS`: whether a tenant's OpenID provider or token issuer may be on this machine. For tests only.
     pub allow_loopback_issuers: bool,
-    /// Which parameters new password hashes get.
+    /// `PASSWORD_HASHING`: the Argon2id parameters of new password hashes.
     pub password_hashing: Hashing,
-    /// Whether the work of hashing passwords is logged per request. For tests only.
+    /// `PASSWORD_WORK_LOG`: whether each request logs its password hashing. For tests only.
     pub logs_password_work: bool,
-    /// Who delivers mail, if anybody does.
+    /// `MAIL_HOOK_URL` and `MAIL_HOOK_SECRET`: where mail is delivered to, if anywhere.
     pub mail_hook: Option<MailHook>,
-    /// Whether mail that nobody delivers is logged, tokens included. For development only.
+    /// `MAIL_LOG`: whether mail without a hook is logged, tokens included. For development only.
     pub logs_mail: bool,
-    /// The step of a tenant change after which it stops, as a crash would. For tests only.
+    /// `FAULT_AFTER`: the step of a tenant change after which it stops, as a crash would. For tests only.
     pub fault_after: Option<String>,
 }
 
-/// Who delivers mail: an endpoint that takes signed webhooks.
+/// An endpoint that delivers mail; it is called with signed webhooks.
 pub struct MailHook {
-    /// Its URL.
+    /// Its URL: `https`, or `http` on this machine.
     pub url: String,
-    /// What each delivery is signed with, as in Standard Webhooks.
+    /// The secret that signs each delivery (Standard Webhooks).
     pub secret: String,
 }
 
 impl MailHook {
-    /// Tokens that open accounts go out over TLS, or do not leave the machine.
+    /// Mail carries tokens that open accounts, so it leaves this machine over TLS only.
     fn new(url: String, secret: Option<String>) -> Result<Self, String> {
         let rest = url.strip_prefix("http://").unwrap_or_default();
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -61,14 +61,14 @@ impl MailHook {
             .iter()
             .any(|name| host.strip_prefix(name).is_some_and(|port| port.is_empty() || port.starts_with(':')));
         if !url.starts_with("https://") && !loopback {
-            return Err("MAIL_HOOK_URL must begin with https://".into());
+            return Err("MAIL_HOOK_URL must begin with https:// (or name this machine)".into());
         }
         Ok(Self { url, secret: secret.ok_or("MAIL_HOOK_SECRET is not set")? })
     }
 }
 
 impl Settings {
-    /// The isolate's settings; read from the environment at the first call.
+    /// The isolate's settings, read from the environment at the first call; the error is a sentence for whoever deploys.
     pub fn of(env: &Env) -> Result<Rc<Self>, String> {
         if let Some(settings) = SETTINGS.with(|s| s.borrow().clone()) {
             return Ok(settings);
@@ -78,7 +78,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Reads an address that a tenant or its provider names, and that the platform is to call.
+    /// Reads a URL that a tenant or its OpenID provider names and that the platform is to call.
     pub fn outbound(&self, text: &str) -> Result<OutboundUrl, Invalid> {
         let loopback = if self.allow_loopback_issuers { Loopback::Allowed } else { Loopback::Refused };
         OutboundUrl::parse(text, &self.root_domain, loopback)

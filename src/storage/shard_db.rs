@@ -1,8 +1,8 @@
-//! A shard as the platform looks at it: which tenants there is something to do for. It reads their ids and nothing else.
+//! A shard as the platform's own work reads it: which tenants have something to do. It gives their ids and nothing else.
 
 use super::bindings::Bindings;
 use super::d1::Database;
-use super::row::row_types;
+use super::row::{Rows, row_types};
 use super::sql::{Arg, ShardSql, StorageError};
 use crate::tenant_id::TenantId;
 
@@ -12,7 +12,7 @@ row_types! {
     }
 }
 
-/// A shard, opened for a reason. Tenants' principals never hold one.
+/// A shard, read across tenants. No code that serves a tenant's principal holds one.
 pub struct ShardDb {
     db: Database,
     shard: String,
@@ -20,23 +20,16 @@ pub struct ShardDb {
 }
 
 impl ShardDb {
-    /// Opens a shard of the deployment; `reason` stands in errors and logs.
+    /// Opens a shard of the deployment; errors and logs show `reason`.
     pub fn open(bindings: &Bindings, shard: &str, reason: &'static str) -> Result<Self, StorageError> {
         Ok(Self { db: bindings.d1(shard)?, shard: shard.to_owned(), reason })
     }
 
-    /// The tenants that a statement finds. Each has a row here, so each is one.
+    /// The tenants that a statement selects. Each has a row on this shard, so each is known to exist.
     pub async fn tenants(&self, sql: &ShardSql, args: Vec<Arg>) -> Result<Vec<TenantId>, StorageError> {
-        let found = self.db.rows(sql.text(), args).await.map_err(|e| self.explain(e))?.read::<ShardTenantRow>()?;
+        let found = self.db.rows(sql.text(), args).await.and_then(Rows::read::<ShardTenantRow>);
+        let found = found
+            .map_err(|error| error.at(format_args!("{} ({})", self.shard, self.reason)).of_statements([sql.name()]))?;
         Ok(found.iter().map(|row| TenantId::proven(&row.tenant_id)).collect())
-    }
-
-    fn explain(&self, error: StorageError) -> StorageError {
-        match error {
-            StorageError::Unavailable(text) => {
-                StorageError::Unavailable(format!("{} ({}): {text}", self.shard, self.reason))
-            }
-            other => other,
-        }
     }
 }

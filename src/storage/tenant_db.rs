@@ -1,4 +1,10 @@
-//! A tenant's rows. There is no way to ask for anybody else's.
+//! A tenant's rows on its shard.
+//!
+//! Invariants
+//! - [`TenantDb`] is opened for one proven tenant and binds its id as `?1` of every statement: there is no way to ask it
+//!   for another tenant's rows.
+//! - Every write is one transaction that begins with the fence: it passes only while the tenant may write to this shard
+//!   at this epoch of its placement.
 
 use super::bindings::Bindings;
 use super::composed::ListStatement;
@@ -9,21 +15,21 @@ use super::sql::{Arg, StorageError, TenantSql};
 use crate::tenant_id::TenantId;
 
 statements! { TenantSql;
-    /// Lets the batch pass only while the tenant may write here, at this epoch.
+    /// Fails the batch unless the tenant may write to this shard at this epoch.
     GUARD = "INSERT OR REPLACE INTO write_guard (tenant_id, ok) VALUES (?1, (SELECT mode = 'rw' AND epoch = ?2 FROM tenant_fence WHERE tenant_id = ?1))";
-    /// The fence as it stands.
+    /// The tenant's fence.
     FENCE = "SELECT mode, epoch, revision FROM tenant_fence WHERE tenant_id = ?1";
-    /// Puts the fence of a revision in place; an older one changes nothing.
+    /// Sets the fence of a revision; an older revision changes nothing.
     SET_FENCE = "INSERT INTO tenant_fence (tenant_id, mode, epoch, revision) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant_id) DO UPDATE SET mode = excluded.mode, epoch = excluded.epoch, revision = excluded.revision WHERE excluded.revision >= tenant_fence.revision AND excluded.epoch >= tenant_fence.epoch";
-    /// Purge, of each turn: from now on nothing is announced and no version is kept.
+    /// Purge, each round: from now on no change is announced and no version is kept.
     MUTE_COLLECTIONS = "UPDATE collections SET live = 0, versioned = 0 WHERE tenant_id = ?1 AND (live = 1 OR versioned = 1)";
-    /// Purge, of each turn: some references; all of them go before a record, as records refer to each other.
+    /// Purge, each round: some references. All of them go before the first record, because records refer to each other.
     PURGE_SOME_REFERENCES = "DELETE FROM record_references WHERE tenant_id = ?1 AND (collection, record_id, field, position) IN (SELECT collection, record_id, field, position FROM record_references WHERE tenant_id = ?1 LIMIT 5000)";
-    /// Purge, of each turn: some versions; a record may have 200, too many to go with their records.
+    /// Purge, each round: some versions. A record may have 200, too many to delete together with it.
     PURGE_SOME_VERSIONS = "DELETE FROM record_versions WHERE tenant_id = ?1 AND (collection, record_id, version) IN (SELECT collection, record_id, version FROM record_versions WHERE tenant_id = ?1 LIMIT 5000)";
-    /// Purge, of each turn: some records, once no reference and no version is left. Their words, values and counts go with them.
+    /// Purge, each round: some records, once no reference and no version is left. Triggers delete their index rows and counts.
     PURGE_SOME_RECORDS = "DELETE FROM records WHERE tenant_id = ?1 AND NOT EXISTS (SELECT 1 FROM record_references WHERE tenant_id = ?1) AND NOT EXISTS (SELECT 1 FROM record_versions WHERE tenant_id = ?1) AND (collection, id) IN (SELECT collection, id FROM records WHERE tenant_id = ?1 LIMIT 5000)";
-    /// Purge, of each turn: a row while there are records.
+    /// Purge, each round: one row while there are records.
     RECORDS_LEFT = "SELECT 1 AS found FROM records WHERE tenant_id = ?1 LIMIT 1";
     /// Purge.
     PURGE_RECORD_REFERENCES = "DELETE FROM record_references WHERE tenant_id = ?1";
@@ -31,7 +37,7 @@ statements! { TenantSql;
     PURGE_RECORD_VERSIONS = "DELETE FROM record_versions WHERE tenant_id = ?1";
     /// Purge.
     PURGE_RECORD_INDEX = "DELETE FROM record_index WHERE tenant_id = ?1";
-    /// Purge: their bytes go by the tenant's prefix.
+    /// Purge. The files' bytes are deleted by the tenant's prefix in R2.
     PURGE_RECORD_FILES = "DELETE FROM record_files WHERE tenant_id = ?1";
     /// Purge.
     PURGE_RECORDS = "DELETE FROM records WHERE tenant_id = ?1";
@@ -43,7 +49,7 @@ statements! { TenantSql;
     PURGE_RECORD_COUNTS = "DELETE FROM record_counts WHERE tenant_id = ?1";
     /// Purge.
     PURGE_RECORD_RATES = "DELETE FROM record_rates WHERE tenant_id = ?1";
-    /// Purge: what was not announced before the tenant went is announced to nobody.
+    /// Purge. Changes that were not announced yet are dropped: there is nobody to tell.
     PURGE_RECORD_OUTBOX = "DELETE FROM record_outbox WHERE tenant_id = ?1";
     /// Purge.
     PURGE_RECORD_SEQUENCE = "DELETE FROM record_sequence WHERE tenant_id = ?1";
@@ -85,18 +91,18 @@ statements! { TenantSql;
     PURGE_IDEMPOTENCY_KEYS = "DELETE FROM idempotency_keys WHERE tenant_id = ?1";
     /// Purge.
     PURGE_WRITE_RULES = "DELETE FROM write_rules WHERE tenant_id = ?1";
-    /// Purge: the guard's row, last.
+    /// Purge: the guard's own row, last.
     PURGE_WRITE_GUARD = "DELETE FROM write_guard WHERE tenant_id = ?1";
 }
 
-/// A turn of a purge, one transaction: part of what a tenant may have a million of, and last whether records are left.
-pub const PURGE_TURN: &[TenantSql] =
+/// One round of a purge, a transaction: a part of the tables that may hold a million rows, then whether records are left.
+pub const PURGE_ROUND: &[TenantSql] =
     &[MUTE_COLLECTIONS, PURGE_SOME_REFERENCES, PURGE_SOME_VERSIONS, PURGE_SOME_RECORDS, RECORDS_LEFT];
 
-/// How many turns a purge takes at once.
-const TURNS: u32 = 150;
+/// Most rounds of one call of a purge.
+const PURGE_ROUNDS: u32 = 150;
 
-/// What a purge deletes after its turns, in this order: what refers to a row before the row.
+/// What a purge deletes after its rounds, in this order: a row that refers to another goes first.
 pub const PURGES: &[TenantSql] = &[
     PURGE_RECORD_REFERENCES,
     PURGE_RECORD_VERSIONS,
@@ -131,28 +137,28 @@ pub const PURGES: &[TenantSql] = &[
     PURGE_WRITE_GUARD,
 ];
 
-/// Which shard holds a tenant's rows, and at which epoch of its placement.
+/// Which shard holds a tenant's rows, and since which move.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Placement {
     /// Name of the shard's binding.
     pub shard: String,
-    /// Rises with each move; a write of another epoch is refused by the shard.
+    /// Rises with each move; the shard refuses writes of another epoch.
     pub epoch: u32,
 }
 
-/// What the shard lets a tenant do.
+/// What a shard lets a tenant do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FenceMode {
     /// Read and write.
     ReadWrite,
     /// Read only.
     ReadOnly,
-    /// Nothing.
+    /// Neither.
     Off,
 }
 
 impl FenceMode {
-    /// As the column holds it.
+    /// The value of the column `mode`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ReadWrite => "rw",
@@ -170,72 +176,70 @@ pub struct TenantDb {
 }
 
 impl TenantDb {
-    /// The rows of a proven tenant.
+    /// Opens the rows of a proven tenant; `Unavailable` if the deployment has no such shard.
     pub fn open(bindings: &Bindings, tenant: &TenantId, placement: &Placement) -> Result<Self, StorageError> {
         if !bindings.settings.shards.contains(&placement.shard) {
-            return Err(StorageError::Unavailable(format!("unknown shard {}", placement.shard)));
+            return Err(StorageError::Unavailable(format!("unknown shard {}", placement.shard).into()));
         }
         let db = bindings.d1(&placement.shard)?;
         Ok(Self { tenant: tenant.clone(), placement: placement.clone(), db })
     }
 
-    /// Whose rows they are.
+    /// The tenant whose rows these are.
     pub fn tenant(&self) -> &TenantId {
         &self.tenant
     }
 
-    /// All rows of a statement; the tenant is bound as `?1`, `args` follow from `?2`.
+    /// All rows of a statement; the tenant is bound as `?1`, `args` from `?2` on.
     pub async fn rows<T: FromRow>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Vec<T>, StorageError> {
-        self.db.rows(sql.text(), self.bind(args)).await?.read()
+        let rows = self.db.rows(sql.text(), self.bind(args)).await.and_then(Rows::read);
+        rows.map_err(|error| error.of_statements([sql.name()]))
     }
 
-    /// The one row of a statement, if there is one.
+    /// The first row of a statement, if there is one.
     pub async fn row<T: FromRow>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Option<T>, StorageError> {
-        self.db.rows(sql.text(), self.bind(args)).await?.first()
+        let row = self.db.rows(sql.text(), self.bind(args)).await.and_then(Rows::first);
+        row.map_err(|error| error.of_statements([sql.name()]))
     }
 
-    /// All rows of several statements that only read, as they stand at one moment.
+    /// The rows of several statements that only read, in one transaction: all of them see the same state.
     pub async fn reads(&self, reads: Vec<ReadStatement>) -> Result<Vec<Rows>, StorageError> {
+        let names: Vec<_> = reads.iter().map(ReadStatement::name).collect();
         let parts: Vec<(String, Vec<Arg>)> = reads.into_iter().map(ReadStatement::into_parts).collect();
         if parts.iter().any(|(text, _)| !text.starts_with("SELECT ")) {
-            return Err(StorageError::Malformed("a write outside a write batch".into()));
+            return Err(StorageError::Malformed("a write among statements that only read".into()).of_statements(names));
         }
         let bound: Vec<_> = parts.iter().map(|(text, args)| (text.as_str(), self.bind(args.clone()))).collect();
-        self.db.run(&bound).await
+        self.db.run(&bound).await.map_err(|error| error.of_statements(names))
     }
 
-    /// All rows of a list's statement.
-    pub async fn list<T: FromRow>(&self, composed: ListStatement) -> Result<Vec<T>, StorageError> {
-        let (text, args) = composed.into_parts();
-        self.db.rows(&text, self.bind(args)).await?.read()
-    }
-
-    /// Begins a write: a transaction behind the fence.
+    /// Begins a write: a transaction that starts with the fence.
     pub fn write(&self) -> TenantBatch<'_> {
         TenantBatch { db: self, statements: vec![(GUARD, super::sql::args![i64::from(self.placement.epoch)])] }
     }
 
-    /// Sets the fence itself, which no fence can guard. Idempotent; a lower revision changes nothing.
+    /// Sets the fence itself, the one write without a fence before it. Idempotent; a lower revision changes nothing.
     pub async fn set_fence(&self, mode: FenceMode, revision: i64) -> Result<(), StorageError> {
         let args = super::sql::args![mode.as_str(), i64::from(self.placement.epoch), revision];
         self.run(vec![(SET_FENCE, args)]).await.map(drop)
     }
 
-    /// Removes the tenant's rows for ever; the fence stays, closed. Idempotent. `Unavailable` if there are more rows
-    /// than one call deletes: the next one goes on.
+    /// Deletes the tenant's rows for good; only the closed fence stays. Idempotent. `Unavailable` if there are more rows
+    /// than one call deletes: call it again.
     pub async fn purge(&self) -> Result<(), StorageError> {
-        for _ in 0..TURNS {
-            let turn = self.run(unbound(PURGE_TURN)).await?;
-            if turn.last().is_none_or(Rows::is_empty) {
+        for _ in 0..PURGE_ROUNDS {
+            let results = self.run(unbound(PURGE_ROUND)).await?;
+            if results.last().is_none_or(Rows::is_empty) {
                 return self.run(unbound(PURGES)).await.map(drop);
             }
         }
-        Err(StorageError::Unavailable("the purge goes on".into()))
+        Err(StorageError::Unavailable("the purge is not finished: call it again".into()))
     }
 
     async fn run(&self, statements: Vec<(TenantSql, Vec<Arg>)>) -> Result<Vec<Rows>, StorageError> {
+        let names: Vec<_> = statements.iter().map(|(sql, _)| sql.name()).collect();
         let bound: Vec<_> = statements.into_iter().map(|(sql, args)| (sql.text(), self.bind(args))).collect();
-        self.db.run(&bound).await
+        self.db.run(&bound).await.map_err(|error| error.of_statements(names))
     }
 
     fn bind(&self, mut args: Vec<Arg>) -> Vec<Arg> {
@@ -244,50 +248,58 @@ impl TenantDb {
     }
 }
 
-/// One of several statements that only read.
+/// A statement that only reads.
 pub enum ReadStatement {
-    /// A registered one; its arguments follow from `?2`.
+    /// A registered one; its arguments are bound from `?2` on.
     Constant(TenantSql, Vec<Arg>),
-    /// A list's.
-    ListStatement(ListStatement),
+    /// A list's, which is put together at run time.
+    List(ListStatement),
 }
 
 impl ReadStatement {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Constant(sql, _) => sql.name(),
+            Self::List(_) => "storage::composed",
+        }
+    }
+
     fn into_parts(self) -> (String, Vec<Arg>) {
         match self {
             Self::Constant(sql, args) => (sql.text().to_owned(), args),
-            Self::ListStatement(composed) => composed.into_parts(),
+            Self::List(list) => list.into_parts(),
         }
     }
 }
 
-/// Statements that bind nothing but the tenant.
+/// Statements without arguments of their own.
 fn unbound(statements: &[TenantSql]) -> Vec<(TenantSql, Vec<Arg>)> {
     statements.iter().map(|sql| (*sql, Vec::new())).collect()
 }
 
-/// A write on its way: the guard first, then what was added. All of it happens or nothing.
+/// A write that is being put together: the fence first, then what was added. All of it happens, or nothing.
 pub struct TenantBatch<'db> {
     db: &'db TenantDb,
     statements: Vec<(TenantSql, Vec<Arg>)>,
 }
 
 impl TenantBatch<'_> {
-    /// Adds a statement; `args` follow from `?2`.
+    /// Adds a statement; `args` are bound from `?2` on.
     #[must_use]
     pub fn add(mut self, sql: TenantSql, args: Vec<Arg>) -> Self {
         self.statements.push((sql, args));
         self
     }
 
-    /// Adds statements, in their order.
+    /// Adds statements in the given order.
     #[must_use]
     pub fn add_all(mut self, statements: impl IntoIterator<Item = (TenantSql, Vec<Arg>)>) -> Self {
         self.statements.extend(statements);
         self
     }
 
-    /// Runs the transaction; `Fenced` if the tenant may not write here now.
+    /// Runs the transaction and gives the rows of each statement, the fence's first. `Fenced` if the tenant may not write
+    /// to this shard now.
     pub async fn commit(self) -> Result<Vec<Rows>, StorageError> {
         self.db.run(self.statements).await
     }

@@ -1,9 +1,9 @@
 use carillon::http::incoming::Query;
-use carillon::records::asked::RecordQuery;
 use carillon::records::collection::Collection;
 use carillon::records::definition::Definition;
 use carillon::records::order::KeysetRow;
 use carillon::records::plan::ListPlan;
+use carillon::records::record_query::RecordQuery;
 use carillon::storage::composed::ListStatement;
 use carillon::storage::tenant_db::ReadStatement;
 use domain::filter::Filter;
@@ -93,7 +93,7 @@ impl<'c> Asking<'c> {
     /// The statement that counts, if it is put together.
     pub fn count(&self) -> Option<ListStatement> {
         match self.plan.count(&self.collection.slug).unwrap() {
-            ReadStatement::ListStatement(composed) => Some(composed),
+            ReadStatement::List(composed) => Some(composed),
             ReadStatement::Constant(..) => None,
         }
     }
@@ -101,6 +101,14 @@ impl<'c> Asking<'c> {
     /// The place of a record that has a value by each key, or none by those that can be without.
     pub fn place(&self, value: &Value, status: Option<&str>) -> Value {
         let (id, version, created_at, updated_at) = ("r5", 2, 1_000, 2_000);
-        self.plan.order.place(&KeysetRow { id, status, version, created_at, updated_at, first: value, second: value })
+        self.plan.order.position(&KeysetRow {
+            id,
+            status,
+            version,
+            created_at,
+            updated_at,
+            first: value,
+            second: value,
+        })
     }
 }

@@ -31,7 +31,7 @@ fn costs(items: &Items, query: &[(&str, &str)]) -> [i32; 2] {
     let collection = collection();
     let many = Asking::new(&collection, &[query, &[("limit", "60")]].concat());
     let few = Asking::new(&collection, &[query, &[("limit", "10")]].concat());
-    let place = many.plan.order.place(&items.rows(TENANT, &many.page(None))[59].placed());
+    let place = many.plan.order.position(&items.rows(TENANT, &many.page(None))[59].placed());
     [None, Some(&place)].map(|place| {
         let (steps, rows) = items.cost(TENANT, &few.page(place));
         assert_eq!(rows, 11, "{query:?}");

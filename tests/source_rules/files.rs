@@ -1,4 +1,4 @@
-use carillon::storage::tenant_db::{PURGE_TURN, PURGES};
+use carillon::storage::tenant_db::{PURGE_ROUND, PURGES};
 use rusqlite::ToSql;
 use serde_json::json;
 
@@ -126,7 +126,7 @@ fn a_purge_takes_files_along() {
     let shard = shard();
     put(&shard, "ada", "1", 10);
     put(&shard, "ada", "2", 10);
-    for sql in PURGE_TURN.iter().chain(PURGES).filter(|sql| !sql.text().starts_with("SELECT")) {
+    for sql in PURGE_ROUND.iter().chain(PURGES).filter(|sql| !sql.text().starts_with("SELECT")) {
         shard.db.execute(sql.text(), ["acme"]).unwrap();
     }
     assert_eq!(shard.acme().everything(), [""; 0]);

@@ -289,7 +289,7 @@ fn walk(items: &Items, asking: &Asking, limit: usize, mut between: impl FnMut())
         shown.extend(page.iter().map(|row| row.id.clone()));
         let Some(last) = page.last().filter(|_| has_next) else { return shown };
         // As a cursor carries it.
-        let text = asking.plan.order.place(&last.placed()).to_string();
+        let text = asking.plan.order.position(&last.placed()).to_string();
         place = Some(serde_json::from_str::<Value>(&text).unwrap());
         between();
     }

@@ -129,7 +129,7 @@ impl Items {
     pub fn total(&self, tenant: &str, count: &ReadStatement) -> i64 {
         let (text, args) = match count {
             ReadStatement::Constant(sql, args) => (sql.text(), args.as_slice()),
-            ReadStatement::ListStatement(composed) => (composed.text(), composed.args()),
+            ReadStatement::List(composed) => (composed.text(), composed.args()),
         };
         let mut statement = self.db.prepare_cached(text).unwrap();
         bind(&mut statement, tenant, args);

@@ -1,11 +1,11 @@
-use carillon::storage::tenant_db::{PURGE_TURN, PURGES};
+use carillon::storage::tenant_db::{PURGE_ROUND, PURGES};
 use serde_json::json;
 
 use crate::shard::Shard;
 
 /// Takes a turn, in one transaction as D1 does; whether records are left.
 fn turn(shard: &Shard) -> bool {
-    let (last, before) = PURGE_TURN.split_last().unwrap();
+    let (last, before) = PURGE_ROUND.split_last().unwrap();
     shard.db.execute_batch("BEGIN").unwrap();
     for sql in before {
         shard.db.execute(sql.text(), ["acme"]).unwrap_or_else(|error| panic!("{}: {error}", sql.name()));

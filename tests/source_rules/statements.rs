@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use carillon::storage::sql::{ControlSql, ShardSql, TenantSql};
 use carillon::{auth, records, storage, tenant};
 use rusqlite::Connection;
+use serde_json::json;
 
 use crate::full_text::belongs_to_an_index;
 use crate::none;
@@ -16,6 +17,11 @@ pub struct Registered {
     pub file: &'static str,
     pub name: &'static str,
     pub text: &'static str,
+}
+
+/// The constant of a statement, without the module that its name begins with.
+fn constant(name: &'static str) -> &'static str {
+    name.rsplit("::").next().unwrap_or(name)
 }
 
 /// Tables of a shard whose rows lie by `number` and not by tenant: the table, and why that is right.
@@ -101,7 +107,7 @@ const OF_CONTROL: &[(&str, &[ControlSql])] = &[
 pub fn of_tenants() -> Vec<Registered> {
     let each = |(file, statements): &(&'static str, &'static [TenantSql])| {
         let file = *file;
-        statements.iter().map(move |sql| Registered { file, name: sql.name(), text: sql.text() })
+        statements.iter().map(move |sql| Registered { file, name: constant(sql.name()), text: sql.text() })
     };
     OF_TENANTS.iter().flat_map(each).collect()
 }
@@ -110,7 +116,7 @@ pub fn of_tenants() -> Vec<Registered> {
 pub fn of_shards() -> Vec<Registered> {
     let each = |(file, statements): &(&'static str, &'static [ShardSql])| {
         let file = *file;
-        statements.iter().map(move |sql| Registered { file, name: sql.name(), text: sql.text() })
+        statements.iter().map(move |sql| Registered { file, name: constant(sql.name()), text: sql.text() })
     };
     OF_SHARDS.iter().flat_map(each).collect()
 }
@@ -119,7 +125,7 @@ pub fn of_shards() -> Vec<Registered> {
 pub fn of_control() -> Vec<Registered> {
     let each = |(file, statements): &(&'static str, &'static [ControlSql])| {
         let file = *file;
-        statements.iter().map(move |sql| Registered { file, name: sql.name(), text: sql.text() })
+        statements.iter().map(move |sql| Registered { file, name: constant(sql.name()), text: sql.text() })
     };
     OF_CONTROL.iter().flat_map(each).collect()
 }
@@ -258,7 +264,7 @@ fn an_outbox_is_read_in_pages_and_emptied_only_by_numbers_that_it_gave() {
     let set_fence = of("src/storage/tenant_db.rs", "SET_FENCE");
     let put = "INSERT INTO record_outbox (tenant_id, seq, at, collection, record_id, action, private, version, data, created_at, updated_at, created_by, updated_by) VALUES (?1, ?2, ?2, 'c', 'r', 'create', 0, 1, ?3, 0, 0, '', '')";
     let read = |after: i64| -> Vec<i64> {
-        let mut statement = db.prepare(text("BEYOND")).unwrap();
+        let mut statement = db.prepare(text("AFTER")).unwrap();
         statement.query_map(("acme", after), |row| row.get("seq")).unwrap().map(Result::unwrap).collect()
     };
     let forget = |seq: i64| db.execute(text("FORGET"), ("acme", seq)).unwrap();
@@ -380,11 +386,19 @@ fn a_rule_of_records_fails_by_its_name_too() {
             ("COLLECTION_AS_SEEN", "definition_changed", &[&"posts", &theirs], &[&"people", &people]),
             ("COLLECTION_AS_SEEN", "definition_changed", &[&"z", &z], &[&"a", &a]),
             ("COLLECTION_UNNAMED", "collection_referenced", &[&"people"], &[&"posts"]),
-            ("RECORD_AS_SEEN", "record_changed", &[&"people", &"ada", &2], &[&"people", &"ada", &1]),
-            ("RECORD_AS_SEEN", "record_changed", &[&"people", &"first", &1], &[&"posts", &"first", &1]),
             ("RECORDS_LEFT", "record_limit_reached", &[&"people", &1], &[&"people", &2]),
             ("RATE_LEFT", "record_rate_reached", &[&"posts", &"hour", &2], &[&"posts", &"hour", &3]),
             ("RATE_LEFT", "record_rate_reached", &[&"posts", &"hour", &0], &[&"posts", &"month", &0]),
+        ],
+    );
+    let [ada, newer, first] =
+        [("ada", 1), ("ada", 2), ("first", 1)].map(|(id, seen)| json!([{"id": id, "seen": seen}]).to_string());
+    rules_fail_by_their_names(
+        db,
+        "src/records/write.rs",
+        &[
+            ("AS_SEEN", "record_changed", &[&"people", &newer, &1], &[&"people", &ada, &1]),
+            ("AS_SEEN", "record_changed", &[&"people", &first, &1], &[&"posts", &first, &1]),
         ],
     );
     db.execute("UPDATE collections SET deleted_at = 1 WHERE tenant_id = 'acme' AND slug = 'posts'", []).unwrap();

@@ -1,4 +1,5 @@
-//! What a filter says of a record: what SQLite says of the same condition on the record's JSON, without affinities.
+//! Evaluates a filter on a record, with the results of SQLite for the same condition on the record's JSON, without type
+//! affinities.
 //!
 //! Values are ordered null < numbers < texts; whole and real numbers compare exactly, texts by their bytes. `true` and
 //! `false` are 1 and 0. `~` is `typeof(v) = 'text' AND instr(lower(v), lower(?)) > 0`, so a number contains nothing.
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{Comparison, ComparisonOperator, Filter, Literal};
 
 impl Filter {
-    /// Whether the record, as it is shown, is one that is asked for.
+    /// Whether the filter is true for a record as it is shown.
     pub fn admits(&self, record: &Map<String, Value>) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.admits(record)),
@@ -31,7 +32,7 @@ impl Comparison {
         holds != matches!(self.operator, ComparisonOperator::NotEqual | ComparisonOperator::NotContains)
     }
 
-    /// Whether it holds for one value; of a negation, whether what it negates does.
+    /// Whether it is true for one value; for a negated operator, whether the operator that it negates is.
     fn holds(&self, value: &Scalar<'_>, literal: &Scalar<'_>) -> bool {
         let order = value.order(literal);
         let is_ordered = !matches!((value, literal), (Scalar::Null, _) | (_, Scalar::Null));
@@ -51,7 +52,7 @@ impl Comparison {
     }
 }
 
-/// A value as SQLite has it.
+/// A value with SQLite's types.
 enum Scalar<'a> {
     Null,
     Integer(i64),

@@ -1,11 +1,11 @@
-//! Filters: which records of a collection somebody asks for, as in `(title ~ "abc" && score >= 3) || status = 'done'`.
+//! Filters on a collection's records, as in `(title ~ "abc" && score >= 3) || status = 'done'`.
 //!
-//! - A filter has a text, which [`Filter::parse`] reads within bounds and `Display` prints in one canonical form: what is
-//!   printed reads back as the same filter, and is never longer than what was read.
-//! - What a comparison says of a record is what SQLite says of the same condition on the record's JSON (see `evaluate.rs`),
-//!   so a list and a stream with the same filter agree.
-//! - Of a field that is a list, `=`, `~` and the ordered ones hold if they hold for some element; `!=` and `!~` are the
-//!   negations of `=` and `~`. A field that is missing, an empty list or an object is null.
+//! - [`Filter::parse`] reads a filter's text within limits, and `Display` prints it in one canonical form, which parses to
+//!   the same filter and is never longer than the text that was read.
+//! - A comparison has the result that SQLite gives for the same condition on the record's JSON (see `evaluate.rs`), so a list
+//!   and a stream with the same filter agree.
+//! - On a list, `=`, `~` and the order operators are true if they are true for some element; `!=` and `!~` negate `=` and
+//!   `~`. A missing field, an empty list and an object count as null.
 
 mod evaluate;
 mod parse;
@@ -17,22 +17,22 @@ mod real;
 /// `All` and `Any` as [`Filter::parse`] and [`Filter::and`] make them have two parts or more, none of their own kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Filter {
-    /// Every part holds.
+    /// Every part is true.
     All(Vec<Filter>),
-    /// Some part holds.
+    /// Some part is true.
     Any(Vec<Filter>),
-    /// A field compares so with a literal.
+    /// A comparison of a field with a literal.
     Compare(Comparison),
 }
 
-/// What a field is compared with, and how.
+/// A field, an operator and a literal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    /// A top-level name of the record: `[A-Za-z_][A-Za-z0-9_]{0,63}`. Whether there is such a field is for the caller to say.
+    /// A top-level member of the record: `[A-Za-z_][A-Za-z0-9_]{0,63}`. The caller checks that it exists.
     pub field: Box<str>,
-    /// How.
+    /// The operator.
     pub operator: ComparisonOperator,
-    /// With what. `Contains` and `NotContains` have a text.
+    /// The literal; a string for `Contains` and `NotContains`.
     pub value: Literal,
 }
 
@@ -43,22 +43,22 @@ pub enum ComparisonOperator {
     Equal,
     /// Not `Equal`.
     NotEqual,
-    /// Behind it in order. Null is in no order.
+    /// Greater; never true for null.
     Greater,
-    /// Behind it in order, or equal; never null.
+    /// Greater or equal; never true for null.
     GreaterOrEqual,
-    /// Before it in order. Null is in no order.
+    /// Less; never true for null.
     Less,
-    /// Before it in order, or equal; never null.
+    /// Less or equal; never true for null.
     LessOrEqual,
-    /// A text that has the literal somewhere in it; ASCII letters match in either case.
+    /// A string that contains the literal, ignoring ASCII case.
     Contains,
     /// Not `Contains`.
     NotContains,
 }
 
 impl ComparisonOperator {
-    /// As it is written in a filter.
+    /// Its spelling in a filter.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Equal => "=",
@@ -84,7 +84,7 @@ pub enum Literal {
     Integer(i64),
     /// Any other number, of at most 1e308 either way; never -0.
     Real(f64),
-    /// A text without NUL.
+    /// A string without U+0000.
     Text(String),
 }
 
@@ -93,17 +93,18 @@ impl Filter {
     pub const MAX_BYTES: usize = 2_000;
     /// Most comparisons in a text.
     pub const MAX_TERMS: usize = 20;
-    /// Most parentheses around each other in a text.
+    /// Deepest nesting of parentheses in a text.
     pub const MAX_DEPTH: usize = 8;
 
-    /// What both filters ask for. It may pass the bounds of a text, which each of them keeps.
+    /// The conjunction of two filters. It may exceed the limits of a text, which each of them keeps.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self::all_of(vec![self, other])
     }
 
     /// Every comparison, in the order of the text.
-    pub fn terms(&self) -> impl Iterator<Item = &Comparison> {
+    #[cfg(test)]
+    fn terms(&self) -> impl Iterator<Item = &Comparison> {
         let mut open = vec![self];
         std::iter::from_fn(move || {
             loop {

@@ -82,7 +82,8 @@ impl<K: Copy + Hash + Ord> MatcherIndex<K> {
     }
 
     /// The matchers of a subscriber.
-    pub fn matchers(&self, key: K) -> &[Rc<Matcher>] {
+    #[cfg(test)]
+    fn matchers(&self, key: K) -> &[Rc<Matcher>] {
         self.held.get(&key).map(Vec::as_slice).unwrap_or_default()
     }
 

@@ -2,9 +2,9 @@
 //! no others.
 #![no_main]
 
+use carillon_fuzz::event_stream::{Event, read};
 use domain::event::{Cursor, Epoch};
 use domain::frame::Frames;
-use carillon_fuzz::event_stream::{Event, read};
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
 

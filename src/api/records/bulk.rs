@@ -30,11 +30,16 @@ pub async fn bulk(mut request: Request<Member>) -> Result<Response, Problem> {
         Creation::Done(answer) => return preferred(&request, answer),
     };
     let operations = read(body)?;
-    let doing =
-        RecordWriter { rows: &rows, slug, member: &request.caller, pending: Some(&pending), made: operation::several };
-    match doing.all(&operations).await? {
-        WriteOutcome::Earlier(answer) => preferred(&request, answer),
-        WriteOutcome::Done(collection, _, made) => {
+    let writer = RecordWriter {
+        rows: &rows,
+        slug,
+        member: &request.caller,
+        pending: Some(&pending),
+        respond: operation::several,
+    };
+    match writer.run(&operations).await? {
+        WriteOutcome::Replayed(answer) => preferred(&request, answer),
+        WriteOutcome::Written(collection, _, made) => {
             announce(&request, &collection);
             if collection.files {
                 sweep::behind(&request.background, &request.bindings, request.caller.rows(&request.bindings)?);
@@ -44,7 +49,7 @@ pub async fn bulk(mut request: Request<Member>) -> Result<Response, Problem> {
     }
 }
 
-/// Reads the body: `operations`, each with `op` and what belongs to it.
+/// Reads the body: `operations`, each with `op` and the members that `op` takes.
 fn read(body: Map<String, Value>) -> Result<Vec<Operation>, Problem> {
     let mut fields = Fields::new(body);
     fields.require("operations");
@@ -71,9 +76,9 @@ fn read(body: Map<String, Value>) -> Result<Vec<Operation>, Problem> {
     if errors.is_empty() { Ok(operations) } else { Err(problem::validation_failed(errors)) }
 }
 
-fn one(place: &str, sent: Value) -> Result<Operation, Vec<FieldError>> {
+fn one(pointer: &str, sent: Value) -> Result<Operation, Vec<FieldError>> {
     let wrong = |name: &str, code, message: &'static str| {
-        vec![FieldError::new(format!("{place}{name}"), Invalid::new(code, message))]
+        vec![FieldError::new(format!("{pointer}{name}"), Invalid::new(code, message))]
     };
     let Value::Object(mut sent) = sent else { return Err(wrong("", "not_an_object", "must be an object")) };
     let mut text = |name: &str| match sent.remove(name) {
@@ -81,7 +86,7 @@ fn one(place: &str, sent: Value) -> Result<Operation, Vec<FieldError>> {
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(wrong(&format!("/{name}"), "not_text", "must be a string")),
     };
-    let (op, id, seen) = (text("op")?, text("id")?, text("if_match")?);
+    let (op, id, if_match) = (text("op")?, text("id")?, text("if_match")?);
     let data = match sent.remove("data") {
         Some(Value::Object(data)) => Some(data),
         Some(Value::Null) | None => None,
@@ -92,7 +97,7 @@ fn one(place: &str, sent: Value) -> Result<Operation, Vec<FieldError>> {
         return Err(wrong(&format!("/{}", escape(name)), "unknown_field", "is not a field of an operation"));
     }
     let needs_data = || wrong("/data", "required", "is required");
-    let act = match op.as_deref() {
+    let kind = match op.as_deref() {
         Some("create") => {
             let mut data = data.ok_or_else(needs_data)?;
             if let Some(id) = &id {
@@ -106,10 +111,10 @@ fn one(place: &str, sent: Value) -> Result<Operation, Vec<FieldError>> {
         Some("restore") => OperationKind::Restore,
         _ => return Err(wrong("/op", "unknown_operation", "must be create, update, replace, delete or restore")),
     };
-    if id.is_none() && !matches!(act, OperationKind::Create(_)) {
+    if id.is_none() && !matches!(kind, OperationKind::Create(_)) {
         return Err(wrong("/id", "required", "is required"));
     }
-    Ok(Operation { place: format!("{place}/data"), id, seen, act })
+    Ok(Operation { pointer: format!("{pointer}/data"), id, if_match, kind })
 }
 
 #[cfg(test)]
@@ -117,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_mistake_is_named_by_its_place() {
+    fn every_error_has_the_pointer_of_its_operation() {
         let body = serde_json::json!({"operations": [
             {"op": "create"}, {"op": "update", "data": {}}, {"op": "fly", "id": "a"}, 7,
             {"op": "delete", "id": "a", "odd": 1}, {"op": "update", "id": 5, "data": {}},

@@ -1,9 +1,9 @@
-//! `/api/v1/collections`: what kinds of records a tenant has.
+//! `/api/v1/collections`: a tenant's collections.
 //!
 //! Invariants
-//! - A definition changes in one batch with what is declared of its fields, and with the job that indexes its
-//!   records anew, if there is something to index.
-//! - A collection that another one refers to is not deleted.
+//! - A definition changes in one batch with its declared fields, and with the start of the job that indexes its records
+//!   again, if there is something to index.
+//! - A collection that another one refers to cannot be deleted.
 
 use serde_json::Value;
 
@@ -112,7 +112,7 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
         .audit(entry);
     rules::commit_definition(batch).await?;
     collection::forget(&request.caller.tenant, &current.slug);
-    carry_on(&request, rows, &current.slug).await?;
+    advance_job(&request, rows, &current.slug).await?;
     let rows = request.caller.rows(&request.bindings)?;
     shown(&request, &found(&request, &rows).await?)
 }
@@ -125,7 +125,7 @@ pub async fn reindex(request: Request<Member>) -> Result<Response, Problem> {
     let entry = audit_entry(&request, "collection.reindex", Some(slug), None);
     let begin = (BEGIN_INDEX, args![slug, "", request.now().millis(), true]);
     rules::commit_definition(rows.write().add(begin.0, begin.1).audit(entry)).await?;
-    carry_on(&request, rows, slug).await?;
+    advance_job(&request, rows, slug).await?;
     let rows = request.caller.rows(&request.bindings)?;
     shown(&request, &found(&request, &rows).await?)
 }
@@ -147,7 +147,7 @@ pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
         .audit(entry);
     rules::commit_definition(batch).await?;
     collection::forget(&request.caller.tenant, slug);
-    let done = carry_on(&request, rows, slug).await?;
+    let done = advance_job(&request, rows, slug).await?;
     if current.files {
         sweep::behind(&request.background, &request.bindings, request.caller.rows(&request.bindings)?);
     }
@@ -155,23 +155,11 @@ pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
     Response::json(status, &json!({ "slug": slug, "pending": !done }), Some(request.caller.tenant.as_str()))
 }
 
-/// The statements that change one, and begin to index its records anew where that is needed.
+/// The statements that change a definition, and start the index job if its declared fields changed.
 fn change(definition: &Definition, now: i64) -> [(TenantSql, Vec<Arg>); 5] {
     let (slug, declared) = (definition.slug.as_str(), definition.declared.as_str());
-    let update = args![
-        slug,
-        definition.name.as_str(),
-        definition.description.as_str(),
-        definition.schema.to_string(),
-        definition.statuses.to_string(),
-        definition.alias.then_some("client_id"),
-        definition.versioned,
-        definition.soft_delete,
-        definition.live,
-        definition.public_read,
-        definition.files,
-        now
-    ];
+    let mut update = definition.columns();
+    update.extend(args![now]);
     [
         (UPDATE, update),
         (TOUCH, args![slug]),
@@ -181,13 +169,13 @@ fn change(definition: &Definition, now: i64) -> [(TenantSql, Vec<Arg>); 5] {
     ]
 }
 
-/// Moves a collection's job on: a little now, the rest behind the answer. True if nothing is left.
-async fn carry_on(request: &Request<Member>, rows: TenantDb, slug: &str) -> Result<bool, Problem> {
-    let done = job::begin(&rows, slug).await?;
+/// Advances a collection's job: some steps now, the rest after the response. True if it is done.
+async fn advance_job(request: &Request<Member>, rows: TenantDb, slug: &str) -> Result<bool, Problem> {
+    let done = job::advance_now(&rows, slug).await?;
     if !done {
         let slug = slug.to_owned();
         request.background.spawn(async move {
-            if let Err(problem) = job::go_on(&rows, &slug).await {
+            if let Err(problem) = job::advance(&rows, &slug).await {
                 log::fault("collection_job", problem.cause.as_deref().unwrap_or(problem.code));
             }
         });

@@ -1,6 +1,6 @@
-//! `/api/v1/{collection}/{record_id}/file`: the file that a record holds, and how one comes to it.
+//! `/api/v1/{collection}/{record_id}/file`: the file of a record, and its upload.
 //!
-//! A file comes in as the body of one request: of a member's, or of whoever was given a URL for it.
+//! A file is uploaded as the body of one request, by a member or by whoever has a signed URL for it.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ use domain::file::{FileName, FileType, MAX_BYTES};
 use domain::json;
 use domain::json::set;
 
-/// How long a URL shows a file: at least, at most, and unless asked otherwise, in seconds.
+/// Seconds that a signed URL of a file is valid: the range of `expires_in`, and its default.
 const SHOWN_SECONDS: (std::ops::RangeInclusive<u32>, u32) = (60..=604_800, 900);
 
 /// `POST /api/v1/{collection}/{record_id}/file`
@@ -41,8 +41,8 @@ pub async fn announce(mut request: Request<Member>) -> Result<Response, Problem>
         return Err(problem::internal("a body that was not read"));
     };
     let rows = request.caller.rows(&request.bindings)?;
-    let (collection, record_id) = place(&request);
-    let place = UploadTarget::find(&rows, collection, record_id).await?;
+    let (collection, record_id) = path_ids(&request);
+    let target = UploadTarget::find(&rows, collection, record_id).await?;
     let upload = Upload {
         collection: collection.to_owned(),
         record_id: record_id.to_owned(),
@@ -51,17 +51,17 @@ pub async fn announce(mut request: Request<Member>) -> Result<Response, Problem>
         size: size.unsigned_abs(),
         by: request.caller.actor(),
         ticket: fresh_ticket()?,
-        seen: Some(place.seen.clone()),
+        seen: Some(target.seen.clone()),
     };
-    place.check_room(upload.size, request.caller.config.limits.storage_bytes)?;
+    target.check_room(upload.size, request.caller.config.limits.storage_bytes)?;
     let until = request.now().plus_seconds(UPLOAD_SECONDS);
     let tenant = request.caller.tenant.as_str();
     let token = file_url::upload_token(&request.bindings.settings.keys, tenant, &upload, until)?;
-    let said = json!({
+    let body = json!({
         "url": format!("{}/uploads/{token}", origin(&request.incoming, &request.caller.config)), "method": "PUT",
         "headers": { "Content-Type": upload.file_type.as_str() }, "expires_at": until,
     });
-    Response::json(201, &said, Some(tenant))
+    Response::json(201, &body, Some(tenant))
 }
 
 /// `PUT /uploads/{token}`
@@ -79,7 +79,7 @@ pub async fn receive(request: Request<Visitor>) -> Result<Response, Problem> {
         return Err(problem::unsupported_media_type("the type that was announced"));
     }
     let rows = request.caller.rows(&request.bindings)?;
-    stored(&request, &request.caller.config, rows, &upload).await
+    store(&request, &request.caller.config, rows, &upload).await
 }
 
 /// `PUT /api/v1/{collection}/{record_id}/file`
@@ -87,7 +87,7 @@ pub async fn put(request: Request<Member>) -> Result<Response, Problem> {
     let name = request.incoming.query.get("name").ok_or_else(|| Invalid::new("required", "is required"));
     let name = name.and_then(FileName::parse).map_err(|invalid| problem::invalid_query("name", invalid))?;
     let file_type = sent_type(&request.incoming).ok_or_else(|| problem::unsupported_media_type("a type of files"))?;
-    let (collection, record_id) = place(&request);
+    let (collection, record_id) = path_ids(&request);
     let upload = Upload {
         collection: collection.to_owned(),
         record_id: record_id.to_owned(),
@@ -99,7 +99,7 @@ pub async fn put(request: Request<Member>) -> Result<Response, Problem> {
         seen: None,
     };
     let rows = request.caller.rows(&request.bindings)?;
-    stored(&request, &request.caller.config, rows, &upload).await
+    store(&request, &request.caller.config, rows, &upload).await
 }
 
 /// `GET /api/v1/{collection}/{record_id}/file`
@@ -107,7 +107,7 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let (range, default) = SHOWN_SECONDS;
     let seconds = request.incoming.query.number("expires_in", range, default)?;
     let rows = request.caller.rows(&request.bindings)?;
-    let (slug, record_id) = place(&request);
+    let (slug, record_id) = path_ids(&request);
     let find = |_: &_| Ok(vec![ReadStatement::Constant(file::FIND, args![slug, record_id])]);
     let CollectionRead { collection, found, .. } = record::readable(&request, &rows, find).await?;
     let row = found.into_iter().next().unwrap_or_default().first::<FileRow>()?.ok_or_else(problem::not_found)?;
@@ -130,25 +130,25 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
         url.push_str(&format!("&expires={expires}&signature={signature}"));
         until = Some(Timestamp::from_millis(expires * 1000));
     }
-    let mut said = file.shown();
-    if let Value::Object(members) = &mut said {
+    let mut body = file.shown();
+    if let Value::Object(members) = &mut body {
         set(members, "url", &url);
         set(members, "expires_at", &until);
     }
-    Response::json(200, &said, Some(tenant))
+    Response::json(200, &body, Some(tenant))
 }
 
 /// `DELETE /api/v1/{collection}/{record_id}/file`
 pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
-    let (collection, record_id) = place(&request);
+    let (collection, record_id) = path_ids(&request);
     file::delete(&rows, collection, record_id).await?;
     sweep::behind(&request.background, &request.bindings, rows);
     Response::json(200, &json!({ "id": record_id }), Some(request.caller.tenant.as_str()))
 }
 
-/// Stores the request's body, and sweeps what it replaced.
-async fn stored<Who>(
+/// Stores the request's body as the file, and sweeps the file that it replaced.
+async fn store<Who>(
     request: &Request<Who>,
     config: &TenantConfig,
     rows: TenantDb,
@@ -165,11 +165,11 @@ async fn stored<Who>(
 }
 
 /// The collection and the record that the path names.
-fn place<Who>(request: &Request<Who>) -> (&str, &str) {
+fn path_ids<Who>(request: &Request<Who>) -> (&str, &str) {
     (request.params.get("collection"), request.params.get("record_id"))
 }
 
-/// How many bytes a request says that it carries.
+/// The request's `Content-Length`.
 fn length(request: &Incoming) -> Result<u64, Problem> {
     let announced = request.header("Content-Length").and_then(|length| length.parse::<u64>().ok());
     match announced.ok_or_else(problem::length_required)? {
@@ -183,7 +183,7 @@ fn sent_type(request: &Incoming) -> Option<FileType> {
     FileType::parse(&request.header("Content-Type")?).ok()
 }
 
-/// The origin of the tenant's host: the one that was asked, where it is the tenant's.
+/// The origin of the tenant's host: the requested host if it is the tenant's, else its first.
 fn origin(request: &Incoming, config: &TenantConfig) -> String {
     let asked = request.authority.split(':').next().unwrap_or_default();
     let own = config.hosts.iter().find(|host| host.as_str() == asked).or_else(|| config.hosts.first());

@@ -1,8 +1,8 @@
 //! `GET /media/{collection}/{record_id}/{name}`: a file's bytes, on the tenant's host.
 //!
 //! Invariants
-//! - Of what is not public nothing is told without a signature, not even whether it is there.
-//! - What a user uploaded runs nowhere: its type is on a list, is never guessed, and a page that it is opened as is
+//! - Without a signature, a response about a file that is not public does not tell whether it exists.
+//! - An uploaded file never runs: its type is on an allow-list, browsers may not guess another, and a page that shows it is
 //!   sandboxed.
 
 use crate::auth::principal::Visitor;
@@ -19,7 +19,7 @@ use crate::storage::r2::Bucket;
 use domain::address::is_let_in;
 use domain::http_date;
 
-/// How often a file is looked up: its bytes may have been replaced since it was found.
+/// Attempts to read a file: its object may be replaced between look-up and read.
 const ATTEMPTS: usize = 2;
 
 /// `GET /media/{collection}/{record_id}/{name}`
@@ -70,7 +70,7 @@ fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<(File, 
     Ok((file, format!("private, max-age={}", until - request.now().seconds())))
 }
 
-/// What is asked of the file; none if its bytes are not there (any more).
+/// The requested bytes of the file; none if its object does not exist (any more).
 async fn answer(request: &Request<Visitor>, file: &File) -> Result<Option<Response>, Problem> {
     if is_unchanged(&request.incoming, file) {
         return Ok(Some(Response::empty(304)));
@@ -92,7 +92,7 @@ async fn answer(request: &Request<Visitor>, file: &File) -> Result<Option<Respon
     }))
 }
 
-/// Whether the client has these bytes already: by their tag, or else by their time (RFC 9110, 13.2.2).
+/// Whether the client has these bytes already, by entity tag or else by time (RFC 9110, 13.2.2).
 fn is_unchanged(incoming: &Incoming, file: &File) -> bool {
     match incoming.header("If-None-Match") {
         Some(sent) => etag::names(&sent, &quoted(file)),
@@ -103,7 +103,7 @@ fn is_unchanged(incoming: &Incoming, file: &File) -> bool {
     }
 }
 
-/// The range that is asked for; all of it where the client's part is of other bytes (`If-Range`).
+/// The requested range; the whole file if `If-Range` names other bytes.
 fn range(request: &Incoming, file: &File) -> ByteRange {
     let same = |sent: String| sent == quoted(file) || sent == http_date::print(file.created_at);
     if request.header("If-Range").is_none_or(same) {
@@ -113,7 +113,7 @@ fn range(request: &Incoming, file: &File) -> ByteRange {
     }
 }
 
-/// The same answer with what is to be known of the file.
+/// The response with the headers that describe the file.
 fn described(answer: Response, file: &File) -> Response {
     let answer = answer
         .header("ETag", quoted(file))
@@ -125,7 +125,7 @@ fn described(answer: Response, file: &File) -> Response {
     let answer = answer
         .header("Content-Type", file.file_type.content_type())
         .header("Content-Disposition", file.name.disposition(&file.file_type));
-    // A browser's reader of PDFs does not open in a sandbox, and has one of its own.
+    // Browsers do not show PDFs in a sandbox; their viewers have one of their own.
     if file.file_type.as_str() == "application/pdf" {
         return answer;
     }

@@ -1,4 +1,4 @@
-//! What members and visitors call: a file per resource.
+//! Handlers of a tenant's records, collections and files, a file per resource.
 
 pub mod bulk;
 pub mod collections;
@@ -19,7 +19,7 @@ use crate::records::list::RecordList;
 use crate::records::outbox;
 use domain::json;
 
-/// The answer of a write, in short where the client wants no more (RFC 7240): of what was made its id, else nothing.
+/// The response of a write. With `Prefer: return=minimal` (RFC 7240) it is the id of a created record, else empty.
 fn preferred(request: &Request<Member>, answer: Response) -> Result<Response, Problem> {
     let prefers = request.incoming.header("Prefer").unwrap_or_default();
     let wants_little = prefers.split(',').any(|preference| preference.trim().eq_ignore_ascii_case("return=minimal"));
@@ -36,11 +36,10 @@ fn preferred(request: &Request<Member>, answer: Response) -> Result<Response, Pr
     Ok(minimal.header("Preference-Applied", "return=minimal"))
 }
 
-/// What follows a write, behind its answer: the hub tells subscribers, and the lists that are asked for most are made
-/// anew.
+/// After the response of a write: notifies the hub of the change, and recomputes the lists that are requested most.
 fn announce(request: &Request<Member>, collection: &Collection) {
     if collection.live {
-        outbox::nudge(&request.background, &request.bindings, &request.caller.tenant);
+        outbox::notify_hub(&request.background, &request.bindings, &request.caller.tenant);
     }
     let hot = cache::hottest(&request.caller.tenant, &collection.slug);
     let Ok(rows) = request.caller.rows(&request.bindings) else { return };
@@ -49,10 +48,10 @@ fn announce(request: &Request<Member>, collection: &Collection) {
     }
     let bindings = request.bindings.clone();
     request.background.spawn(async move {
-        for listed in hot {
-            let listing = RecordList { bindings: &bindings, rows: &rows, is_member: listed.is_member() };
-            // What fails is made when it is asked for.
-            let _ = listing.warm(&listed).await;
+        for list in hot {
+            let reader = RecordList { bindings: &bindings, rows: &rows, is_member: list.is_member() };
+            // A list that fails here is computed at its next request.
+            let _ = reader.warm(&list).await;
         }
     });
 }

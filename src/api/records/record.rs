@@ -1,6 +1,7 @@
-//! `/api/v1/{collection}`: records, one at a time.
+//! `/api/v1/{collection}`: lists of records, and single records.
 //!
-//! Invariant: a stranger sees what is public; of everything else they are told nothing, not even whether it is there.
+//! Invariant: visitors who are not members see public collections only. For every other collection the response does not
+//! tell whether it exists.
 
 use serde_json::Map;
 
@@ -35,12 +36,12 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
         Creation::New(pending) => pending,
         Creation::Done(answer) => return finished(answer),
     };
-    let doing =
-        RecordWriter { rows: &rows, slug, member: &request.caller, pending: Some(&pending), made: operation::one };
-    let create = Operation { place: String::new(), id: None, seen: None, act: OperationKind::Create(body) };
-    match doing.all(&[create]).await? {
-        WriteOutcome::Earlier(answer) => finished(answer),
-        WriteOutcome::Done(collection, _, made) => {
+    let writer =
+        RecordWriter { rows: &rows, slug, member: &request.caller, pending: Some(&pending), respond: operation::one };
+    let create = Operation { pointer: String::new(), id: None, if_match: None, kind: OperationKind::Create(body) };
+    match writer.run(&[create]).await? {
+        WriteOutcome::Replayed(answer) => finished(answer),
+        WriteOutcome::Written(collection, _, made) => {
             announce(&request, &collection);
             finished(pending.respond(&made)?)
         }
@@ -51,21 +52,21 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
 pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let is_member = request.caller.is_member();
-    let listed = ListRequest::new(
+    let list = ListRequest::new(
         &request.caller.tenant,
         request.params.get("collection"),
         is_member,
         &request.incoming.raw_query,
     );
-    let listing = RecordList { bindings: &request.bindings, rows: &rows, is_member };
-    let page = listing.page(&listed, |collection| may_read(&request, collection)).await;
-    let ListPage { body, is_kept, keeping } = page.map_err(|problem| unseen(&request, problem))?;
-    if let Some((key, generation)) = keeping {
+    let reader = RecordList { bindings: &request.bindings, rows: &rows, is_member };
+    let page = reader.page(&list, |collection| may_read(&request, collection)).await;
+    let ListPage { body, from_cache, store_as } = page.map_err(|problem| hide_from_strangers(&request, problem))?;
+    if let Some((key, generation)) = store_as {
         let (bindings, tenant, body) = (request.bindings.clone(), request.caller.tenant.clone(), body.clone());
-        request.background.spawn(async move { cache::keep(&bindings, &tenant, &key, generation, &body).await });
+        request.background.spawn(async move { cache::store(&bindings, &tenant, &key, generation, &body).await });
     }
-    cache_stats::tell(&request.bindings, &request.background, &request.caller.tenant);
-    Ok(Response::plain_json(200, body).header("X-Cache", if is_kept { "HIT" } else { "MISS" }))
+    cache_stats::report(&request.bindings, &request.background, &request.caller.tenant);
+    Ok(Response::plain_json(200, body).header("X-Cache", if from_cache { "HIT" } else { "MISS" }))
 }
 
 /// `GET /api/v1/{collection}/{record_id}`
@@ -79,7 +80,7 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let row = found.into_iter().next().unwrap_or_default().first::<RecordRow>()?.ok_or_else(problem::not_found)?;
     let record = Record::stored(rows.tenant(), row);
     let etag = etag::of(record.version);
-    // What is put beside it has versions of its own.
+    // Expanded records have versions of their own, which the tag does not cover.
     let tagged = |answer: Response| if expansion.is_empty() { answer.header("ETag", &etag) } else { answer };
     if expansion.is_empty() && etag::is_known(&request.incoming, &etag) {
         return Ok(tagged(Response::empty(304)));
@@ -114,15 +115,15 @@ pub async fn restore(request: Request<Member>) -> Result<Response, Problem> {
     change(&request, OperationKind::Restore).await
 }
 
-/// Does something to the record that the path names.
-pub(super) async fn change(request: &Request<Member>, act: OperationKind) -> Result<Response, Problem> {
+/// Runs an operation on the record that the path names.
+pub(super) async fn change(request: &Request<Member>, kind: OperationKind) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let (slug, id) = (request.params.get("collection"), request.params.get("record_id"));
-    let doing = RecordWriter { rows: &rows, slug, member: &request.caller, pending: None, made: operation::one };
-    let seen = request.incoming.header("If-Match");
-    let deletes = matches!(act, OperationKind::Delete { .. });
-    let wanted = Operation { place: String::new(), id: Some(id.to_owned()), seen, act };
-    let WriteOutcome::Done(collection, done, _) = doing.all(&[wanted]).await? else {
+    let writer = RecordWriter { rows: &rows, slug, member: &request.caller, pending: None, respond: operation::one };
+    let if_match = request.incoming.header("If-Match");
+    let deletes = matches!(kind, OperationKind::Delete { .. });
+    let wanted = Operation { pointer: String::new(), id: Some(id.to_owned()), if_match, kind };
+    let WriteOutcome::Written(collection, done, _) = writer.run(&[wanted]).await? else {
         return Err(problem::internal("an answer that nobody kept"));
     };
     announce(request, &collection);
@@ -138,7 +139,7 @@ pub(super) async fn change(request: &Request<Member>, act: OperationKind) -> Res
     preferred(request, answer)
 }
 
-/// The collection that the path names, with what is read of it, if the caller may read it.
+/// The collection that the path names, with the rows of `reading`, if the caller may read it.
 pub(super) async fn readable(
     request: &Request<Reader>,
     rows: &TenantDb,
@@ -146,14 +147,14 @@ pub(super) async fn readable(
 ) -> Result<CollectionRead, Problem> {
     let guarded = |collection: &Collection| may_read(request, collection).and_then(|()| reading(collection));
     let found = Collection::read_with(rows, request.params.get("collection"), guarded).await;
-    found.map_err(|problem| unseen(request, problem))
+    found.map_err(|problem| hide_from_strangers(request, problem))
 }
 
 fn may_read(request: &Request<Reader>, collection: &Collection) -> Result<(), Problem> {
     if request.caller.is_member() || collection.public_read { Ok(()) } else { Err(problem::unauthorized()) }
 }
 
-/// A collection that is not there, as the caller is told: a stranger hears the same of one that they may not see.
-fn unseen(request: &Request<Reader>, problem: Problem) -> Problem {
+/// Makes a missing collection look to visitors like one that they may not read.
+fn hide_from_strangers(request: &Request<Reader>, problem: Problem) -> Problem {
     if problem.status == 404 && !request.caller.is_member() { problem::unauthorized() } else { problem }
 }

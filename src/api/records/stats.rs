@@ -1,4 +1,4 @@
-//! `GET /api/v1/tenants/{tenant_id}/stats`: how much a tenant has, by collection and status, and how well lists are kept.
+//! `GET /api/v1/tenants/{tenant_id}/stats`: a tenant's counts of records by collection and status, and its cache's hit rate.
 
 use serde_json::{Map, Value};
 
@@ -44,22 +44,22 @@ pub async fn stats(request: Request<Member>) -> Result<Response, Problem> {
     let (records, users) = now.map_or((None, 0), |row| (row.records, row.users));
     let generation = CacheGeneration::of_several(&records.unwrap_or_default());
     let key = KvKey::stats(tenant);
-    let kept = cache::find(&request.bindings, tenant, &key, &generation).await;
-    let is_kept = kept.is_some();
-    let collections = match kept.and_then(|body| serde_json::from_str(&body).ok()) {
+    let cached = cache::find(&request.bindings, tenant, &key, &generation).await;
+    let from_cache = cached.is_some();
+    let collections = match cached.and_then(|body| serde_json::from_str(&body).ok()) {
         Some(collections) => collections,
         None => by_collection(rows.rows::<CountsRow>(&COUNTS, Vec::new()).await?),
     };
-    if !is_kept {
+    if !from_cache {
         let (bindings, tenant, body) =
             (request.bindings.clone(), tenant.clone(), Value::from(collections.clone()).to_string());
-        request.background.spawn(async move { cache::keep(&bindings, &tenant, &key, generation, &body).await });
+        request.background.spawn(async move { cache::store(&bindings, &tenant, &key, generation, &body).await });
     }
     let records: i64 = collections.values().filter_map(|one| one.get("total")?.as_i64()).sum();
     let data = json!({
-        "records": records, "users": users, "collections": collections, "cache": looks(&request).await?,
+        "records": records, "users": users, "collections": collections, "cache": cache_hit_rate(&request).await?,
     });
-    Ok(Response::json(200, &data, Some(tenant.as_str()))?.header("X-Cache", if is_kept { "HIT" } else { "MISS" }))
+    Ok(Response::json(200, &data, Some(tenant.as_str()))?.header("X-Cache", if from_cache { "HIT" } else { "MISS" }))
 }
 
 /// `{collection: {total, by_status}}`
@@ -77,8 +77,8 @@ fn by_collection(counts: Vec<CountsRow>) -> Map<String, Value> {
     collections
 }
 
-/// How often kept answers were found, as far as isolates have told.
-async fn looks(request: &Request<Member>) -> Result<Value, Problem> {
+/// The cache's hits and misses, as far as isolates have reported them to the hub.
+async fn cache_hit_rate(request: &Request<Member>) -> Result<Value, Problem> {
     let hub = HubClient::of(&request.bindings, &request.caller.tenant).map_err(problem::unavailable)?;
     let condition = hub.call(&Inspect {}).await.map_err(problem::unavailable)?;
     let (hits, misses) = (condition.cache_hits, condition.cache_misses);

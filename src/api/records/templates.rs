@@ -1,4 +1,4 @@
-//! `/api/v1/templates`: collections as data, made in a tenant in one go.
+//! `/api/v1/templates`: sets of collections that ship with the platform, created in a tenant in one request.
 
 use serde_json::Value;
 

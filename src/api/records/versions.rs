@@ -1,4 +1,4 @@
-//! `/api/v1/{collection}/{record_id}/versions`: what a record was, and making it so again.
+//! `/api/v1/{collection}/{record_id}/versions`: a record's earlier versions, their differences, and restoring one.
 
 use serde_json::{Map, Value};
 
@@ -47,7 +47,7 @@ pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
     args.extend(args![collection.slug.as_str(), id.as_str()]);
     let listed = rows.rows::<ViewRow>(&SHOWN, args).await?;
     if listed.is_empty() && !asked.has_cursor() {
-        // A record that is there has none where its collection keeps none.
+        // A record has no versions if its collection does not store them; 404 only without a record.
         Record::find(&rows, &collection.slug, &id).await?;
     }
     asked.answer(&request, listed, Some(&tenant))
@@ -90,10 +90,10 @@ pub async fn diff(request: Request<Member>) -> Result<Response, Problem> {
 /// `POST /api/v1/{collection}/{record_id}/versions/{version}/restore`
 pub async fn restore(request: Request<Member>) -> Result<Response, Problem> {
     let version = request.params.get("version").parse().map_err(|_| problem::not_found())?;
-    record::change(&request, OperationKind::Return(version)).await
+    record::change(&request, OperationKind::RestoreVersion(version)).await
 }
 
-/// The collection and the record that the path names; whether the record is there is seen by its versions.
+/// The collection and the record id that the path names. The record itself may be deleted: its versions remain.
 async fn found(request: &Request<Member>, rows: &TenantDb) -> Result<(Collection, String), Problem> {
     let collection = Collection::find(rows, request.params.get("collection")).await?.ok_or_else(problem::not_found)?;
     Ok((collection, request.params.get("record_id").to_owned()))
@@ -109,7 +109,7 @@ fn data(version: &VersionRow) -> Result<Map<String, Value>, Problem> {
     serde_json::from_str(&version.data).map_err(problem::internal)
 }
 
-/// What a version held, its status beside its fields.
+/// A version's fields, with its status as a member.
 fn with_status(version: &VersionRow) -> Result<Map<String, Value>, Problem> {
     let mut data = data(version)?;
     if let Some(status) = &version.status {

@@ -1,4 +1,4 @@
-//! What the hub says of itself (RFC 9728; Mercure, Protected Resource Metadata).
+//! The hub's metadata (RFC 9728; Mercure, Protected Resource Metadata).
 
 use crate::auth::mercure::carrier::COOKIE;
 use crate::auth::mercure::grants::DETAIL;

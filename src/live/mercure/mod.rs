@@ -1,10 +1,10 @@
 //! Mercure's protocol on `/.well-known/mercure` of every tenant's host, over the log and the streams of `/events`
-//! (draft-dunglas-mercure-08; beside it, where the tenant allows, what clients of before 1.0 speak).
+//! (draft-dunglas-mercure-08; if the tenant allows it, also the protocol before 1.0).
 //!
 //! Invariants
-//! - An update that was acknowledged is in the log; whoever comes back gets it in its order, on either wire.
+//! - An acknowledged update is in the log; a client that reconnects receives it in order, on either wire.
 //! - No text of an update can end its field or its block on the wire.
-//! - Nobody but the hub publishes in the hub's own namespace.
+//! - Only the hub publishes in the hub's own namespace.
 
 pub mod discovery;
 pub mod publish;
@@ -17,12 +17,12 @@ use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use domain::matching::topic_url::Base;
 
-/// The origin that was asked, as its client writes it.
+/// The requested origin, as the client wrote it.
 fn origin(request: &Request<Visitor>) -> String {
     request.incoming.origin_of(request.caller.host.as_str())
 }
 
-/// The hub's URL, as its client writes it.
+/// The hub's URL, as the client wrote it.
 fn hub_url(request: &Request<Visitor>) -> Result<Base, Problem> {
     Base::parse(&[&origin(request), HUB_PATH].concat()).map_err(problem::internal)
 }

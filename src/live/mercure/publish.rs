@@ -1,4 +1,4 @@
-//! `POST /.well-known/mercure`: an update of somebody who may publish it.
+//! `POST /.well-known/mercure`: publishes an update.
 
 use crate::auth::mercure::challenge;
 use crate::auth::mercure::proof::{MercureToken, TokenSigner};
@@ -15,7 +15,7 @@ use domain::mercure_form::{FormError, MAX_FORM, UpdateForm};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Publishes an update; answers with its id once it is durable.
+/// Publishes an update; the response is its id, sent once the update is durable.
 pub async fn publish(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let origin = super::origin(&request);
     let token = super::hub(&request).authenticate(&request.incoming, Action::Publish).await?;

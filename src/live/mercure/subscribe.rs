@@ -1,4 +1,4 @@
-//! `GET /.well-known/mercure`: a stream of updates, as Mercure's clients read it.
+//! `GET /.well-known/mercure`: a stream of updates on Mercure's wire.
 
 use crate::auth::mercure::challenge;
 use crate::auth::mercure::grants::Granted;
@@ -19,13 +19,13 @@ use domain::matching::topic_url::Base;
 use domain::mercure::Action;
 use domain::selector::{Interest, Selector};
 
-/// The longest id that is looked for; no update has a longer one.
+/// The longest event id that is looked up; no update has a longer one.
 const MAX_ID: usize = 1_024;
 
-/// How long a stream lives whose token has no end, in milliseconds: then its client comes back, and is judged anew.
+/// How long a stream lives if its token never expires, in milliseconds; its client then reconnects and is checked again.
 const LIFE_MILLIS: i64 = 24 * 3_600_000;
 
-/// Opens a stream; its HEAD opens nothing.
+/// Opens a stream. Its HEAD checks the request and opens none.
 pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
     let origin = super::origin(&request);
     let token = super::hub(&request).authenticate(&request.incoming, Action::Subscribe).await?;
@@ -41,15 +41,15 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
         bridge::open(hub, &caller, &attach).await
     });
     let attached = opened.await?;
-    let told = attached.told();
+    let last_event_id = attached.last_event_id();
     let keep_alive = request.bindings.settings.keep_alive_seconds;
     let stream = attached.pump(keep_alive, false, &request.incoming.signal()).map_err(problem::internal)?;
     let mut answer = Response::events(Some(stream));
-    if let Some(told) = told {
+    if let Some(last_event_id) = last_event_id {
         if config.mercure.compatibility {
-            answer = answer.header("Last-Event-ID", &told);
+            answer = answer.header("Last-Event-ID", &last_event_id);
         }
-        answer = answer.header("Mercure-Last-Event-ID", told);
+        answer = answer.header("Mercure-Last-Event-ID", last_event_id);
     }
     Ok(answer)
 }
@@ -85,24 +85,24 @@ fn read(request: &Request<Visitor>, token: Option<&MercureToken>, origin: &str) 
     })
 }
 
-/// Who subscribes, for those who are told: a name that nobody else has, and what the token says of each subscription.
+/// What the subscription API tells of this stream: a unique subscriber id, and the token's payload for each subscription.
 fn presence(selected: &[Selector], token: Option<&MercureToken>, hub: &Base) -> Result<Presence, Problem> {
     let text = |selector: &Selector| match selector {
         Selector::Typed(_, text) | Selector::Exact(text) | Selector::Prefix(text) => text.clone(),
     };
     let mut payloads = Vec::new();
-    let mut told = Vec::with_capacity(selected.len());
+    let mut payload_of = Vec::with_capacity(selected.len());
     for selector in selected {
         let text = text(selector);
         let payload = token.and_then(|token| token.grants.payload(&Subject::new(&text, hub)));
-        told.push(payload.map(|payload| {
+        payload_of.push(payload.map(|payload| {
             payloads.iter().position(|known| known == payload).unwrap_or_else(|| {
                 payloads.push(payload.clone());
                 payloads.len() - 1
             })
         }));
     }
-    Ok(Presence { subscriber: uuid()?, payloads, payload_of: told })
+    Ok(Presence { subscriber: uuid()?, payloads, payload_of })
 }
 
 /// A random URN (RFC 9562, version 4).
@@ -115,7 +115,7 @@ fn uuid() -> Result<String, Problem> {
     Ok(format!("urn:uuid:{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)))
 }
 
-/// What is asked for: `match`, `match_exact`, `match_urlpattern`, and `topic` of clients of before 1.0.
+/// The matchers in the query: `match`, `match_exact`, `match_urlpattern`, and `topic` of clients before 1.0.
 pub fn selectors(query: &Query, hub: &Base, older: bool) -> Result<Vec<Selector>, Problem> {
     let mut selected: Vec<Selector> = Vec::new();
     let mut steps = Steps::default();
@@ -125,12 +125,11 @@ pub fn selectors(query: &Query, hub: &Base, older: bool) -> Result<Vec<Selector>
             "match_urlpattern" => MatchType::UrlPattern,
             "topic" if older => MatchType::UriTemplate,
             "topic" => {
-                let message =
-                    "is of before 1.0, which is switched off here: use match, match_exact or match_urlpattern";
+                let message = "belongs to Mercure before 1.0, which this tenant has switched off: use match, match_exact or match_urlpattern";
                 return Err(problem::invalid_query("topic", Invalid::new("not_supported", message)));
             }
             other if other.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("match")) => {
-                let message = "is no type of matcher: there are match, match_exact and match_urlpattern";
+                let message = "is not a matcher: use match, match_exact or match_urlpattern";
                 return Err(problem::invalid_query(other, Invalid::new("unknown_matcher", message)));
             }
             _ => continue,
@@ -158,7 +157,7 @@ fn granted(granted: &Granted) -> Selector {
     Selector::Typed(granted.match_type, granted.text.as_str().into())
 }
 
-/// The last id that the client knows: the header if there is one, else the query's; an empty one asks where it stands.
+/// The last event id that the client has, from the header or else the query. An empty one asks for the current id.
 fn last_event_id(request: &Incoming, older: bool) -> Option<String> {
     let names: &[&str] = if older { &["last_event_id", "lastEventID", "Last-Event-ID"] } else { &["last_event_id"] };
     let in_query = || names.iter().find_map(|name| request.query.get(name)).map(str::to_owned);
@@ -166,7 +165,7 @@ fn last_event_id(request: &Incoming, older: bool) -> Option<String> {
     Some(if id.len() > MAX_ID { "#unknown".to_owned() } else { id })
 }
 
-/// A header's value as its sender wrote it, also where a runtime hands its UTF-8 over byte by byte.
+/// A header's value as UTF-8, also if the runtime decoded it as Latin-1.
 fn as_utf8(value: &str) -> String {
     let bytes: Option<Vec<u8>> = value.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| value.to_owned())

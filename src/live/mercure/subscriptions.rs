@@ -1,4 +1,4 @@
-//! `/.well-known/mercure/subscriptions…`: who subscribes to what, for those entitled to know (Mercure, Subscription API).
+//! `/.well-known/mercure/subscriptions…`: active subscriptions, for clients with a right to them (Mercure, Subscription API).
 
 use serde_json::Value;
 
@@ -16,10 +16,10 @@ use domain::matching::matcher::{MatchType, Subject};
 use domain::mercure::Action;
 use domain::selector::Selector;
 
-/// What JSON of before 1.0 is.
+/// The media type of responses before 1.0.
 const LINKED: &str = "application/ld+json";
 
-/// What a path asks for.
+/// The parts of a path after `subscriptions`.
 #[derive(Debug, PartialEq, Eq)]
 struct SubscriptionsPath {
     older: bool,
@@ -27,7 +27,7 @@ struct SubscriptionsPath {
     subscriber: Option<String>,
 }
 
-/// The subscriptions of every topic, of one, or one of them.
+/// The subscriptions of all topics or of one topic, or one subscription.
 pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
     let settings = &request.caller.config.mercure;
     if !settings.subscriptions {
@@ -42,15 +42,15 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
     }
     let older = settings.compatibility && speaks_older(&request, &token);
     let names = ["first", "second", "third"].map(|name| request.params.get(name));
-    let asked = read(names, older, settings.compatibility).ok_or_else(problem::not_found)?;
-    let Subscriptions { documents, last_event_id } = list(&request, &asked).await?;
+    let segments = read(names, older, settings.compatibility).ok_or_else(problem::not_found)?;
+    let Subscriptions { documents, last_event_id } = list(&request, &segments).await?;
     let path = request.incoming.path.as_str();
-    let document = match asked.subscriber {
+    let document = match segments.subscriber {
         Some(_) => documents.into_iter().next().ok_or_else(problem::not_found)?,
-        None => collection(path, documents, &asked),
+        None => collection(path, documents, &segments),
     };
-    let document = if asked.older { linked(document, &last_event_id) } else { document };
-    let media_type = if asked.older { LINKED } else { "application/json" };
+    let document = if segments.older { linked(document, &last_event_id) } else { document };
+    let media_type = if segments.older { LINKED } else { "application/json" };
     let id = last_event_id.replace('\\', "\\\\").replace('"', "\\\"");
     let link = format!(
         "<{}>; rel=\"mercure\"; last-event-id=\"{id}\"; type=\"mercure\"; content-type=\"{media_type}\"",
@@ -60,19 +60,19 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
     let tag = etag::of_content(&text);
     let answer = match etag::is_known(&request.incoming, &tag) {
         true => Response::empty(304),
-        false if asked.older => Response::linked_json(text),
+        false if segments.older => Response::linked_json(text),
         false => Response::plain_json(200, text),
     };
     Ok(answer.header("Link", link).header("ETag", tag).header("Cache-Control", "private, must-revalidate"))
 }
 
-/// Whether the client speaks as those of before 1.0: by the type it accepts, or by its token.
+/// Whether the client uses the protocol before 1.0, by the type it accepts or by its token.
 fn speaks_older(request: &Request<Visitor>, token: &MercureToken) -> bool {
     let by_token = token.grants.subscribe.iter().any(|granted| granted.match_type == MatchType::UriTemplate);
     by_token || request.incoming.header("Accept").is_some_and(|accept| accept.contains(LINKED))
 }
 
-/// Reads the segments behind `subscriptions`; none for a path that leads nowhere. Those of before 1.0 have no type.
+/// Reads the segments after `subscriptions`; none for an unknown path. Paths before 1.0 have no match type.
 fn read(segments: [&str; 3], older: bool, may_be_older: bool) -> Option<SubscriptionsPath> {
     let typed = |kind: &str, text: &str| {
         let kind = MatchType::parse(kind).filter(|kind| *kind != MatchType::UriTemplate)?;
@@ -99,9 +99,9 @@ fn read(segments: [&str; 3], older: bool, may_be_older: bool) -> Option<Subscrip
     }
 }
 
-async fn list(request: &Request<Visitor>, asked: &SubscriptionsPath) -> Result<Subscriptions, Problem> {
+async fn list(request: &Request<Visitor>, segments: &SubscriptionsPath) -> Result<Subscriptions, Problem> {
     let Visitor { tenant, host, config, .. } = &*request.caller;
-    let SubscriptionsPath { older, selector, subscriber } = asked;
+    let SubscriptionsPath { older, selector, subscriber } = segments;
     let message = ListSubscriptions { older: *older, selector: selector.clone(), subscriber: subscriber.clone() };
     let listed = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         hub.call_for(&caller, &message).await
@@ -109,14 +109,14 @@ async fn list(request: &Request<Visitor>, asked: &SubscriptionsPath) -> Result<S
     Ok(listed.await?)
 }
 
-fn collection(path: &str, documents: Vec<Value>, asked: &SubscriptionsPath) -> Value {
-    match asked.older {
+fn collection(path: &str, documents: Vec<Value>, segments: &SubscriptionsPath) -> Value {
+    match segments.older {
         true => json!({ "id": path, "type": "Subscriptions", "subscriptions": documents }),
         false => json!({ "id": path, "type": "subscriptions", "subscriptions": documents }),
     }
 }
 
-/// A document as those of before 1.0 are: JSON-LD, with the last event's id in it.
+/// A document as before 1.0: JSON-LD, with the last event's id in it.
 fn linked(mut document: Value, last_event_id: &str) -> Value {
     if let Value::Object(members) = &mut document {
         members.insert("@context".into(), "https://mercure.rocks/".into());
@@ -132,16 +132,16 @@ mod tests {
     #[test]
     fn a_path_names_a_type_a_matcher_and_a_subscriber_or_only_a_topic() {
         let typed = |kind, text: &str| Some(Selector::Typed(kind, text.into()));
-        let asked = |older, selector, subscriber: Option<&str>| {
+        let segments = |older, selector, subscriber: Option<&str>| {
             Some(SubscriptionsPath { older, selector, subscriber: subscriber.map(str::to_owned) })
         };
         use MatchType::{Exact, UriTemplate, UrlPattern};
         for (path, wanted) in [
-            (["", "", ""], asked(false, None, None)),
-            (["exact", "a", ""], asked(false, typed(Exact, "a"), None)),
-            (["urlpattern", "/:a", "s"], asked(false, typed(UrlPattern, "/:a"), Some("s"))),
-            (["a", "", ""], asked(true, typed(UriTemplate, "a"), None)),
-            (["a", "s", ""], asked(true, typed(UriTemplate, "a"), Some("s"))),
+            (["", "", ""], segments(false, None, None)),
+            (["exact", "a", ""], segments(false, typed(Exact, "a"), None)),
+            (["urlpattern", "/:a", "s"], segments(false, typed(UrlPattern, "/:a"), Some("s"))),
+            (["a", "", ""], segments(true, typed(UriTemplate, "a"), None)),
+            (["a", "s", ""], segments(true, typed(UriTemplate, "a"), Some("s"))),
             (["a", "b", "s"], None),
         ] {
             assert_eq!(read(path, false, true), wanted, "{path:?}");
@@ -149,6 +149,6 @@ mod tests {
         for path in [["a", "", ""], ["a", "s", ""], ["uritemplate", "a", ""], ["Exact", "a", ""]] {
             assert_eq!(read(path, false, false), None, "{path:?}");
         }
-        assert_eq!(read(["", "", ""], true, true), asked(true, None, None));
+        assert_eq!(read(["", "", ""], true, true), segments(true, None, None));
     }
 }

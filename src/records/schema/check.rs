@@ -1,22 +1,22 @@
-//! Values are held against a schema, and brought into the one form in which they are kept.
+//! Checks values by a schema and normalises them to the form in which they are stored.
 
 use serde_json::{Map, Number, Value};
 
-use super::shape::{Bounds, List, Node, Object, Range, Role, Shape, Text};
+use super::shape::{LengthBounds, ListShape, Node, NumberRange, ObjectShape, Shape, TextShape, TextUse};
 use crate::records::faults::{JsonPointer, ValidationErrors};
 use crate::records::names;
 use domain::error::Invalid;
 
 /// Deepest nesting of a record's data, the record itself counted.
 const MAX_DEPTH: usize = 32;
-/// Longest text in the index, in bytes.
+/// Longest indexed string, in bytes.
 const MAX_INDEXED: usize = 500;
-/// The largest whole number that every JSON reader keeps exactly (RFC 8259, section 6).
+/// The largest whole number that every JSON parser reads exactly (RFC 8259, section 6).
 const MAX_INTEGER: f64 = 9_007_199_254_740_991.0;
 
-/// Checks an object: missing members get their defaults, a null that may not be is a missing member.
+/// Checks an object: missing members get their defaults; a null in a member that is not nullable counts as missing.
 pub(super) fn object(
-    shape: &Object,
+    shape: &ObjectShape,
     members: &mut Map<String, Value>,
     at: &JsonPointer<'_>,
     faults: &mut ValidationErrors,
@@ -47,8 +47,8 @@ pub(super) fn object(
     }
 }
 
-/// Takes out what was kept under an earlier schema and is declared no more.
-pub(super) fn drop_undeclared(shape: &Object, members: &mut Map<String, Value>) {
+/// Removes members that the schema does not declare.
+pub(super) fn drop_undeclared(shape: &ObjectShape, members: &mut Map<String, Value>) {
     members.retain(|name, _| shape.is_open || shape.declares(name));
     for property in &shape.properties {
         match (&property.node.shape, members.get_mut(&property.name)) {
@@ -81,16 +81,16 @@ pub(super) fn node(wanted: &Node, value: &mut Value, at: &JsonPointer<'_>, fault
     }
 }
 
-fn text(shape: &Text, given: &mut String, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
+fn text(shape: &TextShape, given: &mut String, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     if let Some(format) = shape.format {
-        match faults.noted(at, format.read(given)) {
+        match faults.check(at, format.read(given)) {
             Some(kept) if kept != given.as_str() => *given = kept.into_owned(),
             Some(_) => {}
             None => return,
         }
     }
     no_nul(given, at, faults);
-    let (length, Bounds { min, max }) = (given.chars().count(), &shape.length);
+    let (length, LengthBounds { min, max }) = (given.chars().count(), &shape.length);
     if length < *min {
         faults.add(at, Invalid::new("too_short", format!("must be at least {min} characters long")));
     }
@@ -98,26 +98,26 @@ fn text(shape: &Text, given: &mut String, at: &JsonPointer<'_>, faults: &mut Val
         faults.add(at, Invalid::new("too_long", format!("must be at most {max} characters long")));
     }
     match shape.role {
-        Role::None => {}
-        Role::Indexed if given.len() > MAX_INDEXED => {
+        TextUse::None => {}
+        TextUse::Indexed if given.len() > MAX_INDEXED => {
             let message = format!("must be at most {MAX_INDEXED} bytes long, as it is indexed");
             faults.add(at, Invalid::new("too_long_for_index", message));
         }
-        Role::Indexed => {}
-        Role::Reference => drop(faults.noted(at, names::record_id(given))),
+        TextUse::Indexed => {}
+        TextUse::Reference => drop(faults.check(at, names::record_id(given))),
     }
 }
 
-fn number(range: &Range, given: &mut Number, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
+fn number(range: &NumberRange, given: &mut Number, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     let value = given.as_f64().unwrap_or_default();
     if value.fract() == 0.0 && value.abs() <= MAX_INTEGER {
-        // 1.0 is kept as 1: equal numbers are written alike.
+        // 1.0 is stored as 1, so that equal numbers have the same text.
         *given = Number::from(value as i64);
     }
     within(range, value, at, faults);
 }
 
-fn integer(range: &Range, given: &mut Number, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
+fn integer(range: &NumberRange, given: &mut Number, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     let value = given.as_f64().unwrap_or_default();
     if value.fract() != 0.0 {
         return faults.add(at, Invalid::new("wrong_type", "must be a whole number"));
@@ -129,7 +129,7 @@ fn integer(range: &Range, given: &mut Number, at: &JsonPointer<'_>, faults: &mut
     number(range, given, at, faults);
 }
 
-fn within(range: &Range, value: f64, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
+fn within(range: &NumberRange, value: f64, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     if let Some(min) = range.min.filter(|min| value < *min) {
         faults.add(at, Invalid::new("too_small", format!("must be at least {min}")));
     }
@@ -138,8 +138,8 @@ fn within(range: &Range, value: f64, at: &JsonPointer<'_>, faults: &mut Validati
     }
 }
 
-fn list(shape: &List, items: &mut [Value], at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
-    let Bounds { min, max } = &shape.length;
+fn list(shape: &ListShape, items: &mut [Value], at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
+    let LengthBounds { min, max } = &shape.length;
     if items.len() < *min {
         faults.add(at, Invalid::new("too_few", format!("must have at least {min} entries")));
     }
@@ -151,7 +151,7 @@ fn list(shape: &List, items: &mut [Value], at: &JsonPointer<'_>, faults: &mut Va
     }
 }
 
-/// Checks what no schema describes: it must only be something that can be kept.
+/// Checks a value that no schema describes: it must be storable.
 fn free(value: &Value, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     match value {
         Value::String(text) => no_nul(text, at, faults),
@@ -177,7 +177,7 @@ fn free_member(name: &str, value: &Value, at: &JsonPointer<'_>, faults: &mut Val
     free(value, at, faults);
 }
 
-/// SQLite ends a text at U+0000.
+/// SQLite's JSON functions end a string at U+0000.
 fn no_nul(text: &str, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
     if text.contains('\0') {
         faults.add(at, Invalid::new("control_character", "must not contain U+0000"));
@@ -196,7 +196,7 @@ fn wrong_type(shape: &Shape) -> Invalid {
     Invalid::new("wrong_type", message)
 }
 
-/// Names the values where they are few and short.
+/// Lists the allowed values if they are few and short.
 fn not_in_enum(values: &[Value]) -> Invalid {
     let listed: Vec<String> = values.iter().take(20).map(Value::to_string).collect();
     let listed = listed.join(", ");

@@ -1,8 +1,8 @@
-//! A record's fields, as indexing, filters, lists and API descriptions see them.
+//! A collection's top-level fields, as indexes, filters, lists and API descriptions need them.
 
 use super::format::Format;
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldKind {
     /// `string`
@@ -13,19 +13,19 @@ pub enum FieldKind {
     Integer,
     /// `boolean`
     Flag,
-    /// `array`, of these
+    /// `array` of this type
     List(Box<FieldKind>),
     /// `object`
     Object,
 }
 
 impl FieldKind {
-    /// Whether it is one value that can be compared.
+    /// Whether it is a single value that can be compared.
     pub fn is_scalar(&self) -> bool {
         !matches!(self, Self::List(_) | Self::Object)
     }
 
-    /// What is compared: the elements of a list, else the field itself.
+    /// The type that filters compare: a list's elements, else the field itself.
     pub fn compared(&self) -> &Self {
         match self {
             Self::List(elements) => elements,
@@ -39,20 +39,20 @@ impl FieldKind {
 pub struct Field {
     /// Its name.
     pub name: String,
-    /// What it holds.
+    /// Its type.
     pub kind: FieldKind,
     /// Whether it may be null.
     pub nullable: bool,
-    /// Whether every record has it.
+    /// Whether every record must have it.
     pub required: bool,
-    /// The format of its text, or of its elements.
+    /// The format of its strings.
     pub format: Option<Format>,
-    /// Whether records are found and sorted by it.
+    /// Whether it has an index, for filters and sorting.
     pub is_indexed: bool,
-    /// Whether no two records have the same value. It is indexed then.
+    /// Whether no two records may have the same value; implies an index.
     pub is_unique: bool,
-    /// Whether its words are in the full-text index.
+    /// Whether it is in the full-text index.
     pub is_searched: bool,
-    /// The slug of the collection whose records it names. It is indexed then.
+    /// The slug of the collection that it refers to; implies an index.
     pub reference: Option<String>,
 }

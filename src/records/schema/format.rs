@@ -1,4 +1,4 @@
-//! Formats of text (JSON Schema's `format`), each a check that decides.
+//! Formats of strings (JSON Schema's `format`); each is enforced.
 
 use std::borrow::Cow;
 
@@ -7,21 +7,21 @@ use domain::email::parse_email;
 use domain::error::Invalid;
 use domain::host::Host;
 
-/// The moments that RFC 3339 can write in UTC: the years 0 to 9999, in milliseconds since 1970.
-const MOMENTS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+/// The times that RFC 3339 can write in UTC: the years 0 to 9999, in milliseconds since 1970.
+const TIMESTAMPS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 
-/// What a text must be.
+/// What a string must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// `date-time`: RFC 3339. Kept in UTC with milliseconds, so that the order of texts is the order of time.
+    /// `date-time`: RFC 3339. Stored in UTC with milliseconds, so that strings sort by time.
     DateTime,
     /// `date`: RFC 3339's full-date.
     Date,
     /// `email`
     Email,
-    /// `uri`: absolute (RFC 3986), of a scheme that is safe to follow: http, https, mailto, tel.
+    /// `uri`: absolute (RFC 3986), with a scheme that is safe to follow: http, https, mailto, tel.
     Uri,
-    /// `uuid`: RFC 9562, in either case.
+    /// `uuid`: RFC 9562, in upper or lower case.
     Uuid,
 }
 
@@ -38,12 +38,13 @@ impl Format {
         }
     }
 
-    /// The text as it is kept: a time in its one spelling, everything else as it was written.
+    /// The string as it is stored: a time in its canonical spelling, everything else as it was sent.
     pub fn read(self, text: &str) -> Result<Cow<'_, str>, Invalid> {
         let as_written = match self {
             Self::DateTime => {
-                let moment = Timestamp::parse_rfc3339(text).ok().filter(|moment| MOMENTS.contains(&moment.millis()));
-                return moment.map(|moment| Cow::Owned(moment.to_string())).ok_or_else(|| self.invalid());
+                let timestamp =
+                    Timestamp::parse_rfc3339(text).ok().filter(|timestamp| TIMESTAMPS.contains(&timestamp.millis()));
+                return timestamp.map(|timestamp| Cow::Owned(timestamp.to_string())).ok_or_else(|| self.invalid());
             }
             Self::Date => text.len() == 10 && Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")).is_ok(),
             Self::Email => is_email(text),
@@ -65,7 +66,7 @@ impl Format {
     }
 }
 
-/// As everywhere, and without a port behind the host.
+/// An e-mail address whose domain has no port.
 fn is_email(text: &str) -> bool {
     parse_email(text).is_ok() && text.rsplit('@').next().is_some_and(|host| !host.contains(':'))
 }

@@ -1,8 +1,8 @@
-//! What a record of a collection may be: a subset of JSON Schema that decides everything it says.
+//! Schemas of collections: a subset of JSON Schema, every keyword of which is enforced.
 //!
-//! Owns: which keywords there are, and how values are held against them.
-//! Invariants: a keyword that is not understood is refused. A default satisfies its own property. What
-//! [`Schema::check`] accepts it accepts again, and leaves as it is.
+//! Owns: the supported keywords, and how values are checked by them.
+//! Invariants: an unknown keyword is refused. A default satisfies its own property. What [`Schema::check`] accepts, it
+//! accepts again without changing it.
 
 mod check;
 mod field;
@@ -16,24 +16,24 @@ use crate::http::problem::FieldError;
 use crate::records::faults::{JsonPointer, ValidationErrors};
 pub use crate::records::schema::field::{Field, FieldKind};
 pub use crate::records::schema::format::Format;
-use crate::records::schema::shape::Object;
+use crate::records::schema::shape::ObjectShape;
 
 /// A collection's schema.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schema {
     written: Value,
     fields: Vec<Field>,
-    root: Object,
+    root: ObjectShape,
 }
 
 impl Schema {
-    /// Reads a schema. Pointers of mistakes begin at the schema. Its size is the caller's to bound.
+    /// Reads a schema. Pointers of errors are relative to it. The caller limits its size.
     pub fn parse(written: &Value) -> Result<Self, Vec<FieldError>> {
         let (root, fields) = parse::read(written)?;
         Ok(Self { written: written.clone(), fields, root })
     }
 
-    /// The schema as it was written.
+    /// The schema as it was sent.
     pub fn written(&self) -> &Value {
         &self.written
     }
@@ -48,17 +48,17 @@ impl Schema {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// Checks a record's data and brings it into the form in which it is kept: missing fields get their defaults,
-    /// a null that may not be null is a missing field, times are in UTC, whole numbers have no fraction.
+    /// Checks a record's data and normalises it: missing fields get their defaults, a null in a field that is not nullable
+    /// counts as missing, times become UTC, whole numbers lose their fraction.
     ///
-    /// Tells up to [`crate::records::faults::MAX_FAULTS`] mistakes; none if the data may be kept.
+    /// Gives up to [`crate::records::faults::MAX_FAULTS`] errors; none if the data is valid.
     pub fn check(&self, data: &mut Map<String, Value>) -> Vec<FieldError> {
         let mut faults = ValidationErrors::default();
         check::object(&self.root, data, &JsonPointer::Root, &mut faults);
         faults.into_errors()
     }
 
-    /// Takes out of a record's data what an earlier schema declared and this one does not.
+    /// Removes from a record's data what this schema does not declare.
     pub fn drop_undeclared(&self, data: &mut Map<String, Value>) {
         check::drop_undeclared(&self.root, data);
     }

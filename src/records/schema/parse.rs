@@ -1,13 +1,13 @@
-//! Schemas are read: a subset of JSON Schema, and what we add to it.
+//! Reads schemas: a subset of JSON Schema with the keywords `indexed`, `unique`, `searched` and `reference` added.
 //!
-//! What is not understood is refused, never passed over: a schema that is accepted is held to, word for word.
+//! Unknown keywords are refused, never ignored: every keyword of an accepted schema is enforced.
 
 use serde_json::{Map, Value};
 
 use super::check;
 use super::field::{Field, FieldKind};
 use super::format::Format;
-use super::shape::{Bounds, List, Node, Object, Property, Range, Role, Shape, Text};
+use super::shape::{LengthBounds, ListShape, Node, NumberRange, ObjectShape, Property, Shape, TextShape, TextUse};
 use crate::http::problem::FieldError;
 use crate::records::faults::{JsonPointer, ValidationErrors};
 use crate::records::names;
@@ -17,9 +17,9 @@ use domain::error::Invalid;
 const MAX_PROPERTIES: usize = 100;
 /// Most fields that are indexed, unique or references.
 const MAX_INDEXED: usize = 10;
-/// Most fields whose words are searched.
+/// Most fields in the full-text index.
 const MAX_SEARCHED: usize = 8;
-/// Most elements of a list that is indexed, and so a row for each.
+/// Most elements of an indexed list: each is a row of the index.
 const MAX_INDEXED_ITEMS: usize = 100;
 /// Deepest nesting of properties.
 const MAX_DEPTH: usize = 5;
@@ -27,7 +27,7 @@ const MAX_DEPTH: usize = 5;
 const MAX_VALUES: usize = 200;
 
 /// Reads a record's schema.
-pub(super) fn read(written: &Value) -> Result<(Object, Vec<Field>), Vec<FieldError>> {
+pub(super) fn read(written: &Value) -> Result<(ObjectShape, Vec<Field>), Vec<FieldError>> {
     let mut reader = SchemaParser { faults: ValidationErrors::default(), fields: Vec::new() };
     let node = reader.node(written, &JsonPointer::Root, SchemaLocation::Record);
     match node {
@@ -36,15 +36,15 @@ pub(super) fn read(written: &Value) -> Result<(Object, Vec<Field>), Vec<FieldErr
     }
 }
 
-/// What a schema describes.
+/// Where in a record the described value is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SchemaLocation {
     Record,
     /// A property this deep, from 1.
     Property(usize),
-    /// What a list that deep holds.
+    /// An element of a list this deep.
     Item(usize),
-    /// A property of what a list holds, this deep.
+    /// A property of a list's element, this deep.
     Within(usize),
 }
 
@@ -56,7 +56,7 @@ impl SchemaLocation {
         }
     }
 
-    /// A property of what is described here.
+    /// The location of a property of this value.
     fn property(self) -> Self {
         match self {
             Self::Record | Self::Property(_) => Self::Property(self.depth() + 1),
@@ -112,9 +112,17 @@ impl SchemaParser {
                 [Value::String(kind)] => (kind.as_str(), false),
                 [Value::String(kind), Value::String(null)] if null == "null" => (kind.as_str(), true),
                 [Value::String(null), Value::String(kind)] if null == "null" => (kind.as_str(), true),
-                _ => return self.wrong(&at_type, "unsupported_type", "must be one type, or one type and \"null\""),
+                _ => {
+                    return self.wrong(
+                        &at_type,
+                        "unsupported_type",
+                        "must be one type, or a list of one type and \"null\"",
+                    );
+                }
             },
-            Some(_) => return self.wrong(&at_type, "wrong_type", "must be a type, or a list of one and \"null\""),
+            Some(_) => {
+                return self.wrong(&at_type, "wrong_type", "must be one type, or a list of one type and \"null\"");
+            }
         };
         if !TYPES.contains(&kind) {
             let message = "must be string, number, integer, boolean, array or object";
@@ -126,12 +134,12 @@ impl SchemaParser {
         Some((kind, nullable))
     }
 
-    /// Refuses what cannot stand here. What can is read where it is used.
+    /// Refuses a keyword that is unknown or does not apply here; others are read where they are used.
     fn keyword(&mut self, keyword: &str, value: &Value, kind: &str, at: &JsonPointer<'_>, place: SchemaLocation) {
         let applies = match keyword {
             "type" => true,
             "title" | "description" => return self.is_text(value, at),
-            // Within lists there is none: a long one in each of many elements would fill the memory.
+            // Not inside lists: a long default in each of many elements would fill the memory.
             "default" => matches!(place, SchemaLocation::Property(_)),
             "enum" => !matches!(kind, "array" | "object"),
             "format" | "minLength" | "maxLength" => kind == "string",
@@ -140,20 +148,21 @@ impl SchemaParser {
             "properties" | "required" | "additionalProperties" => kind == "object",
             "indexed" | "unique" | "searched" | "reference" if place == SchemaLocation::Property(1) => true,
             "indexed" | "unique" | "searched" | "reference" => {
-                let message = "is for a record's own fields, not for what is nested in them";
+                let message = "applies to top-level fields only";
                 return self.faults.add(at, Invalid::new("not_applicable", message));
             }
             _ => {
-                let message = "is not a keyword that a collection's schema may have";
+                let message = "is not a supported keyword";
                 return self.faults.add(at, Invalid::new("unsupported_keyword", message));
             }
         };
         if !applies {
-            self.faults.add(at, Invalid::new("not_applicable", "does not apply here"));
+            self.faults
+                .add(at, Invalid::new("not_applicable", format!("does not apply to the type {kind} at this place")));
         }
     }
 
-    fn text(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> Text {
+    fn text(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> TextShape {
         let format = match written.get("format") {
             None => None,
             Some(format) => {
@@ -162,10 +171,10 @@ impl SchemaParser {
                 named.or_else(|| self.wrong(&at.name("format"), "unsupported_format", message))
             }
         };
-        Text { format, length: self.bounds(written, ["minLength", "maxLength"], at), role: Role::None }
+        TextShape { format, length: self.bounds(written, ["minLength", "maxLength"], at), role: TextUse::None }
     }
 
-    fn range(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> Range {
+    fn range(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> NumberRange {
         let [min, max] = ["minimum", "maximum"].map(|keyword| match written.get(keyword) {
             None => None,
             Some(Value::Number(bound)) => bound.as_f64(),
@@ -176,10 +185,10 @@ impl SchemaParser {
         {
             self.faults.add(&at.name("minimum"), Invalid::new("contradiction", "must not be above maximum"));
         }
-        Range { min, max }
+        NumberRange { min, max }
     }
 
-    fn bounds(&mut self, written: &Map<String, Value>, keywords: [&str; 2], at: &JsonPointer<'_>) -> Bounds {
+    fn bounds(&mut self, written: &Map<String, Value>, keywords: [&str; 2], at: &JsonPointer<'_>) -> LengthBounds {
         let [min, max] = keywords.map(|keyword| {
             let bound = written.get(keyword)?;
             let bound = bound.as_u64().and_then(|bound| usize::try_from(bound).ok());
@@ -189,20 +198,20 @@ impl SchemaParser {
             let [min, max] = keywords;
             self.faults.add(&at.name(min), Invalid::new("contradiction", format!("must not be above {max}")));
         }
-        Bounds { min: min.unwrap_or_default(), max }
+        LengthBounds { min: min.unwrap_or_default(), max }
     }
 
-    fn list(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>, place: SchemaLocation) -> Option<List> {
+    fn list(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>, place: SchemaLocation) -> Option<ListShape> {
         let length = self.bounds(written, ["minItems", "maxItems"], at);
         let at_items = at.name("items");
         let Some(items) = written.get("items") else {
-            return self.wrong(&at_items, "required", "must say what the list holds");
+            return self.wrong(&at_items, "required", "must be the schema of the list's elements");
         };
-        Some(List { items: self.node(items, &at_items, SchemaLocation::Item(place.depth() + 1))?, length })
+        Some(ListShape { items: self.node(items, &at_items, SchemaLocation::Item(place.depth() + 1))?, length })
     }
 
-    /// An object without `properties` may hold anything; a record and an object with them only what they declare.
-    fn object(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>, place: SchemaLocation) -> Object {
+    /// An object without `properties` may have any members; a record, and an object with `properties`, only those declared.
+    fn object(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>, place: SchemaLocation) -> ObjectShape {
         let properties = match written.get("properties") {
             None => Vec::new(),
             Some(Value::Object(properties)) => self.properties(properties, &at.name("properties"), place),
@@ -216,7 +225,7 @@ impl SchemaParser {
                 self.wrong(&at, "wrong_type", "must be true or false").unwrap_or_default()
             }
         };
-        let mut object = Object { properties, is_open };
+        let mut object = ObjectShape { properties, is_open };
         self.required(&mut object, written, at, place);
         object
     }
@@ -236,7 +245,7 @@ impl SchemaParser {
             let at = at.name(name);
             let shaped =
                 if place == SchemaLocation::Record { names::own_field_name(name) } else { names::field_name(name) };
-            self.faults.noted(&at, shaped);
+            self.faults.check(&at, shaped);
             let Some(mut node) = self.node(schema, &at, place.property()) else {
                 continue;
             };
@@ -255,7 +264,7 @@ impl SchemaParser {
 
     fn required(
         &mut self,
-        object: &mut Object,
+        object: &mut ObjectShape,
         written: &Map<String, Value>,
         at: &JsonPointer<'_>,
         place: SchemaLocation,
@@ -270,7 +279,7 @@ impl SchemaParser {
             let name = name.as_str().unwrap_or_default();
             match object.properties.iter_mut().find(|property| property.name == name) {
                 Some(property) => property.required = true,
-                // Its own mistakes were named.
+                // Its own errors were reported.
                 None if written.get("properties").is_some_and(|declared| declared.get(name).is_some()) => {}
                 None => self.faults.add(&at.index(i), Invalid::new("unknown_field", "must name a declared property")),
             }
@@ -282,7 +291,7 @@ impl SchemaParser {
         }
     }
 
-    /// The values it may have. Where null is not among them, it may not be null.
+    /// The allowed values of `enum`. Without null among them, the value may not be null.
     fn values(&mut self, node: &mut Node, written: &Map<String, Value>, at: &JsonPointer<'_>) {
         let at = at.name("enum");
         let values = match written.get("enum") {
@@ -298,7 +307,7 @@ impl SchemaParser {
             let (at, mut value) = (at.index(i), value.clone());
             check::node(node, &mut value, &at, &mut self.faults);
             if kept.contains(&value) {
-                self.faults.add(&at, Invalid::new("duplicate", "is listed before"));
+                self.faults.add(&at, Invalid::new("duplicate", "appears twice in the list"));
             }
             kept.push(value);
         }
@@ -306,7 +315,7 @@ impl SchemaParser {
         node.values = kept;
     }
 
-    /// What a record's own field is used for.
+    /// A top-level field with its uses.
     fn field(&mut self, name: &str, written: &Map<String, Value>, node: &mut Node, at: &JsonPointer<'_>) -> Field {
         let kind = kind_of(&node.shape);
         let [indexed, is_unique, searched] =
@@ -318,17 +327,20 @@ impl SchemaParser {
         let reference = written.get("reference").and_then(|slug| self.reference(slug, &kind, &at.name("reference")));
         let elements_nullable = matches!(&node.shape, Shape::List(list) if list.items.nullable);
         if is_unique && !kind.is_scalar() {
-            self.not_indexable(&at.name("unique"), "is for strings, numbers, integers and booleans");
+            self.not_indexable(&at.name("unique"), "applies to strings, numbers, integers and booleans only");
         } else if (indexed || reference.is_some()) && (!kind.compared().is_scalar() || elements_nullable) {
             let keyword = if indexed { "indexed" } else { "reference" };
-            self.not_indexable(&at.name(keyword), "is for values that can be compared, and for lists of such");
+            self.not_indexable(
+                &at.name(keyword),
+                "applies to strings, numbers, integers and booleans, and to lists of them, without null",
+            );
         }
         if searched && *kind.compared() != FieldKind::Text {
-            self.not_indexable(&at.name("searched"), "is for strings, and for lists of strings");
+            self.not_indexable(&at.name("searched"), "applies to strings and lists of strings only");
         }
         let is_indexed = indexed || is_unique || reference.is_some();
-        let role = if reference.is_some() { Role::Reference } else { Role::Indexed };
-        let format = if is_indexed { use_as(&mut node.shape, role) } else { use_as(&mut node.shape, Role::None) };
+        let role = if reference.is_some() { TextUse::Reference } else { TextUse::Indexed };
+        let format = if is_indexed { use_as(&mut node.shape, role) } else { use_as(&mut node.shape, TextUse::None) };
         let (name, nullable) = (name.to_owned(), node.nullable);
         let field = Field {
             name,
@@ -349,23 +361,23 @@ impl SchemaParser {
         let Value::String(slug) = slug else {
             return self.wrong(at, "wrong_type", "must be the slug of a collection");
         };
-        self.faults.noted(at, names::collection_slug(slug))?;
+        self.faults.check(at, names::collection_slug(slug))?;
         if *kind.compared() != FieldKind::Text {
-            self.not_indexable(at, "is for strings, and for lists of strings");
+            self.not_indexable(at, "applies to strings and lists of strings only");
             return None;
         }
         Some(slug.clone())
     }
 
-    /// Refuses the first field that is one too many.
+    /// Refuses the first field that exceeds a limit.
     fn count(&mut self, field: &Field, at: &JsonPointer<'_>) {
         let others = |counts: fn(&Field) -> bool| self.fields.iter().filter(|field| counts(field)).count();
         if field.is_indexed && others(|field| field.is_indexed) == MAX_INDEXED {
-            let message = format!("only {MAX_INDEXED} fields may be indexed, unique or references");
+            let message = format!("at most {MAX_INDEXED} fields may be indexed, unique or references");
             self.faults.add(at, Invalid::new("too_many_indexed", message));
         }
         if field.is_searched && others(|field| field.is_searched) == MAX_SEARCHED {
-            let message = format!("only {MAX_SEARCHED} fields may be searched");
+            let message = format!("at most {MAX_SEARCHED} fields may be searched");
             self.faults.add(at, Invalid::new("too_many_searched", message));
         }
     }
@@ -402,15 +414,15 @@ fn kind_of(shape: &Shape) -> FieldKind {
     }
 }
 
-/// Sets what the field's texts are used for, and bounds a list of them; the texts' format.
-fn use_as(shape: &mut Shape, role: Role) -> Option<Format> {
+/// Sets the use of a field's strings and limits a list of them; gives their format.
+fn use_as(shape: &mut Shape, role: TextUse) -> Option<Format> {
     match shape {
         Shape::Text(text) => {
             text.role = role;
             text.format
         }
         Shape::List(list) => {
-            if role != Role::None {
+            if role != TextUse::None {
                 list.length.max = Some(list.length.max.map_or(MAX_INDEXED_ITEMS, |max| max.min(MAX_INDEXED_ITEMS)));
             }
             use_as(&mut list.items.shape, role)

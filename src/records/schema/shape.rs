@@ -1,72 +1,72 @@
-//! A schema as it is held against values.
+//! A parsed schema, as values are checked by it.
 
 use serde_json::Value;
 
 use super::format::Format;
 
-/// What a value may be.
+/// What a value must be.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
     pub shape: Shape,
     pub nullable: bool,
-    /// The values it may have; empty if any.
+    /// The allowed values; empty for any.
     pub values: Vec<Value>,
-    /// What it has where none is given.
+    /// The value of a missing member.
     pub default: Option<Value>,
 }
 
-/// By type.
+/// The type of a value, with the keywords of that type.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Shape {
-    Text(Text),
-    Number(Range),
-    Integer(Range),
+    Text(TextShape),
+    Number(NumberRange),
+    Integer(NumberRange),
     Flag,
-    List(Box<List>),
-    Object(Object),
+    List(Box<ListShape>),
+    Object(ObjectShape),
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Text {
+pub(super) struct TextShape {
     pub format: Option<Format>,
     /// In characters.
-    pub length: Bounds,
-    pub role: Role,
+    pub length: LengthBounds,
+    pub role: TextUse,
 }
 
-/// What a text is used for beside being kept.
+/// What a string is used for beside being stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Role {
+pub(super) enum TextUse {
     #[default]
     None,
-    /// It is in the index, which takes no long ones.
+    /// It is in the index, which limits its length.
     Indexed,
     /// It is a record's id.
     Reference,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Range {
+pub(super) struct NumberRange {
     pub min: Option<f64>,
     pub max: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Bounds {
+pub(super) struct LengthBounds {
     pub min: usize,
     pub max: Option<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct List {
+pub(super) struct ListShape {
     pub items: Node,
-    pub length: Bounds,
+    pub length: LengthBounds,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Object {
+pub(super) struct ObjectShape {
     pub properties: Vec<Property>,
-    /// Whether it may have further members.
+    /// Whether undeclared members are allowed.
     pub is_open: bool,
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Property {
     pub node: Node,
 }
 
-impl Object {
+impl ObjectShape {
     pub fn declares(&self, name: &str) -> bool {
         self.properties.iter().any(|property| property.name == name)
     }
