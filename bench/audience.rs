@@ -80,7 +80,7 @@ impl Audience {
             last_arrival: AtomicU64::new(0),
             cut: AtomicU64::new(0),
         });
-        let door = Arc::new(Door {
+        let door = Arc::new(StreamTarget {
             address: server.address,
             host: server.host.clone(),
             path: server.subscribe.clone(),
@@ -152,14 +152,14 @@ impl Audience {
 }
 
 /// Where streams are opened.
-struct Door {
+struct StreamTarget {
     address: SocketAddr,
     host: String,
     path: String,
     places: Semaphore,
 }
 
-impl Door {
+impl StreamTarget {
     async fn open(&self, index: usize, last_id: LastId) -> Result<Stream> {
         let _place = self.places.acquire().await?;
         let (name, address) = wire::client_address(index);
@@ -173,7 +173,7 @@ impl Door {
 }
 
 /// A subscriber's life: reads its stream, and resumes it when it ends.
-async fn attend(index: usize, mut stream: Stream, door: Arc<Door>, hall: Arc<Hall>) {
+async fn attend(index: usize, mut stream: Stream, door: Arc<StreamTarget>, hall: Arc<Hall>) {
     loop {
         while stream.read(index, &hall).await > 0 {}
         hall.cut.fetch_add(1, Relaxed);

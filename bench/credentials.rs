@@ -18,7 +18,7 @@ use crate::wire::{self, Caller};
 const WARM: usize = 300;
 
 /// A way to ask, by its headers.
-struct Way {
+struct CredentialKind {
     name: &'static str,
     path: &'static str,
     header: Option<(&'static str, String)>,
@@ -69,7 +69,7 @@ async fn rows(calls: usize) -> Result<Vec<(String, Vec<String>)>> {
         }
     }
     let anonymous = callers.first().map_or(1, |(_, _, times)| times.value_at_quantile(0.5)).max(1);
-    let row = |(way, _, times): &(&Way, Caller, hdrhistogram::Histogram<u64>)| {
+    let row = |(way, _, times): &(&CredentialKind, Caller, hdrhistogram::Histogram<u64>)| {
         let (p50, p99) = (times.value_at_quantile(0.5), times.value_at_quantile(0.99));
         let cells = vec![p50.to_string(), p99.to_string(), format!("{:.2}", p50 as f64 / anonymous as f64)];
         (way.name.to_owned(), cells)
@@ -78,17 +78,17 @@ async fn rows(calls: usize) -> Result<Vec<(String, Vec<String>)>> {
 }
 
 /// A tenant's key, a user's token and cookie; and nobody.
-async fn ways(server: &Server) -> Result<Vec<Way>> {
+async fn ways(server: &Server) -> Result<Vec<CredentialKind>> {
     let key = json!({"name": "bench", "scopes": ["*"]});
     let key = text(&post(server, "/api/v1/api-keys", &key, Some(PLATFORM_KEY)).await?, "/data/key")?;
     let fresh = |kind| FreshKey::new(kind).map_err(|error| error.to_string());
     let (cookie, refresh) = (fresh(KeyKind::UserSession)?, fresh(KeyKind::Refresh)?);
-    plant(server, &cookie, &refresh).await?;
+    seed(server, &cookie, &refresh).await?;
     let refreshed = post(server, "/api/v1/auth/refresh", &json!({"refresh_token": refresh.text}), None).await?;
     let token = text(&refreshed, "/data/access_token")?;
-    let way = |name, header| Way { name, path: "/api/v1/permissions", header };
+    let way = |name, header| CredentialKind { name, path: "/api/v1/permissions", header };
     Ok(vec![
-        Way { name: "anonymous", path: "/.well-known/jwks.json", header: None },
+        CredentialKind { name: "anonymous", path: "/.well-known/jwks.json", header: None },
         way("by API key", Some(("Authorization", format!("Bearer {key}")))),
         way("by access token (Ed25519)", Some(("Authorization", format!("Bearer {token}")))),
         way("by session cookie", Some(("Cookie", format!("__Host-carillon_session={}", cookie.text)))),
@@ -96,7 +96,7 @@ async fn ways(server: &Server) -> Result<Vec<Way>> {
 }
 
 /// Puts a user there who is signed in by cookie and by token, as if it had happened.
-async fn plant(server: &Server, cookie: &FreshKey, refresh: &FreshKey) -> Result<()> {
+async fn seed(server: &Server, cookie: &FreshKey, refresh: &FreshKey) -> Result<()> {
     let of = |key: &FreshKey| digest(key.text.as_bytes());
     let rows = [
         (

@@ -4,7 +4,7 @@
 //! `make bench` runs everything, `cargo bench --bench live -- --help` lists the parts.
 //!
 //! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`], [`matching`], [`first_request`],
-//!   [`rows`]
+//!   [`records`]
 //! - the load: [`audience`] reads streams (and resumes them by [`last_id`]), [`publisher`] sends webhooks, a [`mark`]
 //!   in each event and a [`tally`] of them tell what arrived, how late and in which order
 //! - the servers: [`peers`], each a [`process`] group that ends with the benchmark
@@ -27,8 +27,8 @@ mod options;
 mod peers;
 mod process;
 mod publisher;
+mod records;
 mod requests;
-mod rows;
 mod stage;
 mod steady;
 mod table;
@@ -116,7 +116,7 @@ async fn run(options: &Options) -> ExitCode {
                 table
             }
             Section::Rows => {
-                let (table, worked) = rows::measure(options).await;
+                let (table, worked) = records::measure(options).await;
                 stage.failed |= !worked;
                 table
             }

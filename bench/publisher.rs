@@ -58,8 +58,8 @@ pub async fn publish(
     let next = Arc::new(AtomicU32::new(0));
     let mut desks = JoinSet::new();
     for caller in callers {
-        let desk = Desk { site: site.clone(), caller, next: next.clone(), clock, begun, round, pace };
-        desks.spawn(desk.work());
+        let task = PublisherTask { site: site.clone(), caller, next: next.clone(), clock, begun, round, pace };
+        desks.spawn(task.work());
     }
     let mut published = Published {
         first_sent: begun.duration_since(clock),
@@ -132,7 +132,7 @@ impl Site {
 }
 
 /// One connection's work.
-struct Desk {
+struct PublisherTask {
     site: Arc<Site>,
     caller: Caller,
     next: Arc<AtomicU32>,
@@ -148,7 +148,7 @@ struct Log {
     answers: Histogram<u64>,
 }
 
-impl Desk {
+impl PublisherTask {
     async fn work(mut self) -> Result<Log> {
         let mut log = Log { accepted: 0, refused: BTreeMap::new(), answers: histogram()? };
         loop {

@@ -155,12 +155,12 @@ pub fn client_address(number: usize) -> (&'static str, String) {
 }
 
 /// What a call was answered.
-pub struct Answer {
+pub struct HttpResponse {
     pub status: u16,
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl HttpResponse {
     /// The answer, if it is one of success; else what it says, as an error.
     pub fn succeeded(self) -> Result<Self> {
         if (200..300).contains(&self.status) {
@@ -186,7 +186,7 @@ impl Caller {
     }
 
     /// Sends a request and reads its whole answer.
-    pub async fn call(&mut self, request: &[u8]) -> Result<Answer> {
+    pub async fn call(&mut self, request: &[u8]) -> Result<HttpResponse> {
         self.stream.write_all(request).await?;
         self.bytes.clear();
         let head = loop {
@@ -212,7 +212,7 @@ impl Caller {
         if head.framing == Framing::Close {
             self.stream = TcpStream::connect(self.address).await?;
         }
-        Ok(Answer { status: head.status, body })
+        Ok(HttpResponse { status: head.status, body })
     }
 
     async fn read_more(&mut self) -> Result<()> {

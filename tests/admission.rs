@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::world::{Answer, Call, Stream, Tenant, World, eventually, stranger, unique};
+use crate::world::{RequestBuilder, Stream, Tenant, TestResponse, World, eventually, stranger, unique};
 
 const LIMIT: i64 = 20;
 const ATTEMPTS: usize = 50;
@@ -16,7 +16,7 @@ async fn limited(limit: &str) -> Tenant {
 /// Fifty parallel requests against a fresh tenant, all within one window of a minute.
 ///
 /// A window may turn while they run; `X-RateLimit-Reset` tells, and then another tenant is asked.
-async fn in_one_window(limit: &str, ask: impl Fn(&Tenant) -> Call) -> (Tenant, Vec<Answer>) {
+async fn in_one_window(limit: &str, ask: impl Fn(&Tenant) -> RequestBuilder) -> (Tenant, Vec<TestResponse>) {
     for _ in 0..5 {
         let tenant = limited(limit).await;
         let answers = join_all((0..ATTEMPTS).map(|_| ask(&tenant).send())).await;
@@ -29,12 +29,12 @@ async fn in_one_window(limit: &str, ask: impl Fn(&Tenant) -> Call) -> (Tenant, V
     panic!("no five runs in a row cross the end of a minute");
 }
 
-fn split(answers: &[Answer], good: u16) -> (Vec<&Answer>, Vec<&Answer>) {
+fn split(answers: &[TestResponse], good: u16) -> (Vec<&TestResponse>, Vec<&TestResponse>) {
     answers.iter().partition(|answer| answer.status == good)
 }
 
 #[track_caller]
-fn assert_refused(answer: &Answer, code: &str) {
+fn assert_refused(answer: &TestResponse, code: &str) {
     let answer = answer.clone().expect_problem(429, code);
     assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0, "{:?}", answer.headers);
 }
@@ -169,7 +169,7 @@ async fn a_window_is_not_given_back_by_a_restart_of_the_hub() {
         let before = join_all((0..ATTEMPTS).map(|_| tenant.webhook().send())).await;
         tenant.world.evict(&tenant, crate::world::Sockets::Close).await;
         let after = join_all((0..ATTEMPTS).map(|_| tenant.webhook().send())).await;
-        let all: Vec<Answer> = before.into_iter().chain(after).collect();
+        let all: Vec<TestResponse> = before.into_iter().chain(after).collect();
         let reset = all[0].header("x-ratelimit-reset").to_owned();
         if all.iter().any(|answer| answer.header("x-ratelimit-reset") != reset) {
             continue;
@@ -204,7 +204,7 @@ async fn a_bad_body_and_a_duplicate_are_requests_too() {
         if reset != last.header("x-ratelimit-reset") {
             continue;
         }
-        let left = |answer: &Answer| answer.header("x-ratelimit-remaining").parse::<i64>().unwrap();
+        let left = |answer: &TestResponse| answer.header("x-ratelimit-remaining").parse::<i64>().unwrap();
         assert_eq!(left(&first), 19);
         assert!(left(&again) <= 19 && left(&last) < left(&first));
         return;
@@ -246,6 +246,6 @@ async fn the_plan_limits_where_the_tenant_says_nothing() {
     let world = World::shared().await;
     let free = world.tenant().plan("free").create().await.webhook().send().await.expect(202);
     let pro = world.tenant().plan("pro").create().await.webhook().send().await.expect(202);
-    let limit = |answer: &Answer| answer.header("x-ratelimit-limit").parse::<i64>().unwrap();
+    let limit = |answer: &TestResponse| answer.header("x-ratelimit-limit").parse::<i64>().unwrap();
     assert!(limit(&free) < limit(&pro), "{} {}", limit(&free), limit(&pro));
 }

@@ -3,7 +3,7 @@
 use carillon::credentials::key::FreshKey;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, ApiKey, PLATFORM_KEY, ROOT, Tenant, World};
+use crate::world::{ApiKey, PLATFORM_KEY, ROOT, Tenant, TestResponse, World};
 
 const KEYS: &str = "/api/v1/api-keys";
 
@@ -12,7 +12,7 @@ async fn tenant() -> Tenant {
 }
 
 /// A request that this key makes on the tenant's host.
-async fn with(tenant: &Tenant, key: &str, method: &str, path: &str) -> Answer {
+async fn with(tenant: &Tenant, key: &str, method: &str, path: &str) -> TestResponse {
     tenant.call(method, path).bearer(key).send().await
 }
 

@@ -10,13 +10,13 @@ async fn tenant() -> Tenant {
     World::shared().await.tenant().create().await
 }
 
-async fn deeds(tenant: &Tenant, query: &[(&str, &str)]) -> Vec<Value> {
+async fn audit_entries(tenant: &Tenant, query: &[(&str, &str)]) -> Vec<Value> {
     let call = query.iter().fold(tenant.as_owner("GET", AUDIT), |call, (name, value)| call.query(name, value));
     call.send().await.expect(200).data().as_array().unwrap().clone()
 }
 
-fn operations(deeds: &[Value]) -> Vec<&str> {
-    deeds.iter().map(|deed| deed["operation"].as_str().unwrap()).collect()
+fn operations(audit_entries: &[Value]) -> Vec<&str> {
+    audit_entries.iter().map(|audit_entry| audit_entry["operation"].as_str().unwrap()).collect()
 }
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn what_was_done_is_told_with_who_and_where() {
     let path = format!("/api/v1/users/{}", id.as_str().unwrap());
     person.call("PATCH", &path).json(&json!({"status": "disabled"})).send().await.expect(200);
     person.call("DELETE", &path).send().await.expect(200);
-    let all = deeds(&tenant, &[]).await;
+    let all = audit_entries(&tenant, &[]).await;
     assert_eq!(
         operations(&all),
         ["user.remove", "user.update", "user.create", "invitation.accept", "invitation.create"]
@@ -53,16 +53,19 @@ async fn the_audit_is_filtered_and_goes_on_by_cursor() {
     tenant.call("PATCH", path).bearer(&key.text).json(&json!({"description": "x"})).send().await.expect(200);
     tenant.call("DELETE", path).bearer(&key.text).send().await.expect(200);
     let actor = format!("key:{}", key.id);
-    let found = deeds(&tenant, &[("actor", &actor)]).await;
+    let found = audit_entries(&tenant, &[("actor", &actor)]).await;
     assert_eq!(operations(&found), ["role.delete", "role.update"]);
-    assert_eq!(deeds(&tenant, &[("operation", "role.")]).await.len(), 3);
-    assert_eq!(operations(&deeds(&tenant, &[("operation", "api_key")]).await), ["api_key.create"]);
-    assert_eq!(deeds(&tenant, &[("subject", "press"), ("operation", "role.create")]).await.len(), 1);
+    assert_eq!(audit_entries(&tenant, &[("operation", "role.")]).await.len(), 3);
+    assert_eq!(operations(&audit_entries(&tenant, &[("operation", "api_key")]).await), ["api_key.create"]);
+    assert_eq!(audit_entries(&tenant, &[("subject", "press"), ("operation", "role.create")]).await.len(), 1);
     let second = found[1]["at"].as_str().unwrap();
-    let since = deeds(&tenant, &[("since", second)]).await;
-    assert!(since.len() >= 2 && since.iter().all(|deed| deed["at"].as_str().unwrap() >= second), "{since:?}");
-    let until = deeds(&tenant, &[("until", second)]).await;
-    assert!(until.iter().all(|deed| deed["at"].as_str().unwrap() < second), "{until:?}");
+    let since = audit_entries(&tenant, &[("since", second)]).await;
+    assert!(
+        since.len() >= 2 && since.iter().all(|audit_entry| audit_entry["at"].as_str().unwrap() >= second),
+        "{since:?}"
+    );
+    let until = audit_entries(&tenant, &[("until", second)]).await;
+    assert!(until.iter().all(|audit_entry| audit_entry["at"].as_str().unwrap() < second), "{until:?}");
     assert_eq!(since.len() + until.len(), 4);
     tenant.as_owner("GET", AUDIT).query("since", "yesterday").send().await.expect_invalid_query("since");
     let mut seen = Vec::new();
@@ -75,7 +78,7 @@ async fn the_audit_is_filtered_and_goes_on_by_cursor() {
             None => break,
         }
     }
-    assert_eq!(seen, deeds(&tenant, &[]).await);
+    assert_eq!(seen, audit_entries(&tenant, &[]).await);
 }
 
 #[tokio::test]
@@ -85,7 +88,7 @@ async fn the_audit_takes_its_permission_and_is_a_tenants_own() {
     let refused = tenant.call("GET", AUDIT).bearer(&key).send().await.expect_problem(403, "forbidden");
     assert!(refused.body.contains("audit:read"));
     other.role("press", &["audit:read"]).await;
-    assert_eq!(operations(&deeds(&tenant, &[]).await), ["api_key.create"]);
+    assert_eq!(operations(&audit_entries(&tenant, &[]).await), ["api_key.create"]);
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
         tenant.as_owner(method, AUDIT).send().await.expect_problem(405, "method_not_allowed");
     }
@@ -96,7 +99,7 @@ async fn what_is_secret_is_not_in_it() {
     let tenant = tenant().await;
     let key = tenant.key(&["*"]).await;
     let (_, token) = tenant.invite(&address(), "viewer").await;
-    let text = Value::Array(deeds(&tenant, &[]).await).to_string();
+    let text = Value::Array(audit_entries(&tenant, &[]).await).to_string();
     for secret in [&key.text, &token, &tenant.webhook_secret] {
         assert!(!text.contains(secret.as_str()));
     }

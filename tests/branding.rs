@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, ROOT, Tenant, World};
+use crate::world::{ROOT, Tenant, TestResponse, World};
 
 const BRANDING: &str = "/api/v1/branding";
 const SHEET: &str = "/branding.css";
@@ -12,11 +12,11 @@ async fn tenant() -> Tenant {
 }
 
 /// As a visitor gets it.
-async fn get(tenant: &Tenant, path: &str) -> Answer {
+async fn get(tenant: &Tenant, path: &str) -> TestResponse {
     tenant.call("GET", path).send().await.expect(200)
 }
 
-async fn patch(tenant: &Tenant, change: Value) -> Answer {
+async fn patch(tenant: &Tenant, change: Value) -> TestResponse {
     tenant.as_owner("PATCH", BRANDING).json(&change).send().await
 }
 
@@ -129,9 +129,10 @@ async fn if_match_refuses_a_change_of_another_look_than_was_read() {
 async fn a_change_stands_in_the_audit() {
     let tenant = tenant().await;
     patch(&tenant, json!({"name": "Acme"})).await.expect(200);
-    let deeds = tenant.as_owner("GET", "/api/v1/audit").query("operation", "branding").send().await.expect(200).data();
-    assert_eq!(deeds[0]["operation"], "branding.update");
-    assert_eq!(deeds[0]["detail"], json!({"changed": ["name"]}));
+    let audit_entries =
+        tenant.as_owner("GET", "/api/v1/audit").query("operation", "branding").send().await.expect(200).data();
+    assert_eq!(audit_entries[0]["operation"], "branding.update");
+    assert_eq!(audit_entries[0]["detail"], json!({"changed": ["name"]}));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Answer, Tenant, World};
+use crate::world::{Tenant, TestResponse, World};
 
 const HOME: &str = "https://www.example.com";
 
@@ -12,7 +12,7 @@ async fn tenant() -> Tenant {
     world.tenant().set("cors_origins", origins).create().await
 }
 
-async fn preflight(tenant: &Tenant, origin: &str, method: &str) -> Answer {
+async fn preflight(tenant: &Tenant, origin: &str, method: &str) -> TestResponse {
     tenant
         .call("OPTIONS", "/events")
         .header("Origin", origin)
@@ -83,7 +83,7 @@ async fn an_error_too_is_readable_by_a_listed_origin() {
 }
 
 /// Whether a page may read a header that came.
-fn is_shown(answer: &Answer, name: &str) -> bool {
+fn is_shown(answer: &TestResponse, name: &str) -> bool {
     let exposed = answer.header("access-control-expose-headers").to_lowercase();
     !answer.header(name).is_empty() && exposed.split(", ").any(|shown| shown == name)
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::world::{Answer, Call, Tenant, World, address, unique};
+use crate::world::{RequestBuilder, Tenant, TestResponse, World, address, unique};
 
 async fn tenant() -> Tenant {
     World::shared().await.tenant().create().await
@@ -18,11 +18,11 @@ fn bodies() -> [(&'static str, Value); 4] {
     ]
 }
 
-fn keyed(call: Call, key: &str, body: &Value) -> Call {
+fn keyed(call: RequestBuilder, key: &str, body: &Value) -> RequestBuilder {
     call.header("Idempotency-Key", key).json(body)
 }
 
-async fn ask(tenant: &Tenant, path: &str, key: &str, body: &Value) -> Answer {
+async fn ask(tenant: &Tenant, path: &str, key: &str, body: &Value) -> TestResponse {
     keyed(tenant.as_owner("POST", path), key, body).send().await
 }
 
@@ -80,7 +80,7 @@ async fn sent_many_times_at_once_it_is_done_once() {
     }
     assert_eq!(tenant.on_shard("SELECT id FROM api_keys WHERE tenant_id = ?1", &[]).await.len(), 1);
     let created = tenant.as_owner("GET", "/api/v1/audit").send().await.expect(200).data();
-    assert_eq!(created.as_array().unwrap().len(), 4, "one deed each");
+    assert_eq!(created.as_array().unwrap().len(), 4, "one audit_entry each");
     assert_eq!(tenant.invitation_tokens().await.len(), 1, "one mail");
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::world::{Answer, PASSWORD, Tenant, World, address, unique};
+use crate::world::{PASSWORD, Tenant, TestResponse, World, address, unique};
 
 const INVITATIONS: &str = "/api/v1/invitations";
 const ACCEPT: &str = "/api/v1/invitations/accept";
@@ -12,7 +12,7 @@ async fn tenant() -> Tenant {
     World::shared().await.tenant().create().await
 }
 
-async fn invite(tenant: &Tenant, body: Value) -> Answer {
+async fn invite(tenant: &Tenant, body: Value) -> TestResponse {
     tenant.as_owner("POST", INVITATIONS).json(&body).send().await
 }
 

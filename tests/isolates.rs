@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Tenant, World, eventually};
+use crate::world::{Tenant, TestResponse, World, eventually};
 
 const COLLECTION: &str = "/api/v1/collections/posts";
 const POSTS: &str = "/api/v1/posts";
@@ -41,7 +41,7 @@ async fn notes(tenant: &Tenant, public: bool) {
 }
 
 /// What a stranger gets.
-async fn stranger(tenant: &Tenant, path: &str, query: &[(&str, &str)]) -> Answer {
+async fn stranger(tenant: &Tenant, path: &str, query: &[(&str, &str)]) -> TestResponse {
     let call = tenant.call("GET", path);
     query.iter().fold(call, |call, (name, value)| call.query(name, value)).send().await
 }
@@ -60,12 +60,12 @@ async fn announced(tenant: &Tenant) -> String {
 }
 
 /// The bytes for such a URL.
-async fn uploaded(tenant: &Tenant, link: &str) -> Answer {
+async fn uploaded(tenant: &Tenant, link: &str) -> TestResponse {
     tenant.call("PUT", link).header("Content-Type", "image/png").bytes(PNG.to_vec()).send().await
 }
 
 /// Asks for a list until it comes out of KV.
-async fn kept(ask: impl AsyncFn() -> Answer) -> Value {
+async fn kept(ask: impl AsyncFn() -> TestResponse) -> Value {
     eventually("a kept list", async || {
         let answer = ask().await.expect(200);
         (answer.header("x-cache") == "HIT").then(|| answer.json())

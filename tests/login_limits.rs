@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Answer, Sockets, Tenant, World, hashes, now, unique};
+use crate::world::{Sockets, Tenant, TestResponse, World, hashes, now, unique};
 
 const OF_ADDRESS: usize = 20;
 const AT_ACCOUNT: usize = 10;
@@ -15,7 +15,7 @@ async fn early_in_a_minute() {
     }
 }
 
-async fn tried(tenant: &Tenant, world: &World, email: &str) -> Answer {
+async fn tried(tenant: &Tenant, world: &World, email: &str) -> TestResponse {
     let body = json!({"email": email, "password": "not the password"});
     world.call("POST", &tenant.host, "/api/v1/auth/login").json(&body).send().await
 }

@@ -3,10 +3,10 @@
 use carillon::credentials::key::FreshKey;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, PLATFORM_KEY, ROOT, World, eventually};
+use crate::world::{PLATFORM_KEY, ROOT, TestResponse, World, eventually};
 
 /// The lines that carry this answer's request id.
-async fn lines(world: &World, answer: &Answer) -> Vec<Value> {
+async fn lines(world: &World, answer: &TestResponse) -> Vec<Value> {
     let id = answer.header("x-request-id").to_owned();
     eventually("the request's log line", async || {
         let lines = world.logs().await;
@@ -17,7 +17,7 @@ async fn lines(world: &World, answer: &Answer) -> Vec<Value> {
 }
 
 /// The one line of the request itself, not of what was noticed on its way.
-async fn line(world: &World, answer: &Answer) -> Value {
+async fn line(world: &World, answer: &TestResponse) -> Value {
     let lines = lines(world, answer).await;
     let requests: Vec<_> = lines.iter().filter(|line| line["duration_ms"].is_number()).collect();
     assert_eq!(requests.len(), 1, "{lines:?}");
@@ -105,7 +105,7 @@ async fn a_key_that_proves_nobody_is_for_no_tenant_and_says_which_it_named() {
         let refused = world.call("GET", ROOT, "/api/v1/api-keys").bearer(&key).send().await.expect(401);
         let told = line(&world, &refused).await;
         assert_eq!(told["tenant"], Value::Null);
-        assert_eq!(told["cause"], format!("the credential proves nobody in {id}"));
+        assert_eq!(told["cause"], format!("the credential is not valid in {id}"));
     }
 }
 

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Call, Tenant, TenantBuilder, World, eventually};
+use crate::world::{RequestBuilder, Tenant, TenantBuilder, TestResponse, World, eventually};
 
 const PNG: &[u8] = b"\x89PNG 0123456789";
 
@@ -31,7 +31,7 @@ async fn record(tenant: &Tenant, id: &str) -> String {
 }
 
 /// Sends bytes as a member does.
-fn put(tenant: &Tenant, path: &str, name: &str, kind: &str, bytes: &[u8]) -> Call {
+fn put(tenant: &Tenant, path: &str, name: &str, kind: &str, bytes: &[u8]) -> RequestBuilder {
     tenant.as_owner("PUT", path).query("name", name).header("Content-Type", kind).bytes(bytes.to_vec())
 }
 
@@ -49,7 +49,7 @@ async fn announced(tenant: &Tenant, path: &str, size: usize) -> String {
     tenant.behind_host(&said["url"])
 }
 
-fn upload(tenant: &Tenant, path: &str, bytes: &[u8]) -> Call {
+fn upload(tenant: &Tenant, path: &str, bytes: &[u8]) -> RequestBuilder {
     tenant.call("PUT", path).header("Content-Type", "image/png").bytes(bytes.to_vec())
 }
 
@@ -74,7 +74,7 @@ async fn stored_bytes(tenant: &Tenant) -> i64 {
     rows.first().map_or(0, |row| row["bytes"].as_i64().unwrap())
 }
 
-fn bytes(answer: &Answer) -> &[u8] {
+fn bytes(answer: &TestResponse) -> &[u8] {
     answer.bytes.as_slice()
 }
 
@@ -385,7 +385,7 @@ async fn an_upload_that_came_to_nothing_is_swept_when_it_is_due() {
     held(&tenant, "r1").await;
     let prefix = format!("t/{}/", tenant.id);
     for (object, due) in [("media/r1/crashed", "0"), ("media/r1/under-way", "9000000000000")] {
-        tenant.world.plant_object(&format!("{prefix}{object}"), None).await;
+        tenant.world.seed_object(&format!("{prefix}{object}"), None).await;
         let sql = "INSERT INTO unreferenced_objects (tenant_id, object, due_at) VALUES (?1, ?2, CAST(?3 AS INTEGER))";
         tenant.on_shard(sql, &[object, due]).await;
     }
@@ -404,7 +404,7 @@ async fn a_purge_leaves_no_object_of_the_tenant() {
     held(&tenant, "r1").await;
     held(&other, "r1").await;
     // More than R2 lists at once, and some that no row knows.
-    tenant.world.plant_object(&format!("t/{}/media/lost/", tenant.id), Some(1100)).await;
+    tenant.world.seed_object(&format!("t/{}/media/lost/", tenant.id), Some(1100)).await;
     tenant.delete().await;
     tenant.purge().await;
     assert!(tenant.world.objects(&format!("t/{}/", tenant.id)).await.is_empty());

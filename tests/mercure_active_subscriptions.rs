@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Call, HUB, Sockets, Stream, Tenant, World};
+use crate::world::{HUB, RequestBuilder, Sockets, Stream, Tenant, TestResponse, World};
 
 const SUBSCRIPTIONS: &str = "/.well-known/mercure/subscriptions";
 const EVENTS: &str = "/.well-known/mercure/subscriptions/:type/:match/:subscriber";
@@ -19,7 +19,7 @@ fn token(tenant: &Tenant) -> String {
     tenant.access_token("subscribe", &topics).sign()
 }
 
-fn watch(tenant: &Tenant) -> Call {
+fn watch(tenant: &Tenant) -> RequestBuilder {
     tenant.mercure().query("match_urlpattern", EVENTS).bearer(&token(tenant))
 }
 
@@ -38,7 +38,7 @@ async fn news(stream: &mut Stream) -> Value {
     block.json()
 }
 
-async fn get(tenant: &Tenant, path: &str) -> Answer {
+async fn get(tenant: &Tenant, path: &str) -> TestResponse {
     tenant.call("GET", path).bearer(&token(tenant)).send().await
 }
 

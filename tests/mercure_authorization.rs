@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Call, HUB, Stream, Tenant, Token, World, now};
+use crate::world::{HUB, RequestBuilder, Stream, Tenant, TestResponse, Token, World, now};
 
 const COOKIE: &str = "__Secure-mercure_access_token";
 const DETAIL: &str = "https://mercure.rocks/authorization-detail";
@@ -26,16 +26,16 @@ fn writer(tenant: &Tenant) -> Token {
     tenant.access_token("publish", &[("exact", "*")])
 }
 
-fn all(tenant: &Tenant) -> Call {
+fn all(tenant: &Tenant) -> RequestBuilder {
     tenant.mercure().query("match", "*")
 }
 
-fn in_cookie(call: Call, token: &str) -> Call {
+fn in_cookie(call: RequestBuilder, token: &str) -> RequestBuilder {
     call.header("Cookie", &format!("{COOKIE}={token}"))
 }
 
 /// A publication that carries what its caller adds to it.
-fn post(tenant: &Tenant) -> Call {
+fn post(tenant: &Tenant) -> RequestBuilder {
     let call = tenant.call("POST", HUB).header("Content-Type", "application/x-www-form-urlencoded");
     call.bytes(b"topic=a&data=x".to_vec())
 }
@@ -134,10 +134,10 @@ async fn a_cookie_counts_from_pages_of_the_tenants_own_list_alone() {
         (vec![], false, true),
         (vec![("Sec-Fetch-Site", "same-origin")], false, true),
     ] {
-        let with = |call: Call| headers.iter().fold(call, |call, (name, value)| call.header(name, value));
+        let with = |call: RequestBuilder| headers.iter().fold(call, |call, (name, value)| call.header(name, value));
         let posted = with(in_cookie(post(&tenant), &write)).send().await;
         let opened = with(in_cookie(all(&tenant), &read)).open().await;
-        let refused = |answer: Answer| drop(answer.expect_problem(403, "origin_not_allowed"));
+        let refused = |answer: TestResponse| drop(answer.expect_problem(403, "origin_not_allowed"));
         assert_eq!((posted.status == 200, opened.is_ok()), (publishes, subscribes), "{headers:?}");
         if !publishes {
             refused(posted);

@@ -2,27 +2,27 @@
 
 use serde_json::json;
 
-use crate::world::{Answer, Call, HUB, Tenant, World, now};
+use crate::world::{HUB, RequestBuilder, Tenant, TestResponse, World, now};
 
 async fn tenant() -> Tenant {
     World::hub(json!({"subscriptions": true})).await
 }
 
-fn post(tenant: &Tenant) -> Call {
+fn post(tenant: &Tenant) -> RequestBuilder {
     let call = tenant.call("POST", HUB).header("Content-Type", "application/x-www-form-urlencoded");
     call.bytes(b"topic=a&data=x".to_vec())
 }
 
-fn subscribe(tenant: &Tenant) -> Call {
+fn subscribe(tenant: &Tenant) -> RequestBuilder {
     tenant.mercure().query("match", "a")
 }
 
-fn subscriptions(tenant: &Tenant) -> Call {
+fn subscriptions(tenant: &Tenant) -> RequestBuilder {
     tenant.call("GET", &format!("{HUB}/subscriptions"))
 }
 
 /// The challenge, which names the document of the hub, and an error where there is one.
-fn assert_challenged(tenant: &Tenant, answer: &Answer, error: Option<&str>) {
+fn assert_challenged(tenant: &Tenant, answer: &TestResponse, error: Option<&str>) {
     let metadata = format!("http://{}/.well-known/oauth-protected-resource{HUB}", tenant.host);
     let error = error.map(|error| format!(", error=\"{error}\"")).unwrap_or_default();
     assert_eq!(answer.header("www-authenticate"), format!("Bearer resource_metadata=\"{metadata}\"{error}"));

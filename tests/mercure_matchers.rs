@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Call, Tenant, World};
+use crate::world::{RequestBuilder, Tenant, World};
 
 async fn tenant() -> Tenant {
     World::hub(json!({})).await
@@ -151,7 +151,7 @@ const NESTED: &str = "(?:[a-z]{9}){9}";
 #[tokio::test]
 async fn what_patterns_take_to_compile_is_bounded_for_each_and_for_all_of_a_stream() {
     let tenant = tenant().await;
-    let refused = async |call: Call, name: &str| {
+    let refused = async |call: RequestBuilder, name: &str| {
         let answer = call.refused().await.expect_invalid_query(name);
         let error = &answer.json()["errors"][0];
         assert_eq!(error["code"], "too_complex", "{error}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Call, HUB, Stream, Tenant, Token, World, now};
+use crate::world::{HUB, RequestBuilder, Stream, Tenant, Token, World, now};
 
 const SUBSCRIPTIONS: &str = "/.well-known/mercure/subscriptions";
 
@@ -10,11 +10,11 @@ async fn tenant() -> Tenant {
     World::hub(json!({"subscriptions": true})).await
 }
 
-fn topics(tenant: &Tenant, topics: &[&str]) -> Call {
+fn topics(tenant: &Tenant, topics: &[&str]) -> RequestBuilder {
     topics.iter().fold(tenant.mercure(), |call, topic| call.query("topic", topic))
 }
 
-fn older_cookie(call: Call, token: &str) -> Call {
+fn older_cookie(call: RequestBuilder, token: &str) -> RequestBuilder {
     call.header("Cookie", &format!("mercureAuthorization={token}"))
 }
 

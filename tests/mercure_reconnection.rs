@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use crate::world::{Call, Sockets, Stream, Tenant, World};
+use crate::world::{RequestBuilder, Sockets, Stream, Tenant, World};
 
 async fn tenant() -> Tenant {
     World::hub(json!({})).await
 }
 
-fn all(tenant: &Tenant) -> Call {
+fn all(tenant: &Tenant) -> RequestBuilder {
     tenant.mercure().query("match", "*")
 }
 

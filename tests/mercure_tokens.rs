@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Call, Issuer, Stream, Tenant, Token, World, now};
+use crate::world::{Issuer, RequestBuilder, Stream, Tenant, TestResponse, Token, World, now};
 
 async fn tenant() -> Tenant {
     World::hub(json!({})).await
@@ -37,13 +37,13 @@ async fn trust(tenant: &Tenant, issuers: &[Value]) {
     tenant.set_mercure(json!({"issuers": issuers})).await;
 }
 
-async fn publish(tenant: &Tenant, token: &str) -> Answer {
+async fn publish(tenant: &Tenant, token: &str) -> TestResponse {
     let call = tenant.call("POST", crate::world::HUB).bearer(token);
     let call = call.header("Content-Type", "application/x-www-form-urlencoded");
     call.bytes(b"topic=a&private=on&data=hidden".to_vec()).send().await
 }
 
-fn all(tenant: &Tenant, token: &str) -> Call {
+fn all(tenant: &Tenant, token: &str) -> RequestBuilder {
     tenant.mercure().query("match", "*").bearer(token)
 }
 

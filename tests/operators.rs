@@ -55,7 +55,7 @@ async fn whatever_does_not_fit_gets_one_answer() {
 }
 
 /// Tries until it is refused; how many tries were answered otherwise.
-async fn tries_until_limited(most: usize, sign_in: impl AsyncFn(usize) -> crate::world::Answer) -> usize {
+async fn tries_until_limited(most: usize, sign_in: impl AsyncFn(usize) -> crate::world::TestResponse) -> usize {
     for tried in 0..most {
         let answer = sign_in(tried).await;
         if answer.status == 429 {

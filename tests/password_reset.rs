@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Answer, PASSWORD, Tenant, Tokens, User, World, hashes, unique};
+use crate::world::{PASSWORD, Tenant, TestResponse, Tokens, User, World, hashes, unique};
 
 const NEW: &str = "another battery staple";
 const FORGOT: &str = "/api/v1/auth/password/forgot";
@@ -14,11 +14,11 @@ async fn tenant() -> Tenant {
     World::shared().await.tenant().create().await
 }
 
-async fn forgot(tenant: &Tenant, email: &str) -> Answer {
+async fn forgot(tenant: &Tenant, email: &str) -> TestResponse {
     tenant.call("POST", FORGOT).json(&json!({"email": email})).send().await.expect(202)
 }
 
-async fn reset(tenant: &Tenant, token: &str, password: &str) -> Answer {
+async fn reset(tenant: &Tenant, token: &str, password: &str) -> TestResponse {
     tenant.call("POST", RESET).json(&json!({"token": token, "password": password})).send().await
 }
 
@@ -105,7 +105,7 @@ async fn asking_tells_nothing_of_accounts() {
     let tenant = tenant().await;
     let (user, disabled) = (tenant.user("viewer").await, tenant.user("viewer").await);
     disabled.set("status", "disabled").await;
-    let told = |answer: &Answer| {
+    let told = |answer: &TestResponse| {
         let whole = answer.masked(&[]);
         whole.lines().filter(|line| !line.contains("ratelimit")).collect::<Vec<_>>().join("\n")
     };
@@ -211,7 +211,7 @@ async fn whoever_came_by_cookie_goes_on_by_cookie() {
     let user = tenant.user("viewer").await;
     let cookie = user.browser().await;
     let body = json!({"current_password": PASSWORD, "new_password": NEW});
-    let change = |call: crate::world::Call| call.header("Cookie", &cookie).json(&body).send();
+    let change = |call: crate::world::RequestBuilder| call.header("Cookie", &cookie).json(&body).send();
     change(tenant.call("POST", CHANGE)).await.expect_problem(403, "origin_not_allowed");
     let own = format!("http://{}", tenant.host);
     let answer = change(tenant.call("POST", CHANGE).header("Origin", &own)).await.expect(200);

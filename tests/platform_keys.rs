@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, PLATFORM_KEY, ROOT, World, unique};
+use crate::world::{PLATFORM_KEY, ROOT, TestResponse, World, unique};
 
 const KEYS: &str = "/api/v1/platform-keys";
 const TENANTS: &str = "/api/v1/tenants";
@@ -30,7 +30,7 @@ impl Key {
         format!("{KEYS}/{}", self.id)
     }
 
-    async fn asks(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+    async fn asks(&self, method: &str, path: &str, body: Option<Value>) -> TestResponse {
         let call = self.world.call(method, ROOT, path).bearer(&self.text);
         match body {
             Some(body) => call.json(&body).send().await,

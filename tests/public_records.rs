@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Tenant, World, eventually};
+use crate::world::{Tenant, TestResponse, World, eventually};
 
 const HOME: &str = "https://www.example.com";
 
@@ -33,7 +33,7 @@ async fn tenant() -> Tenant {
     tenant
 }
 
-async fn stranger(tenant: &Tenant, path: &str, query: &[(&str, &str)]) -> Answer {
+async fn stranger(tenant: &Tenant, path: &str, query: &[(&str, &str)]) -> TestResponse {
     let call = tenant.call("GET", path);
     query.iter().fold(call, |call, (name, value)| call.query(name, value)).send().await
 }

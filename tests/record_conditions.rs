@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::world::{Answer, Tenant, World, unique};
+use crate::world::{Tenant, TestResponse, World, unique};
 
 const LEADS: &str = "/api/v1/leads";
 const ONE: &str = "/api/v1/leads/r1";
@@ -16,7 +16,7 @@ async fn tenant() -> Tenant {
     tenant
 }
 
-async fn matching(tenant: &Tenant, method: &str, path: &str, tag: &str, body: Value) -> Answer {
+async fn matching(tenant: &Tenant, method: &str, path: &str, tag: &str, body: Value) -> TestResponse {
     tenant.as_owner(method, path).header("If-Match", tag).json(&body).send().await
 }
 
@@ -83,7 +83,7 @@ async fn of_changes_to_one_version_at_once_one_is_made() {
     assert_eq!(statuses, [200, 412, 412, 412, 412, 412]);
 }
 
-async fn keyed(tenant: &Tenant, path: &str, key: &str, body: &Value) -> Answer {
+async fn keyed(tenant: &Tenant, path: &str, key: &str, body: &Value) -> TestResponse {
     tenant.as_owner("POST", path).header("Idempotency-Key", key).json(body).send().await
 }
 

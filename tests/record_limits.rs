@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::world::{Answer, Tenant, World};
+use crate::world::{Tenant, TestResponse, World};
 
 const LEADS: &str = "/api/v1/leads";
 
@@ -24,7 +24,7 @@ fn creations(count: usize) -> Value {
     vec![json!({"op": "create", "data": {}}); count].into()
 }
 
-async fn create(tenant: &Tenant) -> Answer {
+async fn create(tenant: &Tenant) -> TestResponse {
     tenant.ask("POST", LEADS, json!({})).await
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Tenant, World, eventually};
+use crate::world::{Tenant, TestResponse, World, eventually};
 
 /// Four records of which each kind of field is there twice, with an index (`_i`) and without (`_p`).
 async fn tenant() -> Tenant {
@@ -308,7 +308,7 @@ async fn the_most_that_a_list_may_ask_is_answered() {
 #[tokio::test]
 async fn a_list_of_another_tenants_collection_is_a_missing_one() {
     let (tenant, other) = (tenant().await, World::shared().await.unbounded_tenant().await);
-    let listed = async |asking: &Tenant, slug: &str| -> Answer {
+    let listed = async |asking: &Tenant, slug: &str| -> TestResponse {
         asking.listed(slug, &[("filter", "n_i = 1"), ("sort", "-n_i")]).await.expect_problem(404, "not_found")
     };
     assert_eq!(listed(&other, "things").await.masked(&["things"]), listed(&other, "nobody").await.masked(&["nobody"]));

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Answer, Tenant, World};
+use crate::world::{Tenant, TestResponse, World};
 
 async fn tenant() -> Tenant {
     let tenant = World::shared().await.unbounded_tenant().await;
@@ -165,7 +165,7 @@ async fn records_that_refer_to_each_other_are_not_put_beside_each_other_without_
         let call = tenant.call("GET", path);
         query.iter().fold(call, |call, (name, value)| call.query(name, value)).send().await
     };
-    let refused = |answer: Answer| {
+    let refused = |answer: TestResponse| {
         let answer = answer.expect_problem(400, "too_complex");
         assert_eq!(answer.pointers(), ["?expand"]);
         let message = answer.json()["errors"][0]["message"].to_string();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Answer, Tenant, World, eventually};
+use crate::world::{Tenant, TestResponse, World, eventually};
 
 const LEADS: &str = "/api/v1/leads";
 
@@ -188,7 +188,7 @@ async fn a_body_that_names_another_tenant_is_answered_as_of_none() {
 }
 
 /// The request left a line that says what it tried.
-async fn noticed(tenant: &Tenant, answer: &Answer) {
+async fn noticed(tenant: &Tenant, answer: &TestResponse) {
     let id = answer.header("x-request-id").to_owned();
     eventually("the attempt's line", async || {
         let lines = tenant.world.logs().await;

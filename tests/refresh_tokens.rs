@@ -3,13 +3,13 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Tenant, Tokens, World};
+use crate::world::{Tenant, TestResponse, Tokens, World};
 
 async fn tenant() -> Tenant {
     World::shared().await.tenant().create().await
 }
 
-async fn refresh(tenant: &Tenant, token: &str) -> Answer {
+async fn refresh(tenant: &Tenant, token: &str) -> TestResponse {
     tenant.call("POST", "/api/v1/auth/refresh").json(&json!({"refresh_token": token})).send().await
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, PASSWORD, Tenant, World, hashes, unique};
+use crate::world::{PASSWORD, Tenant, TestResponse, World, hashes, unique};
 
 const REGISTER: &str = "/api/v1/auth/register";
 const VERIFY: &str = "/api/v1/auth/verify-email";
@@ -16,15 +16,15 @@ fn somebody() -> String {
     format!("{}@people.test", unique())
 }
 
-async fn register(tenant: &Tenant, body: Value) -> Answer {
+async fn register(tenant: &Tenant, body: Value) -> TestResponse {
     tenant.call("POST", REGISTER).json(&body).send().await
 }
 
-async fn verify(tenant: &Tenant, token: &str) -> Answer {
+async fn verify(tenant: &Tenant, token: &str) -> TestResponse {
     tenant.call("POST", VERIFY).json(&json!({"token": token})).send().await
 }
 
-async fn login(tenant: &Tenant, email: &str, password: &str) -> Answer {
+async fn login(tenant: &Tenant, email: &str, password: &str) -> TestResponse {
     let body = json!({"email": email, "password": password});
     tenant.call("POST", "/api/v1/auth/login").json(&body).send().await
 }
@@ -60,7 +60,7 @@ async fn who_proves_an_address_becomes_a_viewer() {
 async fn a_taken_address_is_answered_like_a_free_one() {
     let tenant = open().await;
     let user = tenant.user("owner").await;
-    let told = |answer: &Answer| {
+    let told = |answer: &TestResponse| {
         let whole = answer.masked(&[]);
         whole.lines().filter(|line| !line.contains("ratelimit")).collect::<Vec<_>>().join("\n")
     };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Tenant, World, address};
+use crate::world::{Tenant, TestResponse, World, address};
 
 const ROLES: &str = "/api/v1/roles";
 
@@ -10,18 +10,18 @@ async fn tenant() -> Tenant {
     World::shared().await.tenant().create().await
 }
 
-async fn with(tenant: &Tenant, key: &str, method: &str, path: &str, body: Value) -> Answer {
+async fn with(tenant: &Tenant, key: &str, method: &str, path: &str, body: Value) -> TestResponse {
     tenant.call(method, path).bearer(key).json(&body).send().await
 }
 
-async fn owner(tenant: &Tenant, method: &str, path: &str, body: Value) -> Answer {
+async fn owner(tenant: &Tenant, method: &str, path: &str, body: Value) -> TestResponse {
     tenant.as_owner(method, path).json(&body).send().await
 }
 
 #[tokio::test]
 async fn a_role_is_made_shown_changed_and_deleted() {
     let tenant = tenant().await;
-    let body = json!({"name": "press", "description": "The desk", "permissions": ["users:*", "audit:read"]});
+    let body = json!({"name": "press", "description": "The newsroom", "permissions": ["users:*", "audit:read"]});
     let made = owner(&tenant, "POST", ROLES, body.clone()).await.expect(201);
     let path = format!("{ROLES}/press");
     assert_eq!(made.header("location"), path);
@@ -30,7 +30,7 @@ async fn a_role_is_made_shown_changed_and_deleted() {
     let taken = owner(&tenant, "POST", ROLES, body).await.expect_problem(409, "conflict");
     assert_eq!(taken.pointers(), ["/name"]);
     let changed = owner(&tenant, "PATCH", &path, json!({"permissions": ["audit:read"]})).await.expect(200).data();
-    assert_eq!((&changed["permissions"], &changed["description"]), (&json!(["audit:read"]), &json!("The desk")));
+    assert_eq!((&changed["permissions"], &changed["description"]), (&json!(["audit:read"]), &json!("The newsroom")));
     owner(&tenant, "DELETE", &path, json!({})).await.expect(200);
     tenant.as_owner("GET", &path).send().await.expect_problem(404, "not_found");
 }

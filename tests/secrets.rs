@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Stream, Tenant, Token, World};
+use crate::world::{Stream, Tenant, TestResponse, Token, World};
 
-async fn rotate(tenant: &Tenant, kind: &str, body: Value) -> Answer {
+async fn rotate(tenant: &Tenant, kind: &str, body: Value) -> TestResponse {
     let call = tenant.admin("POST", &format!("/secrets/{kind}/rotate")).json(&body);
     call.send().await
 }
@@ -14,7 +14,7 @@ async fn signed(tenant: &Tenant, secret: &str) -> u16 {
     tenant.webhook().secret(secret).send().await.status
 }
 
-async fn subscribed(tenant: &Tenant, secret: &str) -> Result<Stream, Answer> {
+async fn subscribed(tenant: &Tenant, secret: &str) -> Result<Stream, TestResponse> {
     tenant.events(&["posts"]).token(Token::new(secret, &["posts"])).open().await
 }
 

@@ -95,7 +95,7 @@ async fn whoever_signs_out_is_out_in_the_database_too() {
     let tenant = tenant().await;
     let user = tenant.user("viewer").await;
     let (tokens, cookie) = (user.login().await, user.browser().await);
-    let out = |call: crate::world::Call| async { call.send().await.expect(204) };
+    let out = |call: crate::world::RequestBuilder| async { call.send().await.expect(204) };
     out(tenant.call("POST", "/api/v1/auth/logout").bearer(&tokens.access)).await;
     let own = format!("http://{}", tenant.host);
     let answer = out(tenant.call("POST", "/api/v1/auth/logout").header("Cookie", &cookie).header("Origin", &own)).await;

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Call, ROOT, Tenant, World, address};
+use crate::world::{ROOT, RequestBuilder, Tenant, TestResponse, World, address};
 
 const SETTINGS: &str = "/api/v1/settings";
 
@@ -11,11 +11,11 @@ async fn tenant() -> Tenant {
     World::shared().await.tenant().create().await
 }
 
-async fn get(tenant: &Tenant) -> Answer {
+async fn get(tenant: &Tenant) -> TestResponse {
     tenant.as_owner("GET", SETTINGS).send().await.expect(200)
 }
 
-fn patch(tenant: &Tenant, change: Value) -> Call {
+fn patch(tenant: &Tenant, change: Value) -> RequestBuilder {
     tenant.as_owner("PATCH", SETTINGS).json(&change)
 }
 
@@ -199,7 +199,7 @@ async fn of_changes_at_once_all_stand() {
     ];
     let branding = tenant.as_owner("PATCH", "/api/v1/branding").json(&json!({"name": "Acme"}));
     let calls = changes.into_iter().map(|change| patch(&tenant, change)).chain([branding]);
-    for answer in join_all(calls.map(Call::send)).await {
+    for answer in join_all(calls.map(RequestBuilder::send)).await {
         assert!([200, 202].contains(&answer.status), "{}", answer.body);
     }
     let mut expected = defaults();
@@ -314,10 +314,10 @@ async fn a_change_stands_in_both_audits_and_no_change_in_none() {
     let revision = tenant.shown().await["revision"].as_i64().unwrap();
     let answer = patch(&tenant, json!({"auto_publish": true, "custom_templates": {"a": "words"}})).send().await;
     let id = answer.expect(200).header("x-request-id").to_owned();
-    let deeds = listed().await;
-    assert_eq!(deeds.len(), 1);
-    assert_eq!((&deeds[0]["actor"], &deeds[0]["request_id"]), (&json!("platform_key"), &json!(id)));
-    assert_eq!(deeds[0]["detail"], json!({"changed": ["auto_publish", "custom_templates"]}));
+    let audit_entries = listed().await;
+    assert_eq!(audit_entries.len(), 1);
+    assert_eq!((&audit_entries[0]["actor"], &audit_entries[0]["request_id"]), (&json!("platform_key"), &json!(id)));
+    assert_eq!(audit_entries[0]["detail"], json!({"changed": ["auto_publish", "custom_templates"]}));
     let sql = "SELECT operation, revision, request_id FROM platform_audit WHERE tenant_id = ?1 AND operation LIKE 'settings%'";
     let rows = tenant.world.rows("CONTROL", sql, &[&tenant.id]).await;
     assert_eq!(rows, [json!({"operation": "settings.update", "revision": revision + 1, "request_id": id})]);

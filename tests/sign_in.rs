@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, PASSWORD, Tenant, World, hashes, unique};
+use crate::world::{PASSWORD, Tenant, TestResponse, World, hashes, unique};
 
 const LOGIN: &str = "/api/v1/auth/login";
 const ME: &str = "/api/v1/auth/me";
@@ -11,12 +11,12 @@ async fn tenant() -> Tenant {
     World::shared().await.tenant().create().await
 }
 
-async fn login(tenant: &Tenant, body: Value) -> Answer {
+async fn login(tenant: &Tenant, body: Value) -> TestResponse {
     tenant.call("POST", LOGIN).json(&body).send().await
 }
 
 /// An answer without what differs between two equal ones.
-fn told(answer: &Answer) -> String {
+fn told(answer: &TestResponse) -> String {
     let whole = answer.masked(&[]);
     let lines = whole.lines().filter(|line| !line.starts_with("x-ratelimit") && !line.starts_with("ratelimit"));
     lines.collect::<Vec<_>>().join("\n")

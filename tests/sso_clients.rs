@@ -10,7 +10,7 @@ async fn tenant() -> Tenant {
     World::shared().await.tenant().create().await
 }
 
-async fn put(tenant: &Tenant, name: &str, body: Value) -> crate::world::Answer {
+async fn put(tenant: &Tenant, name: &str, body: Value) -> crate::world::TestResponse {
     tenant.as_owner("PUT", &format!("{CLIENTS}/{name}-{}", tenant.id)).json(&body).send().await
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Browser, CLIENT_SECRET, Issuer, Tenant, World};
+use crate::world::{Browser, CLIENT_SECRET, Issuer, Tenant, TestResponse, World};
 
 const PROVIDERS: &str = "/api/v1/sso/providers";
 
@@ -18,11 +18,11 @@ fn body(change: Value) -> Value {
     body
 }
 
-async fn create(tenant: &Tenant, change: Value) -> Answer {
+async fn create(tenant: &Tenant, change: Value) -> TestResponse {
     tenant.as_owner("POST", PROVIDERS).json(&body(change)).send().await
 }
 
-async fn patch(tenant: &Tenant, change: Value) -> Answer {
+async fn patch(tenant: &Tenant, change: Value) -> TestResponse {
     tenant.as_owner("PATCH", &format!("{PROVIDERS}/corp")).json(&change).send().await
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Tenant, World};
+use crate::world::{Tenant, TestResponse, World};
 
 const MINT: &str = "/api/v1/subscriber-tokens";
 
@@ -10,7 +10,7 @@ async fn tenant() -> Tenant {
     World::shared().await.tenant().create().await
 }
 
-async fn ask(tenant: &Tenant, key: &str, body: Value) -> Answer {
+async fn ask(tenant: &Tenant, key: &str, body: Value) -> TestResponse {
     tenant.call("POST", MINT).bearer(key).json(&body).send().await
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Operator, ROOT, Tenant, World, unique};
+use crate::world::{Operator, ROOT, Tenant, TestResponse, World, unique};
 
 const KEYS: &str = "/api/v1/api-keys";
 
@@ -15,7 +15,7 @@ async fn support() -> Operator {
 }
 
 /// The tenant's keys, asked for on its host.
-async fn keys(tenant: &Tenant, token: &str) -> Answer {
+async fn keys(tenant: &Tenant, token: &str) -> TestResponse {
     tenant.call("GET", KEYS).bearer(token).send().await
 }
 
@@ -70,7 +70,11 @@ async fn unknown_ungranted_and_stopped_tenants_answer_alike() {
     support.switch(&granted.id).await.expect(200);
     admin.switch(&foreign.id).await.expect(200);
     assert!(
-        foreign.audited("operator.enter").await.iter().all(|deed| deed["actor"] != format!("operator:{}", support.id))
+        foreign
+            .audited("operator.enter")
+            .await
+            .iter()
+            .all(|audit_entry| audit_entry["actor"] != format!("operator:{}", support.id))
     );
     // Naming two tenants is naming none.
     let body = json!({"tenant_id": granted.id});

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::world::{Answer, Tenant, World, address, unique};
+use crate::world::{Tenant, TestResponse, World, address, unique};
 
 const USERS: &str = "/api/v1/users";
 
@@ -11,7 +11,7 @@ async fn tenant() -> Tenant {
     World::shared().await.tenant().create().await
 }
 
-async fn with(tenant: &Tenant, key: &str, method: &str, path: &str, body: Value) -> Answer {
+async fn with(tenant: &Tenant, key: &str, method: &str, path: &str, body: Value) -> TestResponse {
     tenant.call(method, path).bearer(key).json(&body).send().await
 }
 
@@ -20,7 +20,7 @@ async fn shown(tenant: &Tenant, id: &str) -> Value {
 }
 
 /// Sends all at once; the statuses, sorted.
-async fn at_once(calls: Vec<crate::world::Call>) -> Vec<u16> {
+async fn at_once(calls: Vec<crate::world::RequestBuilder>) -> Vec<u16> {
     let mut running = JoinSet::new();
     for call in calls {
         running.spawn(call.send());
@@ -183,9 +183,9 @@ async fn the_last_owner_stays() {
     tenant.as_owner("DELETE", &format!("{USERS}/{admin}")).send().await.expect(200);
     let audit = tenant.on_shard("SELECT operation FROM audit_log WHERE tenant_id = ?1", &[]).await;
     assert_eq!(
-        audit.iter().filter(|deed| deed["operation"] == "user.remove").count(),
+        audit.iter().filter(|audit_entry| audit_entry["operation"] == "user.remove").count(),
         1,
-        "what was refused is no deed"
+        "what was refused is no audit_entry"
     );
 }
 

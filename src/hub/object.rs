@@ -32,7 +32,7 @@ use super::protocol::{
 };
 use super::sockets::NORMAL_CLOSURE;
 use super::sqlite::SqliteError;
-use super::state::{HubState, Memory};
+use super::state::{HubState, LoadedState};
 use super::state_error::StateError;
 use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
@@ -60,7 +60,7 @@ struct Core {
     /// Milliseconds without a ping after which a client counts as gone.
     silence_millis: i64,
     started_at: Timestamp,
-    memory: Memory<ObjectState>,
+    memory: LoadedState<ObjectState>,
     fan_out_is_scheduled: Cell<bool>,
     /// When the running drain last took a page; none if none runs.
     draining_at: Cell<Option<Timestamp>>,
@@ -75,7 +75,7 @@ impl DurableObject for Hub {
             env,
             silence_millis: 3 * 1000 * i64::from(u16::max(keep_alive, 1)),
             started_at: now(),
-            memory: Memory::default(),
+            memory: LoadedState::default(),
             fan_out_is_scheduled: Cell::new(false),
             draining_at: Cell::new(None),
             drain_again: Cell::new(false),

@@ -261,15 +261,15 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
 }
 
 /// The hub's state while it is in memory.
-pub struct Memory<State>(RefCell<Option<State>>);
+pub struct LoadedState<State>(RefCell<Option<State>>);
 
-impl<State> Default for Memory<State> {
+impl<State> Default for LoadedState<State> {
     fn default() -> Self {
         Self(RefCell::new(None))
     }
 }
 
-impl<State> Memory<State> {
+impl<State> LoadedState<State> {
     /// Runs one turn. Wakes the hub first if it has no memory; drops the memory if the storage fails.
     pub fn turn<T>(
         &self,

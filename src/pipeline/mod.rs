@@ -119,9 +119,9 @@ pub async fn every_minute(env: Env) {
         Ok(bindings) => bindings,
         Err(cause) => return log::fault("cron", &cause),
     };
-    let finished = done(change::finish_left_behind(&bindings, provision).await);
+    let finished = done(change::finish_stale(&bindings, provision).await);
     done(sessions::forget_over(&bindings).await);
-    let rewrapped = done(master_keys::rewrap_left_behind(&bindings).await);
+    let rewrapped = done(master_keys::rewrap_stale(&bindings).await);
     let announced = done(outbox::drain_stale(&bindings).await);
     let placements = async |tenant: &TenantId| placement_of(&bindings, tenant).await;
     let moved = done(stale_jobs::advance_all(&bindings, placements).await);

@@ -14,7 +14,7 @@ use domain::clock::Clock;
 const TOKEN_COOKIE: &str = "carillon_subscriber";
 
 /// A subscriber's credential as it was found.
-pub(super) enum PresentedToken {
+pub(super) enum SubscriberCredential {
     /// None was presented, or none is asked for.
     None,
     /// One that is not valid.
@@ -23,7 +23,7 @@ pub(super) enum PresentedToken {
     Valid(SubscriberToken),
 }
 
-impl PresentedToken {
+impl SubscriberCredential {
     /// The token, if it is valid.
     pub fn valid(self) -> Option<SubscriberToken> {
         match self {
@@ -39,16 +39,16 @@ pub(super) async fn presented_token(
     request: &Incoming,
     bindings: &Bindings,
     tenant: &TenantId,
-) -> Result<PresentedToken, Problem> {
+) -> Result<SubscriberCredential, Problem> {
     let presented = match (request.header("Authorization"), request.cookie(TOKEN_COOKIE)) {
         (Some(_), _) => request.bearer().unwrap_or_default(),
         (None, Some(cookie)) => cookie,
-        (None, None) => return Ok(PresentedToken::None),
+        (None, None) => return Ok(SubscriberCredential::None),
     };
     if signing_keys::is_ours(&presented) {
         let verified = signing_keys::verify(bindings, &presented, &[platform_token::TokenKind::Subscriber]).await?;
         let token = verified.and_then(|verified| SubscriberToken::minted(verified).ok());
-        return Ok(token.map_or(PresentedToken::Invalid, PresentedToken::Valid));
+        return Ok(token.map_or(SubscriberCredential::Invalid, SubscriberCredential::Valid));
     }
     let now = SystemClock.now();
     let kept = secrets::load(bindings, tenant.as_str()).await?;
@@ -59,5 +59,5 @@ pub(super) async fn presented_token(
             subscriber_token::verify(&presented, &fresh.subscription(now), now)
         }
     };
-    Ok(verified.map_or(PresentedToken::Invalid, PresentedToken::Valid))
+    Ok(verified.map_or(SubscriberCredential::Invalid, SubscriberCredential::Valid))
 }

@@ -9,7 +9,7 @@ use worker::Method;
 use super::context::{Found, RequestContext, ResponseMeta, find, rate_fields};
 use super::cross_tenant_audit::CrossTenantAudit;
 use super::decide::{self, Presents, RequestFacts, SendingPage, TokenState, Verifies};
-use super::subscriber_token::{PresentedToken, presented_token};
+use super::subscriber_token::{SubscriberCredential, presented_token};
 use super::tenant_source::TenantSource;
 use crate::auth::authenticate_member::{self, Credential, SessionContext};
 use crate::auth::principal::{Actor, Member, Named, Reader, Signer, Visitor};
@@ -54,8 +54,8 @@ enum Proof {
     /// The operation asks for none.
     NotAsked,
     /// A subscriber's token.
-    Subscriber(PresentedToken),
-    /// Somebody who acts in the tenant; nobody, without a credential or with one that proves nobody; or the problem of
+    Subscriber(SubscriberCredential),
+    /// Somebody who acts in the tenant; nobody, without a credential or with one that is not valid; or the problem of
     /// one that names another tenant.
     Principal(Result<Option<Box<Member>>, Problem>),
 }
@@ -89,7 +89,7 @@ pub(super) async fn through(
 ) -> Result<Response, Problem> {
     match enter(&context, &matched, tenant, meta).await {
         Ok(entered) => serve_audited(context, matched, entered, meta).await,
-        Err(unheeded) => Err(matched.source.refusal(unheeded)),
+        Err(error) => Err(matched.source.refusal(error)),
     }
 }
 
@@ -143,9 +143,9 @@ async fn enter(
 impl Proof {
     fn is_somebodys(&self) -> bool {
         match self {
-            Self::Subscriber(PresentedToken::Valid(_)) | Self::Principal(Ok(Some(_))) => true,
+            Self::Subscriber(SubscriberCredential::Valid(_)) | Self::Principal(Ok(Some(_))) => true,
             Self::NotAsked
-            | Self::Subscriber(PresentedToken::None | PresentedToken::Invalid)
+            | Self::Subscriber(SubscriberCredential::None | SubscriberCredential::Invalid)
             | Self::Principal(Ok(None) | Err(_)) => false,
         }
     }
@@ -153,19 +153,19 @@ impl Proof {
     /// The tenant that a valid subscriber token names.
     fn named_tenant(&self) -> Option<&str> {
         match self {
-            Self::Subscriber(PresentedToken::Valid(token)) => token.tenant_id.as_deref(),
-            Self::NotAsked | Self::Subscriber(PresentedToken::None | PresentedToken::Invalid) | Self::Principal(_) => {
-                None
-            }
+            Self::Subscriber(SubscriberCredential::Valid(token)) => token.tenant_id.as_deref(),
+            Self::NotAsked
+            | Self::Subscriber(SubscriberCredential::None | SubscriberCredential::Invalid)
+            | Self::Principal(_) => None,
         }
     }
 
     /// The principal and the token that were proven; the problem of a credential that names another tenant.
-    fn proven(self) -> Result<(Option<Box<Member>>, PresentedToken), Problem> {
+    fn proven(self) -> Result<(Option<Box<Member>>, SubscriberCredential), Problem> {
         match self {
-            Self::NotAsked => Ok((None, PresentedToken::None)),
+            Self::NotAsked => Ok((None, SubscriberCredential::None)),
             Self::Subscriber(token) => Ok((None, token)),
-            Self::Principal(member) => Ok((member?, PresentedToken::None)),
+            Self::Principal(member) => Ok((member?, SubscriberCredential::None)),
         }
     }
 }
@@ -220,7 +220,7 @@ struct Admitted {
     config: Rc<TenantConfig>,
     source: TenantSource,
     principal: Option<Box<Member>>,
-    token: PresentedToken,
+    token: SubscriberCredential,
 }
 
 impl Admitted {
@@ -284,12 +284,12 @@ fn presents(request: &Incoming) -> Presents {
     }
 }
 
-fn token_state(request: &Incoming, token: &PresentedToken) -> TokenState {
+fn token_state(request: &Incoming, token: &SubscriberCredential) -> TokenState {
     match token {
-        PresentedToken::None => TokenState::Absent,
-        PresentedToken::Invalid => TokenState::Invalid,
-        PresentedToken::Valid(_) if request.header("Authorization").is_some() => TokenState::ByHeader,
-        PresentedToken::Valid(_) => TokenState::ByCookie,
+        SubscriberCredential::None => TokenState::Absent,
+        SubscriberCredential::Invalid => TokenState::Invalid,
+        SubscriberCredential::Valid(_) if request.header("Authorization").is_some() => TokenState::ByHeader,
+        SubscriberCredential::Valid(_) => TokenState::ByCookie,
     }
 }
 

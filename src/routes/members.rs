@@ -159,5 +159,5 @@ pub const ROUTES: &[Route] = &[
             "actor?: string, operation?: string <how it begins>, subject?: string, since?: time|'', \
              until?: time|'', limit, cursor",
         )
-        .answers("200 list Deed"),
+        .answers("200 list AuditEntry"),
 ];

@@ -209,7 +209,7 @@ async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl P
 }
 
 /// Finishes pending changes, and deletes expired rows; how many tenants were finished. Run by cron each minute.
-pub async fn finish_left_behind(bindings: &Bindings, provision: impl Provision) -> Result<usize, Problem> {
+pub async fn finish_stale(bindings: &Bindings, provision: impl Provision) -> Result<usize, Problem> {
     let db = ControlDb::open(bindings, "finish pending changes")?;
     let now = SystemClock.now();
     let mut tenants = db.rows::<PendingTenantRow>(&PENDING, args![now.millis()]).await?;

@@ -36,7 +36,7 @@ async fn a_fresh_stream_opens_with_its_cursor_and_no_event() {
 }
 
 #[tokio::test]
-async fn reconnections_are_spread_by_a_jittered_retry() {
+async fn reconnections_are_spaced_by_a_jittered_retry() {
     let tenant = tenant().await;
     let mut told = BTreeSet::new();
     for _ in 0..12 {

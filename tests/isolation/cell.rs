@@ -4,8 +4,8 @@ use carillon::routes::{Endpoint, Surface, TokenRule};
 use serde_json::{Value, json};
 
 use super::fixture::Fixture;
-use super::row::{self, Door, Right, Row};
-use crate::world::{Call, PLATFORM_KEY, World, hmac_hex, sequence, stranger, without_nonce};
+use super::row::{self, Right, RouteUnderTest, Row};
+use crate::world::{PLATFORM_KEY, RequestBuilder, World, hmac_hex, sequence, stranger, without_nonce};
 
 /// Where a request names a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Channel {
     ];
 
     /// Whether this door has such a place.
-    pub fn applies(self, door: &Door, row: &Row) -> bool {
+    pub fn applies(self, door: &RouteUnderTest, row: &Row) -> bool {
         match self {
             Channel::Path => door.names_a_tenant(),
             Channel::Body => row.body.is_some(),
@@ -83,7 +83,7 @@ impl Credential {
 
     /// An alias leads to the same operation: there the credentials that open it are tried. A publisher's token is one on
     /// Mercure's wire alone.
-    pub fn applies(self, door: &Door, row: &Row) -> bool {
+    pub fn applies(self, door: &RouteUnderTest, row: &Row) -> bool {
         if self == Credential::Publisher {
             return matches!(door.endpoint, Endpoint::Visitor(TokenRule::Mercure, _));
         }
@@ -92,7 +92,7 @@ impl Credential {
     }
 }
 
-/// A request that is drawn up; unlike [`Call`], what it says can be said otherwise.
+/// A request that is drawn up; unlike [`RequestBuilder`], what it says can be said otherwise.
 struct Draft {
     method: String,
     host: String,
@@ -105,7 +105,7 @@ struct Draft {
 
 impl Draft {
     /// What `fixture` would send to this door on its own behalf, without a credential.
-    fn new(door: &Door, row: &Row, fixture: &Fixture) -> Draft {
+    fn new(door: &RouteUnderTest, row: &Row, fixture: &Fixture) -> Draft {
         let mut draft = Draft {
             method: door.method.clone(),
             host: row::host(door, fixture),
@@ -127,7 +127,7 @@ impl Draft {
     }
 
     /// Names `fixture` in this place.
-    fn claim(&mut self, channel: Channel, door: &Door, own: &Fixture, fixture: &Fixture) {
+    fn claim(&mut self, channel: Channel, door: &RouteUnderTest, own: &Fixture, fixture: &Fixture) {
         let id = &fixture.tenant.id;
         match channel {
             Channel::Host => self.host.clone_from(&fixture.tenant.host),
@@ -151,7 +151,7 @@ impl Draft {
     }
 
     /// The request, with a credential of `fixture`'s.
-    async fn with(mut self, credential: Credential, fixture: &Fixture) -> Call {
+    async fn with(mut self, credential: Credential, fixture: &Fixture) -> RequestBuilder {
         let tenant = &fixture.tenant;
         let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
         match credential {
@@ -207,7 +207,7 @@ struct Reply {
 impl Reply {
     /// Sends; while a stream is open, `speaker` publishes, and what arrives before the next
     /// keep-alive is read.
-    async fn to(call: Call, speaker: Option<&Fixture>) -> Reply {
+    async fn to(call: RequestBuilder, speaker: Option<&Fixture>) -> Reply {
         let mut stream = match call.open().await {
             Err(answer) => {
                 return Reply { status: answer.status, head: head(&answer.headers), body: answer.body };
@@ -338,7 +338,7 @@ fn without_cursors(text: &str) -> String {
 
 /// One route, one credential, one place where another tenant is named.
 pub struct Cell<'a> {
-    pub door: &'a Door,
+    pub door: &'a RouteUnderTest,
     pub row: &'a Row,
     pub credential: Credential,
     pub channel: Channel,
@@ -427,7 +427,7 @@ impl Cell<'_> {
 /// The right request with the right credential, naming its own tenant in this place too.
 pub async fn control(
     world: &World,
-    door: &Door,
+    door: &RouteUnderTest,
     row: &Row,
     channel: Channel,
     reader: Option<&Fixture>,

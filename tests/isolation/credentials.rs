@@ -11,12 +11,12 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::fixture::Fixture;
-use super::row::{self, Door, Row};
-use crate::world::{Answer, PLATFORM_KEY, ROOT, Tenant, Tokens, World, address, hmac, now, stranger};
+use super::row::{self, RouteUnderTest, Row};
+use crate::world::{PLATFORM_KEY, ROOT, Tenant, TestResponse, Tokens, World, address, hmac, now, stranger};
 
 /// How a credential is presented.
 #[derive(Clone)]
-enum Presented {
+enum PresentedCredential {
     Bearer(String),
     Cookie(String),
     Header(&'static str, String),
@@ -25,11 +25,11 @@ enum Presented {
 /// A credential, and what it is.
 struct Bad {
     kind: &'static str,
-    presented: Presented,
+    presented: PresentedCredential,
 }
 
 fn bad(kind: &'static str, bearer: impl Into<String>) -> Bad {
-    Bad { kind, presented: Presented::Bearer(bearer.into()) }
+    Bad { kind, presented: PresentedCredential::Bearer(bearer.into()) }
 }
 
 /// Text with its last but tenth character changed: the checksum no longer fits.
@@ -129,20 +129,20 @@ async fn bad_credentials(tenant: &Tenant) -> Vec<Bad> {
         bad("an invitation's token", invitation),
         bad("a mistyped operator's session", mistyped(&operator.session)),
         bad("a switch token whose grant is gone", without_grant),
-        Bad { kind: "an access token as cookie", presented: Presented::Cookie(signed_in.access.clone()) },
-        Bad { kind: "a refresh token as cookie", presented: Presented::Cookie(signed_in.refresh) },
-        Bad { kind: "an operator's session as cookie", presented: Presented::Cookie(operator.session) },
-        Bad { kind: "a key as cookie", presented: Presented::Cookie(working.text.clone()) },
+        Bad { kind: "an access token as cookie", presented: PresentedCredential::Cookie(signed_in.access.clone()) },
+        Bad { kind: "a refresh token as cookie", presented: PresentedCredential::Cookie(signed_in.refresh) },
+        Bad { kind: "an operator's session as cookie", presented: PresentedCredential::Cookie(operator.session) },
+        Bad { kind: "a key as cookie", presented: PresentedCredential::Cookie(working.text.clone()) },
         Bad {
             kind: "a key of another scheme",
-            presented: Presented::Header("Authorization", format!("Basic {}", working.text)),
+            presented: PresentedCredential::Header("Authorization", format!("Basic {}", working.text)),
         },
-        Bad { kind: "a key in a header of its own", presented: Presented::Header("X-API-Key", working.text) },
+        Bad { kind: "a key in a header of its own", presented: PresentedCredential::Header("X-API-Key", working.text) },
     ]
 }
 
 /// Whether the door asks for a principal.
-fn is_guarded(door: &Door) -> bool {
+fn is_guarded(door: &RouteUnderTest) -> bool {
     match door.endpoint {
         Endpoint::Operator(..) | Endpoint::SignedInOperator(_) => true,
         _ => is_a_members(door),
@@ -150,7 +150,7 @@ fn is_guarded(door: &Door) -> bool {
 }
 
 /// Whether the door asks for somebody who acts in the tenant.
-fn is_a_members(door: &Door) -> bool {
+fn is_a_members(door: &RouteUnderTest) -> bool {
     match door.endpoint {
         Endpoint::Member(..) | Endpoint::Reader(..) | Endpoint::User(_) | Endpoint::TableReader(..) => true,
         Endpoint::Anyone(_)
@@ -164,7 +164,12 @@ fn is_a_members(door: &Door) -> bool {
 }
 
 /// The right request to a door but for its credential.
-async fn ask(door: &Door, row: &Row, fixture: &Fixture, presented: Option<&Presented>) -> Answer {
+async fn ask(
+    door: &RouteUnderTest,
+    row: &Row,
+    fixture: &Fixture,
+    presented: Option<&PresentedCredential>,
+) -> TestResponse {
     let world = &fixture.tenant.world;
     let mut call = world.call(&door.method, &row::host(door, fixture), &door.path(fixture)).address(&stranger());
     if door.surface == Surface::Platform && !door.names_a_tenant() {
@@ -175,9 +180,9 @@ async fn ask(door: &Door, row: &Row, fixture: &Fixture, presented: Option<&Prese
     }
     let call = match presented {
         None => call,
-        Some(Presented::Bearer(text)) => call.bearer(text),
-        Some(Presented::Cookie(text)) => call.header("Cookie", &format!("__Host-carillon_session={text}")),
-        Some(Presented::Header(name, text)) => call.header(name, text),
+        Some(PresentedCredential::Bearer(text)) => call.bearer(text),
+        Some(PresentedCredential::Cookie(text)) => call.header("Cookie", &format!("__Host-carillon_session={text}")),
+        Some(PresentedCredential::Header(name, text)) => call.header(name, text),
     };
     call.send().await
 }
@@ -195,7 +200,7 @@ async fn what_proves_nobody_opens_no_door() {
         let mut same = vec![unmetered(&none)];
         if row.open {
             // Strangers are told what is public. A credential that is looked at gets its 401; one that is not, no more.
-            let garbage = Presented::Bearer("nobody's".to_owned());
+            let garbage = PresentedCredential::Bearer("nobody's".to_owned());
             let refused = ask(door, &row, &fixture, Some(&garbage)).await;
             assert_eq!((none.status, refused.status), (200, 401), "{door}");
             same.push(unmetered(&refused));
@@ -235,7 +240,7 @@ async fn what_is_genuine_elsewhere_finds_no_tenant_here() {
     for door in row::doors().iter().filter(|door| is_a_members(door)) {
         let Some(row) = Row::of(door) else { continue };
         for (kind, credential) in &genuine {
-            let answer = ask(door, &row, &here, Some(&Presented::Bearer(credential.clone()))).await;
+            let answer = ask(door, &row, &here, Some(&PresentedCredential::Bearer(credential.clone()))).await;
             if answer.status != 404 || answer.json()["code"] != "tenant_not_found" {
                 failures.push(format!("{door} with {kind}: {} {}", answer.status, answer.body));
             }
@@ -246,7 +251,7 @@ async fn what_is_genuine_elsewhere_finds_no_tenant_here() {
 }
 
 /// An answer without what counts requests.
-fn unmetered(answer: &Answer) -> String {
+fn unmetered(answer: &TestResponse) -> String {
     let lines = answer.masked(&[]);
     lines.lines().filter(|line| !line.contains("ratelimit")).collect::<Vec<_>>().join("\n")
 }

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Tenant, World, unique};
+use crate::world::{Tenant, TestResponse, World, unique};
 
 /// A tenant whose collections and ids are those of every other one; its texts hold a canary.
 struct Side {
@@ -40,7 +40,7 @@ impl Side {
         Side { tenant, key, canary, own, author }
     }
 
-    async fn ask(&self, method: &str, path: &str, query: &[(&str, &str)], body: Option<Value>) -> Answer {
+    async fn ask(&self, method: &str, path: &str, query: &[(&str, &str)], body: Option<Value>) -> TestResponse {
         let call = self.tenant.call(method, path).bearer(&self.key);
         let call = query.iter().fold(call, |call, (name, value)| call.query(name, value));
         match body {
@@ -57,7 +57,7 @@ impl Side {
 }
 
 /// What is compared: the answer without what counts requests, the asked-about name taken out.
-fn told(answer: &Answer, name: &str) -> String {
+fn told(answer: &TestResponse, name: &str) -> String {
     let masked = answer.masked(&[name]);
     masked.lines().filter(|line| !line.contains("ratelimit")).collect::<Vec<_>>().join("\n")
 }
@@ -72,8 +72,8 @@ async fn nothing_inside_a_request_reaches_another_tenants_records() {
     let mut failures = Vec::new();
     let posts = "/api/v1/posts";
     // Each way: what is asked about B's object and about one that never was.
-    type Way = fn(&str, &str) -> (String, String, Vec<(&'static str, String)>, Option<Value>);
-    let ways: Vec<(&str, Way)> = vec![
+    type Injection = fn(&str, &str) -> (String, String, Vec<(&'static str, String)>, Option<Value>);
+    let ways: Vec<(&str, Injection)> = vec![
         ("path", |post, _| ("GET".into(), format!("/api/v1/posts/{post}"), vec![], None)),
         ("patch", |post, _| ("PATCH".into(), format!("/api/v1/posts/{post}"), vec![], Some(json!({"title": "x"})))),
         ("put", |post, _| ("PUT".into(), format!("/api/v1/posts/{post}"), vec![], Some(json!({"title": "x"})))),

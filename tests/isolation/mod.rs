@@ -25,7 +25,7 @@ use serde_json::json;
 use crate::world::World;
 use cell::{Cell, Channel, Credential};
 use fixture::Fixture;
-use row::{Door, Right, Row};
+use row::{Right, RouteUnderTest, Row};
 
 #[tokio::test]
 async fn every_route_has_a_row() {
@@ -90,7 +90,7 @@ async fn every_cell_has_a_positive_control() {
 }
 
 /// A platform key that names a tenant without contradiction is doing its work: that is a control.
-fn legitimate(door: &Door, row: &Row, credential: Credential, channel: Channel) -> bool {
+fn legitimate(door: &RouteUnderTest, row: &Row, credential: Credential, channel: Channel) -> bool {
     let selected = match row.right {
         Right::Platform => matches!(channel, Channel::Path | Channel::Everywhere | Channel::Body),
         Right::Member if door.names_a_tenant() => {
@@ -112,7 +112,7 @@ fn legitimate(door: &Door, row: &Row, credential: Credential, channel: Channel) 
     }
 }
 
-impl std::fmt::Display for Door {
+impl std::fmt::Display for RouteUnderTest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {} ({:?})", self.method, self.pattern, self.surface)
     }

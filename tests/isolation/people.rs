@@ -27,13 +27,13 @@ impl People {
     pub async fn seed(tenant: &Tenant, canary: &str) -> People {
         let people = People::of(&tenant.id, &tenant.id[2..]);
         let session = FreshKey::new(KeyKind::UserSession).unwrap();
-        people.plant_members(tenant, canary, &session).await;
-        people.plant_records(tenant, canary).await;
-        people.plant_on_platform(tenant).await;
+        people.seed_members(tenant, canary, &session).await;
+        people.seed_records(tenant, canary).await;
+        people.seed_on_platform(tenant).await;
         People { session: session.text, ..people }
     }
 
-    async fn plant_members(&self, tenant: &Tenant, canary: &str, session: &FreshKey) {
+    async fn seed_members(&self, tenant: &Tenant, canary: &str, session: &FreshKey) {
         const USER: &str = "INSERT INTO users (tenant_id, id, email, name, password_hash, role, email_verified_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 1, 1)";
         const SESSION: &str = "INSERT INTO sessions (tenant_id, id, user_id, cookie_digest, address, user_agent, created_at, last_used_at, expires_at) VALUES (?1, ?2, ?3, ?4, '', '', 1, 1, 9000000000000)";
         const ROLE: &str = "INSERT INTO roles (tenant_id, name, description, permissions, created_at, updated_at) VALUES (?1, ?2, ?3, '[\"users:read\"]', 1, 1)";
@@ -57,7 +57,7 @@ impl People {
     }
 
     /// Two collections, and in the one that everybody has a record and one that was deleted.
-    async fn plant_records(&self, tenant: &Tenant, canary: &str) {
+    async fn seed_records(&self, tenant: &Tenant, canary: &str) {
         const SCHEMA: &str =
             r#"{"type":"object","properties":{"text":{"type":"string","indexed":true,"searched":true}}}"#;
         const DEFINITION: &str = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, 'null', 1, 1, 0, 0, 0, 1, 1, 1)";
@@ -84,7 +84,7 @@ impl People {
         tenant.seed(&statements).await;
     }
 
-    async fn plant_on_platform(&self, tenant: &Tenant) {
+    async fn seed_on_platform(&self, tenant: &Tenant) {
         const PERSON: &str = "INSERT INTO operators (id, email, name, password_hash, role, created_at, updated_at) VALUES (?1, ?1 || '@platform.example', 'A Person', '', 'admin', 1, 1)";
         const SESSION: &str = "INSERT INTO operator_sessions (id, operator_id, digest, address, created_at, expires_at) VALUES (?1, ?2, ?3, '', 1, 9000000000000)";
         const GRANT: &str =

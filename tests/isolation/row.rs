@@ -28,7 +28,7 @@ pub const COLLECTION: &str = "notes";
 pub const FILE: &str = "a.txt";
 
 /// One way to one operation on one host: a route's own path or one of its aliases.
-pub struct Door {
+pub struct RouteUnderTest {
     pub method: String,
     pub pattern: String,
     /// The route's own path, its parameters nameless: what the row is found by.
@@ -40,7 +40,7 @@ pub struct Door {
     pub endpoint: Endpoint,
 }
 
-impl Door {
+impl RouteUnderTest {
     pub fn names_a_tenant(&self) -> bool {
         self.pattern.contains("{tenant_id}")
     }
@@ -98,7 +98,7 @@ impl Door {
 }
 
 /// Every door of the table.
-pub fn doors() -> Vec<Door> {
+pub fn doors() -> Vec<RouteUnderTest> {
     let mut doors = Vec::new();
     for route in routes::all() {
         for pattern in route.paths() {
@@ -106,7 +106,7 @@ pub fn doors() -> Vec<Door> {
                 Surface::Both => vec![Surface::Tenant, Surface::Platform],
                 one => vec![one],
             };
-            doors.extend(hosts.into_iter().map(|surface| Door {
+            doors.extend(hosts.into_iter().map(|surface| RouteUnderTest {
                 method: route.method.to_string(),
                 is_alias: pattern != route.path,
                 pattern: pattern.clone(),
@@ -189,7 +189,7 @@ const SUBSCRIBE: Row = Row { query: &[("topic", TOPIC)], ..PUBLIC };
 
 impl Row {
     /// The row of a door's route; a route without one fails the matrix.
-    pub fn of(door: &Door) -> Option<Row> {
+    pub fn of(door: &RouteUnderTest) -> Option<Row> {
         let row = match (door.method.as_str(), door.canonical.as_str()) {
             ("GET" | "HEAD", "/health") => Row { volatile: true, ..PUBLIC },
             ("GET", "/api/v1/tenants") => OPERATOR,
@@ -279,7 +279,7 @@ fn webhook(fixture: &Fixture) -> Value {
 }
 
 /// The host where a fixture's requests to this door go.
-pub fn host(door: &Door, fixture: &Fixture) -> String {
+pub fn host(door: &RouteUnderTest, fixture: &Fixture) -> String {
     match door.surface {
         Surface::Platform => ROOT.to_owned(),
         _ => fixture.tenant.host.clone(),
@@ -288,7 +288,7 @@ pub fn host(door: &Door, fixture: &Fixture) -> String {
 
 /// Rows of signing in. Tries are counted and mails carry the tokens, so strangers ask, and the right request gets
 /// its refusal.
-fn sign_in(door: &Door) -> Option<Row> {
+fn sign_in(door: &RouteUnderTest) -> Option<Row> {
     let body = |body: fn(&Fixture) -> Value, ok| Row { ok, body: Some(body), volatile: true, ..PUBLIC };
     let user = Row { right: Right::User, volatile: true, ..OPERATOR };
     let row = match (door.method.as_str(), door.canonical.as_str()) {
@@ -329,7 +329,7 @@ fn sign_in(door: &Door) -> Option<Row> {
 }
 
 /// Rows of who belongs to a tenant, and of its providers.
-fn people(door: &Door) -> Option<Row> {
+fn people(door: &RouteUnderTest) -> Option<Row> {
     let creates = |body: fn(&Fixture) -> Value| Row { ok: 201, body: Some(body), volatile: true, ..MEMBER };
     let changes = |body: fn(&Fixture) -> Value| Row { body: Some(body), volatile: true, ..MEMBER };
     let row = match (door.method.as_str(), door.canonical.as_str()) {
@@ -362,7 +362,7 @@ fn people(door: &Door) -> Option<Row> {
 }
 
 /// Rows of collections and their records.
-fn records(door: &Door) -> Option<Row> {
+fn records(door: &RouteUnderTest) -> Option<Row> {
     let creates = |body: fn(&Fixture) -> Value| Row { ok: 201, body: Some(body), volatile: true, ..MEMBER };
     let changes = |body: fn(&Fixture) -> Value| Row { body: Some(body), volatile: true, ..MEMBER };
     let shows = Row { shows: true, ..MEMBER };
@@ -388,7 +388,7 @@ fn records(door: &Door) -> Option<Row> {
 }
 
 /// Rows of files. What is behind a signature gets its refusal: who is given one is asked by the members' own routes.
-fn files(door: &Door) -> Option<Row> {
+fn files(door: &RouteUnderTest) -> Option<Row> {
     let made = Row { ok: 201, volatile: true, ..MEMBER };
     let row = match (door.method.as_str(), door.canonical.as_str()) {
         ("POST", "/api/v1/{}/{}/file") => {
@@ -405,7 +405,7 @@ fn files(door: &Door) -> Option<Row> {
 }
 
 /// Rows of the platform's own people and keys; no tenant's data is behind them.
-fn platform(door: &Door) -> Option<Row> {
+fn platform(door: &RouteUnderTest) -> Option<Row> {
     let platform = Row { volatile: true, ..OPERATOR };
     let session = Row { right: Right::Operator, volatile: true, ..OPERATOR };
     let with = |row: Row, ok, body: fn(&Fixture) -> Value| Row { ok, body: Some(body), ..row };

@@ -18,14 +18,14 @@ fn of(surface: Surface) -> Value {
 }
 
 /// Every value of a document, with the names that lead to it.
-fn walk<'v>(value: &'v Value, path: &str, visit: &mut dyn FnMut(&str, &'v Value)) {
+fn descend<'v>(value: &'v Value, path: &str, visit: &mut dyn FnMut(&str, &'v Value)) {
     visit(path, value);
     match value {
         Value::Object(members) => {
-            members.iter().for_each(|(name, value)| walk(value, &format!("{path}/{name}"), visit))
+            members.iter().for_each(|(name, value)| descend(value, &format!("{path}/{name}"), visit))
         }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(i, value)| walk(value, &format!("{path}/{i}"), visit))
+            items.iter().enumerate().for_each(|(i, value)| descend(value, &format!("{path}/{i}"), visit))
         }
         _ => {}
     }
@@ -104,7 +104,7 @@ fn what_a_document_refers_to_is_in_it() {
         let document = of(surface);
         let mut dangling = Vec::new();
         let mut seen = 0;
-        walk(&document, "", &mut |path, value| {
+        descend(&document, "", &mut |path, value| {
             if let Some(target) = value.get("$ref").and_then(Value::as_str) {
                 seen += 1;
                 if target.strip_prefix('#').and_then(|pointer| document.pointer(pointer)).is_none() {
@@ -195,7 +195,7 @@ fn a_tenants_collections_have_their_own_paths_and_types() {
     assert!(document["paths"]["/api/v1/contacts/{record_id}/restore"].is_null(), "what is deleted is not kept");
     assert!(document["paths"]["/api/v1/contacts/{record_id}/file"].is_null(), "there are no files");
     let mut names = BTreeSet::new();
-    walk(&document, "", &mut |path, value| {
+    descend(&document, "", &mut |path, value| {
         if path.ends_with("/operationId") {
             assert!(names.insert(value.as_str().unwrap().to_owned()), "{value} twice");
         }

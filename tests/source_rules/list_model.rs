@@ -280,7 +280,7 @@ fn among(all: Vec<Item>, test: impl FnOnce(&Items, Records) -> Result<(), TestCa
 }
 
 /// Walks through all pages by their cursors; `between` happens between two.
-fn walk(items: &Items, asking: &Asking, limit: usize, mut between: impl FnMut()) -> Vec<String> {
+fn visit(items: &Items, asking: &Asking, limit: usize, mut between: impl FnMut()) -> Vec<String> {
     let (mut shown, mut place) = (Vec::new(), None);
     loop {
         let mut page = items.rows(TENANT, &asking.page(place.as_ref()));
@@ -311,7 +311,7 @@ proptest! {
             let mut wanted: Vec<&Item> = records.values().filter(|item| question.admits(filter.as_ref(), item)).collect();
             wanted.sort_by(|one, other| question.order(one, other));
             let wanted: Vec<String> = wanted.into_iter().map(|item| item.id.clone()).collect();
-            prop_assert_eq!(&walk(items, &asking, question.limit, || ()), &wanted, "{:?}", parameters);
+            prop_assert_eq!(&visit(items, &asking, question.limit, || ()), &wanted, "{:?}", parameters);
             let total = items.total(TENANT, &asking.plan.count("items").unwrap());
             prop_assert_eq!(usize::try_from(total), Ok(wanted.len()));
             let by_number = [pairs(&parameters), vec![("page", "2")]].concat();
@@ -331,7 +331,7 @@ proptest! {
         among(all, |items, mut records| {
             let (before, mut touched) = (records.clone(), BTreeSet::new());
             let mut writes = writes.into_iter();
-            let shown = walk(items, &asking, question.limit, || {
+            let shown = visit(items, &asking, question.limit, || {
                 for write in writes.by_ref().take(2) {
                     match write {
                         Write::Put(item) => {

@@ -12,7 +12,7 @@ use crate::statements::{Registered, is_by_number, migrated, of_control, of_shard
 /// Tables of the control database that stay a few rows long, however many tenants there are.
 const SHORT: [&str; 5] = ["operators", "plans", "platform_keys", "shards", "signing_keys"];
 
-/// Control statements that walk a table that grows: the statement, how its step begins, and why that is right.
+/// Control statements that visit a table that grows: the statement, how its step begins, and why that is right.
 const WALKS: &[(&str, &str, &str, &str)] = &[
     (
         "src/api/tenants/list.rs",
@@ -119,21 +119,21 @@ fn faults_on_a_shard(db: &Connection, statement: &Registered) -> Vec<String> {
 
 /// Across tenants a table is reached by an index that holds what is looked for.
 fn faults_across_tenants(db: &Connection, statement: &Registered) -> Vec<String> {
-    let walks = |step: &Step| step.scans() && !step.tables.is_empty() && !step.detail.contains("INDEX");
-    let wrong = plan(db, statement.text).into_iter().filter(walks);
+    let visits = |step: &Step| step.scans() && !step.tables.is_empty() && !step.detail.contains("INDEX");
+    let wrong = plan(db, statement.text).into_iter().filter(visits);
     wrong.map(|step| format!("{} {}: {}", statement.file, statement.name, step.detail)).collect()
 }
 
-/// In the control database nothing that grows is walked, but for what `walks` accounts for.
-fn faults_in_control(db: &Connection, statement: &Registered, walks: &[(&str, &str, &str, &str)]) -> Vec<String> {
+/// In the control database nothing that grows is visited, but for what `visits` accounts for.
+fn faults_in_control(db: &Connection, statement: &Registered, visits: &[(&str, &str, &str, &str)]) -> Vec<String> {
     let growing: BTreeSet<String> = tables(db).into_iter().filter(|table| !SHORT.contains(&table.as_str())).collect();
     let accounted = |step: &Step| {
-        walks.iter().any(|(file, name, detail, _)| {
+        visits.iter().any(|(file, name, detail, _)| {
             *file == statement.file && *name == statement.name && step.detail.starts_with(detail)
         })
     };
-    let walks = plan(db, statement.text).into_iter().filter(|step| step.scans() && !step.tables.is_disjoint(&growing));
-    let wrong = walks.filter(|step| !accounted(step));
+    let visits = plan(db, statement.text).into_iter().filter(|step| step.scans() && !step.tables.is_disjoint(&growing));
+    let wrong = visits.filter(|step| !accounted(step));
     wrong.map(|step| format!("{} {}: {}", statement.file, statement.name, step.detail)).collect()
 }
 
@@ -148,7 +148,7 @@ fn every_statement_on_a_shard_searches_by_tenant() {
 fn a_look_across_tenants_goes_by_an_index() {
     let db = migrated("migrations/tenant");
     let faults: Vec<String> = of_shards().iter().flat_map(|s| faults_across_tenants(&db, s)).collect();
-    none("SQLite walks these tables", &faults);
+    none("SQLite visits these tables", &faults);
     let waiting = of_shards().into_iter().find(|statement| statement.name == "WAITING").unwrap();
     let by_age = |step: &Step| step.detail.contains("USING COVERING INDEX record_outbox_by_age (at<?)");
     assert!(plan(&db, waiting.text).iter().any(by_age), "{:?}", plan(&db, waiting.text));
@@ -158,11 +158,11 @@ fn a_look_across_tenants_goes_by_an_index() {
 fn no_control_statement_walks_what_grows() {
     let db = migrated("migrations/control");
     let faults: Vec<String> = of_control().iter().flat_map(|s| faults_in_control(&db, s, WALKS)).collect();
-    none("SQLite walks these tables", &faults);
+    none("SQLite visits these tables", &faults);
 }
 
 #[test]
-fn every_walk_that_is_accounted_for_happens() {
+fn every_scan_that_is_accounted_for_happens() {
     let db = migrated("migrations/control");
     let all = of_control();
     let needless = WALKS.iter().filter(|(file, name, detail, _)| {
@@ -173,10 +173,10 @@ fn every_walk_that_is_accounted_for_happens() {
 }
 
 #[test]
-fn a_walk_is_found() {
+fn a_scan_is_found() {
     let on = |text: &'static str| Registered { file: "src/x.rs", name: "X", text };
     let shard = migrated("migrations/tenant");
-    let walks = [
+    let visits = [
         "SELECT * FROM security_events",
         "SELECT * FROM security_events e WHERE e.minute = ?2",
         "SELECT * FROM security_events WHERE +tenant_id = ?1",
@@ -186,7 +186,7 @@ fn a_walk_is_found() {
         "SELECT * FROM records WHERE number > ?2",
         "SELECT * FROM records WHERE collection = ?2",
     ];
-    for text in walks {
+    for text in visits {
         assert_eq!(faults_on_a_shard(&shard, &on(text)).len(), 1, "{text}");
     }
     let free = [

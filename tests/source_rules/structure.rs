@@ -35,7 +35,6 @@ fn names_with_two_meanings(files: &[SourceFile], allowed: &[(&str, &str)]) -> Ve
 }
 
 #[test]
-#[ignore = "until the names have landed"]
 fn a_type_name_means_one_thing() {
     none("a type's name is declared once", &names_with_two_meanings(&production_files(), DECLARED_TWICE));
 }

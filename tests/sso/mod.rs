@@ -6,7 +6,7 @@ mod users;
 
 use serde_json::Value;
 
-use crate::world::{Answer, Browser, Issuer, Tenant, World};
+use crate::world::{Browser, Issuer, Tenant, TestResponse, World};
 
 const PROVIDERS: &str = "/api/v1/sso/providers";
 const SESSION: &str = "__Host-carillon_session";
@@ -49,8 +49,8 @@ async fn users(tenant: &Tenant) -> Vec<Value> {
     .await
 }
 
-/// What the audit says of single sign-on, by name: two deeds of one millisecond have no order.
-async fn deeds(tenant: &Tenant) -> Vec<String> {
+/// What the audit says of single sign-on, by name: two audit_entries of one millisecond have no order.
+async fn audit_entries(tenant: &Tenant) -> Vec<String> {
     let found = rows(
         tenant,
         "SELECT operation FROM audit_log WHERE tenant_id = ?1 AND operation LIKE 'sso.%' ORDER BY operation",
@@ -71,7 +71,7 @@ async fn shard(tenant: &Tenant) -> String {
 }
 
 #[track_caller]
-fn comes_in(answer: &Answer, browser: &Browser) {
+fn comes_in(answer: &TestResponse, browser: &Browser) {
     assert_eq!(answer.status, 303, "{}", answer.body);
     assert_eq!(answer.header("location"), "/console?tab=1");
     assert!(browser.cookies.contains_key(SESSION) && !browser.cookies.contains_key(BROWSER));

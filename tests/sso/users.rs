@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PROVIDERS, add_user, comes_in, corp, deeds, provide, rows, shard, stays_out, tenant, users};
+use super::{PROVIDERS, add_user, audit_entries, comes_in, corp, provide, rows, shard, stays_out, tenant, users};
 use crate::world::{Browser, Issuer, Tenant, World};
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn somebody_new_comes_in_by_the_tenants_provider() {
         (&json!("ada@example.org"), &json!("Ada"), &json!("editor"))
     );
     assert!(user["email_verified_at"].is_number() && user["password_hash"].is_null());
-    assert_eq!(deeds(&tenant).await, ["sso.create_user", "sso.login"]);
+    assert_eq!(audit_entries(&tenant).await, ["sso.create_user", "sso.login"]);
     // An editor sees users' roles and no keys: the session is that user's.
     browser.go("/api/v1/api-keys").await.expect_problem(403, "forbidden");
     let again = browser.sign_in(&issuer, "ada").await;
@@ -63,7 +63,7 @@ async fn the_user_of_the_same_address_is_linked_if_the_provider_verified_it() {
         (&user["id"], &user["role"], &user["password_hash"]),
         (&json!("usr_before"), &json!("editor"), &json!("a hash"))
     );
-    assert_eq!(deeds(&tenant).await, ["sso.link", "sso.login"]);
+    assert_eq!(audit_entries(&tenant).await, ["sso.link", "sso.login"]);
     // From now on the subject counts, whatever becomes of the address.
     issuer.turn(json!({"accounts": {"ada": {"email": "lovelace@example.org", "email_verified": false, "groups": ["staff"]}}})).await;
     browser.sign_in(&issuer, "ada").await.expect(303);

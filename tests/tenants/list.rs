@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Tenant, World, unique};
+use crate::world::{Tenant, TestResponse, World, unique};
 
 /// Tenants that share a word which no other tenant has; every second one is on the pro plan.
 async fn siblings(world: &World, count: usize) -> (String, Vec<Tenant>) {
@@ -18,7 +18,7 @@ async fn siblings(world: &World, count: usize) -> (String, Vec<Tenant>) {
     (word, made)
 }
 
-fn ids(answer: &Answer) -> Vec<String> {
+fn ids(answer: &TestResponse) -> Vec<String> {
     let data = answer.data();
     let rows = data.as_array().unwrap();
     rows.iter().map(|row| row["tenant_id"].as_str().unwrap().to_owned()).collect()

@@ -11,7 +11,7 @@ use std::sync::{OnceLock, mpsc};
 
 use serde_json::{Value, json};
 
-use super::{Answer, PATIENCE, Tenant, within};
+use super::{PATIENCE, Tenant, TestResponse, within};
 
 /// Our client at every issuer, and its secret, which has what must be encoded.
 pub const CLIENT: &str = "carillon";
@@ -136,7 +136,7 @@ impl Browser {
     }
 
     /// Goes to an address on the tenant's host, given whole or as a path, and keeps the cookies.
-    pub async fn go(&mut self, address: &str) -> Answer {
+    pub async fn go(&mut self, address: &str) -> TestResponse {
         let path = address.strip_prefix(&format!("http://{}", self.tenant.host)).unwrap_or(address);
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let mut call = self.tenant.call("GET", path).header("Sec-Fetch-Site", "cross-site");
@@ -176,7 +176,7 @@ impl Browser {
     }
 
     /// Signs in, all the way.
-    pub async fn sign_in(&mut self, issuer: &Issuer, account: &str) -> Answer {
+    pub async fn sign_in(&mut self, issuer: &Issuer, account: &str) -> TestResponse {
         let callback = self.until_callback(issuer, account).await;
         self.go(&callback).await
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Stream, Tenant, Token, World};
+use super::{RequestBuilder, Stream, Tenant, TestResponse, Token, World};
 
 pub const HUB: &str = "/.well-known/mercure";
 
@@ -15,14 +15,14 @@ impl World {
     }
 }
 
-impl Call {
+impl RequestBuilder {
     /// The stream that this must open.
     pub async fn stream(self) -> Stream {
         self.open().await.unwrap_or_else(|answer| panic!("no stream, but {}: {}", answer.status, answer.body))
     }
 
     /// The answer that must not be a stream.
-    pub async fn refused(self) -> Answer {
+    pub async fn refused(self) -> TestResponse {
         match self.open().await {
             Err(answer) => answer,
             Ok(_) => panic!("expected a refusal, and a stream opened"),
@@ -42,7 +42,7 @@ impl Tenant {
     }
 
     /// Posts a form as it stands, as somebody who may publish anything.
-    pub async fn post(&self, form: &str) -> Answer {
+    pub async fn post(&self, form: &str) -> TestResponse {
         let call = self.call("POST", HUB).bearer(&self.publisher(&["*"]).sign());
         call.header("Content-Type", "application/x-www-form-urlencoded").bytes(form.into()).send().await
     }
@@ -83,7 +83,7 @@ impl Tenant {
     }
 
     /// `GET` on the hub, being built.
-    pub fn mercure(&self) -> Call {
+    pub fn mercure(&self) -> RequestBuilder {
         self.call("GET", HUB).header("Accept", "text/event-stream")
     }
 
@@ -97,7 +97,7 @@ impl Tenant {
 /// A publication, being built.
 #[derive(Clone)]
 pub struct Update {
-    call: Call,
+    call: RequestBuilder,
     token: Option<String>,
     fields: Vec<(String, String)>,
 }
@@ -137,7 +137,7 @@ impl Update {
         Update { call: self.call.query(name, value), ..self }
     }
 
-    pub async fn send(self) -> Answer {
+    pub async fn send(self) -> TestResponse {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(&self.fields);
         let call = self.call.header("Content-Type", "application/x-www-form-urlencoded");

@@ -4,7 +4,6 @@
 //! in parallel. A test that kills, restarts or configures the runtime takes one of its own
 //! ([`World::own`]). One about what an isolate remembers takes two isolates ([`World::pair`]). Every wait is bounded by [`PATIENCE`]; nothing asserts on time measured.
 
-mod call;
 mod chromium;
 mod issuer;
 mod line;
@@ -12,6 +11,7 @@ mod mercure;
 mod operator;
 mod people;
 mod records;
+mod request_builder;
 mod runtime;
 mod signing;
 mod sse;
@@ -27,13 +27,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use call::{Answer, Call, stranger, without_nonce};
 pub use chromium::{Chromium, Page};
 pub use issuer::{Browser, CLIENT_SECRET, Issuer};
 pub use line::Line;
 pub use mercure::HUB;
 pub use operator::Operator;
 pub use people::address;
+pub use request_builder::{RequestBuilder, TestResponse, stranger, without_nonce};
 pub use runtime::{PLATFORM_KEY, ROOT};
 pub use signing::{hmac, hmac_base64, hmac_hex, standard_key};
 pub use sse::Stream;
@@ -127,12 +127,12 @@ impl World {
     }
 
     /// A request to any host, with nothing added but this visitor's address.
-    pub fn call(&self, method: &str, host: &str, path: &str) -> Call {
-        Call::new(self, method, host, path)
+    pub fn call(&self, method: &str, host: &str, path: &str) -> RequestBuilder {
+        RequestBuilder::new(self, method, host, path)
     }
 
     /// A request to the platform host that carries the platform key.
-    pub fn platform(&self, method: &str, path: &str) -> Call {
+    pub fn platform(&self, method: &str, path: &str) -> RequestBuilder {
         self.call(method, ROOT, path).bearer(PLATFORM_KEY)
     }
 
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Puts an object into R2 that no row knows; with a count, so many, each with its number behind the key.
-    pub async fn plant_object(&self, key: &str, count: Option<usize>) {
+    pub async fn seed_object(&self, key: &str, count: Option<usize>) {
         let mut asked = json!({"key": key, "text": "forged"});
         if let Some(count) = count {
             asked["count"] = count.into();
@@ -231,7 +231,7 @@ pub enum Sockets {
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(value) => value,
-        Err(_) => panic!("waited {PATIENCE:?} in vain for: {what}"),
+        Err(_) => panic!("waited {PATIENCE:?} without success for: {what}"),
     }
 }
 

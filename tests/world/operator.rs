@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, PASSWORD, ROOT, Tenant, World, unique};
+use super::{PASSWORD, ROOT, RequestBuilder, Tenant, TestResponse, World, unique};
 
 /// A person of the platform, signed in.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl World {
     }
 
     /// Tries to sign an operator in.
-    pub async fn sign_in(&self, email: &str, password: &str) -> Answer {
+    pub async fn sign_in(&self, email: &str, password: &str) -> TestResponse {
         let body = json!({"email": email, "password": password});
         self.call("POST", ROOT, "/api/v1/operators/login").json(&body).send().await
     }
@@ -38,12 +38,12 @@ impl World {
 
 impl Operator {
     /// A request on the platform's host, by its session.
-    pub fn call(&self, method: &str, path: &str) -> Call {
+    pub fn call(&self, method: &str, path: &str) -> RequestBuilder {
         self.world.call(method, ROOT, path).bearer(&self.session)
     }
 
     /// What the platform key does about it.
-    pub fn admin(&self, method: &str, rest: &str) -> Call {
+    pub fn admin(&self, method: &str, rest: &str) -> RequestBuilder {
         self.world.platform(method, &format!("/api/v1/operators/{}{rest}", self.id))
     }
 
@@ -61,7 +61,7 @@ impl Operator {
     }
 
     /// Asks for a token for a tenant.
-    pub async fn switch(&self, tenant: &str) -> Answer {
+    pub async fn switch(&self, tenant: &str) -> TestResponse {
         self.call("POST", "/api/v1/auth/switch").json(&json!({"tenant_id": tenant})).send().await
     }
 
@@ -72,7 +72,7 @@ impl Operator {
     }
 
     /// Asks to act as a user.
-    pub async fn impersonate(&self, tenant: &str, user: &str) -> Answer {
+    pub async fn impersonate(&self, tenant: &str, user: &str) -> TestResponse {
         let body = json!({"tenant_id": tenant, "user_id": user, "reason": "a customer asked for help"});
         self.call("POST", "/api/v1/auth/impersonate").json(&body).send().await
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, PASSWORD, Tenant, eventually, unique};
+use super::{PASSWORD, RequestBuilder, Tenant, TestResponse, eventually, unique};
 
 /// A user who is signed in.
 #[derive(Clone)]
@@ -15,7 +15,7 @@ pub struct Person {
 
 impl Person {
     /// A request of theirs on the tenant's host.
-    pub fn call(&self, method: &str, path: &str) -> Call {
+    pub fn call(&self, method: &str, path: &str) -> RequestBuilder {
         self.tenant.call(method, path).bearer(&self.token)
     }
 
@@ -25,7 +25,7 @@ impl Person {
     }
 
     /// What the tenant's owner changes of them.
-    pub async fn patched(&self, change: Value) -> Answer {
+    pub async fn patched(&self, change: Value) -> TestResponse {
         self.tenant.as_owner("PATCH", &self.path()).json(&change).send().await
     }
 }
@@ -60,7 +60,7 @@ impl Tenant {
     }
 
     /// Accepts an invitation.
-    pub async fn accept(&self, token: &str, email: &str) -> Answer {
+    pub async fn accept(&self, token: &str, email: &str) -> TestResponse {
         let body = json!({"token": token, "email": email, "password": PASSWORD});
         self.call("POST", "/api/v1/invitations/accept").json(&body).send().await
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 
-use super::{Answer, Tenant, World, eventually};
+use super::{Tenant, TestResponse, World, eventually};
 
 impl World {
     /// A tenant whose requests no plan bounds: filling a collection takes many.
@@ -15,12 +15,12 @@ impl World {
 
 impl Tenant {
     /// What the owner asks with a body.
-    pub async fn ask(&self, method: &str, path: &str, body: Value) -> Answer {
+    pub async fn ask(&self, method: &str, path: &str, body: Value) -> TestResponse {
         self.as_owner(method, path).json(&body).send().await
     }
 
     /// What the owner gets.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> TestResponse {
         self.as_owner("GET", path).send().await
     }
 
@@ -58,7 +58,7 @@ impl Tenant {
     }
 
     /// Several operations at once.
-    pub async fn bulk(&self, collection: &str, operations: Value) -> Answer {
+    pub async fn bulk(&self, collection: &str, operations: Value) -> TestResponse {
         self.ask("POST", &format!("/api/v1/{collection}/bulk"), json!({"operations": operations})).await
     }
 
@@ -71,7 +71,7 @@ impl Tenant {
     }
 
     /// What a list shows, by the owner.
-    pub async fn listed(&self, collection: &str, query: &[(&str, &str)]) -> Answer {
+    pub async fn listed(&self, collection: &str, query: &[(&str, &str)]) -> TestResponse {
         let call = self.as_owner("GET", &format!("/api/v1/{collection}"));
         query.iter().fold(call, |call, (name, value)| call.query(name, value)).send().await
     }
@@ -96,7 +96,7 @@ impl Tenant {
     }
 }
 
-impl Answer {
+impl TestResponse {
     /// One member of each row of a list.
     pub fn column(&self, name: &str) -> Vec<Value> {
         self.data().as_array().unwrap().iter().map(|row| row[name].clone()).collect()

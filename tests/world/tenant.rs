@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Call, ROOT, Stream, Token, Webhook, World, unique};
+use super::{ROOT, RequestBuilder, Stream, TestResponse, Token, Webhook, World, unique};
 
 /// A tenant that is to be made. Its id and slug are its own unless the test names them.
 pub struct TenantBuilder {
@@ -38,7 +38,7 @@ impl TenantBuilder {
     }
 
     /// The request that would make it.
-    pub fn call(&self) -> Call {
+    pub fn call(&self) -> RequestBuilder {
         self.world.platform("POST", "/api/v1/tenants").json(&Value::Object(self.body.clone()))
     }
 
@@ -84,7 +84,7 @@ impl Tenant {
     }
 
     /// A request to the tenant's own host.
-    pub fn call(&self, method: &str, path: &str) -> Call {
+    pub fn call(&self, method: &str, path: &str) -> RequestBuilder {
         self.world.call(method, &self.host, path)
     }
 
@@ -96,12 +96,12 @@ impl Tenant {
     }
 
     /// The operator's request about this tenant.
-    pub fn admin(&self, method: &str, rest: &str) -> Call {
+    pub fn admin(&self, method: &str, rest: &str) -> RequestBuilder {
         self.world.platform(method, &format!("/api/v1/tenants/{}{rest}", self.id))
     }
 
     /// A request in the tenant, on the platform's host, by the platform key: it may do everything there.
-    pub fn as_owner(&self, method: &str, path: &str) -> Call {
+    pub fn as_owner(&self, method: &str, path: &str) -> RequestBuilder {
         self.world.platform(method, path).header("X-Tenant-ID", &self.id)
     }
 
@@ -218,7 +218,7 @@ pub struct ApiKey {
 /// `GET /events`, being built.
 #[derive(Clone)]
 pub struct Subscribe {
-    call: Call,
+    call: RequestBuilder,
 }
 
 impl Subscribe {
@@ -252,7 +252,7 @@ impl Subscribe {
     }
 
     /// The stream, from its very first block on; or the refusal.
-    pub async fn open(self) -> Result<Stream, Answer> {
+    pub async fn open(self) -> Result<Stream, TestResponse> {
         self.call.open().await
     }
 
@@ -277,7 +277,7 @@ impl Subscribe {
     }
 
     /// The answer that is no stream.
-    pub async fn refused(self) -> Answer {
+    pub async fn refused(self) -> TestResponse {
         self.call.refused().await
     }
 }

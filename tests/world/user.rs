@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Answer, Call, Tenant, eventually, unique};
+use super::{RequestBuilder, Tenant, TestResponse, eventually, unique};
 
 /// The password of everybody who has one.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -35,7 +35,7 @@ pub struct User {
 
 impl User {
     /// The request that signs in.
-    pub fn login_call(&self) -> Call {
+    pub fn login_call(&self) -> RequestBuilder {
         let body = json!({"email": self.email, "password": self.password});
         self.tenant.call("POST", LOGIN).json(&body)
     }
@@ -70,7 +70,7 @@ pub struct Tokens {
 
 impl Tokens {
     /// Reads the answer that brought them.
-    pub fn of(answer: &Answer) -> Tokens {
+    pub fn of(answer: &TestResponse) -> Tokens {
         let data = answer.data();
         let text = |name: &str| data[name].as_str().unwrap_or_else(|| panic!("no {name} in {data}")).to_owned();
         Tokens { access: text("access_token"), refresh: text("refresh_token"), session: text("session_id") }
@@ -93,7 +93,7 @@ impl Tenant {
 }
 
 /// How often a request hashed a password; none if it did not come to that.
-pub async fn hashes(tenant: &Tenant, answer: &Answer) -> Option<u64> {
+pub async fn hashes(tenant: &Tenant, answer: &TestResponse) -> Option<u64> {
     let id = answer.header("x-request-id").to_owned();
     let lines = eventually("the request's log line", async || {
         let lines: Vec<_> = tenant.world.logs().await.into_iter().filter(|line| line["request_id"] == *id).collect();

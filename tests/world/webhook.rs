@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Tenant, now, signing};
+use super::{RequestBuilder, Tenant, TestResponse, now, signing};
 
 /// A webhook that is being written.
 #[derive(Clone)]
 pub struct Webhook {
-    call: Call,
+    call: RequestBuilder,
     secret: String,
     body: Vec<u8>,
     form: Form,
@@ -113,7 +113,7 @@ impl Webhook {
     }
 
     /// The request, signed.
-    pub fn call(self) -> Call {
+    pub fn call(self) -> RequestBuilder {
         let call = match &self.form {
             Form::Unsigned => self.call,
             Form::Plain => {
@@ -133,7 +133,7 @@ impl Webhook {
         call.bytes(self.body)
     }
 
-    pub async fn send(self) -> Answer {
+    pub async fn send(self) -> TestResponse {
         self.call().send().await
     }
 

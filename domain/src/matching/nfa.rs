@@ -29,7 +29,7 @@ impl Nfa {
     /// Builds the automaton of these expressions, one after the other.
     pub fn build(items: &[Expression], steps: &mut Steps) -> Result<Self, Invalid> {
         let nfa = Self { states: Vec::new(), classes: Vec::new() };
-        let mut build = Build { nfa, known: HashMap::new(), steps };
+        let mut build = NfaBuilder { nfa, known: HashMap::new(), steps };
         items.iter().try_for_each(|item| build.emit(item))?;
         build.push(NfaState::End)?;
         Ok(build.nfa)
@@ -75,13 +75,13 @@ impl Nfa {
     }
 }
 
-struct Build<'s> {
+struct NfaBuilder<'s> {
     nfa: Nfa,
     known: HashMap<CharClass, usize>,
     steps: &'s mut Steps,
 }
 
-impl Build<'_> {
+impl NfaBuilder<'_> {
     fn here(&self) -> usize {
         self.nfa.states.len()
     }

@@ -6,7 +6,7 @@
 use super::expression::Expression;
 use super::nfa::Nfa;
 use super::steps::Steps;
-use super::table::Table;
+use super::table::TransitionTable;
 use crate::error::Invalid;
 
 /// A compiled expression.
@@ -15,7 +15,7 @@ pub struct Program {
     head: Box<str>,
     tail: Box<str>,
     /// What is between them; none where head and tail are all there is.
-    table: Option<Box<Table>>,
+    table: Option<Box<TransitionTable>>,
 }
 
 impl Program {
@@ -30,7 +30,7 @@ impl Program {
             items.split_off(items.len().saturating_sub(texts)).into_iter().filter_map(into_text).collect();
         let table = match items.is_empty() {
             true => None,
-            false => Some(Box::new(Table::compile(&Nfa::build(&items, steps)?, steps)?)),
+            false => Some(Box::new(TransitionTable::compile(&Nfa::build(&items, steps)?, steps)?)),
         };
         Ok(Self { head: head.into(), tail: tail.into(), table })
     }
@@ -54,7 +54,7 @@ impl Program {
     /// Bytes that it takes in memory, itself aside.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        let table = self.table.as_ref().map_or(0, |table| size_of::<Table>() + table.bytes());
+        let table = self.table.as_ref().map_or(0, |table| size_of::<TransitionTable>() + table.bytes());
         self.head.len() + self.tail.len() + table
     }
 }

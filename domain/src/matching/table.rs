@@ -26,7 +26,7 @@ struct Transition {
 
 /// A place that a text can be at.
 #[derive(Debug, Clone, Copy)]
-struct Row {
+struct TableRow {
     /// Where its transitions begin; they end where those of the next row begin.
     transitions: u16,
     /// Whether a text may end here.
@@ -35,24 +35,27 @@ struct Row {
 
 /// A compiled automaton. It begins in row 0; the last row only ends the transitions of the one before it.
 #[derive(Debug)]
-pub struct Table {
-    rows: Box<[Row]>,
+pub struct TransitionTable {
+    rows: Box<[TableRow]>,
     transitions: Box<[Transition]>,
 }
 
-impl Table {
+impl TransitionTable {
     /// Compiles an automaton; refused if it takes too many steps.
     pub fn compile(nfa: &Nfa, steps: &mut Steps) -> Result<Self, Invalid> {
         let mut build =
-            Build { nfa, steps, known: HashMap::new(), sets: Vec::new(), visited: vec![0; nfa.len()], round: 0 };
+            TableBuilder { nfa, steps, known: HashMap::new(), sets: Vec::new(), visited: vec![0; nfa.len()], round: 0 };
         let start = build.closure([0])?;
         build.row(start)?;
         let (mut rows, mut transitions) = (Vec::new(), Vec::new());
         while let Some(set) = build.sets.get(rows.len()).map(Rc::clone) {
-            rows.push(Row { transitions: within(transitions.len())?, ends: set.iter().any(|state| nfa.ends(*state)) });
+            rows.push(TableRow {
+                transitions: within(transitions.len())?,
+                ends: set.iter().any(|state| nfa.ends(*state)),
+            });
             build.transitions(&set, &mut transitions)?;
         }
-        rows.push(Row { transitions: within(transitions.len())?, ends: false });
+        rows.push(TableRow { transitions: within(transitions.len())?, ends: false });
         Ok(Self { rows: rows.into(), transitions: transitions.into() })
     }
 
@@ -95,7 +98,7 @@ fn within(number: usize) -> Result<u16, Invalid> {
     u16::try_from(number).map_err(|_| Invalid::new(Steps::EXCEEDED, "compiles to a table that is too large"))
 }
 
-struct Build<'n, 's> {
+struct TableBuilder<'n, 's> {
     nfa: &'n Nfa,
     steps: &'s mut Steps,
     /// The row of each set of states.
@@ -107,7 +110,7 @@ struct Build<'n, 's> {
     round: u32,
 }
 
-impl Build<'_, '_> {
+impl TableBuilder<'_, '_> {
     /// Adds the transitions of a row.
     fn transitions(&mut self, set: &[usize], transitions: &mut Vec<Transition>) -> Result<(), Invalid> {
         let own = transitions.len();

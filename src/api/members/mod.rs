@@ -67,7 +67,7 @@ pub fn audit_entry<'a>(
     audit_entry_by(request, request.caller.actor(), operation, subject, detail)
 }
 
-/// An entry of the tenant's audit log for what `actor` does, where the request proves nobody.
+/// An entry of the tenant's audit log for what `actor` does, where the request has no valid credential.
 fn audit_entry_by<'a, Who>(
     request: &'a Request<Who>,
     actor: String,

@@ -9,7 +9,7 @@ use super::reference::{KnownEvent, Reference};
 use crate::hub::presence::Leaving;
 use crate::hub::protocol::Caller;
 use crate::hub::sockets::{CloseReason, Sockets};
-use crate::hub::state::{HubState, Memory};
+use crate::hub::state::{HubState, LoadedState};
 use crate::hub::state_error::StateError;
 use crate::storage::outbox::OutboxRow;
 use crate::tenant_id::TenantId;
@@ -40,7 +40,7 @@ pub struct World {
     pub now: Timestamp,
     pub sql: FakeSql,
     pub net: FakeSockets,
-    pub memory: Memory<State>,
+    pub memory: LoadedState<State>,
     pub reference: Reference,
     pub clients: [Option<Client>; SLOTS],
     /// Whether there is memory, and with it the timer of the fan-out.
@@ -63,7 +63,7 @@ impl World {
             now: Timestamp::from_millis(1_000_000_000),
             sql: FakeSql::new(),
             net: FakeSockets::default(),
-            memory: Memory::default(),
+            memory: LoadedState::default(),
             reference: Reference::default(),
             clients: Default::default(),
             is_awake: false,

@@ -116,7 +116,7 @@ const SCHEMAS: &[(&str, &str)] = &[
         "{id: string, email: string, role: string, status: 'open'|'accepted'|'expired', invited_by: string, sent_at: time, expires_at: time, accepted_at: time?, created_at: time}",
     ),
     (
-        "Deed",
+        "AuditEntry",
         "{id: string, at: time, actor: string, operation: string, subject: string?, detail: any, address: string?, request_id: string?}",
     ),
     (

@@ -39,14 +39,14 @@ fn unsupported() -> Invalid {
 }
 
 /// What stands in a class, or behind a backslash.
-enum Member {
+enum ClassMember {
     /// One character.
     One(char),
     /// Any of these.
     Any(CharClass),
 }
 
-impl Member {
+impl ClassMember {
     fn class(self) -> CharClass {
         match self {
             Self::One(c) => CharClass::of(&[(c, c)]),
@@ -140,7 +140,7 @@ impl RegexpParser<'_> {
             if self.take("-") {
                 let last = self.member()?;
                 match (first, last) {
-                    (Member::One(first), Member::One(last)) if first <= last => {
+                    (ClassMember::One(first), ClassMember::One(last)) if first <= last => {
                         class.add(CharClass::of(&[(first, last)]))
                     }
                     _ => return Err(unsupported()),
@@ -153,25 +153,25 @@ impl RegexpParser<'_> {
     }
 
     /// A member of a class, or one end of a range.
-    fn member(&mut self) -> Result<Member, Invalid> {
+    fn member(&mut self) -> Result<ClassMember, Invalid> {
         const DOUBLED: &str = "&!#$%*+,.:;<=>?@^`~";
         let c = self.next().ok_or_else(unsupported)?;
         let reserved = matches!(c, '(' | ')' | '[' | ']' | '{' | '}' | '/' | '-' | '|');
         if reserved || DOUBLED.contains(c) && self.peek() == Some(c) {
             return Err(unsupported());
         }
-        if c == '\\' { self.escape(true) } else { Ok(Member::One(c)) }
+        if c == '\\' { self.escape(true) } else { Ok(ClassMember::One(c)) }
     }
 
-    fn escape(&mut self, in_class: bool) -> Result<Member, Invalid> {
+    fn escape(&mut self, in_class: bool) -> Result<ClassMember, Invalid> {
         let c = self.next().ok_or_else(unsupported)?;
         let meant = match c {
-            'd' => return Ok(Member::Any(CharClass::of(&DIGITS))),
-            'D' => return Ok(Member::Any(CharClass::but(&DIGITS))),
-            'w' => return Ok(Member::Any(CharClass::of(&WORD))),
-            'W' => return Ok(Member::Any(CharClass::but(&WORD))),
-            's' => return Ok(Member::Any(CharClass::of(&SPACE))),
-            'S' => return Ok(Member::Any(CharClass::but(&SPACE))),
+            'd' => return Ok(ClassMember::Any(CharClass::of(&DIGITS))),
+            'D' => return Ok(ClassMember::Any(CharClass::but(&DIGITS))),
+            'w' => return Ok(ClassMember::Any(CharClass::of(&WORD))),
+            'W' => return Ok(ClassMember::Any(CharClass::but(&WORD))),
+            's' => return Ok(ClassMember::Any(CharClass::of(&SPACE))),
+            'S' => return Ok(ClassMember::Any(CharClass::but(&SPACE))),
             't' => '\t',
             'n' => '\n',
             'v' => '\u{b}',
@@ -187,7 +187,7 @@ impl RegexpParser<'_> {
             c if "^$\\.*+?()[]{}|/".contains(c) || in_class && "&-!#%,:;<=>@`~".contains(c) => c,
             _ => return Err(unsupported()),
         };
-        Ok(Member::One(meant))
+        Ok(ClassMember::One(meant))
     }
 
     fn code(&mut self, digits: usize) -> Result<char, Invalid> {

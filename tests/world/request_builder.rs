@@ -17,7 +17,7 @@ pub fn stranger() -> String {
 
 /// A request that is being built.
 #[derive(Clone)]
-pub struct Call {
+pub struct RequestBuilder {
     world: World,
     method: Method,
     host: String,
@@ -29,9 +29,9 @@ pub struct Call {
     chunked: bool,
 }
 
-impl Call {
-    pub(super) fn new(world: &World, method: &str, host: &str, path: &str) -> Call {
-        Call {
+impl RequestBuilder {
+    pub(super) fn new(world: &World, method: &str, host: &str, path: &str) -> RequestBuilder {
+        RequestBuilder {
             world: world.clone(),
             method: method.parse().unwrap(),
             host: host.to_owned(),
@@ -44,59 +44,59 @@ impl Call {
         }
     }
 
-    pub fn host(mut self, host: &str) -> Call {
+    pub fn host(mut self, host: &str) -> RequestBuilder {
         host.clone_into(&mut self.host);
         self
     }
 
-    pub fn query(mut self, name: &str, value: &str) -> Call {
+    pub fn query(mut self, name: &str, value: &str) -> RequestBuilder {
         self.query.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn header(mut self, name: &str, value: &str) -> Call {
+    pub fn header(mut self, name: &str, value: &str) -> RequestBuilder {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn bearer(self, credential: &str) -> Call {
+    pub fn bearer(self, credential: &str) -> RequestBuilder {
         self.header("Authorization", &format!("Bearer {credential}"))
     }
 
     /// The address that Cloudflare would name as the visitor's.
-    pub fn address(mut self, address: &str) -> Call {
+    pub fn address(mut self, address: &str) -> RequestBuilder {
         address.clone_into(&mut self.address);
         self
     }
 
-    pub fn json(self, body: &Value) -> Call {
+    pub fn json(self, body: &Value) -> RequestBuilder {
         self.header("Content-Type", "application/json").bytes(body.to_string().into_bytes())
     }
 
-    pub fn bytes(mut self, body: Vec<u8>) -> Call {
+    pub fn bytes(mut self, body: Vec<u8>) -> RequestBuilder {
         self.body = Some(body);
         self
     }
 
     /// The body without its length, in chunks.
-    pub fn chunked(mut self) -> Call {
+    pub fn chunked(mut self) -> RequestBuilder {
         self.chunked = true;
         self
     }
 
     /// Sends, and reads the answer to its end.
-    pub async fn send(self) -> Answer {
+    pub async fn send(self) -> TestResponse {
         let what = format!("{} {} on {}", self.method, self.path, self.host);
         within(&what, async {
             let answer = self.begin().await;
             let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-            Answer::read(status, headers, answer.bytes().await.unwrap().to_vec())
+            TestResponse::read(status, headers, answer.bytes().await.unwrap().to_vec())
         })
         .await
     }
 
     /// Sends, and stays for the stream; any other answer is an error, read to its end.
-    pub async fn open(self) -> Result<Stream, Answer> {
+    pub async fn open(self) -> Result<Stream, TestResponse> {
         let what = format!("{} {} on {}", self.method, self.path, self.host);
         within(&what, async {
             let answer = self.begin().await;
@@ -107,17 +107,17 @@ impl Call {
                 let chunks = answer.bytes_stream().map(|chunk| chunk.map(Vec::from));
                 return Ok(Stream::new(headers, chunks.boxed()));
             }
-            Err(Answer::read(status, headers, answer.bytes().await.unwrap().to_vec()))
+            Err(TestResponse::read(status, headers, answer.bytes().await.unwrap().to_vec()))
         })
         .await
     }
 
     /// Sends; whether the connection broke before an answer came is for the caller to judge.
-    pub async fn attempt(self) -> Option<Answer> {
+    pub async fn attempt(self) -> Option<TestResponse> {
         within("an answer or the connection's end", async {
             let answer = self.request().send().await.ok()?;
             let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-            Some(Answer::read(status, headers, answer.bytes().await.ok()?.to_vec()))
+            Some(TestResponse::read(status, headers, answer.bytes().await.ok()?.to_vec()))
         })
         .await
     }
@@ -153,7 +153,7 @@ impl Call {
 
 /// An answer, read to its end.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct TestResponse {
     pub status: u16,
     pub headers: HeaderMap,
     /// The body as text; what is no UTF-8 in it is lost.
@@ -161,9 +161,9 @@ pub struct Answer {
     pub bytes: Vec<u8>,
 }
 
-impl Answer {
-    fn read(status: u16, headers: HeaderMap, bytes: Vec<u8>) -> Answer {
-        Answer { status, headers, body: String::from_utf8_lossy(&bytes).into_owned(), bytes }
+impl TestResponse {
+    fn read(status: u16, headers: HeaderMap, bytes: Vec<u8>) -> TestResponse {
+        TestResponse { status, headers, body: String::from_utf8_lossy(&bytes).into_owned(), bytes }
     }
 
     /// A header's value, or the empty string.
@@ -184,14 +184,14 @@ impl Answer {
 
     /// Passes an answer of this status on, fails with the whole answer otherwise.
     #[track_caller]
-    pub fn expect(self, status: u16) -> Answer {
+    pub fn expect(self, status: u16) -> TestResponse {
         assert_eq!(self.status, status, "{}", self.body);
         self
     }
 
     /// Fails unless this is a well-formed problem (RFC 9457) of this status and code.
     #[track_caller]
-    pub fn expect_problem(self, status: u16, code: &str) -> Answer {
+    pub fn expect_problem(self, status: u16, code: &str) -> TestResponse {
         assert_eq!(self.status, status, "{}", self.body);
         assert_eq!(self.header("content-type"), "application/problem+json");
         let problem = self.json();
@@ -207,7 +207,7 @@ impl Answer {
 
     /// Fails unless this is a validation problem that names exactly this field.
     #[track_caller]
-    pub fn expect_invalid(self, pointer: &str) -> Answer {
+    pub fn expect_invalid(self, pointer: &str) -> TestResponse {
         let answer = self.expect_problem(422, "validation_failed");
         assert_eq!(answer.pointers(), [pointer], "{}", answer.body);
         answer
@@ -215,7 +215,7 @@ impl Answer {
 
     /// Fails unless this is a problem that names exactly this query parameter.
     #[track_caller]
-    pub fn expect_invalid_query(self, name: &str) -> Answer {
+    pub fn expect_invalid_query(self, name: &str) -> TestResponse {
         let answer = self.expect_problem(400, "invalid_query");
         assert_eq!(answer.pointers(), [format!("?{name}")], "{}", answer.body);
         answer

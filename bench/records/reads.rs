@@ -8,8 +8,8 @@ use carillon::storage::sql::args;
 use serde_json::Value;
 
 use super::load::{PROJECTS, created_at, deployment_id};
-use super::way::Way;
-use super::{PAGE, Party};
+use super::queries::CredentialKind;
+use super::{Fixture, PAGE};
 use crate::Result;
 use crate::peers::d1;
 
@@ -17,7 +17,7 @@ use crate::peers::d1;
 const BOUND: RowRange = RowRange { limit: 51, offset: 0 };
 
 /// `meta.rows_read` of the statement; none for what is not one statement.
-pub async fn rows_read(way: Way, party: &Party) -> Result<Option<u64>> {
+pub async fn rows_read(way: CredentialKind, party: &Fixture) -> Result<Option<u64>> {
     let Some((sql, args)) = statement(way, party)? else { return Ok(None) };
     let tenant = Value::from(party.tenant.as_str());
     let params: Vec<Value> = std::iter::once(tenant).chain(args.into_iter().map(as_json)).collect();
@@ -29,35 +29,35 @@ pub async fn rows_read(way: Way, party: &Party) -> Result<Option<u64>> {
 }
 
 /// A statement and its values from `?2` on.
-fn statement(way: Way, party: &Party) -> Result<Option<(String, Vec<Arg>)>> {
+fn statement(way: CredentialKind, party: &Fixture) -> Result<Option<(String, Vec<Arg>)>> {
     let slug: Arg = "deployments".into();
     let in_order = [find(order::PIECES, "CREATED_AT_DOWN")?, find(order::PIECES, "ID_DOWN")?];
     let plain = |condition| composed("PLAIN", vec![slug.clone()], condition, &in_order);
     Ok(Some(match way {
-        Way::List => plain(Vec::new())?,
-        Way::Behind => {
+        CredentialKind::List => plain(Vec::new())?,
+        CredentialKind::Behind => {
             let last = party.size.deployments - party.pages() * PAGE;
             let place = args![created_at(last), deployment_id(last)];
             plain(vec![SqlCondition::Is(find(order::PIECES, "PAIR_BEFORE")?, place)])?
         }
-        Way::Status => {
+        CredentialKind::Status => {
             let (status, is) = (find(condition::PIECES, "STATUS")?, find(condition::PIECES, "IS")?);
             plain(vec![SqlCondition::Compare(status, is, args!["active"])])?
         }
-        Way::Field => {
-            let led_by = SqlCondition::Is(find(plan::PIECES, "LED_BY")?, args![Way::project()]);
+        CredentialKind::Field => {
+            let led_by = SqlCondition::Is(find(plan::PIECES, "LED_BY")?, args![CredentialKind::project()]);
             let indexed = find(condition::PIECES, "INDEXED_IS")?;
-            let indexed = SqlCondition::Is(indexed, args!["project_name", Way::project()]);
+            let indexed = SqlCondition::Is(indexed, args!["project_name", CredentialKind::project()]);
             let keys = [find(order::PIECES, "INDEX_CREATED_AT_DOWN")?, find(order::PIECES, "INDEX_ID_DOWN")?];
             composed("INDEXED", vec![slug, "project_name".into()], vec![led_by, indexed], &keys)?
         }
-        Way::Words => plain(vec![searched(party, &format!("\"project\" AND \"{}\" *", PROJECTS / 2))?])?,
-        Way::Word => plain(vec![searched(party, "\"project\" *")?])?,
-        Way::Get => {
-            let id = deployment_id(Way::record(party, 1));
+        CredentialKind::Words => plain(vec![searched(party, &format!("\"project\" AND \"{}\" *", PROJECTS / 2))?])?,
+        CredentialKind::Word => plain(vec![searched(party, "\"project\" *")?])?,
+        CredentialKind::Get => {
+            let id = deployment_id(CredentialKind::record(party, 1));
             (record::FIND.text().to_owned(), vec![slug, id.into()])
         }
-        Way::Create | Way::Kept => return Ok(None),
+        CredentialKind::Create | CredentialKind::Kept => return Ok(None),
     }))
 }
 
@@ -73,7 +73,7 @@ fn composed(
 }
 
 /// What has these words by the full-text index.
-fn searched(party: &Party, words: &str) -> Result<SqlCondition> {
+fn searched(party: &Fixture, words: &str) -> Result<SqlCondition> {
     let scope: String = format!("{}:deployments", party.tenant).bytes().map(|byte| format!("{byte:02x}")).collect();
     let asked = format!("scope : \"x{scope}\" AND words : ({words})");
     Ok(SqlCondition::Is(find(condition::PIECES, "WORDS")?, args![asked]))

@@ -8,8 +8,8 @@
 
 mod load;
 mod progress;
+mod queries;
 mod reads;
-mod way;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -26,7 +26,7 @@ use crate::tally::histogram;
 use crate::wire::{self, Caller};
 use load::Loaded;
 use progress::Progress;
-use way::Way;
+use queries::CredentialKind;
 
 /// Calls before those that count.
 const WARM: usize = 300;
@@ -43,7 +43,7 @@ fn tenant_id(number: usize) -> String {
 }
 
 /// A runtime with its rows, and the tenant in it that is asked for.
-struct Party {
+struct Fixture {
     runtime: Runtime,
     loaded: Loaded,
     tenant: String,
@@ -93,7 +93,7 @@ async fn rows(options: &Options, calls: usize, table: &mut Table) -> Result<()> 
     for (party, name) in [(&many, "among all"), (&alone, "alone")] {
         table.note(format!("{name}: {}.", party.loaded));
     }
-    for way in Way::ALL {
+    for way in CredentialKind::ALL {
         let cells = in_turn(way, [&many, &alone], calls).await;
         let worked = cells.is_ok();
         table.measured(&[way.name().to_owned()], cells);
@@ -105,7 +105,7 @@ async fn rows(options: &Options, calls: usize, table: &mut Table) -> Result<()> 
 }
 
 /// Loads what is not there yet, and serves it.
-async fn party(options: &Options, tenants: Range<usize>, asked: usize) -> Result<Party> {
+async fn party(options: &Options, tenants: Range<usize>, asked: usize) -> Result<Fixture> {
     let size = options.size;
     let name = format!("{}x{}x{}", tenants.len(), size.deployments, size.workflows);
     let folder = std::path::absolute(options.state.join(name))?;
@@ -122,7 +122,7 @@ async fn party(options: &Options, tenants: Range<usize>, asked: usize) -> Result
     let place = "SELECT shard FROM placements WHERE tenant_id = ?1";
     let placed = d1(runtime.control, "CONTROL", place, &[tenant.as_str().into()]).await?;
     let shard = text(&placed, "/results/0/shard")?;
-    let mut party = Party { runtime, loaded, tenant, host, authorization, shard, cursor: String::new(), size };
+    let mut party = Fixture { runtime, loaded, tenant, host, authorization, shard, cursor: String::new(), size };
     party.cursor = party.behind(party.pages()).await?;
     Ok(party)
 }
@@ -151,7 +151,7 @@ async fn api_key(runtime: &Runtime, host: &str) -> Result<String> {
     text(&serde_json::from_slice(&answer.body)?, "/data/key")
 }
 
-impl Party {
+impl Fixture {
     fn pages(&self) -> usize {
         PAGES.min((self.size.deployments / PAGE).saturating_sub(1))
     }
@@ -183,7 +183,7 @@ impl Party {
 }
 
 /// Asks one thing of both, call by call.
-async fn in_turn(way: Way, parties: [&Party; 2], calls: usize) -> Result<Vec<String>> {
+async fn in_turn(way: CredentialKind, parties: [&Fixture; 2], calls: usize) -> Result<Vec<String>> {
     let mut asking = Vec::new();
     for party in parties {
         asking.push((party, Caller::connect(party.runtime.address).await?, histogram()?));

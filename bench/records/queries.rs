@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::Party;
+use super::Fixture;
 use super::load::{PROJECTS, deployment_id};
 
 /// A request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum CredentialKind {
     /// The first page of a list, newest first.
     List,
     /// A later page, by its cursor.
@@ -28,7 +28,7 @@ pub enum Way {
     Kept,
 }
 
-impl Way {
+impl CredentialKind {
     /// What creates comes after what lists the same records.
     pub const ALL: [Self; 9] = [
         Self::List,
@@ -62,12 +62,12 @@ impl Way {
     }
 
     /// The number of the record that is asked for.
-    pub fn record(party: &Party, call: usize) -> usize {
+    pub fn record(party: &Fixture, call: usize) -> usize {
         call * 7 % party.size.deployments
     }
 
     /// The request of call number `call`. A name that no list knows sets each list apart from the one before.
-    pub fn request(self, party: &Party, call: usize) -> Vec<u8> {
+    pub fn request(self, party: &Fixture, call: usize) -> Vec<u8> {
         let list = |query: String| party.request("GET", &format!("/api/v1/deployments?n={call}{query}"), call, &[]);
         match self {
             Self::List => list(String::new()),
