@@ -267,10 +267,10 @@ mod tests {
             let mut told_all = records.clone();
             let mut count = 0;
             for record in &mut told_all {
-                if let Some(expand) = told(&records, record, hops, &mut count) {
-                    if !expand.as_object().unwrap().is_empty() {
-                        record.insert("expand".into(), expand);
-                    }
+                if let Some(expand) = told(&records, record, hops, &mut count)
+                    && !expand.as_object().unwrap().is_empty()
+                {
+                    record.insert("expand".into(), expand);
                 }
             }
             let mut shown = records.clone();
