@@ -1,7 +1,7 @@
 //! The live wire, measured beside its peers: one run, one machine, the same
 //! subscribers and the same events; the result is a page of Markdown tables.
 //!
-//! `make bench` runs everything, `cargo bench --bench live -- --help` lists the parts.
+//! `make bench` runs everything but `records`, `cargo bench --bench live -- --help` lists the parts.
 //!
 //! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`], [`matching`], [`first_request`],
 //!   [`records`]

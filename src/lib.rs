@@ -1,6 +1,6 @@
 //! Carillon: the live backend at the edge for fleets of WordPress sites.
 //!
-//! The entry points of the Worker, and nothing else. The house is described in `docs/architecture.md`.
+//! The entry points of the Worker, and nothing else. The architecture is described in `docs/architecture.md`.
 
 use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
@@ -25,7 +25,7 @@ async fn fetch(request: Request, env: Env, ctx: Context) -> worker::Result<Respo
     pipeline::handle(request, env, ctx).await
 }
 
-/// Each minute: finishes what a crash left behind.
+/// Each minute: the background work (`pipeline::every_minute`).
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
     pipeline::every_minute(env).await;

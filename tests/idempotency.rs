@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::world::{RequestBuilder, Tenant, TestResponse, World, address, unique};
+use crate::world::{ROOT, RequestBuilder, Tenant, TestResponse, World, address, unique};
 
 async fn tenant() -> Tenant {
     World::shared().await.tenant().create().await
@@ -111,4 +111,16 @@ async fn a_kept_answer_is_sealed_and_ends_after_a_day() {
     let anew = ask(&tenant, path, &key, &body).await.expect(201);
     assert_ne!(anew.data()["id"], first.data()["id"]);
     assert_eq!(tenant.on_shard("SELECT scope FROM idempotency_keys WHERE tenant_id = ?1", &[]).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_an_isolate_remembers_of_an_unknown_id_ends_with_the_creation_of_its_tenant() {
+    let world = World::shared().await;
+    let id = format!("t-{}", unique());
+    let stranger = world.tenant().create().await;
+    let early = stranger.webhook().host(ROOT).header("X-Tenant-ID", &id).set("tenant_id", json!(id));
+    early.send().await.expect_problem(401, "invalid_signature");
+    let tenant = world.tenant().id(&id).create().await;
+    let body = json!({"email": address(), "role": "viewer"});
+    tenant.as_owner("POST", "/api/v1/users").header("Idempotency-Key", "first").json(&body).send().await.expect(201);
 }

@@ -22,6 +22,7 @@ pub mod host;
 pub mod http_date;
 pub mod ids;
 pub mod json;
+pub mod keep_alive;
 pub mod matching;
 pub mod mercure;
 pub mod mercure_form;

@@ -111,11 +111,11 @@ impl Interest {
     /// Checks a stream's limits.
     pub fn check(&self) -> Result<(), Invalid> {
         if self.selected.len() > Self::MAX_SELECTORS || self.granted.len() > Self::MAX_SELECTORS {
-            return Err(Invalid::new("too_many_topics", "a stream takes at most 100 topics"));
+            return Err(Invalid::new("too_many_topics", "must list at most 100 topics"));
         }
         let bytes: usize = self.selected.iter().chain(&self.granted).map(Selector::size).sum();
         if bytes + self.filter.as_ref().map_or(0, |filter| filter.len()) > Self::MAX_BYTES {
-            return Err(Invalid::new("topics_too_long", "a stream's topics, rights and filter take at most 8 KB"));
+            return Err(Invalid::new("topics_too_long", "must take at most 8 KB, together with rights and filter"));
         }
         Ok(())
     }

@@ -324,7 +324,7 @@ pub fn not_acceptable() -> Problem {
 
 /// 409: the name is used, or was and is reserved.
 pub fn conflict(pointer: &str, invalid: Invalid) -> Problem {
-    Problem::new(409, "conflict", "The name is taken").field(pointer, invalid)
+    Problem::new(409, "conflict", "The value is already taken").field(pointer, invalid)
 }
 
 /// 409: a tenant must be deleted before it is purged.
@@ -486,13 +486,13 @@ pub fn rate_limited(seconds: u64) -> Problem {
 
 /// 429: the tenant has as many open streams as its plan allows.
 pub fn too_many_streams(retry_after: u64) -> Problem {
-    Problem::new(429, "too_many_streams", "The tenant has as many open streams as it may")
+    Problem::new(429, "too_many_streams", "The tenant's limit of open streams is reached")
         .header("Retry-After", retry_after)
 }
 
 /// 429: the address has as many open streams as one address may.
 pub fn too_many_connections(retry_after: u64) -> Problem {
-    Problem::new(429, "too_many_connections", "This IP address has as many open streams as it may")
+    Problem::new(429, "too_many_connections", "The limit of open streams for this IP address is reached")
         .header("Retry-After", retry_after)
 }
 

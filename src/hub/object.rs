@@ -41,6 +41,7 @@ use crate::storage::sealed::random;
 use crate::storage::tenant_db::Placement;
 use crate::tenant_id::TenantId;
 use domain::clock::{Clock, Timestamp};
+use domain::keep_alive;
 
 type ObjectState = HubState<ObjectSqlite, ObjectSockets>;
 
@@ -69,11 +70,12 @@ struct Core {
 
 impl DurableObject for Hub {
     fn new(state: State, env: Env) -> Self {
-        let keep_alive = env.var("KEEP_ALIVE_SECONDS").ok().and_then(|v| v.to_string().parse().ok()).unwrap_or(20);
+        let keep_alive =
+            keep_alive::seconds(env.var("KEEP_ALIVE_SECONDS").ok().map(|value| value.to_string()).as_deref());
         let core = Core {
             state,
             env,
-            silence_millis: 3 * 1000 * i64::from(u16::max(keep_alive, 1)),
+            silence_millis: 3 * 1000 * i64::from(keep_alive),
             started_at: now(),
             memory: LoadedState::default(),
             fan_out_is_scheduled: Cell::new(false),

@@ -1,4 +1,4 @@
-//! The steps of a request, in order: filter → resolve → authenticate → admit → handle → answer → log.
+//! The steps of a request, in order: filter → place the host → resolve → authenticate → enter → agree → authorise → handle → log.
 //!
 //! May not touch: the contents of requests.
 //!

@@ -3,7 +3,7 @@
 use super::context::{RequestContext, ResponseMeta, find};
 use super::decide::{self, CredentialNames};
 use super::tenant::{self, RouteMatch};
-use super::tenant_source::{TenantSource, proves_nobody};
+use super::tenant_source::{TenantSource, credential_not_valid};
 use crate::auth::principal::{Anyone, Named, Operator, OperatorKind, Signer};
 use crate::auth::{authenticate_operator, signing_keys};
 use crate::credentials::platform_token::TokenKind;
@@ -74,7 +74,7 @@ async fn source_of_credential(context: &RequestContext, in_path: &str) -> Result
         CredentialNames::TenantInToken => tenant_of_token(context, &bearer).await?,
         CredentialNames::Nobody => return Ok((TenantSource::Selected, selected(context, in_path).await?)),
     };
-    let tenant = resolve::by_id(&context.bindings, &named).await?.ok_or_else(|| proves_nobody(&named))?;
+    let tenant = resolve::by_id(&context.bindings, &named).await?.ok_or_else(|| credential_not_valid(&named))?;
     Ok((TenantSource::Named(named), tenant))
 }
 

@@ -29,7 +29,9 @@ impl TenantSource {
     /// What a request is answered that is not let in.
     pub fn refusal(&self, error: HubError) -> Problem {
         match (self, error) {
-            (Self::Named(named), HubError::NotHere | HubError::Refused(Refusal::Stopped)) => proves_nobody(named),
+            (Self::Named(named), HubError::NotHere | HubError::Refused(Refusal::Stopped)) => {
+                credential_not_valid(named)
+            }
             (Self::Host(_) | Self::Named(_) | Self::Selected, error) => error.into(),
         }
     }
@@ -37,7 +39,7 @@ impl TenantSource {
 
 /// 401 on the platform's host for a credential that names a tenant: one answer, whether the tenant does not exist, is
 /// not served, or does not know the credential. The log alone learns which tenant was tried.
-pub(super) fn proves_nobody(named: &ClaimedTenant) -> Problem {
+pub(super) fn credential_not_valid(named: &ClaimedTenant) -> Problem {
     problem::unauthorized().cause(format!("the credential is not valid in {}", named.as_str()))
 }
 

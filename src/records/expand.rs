@@ -20,7 +20,7 @@ use domain::error::Invalid;
 
 statements! { TenantSql;
     /// The records of the ids in the JSON ?3 that are there, until their fields are longer than ?4 together.
-    NAMED = "SELECT n.id, n.version, n.status, n.data, n.created_at, n.updated_at, n.created_by, n.updated_by, n.deleted_at FROM (SELECT r.*, sum(length(r.data)) OVER (ORDER BY r.id) AS upto FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value WHERE r.deleted_at IS NULL) n WHERE n.upto - length(n.data) <= ?4";
+    NAMED = "SELECT n.id, n.version, n.status, n.data, n.created_at, n.updated_at, n.created_by, n.updated_by, n.deleted_at FROM (SELECT r.*, sum(length(CAST(r.data AS BLOB))) OVER (ORDER BY r.id) AS upto FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value WHERE r.deleted_at IS NULL) n WHERE n.upto - length(CAST(n.data AS BLOB)) <= ?4";
 }
 
 /// Most hops of a way.
@@ -126,7 +126,12 @@ impl Reading<'_> {
     async fn hop(&mut self, target: &str, further: &Expansion, ids: &[String]) -> Result<Targets, Problem> {
         let asked = Value::from(ids).to_string();
         let left = i64::try_from(self.bytes_left).unwrap_or(i64::MAX);
-        let reading = |_: &Collection| Ok(vec![ReadStatement::Constant(NAMED, args![target, asked.as_str(), left])]);
+        let is_member = self.is_member;
+        // What the caller may not read is not read for them.
+        let reading = |collection: &Collection| match is_member || collection.public_read {
+            true => Ok(vec![ReadStatement::Constant(NAMED, args![target, asked.as_str(), left])]),
+            false => Ok(Vec::new()),
+        };
         let CollectionRead { collection, found, .. } = Collection::read_with(self.rows, target, reading).await?;
         if !self.is_member && !collection.public_read {
             return Ok(Targets::new(Vec::new(), Beside::default()));

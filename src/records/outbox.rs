@@ -36,7 +36,7 @@ pub async fn drain_stale(bindings: &Bindings) -> Result<u64, Problem> {
     let before = SystemClock.now().plus_seconds(-STALE_SECONDS).millis();
     let mut events = 0;
     for shard in &bindings.settings.shards {
-        let db = ShardDb::open(bindings, shard, "changes left behind")?;
+        let db = ShardDb::open(bindings, shard, "drain stale changes")?;
         let mut after = String::new();
         for _ in 0..MAX_PAGES {
             let tenants = db.tenants(&WAITING, args![before, after.as_str()]).await?;

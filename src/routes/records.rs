@@ -63,7 +63,7 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/collections/{collection}/reindex",
         Member(Permission::CollectionsWrite, handler!(api::records::collections::reindex)),
     )
-    .summary("Indexes all records of a collection anew, as after a failure that was mended.")
+    .summary("Indexes all records of a collection anew, as after a failure was fixed.")
     .answers("200 Collection +ETag; 409 changed_meanwhile"),
     get(
         "templates.list",

@@ -11,6 +11,7 @@ use worker::Env;
 use super::sealed::{KeyRing, MasterKey};
 use domain::error::Invalid;
 use domain::host::RootDomain;
+use domain::keep_alive;
 use domain::outbound::{Loopback, OutboundUrl};
 use domain::sign_in::Hashing;
 
@@ -107,7 +108,7 @@ impl Settings {
         Ok(Self {
             root_domain,
             shards: needed("SHARDS")?.split(',').map(|s| s.trim().to_owned()).collect(),
-            keep_alive_seconds: var("KEEP_ALIVE_SECONDS").and_then(|v| v.parse().ok()).unwrap_or(20).clamp(1, 120),
+            keep_alive_seconds: keep_alive::seconds(var("KEEP_ALIVE_SECONDS").as_deref()),
             platform_key,
             keys: KeyRing::new(current, keys).ok_or_else(|| format!("KEK_v{current} is not set"))?,
             allow_loopback_issuers: is_on("ALLOW_LOOPBACK_ISSUERS"),

@@ -31,65 +31,37 @@ statements! { TenantSql;
     PURGE_SOME_RECORDS = "DELETE FROM records WHERE tenant_id = ?1 AND NOT EXISTS (SELECT 1 FROM record_references WHERE tenant_id = ?1) AND NOT EXISTS (SELECT 1 FROM record_versions WHERE tenant_id = ?1) AND (collection, id) IN (SELECT collection, id FROM records WHERE tenant_id = ?1 LIMIT 5000)";
     /// Purge, each round: one row while there are records.
     RECORDS_LEFT = "SELECT 1 AS found FROM records WHERE tenant_id = ?1 LIMIT 1";
-    /// Purge.
     PURGE_RECORD_REFERENCES = "DELETE FROM record_references WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_RECORD_VERSIONS = "DELETE FROM record_versions WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_RECORD_INDEX = "DELETE FROM record_index WHERE tenant_id = ?1";
     /// Purge. The files' bytes are deleted by the tenant's prefix in R2.
     PURGE_RECORD_FILES = "DELETE FROM record_files WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_RECORDS = "DELETE FROM records WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_UNREFERENCED_OBJECTS = "DELETE FROM unreferenced_objects WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_STORAGE_USED = "DELETE FROM storage_used WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_RECORD_COUNTS = "DELETE FROM record_counts WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_RECORD_RATES = "DELETE FROM record_rates WHERE tenant_id = ?1";
     /// Purge. Changes that were not announced yet are dropped: there is nobody to tell.
     PURGE_RECORD_OUTBOX = "DELETE FROM record_outbox WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_RECORD_SEQUENCE = "DELETE FROM record_sequence WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_COLLECTION_STATE = "DELETE FROM collection_state WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_COLLECTION_FIELDS = "DELETE FROM collection_fields WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_COLLECTIONS = "DELETE FROM collections WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_SECURITY_EVENTS = "DELETE FROM security_events WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_AUDIT_LOG = "DELETE FROM audit_log WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_SSO_CLIENTS = "DELETE FROM sso_clients WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_SSO_ATTEMPTS = "DELETE FROM sso_attempts WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_SSO_IDENTITIES = "DELETE FROM sso_identities WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_SSO_PROVIDERS = "DELETE FROM sso_providers WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_API_KEYS = "DELETE FROM api_keys WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_TENANT_INVITATIONS = "DELETE FROM tenant_invitations WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_MAILED_TOKENS = "DELETE FROM mailed_tokens WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_REFRESH_TOKENS = "DELETE FROM refresh_tokens WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_SESSIONS = "DELETE FROM sessions WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_TENANT_AUTH = "DELETE FROM tenant_auth WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_ROLES = "DELETE FROM roles WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_USERS = "DELETE FROM users WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_IDEMPOTENCY_KEYS = "DELETE FROM idempotency_keys WHERE tenant_id = ?1";
-    /// Purge.
     PURGE_WRITE_RULES = "DELETE FROM write_rules WHERE tenant_id = ?1";
     /// Purge: the guard's own row, last.
     PURGE_WRITE_GUARD = "DELETE FROM write_guard WHERE tenant_id = ?1";

@@ -166,15 +166,18 @@ pub async fn reload(bindings: &Bindings, name: &str) -> Result<Rc<Secrets>, Prob
     }
     let secrets = Rc::new(secrets);
     let now = SystemClock.now();
-    let cache = if secrets.tenant.is_some() { &TENANTS } else { &UNKNOWN };
+    let (cache, other) = if secrets.tenant.is_some() { (&TENANTS, &UNKNOWN) } else { (&UNKNOWN, &TENANTS) };
     let expires_at = now.plus_millis(CACHE_MILLIS);
+    other.with_borrow_mut(|cache| cache.remove(name));
     cache.with_borrow_mut(|cache| cache.insert(name.into(), Rc::clone(&secrets), expires_at, now));
     Ok(secrets)
 }
 
 /// Drops a tenant's secrets from this isolate's cache: they have just changed.
 pub fn forget(tenant: &TenantId) {
-    TENANTS.with_borrow_mut(|cache| cache.remove(tenant.as_str()));
+    for cache in [&TENANTS, &UNKNOWN] {
+        cache.with_borrow_mut(|cache| cache.remove(tenant.as_str()));
+    }
 }
 
 /// Seals a version of a secret for its row.

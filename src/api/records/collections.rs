@@ -124,7 +124,9 @@ pub async fn reindex(request: Request<Member>) -> Result<Response, Problem> {
     let slug = current.slug.as_str();
     let entry = audit_entry(&request, "collection.reindex", Some(slug), None);
     let begin = (BEGIN_INDEX, args![slug, "", request.now().millis(), true]);
-    rules::commit_definition(rows.write().add(begin.0, begin.1).audit(entry)).await?;
+    // A deletion that came meanwhile keeps its job.
+    let batch = rows.write().add_all([rules::definition_as_seen(&current)]).add(begin.0, begin.1).audit(entry);
+    rules::commit_definition(batch).await?;
     advance_job(&request, rows, slug).await?;
     let rows = request.caller.rows(&request.bindings)?;
     shown(&request, &found(&request, &rows).await?)

@@ -79,8 +79,10 @@ struct CachedDocument {
     issuer: String,
     document: Map<String, Value>,
     /// When it was fetched, in milliseconds since 1970.
+    #[serde(rename = "told_at")]
     fetched_at: i64,
     /// When it was fetched for the sake of an unknown key, in milliseconds since 1970.
+    #[serde(rename = "looked_again_at")]
     refetched_at: Option<i64>,
 }
 

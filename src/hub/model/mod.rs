@@ -10,7 +10,7 @@
 //! - the watermark is never ahead of what was sent;
 //! - rate limits hold.
 //!
-//! LoadedState, connections and the storage may fail between any two turns, the storage also in the middle of one.
+//! The hub's memory, its connections and its storage may fail between any two turns, the storage also in the middle of one.
 
 mod acts;
 mod client;

@@ -142,7 +142,7 @@ pub fn selectors(query: &Query, hub: &Base, older: bool) -> Result<Vec<Selector>
         taken.map_err(|invalid| problem::invalid_query(name, invalid))?;
         selected.push(selector);
         if selected.len() > Interest::MAX_SELECTORS {
-            let invalid = Invalid::new("too_many_topics", "a stream takes at most 100 matchers");
+            let invalid = Invalid::new("too_many_topics", "must list at most 100 matchers");
             return Err(problem::invalid_query(name, invalid));
         }
     }
