@@ -1,9 +1,12 @@
-//! A tenant's Mercure settings, and the actions that Mercure tokens allow.
+//! A tenant's Mercure settings, the actions that Mercure tokens allow, and where its hub is.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json;
+
+/// The hub's path on each host of its tenant.
+pub const HUB_PATH: &str = "/.well-known/mercure";
 
 /// An action that a token may allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

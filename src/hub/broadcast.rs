@@ -7,6 +7,7 @@ use super::protocol::{WireFormat, mercure_id};
 use super::record_filters::RecordFilters;
 use super::streams::Streams;
 use domain::clock::Timestamp;
+use domain::event_name;
 use domain::frame::Frames;
 use domain::json;
 
@@ -118,12 +119,17 @@ pub fn frames<'e>(log: &EventLog, entries: impl Iterator<Item = &'e Entry>, wire
                 frames.update(&mercure_id(&id), None, None, &format!("{{\"id\":\"{id}\",{}", entry.tail));
             }
             (WireFormat::Plain | WireFormat::Named, update) => {
-                let name = (wire == WireFormat::Named).then_some(entry.name.as_str());
+                let is_named = wire == WireFormat::Named;
                 match update {
                     Some(update) => {
-                        frames.event(&id, name, &format!("{}\"data\":{}}}", update.head, json!(entry.tail)))
+                        let name = is_named.then(|| event_name::of_update(&entry.name));
+                        let tail = format!("{}\"data\":{}}}", update.head, json!(entry.tail));
+                        frames.event(&id, name.as_deref(), &tail)
                     }
-                    None => frames.event(&id, name, &entry.tail),
+                    None => {
+                        let name = is_named.then(|| event_name::of_event(&entry.name));
+                        frames.event(&id, name.as_deref(), &entry.tail)
+                    }
                 };
             }
         }
@@ -250,6 +256,29 @@ mod tests {
         let webhook = entry(1, "a", false);
         let json = format!(r#"{{"id":"{cursor}","t":1}}"#);
         assert_eq!(framed(&webhook, WireFormat::Mercure), format!("id: #{cursor}\ndata: {json}\n\n"));
+    }
+
+    #[test]
+    fn no_event_takes_a_name_of_the_hubs_or_of_the_browsers() {
+        let (log, _) = world(Vec::new());
+        let update = |kind: &str| {
+            let kind = Some(kind.to_owned());
+            let update = MercureUpdate { id: None, kind: kind.clone(), retry: None, head: String::new() };
+            Entry { name: kind.unwrap(), update: Some(update), ..entry(1, "a", false) }
+        };
+        let webhook = |name: &str| Entry { name: name.into(), ..entry(1, "a", false) };
+        let name = |entry: &Entry, wire| {
+            let framed = frames(&log, [entry].into_iter(), wire);
+            framed.lines().find_map(|line| line.strip_prefix("event: ")).map(str::to_owned)
+        };
+        for kind in ["hub.reset", "hub.closed", "open", "error", "message"] {
+            assert_eq!(name(&update(kind), WireFormat::Named), Some(format!("mercure.{kind}")));
+            assert_eq!(name(&update(kind), WireFormat::Mercure).as_deref(), Some(kind), "as Mercure has it");
+            assert_eq!(name(&update(kind), WireFormat::Plain), None);
+        }
+        assert_eq!(name(&webhook("hub.reset"), WireFormat::Named).as_deref(), Some("event.hub.reset"));
+        assert_eq!(name(&webhook("post.update"), WireFormat::Named).as_deref(), Some("post.update"));
+        assert_eq!(name(&webhook("hub.reset"), WireFormat::Plain), None);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use domain::event::Content;
 use domain::host::Host;
 use domain::ids::ClaimedTenant;
 use domain::json;
+use domain::reserved_topics;
 use domain::text::bounded;
 use domain::topic::Topic;
 
@@ -178,10 +179,9 @@ fn refused(named: &Named, error: HubError) -> Problem {
     }
 }
 
-/// Reads a channel that a site publishes on. Topics of records are published by the platform alone.
+/// Reads a channel that a site publishes on. Reserved topics are published by the platform alone.
 fn parse_channel(text: &str) -> Result<Topic, Invalid> {
-    if text.starts_with("records/") {
-        return Err(Invalid::new("reserved", "is reserved: the platform announces changes of records itself"));
-    }
-    Topic::channel(text)
+    let channel = Topic::channel(text)?;
+    reserved_topics::check(text)?;
+    Ok(channel)
 }

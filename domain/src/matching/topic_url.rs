@@ -24,45 +24,12 @@ impl Base {
     pub(super) fn url(&self) -> &Url {
         &self.0
     }
-
-    /// Whether a topic lies in the hub's own namespace, where nobody may publish: its path is the hub's or below it,
-    /// whatever its scheme and host, once it is resolved, free of dot segments, and unreserved characters are decoded.
-    /// What is no URL reference is not reserved.
-    pub fn reserves(&self, topic: &str) -> bool {
-        self.0.join(topic).is_ok_and(|url| {
-            let path = decode_unreserved(url.path());
-            path.strip_prefix(self.0.path()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
-    }
 }
 
 impl fmt::Display for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// A path with those characters as themselves that never need encoding (RFC 3986, 2.3).
-fn decode_unreserved(path: &str) -> String {
-    let mut decoded = String::with_capacity(path.len());
-    let mut rest = path;
-    while let Some((before, behind)) = rest.split_once('%') {
-        decoded.push_str(before);
-        let byte = behind.get(..2).filter(|code| code.bytes().all(|b| b.is_ascii_hexdigit()));
-        let byte = byte.and_then(|code| u8::from_str_radix(code, 16).ok());
-        match byte.filter(|b| b.is_ascii_alphanumeric() || b"-._~".contains(b)) {
-            Some(byte) => {
-                decoded.push(char::from(byte));
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            None => {
-                decoded.push('%');
-                rest = behind;
-            }
-        }
-    }
-    decoded.push_str(rest);
-    decoded
 }
 
 /// A topic as a URL.
@@ -110,49 +77,6 @@ mod tests {
 
     fn base() -> Base {
         Base::parse("https://hub.example.com/.well-known/mercure").unwrap()
-    }
-
-    #[test]
-    fn the_hubs_own_namespace() {
-        for topic in [
-            "/.well-known/mercure",
-            "/.well-known/mercure/",
-            "/.well-known/mercure/subscriptions/exact/a/b",
-            "",
-            "?a",
-            "#a",
-            "mercure",
-            "mercure/subscriptions",
-            "./mercure",
-            "https://other.example.com/.well-known/mercure",
-            "http://hub.example.com:81/.well-known/mercure?q#f",
-            "foo://x/.well-known/mercure/a",
-            "foo:/.well-known/mercure",
-            "//other/.well-known/mercure",
-            "/a/../.well-known/./mercure",
-            "/a/%2e%2E/.well-known/mercure",
-            "/%2Ewell%2dknown/%6Dercur%65",
-            "\\.well-known\\mercure",
-            "/.well-known/mer\tcure",
-        ] {
-            assert!(base().reserves(topic), "{topic}");
-        }
-        for topic in [
-            "/",
-            "/.well-known/mercury",
-            "/.well-known/mercure2",
-            "/.well-known/mercure%2Fa",
-            "/.Well-Known/mercure",
-            "/a/.well-known/mercure",
-            "//.well-known/mercure",
-            "/.well-known//mercure",
-            "/.well-known/mercure%",
-            "urn:.well-known/mercure",
-            "http://[/.well-known/mercure",
-            "books/1",
-        ] {
-            assert!(!base().reserves(topic), "{topic}");
-        }
     }
 
     #[test]

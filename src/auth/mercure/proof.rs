@@ -19,10 +19,7 @@ use crate::tenant_id::TenantId;
 use domain::clock::{Clock, Timestamp};
 use domain::host::Host;
 use domain::matching::topic_url::Base;
-use domain::mercure::{Action, Issuer};
-
-/// The hub's path on its host.
-pub const HUB_PATH: &str = "/.well-known/mercure";
+use domain::mercure::{Action, HUB_PATH, Issuer};
 
 /// The algorithm of the tenant's own secrets.
 const OWN_ALGORITHM: &str = "HS256";

@@ -11,11 +11,12 @@ pub mod publish;
 pub mod subscribe;
 pub mod subscriptions;
 
-use crate::auth::mercure::proof::{HUB_PATH, HubAccess};
+use crate::auth::mercure::proof::HubAccess;
 use crate::auth::principal::Visitor;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use domain::matching::topic_url::Base;
+use domain::mercure::HUB_PATH;
 
 /// The requested origin, as the client wrote it.
 fn origin(request: &Request<Visitor>) -> String {

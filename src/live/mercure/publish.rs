@@ -26,7 +26,7 @@ pub async fn publish(mut request: Request<Visitor>) -> Result<Response, Problem>
     }
     let body = request.incoming.body(MAX_FORM).await?;
     let hub_url = super::hub_url(&request)?;
-    let form = UpdateForm::read(&body, &hub_url).map_err(refused)?;
+    let form = UpdateForm::read(&body).map_err(refused)?;
     let subjects: Vec<_> = form.topics.iter().map(|topic| Subject::new(topic.as_str(), &hub_url)).collect();
     if !token.grants.may_publish(&subjects) {
         return Err(challenge::insufficient_scope(&origin));
