@@ -30,6 +30,7 @@ pub mod mercure_form;
 pub mod merge_patch;
 pub mod minted;
 pub mod outbound;
+pub mod password;
 pub mod permission;
 pub mod plan;
 pub mod pointer;

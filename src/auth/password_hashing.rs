@@ -5,6 +5,7 @@ use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::log;
 use crate::storage::sealed::random;
+use domain::password::Password;
 
 /// Hashes a request's passwords; logs how often, where a test asks for it.
 pub struct PasswordHashing {
@@ -20,13 +21,13 @@ impl PasswordHashing {
     }
 
     /// A hash to be stored. 503 if there is not enough memory.
-    pub fn hash(&self, password: &str) -> Result<String, Problem> {
+    pub fn hash(&self, password: &Password) -> Result<String, Problem> {
         let salt: [u8; SALT_BYTES] = random().map_err(problem::internal)?;
         self.hasher.hash(password, &salt).ok_or_else(|| problem::unavailable("no memory to hash a password"))
     }
 
     /// Verifies a password; takes the same time without a stored hash.
-    pub fn verify(&self, password: &str, stored: Option<&str>) -> PasswordCheck {
+    pub fn verify(&self, password: &Password, stored: Option<&str>) -> PasswordCheck {
         self.hasher.verify(password, stored)
     }
 }

@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use super::sign_in::{LoginAttempt, read_secret};
+use super::sign_in::{LoginAttempt, read_new_password};
 use super::users::{MAX_NAME, MAX_ROLE};
 use super::{audit_entry, check_own, parse_email, role_to_grant};
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
@@ -192,15 +192,11 @@ pub async fn accept(mut request: Request<Visitor>) -> Result<Response, Problem> 
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     let token = fields.required("token", |f| f.text("token", 200));
     let email = fields.required("email", |f| f.parsed("email", parse_email));
-    let password = read_secret(&mut fields, "password");
+    let policy = &request.caller.config.passwords;
+    let password = read_new_password(&mut fields, "password", policy, email.as_deref());
     let name = fields.text("name", MAX_NAME).unwrap_or_default();
     let carrier = if fields.flag("cookie").unwrap_or(false) { Carrier::Cookie } else { Carrier::Tokens };
-    if let Some(email) = email.as_deref().filter(|_| !password.is_empty())
-        && let Err(invalid) = request.caller.config.passwords.check(&password, email)
-    {
-        fields.wrong::<()>("password", invalid);
-    }
-    let (token, email) = fields.finish_with(token.zip(email))?;
+    let ((token, email), password) = fields.finish_with(token.zip(email).zip(password))?;
     LoginAttempt::of(&request).count(&request.incoming.address(), &email).await?;
     let tenant = request.caller.tenant.clone();
     let rows = TenantDb::open(&request.bindings, &tenant, &request.caller.config.placement)?;

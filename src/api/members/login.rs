@@ -4,7 +4,7 @@
 //! response after the same work. A cookie in the request is ignored: every sign-in opens a new session.
 
 use super::audit_entry_by;
-use super::sign_in::{LoginAttempt, check_tenant, login_context, mail, read_email, read_secret, store_and_send};
+use super::sign_in::{LoginAttempt, check_tenant, login_context, mail, read_email, read_password, store_and_send};
 use crate::auth::account::{self, Account};
 use crate::auth::email_token::{self, EmailTokenPurpose};
 use crate::auth::password_hashing::PasswordHashing;
@@ -23,9 +23,9 @@ use domain::json;
 pub async fn login(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     check_tenant(&mut fields, &request.caller.tenant)?;
-    let (email, password) = (read_email(&mut fields), read_secret(&mut fields, "password"));
+    let (email, password) = (read_email(&mut fields), read_password(&mut fields, "password"));
     let in_cookie = fields.flag("cookie").unwrap_or(false);
-    fields.finish()?;
+    let password = fields.finish_with(password)?;
     LoginAttempt::of(&request).count(&request.incoming.address(), &email).await?;
 
     let hashing = PasswordHashing::of(&request);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use worker::Delay;
 
-use super::sign_in::{LoginAttempt, check_tenant, mail, read_email, read_secret, store_and_send};
+use super::sign_in::{LoginAttempt, check_tenant, mail, read_email, read_new_password, read_password, read_secret, store_and_send};
 use super::{account_holder, audit_entry, audit_entry_by};
 use crate::auth::account::{self, Account};
 use crate::auth::authenticate_member::Credential;
@@ -34,14 +34,10 @@ use domain::json;
 pub async fn change(mut request: Request<Member>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     let user = account_holder(&request.caller)?.clone();
-    let current = read_secret(&mut fields, "current_password");
-    let new = read_secret(&mut fields, "new_password");
-    if !new.is_empty()
-        && let Err(invalid) = request.caller.config.passwords.check(&new, &user.email)
-    {
-        fields.wrong::<()>("new_password", invalid);
-    }
-    fields.finish()?;
+    let current = read_password(&mut fields, "current_password");
+    let policy = &request.caller.config.passwords;
+    let new = read_new_password(&mut fields, "new_password", policy, Some(&user.email));
+    let (current, new) = fields.finish_with(current.zip(new))?;
     LoginAttempt::of_member(&request).count(&request.incoming.address(), &user.email).await?;
 
     let hashing = PasswordHashing::of(&request);
@@ -132,8 +128,8 @@ impl PasswordResetMail {
 /// `POST /api/v1/auth/password/reset`
 pub async fn reset(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
-    let (token, password) = (read_secret(&mut fields, "token"), read_secret(&mut fields, "password"));
-    fields.finish()?;
+    let (token, password) = (read_secret(&mut fields, "token"), read_password(&mut fields, "password"));
+    let password = fields.finish_with(password)?;
     let (rows, now) = (request.caller.rows(&request.bindings)?, request.now());
     let holder = email_token::holder(&rows, EmailTokenPurpose::PasswordReset, &token, now).await?;
     let policy = &request.caller.config.passwords;

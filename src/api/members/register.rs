@@ -8,7 +8,7 @@
 //!   address sets a new one.
 
 use super::audit_entry_by;
-use super::sign_in::{LoginAttempt, check_tenant, mail, read_email, read_secret};
+use super::sign_in::{LoginAttempt, check_tenant, mail, read_email, read_new_password};
 use crate::auth::account::{self, Account};
 use crate::auth::email_token::{self, EmailTokenPurpose};
 use crate::auth::password_hashing::PasswordHashing;
@@ -32,15 +32,11 @@ pub async fn register(mut request: Request<Visitor>) -> Result<Response, Problem
     }
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     check_tenant(&mut fields, &request.caller.tenant)?;
-    let (email, password) = (read_email(&mut fields), read_secret(&mut fields, "password"));
+    let email = read_email(&mut fields);
+    let of = Some(email.as_str()).filter(|email| !email.is_empty());
+    let password = read_new_password(&mut fields, "password", &request.caller.config.passwords, of);
     let name = fields.text("name", 200).unwrap_or_default();
-    if !email.is_empty()
-        && !password.is_empty()
-        && let Err(invalid) = request.caller.config.passwords.check(&password, &email)
-    {
-        fields.wrong::<()>("password", invalid);
-    }
-    fields.finish()?;
+    let password = fields.finish_with(password)?;
     LoginAttempt::of(&request).count(&request.incoming.address(), &email).await?;
 
     let hash = PasswordHashing::of(&request).hash(&password)?;

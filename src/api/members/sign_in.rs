@@ -8,7 +8,7 @@ use crate::auth::principal::{Member, Visitor};
 use crate::auth::session::LoginContext;
 use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
-use crate::http::letters::lower_case;
+use crate::http::letters::{lower_case, normalize};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::hub::protocol::CountLogin;
@@ -22,7 +22,11 @@ use domain::address::network;
 use domain::email::parse_email;
 use domain::error::Invalid;
 use domain::host::Host;
-use domain::sign_in::MAX_PASSWORD;
+use domain::password::Password;
+use domain::sign_in::PasswordPolicy;
+
+/// The longest token that somebody presents, in bytes.
+const MAX_SECRET: usize = 256;
 
 /// An attempt to sign in to a tenant.
 pub struct LoginAttempt<'a> {
@@ -106,15 +110,33 @@ pub fn read_email(fields: &mut Fields) -> String {
     lower_case(&fields.parsed("email", parse_email).unwrap_or_default())
 }
 
-/// Reads a secret that somebody presents, a password or a token, of any content; empty if it is wrong, which `Fields`
-/// reports.
+/// Reads a password as it was typed; none if it is missing or wrong, which `Fields` reports.
+pub fn read_password(fields: &mut Fields, name: &str) -> Option<Password> {
+    fields.required(name, |fields| fields.parsed(name, |text| Password::parse(text, &normalize)))
+}
+
+/// Reads a new password of the user with this e-mail address, and checks it against the tenant's policy.
+pub fn read_new_password(
+    fields: &mut Fields,
+    name: &str,
+    policy: &PasswordPolicy,
+    email: Option<&str>,
+) -> Option<Password> {
+    let password = read_password(fields, name)?;
+    match email.map_or(Ok(()), |email| policy.check(&password, email)) {
+        Ok(()) => Some(password),
+        Err(invalid) => fields.wrong(name, invalid),
+    }
+}
+
+/// Reads a token that somebody presents, of any content; empty if it is wrong, which `Fields` reports.
 pub fn read_secret(fields: &mut Fields, name: &str) -> String {
     fields.require(name);
     match fields.take(name) {
-        Some(Value::String(text)) if (1..=MAX_PASSWORD).contains(&text.len()) => return text,
+        Some(Value::String(text)) if (1..=MAX_SECRET).contains(&text.len()) => return text,
         None => {}
         Some(_) => {
-            let message = format!("must be a string of 1 to {MAX_PASSWORD} bytes");
+            let message = format!("must be a string of 1 to {MAX_SECRET} bytes");
             fields.wrong::<()>(name, Invalid::new("invalid_length", message));
         }
     }

@@ -15,7 +15,7 @@ use crate::auth::principal::Operator;
 use crate::credentials::key::fresh_id;
 use crate::http::fields::Fields;
 use crate::http::incoming::{JSON, MERGE_PATCH};
-use crate::http::letters::lower_case;
+use crate::http::letters::{lower_case, normalize};
 use crate::http::listing::{ListParams, ViewRow};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
@@ -28,6 +28,7 @@ use crate::storage::sql::{args, statements};
 use domain::email::parse_email;
 use domain::error::Invalid;
 use domain::json;
+use domain::password::Password;
 use domain::sign_in::PasswordPolicy;
 
 statements! { ControlSql;
@@ -65,7 +66,7 @@ row_types! {
 struct OperatorDraft {
     email: Option<String>,
     name: Option<String>,
-    password: Option<String>,
+    password: Option<Password>,
     role: Option<String>,
     status: Option<String>,
 }
@@ -83,14 +84,15 @@ impl OperatorDraft {
 
     /// The password's hash, if it sets one.
     fn hash(&self, request: &Request<Operator>) -> Result<Option<String>, Problem> {
-        self.password.as_deref().map(|text| PasswordHashing::of(request).hash(text)).transpose()
+        self.password.as_ref().map(|password| PasswordHashing::of(request).hash(password)).transpose()
     }
 }
 
 /// A password that an operator may have.
-fn parse_password(text: &str) -> Result<String, Invalid> {
+fn parse_password(text: &str) -> Result<Password, Invalid> {
     let policy = PasswordPolicy { min_length: 12, ..PasswordPolicy::default() };
-    policy.check(text, "").map(|()| text.to_owned())
+    let password = Password::parse(text, &normalize)?;
+    policy.check(&password, "").map(|()| password)
 }
 
 fn one_of(text: &str, known: &[&str], message: &'static str) -> Result<String, Invalid> {

@@ -13,7 +13,7 @@ use crate::credentials::password::PasswordCheck;
 use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
-use crate::http::letters::lower_case;
+use crate::http::letters::{lower_case, normalize};
 use crate::http::listing::{ListParams, ViewRow};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
@@ -21,11 +21,11 @@ use crate::http::response::Response;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
-use crate::storage::sql::{args, statements};
+use crate::storage::sql::{Arg, ControlSql, args, statements};
 use domain::clock::{Clock, Timestamp};
 use domain::error::Invalid;
 use domain::json;
-use domain::sign_in::MAX_PASSWORD;
+use domain::password::Password;
 
 statements! { ControlSql;
     /// Counts an attempt in this minute, of the address and of the account.
@@ -38,6 +38,8 @@ statements! { ControlSql;
     KEEP_NEWEST = "DELETE FROM operator_sessions WHERE operator_id = ?1 AND id NOT IN (SELECT n.id FROM operator_sessions n WHERE n.operator_id = ?1 ORDER BY n.created_at DESC LIMIT 19)";
     /// Notes when an operator last signed in.
     NOTE_LOGIN = "UPDATE operators SET last_login_at = ?2 WHERE id = ?1";
+    /// The same password, hashed anew, unless another one was set meanwhile.
+    REHASH = "UPDATE operators SET password_hash = ?2 WHERE id = ?1 AND password_hash = ?3";
     /// The end of a session.
     END = "DELETE FROM operator_sessions WHERE id = ?1";
     /// Deletes expired sessions.
@@ -84,24 +86,23 @@ pub async fn login(mut request: Request<Anyone>) -> Result<Response, Problem> {
         fields.require(name);
     }
     let email = lower_case(&fields.text("email", 254).unwrap_or_default());
-    let password = fields.parsed("password", parse_typed_password).unwrap_or_default();
-    fields.finish()?;
+    let password = fields.parsed("password", |text| Password::parse(text, &normalize));
+    let password = fields.finish_with(password)?;
     let db = ControlDb::open(&request.bindings, "sign an operator in")?;
     count_attempt(&db, &request.incoming.address(), &email, request.now()).await?;
     let found = db.row::<OperatorLoginRow>(&BY_EMAIL, args![email]).await?;
     let stored = found.as_ref().map(|row| row.password_hash.as_str());
-    let is_right = PasswordHashing::of(&request).verify(&password, stored) != PasswordCheck::Wrong;
-    let operator = found.filter(|row| is_right && row.status == "active").ok_or_else(problem::invalid_credentials)?;
-    open(&request, &db, &operator).await
-}
-
-/// A password as it is typed in: any text of an allowed length.
-fn parse_typed_password(text: &str) -> Result<String, Invalid> {
-    if (1..=MAX_PASSWORD).contains(&text.len()) {
-        Ok(text.to_owned())
-    } else {
-        Err(Invalid::new("invalid_length", format!("must be 1 to {MAX_PASSWORD} bytes long")))
-    }
+    let hashing = PasswordHashing::of(&request);
+    let check = hashing.verify(&password, stored);
+    let is_in = |row: &OperatorLoginRow| check != PasswordCheck::Wrong && row.status == "active";
+    let operator = found.filter(is_in).ok_or_else(problem::invalid_credentials)?;
+    let rehash = match check {
+        PasswordCheck::RightButStale => {
+            Some((REHASH, args![operator.id.as_str(), hashing.hash(&password)?, operator.password_hash.as_str()]))
+        }
+        PasswordCheck::Right | PasswordCheck::Wrong => None,
+    };
+    open(&request, &db, &operator, rehash).await
 }
 
 /// Counts an attempt; 429 if there were too many in this minute.
@@ -115,8 +116,13 @@ async fn count_attempt(db: &ControlDb, address: &str, email: &str, now: Timestam
     Ok(())
 }
 
-/// Opens a session for an operator whose password was right.
-async fn open(request: &Request<Anyone>, db: &ControlDb, operator: &OperatorLoginRow) -> Result<Response, Problem> {
+/// Opens a session for an operator whose password was right; `rehash` is written with it.
+async fn open(
+    request: &Request<Anyone>,
+    db: &ControlDb,
+    operator: &OperatorLoginRow,
+    rehash: Option<(ControlSql, Vec<Arg>)>,
+) -> Result<Response, Problem> {
     let key = FreshKey::new(KeyKind::OperatorSession).map_err(problem::internal)?;
     let (now, id, session) = (request.now(), operator.id.as_str(), key.id.as_str());
     let until = now.plus_seconds(SESSION_SECONDS);
@@ -130,8 +136,9 @@ async fn open(request: &Request<Anyone>, db: &ControlDb, operator: &OperatorLogi
         detail: json!({ "subject": session, "address": address }),
     };
     let insert = args![session, id, digest(key.text.as_bytes()), address, now.millis(), until.millis()];
-    let batch =
+    let mut batch =
         vec![(KEEP_NEWEST, args![id]), (INSERT, insert), (NOTE_LOGIN, args![id, now.millis()]), entry.statement()];
+    batch.extend(rehash);
     db.batch(batch).await?;
     let data = json!({
         "token": key.text,
