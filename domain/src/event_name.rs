@@ -62,9 +62,20 @@ mod tests {
         ] {
             assert_eq!(of_event(name), made);
         }
-        for kind in
-            ["hub.reset", "hub.closed", "HUB.RESET", "error", "open", "message", "Error", "post.update", "", " open", "__proto__", "é"]
-        {
+        for kind in [
+            "hub.reset",
+            "hub.closed",
+            "HUB.RESET",
+            "error",
+            "open",
+            "message",
+            "Error",
+            "post.update",
+            "",
+            " open",
+            "__proto__",
+            "é",
+        ] {
             assert_eq!(of_update(kind), format!("mercure.{kind}"));
         }
     }

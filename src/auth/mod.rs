@@ -23,3 +23,5 @@ pub mod sealed_cache;
 pub mod session;
 pub mod signing_keys;
 pub mod sso;
+#[cfg(test)]
+mod token_doors;

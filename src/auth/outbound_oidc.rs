@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
+use crate::credentials::jose::{TokenAlgorithm, UnverifiedToken};
 use crate::credentials::jwk::PublicKey;
 use crate::http::outbound::{self, OutboundRequest};
 use crate::http::problem::{self, Problem};
@@ -59,8 +60,9 @@ pub async fn document(address: &OutboundUrl) -> Result<Map<String, Value>, Probl
     if reply.status == 200 { Ok(reply.body) } else { Err(problem::provider_unusable("status")) }
 }
 
-/// Whether a signature is this key's. False for a key that WebCrypto does not accept.
-pub async fn is_signed_by(key: &PublicKey, signed: &str, signature: &[u8]) -> bool {
-    let verified = verifies(key.algorithm.as_str(), &key.jwk, signed, signature).await;
-    verified.is_ok_and(|verified| verified.is_truthy())
+/// Whether a key signed a token. False for a token of another algorithm, and for a key that WebCrypto does not accept.
+pub async fn is_signed_by(key: &PublicKey, token: &UnverifiedToken) -> bool {
+    let (signed, signature) = token.signed();
+    token.algorithm == TokenAlgorithm::Public(key.algorithm)
+        && verifies(key.algorithm.as_str(), &key.jwk, signed, signature).await.is_ok_and(|it| it.is_truthy())
 }

@@ -163,7 +163,7 @@ pub async fn mint(
     let (kid, key) = keys.signing.as_ref().ok_or_else(|| problem::internal("there is no signing key"))?;
     let jti = fresh_id("jti").map_err(problem::internal)?;
     let claims = Claims { iss: issuer(bindings), jti, ..claims };
-    platform_token::mint(kind, claims, (kid, key), SystemClock.now(), seconds).map_err(problem::internal)
+    Ok(platform_token::mint(kind, claims, (kid, key), SystemClock.now(), seconds))
 }
 
 /// Verifies a token of one of these kinds; none if it is not good.

@@ -55,7 +55,10 @@ impl PublicKey {
     /// Reads a key; none if we cannot verify with it.
     fn read(jwk: &Value) -> Option<Self> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
-        if text("use").is_some_and(|purpose| purpose != "sig") {
+        let verifies = |operations: &Vec<Value>| operations.iter().any(|operation| operation == "verify");
+        let is_for_signatures = text("use").is_none_or(|purpose| purpose == "sig")
+            && jwk.get("key_ops").is_none_or(|operations| operations.as_array().is_some_and(verifies));
+        if !is_for_signatures {
             return None;
         }
         let (algorithm, jwk) = match (text("kty")?, text("crv")) {
@@ -89,9 +92,9 @@ impl KeySet {
     }
 
     /// The key that a token's header names: by `kid`, or the only one of its algorithm if it has none.
-    pub fn find(&self, kid: Option<&str>, alg: &str) -> Option<&PublicKey> {
+    pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&PublicKey> {
         let mut fitting =
-            self.0.iter().filter(|key| key.algorithm.as_str() == alg && (kid.is_none() || key.kid.as_deref() == kid));
+            self.0.iter().filter(|key| key.algorithm == algorithm && (kid.is_none() || key.kid.as_deref() == kid));
         let found = fitting.next()?;
         (kid.is_some() || fitting.next().is_none()).then_some(found)
     }
@@ -119,19 +122,22 @@ mod tests {
     fn a_key_is_found_by_name_and_for_its_own_algorithm_only() {
         let keys = set(json!([rsa("a"), {"kty": "EC", "kid": "b", "crv": "P-256", "x": "x", "y": "y"},
             {"kty": "OKP", "kid": "c", "crv": "Ed25519", "x": "x", "alg": "EdDSA"}]));
-        for (kid, alg) in [("a", "RS256"), ("b", "ES256"), ("c", "EdDSA")] {
-            assert_eq!(keys.find(Some(kid), alg).unwrap().kid.as_deref(), Some(kid));
+        for (kid, algorithm) in [("a", Algorithm::Rs256), ("b", Algorithm::Es256), ("c", Algorithm::EdDsa)] {
+            assert_eq!(keys.find(Some(kid), algorithm).unwrap().kid.as_deref(), Some(kid));
         }
-        for (kid, alg) in [("a", "ES256"), ("a", "none"), ("a", "HS256"), ("a", "rs256"), ("z", "RS256")] {
-            assert_eq!(keys.find(Some(kid), alg), None, "{kid} {alg}");
+        for (kid, algorithm) in [("a", Algorithm::Es256), ("b", Algorithm::EdDsa), ("z", Algorithm::Rs256)] {
+            assert_eq!(keys.find(Some(kid), algorithm), None, "{kid} {algorithm:?}");
+        }
+        for alg in ["none", "HS256", "rs256", "PS256", ""] {
+            assert_eq!(Algorithm::parse(alg), None, "{alg}");
         }
         assert!(keys.knows(Some("a")) && !keys.knows(Some("z")));
     }
 
     #[test]
     fn a_token_without_a_name_means_the_only_key() {
-        assert!(set(json!([rsa("a")])).find(None, "RS256").is_some());
-        assert_eq!(set(json!([rsa("a"), rsa("b")])).find(None, "RS256"), None);
+        assert!(set(json!([rsa("a")])).find(None, Algorithm::Rs256).is_some());
+        assert_eq!(set(json!([rsa("a"), rsa("b")])).find(None, Algorithm::Rs256), None);
     }
 
     #[test]
@@ -143,12 +149,14 @@ mod tests {
             json!({"kty": "EC", "kid": "a", "crv": "secp256k1", "x": "x", "y": "y"}),
             json!({"kty": "OKP", "kid": "a", "crv": "Ed25519", "x": "x", "alg": "ES256"}),
             json!({"kty": "OKP", "kid": "a", "crv": "Ed25519", "x": "x", "use": "enc"}),
+            json!({"kty": "OKP", "kid": "a", "crv": "Ed25519", "x": "x", "key_ops": ["sign"]}),
+            json!({"kty": "OKP", "kid": "a", "crv": "Ed25519", "x": "x", "key_ops": "verify"}),
             json!({"kty": "OKP", "kid": "a", "crv": "Ed25519", "x": "x".repeat(2048)}),
             json!("a"),
         ] {
             assert!(!set(json!([other.clone()])).knows(Some("a")), "{other}");
         }
-        assert!(!set(json!([rsa("a")])).find(Some("a"), "RS256").unwrap().jwk.contains("private"));
+        assert!(!set(json!([rsa("a")])).find(Some("a"), Algorithm::Rs256).unwrap().jwk.contains("private"));
         assert_eq!(KeySet::parse(&Map::new()), None);
     }
 

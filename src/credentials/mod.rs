@@ -4,11 +4,12 @@
 //! any store, the clock, who owns a credential.
 
 pub mod constant_time;
+pub mod jose;
 pub mod jwk;
-pub mod jws;
 pub mod key;
 pub mod password;
 pub mod platform_token;
 pub mod signature;
 pub mod signed_text;
 pub mod subscriber_token;
+pub mod webhook_secret;

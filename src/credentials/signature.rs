@@ -3,14 +3,14 @@
 //! - The plain form: `X-Webhook-Signature: sha256=<hex>`, HMAC-SHA256 of the raw body; the key is
 //!   the secret's UTF-8 bytes as shown.
 //! - Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64>` over
-//!   `{id}.{timestamp}.{body}`; the key is what `whsec_` is followed by, decoded, or the secret's
-//!   UTF-8 bytes where it has no such prefix.
+//!   `{id}.{timestamp}.{body}`; the key is what [`standard_key`] makes of the secret.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
+use super::webhook_secret::standard_key;
 use domain::clock::Timestamp;
 use domain::hex::hex;
 use domain::ids::WebhookId;
@@ -112,14 +112,6 @@ fn is_signed_with(signature: Option<&WebhookSignature>, body: &[u8], secret: &st
 pub fn sign(secret: &str, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
     let mac = hmac(&standard_key(secret), &[format!("{id}.{timestamp}.").as_bytes(), body])?;
     Some(format!("v1,{}", BASE64.encode(mac.finalize().into_bytes())))
-}
-
-/// A secret's key in the form of Standard Webhooks.
-fn standard_key(secret: &str) -> Vec<u8> {
-    match secret.strip_prefix("whsec_").and_then(|text| BASE64.decode(text).ok()) {
-        Some(key) => key,
-        None => secret.as_bytes().to_vec(),
-    }
 }
 
 /// Whether `mac` is the HMAC-SHA256 of a text, with the secret's UTF-8 bytes as the key.

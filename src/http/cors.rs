@@ -1,6 +1,13 @@
 //! Cross-origin requests: only exact origins of the tenant's `cors_origins`, with credentials, never `*`.
 
+use url::Url;
+
 use domain::error::Invalid;
+
+/// The longest origin that is read, in bytes.
+const MAX_ORIGIN: usize = 300;
+/// What an origin must be.
+const SHAPE: &str = "must be an origin, such as https://www.example.com";
 
 /// The headers beyond the safelisted ones that a host's operations read and answer with, each list joined by `, `.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,7 +34,7 @@ impl Origin {
     pub fn judge(origin: Option<&str>, allowed: &[String], authority: &str) -> Self {
         match origin {
             None => Self::Same,
-            Some(origin) if allowed.iter().any(|a| a == origin) => Self::Allowed(origin.into()),
+            Some(origin) if allowed.iter().any(|listed| is_listed(listed, origin)) => Self::Allowed(origin.into()),
             Some(origin) if origin.split_once("://").is_some_and(|(_, host)| host == authority) => Self::Same,
             Some(_) => Self::Foreign,
         }
@@ -56,23 +63,59 @@ impl Origin {
     }
 }
 
-/// Reads an origin, `scheme://host[:port]` in lower case.
-pub fn parse_origin(text: &str) -> Result<String, Invalid> {
-    let invalid = || Invalid::new("invalid_origin", "must be an origin, such as https://www.example.com");
-    let (scheme, host) = text.split_once("://").ok_or_else(invalid)?;
-    let name = host.split_once(':').map_or(host, |(name, _)| name);
-    let port = host.strip_prefix(name).and_then(|rest| rest.strip_prefix(':'));
-    let port_ok = port.is_none_or(|p| p.parse::<u16>().is_ok());
-    let host_ok = domain::host::Host::parse(name).is_ok_and(|parsed| parsed.as_str() == name);
-    if !matches!(scheme, "http" | "https") || !host_ok || !port_ok {
-        return Err(invalid());
+/// Reads an origin that is to be listed, and gives it as browsers serialise it (WHATWG HTML, "Serialization of an
+/// origin"): scheme and host in lower case, the host in punycode, no default port, no path. `to_ascii` makes punycode of
+/// an international name.
+pub fn parse_origin(text: &str, to_ascii: &dyn Fn(&str) -> Option<String>) -> Result<String, Invalid> {
+    let invalid = |message: &'static str| Invalid::new("invalid_origin", message);
+    if text.eq_ignore_ascii_case("null") {
+        return Err(invalid("must not be null: any page can take that origin"));
     }
-    Ok(text.into())
+    if text.contains('*') {
+        return Err(invalid("must name each origin: wildcards are not supported"));
+    }
+    let is_clean = text.len() <= MAX_ORIGIN && !text.contains(|c: char| c.is_control() || c.is_whitespace());
+    let (scheme, rest) = text.split_once("://").filter(|_| is_clean).ok_or_else(|| invalid(SHAPE))?;
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.contains(['/', '?', '#', '\\', '@']) {
+        return Err(invalid("must be scheme, host and port alone, such as https://www.example.com"));
+    }
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err(invalid("must begin with https:// or http://"));
+    }
+    let ascii = match authority.is_ascii() {
+        true => Some(authority.to_owned()),
+        false => {
+            let (name, port) = authority.split_once(':').map_or((authority, None), |(name, port)| (name, Some(port)));
+            to_ascii(name).map(|name| port.map_or_else(|| name.clone(), |port| format!("{name}:{port}")))
+        }
+    };
+    ascii.and_then(|authority| serialised(scheme, &authority)).ok_or_else(|| invalid(SHAPE))
+}
+
+/// An origin as browsers serialise it; none if it is not one.
+fn serialised(scheme: &str, authority: &str) -> Option<String> {
+    let is_clean = authority.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'\\' | b'@'));
+    let url = Url::parse(&format!("{scheme}://{authority}/")).ok().filter(|_| is_clean && !authority.is_empty())?;
+    let origin = url.origin();
+    origin.is_tuple().then(|| origin.ascii_serialization())
+}
+
+/// Whether a listed origin is the one that a browser sent. One that was listed before origins were serialised may be
+/// spelled in another way.
+fn is_listed(listed: &str, sent: &str) -> bool {
+    let spelled = || listed.split_once("://").and_then(|(scheme, authority)| serialised(scheme, authority));
+    listed == sent || spelled().is_some_and(|listed| listed == sent)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Result<String, Invalid> {
+        parse_origin(text, &|_| Some("xn--bcher-kva.example".into()))
+    }
 
     #[test]
     fn origins_match_exactly() {
@@ -94,11 +137,85 @@ mod tests {
 
     #[test]
     fn only_origins_are_listed() {
-        assert!(parse_origin("http://localhost:3000").is_ok());
-        for bad in
-            ["*", "https://", "https://a.test/", "https://A.test", "ftp://a.test", "https://a.test:99999", "null"]
-        {
-            assert!(parse_origin(bad).is_err(), "{bad}");
+        assert!(parse("http://localhost:3000").is_ok());
+        for bad in [
+            "",
+            "*",
+            "https://*",
+            "https://*.a.test",
+            "null",
+            "NULL",
+            "a.test",
+            "//a.test",
+            "https://",
+            "https:///",
+            "https://a.test//",
+            "https://a.test/path",
+            "https://a.test?q",
+            "https://a.test#f",
+            "https://u@a.test",
+            "https://u:p@a.test",
+            "https://a.test\\b",
+            "https:\\\\a.test",
+            "ftp://a.test",
+            "file://",
+            "data:text/html,x",
+            "https://a.test:99999",
+            "https://a.test:x",
+            "https://a.test:+1",
+            "https://a b.test",
+            " https://a.test",
+            "https://a.test ",
+            "https://a.test\n",
+            "https://a.test, https://b.test",
+            "https://[::1",
+            "https://1.2.3.4.5.6",
+            "https://xn--/",
+        ] {
+            assert_eq!(parse(bad).map_err(|invalid| invalid.code), Err("invalid_origin"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn origins_are_stored_as_browsers_serialise_them() {
+        for (text, stored) in [
+            ("https://www.example.com", "https://www.example.com"),
+            ("HTTPS://WWW.Example.COM", "https://www.example.com"),
+            ("https://www.example.com:443", "https://www.example.com"),
+            ("https://www.example.com:0443", "https://www.example.com"),
+            ("https://www.example.com:", "https://www.example.com"),
+            ("http://www.example.com:80/", "http://www.example.com"),
+            ("http://www.example.com:443", "http://www.example.com:443"),
+            ("https://www.example.com:8443/", "https://www.example.com:8443"),
+            ("https://b\u{fc}cher.example", "https://xn--bcher-kva.example"),
+            ("https://B\u{dc}CHER.example:443", "https://xn--bcher-kva.example"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("http://127.1:3000", "http://127.0.0.1:3000"),
+            ("http://[::0001]:3000", "http://[::1]:3000"),
+            ("https://www.example.com.", "https://www.example.com."),
+            ("https://ex%61mple.com", "https://example.com"),
+        ] {
+            assert_eq!(parse(text).as_deref(), Ok(stored), "{text}");
+            assert_eq!(parse(stored).as_deref(), Ok(stored));
+        }
+    }
+
+    #[test]
+    fn an_origin_that_was_stored_in_another_spelling_counts() {
+        let list = ["https://www.example.com:443".to_owned(), "not an origin".to_owned(), "*".to_owned()];
+        let judge = |origin| Origin::judge(Some(origin), &list, "acme.localhost:8787");
+        assert_eq!(judge("https://www.example.com"), Origin::Allowed("https://www.example.com".into()));
+        for foreign in ["https://www.example.com:8443", "http://www.example.com", "https://example.com", "null"] {
+            assert_eq!(judge(foreign), Origin::Foreign, "{foreign}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_stored_is_stored_as_it_is(text in "(?i)(https?://)?[a-z0-9.:/@?#%\\[\\]\\\\ -]{0,30}") {
+            if let Ok(stored) = parse(&text) {
+                prop_assert_eq!(parse(&stored), Ok(stored));
+            }
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct ResponseMeta {
     pub tenant: Option<String>,
     /// The route's name.
     pub route: Option<&'static str>,
+    /// Whether the host that was asked is a tenant's, and serves it.
+    pub is_tenants_host: bool,
     /// Further headers of the answer.
     pub headers: Vec<(&'static str, String)>,
 }

@@ -15,6 +15,9 @@ mod platform;
 mod subscriber_token;
 mod tenant;
 mod tenant_source;
+mod transport;
+
+use std::rc::Rc;
 
 use worker::{Context, Env, Method};
 
@@ -42,9 +45,16 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
     let request = Box::new(Incoming::new(raw, id.clone()));
     let method = request.method.clone();
     let mut meta = ResponseMeta::default();
+    let (scheme, authority) = (request.scheme.clone(), request.authority.clone());
     let outcome = match Bindings::new(env) {
         Ok(bindings) => {
-            by_host(RequestContext { request, bindings, background: Background::new(ctx) }, &mut meta).await
+            let settings = Rc::clone(&bindings.settings);
+            let outcome = by_host(RequestContext { request, bindings, background: Background::new(ctx) }, &mut meta);
+            let outcome = outcome.await;
+            let (root, is_tenants) = (&settings.root_domain, meta.is_tenants_host);
+            let secure = transport::strict_transport_security(&scheme, &authority, root, is_tenants);
+            meta.headers.extend(secure.map(|value| ("Strict-Transport-Security", value.to_owned())));
+            outcome
         }
         Err(cause) => Err(problem::unavailable(cause)),
     };

@@ -10,8 +10,10 @@ use crate::tenant::secrets;
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 
-/// The cookie that carries a subscriber token.
-const TOKEN_COOKIE: &str = "carillon_subscriber";
+/// The cookies that carry a subscriber token, the one that counts first. Only the tenant's own host can set the first
+/// (RFC 6265bis, "The `__Host-` Prefix"); a site on a neighbouring host, which sets it for the domain of both, cannot, and
+/// has the second.
+const TOKEN_COOKIES: [&str; 2] = ["__Host-carillon_subscriber", "carillon_subscriber"];
 
 /// A subscriber's credential as it was found.
 pub(super) enum SubscriberCredential {
@@ -40,7 +42,8 @@ pub(super) async fn presented_token(
     bindings: &Bindings,
     tenant: &TenantId,
 ) -> Result<SubscriberCredential, Problem> {
-    let presented = match (request.header("Authorization"), request.cookie(TOKEN_COOKIE)) {
+    let cookie = TOKEN_COOKIES.iter().find_map(|name| request.cookie(name));
+    let presented = match (request.header("Authorization"), cookie) {
         (Some(_), _) => request.bearer().unwrap_or_default(),
         (None, Some(cookie)) => cookie,
         (None, None) => return Ok(SubscriberCredential::None),

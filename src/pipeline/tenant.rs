@@ -182,6 +182,7 @@ async fn serve(
     decide::agree(&request.named_tenants(), proof.named_tenant(), tenant.as_str())?;
     let origin = Origin::judge(request.header("Origin").as_deref(), &config.cors_origins, &request.authority);
     if matched.source.host().is_some() {
+        meta.is_tenants_host = true;
         meta.headers = origin.headers(cors::on_tenant(routes::SECTIONS));
     }
     meta.headers.extend(rate.iter().flat_map(rate_fields));

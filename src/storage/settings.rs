@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use worker::Env;
 
 use super::sealed::{KeyRing, MasterKey};
+use crate::credentials::webhook_secret;
 use domain::error::Invalid;
 use domain::host::RootDomain;
 use domain::keep_alive;
@@ -64,7 +65,9 @@ impl MailHook {
         if !url.starts_with("https://") && !loopback {
             return Err("MAIL_HOOK_URL must begin with https:// (or name this machine)".into());
         }
-        Ok(Self { url, secret: secret.ok_or("MAIL_HOOK_SECRET is not set")? })
+        let secret = secret.ok_or("MAIL_HOOK_SECRET is not set")?;
+        let secret = webhook_secret::parse(&secret).map_err(|invalid| format!("MAIL_HOOK_SECRET {invalid}"))?;
+        Ok(Self { url, secret })
     }
 }
 

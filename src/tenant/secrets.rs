@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::credentials::signature::SigningSecret;
 use crate::credentials::subscriber_token::SubscriptionSecret;
+use crate::credentials::webhook_secret::PREFIX;
 use crate::http::problem::{self, Problem};
 use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::{Bindings, SystemClock};
@@ -72,7 +73,7 @@ impl SecretKind {
     pub fn generate(self) -> Result<String, Problem> {
         let bytes = random::<32>().map_err(problem::internal)?;
         Ok(match self {
-            Self::Webhook => format!("whsec_{}", BASE64.encode(bytes)),
+            Self::Webhook => format!("{PREFIX}{}", BASE64.encode(bytes)),
             Self::Subscription => format!("subsec_{}", BASE64.encode(bytes)),
         })
     }

@@ -259,10 +259,10 @@ fn for_whom(endpoint: &Endpoint) -> String {
         }
         Endpoint::SignIn(_) => "everybody, from an address and an origin that the tenant lets in.".to_owned(),
         Endpoint::Visitor(TokenRule::Optional, _) => "everybody; a subscriber token that is presented, as \
-             `Authorization: Bearer` or the cookie `carillon_subscriber`, must be valid."
+             `Authorization: Bearer` or the cookie `__Host-carillon_subscriber`, must be valid."
             .to_owned(),
         Endpoint::Visitor(TokenRule::Required, _) => "subscribers, with a token of the tenant as \
-             `Authorization: Bearer` or the cookie `carillon_subscriber`."
+             `Authorization: Bearer` or the cookie `__Host-carillon_subscriber`."
             .to_owned(),
         Endpoint::Visitor(TokenRule::Mercure, _) => "everybody on the tenant's host; what takes a token of Mercure's, \
              docs/mercure.md says. It comes as `Authorization: Bearer` or the cookie `__Secure-mercure_access_token`, of \

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use worker::Delay;
 
-use super::sign_in::{LoginAttempt, check_tenant, mail, read_email, read_new_password, read_password, read_secret, store_and_send};
+use super::sign_in::{
+    LoginAttempt, check_tenant, mail, read_email, read_new_password, read_password, read_secret, store_and_send,
+};
 use super::{account_holder, audit_entry, audit_entry_by};
 use crate::auth::account::{self, Account};
 use crate::auth::authenticate_member::Credential;

@@ -4,6 +4,7 @@ use domain::address::{MAX_RANGES, parse_range};
 use domain::email::parse_email;
 use serde_json::{Map, Value};
 
+use crate::credentials::webhook_secret;
 use crate::http::cors;
 use crate::http::fields::Fields;
 use crate::http::problem::Problem;
@@ -81,8 +82,8 @@ impl NewTenant {
         let name = id.as_ref().map_or("Tenant", ClaimedTenant::as_str).to_owned();
         let profile = read_profile(&mut fields, &name, context);
         let domains = read_domains(&mut fields, context);
-        let webhook_secret = fields.parsed("webhook_secret", parse_secret);
-        let subscription_secret = fields.parsed("subscription_secret", parse_secret);
+        let webhook_secret = fields.parsed("webhook_secret", webhook_secret::parse);
+        let subscription_secret = fields.parsed("subscription_secret", webhook_secret::parse);
         let templates = read_templates(&mut fields);
         fields.finish()?;
         let domains = domains.unwrap_or_default();
@@ -200,7 +201,7 @@ fn read_profile(fields: &mut Fields, id: &str, context: &TenantBodyContext<'_>) 
         features: read_features(fields),
         resources: fields.object("resources", MAX_JSON).unwrap_or_default(),
         wpgraphql_endpoint: fields.parsed("wpgraphql_endpoint", parse_endpoint),
-        cors_origins: fields.list("cors_origins", MAX_ORIGINS, cors::parse_origin).unwrap_or_default(),
+        cors_origins: read_origins(fields, context),
         ip_allowlist: fields.list("ip_allowlist", MAX_RANGES, parse_range).unwrap_or_default(),
         rate_limits: fields.typed::<Overrides>("rate_limits").unwrap_or_default(),
         settings: read_document(fields, Document::Settings, context),
@@ -208,6 +209,15 @@ fn read_profile(fields: &mut Fields, id: &str, context: &TenantBodyContext<'_>) 
         require_standard_webhooks: fields.flag("require_standard_webhooks").unwrap_or(false),
         expires_at: fields.parsed("expires_at", Timestamp::parse_rfc3339),
     }
+}
+
+/// Reads origins, each once, as browsers serialise them.
+fn read_origins(fields: &mut Fields, context: &TenantBodyContext<'_>) -> Vec<String> {
+    let parse = |text: &str| cors::parse_origin(text, context.to_ascii);
+    let mut origins = fields.list("cors_origins", MAX_ORIGINS, parse).unwrap_or_default();
+    let mut seen = std::collections::HashSet::new();
+    origins.retain(|origin| seen.insert(origin.clone()));
+    origins
 }
 
 fn read_features(fields: &mut Fields) -> Map<String, Value> {
@@ -240,15 +250,6 @@ pub fn parse_domain(text: &str, root: &RootDomain, to_ascii: ToAscii<'_>) -> Res
     }
     let ascii = to_ascii(text).ok_or_else(|| Invalid::new("invalid_domain", "must be a domain name"))?;
     root.custom_domain(&ascii)
-}
-
-/// Reads a secret of 16 to 256 bytes, in any language: its UTF-8 bytes are the key.
-pub fn parse_secret(text: &str) -> Result<String, Invalid> {
-    if (16..=256).contains(&text.len()) && !text.chars().any(char::is_control) {
-        Ok(text.to_owned())
-    } else {
-        Err(Invalid::new("invalid_secret", "must be 16 to 256 bytes long, without control characters"))
-    }
 }
 
 /// Reads the URL of a GraphQL endpoint; it is stored as written.

@@ -1,9 +1,9 @@
 //! `POST /api/v1/tenants/{tenant_id}/secrets/{kind}/rotate`: a new secret. The previous one stays good for a grace, so that
 //! a site can change over without losing a webhook.
 
-use super::input;
 use super::subject::{change_of, check_match, find};
 use crate::auth::principal::Operator;
+use crate::credentials::webhook_secret;
 use crate::http::fields::Fields;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
@@ -24,7 +24,7 @@ pub async fn rotate(mut request: Request<Operator>) -> Result<Response, Problem>
     let Some(kind) = SecretKind::parse(request.params.get("kind")) else { return Err(problem::not_found()) };
     let mut fields = Fields::new(request.incoming.optional_json_object().await?);
     let grace = fields.number("grace_seconds", 0..=MAX_GRACE_SECONDS).unwrap_or(GRACE_SECONDS);
-    let chosen = fields.parsed("secret", input::parse_secret);
+    let chosen = fields.parsed("secret", webhook_secret::parse);
     fields.finish()?;
 
     let (db, tenant) = find(&request, "rotate a secret").await?;

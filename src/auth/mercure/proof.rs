@@ -6,9 +6,9 @@ use super::claims::{self, ExpectedClaims, Generation};
 use super::grants::Grants;
 use super::issuer_keys::{IssuerKeySet, IssuerKeys};
 use crate::auth::outbound_oidc::is_signed_by;
+use crate::credentials::jose::{Fault, TokenAlgorithm, UnverifiedToken};
 use crate::credentials::jwk::Algorithm;
-use crate::credentials::jws::Unverified;
-use crate::credentials::signature::{SigningSecret, is_mac};
+use crate::credentials::signature::SigningSecret;
 use crate::credentials::subscriber_token::SubscriptionSecret;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
@@ -20,9 +20,6 @@ use domain::clock::{Clock, Timestamp};
 use domain::host::Host;
 use domain::matching::topic_url::Base;
 use domain::mercure::{Action, HUB_PATH, Issuer};
-
-/// The algorithm of the tenant's own secrets.
-const OWN_ALGORITHM: &str = "HS256";
 
 /// Who signed a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +41,12 @@ pub struct SecretVersions {
 
 impl SecretVersions {
     /// The versions whose secret signed a token.
-    fn that_signed(token: &Unverified, webhook: &[SigningSecret<'_>], subscription: &[SubscriptionSecret<'_>]) -> Self {
-        let signed = |secret: &str| is_mac(secret, &token.signed, &token.signature);
+    fn that_signed(
+        token: &UnverifiedToken,
+        webhook: &[SigningSecret<'_>],
+        subscription: &[SubscriptionSecret<'_>],
+    ) -> Self {
+        let signed = |secret: &str| token.is_signed_with(secret);
         Self {
             webhook: webhook.iter().find(|known| signed(known.secret)).map(|known| known.version),
             subscription: subscription.iter().find(|known| signed(known.secret)).map(|known| known.version),
@@ -119,33 +120,38 @@ impl HubAccess<'_> {
 
     /// Verifies a token that was sent to an origin of this tenant. The inner error says what is wrong with it, for the
     /// log.
-    pub async fn verify(&self, token: &str, origin: &str) -> Result<Result<MercureToken, &'static str>, Problem> {
-        let Some(token) = Unverified::parse(token) else { return Ok(Err("form")) };
-        let generation = Generation::of(token.typ.as_deref());
+    pub async fn verify(&self, token: &str, origin: &str) -> Result<Result<MercureToken, Fault>, Problem> {
+        let token = match UnverifiedToken::parse(token) {
+            Ok(token) => token,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let Some(generation) = Generation::of(&token) else { return Ok(Err("typ")) };
         if generation == Generation::Older && !self.config.mercure.compatibility {
             return Ok(Err("typ"));
         }
-        let (signer, allows, issuer) = if token.alg == OWN_ALGORITHM {
-            let versions = self.versions(&token).await?;
-            (TokenSigner::Secrets(versions), versions.allows(), origin)
-        } else {
-            let Some(issuer) = issuer_of(&token, generation, &self.config.mercure.issuers) else {
-                return Ok(Err("iss"));
-            };
-            let allows = if self.is_signed(&token, issuer).await? { issuer.allows.clone() } else { Vec::new() };
-            (TokenSigner::Issuer(issuer.issuer.clone()), allows, issuer.issuer.as_str())
+        let (signer, allows, issuer) = match token.algorithm {
+            TokenAlgorithm::Hs256 => {
+                let versions = self.versions(&token).await?;
+                (TokenSigner::Secrets(versions), versions.allows(), origin)
+            }
+            TokenAlgorithm::Public(algorithm) => {
+                let Some(issuer) = issuer_of(&token, generation, &self.config.mercure.issuers) else {
+                    return Ok(Err("iss"));
+                };
+                let is_signed = self.is_signed(&token, algorithm, issuer).await?;
+                let allows = if is_signed { issuer.allows.clone() } else { Vec::new() };
+                (TokenSigner::Issuer(issuer.issuer.clone()), allows, issuer.issuer.as_str())
+            }
         };
-        if allows.is_empty() {
-            return Ok(Err("signature"));
-        }
         let hub = Base::parse(&format!("{origin}{HUB_PATH}")).map_err(problem::internal)?;
-        let expected = ExpectedClaims { issuer, hub: &hub, allows: &allows, now: SystemClock.now() };
-        let read = claims::read(generation, &token.claims, &expected);
+        let expected = ExpectedClaims { issuer, hub: &hub, allows: &allows };
+        let claims = token.into_claims(!allows.is_empty(), SystemClock.now());
+        let read = claims.and_then(|claims| claims::read(generation, &claims, &expected));
         Ok(read.map(|(grants, expires_at)| MercureToken { grants, expires_at, signer }))
     }
 
     /// The versions of secrets that signed a token. If none did, the secrets are read again first.
-    async fn versions(&self, token: &Unverified) -> Result<SecretVersions, Problem> {
+    async fn versions(&self, token: &UnverifiedToken) -> Result<SecretVersions, Problem> {
         let (tenant, now) = (self.tenant.as_str(), SystemClock.now());
         let signed = |secrets: &Secrets| {
             SecretVersions::that_signed(token, &secrets.signing(now), &secrets.subscription(now))
@@ -159,31 +165,28 @@ impl HubAccess<'_> {
     }
 
     /// Whether an issuer signed a token. For an unknown key, the issuer's keys are fetched again first.
-    async fn is_signed(&self, token: &Unverified, issuer: &Issuer) -> Result<bool, Problem> {
-        if Algorithm::parse(&token.alg).is_none() {
-            return Ok(false);
-        }
+    async fn is_signed(&self, token: &UnverifiedToken, algorithm: Algorithm, issuer: &Issuer) -> Result<bool, Problem> {
         let keys = IssuerKeys { bindings: self.bindings, tenant: self.tenant, issuer };
         let known = keys.current().await?;
-        if verifies(&known, token).await {
+        if verifies(&known, token, algorithm).await {
             return Ok(true);
         }
         let may_be_new = token.kid.is_none() || !known.keys.knows(token.kid.as_deref());
-        Ok(may_be_new && verifies(&*keys.newer_than(&known).await?, token).await)
+        Ok(may_be_new && verifies(&*keys.newer_than(&known).await?, token, algorithm).await)
     }
 }
 
-async fn verifies(known: &IssuerKeySet, token: &Unverified) -> bool {
-    match known.keys.find(token.kid.as_deref(), &token.alg) {
-        Some(key) => is_signed_by(key, &token.signed, &token.signature).await,
+async fn verifies(known: &IssuerKeySet, token: &UnverifiedToken, algorithm: Algorithm) -> bool {
+    match known.keys.find(token.kid.as_deref(), algorithm) {
+        Some(key) => is_signed_by(key, token).await,
         None => false,
     }
 }
 
 /// The issuer whose keys are tried: the one that the token names. A token of before 1.0 need not name it if the tenant
 /// has only one.
-fn issuer_of<'a>(token: &Unverified, generation: Generation, issuers: &'a [Issuer]) -> Option<&'a Issuer> {
-    let named = token.claims.get("iss").and_then(serde_json::Value::as_str);
+fn issuer_of<'a>(token: &UnverifiedToken, generation: Generation, issuers: &'a [Issuer]) -> Option<&'a Issuer> {
+    let named = token.claimed_issuer();
     let found = issuers.iter().find(|issuer| Some(issuer.issuer.as_str()) == named);
     match (found, generation, issuers) {
         (None, Generation::Older, [only]) => Some(only),
@@ -204,7 +207,7 @@ mod tests {
     fn only_the_issuer_that_a_token_names_is_tried() {
         let (one, two) = ([issuer("a")], [issuer("a"), issuer("b")]);
         let of = |iss: Value, generation, issuers| {
-            let token = Unverified::made(&json!({"alg": "EdDSA"}), &json!({"iss": iss}));
+            let token = UnverifiedToken::made(&json!({"alg": "EdDSA"}), &json!({"iss": iss})).unwrap();
             issuer_of(&token, generation, issuers).map(|issuer| issuer.issuer.clone())
         };
         for generation in [Generation::Current, Generation::Older] {
@@ -224,7 +227,8 @@ mod tests {
     fn a_token_is_signed_by_any_accepted_version_of_a_secret() {
         // Signed with `openssl dgst -sha256 -hmac`, the key as it is shown.
         let (head, body) = ("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", "eyJtZXJjdXJlIjp7InB1Ymxpc2giOlsiKiJdfX0");
-        let token = Unverified::parse(&format!("{head}.{body}.q-o5s9xtpdYgI4Jnlyq8l0FbnVY8IB3lml20YJkel6I")).unwrap();
+        let token =
+            UnverifiedToken::parse(&format!("{head}.{body}.q-o5s9xtpdYgI4Jnlyq8l0FbnVY8IB3lml20YJkel6I")).unwrap();
         let webhook = |secrets: [&'static str; 2]| {
             secrets
                 .into_iter()

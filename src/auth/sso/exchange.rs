@@ -7,10 +7,9 @@ use serde_json::Value;
 
 use super::attempt::Attempt;
 use super::discovery::{ClientProof, Metadata, ProviderClient};
-use super::id_token::{ExpectedIdToken, Identity, identity};
+use super::id_token::{self, ExpectedIdToken, Identity, identity};
 use super::provider::Provider;
 use crate::auth::outbound_oidc::{ProviderForm, ask, is_signed_by};
-use crate::credentials::jws::Unverified;
 use crate::http::problem::{self, Problem};
 use crate::storage::bindings::SystemClock;
 use domain::clock::{Clock, Timestamp};
@@ -29,15 +28,13 @@ pub async fn redeem(
     if reply.status != 200 {
         return Err(problem::sso_refused().cause(format!("the token endpoint answers {}", reply.status)));
     }
-    let token = reply.body.get("id_token").and_then(Value::as_str).and_then(Unverified::parse);
-    let token = token.ok_or_else(|| problem::sso_token_invalid("form"))?;
+    let token = reply.body.get("id_token").and_then(Value::as_str).unwrap_or_default();
+    let (token, algorithm) = id_token::parse(token).map_err(problem::sso_token_invalid)?;
     let keys = client.keys(metadata, token.kid.as_deref()).await?;
-    let key = keys.find(token.kid.as_deref(), &token.alg).ok_or_else(|| problem::sso_token_invalid("key"))?;
-    if !is_signed_by(key, &token.signed, &token.signature).await {
-        return Err(problem::sso_token_invalid("signature"));
-    }
-    let expected = expected(provider, attempt, SystemClock.now());
-    identity(&token, &expected).map_err(problem::sso_token_invalid)
+    let key = keys.find(token.kid.as_deref(), algorithm).ok_or_else(|| problem::sso_token_invalid("key"))?;
+    let (is_signed, now) = (is_signed_by(key, &token).await, SystemClock.now());
+    let claims = token.into_claims(is_signed, now).map_err(problem::sso_token_invalid)?;
+    identity(&claims, &expected(provider, attempt, now)).map_err(problem::sso_token_invalid)
 }
 
 fn expected<'a>(provider: &'a Provider, attempt: &'a Attempt, now: Timestamp) -> ExpectedIdToken<'a> {

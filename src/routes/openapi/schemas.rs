@@ -23,7 +23,10 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     ("TenantName", "string/^[a-z0-9][a-z0-9_-]{0,62}$/"),
     ("Slug", "string(1..63)/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/"),
-    ("Secret", "text(16..256)"),
+    (
+        "Secret",
+        "text(16..256) <in the form of Standard Webhooks, `whsec_` and the base64 of 24 to 64 bytes; or any other text>",
+    ),
     ("Password", "string(1..256)"),
     ("Addresses", "string/^[0-9A-Fa-f:.]+(/[0-9]+)?$/"),
     ("Limit", "int(-1..1000000000000)|'unlimited'"),
@@ -37,7 +40,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "TenantProfile",
-        "{display_name??: text(1..200), admin_email??: Email, plan??: text(1..63), tier??: text(1..63) <another name of `plan`>, features??: {*: bool}, resources??: {...}, custom_domains??: string(1..255)[](..50), wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/, cors_origins??: string(..300)/^https?://[a-z0-9_.-]+(:[0-9]+)?$/[](..50), ip_allowlist??: Addresses[](..100), rate_limits??: Limits, settings??: Settings, branding??: Branding, require_standard_webhooks??: bool, expires_at??: time}",
+        "{display_name??: text(1..200), admin_email??: Email, plan??: text(1..63), tier??: text(1..63) <another name of `plan`>, features??: {*: bool}, resources??: {...}, custom_domains??: string(1..255)[](..50), wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/, cors_origins??: string(..300)/^[Hh][Tt][Tt][Pp][Ss]?://[^*@?#]+$/[](..50) <each an origin; stored as browsers serialise it>, ip_allowlist??: Addresses[](..100), rate_limits??: Limits, settings??: Settings, branding??: Branding, require_standard_webhooks??: bool, expires_at??: time}",
     ),
     (
         "NewTenant",
