@@ -135,7 +135,7 @@ async fn a_page_of_a_listed_origin_may_send_what_operations_read() {
 #[tokio::test]
 async fn a_cookie_counts_only_for_a_listed_origin() {
     let tenant = tenant().await;
-    let cookie = format!("carillon_subscriber={}", tenant.token(&["orders"]).sign());
+    let cookie = format!("__Host-carillon_subscriber={}", tenant.token(&["orders"]).sign());
     let asked = tenant.events(&["orders"]).header("Cookie", &cookie);
     asked.clone().header("Origin", HOME).live().await;
     let refused = asked.header("Origin", "https://evil.example").refused().await;
@@ -164,6 +164,39 @@ async fn a_change_of_origins_is_followed() {
     .await;
     let old = preflight(&tenant, HOME, "GET").await;
     assert!(!old.headers.contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn an_origin_is_kept_as_browsers_send_it_however_it_was_written() {
+    let world = World::shared().await;
+    let written = json!([
+        "HTTPS://WWW.Example.COM:443/",
+        "https://b\u{fc}cher.example",
+        "http://LocalHost:3000",
+        "https://www.example.com"
+    ]);
+    let tenant = world.tenant().set("cors_origins", written).create().await;
+    let kept = ["https://www.example.com", "https://xn--bcher-kva.example", "http://localhost:3000"];
+    assert_eq!(tenant.shown().await["cors_origins"], json!(kept));
+    for origin in kept {
+        let answer = preflight(&tenant, origin, "GET").await.expect(204);
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+    }
+    for bad in [
+        "null",
+        "*",
+        "https://*.example.com",
+        "https://example.com/path",
+        "https://user@example.com",
+        "ftp://example.com",
+        "https://example.com:70000",
+        "https://example.com, https://other.example",
+        "example.com",
+    ] {
+        let change = tenant.admin("PATCH", "").json(&json!({"cors_origins": [kept[0], bad]}));
+        change.send().await.expect_invalid("/cors_origins/1");
+    }
+    assert_eq!(tenant.shown().await["cors_origins"], json!(kept));
 }
 
 #[tokio::test]

@@ -48,6 +48,16 @@ async fn an_unknown_host_is_nobodys() {
 }
 
 #[tokio::test]
+async fn nobody_is_bound_to_tls_over_plain_http() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    for (host, path) in [(ROOT, "/health"), (tenant.host.as_str(), "/health"), ("unknown.example", "/")] {
+        let answer = world.call("GET", host, path).send().await;
+        assert!(!answer.headers.contains_key("strict-transport-security"), "{host}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_host_echoes_nothing_and_answers_like_any_other() {
     let world = World::shared().await;
     let ask = async |host: &str| world.call("GET", host, "/").send().await.masked(&[]);

@@ -21,6 +21,17 @@ async fn find(tenant: &Tenant, id: &str) -> Value {
 }
 
 #[tokio::test]
+async fn a_password_that_an_invitation_sets_decomposed_is_known_composed() {
+    let tenant = tenant().await;
+    let email = address();
+    let (_, token) = tenant.invite(&email, "viewer").await;
+    let body = json!({"token": token, "email": email, "password": "cafe\u{301} au lait"});
+    tenant.call("POST", ACCEPT).json(&body).send().await.expect(201);
+    let body = json!({"email": email, "password": "caf\u{e9} au lait"});
+    tenant.call("POST", "/api/v1/auth/login").json(&body).send().await.expect(200);
+}
+
+#[tokio::test]
 async fn an_invitation_is_accepted_once_by_its_address_and_signs_in() {
     let tenant = tenant().await;
     let email = address();

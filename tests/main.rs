@@ -77,5 +77,6 @@ mod templates;
 mod tenant_config;
 mod tenants;
 mod tickets;
+mod token_rules;
 mod users;
 mod webhooks;

@@ -149,6 +149,12 @@ async fn reserved_topics_are_refused_whatever_the_token() {
         "/x/../.well-known/./mercure",
         "/%2Ewell-known/%6Dercure",
         "https://other.example/%2e%2E/.well-known/mercur%65/a?b#c",
+        "/.well-known%2Fmercure",
+        "/.well-known/mercure%2Fsubscriptions",
+        "/%252e%252e/.well-known/mercure",
+        "\\.well-known\\mercure\\subscriptions",
+        "http:mercure",
+        "https:mercure",
     ] {
         for token in [tenant.publisher(&["*"]), tenant.publisher(&[topic]), tenant.publisher(&["other"])] {
             // Among others too.
@@ -173,8 +179,28 @@ async fn reserved_topics_are_refused_whatever_the_token() {
 #[tokio::test]
 async fn topics_of_records_are_the_platforms() {
     let tenant = tenant().await;
-    for topic in ["records/", "records/leads", "records/leads/1"] {
-        tenant.update(topic).send().await.expect_problem(400, "invalid_form");
+    let own = format!("http://{}/.well-known/records/leads", tenant.host);
+    for topic in [
+        "records/",
+        "records/leads",
+        "records/leads/1",
+        "./records/leads",
+        "../.well-known/records/leads",
+        "records%2Fleads",
+        "%72ecords%252Fleads",
+        "x/%2E%2E/records/leads",
+        "x\\..\\records\\leads",
+        "http:records/leads",
+        "https:records/leads",
+        &own,
+        "HTTPS://OTHER.example:443/.well-known/records/leads?a#b",
+        "//other.example/.well-known/./records/leads",
+        " records/leads",
+    ] {
+        for update in [tenant.update(topic), tenant.update("other").field("topic", topic)] {
+            let answer = update.send().await.expect_problem(400, "invalid_form");
+            assert_eq!(answer.pointers(), ["topic"], "{topic}");
+        }
     }
     for topic in ["records", "/records/leads", "https://example.com/records/leads"] {
         tenant.update(topic).published().await;

@@ -1,5 +1,7 @@
 //! Operators: the platform's people, their sessions, and what they may enter.
 
+use carillon::credentials::password::Hasher;
+use domain::password::Password;
 use serde_json::{Value, json};
 
 use crate::world::{PASSWORD, ROOT, World, unique};
@@ -49,9 +51,27 @@ async fn whatever_does_not_fit_gets_one_answer() {
     let odd = "tab\tand more, 12 bytes";
     known.patch(json!({"password": odd})).await;
     world.sign_in(&known.email, odd).await.expect(200);
+    // However it is composed.
+    known.patch(json!({"password": "twelve letters, cafe\u{301}"})).await;
+    for typed in ["twelve letters, caf\u{e9}", "twelve\u{a0}letters, cafe\u{301}"] {
+        world.sign_in(&known.email, typed).await.expect(200);
+    }
+    world.sign_in(&known.email, "twelve letters, cafe").await.expect(401);
     known.patch(json!({"password": PASSWORD})).await;
     // Letters of an address count alike.
     world.sign_in(&known.email.to_uppercase(), PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_operators_hash_of_a_password_as_it_was_typed_is_made_anew() {
+    let world = World::shared().await;
+    let known = world.operator("support").await;
+    let typed = Password::parse("twelve letters, cafe\u{301}", &str::to_owned).unwrap_or_else(|_| panic!("short"));
+    let old = Hasher::default().hash(&typed, b"sixteen bytes of").unwrap();
+    world.rows("CONTROL", "UPDATE operators SET password_hash = ?2 WHERE id = ?1", &[&known.id, &old]).await;
+    world.sign_in(&known.email, "twelve letters, caf\u{e9}").await.expect(401);
+    world.sign_in(&known.email, "twelve letters, cafe\u{301}").await.expect(200);
+    world.sign_in(&known.email, "twelve letters, caf\u{e9}").await.expect(200);
 }
 
 /// Tries until it is refused; how many tries were answered otherwise.

@@ -48,6 +48,19 @@ async fn a_mailed_token_sets_another_password_once() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_reset_decomposed_is_known_composed() {
+    let tenant = tenant().await;
+    let user = tenant.user("viewer").await;
+    forgot(&tenant, &user.email).await;
+    let token = tenant.mailed("password_reset", 1).await.remove(0);
+    reset(&tenant, &token, "cafe\u{301}\u{2003}au lait").await.expect(200);
+    for typed in ["caf\u{e9} au lait", "cafe\u{301}\u{3000}au lait"] {
+        assert_eq!(opens(&user, typed).await, 200, "{typed}");
+    }
+    assert_eq!(opens(&user, "cafe au lait").await, 401);
+}
+
+#[tokio::test]
 async fn of_two_who_present_a_token_at_once_one_sets_the_password() {
     let tenant = tenant().await;
     let user = tenant.user("viewer").await;

@@ -93,10 +93,20 @@ async fn rights_survive_hibernation_and_a_restart_of_the_hub() {
 async fn a_token_may_come_as_a_cookie() {
     let tenant = tenant().await;
     let token = tenant.token(&["orders"]).sign();
-    let cookie = format!("other=1; carillon_subscriber={token}; more=2");
-    let mut stream = tenant.events(&["orders"]).header("Cookie", &cookie).live().await;
-    whisper(&tenant, "orders", json!("secret")).await;
-    assert_eq!(stream.event().await.body["data"], "secret");
+    let (host, domain) = ("__Host-carillon_subscriber", "carillon_subscriber");
+    for cookie in [
+        format!("other=1; {host}={token}; more=2"),
+        format!("other=1; {domain}={token}; more=2"),
+        format!("{domain}=whatever a neighbouring host sets; {host}={token}"),
+    ] {
+        let mut stream = tenant.events(&["orders"]).header("Cookie", &cookie).live().await;
+        whisper(&tenant, "orders", json!("secret")).await;
+        assert_eq!(stream.event().await.body["data"], "secret");
+    }
+    for cookie in [format!("{host}=x; {domain}={token}"), format!("{host}=; {domain}={token}")] {
+        let refused = tenant.events(&["orders"]).header("Cookie", &cookie).refused().await;
+        refused.expect_problem(401, "invalid_token");
+    }
 }
 
 #[tokio::test]

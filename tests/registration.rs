@@ -57,6 +57,17 @@ async fn who_proves_an_address_becomes_a_viewer() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_registered_decomposed_is_known_composed() {
+    let tenant = open().await;
+    let email = somebody();
+    register(&tenant, json!({"email": email, "password": "cafe\u{301} au lait"})).await.expect(202);
+    verify(&tenant, &tenant.mailed("email_verification", 1).await.remove(0)).await.expect(200);
+    login(&tenant, &email, "caf\u{e9} au lait").await.expect(200);
+    let short = json!({"email": somebody(), "password": "e\u{301}".repeat(9)});
+    register(&tenant, short).await.expect_invalid("/password");
+}
+
+#[tokio::test]
 async fn a_taken_address_is_answered_like_a_free_one() {
     let tenant = open().await;
     let user = tenant.user("owner").await;

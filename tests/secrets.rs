@@ -132,6 +132,12 @@ async fn a_bad_rotation_names_its_field_and_rotates_nothing() {
     for (body, pointer) in [
         (json!({"secret": "short"}), "/secret"),
         (json!({"secret": "x".repeat(257)}), "/secret"),
+        (json!({"secret": "whsec_this is no base64 at all"}), "/secret"),
+        (json!({"secret": "whsec_c2hvcnQgc2VjcmV0"}), "/secret"),
+        (json!({"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS"}), "/secret"),
+        (json!({"secret": " whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}), "/secret"),
+        (json!({"secret": "WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}), "/secret"),
+        (json!({"secret": format!("whsec_{}", "A".repeat(88))}), "/secret"),
         (json!({"grace_seconds": -1}), "/grace_seconds"),
         (json!({"grace_seconds": "long"}), "/grace_seconds"),
         (json!({"grace_seconds": 100_000_000}), "/grace_seconds"),
@@ -141,6 +147,19 @@ async fn a_bad_rotation_names_its_field_and_rotates_nothing() {
     }
     rotate(&tenant, "other", json!({})).await.expect_problem(404, "not_found");
     assert_eq!(signed(&tenant, &tenant.webhook_secret).await, 202);
+}
+
+#[tokio::test]
+async fn a_new_tenants_secrets_are_held_to_the_same_rule() {
+    let world = World::shared().await;
+    for field in ["webhook_secret", "subscription_secret"] {
+        let bad = world.tenant().set(field, json!("whsec_not base64 of anything")).call();
+        bad.send().await.expect_invalid(&format!("/{field}"));
+    }
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let tenant = world.tenant().set("webhook_secret", json!(secret)).create().await;
+    assert_eq!(tenant.webhook().standard("msg_1").send().await.status, 202);
+    assert_eq!(signed(&tenant, secret).await, 202, "the plain form takes the text itself");
 }
 
 #[tokio::test]

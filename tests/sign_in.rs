@@ -1,5 +1,7 @@
 //! Signing in: who is let in, what everybody else is told, what a session is carried in.
 
+use carillon::credentials::password::Hasher;
+use domain::password::Password;
 use serde_json::{Value, json};
 
 use crate::world::{PASSWORD, Tenant, TestResponse, World, hashes, unique};
@@ -241,6 +243,50 @@ async fn a_password_kept_with_other_parameters_is_hashed_anew() {
     assert_eq!(hashes(&tenant, &again).await, Some(1));
 }
 
+/// A password whose accent is one character, and the same as two, with a space that does not break.
+const COMPOSED: &str = "caf\u{e9} au lait";
+const DECOMPOSED: &str = "cafe\u{301}\u{a0}au lait";
+
+#[tokio::test]
+async fn a_password_is_the_same_in_every_composition() {
+    let tenant = tenant().await;
+    let user = tenant.user("viewer").await;
+    let access = user.login().await.access;
+    let change = json!({"current_password": PASSWORD, "new_password": DECOMPOSED});
+    tenant.call("POST", "/api/v1/auth/password").bearer(&access).json(&change).send().await.expect(200);
+    for (typed, work) in [(COMPOSED, 1), (DECOMPOSED, 1)] {
+        let answer = login(&tenant, json!({"email": user.email, "password": typed})).await.expect(200);
+        assert_eq!(hashes(&tenant, &answer).await, Some(work));
+    }
+    for wrong in ["cafe au lait", "CAF\u{c9} au lait", "caf\u{e9} au  lait"] {
+        login(&tenant, json!({"email": user.email, "password": wrong})).await.expect(401);
+    }
+    // A text that is not normalised costs two hashes, whether there is somebody or not.
+    let nobody = format!("{}@nobody.test", unique());
+    for email in [&user.email, &nobody] {
+        let wrong = login(&tenant, json!({"email": email, "password": "the\u{301} wrong one"})).await.expect(401);
+        assert_eq!(hashes(&tenant, &wrong).await, Some(2));
+    }
+}
+
+#[tokio::test]
+async fn a_hash_of_a_password_as_it_was_typed_still_lets_in_and_is_made_anew() {
+    let tenant = tenant().await;
+    let user = tenant.user("viewer").await;
+    // As an earlier version kept it: of the text as it came.
+    let (decomposed, composed) = ("cafe\u{301} au lait", COMPOSED);
+    let typed = Password::parse(decomposed, &str::to_owned).unwrap_or_else(|_| panic!("it is short"));
+    let old = Hasher::default().hash(&typed, b"sixteen bytes of").unwrap();
+    user.set("password_hash", &old).await;
+    let decomposed = json!({"email": user.email, "password": decomposed});
+    let answer = login(&tenant, decomposed.clone()).await.expect(200);
+    assert_eq!(hashes(&tenant, &answer).await, Some(3), "normalised, as typed, and anew");
+    for body in [decomposed, json!({"email": user.email, "password": composed})] {
+        let answer = login(&tenant, body).await.expect(200);
+        assert_eq!(hashes(&tenant, &answer).await, Some(1));
+    }
+}
+
 #[tokio::test]
 async fn the_deployment_chooses_between_memory_and_passes() {
     let world = World::own().await;
@@ -263,6 +309,7 @@ async fn mistakes_name_their_fields() {
         (json!({"email": "nobody", "password": "x"}), "/email"),
         (json!({"email": "a@b.test", "password": ""}), "/password"),
         (json!({"email": "a@b.test", "password": "x".repeat(257)}), "/password"),
+        (json!({"email": "a@b.test", "password": "e\u{301}".repeat(129)}), "/password"),
         (json!({"email": "a@b.test", "password": 1}), "/password"),
         (json!({"email": "a@b.test", "password": "x", "cookie": "yes"}), "/cookie"),
         (json!({"email": "a@b.test", "password": "x", "role": "owner"}), "/role"),

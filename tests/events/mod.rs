@@ -1,4 +1,5 @@
 //! Server-Sent Events out: `GET /events`.
 
+mod names;
 mod query;
 mod wire;

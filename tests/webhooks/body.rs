@@ -111,3 +111,33 @@ async fn a_site_does_not_announce_what_happens_to_records() {
     }
     tenant.webhook().channels(&["records"]).accepted().await;
 }
+
+#[tokio::test]
+async fn reserved_channels_are_judged_once_they_are_resolved() {
+    let tenant = tenant().await;
+    let own = format!("http://{}/.well-known/records/leads", tenant.host);
+    for channel in [
+        "./records/leads",
+        "../.well-known/records/leads",
+        "records%2Fleads",
+        "records%252Fleads",
+        "x/%2e%2e/records/leads",
+        ".\\records\\leads",
+        "http:records/leads",
+        "https:records/leads",
+        "//other.example/.well-known/records/leads",
+        &own.to_uppercase().replace("/.WELL-KNOWN/RECORDS/LEADS", "/.well-known/records/leads"),
+        &own,
+        "/.well-known/mercure",
+        "/.well-known/mercure/subscriptions/exact/a/b",
+        "../.well-known/mercure/subscriptions/exact/a/b",
+        "/.well-known/mercure%2Fsubscriptions",
+        "https://blog.example.org:443/.well-known/mercure/../mercure/",
+        "mercure",
+    ] {
+        tenant.webhook().channels(&["posts", channel]).send().await.expect_invalid("/channels/1");
+    }
+    for channel in ["/records/leads", "https://example.com/records/leads", "my/records/1", "100%", "post:7?a#b"] {
+        tenant.webhook().channels(&[channel]).accepted().await;
+    }
+}
