@@ -6,38 +6,38 @@ use serde_json::{Value, json};
 
 use crate::world::{HUB, Tenant, Token, World, hmac, now};
 
-/// A door for tokens: who signs, and what a good token has.
-struct Door {
+/// An operation that takes tokens: a token that it accepts, and what signs it.
+struct TokenOperation {
     name: &'static str,
     token: Token,
     secret: String,
     header: Value,
 }
 
-fn doors(tenant: &Tenant) -> Vec<Door> {
+fn operations(tenant: &Tenant) -> Vec<TokenOperation> {
     let (webhook, subscription) = (tenant.webhook_secret.clone(), tenant.subscription_secret.clone());
     let (plain, access) = (json!({"alg": "HS256", "typ": "JWT"}), json!({"alg": "HS256", "typ": "at+jwt"}));
-    let door = |name, token, secret: &String, header: &Value| Door {
+    let operation = |name, token, secret: &String, header: &Value| TokenOperation {
         name,
         token,
         secret: secret.clone(),
         header: header.clone(),
     };
     vec![
-        door("/events", tenant.token(&["a"]), &subscription, &plain),
-        door("subscribing", tenant.access_token("subscribe", &[("exact", "a")]), &subscription, &access),
-        door("subscribing, before 1.0", tenant.subscriber(&["a"]), &subscription, &plain),
-        door("publishing", tenant.access_token("publish", &[("exact", "a")]), &webhook, &access),
-        door("publishing, before 1.0", tenant.publisher(&["a"]), &webhook, &plain),
+        operation("/events", tenant.token(&["a"]), &subscription, &plain),
+        operation("subscribing", tenant.access_token("subscribe", &[("exact", "a")]), &subscription, &access),
+        operation("subscribing, before 1.0", tenant.subscriber(&["a"]), &subscription, &plain),
+        operation("publishing", tenant.access_token("publish", &[("exact", "a")]), &webhook, &access),
+        operation("publishing, before 1.0", tenant.publisher(&["a"]), &webhook, &plain),
     ]
 }
 
-/// The status with which a door answers a token.
-async fn status(tenant: &Tenant, door: &Door, token: &str) -> u16 {
+/// The status of an operation's answer to a token.
+async fn status(tenant: &Tenant, operation: &TokenOperation, token: &str) -> u16 {
     // From another network each time: what is refused too often is another matter.
     let tenant = tenant.through(&tenant.world.elsewhere());
     let bearer = format!("Bearer {token}");
-    let opened = match door.name {
+    let opened = match operation.name {
         "/events" => tenant.events(&["a"]).header("Authorization", &bearer).open().await,
         name if name.starts_with("subscribing") => tenant.mercure().query("match", "a").bearer(token).open().await,
         _ => {
@@ -49,10 +49,10 @@ async fn status(tenant: &Tenant, door: &Door, token: &str) -> u16 {
     opened.map_or_else(|answer| answer.status, |_| 200)
 }
 
-/// A token of these texts, signed with a door's secret.
-fn signed(door: &Door, header: &str, claims: &str) -> String {
+/// A token of these texts, signed with an operation's secret.
+fn signed(operation: &TokenOperation, header: &str, claims: &str) -> String {
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-    let signature = URL_SAFE_NO_PAD.encode(hmac(door.secret.as_bytes(), signed.as_bytes()));
+    let signature = URL_SAFE_NO_PAD.encode(hmac(operation.secret.as_bytes(), signed.as_bytes()));
     format!("{signed}.{signature}")
 }
 
@@ -67,30 +67,33 @@ fn and(object: &str, member: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_door_refuses_the_same_tokens() {
+async fn each_operation_refuses_the_same_tokens() {
     let world = World::shared().await;
     let tenant = world.tenant().plan("pro").limit("max_anonymous_requests_per_minute", -1).create().await;
-    for door in doors(&tenant) {
-        let good = door.token.clone().sign();
-        let (header, body) = (door.header.to_string(), claims(&good));
-        assert_eq!(status(&tenant, &door, &good).await, 200, "{}", door.name);
-        assert_eq!(status(&tenant, &door, &signed(&door, &header, &body)).await, 200, "{}", door.name);
-        let claimed = |name: &str, value: Value| door.token.clone().claim(name, value).sign();
-        let mut typed = door.header.clone();
+    for operation in operations(&tenant) {
+        let good = operation.token.clone().sign();
+        let (header, body) = (operation.header.to_string(), claims(&good));
+        assert_eq!(status(&tenant, &operation, &good).await, 200, "{}", operation.name);
+        assert_eq!(status(&tenant, &operation, &signed(&operation, &header, &body)).await, 200, "{}", operation.name);
+        let claimed = |name: &str, value: Value| operation.token.clone().claim(name, value).sign();
+        let mut typed = operation.header.clone();
         typed["typ"] = json!("logout+jwt");
         for (what, token) in [
-            ("crit", signed(&door, &and(&header, r#""crit":["exp"]"#), &body)),
-            ("an unencoded payload", signed(&door, &and(&header, r#""b64":false,"crit":["b64"]"#), &body)),
-            ("b64 alone", signed(&door, &and(&header, r#""b64":false"#), &body)),
-            ("a nested token", signed(&door, &and(&header, r#""cty":"JWT""#), &body)),
-            ("two algorithms", signed(&door, &and(&header, r#""alg":"HS256""#), &body)),
-            ("none", signed(&door, &header.replace("HS256", "none"), &body)),
-            ("another algorithm", signed(&door, &header.replace("HS256", "HS512"), &body)),
-            ("a public key's algorithm", signed(&door, &header.replace("HS256", "EdDSA"), &body)),
-            ("another type", signed(&door, &typed.to_string(), &body)),
-            ("a kid that is no text", signed(&door, &and(&header, r#""kid":7"#), &body)),
-            ("a claim that stands twice", signed(&door, &header, &and(&body, &format!(r#""exp":{}"#, now() + 300)))),
-            ("a member that stands twice", signed(&door, &header, &and(&body, r#""x":[{"y":1,"y":2}]"#))),
+            ("crit", signed(&operation, &and(&header, r#""crit":["exp"]"#), &body)),
+            ("an unencoded payload", signed(&operation, &and(&header, r#""b64":false,"crit":["b64"]"#), &body)),
+            ("b64 alone", signed(&operation, &and(&header, r#""b64":false"#), &body)),
+            ("a nested token", signed(&operation, &and(&header, r#""cty":"JWT""#), &body)),
+            ("two algorithms", signed(&operation, &and(&header, r#""alg":"HS256""#), &body)),
+            ("none", signed(&operation, &header.replace("HS256", "none"), &body)),
+            ("another algorithm", signed(&operation, &header.replace("HS256", "HS512"), &body)),
+            ("a public key's algorithm", signed(&operation, &header.replace("HS256", "EdDSA"), &body)),
+            ("another type", signed(&operation, &typed.to_string(), &body)),
+            ("a kid that is no text", signed(&operation, &and(&header, r#""kid":7"#), &body)),
+            (
+                "a claim that stands twice",
+                signed(&operation, &header, &and(&body, &format!(r#""exp":{}"#, now() + 300))),
+            ),
+            ("a member that stands twice", signed(&operation, &header, &and(&body, r#""x":[{"y":1,"y":2}]"#))),
             ("an end that is text", claimed("exp", json!((now() + 300).to_string()))),
             ("an end in milliseconds", claimed("exp", json!((now() + 300) * 1000))),
             ("an end that is null", claimed("exp", Value::Null)),
@@ -107,9 +110,9 @@ async fn each_door_refuses_the_same_tokens() {
             ("a fourth part", format!("{good}.x")),
             ("no signature", format!("{}.", good.rsplit_once('.').unwrap().0)),
         ] {
-            assert_eq!(status(&tenant, &door, &token).await, 401, "{}: {what}", door.name);
+            assert_eq!(status(&tenant, &operation, &token).await, 401, "{}: {what}", operation.name);
         }
         let fraction = claimed("exp", json!((now() + 300) as f64 + 0.5));
-        assert_eq!(status(&tenant, &door, &fraction).await, 200, "{}: a fraction of a second", door.name);
+        assert_eq!(status(&tenant, &operation, &fraction).await, 200, "{}: a fraction of a second", operation.name);
     }
 }

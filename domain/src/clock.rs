@@ -1,8 +1,7 @@
 //! Time as a value: milliseconds since 1970, passed in and never looked up.
 //!
-//! Written by hand although `chrono` is linked (jwt-compact's claims need it): this crate would depend on it for one
-//! format, and chrono's formatter and RFC 3339 parser, which nothing else uses, would be linked into the Wasm that every
-//! isolate compiles. What is needed is one printed form, one parser and the calendar's two conversions.
+//! Written by hand: a crate of dates would bring a formatter and an RFC 3339 parser, which nothing else uses, into the
+//! Wasm that every isolate compiles. What is needed is one printed form, one parser and the calendar's two conversions.
 
 use std::fmt;
 

@@ -24,4 +24,4 @@ pub mod session;
 pub mod signing_keys;
 pub mod sso;
 #[cfg(test)]
-mod token_doors;
+mod token_verifiers;

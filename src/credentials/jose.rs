@@ -10,7 +10,7 @@
 //! - `exp`, `nbf` and `iat`, wherever they stand, are numbers from 0 to the end of the year 9999. `exp` is exact; what
 //!   begins later than [`LEEWAY_SECONDS`] from now is refused.
 //! - `iss`, `sub` and `jti` are strings, `aud` a string or a list of strings.
-//! - Claims are given out once the signature is verified; before, only `iss` is, to find whose key it must be.
+//! - VerifiedClaims are given out once the signature is verified; before, only `iss` is, to find whose key it must be.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ const MAX_KID: usize = 512;
 /// The last second of the year 9999.
 const MAX_DATE: f64 = 253_402_300_799.0;
 
-/// Claims as JSON.
+/// VerifiedClaims as JSON.
 pub type ClaimMap = Map<String, Value>;
 
 /// What is wrong with a token: a claim or a part, for the log.
@@ -131,8 +131,8 @@ impl UnverifiedToken {
     }
 
     /// The claims, if the signature was verified and they are timely.
-    pub fn into_claims(self, is_signed: bool, now: Timestamp) -> Result<Claims, Fault> {
-        if is_signed { Claims::read(self.claims, now) } else { Err("signature") }
+    pub fn into_claims(self, is_signed: bool, now: Timestamp) -> Result<VerifiedClaims, Fault> {
+        if is_signed { VerifiedClaims::read(self.claims, now) } else { Err("signature") }
     }
 
     /// A token with this header, these claims and a signature of nobody.
@@ -154,14 +154,14 @@ pub fn sign(typ: &str, (kid, key): (&str, &SecretKey), claims: ClaimMap) -> Stri
 
 /// The claims of a token whose signature was verified, while they are good.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Claims {
+pub struct VerifiedClaims {
     all: ClaimMap,
     expires_at: Option<Timestamp>,
     begins_at: Option<Timestamp>,
     issued_at: Option<Timestamp>,
 }
 
-impl Claims {
+impl VerifiedClaims {
     /// Reads claims, by the rules that hold for every token.
     fn read(all: ClaimMap, now: Timestamp) -> Result<Self, Fault> {
         for name in ["iss", "sub", "jti"] {
@@ -218,7 +218,7 @@ impl Claims {
         self.issued_at
     }
 
-    /// Claims of a token that is signed.
+    /// VerifiedClaims of a token that is signed.
     #[cfg(test)]
     pub fn made(claims: &Value, now: Timestamp) -> Result<Self, Fault> {
         Self::read(claims.as_object().unwrap().clone(), now)
@@ -435,7 +435,7 @@ mod tests {
     }
 
     fn claims_fault(claims: &Value) -> Option<Fault> {
-        Claims::made(claims, NOW).err()
+        VerifiedClaims::made(claims, NOW).err()
     }
 
     #[test]

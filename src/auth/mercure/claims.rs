@@ -4,7 +4,7 @@
 //! says no more than that it is a JWT. The header is signed too, so a token cannot have both.
 
 use super::grants::{Grants, GrantsReader};
-use crate::credentials::jose::{Claims, Fault, UnverifiedToken};
+use crate::credentials::jose::{Fault, UnverifiedToken, VerifiedClaims};
 use domain::clock::Timestamp;
 use domain::matching::topic_url::Base;
 use domain::mercure::Action;
@@ -42,7 +42,7 @@ pub struct ExpectedClaims<'a> {
 /// wrong, for the log.
 pub fn read(
     generation: Generation,
-    claims: &Claims,
+    claims: &VerifiedClaims,
     expected: &ExpectedClaims<'_>,
 ) -> Result<(Grants, Option<Timestamp>), Fault> {
     let reading = GrantsReader::new(expected.allows, expected.hub);
@@ -58,7 +58,7 @@ pub fn read(
 }
 
 /// Checks `iss` and `aud`.
-fn check_issuer_and_audience(claims: &Claims, expected: &ExpectedClaims<'_>) -> Result<(), Fault> {
+fn check_issuer_and_audience(claims: &VerifiedClaims, expected: &ExpectedClaims<'_>) -> Result<(), Fault> {
     if claims.text("iss")? != Some(expected.issuer) {
         return Err("iss");
     }
@@ -76,7 +76,7 @@ mod tests {
     fn judged(generation: Generation, claims: Value) -> Result<(Grants, Option<Timestamp>), Fault> {
         let (issuer, allows): (_, &[Action]) = ("https://acme.test", &[Action::Publish, Action::Subscribe]);
         let expected = ExpectedClaims { issuer, hub: &Base::parse(HUB).unwrap(), allows };
-        read(generation, &Claims::made(&claims, NOW)?, &expected)
+        read(generation, &VerifiedClaims::made(&claims, NOW)?, &expected)
     }
 
     fn current(change: Value) -> Result<(Grants, Option<Timestamp>), Fault> {

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::credentials::constant_time::constant_time_eq;
-use crate::credentials::jose::{ClaimMap, Claims, Fault, TokenAlgorithm, UnverifiedToken};
+use crate::credentials::jose::{ClaimMap, Fault, TokenAlgorithm, UnverifiedToken, VerifiedClaims};
 use crate::credentials::jwk::Algorithm;
 use crate::http::letters::lower_case;
 use domain::clock::Timestamp;
@@ -55,7 +55,7 @@ pub fn parse(text: &str) -> Result<(UnverifiedToken, Algorithm), Fault> {
 }
 
 /// Reads the identity of a token whose signature was verified. The error is the claim that is wrong, for the log.
-pub fn identity(claims: &Claims, expected: &ExpectedIdToken<'_>) -> Result<Identity, Fault> {
+pub fn identity(claims: &VerifiedClaims, expected: &ExpectedIdToken<'_>) -> Result<Identity, Fault> {
     if claims.text("iss")? != Some(expected.issuer) {
         return Err("iss");
     }
@@ -73,7 +73,7 @@ pub fn identity(claims: &Claims, expected: &ExpectedIdToken<'_>) -> Result<Ident
 }
 
 /// `aud` must contain our client; if it contains others too, `azp` must be our client.
-fn check_audience(claims: &Claims, client_id: &str) -> Result<(), Fault> {
+fn check_audience(claims: &VerifiedClaims, client_id: &str) -> Result<(), Fault> {
     if !claims.audiences().any(|named| named == client_id) {
         return Err("aud");
     }
@@ -85,7 +85,7 @@ fn check_audience(claims: &Claims, client_id: &str) -> Result<(), Fault> {
 }
 
 /// `exp` and `iat` must be there, and the token recent.
-fn check_times(claims: &Claims, now: Timestamp) -> Result<(), Fault> {
+fn check_times(claims: &VerifiedClaims, now: Timestamp) -> Result<(), Fault> {
     claims.expires_at().ok_or("exp")?;
     let is_recent = claims.issued_at().is_some_and(|at| at.plus_seconds(MAX_AGE_SECONDS) >= now);
     if is_recent { Ok(()) } else { Err("iat") }
@@ -127,7 +127,7 @@ mod tests {
         for (name, value) in change.as_object().unwrap() {
             all[name] = value.clone();
         }
-        let claims = Claims::made(&all, NOW)?;
+        let claims = VerifiedClaims::made(&all, NOW)?;
         let (issuer, client_id) = ("https://id.example.org", "carillon");
         identity(&claims, &ExpectedIdToken { issuer, client_id, nonce: "n", role_claim: Some("groups"), now: NOW })
     }

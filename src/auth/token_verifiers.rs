@@ -1,4 +1,4 @@
-//! The same hostile tokens, at every door that takes tokens.
+//! The same hostile tokens, for everything that verifies tokens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -20,12 +20,12 @@ const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const SECRET: &str = "a secret that both know";
 const HUB: &str = "https://acme.test/.well-known/mercure";
 
-/// A door: what it takes, who signs for it, and whether it opens.
-struct Door {
+/// A verifier: its name, the header and the claims of a token that it accepts, and itself.
+struct TokenVerifier {
     name: &'static str,
     header: Value,
     claims: Value,
-    opens: fn(&str) -> bool,
+    accepts: fn(&str) -> bool,
 }
 
 fn pair() -> KeyPair {
@@ -37,13 +37,13 @@ fn encoded(text: &str) -> String {
     BASE64.encode(text)
 }
 
-/// A token of these two texts, signed as its door expects.
-fn signed(door: &Door, header: &str, claims: &str) -> String {
-    signed_text(door, &format!("{}.{}", encoded(header), encoded(claims)))
+/// A token of these two texts, signed as its verifier expects.
+fn signed(verifier: &TokenVerifier, header: &str, claims: &str) -> String {
+    signed_text(verifier, &format!("{}.{}", encoded(header), encoded(claims)))
 }
 
-fn signed_text(door: &Door, signed: &str) -> String {
-    let signature = match door.header["alg"].as_str() {
+fn signed_text(verifier: &TokenVerifier, signed: &str) -> String {
+    let signature = match verifier.header["alg"].as_str() {
         Some("HS256") => {
             let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
             mac.update(signed.as_bytes());
@@ -54,17 +54,17 @@ fn signed_text(door: &Door, signed: &str) -> String {
     format!("{signed}.{signature}")
 }
 
-fn opens_platform(token: &str) -> bool {
+fn accepts_platform(token: &str) -> bool {
     let keys = [VerifyingKey { kid: "one".into(), public: pair().pk, retires_at: None }];
     platform_token::verify(token, &[TokenKind::Access], &keys, "https://platform.test", NOW).is_ok()
 }
 
-fn opens_events(token: &str) -> bool {
+fn accepts_events(token: &str) -> bool {
     let verified = subscriber_token::verify(token, &[SubscriptionSecret { version: 1, secret: SECRET }], NOW);
     verified.is_ok_and(|token| !token.granted.is_empty())
 }
 
-fn opens_mercure(token: &str, generation: Generation) -> bool {
+fn accepts_mercure(token: &str, generation: Generation) -> bool {
     let read = || {
         let token = UnverifiedToken::parse(token)?;
         let is_of_it = Generation::of(&token) == Some(generation);
@@ -76,7 +76,7 @@ fn opens_mercure(token: &str, generation: Generation) -> bool {
     read().is_ok_and(|(grants, _)| !grants.publish.is_empty())
 }
 
-fn opens_sign_in(token: &str) -> bool {
+fn accepts_sign_in(token: &str) -> bool {
     let read = || {
         let (token, _) = id_token::parse(token)?;
         let is_signed = token.is_signed_by(&pair().pk);
@@ -87,7 +87,7 @@ fn opens_sign_in(token: &str) -> bool {
     read().is_ok()
 }
 
-fn doors() -> Vec<Door> {
+fn verifiers() -> Vec<TokenVerifier> {
     let (now, end) = (NOW.seconds(), NOW.seconds() + 600);
     let details = json!([{"type": "https://mercure.rocks/authorization-detail", "actions": ["publish"],
         "topics": [{"match": "a"}]}]);
@@ -97,42 +97,42 @@ fn doors() -> Vec<Door> {
     let access = json!({"iss": "https://platform.test", "aud": "carillon:access", "sub": "user:u", "jti": "j",
         "iat_ms": NOW.millis(), "tenant_id": "acme", "clientId": "acme", "exp": end, "nbf": now, "iat": now});
     vec![
-        Door {
+        TokenVerifier {
             name: "the platform's own",
             header: json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "one"}),
             claims: access,
-            opens: opens_platform,
+            accepts: accepts_platform,
         },
-        Door {
+        TokenVerifier {
             name: "a site's, on /events",
             header: json!({"alg": "HS256", "typ": "JWT"}),
             claims: json!({"topics": ["a"], "exp": end, "nbf": now, "iat": now, "sub": "u"}),
-            opens: opens_events,
+            accepts: accepts_events,
         },
-        Door {
+        TokenVerifier {
             name: "Mercure, a site's of 1.0",
             header: json!({"alg": "HS256", "typ": "at+jwt"}),
             claims: current.clone(),
-            opens: |token| opens_mercure(token, Generation::Current),
+            accepts: |token| accepts_mercure(token, Generation::Current),
         },
-        Door {
+        TokenVerifier {
             name: "Mercure, an issuer's of 1.0",
             header: json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "one"}),
             claims: current,
-            opens: |token| opens_mercure(token, Generation::Current),
+            accepts: |token| accepts_mercure(token, Generation::Current),
         },
-        Door {
+        TokenVerifier {
             name: "Mercure, of before 1.0",
             header: json!({"alg": "HS256", "typ": "JWT"}),
             claims: older,
-            opens: |token| opens_mercure(token, Generation::Older),
+            accepts: |token| accepts_mercure(token, Generation::Older),
         },
-        Door {
+        TokenVerifier {
             name: "single sign-on",
             header: json!({"alg": "EdDSA", "typ": "JWT", "kid": "one"}),
             claims: json!({"iss": "https://id.test", "aud": "carillon", "sub": "42", "nonce": "n", "exp": end,
                 "nbf": now, "iat": now}),
-            opens: opens_sign_in,
+            accepts: accepts_sign_in,
         },
     ]
 }
@@ -151,17 +151,17 @@ fn and(object: &Value, member: &str) -> String {
 }
 
 #[test]
-fn every_door_opens_to_its_own_tokens_and_to_no_other_doors() {
-    let doors = doors();
-    for door in &doors {
-        let token = signed(door, &door.header.to_string(), &door.claims.to_string());
-        for other in &doors {
-            let is_same_wire = door.name.contains("of 1.0") && other.name.contains("of 1.0");
+fn each_verifier_accepts_its_own_tokens_and_no_others() {
+    let verifiers = verifiers();
+    for verifier in &verifiers {
+        let token = signed(verifier, &verifier.header.to_string(), &verifier.claims.to_string());
+        for other in &verifiers {
+            let is_same_wire = verifier.name.contains("of 1.0") && other.name.contains("of 1.0");
             assert_eq!(
-                (other.opens)(&token),
-                door.name == other.name || is_same_wire,
+                (other.accepts)(&token),
+                verifier.name == other.name || is_same_wire,
                 "{} at {}",
-                door.name,
+                verifier.name,
                 other.name
             );
         }
@@ -169,66 +169,66 @@ fn every_door_opens_to_its_own_tokens_and_to_no_other_doors() {
 }
 
 #[test]
-fn every_door_takes_the_same_spellings() {
-    for door in doors() {
-        let (header, claims) = (door.header.to_string(), door.claims.to_string());
-        let typ = door.header["typ"].as_str().unwrap();
+fn each_verifier_accepts_the_same_spellings() {
+    for verifier in verifiers() {
+        let (header, claims) = (verifier.header.to_string(), verifier.claims.to_string());
+        let typ = verifier.header["typ"].as_str().unwrap();
         for (header, claims) in [
-            (with(&door.header, "typ", typ.to_ascii_uppercase().into()), claims.clone()),
-            (with(&door.header, "typ", format!("application/{typ}").into()), claims.clone()),
-            (with(&door.header, "jku", "https://evil.test/keys".into()), claims.clone()),
-            (header.clone(), with(&door.claims, "exp", json!((NOW.seconds() + 60) as f64 + 0.5))),
-            (header.clone(), with(&door.claims, "nbf", json!(NOW.seconds() + 60))),
-            (header.clone(), with(&door.claims, "unknown", json!({"a": [1, null, "x"]}))),
+            (with(&verifier.header, "typ", typ.to_ascii_uppercase().into()), claims.clone()),
+            (with(&verifier.header, "typ", format!("application/{typ}").into()), claims.clone()),
+            (with(&verifier.header, "jku", "https://evil.test/keys".into()), claims.clone()),
+            (header.clone(), with(&verifier.claims, "exp", json!((NOW.seconds() + 60) as f64 + 0.5))),
+            (header.clone(), with(&verifier.claims, "nbf", json!(NOW.seconds() + 60))),
+            (header.clone(), with(&verifier.claims, "unknown", json!({"a": [1, null, "x"]}))),
             (format!(" {header} "), format!("{claims}\n")),
         ] {
-            assert!((door.opens)(&signed(&door, &header, &claims)), "{}: {header} {claims}", door.name);
+            assert!((verifier.accepts)(&signed(&verifier, &header, &claims)), "{}: {header} {claims}", verifier.name);
         }
     }
 }
 
 #[test]
-fn no_door_opens_to_a_hostile_header() {
-    for door in doors() {
-        let claims = door.claims.to_string();
-        let other = if door.header["alg"] == "HS256" { "EdDSA" } else { "HS256" };
+fn no_verifier_accepts_a_hostile_header() {
+    for verifier in verifiers() {
+        let claims = verifier.claims.to_string();
+        let other = if verifier.header["alg"] == "HS256" { "EdDSA" } else { "HS256" };
         for header in [
-            and(&door.header, r#""crit":["exp"]"#),
-            and(&door.header, r#""crit":[]"#),
-            and(&door.header, r#""crit":["b64"],"b64":false"#),
-            and(&door.header, r#""b64":true"#),
-            and(&door.header, r#""cty":"JWT""#),
-            and(&door.header, r#""alg":"none""#),
-            and(&door.header, &format!(r#""alg":{}"#, door.header["alg"])),
-            and(&door.header, r#""\u0061lg":"none""#),
-            and(&door.header, r#""typ":"JWT""#),
-            with(&door.header, "alg", "none".into()),
-            with(&door.header, "alg", "None".into()),
-            with(&door.header, "alg", other.into()),
-            with(&door.header, "alg", "RS256".into()),
-            with(&door.header, "alg", "HS512".into()),
-            with(&door.header, "alg", json!(["HS256", "EdDSA"])),
-            with(&door.header, "alg", Value::Null),
-            with(&door.header, "typ", "secevent+jwt".into()),
-            with(&door.header, "typ", "logout+jwt".into()),
-            with(&door.header, "typ", "".into()),
-            with(&door.header, "typ", Value::Null),
-            with(&door.header, "kid", 7.into()),
-            with(&door.header, "kid", "k".repeat(513).into()),
-            format!("{}x", door.header),
+            and(&verifier.header, r#""crit":["exp"]"#),
+            and(&verifier.header, r#""crit":[]"#),
+            and(&verifier.header, r#""crit":["b64"],"b64":false"#),
+            and(&verifier.header, r#""b64":true"#),
+            and(&verifier.header, r#""cty":"JWT""#),
+            and(&verifier.header, r#""alg":"none""#),
+            and(&verifier.header, &format!(r#""alg":{}"#, verifier.header["alg"])),
+            and(&verifier.header, r#""\u0061lg":"none""#),
+            and(&verifier.header, r#""typ":"JWT""#),
+            with(&verifier.header, "alg", "none".into()),
+            with(&verifier.header, "alg", "None".into()),
+            with(&verifier.header, "alg", other.into()),
+            with(&verifier.header, "alg", "RS256".into()),
+            with(&verifier.header, "alg", "HS512".into()),
+            with(&verifier.header, "alg", json!(["HS256", "EdDSA"])),
+            with(&verifier.header, "alg", Value::Null),
+            with(&verifier.header, "typ", "secevent+jwt".into()),
+            with(&verifier.header, "typ", "logout+jwt".into()),
+            with(&verifier.header, "typ", "".into()),
+            with(&verifier.header, "typ", Value::Null),
+            with(&verifier.header, "kid", 7.into()),
+            with(&verifier.header, "kid", "k".repeat(513).into()),
+            format!("{}x", verifier.header),
             "[]".to_owned(),
             String::new(),
         ] {
-            assert!(!(door.opens)(&signed(&door, &header, &claims)), "{}: {header}", door.name);
+            assert!(!(verifier.accepts)(&signed(&verifier, &header, &claims)), "{}: {header}", verifier.name);
         }
     }
 }
 
 #[test]
-fn no_door_opens_to_hostile_claims() {
+fn no_verifier_accepts_hostile_claims() {
     let now = NOW.seconds();
-    for door in doors() {
-        let header = door.header.to_string();
+    for verifier in verifiers() {
+        let header = verifier.header.to_string();
         let mut hostile: Vec<String> = [
             ("exp", json!(now)),
             ("exp", json!(now.to_string())),
@@ -257,28 +257,28 @@ fn no_door_opens_to_hostile_claims() {
             ("aud", json!([HUB, 7, "carillon", "carillon:access"])),
         ]
         .into_iter()
-        .map(|(name, value)| with(&door.claims, name, value))
+        .map(|(name, value)| with(&verifier.claims, name, value))
         .collect();
         hostile.extend([
-            and(&door.claims, &format!(r#""exp":{}"#, now + 600)),
-            and(&door.claims, &format!(r#""sub":{}"#, door.claims["sub"])),
-            and(&door.claims, r#""x":{"y":1,"y":2}"#),
-            and(&door.claims, r#""exp":1e999"#),
-            and(&door.claims, &format!(r#""x":"{}""#, "x".repeat(16 * 1024))),
-            format!("[{}]", door.claims),
-            format!("{}{}", door.claims, door.claims),
+            and(&verifier.claims, &format!(r#""exp":{}"#, now + 600)),
+            and(&verifier.claims, &format!(r#""sub":{}"#, verifier.claims["sub"])),
+            and(&verifier.claims, r#""x":{"y":1,"y":2}"#),
+            and(&verifier.claims, r#""exp":1e999"#),
+            and(&verifier.claims, &format!(r#""x":"{}""#, "x".repeat(16 * 1024))),
+            format!("[{}]", verifier.claims),
+            format!("{}{}", verifier.claims, verifier.claims),
         ]);
         for claims in hostile {
-            assert!(!(door.opens)(&signed(&door, &header, &claims)), "{}: {claims:.300}", door.name);
+            assert!(!(verifier.accepts)(&signed(&verifier, &header, &claims)), "{}: {claims:.300}", verifier.name);
         }
     }
 }
 
 #[test]
-fn no_door_opens_to_another_encoding() {
-    for door in doors() {
-        let (header, claims) = (encoded(&door.header.to_string()), encoded(&door.claims.to_string()));
-        let good = signed_text(&door, &format!("{header}.{claims}"));
+fn no_verifier_accepts_another_encoding() {
+    for verifier in verifiers() {
+        let (header, claims) = (encoded(&verifier.header.to_string()), encoded(&verifier.claims.to_string()));
+        let good = signed_text(&verifier, &format!("{header}.{claims}"));
         let (signed, signature) = good.rsplit_once('.').unwrap();
         // A text whose length leaves bits over, with one of them set.
         let loose = |text: &str| {
@@ -297,16 +297,16 @@ fn no_door_opens_to_another_encoding() {
             signed.to_owned(),
             format!("{signed}.{}", BASE64.encode([0; 64])),
             format!("{signed}.{}", &signature[..signature.len() - 2]),
-            signed_text(&door, &format!("{header}=.{claims}")),
-            signed_text(&door, &format!("{header}.{claims}==")),
-            signed_text(&door, &format!("{}.{claims}", loose(&door.header.to_string()))),
-            signed_text(&door, &format!("{header}.{}", loose(&door.claims.to_string()))),
-            signed_text(&door, &format!("{header}.{claims}.{claims}")),
-            signed_text(&door, &header),
+            signed_text(&verifier, &format!("{header}=.{claims}")),
+            signed_text(&verifier, &format!("{header}.{claims}==")),
+            signed_text(&verifier, &format!("{}.{claims}", loose(&verifier.header.to_string()))),
+            signed_text(&verifier, &format!("{header}.{}", loose(&verifier.claims.to_string()))),
+            signed_text(&verifier, &format!("{header}.{claims}.{claims}")),
+            signed_text(&verifier, &header),
             json!({"protected": header, "payload": claims, "signature": signature}).to_string(),
         ] {
-            assert!(!(door.opens)(&token), "{}: {token}", door.name);
+            assert!(!(verifier.accepts)(&token), "{}: {token}", verifier.name);
         }
-        assert!((door.opens)(&good), "{}", door.name);
+        assert!((verifier.accepts)(&good), "{}", verifier.name);
     }
 }
