@@ -46,10 +46,10 @@ struct Process {
 }
 
 impl Runtime {
-    /// Starts over fresh state, with so many isolates of the Worker.
-    pub fn start(isolates: usize) -> Runtime {
+    /// Starts over fresh state, with so many isolates of the Worker, and these vars beside the usual ones.
+    pub fn start(isolates: usize, vars: &[(&'static str, String)]) -> Runtime {
         let runtime = Runtime { state: fresh_state(), isolates, urls: RwLock::default(), process: Mutex::new(None) };
-        runtime.spawn(&[]);
+        runtime.spawn(vars);
         runtime
     }
 
