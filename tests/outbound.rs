@@ -67,7 +67,7 @@ async fn an_address_that_is_not_public_is_refused_wherever_it_is_saved() {
     assert_eq!(tenant.shown().await["wpgraphql_endpoint"], Value::Null);
     // The same guard stands before the other addresses.
     for bad in REFUSED.into_iter().filter(|bad| !bad.contains('#')) {
-        let issuer = json!({"issuer": "https://issuer.example", "jwks_url": bad});
+        let issuer = json!({"issuer": "https://issuer.example", "jwks_url": bad, "allows": ["publish"]});
         let patch = json!({"settings": {"mercure": {"issuers": [issuer]}}});
         let answer = tenant.admin("PATCH", "").json(&patch).send().await;
         answer.expect_invalid("/settings/mercure/issuers/0/jwks_url");
