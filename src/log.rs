@@ -70,6 +70,17 @@ pub fn failed_check(check: &str, cause: &str) {
     worker::console_error!("{line}");
 }
 
+/// A custom domain could not be checked; cron will try again.
+pub fn failed_domain_check(tenant: &str, cause: &str) {
+    let line = json!({ "level": "error", "event": "domain_check", "tenant": tenant, "cause": cause });
+    worker::console_error!("{line}");
+}
+
+/// A custom domain is served no more, because its TXT record was missing for days.
+pub fn domain_lost(tenant: &str) {
+    worker::console_warn!("{}", json!({ "level": "warn", "event": "domain_lost", "tenant": tenant }));
+}
+
 /// What a run of cron did: a count for each part, null if it failed.
 pub fn cron(parts: &[(&str, Option<u64>)]) {
     let mut line = serde_json::Map::new();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{ROOT, Tenant, World, sequence, unique};
+use crate::world::{Outside, ROOT, Tenant, World, now, sequence, unique};
 
 #[tokio::test]
 async fn acknowledged_events_survive_a_kill_and_are_replayed() {
@@ -143,7 +143,11 @@ async fn a_tenant_change_killed_after_its_cache_is_finished_by_cron() {
 async fn changes_survive_a_crash_after(step: &str) {
     let world = World::own().await;
     let cast = Cast::new(&world).await;
-    world.restart(&[("FAULT_AFTER", step)]).await;
+    // Domains are proven while the changes begin, and assumed before and after.
+    let vars = Outside::shared().vars();
+    let mut vars: Vec<_> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    vars.push(("FAULT_AFTER", step));
+    world.restart(&vars).await;
     cast.begin_changes().await;
     world.kill();
     world.restart(&[]).await;
@@ -163,7 +167,11 @@ struct Cast {
     purged: Tenant,
     limited: Tenant,
     moved: Tenant,
-    attached: (Tenant, String),
+    claimed: (Tenant, String),
+    proven: (Tenant, String),
+    vouched: (Tenant, String),
+    lost: (Tenant, String),
+    primary: (Tenant, [String; 2]),
     released: (Tenant, String),
     rotated: Tenant,
 }
@@ -174,7 +182,7 @@ const GIVEN: &str = "a secret that the operator chose";
 impl Cast {
     async fn new(world: &World) -> Cast {
         let domain = || format!("{}.example", unique());
-        let released = domain();
+        let (released, lost, two) = (domain(), domain(), [domain(), domain()]);
         let cast = Cast {
             world: world.clone(),
             unborn: format!("t-{}", unique()),
@@ -184,10 +192,23 @@ impl Cast {
             purged: world.tenant().create().await,
             limited: world.tenant().create().await,
             moved: world.tenant().create().await,
-            attached: (world.tenant().plan("pro").create().await, domain()),
+            claimed: (world.tenant().plan("pro").create().await, domain()),
+            proven: (world.tenant().plan("pro").create().await, domain()),
+            vouched: (world.tenant().plan("pro").create().await, domain()),
+            lost: (world.tenant().plan("pro").set("custom_domains", json!([lost])).create().await, lost),
+            primary: (world.tenant().plan("pro").set("custom_domains", json!(two)).create().await, two),
             released: (world.tenant().plan("pro").set("custom_domains", json!([released])).create().await, released),
             rotated: world.tenant().create().await,
         };
+        for (tenant, domain) in [&cast.proven, &cast.vouched] {
+            let claim = "INSERT INTO domain_claims (tenant_id, domain, token, created_at, expires_at) VALUES (?1, ?2, 'abc', 0, 9000000000000)";
+            world.batch("CONTROL", vec![json!([claim, [tenant.id, domain]])]).await;
+        }
+        let (tenant, domain) = &cast.proven;
+        Outside::shared().set(&format!("_carillon.{domain}"), &[&format!("carillon-domain={}:abc", tenant.id)]);
+        let long_ago = (now() - 4 * 24 * 3600) * 1000;
+        let failing = "UPDATE tenant_domains SET proof = 'dns', token = 'abc', failures = 9, failing_since = CAST(?2 AS INTEGER), next_check_at = 0 WHERE domain = ?1";
+        world.batch("CONTROL", vec![json!([failing, [cast.lost.1, long_ago.to_string()]])]).await;
         cast.awakened.suspend().await;
         cast.purged.delete().await;
         for tenant in [&cast.suspended, &cast.deleted, &cast.limited, &cast.moved, &cast.rotated] {
@@ -208,7 +229,16 @@ impl Cast {
             self.purged.admin("DELETE", "").query("purge", "true"),
             patch(&self.limited, json!({"rate_limits": {"max_webhooks_per_minute": 1}})),
             patch(&self.moved, json!({"slug": format!("moved-{}", self.moved.slug)})),
-            self.attached.0.admin("POST", "/domains").json(&json!({"domain": self.attached.1})),
+            self.claimed.0.admin("POST", "/domains").json(&json!({"domain": self.claimed.1})),
+            self.proven.0.admin("POST", &format!("/domains/{}/verify", self.proven.1)),
+            self.vouched
+                .0
+                .admin("POST", &format!("/domains/{}/vouch", self.vouched.1))
+                .json(&json!({"reason": "a test"})),
+            self.primary
+                .0
+                .admin("PATCH", &format!("/domains/{}", self.primary.1[1]))
+                .json(&json!({"is_primary": true})),
             self.released.0.admin("DELETE", &format!("/domains/{}", self.released.1)),
             self.rotated.admin("POST", "/secrets/webhook/rotate").json(&json!({"secret": GIVEN, "grace_seconds": 0})),
         ];
@@ -216,6 +246,8 @@ impl Cast {
             let answer = change.send().await;
             assert_eq!(answer.status, 503, "{}", answer.body);
         }
+        // Cron begins a change of its own.
+        self.world.scheduled().await;
     }
 
     async fn assert_finished(&self) {
@@ -252,14 +284,21 @@ impl Cast {
         let slug = self.moved.shown().await["slug"].as_str().unwrap().to_owned();
         self.world.call("GET", &format!("{slug}.{ROOT}"), "/").send().await.expect(200);
 
-        let (tenant, domain) = &self.attached;
-        assert_eq!(tenant.shown().await["custom_domains"], json!([domain]));
-        tenant.webhook().host(domain).accepted().await;
-        let (tenant, domain) = &self.released;
-        assert_eq!(tenant.shown().await["custom_domains"], json!([]));
-        let gone = self.world.call("GET", domain, "/").send().await;
-        gone.expect_problem(404, "tenant_not_found");
-        assert_open(tenant).await;
+        for (tenant, domain) in [&self.proven, &self.vouched] {
+            assert_eq!(tenant.shown().await["custom_domains"], json!([domain]));
+            tenant.webhook().host(domain).accepted().await;
+        }
+        for ((tenant, domain), claims) in
+            [(&self.claimed, json!([self.claimed.1])), (&self.lost, json!([self.lost.1])), (&self.released, json!([]))]
+        {
+            let shown = tenant.shown().await;
+            assert_eq!((&shown["custom_domains"], &shown["pending_domains"]), (&json!([]), &claims));
+            let gone = self.world.call("GET", domain, "/").send().await;
+            gone.expect_problem(404, "tenant_not_found");
+            assert_open(tenant).await;
+        }
+        let (tenant, [first, second]) = &self.primary;
+        assert_eq!(tenant.shown().await["custom_domains"], json!([second, first]));
 
         self.rotated.webhook().send().await.expect_problem(401, "invalid_signature");
         self.rotated.webhook().secret(GIVEN).accepted().await;

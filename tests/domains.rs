@@ -72,7 +72,7 @@ async fn an_international_domain_is_stored_and_found_as_punycode() {
 }
 
 #[tokio::test]
-async fn a_released_domain_is_nobodys_at_once_and_rests_for_ten_minutes() {
+async fn a_released_domain_is_nobodys_at_once_and_rests_for_ten_minutes_for_others() {
     let world = World::shared().await;
     let (tenant, domain) = (world.tenant().plan("pro").create().await, domain());
     attach(&tenant, &domain).await;
@@ -82,13 +82,30 @@ async fn a_released_domain_is_nobodys_at_once_and_rests_for_ten_minutes() {
     assert_eq!(listed(&tenant).await, Vec::<String>::new());
 
     let other = world.tenant().plan("pro").create().await;
-    for claimant in [&tenant, &other] {
-        let call = claimant.admin("POST", "/domains").json(&json!({"domain": domain}));
-        let answer = call.send().await.expect_problem(409, "conflict");
-        assert_eq!(answer.pointers(), ["/domain"]);
-    }
+    let call = other.admin("POST", "/domains").json(&json!({"domain": domain}));
+    let answer = call.send().await.expect_problem(409, "conflict");
+    assert_eq!(answer.pointers(), ["/domain"]);
     let created = world.tenant().plan("pro").set("custom_domains", json!([domain])).call().send().await;
     created.expect_problem(409, "conflict");
+    let patched = other.admin("PATCH", "").json(&json!({"custom_domains": [domain]})).send().await;
+    assert_eq!(patched.expect_problem(409, "conflict").pointers(), ["/custom_domains/0"]);
+
+    attach(&tenant, &domain).await;
+    world.call("GET", &domain, "/").send().await.expect(200);
+    detach(&tenant, &domain).await;
+    tenant.patch(json!({"custom_domains": [domain]})).await;
+    world.call("GET", &domain, "/").send().await.expect(200);
+}
+
+#[tokio::test]
+async fn a_slugs_host_rests_for_others_and_not_for_the_tenant_that_let_it_go() {
+    let world = World::shared().await;
+    let (tenant, other) = (world.tenant().create().await, world.tenant().create().await);
+    tenant.patch(json!({"slug": format!("moved-{}", tenant.slug)})).await;
+    let taken = other.admin("PATCH", "").json(&json!({"slug": tenant.slug})).send().await;
+    assert_eq!(taken.expect_problem(409, "conflict").pointers(), ["/slug"]);
+    tenant.patch(json!({"slug": tenant.slug})).await;
+    tenant.call("GET", "/").send().await.expect(200);
 }
 
 #[tokio::test]
@@ -143,6 +160,21 @@ async fn what_is_no_domain_is_refused_by_name() {
         json!("localhost"),
         json!("sub.localhost"),
         json!("SUB.LOCALHOST."),
+        json!("0x7f.5"),
+        json!("a.2"),
+        json!("a.b.0x7F"),
+        json!("127.1"),
+        json!("2130706433"),
+        json!("[::1]"),
+        json!("１２７。０。０。１"),
+        json!("port.example:80"),
+        json!("_acme.example.com"),
+        json!("xn--99999999.example"),
+        json!("xn--a.example"),
+        json!("xn--bcher-KVA8445foa.example.2"),
+        json!("аpple.example"),
+        json!("xn--pple-43d.example"),
+        json!("ab\u{ad}.example2"),
     ] {
         let call = tenant.admin("POST", "/domains").json(&json!({"domain": bad}));
         let answer = call.send().await;
@@ -174,6 +206,21 @@ async fn one_domain_is_primary() {
         .map(|row| row["domain"].clone())
         .collect();
     assert_eq!(primary, [json!(second)]);
+
+    let path = format!("/domains/{first}");
+    for wrong in [json!({}), json!({"is_primary": false}), json!({"is_primary": "yes"})] {
+        tenant.admin("PATCH", &path).json(&wrong).send().await.expect_invalid("/is_primary");
+    }
+    let shown = tenant.admin("PATCH", &path).json(&json!({"is_primary": true})).send().await.expect(200).data();
+    assert_eq!((&shown["domain"], &shown["is_primary"]), (&json!(first), &json!(true)));
+    assert_eq!(listed(&tenant).await, [first.clone(), second.clone()]);
+    assert_eq!(tenant.shown().await["custom_domains"], json!([first, second]));
+    detach(&tenant, &first).await;
+    let rows = tenant.admin("GET", "/domains").send().await.expect(200).data();
+    assert_eq!(rows[0]["is_primary"], true, "the next one takes its place: {rows}");
+    let nobody = format!("/domains/{}", domain());
+    let missing = tenant.admin("PATCH", &nobody).json(&json!({"is_primary": true})).send().await;
+    missing.expect_problem(404, "not_found");
 }
 
 #[tokio::test]

@@ -25,6 +25,10 @@ mod references;
 #[path = "source_rules/imports.rs"]
 mod imports;
 
+/// Who calls other servers.
+#[path = "source_rules/calls.rs"]
+mod calls;
+
 /// The rooms: their order, and what each may not touch.
 #[path = "source_rules/rooms.rs"]
 mod rooms;

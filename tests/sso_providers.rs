@@ -114,7 +114,7 @@ async fn a_provider_is_a_public_host() {
 #[tokio::test]
 async fn this_machine_is_no_provider_unless_the_deployment_says_so() {
     let world = World::own().await;
-    world.restart(&[("ALLOW_LOOPBACK_ISSUERS", "false")]).await;
+    world.restart(&[("ALLOW_LOOPBACK", "false")]).await;
     let tenant = world.tenant().create().await;
     for issuer in
         ["http://127.0.0.1:9", "https://127.0.0.1", "https://[::1]", "http://localhost:9", "https://localhost"]

@@ -25,7 +25,7 @@ pub fn absent() -> Option<String> {
 
 /// What the Worker needs to be told before it answers, without any binding.
 pub fn settings() -> Value {
-    json!({ "ROOT_DOMAIN": "localhost", "SHARDS": "SHARD_00", "KEK_VERSION": "1", "PLATFORM_KEY": PLATFORM_KEY, "KEK_v1": KEK })
+    json!({ "ROOT_DOMAIN": "localhost", "DOMAIN_PROOF": "assumed", "SHARDS": "SHARD_00", "KEK_VERSION": "1", "PLATFORM_KEY": PLATFORM_KEY, "KEK_v1": KEK })
 }
 
 /// The Worker as it runs, apart from any tenant.

@@ -10,6 +10,182 @@ use crate::error::Invalid;
 /// Labels under the root domain that no tenant may have.
 pub const RESERVED_LABELS: [&str; 6] = ["www", "api", "admin", "app", "console", "default"];
 
+/// What new tenants may not be called beside [`RESERVED_LABELS`], because visitors and mail servers would take the host for
+/// the platform's own. With digits behind, with hyphens inside or with digits for letters they are the same words.
+const INFRASTRUCTURE: &[&str] = &[
+    "abuse",
+    "access",
+    "account",
+    "accounts",
+    "adm",
+    "admin",
+    "administrator",
+    "api",
+    "apis",
+    "app",
+    "apps",
+    "assets",
+    "auth",
+    "authentication",
+    "authorize",
+    "autoconfig",
+    "autodiscover",
+    "backend",
+    "billing",
+    "carillon",
+    "cdn",
+    "cloud",
+    "config",
+    "console",
+    "control",
+    "cpanel",
+    "dashboard",
+    "database",
+    "db",
+    "default",
+    "dev",
+    "dns",
+    "docs",
+    "documentation",
+    "download",
+    "downloads",
+    "edge",
+    "email",
+    "events",
+    "files",
+    "ftp",
+    "gateway",
+    "git",
+    "grpc",
+    "health",
+    "help",
+    "helpdesk",
+    "hooks",
+    "hostmaster",
+    "hub",
+    "id",
+    "identity",
+    "idp",
+    "imap",
+    "info",
+    "infra",
+    "internal",
+    "invoice",
+    "invoices",
+    "ip",
+    "isatap",
+    "jwks",
+    "kb",
+    "ldap",
+    "legal",
+    "live",
+    "local",
+    "localdomain",
+    "localhost",
+    "log",
+    "login",
+    "logon",
+    "logout",
+    "logs",
+    "mail",
+    "mailer",
+    "mailerdaemon",
+    "manage",
+    "media",
+    "mercure",
+    "metrics",
+    "monitor",
+    "monitoring",
+    "mta",
+    "mtasts",
+    "mx",
+    "my",
+    "noreply",
+    "notifications",
+    "ns",
+    "null",
+    "oauth",
+    "oidc",
+    "ops",
+    "owner",
+    "passkey",
+    "password",
+    "passwords",
+    "pay",
+    "payment",
+    "payments",
+    "platform",
+    "pop",
+    "portal",
+    "postmaster",
+    "preview",
+    "prod",
+    "production",
+    "proxy",
+    "public",
+    "register",
+    "registry",
+    "relay",
+    "root",
+    "saml",
+    "secret",
+    "secrets",
+    "secure",
+    "security",
+    "server",
+    "service",
+    "services",
+    "sftp",
+    "signin",
+    "signon",
+    "signup",
+    "smtp",
+    "sql",
+    "ssh",
+    "ssladmin",
+    "ssladministrator",
+    "sslwebmaster",
+    "sso",
+    "staff",
+    "stage",
+    "staging",
+    "static",
+    "stats",
+    "status",
+    "storage",
+    "stun",
+    "support",
+    "sys",
+    "sysadmin",
+    "system",
+    "team",
+    "telnet",
+    "tenant",
+    "tenants",
+    "test",
+    "tls",
+    "token",
+    "tokens",
+    "turn",
+    "update",
+    "updates",
+    "upload",
+    "uploads",
+    "user",
+    "users",
+    "verify",
+    "vpn",
+    "web",
+    "webhook",
+    "webhooks",
+    "webmail",
+    "webmaster",
+    "wpad",
+    "ws",
+    "wss",
+    "www",
+];
+
 const ID_SHAPE: &str = "must be 1 to 63 characters of a-z, 0-9, '-' and '_', and start with a letter or digit";
 
 /// A tenant that a request or a message names: well-formed, not known to exist, not to be trusted.
@@ -73,15 +249,55 @@ impl Slug {
         Ok(Self(text.into()))
     }
 
-    /// The slug a tenant gets when none is chosen: its id with `_` as `-`.
+    /// A slug for a tenant that has not got it yet: none that looks like a part of the platform, like a number or like
+    /// punycode. Tenants of before keep theirs.
+    pub fn parse_new(text: &str) -> Result<Self, Invalid> {
+        let slug = Self::parse(text)?;
+        let reserved = |message: &'static str| Err(Invalid::new("reserved", message));
+        if text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+            return reserved("must have a letter");
+        }
+        if text.get(2..4) == Some("--") {
+            return reserved("must not have '--' as its third and fourth characters: such labels are punycode");
+        }
+        if looks_like_infrastructure(text) {
+            return reserved("is reserved, because it looks like a part of the platform: choose another label");
+        }
+        Ok(slug)
+    }
+
+    /// The slug a new tenant gets when none is chosen: its id with `_` as `-`.
     pub fn from_id(id: &ClaimedTenant) -> Result<Self, Invalid> {
-        Self::parse(id.as_str().replace('_', "-").trim_end_matches('-'))
+        Self::parse_new(id.as_str().replace('_', "-").trim_end_matches('-'))
     }
 
     /// The label.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a label is a word of [`INFRASTRUCTURE`]: `login`, `log-in`, `login2`, `l0gin`.
+fn looks_like_infrastructure(label: &str) -> bool {
+    let plain = label.replace('-', "");
+    let unnumbered = plain.trim_end_matches(|c: char| c.is_ascii_digit());
+    let read = |text: &str, one: char| -> String {
+        text.chars()
+            .map(|c| match c {
+                '0' => 'o',
+                '1' => one,
+                '3' => 'e',
+                '4' => 'a',
+                '5' => 's',
+                '7' => 't',
+                other => other,
+            })
+            .collect()
+    };
+    [plain.as_str(), unnumbered]
+        .into_iter()
+        .flat_map(|text| [text.to_owned(), read(text, 'l'), read(text, 'i')])
+        .any(|text| INFRASTRUCTURE.contains(&text.as_str()))
 }
 
 /// A webhook's id from its sender (`webhook-id` of Standard Webhooks), by which it is de-duplicated.
@@ -126,5 +342,63 @@ mod tests {
         }
         let id = ClaimedTenant::parse("tenant_abc_").unwrap();
         assert_eq!(Slug::from_id(&id).unwrap().as_str(), "tenant-abc");
+    }
+
+    #[test]
+    fn new_slugs_do_not_look_like_the_platforms_own_hosts() {
+        for bad in [
+            "login",
+            "log-in",
+            "sign-in",
+            "login2",
+            "l0gin",
+            "auth",
+            "auth-1",
+            "mail",
+            "mail01",
+            "ma1l",
+            "support",
+            "supp0rt",
+            "account",
+            "accounts",
+            "4ccount",
+            "admin",
+            "4dm1n",
+            "api",
+            "ap1",
+            "www",
+            "www2",
+            "ns",
+            "ns1",
+            "ns-02",
+            "mx10",
+            "smtp",
+            "status",
+            "help",
+            "security",
+            "5ecurity",
+            "billing",
+            "mta-sts",
+            "no-reply",
+            "www-2",
+            "0",
+            "123",
+            "12-34",
+            "xn--bcher-kva",
+            "xn--a",
+            "ab--cd",
+            "s-s-o",
+        ] {
+            assert_eq!(Slug::parse_new(bad).unwrap_err().code, "reserved", "{bad}");
+        }
+        // Tenants of before keep such a slug, and are found by it.
+        for kept in ["login", "mail", "123", "xn--a"] {
+            assert!(Slug::parse(kept).is_ok(), "{kept}");
+        }
+        for good in
+            ["acme-corp", "mailbox", "helping-hands", "a1", "2fast", "t-0123", "loginworks", "newsroom", "a-b--c"]
+        {
+            assert!(Slug::parse_new(good).is_ok(), "{good}");
+        }
     }
 }

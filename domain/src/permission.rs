@@ -175,6 +175,8 @@ permissions! {
         OperatorsWrite = "operators:write",
         /// Rotate signing keys and wrap data keys anew.
         KeysRotate = "keys:rotate",
+        /// Vouch that a custom domain is a tenant's, in place of its DNS record.
+        DomainsVouch = "domains:vouch",
     }
 }
 

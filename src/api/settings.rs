@@ -160,6 +160,7 @@ async fn write(
         is_conditional: false,
         hosts: Vec::new(),
         templates: Vec::new(),
+        detail: None,
     };
     let text = serde_json::to_string(wanted).map_err(problem::internal)?;
     let set = match document {

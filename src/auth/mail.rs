@@ -99,8 +99,8 @@ async fn post(hook: &MailHook, id: &str, body: &str) -> Result<(), String> {
     });
     let request = OutboundRequest { method: "POST", url: &hook.url, headers, body: Some(body.to_owned()), most: 0 };
     match outbound::send(request).await.map(|response| response.status) {
-        None => Err("the mail hook cannot be reached".to_owned()),
-        Some(200..=299) => Ok(()),
-        Some(status) => Err(format!("the mail hook responded with status {status}")),
+        Err(_) => Err("the mail hook cannot be reached".to_owned()),
+        Ok(200..=299) => Ok(()),
+        Ok(status) => Err(format!("the mail hook responded with status {status}")),
     }
 }

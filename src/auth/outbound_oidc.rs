@@ -45,9 +45,8 @@ pub async fn ask(url: &OutboundUrl, form: Option<ProviderForm>) -> Result<Provid
             ("POST", Some(form.body))
         }
     };
-    let request = OutboundRequest { method, url: url.as_str(), headers: headers.into(), body, most: MAX_RESPONSE };
-    let response =
-        outbound::send(request).await.ok_or_else(|| problem::unavailable("the provider does not respond"))?;
+    let request = OutboundRequest { method, url, headers: headers.into(), body, most: MAX_RESPONSE };
+    let response = outbound::send(request).await.map_err(|_| problem::unavailable("the provider does not respond"))?;
     if response.status >= 500 {
         return Err(problem::unavailable(format!("the provider responds with status {}", response.status)));
     }

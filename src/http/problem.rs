@@ -327,6 +327,11 @@ pub fn conflict(pointer: &str, invalid: Invalid) -> Problem {
     Problem::new(409, "conflict", "The value is already taken").field(pointer, invalid)
 }
 
+/// 409: a custom domain is not proven; the message says which record to set.
+pub fn domain_not_proven(invalid: Invalid) -> Problem {
+    Problem::new(409, "domain_not_proven", "The domain is not proven").field("/domain", invalid)
+}
+
 /// 409: a tenant must be deleted before it is purged.
 pub fn not_deleted() -> Problem {
     Problem::new(409, "not_deleted", "Only a deleted tenant can be purged")

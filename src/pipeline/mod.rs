@@ -32,8 +32,8 @@ use crate::records::provision::provision;
 use crate::records::{outbox, stale_jobs};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sealed::random;
-use crate::tenant::change;
 use crate::tenant::registry::placement_of;
+use crate::tenant::{change, domain_checks};
 use crate::tenant_id::TenantId;
 use domain::clock::{Clock, Timestamp};
 use domain::host::{Host, HostKind};
@@ -136,6 +136,7 @@ pub async fn every_minute(env: Env) {
     let placements = async |tenant: &TenantId| placement_of(&bindings, tenant).await;
     let moved = done(stale_jobs::advance_all(&bindings, placements).await);
     let swept = done(stale_jobs::sweep(&bindings, placements).await);
+    let checked = done(domain_checks::check_due(&bindings, provision).await);
     let count = |done: Option<usize>| done.map(|done| done as u64);
     log::cron(&[
         ("finished", count(finished)),
@@ -143,6 +144,7 @@ pub async fn every_minute(env: Env) {
         ("announced", announced),
         ("moved", count(moved)),
         ("swept", count(swept)),
+        ("domains", count(checked)),
     ]);
 }
 

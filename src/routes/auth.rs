@@ -76,8 +76,9 @@ pub const ROUTES: &[Route] = &[
     )
     .summary("Tells a WordPress site what it needs to connect, secrets included; each disclosure is audited.")
     .body(
-        "{wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/ <the site as it sees itself: kept in the \
-         audit, it changes nothing>, domain??: text(1..2000) <likewise>}",
+        "{wpgraphql_endpoint??: string(8..500)/^https?://[^ ]+$/ <the site's GraphQL endpoint: an \
+         https URL of a public host; it becomes the tenant's>, domain??: text(1..2000) <the site as it sees itself: kept in \
+         the audit, it changes nothing>}",
     )
     .answers("200 raw {success: true, data: Site, ...Site}"),
     post(

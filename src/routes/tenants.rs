@@ -99,13 +99,48 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/tenants/{tenant_id}/domains",
         Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::domains::attach)),
     )
-    .summary("Attaches a custom domain; an international name is kept as punycode.")
+    .summary(
+        "Claims a custom domain, which is served once it is proven; an international name is kept as punycode. \
+         `record` says which TXT record proves it.",
+    )
     .params("If-Match")
     .body("{domain: string(3..255), is_primary??: bool}")
     .answers(
         "201 Domain +Location; 202 Domain +Location; 409 conflict <while it is another tenant's, \
-         and for ten minutes after it was let go> changed_meanwhile",
+         and for ten minutes after another one let it go> changed_meanwhile",
     ),
+    patch(
+        "domains.patch",
+        "/api/v1/tenants/{tenant_id}/domains/{domain}",
+        Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::domains::patch)),
+    )
+    .summary("Makes a custom domain the tenant's primary one.")
+    .params("If-Match")
+    .body("{is_primary: true}")
+    .answers("200 Domain; 202 Domain; 409 domain_not_proven changed_meanwhile"),
+    post(
+        "domains.verify",
+        "/api/v1/tenants/{tenant_id}/domains/{domain}/verify",
+        Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::domains::verify)),
+    )
+    .summary(
+        "Looks up the domain's TXT record, and serves the domain once it is there. Of tenants that claim one domain, \
+         the first one that proves it has it.",
+    )
+    .params("If-Match")
+    .answers(
+        "200 Domain; 202 Domain; 409 domain_not_proven <says which record to set where> conflict <another tenant \
+         was faster> changed_meanwhile",
+    ),
+    post(
+        "domains.vouch",
+        "/api/v1/tenants/{tenant_id}/domains/{domain}/vouch",
+        Operator(PlatformPermission::DomainsVouch, handler!(api::tenants::domains::vouch)),
+    )
+    .summary("Says, in place of its DNS record, that a custom domain is the tenant's. Stands in the audit with its reason.")
+    .params("If-Match")
+    .body("{reason: text(1..500)}")
+    .answers("200 Domain; 202 Domain; 409 conflict changed_meanwhile"),
     delete(
         "domains.detach",
         "/api/v1/tenants/{tenant_id}/domains/{domain}",

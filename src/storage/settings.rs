@@ -10,11 +10,15 @@ use worker::Env;
 
 use super::sealed::{KeyRing, MasterKey};
 use crate::credentials::webhook_secret;
+use domain::domain_proof::DomainProof;
 use domain::error::Invalid;
 use domain::host::RootDomain;
 use domain::keep_alive;
 use domain::outbound::{Loopback, OutboundUrl};
 use domain::sign_in::Hashing;
+
+/// The resolver where none is configured.
+const DNS_RESOLVER: &str = "https://cloudflare-dns.com/dns-query";
 
 thread_local! {
     static SETTINGS: RefCell<Option<Rc<Settings>>> = const { RefCell::new(None) };
@@ -32,8 +36,14 @@ pub struct Settings {
     pub platform_key: String,
     /// `KEK_v1` to `KEK_v{KEK_VERSION}`: the master keys.
     pub keys: KeyRing,
-    /// `ALLOW_LOOPBACK_ISSUERS`: whether a tenant's OpenID provider or token issuer may be on this machine. For tests only.
-    pub allow_loopback_issuers: bool,
+    /// `ALLOW_LOOPBACK`: whether this machine may be called. For development and tests only: `ROOT_DOMAIN` must be local.
+    pub loopback: Loopback,
+    /// `DOMAIN_PROOF`: whether custom domains must be proven. `assumed` is for development and tests only, likewise.
+    pub domain_proof: DomainProof,
+    /// `DNS_RESOLVER_URL`: the resolver that is asked for TXT records, with JSON over HTTPS.
+    pub dns_resolver: OutboundUrl,
+    /// `DOMAIN_PROBE_URL`: what is called in place of a custom domain, whose name stands for `{domain}`. For tests only.
+    pub domain_probe: Option<String>,
     /// `PASSWORD_HASHING`: the Argon2id parameters of new password hashes.
     pub password_hashing: Hashing,
     /// `PASSWORD_WORK_LOG`: whether each request logs its password hashing. For tests only.
@@ -48,23 +58,15 @@ pub struct Settings {
 
 /// An endpoint that delivers mail; it is called with signed webhooks.
 pub struct MailHook {
-    /// Its URL: `https`, or `http` on this machine.
-    pub url: String,
+    /// Its URL. Mail carries tokens that open accounts, so it leaves this machine over TLS only.
+    pub url: OutboundUrl,
     /// The secret that signs each delivery (Standard Webhooks).
     pub secret: String,
 }
 
 impl MailHook {
-    /// Mail carries tokens that open accounts, so it leaves this machine over TLS only.
-    fn new(url: String, secret: Option<String>) -> Result<Self, String> {
-        let rest = url.strip_prefix("http://").unwrap_or_default();
-        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let loopback = ["localhost", "127.0.0.1", "[::1]"]
-            .iter()
-            .any(|name| host.strip_prefix(name).is_some_and(|port| port.is_empty() || port.starts_with(':')));
-        if !url.starts_with("https://") && !loopback {
-            return Err("MAIL_HOOK_URL must begin with https:// (or name this machine)".into());
-        }
+    fn new(url: &str, secret: Option<String>, loopback: Loopback) -> Result<Self, String> {
+        let url = OutboundUrl::of_deployment(url, loopback).map_err(|e| format!("MAIL_HOOK_URL {e}"))?;
         let secret = secret.ok_or("MAIL_HOOK_SECRET is not set")?;
         let secret = webhook_secret::parse(&secret).map_err(|invalid| format!("MAIL_HOOK_SECRET {invalid}"))?;
         Ok(Self { url, secret })
@@ -82,10 +84,10 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Reads a URL that a tenant or its OpenID provider names and that the platform is to call.
+    /// Reads a URL that somebody else names (a tenant, its OpenID provider) and that the platform is to call: when it is
+    /// saved, and again each time it is called.
     pub fn outbound(&self, text: &str) -> Result<OutboundUrl, Invalid> {
-        let loopback = if self.allow_loopback_issuers { Loopback::Allowed } else { Loopback::Refused };
-        OutboundUrl::parse(text, &self.root_domain, loopback)
+        OutboundUrl::parse(text, &self.root_domain, self.loopback)
     }
 
     fn read(env: &Env) -> Result<Self, String> {
@@ -106,15 +108,36 @@ impl Settings {
             }
         }
         let hashing = var("PASSWORD_HASHING").unwrap_or_else(|| "standard".to_owned());
-        let mail_hook = var("MAIL_HOOK_URL").map(|url| MailHook::new(url, var("MAIL_HOOK_SECRET")));
         let is_on = |name: &str| var(name).as_deref() == Some("true");
+        let only_local = |name: &str, is_set: bool| match is_set && !root_domain.is_local() {
+            true => Err(format!("{name} is for development only: ROOT_DOMAIN would have to be localhost")),
+            false => Ok(is_set),
+        };
+        // The second name is that of earlier releases.
+        let is_loopback_allowed = is_on("ALLOW_LOOPBACK") || is_on("ALLOW_LOOPBACK_ISSUERS");
+        let loopback = match only_local("ALLOW_LOOPBACK", is_loopback_allowed)? {
+            true => Loopback::Allowed,
+            false => Loopback::Refused,
+        };
+        let proof = var("DOMAIN_PROOF").unwrap_or_else(|| "required".to_owned());
+        let domain_proof = DomainProof::parse(&proof).ok_or("DOMAIN_PROOF must be required or assumed")?;
+        only_local("DOMAIN_PROOF=assumed", domain_proof == DomainProof::Assumed)?;
+        let resolver = var("DNS_RESOLVER_URL").unwrap_or_else(|| DNS_RESOLVER.to_owned());
+        let dns_resolver =
+            OutboundUrl::of_deployment(&resolver, loopback).map_err(|e| format!("DNS_RESOLVER_URL {e}"))?;
+        let domain_probe = var("DOMAIN_PROBE_URL");
+        only_local("DOMAIN_PROBE_URL", domain_probe.is_some())?;
+        let mail_hook = var("MAIL_HOOK_URL").map(|url| MailHook::new(&url, var("MAIL_HOOK_SECRET"), loopback));
         Ok(Self {
             root_domain,
             shards: needed("SHARDS")?.split(',').map(|s| s.trim().to_owned()).collect(),
             keep_alive_seconds: keep_alive::seconds(var("KEEP_ALIVE_SECONDS").as_deref()),
             platform_key,
             keys: KeyRing::new(current, keys).ok_or_else(|| format!("KEK_v{current} is not set"))?,
-            allow_loopback_issuers: is_on("ALLOW_LOOPBACK_ISSUERS"),
+            loopback,
+            domain_proof,
+            dns_resolver,
+            domain_probe,
             password_hashing: Hashing::parse(&hashing).ok_or("PASSWORD_HASHING must be standard or light")?,
             logs_password_work: is_on("PASSWORD_WORK_LOG"),
             mail_hook: mail_hook.transpose()?,

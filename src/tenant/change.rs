@@ -7,6 +7,9 @@
 //! - Each step sends the tenant's current state, never a stored step, so steps may be repeated, skipped by a later change,
 //!   or run twice at the same time.
 
+use serde_json::Value;
+
+use super::domains::RELEASED_SECONDS;
 use super::record::Status;
 use super::registry::Tenant;
 use super::{resolve, secrets, tenant_state};
@@ -31,7 +34,7 @@ statements! { ControlSql;
     /// Marks the change as pending; fails the batch unless the tenant has this revision, because the column takes no NULL.
     PEND = "INSERT INTO pending_changes (tenant_id, revision, hosts, created_at, templates) VALUES (?1, (SELECT revision FROM tenants WHERE id = ?1 AND revision = ?2), ?3, ?4, ?5)";
     /// What was done, by whom.
-    AUDIT = "INSERT INTO platform_audit (at, actor, operation, tenant_id, revision, request_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    AUDIT = "INSERT INTO platform_audit (at, actor, operation, tenant_id, revision, request_id, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     /// A tenant's pending changes.
     PENDING_OF = "SELECT hosts, templates, created_at FROM pending_changes WHERE tenant_id = ?1 AND revision <= ?2";
     /// The changes have reached every store.
@@ -49,9 +52,6 @@ statements! { ControlSql;
     /// Deletes released domains that may be attached again.
     FORGET_RELEASED = "DELETE FROM released_domains WHERE released_at <= ?1";
 }
-
-/// Seconds until a released host can be attached again.
-pub const RELEASED_SECONDS: i64 = 600;
 
 /// The batch and the steps after it, in order; for fault injection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +105,8 @@ pub struct TenantChange<'a> {
     pub hosts: Vec<String>,
     /// The templates that a new tenant's first collections are made from.
     pub templates: Vec<String>,
+    /// What the operation was about, beyond its name, for the audit log.
+    pub detail: Option<Value>,
 }
 
 impl TenantChange<'_> {
@@ -130,7 +132,15 @@ impl TenantChange<'_> {
         batch.push((PEND, args![self.tenant, next, hosts, now.millis(), templates]));
         batch.push((
             AUDIT,
-            args![now.millis(), self.actor.as_str(), self.operation, self.tenant, next, self.request_id],
+            args![
+                now.millis(),
+                self.actor.as_str(),
+                self.operation,
+                self.tenant,
+                next,
+                self.request_id,
+                self.detail.as_ref().map(Value::to_string)
+            ],
         ));
         match db.batch(batch).await {
             Ok(_) => Ok(()),

@@ -6,6 +6,8 @@
 pub mod branding;
 pub mod change;
 pub mod document;
+pub mod domain_checks;
+pub mod domains;
 pub mod record;
 pub mod registry;
 pub mod resolve;

@@ -118,6 +118,7 @@ pub struct TenantView<'a> {
     features: Map<String, Value>,
     resources: &'a Map<String, Value>,
     custom_domains: &'a [String],
+    pending_domains: &'a [String],
     wpgraphql_endpoint: Option<&'a str>,
     cors_origins: &'a [String],
     ip_allowlist: &'a [String],
@@ -269,7 +270,13 @@ impl TenantRow {
     }
 
     /// The tenant as JSON for the API.
-    pub fn to_view(&self, domains: &[String], root_domain: &str, pending: bool) -> Result<Value, serde_json::Error> {
+    pub fn to_view(
+        &self,
+        domains: &[String],
+        claims: &[String],
+        root_domain: &str,
+        pending: bool,
+    ) -> Result<Value, serde_json::Error> {
         let profile = self.profile();
         serde_json::to_value(TenantView {
             tenant_id: &self.id,
@@ -282,6 +289,7 @@ impl TenantRow {
             features: self.features(),
             resources: &profile.resources,
             custom_domains: domains,
+            pending_domains: claims,
             wpgraphql_endpoint: profile.wpgraphql_endpoint.as_deref(),
             cors_origins: &profile.cors_origins,
             ip_allowlist: &profile.ip_allowlist,

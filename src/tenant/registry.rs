@@ -1,5 +1,6 @@
 //! The registry: tenants in the control database.
 
+use super::domains::ClaimRow;
 use super::record::{PlanRow, Status, TenantRow};
 use super::settings::{STORED, TenantSettings};
 use crate::http::problem::{self, Problem};
@@ -13,6 +14,7 @@ use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::Placement;
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
+use domain::domain_proof::Checks;
 
 statements! { ControlSql;
     /// A tenant with its plan and its placement; a purged one is not found.
@@ -20,9 +22,11 @@ statements! { ControlSql;
     /// The same, including purged ones, because a purge must reach shard and hub.
     TENANT_TO_APPLY = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.id = ?1";
     /// A tenant as the API shows it, in one row.
-    SHOWN = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch, (SELECT json_group_array(d.domain) FROM (SELECT domain FROM tenant_domains WHERE tenant_id = t.id ORDER BY is_primary DESC, created_at, domain) d) AS domains, EXISTS (SELECT 1 FROM pending_changes c WHERE c.tenant_id = t.id) AS pending FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.id = ?1 AND t.status <> 'purged'";
+    SHOWN = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch, (SELECT json_group_array(d.domain) FROM (SELECT domain FROM tenant_domains WHERE tenant_id = t.id ORDER BY is_primary DESC, created_at, domain) d) AS domains, (SELECT json_group_array(d.domain) FROM (SELECT domain FROM domain_claims WHERE tenant_id = t.id ORDER BY created_at, domain) d) AS claims, EXISTS (SELECT 1 FROM pending_changes c WHERE c.tenant_id = t.id) AS pending FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.id = ?1 AND t.status <> 'purged'";
     /// A tenant's domains, the primary one first.
-    DOMAINS = "SELECT domain, is_primary, ssl_enabled, created_at FROM tenant_domains WHERE tenant_id = ?1 ORDER BY is_primary DESC, created_at, domain";
+    DOMAINS = "SELECT domain, is_primary, ssl_enabled, https_status, created_at, token, proof, proven_at, checked_at, next_check_at, failures, failing_since FROM tenant_domains WHERE tenant_id = ?1 ORDER BY is_primary DESC, created_at, domain";
+    /// A tenant's claims of domains.
+    CLAIMS = "SELECT domain, token, wants_primary, lost_at, created_at, expires_at FROM domain_claims WHERE tenant_id = ?1 ORDER BY created_at, domain";
     /// The versions of a tenant's secrets, without the secrets.
     SECRET_VERSIONS = "SELECT kind, version, expires_at FROM tenant_secrets WHERE tenant_id = ?1 ORDER BY kind, version";
     /// A plan's limits and flags.
@@ -39,10 +43,26 @@ row_types! {
         pub domain: String,
         /// 1 for the primary one.
         pub is_primary: i64,
-        /// 1 once the platform serves a certificate for it.
+        /// 1 if HTTPS to it answered when it was asked last.
         pub ssl_enabled: i64,
+        /// The status of that answer; none if there was none.
+        pub https_status: Option<i64>,
         /// When it was attached.
         pub created_at: i64,
+        /// The random part of its TXT record; empty if it has none yet.
+        pub token: String,
+        /// How it was proven ([`domain::domain_proof::Proof`]).
+        pub proof: String,
+        /// When it was proven.
+        pub proven_at: Option<i64>,
+        /// When its proof was looked at last.
+        pub checked_at: Option<i64>,
+        /// When it is looked at again.
+        pub next_check_at: i64,
+        /// How often in a row the record was missing.
+        pub failures: u32,
+        /// Since when it is missing.
+        pub failing_since: Option<i64>,
     }
 
     #[derive(Debug)]
@@ -53,18 +73,35 @@ row_types! {
     }
 }
 
+impl DomainRow {
+    /// How its checks went.
+    pub fn checks(&self) -> Checks {
+        Checks {
+            failures: self.failures,
+            failing_since: self.failing_since.map(Timestamp::from_millis),
+            next: Timestamp::from_millis(self.next_check_at),
+        }
+    }
+}
+
 /// A tenant as the API shows it.
 #[derive(Debug)]
 pub struct TenantDetails {
     /// The row.
     pub row: TenantRow,
     domains: String,
+    claims: String,
     pending: i64,
 }
 
 impl FromRow for TenantDetails {
     fn from_row(row: &mut Row) -> Option<Self> {
-        Some(Self { row: TenantRow::from_row(row)?, domains: row.take("domains")?, pending: row.take("pending")? })
+        Some(Self {
+            row: TenantRow::from_row(row)?,
+            domains: row.take("domains")?,
+            claims: row.take("claims")?,
+            pending: row.take("pending")?,
+        })
     }
 }
 
@@ -77,7 +114,8 @@ impl TenantDetails {
     /// As JSON for the API.
     pub fn to_view(&self, root_domain: &str) -> Result<serde_json::Value, serde_json::Error> {
         let domains: Vec<String> = serde_json::from_str(&self.domains)?;
-        self.row.to_view(&domains, root_domain, self.pending != 0)
+        let claims: Vec<String> = serde_json::from_str(&self.claims)?;
+        self.row.to_view(&domains, &claims, root_domain, self.pending != 0)
     }
 }
 
@@ -93,8 +131,10 @@ pub struct Tenant {
     pub id: TenantId,
     /// The row.
     pub row: TenantRow,
-    /// Its custom domains.
+    /// Its custom domains: those that are served.
     pub domains: Vec<DomainRow>,
+    /// Domains that it claims and has not proven.
+    pub claims: Vec<ClaimRow>,
     /// Whether it has pending changes.
     pub pending: bool,
     versions: Vec<SecretVersionRow>,
@@ -117,16 +157,17 @@ impl Tenant {
     }
 
     async fn read(db: &ControlDb, id: &str, tenant: ControlSql) -> Result<Option<Self>, Problem> {
-        let statements = [tenant, DOMAINS, SECRET_VERSIONS, IS_PENDING];
+        let statements = [tenant, DOMAINS, CLAIMS, SECRET_VERSIONS, IS_PENDING];
         let results = db.batch(statements.into_iter().map(|sql| (sql, args![id])).collect()).await?;
-        let Ok([rows, domains, versions, pending]) = <[Rows; 4]>::try_from(results) else {
-            return Err(problem::internal("a batch of four gave another number of results"));
+        let Ok([rows, domains, claims, versions, pending]) = <[Rows; 5]>::try_from(results) else {
+            return Err(problem::internal("a batch of five gave another number of results"));
         };
         let Some(row) = rows.first::<TenantRow>()? else { return Ok(None) };
         Ok(Some(Self {
             id: TenantId::proven(&row.id),
             row,
             domains: domains.read()?,
+            claims: claims.read()?,
             versions: versions.read()?,
             pending: !pending.is_empty(),
         }))
@@ -135,6 +176,16 @@ impl Tenant {
     /// Whether it is served now: it is active and has not expired.
     pub fn is_served(&self, now: Timestamp) -> bool {
         self.row.status == Status::Active && self.row.profile().expires_at.is_none_or(|at| now < at)
+    }
+
+    /// One of its custom domains, by its name.
+    pub fn domain(&self, name: &str) -> Option<&DomainRow> {
+        self.domains.iter().find(|row| row.domain == name)
+    }
+
+    /// One of its claims, by the domain's name, unless it has ended.
+    pub fn claim(&self, name: &str, now: Timestamp) -> Option<&ClaimRow> {
+        self.claims.iter().find(|row| row.domain == name && now.millis() < row.expires_at)
     }
 
     /// The names of its custom domains.

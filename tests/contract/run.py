@@ -28,7 +28,7 @@ class Worker:
         options = {
             "build": "build",
             "state": self.state.name,
-            "vars": {"ROOT_DOMAIN": "localhost", "MAIL_LOG": "true"},
+            "vars": {"ROOT_DOMAIN": "localhost", "MAIL_LOG": "true", "DOMAIN_PROOF": "assumed"},
             "secrets": SECRETS,
         }
         self.log = open(Path(self.state.name) / "stderr.log", "w+")

@@ -205,6 +205,13 @@ impl Row {
                 Row { ok: 201, body: Some(body), ..OPERATOR }
             }
             ("DELETE", "/api/v1/tenants/{}/domains/{}") => OPERATOR,
+            ("PATCH", "/api/v1/tenants/{}/domains/{}") => {
+                Row { body: Some(|_| json!({"is_primary": true})), ..OPERATOR }
+            }
+            ("POST", "/api/v1/tenants/{}/domains/{}/verify") => OPERATOR,
+            ("POST", "/api/v1/tenants/{}/domains/{}/vouch") => {
+                Row { body: Some(|_| json!({"reason": "we know them"})), ..OPERATOR }
+            }
             ("POST", "/api/v1/tenants/{}/secrets/{}/rotate") => {
                 Row { body: Some(|_| json!({"grace_seconds": 60})), ..OPERATOR }
             }

@@ -72,6 +72,9 @@ function blocks(toml, header) {
     .map((block) => Object.fromEntries([...block.matchAll(/^(\w+)\s*=\s*"([^"]*)"/gm)].map(([, k, v]) => [k, v])));
 }
 
+/** The entries of `compatibility_flags`. */
+const flags = (toml) => [...(toml.match(/^compatibility_flags = \[(.*)\]$/m)?.[1] ?? "").matchAll(/"([^"]*)"/g)].map(([, flag]) => flag);
+
 const texts = (values) =>
   Object.fromEntries(
     Object.entries(values)
@@ -98,7 +101,7 @@ async function worker(name, toml, databases, { build = "build", vars = {}, secre
     config: {
       name,
       compatibilityDate: top.compatibility_date,
-      compatibilityFlags: [],
+      compatibilityFlags: flags(toml),
       manifest: { mainModule: "index.js", modulesRoot: folder, modules: await modules(folder) },
       env: {
         ...texts({ ...blocks(toml, "[vars]")[0], ...vars, ...secrets }),

@@ -201,6 +201,11 @@ const RESERVED: &[Reserved] = &[
         ],
     },
     Reserved {
+        room: "http",
+        owns: "the only code that calls other servers",
+        names: &["worker::Fetch", "web_sys::Request", "web_sys::RequestInit", "fetch_with_request", "fetch_with_str"],
+    },
+    Reserved {
         room: "log",
         owns: "the only code that writes to the console",
         names: &[

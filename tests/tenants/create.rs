@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{World, unique};
+use crate::world::{ROOT, World, unique};
 
 #[tokio::test]
 async fn a_tenant_is_created_active_with_its_secrets_shown_once() {
@@ -255,4 +255,25 @@ async fn a_body_that_is_no_json_or_too_long_is_refused() {
     post(b"[]").await.expect(422);
     let long = format!("{{\"display_name\": \"{}\"}}", "x".repeat(2 << 20));
     post(long.as_bytes()).await.expect_problem(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn a_slug_that_looks_like_the_platform_is_for_no_new_tenant_and_stays_an_old_ones() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    for slug in ["login", "log-in", "l0gin", "auth2", "mail", "support", "account", "ns1", "12345", "xn--bcher-kva"] {
+        let made = world.tenant().set("slug", json!(slug)).call().send().await;
+        made.expect_invalid("/slug");
+        let patched = tenant.admin("PATCH", "").json(&json!({"slug": slug})).send().await;
+        patched.expect_invalid("/slug");
+    }
+    // The slug that follows from an id is no way around it.
+    let made = world.tenant().id("sign_in").call().send().await;
+    made.expect_invalid("/tenant_id");
+    // A tenant of before has one, is found by it, and may say so again.
+    let slug = format!("{}", u64::from_str_radix(&unique(), 16).unwrap());
+    let before = json!(["UPDATE tenants SET slug = ?2 WHERE id = ?1", [tenant.id, slug]]);
+    world.batch("CONTROL", vec![before]).await;
+    tenant.patch(json!({"slug": slug, "display_name": "Kept"})).await;
+    world.call("GET", &format!("{slug}.{ROOT}"), "/").send().await.expect(200);
 }

@@ -9,6 +9,7 @@ mod issuer;
 mod line;
 mod mercure;
 mod operator;
+mod outside;
 mod people;
 mod records;
 mod request_builder;
@@ -32,6 +33,7 @@ pub use issuer::{Browser, CLIENT_SECRET, Issuer};
 pub use line::Line;
 pub use mercure::HUB;
 pub use operator::Operator;
+pub use outside::Outside;
 pub use people::address;
 pub use request_builder::{RequestBuilder, TestResponse, stranger, without_nonce};
 pub use runtime::{PLATFORM_KEY, ROOT};
@@ -67,7 +69,7 @@ impl World {
     /// The runtime that the tests of this binary share. It ends with the binary.
     pub async fn shared() -> World {
         static SHARED: OnceLock<Arc<Runtime>> = OnceLock::new();
-        let start = || Arc::clone(SHARED.get_or_init(|| Arc::new(Runtime::start(1))));
+        let start = || Arc::clone(SHARED.get_or_init(|| Arc::new(Runtime::start(1, &[]))));
         let runtime = tokio::task::spawn_blocking(start).await.unwrap();
         World::over(runtime, None)
     }
@@ -75,7 +77,7 @@ impl World {
     /// A runtime of this test's own, to be killed, restarted and configured.
     pub async fn own() -> World {
         let permit = OWN.acquire().await.unwrap();
-        let start = || Arc::new(Runtime::start(1));
+        let start = || Arc::new(Runtime::start(1, &[]));
         let runtime = tokio::task::spawn_blocking(start).await.unwrap();
         World::over(runtime, Some(Arc::new(permit)))
     }
@@ -86,7 +88,19 @@ impl World {
     /// binary.
     pub async fn pair() -> (World, World) {
         static PAIR: OnceLock<Arc<Runtime>> = OnceLock::new();
-        let start = || Arc::clone(PAIR.get_or_init(|| Arc::new(Runtime::start(2))));
+        let start = || Arc::clone(PAIR.get_or_init(|| Arc::new(Runtime::start(2, &[]))));
+        let runtime = tokio::task::spawn_blocking(start).await.unwrap();
+        let first = World::over(runtime, None);
+        let second = World { isolate: 1, ..first.clone() };
+        (first, second)
+    }
+
+    /// Two isolates, as [`World::pair`] has them, of a deployment in which custom domains must be proven: what it asks is
+    /// [`Outside::shared`].
+    pub async fn proving() -> (World, World) {
+        static PROVING: OnceLock<Arc<Runtime>> = OnceLock::new();
+        let vars = Outside::shared().vars();
+        let start = move || Arc::clone(PROVING.get_or_init(|| Arc::new(Runtime::start(2, &vars))));
         let runtime = tokio::task::spawn_blocking(start).await.unwrap();
         let first = World::over(runtime, None);
         let second = World { isolate: 1, ..first.clone() };

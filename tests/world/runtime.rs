@@ -46,10 +46,10 @@ struct Process {
 }
 
 impl Runtime {
-    /// Starts over fresh state, with so many isolates of the Worker.
-    pub fn start(isolates: usize) -> Runtime {
+    /// Starts over fresh state, with so many isolates of the Worker, and these vars beside the usual ones.
+    pub fn start(isolates: usize, vars: &[(&'static str, String)]) -> Runtime {
         let runtime = Runtime { state: fresh_state(), isolates, urls: RwLock::default(), process: Mutex::new(None) };
-        runtime.spawn(&[]);
+        runtime.spawn(vars);
         runtime
     }
 
@@ -112,7 +112,8 @@ impl Runtime {
         all.insert("ROOT_DOMAIN".into(), ROOT.into());
         all.insert("KEEP_ALIVE_SECONDS".into(), "1".into());
         all.insert("MAIL_LOG".into(), "true".into());
-        all.insert("ALLOW_LOOPBACK_ISSUERS".into(), "true".into());
+        all.insert("ALLOW_LOOPBACK".into(), "true".into());
+        all.insert("DOMAIN_PROOF".into(), "assumed".into());
         all.insert("PASSWORD_WORK_LOG".into(), "true".into());
         for (name, value) in vars {
             match secrets.get_mut(*name) {

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::audit_entry;
 use super::endpoint;
-use crate::api::tenants::input;
 use crate::auth::principal::Member;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
@@ -21,11 +20,16 @@ use domain::json;
 /// Responds with the tenant's endpoints and secrets.
 pub async fn configure(mut request: Request<Member>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
-    let endpoint = fields.parsed("wpgraphql_endpoint", input::parse_endpoint);
+    let may_call = |text: &str| request.bindings.settings.outbound(text).map(drop);
+    let sent = fields.text("wpgraphql_endpoint", 2000);
     let domain = fields.text("domain", 2000);
     fields.finish()?;
 
     let tenant = request.caller.tenant.as_str();
+    let endpoint = match sent {
+        Some(text) => Some(endpoint::admitted(&request.bindings, tenant, text, &may_call).await?),
+        None => None,
+    };
     let secrets = secrets::reload(&request.bindings, tenant).await?;
     let now = request.now();
     let (webhook, subscription) = (secrets.signing(now), secrets.subscription(now));

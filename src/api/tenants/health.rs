@@ -1,13 +1,10 @@
 //! `GET /api/v1/tenants/{tenant_id}/health`: the tenant's rows, hub, KV entry and site, each checked by a real call.
 
-use std::time::Duration;
-
-use futures_util::future::{Either, select};
 use serde_json::Value;
-use worker::{AbortController, Delay, Fetch};
 
 use super::subject::find;
 use crate::auth::principal::Operator;
+use crate::http::outbound::{self, NoResponse, OutboundRequest};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -22,8 +19,8 @@ use crate::tenant::registry::Tenant;
 use domain::host::Host;
 use domain::json;
 
-/// How long the site may take to respond.
-const SITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the site may take to respond, in milliseconds.
+const SITE_TIMEOUT_MILLIS: u32 = 5000;
 
 row_types! {
     struct FenceRow {
@@ -41,7 +38,7 @@ pub async fn health(request: Request<Operator>) -> Result<Response, Problem> {
         rows(bindings, &tenant),
         hub(bindings, &tenant),
         hints(bindings, &tenant),
-        site(tenant.row.wpgraphql_endpoint.as_deref()),
+        site(bindings, tenant.row.wpgraphql_endpoint.as_deref()),
     );
     let checks = json!({
         "rows": rows.unwrap_or_else(|cause| failed("rows", &cause)),
@@ -89,28 +86,23 @@ async fn hints(bindings: &Bindings, tenant: &Tenant) -> Result<Value, String> {
     Ok(json!({ "status": if agrees { "ok" } else { "stale" }, "cached": hint.is_some() }))
 }
 
-/// Whether the site's GraphQL endpoint responds at all. The response is not shown, and redirects are not followed.
-async fn site(endpoint: Option<&str>) -> Value {
+/// Whether the site's GraphQL endpoint responds at all. What it responds with is not shown. An endpoint that was stored
+/// before it would have been refused is not called.
+async fn site(bindings: &Bindings, endpoint: Option<&str>) -> Value {
     let Some(endpoint) = endpoint else { return json!({ "status": "not_configured" }) };
-    let controller = AbortController::default();
-    let signal = controller.signal();
-    let fetch = async {
-        let init = web_sys::RequestInit::new();
-        init.set_redirect(web_sys::RequestRedirect::Manual);
-        let url = format!("{endpoint}?query=%7B__typename%7D");
-        let request = web_sys::Request::new_with_str_and_init(&url, &init)?;
-        Fetch::Request(request.into()).send_with_signal(&signal).await
+    let url = match bindings.settings.outbound(endpoint) {
+        Ok(url) => url.with_parameter("query", "%7B__typename%7D"),
+        Err(invalid) => return json!({ "status": "refused", "reason": format!("wpgraphql_endpoint {invalid}") }),
     };
-    match select(Box::pin(fetch), Box::pin(Delay::from(SITE_TIMEOUT))).await {
-        Either::Left((Ok(response), _)) if response.status_code() < 500 => {
-            json!({ "status": "ok", "http_status": response.status_code() })
+    let headers = json!({ "Accept": "application/json" });
+    let request = OutboundRequest { method: "GET", url: &url, headers, body: None, most: 0 };
+    match outbound::send_within(request, SITE_TIMEOUT_MILLIS).await {
+        Ok(response) => {
+            let status = if response.status < 500 { "ok" } else { "failing" };
+            json!({ "status": status, "http_status": response.status })
         }
-        Either::Left((Ok(response), _)) => json!({ "status": "failing", "http_status": response.status_code() }),
-        Either::Left((Err(_), _)) => json!({ "status": "unreachable" }),
-        Either::Right(_) => {
-            controller.abort();
-            json!({ "status": "timeout" })
-        }
+        Err(NoResponse::TimedOut) => json!({ "status": "timeout" }),
+        Err(NoResponse::Failed) => json!({ "status": "unreachable" }),
     }
 }
 

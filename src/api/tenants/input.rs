@@ -18,7 +18,6 @@ use domain::host::{Host, RootDomain};
 use domain::ids::{ClaimedTenant, Slug};
 use domain::json;
 use domain::plan::Overrides;
-use domain::text::bounded;
 
 /// Most custom domains of a tenant.
 pub const MAX_DOMAINS: usize = 50;
@@ -63,6 +62,8 @@ pub struct TenantBodyContext<'a> {
     pub plan_is_known: bool,
     /// Which URLs settings may name.
     pub may_call: MayCall<'a>,
+    /// The slug that the tenant has; empty for a new one.
+    pub slug: &'a str,
     /// The stored tenant; none for a new one.
     pub stored: Option<&'a Profile>,
 }
@@ -78,7 +79,7 @@ impl NewTenant {
     pub fn read(object: Map<String, Value>, context: &TenantBodyContext<'_>) -> Result<Self, Problem> {
         let mut fields = Fields::new(object);
         let id = fields.parsed("tenant_id", ClaimedTenant::parse);
-        let slug = fields.parsed("slug", Slug::parse);
+        let slug = fields.parsed("slug", Slug::parse_new);
         let name = id.as_ref().map_or("Tenant", ClaimedTenant::as_str).to_owned();
         let profile = read_profile(&mut fields, &name, context);
         let domains = read_domains(&mut fields, context);
@@ -111,7 +112,8 @@ impl TenantUpdate {
         fields.parsed("tenant_id", |text| {
             if text == id { Ok(()) } else { Err(Invalid::new("immutable", "cannot be changed")) }
         });
-        let slug = fields.parsed("slug", Slug::parse);
+        let slug =
+            fields.parsed("slug", |text| if text == context.slug { Slug::parse(text) } else { Slug::parse_new(text) });
         let status = fields.parsed("status", |text| match text {
             "active" => Ok(Status::Active),
             "suspended" => Ok(Status::Suspended),
@@ -200,7 +202,10 @@ fn read_profile(fields: &mut Fields, id: &str, context: &TenantBodyContext<'_>) 
         plan: plan.or(tier).unwrap_or_else(|| DEFAULT_PLAN.to_owned()),
         features: read_features(fields),
         resources: fields.object("resources", MAX_JSON).unwrap_or_default(),
-        wpgraphql_endpoint: fields.parsed("wpgraphql_endpoint", parse_endpoint),
+        wpgraphql_endpoint: fields.parsed("wpgraphql_endpoint", |text| {
+            let stored = context.stored.and_then(|stored| stored.wpgraphql_endpoint.as_deref());
+            if stored == Some(text) { Ok(text.to_owned()) } else { parse_endpoint(text, context.may_call) }
+        }),
         cors_origins: read_origins(fields, context),
         ip_allowlist: fields.list("ip_allowlist", MAX_RANGES, parse_range).unwrap_or_default(),
         rate_limits: fields.typed::<Overrides>("rate_limits").unwrap_or_default(),
@@ -243,25 +248,20 @@ fn read_document(fields: &mut Fields, document: Document, context: &TenantBodyCo
     object
 }
 
-/// Reads a domain that a tenant may attach, in any spelling.
+/// Reads a domain that a tenant may attach, in any spelling. It must be what the runtime's URL parser makes of it, so that
+/// nobody reads it as another host.
 pub fn parse_domain(text: &str, root: &RootDomain, to_ascii: ToAscii<'_>) -> Result<Host, Invalid> {
+    let invalid = || Invalid::new("invalid_domain", "must be a domain name, such as blog.example.com");
     if text.is_ascii() {
-        return root.custom_domain(text);
+        let host = root.custom_domain(text)?;
+        return if to_ascii(host.as_str()).as_deref() == Some(host.as_str()) { Ok(host) } else { Err(invalid()) };
     }
-    let ascii = to_ascii(text).ok_or_else(|| Invalid::new("invalid_domain", "must be a domain name"))?;
-    root.custom_domain(&ascii)
+    root.custom_domain(&to_ascii(text).ok_or_else(invalid)?)
 }
 
-/// Reads the URL of a GraphQL endpoint; it is stored as written.
-pub fn parse_endpoint(text: &str) -> Result<String, Invalid> {
-    let invalid = || Invalid::new("invalid_url", "must be an http or https URL with a host and no credentials");
-    let text = bounded(text, 2000).map_err(|_| invalid())?;
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(invalid)?;
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.contains('@') || Host::parse(authority).is_err() || text.contains(' ') {
-        return Err(invalid());
-    }
-    Ok(text)
+/// Reads the URL of a GraphQL endpoint, which the platform calls; it is stored as written.
+pub fn parse_endpoint(text: &str, may_call: MayCall<'_>) -> Result<String, Invalid> {
+    may_call(text).map(|()| text.to_owned())
 }
 
 #[cfg(test)]
@@ -276,9 +276,12 @@ mod tests {
         let root = RootDomain::parse("localhost").unwrap();
         let context = TenantBodyContext {
             root: &root,
-            to_ascii: &|_| Some("xn--bcher-kva.example".into()),
+            to_ascii: &|name| Some(if name.is_ascii() { name.to_owned() } else { "xn--bcher-kva.example".into() }),
             plan_is_known: true,
-            may_call: crate::tenant::settings::STORED,
+            may_call: &|text| {
+                domain::outbound::OutboundUrl::parse(text, &root, domain::outbound::Loopback::Refused).map(drop)
+            },
+            slug: "",
             stored: None,
         };
         NewTenant::read(object(value), &context)

@@ -33,6 +33,7 @@ pub(super) fn change_of<'a>(
         is_conditional: request.incoming.header("If-Match").is_some(),
         hosts: tenant.hosts(&request.bindings),
         templates: Vec::new(),
+        detail: None,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::storage::row::row_types;
 use crate::storage::sealed::{SealKey, random};
 use crate::storage::sql::{args, statements};
 use crate::tenant::change::TenantChange;
+use crate::tenant::domains::{self, Wanted};
 use crate::tenant::record::{Status, TenantRow};
 use crate::tenant::registry::{Tenant, TenantDetails, find_plan};
 use crate::tenant::secrets::{self, SecretKind};
@@ -40,7 +41,7 @@ statements! { ControlSql;
     RETIRE_NAME = "INSERT OR IGNORE INTO retired_names (kind, name) VALUES (?1, ?2)";
     /// Which of an id and a slug are taken: by another tenant, by a purged one, or because the slug's host was released just
     /// now.
-    TAKEN_NAMES = "SELECT 'tenant_id' AS kind, id AS name FROM tenants WHERE id = ?1 AND id <> ?3 UNION ALL SELECT 'slug', slug FROM tenants WHERE slug = ?2 AND id <> ?3 UNION ALL SELECT CASE kind WHEN 'id' THEN 'tenant_id' ELSE 'slug' END, name FROM retired_names WHERE kind = 'id' AND name = ?1 OR kind = 'slug' AND name = ?2 UNION ALL SELECT 'slug', domain FROM released_domains WHERE domain = ?4 AND released_at > ?5";
+    TAKEN_NAMES = "SELECT 'tenant_id' AS kind, id AS name FROM tenants WHERE id = ?1 AND id <> ?3 UNION ALL SELECT 'slug', slug FROM tenants WHERE slug = ?2 AND id <> ?3 UNION ALL SELECT CASE kind WHEN 'id' THEN 'tenant_id' ELSE 'slug' END, name FROM retired_names WHERE kind = 'id' AND name = ?1 OR kind = 'slug' AND name = ?2 UNION ALL SELECT 'slug', domain FROM released_domains WHERE domain = ?4 AND released_at > ?5 AND tenant_id IS NOT ?3";
 }
 
 /// The path that tenants are created in.
@@ -60,7 +61,8 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
         CreateOrReplay::New(create) => create,
         CreateOrReplay::Done(response) => return Ok(response),
     };
-    let now = request.now().millis();
+    let at = request.now();
+    let now = at.millis();
     let plan = find_plan(&db, input::named_plan(&object)).await?;
     let root = &request.bindings.settings.root_domain;
     let context = TenantBodyContext {
@@ -68,6 +70,7 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
         to_ascii: &super::domains::to_ascii,
         plan_is_known: plan.is_some(),
         may_call: &|text| request.bindings.settings.outbound(text).map(drop),
+        slug: "",
         stored: None,
     };
     let new = NewTenant::read(object, &context)?;
@@ -79,7 +82,8 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
     request.check_named(&id)?;
     let slug = slug_of(&new, &id)?;
     check_names(&db, &id, &slug, root, "", now).await?;
-    super::domains::check_free(&db, &new.domains, now).await?;
+    let rule = request.bindings.settings.domain_proof;
+    let wanted = domains::wanted(&db, rule, &id, &new.domains, "/custom_domains", at).await?;
 
     let key = SealKey::random().map_err(problem::internal)?;
     let webhook_secret = new.webhook_secret.clone().map_or_else(|| SecretKind::Webhook.generate(), Ok)?;
@@ -92,11 +96,13 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
         let sealed = secrets::seal(&key, &id, kind, 1, secret)?;
         statements.push((secrets::INSERT_SECRET, args![id.as_str(), kind.as_str(), 1i64, sealed, now]));
     }
-    for (i, domain) in new.domains.iter().enumerate() {
-        statements.push((super::domains::ATTACH, args![domain.as_str(), id.as_str(), i == 0, now]));
+    for (i, one) in wanted.iter().enumerate() {
+        statements.extend(one.statements(&id, i == 0, at)?);
     }
-    let domains: Vec<_> = new.domains.iter().map(|d| d.as_str().to_owned()).collect();
-    let mut data = row.to_view(&domains, root.as_str(), false).map_err(problem::internal)?;
+    let names = |wanted: Vec<&Wanted>| wanted.into_iter().map(|one| one.domain.as_str().to_owned()).collect::<Vec<_>>();
+    let (served, claimed) = wanted.iter().partition(|one| one.proof.is_some());
+    let (served, claimed) = (names(served), names(claimed));
+    let mut data = row.to_view(&served, &claimed, root.as_str(), false).map_err(problem::internal)?;
     if let Value::Object(data) = &mut data {
         data.insert("webhook_secret".into(), webhook_secret.into());
         data.insert("subscription_secret".into(), subscription_secret.into());
@@ -104,7 +110,7 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
     let mut created = PlatformResource { data, etag: row.etag() };
     statements.extend(create.store(&created)?);
 
-    let hosts = std::iter::once(root.host_of(&slug).as_str().to_owned()).chain(domains).collect();
+    let hosts = std::iter::once(root.host_of(&slug).as_str().to_owned()).chain(served).collect();
     let (bindings, request_id) = (&request.bindings, request.incoming.id.as_str());
     let change = TenantChange {
         bindings,
@@ -116,6 +122,7 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
         is_conditional: false,
         hosts,
         templates: new.templates,
+        detail: None,
     };
     if let Err(problem) = change.write(&db, statements, conflict).await {
         // Another request with the same key may have been faster.
@@ -178,7 +185,7 @@ pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
             (RETIRE_NAME, args!["id", id]),
             (RETIRE_NAME, args!["slug", tenant.row.slug.as_str()]),
         ];
-        statements.extend(super::domains::release_all(id, request.now().millis()));
+        statements.extend(domains::release_all(id, request.now()));
         (statements, "tenant.purge")
     } else {
         if tenant.row.status == Status::Deleted && !tenant.pending {
@@ -217,13 +224,14 @@ async fn update(
         to_ascii: &super::domains::to_ascii,
         plan_is_known,
         may_call: &|text| request.bindings.settings.outbound(text).map(drop),
+        slug: &tenant.row.slug,
         stored: Some(&stored),
     };
     let update = TenantUpdate::read(object, id, &context)?;
     let slug = update.slug.as_ref().filter(|slug| slug.as_str() != tenant.row.slug);
-    let now = request.now().millis();
+    let now = request.now();
     if let Some(slug) = slug {
-        check_names(db, id, slug, root, id, now).await?;
+        check_names(db, id, slug, root, id, now.millis()).await?;
     }
     let status = update.status.unwrap_or(tenant.row.status);
     let slug_text = slug.map_or(tenant.row.slug.as_str(), Slug::as_str);
@@ -232,11 +240,12 @@ async fn update(
     let mut change = change_of(request, &tenant, operation);
     if let Some(slug) = slug {
         let released = format!("{}.{}", tenant.row.slug, root.as_str());
-        statements.push((super::domains::RELEASE_SLUG_HOST, args![released, now]));
+        statements.push(domains::release_slug_host(id, released, now));
         change.hosts.push(root.host_of(slug).as_str().to_owned());
     }
     if let Some(wanted) = &update.domains {
-        statements.extend(super::domains::replace(db, &tenant, wanted, now).await?);
+        let new = super::domains::new_of(request, db, &tenant, wanted).await?;
+        statements.extend(domains::replace(&tenant, wanted, &new, now)?);
         change.hosts.extend(wanted.iter().map(|domain| domain.as_str().to_owned()));
     }
     change.write(db, statements, conflict).await?;
@@ -253,7 +262,7 @@ async fn check_names(
     own: &str,
     now: i64,
 ) -> Result<(), Problem> {
-    let released_after = now - crate::tenant::change::RELEASED_SECONDS * 1000;
+    let released_after = now - domains::RELEASED_SECONDS * 1000;
     let args = args![id, slug.as_str(), own, root.host_of(slug).as_str(), released_after];
     let rows = db.rows::<TakenNameRow>(&TAKEN_NAMES, args).await?;
     let mut taken = ["tenant_id", "slug"].into_iter().filter(|kind| rows.iter().any(|row| row.kind == *kind));

@@ -40,7 +40,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "TenantProfile",
-        "{display_name??: text(1..200), admin_email??: Email, plan??: text(1..63), tier??: text(1..63) <another name of `plan`>, features??: {*: bool}, resources??: {...}, custom_domains??: string(1..255)[](..50), wpgraphql_endpoint??: string(8..2000)/^https?://[^ ]+$/, cors_origins??: string(..300)/^[Hh][Tt][Tt][Pp][Ss]?://[^*@?#]+$/[](..50) <each an origin; stored as browsers serialise it>, ip_allowlist??: Addresses[](..100), rate_limits??: Limits, settings??: Settings, branding??: Branding, require_standard_webhooks??: bool, expires_at??: time}",
+        "{display_name??: text(1..200), admin_email??: Email, plan??: text(1..63), tier??: text(1..63) <another name of `plan`>, features??: {*: bool}, resources??: {...}, custom_domains??: string(1..255)[](..50), wpgraphql_endpoint??: string(8..500)/^https?://[^ ]+$/ <an https URL of a public host, without credentials or fragment>, cors_origins??: string(..300)/^[Hh][Tt][Tt][Pp][Ss]?://[^*@?#]+$/[](..50) <each an origin; stored as browsers serialise it>, ip_allowlist??: Addresses[](..100), rate_limits??: Limits, settings??: Settings, branding??: Branding, require_standard_webhooks??: bool, expires_at??: time}",
     ),
     (
         "NewTenant",
@@ -87,9 +87,12 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Id", "{id: string}"),
     (
         "Tenant",
-        "{tenant_id: string, slug: string, host: string, display_name: string, admin_email: string?, plan: string, status: 'active'|'suspended'|'deleted', features: {...}, resources: {...}, custom_domains: string[], wpgraphql_endpoint: string?, cors_origins: string[], ip_allowlist: string[], rate_limits: {...}, limits: {...}, settings: {...}, branding: {...}, require_standard_webhooks: bool, expires_at: time?, created_at: time, updated_at: time, revision: int, pending?: true}",
+        "{tenant_id: string, slug: string, host: string, display_name: string, admin_email: string?, plan: string, status: 'active'|'suspended'|'deleted', features: {...}, resources: {...}, custom_domains: string[], pending_domains: string[], wpgraphql_endpoint: string?, cors_origins: string[], ip_allowlist: string[], rate_limits: {...}, limits: {...}, settings: {...}, branding: {...}, require_standard_webhooks: bool, expires_at: time?, created_at: time, updated_at: time, revision: int, pending?: true}",
     ),
-    ("Domain", "{domain: string, is_primary: bool, ssl_enabled: bool, created_at: time}"),
+    (
+        "Domain",
+        "{domain: string, status: 'active'|'pending' <pending: not served, because it is not proven>, is_primary: bool, ssl_enabled: bool <whether HTTPS to it answered when it was asked last>, https_status: int? <what it answered>, proof: 'dns'|'vouched'|'inherited'|'assumed'|null, proven_at: time?, checked_at: time?, failing_since: time? <since when the record is missing>, expires_at: time? <when the claim ends if it is not proven>, record: {type: 'TXT', name: string, value: string}? <what proves the domain>, created_at: time}",
+    ),
     ("Check", "{status: string, ...}"),
     ("Jwks", "{keys: {kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA', use: 'sig', kid: string, x: string}[]}"),
     (
