@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 use super::attachment::Attachment;
 use super::broadcast::Delivery;
-use super::event_log::EventLog;
+use super::event_log::{EventLog, Page};
 use super::fan_out::FanOut;
 use super::presence::{self, Departures};
 use super::protocol::{
@@ -25,6 +25,7 @@ use super::protocol::{
 use super::rates::Rates;
 use super::sockets::{NORMAL_CLOSURE, Sockets};
 use super::sqlite::{Sqlite, SqliteError};
+use super::standing_collections::StandingCollections;
 use super::state_error::StateError;
 use super::streams::Streams;
 use super::{cache_stats, logins, receipts, revocation, stored_state, ticket};
@@ -33,7 +34,7 @@ use domain::clock::Timestamp;
 use domain::event::Cursor;
 
 /// Most bytes of events that are read from the log at once: a page of a replay.
-pub(super) const PAGE_BYTES: u64 = 256 * 1024;
+const PAGE_BYTES: u64 = 256 * 1024;
 
 /// The time between two runs of the clean-up.
 const CLEAN_UP_MILLIS: i64 = 3_600_000;
@@ -48,6 +49,7 @@ pub struct HubState<Sql, Net: Sockets> {
     pub(super) sql: Sql,
     pub(super) net: Net,
     pub(super) log: EventLog,
+    pub(super) collections: StandingCollections,
     pub(super) config: Option<Rc<TenantConfig>>,
     pub(super) rates: Rates,
     pub(super) streams: Streams<Net::Socket>,
@@ -80,6 +82,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         let mut state = Self {
             tenant,
             log: EventLog::open(&sql, random)?,
+            collections: StandingCollections::open(&sql)?,
             config: config.map(Rc::new),
             rates: Rates::open(&sql)?,
             streams: Streams::default(),
@@ -125,13 +128,20 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     fn send_unsent(&mut self, now: Timestamp) -> Result<(), SqliteError> {
         let Some(mut at) = self.fan_out.watermark() else { return Ok(()) };
         while at < self.log.last() {
-            let page = self.log.page(&self.sql, at, PAGE_BYTES)?;
+            let page = self.page(at)?;
             for entry in page.entries {
                 self.send(&[entry], Delivery::Live, now);
             }
             at = page.through;
         }
         Ok(())
+    }
+
+    /// The page of the log that begins behind `after`, judged as of now: without what reaches nobody.
+    pub(super) fn page(&self, after: u64) -> Result<Page, SqliteError> {
+        let mut page = self.log.page(&self.sql, after, PAGE_BYTES)?;
+        page.entries.retain_mut(|entry| self.collections.judge(entry));
+        Ok(page)
     }
 
     /// Tells the runtime the new watermark, if it has moved.
