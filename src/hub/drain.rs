@@ -139,12 +139,12 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
+    use crate::hub::current_collections::CurrentCollections;
     use crate::hub::event_log::{Entry, EventLog};
     use crate::hub::record_changes::{append, reset_watermark, watermark};
     use crate::hub::sqlite::SqliteError;
-    use crate::hub::standing_collections::StandingCollections;
     use crate::hub::stored_state;
-    use crate::storage::outbox::{AFTER, COLLECTIONS, FORGET, LAST, StandingCollectionRow};
+    use crate::storage::outbox::{AFTER, COLLECTIONS, CurrentCollectionRow, FORGET, LAST};
     use crate::tenant_id::TenantId;
     use domain::clock::Timestamp;
 
@@ -244,7 +244,7 @@ mod tests {
             let last = self.db.query_row(LAST.text(), ["acme"], |row| row.get(0)).unwrap_or(0);
             let mut statement = self.db.prepare(COLLECTIONS.text()).unwrap();
             let rows = statement.query_map(["acme"], |row| {
-                Ok(StandingCollectionRow {
+                Ok(CurrentCollectionRow {
                     slug: row.get("slug")?,
                     creation_id: row.get("creation_id")?,
                     public_read: row.get("public_read")?,
@@ -262,7 +262,7 @@ mod tests {
     struct Hub {
         sql: Connection,
         log: RefCell<EventLog>,
-        collections: RefCell<StandingCollections>,
+        collections: RefCell<CurrentCollections>,
         turns_left: Cell<usize>,
         restarts: Cell<u64>,
     }
@@ -302,7 +302,7 @@ mod tests {
 
         fn restart(&self) {
             *self.log.borrow_mut() = EventLog::open(&self.sql, [3; 8]).unwrap();
-            *self.collections.borrow_mut() = StandingCollections::open(&self.sql).unwrap();
+            *self.collections.borrow_mut() = CurrentCollections::open(&self.sql).unwrap();
             self.turns_left.set(usize::MAX);
         }
     }

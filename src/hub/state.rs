@@ -16,6 +16,7 @@ use std::rc::Rc;
 
 use super::attachment::Attachment;
 use super::broadcast::Delivery;
+use super::current_collections::CurrentCollections;
 use super::event_log::{EventLog, Page};
 use super::fan_out::FanOut;
 use super::presence::{self, Departures};
@@ -25,7 +26,6 @@ use super::protocol::{
 use super::rates::Rates;
 use super::sockets::{NORMAL_CLOSURE, Sockets};
 use super::sqlite::{Sqlite, SqliteError};
-use super::standing_collections::StandingCollections;
 use super::state_error::StateError;
 use super::streams::Streams;
 use super::{cache_stats, logins, receipts, revocation, stored_state, ticket};
@@ -49,7 +49,7 @@ pub struct HubState<Sql, Net: Sockets> {
     pub(super) sql: Sql,
     pub(super) net: Net,
     pub(super) log: EventLog,
-    pub(super) collections: StandingCollections,
+    pub(super) collections: CurrentCollections,
     pub(super) config: Option<Rc<TenantConfig>>,
     pub(super) rates: Rates,
     pub(super) streams: Streams<Net::Socket>,
@@ -82,7 +82,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         let mut state = Self {
             tenant,
             log: EventLog::open(&sql, random)?,
-            collections: StandingCollections::open(&sql)?,
+            collections: CurrentCollections::open(&sql)?,
             config: config.map(Rc::new),
             rates: Rates::open(&sql)?,
             streams: Streams::default(),

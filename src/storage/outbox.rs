@@ -72,7 +72,7 @@ row_types! {
 
     /// A collection that stands.
     #[derive(Debug, Clone)]
-    pub struct StandingCollectionRow {
+    pub struct CurrentCollectionRow {
         /// Its slug, which a later collection may have too.
         pub slug: String,
         /// Its identity.
@@ -97,7 +97,7 @@ pub struct CollectionsRead {
     /// The last number that the sequence had given at that moment; 0 if none.
     pub last: u64,
     /// All collections of the tenant that are not being deleted.
-    pub collections: Vec<StandingCollectionRow>,
+    pub collections: Vec<CurrentCollectionRow>,
 }
 
 /// The outbox after rows were acknowledged.

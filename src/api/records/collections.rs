@@ -116,7 +116,7 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     collection::forget(&request.caller.tenant, &current.slug);
     let is_hidden = current.public_read && !definition.public_read;
     let pending = is_hidden && !outbox::learn_collections(&request.bindings, &request.caller.tenant).await;
-    if current.public_read != definition.public_read {
+    if current.public_read != definition.public_read && !pending {
         outbox::notify_hub(&request.background, &request.bindings, &request.caller.tenant);
     }
     advance_job(&request, rows, &current.slug).await?;
@@ -165,7 +165,9 @@ pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
     rules::commit_definition(batch).await?;
     collection::forget(&request.caller.tenant, slug);
     let is_known = outbox::learn_collections(&request.bindings, &request.caller.tenant).await;
-    outbox::notify_hub(&request.background, &request.bindings, &request.caller.tenant);
+    if is_known {
+        outbox::notify_hub(&request.background, &request.bindings, &request.caller.tenant);
+    }
     let done = advance_job(&request, rows, slug).await? && is_known;
     if current.files {
         sweep::behind(&request.background, &request.bindings, request.caller.rows(&request.bindings)?);

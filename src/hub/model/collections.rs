@@ -6,12 +6,12 @@ use super::world::{Closing, Fault, World, ensure};
 use super::{announced, creation_id, record};
 use crate::hub::protocol::Refusal;
 use crate::hub::state_error::StateError;
-use crate::storage::outbox::{CollectionsRead, StandingCollectionRow};
+use crate::storage::outbox::{CollectionsRead, CurrentCollectionRow};
 
 impl World {
     /// What the hub reads of the collections now.
     fn collections(&self) -> CollectionsRead {
-        let row = |(number, private): (u64, bool)| StandingCollectionRow {
+        let row = |(number, private): (u64, bool)| CurrentCollectionRow {
             slug: "leads".into(),
             creation_id: creation_id(number),
             public_read: i64::from(!private),

@@ -90,7 +90,7 @@ impl Reference {
         let any = |selectors: &[&str], topic: &String| {
             selectors.iter().any(|s| s.strip_suffix('*').map_or(topic == s, |prefix| topic.starts_with(prefix)))
         };
-        if event.collection.is_some_and(|number| self.collection.is_none_or(|(standing, _)| standing != number)) {
+        if event.collection.is_some_and(|number| self.collection.is_none_or(|(current, _)| current != number)) {
             return false;
         }
         let private = self.is_private(event);

@@ -32,19 +32,19 @@ const LATE_SECONDS: i64 = 600;
 
 /// The collections that stand.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct StandingCollections {
+pub struct CurrentCollections {
     /// The outbox's number at which they were read; none if they never were.
     through: Option<u64>,
     /// Whether they must be read anew, whatever the number: the shard was restored to an earlier moment.
     #[serde(default)]
     is_outdated: bool,
     /// By creation id.
-    by_id: HashMap<String, Standing>,
+    by_id: HashMap<String, CurrentCollection>,
 }
 
 /// A collection that stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Standing {
+struct CurrentCollection {
     slug: String,
     is_public: bool,
     /// Events under its slug that name no creation id are its own behind this sequence number; none of them if none.
@@ -52,7 +52,7 @@ struct Standing {
     unnamed_after: Option<u64>,
 }
 
-impl StandingCollections {
+impl CurrentCollections {
     /// As they were stored.
     pub fn open(sql: &impl Sqlite) -> Result<Self, SqliteError> {
         let stored = stored_state::read(sql, COLLECTIONS)?;
@@ -66,7 +66,7 @@ impl StandingCollections {
 
     /// Judges an event as of now: false if it reaches nobody. An event of a collection that is private now becomes private.
     pub fn judge(&self, entry: &mut Entry) -> bool {
-        let standing = match (&entry.creation_id, slug_of_unnamed(entry)) {
+        let current = match (&entry.creation_id, slug_of_unnamed(entry)) {
             (Some(id), _) => self.by_id.get(id),
             (None, None) => return true,
             // Of before there were creation ids, and nothing was read since: only those hear of it who may hear of any
@@ -76,12 +76,13 @@ impl StandingCollections {
                 return true;
             }
             (None, Some(slug)) => {
-                let is_own = |standing: &&Standing| standing.unnamed_after.is_some_and(|after| entry.seq > after);
-                self.by_id.values().find(|standing| standing.slug == slug).filter(is_own)
+                let is_own =
+                    |current: &&CurrentCollection| current.unnamed_after.is_some_and(|after| entry.seq > after);
+                self.by_id.values().find(|current| current.slug == slug).filter(is_own)
             }
         };
-        let Some(standing) = standing else { return false };
-        entry.private |= !standing.is_public;
+        let Some(current) = current else { return false };
+        entry.private |= !current.is_public;
         true
     }
 
@@ -108,7 +109,10 @@ impl StandingCollections {
                 }
                 (None, Some(_)) => None,
             };
-            by_id.insert(row.creation_id, Standing { slug: row.slug, is_public: row.public_read != 0, unnamed_after });
+            by_id.insert(
+                row.creation_id,
+                CurrentCollection { slug: row.slug, is_public: row.public_read != 0, unnamed_after },
+            );
         }
         let learned = Self { through: Some(read.last), is_outdated: false, by_id };
         learned.store(sql)?;
@@ -141,7 +145,7 @@ fn slug_of_unnamed(entry: &Entry) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::hub::event_log::NewEntry;
-    use crate::storage::outbox::StandingCollectionRow;
+    use crate::storage::outbox::CurrentCollectionRow;
     use domain::topic::Topic;
     use rusqlite::Connection;
 
@@ -153,7 +157,7 @@ mod tests {
     }
 
     fn read(last: u64, collections: &[(&str, &str, bool)]) -> CollectionsRead {
-        let row = |(slug, id, is_public): &(&str, &str, bool)| StandingCollectionRow {
+        let row = |(slug, id, is_public): &(&str, &str, bool)| CurrentCollectionRow {
             slug: (*slug).into(),
             creation_id: (*id).into(),
             public_read: i64::from(*is_public),
@@ -169,8 +173,8 @@ mod tests {
     }
 
     /// Whether it reaches anybody, and if so whether it is private.
-    fn judged(standing: &StandingCollections, mut entry: Entry) -> Option<bool> {
-        standing.judge(&mut entry).then_some(entry.private)
+    fn judged(current: &CurrentCollections, mut entry: Entry) -> Option<bool> {
+        current.judge(&mut entry).then_some(entry.private)
     }
 
     fn row(seq: u64, record_id: &str, creation_id: Option<&str>) -> OutboxRow {
@@ -196,8 +200,8 @@ mod tests {
     #[test]
     fn events_are_judged_by_the_collection_that_stands_and_as_it_is_now() {
         let (sql, log) = hub();
-        let mut standing = StandingCollections::default();
-        assert!(standing.learn(&sql, &log, read(3, &[("posts", "p2", true), ("notes", "n1", false)])).unwrap());
+        let mut current = CurrentCollections::default();
+        assert!(current.learn(&sql, &log, read(3, &[("posts", "p2", true), ("notes", "n1", false)])).unwrap());
         for (topic, id, private, becomes) in [
             ("records/posts", Some("p2"), false, Some(false)),
             ("records/posts", Some("p2"), true, Some(true)),
@@ -208,34 +212,34 @@ mod tests {
             ("post", None, false, Some(false)),
             ("post", None, true, Some(true)),
         ] {
-            assert_eq!(judged(&standing, entry(1, topic, id, private)), becomes, "{topic} {id:?} {private}");
+            assert_eq!(judged(&current, entry(1, topic, id, private)), becomes, "{topic} {id:?} {private}");
         }
-        let stored = StandingCollections::open(&sql).unwrap();
-        assert_eq!((stored.through, stored.by_id), (standing.through, standing.by_id));
+        let stored = CurrentCollections::open(&sql).unwrap();
+        assert_eq!((stored.through, stored.by_id), (current.through, current.by_id));
     }
 
     #[test]
     fn the_newer_reading_holds_unless_the_shard_was_restored() {
         let (sql, log) = hub();
-        let mut standing = StandingCollections::default();
-        assert!(standing.learn(&sql, &log, read(5, &[("posts", "p1", false)])).unwrap());
-        assert!(!standing.learn(&sql, &log, read(4, &[("posts", "p1", true)])).unwrap());
-        assert_eq!(judged(&standing, entry(1, "records/posts", Some("p1"), false)), Some(true));
-        standing.distrust(&sql).unwrap();
-        let mut standing = StandingCollections::open(&sql).unwrap();
-        assert!(standing.are_behind(&[]));
-        assert!(standing.learn(&sql, &log, read(4, &[("posts", "p1", true)])).unwrap());
-        assert!(!standing.are_behind(&[]));
-        assert_eq!(judged(&standing, entry(1, "records/posts", Some("p1"), false)), Some(false));
+        let mut current = CurrentCollections::default();
+        assert!(current.learn(&sql, &log, read(5, &[("posts", "p1", false)])).unwrap());
+        assert!(!current.learn(&sql, &log, read(4, &[("posts", "p1", true)])).unwrap());
+        assert_eq!(judged(&current, entry(1, "records/posts", Some("p1"), false)), Some(true));
+        current.distrust(&sql).unwrap();
+        let mut current = CurrentCollections::open(&sql).unwrap();
+        assert!(current.are_behind(&[]));
+        assert!(current.learn(&sql, &log, read(4, &[("posts", "p1", true)])).unwrap());
+        assert!(!current.are_behind(&[]));
+        assert_eq!(judged(&current, entry(1, "records/posts", Some("p1"), false)), Some(false));
     }
 
     #[test]
     fn collections_are_read_anew_where_a_row_shows_that_they_changed() {
         let (sql, log) = hub();
-        let mut standing = StandingCollections::default();
-        assert!(!standing.are_behind(&[]), "a tenant without records");
-        assert!(standing.are_behind(&[row(1, "a", Some("p1"))]));
-        standing.learn(&sql, &log, read(5, &[("posts", "p1", true)])).unwrap();
+        let mut current = CurrentCollections::default();
+        assert!(!current.are_behind(&[]), "a tenant without records");
+        assert!(current.are_behind(&[row(1, "a", Some("p1"))]));
+        current.learn(&sql, &log, read(5, &[("posts", "p1", true)])).unwrap();
         for (row, is_behind) in [
             (row(6, "a", Some("p1")), false),
             (row(6, "a", Some("p2")), true),
@@ -244,7 +248,7 @@ mod tests {
             (row(5, "a", Some("p0")), false),
             (row(5, "", Some("p0")), false),
         ] {
-            assert_eq!(standing.are_behind(std::slice::from_ref(&row)), is_behind, "{row:?}");
+            assert_eq!(current.are_behind(std::slice::from_ref(&row)), is_behind, "{row:?}");
         }
     }
 
@@ -261,16 +265,16 @@ mod tests {
         let before = append(&mut log, made);
         let soon = append(&mut log, made + 1000 * LATE_SECONDS);
         let after = append(&mut log, made + 1000 * LATE_SECONDS + 1);
-        let mut standing = StandingCollections::default();
-        let told = |standing: &StandingCollections| {
-            [before, soon, after].map(|seq| judged(standing, entry(seq, "records/posts", None, false)))
+        let mut current = CurrentCollections::default();
+        let told = |current: &CurrentCollections| {
+            [before, soon, after].map(|seq| judged(current, entry(seq, "records/posts", None, false)))
         };
-        assert_eq!(told(&standing), [Some(true); 3], "nothing is known yet");
-        standing.learn(&sql, &log, read(1, &[("posts", "p1", true)])).unwrap();
-        assert_eq!(told(&standing), [None, None, Some(false)]);
-        standing.learn(&sql, &log, read(2, &[("posts", "p1", false)])).unwrap();
-        assert_eq!(told(&standing), [None, None, Some(true)]);
-        standing.learn(&sql, &log, read(3, &[("posts", "p2", true)])).unwrap();
-        assert_eq!(told(&standing), [None; 3], "another collection");
+        assert_eq!(told(&current), [Some(true); 3], "nothing is known yet");
+        current.learn(&sql, &log, read(1, &[("posts", "p1", true)])).unwrap();
+        assert_eq!(told(&current), [None, None, Some(false)]);
+        current.learn(&sql, &log, read(2, &[("posts", "p1", false)])).unwrap();
+        assert_eq!(told(&current), [None, None, Some(true)]);
+        current.learn(&sql, &log, read(3, &[("posts", "p2", true)])).unwrap();
+        assert_eq!(told(&current), [None; 3], "another collection");
     }
 }
