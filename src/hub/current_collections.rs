@@ -35,7 +35,8 @@ const LATE_SECONDS: i64 = 600;
 pub struct CurrentCollections {
     /// The outbox's number at which they were read; none if they never were.
     through: Option<u64>,
-    /// Whether they must be read anew, whatever the number: the shard was restored to an earlier moment.
+    /// Whether they must be read anew, whatever the number: the shard was restored to an earlier moment, or the log is of
+    /// before events named their collections.
     #[serde(default)]
     is_outdated: bool,
     /// By creation id.
@@ -57,6 +58,11 @@ impl CurrentCollections {
     pub fn open(sql: &impl Sqlite) -> Result<Self, SqliteError> {
         let stored = stored_state::read(sql, COLLECTIONS)?;
         Ok(stored.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+    }
+
+    /// Whether they must be read anew, even if no row waits.
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated
     }
 
     /// The outbox's number at which they were read; 0 if they never were.
@@ -250,6 +256,19 @@ mod tests {
         ] {
             assert_eq!(current.are_behind(std::slice::from_ref(&row)), is_behind, "{row:?}");
         }
+    }
+
+    #[test]
+    fn a_log_of_before_is_kept_and_has_the_collections_read() {
+        let sql = Connection::open_in_memory().unwrap();
+        stored_state::create_table(&sql).unwrap();
+        let of_before = "CREATE TABLE events (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, total INTEGER NOT NULL, private INTEGER NOT NULL, topics TEXT NOT NULL, name TEXT NOT NULL, tail TEXT NOT NULL);
+            INSERT INTO events VALUES (1, 5, 20, 0, 'records/posts', 'posts.create', '}')";
+        sql.execute_batch(of_before).unwrap();
+        let log = EventLog::open(&sql, [1; 8]).unwrap();
+        assert!(log.was_unnamed() && !EventLog::open(&sql, [1; 8]).unwrap().was_unnamed());
+        let page = log.page(&sql, 0, 1000).unwrap();
+        assert_eq!((page.entries.len(), &page.entries[0].creation_id), (1, &None));
     }
 
     #[test]

@@ -103,6 +103,7 @@ pub struct EventLog {
     last: u64,
     total: u64,
     last_at: Timestamp,
+    was_unnamed: bool,
 }
 
 impl EventLog {
@@ -112,7 +113,8 @@ impl EventLog {
             sql.execute(table, &[])?;
         }
         let named = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'events' AND sql LIKE '%creation_id%'";
-        if sql.first(named, &[])?.is_none() {
+        let was_unnamed = sql.first(named, &[])?.is_none();
+        if was_unnamed {
             sql.execute(ADD_CREATION_ID, &[])?;
         }
         let epoch = match stored_state::read(sql, "epoch")? {
@@ -125,7 +127,12 @@ impl EventLog {
         };
         let row = sql.first("SELECT seq, total, at FROM events ORDER BY seq DESC LIMIT 1", &[])?;
         let [last, total, at] = cells(row.unwrap_or_default());
-        Ok(Self { epoch, last: last.count(), total: total.count(), last_at: at.timestamp() })
+        Ok(Self { epoch, last: last.count(), total: total.count(), last_at: at.timestamp(), was_unnamed })
+    }
+
+    /// Whether it was opened for the first time since events name their collections.
+    pub fn was_unnamed(&self) -> bool {
+        self.was_unnamed
     }
 
     /// The newest event's sequence number; 0 if there is none.

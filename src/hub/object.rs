@@ -4,6 +4,8 @@
 //! - One object per tenant, named by its id; a message that names another tenant is refused.
 //! - The fan-out is the only timer, and it is set only while events wait. Otherwise no `await` and no pending promise
 //!   outlives a turn, so that the object can hibernate while its sockets stay open.
+//! - A hub whose log is of before events named their collections reads which collections stand, once, behind the first
+//!   message that it gets.
 //! - One drain of the outbox runs at a time; a message that arrives meanwhile makes it look once more.
 //! - When its storage fails the memory is dropped, and the next turn rebuilds it.
 
@@ -66,6 +68,8 @@ struct Core {
     /// When the running drain last took a page; none if none runs.
     draining_at: Cell<Option<Timestamp>>,
     drain_again: Cell<bool>,
+    /// Whether the collections are being read because what is known of them is outdated.
+    is_reading_collections: Cell<bool>,
 }
 
 impl DurableObject for Hub {
@@ -81,6 +85,7 @@ impl DurableObject for Hub {
             fan_out_is_scheduled: Cell::new(false),
             draining_at: Cell::new(None),
             drain_again: Cell::new(false),
+            is_reading_collections: Cell::new(false),
         };
         Self { core: Rc::new(core) }
     }
@@ -244,6 +249,19 @@ impl Core {
             let _ = self.state.storage().set_alarm(ScheduledTime::new(at)).await;
         }
         self.schedule_fan_out();
+        self.read_outdated_collections();
+    }
+
+    fn read_outdated_collections(self: &Rc<Self>) {
+        let wanted = self.turn(|state| Ok(state.collections_wanted(now()))).ok().flatten();
+        let Some(caller) = wanted.filter(|_| !self.is_reading_collections.get()) else { return };
+        self.is_reading_collections.set(true);
+        let core = Rc::clone(self);
+        wasm_bindgen_futures::spawn_local(async move {
+            // A failure is logged; the next message tries again.
+            let _ = core.learn_collections(&caller).await;
+            core.is_reading_collections.set(false);
+        });
     }
 
     fn schedule_fan_out(self: &Rc<Self>) {

@@ -51,6 +51,12 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         self.collections.are_behind(rows)
     }
 
+    /// For whom the collections must be read, even if no row waits, if they may be read now.
+    pub fn collections_wanted(&self, now: Timestamp) -> Option<Caller> {
+        let caller = Caller { tenant: (&self.tenant).into(), revision: 0, host: None };
+        (self.collections.is_outdated() && self.admit(&caller, now).is_ok()).then_some(caller)
+    }
+
     /// The number of the outbox at which the collections were read.
     pub fn collections_through(&self) -> u64 {
         self.collections.through()

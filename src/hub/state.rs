@@ -79,10 +79,15 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             stored_state::read(&sql, CONFIG)?.and_then(|json| serde_json::from_str(&json).ok());
         let alarm_at: Option<i64> = stored_state::read(&sql, ALARM_AT)?.and_then(|text| text.parse().ok());
         let watermark = net.ping_reply().as_deref().and_then(Cursor::parse).map(|cursor| cursor.seq);
+        let log = EventLog::open(&sql, random)?;
+        let mut collections = CurrentCollections::open(&sql)?;
+        if log.was_unnamed() {
+            collections.distrust(&sql)?;
+        }
         let mut state = Self {
             tenant,
-            log: EventLog::open(&sql, random)?,
-            collections: CurrentCollections::open(&sql)?,
+            log,
+            collections,
             config: config.map(Rc::new),
             rates: Rates::open(&sql)?,
             streams: Streams::default(),
