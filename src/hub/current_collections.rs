@@ -7,6 +7,8 @@
 //! - An event of a collection that stands no more reaches nobody.
 //! - An event of a collection that is private now is private. One that was private when it happened stays private,
 //!   whatever its collection is now: it was not meant for everybody.
+//! - Topics, grants and filters of streams are by slug all the same: who may hear of a slug may hear of the collection that
+//!   has it now.
 //! - What is known here is never older than the events that the log holds: before rows of the outbox are appended that
 //!   say or show otherwise, the collections are read anew.
 //! - Of two readings, the one at the higher number of the outbox holds. Only a hub whose shard was restored goes back.

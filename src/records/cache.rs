@@ -94,7 +94,8 @@ pub struct ListRequest {
     query: String,
 }
 
-/// How often a list was requested, and when last.
+/// How often a list was requested, and when last. By slug, so a collection made again is taken for one that is asked for as
+/// often as the one before: that decides what is cached, and not what is shown.
 #[derive(Debug, Clone, Copy)]
 struct RequestCount {
     times: u32,

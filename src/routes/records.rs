@@ -44,7 +44,7 @@ pub const ROUTES: &[Route] = &[
     .params("If-Match")
     .body("CollectionPatch <a merge patch (RFC 7396)>")
     .answers(
-        "200 Collection +ETag; 202 Collection +ETag <`pending: true`; open streams learn of it within a minute>; \
+        "200 Collection +ETag; 202 {...Collection, pending: bool} +ETag <open streams learn of it within a minute>; \
          409 changed_meanwhile still_referenced",
     ),
     delete(
