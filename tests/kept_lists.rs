@@ -65,6 +65,25 @@ async fn what_another_tenant_kept_is_nobody_elses() {
 }
 
 #[tokio::test]
+async fn whoever_can_write_to_kv_shows_nobody_a_list_of_their_own_making() {
+    let tenant = tenant().await;
+    let list = kept(&tenant, &[("page", "1")]).await;
+    let key = format!("t:{0}:notes:tenant:{0}:page:1:status::member:", tenant.id);
+    let entry: Value = serde_json::from_str(&tenant.world.read_kv(&key).await.unwrap()).unwrap();
+    let body = entry["body"].as_str().unwrap().replace("one", "two");
+    assert_ne!(entry["body"], body);
+    for (name, value) in [("body", json!(body)), ("until", json!(entry["until"].as_i64().unwrap() + 60_000))] {
+        let mut forged = entry.clone();
+        forged[name] = value;
+        tenant.world.write_kv(&key, &forged.to_string()).await;
+        let answer = tenant.listed("notes", &[("page", "1")]).await.expect(200);
+        assert_eq!((answer.header("x-cache"), answer.json()), ("MISS", list.clone()), "{name}");
+    }
+    tenant.world.write_kv(&key, &entry.to_string()).await;
+    assert_eq!(tenant.listed("notes", &[("page", "1")]).await.expect(200).header("x-cache"), "HIT");
+}
+
+#[tokio::test]
 async fn strangers_and_members_have_lists_of_their_own() {
     let tenant = tenant().await;
     kept(&tenant, &[("page", "1")]).await;

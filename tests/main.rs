@@ -55,6 +55,7 @@ mod public_records;
 mod record_bulk;
 mod record_conditions;
 mod record_deletion;
+mod record_identity;
 mod record_limits;
 mod record_lists;
 mod record_paging;

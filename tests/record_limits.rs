@@ -112,6 +112,10 @@ async fn records_made_in_an_hour_are_counted_exactly() {
     tenant.bulk("leads", creations(5)).await.expect_problem(429, "rate_limited");
     tenant.bulk("leads", creations(4)).await.expect(200);
     create(&tenant).await.expect(429);
+    // A collection that is made again begins no new hour.
+    tenant.as_owner("DELETE", "/api/v1/collections/leads").send().await.expect(200);
+    tenant.collection("leads", json!({"n": {"type": "number"}}), json!({})).await;
+    create(&tenant).await.expect_problem(429, "rate_limited");
 }
 
 #[tokio::test]

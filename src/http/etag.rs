@@ -6,9 +6,15 @@ use super::incoming::Incoming;
 use super::problem::{self, Problem};
 use domain::hex::hex;
 
-/// The tag of a revision.
+/// The tag of a revision of something whose id is never used again.
 pub fn of(revision: i64) -> String {
     format!("\"{revision}\"")
+}
+
+/// The tag of a version of something whose id may be used again, and whose versions then begin anew: with an identity that
+/// never recurs.
+pub fn of_version(identity: &str, version: i64) -> String {
+    format!("\"{identity}.{version}\"")
 }
 
 /// The tag of content: equal content has an equal tag.
@@ -49,6 +55,15 @@ mod tests {
         assert_eq!(of_content("{}"), of_content("{}"));
         assert_ne!(of_content("{}"), of_content("[]"));
         assert_eq!(of_content("").len(), 34);
+    }
+
+    #[test]
+    fn a_version_of_another_thing_has_another_tag() {
+        assert_eq!(of_version("a1", 7), "\"a1.7\"");
+        assert!(names("\"b2.7\", W/\"a1.7\"", &of_version("a1", 7)));
+        for other in [of(7), of_version("a", 17), of_version("b2", 7)] {
+            assert!(!names(&other, &of_version("a1", 7)), "{other}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::record_filters::RecordFilters;
 use super::revocation;
 use super::sockets::{CloseReason, Sockets};
 use super::sqlite::{Sqlite, SqliteError};
-use super::state::{HubState, PAGE_BYTES};
+use super::state::HubState;
 use super::state_error::StateError;
 use super::ticket::{self, Rights};
 use domain::clock::Timestamp;
@@ -256,13 +256,12 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
 
     /// Sends the next page of a replay. Behind the last one the stream is live.
     fn send_page(&mut self, id: u64, now: Timestamp) -> Result<(), SqliteError> {
-        let Some(stream) = self.streams.get_mut(id) else { return Ok(()) };
-        let Some(at) = stream.attachment.replaying else { return Ok(()) };
-        let Page { entries, through, more } = self.log.page(&self.sql, at, PAGE_BYTES)?;
-        let is_incomplete = entries.first().is_some_and(|entry| entry.seq > at + 1);
-        if is_incomplete && stream.attachment.wire != WireFormat::Mercure {
+        let Some(at) = self.streams.get(id).and_then(|stream| stream.attachment.replaying) else { return Ok(()) };
+        let Page { entries, through, more, is_incomplete } = self.page(at)?;
+        if is_incomplete && self.streams.get(id).is_some_and(|stream| stream.attachment.wire != WireFormat::Mercure) {
             return self.send_reset(id, now);
         }
+        let Some(stream) = self.streams.get_mut(id) else { return Ok(()) };
         stream.attachment.replaying = more.then_some(through);
         stream.through = through;
         let mut filters = RecordFilters::default();

@@ -193,6 +193,7 @@ mod tests {
             name: "n".into(),
             tail: format!("\"t\":{seq}}}"),
             update: None,
+            creation_id: None,
         }
     }
 

@@ -7,13 +7,16 @@
 //!   next one continues.
 //! - A hub that lost its state begins with what is in the outbox. So does one whose shard was restored to an earlier moment:
 //!   there, the sequence is below the watermark.
+//! - Before rows are appended that say or show that the hub does not know the collections as they stand, it reads them. So
+//!   none of its streams gets an event by what its collection was. What the hub must know at once, it is told to read by a
+//!   message of its own, which waits for no row.
 //! - A stopped tenant is not drained; what waits is drained once it is served again. A tenant that moves to another shard
 //!   takes its sequence and its outbox along, so the watermark stays valid.
 
 use std::future::Future;
 
 use super::state_error::StateError;
-use crate::storage::outbox::{Outbox, OutboxRow, OutboxState};
+use crate::storage::outbox::{CollectionsRead, Outbox, OutboxRow, OutboxState};
 use crate::storage::sql::StorageError;
 
 /// Most pages that one message drains. Each is a trip to the shard, of which a runtime allows a limited number per message.
@@ -27,6 +30,9 @@ pub trait Source {
 
     /// Deletes the rows up to a sequence number, and returns those behind it.
     fn settle(&self, seq: u64) -> impl Future<Output = Result<OutboxState, StorageError>>;
+
+    /// Which collections stand, and the sequence's last number at that moment.
+    fn collections(&self) -> impl Future<Output = Result<CollectionsRead, StorageError>>;
 }
 
 /// The hub's log. Each of these is a turn.
@@ -37,7 +43,16 @@ pub trait Sink {
     /// Appends those rows that are behind the watermark. Returns how many events they became.
     fn take(&self, rows: Vec<OutboxRow>) -> Result<u64, StateError>;
 
-    /// Resets the watermark to 0.
+    /// Whether these rows say or show that the collections are not (any more) as the hub knows them.
+    fn are_collections_behind(&self, rows: &[OutboxRow]) -> Result<bool, StateError>;
+
+    /// The sequence number at which the hub's knowledge of the collections was read.
+    fn collections_through(&self) -> Result<u64, StateError>;
+
+    /// Takes which collections stand; false if the hub knows something newer.
+    fn learn(&self, read: CollectionsRead) -> Result<bool, StateError>;
+
+    /// Resets the watermark to 0, and has the collections read anew.
     fn start_over(&self) -> Result<(), StateError>;
 }
 
@@ -48,6 +63,10 @@ impl Source for Outbox {
 
     async fn settle(&self, seq: u64) -> Result<OutboxState, StorageError> {
         Self::acknowledge(self, seq).await
+    }
+
+    async fn collections(&self) -> Result<CollectionsRead, StorageError> {
+        Self::collections(self).await
     }
 }
 
@@ -77,6 +96,9 @@ pub async fn drain(source: &impl Source, sink: &impl Sink) -> Result<u64, DrainE
     let mut rows = source.beyond(sink.watermark()?).await?;
     let mut events = 0;
     for _ in 0..MAX_PAGES {
+        if sink.are_collections_behind(&rows)? {
+            learn_collections(source, sink).await?;
+        }
         events += sink.take(rows)?;
         let watermark = sink.watermark()?;
         let settled = match source.settle(watermark).await {
@@ -95,6 +117,21 @@ pub async fn drain(source: &impl Source, sink: &impl Sink) -> Result<u64, DrainE
     Ok(events)
 }
 
+/// Has the hub know which collections stand, as of now or later.
+pub async fn learn_collections(source: &impl Source, sink: &impl Sink) -> Result<(), DrainError> {
+    if sink.learn(source.collections().await?)? {
+        return Ok(());
+    }
+    // A later reading came first. What is read from here on is no older than that, unless the shard was restored.
+    let known = sink.collections_through()?;
+    let read = source.collections().await?;
+    if read.last < known {
+        sink.start_over()?;
+    }
+    sink.learn(read)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::{Cell, RefCell};
@@ -102,11 +139,12 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
+    use crate::hub::current_collections::CurrentCollections;
     use crate::hub::event_log::{Entry, EventLog};
     use crate::hub::record_changes::{append, reset_watermark, watermark};
     use crate::hub::sqlite::SqliteError;
     use crate::hub::stored_state;
-    use crate::storage::outbox::{AFTER, FORGET, LAST};
+    use crate::storage::outbox::{AFTER, COLLECTIONS, CurrentCollectionRow, FORGET, LAST};
     use crate::tenant_id::TenantId;
     use domain::clock::Timestamp;
 
@@ -127,6 +165,9 @@ mod tests {
                 include_str!("../../migrations/tenant/0001_fence.sql"),
                 include_str!("../../migrations/tenant/0002_principals.sql"),
                 include_str!("../../migrations/tenant/0003_records.sql"),
+                include_str!("../../migrations/tenant/0004_files.sql"),
+                include_str!("../../migrations/tenant/0005_creation_ids.sql"),
+                include_str!("../../migrations/tenant/0006_record_identity.sql"),
                 LEADS,
             ] {
                 db.execute_batch(migration).unwrap();
@@ -172,6 +213,7 @@ mod tests {
                     updated_at: row.get("updated_at")?,
                     created_by: row.get("created_by")?,
                     updated_by: row.get("updated_by")?,
+                    creation_id: row.get("creation_id")?,
                 })
             });
             rows.unwrap().map(Result::unwrap).collect()
@@ -196,12 +238,31 @@ mod tests {
             self.trip().await?;
             Ok(settled)
         }
+
+        async fn collections(&self) -> Result<CollectionsRead, StorageError> {
+            self.trip().await?;
+            let last = self.db.query_row(LAST.text(), ["acme"], |row| row.get(0)).unwrap_or(0);
+            let mut statement = self.db.prepare(COLLECTIONS.text()).unwrap();
+            let rows = statement.query_map(["acme"], |row| {
+                Ok(CurrentCollectionRow {
+                    slug: row.get("slug")?,
+                    creation_id: row.get("creation_id")?,
+                    public_read: row.get("public_read")?,
+                    created_at: row.get("created_at")?,
+                })
+            });
+            let read = CollectionsRead { last, collections: rows.unwrap().map(Result::unwrap).collect() };
+            // So may this one.
+            self.trip().await?;
+            Ok(read)
+        }
     }
 
     /// A hub's log over its SQLite; opened anew, it knows what it wrote.
     struct Hub {
         sql: Connection,
         log: RefCell<EventLog>,
+        collections: RefCell<CurrentCollections>,
         turns_left: Cell<usize>,
         restarts: Cell<u64>,
     }
@@ -211,7 +272,8 @@ mod tests {
             let sql = Connection::open_in_memory().unwrap();
             stored_state::create_table(&sql).unwrap();
             let log = RefCell::new(EventLog::open(&sql, [1; 8]).unwrap());
-            Self { sql, log, turns_left: Cell::new(usize::MAX), restarts: Cell::new(0) }
+            let collections = RefCell::default();
+            Self { sql, log, collections, turns_left: Cell::new(usize::MAX), restarts: Cell::new(0) }
         }
 
         fn turn(&self) -> Result<(), StateError> {
@@ -222,14 +284,25 @@ mod tests {
 
         /// What the log holds: the number of each record, in order.
         fn heard(&self) -> Vec<u64> {
+            self.entries().iter().map(number).collect()
+        }
+
+        fn entries(&self) -> Vec<Entry> {
             let log = EventLog::open(&self.sql, [2; 8]).unwrap();
-            let page = log.page(&self.sql, 0, u64::MAX / 4).unwrap();
-            let number = |entry: &Entry| entry.topics[1].as_str().rsplit_once("/r").unwrap().1.parse().unwrap();
-            page.entries.iter().map(number).collect()
+            log.page(&self.sql, 0, u64::MAX / 4).unwrap().entries
+        }
+
+        /// What of it anybody may hear now: each number, and whether it is private.
+        fn told(&self) -> Vec<(u64, bool)> {
+            let collections = self.collections.borrow();
+            let judged =
+                self.entries().into_iter().filter_map(|mut entry| collections.judge(&mut entry).then_some(entry));
+            judged.map(|entry| (number(&entry), entry.private)).collect()
         }
 
         fn restart(&self) {
             *self.log.borrow_mut() = EventLog::open(&self.sql, [3; 8]).unwrap();
+            *self.collections.borrow_mut() = CurrentCollections::open(&self.sql).unwrap();
             self.turns_left.set(usize::MAX);
         }
     }
@@ -253,11 +326,29 @@ mod tests {
             Ok(appended.entries.len() as u64)
         }
 
+        fn are_collections_behind(&self, rows: &[OutboxRow]) -> Result<bool, StateError> {
+            Ok(self.collections.borrow().are_behind(rows))
+        }
+
+        fn collections_through(&self) -> Result<u64, StateError> {
+            Ok(self.collections.borrow().through())
+        }
+
+        fn learn(&self, read: CollectionsRead) -> Result<bool, StateError> {
+            self.turn()?;
+            Ok(self.collections.borrow_mut().learn(&self.sql, &self.log.borrow(), read)?)
+        }
+
         fn start_over(&self) -> Result<(), StateError> {
             self.turn()?;
             self.restarts.set(self.restarts.get() + 1);
+            self.collections.borrow_mut().distrust(&self.sql)?;
             Ok(reset_watermark(&self.sql)?)
         }
+    }
+
+    fn number(entry: &Entry) -> u64 {
+        entry.topics[1].as_str().rsplit_once("/r").unwrap().1.parse().unwrap()
     }
 
     fn through(n: u64) -> Vec<u64> {
@@ -278,7 +369,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_drain_that_ends_after_any_step_is_gone_on_with() {
-        for steps in 0..8 {
+        for steps in 0..12 {
             for is_shard in [true, false] {
                 let (shard, hub) = (Shard::new(), Hub::new());
                 shard.write(150);
@@ -361,5 +452,113 @@ mod tests {
         drain(&shard, &hub).await.unwrap();
         assert_eq!((hub.heard(), shard.waiting(), hub.restarts.get()), (through(12), 0, 1));
         assert_eq!(watermark(&hub.sql).unwrap(), 6);
+    }
+
+    /// Deletes the collection with its records, and makes it again, with other records.
+    fn remake(shard: &Shard, is_public: bool) {
+        let gone = "UPDATE collections SET deleted_at = 1; DELETE FROM records; DELETE FROM collections";
+        shard.db.execute_batch(gone).unwrap();
+        shard.db.execute_batch(LEADS).unwrap();
+        if !is_public {
+            shard.db.execute_batch("UPDATE collections SET public_read = 0").unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_told_of_a_collection_that_was_deleted_and_what_was_hidden_is_private() {
+        let (shard, hub) = (Shard::new(), Hub::new());
+        shard.write(2);
+        drain(&shard, &hub).await.unwrap();
+        assert_eq!(hub.told(), [(1, false), (2, false)]);
+        shard.db.execute_batch("UPDATE collections SET public_read = 0").unwrap();
+        assert_eq!(drain(&shard, &hub).await.unwrap(), 0, "it is no event");
+        assert_eq!((hub.told(), shard.waiting()), (vec![(1, true), (2, true)], 0));
+        shard.write(1);
+        shard.db.execute_batch("UPDATE collections SET public_read = 1").unwrap();
+        drain(&shard, &hub).await.unwrap();
+        assert_eq!(hub.told(), [(1, false), (2, false), (3, true)], "what was private stays private");
+        remake(&shard, true);
+        shard.write(1);
+        drain(&shard, &hub).await.unwrap();
+        assert_eq!((hub.told(), hub.heard()), (vec![(4, false)], through(4)));
+    }
+
+    #[tokio::test]
+    async fn a_change_of_a_collection_is_known_before_the_rows_behind_it_are_in_the_log() {
+        for steps in 0..12 {
+            for is_shard in [true, false] {
+                let (shard, hub) = (Shard::new(), Hub::new());
+                shard.write(1);
+                drain(&shard, &hub).await.unwrap();
+                shard.write(150);
+                remake(&shard, false);
+                shard.write(1);
+                if is_shard { &shard.trips_left } else { &hub.turns_left }.set(steps);
+                let _ = drain(&shard, &hub).await;
+                shard.trips_left.set(usize::MAX);
+                hub.restart();
+                let context = format!("{steps} steps, of the shard: {is_shard}");
+                assert!(hub.heard().len() < 102 || hub.told().iter().all(|(n, _)| *n == 152), "{context}");
+                drain(&shard, &hub).await.unwrap();
+                assert_eq!((hub.told(), shard.waiting()), (vec![(152, true)], 0), "{context}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_hub_must_know_at_once_waits_for_no_row() {
+        let (shard, hub) = (Shard::new(), Hub::new());
+        shard.write(1);
+        drain(&shard, &hub).await.unwrap();
+        shard.write(300);
+        shard.db.execute_batch("UPDATE collections SET public_read = 0").unwrap();
+        learn_collections(&shard, &hub).await.unwrap();
+        assert_eq!((hub.told(), shard.waiting()), (vec![(1, true)], 301));
+        drain(&shard, &hub).await.unwrap();
+        assert!(hub.told().len() == 301 && hub.told().iter().all(|(_, private)| *private));
+    }
+
+    #[tokio::test]
+    async fn two_readings_at_once_leave_the_newer_one() {
+        let (shard, hub) = (Shard::new(), Hub::new());
+        shard.write(1);
+        drain(&shard, &hub).await.unwrap();
+        let hidden = async {
+            tokio::task::yield_now().await;
+            shard.db.execute_batch("UPDATE collections SET public_read = 0").unwrap();
+            learn_collections(&shard, &hub).await
+        };
+        let (first, second) = tokio::join!(learn_collections(&shard, &hub), hidden);
+        (first.unwrap(), second.unwrap());
+        assert_eq!(hub.told(), [(1, true)]);
+    }
+
+    #[tokio::test]
+    async fn a_hub_that_lost_its_state_learns_which_collections_stand() {
+        let (shard, hub) = (Shard::new(), Hub::new());
+        shard.write(1);
+        drain(&shard, &hub).await.unwrap();
+        remake(&shard, false);
+        let hub = Hub::new();
+        shard.write(1);
+        drain(&shard, &hub).await.unwrap();
+        assert_eq!(hub.told(), [(2, true)]);
+    }
+
+    #[tokio::test]
+    async fn of_a_shard_that_was_put_back_the_collections_are_read_anew() {
+        let (shard, hub) = (Shard::new(), Hub::new());
+        shard.write(3);
+        shard.db.execute_batch("UPDATE collections SET public_read = 0").unwrap();
+        drain(&shard, &hub).await.unwrap();
+        assert_eq!(hub.told(), [(1, true), (2, true), (3, true)]);
+        shard.db.execute_batch("UPDATE collections SET public_read = 1; DELETE FROM record_outbox; UPDATE record_sequence SET last = 2").unwrap();
+        shard.write(1);
+        drain(&shard, &hub).await.unwrap();
+        assert_eq!((hub.told().last(), hub.restarts.get()), (Some(&(4, false)), 1));
+        shard.db.execute_batch("UPDATE collections SET public_read = 0; DELETE FROM record_outbox; UPDATE record_sequence SET last = 1").unwrap();
+        learn_collections(&shard, &hub).await.unwrap();
+        assert!(hub.told().iter().all(|(_, private)| *private), "{:?}", hub.told());
+        assert_eq!(hub.restarts.get(), 2);
     }
 }

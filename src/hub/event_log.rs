@@ -15,6 +15,9 @@ use domain::event::{Cursor, Epoch};
 use domain::plan::Limits;
 use domain::topic::Topic;
 
+/// For logs of before: what was told of a record names its collection's creation id.
+const ADD_CREATION_ID: &str = "ALTER TABLE events ADD COLUMN creation_id TEXT";
+
 const TABLES: [&str; 3] = [
     "CREATE TABLE IF NOT EXISTS events (
        seq     INTEGER PRIMARY KEY,
@@ -23,7 +26,8 @@ const TABLES: [&str; 3] = [
        private INTEGER NOT NULL,
        topics  TEXT NOT NULL,
        name    TEXT NOT NULL,
-       tail    TEXT NOT NULL
+       tail    TEXT NOT NULL,
+       creation_id TEXT
      )",
     "CREATE TABLE IF NOT EXISTS updates (
        seq   INTEGER PRIMARY KEY,
@@ -44,6 +48,8 @@ pub struct Entry {
     pub name: String,
     pub tail: String,
     pub update: Option<MercureUpdate>,
+    /// Of an event about a record: the creation id of the record's collection; none if it is of before there were any.
+    pub creation_id: Option<String>,
 }
 
 /// An event to append.
@@ -54,6 +60,7 @@ pub struct NewEntry {
     pub name: String,
     pub tail: String,
     pub update: Option<MercureUpdate>,
+    pub creation_id: Option<String>,
 }
 
 impl Entry {
@@ -85,6 +92,8 @@ pub struct Page {
     pub through: u64,
     /// Whether there is a next page.
     pub more: bool,
+    /// Whether events between its beginning and its first event were deleted.
+    pub is_incomplete: bool,
 }
 
 /// The log, with what it remembers of the newest row.
@@ -94,6 +103,7 @@ pub struct EventLog {
     last: u64,
     total: u64,
     last_at: Timestamp,
+    was_unnamed: bool,
 }
 
 impl EventLog {
@@ -101,6 +111,11 @@ impl EventLog {
     pub fn open(sql: &impl Sqlite, random: [u8; 8]) -> Result<Self, SqliteError> {
         for table in TABLES {
             sql.execute(table, &[])?;
+        }
+        let named = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'events' AND sql LIKE '%creation_id%'";
+        let was_unnamed = sql.first(named, &[])?.is_none();
+        if was_unnamed {
+            sql.execute(ADD_CREATION_ID, &[])?;
         }
         let epoch = match stored_state::read(sql, "epoch")? {
             Some(stored) => Epoch::from_stored(&stored),
@@ -112,7 +127,12 @@ impl EventLog {
         };
         let row = sql.first("SELECT seq, total, at FROM events ORDER BY seq DESC LIMIT 1", &[])?;
         let [last, total, at] = cells(row.unwrap_or_default());
-        Ok(Self { epoch, last: last.count(), total: total.count(), last_at: at.timestamp() })
+        Ok(Self { epoch, last: last.count(), total: total.count(), last_at: at.timestamp(), was_unnamed })
+    }
+
+    /// Whether it was opened for the first time since events name their collections.
+    pub fn was_unnamed(&self) -> bool {
+        self.was_unnamed
     }
 
     /// The newest event's sequence number; 0 if there is none.
@@ -127,8 +147,8 @@ impl EventLog {
 
     /// Appends an event. Should the clock have stepped back, it gets the time of the event before.
     pub fn append(&mut self, sql: &impl Sqlite, now: Timestamp, new: NewEntry) -> Result<Entry, SqliteError> {
-        let NewEntry { topics, private, name, tail, update } = new;
-        let entry = Entry { seq: self.last + 1, topics, private, name, tail, update };
+        let NewEntry { topics, private, name, tail, update, creation_id } = new;
+        let entry = Entry { seq: self.last + 1, topics, private, name, tail, update, creation_id };
         let at = now.max(self.last_at);
         let total = self.total + entry.bytes();
         match &entry.update {
@@ -155,6 +175,12 @@ impl EventLog {
             let [seq] = cells(row);
             seq.count()
         }))
+    }
+
+    /// The last event that came at this time or before; 0 if there is none.
+    pub fn last_at(&self, sql: &impl Sqlite, time: Timestamp) -> Result<u64, SqliteError> {
+        let [first] = cells(sql.first("SELECT seq FROM events ORDER BY seq LIMIT 1", &[])?.unwrap_or_default());
+        self.last_where(sql, first.count(), |at, _| at <= time)
     }
 
     /// The highest sequence number that age, count or bytes have expired; every event behind it can be read.
@@ -205,11 +231,12 @@ impl EventLog {
         let through = self.last_where(sql, after + 1, |_, total| total <= start.saturating_add(max_bytes))?;
         let through = through.max(after + 1).min(self.last);
         let rows = sql.query(
-            "SELECT e.seq, e.private, e.topics, e.name, e.tail, u.id, u.kind, u.retry, u.head FROM events e LEFT JOIN updates u ON u.seq = e.seq WHERE e.seq > ? AND e.seq <= ? ORDER BY e.seq",
+            "SELECT e.seq, e.private, e.topics, e.name, e.tail, e.creation_id, u.id, u.kind, u.retry, u.head FROM events e LEFT JOIN updates u ON u.seq = e.seq WHERE e.seq > ? AND e.seq <= ? ORDER BY e.seq",
             &[after.into(), through.into()],
         )?;
-        let entries = rows.into_iter().map(read_entry).collect();
-        Ok(Page { entries, through: through.max(after), more: through < self.last })
+        let entries: Vec<Entry> = rows.into_iter().map(read_entry).collect();
+        let is_incomplete = entries.first().is_some_and(|entry| entry.seq > after + 1);
+        Ok(Page { entries, through: through.max(after), more: through < self.last, is_incomplete })
     }
 
     /// Deletes expired events, except the newest row. True if there are rows left that will expire later.
@@ -250,7 +277,7 @@ impl EventLog {
 fn insert_event(sql: &impl Sqlite, entry: &Entry, at: Timestamp, total: u64) -> Result<(), SqliteError> {
     let joined = entry.topics.iter().map(Topic::as_str).collect::<Vec<_>>().join("\n");
     sql.execute(
-        "INSERT INTO events (seq, at, total, private, topics, name, tail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO events (seq, at, total, private, topics, name, tail, creation_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         &[
             entry.seq.into(),
             at.into(),
@@ -259,6 +286,7 @@ fn insert_event(sql: &impl Sqlite, entry: &Entry, at: Timestamp, total: u64) -> 
             joined.as_str().into(),
             entry.name.as_str().into(),
             entry.tail.as_str().into(),
+            entry.creation_id.as_deref().map_or(Value::Null, Value::from),
         ],
     )
 }
@@ -273,7 +301,7 @@ fn insert_update(sql: &impl Sqlite, seq: u64, update: &MercureUpdate) -> Result<
 }
 
 fn read_entry(row: Vec<Value>) -> Entry {
-    let [seq, private, topics, name, tail, id, kind, retry, head] = cells(row);
+    let [seq, private, topics, name, tail, creation_id, id, kind, retry, head] = cells(row);
     let topics = topics.into_text().unwrap_or_default();
     let retry = matches!(retry, Value::Integer(_)).then(|| retry.count());
     let update = head.into_text().map(|head| MercureUpdate { id: id.into_text(), kind: kind.into_text(), retry, head });
@@ -284,6 +312,7 @@ fn read_entry(row: Vec<Value>) -> Entry {
         name: name.into_text().unwrap_or_default(),
         tail: tail.into_text().unwrap_or_default(),
         update,
+        creation_id: creation_id.into_text(),
     }
 }
 
@@ -302,7 +331,7 @@ mod tests {
 
     fn new_entry(tail: &str, update: Option<MercureUpdate>) -> NewEntry {
         let topics = vec![Topic::parse("t").unwrap()];
-        NewEntry { topics, private: false, name: "a.b".into(), tail: tail.into(), update }
+        NewEntry { topics, private: false, name: "a.b".into(), tail: tail.into(), update, creation_id: None }
     }
 
     fn at(millis: i64) -> Timestamp {

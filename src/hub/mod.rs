@@ -7,7 +7,7 @@
 //!
 //! - The state machine, without a platform type: [`state`], with the turns in [`publish`], [`attach`], [`closing`],
 //!   [`subscriptions`] and [`record_changes`]. Its memory is [`rates`], [`streams`] and [`fan_out`].
-//! - What it stores: [`event_log`], [`receipts`], [`ticket`], [`revocation`], [`presence`], [`logins`], [`cache_stats`],
+//! - What it stores: [`event_log`], [`current_collections`], [`receipts`], [`ticket`], [`revocation`], [`presence`], [`logins`], [`cache_stats`],
 //!   [`stored_state`], over the [`sqlite`] trait; and the [`attachment`] of each socket, over the [`sockets`] trait.
 //! - The platform: [`object`], [`object_sqlite`], [`object_sockets`].
 //! - For the Worker: [`protocol`], [`client`].
@@ -19,6 +19,7 @@ mod broadcast;
 mod cache_stats;
 pub(crate) mod client;
 mod closing;
+mod current_collections;
 mod drain;
 mod event_log;
 mod fan_out;

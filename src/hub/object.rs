@@ -4,6 +4,8 @@
 //! - One object per tenant, named by its id; a message that names another tenant is refused.
 //! - The fan-out is the only timer, and it is set only while events wait. Otherwise no `await` and no pending promise
 //!   outlives a turn, so that the object can hibernate while its sockets stay open.
+//! - A hub whose log is of before events named their collections reads which collections stand, once, behind the first
+//!   message that it gets.
 //! - One drain of the outbox runs at a time; a message that arrives meanwhile makes it look once more.
 //! - When its storage fails the memory is dropped, and the next turn rebuilds it.
 
@@ -27,8 +29,8 @@ use super::object_sqlite::ObjectSqlite;
 use super::presence::Leaving;
 use super::protocol::{
     ATTACH_HEADER, ATTACH_PATH, Attach, Caller, Configure, CountLogin, Done, Drain, Drained, EndMinted, GrantRequest,
-    Inspect, IssueTicket, ListSubscriptions, Message, Platform, Publish, Purge, RecordCacheStats, Refusal, Reply,
-    from_json,
+    Inspect, IssueTicket, LearnCollections, ListSubscriptions, Message, Platform, Publish, Purge, RecordCacheStats,
+    Refusal, Reply, from_json,
 };
 use super::sockets::NORMAL_CLOSURE;
 use super::sqlite::SqliteError;
@@ -36,7 +38,7 @@ use super::state::{HubState, LoadedState};
 use super::state_error::StateError;
 use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
-use crate::storage::outbox::{Outbox, OutboxRow};
+use crate::storage::outbox::{CollectionsRead, Outbox, OutboxRow};
 use crate::storage::sealed::random;
 use crate::storage::tenant_db::Placement;
 use crate::tenant_id::TenantId;
@@ -66,6 +68,8 @@ struct Core {
     /// When the running drain last took a page; none if none runs.
     draining_at: Cell<Option<Timestamp>>,
     drain_again: Cell<bool>,
+    /// Whether the collections are being read because what is known of them is outdated.
+    is_reading_collections: Cell<bool>,
 }
 
 impl DurableObject for Hub {
@@ -81,6 +85,7 @@ impl DurableObject for Hub {
             fan_out_is_scheduled: Cell::new(false),
             draining_at: Cell::new(None),
             drain_again: Cell::new(false),
+            is_reading_collections: Cell::new(false),
         };
         Self { core: Rc::new(core) }
     }
@@ -147,6 +152,10 @@ impl Hub {
             }
             Drain::PATH => reply(match from_json::<Drain>(&body) {
                 Ok((caller, Drain {})) => self.core.drain(&caller).await,
+                Err(_) => Err(Refusal::Malformed.into()),
+            }),
+            LearnCollections::PATH => reply(match from_json::<LearnCollections>(&body) {
+                Ok((caller, LearnCollections {})) => self.core.learn_collections(&caller).await,
                 Err(_) => Err(Refusal::Malformed.into()),
             }),
             CountLogin::PATH => self.answer_caller(&body, |state, caller, message: CountLogin| {
@@ -240,6 +249,19 @@ impl Core {
             let _ = self.state.storage().set_alarm(ScheduledTime::new(at)).await;
         }
         self.schedule_fan_out();
+        self.read_outdated_collections();
+    }
+
+    fn read_outdated_collections(self: &Rc<Self>) {
+        let wanted = self.turn(|state| Ok(state.collections_wanted(now()))).ok().flatten();
+        let Some(caller) = wanted.filter(|_| !self.is_reading_collections.get()) else { return };
+        self.is_reading_collections.set(true);
+        let core = Rc::clone(self);
+        wasm_bindgen_futures::spawn_local(async move {
+            // A failure is logged; the next message tries again.
+            let _ = core.learn_collections(&caller).await;
+            core.is_reading_collections.set(false);
+        });
     }
 
     fn schedule_fan_out(self: &Rc<Self>) {
@@ -288,20 +310,28 @@ impl Core {
         tenant: &TenantId,
         placement: &Placement,
     ) -> Result<Drained, StateError> {
-        let bindings = Bindings::new(self.env.clone()).map_err(|cause| shard_failed(&cause))?;
-        let outbox = Outbox::open(&bindings, tenant, placement).map_err(|error| shard_failed(&error.to_string()))?;
+        let outbox = self.open_outbox(tenant, placement)?;
         let mut events = 0;
         loop {
             self.drain_again.set(false);
-            events +=
-                drain::drain(&outbox, &LogSink { core: self, caller, tenant }).await.map_err(|error| match error {
-                    DrainError::Shard(error) => shard_failed(&error.to_string()),
-                    DrainError::Hub(error) => error,
-                })?;
+            events += drain::drain(&outbox, &LogSink { core: self, caller, tenant }).await.map_err(drain_failed)?;
             if !self.drain_again.get() {
                 return Ok(Drained { events });
             }
         }
+    }
+
+    /// Reads which collections stand, whether or not a drain is running.
+    async fn learn_collections(self: &Rc<Self>, caller: &Caller) -> Result<Done, StateError> {
+        let (tenant, placement) = self.turn(|state| state.outbox(caller, now()))?;
+        let outbox = self.open_outbox(&tenant, &placement)?;
+        let sink = LogSink { core: self, caller, tenant: &tenant };
+        drain::learn_collections(&outbox, &sink).await.map(|()| Done {}).map_err(drain_failed)
+    }
+
+    fn open_outbox(&self, tenant: &TenantId, placement: &Placement) -> Result<Outbox, StateError> {
+        let bindings = Bindings::new(self.env.clone()).map_err(|cause| shard_failed(&cause))?;
+        Outbox::open(&bindings, tenant, placement).map_err(|error| shard_failed(&error.to_string()))
     }
 
     /// Closes all streams and deletes everything. No turn may follow that would write again.
@@ -342,9 +372,28 @@ impl Sink for LogSink<'_> {
         Ok(taken.events)
     }
 
+    fn are_collections_behind(&self, rows: &[OutboxRow]) -> Result<bool, StateError> {
+        self.core.turn(|state| Ok(state.are_collections_behind(rows)))
+    }
+
+    fn collections_through(&self) -> Result<u64, StateError> {
+        self.core.turn(|state| Ok(state.collections_through()))
+    }
+
+    fn learn(&self, read: CollectionsRead) -> Result<bool, StateError> {
+        self.core.turn(|state| state.learn_collections(self.caller, read, now()))
+    }
+
     fn start_over(&self) -> Result<(), StateError> {
         log::outbox_started_over(self.tenant.as_str());
         self.core.turn(HubState::reset_outbox_watermark)
+    }
+}
+
+fn drain_failed(error: DrainError) -> StateError {
+    match error {
+        DrainError::Shard(error) => shard_failed(&error.to_string()),
+        DrainError::Hub(error) => error,
     }
 }
 

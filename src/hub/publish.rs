@@ -34,7 +34,8 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         }
         let rate = self.rates.count_webhook(&self.sql, &config.limits, now)?;
         let Publish { topics, private, name, tail, update, receipt, .. } = message;
-        let entry = self.log.append(&self.sql, now, NewEntry { topics, private, name, tail, update })?;
+        let entry =
+            self.log.append(&self.sql, now, NewEntry { topics, private, name, tail, update, creation_id: None })?;
         let id = self.log.cursor(entry.seq);
         self.mark_for_clean_up();
         if let Some(key) = &receipt {
@@ -61,16 +62,18 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         self.fan_out.debounce(now)
     }
 
-    /// Sends all waiting events.
+    /// Sends all waiting events that reach anybody now.
     pub fn fan_out(&mut self, now: Timestamp) {
-        let batch = self.fan_out.begin(now);
+        let mut batch = self.fan_out.begin(now);
+        if batch.is_empty() {
+            return;
+        }
+        batch.retain_mut(|entry| self.collections.judge(entry));
         for part in parts(&batch) {
             let delivery = self.fan_out.delivery(part, now);
             self.send(part, delivery, now);
         }
-        if !batch.is_empty() {
-            self.advance_watermark();
-        }
+        self.advance_watermark();
     }
 
     /// Notes that the runtime has carried out the last fan-out.
@@ -78,7 +81,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         self.fan_out.finish(now);
     }
 
-    /// Sends a batch of events to the live streams that it is for.
+    /// Sends a batch of events, which were judged, to the live streams that it is for.
     pub(super) fn send(&mut self, batch: &[Entry], delivery: Delivery, now: Timestamp) {
         for broadcast in self.streams.broadcasts(&self.log, batch, delivery, now) {
             if delivery == Delivery::Paged {

@@ -8,7 +8,7 @@ use super::sqlite::{Sqlite, SqliteError};
 use super::state::HubState;
 use super::state_error::StateError;
 use super::stored_state;
-use crate::storage::outbox::OutboxRow;
+use crate::storage::outbox::{CollectionsRead, OutboxRow};
 use crate::storage::tenant_db::Placement;
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
@@ -37,8 +37,41 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         Ok(watermark(&self.sql)?)
     }
 
+    /// Begins anew: the shard was restored to an earlier moment, so its collections may be others too.
     pub fn reset_outbox_watermark(&mut self) -> Result<(), StateError> {
-        Ok(reset_watermark(&self.sql)?)
+        let Self { sql, collections, .. } = self;
+        Ok(sql.atomically(|| {
+            reset_watermark(sql)?;
+            collections.distrust(sql)
+        })?)
+    }
+
+    /// Whether the collections that stand must be read anew before these rows are taken.
+    pub fn are_collections_behind(&self, rows: &[OutboxRow]) -> bool {
+        self.collections.are_behind(rows)
+    }
+
+    /// For whom the collections must be read, even if no row waits, if they may be read now.
+    pub fn collections_wanted(&self, now: Timestamp) -> Option<Caller> {
+        let caller = Caller { tenant: (&self.tenant).into(), revision: 0, host: None };
+        (self.collections.is_outdated() && self.admit(&caller, now).is_ok()).then_some(caller)
+    }
+
+    /// The number of the outbox at which the collections were read.
+    pub fn collections_through(&self) -> u64 {
+        self.collections.through()
+    }
+
+    /// Takes which collections stand; false if something newer is known. From now on events are judged by it, those that
+    /// wait and those of replays too.
+    pub fn learn_collections(
+        &mut self,
+        caller: &Caller,
+        read: CollectionsRead,
+        now: Timestamp,
+    ) -> Result<bool, StateError> {
+        self.admit(caller, now)?;
+        Ok(self.collections.learn(&self.sql, &self.log, read)?)
     }
 
     /// Appends rows of the outbox to the log, and queues their events for the next fan-out.
@@ -88,9 +121,12 @@ pub(super) fn append(
                 continue;
             }
             through = row.seq;
+            if row.is_of_collection() {
+                continue;
+            }
             match RecordEvent::of(tenant, &row) {
                 Some(RecordEvent { topics, private, name, tail }) => {
-                    let entry = NewEntry { topics, private, name, tail, update: None };
+                    let entry = NewEntry { topics, private, name, tail, update: None, creation_id: row.creation_id };
                     appended.entries.push(log.append(sql, now, entry)?);
                 }
                 None => appended.unreadable.push(row.seq),

@@ -93,6 +93,7 @@ mod tests {
             updated_at: 999,
             created_by: "user:a".into(),
             updated_by: "key:b".into(),
+            creation_id: Some("c".into()),
         }
     }
 

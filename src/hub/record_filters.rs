@@ -63,7 +63,7 @@ mod tests {
 
     fn entry(seq: u64, data: &str) -> Entry {
         let tail = format!("\"action\":\"UPDATE\",\"data\":{data}}}");
-        Entry { seq, topics: Vec::new(), private: false, name: String::new(), tail, update: None }
+        Entry { seq, topics: Vec::new(), private: false, name: String::new(), tail, update: None, creation_id: None }
     }
 
     #[test]

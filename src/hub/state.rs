@@ -16,7 +16,8 @@ use std::rc::Rc;
 
 use super::attachment::Attachment;
 use super::broadcast::Delivery;
-use super::event_log::EventLog;
+use super::current_collections::CurrentCollections;
+use super::event_log::{EventLog, Page};
 use super::fan_out::FanOut;
 use super::presence::{self, Departures};
 use super::protocol::{
@@ -33,7 +34,7 @@ use domain::clock::Timestamp;
 use domain::event::Cursor;
 
 /// Most bytes of events that are read from the log at once: a page of a replay.
-pub(super) const PAGE_BYTES: u64 = 256 * 1024;
+const PAGE_BYTES: u64 = 256 * 1024;
 
 /// The time between two runs of the clean-up.
 const CLEAN_UP_MILLIS: i64 = 3_600_000;
@@ -48,6 +49,7 @@ pub struct HubState<Sql, Net: Sockets> {
     pub(super) sql: Sql,
     pub(super) net: Net,
     pub(super) log: EventLog,
+    pub(super) collections: CurrentCollections,
     pub(super) config: Option<Rc<TenantConfig>>,
     pub(super) rates: Rates,
     pub(super) streams: Streams<Net::Socket>,
@@ -77,9 +79,15 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             stored_state::read(&sql, CONFIG)?.and_then(|json| serde_json::from_str(&json).ok());
         let alarm_at: Option<i64> = stored_state::read(&sql, ALARM_AT)?.and_then(|text| text.parse().ok());
         let watermark = net.ping_reply().as_deref().and_then(Cursor::parse).map(|cursor| cursor.seq);
+        let log = EventLog::open(&sql, random)?;
+        let mut collections = CurrentCollections::open(&sql)?;
+        if log.was_unnamed() {
+            collections.distrust(&sql)?;
+        }
         let mut state = Self {
             tenant,
-            log: EventLog::open(&sql, random)?,
+            log,
+            collections,
             config: config.map(Rc::new),
             rates: Rates::open(&sql)?,
             streams: Streams::default(),
@@ -125,13 +133,20 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     fn send_unsent(&mut self, now: Timestamp) -> Result<(), SqliteError> {
         let Some(mut at) = self.fan_out.watermark() else { return Ok(()) };
         while at < self.log.last() {
-            let page = self.log.page(&self.sql, at, PAGE_BYTES)?;
+            let page = self.page(at)?;
             for entry in page.entries {
                 self.send(&[entry], Delivery::Live, now);
             }
             at = page.through;
         }
         Ok(())
+    }
+
+    /// The page of the log that begins behind `after`, judged as of now: without what reaches nobody.
+    pub(super) fn page(&self, after: u64) -> Result<Page, SqliteError> {
+        let mut page = self.log.page(&self.sql, after, PAGE_BYTES)?;
+        page.entries.retain_mut(|entry| self.collections.judge(entry));
+        Ok(page)
     }
 
     /// Tells the runtime the new watermark, if it has moved.

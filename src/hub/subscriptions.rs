@@ -115,7 +115,8 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             let Ok(head) = head.to_members() else { continue };
             let update = MercureUpdate { id: None, kind: kind.map(str::to_owned), retry: None, head };
             let tail = subscription.document(subscriber, active).to_string();
-            let entry = NewEntry { topics, private: true, name: "mercure".into(), tail, update: Some(update) };
+            let (name, update) = ("mercure".into(), Some(update));
+            let entry = NewEntry { topics, private: true, name, tail, update, creation_id: None };
             let entry = self.log.append(&self.sql, now, entry)?;
             self.mark_for_clean_up();
             self.enqueue(entry, now);

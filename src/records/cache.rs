@@ -5,6 +5,9 @@
 //!   transaction, and every request reads it from the shard: a cached response is never stale.
 //! - A generation contains the collection's creation id, so an entry of a deleted collection is never used for another one
 //!   under the same slug.
+//! - An entry is signed, for its KV key and its generation: whoever can write to KV shows nobody a list of their own making.
+//!   It is not sealed. Encrypting a page costs several times what signing it does, on each request that is to be quick;
+//!   whoever can read KV can read the lists that were asked for within the last minute.
 //! - A list is cached only when it is requested again, so lists that nobody repeats cost nothing.
 //! - Losing KV costs time and changes no response.
 
@@ -14,9 +17,11 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::credentials::signature::digest;
+use crate::credentials::signed_text;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::keys::KvKey;
 use crate::storage::kv;
+use crate::storage::sealed::{KeyRing, SigningPurpose};
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 
@@ -38,6 +43,28 @@ struct CachedBody {
     generation: CacheGeneration,
     until: i64,
     body: String,
+    #[serde(default)]
+    signature: String,
+}
+
+impl CachedBody {
+    /// What the signature covers besides the body.
+    fn signed_for<'a>(&'a self, key: &'a KvKey, until: &'a str) -> [&'a str; 5] {
+        ["cached", &self.tenant_id, key.as_str(), &self.generation.0, until]
+    }
+
+    fn sign(&mut self, keys: &KeyRing, key: &KvKey) -> Option<()> {
+        let signing = keys.signing_key(SigningPurpose::CachedAnswer).ok()?;
+        let until = self.until.to_string();
+        self.signature = signed_text::sign(&signing, &self.signed_for(key, &until), &self.body);
+        Some(())
+    }
+
+    fn is_signed(&self, keys: &KeyRing, key: &KvKey) -> bool {
+        let find_key = |version| keys.signing_key_of(SigningPurpose::CachedAnswer, version);
+        let until = self.until.to_string();
+        signed_text::is_signed(find_key, &self.signed_for(key, &until), &self.body, &self.signature)
+    }
 }
 
 /// The state that a response was made of: a collection by its creation id, and its number of writes. It never recurs.
@@ -67,7 +94,8 @@ pub struct ListRequest {
     query: String,
 }
 
-/// How often a list was requested, and when last.
+/// How often a list was requested, and when last. By slug, so a collection made again is taken for one that is asked for as
+/// often as the one before: that decides what is cached, and not what is shown.
 #[derive(Debug, Clone, Copy)]
 struct RequestCount {
     times: u32,
@@ -134,7 +162,10 @@ pub async fn find(bindings: &Bindings, tenant: &TenantId, key: &KvKey, generatio
     let now = SystemClock.now().millis();
     let cached: Option<CachedBody> = kv::read(bindings, key).await;
     let is_good = |cached: &CachedBody| {
-        cached.tenant_id == tenant.as_str() && cached.generation == *generation && now < cached.until
+        cached.tenant_id == tenant.as_str()
+            && cached.generation == *generation
+            && now < cached.until
+            && cached.is_signed(&bindings.settings.keys, key)
     };
     let found = cached.filter(is_good).map(|cached| cached.body);
     count(tenant, found.is_some());
@@ -147,8 +178,11 @@ pub async fn store(bindings: &Bindings, tenant: &TenantId, key: &KvKey, generati
         return;
     }
     let until = SystemClock.now().plus_seconds(i64::try_from(TTL_SECONDS).unwrap_or(0)).millis();
-    let cached = CachedBody { tenant_id: tenant.to_string(), generation, until, body: body.to_owned() };
-    kv::write(bindings, key, &cached, TTL_SECONDS).await;
+    let (tenant_id, body, signature) = (tenant.to_string(), body.to_owned(), String::new());
+    let mut cached = CachedBody { tenant_id, generation, until, body, signature };
+    if cached.sign(&bindings.settings.keys, key).is_some() {
+        kv::write(bindings, key, &cached, TTL_SECONDS).await;
+    }
 }
 
 /// The lists of a collection that this isolate is asked for most, to be recomputed after a write.
@@ -180,4 +214,35 @@ pub fn take_counts(tenant: &TenantId, at_least: u64) -> Option<(u64, u64)> {
         let worth = counts.get(tenant).is_some_and(|(hits, misses)| hits + misses >= at_least);
         worth.then(|| counts.remove(tenant)).flatten()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::sealed::MasterKey;
+
+    #[test]
+    fn a_cached_answer_is_good_as_it_was_cached_and_nowhere_else() {
+        let ring = |byte| KeyRing::new(1, HashMap::from([(1, MasterKey::new([byte; 32]))])).unwrap();
+        let (keys, tenant) = (ring(3), TenantId::proven("acme"));
+        let (one, other) = (KvKey::list(&tenant, "posts", 1, "", "public", ""), KvKey::stats(&tenant));
+        let made = || {
+            let (tenant_id, generation) = ("acme".to_owned(), CacheGeneration::of("c1", 7));
+            let mut cached =
+                CachedBody { tenant_id, generation, until: 9, body: "[]".into(), signature: String::new() };
+            cached.sign(&keys, &one).unwrap();
+            cached
+        };
+        assert!(made().is_signed(&keys, &one));
+        assert!(!made().is_signed(&keys, &other) && !made().is_signed(&ring(4), &one));
+        for changed in [
+            CachedBody { tenant_id: "globex".into(), ..made() },
+            CachedBody { generation: CacheGeneration::of("c1", 8), ..made() },
+            CachedBody { until: 10, ..made() },
+            CachedBody { body: "[1]".into(), ..made() },
+            CachedBody { signature: String::new(), ..made() },
+        ] {
+            assert!(!changed.is_signed(&keys, &one), "{changed:?}");
+        }
+    }
 }

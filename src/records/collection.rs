@@ -17,6 +17,7 @@ use super::cache::CacheGeneration;
 use super::definition::Definition;
 use super::schema::{Field, Schema};
 use super::statuses::Statuses;
+use crate::http::etag;
 use crate::http::listing::with_timestamps;
 use crate::http::problem::{self, Problem};
 use crate::storage::row::Rows;
@@ -282,6 +283,16 @@ impl Collection {
             "statuses": self.written_statuses, "alias": self.alias.then_some("client_id"), "versioned": self.versioned,
             "soft_delete": self.soft_delete, "live": self.live, "public_read": self.public_read, "files": self.files,
         })
+    }
+
+    /// The entity tag of this definition: no other collection ever has it.
+    pub fn etag(&self) -> String {
+        etag::of_version(self.short_id(), self.revision)
+    }
+
+    /// The first half of its creation id: 64 random bits are enough to tell collections apart.
+    pub fn short_id(&self) -> &str {
+        self.creation_id.get(..16).unwrap_or(&self.creation_id)
     }
 
     /// Whether the index of this field is complete.

@@ -12,7 +12,7 @@ use domain::json;
 
 statements! { TenantSql;
     /// The file of a record that is not deleted.
-    FIND = "SELECT f.object, f.name, f.content_type, f.size, f.etag, f.created_at, f.created_by FROM record_files f JOIN records r ON r.tenant_id = ?1 AND r.collection = f.collection AND r.id = f.record_id WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3 AND r.deleted_at IS NULL";
+    FIND = "SELECT f.object, f.name, f.content_type, f.size, f.etag, f.created_at, f.created_by, r.creation_id AS record_creation_id FROM record_files f JOIN records r ON r.tenant_id = ?1 AND r.collection = f.collection AND r.id = f.record_id WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3 AND r.deleted_at IS NULL";
     /// A collection's identity, and whether everybody may read it.
     COLLECTION = "SELECT creation_id, public_read FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND deleted_at IS NULL";
     /// Deletes the file of a record that is not deleted; a trigger registers its bytes to be deleted.
@@ -30,6 +30,7 @@ row_types! {
         etag: String,
         created_at: i64,
         created_by: String,
+        record_creation_id: String,
     }
     struct FileCollectionRow {
         creation_id: String,
@@ -54,6 +55,8 @@ pub struct File {
     pub created_at: Timestamp,
     /// Who stored it: `user:…`, `key:…`.
     pub created_by: String,
+    /// The creation id of its record; empty of one that was there before there were any, and of a file that was just stored.
+    pub record_creation_id: String,
 }
 
 /// A record's file, and what decides who may see it, read in one transaction.
@@ -78,6 +81,7 @@ impl File {
             etag: row.etag,
             created_at: Timestamp::from_millis(row.created_at),
             created_by: row.created_by,
+            record_creation_id: row.record_creation_id,
         })
     }
 

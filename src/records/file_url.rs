@@ -60,7 +60,8 @@ pub struct FileLink<'a> {
     pub tenant: &'a str,
     /// The collection.
     pub collection: &'a str,
-    /// Its creation id: another collection under the slug shows nothing by this URL.
+    /// Its creation id and the record's, one behind the other: another collection under the slug shows nothing by this URL,
+    /// and no other record under the id.
     pub creation_id: &'a str,
     /// The record.
     pub record_id: &'a str,

@@ -46,8 +46,6 @@ statements! { TenantSql;
     DELETE_SOME = "DELETE FROM records WHERE tenant_id = ?1 AND number IN (SELECT number FROM records WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3) RETURNING id";
     /// Deletes the collection's counts.
     DELETE_COUNTS = "DELETE FROM record_counts WHERE tenant_id = ?1 AND collection = ?2";
-    /// Deletes the collection's rates.
-    DELETE_RATES = "DELETE FROM record_rates WHERE tenant_id = ?1 AND collection = ?2";
     /// Deletes the collection once its records are deleted.
     DELETE_COLLECTION = "DELETE FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND deleted_at IS NOT NULL";
 }
@@ -184,8 +182,8 @@ impl Job<'_> {
             batch.commit().await?;
             return Ok(JobProgress::More);
         }
-        let batch = batch.add(DELETE_COUNTS, args![slug]).add(DELETE_RATES, args![slug]);
-        match batch.add(DELETE_COLLECTION, args![slug]).commit().await {
+        // Its rates stay: a collection that is made again under the slug begins no new hour.
+        match batch.add(DELETE_COUNTS, args![slug]).add(DELETE_COLLECTION, args![slug]).commit().await {
             Err(error) if rules::is_other_definition(&error) => Err(error),
             // A record was added meanwhile: the next step deletes it.
             Err(StorageError::Constraint(words)) => Err(StorageError::Unavailable(words)),

@@ -218,6 +218,7 @@ impl From<ListRow> for RecordRow {
             created_by: row.created_by,
             updated_by: row.updated_by,
             deleted_at: row.deleted_at,
+            creation_id: None,
         }
     }
 }

@@ -31,7 +31,7 @@ use domain::json;
 
 statements! { TenantSql;
     /// The records of the ids in the JSON ?3, soft-deleted ones included.
-    FIND_SOME = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value";
+    FIND_SOME = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, r.creation_id FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value";
     /// A version of a record.
     VERSION = "SELECT status, data FROM record_versions WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3 AND version = ?4";
 }
@@ -181,14 +181,15 @@ impl RecordWriter<'_> {
         }
         let id = id.as_deref().unwrap_or_default();
         let Some(record) = drafts.find(operation)? else { return Ok(None) };
-        if operation.if_match.as_deref().is_some_and(|seen| !etag::names(seen, &etag::of(record.version))) {
+        let is_other = |seen: &str| !etag::names(seen, &record.etag(drafts.collection));
+        if operation.if_match.as_deref().is_some_and(is_other) {
             return Err(problem::precondition_failed());
         }
         let draft = match kind {
             OperationKind::Delete { permanent } => {
                 let kept = drafts.collection.soft_delete && !permanent;
                 writes.delete(record.clone(), if kept { Deletion::Soft } else { Deletion::Permanent });
-                return Ok(Some(WrittenRecord { id: id.to_owned(), version: None, shown: Map::new() }));
+                return Ok(Some(WrittenRecord::deleted(id)));
             }
             OperationKind::RestoreVersion(version) => self.version(drafts.collection, record, *version).await,
             OperationKind::Restore => record
@@ -201,8 +202,7 @@ impl RecordWriter<'_> {
         };
         let Some(draft) = drafts.note(pointer, draft)? else { return Ok(None) };
         if !record.is_deleted && draft.status == record.status && draft.data == record.data()? {
-            let (version, shown) = (Some(record.version), record.shown(drafts.collection)?);
-            return Ok(Some(WrittenRecord { id: id.to_owned(), version, shown }));
+            return WrittenRecord::of(record, drafts.collection).map(Some);
         }
         writes.change(pointer, record, draft).map(Some)
     }
@@ -278,7 +278,8 @@ fn duplicate_id() -> Invalid {
 pub fn one(collection: &Collection, done: &[WrittenRecord]) -> CreatedResource {
     let first = done.first();
     let location = first.map_or_else(String::new, |done| format!("/api/v1/{}/{}", collection.slug, done.id));
-    CreatedResource { data: first.map_or(Value::Null, |done| Value::Object(done.shown.clone())), location }
+    let etag = first.and_then(|done| done.etag.clone());
+    CreatedResource { data: first.map_or(Value::Null, |done| Value::Object(done.shown.clone())), location, etag }
 }
 
 /// The response for several: each record as it is shown, or `{id, deleted}`.
@@ -287,5 +288,6 @@ pub fn several(_: &Collection, done: &[WrittenRecord]) -> CreatedResource {
         Some(_) => Value::Object(done.shown.clone()),
         None => json!({ "id": done.id, "deleted": true }),
     };
-    CreatedResource { data: Value::from(done.iter().map(each).collect::<Vec<_>>()), location: String::new() }
+    let data = Value::from(done.iter().map(each).collect::<Vec<_>>());
+    CreatedResource { data, location: String::new(), etag: None }
 }

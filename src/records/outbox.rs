@@ -1,10 +1,12 @@
 //! Delivery of changed records: notifies the tenant's hub, which reads the outbox itself.
 //!
 //! A request that commits a change notifies the hub after its response; cron notifies it again of changes that still wait.
+//! A request that hides or deletes a collection waits for the hub: no stream hears of the collection as it was once the
+//! request is answered. If the hub does not answer, the response says `pending`, and cron brings it about.
 
 use crate::http::problem::Problem;
 use crate::http::request::Background;
-use crate::hub::protocol::{Drain, Refusal};
+use crate::hub::protocol::{Drain, LearnCollections, Refusal};
 use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::shard_db::ShardDb;
@@ -29,6 +31,26 @@ pub fn notify_hub(background: &Background, bindings: &Bindings, tenant: &TenantI
     background.spawn(async move {
         drain(&bindings, &tenant).await;
     });
+}
+
+/// Has the tenant's hub learn, before the response, that a collection was hidden or deleted. False if the hub could not be
+/// reached: then cron brings it about, as the change waits in the outbox.
+pub async fn learn_collections(bindings: &Bindings, tenant: &TenantId) -> bool {
+    if bindings.settings.fault_after.as_deref() == Some("collection") {
+        return false;
+    }
+    let seen = tenant_state::last_seen(tenant);
+    let learned = tenant_state::call_hub(bindings, tenant, None, seen, async |hub, caller| {
+        hub.call_for(&caller, &LearnCollections {}).await
+    });
+    match learned.await {
+        Ok(_) => true,
+        Err(error) => {
+            let problem = Problem::from(error);
+            log::fault("outbox", problem.cause.as_deref().unwrap_or(problem.code));
+            false
+        }
+    }
 }
 
 /// Has hubs drain stale changes; gives the number of events that were sent. Run by cron each minute.

@@ -3,17 +3,19 @@
 use serde_json::{Map, Value};
 
 use super::collection::Collection;
+use crate::http::etag;
 use crate::http::problem::{self, Problem};
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
+use domain::hex::hex;
 use domain::record::RecordView;
 
 statements! { TenantSql;
     /// A record that is not deleted.
-    FIND = "SELECT id, version, status, data, created_at, updated_at, created_by, updated_by, deleted_at FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id = ?3 AND deleted_at IS NULL";
+    FIND = "SELECT id, version, status, data, created_at, updated_at, created_by, updated_by, deleted_at, creation_id FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id = ?3 AND deleted_at IS NULL";
     /// Of the references in the JSON ?2, `[collection, id]` each, the indices of those without a record.
     DANGLING = "SELECT j.key AS place FROM json_each(?2) j WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.collection = json_extract(j.value, '$[0]') AND r.id = json_extract(j.value, '$[1]') AND r.deleted_at IS NULL)";
     /// Of the values in the JSON ?3, `[id, field, value]` each, the indices of those that other records have.
@@ -33,6 +35,8 @@ row_types! {
         pub(super) created_by: String,
         pub(super) updated_by: String,
         pub(super) deleted_at: Option<i64>,
+        /// None where it is not asked for.
+        pub(super) creation_id: Option<String>,
     }
     /// An index into the JSON list that was asked about.
     #[derive(Debug)]
@@ -65,6 +69,9 @@ pub struct Record {
     pub updated_by: String,
     /// Whether it is soft-deleted.
     pub is_deleted: bool,
+    /// Its identity: another record of the same id has another one. Empty for records of before there were any, and where
+    /// it was not asked for.
+    pub creation_id: String,
 }
 
 impl Record {
@@ -81,10 +88,11 @@ impl Record {
             created_by: row.created_by,
             updated_by: row.updated_by,
             is_deleted: row.deleted_at.is_some(),
+            creation_id: row.creation_id.unwrap_or_default(),
         }
     }
 
-    /// A new record without fields.
+    /// A new record without fields and without an identity.
     pub fn new(tenant: &TenantId, id: &str, actor: &str, now: i64) -> Self {
         Self {
             tenant: tenant.clone(),
@@ -97,7 +105,14 @@ impl Record {
             created_by: actor.to_owned(),
             updated_by: actor.to_owned(),
             is_deleted: false,
+            creation_id: String::new(),
         }
+    }
+
+    /// The entity tag of this version: no record that is made again under its id ever has it, and none of another collection.
+    pub fn etag(&self, collection: &Collection) -> String {
+        let identity = format!("{}-{}", collection.short_id(), self.creation_id);
+        etag::of_version(&identity, self.version)
     }
 
     /// The record of an id; 404 if there is none or it is deleted.
@@ -136,6 +151,11 @@ impl Record {
         };
         shown.into_object()
     }
+}
+
+/// The identity of a new record: 64 random bits.
+pub fn fresh_creation_id() -> Result<String, Problem> {
+    crate::storage::sealed::random::<8>().map(|bytes| hex(&bytes)).map_err(problem::internal)
 }
 
 /// A UUID of version 7 (RFC 9562). Ids of one request sort by `order`.

@@ -22,7 +22,7 @@ statements! { TenantSql;
     COLLECTION_UNNAMED = "INSERT OR REPLACE INTO write_rules (tenant_id, is_unnamed) VALUES (?1, NOT EXISTS (SELECT 1 FROM collection_fields WHERE tenant_id = ?1 AND target = ?2 AND collection <> ?2))";
     /// The collection ?2 has at most ?3 records.
     RECORDS_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_records_left) VALUES (?1, (SELECT COALESCE(sum(records), 0) FROM record_counts WHERE tenant_id = ?1 AND collection = ?2) <= ?3)";
-    /// Counts ?5 more records of the collection ?2 in the window of the period ?3 that began at ?4.
+    /// Counts ?5 more records of the collection ?2, whichever has this slug, in the window of the period ?3 that began at ?4.
     COUNT_RATE = "INSERT INTO record_rates (tenant_id, collection, period, start, records) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant_id, collection, period) DO UPDATE SET records = CASE WHEN start = excluded.start THEN records + excluded.records ELSE excluded.records END, start = excluded.start";
     /// In the window of the period ?3 at most ?4 records of the collection ?2 were made.
     RATE_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_rate_left) VALUES (?1, (SELECT records FROM record_rates WHERE tenant_id = ?1 AND collection = ?2 AND period = ?3) <= ?4)";

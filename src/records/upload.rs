@@ -28,12 +28,12 @@ use domain::plan::Limit;
 
 statements! { TenantSql;
     /// The target of an upload: the record's present file, whether its collection allows files, the tenant's bytes.
-    PLACE = "SELECT c.files, c.creation_id, (SELECT f.object FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS object, (SELECT f.size FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS size, (SELECT s.bytes FROM storage_used s WHERE s.tenant_id = ?1) AS used FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL AND r.deleted_at IS NULL";
+    PLACE = "SELECT c.files, c.creation_id || r.creation_id AS creation_id, (SELECT f.object FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS object, (SELECT f.size FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS size, (SELECT s.bytes FROM storage_used s WHERE s.tenant_id = ?1) AS used FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL AND r.deleted_at IS NULL";
     /// Registers an object as unreferenced.
     NOTE = "INSERT INTO unreferenced_objects (tenant_id, object, due_at) VALUES (?1, ?2, ?3)";
-    /// The record ?3 of the collection ?2, still the one of the creation id ?5, may hold a file, and the object ?4 is not
+    /// The record ?3 of the collection ?2, both still those of the creation ids ?5, may hold a file, and the object ?4 is not
     /// claimed by a sweep.
-    TAKES_FILE = "INSERT OR REPLACE INTO write_rules (tenant_id, takes_file) VALUES (?1, EXISTS (SELECT 1 FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 JOIN unreferenced_objects u ON u.tenant_id = ?1 AND u.object = ?4 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.creation_id = ?5 AND c.files = 1 AND c.deleted_at IS NULL AND r.deleted_at IS NULL AND u.is_claimed = 0))";
+    TAKES_FILE = "INSERT OR REPLACE INTO write_rules (tenant_id, takes_file) VALUES (?1, EXISTS (SELECT 1 FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 JOIN unreferenced_objects u ON u.tenant_id = ?1 AND u.object = ?4 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.creation_id || r.creation_id = ?5 AND c.files = 1 AND c.deleted_at IS NULL AND r.deleted_at IS NULL AND u.is_claimed = 0))";
     /// The record still holds the object ?4, or none where that is empty.
     FILE_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_file) VALUES (?1, COALESCE((SELECT object FROM record_files WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3), '') = ?4)";
     /// Makes it the record's file.
@@ -76,10 +76,10 @@ pub struct Upload {
     pub seen: Option<Seen>,
 }
 
-/// The collection and the record's file before an upload.
+/// The collection, the record and its file before an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// The collection's creation id.
+    /// The collection's creation id and the record's, one behind the other.
     pub creation_id: String,
     /// The object of the record's file; empty if it has none.
     pub object: String,
@@ -88,7 +88,7 @@ pub struct Seen {
 /// The target of an upload.
 #[derive(Debug)]
 pub struct UploadTarget {
-    /// The collection and the record's present file.
+    /// The collection, the record and its present file.
     pub seen: Seen,
     size: u64,
     used: u64,
@@ -165,7 +165,7 @@ impl Upload {
         format!("{}/{}/{}.{attempt}", self.collection, self.record_id, self.ticket)
     }
 
-    /// Makes a written object the record's file, if the collection still has this creation id.
+    /// Makes a written object the record's file, if collection and record are still those of these creation ids.
     async fn attach(
         &self,
         rows: &TenantDb,
@@ -208,6 +208,7 @@ impl Upload {
             etag: written.etag.clone(),
             created_at: now,
             created_by: self.by.clone(),
+            record_creation_id: String::new(),
         })
     }
 }

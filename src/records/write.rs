@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::collection::Collection;
 use super::draft::RecordDraft;
-use super::record::{DANGLING, HELD, InputIndexRow, Record, fresh_id};
+use super::record::{DANGLING, HELD, InputIndexRow, Record, fresh_creation_id, fresh_id};
 use super::rules::{self, WriteError};
 use super::schema::Field;
 use crate::http::problem::{self, FieldError, Problem};
@@ -24,10 +24,10 @@ use domain::json;
 use domain::plan::{Limit, Limits, Period};
 
 statements! { TenantSql;
-    /// The ?4 records of the JSON ?3 still have the versions that were read.
-    AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_version) VALUES (?1, (SELECT count(*) FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = json_extract(j.value, '$.id') AND r.version = json_extract(j.value, '$.seen')) = ?4)";
+    /// The ?4 records of the JSON ?3 are still those that were read, and have the versions that were read.
+    AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_version) VALUES (?1, (SELECT count(*) FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = json_extract(j.value, '$.id') AND r.version = json_extract(j.value, '$.seen') AND r.creation_id = json_extract(j.value, '$.made')) = ?4)";
     /// New records, from the JSON ?3.
-    INSERT = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, index_revision) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), ?4, ?4, ?5, ?5, (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j";
+    INSERT = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, creation_id, index_revision) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), ?4, ?4, ?5, ?5, json_extract(j.value, '$.made'), (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j";
     /// Changed records, from the JSON ?3. A soft-deleted one is restored.
     UPDATE = "UPDATE records SET version = records.version + 1, status = json_extract(j.value, '$.status'), data = json_extract(j.value, '$.data'), updated_at = ?4, updated_by = ?5, deleted_at = NULL, index_revision = (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j WHERE records.tenant_id = ?1 AND records.collection = ?2 AND records.id = json_extract(j.value, '$.id')";
     /// Deletes the references of the records of the JSON ?3.
@@ -58,6 +58,25 @@ pub struct WrittenRecord {
     pub version: Option<i64>,
     /// The record as it is shown; empty if it was deleted.
     pub shown: Map<String, Value>,
+    /// The entity tag of its version; none if it was deleted.
+    pub etag: Option<String>,
+}
+
+impl WrittenRecord {
+    /// A record that was deleted.
+    pub fn deleted(id: &str) -> Self {
+        Self { id: id.to_owned(), version: None, shown: Map::new(), etag: None }
+    }
+
+    /// A record as it is now.
+    pub fn of(record: &Record, collection: &Collection) -> Result<Self, Problem> {
+        Ok(Self {
+            id: record.id.clone(),
+            version: Some(record.version),
+            shown: record.shown(collection)?,
+            etag: Some(record.etag(collection)),
+        })
+    }
 }
 
 /// A record to be created or changed.
@@ -66,6 +85,8 @@ struct RecordWrite {
     /// The JSON pointer of its data in the body; empty if it is the whole body.
     pointer: String,
     id: String,
+    /// Its identity.
+    creation_id: String,
     /// The version that was read; none for a new record.
     seen: Option<i64>,
     draft: RecordDraft,
@@ -97,7 +118,8 @@ impl<'a> WriteBatch<'a> {
             Some(id) => id.clone(),
             None => fresh_id(self.now.millis(), self.created.len())?,
         };
-        let written = RecordWrite { pointer: pointer.to_owned(), id, seen: None, draft };
+        let creation_id = fresh_creation_id()?;
+        let written = RecordWrite { pointer: pointer.to_owned(), id, creation_id, seen: None, draft };
         let done = self.result(&written, None)?;
         self.created.push(written);
         Ok(done)
@@ -105,7 +127,13 @@ impl<'a> WriteBatch<'a> {
 
     /// Adds a change of a record; gives what it will be.
     pub fn change(&mut self, pointer: &str, seen: &Record, draft: RecordDraft) -> Result<WrittenRecord, Problem> {
-        let written = RecordWrite { pointer: pointer.to_owned(), id: seen.id.clone(), seen: Some(seen.version), draft };
+        let written = RecordWrite {
+            pointer: pointer.to_owned(),
+            id: seen.id.clone(),
+            creation_id: seen.creation_id.clone(),
+            seen: Some(seen.version),
+            draft,
+        };
         let done = self.result(&written, Some(seen))?;
         self.changed.push(written);
         self.restored |= seen.is_deleted;
@@ -125,13 +153,10 @@ impl<'a> WriteBatch<'a> {
             json: serde_json::to_string(&written.draft.data).map_err(problem::internal)?,
             created_at: before.map_or(now.created_at, |before| before.created_at),
             created_by: before.map_or_else(|| now.created_by.clone(), |before| before.created_by.clone()),
+            creation_id: written.creation_id.clone(),
             ..now
         };
-        Ok(WrittenRecord {
-            id: written.id.clone(),
-            version: Some(record.version),
-            shown: record.shown(self.collection)?,
-        })
+        WrittenRecord::of(&record, self.collection)
     }
 
     /// An error for each reference to a record that does not exist, or is deleted by this batch.
@@ -162,7 +187,8 @@ impl<'a> WriteBatch<'a> {
     pub fn batch(&self, limits: &Limits) -> TenantBatch<'a> {
         let slug = self.collection.slug.as_str();
         let mut batch = self.rows.write().add_all([rules::definition_as_seen(self.collection)]);
-        let seen: Vec<Value> = self.seen().map(|(id, version)| json!({ "id": id, "seen": version })).collect();
+        let seen: Vec<Value> =
+            self.seen().map(|(id, made, version)| json!({ "id": id, "made": made, "seen": version })).collect();
         if !seen.is_empty() {
             let count = i64::try_from(seen.len()).unwrap_or(i64::MAX);
             batch = batch.add(AS_SEEN, args![slug, Value::from(seen).to_string(), count]);
@@ -229,9 +255,14 @@ impl<'a> WriteBatch<'a> {
         target == self.collection.slug && self.deleted.iter().any(|(record, _)| record.id == id)
     }
 
-    fn seen(&self) -> impl Iterator<Item = (&str, i64)> {
-        let changed = self.changed.iter().filter_map(|written| Some((written.id.as_str(), written.seen?)));
-        changed.chain(self.deleted.iter().map(|(record, _)| (record.id.as_str(), record.version)))
+    /// The id, the identity and the version of each record that was read.
+    fn seen(&self) -> impl Iterator<Item = (&str, &str, i64)> {
+        let changed = self
+            .changed
+            .iter()
+            .filter_map(|written| Some((written.id.as_str(), written.creation_id.as_str(), written.seen?)));
+        let deleted = self.deleted.iter().map(|(record, _)| record);
+        changed.chain(deleted.map(|record| (record.id.as_str(), record.creation_id.as_str(), record.version)))
     }
 
     /// The plan's limit of records, checked after all writes; a batch that adds no record needs no room.
@@ -343,7 +374,7 @@ fn ids<'r>(ids: impl Iterator<Item = &'r str>) -> String {
 }
 
 fn rows_json(written: &[&RecordWrite]) -> String {
-    let each = |one: &&RecordWrite| json!({ "id": one.id, "status": one.draft.status, "data": one.draft.data });
+    let each = |one: &&RecordWrite| json!({ "id": one.id, "made": one.creation_id, "status": one.draft.status, "data": one.draft.data });
     Value::from(written.iter().map(each).collect::<Vec<_>>()).to_string()
 }
 

@@ -43,7 +43,10 @@ pub const ROUTES: &[Route] = &[
     )
     .params("If-Match")
     .body("CollectionPatch <a merge patch (RFC 7396)>")
-    .answers("200 Collection +ETag; 409 changed_meanwhile still_referenced"),
+    .answers(
+        "200 Collection +ETag; 202 {...Collection, pending: bool} +ETag <open streams learn of it within a minute>; \
+         409 changed_meanwhile still_referenced",
+    ),
     delete(
         "collections.delete",
         "/api/v1/collections/{collection}",

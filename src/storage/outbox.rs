@@ -1,4 +1,5 @@
-//! A tenant's outbox: the changes of its records that have not been sent to subscribers.
+//! A tenant's outbox: the changes of its records that have not been sent to subscribers, and which of its collections
+//! stand.
 //!
 //! Triggers write it in the transaction of the change; only the tenant's hub reads and empties it.
 //!
@@ -8,12 +9,14 @@
 //!   suspended or moving to another shard: the rows stay (or move along), and the hub recognises them by their number.
 //! - A number that the tenant's sequence never reached deletes nothing: then the shard was restored to an earlier time,
 //!   and its rows under lower numbers may be new.
+//! - Hiding, showing or deleting a collection takes a number of the same sequence. So of two readings of the collections
+//!   that stand, the one at the higher number is the newer one.
 
 use super::bindings::Bindings;
 use super::row::row_types;
 use super::sql::StorageError;
 use super::sql::{args, statements};
-use super::tenant_db::{Placement, TenantDb};
+use super::tenant_db::{Placement, ReadStatement, TenantDb};
 use crate::tenant_id::TenantId;
 
 statements! { TenantSql;
@@ -23,10 +26,12 @@ statements! { TenantSql;
     FORGET = "DELETE FROM record_outbox WHERE tenant_id = ?1 AND seq <= ?2 AND ?2 <= (SELECT last FROM record_sequence WHERE tenant_id = ?1)";
     /// The last number that the sequence gave.
     LAST = "SELECT last FROM record_sequence WHERE tenant_id = ?1";
+    /// The collections that stand.
+    COLLECTIONS = "SELECT slug, creation_id, public_read, created_at FROM collections WHERE tenant_id = ?1 AND deleted_at IS NULL ORDER BY slug LIMIT 200";
 }
 
 row_types! {
-    /// A record after a change.
+    /// A record after a change; or, without a record's id, that a collection was hidden, shown or deleted.
     #[derive(Debug, Clone)]
     pub struct OutboxRow {
         /// The change's number in the outbox.
@@ -35,7 +40,7 @@ row_types! {
         pub at: i64,
         /// The collection's slug.
         pub collection: String,
-        /// The record's id.
+        /// The record's id; empty if the row is about the collection itself.
         pub record_id: String,
         /// `create`, `update` or `delete`.
         pub action: String,
@@ -57,11 +62,42 @@ row_types! {
         pub created_by: String,
         /// Who changed it last.
         pub updated_by: String,
+        /// The collection's creation id; none in a row of before there were any.
+        pub creation_id: Option<String>,
     }
 
     struct LastNumberRow {
         last: u64,
     }
+
+    /// A collection that stands.
+    #[derive(Debug, Clone)]
+    pub struct CurrentCollectionRow {
+        /// Its slug, which a later collection may have too.
+        pub slug: String,
+        /// Its identity.
+        pub creation_id: String,
+        /// 1 if everybody on the tenant's host may read it, else 0.
+        pub public_read: i64,
+        /// When it was created, in milliseconds since 1970.
+        pub created_at: i64,
+    }
+}
+
+impl OutboxRow {
+    /// Whether it says that a collection was hidden, shown or deleted.
+    pub fn is_of_collection(&self) -> bool {
+        self.record_id.is_empty()
+    }
+}
+
+/// Which collections stand, and when.
+#[derive(Debug, Clone, Default)]
+pub struct CollectionsRead {
+    /// The last number that the sequence had given at that moment; 0 if none.
+    pub last: u64,
+    /// All collections of the tenant that are not being deleted.
+    pub collections: Vec<CurrentCollectionRow>,
 }
 
 /// The outbox after rows were acknowledged.
@@ -94,6 +130,15 @@ impl Outbox {
         let rows = read.pop().unwrap_or_default().read()?;
         let last = read.pop().unwrap_or_default().first::<LastNumberRow>()?;
         Ok(OutboxState { rows, last: last.map(|row| row.last) })
+    }
+
+    /// Which collections stand, as of one moment.
+    pub async fn collections(&self) -> Result<CollectionsRead, StorageError> {
+        let reads = vec![ReadStatement::Constant(LAST, Vec::new()), ReadStatement::Constant(COLLECTIONS, Vec::new())];
+        let mut read = self.0.reads(reads).await?.into_iter();
+        let last = read.next().unwrap_or_default().first::<LastNumberRow>()?;
+        let collections = read.next().unwrap_or_default().read()?;
+        Ok(CollectionsRead { last: last.map_or(0, |row| row.last), collections })
     }
 }
 

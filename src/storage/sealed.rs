@@ -99,6 +99,8 @@ pub enum SigningPurpose {
     Upload,
     /// URLs that show a file.
     Download,
+    /// Answers that are cached in KV.
+    CachedAnswer,
 }
 
 impl SigningPurpose {
@@ -107,6 +109,7 @@ impl SigningPurpose {
             Self::Cursor => "carillon cursor v1",
             Self::Upload => "carillon upload v1",
             Self::Download => "carillon download v1",
+            Self::CachedAnswer => "carillon cached answer v1",
         }
     }
 }

@@ -329,8 +329,62 @@ fn what_no_subscriber_saw_go_or_come_is_not_announced() {
     assert_eq!(outbox(&acme, 4), [""; 0], "gone before");
 
     shard.db.execute("UPDATE collections SET deleted_at = 5 WHERE tenant_id = 'acme' AND slug = 'people'", []).unwrap();
+    assert_eq!(outbox(&acme, 4), ["5 delete people/ v0 private"], "the collection itself");
     acme.delete("people", "ada").unwrap();
-    assert_eq!(outbox(&acme, 4), [""; 0], "its collection goes");
+    assert_eq!(outbox(&acme, 5), [""; 0], "its collection goes");
+    shard.keeps_the_other();
+}
+
+#[test]
+fn a_collection_that_is_hidden_shown_or_deleted_is_announced_and_so_is_whose_records_change() {
+    let shard = Shard::new();
+    let acme = shard.acme();
+    let told = |after: i64| {
+        acme.list(&format!("SELECT seq || ' ' || action || ' ' || collection || '/' || record_id || ' ' || creation_id FROM record_outbox WHERE tenant_id = ?1 AND seq > {after} ORDER BY seq"))
+    };
+    let people = acme.creation_id("people");
+    assert_eq!(told(0)[..2], [format!("1 create people/ada {people}"), format!("2 create people/bob {people}")]);
+    let set = |what: &str| {
+        let sql = format!("UPDATE collections SET {what} WHERE tenant_id = 'acme' AND slug = 'people'");
+        shard.db.execute(&sql, []).unwrap();
+    };
+    set("name = 'x', revision = 2, public_read = public_read, deleted_at = deleted_at");
+    acme.collection("notes", "live, public_read");
+    assert_eq!(told(3), [""; 0], "nothing that was told is otherwise now");
+    for (at, what) in [(4, "public_read = 0, live = 0"), (5, "public_read = 1")] {
+        set(what);
+        assert_eq!(told(at - 1), [format!("{at} update people/ {people}")], "{what}");
+    }
+    set("deleted_at = 9, live = 1");
+    assert_eq!(told(5), [format!("6 delete people/ {people}")]);
+    acme.make_again("people", "live, public_read");
+    let again = acme.creation_id("people");
+    acme.insert("people", "ada", json!({})).unwrap();
+    assert_eq!(told(6), [format!("7 create people/ada {again}")]);
+    assert_ne!(people, again);
+    shard.keeps_the_other();
+}
+
+#[test]
+fn a_record_that_is_made_again_is_another_one() {
+    let shard = Shard::new();
+    let acme = shard.acme();
+    let identity = || {
+        acme.list("SELECT creation_id FROM records WHERE tenant_id = ?1 AND collection = 'posts' AND id = 'p'")
+            .remove(0)
+    };
+    acme.insert("posts", "p", json!({})).unwrap();
+    let first = identity();
+    assert_eq!(first.len(), 16);
+    acme.update("posts", "p", json!({"title": "t"})).unwrap();
+    acme.soft_delete("posts", "p").unwrap();
+    acme.restore("posts", "p").unwrap();
+    assert_eq!(identity(), first);
+    let forged = shard.db.execute("UPDATE records SET creation_id = 'x' WHERE tenant_id = 'acme' AND id = 'p'", []);
+    assert!(forged.unwrap_err().to_string().contains("creation_id is immutable"));
+    acme.delete("posts", "p").unwrap();
+    acme.insert("posts", "p", json!({})).unwrap();
+    assert!(identity() != first && identity().len() == 16);
     shard.keeps_the_other();
 }
 

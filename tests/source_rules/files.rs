@@ -70,8 +70,8 @@ fn an_object_is_a_files_or_unreferenced_and_all_files_are_counted() {
 #[test]
 fn what_is_claimed_by_a_sweep_is_no_file_any_more() {
     let shard = shard();
-    let people = shard.acme().creation_id("people");
-    let takes = |object: &str| upload(&shard, "TAKES_FILE", &[&"people", &"ada", &object, &people]);
+    let ada = shard.acme().identity("people", "ada");
+    let takes = |object: &str| upload(&shard, "TAKES_FILE", &[&"people", &"ada", &object, &ada]);
     let refused = Err("CHECK constraint failed: file_not_taken".to_owned());
     assert_eq!(takes("1"), refused, "it was never noted");
     upload(&shard, "NOTE", &[&"1", &50]).unwrap();
@@ -87,7 +87,8 @@ fn what_is_claimed_by_a_sweep_is_no_file_any_more() {
             format!("UPDATE records SET {change} WHERE tenant_id = 'acme' AND collection = 'people' AND id = 'bob'");
         shard.db.execute("DELETE FROM records WHERE tenant_id = 'acme' AND collection = 'posts'", []).unwrap();
         shard.db.execute(&sql, []).unwrap();
-        let taken = upload(&shard, "TAKES_FILE", &[&"people", &"bob", &"2", &people]);
+        let bob = shard.acme().identity("people", "bob");
+        let taken = upload(&shard, "TAKES_FILE", &[&"people", &"bob", &"2", &bob]);
         assert_eq!(taken.is_ok(), !change.contains("= 1"), "{change}");
     }
     shard.db.execute("UPDATE collections SET files = 0 WHERE tenant_id = 'acme'", []).unwrap();
@@ -95,17 +96,22 @@ fn what_is_claimed_by_a_sweep_is_no_file_any_more() {
 }
 
 #[test]
-fn a_file_goes_to_no_other_collection_than_it_was_sent_to() {
+fn a_file_goes_to_no_other_collection_and_to_no_other_record_than_it_was_sent_to() {
     let shard = shard();
     upload(&shard, "NOTE", &[&"1", &50]).unwrap();
     let takes = |id: &str| upload(&shard, "TAKES_FILE", &[&"people", &"ada", &"1", &id]);
     let refused = Err("CHECK constraint failed: file_not_taken".to_owned());
-    let seen = shard.acme().creation_id("people");
-    assert_eq!((takes(&seen), takes(&shard.other().creation_id("people"))), (Ok(0), refused.clone()));
+    let first = shard.acme().identity("people", "ada");
+    assert_eq!((takes(&first), takes(&shard.other().identity("people", "ada"))), (Ok(0), refused.clone()));
+    shard.db.execute("DELETE FROM record_references WHERE tenant_id = 'acme'", []).unwrap();
+    shard.acme().delete("people", "ada").unwrap();
+    shard.acme().insert("people", "ada", json!({})).unwrap();
+    let seen = shard.acme().identity("people", "ada");
+    assert_eq!((takes(&first), takes(&seen)), (refused.clone(), Ok(0)));
     shard.acme().make_again("people", "");
     shard.db.execute("UPDATE collections SET files = 1 WHERE tenant_id = 'acme'", []).unwrap();
     shard.acme().insert("people", "ada", json!({})).unwrap();
-    assert_eq!((takes(&seen), takes(&shard.acme().creation_id("people"))), (refused, Ok(0)));
+    assert_eq!((takes(&seen), takes(&shard.acme().identity("people", "ada"))), (refused, Ok(0)));
 }
 
 #[test]

@@ -100,6 +100,17 @@ impl Tenant<'_> {
         self.db.query_row(sql, [self.id, slug], |row| row.get(0)).unwrap()
     }
 
+    /// The creation id of a record.
+    pub fn record_creation_id(&self, collection: &str, id: &str) -> String {
+        let sql = "SELECT creation_id FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id = ?3";
+        self.db.query_row(sql, [self.id, collection, id], |row| row.get(0)).unwrap()
+    }
+
+    /// The creation ids of a collection and of one of its records, one behind the other.
+    pub fn identity(&self, collection: &str, id: &str) -> String {
+        self.creation_id(collection) + &self.record_creation_id(collection, id)
+    }
+
     /// Deletes a collection with its records, and makes another one under its slug.
     pub fn make_again(&self, slug: &str, switches: &str) {
         for sql in [

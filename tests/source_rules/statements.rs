@@ -392,13 +392,19 @@ fn a_rule_of_records_fails_by_its_name_too() {
             ("RATE_LEFT", "record_rate_reached", &[&"posts", &"hour", &0], &[&"posts", &"month", &0]),
         ],
     );
-    let [ada, newer, first] =
-        [("ada", 1), ("ada", 2), ("first", 1)].map(|(id, seen)| json!([{"id": id, "seen": seen}]).to_string());
+    let [ada, newer, first, another] = [
+        ("ada", 1, acme.record_creation_id("people", "ada")),
+        ("ada", 2, acme.record_creation_id("people", "ada")),
+        ("first", 1, acme.record_creation_id("posts", "first")),
+        ("ada", 1, other.record_creation_id("people", "ada")),
+    ]
+    .map(|(id, seen, made)| json!([{"id": id, "made": made, "seen": seen}]).to_string());
     rules_fail_by_their_names(
         db,
         "src/records/write.rs",
         &[
             ("AS_SEEN", "record_changed", &[&"people", &newer, &1], &[&"people", &ada, &1]),
+            ("AS_SEEN", "record_changed", &[&"people", &another, &1], &[&"people", &ada, &1]),
             ("AS_SEEN", "record_changed", &[&"people", &first, &1], &[&"posts", &first, &1]),
         ],
     );

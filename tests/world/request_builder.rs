@@ -171,6 +171,18 @@ impl TestResponse {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
+    /// The version that the entity tag of a record or a collection is of.
+    pub fn tag_version(&self) -> i64 {
+        let tag = self.header("etag").trim_matches('"');
+        tag.rsplit_once('.').unwrap_or_else(|| panic!("no tag of a version: {tag}")).1.parse().unwrap()
+    }
+
+    /// The tag that another version of the same record or collection has.
+    pub fn tag_of(&self, version: i64) -> String {
+        let (identity, _) = self.header("etag").rsplit_once('.').unwrap();
+        format!("{identity}.{version}\"")
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{} with no JSON: {:?}", self.status, self.body))
     }

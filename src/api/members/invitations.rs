@@ -121,7 +121,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
         "expires_at": until, "accepted_at": null, "created_at": now,
     }));
     let location = format!("/api/v1/invitations/{id}");
-    let outcome = create.commit(&rows, batch, CreatedResource { data, location }).await?;
+    let outcome = create.commit(&rows, batch, CreatedResource { data, location, etag: None }).await?;
     if outcome.is_first {
         deliver(&request, &email, token, until);
     }

@@ -86,7 +86,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
         "revoked_at": null, "previous_until": null, "key": key.text,
     });
     let location = format!("/api/v1/api-keys/{}", key.id);
-    Ok(create.commit(&rows, batch, CreatedResource { data, location }).await?.response)
+    Ok(create.commit(&rows, batch, CreatedResource { data, location, etag: None }).await?.response)
 }
 
 /// `GET /api/v1/api-keys`

@@ -70,7 +70,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
         "created_at": now, "updated_at": now,
     }));
     let location = format!("/api/v1/roles/{name}");
-    Ok(create.commit(&rows, batch, CreatedResource { data, location }).await?.response)
+    Ok(create.commit(&rows, batch, CreatedResource { data, location, etag: None }).await?.response)
 }
 
 /// `GET /api/v1/roles`

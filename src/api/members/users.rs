@@ -134,7 +134,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
         "email_verified_at": null, "last_login_at": null, "created_at": now, "updated_at": now,
     }));
     let location = format!("/api/v1/users/{id}");
-    Ok(create.commit(&rows, batch, CreatedResource { data, location }).await?.response)
+    Ok(create.commit(&rows, batch, CreatedResource { data, location, etag: None }).await?.response)
 }
 
 /// `GET /api/v1/users`

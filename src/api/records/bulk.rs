@@ -25,7 +25,7 @@ pub async fn bulk(mut request: Request<Member>) -> Result<Response, Problem> {
     let body = request.incoming.json_object_within(JSON, MAX_BODY).await?;
     let rows = request.caller.rows(&request.bindings)?;
     let slug = request.params.get("collection");
-    let pending = match Creation::begin(&request, &rows, &format!("records.bulk {slug}"), &body).await? {
+    let pending = match Creation::begin_in(&request, &rows, "records.bulk", slug, &body).await? {
         Creation::New(pending) => pending,
         Creation::Done(answer) => return preferred(&request, answer),
     };

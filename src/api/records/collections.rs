@@ -4,6 +4,8 @@
 //! - A definition changes in one batch with its declared fields, and with the start of the job that indexes its records
 //!   again, if there is something to index.
 //! - A collection that another one refers to cannot be deleted.
+//! - Once it is answered that a collection is private or deleted, no stream hears of it as it was: the tenant's hub knows,
+//!   or the response says `pending`.
 
 use serde_json::Value;
 
@@ -19,7 +21,7 @@ use crate::log;
 use crate::records::collection::{self, Collection};
 use crate::records::definition::Definition;
 use crate::records::provision::insertion;
-use crate::records::{job, rules, sweep};
+use crate::records::{job, outbox, rules, sweep};
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
@@ -64,7 +66,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
         .add_all(insertion(&definition, None, now))
         .audit(entry);
     let location = format!("/api/v1/collections/{}", definition.slug);
-    let made = CreatedResource { data: Collection::fresh(definition, None, now)?.shown(), location };
+    let made = CreatedResource { data: Collection::fresh(definition, None, now)?.shown(), location, etag: None };
     let outcome = rules::commit_definition(batch.add_all(pending.store(&made)?)).await;
     if outcome.is_err()
         && let Some(answer) = pending.replay(&rows).await?
@@ -95,7 +97,7 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let patch = request.incoming.json_object(MERGE_PATCH).await?;
     let rows = request.caller.rows(&request.bindings)?;
     let current = found(&request, &rows).await?;
-    etag::check(&request.incoming, current.revision)?;
+    etag::check_tag(&request.incoming, &current.etag())?;
     if patch.get("slug").is_some_and(|slug| slug.as_str() != Some(&current.slug)) {
         return Err(problem::invalid_field("/slug", Invalid::new("read_only", "cannot be changed")));
     }
@@ -112,9 +114,22 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
         .audit(entry);
     rules::commit_definition(batch).await?;
     collection::forget(&request.caller.tenant, &current.slug);
+    let is_hidden = current.public_read && !definition.public_read;
+    let pending = is_hidden && !outbox::learn_collections(&request.bindings, &request.caller.tenant).await;
+    if current.public_read != definition.public_read && !pending {
+        outbox::notify_hub(&request.background, &request.bindings, &request.caller.tenant);
+    }
     advance_job(&request, rows, &current.slug).await?;
     let rows = request.caller.rows(&request.bindings)?;
-    shown(&request, &found(&request, &rows).await?)
+    let changed = found(&request, &rows).await?;
+    if !pending {
+        return shown(&request, &changed);
+    }
+    let mut body = changed.shown();
+    if let Value::Object(members) = &mut body {
+        members.insert("pending".into(), true.into());
+    }
+    Ok(Response::json(202, &body, Some(request.caller.tenant.as_str()))?.header("ETag", changed.etag()))
 }
 
 /// `POST /api/v1/collections/{collection}/reindex`
@@ -136,7 +151,7 @@ pub async fn reindex(request: Request<Member>) -> Result<Response, Problem> {
 pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let current = found(&request, &rows).await?;
-    etag::check(&request.incoming, current.revision)?;
+    etag::check_tag(&request.incoming, &current.etag())?;
     let (slug, now) = (current.slug.as_str(), request.now().millis());
     let entry = audit_entry(&request, "collection.delete", Some(slug), None);
     let batch = rows
@@ -149,7 +164,11 @@ pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
         .audit(entry);
     rules::commit_definition(batch).await?;
     collection::forget(&request.caller.tenant, slug);
-    let done = advance_job(&request, rows, slug).await?;
+    let is_known = outbox::learn_collections(&request.bindings, &request.caller.tenant).await;
+    if is_known {
+        outbox::notify_hub(&request.background, &request.bindings, &request.caller.tenant);
+    }
+    let done = advance_job(&request, rows, slug).await? && is_known;
     if current.files {
         sweep::behind(&request.background, &request.bindings, request.caller.rows(&request.bindings)?);
     }
@@ -196,5 +215,5 @@ async fn slugs(rows: &TenantDb) -> Result<Vec<String>, Problem> {
 
 fn shown(request: &Request<Member>, collection: &Collection) -> Result<Response, Problem> {
     let answer = Response::json(200, &collection.shown(), Some(request.caller.tenant.as_str()))?;
-    Ok(answer.header("ETag", etag::of(collection.revision)))
+    Ok(answer.header("ETag", collection.etag()))
 }

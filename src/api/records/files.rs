@@ -118,10 +118,11 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let mut until = None;
     if !collection.public_read {
         let expires = request.now().seconds() + i64::from(seconds);
+        let creation_id = format!("{}{}", collection.creation_id, file.record_creation_id);
         let shown = FileLink {
             tenant,
             collection: slug,
-            creation_id: &collection.creation_id,
+            creation_id: &creation_id,
             record_id,
             name: file.name.as_str(),
             etag: &file.etag,

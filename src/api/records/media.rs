@@ -42,7 +42,8 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
 fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<(File, String), Problem> {
     let name = request.params.get("name");
     let (file, is_public, creation_id) = match found {
-        Some(Served { file, is_public, creation_id }) => {
+        Some(Served { file, is_public, mut creation_id }) => {
+            creation_id.push_str(file.as_ref().map_or("", |file| &file.record_creation_id));
             (file.filter(|file| file.name.as_str() == name), is_public, creation_id)
         }
         // Nothing is signed of a collection that is not there.

@@ -31,19 +31,18 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     let body = request.incoming.json_object(JSON).await?;
     let rows = request.caller.rows(&request.bindings)?;
     let slug = request.params.get("collection");
-    let finished = |answer: Response| preferred(&request, answer.header("ETag", etag::of(1)));
-    let pending = match Creation::begin(&request, &rows, &format!("records.create {slug}"), &body).await? {
+    let pending = match Creation::begin_in(&request, &rows, "records.create", slug, &body).await? {
         Creation::New(pending) => pending,
-        Creation::Done(answer) => return finished(answer),
+        Creation::Done(answer) => return preferred(&request, answer),
     };
     let writer =
         RecordWriter { rows: &rows, slug, member: &request.caller, pending: Some(&pending), respond: operation::one };
     let create = Operation { pointer: String::new(), id: None, if_match: None, kind: OperationKind::Create(body) };
     match writer.run(&[create]).await? {
-        WriteOutcome::Replayed(answer) => finished(answer),
+        WriteOutcome::Replayed(answer) => preferred(&request, answer),
         WriteOutcome::Written(collection, _, made) => {
             announce(&request, &collection);
-            finished(pending.respond(&made)?)
+            preferred(&request, pending.respond(&made)?)
         }
     }
 }
@@ -79,7 +78,7 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let CollectionRead { collection, found, .. } = readable(&request, &rows, find).await?;
     let row = found.into_iter().next().unwrap_or_default().first::<RecordRow>()?.ok_or_else(problem::not_found)?;
     let record = Record::stored(rows.tenant(), row);
-    let etag = etag::of(record.version);
+    let etag = record.etag(&collection);
     // Expanded records have versions of their own, which the tag does not cover.
     let tagged = |answer: Response| if expansion.is_empty() { answer.header("ETag", &etag) } else { answer };
     if expansion.is_empty() && etag::is_known(&request.incoming, &etag) {
@@ -130,10 +129,10 @@ pub(super) async fn change(request: &Request<Member>, kind: OperationKind) -> Re
     if deletes && collection.files {
         sweep::behind(&request.background, &request.bindings, request.caller.rows(&request.bindings)?);
     }
-    let (shown, version) = done.into_iter().next().map_or((Map::new(), None), |done| (done.shown, done.version));
+    let (shown, etag) = done.into_iter().next().map_or((Map::new(), None), |done| (done.shown, done.etag));
     let tenant = Some(request.caller.tenant.as_str());
-    let answer = match version {
-        Some(version) => Response::json(200, &shown, tenant)?.header("ETag", etag::of(version)),
+    let answer = match etag {
+        Some(etag) => Response::json(200, &shown, tenant)?.header("ETag", etag),
         None => Response::json(200, &json!({ "id": id }), tenant)?,
     };
     preferred(request, answer)

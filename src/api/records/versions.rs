@@ -37,6 +37,9 @@ row_types! {
 }
 
 /// `GET /api/v1/{collection}/{record_id}/versions`
+///
+/// A cursor names the collection's creation id. It names the record by its id alone: it says no more than below which version
+/// to continue, and the versions of a record go with it.
 pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let (collection, id) = found(&request, &rows).await?;

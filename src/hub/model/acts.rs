@@ -1,10 +1,10 @@
 //! What each step does, and what must come of it.
 
 use super::client::Client;
+use super::config;
 use super::reference::{ANONYMOUS_REQUESTS, API_REQUESTS, Expected, KnownEvent, Settings, WEBHOOKS};
 use super::steps::{Event, Step};
 use super::world::{Closing, Fault, World, ensure};
-use super::{config, record};
 use crate::hub::presence::Leaving;
 use crate::hub::protocol::{EndMinted, GrantRequest, MercureUpdate, Publish, ReceiptKey, Refusal, RequestClass};
 use crate::hub::sockets::CloseReason;
@@ -34,7 +34,8 @@ impl World {
                 slot.map_or(Ok("no page is owed".into()), |slot| self.next_page(slot))
             }
             Step::Publish { event, id } => self.publish(event, *id),
-            Step::Change { scores, private, again } => self.change(scores, *private, *again),
+            Step::Change { scores, again } => self.change(scores, *again),
+            Step::Collection { becomes, told, late } => self.change_collection(*becomes, *told, *late),
             Step::FanOut { cost } => self.fan_out(*cost).map(|()| String::new()),
             Step::Revoke { by } => self.revoke(*by),
             Step::Lease { class } => self.lease(*class),
@@ -57,7 +58,7 @@ impl World {
         outcome
     }
 
-    fn is_served(&self) -> bool {
+    pub fn is_served(&self) -> bool {
         self.reference.settings.is_some_and(|settings| settings.served)
     }
 
@@ -140,7 +141,8 @@ impl World {
             update: event.is_update.then_some(update),
         };
         let topics = event.topics.iter().map(|topic| (*topic).to_owned()).collect();
-        let known = KnownEvent { at: now, topics, private: event.private, score: None };
+        let private = event.private;
+        let known = KnownEvent { at: now, topics, private, score: None, collection: None, was_hidden: false };
         let expected = self.reference.expect_webhook(id, now);
         let (outcome, failed) = self.run(|state| state.publish(&caller, message, now));
         match &outcome {
@@ -176,39 +178,6 @@ impl World {
             Ok(published) => format!("event {}, duplicate: {}", published.id.seq, published.duplicate),
             Err(error) => format!("{error:?}"),
         })
-    }
-
-    fn change(&mut self, scores: &[u64], private: bool, again: usize) -> Result<String, Fault> {
-        let (now, caller, last) = (self.now, self.caller(), self.reference.last());
-        let before = self.outbox.len();
-        let mut known = Vec::new();
-        for (marker, score) in (last + 1..).zip(scores) {
-            let row = record(self.outbox.len() as u64 + 1, marker, *score, private);
-            let topics = vec!["records/leads".into(), format!("records/leads/{}", row.record_id)];
-            known.push(KnownEvent { at: now, topics, private, score: Some(*score) });
-            self.outbox.push(row);
-        }
-        let rows = self.outbox[before.saturating_sub(again)..].to_vec();
-        let (outcome, failed) = self.run(|state| state.take_changes(&caller, rows, now));
-        match &outcome {
-            Ok(taken) => {
-                ensure!(taken.events == scores.len() as u64 && taken.unreadable.is_empty(), "{taken:?}");
-                self.reference.events.extend(known);
-            }
-            Err(StateError::Refused(Refusal::Stopped)) => {
-                ensure!(!self.is_served(), "refused: stopped");
-                self.outbox.truncate(before);
-            }
-            Err(StateError::Storage(_)) => {
-                self.reconcile(known)?;
-                ensure!(self.reference.last() == last, "half a page of the outbox is in the log");
-                self.outbox.truncate(before);
-            }
-            Err(StateError::Refused(refusal)) => return Err(format!("refused: {refusal:?}")),
-        }
-        self.check(&Closing::new(), failed)?;
-        self.after_turn()?;
-        Ok(format!("{:?}", outcome.map(|taken| taken.events)))
     }
 
     fn revoke(&mut self, by: Option<usize>) -> Result<String, Fault> {

@@ -112,7 +112,7 @@ impl Client {
         if !reference.is_for(seq, &self.wish) {
             return Err(format!("event {seq} is not for this client: {event:?}"));
         }
-        if event.private && !self.is_entitled(now) {
+        if reference.is_private(event) && !self.is_entitled(now) {
             return Err(format!("private event {seq} came after the token had expired"));
         }
         if seq <= self.start || self.delivered.last().is_some_and(|last| seq <= *last) {
@@ -127,8 +127,9 @@ impl Client {
         // Mercure has no way to tell a client that events are gone.
         let is_excused = |seq: u64| self.wish.wire == WireFormat::Mercure && seq <= reference.deleted_through;
         (self.start + 1..=through).find(|seq| {
-            let is_private = reference.event(*seq).is_some_and(|event| event.private);
+            let is_private = reference.event(*seq).is_some_and(|event| reference.is_private(event) || event.was_hidden);
             reference.is_for(*seq, &self.wish)
+                && reference.is_owed(*seq, &self.wish)
                 && (!is_private || self.is_entitled(now))
                 && !is_excused(*seq)
                 && self.delivered.binary_search(seq).is_err()

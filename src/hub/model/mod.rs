@@ -7,6 +7,7 @@
 //!   events are gone;
 //! - events come in order, and none comes twice;
 //! - nobody gets what it did not ask for or may not see, and a stream whose rights have ended is closed, for that reason;
+//! - nobody hears of a collection that stands no more, and of one that is private now only who may hear private events;
 //! - the watermark is never ahead of what was sent;
 //! - rate limits hold.
 //!
@@ -14,6 +15,7 @@
 
 mod acts;
 mod client;
+mod collections;
 mod fakes;
 mod opening;
 mod reference;
@@ -66,23 +68,35 @@ pub(super) fn served() -> TenantConfig {
     config(Settings { revision: 1, served: true, version_1_until: None })
 }
 
-/// A row of the outbox: a record of `leads` was updated.
-fn record(seq: u64, marker: u64, score: u64, private: bool) -> OutboxRow {
+/// The creation id of the collection of this number.
+fn creation_id(number: u64) -> String {
+    format!("creation-{number}")
+}
+
+/// A row of the outbox: a record of `leads`, the collection of this number, was updated.
+fn record(seq: u64, marker: u64, score: u64, collection: u64, private: bool) -> OutboxRow {
+    let data = format!(r#"{{"marker":{marker},"score":{score}}}"#);
+    OutboxRow { record_id: format!("r{marker}"), data, ..announced(seq, collection, private) }
+}
+
+/// A row of the outbox: a collection was hidden, shown or deleted.
+fn announced(seq: u64, collection: u64, private: bool) -> OutboxRow {
     OutboxRow {
         seq,
         at: 0,
         collection: "leads".into(),
-        record_id: format!("r{marker}"),
+        record_id: String::new(),
         action: "update".into(),
         private: i64::from(private),
         version: 1,
         status: None,
-        data: format!(r#"{{"marker":{marker},"score":{score}}}"#),
+        data: "null".into(),
         alias: None,
         created_at: 0,
         updated_at: 0,
         created_by: "user:ada".into(),
         updated_by: "user:ada".into(),
+        creation_id: Some(creation_id(collection)),
     }
 }
 

@@ -28,6 +28,10 @@ pub struct KnownEvent {
     pub private: bool,
     /// Of a record.
     pub score: Option<u64>,
+    /// Of a record: the number of its collection.
+    pub collection: Option<u64>,
+    /// Whether its collection was private at some time since: then it is not owed to those who may hear public events only.
+    pub was_hidden: bool,
 }
 
 /// The tenant's configuration.
@@ -59,6 +63,8 @@ pub struct Reference {
     used: HashMap<(&'static str, i64), u64>,
     /// Every event up to this one was deleted.
     pub deleted_through: u64,
+    /// The collection that stands as far as the hub was told: its number, and whether it is private.
+    pub collection: Option<(u64, bool)>,
 }
 
 /// What a webhook with an id must lead to.
@@ -84,13 +90,36 @@ impl Reference {
         let any = |selectors: &[&str], topic: &String| {
             selectors.iter().any(|s| s.strip_suffix('*').map_or(topic == s, |prefix| topic.starts_with(prefix)))
         };
+        if event.collection.is_some_and(|number| self.collection.is_none_or(|(current, _)| current != number)) {
+            return false;
+        }
+        let private = self.is_private(event);
         let selected = |topic: &&String| any(wish.selected, topic);
-        let opened = |topic: &&String| !event.private || (wish.granted && any(GRANTED, topic));
+        let opened = |topic: &&String| !private || (wish.granted && any(GRANTED, topic));
         let is_on_topic = match wish.wire {
             WireFormat::Mercure => event.topics.iter().any(|t| selected(&t)) && event.topics.iter().any(|t| opened(&t)),
             WireFormat::Plain | WireFormat::Named => event.topics.iter().any(|t| selected(&t) && opened(&t)),
         };
         is_on_topic && (!wish.filtered || event.score.is_some_and(|score| score >= 3))
+    }
+
+    /// Whether an event is private now.
+    pub fn is_private(&self, event: &KnownEvent) -> bool {
+        event.private || (event.collection.is_some() && self.collection.is_some_and(|(_, private)| private))
+    }
+
+    /// Whether an event may be missing at a client that gets private events only with a grant for them.
+    pub fn is_owed(&self, seq: u64, wish: &Wish) -> bool {
+        self.event(seq).is_some_and(|event| !event.was_hidden || wish.granted)
+    }
+
+    /// The hub was told what stands.
+    pub fn learn(&mut self, collection: Option<(u64, bool)>) {
+        self.collection = collection;
+        let hidden = collection.filter(|(_, private)| *private).map(|(number, _)| number);
+        for event in &mut self.events {
+            event.was_hidden |= event.collection.is_some() && event.collection == hidden;
+        }
     }
 
     /// The last event that was deleted or has expired.

@@ -41,11 +41,18 @@ pub enum Step {
         event: Event,
         id: Option<(u8, u8)>,
     },
-    /// Records change, and the hub takes the rows of the outbox, some of them (`again`) for the second time.
+    /// Records of the collection that stands change, and the hub takes the rows of the outbox, some of them (`again`) for
+    /// the second time.
     Change {
         scores: Vec<u64>,
-        private: bool,
         again: usize,
+    },
+    /// The collection is made, made again, hidden or shown, or deleted; the hub is told at once, or (not `told`) learns of
+    /// it from the outbox. If `late`, what was read before comes behind it.
+    Collection {
+        becomes: Becomes,
+        told: bool,
+        late: bool,
     },
     /// The fan-out's timer fires; the runtime carries it out in so many milliseconds.
     FanOut {
@@ -66,6 +73,14 @@ pub enum Step {
     FailStorage {
         after: u8,
     },
+}
+
+/// What becomes of the collection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Becomes {
+    Deleted,
+    Private,
+    Public,
 }
 
 /// What a client asks for and may see.
@@ -129,6 +144,7 @@ fn step() -> impl Strategy<Value = Step> {
     let slot = 0..super::SLOTS;
     let cost = prop_oneof![Just(0i64), Just(30), Just(400)];
     let id = prop::option::of((0u8..3, 0u8..2));
+    let becomes = prop_oneof![1 => Just(Becomes::Deleted), 1 => Just(Becomes::Private), 2 => Just(Becomes::Public)];
     let class = prop_oneof![Just(RequestClass::Api), Just(RequestClass::Anonymous)];
     let from = prop_oneof![3 => Just(From::Now), 3 => (0u64..20).prop_map(From::Event), 1 => Just(From::Elsewhere)];
     let millis =
@@ -141,8 +157,10 @@ fn step() -> impl Strategy<Value = Step> {
         6 => millis.prop_map(|millis| Step::Wait { millis }),
         4 => Just(Step::Kill),
         4 => slot.clone().prop_map(|slot| Step::Return { slot }),
-        3 => (prop::collection::vec(0u64..6, 1..4), any::<bool>(), 0usize..3)
-            .prop_map(|(scores, private, again)| Step::Change { scores, private, again }),
+        4 => (prop::collection::vec(0u64..6, 1..4), 0usize..3)
+            .prop_map(|(scores, again)| Step::Change { scores, again }),
+        3 => (becomes, prop::bool::weighted(0.8), any::<bool>())
+            .prop_map(|(becomes, told, late)| Step::Collection { becomes, told, late }),
         2 => (slot, any::<bool>()).prop_map(|(slot, cleanly)| Step::Leave { slot, cleanly }),
         2 => prop::option::of(0usize..2).prop_map(|by| Step::Revoke { by }),
         2 => (prop::bool::weighted(0.7), any::<bool>()).prop_map(|(served, rotate)| Step::Configure { served, rotate }),

@@ -11,7 +11,7 @@ use crate::hub::protocol::Caller;
 use crate::hub::sockets::{CloseReason, Sockets};
 use crate::hub::state::{HubState, LoadedState};
 use crate::hub::state_error::StateError;
-use crate::storage::outbox::OutboxRow;
+use crate::storage::outbox::{CollectionsRead, OutboxRow};
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
 use domain::event::{Cursor, Epoch};
@@ -50,6 +50,12 @@ pub struct World {
     /// Sockets that the hub has closed and whose close event has not reached it yet.
     pub closing_sockets: Vec<u32>,
     pub outbox: Vec<OutboxRow>,
+    /// How many of its rows the hub has taken.
+    pub taken: usize,
+    /// The collection that stands on the shard: its number, and whether it is private.
+    pub collection: Option<(u64, bool)>,
+    /// What was read of the collections before.
+    pub read_before: CollectionsRead,
     pub tenant: TenantId,
     pub epoch: Epoch,
     /// What clients got in the present step.
@@ -70,6 +76,9 @@ impl World {
             alarm: None,
             closing_sockets: Vec::new(),
             outbox: Vec::new(),
+            taken: 0,
+            collection: None,
+            read_before: CollectionsRead::default(),
             tenant: TenantId::proven("acme"),
             epoch: Epoch::from_random([7; 8]),
             notes: String::new(),

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::grant::{CountLogin, Grant, GrantRequest, Lease, RequestClass};
-pub use self::publish::{Drain, Drained, MercureUpdate, Publish, Published, ReceiptKey, mercure_id};
+pub use self::publish::{Drain, Drained, LearnCollections, MercureUpdate, Publish, Published, ReceiptKey, mercure_id};
 pub use self::status::{HubStatus, Inspect, Purge, RecordCacheStats};
 pub use self::stream::{Attach, EndMinted, Hello, IssueTicket, ListSubscriptions, Presence, Subscriptions, WireFormat};
 pub use self::tenant_config::{AcceptedVersion, Configure, Configured, TenantConfig, TenantState, accepts};
@@ -51,6 +51,7 @@ messages! {
     GrantRequest from Caller: "/grant" => Grant;
     Publish from Caller: "/publish" => Published;
     Drain from Caller: "/drain" => Drained;
+    LearnCollections from Caller: "/collections" => Done;
     CountLogin from Caller: "/count-login" => Done;
     IssueTicket from Caller: "/ticket" => Done;
     ListSubscriptions from Caller: "/subscriptions" => Subscriptions;

@@ -75,6 +75,11 @@ pub struct Drained {
     pub events: u64,
 }
 
+/// Says that a collection was hidden or deleted: before it replies, the hub reads which collections stand, and judges every
+/// event by that from then on.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LearnCollections {}
+
 /// The id in the Mercure wire format of an event whose publisher gave it none.
 pub fn mercure_id(cursor: &Cursor) -> String {
     format!("#{cursor}")
