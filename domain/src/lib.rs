@@ -17,6 +17,7 @@ pub mod event;
 pub mod file;
 pub mod filter;
 pub mod frame;
+pub mod hearing;
 pub mod hex;
 pub mod host;
 pub mod http_date;

@@ -10,6 +10,7 @@ use super::sqlite::Sqlite;
 use super::state::HubState;
 use super::state_error::StateError;
 use domain::clock::Timestamp;
+use domain::mercure::Action;
 
 impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     /// Appends an event to the log, or finds the one that its webhook id became before.
@@ -18,6 +19,10 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         let is_retired = |version| !accepts(&config.webhook_versions, version, now);
         if message.secret_version.map_or(message.update.is_none(), is_retired) {
             return Err(Refusal::SecretRetired.into());
+        }
+        let is_dropped = message.issuer.as_ref().is_some_and(|issuer| !issuer.may_allow(Action::Publish, &config));
+        if is_dropped || (message.older && !config.mercure.compatibility) {
+            return Err(Refusal::TokenRevoked.into());
         }
         if message.receipt.is_none() && message.update.is_none() && config.require_standard_webhooks {
             return Err(Refusal::SignatureForm.into());

@@ -1,6 +1,7 @@
 //! `POST /.well-known/mercure`: publishes an update.
 
 use crate::auth::mercure::challenge;
+use crate::auth::mercure::claims::Generation;
 use crate::auth::mercure::proof::{MercureToken, TokenSigner};
 use crate::auth::principal::Visitor;
 use crate::http::problem::{self, Problem};
@@ -56,12 +57,14 @@ fn message(request: &Request<Visitor>, token: &MercureToken, form: UpdateForm) -
         occurred_at: request.now(),
     };
     let head = head.to_members().map_err(problem::internal)?;
-    let secret_version = match &token.signer {
-        TokenSigner::Secrets(versions) => versions.webhook,
-        TokenSigner::Issuer(_) => None,
+    let (secret_version, issuer) = match &token.signer {
+        TokenSigner::Secrets(versions) => (versions.webhook, None),
+        TokenSigner::Issuer(issuer) => (None, Some(issuer.clone())),
     };
     Ok(Publish {
         secret_version,
+        issuer,
+        older: token.generation == Generation::Older,
         receipt: None,
         topics,
         private,
