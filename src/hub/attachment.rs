@@ -57,6 +57,7 @@ mod tests {
     use crate::hub::model::served;
     use crate::hub::protocol::{Source, TokenIssuer};
     use domain::hearing::HearingRights;
+    use domain::mercure::Action;
     use domain::minted::Minted;
     use domain::selector::Selector;
 
@@ -92,7 +93,7 @@ mod tests {
         stream.subscriber = Some("s".repeat(45));
         stream.host = Some("h".repeat(253).into());
         let minted = Minted { by: "z".repeat(40), at: Timestamp::from_millis(i64::MAX), also: vec!["n".repeat(60); 5] };
-        let issuer = TokenIssuer { name: "i".repeat(500), jwks_url: "u".repeat(500) };
+        let issuer = TokenIssuer { name: "i".repeat(500), jwks_url: "u".repeat(500), action: Action::Subscribe };
         for source in [Source::Principal(minted, HearingRights::default()), Source::Issuer(issuer)] {
             stream.basis.source = source;
             assert!(serde_json::to_string(&stream).unwrap().len() < 16_384 - 100);

@@ -10,7 +10,6 @@ use super::sqlite::Sqlite;
 use super::state::HubState;
 use super::state_error::StateError;
 use domain::clock::Timestamp;
-use domain::mercure::Action;
 
 impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     /// Appends an event to the log, or finds the one that its webhook id became before.
@@ -20,7 +19,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         if message.secret_version.map_or(message.update.is_none(), is_retired) {
             return Err(Refusal::SecretRetired.into());
         }
-        let is_dropped = message.issuer.as_ref().is_some_and(|issuer| !issuer.may_allow(Action::Publish, &config));
+        let is_dropped = message.issuer.as_ref().is_some_and(|issuer| !issuer.is_trusted(&config));
         if is_dropped || (message.older && !config.mercure.compatibility) {
             return Err(Refusal::TokenRevoked.into());
         }

@@ -138,7 +138,10 @@ impl HubAccess<'_> {
                 return Ok(Err("iss"));
             };
             let allows = if self.is_signed(&token, issuer).await? { issuer.allows.clone() } else { Vec::new() };
-            let signer = TokenIssuer { name: issuer.issuer.clone(), jwks_url: issuer.jwks_url.clone() };
+            // With the token of an issuer that may not let its holder hear, one hears what is public.
+            let hears = issuer.allows.contains(&Action::Subscribe);
+            let action = if hears { Action::Subscribe } else { Action::Publish };
+            let signer = TokenIssuer { name: issuer.issuer.clone(), jwks_url: issuer.jwks_url.clone(), action };
             (TokenSigner::Issuer(signer), allows, issuer.issuer.as_str())
         };
         if allows.is_empty() {

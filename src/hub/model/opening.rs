@@ -10,6 +10,7 @@ use crate::hub::protocol::{Attach, Basis, IssueTicket, Refusal, Source, TokenIss
 use crate::hub::sockets::CloseReason;
 use crate::hub::state_error::StateError;
 use domain::event::{Cursor, Epoch};
+use domain::mercure::Action;
 use domain::minted::Minted;
 use domain::selector::{Interest, Selector};
 
@@ -47,7 +48,7 @@ impl World {
             let also = vec![format!("session:{by}"), format!("role:{by}")];
             Minted { by: PRINCIPALS[by].into(), at: self.now, also }
         };
-        let issuer = || TokenIssuer { name: ISSUER.into(), jwks_url: ISSUER.into() };
+        let issuer = || TokenIssuer { name: ISSUER.into(), jwks_url: ISSUER.into(), action: Action::Subscribe };
         let (source, lifetime) = match wish.token {
             Token::None => (Source::Nobody, None),
             Token::Minted(by) | Token::Ticket(by) => (Source::Minted(minted(by)), Some(LONG)),

@@ -56,12 +56,14 @@ pub struct TokenIssuer {
     pub name: String,
     /// The URL of its keys.
     pub jwks_url: String,
+    /// What its tokens must be allowed for this to stand: to subscribe for a stream that hears private events.
+    pub action: Action,
 }
 
 impl TokenIssuer {
-    /// Whether the tenant still lets this issuer's tokens allow an action.
-    pub fn may_allow(&self, action: Action, config: &TenantConfig) -> bool {
-        config.mercure.lends(&self.name, &self.jwks_url, action)
+    /// Whether the tenant still lets this issuer's tokens allow it.
+    pub fn is_trusted(&self, config: &TenantConfig) -> bool {
+        config.mercure.lends(&self.name, &self.jwks_url, self.action)
     }
 }
 
@@ -115,7 +117,7 @@ impl Basis {
                 (accepts(&config.subscription_versions, *version, now), NotAllowed::Expired)
             }
             Source::WebhookSecret(version) => (accepts(&config.webhook_versions, *version, now), NotAllowed::Expired),
-            Source::Issuer(issuer) => (issuer.may_allow(Action::Subscribe, config), NotAllowed::IssuerDropped),
+            Source::Issuer(issuer) => (issuer.is_trusted(config), NotAllowed::IssuerDropped),
             Source::UnnamedIssuer => {
                 let lends = |action| config.mercure.issuers.iter().any(|issuer| issuer.allows.contains(&action));
                 (lends(Action::Subscribe), NotAllowed::IssuerDropped)
@@ -221,7 +223,7 @@ mod tests {
     }
 
     fn issuer(url: &str) -> TokenIssuer {
-        TokenIssuer { name: "https://i.test".into(), jwks_url: url.into() }
+        TokenIssuer { name: "https://i.test".into(), jwks_url: url.into(), action: Action::Subscribe }
     }
 
     fn sources() -> [Source; 6] {

@@ -7,7 +7,7 @@ use crate::auth::principal::Visitor;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::{Response, rate_headers, rate_left};
-use crate::hub::protocol::{MercureUpdate, Publish, mercure_id};
+use crate::hub::protocol::{MercureUpdate, Publish, TokenIssuer, mercure_id};
 use crate::tenant::tenant_state;
 use domain::event::UpdateHead;
 use domain::matching::matcher::Subject;
@@ -59,7 +59,7 @@ fn message(request: &Request<Visitor>, token: &MercureToken, form: UpdateForm) -
     let head = head.to_members().map_err(problem::internal)?;
     let (secret_version, issuer) = match &token.signer {
         TokenSigner::Secrets(versions) => (versions.webhook, None),
-        TokenSigner::Issuer(issuer) => (None, Some(issuer.clone())),
+        TokenSigner::Issuer(issuer) => (None, Some(TokenIssuer { action: Action::Publish, ..issuer.clone() })),
     };
     Ok(Publish {
         secret_version,
