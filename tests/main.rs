@@ -74,6 +74,8 @@ mod sign_in;
 mod sso;
 mod sso_clients;
 mod sso_providers;
+mod stream_rights;
+mod stream_settings;
 mod subscriber_tokens;
 mod switching;
 mod templates;

@@ -112,7 +112,7 @@ async fn nobody_makes_or_changes_a_role_beyond_their_own() {
 #[tokio::test]
 async fn other_permissions_count_on_the_next_request_and_end_streams() {
     let tenant = tenant().await;
-    tenant.role("press", &["audit:read", "subscriber-tokens:write"]).await;
+    tenant.role("press", &["audit:read", "subscriber-tokens:write", "events:read"]).await;
     let person = tenant.person("press").await;
     let mint = person.call("POST", "/api/v1/subscriber-tokens").json(&json!({"topics": ["a"]}));
     let token = mint.clone().send().await.expect(201).data()["token"].as_str().unwrap().to_owned();

@@ -282,7 +282,14 @@ async fn an_issuers_tokens_are_taken_by_those_who_could_make_such_tokens() {
     };
     let change = |key: &str, body: Value| tenant.call("PATCH", SETTINGS).bearer(key).json(&body).send();
     let few = tenant.key(&["settings:*"]).await.text;
-    let subscribe = tenant.key(&["settings:*", "subscriber-tokens:write"]).await.text;
+    let hears = ["settings:*", "subscriber-tokens:write", "events:read", "records:read"];
+    let subscribe = tenant.key(&hears).await.text;
+    for lacking in 1..hears.len() {
+        let fewer: Vec<&str> = hears.iter().enumerate().filter(|(at, _)| *at != lacking).map(|(_, s)| *s).collect();
+        let key = tenant.key(&fewer).await.text;
+        let refused = change(&key, of(&["subscribe"])).await.expect_problem(403, "beyond_own_permissions");
+        assert_eq!(refused.pointers(), ["/mercure/issuers"], "{fewer:?}");
+    }
     let publish = tenant.key(&["settings:*", "tenant:configure"]).await.text;
     for (key, allows) in [(&few, "subscribe"), (&few, "publish"), (&subscribe, "publish"), (&publish, "subscribe")] {
         let refused = change(key, of(&[allows])).await.expect_problem(403, "beyond_own_permissions");

@@ -13,7 +13,7 @@ async fn tenant() -> Tenant {
 #[tokio::test]
 async fn a_site_is_told_what_it_needs_where_plugins_look_for_it() {
     let tenant = tenant().await;
-    let key = tenant.key(&["tenant:configure"]).await;
+    let key = tenant.key(&["tenant:configure", "events:read", "records:read"]).await;
     let body = json!({"wpgraphql_endpoint": "https://site.example/graphql", "domain": "https://site.example"});
     let answer = tenant.world.call("POST", ROOT, CONFIG).bearer(&key.text).json(&body).send().await.expect(200);
     let config = answer.json();
@@ -48,4 +48,19 @@ async fn another_scope_is_told_nothing() {
     let bad = json!({"wpgraphql_endpoint": "ftp://x"});
     let key = tenant.key(&["tenant:configure"]).await;
     tenant.call("POST", CONFIG).bearer(&key.text).json(&bad).send().await.expect_invalid("/wpgraphql_endpoint");
+}
+
+#[tokio::test]
+async fn the_secret_that_opens_private_events_is_told_to_who_may_read_them_all() {
+    let tenant = tenant().await;
+    for fewer in [&["tenant:configure"][..], &["tenant:configure", "events:read"], &["tenant:*", "records:*"]] {
+        let key = tenant.key(fewer).await;
+        let answer = tenant.call("POST", CONFIG).bearer(&key.text).json(&json!({})).send().await.expect(200);
+        assert!(!answer.body.contains(&tenant.subscription_secret), "{fewer:?}");
+        let config = answer.json();
+        for members in [&config, &config["data"]] {
+            assert_eq!(members["subscription_secret"], json!(null), "{fewer:?}");
+            assert_eq!(members["webhook_secret"], json!(tenant.webhook_secret), "{fewer:?}");
+        }
+    }
 }

@@ -228,7 +228,7 @@ async fn a_plan_has_room_for_so_many_users_whoever_comes_at_once() {
 #[tokio::test]
 async fn a_change_of_role_counts_on_the_next_request_and_ends_streams() {
     let tenant = tenant().await;
-    tenant.role("press", &["users:read", "subscriber-tokens:write"]).await;
+    tenant.role("press", &["users:read", "subscriber-tokens:write", "events:read"]).await;
     let person = tenant.person("press").await;
     let mint = person.call("POST", "/api/v1/subscriber-tokens").json(&json!({"topics": ["a"]}));
     let minted = mint.clone().send().await.expect(201).data()["token"].as_str().unwrap().to_owned();
@@ -273,7 +273,7 @@ async fn who_is_disabled_or_removed_is_out_at_once_and_stays_out() {
 async fn sessions_are_revoked_of_one_or_of_all() {
     let tenant = tenant().await;
     let (one, another) = (tenant.person("editor").await, tenant.person("editor").await);
-    let key = tenant.key(&["users:read", "subscriber-tokens:write"]).await;
+    let key = tenant.key(&["users:read", "subscriber-tokens:write", "events:read"]).await;
     tenant.as_owner("POST", &format!("{}/sessions/revoke", one.path())).send().await.expect(200);
     one.call("GET", USERS).send().await.expect_problem(401, "unauthorized");
     another.call("GET", USERS).send().await.expect(200);

@@ -20,6 +20,7 @@ pub mod event_name;
 pub mod file;
 pub mod filter;
 pub mod frame;
+pub mod hearing;
 pub mod hex;
 pub mod host;
 pub mod http_date;

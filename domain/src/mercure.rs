@@ -47,7 +47,7 @@ pub struct Mercure {
     /// Whether clients of the protocol before 1.0 are served too.
     #[serde(skip_serializing_if = "is_on")]
     pub compatibility: bool,
-    /// Whether clients without a token may subscribe, to public updates.
+    /// Whether clients without a credential may open streams of public events, here and on `/events`.
     #[serde(skip_serializing_if = "is_on")]
     pub anonymous: bool,
     /// Whether active subscriptions are published. Each beginning and end is an event of the log, so it is off by default.
@@ -80,12 +80,17 @@ impl Mercure {
         })
     }
 
+    /// Whether tokens of an issuer may allow `action`. An issuer with another URL of keys is another issuer.
+    pub fn lends(&self, issuer: &str, jwks_url: &str, action: Action) -> bool {
+        let is_it = |known: &Issuer| known.issuer == issuer && known.jwks_url == jwks_url;
+        self.issuers.iter().any(|known| is_it(known) && known.allows.contains(&action))
+    }
+
     /// Whether these settings allow `action` to an issuer that `other` does not allow it to. An issuer with another URL of
     /// keys counts as another issuer.
     pub fn lends_beyond(&self, other: &Self, action: Action) -> bool {
-        let lends = |known: &Issuer| known.allows.contains(&action);
-        let same = |ours: &Issuer, theirs: &Issuer| ours.issuer == theirs.issuer && ours.jwks_url == theirs.jwks_url;
-        self.issuers.iter().any(|ours| lends(ours) && !other.issuers.iter().any(|it| lends(it) && same(ours, it)))
+        let lends = |ours: &&Issuer| ours.allows.contains(&action);
+        self.issuers.iter().filter(lends).any(|ours| !other.lends(&ours.issuer, &ours.jwks_url, action))
     }
 }
 

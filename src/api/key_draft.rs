@@ -92,6 +92,11 @@ impl<P: PermissionSet> KeyDraft<P> {
         }
     }
 
+    /// Whether the body names an end, `null` included.
+    pub fn sets_end(&self) -> bool {
+        self.sets_end
+    }
+
     /// The arguments of a statement that changes what the body sets: name, permissions, address ranges, whether the
     /// end changes, the end.
     pub fn update_args(self) -> [Arg; 5] {

@@ -31,7 +31,7 @@ use crate::tenant::document::Document;
 use crate::tenant::settings::{STORED, TenantSettings};
 use domain::json;
 use domain::mercure::Action;
-use domain::permission::{DEFAULT_ROLE, Permission, permissions_of};
+use domain::permission::{DEFAULT_ROLE, Permission, Permissions, permissions_of};
 use domain::sign_in::Registration;
 
 statements! { ControlSql;
@@ -43,6 +43,11 @@ statements! { ControlSql;
     SET_BRANDING = "UPDATE tenants SET branding = ?2 WHERE id = ?1";
 }
 
+/// What an issuer's tokens may do that may publish: what the webhook secret can.
+const PUBLISHING: Permissions = Permissions::of(&[Permission::TenantConfigure]);
+/// What an issuer's tokens may do that may subscribe: hear every private event.
+const HEARING: Permissions =
+    Permissions::of(&[Permission::SubscriberTokensWrite, Permission::EventsRead, Permission::RecordsRead]);
 /// How often a change is made again after another one came first.
 const ATTEMPTS: usize = 10;
 /// How long caches may keep a tenant's branding.
@@ -193,10 +198,8 @@ fn changed(
 fn check_rights(member: &Member, before: &Map<String, Value>, wanted: &Map<String, Value>) -> Result<(), Problem> {
     let [before, wanted] = [before, wanted].map(|settings| TenantSettings::read(settings, STORED).0);
     let is_open = |settings: &TenantSettings| settings.sign_in.registration == Registration::Open;
-    for (action, permission) in
-        [(Action::Publish, Permission::TenantConfigure), (Action::Subscribe, Permission::SubscriberTokensWrite)]
-    {
-        if wanted.mercure.lends_beyond(&before.mercure, action) && !member.permissions().has(permission) {
+    for (action, needed) in [(Action::Publish, PUBLISHING), (Action::Subscribe, HEARING)] {
+        if wanted.mercure.lends_beyond(&before.mercure, action) && !member.permissions().covers(needed) {
             return Err(problem::beyond_own_permissions("/mercure/issuers"));
         }
     }

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use super::authenticate_operator::{self, entered_role};
 use super::key_row::ApiKeyRow;
-use super::principal::{Actor, Member, User};
+use super::principal::{Actor, CredentialTerms, Member, User};
+use super::revocation;
 use super::signing_keys;
 use crate::credentials::constant_time::constant_time_eq;
 use crate::credentials::key::{KeyKind, PresentedKey};
@@ -82,6 +83,19 @@ impl MemberUserRow {
 
     fn permissions(&self) -> Permissions {
         permissions_of(&self.role, self.own_role.as_deref())
+    }
+
+    /// What bounds that which outlives a request: the session, and the token that was presented, if it was one.
+    fn terms(&self, proven_at: Timestamp, token_ends: Option<Timestamp>) -> CredentialTerms {
+        let session_ends = self.session_expires_at.map(Timestamp::from_millis);
+        let session = self.session.as_deref().map(revocation::session);
+        CredentialTerms {
+            proven_at,
+            expires_at: session_ends.into_iter().chain(token_ends).min(),
+            mints_until: session_ends,
+            rests_on: session.into_iter().chain([revocation::role(&self.role)]).collect(),
+            ..CredentialTerms::default()
+        }
     }
 
     fn into_user(self) -> User {
@@ -178,8 +192,16 @@ async fn by_key(
         // Fails while the tenant is read-only; the last use is not noted then.
         let _ = rows.write().add(KEY_USED, args![id, now.millis()]).commit().await;
     }
+    let terms = CredentialTerms {
+        proven_at: now,
+        expires_at: row.ends_at(text),
+        mints_until: row.ends_at(text),
+        rests_on: Vec::new(),
+        text: Some(revocation::key_text(id)),
+        networks: row.networks(),
+    };
     let who = Actor::Key { id: id.to_owned() };
-    Ok(Some(Member::proven(at.tenant, at.host, at.config, who, Permissions::stored(&row.scopes))))
+    Ok(Some(Member::proven(at.tenant, at.host, at.config, who, Permissions::stored(&row.scopes), terms)))
 }
 
 async fn by_cookie(
@@ -196,8 +218,8 @@ async fn by_cookie(
             && row.accepts_issued_at(row.session_created_at.unwrap_or(0))
     });
     Ok(row.map(|row| {
-        let permissions = row.permissions();
-        Member::proven(at.tenant, at.host, at.config, Actor::User(row.into_user()), permissions)
+        let (permissions, terms) = (row.permissions(), row.terms(now, None));
+        Member::proven(at.tenant, at.host, at.config, Actor::User(row.into_user()), permissions, terms)
     }))
 }
 
@@ -207,11 +229,13 @@ async fn by_platform_key(
     request: &Incoming,
     at: SessionContext<'_>,
 ) -> Result<Option<Member>, Problem> {
+    let proven_at = SystemClock.now();
     let operator = authenticate_operator::operator(bindings, request).await?;
     let operator = operator.filter(|operator| operator.permissions().has(PlatformPermission::TenantsEnter));
     Ok(operator.map(|operator| {
         let who = Actor::Operator { operator: operator.actor(), role: "owner".to_owned() };
-        Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL)
+        let terms = CredentialTerms { proven_at, ..CredentialTerms::default() };
+        Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL, terms)
     }))
 }
 
@@ -240,12 +264,12 @@ async fn by_access_token(
     verified: VerifiedToken,
 ) -> Result<Option<Member>, Problem> {
     let (user, session) = (verified.claims.user_id.unwrap_or_default(), verified.claims.sid.unwrap_or_default());
-    let row = rows.row::<MemberUserRow>(&USER, args![user, session]).await?;
     let now = SystemClock.now();
+    let row = rows.row::<MemberUserRow>(&USER, args![user, session]).await?;
     let row = row.filter(|row| row.session_is_open(now) && row.accepts_issued_at(verified.issued_at.millis()));
     Ok(row.map(|row| {
-        let permissions = row.permissions();
-        Member::proven(at.tenant, at.host, at.config, Actor::User(row.into_user()), permissions)
+        let (permissions, terms) = (row.permissions(), row.terms(now, Some(verified.expires_at)));
+        Member::proven(at.tenant, at.host, at.config, Actor::User(row.into_user()), permissions, terms)
     }))
 }
 
@@ -255,6 +279,7 @@ async fn by_switch_token(
     at: SessionContext<'_>,
     verified: VerifiedToken,
 ) -> Result<Option<Member>, Problem> {
+    let proven_at = SystemClock.now();
     let session = verified.claims.sid.unwrap_or_default();
     let Some(role) = entered_role(bindings, at.tenant, &verified.claims.sub, &session).await? else { return Ok(None) };
     let row = rows.row::<CurrentRoleRow>(&ROLE, args![role.as_str()]).await?;
@@ -262,8 +287,14 @@ async fn by_switch_token(
         return Ok(None);
     };
     let permissions = permissions_of(&role, row.own_role.as_deref());
+    let terms = CredentialTerms {
+        proven_at,
+        expires_at: Some(verified.expires_at),
+        rests_on: vec![revocation::operator_session(&session), revocation::role(&role)],
+        ..CredentialTerms::default()
+    };
     let who = Actor::Operator { operator: verified.claims.sub, role };
-    Ok(Some(Member::proven(at.tenant, at.host, at.config, who, permissions)))
+    Ok(Some(Member::proven(at.tenant, at.host, at.config, who, permissions, terms)))
 }
 
 /// The permissions of a role of the tenant's own; none if it has no such role.
@@ -278,6 +309,7 @@ async fn by_impersonation_token(
     at: SessionContext<'_>,
     verified: VerifiedToken,
 ) -> Result<Option<Member>, Problem> {
+    let proven_at = SystemClock.now();
     let operator = verified.claims.act.map(|act| act.sub).unwrap_or_default();
     let session = verified.claims.sid.unwrap_or_default();
     let Some(role) = entered_role(bindings, at.tenant, &operator, &session).await? else { return Ok(None) };
@@ -287,7 +319,15 @@ async fn by_impersonation_token(
     let row = row.filter(|row| row.accepts_issued_at(verified.issued_at.millis()));
     Ok(row.map(|row| {
         let permissions = row.permissions().without(NOT_IMPERSONATED).within(entered);
+        let rests_on = vec![
+            operator.clone(),
+            revocation::operator_session(&session),
+            revocation::role(&row.role),
+            revocation::role(&role),
+        ];
+        let expires_at = Some(verified.expires_at);
+        let terms = CredentialTerms { proven_at, expires_at, rests_on, ..CredentialTerms::default() };
         let who = Actor::Impersonator { operator, user: row.into_user(), until: verified.expires_at };
-        Member::proven(at.tenant, at.host, at.config, who, permissions)
+        Member::proven(at.tenant, at.host, at.config, who, permissions, terms)
     }))
 }

@@ -33,11 +33,22 @@ impl ApiKeyRow {
         let current = constant_time_eq(&given, &self.digest);
         let previous = self.previous_until.is_some_and(|until| now < until)
             & constant_time_eq(&given, self.previous_digest.as_deref().unwrap_or_default());
-        let ranges: Vec<String> = serde_json::from_str(&self.ip_allowlist).unwrap_or_default();
         (current | previous)
             && self.revoked_at.is_none()
             && self.expires_at.is_none_or(|at| now < at)
-            && is_let_in(&ranges, address)
+            && is_let_in(&self.networks(), address)
+    }
+
+    /// When the text that was presented ends: with the key, or before, if it is the previous one.
+    pub fn ends_at(&self, text: &str) -> Option<Timestamp> {
+        let is_current = constant_time_eq(&digest(text.as_bytes()), &self.digest);
+        let previous = self.previous_until.filter(|_| !is_current);
+        self.expires_at.into_iter().chain(previous).min().map(Timestamp::from_millis)
+    }
+
+    /// The networks that it may be used from; empty for any.
+    pub fn networks(&self) -> Vec<String> {
+        serde_json::from_str(&self.ip_allowlist).unwrap_or_default()
     }
 
     /// Whether its use was noted less than a minute ago.

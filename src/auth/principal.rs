@@ -6,13 +6,15 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::credentials::subscriber_token::SubscriberToken;
-use crate::hub::protocol::TenantConfig;
+use crate::hub::protocol::{Source, TenantConfig};
 use crate::storage::bindings::Bindings;
 use crate::storage::sql::StorageError;
 use crate::storage::tenant_db::TenantDb;
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
+use domain::hearing::HearingRights;
 use domain::host::Host;
+use domain::minted::Minted;
 use domain::permission::{Permissions, PlatformPermissions};
 
 /// Anybody, not authenticated.
@@ -91,6 +93,24 @@ pub struct Member {
     pub config: Rc<TenantConfig>,
     who: Actor,
     permissions: Permissions,
+    terms: CredentialTerms,
+}
+
+/// What bounds whatever outlives the request that a credential was presented with: streams, tickets, minted tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CredentialTerms {
+    /// When it was proven: a moment before its row was read.
+    pub proven_at: Timestamp,
+    /// When the credential ends; none for a key without an end.
+    pub expires_at: Option<Timestamp>,
+    /// When what it may mint ends: its session or key, not a token that can be renewed.
+    pub mints_until: Option<Timestamp>,
+    /// What it rests on beside its principal, by the names that revocations use (`auth/revocation.rs`).
+    pub rests_on: Vec<String>,
+    /// What its streams rest on beside that: the present text of a key.
+    pub text: Option<String>,
+    /// Networks that it may be used from; empty for any.
+    pub networks: Vec<String>,
 }
 
 /// Who acts in a tenant.
@@ -146,14 +166,16 @@ impl Member {
         config: &Rc<TenantConfig>,
         who: Actor,
         permissions: Permissions,
+        terms: CredentialTerms,
     ) -> Self {
-        Self { tenant: tenant.clone(), host: host.cloned(), config: Rc::clone(config), who, permissions }
+        Self { tenant: tenant.clone(), host: host.cloned(), config: Rc::clone(config), who, permissions, terms }
     }
 
     /// A principal with every permission, for tests of other rooms.
     #[cfg(test)]
     pub(crate) fn testing(tenant: &str, config: TenantConfig, who: Actor) -> Self {
-        Self::proven(&TenantId::proven(tenant), None, &Rc::new(config), who, Permissions::ALL)
+        let terms = CredentialTerms::default();
+        Self::proven(&TenantId::proven(tenant), None, &Rc::new(config), who, Permissions::ALL, terms)
     }
 
     /// Who it is.
@@ -172,6 +194,21 @@ impl Member {
     /// Its permissions.
     pub fn permissions(&self) -> Permissions {
         self.permissions
+    }
+
+    /// What bounds that which outlives this request.
+    pub fn terms(&self) -> &CredentialTerms {
+        &self.terms
+    }
+
+    /// What a stream of this principal rests on.
+    pub fn as_source(&self) -> Source {
+        let by = match &self.who {
+            Actor::Impersonator { user, .. } => format!("user:{}", user.id),
+            Actor::Key { .. } | Actor::User(_) | Actor::Operator { .. } => self.actor(),
+        };
+        let also = self.terms.rests_on.iter().chain(&self.terms.text).cloned().collect();
+        Source::Principal(Minted { by, at: self.terms.proven_at, also }, HearingRights::of(self.permissions))
     }
 
     /// The actor in audit logs, and in the tokens that it mints.
@@ -234,6 +271,8 @@ pub struct Visitor {
     pub config: Rc<TenantConfig>,
     /// The verified token, if one was sent.
     pub token: Option<SubscriberToken>,
+    /// The principal, where an operation takes one in place of a token and one was proven.
+    pub member: Option<Box<Member>>,
 }
 
 impl Visitor {

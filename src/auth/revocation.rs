@@ -1,7 +1,11 @@
 //! Taking rights away, and with them the streams that they opened.
 //!
-//! A stream that was opened with a token which somebody had minted must not outlive that somebody's rights. So whatever
-//! takes rights away runs through [`revoking`].
+//! A stream that a principal opened, or that was opened with a token which a principal had minted, must not outlive that
+//! principal's rights. So whatever takes rights away runs through [`revoking`], or [`revoking_everywhere`] where the
+//! principal may act in any tenant.
+//!
+//! A stream rests on names: its principal (`user:…`, `key:…`, `operator:…`, `platform_key:…`), and those below. Whoever
+//! takes something away names it, and need not know whom it let in.
 
 use std::future::Future;
 
@@ -9,15 +13,37 @@ use crate::http::problem::{self, Problem};
 use crate::hub::client::HubClient;
 use crate::hub::protocol::EndMinted;
 use crate::storage::bindings::{Bindings, SystemClock};
+use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
+use crate::tenant::registry;
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 
 statements! { TenantSql;
     /// Some users of a role.
     USERS_OF_ROLE = "SELECT id FROM users WHERE tenant_id = ?1 AND role = ?2 LIMIT ?3";
+}
+
+/// A user's session.
+pub fn session(id: &str) -> String {
+    format!("session:{id}")
+}
+
+/// An operator's session.
+pub fn operator_session(id: &str) -> String {
+    format!("operator_session:{id}")
+}
+
+/// The permissions of a role.
+pub fn role(name: &str) -> String {
+    format!("role:{name}")
+}
+
+/// The present text of a key, and where it may be used from.
+pub fn key_text(id: &str) -> String {
+    format!("key_text:{id}")
 }
 
 /// Most users of a role whose streams are ended one by one; if there are more, everybody's streams end.
@@ -29,13 +55,13 @@ row_types! {
     }
 }
 
-/// Whose minted tokens lose their streams.
+/// Whose streams end, and whose minted tokens lose theirs.
 pub enum MintedBy<'a> {
     /// Nobody's: the change takes nothing away.
     Nobody,
-    /// Those of one principal: `user:…`, `key:…` or `operator:…`.
+    /// Those of one principal, or that rest on one session or text of a key.
     Principal(String),
-    /// Those of the users who have a role when the streams are ended.
+    /// Those that rest on a role: of the users who have it, and of operators who entered with it.
     UsersOfRole(&'a TenantDb, &'a str),
     /// All of the tenant's.
     Everybody,
@@ -70,6 +96,8 @@ async fn end_streams(bindings: &Bindings, tenant: &TenantId, minted_by: &MintedB
         MintedBy::Principal(principal) => end_minted(bindings, tenant, Some(principal.clone())).await,
         MintedBy::Everybody => end_minted(bindings, tenant, None).await,
         MintedBy::UsersOfRole(rows, role) => {
+            end_minted(bindings, tenant, Some(self::role(role))).await?;
+            // Tokens that an older Worker minted do not say on which role they rest.
             let limit = i64::try_from(MAX_USERS_ONE_BY_ONE + 1).unwrap_or(i64::MAX);
             let users = rows.rows::<RoleUserRow>(&USERS_OF_ROLE, args![*role, limit]).await?;
             if users.len() > MAX_USERS_ONE_BY_ONE {
@@ -88,4 +116,32 @@ async fn end_minted(bindings: &Bindings, tenant: &TenantId, by: Option<String>) 
     let message = EndMinted { tenant: tenant.into(), by, at: SystemClock.now() };
     let hub = HubClient::of(bindings, tenant).map_err(problem::unavailable)?;
     hub.call(&message).await.map(drop).map_err(problem::unavailable)
+}
+
+/// For how long what somebody of the platform made in a tenant may live, in milliseconds: an impersonation and a subscriber
+/// token last an hour, and a token is minted during the life of another one.
+const ENTERED_MILLIS: i64 = 3 * 3_600_000;
+
+/// Runs `commit` as [`revoking`] does, in every tenant that somebody of the platform (`actor`) has entered lately; `name` is
+/// what is taken away: the actor itself, or a session of theirs. Entering a tenant is audited, and so is minting a token in
+/// one with a platform key: the audit knows the tenants.
+pub async fn revoking_everywhere<T>(
+    bindings: &Bindings,
+    db: &ControlDb,
+    actor: &str,
+    name: &str,
+    commit: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    end_everywhere(bindings, db, actor, name).await?;
+    let done = commit.await?;
+    end_everywhere(bindings, db, actor, name).await?;
+    Ok(done)
+}
+
+async fn end_everywhere(bindings: &Bindings, db: &ControlDb, actor: &str, name: &str) -> Result<(), Problem> {
+    let since = SystemClock.now().plus_millis(-ENTERED_MILLIS);
+    for tenant in registry::entered_by(db, actor, since).await? {
+        end_minted(bindings, &tenant, Some(name.to_owned())).await?;
+    }
+    Ok(())
 }

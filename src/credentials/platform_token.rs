@@ -103,7 +103,8 @@ pub struct Claims {
     pub sub: String,
     /// `jti`: the token's own id.
     pub jti: String,
-    /// `iat_ms`: when it was issued, in milliseconds: what is revoked and what comes after may share a second.
+    /// `iat_ms`: when it was issued, in milliseconds: what is revoked and what comes after may share a second. 0 before it
+    /// is signed, unless the rights that it hands on were proven before.
     pub iat_ms: i64,
     /// `tenant_id`: the tenant.
     pub tenant_id: String,
@@ -119,6 +120,8 @@ pub struct Claims {
     pub act: Option<ActorClaim>,
     /// `topics`: the selectors whose private events a subscriber's token opens.
     pub topics: Vec<String>,
+    /// `rests_on`: what a subscriber's token rests on beside its minter, by the names that revocations use.
+    pub rests_on: Vec<String>,
 }
 
 impl Claims {
@@ -137,6 +140,7 @@ impl Claims {
             ("sid", self.sid.map(Value::from)),
             ("act", self.act.map(|act| json!({ "sub": act.sub }))),
             ("topics", Some(self.topics).filter(|topics| !topics.is_empty()).map(Value::from)),
+            ("rests_on", Some(self.rests_on).filter(|names| !names.is_empty()).map(Value::from)),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
@@ -150,6 +154,7 @@ impl Claims {
         };
         let iat_ms = claims.get("iat_ms").and_then(Value::as_i64).ok_or(InvalidToken)?;
         let topics = texts(&mut claims, "topics")?;
+        let rests_on = texts(&mut claims, "rests_on")?;
         let mut optional = |name| text(&mut claims, name);
         let (user_id, role, sid) = (optional("userId")?, optional("role")?, optional("sid")?);
         let mut needed = |name| optional(name)?.ok_or(InvalidToken);
@@ -166,6 +171,7 @@ impl Claims {
             sid,
             act,
             topics,
+            rests_on,
         })
     }
 }
@@ -199,6 +205,7 @@ pub fn key_id(token: &str) -> Option<String> {
 }
 
 /// Signs a token of a kind, from now on for `seconds`, at most as long as its kind may live. Gives its text and its end.
+/// A token that hands on rights begins when they were proven, if its claims say when (`iat_ms`).
 pub fn mint(
     kind: TokenKind,
     mut claims: Claims,
@@ -207,10 +214,12 @@ pub fn mint(
     seconds: i64,
 ) -> (String, Timestamp) {
     claims.aud = kind.audience().to_owned();
-    claims.iat_ms = now.millis();
-    let expires_at = now.plus_seconds(seconds.clamp(1, kind.max_seconds()));
+    // Rights that are taken between their proof and this moment must void the token.
+    let issued_at = if claims.iat_ms == 0 { now } else { Timestamp::from_millis(claims.iat_ms).min(now) };
+    claims.iat_ms = issued_at.millis();
+    let expires_at = issued_at.plus_seconds(seconds.clamp(1, kind.max_seconds()));
     let mut all = claims.into_map();
-    for (name, at) in [("iat", now), ("nbf", now), ("exp", expires_at)] {
+    for (name, at) in [("iat", issued_at), ("nbf", issued_at), ("exp", expires_at)] {
         all.insert(name.to_owned(), at.seconds().into());
     }
     (jose::sign(kind.typ(), key, all), Timestamp::from_millis(expires_at.seconds() * 1000))

@@ -32,7 +32,7 @@ pub struct SubscriberToken {
 impl SubscriberToken {
     /// The contents of a token that the platform signed.
     pub fn minted(verified: VerifiedToken) -> Result<Self, InvalidToken> {
-        let minted = Minted { by: verified.claims.sub, at: verified.issued_at };
+        let minted = Minted { by: verified.claims.sub, at: verified.issued_at, also: verified.claims.rests_on };
         Ok(Self {
             granted: read_topics(&verified.claims.topics)?,
             expires_at: verified.expires_at,

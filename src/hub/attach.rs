@@ -3,7 +3,9 @@
 use super::attachment::Attachment;
 use super::broadcast::{MessageKind, frames, message};
 use super::event_log::{Page, Recovery};
-use super::protocol::{Attach, Caller, Hello, IssueTicket, Refusal, WireFormat, accepts, mercure_id};
+use super::protocol::{
+    Attach, Basis, Caller, Hello, IssueTicket, NotAllowed, Refusal, TenantConfig, WireFormat, mercure_id,
+};
 use super::record_filters::RecordFilters;
 use super::revocation;
 use super::sockets::{CloseReason, Sockets};
@@ -11,11 +13,11 @@ use super::sqlite::{Sqlite, SqliteError};
 use super::state::HubState;
 use super::state_error::StateError;
 use super::ticket::{self, Rights};
+use domain::address::is_let_in;
 use domain::clock::Timestamp;
 use domain::event::Cursor;
 use domain::frame::Frames;
 use domain::json;
-use domain::minted::Minted;
 
 /// Clients reconnect after a random time in this range of milliseconds, so that a restart does not bring all of them back
 /// at once.
@@ -55,12 +57,12 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             _ => self.opening(&attach, random, now)?,
         };
         let mut interest = attach.interest;
-        let (expires_at, secret_version, minted) = match rights {
+        let basis = match rights {
             Some(rights) => {
                 interest.granted = rights.granted;
-                (Some(rights.until), rights.secret_version, rights.minted)
+                rights.basis
             }
-            None => (attach.expires_at, attach.secret_version, attach.minted),
+            None => attach.basis,
         };
         interest.check().map_err(|_| Refusal::Malformed)?;
         let live = opening.through == self.log.last();
@@ -69,12 +71,11 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         let attachment = Attachment {
             id: self.streams.free_id(random),
             interest,
-            expires_at,
+            basis,
             since: now,
             address: attach.address,
+            host: caller.host.as_deref().map(Into::into),
             ticket: attach.ticket,
-            secret_version,
-            minted,
             subscriber: presence.as_ref().map(|presence| presence.subscriber.clone()),
             wire: attach.wire,
             replaying: (!live).then_some(opening.through),
@@ -91,7 +92,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         let hello = Hello {
             cursor: self.log.cursor(opening.through),
             live: attachment.replaying.is_none(),
-            expires_at: attachment.expires_at,
+            expires_at: attachment.basis.expires_at,
             opening: opening.frames,
         };
         let hello = serde_json::to_string(&hello).map_err(|_| Refusal::Malformed)?;
@@ -107,44 +108,53 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         Ok(upgrade)
     }
 
-    /// Stores a ticket for a subscriber whose token was verified.
+    /// Stores a ticket for a subscriber whose credential was verified.
     pub fn issue_ticket(&mut self, caller: &Caller, message: &IssueTicket, now: Timestamp) -> Result<(), StateError> {
         let config = self.admit(caller, now)?;
-        if message.secret_version.is_some_and(|version| !accepts(&config.subscription_versions, version, now)) {
-            return Err(Refusal::SecretRetired.into());
-        }
-        self.check_not_revoked(message.minted.as_ref())?;
+        self.check_basis(&message.basis, &config, &message.address, now)?;
+        let until = message.basis.expires_at.ok_or(Refusal::Malformed)?;
         let rights = Rights {
             granted: message.granted.clone(),
-            until: message.expires_at,
-            secret_version: message.secret_version,
-            minted: message.minted.clone(),
+            until,
+            basis: message.basis.clone(),
+            networks: message.networks.clone(),
         };
         ticket::issue(&self.sql, &message.digest, &rights, now)?;
         self.mark_for_clean_up();
         Ok(())
     }
 
-    /// Checks the tenant and the credential. A ticket returns its rights, and its previous stream is closed.
+    /// Checks the tenant and what the stream rests on. A ticket returns its rights, and its previous stream is closed.
     fn rights(&mut self, caller: &Caller, attach: &Attach, now: Timestamp) -> Result<Option<Rights>, StateError> {
         let config = self.admit(caller, now)?;
-        let is_retired = |version: u32| !accepts(&config.subscription_versions, version, now);
-        if attach.secret_version.is_some_and(is_retired) || attach.expires_at.is_some_and(|at| at <= now) {
-            return Err(Refusal::SecretRetired.into());
+        let Some(digest) = &attach.ticket else {
+            self.check_basis(&attach.basis, &config, &attach.address, now)?;
+            return Ok(None);
+        };
+        let rights = ticket::redeem(&self.sql, digest, now)?.ok_or(Refusal::TicketInvalid)?;
+        // A ticket that was stored by an older version has its end beside its basis.
+        let rights = Rights { basis: Basis { expires_at: Some(rights.until), ..rights.basis }, ..rights };
+        if !is_let_in(&rights.networks, &attach.address) {
+            return Err(Refusal::TicketInvalid.into());
         }
-        self.check_not_revoked(attach.minted.as_ref())?;
-        let Some(digest) = &attach.ticket else { return Ok(None) };
-        let rights = ticket::redeem(&self.sql, digest, now)?;
-        let rights = rights.filter(|rights| !rights.secret_version.is_some_and(is_retired));
-        let rights = rights.ok_or(Refusal::TicketInvalid)?;
-        self.check_not_revoked(rights.minted.as_ref())?;
+        self.check_basis(&rights.basis, &config, &attach.address, now).map_err(|error| match error {
+            StateError::Refused(Refusal::SecretRetired) => Refusal::TicketInvalid.into(),
+            other => other,
+        })?;
         self.close_where(|stream| (stream.attachment.ticket.as_ref() == Some(digest)).then_some(CloseReason::Replaced));
         Ok(Some(rights))
     }
 
-    /// Refuses a token whose issuer has lost its rights since it was minted.
-    fn check_not_revoked(&self, minted: Option<&Minted>) -> Result<(), StateError> {
-        match minted {
+    /// Refuses what the configuration does not let stand, and a token whose minter has lost rights since.
+    pub(super) fn check_basis(
+        &self,
+        basis: &Basis,
+        config: &TenantConfig,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        basis.check(config, address, now).map_err(NotAllowed::refusal)?;
+        match basis.minted() {
             Some(minted) if revocation::covers(&self.sql, minted)? => Err(Refusal::TokenRevoked.into()),
             _ => Ok(()),
         }

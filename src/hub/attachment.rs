@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::protocol::WireFormat;
+use super::protocol::{Basis, NotAllowed, TenantConfig, WireFormat};
+use super::sockets::CloseReason;
 use domain::clock::Timestamp;
-use domain::minted::Minted;
 use domain::selector::Interest;
-use domain::unix_time::{millis, optional_millis};
+use domain::unix_time::millis;
 
 /// At most 16 KB of JSON, of which selectors, grants and filter may take 8 ([`Interest::MAX_BYTES`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,23 +16,20 @@ pub struct Attachment {
     /// What it asks for and may see.
     #[serde(flatten)]
     pub interest: Interest,
-    /// When its rights end.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_millis")]
-    pub expires_at: Option<Timestamp>,
+    /// What its rights rest on.
+    #[serde(flatten)]
+    pub basis: Basis,
     /// When it was opened.
     #[serde(with = "millis")]
     pub since: Timestamp,
     /// The client's address.
     pub address: String,
+    /// The tenant's host that it was opened on; an older version did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Box<str>>,
     /// Digest of its ticket, if it came with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
-    /// The version of the subscription secret that verified its token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_version: Option<u32>,
-    /// Who minted its token, if the platform signed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub minted: Option<Minted>,
     /// Its name in subscription events, where the tenant announces them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscriber: Option<String>,
@@ -43,9 +40,25 @@ pub struct Attachment {
     pub replaying: Option<u64>,
 }
 
+impl Attachment {
+    /// Why the tenant's configuration does not let the stream stand at this moment; none if it does.
+    pub fn end(&self, config: &TenantConfig, now: Timestamp) -> Option<CloseReason> {
+        let is_hosts = |host: &str| config.hosts.iter().any(|known| known == host);
+        if !config.is_served(now) || self.host.as_deref().is_some_and(|host| !is_hosts(host)) {
+            return Some(CloseReason::TenantUnavailable);
+        }
+        self.basis.check(config, &self.address, now).err().map(NotAllowed::close_reason)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::model::served;
+    use crate::hub::protocol::{Source, TokenIssuer};
+    use domain::hearing::HearingRights;
+    use domain::mercure::Action;
+    use domain::minted::Minted;
     use domain::selector::Selector;
 
     fn attachment(expires_at: Option<Timestamp>) -> Attachment {
@@ -53,12 +66,11 @@ mod tests {
         Attachment {
             id: 1,
             interest: Interest { selected: all.clone(), granted: all, ..Interest::default() },
-            expires_at,
+            basis: Basis { source: Source::SubscriptionSecret(1), expires_at, is_older: false },
             since: Timestamp::default(),
             address: "::1".into(),
+            host: None,
             ticket: None,
-            secret_version: Some(1),
-            minted: None,
             subscriber: None,
             wire: WireFormat::Plain,
             replaying: None,
@@ -79,17 +91,33 @@ mod tests {
         stream.address = "x".repeat(45);
         stream.ticket = Some("y".repeat(64));
         stream.subscriber = Some("s".repeat(45));
-        stream.minted = Some(Minted { by: "z".repeat(40), at: Timestamp::from_millis(i64::MAX) });
-        assert!(serde_json::to_string(&stream).unwrap().len() < 16_384 - 100);
+        stream.host = Some("h".repeat(253).into());
+        let minted = Minted { by: "z".repeat(40), at: Timestamp::from_millis(i64::MAX), also: vec!["n".repeat(60); 5] };
+        let issuer = TokenIssuer { name: "i".repeat(500), jwks_url: "u".repeat(500), action: Action::Subscribe };
+        for source in [Source::Principal(minted, HearingRights::default()), Source::Issuer(issuer)] {
+            stream.basis.source = source;
+            assert!(serde_json::to_string(&stream).unwrap().len() < 16_384 - 100);
+        }
+    }
+
+    #[test]
+    fn a_stream_ends_with_the_host_that_it_was_opened_on() {
+        let (config, now) = (served(), Timestamp::from_millis(1));
+        let mut stream = attachment(None);
+        stream.basis = Basis::default();
+        for (host, ends) in [(None, false), (Some("acme.test"), false), (Some("gone.test"), true)] {
+            stream.host = host.map(Into::into);
+            assert_eq!(stream.end(&config, now).is_some(), ends, "{host:?}");
+        }
     }
 
     #[test]
     fn times_are_numbers_and_what_is_missing_is_left_out() {
-        let all = r#"{"id":1,"selected":["*"],"granted":["*"],"expires_at":7,"since":0,"address":"::1","secret_version":1,"wire":"plain"}"#;
+        let all = r#"{"id":1,"selected":["*"],"granted":["*"],"expires_at":7,"secret_version":1,"since":0,"address":"::1","wire":"plain"}"#;
         let stream = attachment(Some(Timestamp::from_millis(7)));
         assert_eq!(serde_json::to_string(&stream).unwrap(), all);
         assert_eq!(serde_json::from_str::<Attachment>(all).unwrap(), stream);
         let few = r#"{"id":1,"selected":["*"],"since":0,"address":""}"#;
-        assert_eq!(serde_json::from_str::<Attachment>(few).unwrap().expires_at, None);
+        assert_eq!(serde_json::from_str::<Attachment>(few).unwrap().basis, Basis::default());
     }
 }

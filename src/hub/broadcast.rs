@@ -141,6 +141,7 @@ pub fn frames<'e>(log: &EventLog, entries: impl Iterator<Item = &'e Entry>, wire
 mod tests {
     use super::*;
     use crate::hub::attachment::Attachment;
+    use crate::hub::protocol::Basis;
     use crate::hub::protocol::MercureUpdate;
     use crate::hub::stored_state;
     use domain::selector::{Interest, Selector};
@@ -154,12 +155,11 @@ mod tests {
         Attachment {
             id,
             interest,
-            expires_at: None,
+            basis: Basis::default(),
             since: Timestamp::default(),
             address: String::new(),
+            host: None,
             ticket: None,
-            secret_version: None,
-            minted: None,
             subscriber: None,
             wire,
             replaying: None,
@@ -220,8 +220,8 @@ mod tests {
 
     #[test]
     fn rights_end_with_the_token() {
-        let stream =
-            Attachment { expires_at: Some(Timestamp::from_millis(100)), ..live(1, "a", "a", WireFormat::Plain) };
+        let expiring = Basis { expires_at: Some(Timestamp::from_millis(100)), ..Basis::default() };
+        let stream = Attachment { basis: expiring, ..live(1, "a", "a", WireFormat::Plain) };
         let (_, streams) = world(vec![stream]);
         assert!(streams.by_id[&1].wants(&entry(1, "a", true), Timestamp::from_millis(99)));
         assert!(!streams.by_id[&1].wants(&entry(1, "a", true), Timestamp::from_millis(100)));

@@ -1,11 +1,12 @@
 //! How streams end.
 
-use super::attachment::Attachment;
+use std::collections::HashMap;
+
 use super::presence::{Departure, Leaving};
-use super::protocol::{EndMinted, Refusal, accepts};
+use super::protocol::{EndMinted, Refusal};
 use super::revocation;
 use super::sockets::{CloseReason, Sockets};
-use super::sqlite::Sqlite;
+use super::sqlite::{Sqlite, SqliteError};
 use super::state::HubState;
 use super::state_error::StateError;
 use super::streams::Stream;
@@ -71,29 +72,51 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     /// Closes the streams that the configuration does not allow (any more), and those whose rights have ended.
     pub(super) fn close_unauthorized(&mut self, now: Timestamp) {
         let Some(config) = self.config.clone() else { return };
-        let is_served = config.is_served(now);
-        let has_ended = |attachment: &Attachment| {
-            let is_retired = |version| !accepts(&config.subscription_versions, version, now);
-            attachment.expires_at.is_some_and(|at| at <= now) || attachment.secret_version.is_some_and(is_retired)
-        };
-        self.close_where(|stream| match (is_served, has_ended(&stream.attachment)) {
-            (false, _) => Some(CloseReason::TenantUnavailable),
-            (true, true) => Some(CloseReason::TokenExpired),
-            (true, false) => None,
-        });
+        self.close_where(|stream| stream.attachment.end(&config, now));
     }
 
-    /// Closes the streams of tokens that a principal minted, and refuses those tokens from now on.
+    /// Closes the newest streams beyond the limits: of the tenant, and of each address.
+    pub(super) fn close_beyond_limits(&mut self) {
+        let Some(config) = self.config.clone() else { return };
+        let mut by_age =
+            self.streams.choose(|stream| Some((stream.attachment.since, stream.attachment.address.clone())));
+        by_age.sort_unstable_by_key(|(id, (since, _))| (*since, *id));
+        let (limit, per_address) = (config.limits.streams(), config.limits.streams_per_address());
+        let mut staying: HashMap<String, u64> = HashMap::new();
+        let mut total = 0;
+        for (id, (_, address)) in by_age {
+            let here = staying.entry(address).or_default();
+            if total >= limit || *here >= per_address {
+                self.close(id, CloseReason::TooManyStreams);
+            } else {
+                (total, *here) = (total + 1, *here + 1);
+            }
+        }
+    }
+
+    /// Closes the streams that a revocation makes void, after the hub's memory was lost.
+    pub(super) fn close_revoked(&mut self) -> Result<(), SqliteError> {
+        let revocations = revocation::all(&self.sql)?;
+        if !revocations.is_empty() {
+            let is_void =
+                |minted: &Minted| revocations.iter().any(|(name, at)| minted.is_voided_by(name.as_deref(), *at));
+            self.close_where(|stream| {
+                stream.attachment.basis.minted().is_some_and(is_void).then_some(CloseReason::TokenRevoked)
+            });
+        }
+        Ok(())
+    }
+
+    /// Closes the streams that a principal opened or minted the tokens of, and refuses those tokens from now on.
     pub fn end_minted(&mut self, message: &EndMinted, now: Timestamp) -> Result<(), StateError> {
         if !self.tenant.is_named_by(&message.tenant) {
             return Err(Refusal::WrongTenant.into());
         }
         revocation::record(&self.sql, message.by.as_deref(), message.at, now)?;
         self.mark_for_clean_up();
-        let is_meant =
-            |minted: &Minted| minted.at <= message.at && message.by.as_ref().is_none_or(|by| *by == minted.by);
+        let is_meant = |minted: &Minted| minted.is_voided_by(message.by.as_deref(), message.at);
         self.close_where(|stream| {
-            stream.attachment.minted.as_ref().is_some_and(is_meant).then_some(CloseReason::TokenRevoked)
+            stream.attachment.basis.minted().is_some_and(is_meant).then_some(CloseReason::TokenRevoked)
         });
         Ok(())
     }

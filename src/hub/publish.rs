@@ -19,6 +19,10 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         if message.secret_version.map_or(message.update.is_none(), is_retired) {
             return Err(Refusal::SecretRetired.into());
         }
+        let is_dropped = message.issuer.as_ref().is_some_and(|issuer| !issuer.is_trusted(&config));
+        if is_dropped || (message.older && !config.mercure.compatibility) {
+            return Err(Refusal::TokenRevoked.into());
+        }
         if message.receipt.is_none() && message.update.is_none() && config.require_standard_webhooks {
             return Err(Refusal::SignatureForm.into());
         }

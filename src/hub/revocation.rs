@@ -1,4 +1,4 @@
-//! Revocations: from a moment on, tokens that a principal minted before it are void.
+//! Revocations: from a moment on, streams that a principal opened and tokens that it minted before it are void.
 //!
 //! A row is kept longer than any token that it covers can live, so tokens need no list of their own.
 
@@ -26,13 +26,27 @@ pub fn record(sql: &impl Sqlite, by: Option<&str>, at: Timestamp, now: Timestamp
     )
 }
 
-/// Whether a token was revoked.
+/// Whether a token was revoked, by any of the names that it rests on.
 pub fn covers(sql: &impl Sqlite, minted: &Minted) -> Result<bool, SqliteError> {
-    let row = sql.first(
-        "SELECT 1 FROM revocations WHERE by IN (?, ?) AND at >= ? LIMIT 1",
-        &[minted.by.as_str().into(), EVERYBODY.into(), minted.at.into()],
-    )?;
-    Ok(row.is_some())
+    for name in minted.names().chain([EVERYBODY]) {
+        let row = sql.first("SELECT 1 FROM revocations WHERE by = ? AND at >= ?", &[name.into(), minted.at.into()])?;
+        if row.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A revocation: of a name (none: of everybody), as of a moment.
+pub type Revocation = (Option<String>, Timestamp);
+
+/// All of them.
+pub fn all(sql: &impl Sqlite) -> Result<Vec<Revocation>, SqliteError> {
+    let rows = sql.query("SELECT by, at FROM revocations", &[])?.into_iter().map(|row| {
+        let [by, at] = cells(row);
+        (by.into_text().filter(|by| by != EVERYBODY), at.timestamp())
+    });
+    Ok(rows.collect())
 }
 
 /// Deletes revocations that no living token can fall under. True if any are left.
@@ -52,13 +66,19 @@ mod tests {
         let sql = rusqlite::Connection::open_in_memory().unwrap();
         create_table(&sql).unwrap();
         let at = Timestamp::from_millis;
-        let covered = |by: &str, millis| covers(&sql, &Minted { by: by.into(), at: at(millis) }).unwrap();
+        let covered = |by: &str, millis| {
+            let minted = Minted { by: by.into(), at: at(millis), also: vec!["session:s".into(), "role:r".into()] };
+            covers(&sql, &minted).unwrap()
+        };
         record(&sql, Some("user:a"), at(100), at(100)).unwrap();
         assert!(covered("user:a", 100) && !covered("user:a", 101) && !covered("user:b", 1));
         record(&sql, Some("user:a"), at(50), at(100)).unwrap();
         assert!(covered("user:a", 100), "an older revocation takes nothing back");
+        record(&sql, Some("role:r"), at(60), at(100)).unwrap();
+        assert!(covered("user:b", 60) && !covered("user:b", 61), "by what it rests on beside its principal");
         record(&sql, None, at(200), at(200)).unwrap();
         assert!(covered("user:b", 200) && !covered("user:b", 201));
+        assert_eq!(all(&sql).unwrap().len(), 3);
         assert!(trim(&sql, at(200)).unwrap());
         assert!(!trim(&sql, at(200 + LIFETIME_MILLIS)).unwrap());
         assert!(!covered("user:a", 1));

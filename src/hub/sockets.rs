@@ -13,8 +13,14 @@ pub enum CloseReason {
     Replaced,
     /// The client has not answered for a long time, and another one needs its place.
     Unresponsive,
-    /// The principal that minted the token has lost its rights.
+    /// The principal that opened it or minted its token has lost rights, or the token's issuer is not the tenant's any more.
     TokenRevoked,
+    /// The tenant wants a credential of everybody now.
+    NoCredential,
+    /// The tenant's list of addresses does not include the client's any more.
+    AddressNotAllowed,
+    /// The tenant may have fewer streams now, and older ones go before.
+    TooManyStreams,
 }
 
 impl CloseReason {
@@ -25,6 +31,9 @@ impl CloseReason {
             Self::Replaced => 4003,
             Self::Unresponsive => 4004,
             Self::TokenRevoked => 4005,
+            Self::NoCredential => 4006,
+            Self::AddressNotAllowed => 4007,
+            Self::TooManyStreams => 4008,
         }
     }
 }

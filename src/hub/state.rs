@@ -105,6 +105,8 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         let next_end = presence::mark_gone(sql, |id| streams.get(id).is_some(), now)?;
         state.departures.next_end = next_end;
         if !state.streams.is_empty() {
+            state.close_unauthorized(now);
+            state.close_revoked()?;
             state.send_unsent(now)?;
             state.advance_watermark();
         }
@@ -181,6 +183,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         let revision = config.revision;
         self.config = Some(Rc::new(config));
         self.close_unauthorized(now);
+        self.close_beyond_limits();
         Ok(Configured { revision })
     }
 

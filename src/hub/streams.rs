@@ -30,8 +30,9 @@ pub struct Stream<S> {
 impl<S> Stream<S> {
     /// Whether an event on these topics is for this stream, leaving its filter aside.
     pub fn admits(&self, entry: &Entry, topics: &[Subject<'_>], now: Timestamp) -> bool {
-        let is_entitled = self.attachment.expires_at.is_none_or(|at| now < at);
-        (is_entitled || !entry.private) && self.compiled.interest.admits(topics, entry.private)
+        let basis = &self.attachment.basis;
+        let is_entitled = basis.expires_at.is_none_or(|at| now < at);
+        (is_entitled || !entry.private) && self.compiled.interest.admits(topics, entry.private, basis.rights())
     }
 
     /// The same for an event that was read from the log.

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use domain::error::Invalid;
+use domain::hearing::HearingRights;
 use domain::matching::index::MatcherIndex;
 use domain::matching::matcher::{Matcher, Subject};
 use domain::matching::steps::Steps;
@@ -30,11 +31,12 @@ pub struct CompiledInterest {
 }
 
 impl CompiledInterest {
-    /// Whether an event on these topics is for the stream, leaving its filter aside.
-    pub fn admits(&self, topics: &[Subject<'_>], private: bool) -> bool {
+    /// Whether an event on these topics is for the stream, leaving its filter aside. `rights` open private events beside the
+    /// topics that were granted.
+    pub fn admits(&self, topics: &[Subject<'_>], private: bool, rights: HearingRights) -> bool {
         let any = |matchers: &[Rc<Matcher>], topic: &Subject<'_>| matchers.iter().any(|m| m.matches(topic));
         let selects = |topic: &Subject<'_>| any(&self.selected, topic);
-        let grants = |topic: &Subject<'_>| !private || any(&self.granted, topic);
+        let grants = |topic: &Subject<'_>| !private || rights.opens(topic.text()) || any(&self.granted, topic);
         if self.is_mercure {
             return topics.iter().any(selects) && topics.iter().any(grants);
         }
@@ -153,7 +155,7 @@ mod tests {
     fn admits(interest: &Interest, list: &[&str], private: bool) -> bool {
         let compiled = SubscriptionIndex::default().insert(1, interest).unwrap();
         let topics = topics(list);
-        compiled.admits(&compiled.subjects(&topics), private)
+        compiled.admits(&compiled.subjects(&topics), private, HearingRights::default())
     }
 
     fn reached(index: &SubscriptionIndex, list: &[&str]) -> Vec<u64> {
@@ -180,6 +182,25 @@ mod tests {
         assert!(admits(&stream, &["a"], false));
         assert!(!admits(&stream, &["a"], true) && !admits(&stream, &["c"], true));
         assert!(admits(&stream, &["a", "c"], true), "its audience is the union over its topics");
+    }
+
+    #[test]
+    fn a_right_to_hear_opens_what_is_selected_and_nothing_else() {
+        use MatchType::UrlPattern;
+        let heard = |interest: &Interest, list: &[&str], rights| {
+            let compiled = SubscriptionIndex::default().insert(1, interest).unwrap();
+            let topics = topics(list);
+            compiled.admits(&compiled.subjects(&topics), true, rights)
+        };
+        let (events, records) =
+            (HearingRights { events: true, records: false }, HearingRights { events: false, records: true });
+        let all = [plain(&["*"], &[]), mercure("https://h/hub", &[(UrlPattern, "*")], &[])];
+        for stream in &all {
+            assert!(heard(stream, &["orders"], events) && !heard(stream, &["orders"], records));
+            assert!(heard(stream, &["records/a"], records) && !heard(stream, &["records/a"], events));
+        }
+        assert!(!heard(&plain(&["a"], &[]), &["b"], events), "not selected");
+        assert!(!heard(&plain(&["a"], &[]), &["a", "records/a"], records), "two topics do not add up");
     }
 
     #[test]

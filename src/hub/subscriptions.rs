@@ -131,7 +131,10 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         message: &ListSubscriptions,
         now: Timestamp,
     ) -> Result<Subscriptions, StateError> {
-        self.admit(caller, now)?;
+        let config = self.admit(caller, now)?;
+        if let Some((basis, address)) = &message.basis {
+            self.check_basis(basis, &config, address, now)?;
+        }
         let rows = match &message.subscriber {
             Some(subscriber) => {
                 let one = "SELECT subscriber, subscriptions FROM presence WHERE subscriber = ?";
@@ -163,7 +166,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
 mod tests {
     use super::*;
     use crate::hub::model::{FakeSockets, FakeSql, served};
-    use crate::hub::protocol::{Attach, WireFormat};
+    use crate::hub::protocol::{Attach, Basis, WireFormat};
     use crate::tenant_id::TenantId;
     use domain::selector::{Interest, Selector};
 
@@ -198,9 +201,7 @@ mod tests {
         let presence = Presence { subscriber: "urn:s".into(), payloads: Vec::new(), payload_of: Vec::new() };
         let attach = Attach {
             interest,
-            secret_version: None,
-            minted: None,
-            expires_at: None,
+            basis: Basis::default(),
             ticket: None,
             address: String::new(),
             wire: WireFormat::Mercure,
@@ -223,7 +224,7 @@ mod tests {
     }
 
     fn listed(state: &State) -> usize {
-        let all = ListSubscriptions { older: false, selector: None, subscriber: None };
+        let all = ListSubscriptions { older: false, selector: None, subscriber: None, basis: None };
         state.subscriptions(&caller(), &all, at(0)).unwrap().documents.len()
     }
 

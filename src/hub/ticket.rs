@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::protocol::Basis;
 use super::sqlite::{Sqlite, SqliteError, cells};
 use domain::clock::Timestamp;
-use domain::minted::Minted;
 use domain::selector::Selector;
 use domain::unix_time::millis;
 
@@ -25,15 +25,15 @@ const FIRST_USE_MILLIS: i64 = 60_000;
 pub struct Rights {
     /// Topics whose private events the token opens.
     pub granted: Vec<Selector>,
-    /// When the token expires.
+    /// When they end.
     #[serde(with = "millis")]
     pub until: Timestamp,
-    /// The version of the subscription secret that verified the token, if the site signed it.
+    /// What they rest on.
+    #[serde(flatten)]
+    pub basis: Basis,
+    /// Networks that a key may be used from, if one stands behind them; empty for any.
     #[serde(default)]
-    pub secret_version: Option<u32>,
-    /// Who minted the token, if the platform signed it.
-    #[serde(default)]
-    pub minted: Option<Minted>,
+    pub networks: Vec<String>,
 }
 
 pub fn create_table(sql: &impl Sqlite) -> Result<(), SqliteError> {
@@ -77,13 +77,16 @@ fn put(sql: &impl Sqlite, digest: &str, rights: &Rights, expires_at: Timestamp) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::protocol::Source;
 
     #[test]
     fn a_ticket_waits_a_minute_then_lives_with_its_token() {
         let sql = rusqlite::Connection::open_in_memory().unwrap();
         create_table(&sql).unwrap();
         let at = Timestamp::from_millis;
-        let rights = Rights { granted: vec![], until: at(3_600_000), secret_version: Some(1), minted: None };
+        let basis =
+            Basis { source: Source::SubscriptionSecret(1), expires_at: Some(at(3_600_000)), ..Basis::default() };
+        let rights = Rights { granted: vec![], until: at(3_600_000), basis, networks: vec![] };
         issue(&sql, "used", &rights, at(0)).unwrap();
         issue(&sql, "late", &rights, at(0)).unwrap();
         assert_eq!(redeem(&sql, "used", at(59_999)).unwrap(), Some(rights.clone()));

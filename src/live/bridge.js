@@ -19,8 +19,11 @@ const ENDINGS = new Map([
   [4001, "tenant_unavailable"],
   [4002, "token_expired"],
   [4003, "replaced"],
-  [4005, "token_revoked"],
   [4004, "vanished"],
+  [4005, "token_revoked"],
+  [4006, "credential_required"],
+  [4007, "address_not_allowed"],
+  [4008, "too_many_streams"],
 ]);
 
 // Refusals of the hub that no further attempt will mend.
@@ -30,7 +33,12 @@ const REFUSED_FOR_GOOD = new Map([
   ["secret_retired", "token_expired"],
   ["ticket_invalid", "token_expired"],
   ["token_revoked", "token_revoked"],
+  ["no_credential", "credential_required"],
+  ["address_not_allowed", "address_not_allowed"],
   ["log_replaced", "log_replaced"],
+  // What this bridge asks for cannot be read by the hub of today: its client asks anew.
+  ["malformed", "invalid_request"],
+  ["wrong_tenant", "tenant_unavailable"],
 ]);
 
 const encoder = new TextEncoder();

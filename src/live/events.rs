@@ -1,6 +1,6 @@
 //! `GET /events`: a stream of the tenant's events, as plain Server-Sent Events.
 
-use super::bridge;
+use super::{basis, bridge};
 use crate::auth::principal::Visitor;
 use crate::credentials::signature::digest;
 use crate::http::problem::{self, Problem};
@@ -72,15 +72,17 @@ fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
         .filter(|cursor| !cursor.is_empty())
         .map(|cursor| if cursor.len() > MAX_CURSOR { "unknown".to_owned() } else { cursor });
     let ticket = query.get("ticket");
-    if ticket.is_some() && token.is_some() {
-        let invalid = Invalid::new("contradiction", "must not be sent together with a subscriber token");
+    let presents = token.is_some() || request.caller.member.is_some();
+    if ticket.is_some() && presents {
+        let invalid = Invalid::new("contradiction", "must not be sent together with another credential");
         return Err(problem::invalid_query("ticket", invalid));
+    }
+    if ticket.is_none() && !presents && !request.caller.config.mercure.anonymous {
+        return Err(problem::unauthorized());
     }
     Ok(Attach {
         interest,
-        secret_version: token.and_then(|t| t.secret_version),
-        minted: token.and_then(|t| t.minted.clone()),
-        expires_at: token.map(|t| t.expires_at),
+        basis: basis::of_visitor(&request.caller),
         ticket: ticket.map(|ticket| digest(ticket.as_bytes())),
         address: request.incoming.address(),
         wire: if query.flag("named")? { WireFormat::Named } else { WireFormat::Plain },

@@ -87,7 +87,17 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
     // The event's name on streams that ask for names.
     let name = lower_case(&format!("{}.{}", webhook.node_type, webhook.action));
     let Webhook { topics, private, .. } = webhook;
-    let message = Publish { secret_version: Some(sender.version), receipt, topics, private, name, tail, update: None };
+    let message = Publish {
+        secret_version: Some(sender.version),
+        issuer: None,
+        older: false,
+        receipt,
+        topics,
+        private,
+        name,
+        tail,
+        update: None,
+    };
     publish(&request, sender, message, now).await
 }
 

@@ -1,10 +1,17 @@
-//! The subscriber token that a request presents, verified.
+//! What a subscriber presents: a token, which is verified here, or the credential of somebody who acts in the tenant.
 
+use worker::Method;
+
+use crate::auth::authenticate_member::SESSION_COOKIE;
+use crate::auth::mercure::carrier;
 use crate::auth::signing_keys;
+use crate::credentials::jws::Unverified;
+use crate::credentials::key::{KeyKind, PresentedKey};
 use crate::credentials::platform_token;
 use crate::credentials::subscriber_token::{self, SubscriberToken};
 use crate::http::incoming::Incoming;
 use crate::http::problem::Problem;
+use crate::routes::TokenRule;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::tenant::secrets;
 use crate::tenant_id::TenantId;
@@ -33,6 +40,38 @@ impl SubscriberCredential {
             Self::None | Self::Invalid => None,
         }
     }
+}
+
+/// Whether what a subscriber presents is the credential of somebody who acts in the tenant: a key or token of theirs in the
+/// header, else the session cookie, where nothing is presented that goes before it.
+pub(super) fn is_principals(request: &Incoming, rule: TokenRule) -> bool {
+    if rule == TokenRule::Mercure && !matches!(request.method, Method::Get | Method::Head) {
+        return false;
+    }
+    if request.header("Authorization").is_some() {
+        let text = request.bearer().unwrap_or_default();
+        return match PresentedKey::parse(&text) {
+            Some(key) => key.kind == KeyKind::Tenant,
+            None => signing_keys::is_ours(&text) && !is_subscribers(&text),
+        };
+    }
+    let goes_before = match rule {
+        TokenRule::Mercure => {
+            carrier::COOKIES.iter().any(|name| request.cookie(name).is_some())
+                || request.query.get(carrier::OLDER_PARAMETER).is_some()
+        }
+        TokenRule::Optional | TokenRule::Required => {
+            request.cookie(TOKEN_COOKIE).is_some() || request.query.get("ticket").is_some()
+        }
+        TokenRule::Ignored => true,
+    };
+    !goes_before && request.cookie(SESSION_COOKIE).is_some()
+}
+
+/// Whether a token says that it is a subscriber's.
+fn is_subscribers(token: &str) -> bool {
+    let typ = platform_token::TokenKind::Subscriber.typ();
+    Unverified::parse(token).is_none_or(|token| token.typ.as_deref() == Some(typ))
 }
 
 /// Verifies the token that a request presents: one that this platform signed, or one that the site signed. A site's token

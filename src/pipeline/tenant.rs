@@ -9,7 +9,7 @@ use worker::Method;
 use super::context::{Found, RequestContext, ResponseMeta, find, rate_fields};
 use super::cross_tenant_audit::CrossTenantAudit;
 use super::decide::{self, Presents, RequestFacts, SendingPage, TokenState, Verifies};
-use super::subscriber_token::{SubscriberCredential, presented_token};
+use super::subscriber_token::{SubscriberCredential, is_principals, presented_token};
 use super::tenant_source::TenantSource;
 use crate::auth::authenticate_member::{self, Credential, SessionContext};
 use crate::auth::principal::{Actor, Member, Named, Reader, Signer, Visitor};
@@ -19,7 +19,7 @@ use crate::http::problem::{self, Problem};
 use crate::http::request::Params;
 use crate::http::response::Response;
 use crate::hub::protocol::{Refusal, TenantConfig};
-use crate::routes::{self, Endpoint, Matched, Route, Surface, Table, cors};
+use crate::routes::{self, Endpoint, Matched, Route, Surface, Table, TokenRule, cors};
 use crate::tenant::tenant_state::HubError;
 use crate::tenant::{resolve, tenant_state};
 use crate::tenant_id::TenantId;
@@ -117,7 +117,20 @@ async fn enter(
     let (bindings, host, route) = (&context.bindings, matched.source.host(), matched.route());
     let proof = match decide::verifies(route.map(|route| &route.endpoint)) {
         Verifies::Nothing => Proof::NotAsked,
-        Verifies::SubscriberToken => Proof::Subscriber(presented_token(&context.request, bindings, &tenant).await?),
+        Verifies::Subscriber(rule) if is_principals(&context.request, rule) => {
+            let (config, _) = tenant_state::enter(bindings, &tenant, host, None).await?;
+            let at = SessionContext { tenant: &tenant, host, config: &config };
+            match authenticate_member::member(bindings, &context.request, at).await {
+                // Mercure's handler refuses what the header holds with a challenge of its own.
+                Ok(None) if rule == TokenRule::Mercure && context.request.header("Authorization").is_some() => {
+                    Proof::NotAsked
+                }
+                Ok(None) => Proof::Subscriber(SubscriberCredential::Invalid),
+                member => Proof::Principal(member.map(|member| member.map(Box::new))),
+            }
+        }
+        Verifies::Subscriber(TokenRule::Mercure) => Proof::NotAsked,
+        Verifies::Subscriber(_) => Proof::Subscriber(presented_token(&context.request, bindings, &tenant).await?),
         Verifies::Principal => {
             let (config, _) = tenant_state::enter(bindings, &tenant, host, None).await?;
             let at = SessionContext { tenant: &tenant, host, config: &config };
@@ -191,7 +204,8 @@ async fn serve(
         Err(_) if request.method == Method::Options => return preflight(request, &origin, meta),
         Err(other) => return other,
     };
-    decide::check_address(&route.endpoint, is_let_in(&config.ip_allowlist, &request.address()))?;
+    let acts = matches!(proof, Proof::Principal(Ok(Some(_))));
+    decide::check_address(&route.endpoint, acts, is_let_in(&config.ip_allowlist, &request.address()))?;
     let (principal, token) = proof.proven()?;
     let fetch_site = request.header("Sec-Fetch-Site");
     let facts = RequestFacts {
@@ -238,9 +252,9 @@ impl Admitted {
     }
 
     fn visitor(self) -> Result<Visitor, Problem> {
-        let Self { tenant, config, source, token, .. } = self;
+        let Self { tenant, config, source, token, principal } = self;
         match source {
-            TenantSource::Host(host) => Ok(Visitor { tenant, host, config, token: token.valid() }),
+            TenantSource::Host(host) => Ok(Visitor { tenant, host, config, token: token.valid(), member: principal }),
             TenantSource::Named(_) | TenantSource::Selected => Err(problem::not_found()),
         }
     }

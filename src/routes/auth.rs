@@ -45,8 +45,9 @@ pub const ROUTES: &[Route] = &[
         Member(Permission::ApiKeysWrite, handler!(api::members::keys::patch)),
     )
     .summary(
-        "Changes a key's name, scopes, end or addresses. Without `subscriber-tokens:write` among its \
-         scopes, the streams of the tokens it minted end.",
+        "Changes a key's name, scopes, end or addresses. With fewer of \
+         `subscriber-tokens:write`, `events:read` and `records:read` among its scopes, or another end, its streams \
+         and those of the tokens it minted end; with other addresses, its own.",
     )
     .body(
         "{name??: text(1..100), scopes??: Permission[](1..50) <permissions that the caller has>, \
@@ -59,7 +60,8 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/api-keys/{key_id}/reroll",
         Member(Permission::ApiKeysWrite, handler!(api::members::keys::reroll)),
     )
-    .summary("Gives a key another text, shown in this answer only; the one before stays good for its grace.")
+    .summary("Gives a key another text, shown in this answer only; the one before stays good for its grace. Its streams end; \
+         without a grace, those of the tokens it minted too.")
     .optional_body("{grace_seconds??: int(0..604800) <by default 86400>}")
     .answers("200 {...ApiKey, key: string}; 403 beyond_own_permissions; 409 revoked"),
     delete(
@@ -67,7 +69,7 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/api-keys/{key_id}",
         Member(Permission::ApiKeysWrite, handler!(api::members::keys::revoke)),
     )
-    .summary("Revokes a key at once, and ends the streams of the tokens it minted.")
+    .summary("Revokes a key at once, and ends its streams and those of the tokens it minted.")
     .answers("200 ApiKey"),
     post(
         "tenant.configure",
@@ -91,5 +93,8 @@ pub const ROUTES: &[Route] = &[
         "{topics: Selector[](1..100) <`name`, `prefix*` or `*`>, ttl??: int(60..3600) <seconds, \
          by default 900>}",
     )
-    .answers("201 {token: string, expires_at: time, topics: string[]}"),
+    .answers(
+        "201 {token: string, expires_at: time, topics: string[]}; 403 forbidden <also for a topic that the caller may not \
+         hear: `records/…` takes `records:read`, every other one `events:read`>",
+    ),
 ];

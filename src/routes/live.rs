@@ -33,10 +33,17 @@ pub const ROUTES: &[Route] = &[
              with topics `records/…` alone>, last_event_id?: string, lastEventID?: string, named?: Flag, \
              heartbeat?: 'id'|'data', ticket?: string, Last-Event-ID",
         )
-        .answers("200 events; 401 invalid_token; 406 not_acceptable; 429 too_many_streams too_many_connections"),
+        .answers(
+            "200 events; 401 invalid_token unauthorized <without a credential, where the tenant wants one of \
+             everybody>; 403 forbidden <a key or user with neither `events:read` nor `records:read`> \
+             origin_not_allowed address_not_allowed; 406 not_acceptable; 429 too_many_streams too_many_connections",
+        ),
     put("events.ticket", "/events", Visitor(TokenRule::Required, handler!(live::ticket::issue)))
-        .summary("Gives a ticket that opens one stream at a time in place of a token.")
-        .answers("201 {ticket: string, expires_at: time} <first use within 60 seconds>; 401 invalid_token"),
+        .summary("Gives a ticket that opens one stream at a time in place of a token, a key or a session.")
+        .answers(
+            "201 {ticket: string, expires_at: time} <first use within 60 seconds; \
+             it lives an hour at most>; 401 invalid_token; 403 forbidden origin_not_allowed address_not_allowed",
+        ),
     get("events.diagnose", "/events/diagnose", Visitor(TokenRule::Ignored, handler!(live::diagnose::stream)))
         .summary("Streams ticks at a known pace: shows buffering, idle cuts and stripped headers.")
         .params("ticks?: int(1..60), interval_ms?: int(10..5000), idle_ms?: int(0..180000)")

@@ -25,7 +25,7 @@ pub const ROUTES: &[Route] = &[
     .answers(
         "200 SettingsShown +ETag; 202 SettingsShown +ETag <`pending: true`; the change arrives by itself>; 403 beyond_own_permissions <to open registration without the permissions of \
          `viewer`, to take tokens that may publish without `tenant:configure`, \
-         or that may subscribe without `subscriber-tokens:write`>; 409 changed_meanwhile",
+         or that may subscribe without `subscriber-tokens:write`, `events:read` and `records:read`>; 409 changed_meanwhile",
     ),
     get("branding.get", "/api/v1/branding", Visitor(TokenRule::Ignored, handler!(api::settings::get_branding)))
         .summary("Shows how the tenant looks.")

@@ -62,6 +62,8 @@ impl From<HubError> for Problem {
             HubError::Refused(Refusal::SecretRetired | Refusal::TicketInvalid | Refusal::TokenRevoked) => {
                 problem::invalid_token()
             }
+            HubError::Refused(Refusal::NoCredential) => problem::unauthorized(),
+            HubError::Refused(Refusal::AddressNotAllowed) => problem::address_not_allowed(),
             HubError::Refused(Refusal::TooManyStreams) => problem::too_many_streams(retry_after()),
             HubError::Refused(Refusal::TooManyConnections) => problem::too_many_connections(retry_after()),
             HubError::Refused(refusal) => problem::unavailable(format!("hub refused: {refusal:?}")),

@@ -63,7 +63,7 @@ fn signed_by_nobody(header: &Value, claims: &Value) -> String {
 
 /// What opens nothing in this tenant, nor on the platform.
 async fn bad_credentials(tenant: &Tenant) -> Vec<Bad> {
-    let minting = tenant.key(&["subscriber-tokens:write"]).await;
+    let minting = tenant.key(&["subscriber-tokens:write", "events:read", "records:read"]).await;
     let mint = tenant.call("POST", "/api/v1/subscriber-tokens").bearer(&minting.text).json(&json!({"topics": ["*"]}));
     let minted = mint.send().await.expect(201).data()["token"].as_str().unwrap().to_owned();
     let jwks = tenant.world.call("GET", ROOT, "/.well-known/jwks.json").send().await.expect(200).json();

@@ -259,14 +259,18 @@ fn for_whom(endpoint: &Endpoint) -> String {
         }
         Endpoint::SignIn(_) => "everybody, from an address and an origin that the tenant lets in.".to_owned(),
         Endpoint::Visitor(TokenRule::Optional, _) => "everybody; a subscriber token that is presented, as \
-             `Authorization: Bearer` or the cookie `__Host-carillon_subscriber`, must be valid."
+             `Authorization: Bearer` or the cookie `__Host-carillon_subscriber`, must be valid, and so must the credential of \
+             whoever acts in the tenant, with `events:read` or `records:read`: a key or a token as `Authorization: Bearer`, \
+             or the session cookie."
             .to_owned(),
         Endpoint::Visitor(TokenRule::Required, _) => "subscribers, with a token of the tenant as \
-             `Authorization: Bearer` or the cookie `__Host-carillon_subscriber`."
+             `Authorization: Bearer` or the cookie `__Host-carillon_subscriber`; and whoever has `events:read` or `records:read` \
+             in the tenant, with a key or a token as `Authorization: Bearer`, or the session cookie."
             .to_owned(),
         Endpoint::Visitor(TokenRule::Mercure, _) => "everybody on the tenant's host; what takes a token of Mercure's, \
              docs/mercure.md says. It comes as `Authorization: Bearer` or the cookie `__Secure-mercure_access_token`, of \
-             before 1.0 `mercureAuthorization`."
+             before 1.0 `mercureAuthorization`. Whoever acts in the tenant, with `events:read` or `records:read`, subscribes \
+             with a key or a token as `Authorization: Bearer`, or the session cookie."
             .to_owned(),
         Endpoint::Signer(_) => "the tenant's site, which signs the body with the webhook secret: \
              `X-Webhook-Signature: sha256={hex}`, or `webhook-id`, `webhook-timestamp` and `webhook-signature` \

@@ -1,6 +1,7 @@
 //! `POST /api/tenant/config`: a WordPress site asks, with a key of its tenant, for what it needs to connect.
 //!
-//! Every disclosure of the secrets is audited before it is made. If the site names another GraphQL endpoint than the
+//! The subscription secret opens every private event, so only a key that may read them all (`events:read` and
+//! `records:read`) is told it. Every disclosure of the secrets is audited before it is made. If the site names another GraphQL endpoint than the
 //! registry has, the registry is changed, as an operator would change it.
 
 use serde_json::Value;
@@ -15,6 +16,7 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::storage::control_db::ControlDb;
 use crate::tenant::secrets;
+use domain::hearing::HearingRights;
 use domain::json;
 
 /// Responds with the tenant's endpoints and secrets.
@@ -44,6 +46,7 @@ pub async fn configure(mut request: Request<Member>) -> Result<Response, Problem
         endpoint::set(&request.bindings, &db, tenant, endpoint, request.caller.actor(), &request.incoming.id).await?;
     }
     let origin = origin(&request);
+    let hears_all = HearingRights::of(request.caller.permissions()) == HearingRights { events: true, records: true };
     let mut answer = json!({
         "success": true,
         "data": {
@@ -51,7 +54,7 @@ pub async fn configure(mut request: Request<Member>) -> Result<Response, Problem
             "sse_endpoint": format!("{origin}/events"),
             "webhook_endpoint": format!("{origin}/webhook"),
             "webhook_secret": webhook.secret,
-            "subscription_secret": subscription.secret,
+            "subscription_secret": hears_all.then_some(subscription.secret),
         },
         "tenant_id": tenant,
     });

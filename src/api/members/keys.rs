@@ -6,10 +6,10 @@
 use serde_json::Value;
 
 use super::{audit_entry, check_own};
-use crate::api::key_draft::{KeyDraft, check_not_revoked, read_grace, with_text};
+use crate::api::key_draft::{KeyDraft, PermissionList, check_not_revoked, read_grace, with_text};
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::principal::Member;
-use crate::auth::revocation::{MintedBy, revoking};
+use crate::auth::revocation::{self, MintedBy, revoking};
 use crate::credentials::key::FreshKey;
 use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
@@ -42,6 +42,9 @@ statements! { TenantSql;
     REVOKE = "UPDATE api_keys SET revoked_at = ?3, previous_digest = NULL, previous_until = NULL WHERE tenant_id = ?1 AND id = ?2 AND revoked_at IS NULL";
 }
 
+/// What streams of a key and of its tokens rest on.
+const HEARING: Permissions =
+    Permissions::of(&[Permission::SubscriberTokensWrite, Permission::EventsRead, Permission::RecordsRead]);
 /// Most keys in use at a time.
 const MAX_KEYS: i64 = 500;
 
@@ -108,12 +111,16 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let draft = KeyDraft::<Permissions>::read(&mut fields, "scopes", request.now());
     fields.finish()?;
     let id = request.params.get("key_id").to_owned();
-    check_may_change(&request, &id).await?;
+    let before = check_may_change(&request, &id).await?;
     if let Some(scopes) = &draft.permissions {
         check_own(&request, "/scopes", scopes.set)?;
     }
-    let may_mint = draft.permissions.as_ref().is_none_or(|scopes| scopes.set.has(Permission::SubscriberTokensWrite));
-    let minted_by = if may_mint { MintedBy::Nobody } else { minted_by(&id) };
+    let keeps = |scopes: &PermissionList<Permissions>| scopes.set.covers(before.within(HEARING));
+    let minted_by = match draft.permissions.as_ref().is_none_or(keeps) && !draft.sets_end() {
+        false => minted_by(&id),
+        true if draft.ranges.is_some() => MintedBy::Principal(revocation::key_text(&id)),
+        true => MintedBy::Nobody,
+    };
     let args = std::iter::once(Arg::from(id.as_str())).chain(draft.update_args()).collect();
     let commit = write(&request, (UPDATE, args), "api_key.update", &id);
     revoking(&request.bindings, &request.caller.tenant, minted_by, commit).await?;
@@ -130,7 +137,11 @@ pub async fn reroll(mut request: Request<Member>) -> Result<Response, Problem> {
     let key = FreshKey::of_tenant(request.caller.tenant.as_str(), Some(id)).map_err(problem::internal)?;
     let until = request.now().plus_seconds(grace).millis();
     let args = args![key.id.as_str(), digest(key.text.as_bytes()), until];
-    write(&request, (REROLL, args), "api_key.reroll", &key.id).await?;
+    // Without a grace the text before may have leaked, and with it the right to mint.
+    let text = revocation::key_text(&key.id);
+    let ending = if grace == 0 { minted_by(&key.id) } else { MintedBy::Principal(text) };
+    let commit = write(&request, (REROLL, args), "api_key.reroll", &key.id);
+    revoking(&request.bindings, &request.caller.tenant, ending, commit).await?;
     shown(&request, &key.id, Some(&key.text)).await
 }
 
@@ -167,12 +178,13 @@ async fn find(request: &Request<Member>, id: &str) -> Result<Value, Problem> {
     row.shown()
 }
 
-/// Refuses to change a key that was revoked, or that has permissions which the caller does not have.
-async fn check_may_change(request: &Request<Member>, id: &str) -> Result<(), Problem> {
+/// Refuses to change a key that was revoked, or that has permissions which the caller does not have; gives those that it has.
+async fn check_may_change(request: &Request<Member>, id: &str) -> Result<Permissions, Problem> {
     let view = find(request, id).await?;
     check_not_revoked(&view)?;
     let scopes = view.get("scopes").map(Value::to_string).unwrap_or_default();
-    check_own(request, "", Permissions::stored(&scopes))
+    let scopes = Permissions::stored(&scopes);
+    check_own(request, "", scopes).map(|()| scopes)
 }
 
 async fn shown(request: &Request<Member>, id: &str, text: Option<&str>) -> Result<Response, Problem> {

@@ -12,7 +12,7 @@ use super::{audit_entry, check_own};
 use crate::api::key_draft::PermissionList;
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::principal::Member;
-use crate::auth::revocation::{MintedBy, revoking};
+use crate::auth::revocation::{self, MintedBy, revoking};
 use crate::auth::role::{Role, is_built_in};
 use crate::auth::rules::{self, MAX_ROLES};
 use crate::http::fields::Fields;
@@ -122,7 +122,9 @@ pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
     let entry = audit_entry(&request, "role.delete", Some(name), None);
     let batch =
         rows.write().add_all(role.as_seen()).add(rules::ROLE_UNUSED, args![name]).add(DELETE, args![name]).audit(entry);
-    rules::commit(batch).await?;
+    // No user has it, but an operator may have entered with it.
+    let ending = MintedBy::Principal(revocation::role(name));
+    revoking(&request.bindings, &request.caller.tenant, ending, rules::commit(batch)).await?;
     Response::json(200, &json!({ "name": name }), Some(request.caller.tenant.as_str()))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{account_holder, audit_entry};
 use crate::auth::principal::Member;
-use crate::auth::revocation::{MintedBy, revoking};
+use crate::auth::revocation::{self, MintedBy, revoking};
 use crate::auth::session;
 use crate::http::listing::{ListParams, ViewRow};
 use crate::http::problem::{self, Problem};
@@ -81,8 +81,10 @@ pub async fn logout(request: Request<Member>) -> Result<Response, Problem> {
 async fn end_session(request: &Request<Member>, session: &str, user: &str) -> Result<(), Problem> {
     let entry = audit_entry(request, "session.end", Some(session), None);
     let rows = request.caller.rows(&request.bindings)?;
-    rows.write().add(END, args![session, user]).audit(entry).commit().await?;
-    Ok(())
+    let batch = rows.write().add(END, args![session, user]).audit(entry);
+    let commit = async { batch.commit().await.map(drop).map_err(Problem::from) };
+    let ending = MintedBy::Principal(revocation::session(session));
+    revoking(&request.bindings, &request.caller.tenant, ending, commit).await
 }
 
 /// 204 that deletes the session cookie.

@@ -1,7 +1,10 @@
 //! `POST /api/v1/subscriber-tokens`: tokens that open private events, for sites that do not sign their own.
+//!
+//! Nobody hands on more than they hold: whoever mints a token may read all that it opens.
 
 use super::audit_entry;
-use crate::auth::principal::Member;
+use crate::api::operators::PlatformAuditEntry;
+use crate::auth::principal::{Actor, Member};
 use crate::auth::signing_keys;
 use crate::credentials::platform_token::{Claims, TokenKind};
 use crate::http::fields::Fields;
@@ -9,7 +12,9 @@ use crate::http::incoming::JSON;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
+use crate::storage::control_db::ControlDb;
 use domain::error::Invalid;
+use domain::hearing::HearingRights;
 use domain::json;
 use domain::selector::{Interest, Selector};
 
@@ -30,17 +35,57 @@ pub async fn mint(mut request: Request<Member>) -> Result<Response, Problem> {
     let (topics, granted): (Vec<String>, Vec<Selector>) = listed.into_iter().unzip();
     let bounds = Interest { granted, ..Interest::default() };
     bounds.check().map_err(|invalid| problem::invalid_field("/topics", invalid))?;
+    check_may_hear(&request.caller, &bounds.granted)?;
+    let terms = request.caller.terms();
+    let left = terms.mints_until.map_or(ttl, |until| until.since(terms.proven_at) / 1000);
     let tenant = request.caller.tenant.as_str();
     let claims = Claims {
         sub: request.caller.actor(),
         tenant_id: tenant.to_owned(),
         client_id: tenant.to_owned(),
         topics: topics.clone(),
+        iat_ms: terms.proven_at.millis(),
+        rests_on: terms.rests_on.clone(),
         ..Claims::default()
     };
+    record_platform_key(&request).await?;
+    let ttl = ttl.min(left);
     let (token, expires_at) = signing_keys::mint(&request.bindings, TokenKind::Subscriber, claims, ttl).await?;
     let entry = audit_entry(&request, "subscriber_token.mint", None, Some(json!({ "topics": topics })));
     request.caller.rows(&request.bindings)?.write().audit(entry).commit().await?;
     let data = json!({ "token": token, "expires_at": expires_at, "topics": topics });
     Response::json(201, &data, Some(tenant))
+}
+
+/// Refuses topics whose private events the caller may not hear; says which, and what permission it takes.
+fn check_may_hear(member: &Member, topics: &[Selector]) -> Result<(), Problem> {
+    let rights = HearingRights::of(member.permissions());
+    let lacking = topics.iter().enumerate().find_map(|(at, topic)| Some((at, rights.missing_for(topic)?)));
+    match lacking {
+        None => Ok(()),
+        Some((at, permission)) => {
+            let message = format!("takes the permission {}, which the caller does not have", permission.as_str());
+            let invalid = Invalid::new("beyond_own_permissions", message);
+            Err(problem::forbidden(permission.as_str()).field(format!("/topics/{at}"), invalid))
+        }
+    }
+}
+
+/// What a platform key mints ends with the key, in every tenant: so the platform's audit says where it minted.
+async fn record_platform_key(request: &Request<Member>) -> Result<(), Problem> {
+    let Actor::Operator { operator, .. } = request.caller.who() else { return Ok(()) };
+    if !operator.starts_with("platform_key") {
+        return Ok(());
+    }
+    let db = ControlDb::open(&request.bindings, "record where a platform key mints a token")?;
+    let entry = PlatformAuditEntry {
+        at: request.now(),
+        actor: operator.clone(),
+        operation: "subscriber_token.mint",
+        tenant: Some(request.caller.tenant.as_str()),
+        request_id: &request.incoming.id,
+        detail: json!({}),
+    };
+    db.batch(vec![entry.statement()]).await?;
+    Ok(())
 }

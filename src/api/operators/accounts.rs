@@ -4,7 +4,7 @@
 //! the deployment's first key is always there to make another.
 //!
 //! Nobody makes or changes an operator with permissions that they do not have. An operator who is disabled, removed or
-//! gets a new password is signed out everywhere in the same batch.
+//! gets a new password is signed out everywhere in the same batch, and what they opened in tenants ends.
 
 use super::{audit, check_own, subject};
 use crate::auth::authenticate_operator::platform_permissions_of;
@@ -12,6 +12,7 @@ use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::Operator;
+use crate::auth::revocation::revoking_everywhere;
 use crate::credentials::key::fresh_id;
 use crate::http::fields::Fields;
 use crate::http::incoming::{JSON, MERGE_PATCH};
@@ -169,6 +170,7 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     }
     let hash = draft.hash(&request)?;
     let signs_out = hash.is_some() || draft.status.as_deref() == Some("disabled");
+    let takes_rights = signs_out || draft.role.is_some();
     let changed = json!({
         "subject": id, "email": draft.email.is_some(), "password": hash.is_some(),
         "role": draft.role, "status": draft.status,
@@ -179,11 +181,19 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     if signs_out {
         batch.push((END_SESSIONS, args![id]));
     }
-    match db.batch(batch).await {
-        Ok(_) => shown(&db, id).await,
-        Err(StorageError::Constraint(_)) => Err(email_taken()),
-        Err(error) => Err(error.into()),
+    let commit = async {
+        db.batch(batch).await.map(drop).map_err(|error| match error {
+            StorageError::Constraint(_) => email_taken(),
+            error => error.into(),
+        })
+    };
+    if takes_rights {
+        let operator = format!("operator:{id}");
+        revoking_everywhere(&request.bindings, &db, &operator, &operator, commit).await?;
+    } else {
+        commit.await?;
     }
+    shown(&db, id).await
 }
 
 /// `DELETE /api/v1/operators/{operator_id}`
@@ -197,7 +207,9 @@ pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
         (DELETE, args![id]),
         audit(&request, "operator.delete", subject(id)),
     ];
-    db.batch(batch).await?;
+    let (operator, commit) =
+        (format!("operator:{id}"), async { db.batch(batch).await.map(drop).map_err(Problem::from) });
+    revoking_everywhere(&request.bindings, &db, &operator, &operator, commit).await?;
     Response::json(200, &json!({ "id": id }), None)
 }
 

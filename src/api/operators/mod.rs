@@ -30,22 +30,22 @@ statements! { ControlSql;
 }
 
 /// A statement and its arguments.
-type ControlStatement = (ControlSql, Vec<Arg>);
+pub(in crate::api) type ControlStatement = (ControlSql, Vec<Arg>);
 
 /// An entry of the platform's audit log.
-struct PlatformAuditEntry<'a> {
-    at: Timestamp,
-    actor: String,
-    operation: &'static str,
-    tenant: Option<&'a str>,
-    request_id: &'a str,
+pub(in crate::api) struct PlatformAuditEntry<'a> {
+    pub at: Timestamp,
+    pub actor: String,
+    pub operation: &'static str,
+    pub tenant: Option<&'a str>,
+    pub request_id: &'a str,
     /// Further facts; no secret.
-    detail: Value,
+    pub detail: Value,
 }
 
 impl PlatformAuditEntry<'_> {
     /// The statement that writes it, for the batch of the change.
-    fn statement(self) -> ControlStatement {
+    pub fn statement(self) -> ControlStatement {
         let Self { at, actor, operation, tenant, request_id, detail } = self;
         (AUDIT, args![at.millis(), actor, operation, tenant, request_id, detail.to_string()])
     }

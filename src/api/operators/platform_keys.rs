@@ -6,10 +6,11 @@
 use serde_json::Value;
 
 use super::{ControlStatement, audit, check_own, subject};
-use crate::api::key_draft::{KeyDraft, check_not_revoked, read_grace, with_text};
+use crate::api::key_draft::{KeyDraft, PermissionList, check_not_revoked, read_grace, with_text};
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
 use crate::auth::principal::Operator;
+use crate::auth::revocation::revoking_everywhere;
 use crate::credentials::key::{FreshKey, KeyKind};
 use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
@@ -24,7 +25,7 @@ use crate::storage::sql::Arg;
 use crate::storage::sql::{args, statements};
 use domain::clock::Timestamp;
 use domain::json;
-use domain::permission::PlatformPermissions;
+use domain::permission::{PlatformPermission, PlatformPermissions};
 
 statements! { ControlSql;
     /// Keys, newest first.
@@ -115,8 +116,16 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     if let Some(permissions) = &draft.permissions {
         check_own(&request, "/permissions", permissions.set)?;
     }
+    // Whoever enters tenants may do everything there; without that permission, nothing.
+    let may_enter = |listed: &PermissionList<PlatformPermissions>| listed.set.has(PlatformPermission::TenantsEnter);
+    let keeps = draft.permissions.as_ref().is_none_or(may_enter) && !draft.sets_end();
     let args = std::iter::once(Arg::from(id)).chain(draft.update_args()).collect();
-    write(&request, &db, (UPDATE, args), "platform_key.update").await?;
+    let commit = write(&request, &db, (UPDATE, args), "platform_key.update");
+    if keeps {
+        commit.await?;
+    } else {
+        ending_minted(&request, &db, id, commit).await?;
+    }
     shown(&db, id, None).await
 }
 
@@ -130,7 +139,14 @@ pub async fn reroll(mut request: Request<Operator>) -> Result<Response, Problem>
     check_may_change(&request, &db, id).await?;
     let key = FreshKey::again(KeyKind::Platform, id.to_owned()).map_err(problem::internal)?;
     let until = request.now().plus_seconds(grace).millis();
-    write(&request, &db, (REROLL, args![id, digest(key.text.as_bytes()), until]), "platform_key.reroll").await?;
+    let args = args![id, digest(key.text.as_bytes()), until];
+    let commit = write(&request, &db, (REROLL, args), "platform_key.reroll");
+    // Without a grace the text before may have leaked, and with it the right to mint.
+    if grace > 0 {
+        commit.await?;
+    } else {
+        ending_minted(&request, &db, id, commit).await?;
+    }
     shown(&db, id, Some(&key.text)).await
 }
 
@@ -139,8 +155,20 @@ pub async fn revoke(request: Request<Operator>) -> Result<Response, Problem> {
     let id = request.params.get("key_id");
     let db = ControlDb::open(&request.bindings, "revoke a platform key")?;
     find(&db, id).await?;
-    write(&request, &db, (REVOKE, args![id, request.now().millis()]), "platform_key.revoke").await?;
+    let commit = write(&request, &db, (REVOKE, args![id, request.now().millis()]), "platform_key.revoke");
+    ending_minted(&request, &db, id, commit).await?;
     shown(&db, id, None).await
+}
+
+/// Commits a change that takes rights from a key, and ends the streams of the tokens that it minted in tenants.
+async fn ending_minted(
+    request: &Request<Operator>,
+    db: &ControlDb,
+    id: &str,
+    commit: impl Future<Output = Result<(), Problem>>,
+) -> Result<(), Problem> {
+    let key = format!("platform_key:{id}");
+    revoking_everywhere(&request.bindings, db, &key, &key, commit).await
 }
 
 async fn write(

@@ -8,6 +8,7 @@
 use super::{PlatformAuditEntry, audit, subject};
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::{Anyone, Operator, OperatorKind};
+use crate::auth::revocation::{self, revoking_everywhere};
 use crate::credentials::key::{FreshKey, KeyKind};
 use crate::credentials::password::PasswordCheck;
 use crate::credentials::signature::digest;
@@ -153,7 +154,10 @@ async fn open(
 pub async fn logout(request: Request<Operator>) -> Result<Response, Problem> {
     let session = session(&request)?;
     let db = ControlDb::open(&request.bindings, "sign an operator out")?;
-    db.batch(vec![(END, args![session]), audit(&request, "operator.logout", subject(session))]).await?;
+    let batch = vec![(END, args![session]), audit(&request, "operator.logout", subject(session))];
+    let commit = async { db.batch(batch).await.map(drop).map_err(Problem::from) };
+    let (operator, ending) = (request.caller.actor(), revocation::operator_session(session));
+    revoking_everywhere(&request.bindings, &db, &operator, &ending, commit).await?;
     Ok(Response::empty(204))
 }
 

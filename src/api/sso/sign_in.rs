@@ -3,6 +3,7 @@
 use form_urlencoded::Serializer;
 
 use crate::auth::principal::Visitor;
+use crate::auth::revocation::{MintedBy, revoking};
 use crate::auth::rules;
 use crate::auth::session::{self, Carrier, LoginContext};
 use crate::auth::sso::account::UserProvisioning;
@@ -94,8 +95,9 @@ pub async fn finish(request: Request<Visitor>) -> Result<Response, Problem> {
         request: &request.incoming,
     };
     let provisioned = provisioning.provision().await?;
-    let opened =
-        session::open(&context, &provisioned.user, &request.incoming, Carrier::Cookie, provisioned.statements).await?;
+    let ending = if provisioned.changes_role { MintedBy::user(&provisioned.user.id) } else { MintedBy::Nobody };
+    let open = session::open(&context, &provisioned.user, &request.incoming, Carrier::Cookie, provisioned.statements);
+    let opened = revoking(&request.bindings, &request.caller.tenant, ending, open).await?;
     let cookie = opened.cookie.ok_or_else(|| problem::internal("a session without a cookie"))?;
     Ok(redirect(303, attempt.return_to).header("Set-Cookie", cookie).header("Set-Cookie", browser_cookie("", 0)))
 }

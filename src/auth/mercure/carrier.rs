@@ -11,7 +11,9 @@ use domain::mercure::Action;
 pub const COOKIE: &str = "__Secure-mercure_access_token";
 /// The cookie and the query parameter of versions before 1.0.
 const OLDER_COOKIE: &str = "mercureAuthorization";
-const OLDER_PARAMETER: &str = "authorization";
+pub const OLDER_PARAMETER: &str = "authorization";
+/// Every cookie that may carry a token.
+pub const COOKIES: [&str; 2] = [COOKIE, OLDER_COOKIE];
 
 /// The request carries two tokens, or one with characters that no token has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::credentials::signature::SigningSecret;
 use crate::credentials::subscriber_token::SubscriptionSecret;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
-use crate::hub::protocol::{AcceptedVersion, TenantConfig, accepts};
+use crate::hub::protocol::{AcceptedVersion, TenantConfig, TokenIssuer, accepts};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::tenant::secrets::{self, Secrets};
 use crate::tenant_id::TenantId;
@@ -27,7 +27,7 @@ pub enum TokenSigner {
     /// The tenant's own secrets.
     Secrets(SecretVersions),
     /// An issuer in the tenant's settings.
-    Issuer(String),
+    Issuer(TokenIssuer),
 }
 
 /// The versions of the tenant's secrets that a token was signed with. Both, if both secrets have the same text.
@@ -77,8 +77,10 @@ pub struct MercureToken {
     pub grants: Grants,
     /// When it expires; only a token of before 1.0 need not.
     pub expires_at: Option<Timestamp>,
-    /// Who signed it. If the tenant's secrets did, what it grants ends when their versions do.
+    /// Who signed it. What it grants ends when the versions of the tenant's secrets do, or when the issuer is dropped.
     pub signer: TokenSigner,
+    /// The protocol's generation that it is of.
+    pub generation: Generation,
 }
 
 /// Authorization at a tenant's hub.
@@ -140,14 +142,18 @@ impl HubAccess<'_> {
                 };
                 let is_signed = self.is_signed(&token, algorithm, issuer).await?;
                 let allows = if is_signed { issuer.allows.clone() } else { Vec::new() };
-                (TokenSigner::Issuer(issuer.issuer.clone()), allows, issuer.issuer.as_str())
+                // With the token of an issuer that may not let its holder hear, one hears what is public.
+                let hears = issuer.allows.contains(&Action::Subscribe);
+                let action = if hears { Action::Subscribe } else { Action::Publish };
+                let signer = TokenIssuer { name: issuer.issuer.clone(), jwks_url: issuer.jwks_url.clone(), action };
+                (TokenSigner::Issuer(signer), allows, issuer.issuer.as_str())
             }
         };
         let hub = Base::parse(&format!("{origin}{HUB_PATH}")).map_err(problem::internal)?;
         let expected = ExpectedClaims { issuer, hub: &hub, allows: &allows };
         let claims = token.into_claims(!allows.is_empty(), SystemClock.now());
         let read = claims.and_then(|claims| claims::read(generation, &claims, &expected));
-        Ok(read.map(|(grants, expires_at)| MercureToken { grants, expires_at, signer }))
+        Ok(read.map(|(grants, expires_at)| MercureToken { grants, expires_at, signer, generation }))
     }
 
     /// The versions of secrets that signed a token. If none did, the secrets are read again first.

@@ -6,6 +6,7 @@
 
 use super::id_token::Identity;
 use super::provider::{OwnRole, Provider, own_roles, permissions_of};
+use crate::auth::revocation::{MintedBy, revoking};
 use crate::auth::rules;
 use crate::auth::session::{LoginContext, SessionUser};
 use crate::credentials::key::fresh_id;
@@ -54,6 +55,8 @@ pub struct ProvisionedUser {
     pub user: SessionUser,
     /// What is written when their session is opened.
     pub statements: Vec<(TenantSql, Vec<Arg>)>,
+    /// Whether these take their role from them and give them another one.
+    pub changes_role: bool,
 }
 
 /// Finds or makes the user of an identity.
@@ -109,9 +112,10 @@ impl UserProvisioning<'_> {
         if role != row.role {
             statements.push((SET_ROLE, args![row.id.as_str(), role.as_str(), now.millis()]));
         }
+        let changes_role = role != row.role;
         let user = SessionUser { id: row.id, email: row.email, name: row.name, role };
         statements.push(self.audit_entry("sso.login", &user, now).statement());
-        Ok(ProvisionedUser { user, statements })
+        Ok(ProvisionedUser { user, statements, changes_role })
     }
 
     /// An existing user who signs in with this provider for the first time.
@@ -128,7 +132,10 @@ impl UserProvisioning<'_> {
             .add(VERIFY_EMAIL, args![id, now.millis()])
             .add(INSERT_IDENTITY, self.identity_args(id, now))
             .audit(entry);
-        batch.commit().await?;
+        let (bindings, tenant) = (self.context.bindings, self.context.tenant);
+        // Sessions of before the address was verified end, and streams with them.
+        let commit = async { Ok(batch.commit().await) };
+        revoking(bindings, tenant, MintedBy::user(id), commit).await??;
         Ok(provisioned)
     }
 
@@ -151,7 +158,7 @@ impl UserProvisioning<'_> {
             .audit(entry);
         batch.commit().await?;
         let statements = vec![self.audit_entry("sso.login", &user, now).statement()];
-        Ok(ProvisionedUser { user, statements })
+        Ok(ProvisionedUser { user, statements, changes_role: false })
     }
 
     /// Whether the provider may sign in users of a role: whoever configured it has all of the role's permissions. A role

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::config;
-use super::reference::{ANONYMOUS_REQUESTS, API_REQUESTS, Expected, KnownEvent, Settings, WEBHOOKS};
+use super::reference::{ANONYMOUS_REQUESTS, API_REQUESTS, Expected, KnownEvent, Rules, Settings, WEBHOOKS};
 use super::steps::{Event, Step};
 use super::world::{Closing, Fault, World, ensure};
 use crate::hub::presence::Leaving;
@@ -21,7 +21,7 @@ impl World {
         let disarms = !matches!(step, Step::FailStorage { .. });
         let outcome = match step {
             Step::Wait { millis } => self.wait(*millis).map(|()| String::new()),
-            Step::Configure { served, rotate } => self.configure(*served, *rotate),
+            Step::Configure { served, rotate, rules } => self.configure(*served, *rotate, *rules),
             Step::Open { slot, wish, from } => self.open_stream(*slot, wish, *from),
             Step::Return { slot } => {
                 let is_gone = |client: &Client| client.socket.is_none() || client.ticket.is_some();
@@ -62,7 +62,7 @@ impl World {
         self.reference.settings.is_some_and(|settings| settings.served)
     }
 
-    fn configure(&mut self, served: bool, rotate: bool) -> Result<String, Fault> {
+    fn configure(&mut self, served: bool, rotate: bool, rules: Rules) -> Result<String, Fault> {
         let before = self.reference.settings;
         let retire = || Some(self.now.plus_millis(5000));
         let settings = Settings {
@@ -71,9 +71,14 @@ impl World {
             version_1_until: before
                 .and_then(|settings| settings.version_1_until)
                 .or_else(|| retire().filter(|_| rotate)),
+            rules,
         };
+        let waking = self.closed_by_waking();
         self.reference.settings = Some(settings);
-        let (now, closing) = (self.now, self.unauthorized());
+        let mut closing = self.closed_by_configuration_after(&waking);
+        closing.retain(|slot, _| !waking.contains_key(slot));
+        self.next_waking_closes = Some(waking);
+        let now = self.now;
         match self.turn(&closing, |state| state.configure(config(settings), now))? {
             Ok(configured) => ensure!(configured.revision == settings.revision, "{configured:?}"),
             Err(_) => self.reference.settings = before,
@@ -99,6 +104,7 @@ impl World {
 
     fn kill(&mut self) {
         self.memory.forget();
+        self.is_forgotten = true;
         self.is_awake = false;
     }
 
@@ -133,6 +139,8 @@ impl World {
         let update = MercureUpdate { id: None, kind: None, retry: None, head: "\"topics\":[],".into() };
         let message = Publish {
             secret_version: Some(1),
+            issuer: None,
+            older: false,
             receipt: id.map(|(id, digest)| ReceiptKey { id: format!("id-{id}"), digest: format!("{digest}") }),
             topics: event.topics.iter().map(|topic| Topic::parse(topic).unwrap()).collect(),
             private: event.private,
@@ -185,7 +193,8 @@ impl World {
         let name = by.map(|by| PRINCIPALS[by]);
         let message = EndMinted { tenant: (&self.tenant).into(), by: name.map(str::to_owned), at: now };
         let is_meant = |client: &Client| {
-            client.minted.as_ref().is_some_and(|minted| minted.at <= now && name.is_none_or(|name| minted.by == name))
+            let minted = client.basis.minted();
+            minted.is_some_and(|minted| minted.at <= now && name.is_none_or(|name| minted.by == name))
         };
         let meant = self.open().filter(|(_, client)| is_meant(client));
         let closing = meant.map(|(slot, _)| (slot, CloseReason::TokenRevoked)).collect();

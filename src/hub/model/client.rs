@@ -5,21 +5,21 @@ use serde_json::Value;
 use super::fakes::Received;
 use super::reference::Reference;
 use super::steps::Wish;
-use crate::hub::protocol::WireFormat;
+use crate::hub::protocol::{Basis, WireFormat};
 use domain::clock::Timestamp;
 use domain::event::Cursor;
-use domain::minted::Minted;
 
 /// A stream at its client.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub wish: Wish,
-    pub minted: Option<Minted>,
-    pub version: Option<u32>,
-    pub expires_at: Option<Timestamp>,
+    /// What its token or itself lets it stand on.
+    pub basis: Basis,
     /// Its ticket, in place of a token.
     pub ticket: Option<String>,
     pub opened_at: Timestamp,
+    /// Of streams opened at the same moment, the one with the higher number is the newer one.
+    pub number: u64,
     pub last_ping_at: Timestamp,
     pub socket: Option<u32>,
     /// The code it was closed with. Until then its bridge attaches again whenever it loses its socket.
@@ -37,7 +37,7 @@ pub struct Client {
 
 impl Client {
     pub fn is_entitled(&self, now: Timestamp) -> bool {
-        self.expires_at.is_none_or(|at| now < at)
+        self.basis.expires_at.is_none_or(|at| now < at)
     }
 
     /// Takes what has arrived, as a bridge does.

@@ -27,8 +27,7 @@ use proptest::test_runner::TestCaseError;
 use serde_json::json;
 
 use crate::hub::model::reference::{
-    ANONYMOUS_REQUESTS, API_REQUESTS, RETENTION_COUNT, RETENTION_MILLIS, STREAMS, STREAMS_PER_ADDRESS, Settings,
-    WEBHOOKS,
+    ANONYMOUS_REQUESTS, API_REQUESTS, RETENTION_COUNT, RETENTION_MILLIS, Rules, STREAMS_PER_ADDRESS, Settings, WEBHOOKS,
 };
 use crate::hub::model::steps::Step;
 use crate::hub::model::world::World;
@@ -37,10 +36,16 @@ use crate::storage::outbox::OutboxRow;
 
 pub(super) use crate::hub::model::fakes::{FakeSockets, FakeSql};
 
+/// The tenant's issuer, and where its keys are.
+const ISSUER: &str = "https://issuer.test/";
 /// Places for clients.
 const SLOTS: usize = 4;
 
 fn config(settings: Settings) -> TenantConfig {
+    let rules = settings.rules;
+    let lending = json!({ "issuer": ISSUER, "jwks_url": ISSUER, "allows": ["subscribe"] });
+    let issuers = if rules.issuer { vec![lending] } else { Vec::new() };
+    let ip_allowlist = if rules.lists_last { vec![opening::address(SLOTS - 1)] } else { Vec::new() };
     let version_1_until = settings.version_1_until.map(|until| until.millis());
     serde_json::from_value(json!({
         "revision": settings.revision,
@@ -50,7 +55,7 @@ fn config(settings: Settings) -> TenantConfig {
         "limits": {
             "api_requests_per_minute": API_REQUESTS, "api_requests_per_day": -1,
             "anonymous_requests_per_minute": ANONYMOUS_REQUESTS, "webhooks_per_minute": WEBHOOKS,
-            "concurrent_subscriptions": STREAMS, "connections_per_address": STREAMS_PER_ADDRESS,
+            "concurrent_subscriptions": rules.streams(), "connections_per_address": STREAMS_PER_ADDRESS,
             "event_retention_seconds": RETENTION_MILLIS / 1000, "event_retention_count": RETENTION_COUNT,
             "event_log_bytes": -1,
         },
@@ -59,13 +64,15 @@ fn config(settings: Settings) -> TenantConfig {
         "require_standard_webhooks": false,
         "cors_origins": [],
         "placement": { "shard": "SHARD_00", "epoch": 1 },
+        "ip_allowlist": ip_allowlist,
+        "mercure": { "anonymous": rules.anonymous, "issuers": issuers },
     }))
     .unwrap()
 }
 
 /// The configuration of a tenant that is served.
 pub(super) fn served() -> TenantConfig {
-    config(Settings { revision: 1, served: true, version_1_until: None })
+    config(Settings { revision: 1, served: true, version_1_until: None, rules: Rules::OPEN })
 }
 
 /// The creation id of the collection of this number.

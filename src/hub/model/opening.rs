@@ -1,14 +1,16 @@
 //! Opening streams: whom the hub must let in, and where their streams must begin.
 
+use super::ISSUER;
 use super::acts::PRINCIPALS;
 use super::client::Client;
-use super::reference::{STREAMS, STREAMS_PER_ADDRESS};
+use super::reference::STREAMS_PER_ADDRESS;
 use super::steps::{From, GRANTED, Token, Wish};
 use super::world::{Closing, Fault, SILENCE_MILLIS, World, ensure};
-use crate::hub::protocol::{Attach, IssueTicket, Refusal, WireFormat};
+use crate::hub::protocol::{Attach, Basis, IssueTicket, Refusal, Source, TokenIssuer, WireFormat};
 use crate::hub::sockets::CloseReason;
 use crate::hub::state_error::StateError;
 use domain::event::{Cursor, Epoch};
+use domain::mercure::Action;
 use domain::minted::Minted;
 use domain::selector::{Interest, Selector};
 
@@ -16,7 +18,7 @@ use domain::selector::{Interest, Selector};
 const LONG: i64 = 3_600_000;
 const SHORT: i64 = 6_000;
 
-fn address(slot: usize) -> &'static str {
+pub fn address(slot: usize) -> &'static str {
     if slot == 3 { "2001:db8::2" } else { "2001:db8::1" }
 }
 
@@ -42,21 +44,27 @@ impl World {
     }
 
     fn client_of(&mut self, wish: &Wish) -> Client {
-        let minted = |by: usize| Some(Minted { by: PRINCIPALS[by].into(), at: self.now });
-        let (minted, version, lifetime) = match wish.token {
-            Token::None => (None, None, None),
-            Token::Minted(by) | Token::Ticket(by) => (minted(by), None, Some(LONG)),
-            Token::Signed(version) => (None, Some(version), Some(LONG)),
-            Token::Expiring => (None, Some(2), Some(SHORT)),
+        let minted = |by: usize| {
+            let also = vec![format!("session:{by}"), format!("role:{by}")];
+            Minted { by: PRINCIPALS[by].into(), at: self.now, also }
         };
+        let issuer = || TokenIssuer { name: ISSUER.into(), jwks_url: ISSUER.into(), action: Action::Subscribe };
+        let (source, lifetime) = match wish.token {
+            Token::None => (Source::Nobody, None),
+            Token::Minted(by) | Token::Ticket(by) => (Source::Minted(minted(by)), Some(LONG)),
+            Token::Signed(version) => (Source::SubscriptionSecret(version), Some(LONG)),
+            Token::Expiring => (Source::SubscriptionSecret(2), Some(SHORT)),
+            Token::Issuer => (Source::Issuer(issuer()), Some(LONG)),
+            Token::Principal(by, rights) => (Source::Principal(minted(by), rights), Some(LONG)),
+        };
+        let expires_at = lifetime.map(|millis| self.now.plus_millis(millis));
         let number = self.random();
         Client {
             wish: wish.clone(),
-            minted,
-            version,
-            expires_at: lifetime.map(|millis| self.now.plus_millis(millis)),
+            basis: Basis { source, expires_at, is_older: false },
             ticket: matches!(wish.token, Token::Ticket(_)).then(|| format!("ticket-{number}")),
             opened_at: self.now,
+            number,
             last_ping_at: self.now,
             socket: None,
             ended: None,
@@ -72,10 +80,10 @@ impl World {
         let (now, caller) = (self.now, self.caller());
         let message = IssueTicket {
             digest: client.ticket.clone().unwrap_or_default(),
-            secret_version: client.version,
-            minted: client.minted.clone(),
+            basis: client.basis.clone(),
             granted: if client.wish.granted { selectors(GRANTED) } else { Vec::new() },
-            expires_at: client.expires_at.unwrap_or(now),
+            address: String::new(),
+            networks: Vec::new(),
         };
         Ok(self.turn(&Closing::new(), |state| state.issue_ticket(&caller, &message, now))?.err())
     }
@@ -129,7 +137,7 @@ impl World {
         let told = match (&outcome, &begins) {
             (Ok(socket), Ok((place, start))) => {
                 client.socket = Some(*socket);
-                (client.opened_at, client.last_ping_at) = (now, now);
+                (client.opened_at, client.last_ping_at, client.number) = (now, now, random);
                 client.start = if reattach { client.start.max(*start) } else { *place };
                 self.clients[slot] = Some(client);
                 format!("begins behind {place}")
@@ -163,24 +171,28 @@ impl World {
         let refused = |refusal| (Closing::new(), Err(refusal));
         let Some(settings) = self.reference.settings else { return refused(Refusal::Behind) };
         let is_ticket = client.ticket.is_some();
-        if !settings.served {
-            return refused(Refusal::Stopped);
+        match self.end_of(slot, client) {
+            None => {}
+            Some(CloseReason::TenantUnavailable) => return refused(Refusal::Stopped),
+            Some(CloseReason::NoCredential) => return refused(Refusal::NoCredential),
+            Some(CloseReason::AddressNotAllowed) => return refused(Refusal::AddressNotAllowed),
+            Some(CloseReason::TokenRevoked) => return refused(Refusal::TokenRevoked),
+            Some(_) if is_ticket => return refused(Refusal::TicketInvalid),
+            Some(_) => return refused(Refusal::SecretRetired),
         }
-        let is_retired = client.version.is_some_and(|version| !settings.accepts(version, self.now));
-        if is_retired || !client.is_entitled(self.now) {
-            return refused(if is_ticket { Refusal::TicketInvalid } else { Refusal::SecretRetired });
-        }
-        let by = client.minted.as_ref().and_then(|minted| {
+        let by = client.basis.minted().and_then(|minted| {
             let by = PRINCIPALS.iter().position(|name| *name == minted.by)?;
             self.reference.is_revoked(by, minted.at).then_some(by)
         });
         if by.is_some() {
             return refused(Refusal::TokenRevoked);
         }
+        let waking = self.closed_by_waking();
         let over = |gone: &Closing| {
             // A stream in the same slot is replaced.
-            let staying = || self.open().filter(|(other, _)| *other != slot && !gone.contains_key(other));
-            if staying().count() >= STREAMS {
+            let is_gone = |other: &usize| gone.contains_key(other) || waking.contains_key(other);
+            let staying = || self.open().filter(|(other, _)| *other != slot && !is_gone(other));
+            if staying().count() >= settings.rules.streams() {
                 return Err(Refusal::TooManyStreams);
             }
             let here = staying().filter(|(other, _)| address(*other) == address(slot)).count();
@@ -190,7 +202,8 @@ impl World {
             return (Closing::new(), Ok(()));
         }
         let is_silent = |client: &Client| self.now.since(client.last_ping_at) > SILENCE_MILLIS;
-        let silent = self.open().filter(|(other, client)| *other != slot && is_silent(client));
+        let silent =
+            self.open().filter(|(other, client)| *other != slot && !waking.contains_key(other) && is_silent(client));
         let closing: Closing = silent.map(|(slot, _)| (slot, CloseReason::Unresponsive)).collect();
         let admitted = over(&closing);
         (closing, admitted)
@@ -231,9 +244,7 @@ fn attach_message(slot: usize, client: &Client, cursor: Option<&Cursor>, reattac
     });
     Attach {
         interest,
-        secret_version: client.version.filter(|_| !by_ticket),
-        minted: client.minted.clone().filter(|_| !by_ticket),
-        expires_at: client.expires_at.filter(|_| !by_ticket),
+        basis: if by_ticket { Basis::default() } else { client.basis.clone() },
         ticket: client.ticket.clone(),
         address: address(slot).into(),
         wire: wish.wire,

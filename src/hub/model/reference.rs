@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::steps::{GRANTED, Wish};
+use super::steps::{GRANTED, Token, Wish};
 use crate::hub::protocol::WireFormat;
 use domain::clock::Timestamp;
 
@@ -41,6 +41,30 @@ pub struct Settings {
     pub served: bool,
     /// When version 1 of the subscription secret is no longer accepted.
     pub version_1_until: Option<Timestamp>,
+    pub rules: Rules,
+}
+
+/// What a configuration says of who may open streams.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rules {
+    /// Whether clients without a credential may.
+    pub anonymous: bool,
+    /// Whether the tenant has its issuer.
+    pub issuer: bool,
+    /// Whether the list of addresses leaves out those of all slots but the last one.
+    pub lists_last: bool,
+    /// Whether only one stream may be open.
+    pub one_stream: bool,
+}
+
+impl Rules {
+    /// What is so by default.
+    pub const OPEN: Self = Self { anonymous: true, issuer: true, lists_last: false, one_stream: false };
+
+    /// Most open streams.
+    pub fn streams(self) -> usize {
+        if self.one_stream { 1 } else { STREAMS }
+    }
 }
 
 impl Settings {
@@ -95,7 +119,12 @@ impl Reference {
         }
         let private = self.is_private(event);
         let selected = |topic: &&String| any(wish.selected, topic);
-        let opened = |topic: &&String| !private || (wish.granted && any(GRANTED, topic));
+        let by_right = |topic: &&String| match wish.token {
+            Token::Principal(_, rights) if topic.starts_with("records/") => rights.records,
+            Token::Principal(_, rights) => rights.events,
+            _ => false,
+        };
+        let opened = |topic: &&String| !private || (wish.granted && any(GRANTED, topic)) || by_right(topic);
         let is_on_topic = match wish.wire {
             WireFormat::Mercure => event.topics.iter().any(|t| selected(&t)) && event.topics.iter().any(|t| opened(&t)),
             WireFormat::Plain | WireFormat::Named => event.topics.iter().any(|t| selected(&t) && opened(&t)),

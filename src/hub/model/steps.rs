@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
+use super::reference::Rules;
 use crate::hub::protocol::{RequestClass, WireFormat};
+use domain::hearing::HearingRights;
 
 /// One thing that happens. `slot` is one of a few places for clients, or the next one that has what it takes.
 #[derive(Debug, Clone)]
@@ -12,10 +14,11 @@ pub enum Step {
         millis: i64,
     },
     /// The tenant's configuration changes: whether it is served, and which versions of its subscription secret are
-    /// accepted (`rotate`: version 1 only for five more seconds).
+    /// accepted (`rotate`: version 1 only for five more seconds), and who may open streams.
     Configure {
         served: bool,
         rotate: bool,
+        rules: Rules,
     },
     /// A client opens a stream, in place of the one that its slot had.
     Open {
@@ -112,6 +115,10 @@ pub enum Token {
     Expiring,
     /// A ticket that was issued for a token of this principal.
     Ticket(usize),
+    /// A token of the tenant's issuer.
+    Issuer,
+    /// The principal itself, with these rights.
+    Principal(usize, HearingRights),
 }
 
 /// Where a new stream begins.
@@ -136,7 +143,7 @@ pub struct Event {
 }
 
 pub fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let configured = Step::Configure { served: true, rotate: false };
+    let configured = Step::Configure { served: true, rotate: false, rules: Rules::OPEN };
     prop::collection::vec(step(), 1..100).prop_map(move |steps| [vec![configured.clone()], steps].concat())
 }
 
@@ -163,11 +170,18 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(becomes, told, late)| Step::Collection { becomes, told, late }),
         2 => (slot, any::<bool>()).prop_map(|(slot, cleanly)| Step::Leave { slot, cleanly }),
         2 => prop::option::of(0usize..2).prop_map(|by| Step::Revoke { by }),
-        2 => (prop::bool::weighted(0.7), any::<bool>()).prop_map(|(served, rotate)| Step::Configure { served, rotate }),
+        3 => (prop::bool::weighted(0.8), any::<bool>(), rules())
+            .prop_map(|(served, rotate, rules)| Step::Configure { served, rotate, rules }),
         2 => class.prop_map(|class| Step::Lease { class }),
         1 => Just(Step::Restart),
         2 => (0u8..12).prop_map(|after| Step::FailStorage { after }),
     ]
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let narrow = prop::bool::weighted(0.3);
+    (prop::bool::weighted(0.7), prop::bool::weighted(0.7), narrow.clone(), narrow)
+        .prop_map(|(anonymous, issuer, lists_last, one_stream)| Rules { anonymous, issuer, lists_last, one_stream })
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -178,12 +192,15 @@ fn wish() -> impl Strategy<Value = Wish> {
         (1u32..3).prop_map(Token::Signed),
         Just(Token::Expiring),
         (0usize..2).prop_map(Token::Ticket),
+        Just(Token::Issuer),
+        (0usize..2, any::<bool>(), any::<bool>())
+            .prop_map(|(by, events, records)| Token::Principal(by, HearingRights { events, records })),
     ];
     let wire = prop::sample::select(vec![WireFormat::Plain, WireFormat::Named, WireFormat::Mercure]);
     (selected, any::<bool>(), prop::bool::weighted(0.2), token, wire, prop::bool::weighted(0.2)).prop_map(
         |(selected, granted, filtered, token, wire, is_mute)| Wish {
             selected,
-            granted: granted && token != Token::None,
+            granted: granted && !matches!(token, Token::None | Token::Principal(..)),
             filtered: filtered && wire != WireFormat::Mercure,
             token,
             wire,

@@ -6,6 +6,7 @@ use super::SLOTS;
 use super::client::Client;
 use super::fakes::{FakeSockets, FakeSql};
 use super::reference::{KnownEvent, Reference};
+use super::steps::Token;
 use crate::hub::presence::Leaving;
 use crate::hub::protocol::Caller;
 use crate::hub::sockets::{CloseReason, Sockets};
@@ -45,6 +46,12 @@ pub struct World {
     pub clients: [Option<Client>; SLOTS],
     /// Whether there is memory, and with it the timer of the fan-out.
     pub is_awake: bool,
+    /// Whether the next turn rebuilds the memory.
+    pub is_forgotten: bool,
+    /// The streams that hubs which woke since the last check must have closed.
+    waking_closes: Closing,
+    /// The same for the next turn, where the configuration changes in it.
+    pub next_waking_closes: Option<Closing>,
     /// When the runtime will fire the alarm.
     pub alarm: Option<Timestamp>,
     /// Sockets that the hub has closed and whose close event has not reached it yet.
@@ -73,6 +80,9 @@ impl World {
             reference: Reference::default(),
             clients: Default::default(),
             is_awake: false,
+            is_forgotten: true,
+            waking_closes: Closing::new(),
+            next_waking_closes: None,
             alarm: None,
             closing_sockets: Vec::new(),
             outbox: Vec::new(),
@@ -109,10 +119,13 @@ impl World {
     /// Runs a turn. True beside its outcome if the storage failed in it.
     pub fn run<T>(&mut self, act: impl FnOnce(&mut State) -> Result<T, StateError>) -> (Result<T, StateError>, bool) {
         let was_armed = self.sql.is_armed();
+        let closes = self.next_waking_closes.take().unwrap_or_else(|| self.closed_by_waking());
+        self.waking_closes.extend(closes);
         let (tenant, sql, net, now) = (self.tenant.clone(), self.sql.clone(), self.net.clone(), self.now);
         let wake = || HubState::wake(tenant, sql, net, [7; 8], SILENCE_MILLIS, now);
         let outcome = self.memory.turn(wake, act);
         self.is_awake = true;
+        self.is_forgotten = matches!(outcome, Err(StateError::Storage(_)));
         (outcome, was_armed && !self.sql.is_armed())
     }
 
@@ -160,7 +173,9 @@ impl World {
                 self.closing_sockets.push(socket);
             }
         }
-        let expected: BTreeMap<_, _> = closing.iter().map(|(slot, reason)| (*slot, reason.code())).collect();
+        let mut expected: BTreeMap<_, _> = closing.iter().map(|(slot, reason)| (*slot, reason.code())).collect();
+        expected
+            .extend(std::mem::take(&mut self.waking_closes).into_iter().map(|(slot, reason)| (slot, reason.code())));
         if failed {
             let is_expected = closed.iter().all(|(slot, code)| expected.get(slot) == Some(code));
             ensure!(is_expected, "streams were closed: {closed:?}, allowed are {expected:?}");
@@ -198,18 +213,48 @@ impl World {
         Ok(())
     }
 
+    /// Why a client's stream may not stay open under the settings of now; none if it may.
+    pub fn end_of(&self, slot: usize, client: &Client) -> Option<CloseReason> {
+        let settings = self.reference.settings?;
+        let rules = settings.rules;
+        let is_retired = |version: u32| (!settings.accepts(version, self.now)).then_some(CloseReason::TokenExpired);
+        if !settings.served {
+            return Some(CloseReason::TenantUnavailable);
+        }
+        if !client.is_entitled(self.now) {
+            return Some(CloseReason::TokenExpired);
+        }
+        match client.wish.token {
+            Token::None => (!rules.anonymous).then_some(CloseReason::NoCredential),
+            Token::Minted(_) | Token::Ticket(_) => None,
+            Token::Signed(version) => is_retired(version),
+            Token::Expiring => is_retired(2),
+            Token::Issuer => (!rules.issuer).then_some(CloseReason::TokenRevoked),
+            Token::Principal(..) => (rules.lists_last && slot != SLOTS - 1).then_some(CloseReason::AddressNotAllowed),
+        }
+    }
+
     /// Which streams may not stay open.
     pub fn unauthorized(&self) -> Closing {
-        let Some(settings) = self.reference.settings else { return Closing::new() };
-        let reason = |client: &Client| {
-            let is_retired = client.version.is_some_and(|version| !settings.accepts(version, self.now));
-            match settings.served {
-                false => Some(CloseReason::TenantUnavailable),
-                true if is_retired || !client.is_entitled(self.now) => Some(CloseReason::TokenExpired),
-                true => None,
-            }
-        };
-        self.open().filter_map(|(slot, client)| Some((slot, reason(client)?))).collect()
+        self.open().filter_map(|(slot, client)| Some((slot, self.end_of(slot, client)?))).collect()
+    }
+
+    /// Which streams the next turn closes first, because the hub wakes in it.
+    pub fn closed_by_waking(&self) -> Closing {
+        if self.is_forgotten { self.unauthorized() } else { Closing::new() }
+    }
+
+    /// Which streams a changed configuration closes: those that may not stay, then the newest beyond the limit.
+    /// Those that its waking closes first count no more.
+    pub fn closed_by_configuration_after(&self, waking: &Closing) -> Closing {
+        let mut closing = self.unauthorized();
+        closing.extend(waking);
+        let limit = self.reference.settings.map_or(0, |settings| settings.rules.streams());
+        let mut staying: Vec<_> = self.open().filter(|(slot, _)| !closing.contains_key(slot)).collect();
+        staying.sort_by_key(|(_, client)| (client.opened_at, client.number));
+        let beyond: Vec<_> = staying.into_iter().skip(limit).map(|(slot, _)| slot).collect();
+        closing.extend(beyond.into_iter().map(|slot| (slot, CloseReason::TooManyStreams)));
+        closing
     }
 
     /// The slot of the first client from this one on, round and round, that satisfies a condition.

@@ -6,6 +6,7 @@
 //! - No message makes a [`TenantId`](crate::tenant_id::TenantId). A message carries a [`ClaimedTenant`], which the hub
 //!   compares with its own name.
 
+mod basis;
 mod grant;
 mod publish;
 mod status;
@@ -15,6 +16,7 @@ mod tenant_config;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use self::basis::{Basis, NotAllowed, Source, TokenIssuer};
 pub use self::grant::{CountLogin, Grant, GrantRequest, Lease, RequestClass};
 pub use self::publish::{Drain, Drained, LearnCollections, MercureUpdate, Publish, Published, ReceiptKey, mercure_id};
 pub use self::status::{HubStatus, Inspect, Purge, RecordCacheStats};
@@ -129,6 +131,10 @@ pub enum Refusal {
     TicketInvalid,
     /// The token's issuer has lost the rights since it was minted.
     TokenRevoked,
+    /// The tenant wants a credential of everybody who opens a stream.
+    NoCredential,
+    /// The address is not on the tenant's list, and the caller acts in the tenant.
+    AddressNotAllowed,
     /// The stream's cursor belongs to an earlier log of this tenant.
     LogReplaced,
     /// The message could not be parsed: a bug of the platform.
@@ -174,7 +180,7 @@ mod tests {
         assert_eq!((caller.revision, caller.host), (0, None));
         assert!(publish.receipt.is_none() && publish.update.is_none());
         let (_, attach) = from_json::<Attach>(r#"{"caller":{"tenant":"acme"},"interest":{"selected":["a"]}}"#).unwrap();
-        assert_eq!((attach.expires_at, attach.wire, attach.reattach), (None, WireFormat::Plain, false));
+        assert_eq!((attach.basis, attach.wire, attach.reattach), (Basis::default(), WireFormat::Plain, false));
         assert!(from_json::<Drain>(r#"{"caller":{"tenant":"a:b"}}"#).is_err(), "no tenant has such an id");
     }
 }

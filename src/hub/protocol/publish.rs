@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::basis::TokenIssuer;
 use domain::event::Cursor;
 use domain::rate::Rate;
 use domain::topic::Topic;
@@ -12,6 +13,12 @@ pub struct Publish {
     /// The version of the webhook secret that verified the request. None for a Mercure update whose token was signed
     /// with another key of the tenant; a webhook without it is refused.
     pub secret_version: Option<u32>,
+    /// The issuer of the tenant's settings that signed the token of a Mercure update; an older Worker does not name it.
+    #[serde(default)]
+    pub issuer: Option<TokenIssuer>,
+    /// Whether the token of a Mercure update is of the protocol before 1.0.
+    #[serde(default)]
+    pub older: bool,
     /// For de-duplication, where the request has an id.
     #[serde(default)]
     pub receipt: Option<ReceiptKey>,

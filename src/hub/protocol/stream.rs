@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::basis::Basis;
 use domain::clock::Timestamp;
 use domain::event::Cursor;
 use domain::ids::ClaimedTenant;
+#[cfg(doc)]
 use domain::minted::Minted;
 use domain::selector::{Interest, Selector};
 use domain::unix_time::{millis, optional_millis};
@@ -15,15 +17,9 @@ use domain::unix_time::{millis, optional_millis};
 pub struct Attach {
     /// What the stream asks for and may see.
     pub interest: Interest,
-    /// The version of the subscription secret that verified the token.
-    #[serde(default)]
-    pub secret_version: Option<u32>,
-    /// Who minted the token, if the platform signed it.
-    #[serde(default)]
-    pub minted: Option<Minted>,
-    /// When the token expires.
-    #[serde(default, with = "optional_millis")]
-    pub expires_at: Option<Timestamp>,
+    /// What its rights rest on; with a ticket, the ticket says it.
+    #[serde(flatten)]
+    pub basis: Basis,
     /// Digest of a ticket, in place of a token.
     #[serde(default)]
     pub ticket: Option<String>,
@@ -56,13 +52,13 @@ pub enum WireFormat {
     Mercure,
 }
 
-/// Closes the streams of tokens that a principal minted, and refuses those tokens from now on.
+/// Closes the streams that a principal opened or minted the tokens of, and refuses those tokens from now on.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EndMinted {
     pub tenant: ClaimedTenant,
-    /// The principal; none for every principal.
+    /// The principal, or what else the streams rest on ([`Minted::also`]); none for every principal.
     pub by: Option<String>,
-    /// Tokens minted at this moment or before.
+    /// Streams opened and tokens minted at this moment or before.
     #[serde(with = "millis")]
     pub at: Timestamp,
 }
@@ -72,17 +68,17 @@ pub struct EndMinted {
 pub struct IssueTicket {
     /// Digest of the ticket; only its holder knows the ticket itself.
     pub digest: String,
-    /// The version of the subscription secret that verified the token, if the site signed it.
-    #[serde(default)]
-    pub secret_version: Option<u32>,
-    /// Who minted the token, if the platform signed it.
-    #[serde(default)]
-    pub minted: Option<Minted>,
+    /// What its rights rest on. It must have an end.
+    #[serde(flatten)]
+    pub basis: Basis,
     /// Topics whose private events the token opens.
     pub granted: Vec<Selector>,
-    /// When the token expires.
-    #[serde(with = "millis")]
-    pub expires_at: Timestamp,
+    /// The address that it is issued to.
+    #[serde(default)]
+    pub address: String,
+    /// Networks that a key may be used from, if one stands behind it; empty for any.
+    #[serde(default)]
+    pub networks: Vec<String>,
 }
 
 /// A subscriber, as subscription events describe it.
@@ -106,6 +102,9 @@ pub struct ListSubscriptions {
     pub selector: Option<Selector>,
     /// Only this subscriber's.
     pub subscriber: Option<String>,
+    /// What the right to know of them rests on, and the address that asks; an older Worker has checked it itself.
+    #[serde(default)]
+    pub basis: Option<(Basis, String)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

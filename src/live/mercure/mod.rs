@@ -11,12 +11,16 @@ pub mod publish;
 pub mod subscribe;
 pub mod subscriptions;
 
-use crate::auth::mercure::proof::HubAccess;
-use crate::auth::principal::Visitor;
+use super::basis;
+use crate::auth::mercure::claims::Generation;
+use crate::auth::mercure::proof::{HubAccess, MercureToken, SecretVersions, TokenSigner};
+use crate::auth::principal::{Member, Visitor};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
+use crate::hub::protocol::{Basis, Source};
+use domain::clock::Timestamp;
 use domain::matching::topic_url::Base;
-use domain::mercure::HUB_PATH;
+use domain::mercure::{Action, HUB_PATH};
 
 /// The requested origin, as the client wrote it.
 fn origin(request: &Request<Visitor>) -> String {
@@ -26,6 +30,57 @@ fn origin(request: &Request<Visitor>) -> String {
 /// The hub's URL, as the client wrote it.
 fn hub_url(request: &Request<Visitor>) -> Result<Base, Problem> {
     Base::parse(&[&origin(request), HUB_PATH].concat()).map_err(problem::internal)
+}
+
+/// Who asks to hear.
+enum Hearer<'a> {
+    /// Somebody without a credential.
+    Nobody,
+    /// The holder of a token.
+    Token(Box<MercureToken>),
+    /// Somebody who acts in the tenant.
+    Member(&'a Member),
+}
+
+impl Hearer<'_> {
+    fn is_nobody(&self) -> bool {
+        matches!(self, Self::Nobody)
+    }
+
+    fn token(&self) -> Option<&MercureToken> {
+        match self {
+            Self::Token(token) => Some(token),
+            Self::Nobody | Self::Member(_) => None,
+        }
+    }
+
+    /// What a stream of theirs rests on.
+    fn basis(&self, now: Timestamp) -> Basis {
+        let token = match self {
+            Self::Nobody => return Basis::default(),
+            Self::Member(member) => return basis::of_member(member),
+            Self::Token(token) => token,
+        };
+        let source = match &token.signer {
+            TokenSigner::Issuer(issuer) => Source::Issuer(issuer.clone()),
+            TokenSigner::Secrets(SecretVersions { subscription: Some(version), .. }) => {
+                Source::SubscriptionSecret(*version)
+            }
+            TokenSigner::Secrets(SecretVersions { webhook: Some(version), .. }) => Source::WebhookSecret(*version),
+            TokenSigner::Secrets(_) => Source::Nobody,
+        };
+        let expires_at = token.expires_at.unwrap_or(now.plus_millis(basis::LIFE_MILLIS));
+        Basis { source, expires_at: Some(expires_at), is_older: token.generation == Generation::Older }
+    }
+}
+
+/// Who asks to hear: the principal that was proven, else whom a Mercure token names.
+async fn hearer(request: &Request<Visitor>) -> Result<Hearer<'_>, Problem> {
+    if let Some(member) = &request.caller.member {
+        return Ok(Hearer::Member(member));
+    }
+    let token = hub(request).authenticate(&request.incoming, Action::Subscribe).await?;
+    Ok(token.map_or(Hearer::Nobody, |token| Hearer::Token(Box::new(token))))
 }
 
 /// The hub that was asked.

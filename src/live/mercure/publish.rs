@@ -1,12 +1,13 @@
 //! `POST /.well-known/mercure`: publishes an update.
 
 use crate::auth::mercure::challenge;
+use crate::auth::mercure::claims::Generation;
 use crate::auth::mercure::proof::{MercureToken, TokenSigner};
 use crate::auth::principal::Visitor;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::{Response, rate_headers, rate_left};
-use crate::hub::protocol::{MercureUpdate, Publish, mercure_id};
+use crate::hub::protocol::{MercureUpdate, Publish, TokenIssuer, mercure_id};
 use crate::tenant::tenant_state;
 use domain::event::UpdateHead;
 use domain::matching::matcher::Subject;
@@ -56,12 +57,14 @@ fn message(request: &Request<Visitor>, token: &MercureToken, form: UpdateForm) -
         occurred_at: request.now(),
     };
     let head = head.to_members().map_err(problem::internal)?;
-    let secret_version = match &token.signer {
-        TokenSigner::Secrets(versions) => versions.webhook,
-        TokenSigner::Issuer(_) => None,
+    let (secret_version, issuer) = match &token.signer {
+        TokenSigner::Secrets(versions) => (versions.webhook, None),
+        TokenSigner::Issuer(issuer) => (None, Some(TokenIssuer { action: Action::Publish, ..issuer.clone() })),
     };
     Ok(Publish {
         secret_version,
+        issuer,
+        older: token.generation == Generation::Older,
         receipt: None,
         topics,
         private,

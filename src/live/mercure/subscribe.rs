@@ -1,8 +1,9 @@
 //! `GET /.well-known/mercure`: a stream of updates on Mercure's wire.
 
+use super::Hearer;
 use crate::auth::mercure::challenge;
 use crate::auth::mercure::grants::Granted;
-use crate::auth::mercure::proof::{MercureToken, TokenSigner};
+use crate::auth::mercure::proof::MercureToken;
 use crate::auth::principal::Visitor;
 use crate::http::incoming::{Incoming, Query};
 use crate::http::problem::{self, Problem};
@@ -16,23 +17,19 @@ use domain::error::Invalid;
 use domain::matching::matcher::{MatchType, Matcher, Subject};
 use domain::matching::steps::Steps;
 use domain::matching::topic_url::Base;
-use domain::mercure::Action;
 use domain::selector::{Interest, Selector};
 
 /// The longest event id that is looked up; no update has a longer one.
 const MAX_ID: usize = 1_024;
 
-/// How long a stream lives if its token never expires, in milliseconds; its client then reconnects and is checked again.
-const LIFE_MILLIS: i64 = 24 * 3_600_000;
-
 /// Opens a stream. Its HEAD checks the request and opens none.
 pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
     let origin = super::origin(&request);
-    let token = super::hub(&request).authenticate(&request.incoming, Action::Subscribe).await?;
-    if token.is_none() && !request.caller.config.mercure.anonymous {
+    let hearer = super::hearer(&request).await?;
+    if hearer.is_nobody() && !request.caller.config.mercure.anonymous {
         return Err(challenge::unauthorized(&origin));
     }
-    let attach = read(&request, token.as_ref(), &origin)?;
+    let attach = read(&request, &hearer, &origin)?;
     if request.is_head() {
         return Ok(Response::events(None));
     }
@@ -54,9 +51,10 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
     Ok(answer)
 }
 
-fn read(request: &Request<Visitor>, token: Option<&MercureToken>, origin: &str) -> Result<Attach, Problem> {
+fn read(request: &Request<Visitor>, hearer: &Hearer<'_>, origin: &str) -> Result<Attach, Problem> {
     let older = request.caller.config.mercure.compatibility;
     let hub = super::hub_url(request)?;
+    let token = hearer.token();
     let selected = selectors(&request.incoming.query, &hub, older)?;
     let granted = token.map(|token| token.grants.subscribe.iter().map(granted).collect()).unwrap_or_default();
     let rights = Interest { granted, ..Interest::default() };
@@ -67,15 +65,12 @@ fn read(request: &Request<Visitor>, token: Option<&MercureToken>, origin: &str) 
         true => Some(presence(&interest.selected, token, &hub)?),
         false => None,
     };
-    let secret_version = match token.map(|token| &token.signer) {
-        Some(TokenSigner::Secrets(versions)) => versions.subscription,
-        _ => None,
-    };
+    let asks_older = |selector: &Selector| matches!(selector, Selector::Typed(MatchType::UriTemplate, _));
+    let mut basis = hearer.basis(request.now());
+    basis.is_older |= interest.selected.iter().any(asks_older);
     Ok(Attach {
         interest,
-        secret_version,
-        minted: None,
-        expires_at: token.map(|token| token.expires_at.unwrap_or(request.now().plus_millis(LIFE_MILLIS))),
+        basis,
         ticket: None,
         address: request.incoming.address(),
         wire: WireFormat::Mercure,

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::Hearer;
 use crate::auth::mercure::challenge;
 use crate::auth::mercure::proof::MercureToken;
 use crate::auth::principal::Visitor;
@@ -9,11 +10,11 @@ use crate::http::etag;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::hub::protocol::{ListSubscriptions, Subscriptions};
+use crate::hub::protocol::{Basis, ListSubscriptions, Subscriptions};
 use crate::tenant::tenant_state;
+use domain::hearing::HearingRights;
 use domain::json;
 use domain::matching::matcher::{MatchType, Subject};
-use domain::mercure::Action;
 use domain::selector::Selector;
 
 /// The media type of responses before 1.0.
@@ -34,16 +35,22 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
         return Err(problem::not_found());
     }
     let origin = super::origin(&request);
-    let token = super::hub(&request).authenticate(&request.incoming, Action::Subscribe).await?;
-    let token = token.ok_or_else(|| challenge::unauthorized(&origin))?;
+    let hearer = super::hearer(&request).await?;
     let hub_url = super::hub_url(&request)?;
-    if !token.grants.may_read(&Subject::new(&request.incoming.path, &hub_url)) {
+    let may_read = match &hearer {
+        Hearer::Nobody => return Err(challenge::unauthorized(&origin)),
+        Hearer::Token(token) => token.grants.may_read(&Subject::new(&request.incoming.path, &hub_url)),
+        // Subscriptions are told by private events, none of which is a record's.
+        Hearer::Member(member) => HearingRights::of(member.permissions()).events,
+    };
+    if !may_read {
         return Err(challenge::insufficient_scope(&origin));
     }
-    let older = settings.compatibility && speaks_older(&request, &token);
+    let older = settings.compatibility && speaks_older(&request, hearer.token());
     let names = ["first", "second", "third"].map(|name| request.params.get(name));
     let segments = read(names, older, settings.compatibility).ok_or_else(problem::not_found)?;
-    let Subscriptions { documents, last_event_id } = list(&request, &segments).await?;
+    let basis = hearer.basis(request.now());
+    let Subscriptions { documents, last_event_id } = list(&request, &segments, basis).await?;
     let path = request.incoming.path.as_str();
     let document = match segments.subscriber {
         Some(_) => documents.into_iter().next().ok_or_else(problem::not_found)?,
@@ -67,8 +74,9 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
 }
 
 /// Whether the client uses the protocol before 1.0, by the type it accepts or by its token.
-fn speaks_older(request: &Request<Visitor>, token: &MercureToken) -> bool {
-    let by_token = token.grants.subscribe.iter().any(|granted| granted.match_type == MatchType::UriTemplate);
+fn speaks_older(request: &Request<Visitor>, token: Option<&MercureToken>) -> bool {
+    let granted = token.into_iter().flat_map(|token| &token.grants.subscribe);
+    let by_token = granted.into_iter().any(|granted| granted.match_type == MatchType::UriTemplate);
     by_token || request.incoming.header("Accept").is_some_and(|accept| accept.contains(LINKED))
 }
 
@@ -99,10 +107,16 @@ fn read(segments: [&str; 3], older: bool, may_be_older: bool) -> Option<Subscrip
     }
 }
 
-async fn list(request: &Request<Visitor>, segments: &SubscriptionsPath) -> Result<Subscriptions, Problem> {
+async fn list(
+    request: &Request<Visitor>,
+    segments: &SubscriptionsPath,
+    basis: Basis,
+) -> Result<Subscriptions, Problem> {
     let Visitor { tenant, host, config, .. } = &*request.caller;
     let SubscriptionsPath { older, selector, subscriber } = segments;
-    let message = ListSubscriptions { older: *older, selector: selector.clone(), subscriber: subscriber.clone() };
+    let basis = Some((basis, request.incoming.address()));
+    let message =
+        ListSubscriptions { older: *older, selector: selector.clone(), subscriber: subscriber.clone(), basis };
     let listed = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         hub.call_for(&caller, &message).await
     });

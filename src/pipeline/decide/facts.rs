@@ -111,6 +111,11 @@ impl RequestFacts<'_> {
         }
     }
 
+    /// What a subscriber presents: somebody who acts in the tenant, or a token.
+    fn check_subscriber(&self, is_required: bool) -> Result<(), Denial> {
+        if self.is_proven { self.check_principal() } else { self.check_token(is_required) }
+    }
+
     fn check_host(&self) -> Result<(), Denial> {
         if self.on_own_host { Ok(()) } else { Err(Denial::NotFound) }
     }
@@ -122,9 +127,11 @@ pub fn admit(endpoint: &Endpoint, facts: &RequestFacts<'_>) -> Result<(), Denial
         Endpoint::Member(..) | Endpoint::User(_) => facts.check_principal(),
         Endpoint::Reader(..) | Endpoint::TableReader(..) if facts.is_strangers() => Ok(()),
         Endpoint::Reader(..) | Endpoint::TableReader(..) => facts.check_principal(),
-        Endpoint::Visitor(TokenRule::Ignored | TokenRule::Mercure, _) => facts.check_host(),
-        Endpoint::Visitor(TokenRule::Optional, _) => facts.check_token(false).and_then(|()| facts.check_host()),
-        Endpoint::Visitor(TokenRule::Required, _) => facts.check_token(true).and_then(|()| facts.check_host()),
+        Endpoint::Visitor(TokenRule::Ignored, _) => facts.check_host(),
+        Endpoint::Visitor(TokenRule::Optional | TokenRule::Mercure, _) => {
+            facts.check_subscriber(false).and_then(|()| facts.check_host())
+        }
+        Endpoint::Visitor(TokenRule::Required, _) => facts.check_subscriber(true).and_then(|()| facts.check_host()),
         Endpoint::SignIn(_) => match facts.origin {
             Origin::Foreign => Err(Denial::OriginNotAllowed),
             Origin::Same | Origin::Allowed(_) => facts.check_host(),
@@ -213,8 +220,11 @@ mod tests {
                     "member" | "user" => as_a_principal(facts),
                     "reader" | "table reader" if facts.presents == Presents::Nothing && facts.on_own_host => Ok(()),
                     "reader" | "table reader" => as_a_principal(facts),
-                    "visitor" | "mercure" | "signer" => on_its_host(facts),
-                    "optional subscriber" => with_a_token(facts, Ok(())).and(on_its_host(facts)),
+                    "visitor" | "signer" => on_its_host(facts),
+                    "optional subscriber" | "subscriber" | "mercure" if facts.is_proven => {
+                        as_a_principal(facts).and(on_its_host(facts))
+                    }
+                    "optional subscriber" | "mercure" => with_a_token(facts, Ok(())).and(on_its_host(facts)),
                     "subscriber" => with_a_token(facts, Err(Denial::Unauthorized)).and(on_its_host(facts)),
                     "sign-in" if is_foreign => Err(Denial::OriginNotAllowed),
                     "sign-in" => on_its_host(facts),

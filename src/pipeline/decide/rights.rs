@@ -3,6 +3,7 @@
 use super::denial::Denial;
 use crate::hub::protocol::RequestClass;
 use crate::routes::{Admission, Endpoint, TokenRule};
+use domain::hearing::HearingRights;
 use domain::permission::{Permission, Permissions, PlatformPermission, PlatformPermissions};
 
 /// Which credential of a request to a tenant is verified.
@@ -10,8 +11,8 @@ use domain::permission::{Permission, Permissions, PlatformPermission, PlatformPe
 pub enum Verifies {
     /// None.
     Nothing,
-    /// A subscriber's token.
-    SubscriberToken,
+    /// What a subscriber presents: a token, or the credential of somebody who acts in the tenant.
+    Subscriber(TokenRule),
     /// The key, token or session of somebody who acts in the tenant.
     Principal,
 }
@@ -22,12 +23,14 @@ pub fn verifies(endpoint: Option<&Endpoint>) -> Verifies {
         Some(Endpoint::Member(..) | Endpoint::Reader(..) | Endpoint::User(_) | Endpoint::TableReader(..)) => {
             Verifies::Principal
         }
-        Some(Endpoint::Visitor(TokenRule::Optional | TokenRule::Required, _)) => Verifies::SubscriberToken,
+        Some(Endpoint::Visitor(rule @ (TokenRule::Optional | TokenRule::Required | TokenRule::Mercure), _)) => {
+            Verifies::Subscriber(*rule)
+        }
         Some(
             Endpoint::Anyone(_)
             | Endpoint::Operator(..)
             | Endpoint::SignedInOperator(_)
-            | Endpoint::Visitor(TokenRule::Ignored | TokenRule::Mercure, _)
+            | Endpoint::Visitor(TokenRule::Ignored, _)
             | Endpoint::SignIn(_)
             | Endpoint::Signer(_)
             | Endpoint::Table(_),
@@ -53,8 +56,8 @@ pub fn agree(named: &[String], in_token: Option<&str>, tenant: &str) -> Result<(
 }
 
 /// Whether an endpoint may be called from an address, by whether the tenant's list lets it in. What the site shows to
-/// everybody is not bound to addresses.
-pub fn check_address(endpoint: &Endpoint, is_let_in: bool) -> Result<(), Denial> {
+/// everybody is not bound to addresses, unless somebody who acts in the tenant (`acts`) asks for it as such.
+pub fn check_address(endpoint: &Endpoint, acts: bool, is_let_in: bool) -> Result<(), Denial> {
     match endpoint {
         Endpoint::Member(..)
         | Endpoint::Reader(..)
@@ -65,6 +68,7 @@ pub fn check_address(endpoint: &Endpoint, is_let_in: bool) -> Result<(), Denial>
         {
             Err(Denial::AddressNotAllowed)
         }
+        Endpoint::Visitor(..) if acts && !is_let_in => Err(Denial::AddressNotAllowed),
         Endpoint::Member(..)
         | Endpoint::Reader(..)
         | Endpoint::User(_)
@@ -113,10 +117,17 @@ pub fn authorise(endpoint: &Endpoint, permissions: Permissions, is_user: bool) -
         }
         Endpoint::User(_) if is_user => Ok(()),
         Endpoint::User(_) => Err(Denial::NotAUser),
+        // Which events it hears is up to the hub; whoever may hear none opens no stream as somebody.
+        Endpoint::Visitor(TokenRule::Optional | TokenRule::Required | TokenRule::Mercure, _) => {
+            match HearingRights::of(permissions).is_none() {
+                true => Err(Denial::Forbidden(Permission::EventsRead.as_str())),
+                false => Ok(()),
+            }
+        }
         Endpoint::Anyone(_)
         | Endpoint::Operator(..)
         | Endpoint::SignedInOperator(_)
-        | Endpoint::Visitor(..)
+        | Endpoint::Visitor(TokenRule::Ignored, _)
         | Endpoint::SignIn(_)
         | Endpoint::Signer(_)
         | Endpoint::Table(_) => Err(Denial::NotFound),
@@ -144,10 +155,21 @@ mod tests {
                         "member" | "reader" | "table reader" => Err(Denial::Forbidden("users:read")),
                         "user" if is_user => Ok(()),
                         "user" => Err(Denial::NotAUser),
+                        "optional subscriber" | "subscriber" | "mercure" if permissions == Permissions::ALL => Ok(()),
+                        "optional subscriber" | "subscriber" | "mercure" => Err(Denial::Forbidden("events:read")),
                         _ => Err(Denial::NotFound),
                     };
                     assert_eq!(authorise(&endpoint, permissions, is_user), expected, "{name}, {has}, {is_user}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn either_right_to_hear_opens_streams() {
+        for (_, endpoint) in endpoints::all().into_iter().filter(|(name, _)| name.ends_with("subscriber")) {
+            for permission in [Permission::EventsRead, Permission::RecordsRead] {
+                assert_eq!(authorise(&endpoint, Permissions::of(&[permission]), false), Ok(()), "{permission:?}");
             }
         }
     }
@@ -181,9 +203,14 @@ mod tests {
                 "visitor" | "optional subscriber" | "subscriber" | "mercure" | "signer" => Ok(()),
                 _ => Err(Denial::NotFound),
             };
-            assert_eq!(check_address(&endpoint, false), expected, "{name}");
+            assert_eq!(check_address(&endpoint, false, false), expected, "{name}");
+            let as_somebody = match name {
+                "visitor" | "optional subscriber" | "subscriber" | "mercure" => Err(Denial::AddressNotAllowed),
+                _ => expected,
+            };
+            assert_eq!(check_address(&endpoint, true, false), as_somebody, "{name}");
             let let_in = if expected == Err(Denial::NotFound) { expected } else { Ok(()) };
-            assert_eq!(check_address(&endpoint, true), let_in, "{name}");
+            assert_eq!(check_address(&endpoint, true, true), let_in, "{name}");
         }
     }
 
@@ -192,7 +219,9 @@ mod tests {
         for (name, endpoint) in endpoints::all() {
             let expected = match name {
                 "member" | "reader" | "user" | "table reader" => Verifies::Principal,
-                "optional subscriber" | "subscriber" => Verifies::SubscriberToken,
+                "optional subscriber" => Verifies::Subscriber(TokenRule::Optional),
+                "subscriber" => Verifies::Subscriber(TokenRule::Required),
+                "mercure" => Verifies::Subscriber(TokenRule::Mercure),
                 _ => Verifies::Nothing,
             };
             assert_eq!(verifies(Some(&endpoint)), expected, "{name}");

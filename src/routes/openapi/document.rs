@@ -161,9 +161,9 @@ fn security(endpoint: &Endpoint, surface: Surface) -> &'static str {
         Endpoint::Member(..) | Endpoint::Reader(..) if on_platform => r#"{"bearer":[]}"#,
         Endpoint::Member(..) | Endpoint::User(_) => r#"{"bearer":[]},{"session":[]}"#,
         Endpoint::Reader(..) | Endpoint::TableReader(..) => r#"{},{"bearer":[]},{"session":[]}"#,
-        Endpoint::Visitor(TokenRule::Required, _) => r#"{"bearer":[]},{"subscriber":[]}"#,
-        Endpoint::Visitor(TokenRule::Optional, _) => r#"{},{"bearer":[]},{"subscriber":[]}"#,
-        Endpoint::Visitor(TokenRule::Mercure, _) => r#"{},{"bearer":[]},{"mercure":[]}"#,
+        Endpoint::Visitor(TokenRule::Required, _) => r#"{"bearer":[]},{"subscriber":[]},{"session":[]}"#,
+        Endpoint::Visitor(TokenRule::Optional, _) => r#"{},{"bearer":[]},{"subscriber":[]},{"session":[]}"#,
+        Endpoint::Visitor(TokenRule::Mercure, _) => r#"{},{"bearer":[]},{"mercure":[]},{"session":[]}"#,
         Endpoint::Signer(_) => r#"{"signature":[]}"#,
     }
 }

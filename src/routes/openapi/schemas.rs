@@ -36,7 +36,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Settings",
-        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}, mercure??: {compatibility??: bool <serve clients of before 1.0; on by default>, anonymous??: bool <let somebody without a token subscribe; on by default>, subscriptions??: bool <tell who subscribes; off by default>, issuers??: {issuer: text(1..500), jwks_url: string(9..500)/^https://[^ #]+$/, allows: ('publish'|'subscribe')[](1..2)}[](..5) <whose tokens may publish or subscribe>}}",
+        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}, mercure??: {compatibility??: bool <serve clients of before 1.0; on by default>, anonymous??: bool <let somebody without a credential open streams, here and on `/events`; on by default>, subscriptions??: bool <tell who subscribes; off by default>, issuers??: {issuer: text(1..500), jwks_url: string(9..500)/^https://[^ #]+$/, allows: ('publish'|'subscribe')[](1..2)}[](..5) <whose tokens may publish or subscribe>}}",
     ),
     (
         "TenantProfile",
@@ -145,7 +145,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("SsoClient", "{client_id: string, redirect_uris: string[], created_at: time, updated_at: time}"),
     (
         "Site",
-        "{tenant_id: string, sse_endpoint: string, webhook_endpoint: string, webhook_secret: string, subscription_secret: string}",
+        "{tenant_id: string, sse_endpoint: string, webhook_endpoint: string, webhook_secret: string, subscription_secret: string? <null for who may not read all that it opens: `events:read` and `records:read`>}",
     ),
 ];
 
