@@ -34,6 +34,7 @@ pub mod plan;
 pub mod pointer;
 pub mod rate;
 pub mod record;
+pub mod refresh;
 pub mod selector;
 pub mod sign_in;
 pub mod text;

@@ -16,16 +16,22 @@ use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 
 statements! { TenantSql;
-    /// Some users of a role.
-    USERS_OF_ROLE = "SELECT id FROM users WHERE tenant_id = ?1 AND role = ?2 LIMIT ?3";
+    /// Some users of a role, and keys that they hold. Keys that were revoked since ?4 count.
+    PRINCIPALS_OF_ROLE = "SELECT 'user:' || u.id AS principal FROM users u WHERE u.tenant_id = ?1 AND u.role = ?2 UNION ALL SELECT 'key:' || k.id AS principal FROM users h JOIN api_keys k ON k.tenant_id = ?1 AND k.holder_id = h.id WHERE h.tenant_id = ?1 AND h.role = ?2 AND COALESCE(k.revoked_at, ?4) >= ?4 LIMIT ?3";
+    /// Some keys that a user holds. Those that were revoked since ?4 count.
+    KEYS_OF_USER = "SELECT 'key:' || k.id AS principal FROM api_keys k WHERE k.tenant_id = ?1 AND k.holder_id = ?2 AND COALESCE(k.revoked_at, ?4) >= ?4 LIMIT ?3";
+    /// Some keys that were made by a key. Those that were revoked since ?4 count.
+    KEYS_OF_KEY = "SELECT 'key:' || k.id AS principal FROM api_keys k WHERE k.tenant_id = ?1 AND COALESCE(k.revoked_at, ?4) >= ?4 AND EXISTS (SELECT 1 FROM json_each(k.made_through) j WHERE j.value = ?2) LIMIT ?3";
 }
 
-/// Most users of a role whose streams are ended one by one; if there are more, everybody's streams end.
-const MAX_USERS_ONE_BY_ONE: usize = 20;
+/// Most principals whose streams are ended one by one; if there are more, everybody's streams end.
+const MAX_ONE_BY_ONE: usize = 20;
+/// For how long after its revocation the streams of a key's tokens are looked for, in seconds.
+const REVOKED_SECONDS: i64 = 60;
 
 row_types! {
-    struct RoleUserRow {
-        id: String,
+    struct PrincipalRow {
+        principal: String,
     }
 }
 
@@ -35,7 +41,11 @@ pub enum MintedBy<'a> {
     Nobody,
     /// Those of one principal: `user:…`, `key:…` or `operator:…`.
     Principal(String),
-    /// Those of the users who have a role when the streams are ended.
+    /// Those of a user, and of the keys that the user holds.
+    UserWithKeys(&'a TenantDb, &'a str),
+    /// Those of a key, and of the keys that it made.
+    Key(&'a TenantDb, &'a str),
+    /// Those of the users who have a role when the streams are ended, and of the keys that they hold.
     UsersOfRole(&'a TenantDb, &'a str),
     /// All of the tenant's.
     Everybody,
@@ -65,26 +75,28 @@ pub async fn revoking<T>(
 }
 
 async fn end_streams(bindings: &Bindings, tenant: &TenantId, minted_by: &MintedBy<'_>) -> Result<(), Problem> {
-    match minted_by {
-        MintedBy::Nobody => Ok(()),
-        MintedBy::Principal(principal) => end_minted(bindings, tenant, Some(principal.clone())).await,
-        MintedBy::Everybody => end_minted(bindings, tenant, None).await,
-        MintedBy::UsersOfRole(rows, role) => {
-            let limit = i64::try_from(MAX_USERS_ONE_BY_ONE + 1).unwrap_or(i64::MAX);
-            let users = rows.rows::<RoleUserRow>(&USERS_OF_ROLE, args![*role, limit]).await?;
-            if users.len() > MAX_USERS_ONE_BY_ONE {
-                return end_minted(bindings, tenant, None).await;
-            }
-            for user in users {
-                end_minted(bindings, tenant, Some(format!("user:{}", user.id))).await?;
-            }
-            Ok(())
-        }
+    let (own, sql, rows, name) = match minted_by {
+        MintedBy::Nobody => return Ok(()),
+        MintedBy::Principal(principal) => return end_minted(bindings, tenant, Some(principal.clone())).await,
+        MintedBy::Everybody => return end_minted(bindings, tenant, None).await,
+        MintedBy::UserWithKeys(rows, id) => (Some(format!("user:{id}")), &KEYS_OF_USER, rows, id),
+        MintedBy::Key(rows, id) => (Some(format!("key:{id}")), &KEYS_OF_KEY, rows, id),
+        MintedBy::UsersOfRole(rows, role) => (None, &PRINCIPALS_OF_ROLE, rows, role),
+    };
+    let limit = i64::try_from(MAX_ONE_BY_ONE + 1).unwrap_or(i64::MAX);
+    let since = SystemClock.now().plus_seconds(-REVOKED_SECONDS).millis();
+    let found = rows.rows::<PrincipalRow>(sql, args![*name, limit, since]).await?;
+    if found.len() > MAX_ONE_BY_ONE {
+        return end_minted(bindings, tenant, None).await;
     }
+    for principal in own.into_iter().chain(found.into_iter().map(|row| row.principal)) {
+        end_minted(bindings, tenant, Some(principal)).await?;
+    }
+    Ok(())
 }
 
 /// Ends the streams of tokens that a principal (none: everybody) had minted until now.
-async fn end_minted(bindings: &Bindings, tenant: &TenantId, by: Option<String>) -> Result<(), Problem> {
+pub(super) async fn end_minted(bindings: &Bindings, tenant: &TenantId, by: Option<String>) -> Result<(), Problem> {
     let message = EndMinted { tenant: tenant.into(), by, at: SystemClock.now() };
     let hub = HubClient::of(bindings, tenant).map_err(problem::unavailable)?;
     hub.call(&message).await.map(drop).map_err(problem::unavailable)

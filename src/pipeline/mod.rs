@@ -20,6 +20,7 @@ use worker::{Context, Env, Method};
 
 use self::context::{RequestContext, ResponseMeta};
 use crate::api::operators::{master_keys, sessions};
+use crate::auth::{minted_in_tenants, registration};
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Background;
@@ -121,11 +122,13 @@ pub async fn every_minute(env: Env) {
     };
     let finished = done(change::finish_stale(&bindings, provision).await);
     done(sessions::forget_over(&bindings).await);
+    done(minted_in_tenants::finish(&bindings).await);
     let rewrapped = done(master_keys::rewrap_stale(&bindings).await);
     let announced = done(outbox::drain_stale(&bindings).await);
     let placements = async |tenant: &TenantId| placement_of(&bindings, tenant).await;
     let moved = done(stale_jobs::advance_all(&bindings, placements).await);
     let swept = done(stale_jobs::sweep(&bindings, placements).await);
+    let ended = done(registration::forget_ended(&bindings, placements).await);
     let count = |done: Option<usize>| done.map(|done| done as u64);
     log::cron(&[
         ("finished", count(finished)),
@@ -133,6 +136,7 @@ pub async fn every_minute(env: Env) {
         ("announced", announced),
         ("moved", count(moved)),
         ("swept", count(swept)),
+        ("registrations", count(ended)),
     ]);
 }
 

@@ -4,12 +4,14 @@
 //! the deployment's first key is always there to make another.
 //!
 //! Nobody makes or changes an operator with permissions that they do not have. An operator who is disabled, removed or
-//! gets a new password is signed out everywhere in the same batch.
+//! gets a new password is signed out everywhere in the same batch, and the tokens that they minted in tenants end.
 
-use super::{audit, check_own, subject};
+use super::rules::{self, operator_as_seen};
+use super::{ControlStatement, audit, check_own, subject};
 use crate::auth::authenticate_operator::platform_permissions_of;
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
+use crate::auth::minted_in_tenants::{self, tell_hubs};
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::Operator;
 use crate::credentials::key::fresh_id;
@@ -161,7 +163,7 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     fields.finish()?;
     let id = request.params.get("operator_id");
     let db = ControlDb::open(&request.bindings, "change an operator")?;
-    check_may_change(&request, &db, id).await?;
+    let as_seen = check_may_change(&request, &db, id).await?;
     if let Some(role) = &draft.role {
         check_own(&request, "/role", platform_permissions_of(role == "admin"))?;
     }
@@ -173,36 +175,45 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     });
     let now = request.now().millis();
     let update = args![id, draft.email, draft.name, hash, draft.role, draft.status, now];
-    let mut batch = vec![(UPDATE, update), audit(&request, "operator.update", changed)];
+    let mut batch = vec![as_seen, (UPDATE, update), audit(&request, "operator.update", changed)];
     if signs_out {
-        batch.push((END_SESSIONS, args![id]));
+        batch.extend([(END_SESSIONS, args![id]), minted_in_tenants::ended(id)]);
     }
     match db.batch(batch).await {
-        Ok(_) => shown(&db, id).await,
-        Err(StorageError::Constraint(_)) => Err(email_taken()),
-        Err(error) => Err(error.into()),
+        Ok(_) => {}
+        Err(StorageError::Constraint(words)) if words.contains("operators.email") => return Err(email_taken()),
+        Err(error) => return Err(rules::meaning(error)),
     }
+    tell_hubs(&request.bindings).await?;
+    shown(&db, id).await
 }
 
 /// `DELETE /api/v1/operators/{operator_id}`
 pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
     let id = request.params.get("operator_id");
     let db = ControlDb::open(&request.bindings, "remove an operator")?;
-    check_may_change(&request, &db, id).await?;
     let batch = vec![
+        check_may_change(&request, &db, id).await?,
         (END_SESSIONS, args![id]),
         (END_GRANTS, args![id]),
         (DELETE, args![id]),
         audit(&request, "operator.delete", subject(id)),
     ];
-    db.batch(batch).await?;
+    rules::commit(&db, batch).await?;
+    tell_hubs(&request.bindings).await?;
     Response::json(200, &json!({ "id": id }), None)
 }
 
-/// Refuses to change an operator who does not exist, or has permissions that the caller does not have.
-pub(super) async fn check_may_change(request: &Request<Operator>, db: &ControlDb, id: &str) -> Result<(), Problem> {
+/// Refuses to change an operator who does not exist, or has permissions that the caller does not have. Gives the rule that
+/// the operator's role is still the one that was read, for the batch of the change.
+pub(super) async fn check_may_change(
+    request: &Request<Operator>,
+    db: &ControlDb,
+    id: &str,
+) -> Result<ControlStatement, Problem> {
     let row = db.row::<OperatorRoleRow>(&ROLE, args![id]).await?.ok_or_else(problem::not_found)?;
-    check_own(request, "", platform_permissions_of(row.role == "admin"))
+    check_own(request, "", platform_permissions_of(row.role == "admin"))?;
+    Ok(operator_as_seen(id, &row.role))
 }
 
 /// Responds with an operator; 404 if there is none.
