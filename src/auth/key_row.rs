@@ -263,3 +263,111 @@ impl ApiKeyRow {
 fn read_list(json: &str) -> Vec<String> {
     serde_json::from_str(json).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::permission::Permissions;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+    fn key() -> ApiKeyRow {
+        ApiKeyRow {
+            digest: digest(b"text"),
+            previous_digest: None,
+            previous_until: None,
+            scopes: r#"["users:read","roles:read"]"#.to_owned(),
+            ip_allowlist: "[]".to_owned(),
+            expires_at: None,
+            revoked_at: None,
+            last_used_at: None,
+            held_by: "platform_key".to_owned(),
+            holder_id: None,
+            holder_standing: String::new(),
+            holder_now: None,
+            holder_role: None,
+            own_role: None,
+            made_through: "[]".to_owned(),
+            makers: "[]".to_owned(),
+        }
+    }
+
+    fn held(standing: &str, now: Option<&str>, role: Option<&str>) -> ApiKeyRow {
+        ApiKeyRow {
+            holder_id: Some("u".to_owned()),
+            holder_standing: standing.to_owned(),
+            holder_now: now.map(str::to_owned),
+            holder_role: role.map(str::to_owned),
+            ..key()
+        }
+    }
+
+    fn made(makers: &str) -> ApiKeyRow {
+        ApiKeyRow { made_through: r#"["m"]"#.to_owned(), makers: makers.to_owned(), ..key() }
+    }
+
+    fn maker(ranges: &str, expires_at: &str, revoked_at: &str) -> ApiKeyRow {
+        let scopes = r#""[\"users:read\"]""#;
+        made(&format!(
+            r#"[{{"scopes":{scopes},"ip_allowlist":"{ranges}","expires_at":{expires_at},"revoked_at":{revoked_at}}}]"#
+        ))
+    }
+
+    #[test]
+    fn a_key_stands_while_its_holder_has_the_standing_of_before() {
+        assert_eq!(key().in_force(NOW), Ok(()));
+        assert_eq!(held("s", Some("s"), Some("owner")).in_force(NOW), Ok(()));
+        assert_eq!(held("s", None, Some("owner")).in_force(NOW), Err(NotInForce::HolderDisabled));
+        assert_eq!(held("s", Some("t"), Some("owner")).in_force(NOW), Err(NotInForce::HolderDisabled), "enabled again");
+        assert_eq!(held("s", None, None).in_force(NOW), Err(NotInForce::HolderRemoved));
+        assert!(held("s", Some("s"), Some("owner")).admits("text", "10.0.0.1", NOW));
+        assert!(!held("s", Some("t"), Some("owner")).admits("text", "10.0.0.1", NOW));
+        assert_eq!(ApiKeyRow { revoked_at: Some(1), ..key() }.in_force(NOW), Err(NotInForce::Revoked));
+        assert_eq!(ApiKeyRow { expires_at: Some(1_000), ..key() }.in_force(NOW), Err(NotInForce::Expired));
+    }
+
+    #[test]
+    fn a_key_is_bounded_by_the_keys_that_made_it() {
+        let good = maker(r#"[\"10.0.0.0/8\"]"#, "2000", "null");
+        assert_eq!(good.in_force(NOW), Ok(()));
+        assert!(good.admits("text", "10.0.0.1", NOW) && !good.admits("text", "11.0.0.1", NOW));
+        assert_eq!(good.effective(Permissions::ALL, Permissions::stored, Permissions::within).names(), ["users:read"]);
+        for ended in [maker("[]", "1000", "null"), maker("[]", "null", "5"), made("[]"), made("no json")] {
+            assert_eq!(ended.in_force(NOW), Err(NotInForce::MakerEnded));
+        }
+        let bounds = good.bounds();
+        let list = |range: &str| vec![range.to_owned()];
+        assert!(bounds.cover_end(Some(2000)) && !bounds.cover_end(Some(2001)) && !bounds.cover_end(None));
+        assert!(
+            bounds.cover_ranges(&list("10.1.0.0/16"))
+                && !bounds.cover_ranges(&[])
+                && !bounds.cover_ranges(&list("::1"))
+        );
+    }
+
+    #[test]
+    fn what_a_holder_may_not_do_a_key_may_not_do() {
+        let holders = Permissions::stored(r#"["roles:read","audit:read"]"#);
+        let of = |row: &ApiKeyRow| row.effective(holders, Permissions::stored, Permissions::within).names();
+        assert_eq!(of(&held("s", Some("s"), Some("press"))), ["roles:read"]);
+        assert_eq!(of(&key()), ["users:read", "roles:read"], "nobody's but the tenant's");
+    }
+
+    #[test]
+    fn a_text_is_kept_by_who_held_the_key_before() {
+        let backing = Backing::person("u", "s");
+        assert!(held("s", Some("s"), Some("owner")).keeps_text_under(&backing));
+        assert!(!held("r", Some("s"), Some("owner")).keeps_text_under(&backing), "it was disabled meanwhile");
+        assert!(!held("s", Some("s"), Some("owner")).keeps_text_under(&Backing::person("v", "s")));
+        assert!(!held("s", Some("s"), Some("owner")).keeps_text_under(&Backing::default()));
+        assert!(key().keeps_text_under(&backing) && key().keeps_text_under(&Backing::default()));
+        assert!(!made("[]").keeps_text_under(&backing));
+    }
+
+    #[test]
+    fn keys_do_not_make_keys_without_end() {
+        let backing = |count: usize| Backing { through: vec!["k".to_owned(); count], ..Backing::default() };
+        assert!(backing(MAX_MAKERS).made_through().is_ok() && backing(MAX_MAKERS + 1).made_through().is_err());
+        assert_eq!(made("[]").backing("own").through, ["m", "own"]);
+    }
+}

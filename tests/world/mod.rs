@@ -32,7 +32,7 @@ pub use issuer::{Browser, CLIENT_SECRET, Issuer};
 pub use line::Line;
 pub use mercure::HUB;
 pub use operator::Operator;
-pub use people::address;
+pub use people::{Person, address};
 pub use request_builder::{RequestBuilder, TestResponse, stranger, without_nonce};
 pub use runtime::{PLATFORM_KEY, ROOT};
 pub use signing::{hmac, hmac_base64, hmac_hex, standard_key};
