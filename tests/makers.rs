@@ -288,6 +288,15 @@ async fn invitations_of_keys_and_operators_end_with_them() {
     here.as_owner("DELETE", &format!("{KEYS}/{}", key.id)).send().await.expect(200);
     there.accept(&token, &email).await.expect_problem(404, "invitation_not_found");
 
+    // Taken over by somebody else, a key is another inviter.
+    let person = here.person("owner").await;
+    here.made_user("owner").await;
+    let (id, text) = made(person.call("POST", KEYS), &["*"]).await;
+    let (email, token) = invite(&text).await;
+    here.as_owner("DELETE", &person.path()).send().await.expect(200);
+    here.as_owner("POST", &format!("{KEYS}/{id}/reroll")).send().await.expect(200);
+    there.accept(&token, &email).await.expect_problem(404, "invitation_not_found");
+
     let support = here.world.operator("support").await;
     support.grant(&here, "owner").await;
     let (email, token) = invite(&support.entered(&here).await).await;

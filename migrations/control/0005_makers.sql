@@ -47,7 +47,7 @@ CREATE TABLE minted_in_tenants (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX minted_in_tenants_by_end ON minted_in_tenants (expires_at);
-CREATE INDEX minted_in_tenants_ended ON minted_in_tenants (actor, tenant_id) WHERE is_ended = 1;
+CREATE INDEX minted_in_tenants_ended ON minted_in_tenants (is_ended, actor, tenant_id) WHERE is_ended = 1;
 
 CREATE TRIGGER operators_end_minted_tokens AFTER UPDATE OF standing_id ON operators
 BEGIN

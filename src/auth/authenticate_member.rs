@@ -196,8 +196,10 @@ async fn by_key(
         let _ = rows.write().add(KEY_USED, args![id, now.millis()]).commit().await;
     }
     let who = Actor::Key { id: id.to_owned() };
-    let member = Member::proven(at.tenant, at.host, at.config, who, key_permissions(&row), Maker::key(id));
-    Ok(Some(member.bounded(row.backing(id), row.bounds())))
+    let backing = row.backing(id);
+    let maker = Maker::key(id, &backing);
+    let member = Member::proven(at.tenant, at.host, at.config, who, key_permissions(&row), maker);
+    Ok(Some(member.bounded(backing, row.bounds())))
 }
 
 /// A key's row by its id.
@@ -267,7 +269,7 @@ async fn by_platform_key(
     let operator = authenticate_operator::operator(bindings, request).await?;
     let operator = operator.filter(|operator| operator.permissions().has(PlatformPermission::TenantsEnter));
     Ok(operator.map(|operator| {
-        let maker = Maker::platform_key(&operator.actor());
+        let maker = Maker::platform_key(&operator.actor(), operator.backing());
         let who = Actor::Operator { operator: operator.actor(), role: "owner".to_owned() };
         Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL, maker)
     }))

@@ -77,6 +77,16 @@ impl Backing {
         Self { holder: Some(id.to_owned()), standing: standing.to_owned(), through: Vec::new() }
     }
 
+    /// A text that is another one once somebody else answers.
+    pub fn basis(&self) -> String {
+        let holder = self.holder.as_deref().unwrap_or_default();
+        std::iter::once(holder)
+            .chain([self.standing.as_str()])
+            .chain(self.through.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(".")
+    }
+
     /// `through` as its column holds it; a problem if there would be too many keys.
     pub fn made_through(&self) -> Result<String, Problem> {
         if self.through.len() > MAX_MAKERS {
@@ -99,6 +109,11 @@ pub struct KeyBounds {
 }
 
 impl KeyBounds {
+    /// So many seconds, or those that are left until the end.
+    pub fn seconds_within(&self, seconds: i64, now: Timestamp) -> i64 {
+        self.until.map_or(seconds, |until| seconds.min((until - now.millis()) / 1000))
+    }
+
     /// Whether a key with this end lasts no longer.
     pub fn cover_end(&self, expires_at: Option<i64>) -> bool {
         self.until.is_none_or(|until| expires_at.is_some_and(|at| at <= until))
@@ -369,5 +384,12 @@ mod tests {
         let backing = |count: usize| Backing { through: vec!["k".to_owned(); count], ..Backing::default() };
         assert!(backing(MAX_MAKERS).made_through().is_ok() && backing(MAX_MAKERS + 1).made_through().is_err());
         assert_eq!(made("[]").backing("own").through, ["m", "own"]);
+    }
+
+    #[test]
+    fn a_key_that_passes_to_somebody_else_rests_on_something_else() {
+        let of = |row: &ApiKeyRow| row.backing("k").basis();
+        let held = [key(), held("s", None, None), held("t", None, None), made("[]")].map(|row| of(&row));
+        assert!((1..held.len()).all(|i| !held[..i].contains(&held[i])), "{held:?}");
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::authenticate_member::{NOT_IMPERSONATED, entered, key_as_seen, key_permissions, key_row, user_row};
 use super::authenticate_operator::{platform_key_permissions, platform_key_row, tenant_access};
-use super::key_row::Backing;
+use super::key_row::{ApiKeyRow, Backing};
 use crate::http::problem::Problem;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
@@ -26,7 +26,7 @@ pub struct Maker {
     /// `user:…`, `key:…`, `operator:…`, `platform_key` or `platform_key:…`.
     #[serde(rename = "p")]
     pub principal: String,
-    /// A user's standing, or what an operator's access rests on.
+    /// A user's standing, what an operator's access rests on, or who answers for a key.
     #[serde(rename = "b", default)]
     pub basis: String,
     /// The session; none for keys.
@@ -47,14 +47,14 @@ impl Maker {
         Self { principal: format!("user:{id}"), basis: standing.to_owned(), session, ..Self::default() }
     }
 
-    /// A tenant's key.
-    pub fn key(id: &str) -> Self {
-        Self { principal: format!("key:{id}"), ..Self::default() }
+    /// A tenant's key. What it made does not come back when somebody takes it over.
+    pub fn key(id: &str, backing: &Backing) -> Self {
+        Self { principal: format!("key:{id}"), basis: backing.basis(), ..Self::default() }
     }
 
     /// A platform key, by the name that audits have for it.
-    pub fn platform_key(actor: &str) -> Self {
-        Self { principal: actor.to_owned(), ..Self::default() }
+    pub fn platform_key(actor: &str, backing: &Backing) -> Self {
+        Self { principal: actor.to_owned(), basis: backing.basis(), ..Self::default() }
     }
 
     /// An operator (`operator:…`) who entered the tenant.
@@ -111,9 +111,9 @@ impl Maker {
             None if self.principal == "platform_key" => Ok(Some(Judged::unruled(Permissions::ALL))),
             None => Ok(None),
             Some(("user", id)) => self.judge_user(rows, (id, &self.basis), made_at).await,
-            Some(("key", id)) => judge_key(rows, id).await,
+            Some(("key", id)) => self.judge_key(rows, id).await,
             Some(("operator", _)) => self.judge_operator(bindings, rows, made_at).await,
-            Some(("platform_key", id)) => judge_platform_key(bindings, id).await,
+            Some(("platform_key", id)) => self.judge_platform_key(bindings, id).await,
             Some(_) => Ok(None),
         }
     }
@@ -133,6 +133,25 @@ impl Maker {
                 && made_at.is_none_or(|at| row.accepts_issued_at(at.millis()))
         });
         Ok(row.map(|row| Judged { permissions: row.permissions(), as_seen: row.as_seen() }))
+    }
+
+    async fn judge_key(&self, rows: &TenantDb, id: &str) -> Result<Option<Judged>, Problem> {
+        let row = key_row(rows, id).await?.filter(|row| self.is_key(row, id));
+        Ok(row.map(|row| Judged { permissions: key_permissions(&row), as_seen: key_as_seen(&row, id) }))
+    }
+
+    async fn judge_platform_key(&self, bindings: &Bindings, id: &str) -> Result<Option<Judged>, Problem> {
+        let db = ControlDb::open(bindings, "judge what a platform key made")?;
+        let row = platform_key_row(&db, id).await?.filter(|row| self.is_key(row, id));
+        let enters = row.is_some_and(|row| platform_key_permissions(&row).has(PlatformPermission::TenantsEnter));
+        Ok(enters.then(|| Judged::unruled(Permissions::ALL)))
+    }
+
+    /// Whether a key is in force and still answered for as it was.
+    fn is_key(&self, row: &ApiKeyRow, id: &str) -> bool {
+        // Invitations of an older version do not say it.
+        let is_same = self.basis.is_empty() || row.backing(id).basis() == self.basis;
+        is_same && row.in_force(SystemClock.now()).is_ok()
     }
 
     async fn judge_operator(
@@ -168,18 +187,6 @@ impl Judged {
     }
 }
 
-async fn judge_key(rows: &TenantDb, id: &str) -> Result<Option<Judged>, Problem> {
-    let row = key_row(rows, id).await?.filter(|row| row.in_force(SystemClock.now()).is_ok());
-    Ok(row.map(|row| Judged { permissions: key_permissions(&row), as_seen: key_as_seen(&row, id) }))
-}
-
-async fn judge_platform_key(bindings: &Bindings, id: &str) -> Result<Option<Judged>, Problem> {
-    let db = ControlDb::open(bindings, "judge what a platform key made")?;
-    let row = platform_key_row(&db, id).await?.filter(|row| row.in_force(SystemClock.now()).is_ok());
-    let enters = row.is_some_and(|row| platform_key_permissions(&row).has(PlatformPermission::TenantsEnter));
-    Ok(enters.then(|| Judged::unruled(Permissions::ALL)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,8 +197,8 @@ mod tests {
         for maker in [
             Maker::user("u", "s", Some("session")),
             Maker::user("u", "", None),
-            Maker::key("k"),
-            Maker::platform_key("platform_key"),
+            Maker::key("k", &Backing::person("u", "s")),
+            Maker::platform_key("platform_key", &Backing::default()),
             Maker::operator("operator:o", "grant.a.b", "session").acting_as("u", "s", Timestamp::from_millis(9)),
         ] {
             assert_eq!(Maker::from_text(&maker.to_text(at)), Some((maker, at)));

@@ -41,6 +41,8 @@ pub async fn mint(mut request: Request<Member>) -> Result<Response, Problem> {
         topics: topics.clone(),
         ..Claims::default()
     };
+    // A token of a key ends with the key at the latest.
+    let ttl = request.caller.bounds().seconds_within(ttl, request.now());
     let (token, expires_at) = signing_keys::mint(&request.bindings, TokenKind::Subscriber, claims, ttl).await?;
     let entry = audit_entry(&request, "subscriber_token.mint", None, Some(json!({ "topics": topics })));
     request.caller.rows(&request.bindings)?.write().audit(entry).commit().await?;
