@@ -449,35 +449,6 @@ async fn a_grant_does_not_go_on_with_another_role_of_the_same_name() {
 }
 
 #[tokio::test]
-async fn tokens_that_an_operator_or_a_platform_key_minted_end_with_them() {
-    let (here, there) = pair().await;
-    let mint = async |token: &str| {
-        let call = here.call("POST", "/api/v1/subscriber-tokens").bearer(token).json(&json!({"topics": ["a"]}));
-        format!("Bearer {}", call.send().await.expect(201).data()["token"].as_str().unwrap())
-    };
-    for how in ["disable", "demote", "password", "remove"] {
-        let admin = here.world.operator("admin").await;
-        let token = mint(&admin.entered(&here).await).await;
-        let mut stream = there.events(&["a"]).header("Authorization", &token).live().await;
-        match how {
-            "disable" => _ = admin.patch(json!({"status": "disabled"})).await,
-            "demote" => _ = admin.patch(json!({"role": "support"})).await,
-            "password" => _ = admin.patch(json!({"password": "quite another one"})).await,
-            _ => _ = admin.admin("DELETE", "").send().await.expect(200),
-        }
-        assert_eq!(stream.closed().await, "token_revoked", "{how}");
-        there.events(&["a"]).header("Authorization", &token).refused().await.expect(401);
-    }
-    let body = json!({"name": "a test", "permissions": ["tenants:enter"]});
-    let made = here.world.platform("POST", "/api/v1/platform-keys").json(&body).send().await.expect(201).data();
-    let token = mint(made["key"].as_str().unwrap()).await;
-    let mut stream = there.events(&["a"]).header("Authorization", &token).live().await;
-    let path = format!("/api/v1/platform-keys/{}", made["id"].as_str().unwrap());
-    here.world.platform("DELETE", &path).send().await.expect(200);
-    assert_eq!(stream.closed().await, "token_revoked");
-}
-
-#[tokio::test]
 async fn a_platform_key_ends_with_its_operator_and_another_one_takes_it_over() {
     let (a, b) = World::pair().await;
     let (gone, stays) = (a.operator("admin").await, a.operator("admin").await);

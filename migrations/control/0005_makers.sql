@@ -36,42 +36,6 @@ UPDATE platform_keys SET
   holder_id = (SELECT m.holder_id FROM platform_keys m WHERE m.id = substr(platform_keys.created_by, 14))
 WHERE created_by LIKE 'platform_key:%';
 
--- In which tenants an operator or a platform key minted subscriber tokens that may still live. Once the principal loses
--- what they rest on, the tenant's hub is told; the row stays until it was.
-CREATE TABLE minted_in_tenants (
-  actor      TEXT NOT NULL,          -- `operator:…` or `platform_key:…`
-  tenant_id  TEXT NOT NULL REFERENCES tenants (id),
-  expires_at INTEGER NOT NULL,
-  is_ended   INTEGER NOT NULL DEFAULT 0,
-  PRIMARY KEY (actor, tenant_id)
-) STRICT, WITHOUT ROWID;
-
-CREATE INDEX minted_in_tenants_by_end ON minted_in_tenants (expires_at);
-CREATE INDEX minted_in_tenants_ended ON minted_in_tenants (is_ended, actor, tenant_id) WHERE is_ended = 1;
-
-CREATE TRIGGER operators_end_minted_tokens AFTER UPDATE OF standing_id ON operators
-BEGIN
-  UPDATE minted_in_tenants SET is_ended = 1 WHERE actor = 'operator:' || OLD.id;
-  UPDATE minted_in_tenants SET is_ended = 1
-  WHERE actor IN (SELECT 'platform_key:' || k.id FROM platform_keys k WHERE k.holder_id = OLD.id);
-END;
-
-CREATE TRIGGER removed_operators_end_minted_tokens AFTER DELETE ON operators
-BEGIN
-  UPDATE minted_in_tenants SET is_ended = 1 WHERE actor = 'operator:' || OLD.id;
-  UPDATE minted_in_tenants SET is_ended = 1
-  WHERE actor IN (SELECT 'platform_key:' || k.id FROM platform_keys k WHERE k.holder_id = OLD.id);
-END;
-
--- Also when it passes to somebody else, or may do less.
-CREATE TRIGGER platform_keys_end_minted_tokens AFTER UPDATE OF revoked_at, held_by, permissions ON platform_keys
-WHEN NEW.revoked_at IS NOT OLD.revoked_at OR NEW.held_by <> OLD.held_by OR NEW.permissions <> OLD.permissions
-BEGIN
-  UPDATE minted_in_tenants SET is_ended = 1 WHERE actor = 'platform_key:' || OLD.id;
-  UPDATE minted_in_tenants SET is_ended = 1
-  WHERE actor IN (SELECT 'platform_key:' || k.id FROM platform_keys k JOIN json_each(k.made_through) j WHERE j.value = OLD.id);
-END;
-
 -- What else must hold when a batch is written: the rule's CHECK fails, and the batch with it, when it does not hold.
 -- One row; nothing reads it.
 CREATE TABLE write_rules (

@@ -14,7 +14,6 @@ pub mod key_row;
 pub mod mail;
 pub mod maker;
 pub mod mercure;
-pub mod minted_in_tenants;
 pub mod outbound_oidc;
 pub mod password_hashing;
 pub mod principal;

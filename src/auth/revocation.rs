@@ -96,7 +96,7 @@ async fn end_streams(bindings: &Bindings, tenant: &TenantId, minted_by: &MintedB
 }
 
 /// Ends the streams of tokens that a principal (none: everybody) had minted until now.
-pub(super) async fn end_minted(bindings: &Bindings, tenant: &TenantId, by: Option<String>) -> Result<(), Problem> {
+async fn end_minted(bindings: &Bindings, tenant: &TenantId, by: Option<String>) -> Result<(), Problem> {
     let message = EndMinted { tenant: tenant.into(), by, at: SystemClock.now() };
     let hub = HubClient::of(bindings, tenant).map_err(problem::unavailable)?;
     hub.call(&message).await.map(drop).map_err(problem::unavailable)

@@ -20,7 +20,7 @@ use worker::{Context, Env, Method};
 
 use self::context::{RequestContext, ResponseMeta};
 use crate::api::operators::{master_keys, sessions};
-use crate::auth::{minted_in_tenants, registration};
+use crate::auth::registration;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Background;
@@ -122,7 +122,6 @@ pub async fn every_minute(env: Env) {
     };
     let finished = done(change::finish_stale(&bindings, provision).await);
     done(sessions::forget_over(&bindings).await);
-    done(minted_in_tenants::finish(&bindings).await);
     let rewrapped = done(master_keys::rewrap_stale(&bindings).await);
     let announced = done(outbox::drain_stale(&bindings).await);
     let placements = async |tenant: &TenantId| placement_of(&bindings, tenant).await;

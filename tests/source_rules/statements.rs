@@ -93,7 +93,6 @@ const OF_CONTROL: &[(&str, &[ControlSql])] = &[
     ("src/api/operators/rules.rs", carillon::api::operators::rules::STATEMENTS),
     ("src/api/operators/sessions.rs", carillon::api::operators::sessions::STATEMENTS),
     ("src/auth/authenticate_operator.rs", carillon::auth::authenticate_operator::STATEMENTS),
-    ("src/auth/minted_in_tenants.rs", auth::minted_in_tenants::STATEMENTS),
     ("src/auth/signing_keys.rs", auth::signing_keys::STATEMENTS),
     ("src/api/tenants/tenant.rs", carillon::api::tenants::tenant::STATEMENTS),
     ("src/tenant/change.rs", tenant::change::STATEMENTS),

@@ -43,6 +43,10 @@ pub async fn verify(mut request: Request<Visitor>) -> Result<Response, Problem> 
         return prove(&request, &rows, &found, Proof { registration, password, name }).await;
     }
     let holder = email_token::holder(&rows, EmailTokenPurpose::EmailVerification, &token, now).await?;
+    if password.is_some() {
+        let invalid = Invalid::new("not_allowed", "must be left out: the token is that of a user, who has one");
+        return Err(problem::invalid_field("/password", invalid));
+    }
     email_token::spend(&rows, EmailTokenPurpose::EmailVerification, &token, now).await?;
     let verify = args![holder.id.as_str(), holder.email.as_str(), now.millis()];
     let entry = audit_entry_by(&request, format!("user:{}", holder.id), "user.verify_email", Some(&holder.id), None);

@@ -217,7 +217,10 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
         batch = batch.add(rules::KEEPS_AN_OWNER, args![id]);
     }
     if is_disabled {
-        batch = batch.add(END_SESSIONS, args![id]).add(VOID_ISSUED, args![id, now + 1]);
+        batch = batch
+            .add(END_SESSIONS, args![id])
+            .add(VOID_ISSUED, args![id, now + 1])
+            .add(email_token::FORGET_OF_USER, args![id]);
     }
     let role = role.map(|role| role.name);
     batch = batch.add(UPDATE, args![id, name, role, status, now]).audit(entry);

@@ -4,14 +4,13 @@
 //! the deployment's first key is always there to make another.
 //!
 //! Nobody makes or changes an operator with permissions that they do not have. An operator who is disabled, removed or
-//! gets a new password is signed out everywhere in the same batch, and the tokens that they minted in tenants end.
+//! gets a new password is signed out everywhere in the same batch.
 
 use super::rules::{self, operator_as_seen};
 use super::{ControlStatement, audit, check_own, subject};
 use crate::auth::authenticate_operator::platform_permissions_of;
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
-use crate::auth::minted_in_tenants::{self, tell_hubs};
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::Operator;
 use crate::credentials::key::fresh_id;
@@ -177,14 +176,13 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     let update = args![id, draft.email, draft.name, hash, draft.role, draft.status, now];
     let mut batch = vec![as_seen, (UPDATE, update), audit(&request, "operator.update", changed)];
     if signs_out {
-        batch.extend([(END_SESSIONS, args![id]), minted_in_tenants::ended(id)]);
+        batch.push((END_SESSIONS, args![id]));
     }
     match db.batch(batch).await {
         Ok(_) => {}
         Err(StorageError::Constraint(words)) if words.contains("operators.email") => return Err(email_taken()),
         Err(error) => return Err(rules::meaning(error)),
     }
-    tell_hubs(&request.bindings).await?;
     shown(&db, id).await
 }
 
@@ -200,7 +198,6 @@ pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
         audit(&request, "operator.delete", subject(id)),
     ];
     rules::commit(&db, batch).await?;
-    tell_hubs(&request.bindings).await?;
     Response::json(200, &json!({ "id": id }), None)
 }
 

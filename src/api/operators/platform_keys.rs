@@ -14,7 +14,6 @@ use crate::auth::authenticate_operator::platform_key_permissions;
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
 use crate::auth::key_row::{ApiKeyRow, Backing};
-use crate::auth::minted_in_tenants::tell_hubs;
 use crate::auth::principal::{Operator, OperatorKind};
 use crate::credentials::key::{FreshKey, KeyKind};
 use crate::credentials::signature::digest;
@@ -176,11 +175,10 @@ pub async fn revoke(request: Request<Operator>) -> Result<Response, Problem> {
     find(&db, id).await?;
     let revoke = (REVOKE, args![id, request.now().millis()]);
     db.batch(vec![revoke, audit(&request, "platform_key.revoke", subject(id))]).await?;
-    tell_hubs(&request.bindings).await?;
     shown(&request, &db, None).await
 }
 
-/// Changes a key, if it is still what was read. What it minted in tenants ends where it may do less now.
+/// Changes a key, if it is still what was read.
 async fn write(
     request: &Request<Operator>,
     db: &ControlDb,
@@ -191,8 +189,7 @@ async fn write(
     let id = request.params.get("key_id");
     let (text, permissions, ranges, expires_at, held_by) = row.seen();
     let seen = (rules::KEY_AS_SEEN, args![id, text, permissions, ranges, expires_at, held_by]);
-    rules::commit(db, vec![seen, change, audit(request, operation, subject(id))]).await?;
-    tell_hubs(&request.bindings).await.map(drop)
+    rules::commit(db, vec![seen, change, audit(request, operation, subject(id))]).await
 }
 
 /// A key's row and JSON; 404 if there is none.
