@@ -156,9 +156,11 @@ async fn a_token_ends_with_its_user_its_operator_and_its_grant() {
     support.take_grant(&tenant).await;
     assert_eq!(asks(&first).await, 401);
     support.grant(&tenant, "owner").await;
-    assert_eq!(asks(&first).await, 200);
+    assert_eq!(asks(&first).await, 401, "another grant");
+    let second = token(&tenant, &user, &support).await;
+    assert_eq!(asks(&second).await, 200);
     support.patch(json!({"status": "disabled"})).await;
-    assert_eq!(asks(&first).await, 401);
+    assert_eq!(asks(&second).await, 401);
 }
 
 #[tokio::test]

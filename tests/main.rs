@@ -32,6 +32,7 @@ mod lifecycle;
 mod login_limits;
 mod logs;
 mod mail;
+mod makers;
 mod media;
 mod mercure_active_subscriptions;
 mod mercure_authorization;

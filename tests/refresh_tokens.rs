@@ -67,6 +67,83 @@ async fn clients_that_race_end_up_with_one_successor() {
 }
 
 #[tokio::test]
+async fn a_spent_token_gets_the_newest_of_its_chain() {
+    let (a, b) = World::pair().await;
+    let here = a.tenant().create().await;
+    let there = here.through(&b);
+    let tokens = here.user("viewer").await.login().await;
+    let mut chain = vec![tokens.refresh];
+    for _ in 0..4 {
+        let next = Tokens::of(&refresh(&here, chain.last().unwrap()).await.expect(200)).refresh;
+        chain.push(next);
+    }
+    let newest = chain.pop().unwrap();
+    for spent in &chain {
+        let answer = Tokens::of(&refresh(&there, spent).await.expect(200));
+        assert_eq!(answer.refresh, newest);
+        assert_eq!(me(&there, &answer).await, 200);
+    }
+    refresh(&there, &newest).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_slow_third_tab_does_not_end_the_session_of_the_others() {
+    let (a, b) = World::pair().await;
+    let here = a.tenant().create().await;
+    let there = here.through(&b);
+    let start = here.user("viewer").await.login().await.refresh;
+    let first = Tokens::of(&refresh(&here, &start).await.expect(200)).refresh;
+    let second = Tokens::of(&refresh(&there, &first).await.expect(200));
+    // The third tab still holds what all began with. What it gets is not spent, so it may take its time with it.
+    let third = Tokens::of(&refresh(&there, &start).await.expect(200));
+    assert_eq!(third.refresh, second.refresh);
+    let_the_grace_pass(&here).await;
+    let last = Tokens::of(&refresh(&here, &third.refresh).await.expect(200));
+    assert_eq!((me(&here, &second).await, me(&there, &last).await), (200, 200));
+    assert_eq!(Tokens::of(&refresh(&there, &second.refresh).await.expect(200)).refresh, last.refresh);
+}
+
+#[tokio::test]
+async fn each_token_has_a_grace_of_its_own() {
+    let tenant = tenant().await;
+    let start = tenant.user("viewer").await.login().await.refresh;
+    let first = Tokens::of(&refresh(&tenant, &start).await.expect(200)).refresh;
+    let_the_grace_pass(&tenant).await;
+    // The first token was spent long ago; the second one is spent now, which lends the first one nothing.
+    let second = Tokens::of(&refresh(&tenant, &first).await.expect(200));
+    assert_eq!(Tokens::of(&refresh(&tenant, &first).await.expect(200)).refresh, second.refresh);
+    refresh(&tenant, &start).await.expect_problem(401, "invalid_refresh_token");
+    assert_eq!(me(&tenant, &second).await, 401, "two held it: it is over for both");
+}
+
+#[tokio::test]
+async fn tabs_that_race_along_the_chain_on_two_isolates_end_up_with_one_token() {
+    let (a, b) = World::pair().await;
+    let limits = ["max_api_requests_per_minute", "max_anonymous_requests_per_minute"];
+    let here = limits.iter().fold(a.tenant(), |tenant, limit| tenant.limit(limit, -1)).create().await;
+    let there = here.through(&b);
+    let mut held = vec![here.user("viewer").await.login().await.refresh; 6];
+    for round in 0..4 {
+        let racing = held.iter().enumerate().map(|(tab, token)| {
+            let isolate = if (tab + round) % 2 == 0 { &here } else { &there };
+            async move { Tokens::of(&refresh(isolate, token).await.expect(200)).refresh }
+        });
+        let answers = join_all(racing).await;
+        // The answers of some tabs are lost: they go on with what they had.
+        for (tab, answer) in answers.into_iter().enumerate() {
+            if tab % 3 != round % 3 {
+                held[tab] = answer;
+            }
+        }
+    }
+    let unspent = "SELECT digest FROM refresh_tokens WHERE tenant_id = ?1 AND used_at IS NULL";
+    assert_eq!(here.on_shard(unspent, &[]).await.len(), 1);
+    let last = join_all(held.iter().map(|token| refresh(&there, token))).await;
+    assert!(last.iter().all(|answer| answer.status == 200));
+    assert!(here.audited("session.refresh_reused").await.is_empty());
+}
+
+#[tokio::test]
 async fn a_token_used_again_after_the_grace_ends_the_whole_session() {
     let tenant = tenant().await;
     let user = tenant.user("admin").await;

@@ -38,6 +38,19 @@ impl AddressRange {
         let (address, width) = (address.to_canonical(), width(self.network));
         width == crate::address::width(address) && bits(address) & mask(self.prefix, width) == bits(self.network)
     }
+
+    /// Whether every address of the range lies in another one.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.prefix >= other.prefix && other.contains(self.network)
+    }
+}
+
+/// Whether an allow-list admits nobody whom another one refuses. An empty list admits everybody.
+pub fn is_narrower(ranges: &[String], bound: &[String]) -> bool {
+    let parsed = |list: &[String]| list.iter().filter_map(|range| AddressRange::parse(range).ok()).collect::<Vec<_>>();
+    let (ranges, bounds) = (parsed(ranges), parsed(bound));
+    bound.is_empty()
+        || !ranges.is_empty() && ranges.iter().all(|range| bounds.iter().any(|bound| range.is_within(bound)))
 }
 
 /// Checks an address or a range; gives it as it was written.
@@ -115,6 +128,19 @@ mod tests {
         let list = ["10.0.0.0/8".to_owned()];
         assert!(is_let_in(&list, "10.9.9.9"));
         assert!(!is_let_in(&list, "11.0.0.1") && !is_let_in(&list, "") && !is_let_in(&list, "10.0.0.1, 11.0.0.1"));
+    }
+
+    #[test]
+    fn a_narrower_list_lets_in_nobody_whom_the_other_refuses() {
+        let list = |ranges: &[&str]| ranges.iter().map(|range| (*range).to_owned()).collect::<Vec<_>>();
+        let bound = list(&["10.0.0.0/8", "2001:db8::/32"]);
+        for narrower in [&["10.1.0.0/16"][..], &["10.0.0.0/8"], &["10.9.9.9", "2001:db8:7::/48"]] {
+            assert!(is_narrower(&list(narrower), &bound), "{narrower:?}");
+        }
+        for wider in [&[][..], &["10.0.0.0/7"], &["11.0.0.1"], &["10.1.1.1", "192.0.2.1"], &["::/0"], &["0.0.0.0/0"]] {
+            assert!(!is_narrower(&list(wider), &bound), "{wider:?}");
+        }
+        assert!(is_narrower(&list(&[]), &[]) && is_narrower(&list(&["10.0.0.1"]), &[]));
     }
 
     proptest! {

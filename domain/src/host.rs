@@ -115,11 +115,6 @@ impl RootDomain {
         self.0.as_str()
     }
 
-    /// Whether a host is the domain or a name under it.
-    pub fn contains(&self, host: &Host) -> bool {
-        self.label_of(host).is_some()
-    }
-
     /// What a host is.
     pub fn kind_of(&self, host: Host) -> HostKind {
         match self.label_of(&host) {

@@ -41,6 +41,7 @@ pub mod rate;
 pub mod record;
 pub mod reserved_topics;
 pub mod script;
+pub mod refresh;
 pub mod selector;
 pub mod sign_in;
 pub mod text;

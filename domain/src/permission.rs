@@ -72,6 +72,12 @@ macro_rules! permissions {
                 Self(self.0 | other.0)
             }
 
+            /// The intersection.
+            #[must_use]
+            pub const fn within(self, other: Self) -> Self {
+                Self(self.0 & other.0)
+            }
+
             /// Reads an entry of a list: a name, `resource:*` or `*`.
             pub fn parse(text: &str) -> Result<Self, Invalid> {
                 if text == "*" {
@@ -197,12 +203,6 @@ impl Permissions {
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
-    }
-
-    /// The intersection.
-    #[must_use]
-    pub const fn within(self, other: Self) -> Self {
-        Self(self.0 & other.0)
     }
 }
 

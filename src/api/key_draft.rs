@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::auth::key_row::{ApiKeyRow, KeyBounds};
 use crate::http::fields::Fields;
 use crate::http::problem::{self, Problem};
 use crate::storage::sql::Arg;
@@ -97,6 +98,25 @@ impl<P: PermissionSet> KeyDraft<P> {
         self.sets_end
     }
 
+    /// Refuses to make a key more than the caller is, where the caller is a key with an end or a list of addresses: what
+    /// becomes of the key must not be good for longer or from elsewhere.
+    pub fn check_bounds(&self, key: &ApiKeyRow, caller: &KeyBounds) -> Result<(), Problem> {
+        let (ranges, expires_at) = key.own_bounds();
+        let expires_at = if self.sets_end { self.expires_at.map(Timestamp::millis) } else { expires_at };
+        let ranges = match &self.ranges {
+            Some(listed) => serde_json::from_value(listed.clone()).unwrap_or_default(),
+            None => ranges,
+        };
+        let widens = self.permissions.is_some();
+        if (self.sets_end || widens) && !caller.cover_end(expires_at) {
+            return Err(problem::beyond_own_permissions("/expires_at"));
+        }
+        if (self.ranges.is_some() || widens) && !caller.cover_ranges(&ranges) {
+            return Err(problem::beyond_own_permissions("/ip_allowlist"));
+        }
+        Ok(())
+    }
+
     /// The arguments of a statement that changes what the body sets: name, permissions, address ranges, whether the
     /// end changes, the end.
     pub fn update_args(self) -> [Arg; 5] {
@@ -110,26 +130,36 @@ impl<P: PermissionSet> KeyDraft<P> {
     }
 }
 
+/// Refuses an end that is later than the caller's own, where the caller is a key.
+pub(super) fn check_end(expires_at: Option<Timestamp>, caller: &KeyBounds) -> Result<(), Problem> {
+    let exceeds = expires_at.is_some_and(|at| !caller.cover_end(Some(at.millis())));
+    if exceeds { Err(problem::beyond_own_permissions("/expires_at")) } else { Ok(()) }
+}
+
 fn parse_future(text: &str, now: Timestamp) -> Result<Timestamp, Invalid> {
     let at = Timestamp::parse_rfc3339(text)?;
     if at > now { Ok(at) } else { Err(Invalid::new("past", "must be a time in the future")) }
 }
 
-/// Reads for how many seconds the previous text of a re-rolled key stays good.
-pub(super) fn read_grace(fields: &mut Fields) -> i64 {
-    fields.number("grace_seconds", 0..=MAX_GRACE_SECONDS).unwrap_or(GRACE_SECONDS)
+/// For how long the previous text of a re-rolled key stays good.
+pub(super) struct Grace {
+    /// In seconds; none if the body does not say.
+    seconds: Option<i64>,
 }
 
-/// Refuses to change a revoked key; `key` is its JSON.
-pub(super) fn check_not_revoked(key: &Value) -> Result<(), Problem> {
-    let is_revoked = key.get("revoked_at").is_some_and(|at| !at.is_null());
-    if is_revoked { Err(problem::revoked()) } else { Ok(()) }
-}
-
-/// A key's JSON, with its text where it just got one.
-pub(super) fn with_text(mut key: Value, text: Option<&str>) -> Value {
-    if let (Value::Object(members), Some(text)) = (&mut key, text) {
-        members.insert("key".to_owned(), text.into());
+impl Grace {
+    /// Reads the field `grace_seconds`.
+    pub fn read(fields: &mut Fields) -> Self {
+        Self { seconds: fields.number("grace_seconds", 0..=MAX_GRACE_SECONDS) }
     }
-    key
+
+    /// The end of the previous text; none if it ends at once, as it does where the key passes to somebody else (`keeps` is
+    /// false): whoever holds that text no longer answers for the key.
+    pub fn until(&self, keeps: bool, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+        if !keeps && self.seconds.is_some_and(|seconds| seconds > 0) {
+            let message = "must be 0: the key passes to you, and the text before is known to who held it";
+            return Err(problem::invalid_field("/grace_seconds", Invalid::new("passes", message)));
+        }
+        Ok(keeps.then(|| now.plus_seconds(self.seconds.unwrap_or(GRACE_SECONDS))))
+    }
 }

@@ -5,10 +5,13 @@
 
 use std::rc::Rc;
 
-use super::authenticate_operator::{self, entered_role};
+use super::authenticate_operator::{self, TenantAccess, tenant_access};
 use super::key_row::ApiKeyRow;
+use super::maker::Maker;
 use super::principal::{Actor, CredentialTerms, Member, User};
 use super::revocation;
+use super::role::{Role, is_built_in};
+use super::rules;
 use super::signing_keys;
 use crate::credentials::constant_time::constant_time_eq;
 use crate::credentials::key::{KeyKind, PresentedKey};
@@ -19,7 +22,7 @@ use crate::http::problem::{self, Problem};
 use crate::hub::protocol::TenantConfig;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::row::row_types;
-use crate::storage::sql::{args, statements};
+use crate::storage::sql::{Arg, TenantSql, args, statements};
 use crate::storage::tenant_db::TenantDb;
 use crate::tenant_id::TenantId;
 use domain::clock::{Clock, Timestamp};
@@ -30,7 +33,7 @@ use domain::permission::{Permission, Permissions, PlatformPermission, permission
 pub const SESSION_COOKIE: &str = "__Host-carillon_session";
 
 /// What an impersonator may not do even if the user may: see or make what outlasts the impersonation.
-const NOT_IMPERSONATED: Permissions = Permissions::of(&[
+pub(super) const NOT_IMPERSONATED: Permissions = Permissions::of(&[
     Permission::ApiKeysWrite,
     Permission::InvitationsWrite,
     Permission::RolesWrite,
@@ -42,26 +45,27 @@ const NOT_IMPERSONATED: Permissions = Permissions::of(&[
 ]);
 
 statements! { TenantSql;
-    /// A key by its id.
-    KEY = "SELECT digest, previous_digest, previous_until, scopes, ip_allowlist, expires_at, revoked_at, last_used_at FROM api_keys WHERE tenant_id = ?1 AND id = ?2";
+    /// A key by its id, with its holder and the keys it was made by.
+    KEY = "SELECT k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_standing, CASE WHEN u.status = 'active' THEN u.standing_id END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND k.id = ?2";
     /// Notes when a key was last used, at most once a minute.
     KEY_USED = "UPDATE api_keys SET last_used_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND COALESCE(last_used_at, 0) <= ?3 - 60000";
     /// A user with role and session, by user.
-    USER = "SELECT u.id, u.email, u.name, u.role, u.email_verified_at, u.not_before, r.permissions AS own_role, s.id AS session, s.cookie_digest, s.expires_at AS session_expires_at, s.created_at AS session_created_at, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM users u LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role LEFT JOIN sessions s ON s.tenant_id = ?1 AND s.id = ?3 AND s.user_id = u.id WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.status = 'active'";
+    USER = "SELECT u.id, u.email, u.name, u.role, u.email_verified_at, u.not_before, u.standing_id, r.permissions AS own_role, s.id AS session, s.cookie_digest, s.expires_at AS session_expires_at, s.created_at AS session_created_at, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM users u LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role LEFT JOIN sessions s ON s.tenant_id = ?1 AND s.id = ?3 AND s.user_id = u.id WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.status = 'active'";
     /// A user with role and session, by session.
-    USER_OF_SESSION = "SELECT u.id, u.email, u.name, u.role, u.email_verified_at, u.not_before, r.permissions AS own_role, s.id AS session, s.cookie_digest, s.expires_at AS session_expires_at, s.created_at AS session_created_at, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM sessions s JOIN users u ON u.tenant_id = ?1 AND u.id = s.user_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE s.tenant_id = ?1 AND s.id = ?2 AND u.status = 'active'";
-    /// The permissions of a role of the tenant's own, and the time before which tokens are void.
-    ROLE = "SELECT (SELECT r.permissions FROM roles r WHERE r.tenant_id = ?1 AND r.name = ?2) AS own_role, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before";
+    USER_OF_SESSION = "SELECT u.id, u.email, u.name, u.role, u.email_verified_at, u.not_before, u.standing_id, r.permissions AS own_role, s.id AS session, s.cookie_digest, s.expires_at AS session_expires_at, s.created_at AS session_created_at, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM sessions s JOIN users u ON u.tenant_id = ?1 AND u.id = s.user_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE s.tenant_id = ?1 AND s.id = ?2 AND u.status = 'active'";
+    /// The permissions of a role of the tenant's own, its creation id, and the time before which tokens are void.
+    ROLE = "SELECT (SELECT r.permissions FROM roles r WHERE r.tenant_id = ?1 AND r.name = ?2) AS own_role, (SELECT c.creation_id FROM roles c WHERE c.tenant_id = ?1 AND c.name = ?2) AS role_id, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before";
 }
 
 row_types! {
-    struct MemberUserRow {
+    pub(super) struct MemberUserRow {
         id: String,
         email: String,
         name: String,
         role: String,
         email_verified_at: Option<i64>,
         not_before: i64,
+        standing_id: String,
         own_role: Option<String>,
         session: Option<String>,
         cookie_digest: Option<String>,
@@ -73,15 +77,21 @@ row_types! {
 
 impl MemberUserRow {
     /// Whether a credential issued at this time (milliseconds since 1970) was not voided.
-    fn accepts_issued_at(&self, issued_at: i64) -> bool {
+    pub(super) fn accepts_issued_at(&self, issued_at: i64) -> bool {
         issued_at >= self.not_before && issued_at >= self.tenant_not_before.unwrap_or(0)
     }
 
-    fn session_is_open(&self, now: Timestamp) -> bool {
+    pub(super) fn session_is_open(&self, now: Timestamp) -> bool {
         self.session_expires_at.is_some_and(|at| now.millis() < at)
     }
 
-    fn permissions(&self) -> Permissions {
+    /// The present standing.
+    pub(super) fn standing(&self) -> &str {
+        &self.standing_id
+    }
+
+    /// What the user may do.
+    pub(super) fn permissions(&self) -> Permissions {
         permissions_of(&self.role, self.own_role.as_deref())
     }
 
@@ -98,6 +108,11 @@ impl MemberUserRow {
         }
     }
 
+    /// The rules that the user is still what was read.
+    pub(super) fn as_seen(&self) -> Vec<(TenantSql, Vec<Arg>)> {
+        user_as_seen((&self.id, &self.standing_id), &self.role, self.own_role.as_deref())
+    }
+
     fn into_user(self) -> User {
         User {
             id: self.id,
@@ -106,6 +121,7 @@ impl MemberUserRow {
             role: self.role,
             email_verified: self.email_verified_at.is_some(),
             session: self.session,
+            standing: self.standing_id,
         }
     }
 }
@@ -113,6 +129,7 @@ impl MemberUserRow {
 row_types! {
     struct CurrentRoleRow {
         own_role: Option<String>,
+        role_id: Option<String>,
         tenant_not_before: Option<i64>,
     }
 }
@@ -192,16 +209,73 @@ async fn by_key(
         // Fails while the tenant is read-only; the last use is not noted then.
         let _ = rows.write().add(KEY_USED, args![id, now.millis()]).commit().await;
     }
+    let who = Actor::Key { id: id.to_owned() };
+    let backing = row.backing(id);
+    let maker = Maker::key(id, &backing);
     let terms = CredentialTerms {
         proven_at: now,
         expires_at: row.ends_at(text),
         mints_until: row.ends_at(text),
-        rests_on: Vec::new(),
+        rests_on: rests_on(&row),
         text: Some(revocation::key_text(id)),
-        networks: row.networks(),
+        networks: row.bounds().ranges().to_vec(),
     };
-    let who = Actor::Key { id: id.to_owned() };
-    Ok(Some(Member::proven(at.tenant, at.host, at.config, who, Permissions::stored(&row.scopes), terms)))
+    let member = Member::proven(at.tenant, at.host, at.config, who, key_permissions(&row), maker, terms);
+    Ok(Some(member.bounded(backing, row.bounds())))
+}
+
+/// What a key rests on: who answers for it, with their role, and the keys that it was made by.
+fn rests_on(row: &ApiKeyRow) -> Vec<String> {
+    let (_, backing) = row.present_holder();
+    let role = row.holder_role.iter().map(|name| revocation::role(name));
+    role.chain(backing.names("holder:", "key:")).collect()
+}
+
+/// A key's row by its id.
+pub async fn key_row(rows: &TenantDb, id: &str) -> Result<Option<ApiKeyRow>, Problem> {
+    Ok(rows.row::<ApiKeyRow>(&KEY, args![id]).await?)
+}
+
+/// What a key may do now, if it is in force.
+pub fn key_permissions(row: &ApiKeyRow) -> Permissions {
+    let holders = permissions_of(row.holder_role.as_deref().unwrap_or_default(), row.own_role.as_deref());
+    row.effective(holders, Permissions::stored, Permissions::within)
+}
+
+/// The rules that a key is still what was read, and its holder, if a user answers for it.
+pub(super) fn key_as_seen(row: &ApiKeyRow, id: &str) -> Vec<(TenantSql, Vec<Arg>)> {
+    let (text, scopes, ranges, expires_at, held_by) = row.seen();
+    let key = (rules::KEY_AS_SEEN, args![id, text, scopes, ranges, expires_at, held_by]);
+    let (_, backing) = row.present_holder();
+    let holder = backing.holder.map(|holder| {
+        let role = row.holder_role.as_deref().unwrap_or_default();
+        user_as_seen((&holder, &backing.standing), role, row.own_role.as_deref())
+    });
+    std::iter::once(key).chain(holder.into_iter().flatten()).collect()
+}
+
+fn user_as_seen((id, standing): (&str, &str), role: &str, own: Option<&str>) -> Vec<(TenantSql, Vec<Arg>)> {
+    let user = (rules::USER_STANDS, args![id, standing, role]);
+    let role = Role::stored(role, own.map(str::to_owned)).as_seen();
+    std::iter::once(user).chain(role).collect()
+}
+
+/// An active user with role and session; the session may be of any name where only the user matters.
+pub(super) async fn user_row(rows: &TenantDb, user: &str, session: &str) -> Result<Option<MemberUserRow>, Problem> {
+    Ok(rows.row::<MemberUserRow>(&USER, args![user, session]).await?)
+}
+
+/// A user's member; `token_ends` is the end of the token that was presented, if it was one.
+fn member_of(
+    at: SessionContext<'_>,
+    row: MemberUserRow,
+    proven_at: Timestamp,
+    token_ends: Option<Timestamp>,
+) -> Member {
+    let (permissions, terms) = (row.permissions(), row.terms(proven_at, token_ends));
+    let user = row.into_user();
+    let maker = Maker::user(&user.id, &user.standing, user.session.as_deref());
+    Member::proven(at.tenant, at.host, at.config, Actor::User(user), permissions, maker, terms)
 }
 
 async fn by_cookie(
@@ -217,10 +291,7 @@ async fn by_cookie(
             && row.session_is_open(now)
             && row.accepts_issued_at(row.session_created_at.unwrap_or(0))
     });
-    Ok(row.map(|row| {
-        let (permissions, terms) = (row.permissions(), row.terms(now, None));
-        Member::proven(at.tenant, at.host, at.config, Actor::User(row.into_user()), permissions, terms)
-    }))
+    Ok(row.map(|row| member_of(at, row, now, None)))
 }
 
 /// The platform's keys act in every tenant as an owner, if they have the permission to enter tenants.
@@ -233,9 +304,18 @@ async fn by_platform_key(
     let operator = authenticate_operator::operator(bindings, request).await?;
     let operator = operator.filter(|operator| operator.permissions().has(PlatformPermission::TenantsEnter));
     Ok(operator.map(|operator| {
+        let maker = Maker::platform_key(&operator.actor(), operator.backing());
         let who = Actor::Operator { operator: operator.actor(), role: "owner".to_owned() };
-        let terms = CredentialTerms { proven_at, ..CredentialTerms::default() };
-        Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL, terms)
+        let bounds = operator.bounds();
+        let terms = CredentialTerms {
+            proven_at,
+            expires_at: bounds.until(),
+            mints_until: bounds.until(),
+            rests_on: operator.backing().names("operator:", "platform_key:"),
+            text: None,
+            networks: bounds.ranges().to_vec(),
+        };
+        Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL, maker, terms)
     }))
 }
 
@@ -265,12 +345,9 @@ async fn by_access_token(
 ) -> Result<Option<Member>, Problem> {
     let (user, session) = (verified.claims.user_id.unwrap_or_default(), verified.claims.sid.unwrap_or_default());
     let now = SystemClock.now();
-    let row = rows.row::<MemberUserRow>(&USER, args![user, session]).await?;
+    let row = user_row(rows, &user, &session).await?;
     let row = row.filter(|row| row.session_is_open(now) && row.accepts_issued_at(verified.issued_at.millis()));
-    Ok(row.map(|row| {
-        let (permissions, terms) = (row.permissions(), row.terms(now, Some(verified.expires_at)));
-        Member::proven(at.tenant, at.host, at.config, Actor::User(row.into_user()), permissions, terms)
-    }))
+    Ok(row.map(|row| member_of(at, row, now, Some(verified.expires_at))))
 }
 
 async fn by_switch_token(
@@ -280,26 +357,51 @@ async fn by_switch_token(
     verified: VerifiedToken,
 ) -> Result<Option<Member>, Problem> {
     let proven_at = SystemClock.now();
-    let session = verified.claims.sid.unwrap_or_default();
-    let Some(role) = entered_role(bindings, at.tenant, &verified.claims.sub, &session).await? else { return Ok(None) };
-    let row = rows.row::<CurrentRoleRow>(&ROLE, args![role.as_str()]).await?;
-    let Some(row) = row.filter(|row| verified.issued_at.millis() >= row.tenant_not_before.unwrap_or(0)) else {
-        return Ok(None);
-    };
-    let permissions = permissions_of(&role, row.own_role.as_deref());
+    let (operator, session) = (verified.claims.sub.clone(), verified.claims.sid.clone().unwrap_or_default());
+    let Some(access) = access_by(bindings, at.tenant, &operator, &verified).await? else { return Ok(None) };
+    let maker = Maker::operator(&operator, &access.basis, &session);
+    let Some(permissions) = entered(rows, &access, Some(verified.issued_at)).await? else { return Ok(None) };
     let terms = CredentialTerms {
         proven_at,
         expires_at: Some(verified.expires_at),
-        rests_on: vec![revocation::operator_session(&session), revocation::role(&role)],
+        rests_on: vec![revocation::operator_session(&session), revocation::role(&access.role)],
         ..CredentialTerms::default()
     };
-    let who = Actor::Operator { operator: verified.claims.sub, role };
-    Ok(Some(Member::proven(at.tenant, at.host, at.config, who, permissions, terms)))
+    let who = Actor::Operator { operator, role: access.role };
+    Ok(Some(Member::proven(at.tenant, at.host, at.config, who, permissions, maker, terms)))
 }
 
-/// The permissions of a role of the tenant's own; none if it has no such role.
-pub async fn own_role(rows: &TenantDb, role: &str) -> Result<Option<String>, Problem> {
-    Ok(rows.row::<CurrentRoleRow>(&ROLE, args![role]).await?.and_then(|row| row.own_role))
+/// What an operator's token rests on, if all of it still stands: the session, and the grant or the operator's role.
+async fn access_by(
+    bindings: &Bindings,
+    tenant: &TenantId,
+    operator: &str,
+    verified: &VerifiedToken,
+) -> Result<Option<TenantAccess>, Problem> {
+    let session = verified.claims.sid.as_deref().unwrap_or_default();
+    let access = tenant_access(bindings, tenant, operator, session).await?;
+    Ok(access.filter(|access| access.has_session && verified.claims.basis.as_ref() == Some(&access.basis)))
+}
+
+/// What an operator may do in a tenant; none if the role they were granted is not there any more, or what they present
+/// was issued (none: whenever) before everything was made void.
+pub(super) async fn entered(
+    rows: &TenantDb,
+    access: &TenantAccess,
+    issued_at: Option<Timestamp>,
+) -> Result<Option<Permissions>, Problem> {
+    let row = rows.row::<CurrentRoleRow>(&ROLE, args![access.role.as_str()]).await?;
+    let row = row.filter(|row| {
+        let is_same = is_built_in(&access.role) || row.role_id.as_ref() == Some(&access.role_id);
+        is_same && issued_at.is_none_or(|at| at.millis() >= row.tenant_not_before.unwrap_or(0))
+    });
+    Ok(row.map(|row| permissions_of(&access.role, row.own_role.as_deref())))
+}
+
+/// A role of the tenant's own: its permissions and its creation id; none if it has no such role.
+pub async fn own_role(rows: &TenantDb, role: &str) -> Result<Option<(String, String)>, Problem> {
+    let row = rows.row::<CurrentRoleRow>(&ROLE, args![role]).await?;
+    Ok(row.and_then(|row| row.own_role.zip(row.role_id)))
 }
 
 /// An impersonator may do what both the user and the operator may do.
@@ -310,24 +412,25 @@ async fn by_impersonation_token(
     verified: VerifiedToken,
 ) -> Result<Option<Member>, Problem> {
     let proven_at = SystemClock.now();
-    let operator = verified.claims.act.map(|act| act.sub).unwrap_or_default();
-    let session = verified.claims.sid.unwrap_or_default();
-    let Some(role) = entered_role(bindings, at.tenant, &operator, &session).await? else { return Ok(None) };
-    let entered = permissions_of(&role, own_role(rows, &role).await?.as_deref());
-    let user = verified.claims.user_id.unwrap_or_default();
-    let row = rows.row::<MemberUserRow>(&USER, args![user, ""]).await?;
+    let operator = verified.claims.act.as_ref().map(|act| act.sub.clone()).unwrap_or_default();
+    let session = verified.claims.sid.clone().unwrap_or_default();
+    let Some(access) = access_by(bindings, at.tenant, &operator, &verified).await? else { return Ok(None) };
+    let Some(entered) = entered(rows, &access, Some(verified.issued_at)).await? else { return Ok(None) };
+    let row = user_row(rows, verified.claims.user_id.as_deref().unwrap_or_default(), "").await?;
     let row = row.filter(|row| row.accepts_issued_at(verified.issued_at.millis()));
     Ok(row.map(|row| {
+        let maker =
+            Maker::operator(&operator, &access.basis, &session).acting_as(&row.id, row.standing(), verified.expires_at);
         let permissions = row.permissions().without(NOT_IMPERSONATED).within(entered);
         let rests_on = vec![
             operator.clone(),
             revocation::operator_session(&session),
             revocation::role(&row.role),
-            revocation::role(&role),
+            revocation::role(&access.role),
         ];
         let expires_at = Some(verified.expires_at);
         let terms = CredentialTerms { proven_at, expires_at, rests_on, ..CredentialTerms::default() };
         let who = Actor::Impersonator { operator, user: row.into_user(), until: verified.expires_at };
-        Member::proven(at.tenant, at.host, at.config, who, permissions, terms)
+        Member::proven(at.tenant, at.host, at.config, who, permissions, maker, terms)
     }))
 }

@@ -1,6 +1,6 @@
 //! Authenticates an operator. The credential's row is read with each request and never cached.
 
-use super::key_row::ApiKeyRow;
+use super::key_row::{ApiKeyRow, Backing, KeyBounds};
 use super::principal::{Operator, OperatorKind};
 use crate::credentials::constant_time::constant_time_eq;
 use crate::credentials::key::{KeyKind, PresentedKey};
@@ -17,13 +17,13 @@ use domain::permission::{PlatformPermission, PlatformPermissions};
 
 statements! { ControlSql;
     /// A platform key by its id.
-    KEY = "SELECT digest, previous_digest, previous_until, permissions AS scopes, ip_allowlist, expires_at, revoked_at, last_used_at FROM platform_keys WHERE id = ?1";
+    KEY = "SELECT k.digest, k.previous_digest, k.previous_until, k.permissions AS scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_standing, CASE WHEN o.status = 'active' THEN o.standing_id END AS holder_now, o.role AS holder_role, NULL AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.permissions, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN platform_keys m ON m.id = j.value) AS makers FROM platform_keys k LEFT JOIN operators o ON o.id = k.holder_id WHERE k.id = ?1";
     /// Notes when a key was last used, at most once a minute.
     KEY_USED = "UPDATE platform_keys SET last_used_at = ?2 WHERE id = ?1 AND COALESCE(last_used_at, 0) <= ?2 - 60000";
     /// A session with its operator.
-    SESSION = "SELECT s.digest, s.expires_at, o.id, o.role FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1 AND o.status = 'active'";
-    /// The role of an active operator whose session is open, and their role in a tenant, if they were granted one.
-    OPERATOR = "SELECT o.role, (SELECT g.role FROM operator_grants g WHERE g.operator_id = o.id AND g.tenant_id = ?2) AS granted FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?3 AND s.expires_at > ?4 AND o.id = ?1 AND o.status = 'active'";
+    SESSION = "SELECT s.digest, s.expires_at, o.id, o.role, o.standing_id FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1 AND o.status = 'active'";
+    /// An active operator with one of their sessions, if it is open, and their grant of a tenant, if they have one.
+    OPERATOR = "SELECT o.role, o.standing_id, s.id AS session, g.role AS granted, g.creation_id AS grant_id, g.role_id FROM operators o LEFT JOIN operator_sessions s ON s.id = ?3 AND s.operator_id = o.id AND s.expires_at > ?4 LEFT JOIN operator_grants g ON g.operator_id = o.id AND g.tenant_id = ?2 WHERE o.id = ?1 AND o.status = 'active'";
 }
 
 row_types! {
@@ -32,13 +32,43 @@ row_types! {
         expires_at: i64,
         id: String,
         role: String,
+        standing_id: String,
     }
 }
 
 row_types! {
     struct OperatorGrantRow {
         role: String,
+        standing_id: String,
+        session: Option<String>,
         granted: Option<String>,
+        grant_id: Option<String>,
+        role_id: Option<String>,
+    }
+}
+
+/// What an operator has in a tenant.
+pub struct TenantAccess {
+    /// The role.
+    pub role: String,
+    /// The creation id of the role, where it is the tenant's own; empty for a built-in one.
+    pub role_id: String,
+    /// What this access rests on: the operator's standing and, for support, the grant. It never recurs.
+    pub basis: String,
+    /// Whether the session that was asked about is open.
+    pub has_session: bool,
+}
+
+impl OperatorGrantRow {
+    fn access(self) -> Option<TenantAccess> {
+        let has_session = self.session.is_some();
+        if self.role == "admin" {
+            let (role, role_id) = ("owner".to_owned(), String::new());
+            return Some(TenantAccess { role, role_id, basis: format!("admin.{}", self.standing_id), has_session });
+        }
+        let (role, role_id) = (self.granted?, self.role_id.unwrap_or_default());
+        let basis = format!("grant.{}.{}", self.standing_id, self.grant_id.unwrap_or_default());
+        Some(TenantAccess { role, role_id, basis, has_session })
     }
 }
 
@@ -64,8 +94,19 @@ async fn platform_key(bindings: &Bindings, id: &str, text: &str, address: &str) 
     if !row.was_noted(now) {
         db.batch(vec![(KEY_USED, args![id, now.millis()])]).await?;
     }
-    let permissions = PlatformPermissions::stored(&row.scopes);
-    Ok(Some(Operator::proven(OperatorKind::Key { id: id.to_owned() }, permissions)))
+    let (backing, bounds) = (row.backing(id), row.bounds());
+    Ok(Some(Operator::proven(OperatorKind::Key { id: id.to_owned() }, platform_key_permissions(&row), backing, bounds)))
+}
+
+/// A platform key's row by its id.
+pub async fn platform_key_row(db: &ControlDb, id: &str) -> Result<Option<ApiKeyRow>, Problem> {
+    Ok(db.row::<ApiKeyRow>(&KEY, args![id]).await?)
+}
+
+/// What a platform key may do now, if it is in force.
+pub fn platform_key_permissions(row: &ApiKeyRow) -> PlatformPermissions {
+    let holders = platform_permissions_of(row.holder_role.as_deref() == Some("admin"));
+    row.effective(holders, PlatformPermissions::stored, PlatformPermissions::within)
 }
 
 async fn operator_session(bindings: &Bindings, id: &str, text: &str) -> Result<Option<Operator>, Problem> {
@@ -75,8 +116,9 @@ async fn operator_session(bindings: &Bindings, id: &str, text: &str) -> Result<O
     let row = row.filter(|row| constant_time_eq(&digest(text.as_bytes()), &row.digest) && now < row.expires_at);
     Ok(row.map(|row| {
         let is_admin = row.role == "admin";
+        let backing = Backing::person(&row.id, &row.standing_id);
         let who = OperatorKind::Person { id: row.id, session: id.to_owned(), is_admin };
-        Operator::proven(who, platform_permissions_of(is_admin))
+        Operator::proven(who, platform_permissions_of(is_admin), backing, KeyBounds::default())
     }))
 }
 
@@ -89,16 +131,16 @@ pub const fn platform_permissions_of(is_admin: bool) -> PlatformPermissions {
     }
 }
 
-/// The role of an operator (`operator:{id}`) in a tenant; none if they have none, or the session has ended.
-pub async fn entered_role(
+/// What an active operator (`operator:{id}`) has in a tenant, and whether one of their sessions is open; none if they may
+/// not enter it.
+pub async fn tenant_access(
     bindings: &Bindings,
     tenant: &TenantId,
     operator: &str,
     session: &str,
-) -> Result<Option<String>, Problem> {
+) -> Result<Option<TenantAccess>, Problem> {
     let Some(id) = operator.strip_prefix("operator:") else { return Ok(None) };
     let db = ControlDb::open(bindings, "check an operator's grant")?;
     let args = args![id, tenant.as_str(), session, SystemClock.now().millis()];
-    let row = db.row::<OperatorGrantRow>(&OPERATOR, args).await?;
-    Ok(row.and_then(|row| if row.role == "admin" { Some("owner".to_owned()) } else { row.granted }))
+    Ok(db.row::<OperatorGrantRow>(&OPERATOR, args).await?.and_then(OperatorGrantRow::access))
 }

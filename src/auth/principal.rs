@@ -5,6 +5,8 @@ use std::rc::Rc;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::key_row::{Backing, KeyBounds};
+use super::maker::Maker;
 use crate::credentials::subscriber_token::SubscriberToken;
 use crate::hub::protocol::{Source, TenantConfig};
 use crate::storage::bindings::Bindings;
@@ -26,6 +28,8 @@ pub struct Anyone;
 pub struct Operator {
     who: OperatorKind,
     permissions: PlatformPermissions,
+    backing: Backing,
+    bounds: KeyBounds,
 }
 
 /// Which operator.
@@ -54,12 +58,30 @@ impl Operator {
     pub fn prove(presented: Option<&str>, first_key: &str) -> Option<Self> {
         let digest = |text: &str| Sha256::digest(text.as_bytes());
         let same = digest(presented.unwrap_or_default()).ct_eq(&digest(first_key));
-        bool::from(same).then_some(Self { who: OperatorKind::FirstKey, permissions: PlatformPermissions::ALL })
+        bool::from(same).then(|| {
+            let (backing, bounds) = (Backing::default(), KeyBounds::default());
+            Self::proven(OperatorKind::FirstKey, PlatformPermissions::ALL, backing, bounds)
+        })
     }
 
     /// An operator whose row was read and whose secret was verified.
-    pub(super) fn proven(who: OperatorKind, permissions: PlatformPermissions) -> Self {
-        Self { who, permissions }
+    pub(super) fn proven(
+        who: OperatorKind,
+        permissions: PlatformPermissions,
+        backing: Backing,
+        bounds: KeyBounds,
+    ) -> Self {
+        Self { who, permissions, backing, bounds }
+    }
+
+    /// Who answers for what it makes.
+    pub fn backing(&self) -> &Backing {
+        &self.backing
+    }
+
+    /// From where and until when it may act, if it is a key.
+    pub fn bounds(&self) -> &KeyBounds {
+        &self.bounds
     }
 
     /// Who it is.
@@ -93,7 +115,10 @@ pub struct Member {
     pub config: Rc<TenantConfig>,
     who: Actor,
     permissions: Permissions,
+    maker: Maker,
     terms: CredentialTerms,
+    backing: Backing,
+    bounds: KeyBounds,
 }
 
 /// What bounds whatever outlives the request that a credential was presented with: streams, tickets, minted tokens.
@@ -109,8 +134,8 @@ pub struct CredentialTerms {
     pub rests_on: Vec<String>,
     /// What its streams rest on beside that: the present text of a key.
     pub text: Option<String>,
-    /// Networks that it may be used from; empty for any.
-    pub networks: Vec<String>,
+    /// Lists of networks that it may be used from; each must let the client in, and an empty one lets in everybody.
+    pub networks: Vec<Vec<String>>,
 }
 
 /// Who acts in a tenant.
@@ -156,6 +181,8 @@ pub struct User {
     pub email_verified: bool,
     /// The session's id; none if the user is impersonated.
     pub session: Option<String>,
+    /// The standing, another one each time that the user is disabled or enabled.
+    pub standing: String,
 }
 
 impl Member {
@@ -166,16 +193,25 @@ impl Member {
         config: &Rc<TenantConfig>,
         who: Actor,
         permissions: Permissions,
+        maker: Maker,
         terms: CredentialTerms,
     ) -> Self {
-        Self { tenant: tenant.clone(), host: host.cloned(), config: Rc::clone(config), who, permissions, terms }
+        let (tenant, host, config) = (tenant.clone(), host.cloned(), Rc::clone(config));
+        let (backing, bounds) = (maker.backing(), KeyBounds::default());
+        Self { tenant, host, config, who, permissions, maker, terms, backing, bounds }
+    }
+
+    /// The same principal, a key, with who answers for what it makes, and its bounds.
+    #[must_use]
+    pub(super) fn bounded(self, backing: Backing, bounds: KeyBounds) -> Self {
+        Self { backing, bounds, ..self }
     }
 
     /// A principal with every permission, for tests of other rooms.
     #[cfg(test)]
     pub(crate) fn testing(tenant: &str, config: TenantConfig, who: Actor) -> Self {
-        let terms = CredentialTerms::default();
-        Self::proven(&TenantId::proven(tenant), None, &Rc::new(config), who, Permissions::ALL, terms)
+        let (maker, terms) = (Maker::default(), CredentialTerms::default());
+        Self::proven(&TenantId::proven(tenant), None, &Rc::new(config), who, Permissions::ALL, maker, terms)
     }
 
     /// Who it is.
@@ -211,6 +247,21 @@ impl Member {
         Source::Principal(Minted { by, at: self.terms.proven_at, also }, HearingRights::of(self.permissions))
     }
 
+    /// The principal as what it makes remembers it.
+    pub fn maker(&self) -> &Maker {
+        &self.maker
+    }
+
+    /// Who answers for what it makes.
+    pub fn backing(&self) -> &Backing {
+        &self.backing
+    }
+
+    /// From where and until when it may act, if it is a key.
+    pub fn bounds(&self) -> &KeyBounds {
+        &self.bounds
+    }
+
     /// The actor in audit logs, and in the tokens that it mints.
     pub fn actor(&self) -> String {
         match &self.who {
@@ -234,18 +285,23 @@ pub struct Reader {
     pub tenant: TenantId,
     /// The tenant's configuration, at most 5 seconds old.
     pub config: Rc<TenantConfig>,
-    is_member: bool,
+    member: Option<Maker>,
 }
 
 impl Reader {
     /// A visitor of the tenant's host without a credential.
     pub fn stranger(tenant: TenantId, config: Rc<TenantConfig>) -> Self {
-        Self { tenant, config, is_member: false }
+        Self { tenant, config, member: None }
     }
 
     /// Whether it may see records that are not public.
     pub fn is_member(&self) -> bool {
-        self.is_member
+        self.member.is_some()
+    }
+
+    /// The member as what it makes remembers it; none for a visitor.
+    pub fn maker(&self) -> Option<&Maker> {
+        self.member.as_ref()
     }
 
     /// The tenant's rows.
@@ -256,7 +312,8 @@ impl Reader {
 
 impl From<&Member> for Reader {
     fn from(member: &Member) -> Self {
-        Self { tenant: member.tenant.clone(), config: Rc::clone(&member.config), is_member: true }
+        let (tenant, config) = (member.tenant.clone(), Rc::clone(&member.config));
+        Self { tenant, config, member: Some(member.maker.clone()) }
     }
 }
 

@@ -36,6 +36,16 @@ pub fn operator_session(id: &str) -> String {
     format!("operator_session:{id}")
 }
 
+/// A person who answers for keys (`auth/key_row.rs`).
+pub fn holder(id: &str) -> String {
+    format!("holder:{id}")
+}
+
+/// A key, by which another one was made.
+pub fn key(id: &str) -> String {
+    format!("key:{id}")
+}
+
 /// The permissions of a role.
 pub fn role(name: &str) -> String {
     format!("role:{name}")
@@ -59,9 +69,11 @@ row_types! {
 pub enum MintedBy<'a> {
     /// Nobody's: the change takes nothing away.
     Nobody,
-    /// Those of one principal, or that rest on one session or text of a key.
+    /// Those of one principal, or that rest on one session or text of a key. A key's include those of keys made by it.
     Principal(String),
-    /// Those that rest on a role: of the users who have it, and of operators who entered with it.
+    /// Those of a user, and of the keys that the user answers for.
+    UserWithKeys(&'a str),
+    /// Those that rest on a role: of the users who have it and their keys, and of operators who entered with it.
     UsersOfRole(&'a TenantDb, &'a str),
     /// All of the tenant's.
     Everybody,
@@ -71,6 +83,11 @@ impl MintedBy<'_> {
     /// Those of a user of the tenant.
     pub fn user(id: &str) -> Self {
         Self::Principal(format!("user:{id}"))
+    }
+
+    /// Those of a key, and of the keys that were made by it.
+    pub fn key(id: &str) -> Self {
+        Self::Principal(key(id))
     }
 }
 
@@ -95,6 +112,10 @@ async fn end_streams(bindings: &Bindings, tenant: &TenantId, minted_by: &MintedB
         MintedBy::Nobody => Ok(()),
         MintedBy::Principal(principal) => end_minted(bindings, tenant, Some(principal.clone())).await,
         MintedBy::Everybody => end_minted(bindings, tenant, None).await,
+        MintedBy::UserWithKeys(id) => {
+            end_minted(bindings, tenant, Some(format!("user:{id}"))).await?;
+            end_minted(bindings, tenant, Some(holder(id))).await
+        }
         MintedBy::UsersOfRole(rows, role) => {
             end_minted(bindings, tenant, Some(self::role(role))).await?;
             // Tokens that an older Worker minted do not say on which role they rest.

@@ -8,6 +8,7 @@
 use serde_json::Value;
 
 use super::authenticate_member::SESSION_COOKIE;
+use super::rules;
 use super::signing_keys;
 use crate::credentials::key::{FreshKey, KeyKind};
 use crate::credentials::platform_token::{Claims, TokenKind};
@@ -125,12 +126,13 @@ pub async fn open(
         .add(NOTE_LOGIN, args![id, now.millis()])
         .add_all(statements);
     if carrier == Carrier::Cookie {
-        batch.commit().await?;
+        rules::commit(batch).await?;
         let data = json!({ "session_id": session, "expires_at": until, "user": user.to_view() });
         return Ok(OpenedSession { data, cookie: Some(cookie(&key.text, SESSION_SECONDS)) });
     }
     let refresh = FreshKey::new(KeyKind::Refresh).map_err(problem::internal)?;
-    batch.add(INSERT_REFRESH, args![digest(refresh.text.as_bytes()), session, now.millis()]).commit().await?;
+    let token = args![digest(refresh.text.as_bytes()), session, now.millis()];
+    rules::commit(batch.add(INSERT_REFRESH, token)).await?;
     let data = tokens(context, user, session, until, &refresh.text).await?;
     Ok(OpenedSession { data, cookie: None })
 }

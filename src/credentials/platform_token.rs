@@ -116,6 +116,8 @@ pub struct Claims {
     pub role: Option<String>,
     /// `sid`: the session it belongs to.
     pub sid: Option<String>,
+    /// `basis`: what an operator's access to the tenant rests on: their standing, and the grant.
+    pub basis: Option<String>,
     /// `act`: the operator behind an impersonation.
     pub act: Option<ActorClaim>,
     /// `topics`: the selectors whose private events a subscriber's token opens.
@@ -138,6 +140,7 @@ impl Claims {
             ("userId", self.user_id.map(Value::from)),
             ("role", self.role.map(Value::from)),
             ("sid", self.sid.map(Value::from)),
+            ("basis", self.basis.map(Value::from)),
             ("act", self.act.map(|act| json!({ "sub": act.sub }))),
             ("topics", Some(self.topics).filter(|topics| !topics.is_empty()).map(Value::from)),
             ("rests_on", Some(self.rests_on).filter(|names| !names.is_empty()).map(Value::from)),
@@ -157,6 +160,7 @@ impl Claims {
         let rests_on = texts(&mut claims, "rests_on")?;
         let mut optional = |name| text(&mut claims, name);
         let (user_id, role, sid) = (optional("userId")?, optional("role")?, optional("sid")?);
+        let basis = optional("basis")?;
         let mut needed = |name| optional(name)?.ok_or(InvalidToken);
         Ok(Self {
             iss: needed("iss")?,
@@ -169,6 +173,7 @@ impl Claims {
             user_id,
             role,
             sid,
+            basis,
             act,
             topics,
             rests_on,

@@ -134,7 +134,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         let rights = ticket::redeem(&self.sql, digest, now)?.ok_or(Refusal::TicketInvalid)?;
         // A ticket that was stored by an older version has its end beside its basis.
         let rights = Rights { basis: Basis { expires_at: Some(rights.until), ..rights.basis }, ..rights };
-        if !is_let_in(&rights.networks, &attach.address) {
+        if !rights.networks.iter().all(|networks| is_let_in(networks, &attach.address)) {
             return Err(Refusal::TicketInvalid.into());
         }
         self.check_basis(&rights.basis, &config, &attach.address, now).map_err(|error| match error {

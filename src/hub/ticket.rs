@@ -31,9 +31,9 @@ pub struct Rights {
     /// What they rest on.
     #[serde(flatten)]
     pub basis: Basis,
-    /// Networks that a key may be used from, if one stands behind them; empty for any.
+    /// Lists of networks that a key may be used from, if one stands behind them; each must let the client in.
     #[serde(default)]
-    pub networks: Vec<String>,
+    pub networks: Vec<Vec<String>>,
 }
 
 pub fn create_table(sql: &impl Sqlite) -> Result<(), SqliteError> {

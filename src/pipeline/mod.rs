@@ -23,6 +23,7 @@ use worker::{Context, Env, Method};
 
 use self::context::{RequestContext, ResponseMeta};
 use crate::api::operators::{master_keys, sessions};
+use crate::auth::registration;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Background;
@@ -137,6 +138,7 @@ pub async fn every_minute(env: Env) {
     let moved = done(stale_jobs::advance_all(&bindings, placements).await);
     let swept = done(stale_jobs::sweep(&bindings, placements).await);
     let checked = done(domain_checks::check_due(&bindings, provision).await);
+    let ended = done(registration::forget_ended(&bindings, placements).await);
     let count = |done: Option<usize>| done.map(|done| done as u64);
     log::cron(&[
         ("finished", count(finished)),
@@ -145,6 +147,7 @@ pub async fn every_minute(env: Env) {
         ("moved", count(moved)),
         ("swept", count(swept)),
         ("domains", count(checked)),
+        ("registrations", count(ended)),
     ]);
 }
 

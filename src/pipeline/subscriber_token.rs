@@ -5,7 +5,7 @@ use worker::Method;
 use crate::auth::authenticate_member::SESSION_COOKIE;
 use crate::auth::mercure::carrier;
 use crate::auth::signing_keys;
-use crate::credentials::jws::Unverified;
+use crate::credentials::jose::UnverifiedToken;
 use crate::credentials::key::{KeyKind, PresentedKey};
 use crate::credentials::platform_token;
 use crate::credentials::subscriber_token::{self, SubscriberToken};
@@ -61,7 +61,7 @@ pub(super) fn is_principals(request: &Incoming, rule: TokenRule) -> bool {
                 || request.query.get(carrier::OLDER_PARAMETER).is_some()
         }
         TokenRule::Optional | TokenRule::Required => {
-            request.cookie(TOKEN_COOKIE).is_some() || request.query.get("ticket").is_some()
+            presented_cookie(request).is_some() || request.query.get("ticket").is_some()
         }
         TokenRule::Ignored => true,
     };
@@ -71,7 +71,11 @@ pub(super) fn is_principals(request: &Incoming, rule: TokenRule) -> bool {
 /// Whether a token says that it is a subscriber's.
 fn is_subscribers(token: &str) -> bool {
     let typ = platform_token::TokenKind::Subscriber.typ();
-    Unverified::parse(token).is_none_or(|token| token.typ.as_deref() == Some(typ))
+    UnverifiedToken::parse(token).map_or(true, |token| token.is_of_type(typ))
+}
+
+fn presented_cookie(request: &Incoming) -> Option<String> {
+    TOKEN_COOKIES.iter().find_map(|name| request.cookie(name))
 }
 
 /// Verifies the token that a request presents: one that this platform signed, or one that the site signed. A site's token
@@ -81,8 +85,7 @@ pub(super) async fn presented_token(
     bindings: &Bindings,
     tenant: &TenantId,
 ) -> Result<SubscriberCredential, Problem> {
-    let cookie = TOKEN_COOKIES.iter().find_map(|name| request.cookie(name));
-    let presented = match (request.header("Authorization"), cookie) {
+    let presented = match (request.header("Authorization"), presented_cookie(request)) {
         (Some(_), _) => request.bearer().unwrap_or_default(),
         (None, Some(cookie)) => cookie,
         (None, None) => return Ok(SubscriberCredential::None),

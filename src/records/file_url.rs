@@ -1,4 +1,7 @@
 //! Signed URLs of files: for one upload, or for reading one file, of one tenant and until a given time.
+//!
+//! A URL names who asked for it, in a text that this room does not read: whoever serves the URL asks whether they still
+//! may do what it is for.
 
 use serde_json::Value;
 
@@ -15,7 +18,12 @@ use domain::json;
 pub const UPLOAD_SECONDS: i64 = 900;
 
 /// The token of an upload URL: everything that the upload may do, signed.
-pub fn upload_token(keys: &KeyRing, tenant: &str, upload: &Upload, until: Timestamp) -> Result<String, Problem> {
+pub fn upload_token(
+    keys: &KeyRing,
+    tenant: &str,
+    (upload, maker): (&Upload, &str),
+    until: Timestamp,
+) -> Result<String, Problem> {
     let seen = upload.seen.as_ref();
     let claims = json!([
         upload.collection,
@@ -28,13 +36,14 @@ pub fn upload_token(keys: &KeyRing, tenant: &str, upload: &Upload, until: Timest
         seen.map(|seen| &seen.creation_id),
         seen.map(|seen| &seen.object),
         until.millis(),
+        maker,
     ]);
     let key = keys.signing_key(SigningPurpose::Upload).map_err(problem::internal)?;
     Ok(signed_text::seal(&key, &["upload", tenant], &claims.to_string()))
 }
 
-/// Reads a token of this tenant; none if it is not one or has expired.
-pub fn read_upload_token(keys: &KeyRing, tenant: &str, token: &str, now: Timestamp) -> Option<Upload> {
+/// Reads a token of this tenant, and who asked for it; none if it is not one or has expired.
+pub fn read_upload_token(keys: &KeyRing, tenant: &str, token: &str, now: Timestamp) -> Option<(Upload, String)> {
     let find_key = |version| keys.signing_key_of(SigningPurpose::Upload, version);
     let claims = signed_text::open(find_key, &["upload", tenant], token)?;
     let Value::Array(claims) = serde_json::from_str(&claims).ok()? else { return None };
@@ -50,7 +59,9 @@ pub fn read_upload_token(keys: &KeyRing, tenant: &str, token: &str, now: Timesta
         ticket: text(&mut claims)?,
         seen: Some(Seen { creation_id: text(&mut claims)?, object: text(&mut claims)? }),
     };
-    (now.millis() < claims.next()?.as_i64()?).then_some(upload)
+    let is_open = now.millis() < claims.next()?.as_i64()?;
+    let maker = text(&mut claims)?;
+    is_open.then_some((upload, maker))
 }
 
 /// The file that a signed URL gives access to.
@@ -69,11 +80,14 @@ pub struct FileLink<'a> {
     pub name: &'a str,
     /// The entity tag of its bytes.
     pub etag: &'a str,
+    /// Who asked for it.
+    pub maker: &'a str,
 }
 
 impl FileLink<'_> {
-    fn parts(&self) -> [&str; 7] {
-        ["download", self.tenant, self.collection, self.creation_id, self.record_id, self.name, self.etag]
+    fn parts(&self) -> [&str; 8] {
+        let Self { tenant, collection, creation_id, record_id, name, etag, maker } = *self;
+        ["download", tenant, collection, creation_id, record_id, name, etag, maker]
     }
 
     /// The signature of a URL that is good until a moment (seconds since 1970).
@@ -121,9 +135,9 @@ mod tests {
     #[test]
     fn an_upload_token_is_read_in_its_tenant_and_its_time() {
         let at = Timestamp::from_millis;
-        let token = upload_token(&keys(), "acme", &upload(), at(1000)).unwrap();
+        let token = upload_token(&keys(), "acme", (&upload(), "who"), at(1000)).unwrap();
         let read = |tenant: &str, token: &str, now| read_upload_token(&keys(), tenant, token, at(now));
-        assert_eq!(format!("{:?}", read("acme", &token, 999).unwrap()), format!("{:?}", upload()));
+        assert_eq!(format!("{:?}", read("acme", &token, 999).unwrap()), format!("{:?}", (upload(), "who")));
         assert!(read("acme", &token, 1000).is_none(), "it is over");
         assert!(read("globex", &token, 999).is_none());
         for edited in [&token[1..], &token[..token.len() - 1], "", "x"] {
@@ -134,7 +148,8 @@ mod tests {
     #[test]
     fn a_signature_is_good_for_one_file_and_its_time() {
         let (tenant, collection, creation_id) = ("acme", "media", "c1");
-        let shown = FileLink { tenant, collection, creation_id, record_id: "r1", name: "a.png", etag: "e" };
+        let shown =
+            FileLink { tenant, collection, creation_id, record_id: "r1", name: "a.png", etag: "e", maker: "who" };
         let (keys, at) = (keys(), |seconds: i64| Timestamp::from_millis(seconds * 1000));
         let signature = shown.sign(&keys, 100).unwrap();
         assert!(shown.is_signed(&keys, 100, &signature, at(99)));
@@ -146,6 +161,7 @@ mod tests {
             FileLink { collection: "mediar", record_id: "1", ..shown },
             FileLink { name: "b.png", ..shown },
             FileLink { etag: "f", ..shown },
+            FileLink { maker: "somebody else", ..shown },
         ] {
             assert!(!other.is_signed(&keys, 100, &signature, at(99)));
         }

@@ -54,16 +54,19 @@ pub const ROUTES: &[Route] = &[
          expires_at??: time <`null` takes the end away>, ip_allowlist??: Addresses[](..100) <addresses and \
          ranges>} <what is left out stays>",
     )
-    .answers("200 ApiKey; 403 beyond_own_permissions; 409 revoked"),
+    .answers("200 ApiKey; 403 beyond_own_permissions; 409 revoked changed_meanwhile"),
     post(
         "api_keys.reroll",
         "/api/v1/api-keys/{key_id}/reroll",
         Member(Permission::ApiKeysWrite, handler!(api::members::keys::reroll)),
     )
-    .summary("Gives a key another text, shown in this answer only; the one before stays good for its grace. Its streams end; \
-         without a grace, those of the tokens it minted too.")
-    .optional_body("{grace_seconds??: int(0..604800) <by default 86400>}")
-    .answers("200 {...ApiKey, key: string}; 403 beyond_own_permissions; 409 revoked"),
+    .summary(
+        "Gives a key another text, shown in this answer only; the one before stays good for its grace. Its streams end; \
+         without a grace, those of the tokens it minted too. The key is the caller's from now on; if somebody else held it, \
+         the text before ends at once.",
+    )
+    .optional_body("{grace_seconds??: int(0..604800) <by default 86400; 0 where the key changes hands>}")
+    .answers("200 {...ApiKey, key: string}; 403 beyond_own_permissions; 409 revoked changed_meanwhile"),
     delete(
         "api_keys.revoke",
         "/api/v1/api-keys/{key_id}",

@@ -54,8 +54,8 @@ pub const ROUTES: &[Route] = &[
     .answers("200 {id: string}"),
     put("files.upload", "/uploads/{token}", Visitor(TokenRule::Ignored, handler!(api::records::files::receive)))
         .summary(
-            "Stores the file that a URL of `files.announce` is for. The URL is good once; \
-             the same request again gets the same answer.",
+            "Stores the file that a URL of `files.announce` is for, if whoever asked for it still may. The URL is good \
+             once; the same request again gets the same answer.",
         )
         .bytes("the file, with `Content-Type` and `Content-Length` as they were announced")
         .answers(
@@ -70,9 +70,12 @@ pub const ROUTES: &[Route] = &[
         Visitor(TokenRule::Ignored, handler!(api::records::media::show)),
     )
     .draws_from(Admission::Unmetered)
-    .summary("Serves a file: of a public collection to everybody, else by a URL of `files.get`.")
+    .summary(
+        "Serves a file: of a public collection to everybody, else by a URL of `files.get`, as long as whoever asked \
+         for it may read it.",
+    )
     .params(
-        "v?: string <the entity tag of the bytes>, expires?: string, signature?: string, \
+        "v?: string <the entity tag of the bytes>, expires?: string, by?: string, signature?: string, \
          Range <one range>, If-Range, If-None-Match, If-Modified-Since",
     )
     .answers(

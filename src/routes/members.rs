@@ -51,7 +51,11 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/users/{user_id}/sessions/revoke",
         Member(Permission::UsersWrite, handler!(api::members::users::revoke_sessions)),
     )
-    .summary("Ends a user's sessions, tokens and streams.")
+    .summary(
+        "Ends a user's sessions, tokens, streams, mailed tokens, and the invitations they sent; with `api_keys` the \
+         keys they hold too.",
+    )
+    .optional_body("{api_keys??: bool <takes `api-keys:write`>}")
     .answers("200 Id; 403 beyond_own_permissions; 409 changed_meanwhile"),
     post(
         "auth.revoke_all",
@@ -59,9 +63,10 @@ pub const ROUTES: &[Route] = &[
         Member(Permission::UsersWrite, handler!(api::members::users::revoke_all)),
     )
     .summary(
-        "Ends every session and token of the tenant's users, and the streams of every minted token. \
-         API keys stay.",
+        "Ends every session and token of the tenant's users, the streams of every minted token, mailed tokens, \
+         registrations and open invitations. API keys stay, unless `api_keys` says so.",
     )
+    .optional_body("{api_keys??: bool <takes `api-keys:write`>}")
     .answers("200 {revoked_at: time}"),
     post("roles.create", "/api/v1/roles", Member(Permission::RolesWrite, handler!(api::members::roles::create)))
         .summary("Makes a role; at most 50.")
@@ -122,7 +127,10 @@ pub const ROUTES: &[Route] = &[
             "{token: text(1..200), email: Email <the invited one>, password: Password, name??: text(1..200), \
              cookie??: bool <a session cookie in place of tokens>}",
         )
-        .answers("201 SignedIn; 404 invitation_not_found <whatever is wrong>; 409 conflict user_limit_reached"),
+        .answers(
+            "201 SignedIn; 404 invitation_not_found <whatever is wrong, also that who sent it can no longer give the \
+             role>; 409 conflict user_limit_reached changed_meanwhile",
+        ),
     get(
         "invitations.list",
         "/api/v1/invitations",
@@ -143,7 +151,9 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/invitations/{invitation_id}/resend",
         Member(Permission::InvitationsWrite, handler!(api::members::invitations::resend)),
     )
-    .summary("Sends another token, once a minute; the one before opens nothing any more.")
+    .summary(
+        "Sends another token, once a minute; the one before opens nothing any more. The invitation is the caller's.",
+    )
     .optional_body("{expires_in_days??: int(1..30) <by default 7>}")
     .answers("200 Invitation; 403 beyond_own_permissions; 409 invitation_accepted conflict changed_meanwhile"),
     delete(

@@ -70,7 +70,7 @@ pub const ROUTES: &[Route] = &versioned_only([
     )
     .summary("Changes an operator. Another password and `disabled` sign it out everywhere at once.")
     .body("OperatorSetting <what is left out stays>")
-    .answers("200 Operator; 403 beyond_own_permissions; 409 conflict <the address is taken>"),
+    .answers("200 Operator; 403 beyond_own_permissions; 409 conflict <the address is taken> changed_meanwhile"),
     delete(
         "operators.delete",
         "/api/v1/operators/{operator_id}",
@@ -80,7 +80,7 @@ pub const ROUTES: &[Route] = &versioned_only([
         "Removes an operator, its sessions and its grants. The last admin may go too: the deployment's \
          first key stays.",
     )
-    .answers("200 Id; 403 beyond_own_permissions"),
+    .answers("200 Id; 403 beyond_own_permissions; 409 changed_meanwhile"),
     put(
         "operators.grant",
         "/api/v1/operators/{operator_id}/grants/{tenant_id}",
@@ -88,14 +88,14 @@ pub const ROUTES: &[Route] = &versioned_only([
     )
     .summary("Lets an operator enter a tenant with a role: a built-in one, or one that the tenant made.")
     .body("{role: text(1..64)}")
-    .answers("200 Operator; 403 beyond_own_permissions; 404 tenant_not_found; 409 too_many"),
+    .answers("200 Operator; 403 beyond_own_permissions; 404 tenant_not_found; 409 too_many changed_meanwhile"),
     delete(
         "operators.take_grant",
         "/api/v1/operators/{operator_id}/grants/{tenant_id}",
         Operator(PlatformPermission::OperatorsWrite, handler!(grants::delete)),
     )
     .summary("Takes a tenant from an operator; the tokens it holds for it end on their next request.")
-    .answers("200 Operator; 403 beyond_own_permissions; 404 tenant_not_found"),
+    .answers("200 Operator; 403 beyond_own_permissions; 404 tenant_not_found; 409 changed_meanwhile"),
     post("auth.switch", "/api/v1/auth/switch", SignedInOperator(handler!(switching::switch)))
         .summary(
             "Gives the caller a token to act in one tenant as itself, for 15 minutes. Takes `tenants:enter`. \
@@ -160,7 +160,7 @@ pub const ROUTES: &[Route] = &versioned_only([
          expires_at??: time <`null` takes the end away>, ip_allowlist??: Addresses[](..100) <addresses and \
          ranges>} <what is left out stays>",
     )
-    .answers("200 PlatformKey; 403 beyond_own_permissions; 409 revoked"),
+    .answers("200 PlatformKey; 403 beyond_own_permissions; 409 revoked changed_meanwhile"),
     post(
         "platform_keys.reroll",
         "/api/v1/platform-keys/{key_id}/reroll",
@@ -168,10 +168,11 @@ pub const ROUTES: &[Route] = &versioned_only([
     )
     .summary(
         "Gives a platform key another text, shown in this answer only; \
-         the one before stays good for its grace.",
+         the one before stays good for its grace. The key is the caller's from now on; \
+         if somebody else held it, the text before ends at once.",
     )
-    .optional_body("{grace_seconds??: int(0..604800) <by default 86400>}")
-    .answers("200 {...PlatformKey, key: string}; 403 beyond_own_permissions; 409 revoked"),
+    .optional_body("{grace_seconds??: int(0..604800) <by default 86400; 0 where the key changes hands>}")
+    .answers("200 {...PlatformKey, key: string}; 403 beyond_own_permissions; 409 revoked changed_meanwhile"),
     delete(
         "platform_keys.revoke",
         "/api/v1/platform-keys/{key_id}",

@@ -9,22 +9,33 @@ pub const ROUTES: &[Route] = &[
     post("auth.register", "/api/v1/auth/register", SignIn(handler!(members::register::register)))
         .summary(
             "Registers a user with the role viewer, where the tenant's `settings.registration` is `open`. \
-             Nobody signs in before the address is proven.",
+             Nobody is a user before the address is proven, for 24 hours at most. The client gets a token, in the \
+             answer and as the cookie `__Host-carillon_registration`, with which alone its password counts.",
         )
         .body(
             "{email: Email, password: Password, name??: text(1..200), \
              tenant_id??: string <must be the host's>}",
         )
         .answers(
-            "202 {message: string} <the same for a free address and a taken one: the mail tells which>; \
+            "202 {message: string, registration: string} <alike for a free address and a taken one: the mail tells \
+             which>; \
              403 registration_closed; 409 user_limit_reached; 422 validation_failed <also a password that \
              the tenant's policy refuses>; 429 rate_limited <more than 10 tries at an account, \
              or 20 from an address, within a minute>",
         ),
     post("auth.verify_email", "/api/v1/auth/verify-email", SignIn(handler!(members::email::verify)))
-        .summary("Proves an address with the token of a mail, which is good once and for 24 hours.")
-        .body("{token: Password}")
-        .answers("200 {email: string, email_verified: true}; 400 invalid_mailed_token"),
+        .summary(
+            "Proves an address with the token of a mail, which is good once and for 24 hours. The password that was \
+             registered counts for the client that registered; anybody else sets one.",
+        )
+        .body(
+            "{token: Password, registration??: text(1..200) <what `auth.register` answered; by default the cookie>, \
+             password??: Password <in place of the registered one>, name??: text(1..200)}",
+        )
+        .answers(
+            "200 {email: string, email_verified: true}; 400 invalid_mailed_token; 409 user_limit_reached; \
+             422 validation_failed <a password is required>; 429 rate_limited",
+        ),
     post("auth.resend_verification", "/api/v1/auth/verify-email/resend", User(handler!(members::email::resend)))
         .summary("Mails another token to a user whose address is not proven.")
         .answers("202 {email_verified: bool}; 403 impersonating"),
@@ -42,7 +53,7 @@ pub const ROUTES: &[Route] = &[
     post("auth.refresh", "/api/v1/auth/refresh", SignIn(handler!(members::refresh::refresh)))
         .summary(
             "Gives the next tokens of a session. A refresh token is good once; \
-             presented again within 10 seconds it gets the same successor, later it ends the session.",
+             presented again within 10 seconds it gets the newest one of its session, later it ends the session.",
         )
         .body("{refresh_token: Password}")
         .answers("200 Tokens; 401 invalid_refresh_token"),

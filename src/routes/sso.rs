@@ -49,7 +49,10 @@ pub const ROUTES: &[Route] = &versioned_only([
         "SsoProviderSetting <what is left out stays; `null` takes away `client_secret`, `role_claim`, \
          `role_map` or `default_role`>",
     )
-    .answers("200 SsoProvider; 403 beyond_own_permissions <the provider reaches further than the caller>"),
+    .answers(
+        "200 SsoProvider; 403 beyond_own_permissions <the provider reaches further than the caller>; \
+         409 changed_meanwhile",
+    ),
     delete(
         "sso_providers.delete",
         "/api/v1/sso/providers/{provider_id}",
@@ -97,7 +100,7 @@ pub const ROUTES: &[Route] = &versioned_only([
         .answers(
             "303 +Location <to `return_to`, with the session cookie>; 400 sso_state_invalid; \
              401 sso_refused sso_token_invalid; 403 sso_email_unverified sso_not_admitted; \
-             409 user_limit_reached; 502 provider_unusable",
+             409 user_limit_reached changed_meanwhile; 502 provider_unusable",
         ),
     get("sso.begin", "/api/v1/auth/sso/{provider_id}", SignIn(handler!(api::sso::sign_in::begin)))
         .summary("Sends a browser to a provider (code flow with PKCE). It has ten minutes to come back.")

@@ -78,6 +78,13 @@ pub trait FromRow: Sized {
     fn from_row(row: &mut Row) -> Option<Self>;
 }
 
+/// A row that is read as two types, which have no column in common.
+impl<A: FromRow, B: FromRow> FromRow for (A, B) {
+    fn from_row(row: &mut Row) -> Option<Self> {
+        Some((A::from_row(row)?, B::from_row(row)?))
+    }
+}
+
 /// Declares structs whose fields are the columns of the same names.
 #[macro_export]
 macro_rules! row_types {

@@ -56,6 +56,7 @@ statements! { TenantSql;
     PURGE_API_KEYS = "DELETE FROM api_keys WHERE tenant_id = ?1";
     PURGE_TENANT_INVITATIONS = "DELETE FROM tenant_invitations WHERE tenant_id = ?1";
     PURGE_MAILED_TOKENS = "DELETE FROM mailed_tokens WHERE tenant_id = ?1";
+    PURGE_REGISTRATIONS = "DELETE FROM registrations WHERE tenant_id = ?1";
     PURGE_REFRESH_TOKENS = "DELETE FROM refresh_tokens WHERE tenant_id = ?1";
     PURGE_SESSIONS = "DELETE FROM sessions WHERE tenant_id = ?1";
     PURGE_TENANT_AUTH = "DELETE FROM tenant_auth WHERE tenant_id = ?1";
@@ -99,6 +100,7 @@ pub const PURGES: &[TenantSql] = &[
     PURGE_API_KEYS,
     PURGE_TENANT_INVITATIONS,
     PURGE_MAILED_TOKENS,
+    PURGE_REGISTRATIONS,
     PURGE_REFRESH_TOKENS,
     PURGE_SESSIONS,
     PURGE_TENANT_AUTH,

@@ -147,9 +147,9 @@ class Worker:
         """An owner who has proven their address, and signs in."""
         host = f"{tenant}.localhost"
         body = {"email": "owner@contract.test", "password": PASSWORD}
-        self.call("POST", host, "/api/v1/auth/register", body, bearer=None)
-        token = self.mailed(tenant)
-        self.call("POST", host, "/api/v1/auth/verify-email", {"token": token}, bearer=None)
+        registered = self.call("POST", host, "/api/v1/auth/register", body, bearer=None)
+        proof = {"token": self.mailed(tenant), "registration": registered["registration"]}
+        self.call("POST", host, "/api/v1/auth/verify-email", proof, bearer=None)
         return self.call("POST", host, "/api/v1/auth/login", body, bearer=None)
 
     def mailed(self, tenant):

@@ -46,6 +46,7 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/auth/email_token.rs", carillon::auth::email_token::STATEMENTS),
     ("src/api/operators/impersonation.rs", carillon::api::operators::impersonation::STATEMENTS),
     ("src/auth/authenticate_member.rs", carillon::auth::authenticate_member::STATEMENTS),
+    ("src/auth/registration.rs", auth::registration::STATEMENTS),
     ("src/auth/revocation.rs", auth::revocation::STATEMENTS),
     ("src/auth/role.rs", auth::role::STATEMENTS),
     ("src/auth/rules.rs", auth::rules::STATEMENTS),
@@ -78,6 +79,7 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
 ];
 
 const OF_SHARDS: &[(&str, &[ShardSql])] = &[
+    ("src/auth/registration.rs", auth::registration::due::STATEMENTS),
     ("src/records/stale_jobs.rs", carillon::records::stale_jobs::STATEMENTS),
     ("src/records/outbox.rs", records::outbox::STATEMENTS),
 ];
@@ -88,6 +90,7 @@ const OF_CONTROL: &[(&str, &[ControlSql])] = &[
     ("src/api/operators/mod.rs", carillon::api::operators::STATEMENTS),
     ("src/api/operators/accounts.rs", carillon::api::operators::accounts::STATEMENTS),
     ("src/api/operators/platform_keys.rs", carillon::api::operators::platform_keys::STATEMENTS),
+    ("src/api/operators/rules.rs", carillon::api::operators::rules::STATEMENTS),
     ("src/api/operators/sessions.rs", carillon::api::operators::sessions::STATEMENTS),
     ("src/auth/authenticate_operator.rs", carillon::auth::authenticate_operator::STATEMENTS),
     ("src/auth/signing_keys.rs", auth::signing_keys::STATEMENTS),

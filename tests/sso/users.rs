@@ -199,3 +199,50 @@ async fn a_disabled_provider_is_a_missing_one() {
     stays_out(&browser);
     assert_eq!(tenant.call("GET", "/api/v1/auth/sso").send().await.expect(200).data(), json!([]));
 }
+
+#[tokio::test]
+async fn a_registration_of_a_stranger_lends_nothing_to_who_comes_by_single_sign_on() {
+    let (tenant, issuer) = corp(json!({})).await;
+    tenant.patch(json!({"settings": {"registration": "open"}})).await;
+    let body = json!({"email": "ada@example.org", "password": "the stranger's own", "name": "A Stranger"});
+    let strangers = tenant.call("POST", "/api/v1/auth/register").json(&body).send().await.expect(202).data();
+    let token = tenant.mailed("email_verification", 1).await.remove(0);
+    let mut browser = Browser::of(&tenant);
+    let answer = browser.sign_in(&issuer, "ada").await;
+    comes_in(&answer, &browser);
+    let user = &users(&tenant).await[0];
+    assert_eq!((&user["name"], &user["password_hash"], &user["role"]), (&json!("Ada"), &Value::Null, &json!("editor")));
+    let body = json!({"token": token, "registration": strangers["registration"]});
+    let late = tenant.call("POST", "/api/v1/auth/verify-email").json(&body).send().await;
+    late.expect_problem(400, "invalid_mailed_token");
+    let body = json!({"email": "ada@example.org", "password": "the stranger's own"});
+    tenant.call("POST", "/api/v1/auth/login").json(&body).send().await.expect(401);
+    assert_eq!(users(&tenant).await.len(), 1);
+}
+
+#[tokio::test]
+async fn who_was_raised_above_the_provider_while_signing_in_stays_out() {
+    let tenant = tenant().await;
+    let issuer = Issuer::of(&tenant).await;
+    let key = tenant.key(&["sso:*", "events:read", "collections:read", "records:read", "settings:read"]).await;
+    let mut body = issuer.provider();
+    body["role_claim"] = Value::Null;
+    body["role_map"] = json!({});
+    body["default_role"] = "viewer".into();
+    tenant.call("POST", PROVIDERS).bearer(&key.text).json(&body).send().await.expect(201);
+    add_user(&tenant, "ada@example.org", "viewer", true).await;
+    let mut browser = Browser::of(&tenant);
+    browser.sign_in(&issuer, "ada").await.expect(303);
+    for _ in 0..4 {
+        rows(&tenant, "UPDATE users SET role = 'viewer' WHERE tenant_id = ?1 RETURNING id").await;
+        rows(&tenant, "DELETE FROM sessions WHERE tenant_id = ?1 RETURNING id").await;
+        let mut browser = Browser::of(&tenant);
+        let callback = browser.until_callback(&issuer, "ada").await;
+        let raise = tenant.as_owner("PATCH", "/api/v1/users/usr_before").json(&json!({"role": "owner"})).send();
+        let (raised, answer) = tokio::join!(raise, browser.go(&callback));
+        assert!([200, 409].contains(&raised.status), "{}", raised.body);
+        // In before, as a viewer, or not at all: no session is written for an owner.
+        assert!([303, 403, 409].contains(&answer.status), "{} {}", answer.status, answer.body);
+        browser.sign_in(&issuer, "ada").await.expect_problem(403, "sso_not_admitted");
+    }
+}

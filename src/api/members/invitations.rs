@@ -3,6 +3,8 @@
 //! Invariants
 //! - An invitation's token is mailed to the invited address only; the row holds its digest.
 //! - Nobody invites to a role with permissions that they do not have.
+//! - An invitation is worth what whoever sent it may do when it is accepted: if they cannot invite to that role any more,
+//!   it is closed. Somebody who can may send it again, and it is theirs then.
 //! - One invitation makes one user, once: it is consumed in the batch that makes the user. A token that opens no
 //!   invitation gets the same response whatever the reason.
 
@@ -13,6 +15,7 @@ use super::users::{MAX_NAME, MAX_ROLE};
 use super::{audit_entry, check_own, parse_email, role_to_grant};
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::mail::{self, Mail};
+use crate::auth::maker::Maker;
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::{Member, Visitor};
 use crate::auth::role::Role;
@@ -28,11 +31,11 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::storage::audit_log::AuditEntry;
 use crate::storage::row::row_types;
-use crate::storage::sql::{args, statements};
+use crate::storage::sql::{Arg, TenantSql, args, statements};
 use crate::storage::tenant_db::{TenantBatch, TenantDb};
 use domain::clock::Timestamp;
 use domain::json;
-use domain::permission::DEFAULT_ROLE;
+use domain::permission::{DEFAULT_ROLE, Permission};
 
 statements! { TenantSql;
     /// Invitations, newest first, with their status at ?5.
@@ -40,15 +43,15 @@ statements! { TenantSql;
     /// One invitation, with its status at ?3.
     FIND = "SELECT id, created_at, json_object('id', id, 'email', email, 'role', role, 'status', CASE WHEN accepted_at IS NOT NULL THEN 'accepted' WHEN expires_at <= ?3 THEN 'expired' ELSE 'open' END, 'invited_by', invited_by, 'sent_at', sent_at, 'expires_at', expires_at, 'accepted_at', accepted_at, 'created_at', created_at) AS view FROM tenant_invitations WHERE tenant_id = ?1 AND id = ?2";
     /// An invitation by its id.
-    TARGET = "SELECT id, email, role, token, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND id = ?2";
+    TARGET = "SELECT id, email, role, token, invited_by, inviter_standing, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND id = ?2";
     /// An invitation by its token.
-    BY_TOKEN = "SELECT id, email, role, token, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND token = ?2";
+    BY_TOKEN = "SELECT id, email, role, token, invited_by, inviter_standing, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND token = ?2";
     /// Deletes an expired invitation to the address, to make room for a new one.
     FORGET_EXPIRED = "DELETE FROM tenant_invitations WHERE tenant_id = ?1 AND email = ?2 AND accepted_at IS NULL AND expires_at <= ?3";
     /// A new invitation.
-    INSERT = "INSERT INTO tenant_invitations (tenant_id, id, email, role, token, invited_by, sent_at, expires_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?7)";
-    /// A new token, and a new end.
-    RENEW = "UPDATE tenant_invitations SET token = ?3, sent_at = ?4, expires_at = ?5 WHERE tenant_id = ?1 AND id = ?2";
+    INSERT = "INSERT INTO tenant_invitations (tenant_id, id, email, role, token, invited_by, sent_at, expires_at, created_at, inviter_standing) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?7, ?9)";
+    /// A new token and a new end; from now on it is the invitation of whoever sends it.
+    RENEW = "UPDATE tenant_invitations SET token = ?3, sent_at = ?4, expires_at = ?5, invited_by = ?6, inviter_standing = ?7 WHERE tenant_id = ?1 AND id = ?2";
     /// Takes an invitation back.
     REVOKE = "DELETE FROM tenant_invitations WHERE tenant_id = ?1 AND id = ?2 AND accepted_at IS NULL";
     /// Consumes an invitation.
@@ -72,6 +75,8 @@ row_types! {
         email: String,
         role: String,
         token: String,
+        invited_by: String,
+        inviter_standing: String,
         sent_at: i64,
         expires_at: i64,
         accepted_at: Option<i64>,
@@ -106,8 +111,16 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     let detail = json!({ "email": email, "role": role.name });
     let entry = audit_entry(&request, "invitation.create", Some(&id), Some(detail));
     let (role_name, token_digest) = (role.name.as_str(), digest(token.as_bytes()));
-    let insert =
-        args![id.as_str(), email.as_str(), role_name, token_digest, invited_by.as_str(), now.millis(), until.millis()];
+    let insert = args![
+        id.as_str(),
+        email.as_str(),
+        role_name,
+        token_digest,
+        invited_by.as_str(),
+        now.millis(),
+        until.millis(),
+        request.caller.maker().basis.as_str(),
+    ];
     let batch = rows
         .write()
         .add_all(role.as_seen())
@@ -159,13 +172,14 @@ pub async fn resend(mut request: Request<Member>) -> Result<Response, Problem> {
     let token = fresh_secret(TOKEN_PREFIX).map_err(problem::internal)?;
     let id = invitation.id.as_str();
     let entry = audit_entry(&request, "invitation.resend", Some(id), None);
+    let (invited_by, standing) = (request.caller.actor(), request.caller.maker().basis.as_str());
     let until = now.plus_seconds(days * 86_400);
     let batch = rows
         .write()
         .add_all(role.as_seen())
         .add(rules::EMAIL_FREE, args![invitation.email.as_str()])
         .add(rules::INVITATION_AS_SEEN, args![id, invitation.token.as_str()])
-        .add(RENEW, args![id, digest(token.as_bytes()), now.millis(), until.millis()])
+        .add(RENEW, args![id, digest(token.as_bytes()), now.millis(), until.millis(), invited_by, standing])
         .audit(entry);
     rules::commit(batch).await?;
     deliver(&request, &invitation.email, token, until);
@@ -175,11 +189,12 @@ pub async fn resend(mut request: Request<Member>) -> Result<Response, Problem> {
 /// `DELETE /api/v1/invitations/{invitation_id}`
 pub async fn revoke(request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
-    let (invitation, _) = find_open(&request, &rows).await?;
+    let (invitation, role) = find_open(&request, &rows).await?;
     let id = invitation.id.as_str();
     let entry = audit_entry(&request, "invitation.revoke", Some(id), None);
     let batch = rows
         .write()
+        .add_all(role.as_seen())
         .add(rules::INVITATION_AS_SEEN, args![id, invitation.token.as_str()])
         .add(REVOKE, args![id])
         .audit(entry);
@@ -205,13 +220,32 @@ pub async fn accept(mut request: Request<Visitor>) -> Result<Response, Problem> 
     let is_open =
         |row: &InvitationRow| row.email == email && row.accepted_at.is_none() && now.millis() < row.expires_at;
     let invitation = found.filter(is_open).ok_or_else(problem::invitation_not_found)?;
+    let (role, inviter_as_seen) = judged(&request, &rows, &invitation).await?;
     let user =
         SessionUser { id: fresh_id("usr").map_err(problem::internal)?, email, name, role: invitation.role.clone() };
     let hash = PasswordHashing::of(&request).hash(&password)?;
-    let batch = accept_batch(&request, &rows, &invitation, &user, hash, now);
+    let rules = role.as_seen().into_iter().chain(inviter_as_seen);
+    let batch = accept_batch(&request, &rows, &invitation, &user, hash, now).add_all(rules);
     rules::commit(batch).await?;
     let context = LoginContext { bindings: &request.bindings, tenant: &tenant, rows: &rows };
     session::open(&context, &user, &request.incoming, carrier, Vec::new()).await?.answer(201, &tenant)
+}
+
+/// The invitation's role, and the rules that whoever sent it is still what they were found to be. The answer of any wrong
+/// invitation if they cannot invite to that role now.
+async fn judged(
+    request: &Request<Visitor>,
+    rows: &TenantDb,
+    invitation: &InvitationRow,
+) -> Result<(Role, Vec<(TenantSql, Vec<Arg>)>), Problem> {
+    let (principal, basis) = (invitation.invited_by.clone(), invitation.inviter_standing.clone());
+    let inviter = Maker { principal, basis, ..Maker::default() };
+    let own = inviter.judge(&request.bindings, rows, None).await?.ok_or_else(problem::invitation_not_found)?;
+    let role = Role::find(rows, &invitation.role).await?.ok_or_else(problem::invitation_not_found)?;
+    if !own.permissions.has(Permission::InvitationsWrite) || !own.permissions.covers(role.permissions) {
+        return Err(problem::invitation_not_found());
+    }
+    Ok((role, own.as_seen))
 }
 
 /// The batch that makes the user and consumes the invitation.

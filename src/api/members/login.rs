@@ -4,9 +4,8 @@
 //! response after the same work. A cookie in the request is ignored: every sign-in opens a new session.
 
 use super::audit_entry_by;
-use super::sign_in::{LoginAttempt, check_tenant, login_context, mail, read_email, read_password, store_and_send};
+use super::sign_in::{LoginAttempt, check_tenant, login_context, read_email, read_password};
 use crate::auth::account::{self, Account};
-use crate::auth::email_token::{self, EmailTokenPurpose};
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::Visitor;
 use crate::auth::session::{self, Carrier};
@@ -32,13 +31,9 @@ pub async fn login(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let account = rows.row::<Account>(&account::BY_EMAIL, args![email]).await?;
     let check = hashing.verify(&password, account.as_ref().and_then(|account| account.password_hash.as_deref()));
-    let Some(account) = account.filter(|account| check != PasswordCheck::Wrong && account.is_active()) else {
-        return Err(problem::invalid_credentials());
-    };
-    if !account.is_verified() {
-        mail_verification(&request, &account)?;
-        return Err(problem::invalid_credentials());
-    }
+    let account =
+        account.filter(|account| check != PasswordCheck::Wrong && account.is_active() && account.is_verified());
+    let account = account.ok_or_else(problem::invalid_credentials)?;
     let mut statements = vec![(account::STILL_CURRENT, args![account.id.as_str(), account.password_hash.as_deref()])];
     if check == PasswordCheck::RightButStale {
         statements.push((account::REHASH, args![account.id.as_str(), hashing.hash(&password)?]));
@@ -49,16 +44,4 @@ pub async fn login(mut request: Request<Visitor>) -> Result<Response, Problem> {
     statements.push(audit_entry_by(&request, actor, "session.open", None, Some(detail)).statement());
     let (context, user) = (login_context(&request, &rows), account.into_session_user());
     session::open(&context, &user, &request.incoming, carrier, statements).await?.answer(200, &request.caller.tenant)
-}
-
-/// Mails another verification token, after the response, to a user who knows the password but has not verified the
-/// address.
-fn mail_verification(request: &Request<Visitor>, account: &Account) -> Result<(), Problem> {
-    let token = email_token::fresh(EmailTokenPurpose::EmailVerification, &account.id, &account.email, request.now())?;
-    let actor = format!("user:{}", account.id);
-    let entry = audit_entry_by(request, actor, "user.mail_verification", Some(&account.id), None).statement();
-    let mail = mail("email_verification", &request.caller.tenant, (&account.email, account.name()), &token);
-    let posting = store_and_send(request.bindings.clone(), request.caller.rows(&request.bindings)?, token, entry, mail);
-    request.background.spawn(posting);
-    Ok(())
 }

@@ -1,9 +1,11 @@
 //! `POST /api/v1/auth/refresh`: the next tokens of a session.
 //!
 //! Invariants
-//! - A refresh token is good once: one conditional statement takes it, and puts its successor in place.
-//! - If it is presented again within the grace, it gets the same successor: the response was lost, or two tabs asked at
-//!   once. If it is presented later, two hold it: the session ends (RFC 9700, 4.14).
+//! - A refresh token is good once: one conditional statement takes it, and puts its successor in place. So of a session's
+//!   tokens exactly one is not spent.
+//! - If a spent one is presented again within the grace, it gets the newest of the chain: the response was lost, or
+//!   several tabs asked at once. If it is presented later, two hold it: the session ends (`domain::refresh`).
+//! - Token, session and the newest token are read by one statement, however long the chain is.
 //! - User, role and `not_before` are read each time. The session's end does not move.
 //! - A renewal is not audited: it gives nobody anything new.
 
@@ -27,12 +29,13 @@ use crate::storage::tenant_db::TenantDb;
 use crate::tenant::secrets;
 use domain::clock::{Clock, Timestamp};
 use domain::json;
+use domain::refresh::{Verdict, judge};
 
 statements! { TenantSql;
-    /// A refresh token with its session and user.
-    FIND = "SELECT r.session_id, r.used_at, r.successor, s.created_at, s.expires_at, u.id, u.email, u.name, u.role, u.status, u.not_before, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM refresh_tokens r JOIN sessions s ON s.tenant_id = ?1 AND s.id = r.session_id JOIN users u ON u.tenant_id = ?1 AND u.id = s.user_id WHERE r.tenant_id = ?1 AND r.digest = ?2";
+    /// A refresh token with its session and user, and the token behind which the newest one of the session stands.
+    FIND = "SELECT r.session_id, r.used_at, p.digest AS last_digest, p.successor AS last_successor, r.successor, s.created_at, s.expires_at, u.id, u.email, u.name, u.role, u.status, u.not_before, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM refresh_tokens r JOIN sessions s ON s.tenant_id = ?1 AND s.id = r.session_id JOIN users u ON u.tenant_id = ?1 AND u.id = s.user_id LEFT JOIN refresh_tokens n ON n.tenant_id = ?1 AND n.session_id = r.session_id AND n.used_at IS NULL LEFT JOIN refresh_tokens p ON p.tenant_id = ?1 AND p.successor_digest = n.digest WHERE r.tenant_id = ?1 AND r.digest = ?2";
     /// Spends a token, unless it was spent.
-    CONSUME = "UPDATE refresh_tokens SET used_at = ?3, successor = ?4 WHERE tenant_id = ?1 AND digest = ?2 AND used_at IS NULL";
+    CONSUME = "UPDATE refresh_tokens SET used_at = ?3, successor = ?4, successor_digest = ?5 WHERE tenant_id = ?1 AND digest = ?2 AND used_at IS NULL";
     /// Inserts the successor, if this request is the one that spent the token.
     SUCCEED = "INSERT INTO refresh_tokens (tenant_id, digest, session_id, created_at) SELECT ?1, ?3, r.session_id, ?5 FROM refresh_tokens r WHERE r.tenant_id = ?1 AND r.digest = ?2 AND r.successor = ?4";
     /// When a session was last used.
@@ -41,13 +44,12 @@ statements! { TenantSql;
     END = "DELETE FROM sessions WHERE tenant_id = ?1 AND id = ?2";
 }
 
-/// How long a spent token still gets its successor, in milliseconds.
-const GRACE_MILLIS: i64 = 10_000;
-
 row_types! {
     struct RefreshTokenRow {
         session_id: String,
         used_at: Option<i64>,
+        last_digest: Option<String>,
+        last_successor: Option<String>,
         successor: Option<String>,
         created_at: i64,
         expires_at: i64,
@@ -67,6 +69,19 @@ impl RefreshTokenRow {
         let from = self.not_before.max(self.tenant_not_before.unwrap_or(0));
         self.status == "active" && now.millis() < self.expires_at && self.created_at >= from
     }
+
+    fn verdict(&self) -> Verdict {
+        judge(self.used_at.map(Timestamp::from_millis), SystemClock.now())
+    }
+
+    /// The newest token of the session, sealed, and the digest of the token that it is sealed behind. A token that an
+    /// older version spent does not say what followed it, but for itself.
+    fn newest<'a>(&'a self, presented: &'a str) -> (&'a str, &'a str) {
+        match (&self.last_digest, &self.last_successor) {
+            (Some(digest), Some(sealed)) => (digest, sealed),
+            _ => (presented, self.successor.as_deref().unwrap_or_default()),
+        }
+    }
 }
 
 /// `POST /api/v1/auth/refresh`
@@ -78,22 +93,23 @@ pub async fn refresh(mut request: Request<Visitor>) -> Result<Response, Problem>
     let presented = digest(text.as_bytes());
     let rows = request.caller.rows(&request.bindings)?;
     let mut row = find(&rows, &presented).await?;
-    if row.used_at.is_none() {
+    if row.verdict() == Verdict::Spend {
         consume(&request, &rows, &presented, &row.session_id).await?;
         row = find(&rows, &presented).await?;
     }
-    // By now it is spent, by this request or by another; within the grace both get its successor.
-    let used_at = row.used_at.ok_or_else(|| problem::unavailable("a refresh token was not spent"))?;
-    if SystemClock.now().millis() - used_at > GRACE_MILLIS {
-        return Err(end_reused(&request, &rows, &row).await?);
+    match row.verdict() {
+        // It is spent by now, by this request or by another.
+        Verdict::Spend => return Err(problem::unavailable("a refresh token was not spent")),
+        Verdict::Reused => return Err(end_reused(&request, &rows, &row).await?),
+        Verdict::Newest => {}
     }
-    let sealed = row.successor.as_deref().unwrap_or_default();
+    let (behind, sealed) = row.newest(&presented);
     let secrets = secrets::load(&request.bindings, request.caller.tenant.as_str()).await?;
-    let successor = secrets.data_key()?.open(&place(&request, &presented), sealed).map_err(problem::internal)?;
-    let successor = String::from_utf8(successor).map_err(problem::internal)?;
+    let newest = secrets.data_key()?.open(&place(&request, behind), sealed).map_err(problem::internal)?;
+    let newest = String::from_utf8(newest).map_err(problem::internal)?;
     let user = SessionUser { id: row.id, email: row.email, name: row.name, role: row.role };
     let until = Timestamp::from_millis(row.expires_at);
-    let data = session::tokens(&login_context(&request, &rows), &user, &row.session_id, until, &successor).await?;
+    let data = session::tokens(&login_context(&request, &rows), &user, &row.session_id, until, &newest).await?;
     Response::json(200, &data, Some(request.caller.tenant.as_str()))
 }
 
@@ -109,8 +125,10 @@ async fn consume(request: &Request<Visitor>, rows: &TenantDb, presented: &str, s
     let sealed =
         secrets.data_key()?.seal(&place(request, presented), next.text.as_bytes()).map_err(problem::internal)?;
     let now = SystemClock.now().millis();
-    let successor = args![presented, digest(next.text.as_bytes()), sealed.as_str(), now];
-    let batch = rows.write().add(CONSUME, args![presented, now, sealed.as_str()]).add(SUCCEED, successor);
+    let next = digest(next.text.as_bytes());
+    let successor = args![presented, next.as_str(), sealed.as_str(), now];
+    let spend = args![presented, now, sealed.as_str(), next.as_str()];
+    let batch = rows.write().add(CONSUME, spend).add(SUCCEED, successor);
     batch.add(NOTE_USE, args![session, now]).commit().await?;
     Ok(())
 }

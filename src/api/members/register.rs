@@ -1,29 +1,31 @@
 //! `POST /api/v1/auth/register`: everybody who verifies an e-mail address becomes a user, if registration is open.
 //!
 //! Invariants
-//! - The response is the same whether the address is free or taken, after the same work: one hash, one query, one batch.
+//! - The response is alike whether the address is free or taken, after the same work: one hash, one query, one batch.
 //!   Only the mail differs, and that goes to whoever owns the address.
-//! - Nobody signs in with a password before the address is verified, so trying the password reveals nothing either.
-//! - If two people register the same address and neither has verified it, neither password counts: whoever owns the
-//!   address sets a new one.
+//! - A registration makes no user (`auth/registration.rs`), so trying its password reveals nothing either.
+//! - The client gets a token, in the response and as a cookie. Its password counts only together with that token, so
+//!   whoever registers somebody else's address has no password there once its owner proves it.
 
 use super::audit_entry_by;
-use super::sign_in::{LoginAttempt, check_tenant, mail, read_email, read_new_password};
+use super::sign_in::{LoginAttempt, check_tenant, mail, mail_of, read_email, read_new_password};
 use crate::auth::account::{self, Account};
 use crate::auth::email_token::{self, EmailTokenPurpose};
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::Visitor;
+use crate::auth::registration::{self, REGISTRATION_SECONDS};
 use crate::auth::rules;
-use crate::credentials::key::fresh_id;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::storage::sql::StorageError;
 use crate::storage::sql::args;
 use domain::json;
 use domain::sign_in::Registration;
+
+/// The cookie that holds the client's token.
+pub const REGISTRATION_COOKIE: &str = "__Host-carillon_registration";
 
 /// `POST /api/v1/auth/register`
 pub async fn register(mut request: Request<Visitor>) -> Result<Response, Problem> {
@@ -41,32 +43,34 @@ pub async fn register(mut request: Request<Visitor>) -> Result<Response, Problem
 
     let hash = PasswordHashing::of(&request).hash(&password)?;
     let rows = request.caller.rows(&request.bindings)?;
-    let now = request.now();
+    let (tenant, now) = (&request.caller.tenant, request.now());
+    let client_token = registration::client_token()?;
     let taken = rows.row::<Account>(&account::BY_EMAIL, args![email.as_str()]).await?;
-    let new_id = fresh_id("usr").map_err(problem::internal)?;
-    let (user, name, purpose, kind, write) = match &taken {
+    let (subject, mail, statements) = match &taken {
         None => {
-            let row = args![new_id.as_str(), email.as_str(), name.as_str(), hash, now.millis()];
-            let write = (account::REGISTER, row);
-            (new_id.as_str(), name.as_str(), EmailTokenPurpose::EmailVerification, "email_verification", write)
+            let new = registration::fresh((&email, &name, &hash), &client_token, now)?;
+            let token = (new.mailed_token.as_str(), new.expires_at);
+            (new.id, mail_of("email_verification", tenant, (&email, &name), token), new.statements)
         }
         Some(taken) => {
-            let write = (account::DROP_UNVERIFIED_PASSWORD, args![taken.id.as_str(), now.millis()]);
-            (taken.id.as_str(), taken.name(), EmailTokenPurpose::PasswordReset, "already_registered", write)
+            let token = email_token::fresh(EmailTokenPurpose::PasswordReset, &taken.id, &email, now)?;
+            let mail = mail("already_registered", tenant, (&email, taken.name()), &token);
+            (taken.id.clone(), mail, token.statements)
         }
     };
-    let token = email_token::fresh(purpose, user, &email, now)?;
-    let mail = mail(kind, &request.caller.tenant, (&email, name), &token);
-    let entry = audit_entry_by(&request, "anybody".to_owned(), "user.register", Some(user), None);
+    let entry = audit_entry_by(&request, "anybody".to_owned(), "user.register", Some(&subject), None);
     let has_room = (rules::HAS_ROOM, args![rules::room(&request.caller.config)]);
-    let batch = rows.write().add_all([has_room, write]).add_all(token.statements).audit(entry);
-    match batch.commit().await {
+    match rows.write().add_all([has_room]).add_all(statements).audit(entry).commit().await {
         Ok(_) => crate::auth::mail::send(&request.bindings, &request.background, mail),
         // A full tenant says so, whether the address is free or taken.
-        Err(error) if rules::is_full(&error) => return Err(rules::meaning(error)),
-        // Another request registered the address at the same moment; that one sends the mail.
-        Err(StorageError::Constraint(_)) => {}
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(rules::meaning(error)),
     }
-    Response::json(202, &json!({ "message": "Check your mail." }), Some(request.caller.tenant.as_str()))
+    let data = json!({ "message": "Check your mail.", "registration": client_token });
+    let answer = Response::json(202, &data, Some(tenant.as_str()))?;
+    Ok(answer.header("Set-Cookie", cookie(&client_token, REGISTRATION_SECONDS)))
+}
+
+/// The cookie with the client's token; with a `max_age` of 0 browsers delete it.
+pub fn cookie(token: &str, max_age: i64) -> String {
+    format!("{REGISTRATION_COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={max_age}")
 }

@@ -19,6 +19,7 @@ use crate::storage::tenant_db::TenantDb;
 use crate::tenant::tenant_state;
 use crate::tenant_id::TenantId;
 use domain::address::network;
+use domain::clock::Timestamp;
 use domain::email::parse_email;
 use domain::error::Invalid;
 use domain::host::Host;
@@ -73,15 +74,19 @@ pub fn login_context<'a>(request: &'a Request<Visitor>, rows: &'a TenantDb) -> L
 }
 
 /// A mail that carries a new token.
-pub fn mail(kind: &'static str, tenant: &TenantId, (to, name): (&str, &str), token: &NewEmailToken) -> Mail {
-    Mail {
-        kind,
-        tenant: tenant.to_string(),
-        to: to.to_owned(),
-        name: name.to_owned(),
-        token: token.text.clone(),
-        expires_at: token.expires_at,
-    }
+pub fn mail(kind: &'static str, tenant: &TenantId, to: (&str, &str), token: &NewEmailToken) -> Mail {
+    mail_of(kind, tenant, to, (&token.text, token.expires_at))
+}
+
+/// A mail that carries a token with its end.
+pub fn mail_of(
+    kind: &'static str,
+    tenant: &TenantId,
+    (to, name): (&str, &str),
+    (token, expires_at): (&str, Timestamp),
+) -> Mail {
+    let (tenant, to, name, token) = (tenant.to_string(), to.to_owned(), name.to_owned(), token.to_owned());
+    Mail { kind, tenant, to, name, token, expires_at }
 }
 
 /// Stores a new token together with the audit entry of its request, and mails it. To be run after the response.

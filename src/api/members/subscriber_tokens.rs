@@ -49,6 +49,7 @@ pub async fn mint(mut request: Request<Member>) -> Result<Response, Problem> {
         ..Claims::default()
     };
     record_platform_key(&request).await?;
+    // A token of a key ends with the key, and with those it was made by, at the latest.
     let ttl = ttl.min(left);
     let (token, expires_at) = signing_keys::mint(&request.bindings, TokenKind::Subscriber, claims, ttl).await?;
     let entry = audit_entry(&request, "subscriber_token.mint", None, Some(json!({ "topics": topics })));

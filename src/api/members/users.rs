@@ -9,6 +9,7 @@
 use serde_json::Value;
 
 use super::{audit_entry, check_own, parse_email, role_to_grant};
+use crate::auth::email_token;
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::principal::Member;
 use crate::auth::revocation::{MintedBy, revoking};
@@ -27,6 +28,7 @@ use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::{TenantBatch, TenantDb};
 use domain::error::Invalid;
 use domain::json;
+use domain::permission::Permission;
 
 statements! { TenantSql;
     /// Users, newest first: ?5 their status, ?6 their role, ?7 a lower-case text to find in address or name.
@@ -45,6 +47,20 @@ statements! { TenantSql;
     END_SESSIONS = "DELETE FROM sessions WHERE tenant_id = ?1 AND user_id = ?2";
     /// Tokens that a user was issued before ?3 are void.
     VOID_ISSUED = "UPDATE users SET not_before = MAX(not_before, ?3) WHERE tenant_id = ?1 AND id = ?2";
+    /// Takes back the open invitations that a user (`user:…`) sent.
+    CLOSE_INVITATIONS = "DELETE FROM tenant_invitations WHERE tenant_id = ?1 AND invited_by = ?2 AND accepted_at IS NULL";
+    /// Revokes the keys that a user holds.
+    REVOKE_KEYS = "UPDATE api_keys SET revoked_at = ?3, previous_digest = NULL, previous_until = NULL WHERE tenant_id = ?1 AND holder_id = ?2 AND revoked_at IS NULL";
+    /// Takes back every open invitation.
+    CLOSE_ALL_INVITATIONS = "DELETE FROM tenant_invitations WHERE tenant_id = ?1 AND accepted_at IS NULL";
+    /// Deletes every token that was mailed.
+    FORGET_ALL_MAILED = "DELETE FROM mailed_tokens WHERE tenant_id = ?1";
+    /// Deletes every registration that is not proven.
+    END_ALL_REGISTRATIONS = "DELETE FROM registrations WHERE tenant_id = ?1";
+    /// Deletes every sign-in that is under way at a provider.
+    END_ALL_ATTEMPTS = "DELETE FROM sso_attempts WHERE tenant_id = ?1";
+    /// Revokes every key.
+    REVOKE_ALL_KEYS = "UPDATE api_keys SET revoked_at = ?2, previous_digest = NULL, previous_until = NULL WHERE tenant_id = ?1 AND revoked_at IS NULL";
     /// Ends everybody's sessions.
     END_ALL_SESSIONS = "DELETE FROM sessions WHERE tenant_id = ?1";
     /// Tokens that anybody was issued before ?2 are void.
@@ -98,8 +114,12 @@ impl TargetUser {
     }
 
     /// Commits a change of the user that takes rights away from them.
-    async fn revoking(&self, request: &Request<Member>, batch: TenantBatch<'_>) -> Result<(), Problem> {
-        let minted_by = MintedBy::user(&self.id);
+    async fn revoking(
+        &self,
+        request: &Request<Member>,
+        batch: TenantBatch<'_>,
+    ) -> Result<(), Problem> {
+        let minted_by = MintedBy::UserWithKeys(&self.id);
         revoking(&request.bindings, &request.caller.tenant, minted_by, rules::commit(batch)).await
     }
 }
@@ -196,7 +216,10 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
         batch = batch.add(rules::KEEPS_AN_OWNER, args![id]);
     }
     if is_disabled {
-        batch = batch.add(END_SESSIONS, args![id]).add(VOID_ISSUED, args![id, now + 1]);
+        batch = batch
+            .add(END_SESSIONS, args![id])
+            .add(VOID_ISSUED, args![id, now + 1])
+            .add(email_token::FORGET_OF_USER, args![id]);
     }
     let role = role.map(|role| role.name);
     batch = batch.add(UPDATE, args![id, name, role, status, now]).audit(entry);
@@ -225,31 +248,59 @@ pub async fn remove(request: Request<Member>) -> Result<Response, Problem> {
 }
 
 /// `POST /api/v1/users/{user_id}/sessions/revoke`
-pub async fn revoke_sessions(request: Request<Member>) -> Result<Response, Problem> {
+pub async fn revoke_sessions(mut request: Request<Member>) -> Result<Response, Problem> {
+    let with_keys = read_with_keys(&mut request).await?;
     let rows = request.caller.rows(&request.bindings)?;
     let target = TargetUser::find(&request, &rows).await?;
-    let entry = audit_entry(&request, "user.revoke_sessions", Some(&target.id), None);
-    let batch = rows
+    let (id, now) = (target.id.as_str(), request.now().millis());
+    let entry = audit_entry(&request, "user.revoke_sessions", Some(id), Some(json!({ "api_keys": with_keys })));
+    let mut batch = rows
         .write()
         .add_all(target.as_seen())
-        .add(END_SESSIONS, args![target.id.as_str()])
-        .add(VOID_ISSUED, args![target.id.as_str(), request.now().millis() + 1])
-        .audit(entry);
-    target.revoking(&request, batch).await?;
+        .add(END_SESSIONS, args![id])
+        .add(VOID_ISSUED, args![id, now + 1])
+        .add(email_token::FORGET_OF_USER, args![id])
+        .add(CLOSE_INVITATIONS, args![format!("user:{id}")]);
+    if with_keys {
+        batch = batch.add(REVOKE_KEYS, args![id, now]);
+    }
+    target.revoking(&request, batch.audit(entry)).await?;
     id_of(&request, &target)
 }
 
 /// `POST /api/v1/auth/revoke-all`
-pub async fn revoke_all(request: Request<Member>) -> Result<Response, Problem> {
+pub async fn revoke_all(mut request: Request<Member>) -> Result<Response, Problem> {
+    let with_keys = read_with_keys(&mut request).await?;
     let rows = request.caller.rows(&request.bindings)?;
     let now = request.now();
     let tenant = request.caller.tenant.as_str();
-    let entry = audit_entry(&request, "tenant.revoke_all", Some(tenant), None);
-    let batch =
-        rows.write().add(END_ALL_SESSIONS, Vec::new()).add(VOID_ALL_ISSUED, args![now.millis() + 1]).audit(entry);
+    let entry = audit_entry(&request, "tenant.revoke_all", Some(tenant), Some(json!({ "api_keys": with_keys })));
+    let mut batch = rows
+        .write()
+        .add(END_ALL_SESSIONS, Vec::new())
+        .add(VOID_ALL_ISSUED, args![now.millis() + 1])
+        .add(FORGET_ALL_MAILED, Vec::new())
+        .add(END_ALL_REGISTRATIONS, Vec::new())
+        .add(END_ALL_ATTEMPTS, Vec::new())
+        .add(CLOSE_ALL_INVITATIONS, Vec::new());
+    if with_keys {
+        batch = batch.add(REVOKE_ALL_KEYS, args![now.millis()]);
+    }
+    let batch = batch.audit(entry);
     let commit = async { batch.commit().await.map_err(Problem::from) };
     revoking(&request.bindings, &request.caller.tenant, MintedBy::Everybody, commit).await?;
     Response::json(200, &json!({ "revoked_at": now }), Some(tenant))
+}
+
+/// Reads whether API keys are revoked too, which takes the permission to write them.
+async fn read_with_keys(request: &mut Request<Member>) -> Result<bool, Problem> {
+    let mut fields = Fields::new(request.incoming.optional_json_object().await?);
+    let with_keys = fields.flag("api_keys").unwrap_or(false);
+    fields.finish()?;
+    if with_keys && !request.caller.permissions().has(Permission::ApiKeysWrite) {
+        return Err(problem::forbidden(Permission::ApiKeysWrite.as_str()));
+    }
+    Ok(with_keys)
 }
 
 fn parse_status(text: &str) -> Result<&str, Invalid> {

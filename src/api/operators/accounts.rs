@@ -6,7 +6,8 @@
 //! Nobody makes or changes an operator with permissions that they do not have. An operator who is disabled, removed or
 //! gets a new password is signed out everywhere in the same batch, and what they opened in tenants ends.
 
-use super::{audit, check_own, subject};
+use super::rules::{self, operator_as_seen};
+use super::{ControlStatement, audit, check_own, subject};
 use crate::auth::authenticate_operator::platform_permissions_of;
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
@@ -164,7 +165,7 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     fields.finish()?;
     let id = request.params.get("operator_id");
     let db = ControlDb::open(&request.bindings, "change an operator")?;
-    check_may_change(&request, &db, id).await?;
+    let as_seen = check_may_change(&request, &db, id).await?;
     if let Some(role) = &draft.role {
         check_own(&request, "/role", platform_permissions_of(role == "admin"))?;
     }
@@ -177,14 +178,14 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     });
     let now = request.now().millis();
     let update = args![id, draft.email, draft.name, hash, draft.role, draft.status, now];
-    let mut batch = vec![(UPDATE, update), audit(&request, "operator.update", changed)];
+    let mut batch = vec![as_seen, (UPDATE, update), audit(&request, "operator.update", changed)];
     if signs_out {
         batch.push((END_SESSIONS, args![id]));
     }
     let commit = async {
         db.batch(batch).await.map(drop).map_err(|error| match error {
-            StorageError::Constraint(_) => email_taken(),
-            error => error.into(),
+            StorageError::Constraint(words) if words.contains("operators.email") => email_taken(),
+            error => rules::meaning(error),
         })
     };
     if takes_rights {
@@ -200,23 +201,28 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
 pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
     let id = request.params.get("operator_id");
     let db = ControlDb::open(&request.bindings, "remove an operator")?;
-    check_may_change(&request, &db, id).await?;
     let batch = vec![
+        check_may_change(&request, &db, id).await?,
         (END_SESSIONS, args![id]),
         (END_GRANTS, args![id]),
         (DELETE, args![id]),
         audit(&request, "operator.delete", subject(id)),
     ];
-    let (operator, commit) =
-        (format!("operator:{id}"), async { db.batch(batch).await.map(drop).map_err(Problem::from) });
+    let (operator, commit) = (format!("operator:{id}"), rules::commit(&db, batch));
     revoking_everywhere(&request.bindings, &db, &operator, &operator, commit).await?;
     Response::json(200, &json!({ "id": id }), None)
 }
 
-/// Refuses to change an operator who does not exist, or has permissions that the caller does not have.
-pub(super) async fn check_may_change(request: &Request<Operator>, db: &ControlDb, id: &str) -> Result<(), Problem> {
+/// Refuses to change an operator who does not exist, or has permissions that the caller does not have. Gives the rule that
+/// the operator's role is still the one that was read, for the batch of the change.
+pub(super) async fn check_may_change(
+    request: &Request<Operator>,
+    db: &ControlDb,
+    id: &str,
+) -> Result<ControlStatement, Problem> {
     let row = db.row::<OperatorRoleRow>(&ROLE, args![id]).await?.ok_or_else(problem::not_found)?;
-    check_own(request, "", platform_permissions_of(row.role == "admin"))
+    check_own(request, "", platform_permissions_of(row.role == "admin"))?;
+    Ok(operator_as_seen(id, &row.role))
 }
 
 /// Responds with an operator; 404 if there is none.

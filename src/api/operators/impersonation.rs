@@ -77,7 +77,7 @@ pub async fn impersonate(mut request: Request<Operator>) -> Result<Response, Pro
     let (operator, session) = person(&request, PlatformPermission::UsersImpersonate)?;
     let db = ControlDb::open(&request.bindings, "impersonate a user")?;
     let entered = enter_tenant(&request, &db, &body.tenant, session).await?;
-    let EnteredTenant { tenant, rows, .. } = entered.ok_or_else(problem::not_found)?;
+    let EnteredTenant { tenant, rows, basis, .. } = entered.ok_or_else(problem::not_found)?;
     let user =
         rows.row::<ImpersonatedUserRow>(&USER, args![body.user.as_str()]).await?.ok_or_else(problem::not_found)?;
     let id = tenant.id.as_str();
@@ -93,6 +93,7 @@ pub async fn impersonate(mut request: Request<Operator>) -> Result<Response, Pro
         user_id: Some(user.id.clone()),
         role: Some(user.role.clone()),
         sid: Some(session.to_owned()),
+        basis: Some(basis),
         act: Some(ActorClaim { sub: request.caller.actor() }),
         ..Claims::default()
     };

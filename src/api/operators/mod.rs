@@ -9,6 +9,7 @@ pub mod grants;
 pub mod impersonation;
 pub mod master_keys;
 pub mod platform_keys;
+pub mod rules;
 pub mod sessions;
 pub mod signing_keys;
 pub mod switching;

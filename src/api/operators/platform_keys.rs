@@ -1,15 +1,20 @@
 //! `/api/v1/platform-keys`: the keys of the platform's automation.
 //!
 //! A key's text is shown when it is made and when it is re-rolled, and never again. Nobody makes, changes or re-rolls
-//! a key with permissions that they do not have; whoever may write keys may revoke any.
+//! a key with permissions that they do not have, nor, being a key themselves, one that is good for longer or from elsewhere;
+//! whoever may write keys may revoke any. Whoever makes or re-rolls a key answers for it (`auth/key_row.rs`). A change
+//! counts only if the key is still what it was seen to be.
 
 use serde_json::Value;
 
+use super::rules;
 use super::{ControlStatement, audit, check_own, subject};
-use crate::api::key_draft::{KeyDraft, PermissionList, check_not_revoked, read_grace, with_text};
+use crate::api::key_draft::{Grace, KeyDraft, PermissionList, check_end};
+use crate::auth::authenticate_operator::platform_key_permissions;
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
-use crate::auth::principal::Operator;
+use crate::auth::key_row::{ApiKeyRow, Backing};
+use crate::auth::principal::{Operator, OperatorKind};
 use crate::auth::revocation::revoking_everywhere;
 use crate::credentials::key::{FreshKey, KeyKind};
 use crate::credentials::signature::digest;
@@ -28,18 +33,18 @@ use domain::json;
 use domain::permission::{PlatformPermission, PlatformPermissions};
 
 statements! { ControlSql;
-    /// Keys, newest first.
-    SHOWN = "SELECT id, created_at, json_object('id', id, 'name', name, 'permissions', json(permissions), 'ip_allowlist', json(ip_allowlist), 'created_by', created_by, 'created_at', created_at, 'expires_at', expires_at, 'last_used_at', last_used_at, 'revoked_at', revoked_at, 'previous_until', previous_until) AS view FROM platform_keys WHERE (created_at, id) < (?1, ?2) ORDER BY created_at DESC, id DESC LIMIT ?3";
-    /// One key.
-    FIND = "SELECT id, created_at, json_object('id', id, 'name', name, 'permissions', json(permissions), 'ip_allowlist', json(ip_allowlist), 'created_by', created_by, 'created_at', created_at, 'expires_at', expires_at, 'last_used_at', last_used_at, 'revoked_at', revoked_at, 'previous_until', previous_until) AS view FROM platform_keys WHERE id = ?1";
+    /// Keys, newest first, with what they depend on.
+    SHOWN = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'permissions', json(k.permissions), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.permissions AS scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_standing, CASE WHEN o.status = 'active' THEN o.standing_id END AS holder_now, o.role AS holder_role, NULL AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.permissions, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN platform_keys m ON m.id = j.value) AS makers FROM platform_keys k LEFT JOIN operators o ON o.id = k.holder_id WHERE (k.created_at, k.id) < (?1, ?2) ORDER BY k.created_at DESC, k.id DESC LIMIT ?3";
+    /// One key, with what it depends on.
+    FIND = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'permissions', json(k.permissions), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.permissions AS scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_standing, CASE WHEN o.status = 'active' THEN o.standing_id END AS holder_now, o.role AS holder_role, NULL AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.permissions, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN platform_keys m ON m.id = j.value) AS makers FROM platform_keys k LEFT JOIN operators o ON o.id = k.holder_id WHERE k.id = ?1";
     /// How many keys are in use.
     COUNT = "SELECT count(*) AS total FROM platform_keys WHERE revoked_at IS NULL";
     /// A new key.
-    INSERT = "INSERT INTO platform_keys (id, name, digest, permissions, ip_allowlist, created_by, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    INSERT = "INSERT INTO platform_keys (id, name, digest, permissions, ip_allowlist, created_by, created_at, expires_at, held_by, holder_id, holder_standing, made_through) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?6, ?9, ?10, ?11)";
     /// Changes what is not NULL; ?5 says whether the end changes.
     UPDATE = "UPDATE platform_keys SET name = COALESCE(?2, name), permissions = COALESCE(?3, permissions), ip_allowlist = COALESCE(?4, ip_allowlist), expires_at = CASE WHEN ?5 THEN ?6 ELSE expires_at END WHERE id = ?1 AND revoked_at IS NULL";
-    /// A new text; the previous one stays good until ?3.
-    REROLL = "UPDATE platform_keys SET previous_digest = digest, previous_until = ?3, digest = ?2 WHERE id = ?1 AND revoked_at IS NULL";
+    /// A new text; the previous one stays good until ?3, none if that is NULL. ?4 to ?7 answer for the key from now on.
+    REROLL = "UPDATE platform_keys SET previous_digest = CASE WHEN ?3 IS NULL THEN NULL ELSE digest END, previous_until = ?3, digest = ?2, held_by = ?4, holder_id = ?5, holder_standing = ?6, made_through = ?7 WHERE id = ?1 AND revoked_at IS NULL";
     /// Revokes a key.
     REVOKE = "UPDATE platform_keys SET revoked_at = ?2, previous_digest = NULL, previous_until = NULL WHERE id = ?1 AND revoked_at IS NULL";
 }
@@ -64,6 +69,7 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
     let draft = KeyDraft::<PlatformPermissions>::read(&mut fields, "permissions", now);
     let (name, permissions) = fields.finish_with(draft.name.zip(draft.permissions))?;
     check_own(&request, "/permissions", permissions.set)?;
+    check_end(draft.expires_at, request.caller.bounds())?;
     if db.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_KEYS) {
         return Err(problem::too_many("platform_keys", MAX_KEYS));
     }
@@ -72,7 +78,20 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
     let (id, ends_at) = (key.id.as_str(), draft.expires_at.map(Timestamp::millis));
     let stored = permissions.names.to_string();
     let digest = digest(key.text.as_bytes());
-    let insert = args![id, name.as_str(), digest, stored, ranges.to_string(), actor.as_str(), now.millis(), ends_at];
+    let backing = request.caller.backing();
+    let insert = args![
+        id,
+        name.as_str(),
+        digest,
+        stored,
+        ranges.to_string(),
+        actor.as_str(),
+        now.millis(),
+        ends_at,
+        backing.holder.as_deref(),
+        backing.standing.as_str(),
+        backing.made_through()?,
+    ];
     let detail = json!({ "subject": id, "permissions": permissions.set.names() });
     let batch = vec![(INSERT, insert), audit(&request, "platform_key.create", detail)];
     let data = json!({
@@ -86,6 +105,10 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
         "last_used_at": null,
         "revoked_at": null,
         "previous_until": null,
+        "held_by": actor,
+        "in_force": true,
+        "not_in_force_because": null,
+        "effective_permissions": effective_names(permissions.set),
         "key": key.text,
     });
     create.commit(batch, PlatformResource { data, etag: String::new() }, problem::changed_meanwhile).await
@@ -95,14 +118,18 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
 pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
     let params = ListParams::read(&request, "platform_keys.list", "")?;
     let db = ControlDb::open(&request.bindings, "list platform keys")?;
-    let rows = db.rows::<ViewRow>(&SHOWN, params.args()).await?;
-    params.answer(&request, rows, None)
+    let rows = db.rows::<(ViewRow, ApiKeyRow)>(&SHOWN, params.args()).await?;
+    let shown = rows.iter().map(|(view, key)| {
+        let whole = shown_key(view, key, request.now())?.to_string();
+        Ok(ViewRow { created_at: view.created_at, id: view.id.clone(), view: whole })
+    });
+    params.answer(&request, shown.collect::<Result<_, Problem>>()?, None)
 }
 
 /// `GET /api/v1/platform-keys/{key_id}`
 pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
     let db = ControlDb::open(&request.bindings, "show a platform key")?;
-    shown(&db, request.params.get("key_id"), None).await
+    shown(&request, &db, None).await
 }
 
 /// `PATCH /api/v1/platform-keys/{key_id}`
@@ -112,42 +139,49 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     fields.finish()?;
     let id = request.params.get("key_id");
     let db = ControlDb::open(&request.bindings, "change a platform key")?;
-    check_may_change(&request, &db, id).await?;
+    let row = changeable(&request, &db).await?;
     if let Some(permissions) = &draft.permissions {
         check_own(&request, "/permissions", permissions.set)?;
     }
+    draft.check_bounds(&row, request.caller.bounds())?;
     // Whoever enters tenants may do everything there; without that permission, nothing.
     let may_enter = |listed: &PermissionList<PlatformPermissions>| listed.set.has(PlatformPermission::TenantsEnter);
     let keeps = draft.permissions.as_ref().is_none_or(may_enter) && !draft.sets_end();
     let args = std::iter::once(Arg::from(id)).chain(draft.update_args()).collect();
-    let commit = write(&request, &db, (UPDATE, args), "platform_key.update");
+    let commit = write(&request, &db, &row, (UPDATE, args), "platform_key.update");
     if keeps {
         commit.await?;
     } else {
-        ending_minted(&request, &db, id, commit).await?;
+        ending_minted(&request, &db, commit).await?;
     }
-    shown(&db, id, None).await
+    shown(&request, &db, None).await
 }
 
-/// `POST /api/v1/platform-keys/{key_id}/reroll`
+/// `POST /api/v1/platform-keys/{key_id}/reroll`. The key is the caller's from now on, unless it re-rolls itself.
 pub async fn reroll(mut request: Request<Operator>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.optional_json_object().await?);
-    let grace = read_grace(&mut fields);
+    let grace = Grace::read(&mut fields);
     fields.finish()?;
     let id = request.params.get("key_id");
     let db = ControlDb::open(&request.bindings, "re-roll a platform key")?;
-    check_may_change(&request, &db, id).await?;
+    let row = changeable(&request, &db).await?;
+    let (held_by, backing): (String, Backing) = match request.caller.who() {
+        OperatorKind::Key { id: own } if own == id => row.present_holder(),
+        _ => (request.caller.actor(), request.caller.backing().clone()),
+    };
+    let until = grace.until(row.keeps_text_under(&backing), request.now())?.map(Timestamp::millis);
     let key = FreshKey::again(KeyKind::Platform, id.to_owned()).map_err(problem::internal)?;
-    let until = request.now().plus_seconds(grace).millis();
-    let args = args![id, digest(key.text.as_bytes()), until];
-    let commit = write(&request, &db, (REROLL, args), "platform_key.reroll");
+    let (text, through) = (digest(key.text.as_bytes()), backing.made_through()?);
+    let has_grace = until.is_some_and(|until| request.now().millis() < until);
+    let args = args![id, text, until, held_by, backing.holder.as_deref(), backing.standing.as_str(), through];
+    let commit = write(&request, &db, &row, (REROLL, args), "platform_key.reroll");
     // Without a grace the text before may have leaked, and with it the right to mint.
-    if grace > 0 {
+    if has_grace {
         commit.await?;
     } else {
-        ending_minted(&request, &db, id, commit).await?;
+        ending_minted(&request, &db, commit).await?;
     }
-    shown(&db, id, Some(&key.text)).await
+    shown(&request, &db, Some(&key.text)).await
 }
 
 /// `DELETE /api/v1/platform-keys/{key_id}`
@@ -155,46 +189,65 @@ pub async fn revoke(request: Request<Operator>) -> Result<Response, Problem> {
     let id = request.params.get("key_id");
     let db = ControlDb::open(&request.bindings, "revoke a platform key")?;
     find(&db, id).await?;
-    let commit = write(&request, &db, (REVOKE, args![id, request.now().millis()]), "platform_key.revoke");
-    ending_minted(&request, &db, id, commit).await?;
-    shown(&db, id, None).await
+    let revoke = (REVOKE, args![id, request.now().millis()]);
+    let batch = vec![revoke, audit(&request, "platform_key.revoke", subject(id))];
+    ending_minted(&request, &db, async { db.batch(batch).await.map(drop).map_err(Problem::from) }).await?;
+    shown(&request, &db, None).await
 }
 
-/// Commits a change that takes rights from a key, and ends the streams of the tokens that it minted in tenants.
+/// Commits a change that takes rights from a key, and ends the streams of the tokens that it, or a key made by it, minted
+/// in tenants.
 async fn ending_minted(
     request: &Request<Operator>,
     db: &ControlDb,
-    id: &str,
     commit: impl Future<Output = Result<(), Problem>>,
 ) -> Result<(), Problem> {
-    let key = format!("platform_key:{id}");
+    let key = format!("platform_key:{}", request.params.get("key_id"));
     revoking_everywhere(&request.bindings, db, &key, &key, commit).await
 }
 
+/// Changes a key, if it is still what was read.
 async fn write(
     request: &Request<Operator>,
     db: &ControlDb,
+    row: &ApiKeyRow,
     change: ControlStatement,
     operation: &'static str,
 ) -> Result<(), Problem> {
-    let audit = audit(request, operation, subject(request.params.get("key_id")));
-    db.batch(vec![change, audit]).await?;
-    Ok(())
+    let id = request.params.get("key_id");
+    let (text, permissions, ranges, expires_at, held_by) = row.seen();
+    let seen = (rules::KEY_AS_SEEN, args![id, text, permissions, ranges, expires_at, held_by]);
+    rules::commit(db, vec![seen, change, audit(request, operation, subject(id))]).await
 }
 
-/// A key's JSON; 404 if there is none.
-async fn find(db: &ControlDb, id: &str) -> Result<Value, Problem> {
-    db.row::<ViewRow>(&FIND, args![id]).await?.ok_or_else(problem::not_found)?.shown()
+/// A key's row and JSON; 404 if there is none.
+async fn find(db: &ControlDb, id: &str) -> Result<(ViewRow, ApiKeyRow), Problem> {
+    db.row(&FIND, args![id]).await?.ok_or_else(problem::not_found)
 }
 
-/// Refuses to change a key that was revoked, or that has permissions which the caller does not have.
-async fn check_may_change(request: &Request<Operator>, db: &ControlDb, id: &str) -> Result<(), Problem> {
-    let view = find(db, id).await?;
-    check_not_revoked(&view)?;
-    let permissions = view.get("permissions").map(Value::to_string).unwrap_or_default();
-    check_own(request, "", PlatformPermissions::stored(&permissions))
+/// The key that the path names. Refuses one that was revoked, or that has permissions which the caller does not have.
+async fn changeable(request: &Request<Operator>, db: &ControlDb) -> Result<ApiKeyRow, Problem> {
+    let (_, row) = find(db, request.params.get("key_id")).await?;
+    row.check_not_revoked()?;
+    check_own(request, "", PlatformPermissions::stored(&row.scopes))?;
+    Ok(row)
 }
 
-async fn shown(db: &ControlDb, id: &str, text: Option<&str>) -> Result<Response, Problem> {
-    Response::json(200, &with_text(find(db, id).await?, text), None)
+async fn shown(request: &Request<Operator>, db: &ControlDb, text: Option<&str>) -> Result<Response, Problem> {
+    let (view, row) = find(db, request.params.get("key_id")).await?;
+    let mut key = shown_key(&view, &row, request.now())?;
+    if let (Value::Object(members), Some(text)) = (&mut key, text) {
+        members.insert("key".to_owned(), text.into());
+    }
+    Response::json(200, &key, None)
+}
+
+fn shown_key(view: &ViewRow, row: &ApiKeyRow, now: Timestamp) -> Result<Value, Problem> {
+    let effective = effective_names(platform_key_permissions(row));
+    row.shown(view, now, ("effective_permissions", effective)).map(Value::Object)
+}
+
+/// The names of what a key may do; `*` stands for everything, what later versions add included.
+fn effective_names(set: PlatformPermissions) -> Value {
+    if set == PlatformPermissions::ALL { Value::from(vec!["*"]) } else { Value::from(set.names()) }
 }

@@ -1,10 +1,11 @@
 //! `POST /api/v1/auth/switch`: an operator enters a tenant.
 //!
 //! The server keeps no active tenant: an operator has one token per tenant, and each token names its tenant. A token is
-//! good while the session is that it was made with, and the operator's grant is read with each request.
+//! good while the session is that it was made with, and the grant: both are read with each request, and a grant that is taken
+//! back and given again is another one.
 
 use super::{audit_in_tenant, person};
-use crate::auth::authenticate_operator::entered_role;
+use crate::auth::authenticate_operator::tenant_access;
 use crate::auth::principal::Operator;
 use crate::auth::signing_keys;
 use crate::credentials::platform_token::{Claims, TokenKind};
@@ -25,6 +26,8 @@ use domain::permission::PlatformPermission;
 pub(super) struct EnteredTenant {
     pub tenant: Tenant,
     pub role: String,
+    /// What the access rests on, as tokens name it.
+    pub basis: String,
     pub rows: TenantDb,
 }
 
@@ -39,10 +42,10 @@ pub(super) async fn enter_tenant(
     let Ok(claimed) = ClaimedTenant::parse(tenant) else { return Ok(None) };
     let found = Tenant::find(db, claimed.as_str()).await?.filter(|tenant| tenant.is_served(request.now()));
     let Some(tenant) = found else { return Ok(None) };
-    let role = entered_role(&request.bindings, &tenant.id, &request.caller.actor(), session).await?;
-    let Some(role) = role else { return Ok(None) };
+    let access = tenant_access(&request.bindings, &tenant.id, &request.caller.actor(), session).await?;
+    let Some(access) = access.filter(|access| access.has_session) else { return Ok(None) };
     let rows = TenantDb::open(&request.bindings, &tenant.id, &tenant.placement())?;
-    Ok(Some(EnteredTenant { tenant, role, rows }))
+    Ok(Some(EnteredTenant { tenant, role: access.role, basis: access.basis, rows }))
 }
 
 /// An entry of the tenant's own audit log for what the caller does.
@@ -70,7 +73,7 @@ pub async fn switch(mut request: Request<Operator>) -> Result<Response, Problem>
     fields.finish()?;
     let (_, session) = person(&request, PlatformPermission::TenantsEnter)?;
     let db = ControlDb::open(&request.bindings, "enter a tenant")?;
-    let EnteredTenant { tenant, role, rows } =
+    let EnteredTenant { tenant, role, basis, rows } =
         enter_tenant(&request, &db, &named, session).await?.ok_or_else(problem::tenant_not_found)?;
     let id = tenant.id.as_str();
     let detail = json!({ "role": role });
@@ -83,6 +86,7 @@ pub async fn switch(mut request: Request<Operator>) -> Result<Response, Problem>
         client_id: id.to_owned(),
         role: Some(role.clone()),
         sid: Some(session.to_owned()),
+        basis: Some(basis),
         ..Claims::default()
     };
     let seconds = TokenKind::Switch.max_seconds();

@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::record;
+use crate::auth::maker::Maker;
 use crate::auth::principal::{Member, Reader, Visitor};
 use crate::http::fields::Fields;
 use crate::http::incoming::{Incoming, JSON};
@@ -26,6 +27,7 @@ use domain::error::Invalid;
 use domain::file::{FileName, FileType, MAX_BYTES};
 use domain::json;
 use domain::json::set;
+use domain::permission::Permission;
 
 /// Seconds that a signed URL of a file is valid: the range of `expires_in`, and its default.
 const SHOWN_SECONDS: (std::ops::RangeInclusive<u32>, u32) = (60..=604_800, 900);
@@ -54,9 +56,11 @@ pub async fn announce(mut request: Request<Member>) -> Result<Response, Problem>
         seen: Some(target.seen.clone()),
     };
     target.check_room(upload.size, request.caller.config.limits.storage_bytes)?;
-    let until = request.now().plus_seconds(UPLOAD_SECONDS);
+    let maker = request.caller.maker();
+    let until = maker.end(request.now().plus_seconds(UPLOAD_SECONDS));
     let tenant = request.caller.tenant.as_str();
-    let token = file_url::upload_token(&request.bindings.settings.keys, tenant, &upload, until)?;
+    let who = maker.to_text(request.now());
+    let token = file_url::upload_token(&request.bindings.settings.keys, tenant, (&upload, &who), until)?;
     let body = json!({
         "url": format!("{}/uploads/{token}", origin(&request.incoming, &request.caller.config)), "method": "PUT",
         "headers": { "Content-Type": upload.file_type.as_str() }, "expires_at": until,
@@ -71,7 +75,7 @@ pub async fn receive(request: Request<Visitor>) -> Result<Response, Problem> {
     }
     let (keys, tenant) = (&request.bindings.settings.keys, request.caller.tenant.as_str());
     let upload = file_url::read_upload_token(keys, tenant, request.params.get("token"), request.now());
-    let upload = upload.ok_or_else(problem::invalid_link)?;
+    let (upload, maker) = upload.ok_or_else(problem::invalid_link)?;
     if length(&request.incoming)? != upload.size {
         return Err(wrong_size(upload.size));
     }
@@ -79,7 +83,20 @@ pub async fn receive(request: Request<Visitor>) -> Result<Response, Problem> {
         return Err(problem::unsupported_media_type("the type that was announced"));
     }
     let rows = request.caller.rows(&request.bindings)?;
+    check_maker(&request, &rows, &maker, Permission::RecordsWrite).await?;
     store(&request, &request.caller.config, rows, &upload).await
+}
+
+/// Refuses a URL whose maker, by the text that it holds, may not do any more what it is for.
+pub(super) async fn check_maker<Who>(
+    request: &Request<Who>,
+    rows: &TenantDb,
+    maker: &str,
+    permission: Permission,
+) -> Result<(), Problem> {
+    let (maker, made_at) = Maker::from_text(maker).ok_or_else(problem::invalid_link)?;
+    let judged = maker.judge(&request.bindings, rows, Some(made_at)).await?;
+    if judged.is_some_and(|judged| judged.permissions.has(permission)) { Ok(()) } else { Err(problem::invalid_link()) }
 }
 
 /// `PUT /api/v1/{collection}/{record_id}/file`
@@ -117,7 +134,11 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let mut url = format!("{}{path}", origin(&request.incoming, &request.caller.config));
     let mut until = None;
     if !collection.public_read {
-        let expires = request.now().seconds() + i64::from(seconds);
+        // A visitor reads no collection that is not public.
+        let maker = request.caller.maker().ok_or_else(problem::not_found)?;
+        let maker = if maker.principal.starts_with("user:") { maker.without_session() } else { maker.clone() };
+        let expires = maker.end(request.now().plus_seconds(i64::from(seconds))).seconds();
+        let who = maker.to_text(request.now());
         let creation_id = format!("{}{}", collection.creation_id, file.record_creation_id);
         let shown = FileLink {
             tenant,
@@ -126,9 +147,10 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
             record_id,
             name: file.name.as_str(),
             etag: &file.etag,
+            maker: &who,
         };
         let signature = shown.sign(&request.bindings.settings.keys, expires)?;
-        url.push_str(&format!("&expires={expires}&signature={signature}"));
+        url.push_str(&format!("&expires={expires}&by={who}&signature={signature}"));
         until = Some(Timestamp::from_millis(expires * 1000));
     }
     let mut body = file.shown();

@@ -2,9 +2,11 @@
 //!
 //! Invariants
 //! - Without a signature, a response about a file that is not public does not tell whether it exists.
+//! - A signed URL is worth what whoever asked for it may do now.
 //! - An uploaded file never runs: its type is on an allow-list, browsers may not guess another, and a page that shows it is
 //!   sandboxed.
 
+use super::files::check_maker;
 use crate::auth::principal::Visitor;
 use crate::http::etag;
 use crate::http::incoming::Incoming;
@@ -18,9 +20,12 @@ use crate::storage::keys::ObjectKey;
 use crate::storage::r2::Bucket;
 use domain::address::is_let_in;
 use domain::http_date;
+use domain::permission::Permission;
 
 /// Attempts to read a file: its object may be replaced between look-up and read.
 const ATTEMPTS: usize = 2;
+/// For how long a browser may keep a file that is not public, in seconds.
+const KEPT_SECONDS: i64 = 60;
 
 /// `GET /media/{collection}/{record_id}/{name}`
 pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
@@ -30,7 +35,10 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     for _ in 0..ATTEMPTS {
         let found = File::served(&rows, request.params.get("collection"), request.params.get("record_id")).await?;
-        let (file, caching) = admitted(&request, found)?;
+        let Admitted { file, caching, maker } = admitted(&request, found)?;
+        if let Some(maker) = maker {
+            check_maker(&request, &rows, &maker, Permission::RecordsRead).await?;
+        }
         if let Some(answer) = answer(&request, &file).await? {
             return Ok(described(answer, &file).header("Cache-Control", caching));
         }
@@ -38,8 +46,17 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
     Err(problem::unavailable("the bytes of a file are not there"))
 }
 
-/// The file, if it may be seen by this URL, and how long whoever sees it may keep it.
-fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<(File, String), Problem> {
+/// A file that may be seen by this URL.
+struct Admitted {
+    file: File,
+    /// How long whoever sees it may keep it.
+    caching: String,
+    /// Who asked for the URL, and must still be able to read the file; none of a public one.
+    maker: Option<String>,
+}
+
+/// The file, if it may be seen by this URL.
+fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<Admitted, Problem> {
     let name = request.params.get("name");
     let (file, is_public, creation_id) = match found {
         Some(Served { file, is_public, mut creation_id }) => {
@@ -52,10 +69,11 @@ fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<(File, 
     let meant = request.incoming.query.get("v").unwrap_or_default();
     if is_public && let Some(file) = file {
         let caching = if file.etag == meant { "public, max-age=31536000, immutable" } else { "public, max-age=60" };
-        return Ok((file, caching.to_owned()));
+        return Ok(Admitted { file, caching: caching.to_owned(), maker: None });
     }
     let signature = request.incoming.query.get("signature").ok_or_else(problem::not_found)?;
     let until = request.incoming.query.get("expires").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let maker = request.incoming.query.get("by").unwrap_or_default();
     let shown = FileLink {
         tenant: request.caller.tenant.as_str(),
         collection: request.params.get("collection"),
@@ -63,12 +81,15 @@ fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<(File, 
         record_id: request.params.get("record_id"),
         name,
         etag: meant,
+        maker,
     };
     if !shown.is_signed(&request.bindings.settings.keys, until, signature, request.now()) {
         return Err(problem::invalid_link());
     }
     let file = file.filter(|file| file.etag == meant).ok_or_else(problem::not_found)?;
-    Ok((file, format!("private, max-age={}", until - request.now().seconds())))
+    // Briefly: the URL may end before its time.
+    let caching = format!("private, max-age={}", (until - request.now().seconds()).min(KEPT_SECONDS));
+    Ok(Admitted { file, caching, maker: Some(maker.to_owned()) })
 }
 
 /// The requested bytes of the file; none if its object does not exist (any more).

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::api::members::{audit_entry, check_own};
 use crate::auth::principal::Member;
+use crate::auth::rules;
 use crate::auth::sso::provider::{own_roles, permissions_of, secret_place};
 use crate::http::fields::Fields;
 use crate::http::incoming::{JSON, MERGE_PATCH};
@@ -37,6 +38,8 @@ statements! { TenantSql;
     INSERT = "INSERT INTO sso_providers (tenant_id, id, name, issuer, client_id, client_secret, scopes, role_claim, role_map, default_role, enabled, reach, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)";
     /// Changes what is not NULL; ?6, ?9 and ?12 say whether what may be NULL changes.
     UPDATE = "UPDATE sso_providers SET name = COALESCE(?3, name), issuer = COALESCE(?4, issuer), client_id = COALESCE(?5, client_id), client_secret = CASE WHEN ?6 THEN ?7 ELSE client_secret END, scopes = COALESCE(?8, scopes), role_claim = CASE WHEN ?9 THEN ?10 ELSE role_claim END, role_map = COALESCE(?11, role_map), default_role = CASE WHEN ?12 THEN ?13 ELSE default_role END, enabled = COALESCE(?14, enabled), reach = COALESCE(?15, reach), updated_at = ?16 WHERE tenant_id = ?1 AND id = ?2";
+    /// The provider ?2 still has the issuer ?3 and the reach ?4, and has a client secret if ?5 says so.
+    AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_as_seen) VALUES (?1, EXISTS (SELECT 1 FROM sso_providers WHERE tenant_id = ?1 AND id = ?2 AND issuer = ?3 AND json(reach) = json(?4) AND (client_secret IS NOT NULL) = ?5))";
     /// Deletes identities: another issuer's subject of the same name is somebody else.
     FORGET_IDENTITIES = "DELETE FROM sso_identities WHERE tenant_id = ?1 AND provider_id = ?2";
     /// Deletes sign-ins that began before the provider changed.
@@ -192,7 +195,13 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
         (sets_map || sets_default).then(|| reach(&request)),
         request.now().millis(),
     ];
-    let mut changes = vec![(UPDATE, update)];
+    let seen = args![
+        id.as_str(),
+        before.get("issuer").and_then(Value::as_str).unwrap_or_default(),
+        before_reach,
+        before.get("has_client_secret") == Some(&Value::Bool(true)),
+    ];
+    let mut changes = vec![(AS_SEEN, seen), (UPDATE, update)];
     if changes_issuer {
         changes.extend([(FORGET_IDENTITIES, args![id.as_str()]), (FORGET_ATTEMPTS, args![id.as_str()])]);
     }
@@ -220,8 +229,7 @@ async fn write(
         batch = batch.add(sql, args);
     }
     let entry = audit_entry(request, operation, Some(id), None);
-    batch.audit(entry).commit().await?;
-    Ok(())
+    rules::commit(batch.audit(entry)).await
 }
 
 async fn find(request: &Request<Member>, id: &str) -> Result<Value, Problem> {

@@ -5,7 +5,7 @@
 //! its password and its sessions. Otherwise a user is created.
 
 use super::id_token::Identity;
-use super::provider::{OwnRole, Provider, own_roles, permissions_of};
+use super::provider::{OwnRole, Provider, own_roles, permissions_of, stored_permissions};
 use crate::auth::revocation::{MintedBy, revoking};
 use crate::auth::rules;
 use crate::auth::session::{LoginContext, SessionUser};
@@ -24,15 +24,19 @@ use domain::permission::Permissions;
 
 statements! { TenantSql;
     /// The user of a subject.
-    BY_SUBJECT = "SELECT u.id, u.email, u.name, u.role, u.status FROM sso_identities i JOIN users u ON u.tenant_id = ?1 AND u.id = i.user_id WHERE i.tenant_id = ?1 AND i.provider_id = ?2 AND i.subject = ?3";
+    BY_SUBJECT = "SELECT u.id, u.email, u.name, u.role, u.status, u.standing_id FROM sso_identities i JOIN users u ON u.tenant_id = ?1 AND u.id = i.user_id WHERE i.tenant_id = ?1 AND i.provider_id = ?2 AND i.subject = ?3";
     /// The user of an address.
-    BY_EMAIL = "SELECT id, email, name, role, status FROM users WHERE tenant_id = ?1 AND email = ?2";
+    BY_EMAIL = "SELECT id, email, name, role, status, standing_id FROM users WHERE tenant_id = ?1 AND email = ?2";
     /// A new user with a verified address.
     INSERT_USER = "INSERT INTO users (tenant_id, id, email, name, role, email_verified_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6)";
     /// Links a user to a subject.
     INSERT_IDENTITY = "INSERT INTO sso_identities (tenant_id, provider_id, subject, user_id, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
     /// Ends the sessions of a user whose address is not verified.
     END_UNVERIFIED_SESSIONS = "DELETE FROM sessions WHERE tenant_id = ?1 AND user_id = (SELECT u.id FROM users u WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.email_verified_at IS NULL)";
+    /// Deletes the tokens that were mailed to a user whose address is not verified.
+    FORGET_UNVERIFIED_MAILED = "DELETE FROM mailed_tokens WHERE tenant_id = ?1 AND user_id = (SELECT u.id FROM users u WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.email_verified_at IS NULL)";
+    /// The provider is enabled, and reaches as far, with the same roles, as it did when it was read.
+    PROVIDER_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_as_seen) VALUES (?1, EXISTS (SELECT 1 FROM sso_providers WHERE tenant_id = ?1 AND id = ?2 AND enabled = 1 AND issuer = ?3 AND reach = ?4 AND role_map = ?5 AND role_claim IS ?6 AND default_role IS ?7))";
     /// Marks an unverified address as verified, and drops the password from before.
     VERIFY_EMAIL = "UPDATE users SET password_hash = NULL, not_before = ?3, email_verified_at = ?3, updated_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND email_verified_at IS NULL";
     /// Sets the role that the provider assigns, except where the tenant would lose its last owner.
@@ -46,6 +50,7 @@ row_types! {
         name: String,
         role: String,
         status: String,
+        standing_id: String,
     }
 }
 
@@ -108,7 +113,9 @@ impl UserProvisioning<'_> {
             role.filter(|role| row.status == "active" && self.covers(&row.role, own) && self.may_assign(role, own));
         let role = role.ok_or_else(problem::sso_not_admitted)?;
         let now = SystemClock.now();
-        let mut statements = Vec::new();
+        // Who it is and who vouches for them are still what was judged when the session is written.
+        let mut statements = self.provider_as_seen(&[&role, &row.role], own);
+        statements.push((rules::USER_STANDS, args![row.id.as_str(), row.standing_id.as_str(), row.role.as_str()]));
         if role != row.role {
             statements.push((SET_ROLE, args![row.id.as_str(), role.as_str(), now.millis()]));
         }
@@ -120,6 +127,7 @@ impl UserProvisioning<'_> {
 
     /// An existing user who signs in with this provider for the first time.
     async fn link(&self, row: SsoUserRow, own: &[OwnRole]) -> Result<ProvisionedUser, ProvisionError> {
+        let stands = args![row.id.as_str(), row.standing_id.as_str(), row.role.as_str()];
         let provisioned = self.sign_in(row, own)?;
         let now = SystemClock.now();
         let id = provisioned.user.id.as_str();
@@ -128,7 +136,10 @@ impl UserProvisioning<'_> {
             .context
             .rows
             .write()
+            .add_all(self.provider_as_seen(&[], own))
+            .add(rules::USER_STANDS, stands)
             .add(END_UNVERIFIED_SESSIONS, args![id])
+            .add(FORGET_UNVERIFIED_MAILED, args![id])
             .add(VERIFY_EMAIL, args![id, now.millis()])
             .add(INSERT_IDENTITY, self.identity_args(id, now))
             .audit(entry);
@@ -152,6 +163,7 @@ impl UserProvisioning<'_> {
             .context
             .rows
             .write()
+            .add_all(self.provider_as_seen(&[&user.role], own))
             .add(rules::HAS_ROOM, args![self.max_users])
             .add(INSERT_USER, insert)
             .add(INSERT_IDENTITY, self.identity_args(&user.id, now))
@@ -170,6 +182,24 @@ impl UserProvisioning<'_> {
     /// Whether the provider may assign a role: it exists, and is covered.
     fn may_assign(&self, role: &str, own: &[OwnRole]) -> bool {
         permissions_of(role, own).is_some() && self.covers(role, own)
+    }
+
+    /// The rules that the provider and these roles are still what they were judged by.
+    fn provider_as_seen(&self, roles: &[&str], own: &[OwnRole]) -> Vec<(TenantSql, Vec<Arg>)> {
+        let provider = self.provider;
+        let seen = args![
+            provider.id.as_str(),
+            provider.issuer.as_str(),
+            provider.reach.as_str(),
+            provider.role_map.as_str(),
+            provider.role_claim.as_deref(),
+            provider.default_role.as_deref()
+        ];
+        let roles = roles.iter().filter_map(|role| {
+            let own = stored_permissions(role, own)?;
+            Some((rules::ROLE_AS_SEEN, args![*role, own]))
+        });
+        std::iter::once((PROVIDER_AS_SEEN, seen)).chain(roles).collect()
     }
 
     fn identity_args(&self, user: &str, now: Timestamp) -> Vec<Arg> {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::auth::role::is_built_in;
 use crate::http::problem::{self, Problem};
 use crate::storage::row::row_types;
 use crate::storage::sealed::{SealContext, SealKey};
@@ -92,6 +93,14 @@ pub async fn own_roles(rows: &TenantDb) -> Result<Vec<OwnRole>, Problem> {
 pub fn permissions_of(role: &str, own: &[OwnRole]) -> Option<Permissions> {
     let built_in = BUILT_IN_ROLES.iter().find(|(name, _)| *name == role).map(|(_, permissions)| *permissions);
     built_in.or_else(|| own.iter().find(|own| own.name == role).map(|own| Permissions::stored(&own.permissions)))
+}
+
+/// The permissions of a role of the tenant's own, as they are stored; none for a built-in role.
+pub fn stored_permissions<'a>(role: &str, own: &'a [OwnRole]) -> Option<&'a str> {
+    if is_built_in(role) {
+        return None;
+    }
+    own.iter().find(|own| own.name == role).map(|own| own.permissions.as_str())
 }
 
 #[cfg(test)]

@@ -76,9 +76,9 @@ pub struct IssueTicket {
     /// The address that it is issued to.
     #[serde(default)]
     pub address: String,
-    /// Networks that a key may be used from, if one stands behind it; empty for any.
+    /// Lists of networks that a key may be used from, if one stands behind it; each must let the client in.
     #[serde(default)]
-    pub networks: Vec<String>,
+    pub networks: Vec<Vec<String>>,
 }
 
 /// A subscriber, as subscription events describe it.

@@ -97,11 +97,11 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Jwks", "{keys: {kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA', use: 'sig', kid: string, x: string}[]}"),
     (
         "ApiKey",
-        "{id: string, name: string, scopes: string[], ip_allowlist: string[], created_by: string, created_at: time, expires_at: time?, last_used_at: time?, revoked_at: time?, previous_until: time?}",
+        "{id: string, name: string, scopes: string[], ip_allowlist: string[], created_by: string, created_at: time, expires_at: time?, last_used_at: time?, revoked_at: time?, previous_until: time?, held_by: string, in_force: bool, not_in_force_because: 'revoked'|'expired'|'holder_removed'|'holder_disabled'|'maker_ended'|null, effective_scopes: string[]}",
     ),
     (
         "PlatformKey",
-        "{id: string, name: string, permissions: string[], ip_allowlist: string[], created_by: string, created_at: time, expires_at: time?, last_used_at: time?, revoked_at: time?, previous_until: time?}",
+        "{id: string, name: string, permissions: string[], ip_allowlist: string[], created_by: string, created_at: time, expires_at: time?, last_used_at: time?, revoked_at: time?, previous_until: time?, held_by: string, in_force: bool, not_in_force_because: 'revoked'|'expired'|'holder_removed'|'holder_disabled'|'maker_ended'|null, effective_permissions: string[]}",
     ),
     ("SigningKey", "{kid: string, retires_at: time?}"),
     (

@@ -1,0 +1,174 @@
+//! Registrations: addresses that somebody registered and has not proven yet.
+//!
+//! Invariants
+//! - A registration is no user: it signs nobody in, counts for no plan, and is neither listed, linked nor invited. The
+//!   user is made by the batch that proves the address.
+//! - The password of a registration counts only with the token that its client was given. Whoever has the mail alone sets
+//!   a password of their own: they may not be who registered.
+//! - It ends after 24 hours, or once a user has the address, whatever made that user.
+//! - An address has at most five, a tenant at most 5,000: beyond that the oldest go.
+
+use crate::auth::rules;
+use crate::credentials::key::{fresh_id, fresh_secret};
+use crate::credentials::signature::digest;
+use crate::http::problem::{self, Problem};
+use crate::log;
+use crate::storage::bindings::{Bindings, SystemClock};
+use crate::storage::row::row_types;
+use crate::storage::shard_db::ShardDb;
+use crate::storage::sql::{Arg, TenantSql, args, statements};
+use crate::storage::tenant_db::{Placement, TenantDb};
+use crate::tenant_id::TenantId;
+use domain::clock::{Clock, Timestamp};
+
+statements! { TenantSql;
+    /// A new registration.
+    INSERT = "INSERT INTO registrations (tenant_id, id, email, name, password_hash, mailed_token, client_token, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    /// Deletes some that have ended.
+    FORGET_EXPIRED = "DELETE FROM registrations WHERE tenant_id = ?1 AND id IN (SELECT e.id FROM registrations e WHERE e.tenant_id = ?1 AND e.expires_at <= ?2 LIMIT 200) RETURNING id";
+    /// Makes room for one more of an address: deletes all but the four newest.
+    KEEP_NEWEST = "DELETE FROM registrations WHERE tenant_id = ?1 AND email = ?2 AND id NOT IN (SELECT n.id FROM registrations n WHERE n.tenant_id = ?1 AND n.email = ?2 ORDER BY n.created_at DESC LIMIT 4)";
+    /// Makes room for one more in the tenant: deletes the oldest beyond 4,999.
+    KEEP_MOST = "DELETE FROM registrations WHERE tenant_id = ?1 AND id IN (SELECT o.id FROM registrations o WHERE o.tenant_id = ?1 ORDER BY o.created_at DESC LIMIT 200 OFFSET 4999)";
+    /// The registration that a mailed token proves.
+    BY_TOKEN = "SELECT id, email, name, password_hash, client_token FROM registrations WHERE tenant_id = ?1 AND mailed_token = ?2 AND expires_at > ?3";
+    /// The registration ?2 has not ended by ?3, nor was it proven.
+    STILL_REGISTERED = "INSERT OR REPLACE INTO write_rules (tenant_id, is_registered) VALUES (?1, EXISTS (SELECT 1 FROM registrations WHERE tenant_id = ?1 AND id = ?2 AND expires_at > ?3))";
+    /// The user that a registration becomes, with the role `viewer`. A trigger deletes the registrations of the address.
+    PROVE = "INSERT INTO users (tenant_id, id, email, name, password_hash, role, email_verified_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, 'viewer', ?6, ?6, ?6)";
+}
+
+/// Statements across the tenants of a shard.
+pub mod due {
+    use crate::storage::sql::statements;
+
+    statements! { ShardSql;
+        /// Tenants that may write and have registrations that ended by ?1.
+        ENDED = "SELECT f.tenant_id FROM tenant_fence f WHERE f.tenant_id IN (SELECT r.tenant_id FROM registrations r WHERE r.expires_at <= ?1) AND f.mode = 'rw' LIMIT 20";
+    }
+}
+
+/// How long an address may be proven, in seconds: 24 hours.
+pub const REGISTRATION_SECONDS: i64 = 24 * 3600;
+/// Rounds of one tenant's clearing, of 200 registrations each.
+const ROUNDS: usize = 10;
+
+row_types! {
+    /// A registration that has not ended. Has no `Debug`: it holds a hash.
+    pub struct RegistrationRow {
+        /// Its id.
+        pub id: String,
+        /// The address.
+        pub email: String,
+        /// The name that was registered.
+        pub name: String,
+        /// The hash of the password that was registered.
+        pub password_hash: String,
+        client_token: String,
+    }
+
+    struct EndedRow {
+        #[allow(dead_code, reason = "they are only counted")]
+        id: String,
+    }
+}
+
+impl RegistrationRow {
+    /// Whether this is the token of the client that registered.
+    pub fn is_clients(&self, token: &str) -> bool {
+        crate::credentials::constant_time::constant_time_eq(&digest(token.as_bytes()), &self.client_token)
+    }
+
+    /// The batch's statements that make the user, whose id is `user`; `max_users` is the plan's bound.
+    pub fn prove(
+        &self,
+        user: &str,
+        name: &str,
+        hash: &str,
+        max_users: Option<i64>,
+        now: Timestamp,
+    ) -> Vec<(TenantSql, Vec<Arg>)> {
+        vec![
+            (STILL_REGISTERED, args![self.id.as_str(), now.millis()]),
+            (rules::HAS_ROOM, args![max_users]),
+            (PROVE, args![user, self.email.as_str(), name, hash, now.millis()]),
+        ]
+    }
+}
+
+/// A token for the client that registers.
+pub fn client_token() -> Result<String, Problem> {
+    fresh_secret("car_rg_").map_err(problem::internal)
+}
+
+/// A new registration.
+pub struct NewRegistration {
+    /// The token to be mailed.
+    pub mailed_token: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Its id.
+    pub id: String,
+    /// The statements that store it.
+    pub statements: Vec<(TenantSql, Vec<Arg>)>,
+}
+
+/// Registers an address with a name and the hash of a password.
+pub fn fresh(
+    (email, name, hash): (&str, &str, &str),
+    client_token: &str,
+    now: Timestamp,
+) -> Result<NewRegistration, Problem> {
+    let mailed_token = fresh_secret("car_ev_").map_err(problem::internal)?;
+    let id = fresh_id("reg").map_err(problem::internal)?;
+    let expires_at = now.plus_seconds(REGISTRATION_SECONDS);
+    let (mailed, client) = (digest(mailed_token.as_bytes()), digest(client_token.as_bytes()));
+    let row = args![id.as_str(), email, name, hash, mailed, client, now.millis(), expires_at.millis()];
+    let statements = vec![
+        (FORGET_EXPIRED, args![now.millis()]),
+        (KEEP_NEWEST, args![email]),
+        (KEEP_MOST, Vec::new()),
+        (INSERT, row),
+    ];
+    Ok(NewRegistration { mailed_token, expires_at, id, statements })
+}
+
+/// The registration that a mailed token proves; none for any other token.
+pub async fn find(rows: &TenantDb, mailed_token: &str, now: Timestamp) -> Result<Option<RegistrationRow>, Problem> {
+    Ok(rows.row(&BY_TOKEN, args![digest(mailed_token.as_bytes()), now.millis()]).await?)
+}
+
+/// Deletes registrations that have ended, of some tenants; gives their number. Run by cron each minute. `placements` finds
+/// where a tenant's rows are, as this room may not touch the registry.
+pub async fn forget_ended(
+    bindings: &Bindings,
+    placements: impl AsyncFn(&TenantId) -> Result<Option<Placement>, Problem>,
+) -> Result<usize, Problem> {
+    let now = SystemClock.now().millis();
+    let mut ended = 0;
+    for shard in &bindings.settings.shards {
+        let db = ShardDb::open(bindings, shard, "registrations")?;
+        for tenant in db.tenants(&due::ENDED, args![now]).await? {
+            let Some(placement) = placements(&tenant).await? else { continue };
+            match forget_of(&TenantDb::open(bindings, &tenant, &placement)?, now).await {
+                Ok(more) => ended += more,
+                // A failure does not stop the work for other tenants.
+                Err(problem) => log::fault("registrations", problem.cause.as_deref().unwrap_or(problem.code)),
+            }
+        }
+    }
+    Ok(ended)
+}
+
+async fn forget_of(rows: &TenantDb, now: i64) -> Result<usize, Problem> {
+    let mut ended = 0;
+    for _ in 0..ROUNDS {
+        let gone = rows.write().add(FORGET_EXPIRED, args![now]).commit().await?;
+        let gone = gone.into_iter().next_back().unwrap_or_default().read::<EndedRow>()?.len();
+        ended += gone;
+        if gone == 0 {
+            break;
+        }
+    }
+    Ok(ended)
+}
