@@ -153,6 +153,9 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         if !config.is_served(now) {
             return Err(Refusal::Stopped);
         }
+        if caller.judged_at.is_some_and(|judged_at| judged_at < config.revision) {
+            return Err(Refusal::Outdated(config.revision));
+        }
         Ok(Rc::clone(config))
     }
 

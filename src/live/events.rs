@@ -35,7 +35,7 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
         }
     };
     let Visitor { tenant, host, config, .. } = &*request.caller;
-    let opened = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
+    let opened = tenant_state::call_hub_judged_at(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         bridge::open(hub, &caller, &attach).await
     });
     let attached = opened.await?;

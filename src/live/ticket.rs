@@ -25,7 +25,7 @@ pub async fn issue(request: Request<Visitor>) -> Result<Response, Problem> {
         granted: token.granted.clone(),
         expires_at: token.expires_at,
     };
-    let issued = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
+    let issued = tenant_state::call_hub_judged_at(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
         hub.call_for(&caller, &message).await
     });
     issued.await?;

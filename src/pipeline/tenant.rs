@@ -1,6 +1,9 @@
 //! A request to a tenant: by its host, or on the platform's host by a credential that names it.
 //!
 //! What is needed is gathered first, then judged by `decide`, then the handler is called.
+//!
+//! Invariant: a request is judged by the tenant's configuration as it is. What it reads or does compares revisions, and
+//! where the tenant has changed it is judged again from the beginning.
 
 use std::rc::Rc;
 
@@ -8,7 +11,7 @@ use worker::Method;
 
 use super::context::{Found, RequestContext, ResponseMeta, find, rate_fields};
 use super::cross_tenant_audit::CrossTenantAudit;
-use super::decide::{self, Presents, RequestFacts, SendingPage, TokenState, Verifies};
+use super::decide::{self, JudgedBy, Presents, RequestFacts, SendingPage, TokenState, Verifies};
 use super::subscriber_token::{SubscriberCredential, presented_token};
 use super::tenant_source::TenantSource;
 use crate::auth::authenticate_member::{self, Credential, SessionContext};
@@ -60,8 +63,28 @@ enum Proof {
     Principal(Result<Option<Box<Member>>, Problem>),
 }
 
+/// How often a request is judged, where its tenant goes on changing meanwhile.
+const JUDGEMENTS: usize = 3;
+
 /// Answers a request on a tenant's host.
 pub(super) async fn on_tenant(
+    mut context: RequestContext,
+    host: Host,
+    meta: &mut ResponseMeta,
+) -> Result<Response, Problem> {
+    for _ in 1..JUDGEMENTS {
+        let again = context.again();
+        let outcome = judge_on_tenant(context, host.clone(), meta).await;
+        if !outcome.as_ref().is_err_and(|problem| problem.outdated.is_some()) {
+            return outcome;
+        }
+        let Some(fresh) = again.context() else { return outcome };
+        context = fresh;
+    }
+    judge_on_tenant(context, host, meta).await
+}
+
+async fn judge_on_tenant(
     context: RequestContext,
     host: Host,
     meta: &mut ResponseMeta,
@@ -100,7 +123,11 @@ async fn serve_audited(
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
     let audit = CrossTenantAudit::of(&context, &entered.tenant, &entered.config.placement);
+    let tenant = entered.tenant.clone();
     let outcome = serve(context, matched, entered, meta).await;
+    if let Some(revision) = outcome.as_ref().err().and_then(|problem| problem.outdated) {
+        tenant_state::outdated(&tenant, revision);
+    }
     if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
         audit.record(meta.route);
     }
@@ -119,9 +146,7 @@ async fn enter(
         Verifies::Nothing => Proof::NotAsked,
         Verifies::SubscriberToken => Proof::Subscriber(presented_token(&context.request, bindings, &tenant).await?),
         Verifies::Principal => {
-            let (config, _) = tenant_state::enter(bindings, &tenant, host, None).await?;
-            let at = SessionContext { tenant: &tenant, host, config: &config };
-            let member = authenticate_member::member(bindings, &context.request, at).await;
+            let member = prove(context, &tenant, host).await?;
             match (&matched.source, &member) {
                 (TenantSource::Named(_), Ok(None)) => return Err(HubError::NotHere),
                 (TenantSource::Named(_), Ok(Some(_)) | Err(_))
@@ -132,12 +157,34 @@ async fn enter(
         }
     };
     let class = decide::request_class(route.map(|route| route.admission), proof.is_somebodys());
-    let entered = tenant_state::enter(bindings, &tenant, host, class).await;
+    let entered = match decide::judged_by(route.map(|route| &route.endpoint)) {
+        JudgedBy::Cached => tenant_state::enter(bindings, &tenant, host, class).await,
+        JudgedBy::Current => tenant_state::enter_now(bindings, &tenant, host, class).await,
+    };
     if matches!(entered, Ok(_) | Err(HubError::Refused(Refusal::RateLimited(_)))) {
         meta.tenant = Some(tenant.to_string());
     }
     let (config, rate) = entered?;
     Ok(Entered { tenant, config, proof, rate })
+}
+
+/// The member that the credential proves, looked up while the tenant's configuration was current.
+async fn prove(
+    context: &RequestContext,
+    tenant: &TenantId,
+    host: Option<&Host>,
+) -> Result<Result<Option<Member>, Problem>, HubError> {
+    let mut judged = 0;
+    loop {
+        let (config, _) = tenant_state::enter(&context.bindings, tenant, host, None).await?;
+        let at = SessionContext { tenant, host, config: &config };
+        let member = authenticate_member::member(&context.bindings, &context.request, at).await;
+        judged += 1;
+        match member.as_ref().err().and_then(|problem| problem.outdated) {
+            Some(revision) if judged < JUDGEMENTS => tenant_state::outdated(tenant, revision),
+            _ => return Ok(member),
+        }
+    }
 }
 
 impl Proof {

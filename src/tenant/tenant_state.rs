@@ -1,21 +1,26 @@
 //! A tenant's state as its hub grants it, and calls to the hub that bring a hub up to date.
 //!
 //! A hub whose configuration is older than what the Worker has seen is sent the current one, and the call is made again.
-//! A grant (configuration, and permits for requests) is good for 5 seconds.
+//! A grant (configuration, and permits for requests) is good for 5 seconds. That is not how long a change may go unnoticed:
+//! whatever a request reads or does compares the revision that it was judged by with the shard's fence
+//! ([`TenantDb::judged_at`](crate::storage::tenant_db::TenantDb::judged_at)) or the hub's configuration
+//! ([`call_hub_judged_at`]), at no further round trip. If a later one has come, the grant is dropped ([`outdated`]) and the
+//! request is judged again. Only what neither reads nor does anything is answered by a grant as old as that.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::registry::Tenant;
+use super::secrets;
 use crate::http::problem::{self, Problem};
 use crate::hub::client::{CallError, HubClient};
 use crate::hub::protocol::{Caller, Configure, GrantRequest, Lease, Refusal, RequestClass, TenantConfig};
-use crate::isolate_cache::IsolateCache;
+use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::tenant_id::TenantId;
-use domain::clock::Clock;
+use domain::clock::{Clock, Timestamp};
 use domain::host::Host;
 use domain::rate::Rate;
 
@@ -26,8 +31,17 @@ const MAX_TENANTS: usize = 5_000;
 /// How often a call is tried, with the hub brought up to date in between.
 const ATTEMPTS: usize = 3;
 
+/// How long an isolate remembers the revision of a tenant, in milliseconds.
+const SEEN_MILLIS: i64 = 3_600_000;
+
+impl CacheKey for TenantId {
+    const IDENTITY: Identity = Identity::NeverRecurs("the id of a purged tenant is retired");
+}
+
 thread_local! {
-    static GRANTS: RefCell<IsolateCache<TenantId, CachedGrant>> = RefCell::new(IsolateCache::new(MAX_TENANTS));
+    static GRANTS: RefCell<IsolateCache<TenantId, CachedGrant>> = RefCell::new(IsolateCache::new(MAX_TENANTS, GRANT_MILLIS));
+    // The highest revision of each tenant that this isolate has seen anywhere: no older configuration counts.
+    static SEEN: RefCell<IsolateCache<TenantId, i64>> = RefCell::new(IsolateCache::new(MAX_TENANTS, SEEN_MILLIS));
 }
 
 struct CachedGrant {
@@ -58,6 +72,7 @@ impl From<HubError> for Problem {
         match error {
             HubError::Failed(problem) => problem,
             HubError::NotHere | HubError::Refused(Refusal::Stopped) => problem::tenant_not_found(),
+            HubError::Refused(Refusal::Outdated(revision)) => problem::outdated(revision),
             HubError::Refused(Refusal::RateLimited(rate)) => rate_limited(&rate),
             HubError::Refused(Refusal::SecretRetired | Refusal::TicketInvalid | Refusal::TokenRevoked) => {
                 problem::invalid_token()
@@ -97,11 +112,33 @@ pub async fn call_hub<T>(
     seen: i64,
     call: impl AsyncFn(HubClient, Caller) -> Result<T, CallError>,
 ) -> Result<T, HubError> {
+    let host = host.map(|host| host.as_str().to_owned());
+    call_as(bindings, Caller { tenant: tenant.into(), revision: seen, host, judged_at: None }, tenant, call).await
+}
+
+/// The same for a request that was judged by the configuration of a revision: a hub with a later one refuses it
+/// (`Outdated`), and the request is to be judged again.
+pub async fn call_hub_judged_at<T>(
+    bindings: &Bindings,
+    tenant: &TenantId,
+    host: Option<&Host>,
+    judged_at: i64,
+    call: impl AsyncFn(HubClient, Caller) -> Result<T, CallError>,
+) -> Result<T, HubError> {
+    let host = host.map(|host| host.as_str().to_owned());
+    let caller = Caller { tenant: tenant.into(), revision: judged_at, host, judged_at: Some(judged_at) };
+    call_as(bindings, caller, tenant, call).await
+}
+
+async fn call_as<T>(
+    bindings: &Bindings,
+    caller: Caller,
+    tenant: &TenantId,
+    call: impl AsyncFn(HubClient, Caller) -> Result<T, CallError>,
+) -> Result<T, HubError> {
     for _ in 0..ATTEMPTS {
-        let host_name = host.map(|host| host.as_str().to_owned());
-        let caller = Caller { tenant: tenant.into(), revision: seen, host: host_name };
         let outcome = match HubClient::of(bindings, tenant) {
-            Ok(hub) => call(hub, caller).await,
+            Ok(hub) => call(hub, caller.clone()).await,
             Err(error) => Err(error),
         };
         match outcome {
@@ -140,7 +177,29 @@ pub async fn enter(
     if let Some(cached) = take_cached(tenant, host, class) {
         return Ok(cached);
     }
-    let seen = last_seen(tenant);
+    ask_hub(bindings, tenant, host, class).await
+}
+
+/// The same with a configuration that the hub gives now. For what is judged by the configuration alone, and neither reads
+/// the shard nor calls the hub before it has effects: who may sign in, register or set a password.
+pub async fn enter_now(
+    bindings: &Bindings,
+    tenant: &TenantId,
+    host: Option<&Host>,
+    class: Option<RequestClass>,
+) -> Result<(Rc<TenantConfig>, Option<Rate>), HubError> {
+    let leased = class.and_then(|class| take_cached(tenant, host, Some(class))).and_then(|(_, rate)| rate);
+    let (config, rate) = ask_hub(bindings, tenant, host, class.filter(|_| leased.is_none())).await?;
+    Ok((config, leased.or(rate)))
+}
+
+async fn ask_hub(
+    bindings: &Bindings,
+    tenant: &TenantId,
+    host: Option<&Host>,
+    class: Option<RequestClass>,
+) -> Result<(Rc<TenantConfig>, Option<Rate>), HubError> {
+    let (seen, now) = (last_seen(tenant), SystemClock.now());
     let request = GrantRequest { class };
     let grant = call_hub(bindings, tenant, host, seen, async |hub, caller| hub.call_for(&caller, &request).await);
     let grant = grant.await?;
@@ -149,18 +208,28 @@ pub async fn enter(
         .as_ref()
         .map(|lease| Rate { remaining: lease.rate.remaining + lease.permits - 1, ..lease.rate.clone() });
     let config = Rc::new(grant.config);
-    store(tenant, Rc::clone(&config), grant.lease, class);
+    store(tenant, Rc::clone(&config), grant.lease, class, now);
     Ok((config, rate))
 }
 
-/// The revision of a tenant's last grant, even if that expired; 0 for none.
+/// The highest revision of a tenant that this isolate has seen; 0 for none.
 pub fn last_seen(tenant: &TenantId) -> i64 {
-    GRANTS.with_borrow(|grants| grants.peek(tenant).map_or(0, |grant| grant.config.revision))
+    SEEN.with_borrow_mut(|seen| seen.get(tenant, SystemClock.now()).copied().unwrap_or(0))
 }
 
-/// Drops a tenant's grant from this isolate's cache: the tenant has just changed.
-pub fn forget(tenant: &TenantId) {
-    GRANTS.with_borrow_mut(|grants| grants.remove(tenant));
+/// The tenant has this revision: drops what this isolate has cached of an earlier one. Permits go too, because they were
+/// leased under the limits of then.
+pub fn outdated(tenant: &TenantId, revision: i64) {
+    let now = SystemClock.now();
+    if revision > last_seen(tenant) {
+        SEEN.with_borrow_mut(|seen| seen.insert(tenant.clone(), revision, now));
+    }
+    GRANTS.with_borrow_mut(|grants| {
+        if grants.get(tenant, now).is_some_and(|grant| grant.config.revision < revision) {
+            grants.take(tenant);
+        }
+    });
+    secrets::forget_before(tenant, revision);
 }
 
 fn take_cached(
@@ -168,29 +237,50 @@ fn take_cached(
     host: Option<&Host>,
     class: Option<RequestClass>,
 ) -> Option<(Rc<TenantConfig>, Option<Rate>)> {
-    let now = SystemClock.now();
-    GRANTS.with_borrow_mut(|grants| {
-        let grant = grants.get(tenant, now).filter(|grant| grant.config.is_served(now))?;
-        if host.is_some_and(|host| !grant.config.hosts.iter().any(|h| h == host.as_str())) {
-            return None;
-        }
-        let Some(class) = class else { return Some((Rc::clone(&grant.config), None)) };
-        let lease = grant.leases.get_mut(&class).filter(|lease| lease.permits > 0 && now < lease.until)?;
-        lease.permits -= 1;
-        let remaining = lease.rate.remaining + lease.permits;
-        Some((Rc::clone(&grant.config), Some(Rate { remaining, ..lease.rate.clone() })))
-    })
+    let (seen, now) = (last_seen(tenant), SystemClock.now());
+    GRANTS.with_borrow_mut(|grants| grants.get(tenant, now)?.take(host, class, seen, now))
 }
 
-fn store(tenant: &TenantId, config: Rc<TenantConfig>, lease: Option<Lease>, class: Option<RequestClass>) {
-    let now = SystemClock.now();
+impl CachedGrant {
+    /// The configuration with one permit of the class, if the tenant is served on this host by a configuration that is not
+    /// older than the revision that was seen.
+    fn take(
+        &mut self,
+        host: Option<&Host>,
+        class: Option<RequestClass>,
+        seen: i64,
+        now: Timestamp,
+    ) -> Option<(Rc<TenantConfig>, Option<Rate>)> {
+        let Self { config, leases } = self;
+        let is_its_host = host.is_none_or(|host| config.hosts.iter().any(|own| own == host.as_str()));
+        if config.revision < seen || !config.is_served(now) || !is_its_host {
+            return None;
+        }
+        let Some(class) = class else { return Some((Rc::clone(config), None)) };
+        let lease = leases.get_mut(&class).filter(|lease| lease.permits > 0 && now < lease.until)?;
+        lease.permits -= 1;
+        let remaining = lease.rate.remaining + lease.permits;
+        Some((Rc::clone(config), Some(Rate { remaining, ..lease.rate.clone() })))
+    }
+}
+
+fn store(
+    tenant: &TenantId,
+    config: Rc<TenantConfig>,
+    lease: Option<Lease>,
+    class: Option<RequestClass>,
+    read_at: Timestamp,
+) {
+    outdated(tenant, config.revision);
+    if config.revision < last_seen(tenant) {
+        return;
+    }
     GRANTS.with_borrow_mut(|grants| {
-        let mut leases = grants.remove(tenant).map(|grant| grant.leases).unwrap_or_default();
+        let mut leases = grants.take(tenant).map(|grant| grant.leases).unwrap_or_default();
         if let (Some(class), Some(mut lease)) = (class, lease) {
             lease.permits -= 1;
             leases.insert(class, lease);
         }
-        let expires_at = now.plus_millis(GRANT_MILLIS);
-        grants.insert(tenant.clone(), CachedGrant { config, leases }, expires_at, now);
+        grants.insert(tenant.clone(), CachedGrant { config, leases }, read_at);
     });
 }

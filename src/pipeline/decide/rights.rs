@@ -16,6 +16,37 @@ pub enum Verifies {
     Principal,
 }
 
+/// How fresh the tenant's configuration must be that a request is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JudgedBy {
+    /// As this isolate has it: what the request reads or does compares the revision, and a request without any tells
+    /// nothing that a change could take away.
+    Cached,
+    /// As the hub has it now: the configuration alone decides, before anything is read or done.
+    Current,
+}
+
+/// How fresh an endpoint needs the configuration. Whoever signs in, registers or sets a password is judged by the switches
+/// and policies of the tenant alone.
+pub fn judged_by(endpoint: Option<&Endpoint>) -> JudgedBy {
+    match endpoint {
+        Some(Endpoint::SignIn(_)) => JudgedBy::Current,
+        Some(
+            Endpoint::Member(..)
+            | Endpoint::Reader(..)
+            | Endpoint::User(_)
+            | Endpoint::TableReader(..)
+            | Endpoint::Anyone(_)
+            | Endpoint::Operator(..)
+            | Endpoint::SignedInOperator(_)
+            | Endpoint::Visitor(..)
+            | Endpoint::Signer(_)
+            | Endpoint::Table(_),
+        )
+        | None => JudgedBy::Cached,
+    }
+}
+
 /// Which credential an endpoint asks for; without an operation, none.
 pub fn verifies(endpoint: Option<&Endpoint>) -> Verifies {
     match endpoint {
@@ -198,6 +229,15 @@ mod tests {
             assert_eq!(verifies(Some(&endpoint)), expected, "{name}");
         }
         assert_eq!(verifies(None), Verifies::Nothing);
+    }
+
+    #[test]
+    fn whoever_signs_in_is_judged_by_the_configuration_of_now() {
+        for (name, endpoint) in endpoints::all() {
+            let expected = if name == "sign in" { JudgedBy::Current } else { JudgedBy::Cached };
+            assert_eq!(judged_by(Some(&endpoint)), expected, "{name}");
+        }
+        assert_eq!(judged_by(None), JudgedBy::Cached);
     }
 
     #[test]
