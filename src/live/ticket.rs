@@ -25,9 +25,13 @@ pub async fn issue(request: Request<Visitor>) -> Result<Response, Problem> {
         granted: token.granted.clone(),
         expires_at: token.expires_at,
     };
-    let issued = tenant_state::call_hub_judged_at(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
-        hub.call_for(&caller, &message).await
-    });
+    let issued = tenant_state::call_hub_judged_at(
+        &request.bindings,
+        tenant,
+        Some(host),
+        config.revision,
+        async |hub, caller| hub.call_for(&caller, &message).await,
+    );
     issued.await?;
     Response::json(201, &json!({ "ticket": ticket, "expires_at": token.expires_at }), Some(tenant.as_str()))
 }

@@ -86,7 +86,8 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
     // The event's name on streams that ask for names.
     let name = lower_case(&format!("{}.{}", webhook.node_type, webhook.action));
     let Webhook { topics, private, .. } = webhook;
-    let mut message = Publish { secret_version: Some(sender.version), receipt, topics, private, name, tail, update: None };
+    let mut message =
+        Publish { secret_version: Some(sender.version), receipt, topics, private, name, tail, update: None };
     let published = match send(&request, &sender, &message).await {
         // A text that was retired may be in force again, as another version.
         Err(HubError::Refused(Refusal::SecretRetired)) => {
@@ -110,12 +111,7 @@ async fn send(request: &Request<Signer>, sender: &VerifiedSender, message: &Publ
     .await
 }
 
-fn accepted(
-    tenant: &TenantId,
-    message: &Publish,
-    published: &Published,
-    now: Timestamp,
-) -> Result<Response, Problem> {
+fn accepted(tenant: &TenantId, message: &Publish, published: &Published, now: Timestamp) -> Result<Response, Problem> {
     let mut answer =
         Response::json(202, &json!({ "id": published.id, "topics": message.topics }), Some(tenant.as_str()))?;
     answer.headers.extend(rate_headers(&published.rate));

@@ -11,7 +11,7 @@ use worker::Method;
 
 use super::context::{Found, RequestContext, ResponseMeta, find, rate_fields};
 use super::cross_tenant_audit::CrossTenantAudit;
-use super::decide::{self, JudgedBy, Presents, RequestFacts, SendingPage, TokenState, Verifies};
+use super::decide::{self, Presents, RequestFacts, SendingPage, TokenState, Verifies};
 use super::subscriber_token::{SubscriberCredential, presented_token};
 use super::tenant_source::TenantSource;
 use crate::auth::authenticate_member::{self, Credential, SessionContext};
@@ -22,7 +22,8 @@ use crate::http::problem::{self, Problem};
 use crate::http::request::Params;
 use crate::http::response::Response;
 use crate::hub::protocol::{Refusal, TenantConfig};
-use crate::routes::{self, Endpoint, Matched, Route, Surface, Table, cors};
+use crate::routes::{self, Endpoint, JudgedBy, Matched, Route, Surface, Table, cors};
+use crate::storage::bindings::Bindings;
 use crate::tenant::tenant_state::HubError;
 use crate::tenant::{resolve, tenant_state};
 use crate::tenant_id::TenantId;
@@ -84,11 +85,7 @@ pub(super) async fn on_tenant(
     judge_on_tenant(context, host, meta).await
 }
 
-async fn judge_on_tenant(
-    context: RequestContext,
-    host: Host,
-    meta: &mut ResponseMeta,
-) -> Result<Response, Problem> {
+async fn judge_on_tenant(context: RequestContext, host: Host, meta: &mut ResponseMeta) -> Result<Response, Problem> {
     let found = find(Surface::Tenant, &context.request);
     let matched = RouteMatch { found, source: TenantSource::Host(host.clone()) };
     meta.route = matched.route().map(|route| route.name);
@@ -123,15 +120,56 @@ async fn serve_audited(
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
     let audit = CrossTenantAudit::of(&context, &entered.tenant, &entered.config.placement);
-    let tenant = entered.tenant.clone();
-    let outcome = serve(context, matched, entered, meta).await;
-    if let Some(revision) = outcome.as_ref().err().and_then(|problem| problem.outdated) {
-        tenant_state::outdated(&tenant, revision);
-    }
+    let judgement = Judgement::of(&context, &matched, &entered);
+    let outcome = judgement.confirm(serve(context, matched, entered, meta).await).await;
     if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
         audit.record(meta.route);
     }
     outcome
+}
+
+/// By what a request is judged.
+struct Judgement {
+    bindings: Bindings,
+    tenant: TenantId,
+    host: Option<Host>,
+    revision: i64,
+    may_be_outdated: bool,
+}
+
+impl Judgement {
+    fn of(context: &RequestContext, matched: &RouteMatch, entered: &Entered) -> Self {
+        let presents = presents(&context.request);
+        Self {
+            bindings: context.bindings.clone(),
+            tenant: entered.tenant.clone(),
+            host: matched.source.host().cloned(),
+            revision: entered.config.revision,
+            may_be_outdated: matched.source.host().is_some()
+                && decide::may_be_outdated(matched.route(), entered.proof.is_somebodys(), presents),
+        }
+    }
+
+    /// Marks the outcome if the tenant has changed since. A refusal that nothing was compared for is confirmed by the hub:
+    /// a tenant that is not served any more answers nothing as one that is.
+    async fn confirm(&self, outcome: Result<Response, Problem>) -> Result<Response, Problem> {
+        let Err(mut problem) = outcome else { return outcome };
+        if self.may_be_outdated && problem.outdated.is_none() && problem.status < 500 && problem.status != 429 {
+            match tenant_state::enter_now(&self.bindings, &self.tenant, self.host.as_ref(), None).await {
+                Ok((config, _)) if config.revision > self.revision => problem.outdated = Some(config.revision),
+                Ok(_) | Err(HubError::Failed(_)) => {}
+                Err(HubError::NotHere | HubError::Refused(_)) => {
+                    tenant_state::forget(&self.tenant);
+                    self.host.iter().for_each(resolve::forget);
+                    problem = problem::tenant_not_found();
+                }
+            }
+        }
+        if let Some(revision) = problem.outdated {
+            tenant_state::outdated(&self.tenant, revision);
+        }
+        Err(problem)
+    }
 }
 
 /// Verifies the credential, learns the tenant's state, takes a permit.
@@ -157,7 +195,7 @@ async fn enter(
         }
     };
     let class = decide::request_class(route.map(|route| route.admission), proof.is_somebodys());
-    let entered = match decide::judged_by(route.map(|route| &route.endpoint)) {
+    let entered = match decide::judged_by(route, &context.request.method) {
         JudgedBy::Cached => tenant_state::enter(bindings, &tenant, host, class).await,
         JudgedBy::Current => tenant_state::enter_now(bindings, &tenant, host, class).await,
     };

@@ -38,6 +38,7 @@ pub const ROUTES: &[Route] = &[
         .summary("Gives a ticket that opens one stream at a time in place of a token.")
         .answers("201 {ticket: string, expires_at: time} <first use within 60 seconds>; 401 invalid_token"),
     get("events.diagnose", "/events/diagnose", Visitor(TokenRule::Ignored, handler!(live::diagnose::stream)))
+        .judged_now()
         .summary("Streams ticks at a known pace: shows buffering, idle cuts and stripped headers.")
         .params("ticks?: int(1..60), interval_ms?: int(10..5000), idle_ms?: int(0..180000)")
         .answers(
@@ -45,6 +46,7 @@ pub const ROUTES: &[Route] = &[
              `diagnose.done`>",
         ),
     get("page.show", "/", Visitor(TokenRule::Ignored, handler!(live::page::show)))
+        .judged_now()
         .summary("A page that subscribes and shows events live.")
         .params("topic?: string[]")
         .answers("200 html"),

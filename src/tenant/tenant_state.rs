@@ -214,14 +214,27 @@ async fn ask_hub(
 
 /// The highest revision of a tenant that this isolate has seen; 0 for none.
 pub fn last_seen(tenant: &TenantId) -> i64 {
-    SEEN.with_borrow_mut(|seen| seen.get(tenant, SystemClock.now()).copied().unwrap_or(0))
+    seen_at(tenant, SystemClock.now())
+}
+
+fn seen_at(tenant: &TenantId, now: Timestamp) -> i64 {
+    SEEN.with_borrow_mut(|seen| seen.get(tenant, now).copied().unwrap_or(0))
 }
 
 /// The tenant has this revision: drops what this isolate has cached of an earlier one. Permits go too, because they were
 /// leased under the limits of then.
 pub fn outdated(tenant: &TenantId, revision: i64) {
-    let now = SystemClock.now();
-    if revision > last_seen(tenant) {
+    note_revision(tenant, revision, SystemClock.now());
+    secrets::forget_before(tenant, revision);
+}
+
+/// Drops a tenant's grant from this isolate's cache: its hub said something else.
+pub fn forget(tenant: &TenantId) {
+    GRANTS.with_borrow_mut(|grants| grants.take(tenant));
+}
+
+fn note_revision(tenant: &TenantId, revision: i64, now: Timestamp) {
+    if revision > seen_at(tenant, now) {
         SEEN.with_borrow_mut(|seen| seen.insert(tenant.clone(), revision, now));
     }
     GRANTS.with_borrow_mut(|grants| {
@@ -229,7 +242,6 @@ pub fn outdated(tenant: &TenantId, revision: i64) {
             grants.take(tenant);
         }
     });
-    secrets::forget_before(tenant, revision);
 }
 
 fn take_cached(
@@ -283,4 +295,68 @@ fn store(
         }
         grants.insert(tenant.clone(), CachedGrant { config, leases }, read_at);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::protocol::TenantState;
+    use serde_json::json;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn grant(change: impl FnOnce(&mut TenantConfig)) -> CachedGrant {
+        let limits = json!({
+            "api_requests_per_minute": 1, "api_requests_per_day": 1, "anonymous_requests_per_minute": 1,
+            "webhooks_per_minute": 1, "concurrent_subscriptions": 1, "connections_per_address": null,
+            "event_retention_seconds": 1, "event_retention_count": 1, "event_log_bytes": 1,
+        });
+        let config = json!({
+            "revision": 7, "standing": "active", "expires_at": null, "hosts": ["acme.test"], "limits": limits,
+            "webhook_versions": [], "subscription_versions": [], "require_standard_webhooks": false,
+            "cors_origins": [], "placement": {"shard": "SHARD_00", "epoch": 1},
+        });
+        let mut config = serde_json::from_value(config).unwrap();
+        change(&mut config);
+        CachedGrant { config: Rc::new(config), leases: HashMap::new() }
+    }
+
+    #[test]
+    fn a_grant_counts_for_its_hosts_while_the_tenant_is_served_and_nothing_newer_was_seen() {
+        let now = NOW;
+        let own = Host::parse("acme.test").unwrap();
+        let other = Host::parse("other.test").unwrap();
+        let taken = |mut grant: CachedGrant, host: Option<&Host>, seen| grant.take(host, None, seen, now).is_some();
+        assert!(taken(grant(|_| {}), Some(&own), 7) && taken(grant(|_| {}), None, 0));
+        assert!(!taken(grant(|_| {}), Some(&own), 8), "a later revision was seen on the shard or at the hub");
+        assert!(!taken(grant(|_| {}), Some(&other), 7), "the host is not its own, or not any more");
+        assert!(!taken(grant(|config| config.state = TenantState::Stopped), Some(&own), 7));
+        assert!(!taken(grant(|config| config.expires_at = Some(now)), Some(&own), 7), "it expires at its instant");
+        assert!(taken(grant(|config| config.expires_at = Some(now.plus_millis(1))), Some(&own), 7));
+    }
+
+    #[test]
+    fn a_grant_is_dropped_with_its_permits_once_a_later_revision_is_seen() {
+        let tenant = TenantId::proven("dropped-once-seen");
+        let read_at = NOW;
+        GRANTS.with_borrow_mut(|grants| grants.insert(tenant.clone(), grant(|_| {}), read_at));
+        note_revision(&tenant, 7, read_at);
+        assert!(GRANTS.with_borrow_mut(|grants| grants.get(&tenant, read_at).is_some()), "it is of this revision");
+        note_revision(&tenant, 8, read_at);
+        assert!(GRANTS.with_borrow_mut(|grants| grants.get(&tenant, read_at).is_none()));
+        assert_eq!(seen_at(&tenant, read_at), 8);
+        note_revision(&tenant, 7, read_at);
+        assert_eq!(seen_at(&tenant, read_at), 8, "no revision is unseen");
+    }
+
+    #[test]
+    fn a_grant_lives_for_five_seconds() {
+        let tenant = TenantId::proven("five-seconds");
+        let read_at = NOW;
+        GRANTS.with_borrow_mut(|grants| {
+            grants.insert(tenant.clone(), grant(|_| {}), read_at);
+            assert!(grants.get(&tenant, read_at.plus_millis(4_999)).is_some());
+            assert!(grants.get(&tenant, read_at.plus_millis(5_000)).is_none());
+        });
+    }
 }

@@ -29,7 +29,6 @@ impl Pair {
     /// A change that binds somebody is honoured at once by the isolate that did not make it: both are asked until they
     /// remember all there is to remember, one of them makes the change, and the very next request to the other one has the
     /// new answer.
-    #[track_caller]
     pub async fn binds<A: Debug + PartialEq>(
         &self,
         ask: impl AsyncFn(&Tenant) -> A,

@@ -103,9 +103,13 @@ async fn list(request: &Request<Visitor>, segments: &SubscriptionsPath) -> Resul
     let Visitor { tenant, host, config, .. } = &*request.caller;
     let SubscriptionsPath { older, selector, subscriber } = segments;
     let message = ListSubscriptions { older: *older, selector: selector.clone(), subscriber: subscriber.clone() };
-    let listed = tenant_state::call_hub_judged_at(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
-        hub.call_for(&caller, &message).await
-    });
+    let listed = tenant_state::call_hub_judged_at(
+        &request.bindings,
+        tenant,
+        Some(host),
+        config.revision,
+        async |hub, caller| hub.call_for(&caller, &message).await,
+    );
     Ok(listed.await?)
 }
 

@@ -1,8 +1,11 @@
 //! Which credential an endpoint asks for, what a request draws from, and who may do what.
 
+use worker::Method;
+
 use super::denial::Denial;
+use super::facts::Presents;
 use crate::hub::protocol::RequestClass;
-use crate::routes::{Admission, Endpoint, TokenRule};
+use crate::routes::{Admission, Endpoint, JudgedBy, Route, TokenRule};
 use domain::permission::{Permission, Permissions, PlatformPermission, PlatformPermissions};
 
 /// Which credential of a request to a tenant is verified.
@@ -16,34 +19,27 @@ pub enum Verifies {
     Principal,
 }
 
-/// How fresh the tenant's configuration must be that a request is judged by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JudgedBy {
-    /// As this isolate has it: what the request reads or does compares the revision, and a request without any tells
-    /// nothing that a change could take away.
-    Cached,
-    /// As the hub has it now: the configuration alone decides, before anything is read or done.
-    Current,
+/// How fresh the configuration must be that a request is judged by. A HEAD of what a visitor opens or reads asks nobody
+/// else, and neither does a path without an operation.
+pub fn judged_by(route: Option<&Route>, method: &Method) -> JudgedBy {
+    match route {
+        Some(Route { endpoint: Endpoint::Visitor(..), .. }) if *method == Method::Head => JudgedBy::Current,
+        Some(route) => route.judged_by,
+        None => JudgedBy::Current,
+    }
 }
 
-/// How fresh an endpoint needs the configuration. Whoever signs in, registers or sets a password is judged by the switches
-/// and policies of the tenant alone.
-pub fn judged_by(endpoint: Option<&Endpoint>) -> JudgedBy {
-    match endpoint {
-        Some(Endpoint::SignIn(_)) => JudgedBy::Current,
-        Some(
-            Endpoint::Member(..)
-            | Endpoint::Reader(..)
-            | Endpoint::User(_)
-            | Endpoint::TableReader(..)
-            | Endpoint::Anyone(_)
-            | Endpoint::Operator(..)
-            | Endpoint::SignedInOperator(_)
-            | Endpoint::Visitor(..)
-            | Endpoint::Signer(_)
-            | Endpoint::Table(_),
-        )
-        | None => JudgedBy::Cached,
+/// Whether a refusal may come from a configuration that nothing was compared with: nobody was proven, and no rows were read
+/// for a stranger.
+pub fn may_be_outdated(route: Option<&Route>, is_somebodys: bool, presents: Presents) -> bool {
+    match route {
+        None => false,
+        Some(route) => match route.endpoint {
+            Endpoint::Reader(..) | Endpoint::TableReader(..) => !is_somebodys && presents != Presents::Nothing,
+            Endpoint::Member(..) | Endpoint::User(_) => !is_somebodys,
+            Endpoint::Visitor(..) | Endpoint::SignIn(_) | Endpoint::Signer(_) => route.judged_by == JudgedBy::Cached,
+            Endpoint::Anyone(_) | Endpoint::Operator(..) | Endpoint::SignedInOperator(_) | Endpoint::Table(_) => false,
+        },
     }
 }
 
@@ -162,6 +158,7 @@ fn has(permissions: Permissions, permission: Permission) -> Result<(), Denial> {
 mod tests {
     use super::*;
     use crate::pipeline::decide::endpoints::{self, ASKED, ASKED_OF_OPERATORS};
+    use crate::routes;
 
     const OTHERS: Permissions = Permissions::of(&[Permission::UsersWrite, Permission::RolesRead]);
 
@@ -232,12 +229,24 @@ mod tests {
     }
 
     #[test]
-    fn whoever_signs_in_is_judged_by_the_configuration_of_now() {
-        for (name, endpoint) in endpoints::all() {
-            let expected = if name == "sign in" { JudgedBy::Current } else { JudgedBy::Cached };
-            assert_eq!(judged_by(Some(&endpoint)), expected, "{name}");
+    fn what_reads_and_does_nothing_is_judged_by_the_configuration_of_now() {
+        let mut current = Vec::new();
+        for route in routes::all().filter(|route| matches!(route.endpoint, Endpoint::Visitor(..) | Endpoint::SignIn(_)))
+        {
+            match (&route.endpoint, judged_by(Some(route), &route.method)) {
+                (Endpoint::SignIn(_), judged) => assert_eq!(judged, JudgedBy::Current, "{}", route.name),
+                (_, JudgedBy::Current) => current.push(route.name),
+                (_, JudgedBy::Cached) => {
+                    assert_eq!(judged_by(Some(route), &Method::Head), JudgedBy::Current, "{}", route.name);
+                }
+            }
         }
-        assert_eq!(judged_by(None), JudgedBy::Cached);
+        current.sort_unstable();
+        assert_eq!(
+            current,
+            ["auth.tenant_jwks", "docs.tenant_page", "events.diagnose", "mercure.metadata", "page.show"]
+        );
+        assert_eq!(judged_by(None, &Method::Get), JudgedBy::Current);
     }
 
     #[test]
