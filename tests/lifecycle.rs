@@ -132,7 +132,7 @@ async fn one_tenants_suspension_is_not_anothers() {
 }
 
 /// `2026-01-31T12:00:00Z` for seconds since 1970 (days to civil date, after Howard Hinnant).
-fn rfc3339(seconds: u64) -> String {
+pub fn rfc3339(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);

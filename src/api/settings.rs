@@ -20,6 +20,7 @@ use crate::http::incoming::{Incoming, MERGE_PATCH};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
+use crate::hub::protocol::TenantConfig;
 use crate::storage::audit_log::AuditEntry;
 use crate::storage::bindings::Bindings;
 use crate::storage::control_db::ControlDb;
@@ -63,7 +64,7 @@ row_types! {
 
 /// `GET /api/v1/settings`
 pub async fn get_settings(request: Request<Member>) -> Result<Response, Problem> {
-    show(&request.incoming, &request.bindings, request.caller.tenant.as_str(), Document::Settings).await
+    show(&request.incoming, &request.bindings, request.caller.tenant.as_str(), Document::Settings, None).await
 }
 
 /// `PATCH /api/v1/settings`
@@ -73,7 +74,8 @@ pub async fn patch_settings(request: Request<Member>) -> Result<Response, Proble
 
 /// `GET /api/v1/branding`
 pub async fn get_branding(request: Request<Visitor>) -> Result<Response, Problem> {
-    let answer = show(&request.incoming, &request.bindings, request.caller.tenant.as_str(), Document::Branding).await?;
+    let Visitor { tenant, config, .. } = &*request.caller;
+    let answer = show(&request.incoming, &request.bindings, tenant.as_str(), Document::Branding, Some(config)).await?;
     Ok(answer.header("Cache-Control", CACHE_CONTROL))
 }
 
@@ -85,7 +87,9 @@ pub async fn patch_branding(request: Request<Member>) -> Result<Response, Proble
 /// `GET /branding.css`
 pub async fn style_sheet(request: Request<Visitor>) -> Result<Response, Problem> {
     let db = ControlDb::open(&request.bindings, "read a tenant's style sheet")?;
-    let (object, _) = stored(&db, request.caller.tenant.as_str(), Document::Branding).await?;
+    let Visitor { tenant, config, .. } = &*request.caller;
+    let (object, revision) = stored(&db, tenant.as_str(), Document::Branding).await?;
+    check_judged(config, revision)?;
     let sheet = Branding::read(&object).0.to_css();
     let tag = etag::of_content(&sheet);
     Ok(unless_known(&request.incoming, tag, Response::css(sheet)).header("Cache-Control", CACHE_CONTROL))
@@ -101,10 +105,24 @@ async fn stored(db: &ControlDb, tenant: &str, document: Document) -> Result<(Map
     Ok((serde_json::from_str(text).unwrap_or_default(), row.revision))
 }
 
-/// Responds with a document with every default, under the tag of that.
-async fn show(request: &Incoming, bindings: &Bindings, tenant: &str, document: Document) -> Result<Response, Problem> {
+/// A visitor, whom no look-up on the shard proved, is judged again if the tenant has changed since.
+fn check_judged(config: &TenantConfig, revision: i64) -> Result<(), Problem> {
+    if config.revision < revision { Err(problem::outdated(revision)) } else { Ok(()) }
+}
+
+/// Responds with a document with every default, under the tag of that. `judged_by` is the configuration that a visitor
+/// was let in by.
+async fn show(
+    request: &Incoming,
+    bindings: &Bindings,
+    tenant: &str,
+    document: Document,
+    judged_by: Option<&TenantConfig>,
+) -> Result<Response, Problem> {
     let db = ControlDb::open(bindings, "read a tenant's settings or branding")?;
-    let view = document.view(&stored(&db, tenant, document).await?.0);
+    let (object, revision) = stored(&db, tenant, document).await?;
+    judged_by.map_or(Ok(()), |config| check_judged(config, revision))?;
+    let view = document.view(&object);
     let tag = etag::of_content(&view.to_string());
     Ok(unless_known(request, tag, Response::json(200, &view, Some(tenant))?))
 }

@@ -167,14 +167,16 @@ pub struct SessionContext<'a> {
 
 /// The member that a request's credential authenticates; none without a good credential.
 ///
-/// 404 for a credential of another tenant; else an error is the platform's fault.
+/// 404 for a credential of another tenant. `outdated` if the tenant has changed since its configuration was read: the
+/// look-up compares the two, so that whatever is judged by that configuration afterwards is current. Else an error is the
+/// platform's fault.
 pub async fn member(
     bindings: &Bindings,
     request: &Incoming,
     at: SessionContext<'_>,
 ) -> Result<Option<Member>, Problem> {
     let Some(credential) = Credential::of(request) else { return Ok(None) };
-    let rows = TenantDb::open(bindings, at.tenant, &at.config.placement)?;
+    let rows = TenantDb::open(bindings, at.tenant, &at.config.placement)?.judged_at(at.config.revision);
     match credential {
         Credential::Cookie(text) => match PresentedKey::parse(&text) {
             Some(key) if key.kind == KeyKind::UserSession => by_cookie(&rows, at, &key.id, &text).await,
@@ -187,10 +189,10 @@ pub async fn member(
                 }
                 by_key(&rows, at, &id, &text, &request.address()).await
             }
-            Some(PresentedKey { kind: KeyKind::Platform, .. }) => by_platform_key(bindings, request, at).await,
+            Some(PresentedKey { kind: KeyKind::Platform, .. }) => by_platform_key(bindings, &rows, request, at).await,
             Some(_) => Ok(None),
             None if signing_keys::is_ours(&text) => by_token(bindings, &rows, at, &text).await,
-            None => by_platform_key(bindings, request, at).await,
+            None => by_platform_key(bindings, &rows, request, at).await,
         },
     }
 }
@@ -297,26 +299,27 @@ async fn by_cookie(
 /// The platform's keys act in every tenant as an owner, if they have the permission to enter tenants.
 async fn by_platform_key(
     bindings: &Bindings,
+    rows: &TenantDb,
     request: &Incoming,
     at: SessionContext<'_>,
 ) -> Result<Option<Member>, Problem> {
     let proven_at = SystemClock.now();
     let operator = authenticate_operator::operator(bindings, request).await?;
     let operator = operator.filter(|operator| operator.permissions().has(PlatformPermission::TenantsEnter));
-    Ok(operator.map(|operator| {
-        let maker = Maker::platform_key(&operator.actor(), operator.backing());
-        let who = Actor::Operator { operator: operator.actor(), role: "owner".to_owned() };
-        let bounds = operator.bounds();
-        let terms = CredentialTerms {
-            proven_at,
-            expires_at: bounds.until(),
-            mints_until: bounds.until(),
-            rests_on: operator.backing().names("operator:", "platform_key:"),
-            text: None,
-            networks: bounds.ranges().to_vec(),
-        };
-        Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL, maker, terms)
-    }))
+    let Some(operator) = operator else { return Ok(None) };
+    rows.check_judged().await?;
+    let maker = Maker::platform_key(&operator.actor(), operator.backing());
+    let who = Actor::Operator { operator: operator.actor(), role: "owner".to_owned() };
+    let bounds = operator.bounds();
+    let terms = CredentialTerms {
+        proven_at,
+        expires_at: bounds.until(),
+        mints_until: bounds.until(),
+        rests_on: operator.backing().names("operator:", "platform_key:"),
+        text: None,
+        networks: bounds.ranges().to_vec(),
+    };
+    Ok(Some(Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL, maker, terms)))
 }
 
 async fn by_token(

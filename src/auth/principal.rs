@@ -111,7 +111,7 @@ pub struct Member {
     pub tenant: TenantId,
     /// The tenant's host that the request came to; none on the platform's host.
     pub host: Option<Host>,
-    /// The tenant's configuration, at most 5 seconds old.
+    /// The tenant's configuration, current when the member was proven.
     pub config: Rc<TenantConfig>,
     who: Actor,
     permissions: Permissions,
@@ -272,7 +272,7 @@ impl Member {
         }
     }
 
-    /// The tenant's rows.
+    /// The tenant's rows. The look-up that proved the member has compared the configuration's revision.
     pub fn rows(&self, bindings: &Bindings) -> Result<TenantDb, StorageError> {
         TenantDb::open(bindings, &self.tenant, &self.config.placement)
     }
@@ -304,9 +304,10 @@ impl Reader {
         self.member.as_ref()
     }
 
-    /// The tenant's rows.
+    /// The tenant's rows. For a stranger, whom no look-up proved, the first read compares the configuration's revision.
     pub fn rows(&self, bindings: &Bindings) -> Result<TenantDb, StorageError> {
-        TenantDb::open(bindings, &self.tenant, &self.config.placement)
+        let rows = TenantDb::open(bindings, &self.tenant, &self.config.placement)?;
+        Ok(if self.is_member() { rows } else { rows.judged_at(self.config.revision) })
     }
 }
 
@@ -333,9 +334,9 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// The tenant's rows.
+    /// The tenant's rows; the first read compares the configuration's revision.
     pub fn rows(&self, bindings: &Bindings) -> Result<TenantDb, StorageError> {
-        TenantDb::open(bindings, &self.tenant, &self.config.placement)
+        Ok(TenantDb::open(bindings, &self.tenant, &self.config.placement)?.judged_at(self.config.revision))
     }
 }
 

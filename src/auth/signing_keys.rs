@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::credentials::key::fresh_id;
 use crate::credentials::platform_token::{self, Claims, TokenKind, VerifiedToken, VerifyingKey};
 use crate::http::problem::{self, Problem};
-use crate::isolate_cache::IsolateCache;
+use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
@@ -36,16 +36,23 @@ statements! { ControlSql;
     FORGET = "DELETE FROM signing_keys WHERE retires_at <= ?1";
 }
 
-/// How long an isolate caches the keys, in milliseconds.
-const CACHE_MILLIS: i64 = 60_000;
+/// How long an isolate caches the keys, in milliseconds: so long a key that was ended may verify in other isolates.
+const CACHE_MILLIS: i64 = 10_000;
 /// How long it waits before it reads them again for an unknown key, in milliseconds.
 const REREAD_MILLIS: i64 = 1_000;
 /// How long a replaced key verifies, in seconds: the life of the longest token, and the time that isolates cache keys.
 const RETIRE_SECONDS: i64 = 3600 + 120;
 
+/// The platform's one set of keys.
+#[derive(PartialEq, Eq, Hash)]
+struct PlatformKeySet;
+
+impl CacheKey for PlatformKeySet {
+    const IDENTITY: Identity = Identity::NeverRecurs("a deployment has one set; each key in it has a random `kid`");
+}
+
 thread_local! {
-    // One entry: the platform has one set of keys.
-    static KEYS_READ: RefCell<IsolateCache<(), Rc<SigningKeys>>> = RefCell::new(IsolateCache::new(1));
+    static KEYS_READ: RefCell<IsolateCache<PlatformKeySet, Rc<SigningKeys>>> = RefCell::new(IsolateCache::new(1, CACHE_MILLIS));
 }
 
 row_types! {
@@ -65,10 +72,10 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// The keys, at most a minute old.
+    /// The keys, at most ten seconds old.
     pub async fn load(bindings: &Bindings) -> Result<Rc<Self>, Problem> {
         let now = SystemClock.now();
-        match KEYS_READ.with_borrow_mut(|cache| cache.get(&(), now).cloned()) {
+        match KEYS_READ.with_borrow_mut(|cache| cache.get(&PlatformKeySet, now).cloned()) {
             Some(keys) => Ok(keys),
             None => Self::reload(bindings).await,
         }
@@ -88,8 +95,7 @@ impl SigningKeys {
             rows = db.rows::<SigningKeyRow>(&KEYS, args![now.millis()]).await?;
         }
         let keys = Rc::new(Self::read(bindings, &rows, now)?);
-        let expires_at = now.plus_millis(CACHE_MILLIS);
-        KEYS_READ.with_borrow_mut(|cache| cache.insert((), Rc::clone(&keys), expires_at, now));
+        KEYS_READ.with_borrow_mut(|cache| cache.insert(PlatformKeySet, Rc::clone(&keys), now));
         Ok(keys)
     }
 

@@ -97,6 +97,11 @@ impl Incoming {
         }
     }
 
+    /// The platform's request behind this one.
+    pub fn handle(&self) -> web_sys::Request {
+        Clone::clone(self.raw.inner())
+    }
+
     /// A header's value; none if absent or empty.
     pub fn header(&self, name: &str) -> Option<String> {
         self.raw.headers().get(name).ok().flatten().filter(|value| !value.is_empty())

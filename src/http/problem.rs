@@ -53,6 +53,8 @@ pub struct ProblemDetails {
     pub cause: Option<String>,
     /// Whether the request named two tenants, which is logged and audited.
     pub crosses_tenants: bool,
+    /// The tenant's revision, if the request was judged by an older one: it is to be judged again.
+    pub outdated: Option<i64>,
 }
 
 impl std::ops::Deref for Problem {
@@ -82,6 +84,7 @@ impl Problem {
             headers,
             cause: None,
             crosses_tenants: false,
+            outdated: None,
         }))
     }
 
@@ -151,6 +154,7 @@ impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Fenced | StorageError::Unavailable(_) => unavailable(error),
+            StorageError::Outdated(revision) => outdated(revision),
             StorageError::TooComplex => too_complex(),
             StorageError::Constraint(_) | StorageError::Malformed(_) => internal(error),
         }
@@ -383,6 +387,14 @@ pub fn too_many(what: &'static str, limit: i64) -> Problem {
 pub fn changed_meanwhile() -> Problem {
     Problem::new(409, "changed_meanwhile", "Another request changed the resource at the same time")
         .detail("Read it again, and retry.")
+}
+
+/// The tenant has changed since the request was judged: it has this revision now. The request is judged again; 409 only
+/// where that cannot be done, or the tenant goes on changing.
+pub fn outdated(revision: i64) -> Problem {
+    let mut problem = changed_meanwhile();
+    problem.outdated = Some(revision);
+    problem
 }
 
 /// 409: a condition needs an index that is still being built.

@@ -50,7 +50,9 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         random: u64,
         now: Timestamp,
     ) -> Result<Net::Upgrade, StateError> {
-        let rights = self.rights(caller, &attach, now)?;
+        // What a change of the tenant forbids was ended when it arrived here: a bridge that comes back keeps its stream.
+        let caller = Caller { judged_at: caller.judged_at.filter(|_| !attach.reattach), ..caller.clone() };
+        let rights = self.rights(&caller, &attach, now)?;
         self.make_room(&attach, now)?;
         let opening = match (attach.wire, attach.reattach) {
             (WireFormat::Mercure, false) => self.mercure_opening(attach.cursor.as_deref(), random, now)?,

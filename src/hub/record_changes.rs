@@ -53,7 +53,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
 
     /// For whom the collections must be read, even if no row waits, if they may be read now.
     pub fn collections_wanted(&self, now: Timestamp) -> Option<Caller> {
-        let caller = Caller { tenant: (&self.tenant).into(), revision: 0, host: None };
+        let caller = Caller { tenant: (&self.tenant).into(), revision: 0, host: None, judged_at: None };
         (self.collections.is_outdated() && self.admit(&caller, now).is_ok()).then_some(caller)
     }
 

@@ -170,6 +170,9 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         if !config.is_served(now) {
             return Err(Refusal::Stopped);
         }
+        if caller.judged_at.is_some_and(|judged_at| judged_at < config.revision) {
+            return Err(Refusal::Outdated(config.revision));
+        }
         Ok(Rc::clone(config))
     }
 
@@ -318,4 +321,33 @@ fn create_tables(sql: &impl Sqlite) -> Result<(), SqliteError> {
     revocation::create_table(sql)?;
     logins::create_table(sql)?;
     presence::create_table(sql)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::model::{FakeSockets, FakeSql, served};
+
+    const NOW: Timestamp = Timestamp::from_millis(0);
+
+    fn hub_at(revision: i64) -> HubState<FakeSql, FakeSockets> {
+        let (sql, net) = (FakeSql::new(), FakeSockets::default());
+        let mut state = HubState::wake(TenantId::proven("acme"), sql, net, [1; 8], 60_000, NOW).unwrap();
+        state.configure(TenantConfig { revision, ..served() }, NOW).unwrap();
+        state
+    }
+
+    fn caller(revision: i64, judged_at: Option<i64>) -> Caller {
+        Caller { tenant: (&TenantId::proven("acme")).into(), revision, host: None, judged_at }
+    }
+
+    #[test]
+    fn a_request_that_an_older_configuration_judged_is_to_be_judged_again() {
+        let hub = hub_at(7);
+        let admitted = |revision, judged_at| hub.admit(&caller(revision, judged_at), NOW).map(|_| ());
+        assert_eq!(admitted(6, Some(6)), Err(Refusal::Outdated(7)));
+        assert_eq!(admitted(7, Some(7)), Ok(()));
+        assert_eq!(admitted(8, Some(8)), Err(Refusal::Behind), "the hub is the older one");
+        assert_eq!(admitted(6, None), Ok(()), "nothing hangs on the configuration");
+    }
 }

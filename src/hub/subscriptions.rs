@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn caller() -> Caller {
-        Caller { tenant: (&TenantId::proven("acme")).into(), revision: 0, host: None }
+        Caller { tenant: (&TenantId::proven("acme")).into(), revision: 0, host: None, judged_at: None }
     }
 
     fn wake(sql: &FakeSql, net: &FakeSockets, now: Timestamp) -> State {

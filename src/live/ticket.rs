@@ -37,9 +37,13 @@ pub async fn issue(request: Request<Visitor>) -> Result<Response, Problem> {
         address: request.incoming.address(),
         networks: member.as_ref().map(|member| member.terms().networks.clone()).unwrap_or_default(),
     };
-    let issued = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
-        hub.call_for(&caller, &message).await
-    });
+    let issued = tenant_state::call_hub_judged_at(
+        &request.bindings,
+        tenant,
+        Some(host),
+        config.revision,
+        async |hub, caller| hub.call_for(&caller, &message).await,
+    );
     issued.await?;
     Response::json(201, &json!({ "ticket": ticket, "expires_at": expires_at }), Some(tenant.as_str()))
 }

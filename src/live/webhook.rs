@@ -13,7 +13,7 @@ use crate::http::letters::lower_case;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::{Response, rate_headers, rate_left};
-use crate::hub::protocol::{Publish, ReceiptKey, Refusal};
+use crate::hub::protocol::{Publish, Published, ReceiptKey, Refusal};
 use crate::tenant::secrets::{self, Secrets};
 use crate::tenant::tenant_state::{self, HubError};
 use crate::tenant_id::TenantId;
@@ -77,7 +77,7 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
         data: payload.data,
         occurred_at: now,
     };
-    let receipt = match presented {
+    let receipt = match &presented {
         Some(WebhookSignature::Standard { id, .. }) => {
             Some(ReceiptKey { id: id.as_str().into(), digest: signature::digest(&body) })
         }
@@ -87,7 +87,7 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
     // The event's name on streams that ask for names.
     let name = lower_case(&format!("{}.{}", webhook.node_type, webhook.action));
     let Webhook { topics, private, .. } = webhook;
-    let message = Publish {
+    let mut message = Publish {
         secret_version: Some(sender.version),
         issuer: None,
         older: false,
@@ -98,21 +98,30 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
         tail,
         update: None,
     };
-    publish(&request, sender, message, now).await
+    let published = match send(&request, &sender, &message).await {
+        // A text that was retired may be in force again, as another version.
+        Err(HubError::Refused(Refusal::SecretRetired)) => {
+            secrets::forget(&tenant);
+            let sender = authenticate(&request, presented.as_ref(), &body).await?;
+            message.secret_version = Some(sender.version);
+            send(&request, &sender, &message).await
+        }
+        published => published,
+    };
+    let published = published.map_err(|error| refused(&request.caller.named, error))?;
+    accepted(&tenant, &message, &published, now)
 }
 
-async fn publish(
-    request: &Request<Signer>,
-    sender: VerifiedSender,
-    message: Publish,
-    now: Timestamp,
-) -> Result<Response, Problem> {
+async fn send(request: &Request<Signer>, sender: &VerifiedSender, message: &Publish) -> Result<Published, HubError> {
     let VerifiedSender { tenant, revision, .. } = sender;
     let host = host(&request.caller.named);
-    let outcome = tenant_state::call_hub(&request.bindings, &tenant, host, revision, async |hub, caller| {
-        hub.call_for(&caller, &message).await
-    });
-    let published = outcome.await.map_err(|error| refused(&request.caller.named, error))?;
+    tenant_state::call_hub(&request.bindings, tenant, host, *revision, async |hub, caller| {
+        hub.call_for(&caller, message).await
+    })
+    .await
+}
+
+fn accepted(tenant: &TenantId, message: &Publish, published: &Published, now: Timestamp) -> Result<Response, Problem> {
     let mut answer =
         Response::json(202, &json!({ "id": published.id, "topics": message.topics }), Some(tenant.as_str()))?;
     answer.headers.extend(rate_headers(&published.rate));

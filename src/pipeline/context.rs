@@ -41,6 +41,37 @@ impl RequestContext {
     }
 }
 
+/// What it takes to answer a request once more from the beginning.
+pub struct SecondLook {
+    raw: web_sys::Request,
+    id: String,
+    bindings: Bindings,
+    background: Background,
+}
+
+impl RequestContext {
+    /// Keeps what it takes to answer the request once more.
+    pub fn again(&self) -> SecondLook {
+        SecondLook {
+            raw: self.request.handle(),
+            id: self.request.id.clone(),
+            bindings: self.bindings.clone(),
+            background: self.background.clone(),
+        }
+    }
+}
+
+impl SecondLook {
+    /// The request as it came in; none if its body has been read, which cannot be done twice.
+    pub fn context(self) -> Option<RequestContext> {
+        if self.raw.body_used() {
+            return None;
+        }
+        let request = Box::new(Incoming::new(self.raw.into(), self.id));
+        Some(RequestContext { request, bindings: self.bindings, background: self.background })
+    }
+}
+
 /// The operation that a request asks for with the path's parameters, or the answer where there is none.
 pub type Found = Result<(&'static Route, Params), Result<Response, Problem>>;
 

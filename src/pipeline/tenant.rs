@@ -1,6 +1,9 @@
 //! A request to a tenant: by its host, or on the platform's host by a credential that names it.
 //!
 //! What is needed is gathered first, then judged by `decide`, then the handler is called.
+//!
+//! Invariant: a request is judged by the tenant's configuration as it is. What it reads or does compares revisions, and
+//! where the tenant has changed it is judged again from the beginning.
 
 use std::rc::Rc;
 
@@ -19,7 +22,8 @@ use crate::http::problem::{self, Problem};
 use crate::http::request::Params;
 use crate::http::response::Response;
 use crate::hub::protocol::{Refusal, TenantConfig};
-use crate::routes::{self, Endpoint, Matched, Route, Surface, Table, TokenRule, cors};
+use crate::routes::{self, Endpoint, JudgedBy, Matched, Route, Surface, Table, TokenRule, cors};
+use crate::storage::bindings::Bindings;
 use crate::tenant::tenant_state::HubError;
 use crate::tenant::{resolve, tenant_state};
 use crate::tenant_id::TenantId;
@@ -60,12 +64,28 @@ enum Proof {
     Principal(Result<Option<Box<Member>>, Problem>),
 }
 
+/// How often a request is judged, where its tenant goes on changing meanwhile.
+const JUDGEMENTS: usize = 3;
+
 /// Answers a request on a tenant's host.
 pub(super) async fn on_tenant(
-    context: RequestContext,
+    mut context: RequestContext,
     host: Host,
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
+    for _ in 1..JUDGEMENTS {
+        let again = context.again();
+        let outcome = judge_on_tenant(context, host.clone(), meta).await;
+        if !outcome.as_ref().is_err_and(|problem| problem.outdated.is_some()) {
+            return outcome;
+        }
+        let Some(fresh) = again.context() else { return outcome };
+        context = fresh;
+    }
+    judge_on_tenant(context, host, meta).await
+}
+
+async fn judge_on_tenant(context: RequestContext, host: Host, meta: &mut ResponseMeta) -> Result<Response, Problem> {
     let found = find(Surface::Tenant, &context.request);
     let matched = RouteMatch { found, source: TenantSource::Host(host.clone()) };
     meta.route = matched.route().map(|route| route.name);
@@ -100,11 +120,56 @@ async fn serve_audited(
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
     let audit = CrossTenantAudit::of(&context, &entered.tenant, &entered.config.placement);
-    let outcome = serve(context, matched, entered, meta).await;
+    let judgement = Judgement::of(&context, &matched, &entered);
+    let outcome = judgement.confirm(serve(context, matched, entered, meta).await).await;
     if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
         audit.record(meta.route);
     }
     outcome
+}
+
+/// By what a request is judged.
+struct Judgement {
+    bindings: Bindings,
+    tenant: TenantId,
+    host: Option<Host>,
+    revision: i64,
+    may_be_outdated: bool,
+}
+
+impl Judgement {
+    fn of(context: &RequestContext, matched: &RouteMatch, entered: &Entered) -> Self {
+        let presents = presents(&context.request);
+        Self {
+            bindings: context.bindings.clone(),
+            tenant: entered.tenant.clone(),
+            host: matched.source.host().cloned(),
+            revision: entered.config.revision,
+            may_be_outdated: matched.source.host().is_some()
+                && decide::may_be_outdated(matched.route(), entered.proof.is_somebodys(), presents),
+        }
+    }
+
+    /// Marks the outcome if the tenant has changed since. A refusal that nothing was compared for is confirmed by the hub:
+    /// a tenant that is not served any more answers nothing as one that is.
+    async fn confirm(&self, outcome: Result<Response, Problem>) -> Result<Response, Problem> {
+        let Err(mut problem) = outcome else { return outcome };
+        if self.may_be_outdated && problem.outdated.is_none() && problem.status < 500 && problem.status != 429 {
+            match tenant_state::enter_now(&self.bindings, &self.tenant, self.host.as_ref(), None).await {
+                Ok((config, _)) if config.revision > self.revision => problem.outdated = Some(config.revision),
+                Ok(_) | Err(HubError::Failed(_)) => {}
+                Err(HubError::NotHere | HubError::Refused(_)) => {
+                    tenant_state::forget(&self.tenant);
+                    self.host.iter().for_each(resolve::forget);
+                    problem = problem::tenant_not_found();
+                }
+            }
+        }
+        if let Some(revision) = problem.outdated {
+            tenant_state::outdated(&self.tenant, revision);
+        }
+        Err(problem)
+    }
 }
 
 /// Verifies the credential, learns the tenant's state, takes a permit.
@@ -118,9 +183,7 @@ async fn enter(
     let proof = match decide::verifies(route.map(|route| &route.endpoint)) {
         Verifies::Nothing => Proof::NotAsked,
         Verifies::Subscriber(rule) if is_principals(&context.request, rule) => {
-            let (config, _) = tenant_state::enter(bindings, &tenant, host, None).await?;
-            let at = SessionContext { tenant: &tenant, host, config: &config };
-            match authenticate_member::member(bindings, &context.request, at).await {
+            match prove(context, &tenant, host).await? {
                 // Mercure's handler refuses what the header holds with a challenge of its own.
                 Ok(None) if rule == TokenRule::Mercure && context.request.header("Authorization").is_some() => {
                     Proof::NotAsked
@@ -132,9 +195,7 @@ async fn enter(
         Verifies::Subscriber(TokenRule::Mercure) => Proof::NotAsked,
         Verifies::Subscriber(_) => Proof::Subscriber(presented_token(&context.request, bindings, &tenant).await?),
         Verifies::Principal => {
-            let (config, _) = tenant_state::enter(bindings, &tenant, host, None).await?;
-            let at = SessionContext { tenant: &tenant, host, config: &config };
-            let member = authenticate_member::member(bindings, &context.request, at).await;
+            let member = prove(context, &tenant, host).await?;
             match (&matched.source, &member) {
                 (TenantSource::Named(_), Ok(None)) => return Err(HubError::NotHere),
                 (TenantSource::Named(_), Ok(Some(_)) | Err(_))
@@ -145,12 +206,34 @@ async fn enter(
         }
     };
     let class = decide::request_class(route.map(|route| route.admission), proof.is_somebodys());
-    let entered = tenant_state::enter(bindings, &tenant, host, class).await;
+    let entered = match decide::judged_by(route, &context.request.method) {
+        JudgedBy::Cached => tenant_state::enter(bindings, &tenant, host, class).await,
+        JudgedBy::Current => tenant_state::enter_now(bindings, &tenant, host, class).await,
+    };
     if matches!(entered, Ok(_) | Err(HubError::Refused(Refusal::RateLimited(_)))) {
         meta.tenant = Some(tenant.to_string());
     }
     let (config, rate) = entered?;
     Ok(Entered { tenant, config, proof, rate })
+}
+
+/// The member that the credential proves, looked up while the tenant's configuration was current.
+async fn prove(
+    context: &RequestContext,
+    tenant: &TenantId,
+    host: Option<&Host>,
+) -> Result<Result<Option<Member>, Problem>, HubError> {
+    let mut judged = 0;
+    loop {
+        let (config, _) = tenant_state::enter(&context.bindings, tenant, host, None).await?;
+        let at = SessionContext { tenant, host, config: &config };
+        let member = authenticate_member::member(&context.bindings, &context.request, at).await;
+        judged += 1;
+        match member.as_ref().err().and_then(|problem| problem.outdated) {
+            Some(revision) if judged < JUDGEMENTS => tenant_state::outdated(tenant, revision),
+            _ => return Ok(member),
+        }
+    }
 }
 
 impl Proof {

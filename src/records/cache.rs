@@ -12,12 +12,12 @@
 //! - Losing KV costs time and changes no response.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::credentials::signature::digest;
 use crate::credentials::signed_text;
+use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::keys::KvKey;
 use crate::storage::kv;
@@ -29,8 +29,12 @@ use domain::clock::Clock;
 const TTL_SECONDS: u64 = 60;
 /// Milliseconds within which a second request makes a list hot.
 const HOT_MILLIS: i64 = 60_000;
-/// Most lists whose requests an isolate counts.
+/// Most lists whose requests an isolate counts, and the longest query, in bytes, of one that it counts.
 const MAX_COUNTED: usize = 2_000;
+const MAX_QUERY: usize = 1_024;
+/// Most tenants whose hits and misses an isolate counts, and how long, in milliseconds.
+const MAX_TENANTS: usize = 5_000;
+const COUNTS_MILLIS: i64 = 3_600_000;
 /// Most lists of a collection that are recomputed after a write.
 const MAX_WARMED: usize = 3;
 /// The largest response that is cached, in bytes.
@@ -94,20 +98,30 @@ pub struct ListRequest {
     query: String,
 }
 
-/// How often a list was requested, and when last. By slug, so a collection made again is taken for one that is asked for as
-/// often as the one before: that decides what is cached, and not what is shown.
-#[derive(Debug, Clone, Copy)]
-struct RequestCount {
-    times: u32,
-    at: i64,
+impl CacheKey for ListRequest {
+    const IDENTITY: Identity = Identity::CheckedAgainst(
+        "nothing: by slug, so a collection made again is taken for one that is asked for as often as the one before; that \
+         decides what is worth caching, and not what is shown",
+    );
 }
 
-/// Hits and misses of each tenant since they were last reported to its hub.
-type CacheCounts = HashMap<TenantId, (u64, u64)>;
+/// Hits and misses since they were last reported to the tenant's hub.
+#[derive(Debug, Clone, Copy, Default)]
+struct CacheCounts {
+    hits: u64,
+    misses: u64,
+}
 
 thread_local! {
-    static REQUESTS: RefCell<HashMap<ListRequest, RequestCount>> = RefCell::new(HashMap::new());
-    static COUNTS: RefCell<CacheCounts> = RefCell::new(HashMap::new());
+    // How often each list was requested, each time within a minute of the one before.
+    static REQUESTS: RefCell<IsolateCache<ListRequest, u32>> = RefCell::new(IsolateCache::new(MAX_COUNTED, HOT_MILLIS));
+    static COUNTS: RefCell<IsolateCache<TenantId, CacheCounts>> = RefCell::new(IsolateCache::new(MAX_TENANTS, COUNTS_MILLIS));
+}
+
+impl CacheCounts {
+    fn add(&mut self, is_hit: bool) {
+        *(if is_hit { &mut self.hits } else { &mut self.misses }) += 1;
+    }
 }
 
 impl ListRequest {
@@ -133,19 +147,14 @@ impl ListRequest {
 
     /// Counts the request; whether the same list was requested within the last minute.
     pub fn is_hot(&self) -> bool {
-        let now = SystemClock.now().millis();
-        REQUESTS.with(|requests| {
-            let mut requests = requests.borrow_mut();
-            if requests.len() >= MAX_COUNTED {
-                requests.retain(|_, one| now - one.at < HOT_MILLIS);
-            }
-            if requests.len() >= MAX_COUNTED && !requests.contains_key(self) {
-                return false;
-            }
-            let one = requests.entry(self.clone()).or_insert(RequestCount { times: 0, at: now });
-            let hot = one.times > 0 && now - one.at < HOT_MILLIS;
-            *one = RequestCount { times: if hot { one.times.saturating_add(1) } else { 1 }, at: now };
-            hot
+        if self.query.len() > MAX_QUERY {
+            return false;
+        }
+        let now = SystemClock.now();
+        REQUESTS.with_borrow_mut(|requests| {
+            let times = requests.get(self, now).copied().unwrap_or(0);
+            requests.insert(self.clone(), times.saturating_add(1), now);
+            times > 0
         })
     }
 
@@ -187,37 +196,41 @@ pub async fn store(bindings: &Bindings, tenant: &TenantId, key: &KvKey, generati
 
 /// The lists of a collection that this isolate is asked for most, to be recomputed after a write.
 pub fn hottest(tenant: &TenantId, slug: &str) -> Vec<ListRequest> {
-    let now = SystemClock.now().millis();
-    REQUESTS.with(|requests| {
-        let requests = requests.borrow();
-        let is_hot = |list: &ListRequest, one: &RequestCount| {
-            list.tenant == *tenant && list.slug == slug && one.times > 1 && now - one.at < HOT_MILLIS
-        };
-        let mut hot: Vec<_> = requests.iter().filter(|(list, one)| is_hot(list, one)).collect();
-        hot.sort_by_key(|(_, one)| std::cmp::Reverse(one.times));
+    REQUESTS.with_borrow(|requests| {
+        let is_hot = |list: &ListRequest, times: u32| list.tenant == *tenant && list.slug == slug && times > 1;
+        let requests = requests.current(SystemClock.now());
+        let mut hot: Vec<_> = requests.filter(|(list, times)| is_hot(list, **times)).collect();
+        hot.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
         hot.into_iter().take(MAX_WARMED).map(|(list, _)| list.clone()).collect()
     })
 }
 
 fn count(tenant: &TenantId, is_hit: bool) {
-    COUNTS.with(|counts| {
-        let mut counts = counts.borrow_mut();
-        let (hits, misses) = counts.entry(tenant.clone()).or_default();
-        *(if is_hit { hits } else { misses }) += 1;
+    let now = SystemClock.now();
+    COUNTS.with_borrow_mut(|counts| match counts.get(tenant, now) {
+        Some(known) => known.add(is_hit),
+        None => {
+            let mut first = CacheCounts::default();
+            first.add(is_hit);
+            counts.insert(tenant.clone(), first, now);
+        }
     });
 }
 
 /// Takes a tenant's hits and misses once there are `at_least` of them.
 pub fn take_counts(tenant: &TenantId, at_least: u64) -> Option<(u64, u64)> {
-    COUNTS.with(|counts| {
-        let mut counts = counts.borrow_mut();
-        let worth = counts.get(tenant).is_some_and(|(hits, misses)| hits + misses >= at_least);
-        worth.then(|| counts.remove(tenant)).flatten()
+    COUNTS.with_borrow_mut(|counts| {
+        let known = counts.get(tenant, SystemClock.now()).filter(|known| known.hits + known.misses >= at_least)?;
+        let taken = (known.hits, known.misses);
+        counts.take(tenant);
+        Some(taken)
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::storage::sealed::MasterKey;
 

@@ -8,7 +8,6 @@
 //! - A collection that is being deleted is not found.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -20,11 +19,14 @@ use super::statuses::Statuses;
 use crate::http::etag;
 use crate::http::listing::with_timestamps;
 use crate::http::problem::{self, Problem};
+use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::storage::bindings::SystemClock;
 use crate::storage::row::Rows;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::{ReadStatement, TenantDb};
 use crate::tenant_id::TenantId;
+use domain::clock::Clock;
 use domain::json;
 
 statements! { TenantSql;
@@ -77,9 +79,31 @@ row_types! {
 const ATTEMPTS: usize = 4;
 /// Most definitions in an isolate's cache.
 const MAX_CACHED: usize = 500;
+/// How long a definition is cached, in milliseconds. It bounds what is held for tenants that are gone; a definition that
+/// has changed is never used.
+const CACHE_MILLIS: i64 = 600_000;
+
+/// A collection's name among all.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct CollectionName {
+    tenant: TenantId,
+    slug: String,
+}
+
+impl CacheKey for CollectionName {
+    const IDENTITY: Identity = Identity::CheckedAgainst(
+        "creation id and revision of the definition, in the transaction that reads the rows or writes them",
+    );
+}
+
+impl CollectionName {
+    fn of(tenant: &TenantId, slug: &str) -> Self {
+        Self { tenant: tenant.clone(), slug: slug.to_owned() }
+    }
+}
 
 thread_local! {
-    static CACHE: RefCell<HashMap<(TenantId, String), Rc<Collection>>> = RefCell::new(HashMap::new());
+    static CACHE: RefCell<IsolateCache<CollectionName, Rc<Collection>>> = RefCell::new(IsolateCache::new(MAX_CACHED, CACHE_MILLIS));
 }
 
 /// A collection of records.
@@ -150,18 +174,12 @@ impl Collection {
     /// The collection of a slug from the isolate's cache. It may be outdated: the caller must check it in the same
     /// transaction as what it does. 404 if there is none.
     pub async fn cached(rows: &TenantDb, slug: &str) -> Result<Rc<Self>, Problem> {
-        let key = (rows.tenant().clone(), slug.to_owned());
-        if let Some(cached) = CACHE.with(|cached| cached.borrow().get(&key).cloned()) {
+        let (key, now) = (CollectionName::of(rows.tenant(), slug), SystemClock.now());
+        if let Some(cached) = CACHE.with_borrow_mut(|cache| cache.get(&key, now).cloned()) {
             return Ok(cached);
         }
         let found = Rc::new(Self::find(rows, slug).await?.ok_or_else(problem::not_found)?);
-        CACHE.with(|cached| {
-            let mut cached = cached.borrow_mut();
-            if cached.len() >= MAX_CACHED {
-                cached.clear();
-            }
-            cached.insert(key, Rc::clone(&found));
-        });
+        CACHE.with_borrow_mut(|cache| cache.insert(key, Rc::clone(&found), now));
         Ok(found)
     }
 
@@ -320,5 +338,5 @@ impl Collection {
 
 /// Removes a collection from this isolate's cache, after a change.
 pub fn forget(tenant: &TenantId, slug: &str) {
-    CACHE.with(|cached| cached.borrow_mut().remove(&(tenant.clone(), slug.to_owned())));
+    CACHE.with_borrow_mut(|cache| cache.forget(&CollectionName::of(tenant, slug), SystemClock.now()));
 }

@@ -15,6 +15,7 @@ pub const ROUTES: &[Route] = &[
         "/.well-known/jwks.json",
         Visitor(TokenRule::Ignored, handler!(api::members::jwks::show_on_tenant)),
     )
+    .judged_now()
     .summary("The same keys, for whoever knows the tenant's host only.")
     .answers("200 raw Jwks <as on the platform's host>"),
     post("api_keys.create", "/api/v1/api-keys", Member(Permission::ApiKeysWrite, handler!(api::members::keys::create)))

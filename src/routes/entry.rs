@@ -3,7 +3,7 @@
 use worker::Method;
 
 use super::contract::{Contract, RequestBody};
-use super::route::{Admission, Endpoint, Route, Surface};
+use super::route::{Admission, Endpoint, JudgedBy, Route, Surface};
 
 /// A GET; it serves HEAD too.
 pub const fn get(name: &'static str, path: &'static str, endpoint: Endpoint) -> Route {
@@ -43,8 +43,20 @@ pub const fn versioned_only<const N: usize>(mut section: [Route; N]) -> [Route; 
 impl Route {
     const fn new(method: Method, name: &'static str, path: &'static str, endpoint: Endpoint) -> Self {
         let (surface, admission) = (endpoint.usual_surface(), endpoint.usual_admission());
+        let judged_by = endpoint.usual_judgement();
         let contract = Contract { params: "", body: RequestBody::None, answers: "" };
-        Self { name, method, path, surface, endpoint, admission, contract, summary: "", is_versioned_only: false }
+        Self {
+            name,
+            method,
+            path,
+            surface,
+            endpoint,
+            admission,
+            judged_by,
+            contract,
+            summary: "",
+            is_versioned_only: false,
+        }
     }
 
     /// On other hosts than its endpoint's usual ones. Where nobody could call it, it does not compile.
@@ -57,6 +69,12 @@ impl Route {
     /// Draws from something else than its endpoint usually does.
     pub const fn draws_from(mut self, admission: Admission) -> Self {
         self.admission = admission;
+        self
+    }
+
+    /// Is judged by the tenant's configuration as the hub has it now, because it reads no rows and calls no hub.
+    pub const fn judged_now(mut self) -> Self {
+        self.judged_by = JudgedBy::Current;
         self
     }
 

@@ -45,6 +45,7 @@ pub const ROUTES: &[Route] = &[
              it lives an hour at most>; 401 invalid_token; 403 forbidden origin_not_allowed address_not_allowed",
         ),
     get("events.diagnose", "/events/diagnose", Visitor(TokenRule::Ignored, handler!(live::diagnose::stream)))
+        .judged_now()
         .summary("Streams ticks at a known pace: shows buffering, idle cuts and stripped headers.")
         .params("ticks?: int(1..60), interval_ms?: int(10..5000), idle_ms?: int(0..180000)")
         .answers(
@@ -52,6 +53,7 @@ pub const ROUTES: &[Route] = &[
              `diagnose.done`>",
         ),
     get("page.show", "/", Visitor(TokenRule::Ignored, handler!(live::page::show)))
+        .judged_now()
         .summary("A page that subscribes and shows events live.")
         .params("topic?: string[]")
         .answers("200 html"),

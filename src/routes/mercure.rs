@@ -92,6 +92,7 @@ pub const ROUTES: &[Route] = &[
         "/.well-known/oauth-protected-resource/.well-known/mercure",
         Visitor(TokenRule::Ignored, handler!(mercure::discovery::metadata)),
     )
+    .judged_now()
     .summary("Says what the hub is as a protected resource (RFC 9728).")
     .answers(
         "200 raw {resource: string, authorization_servers: string[], \

@@ -27,7 +27,7 @@ mod tenants;
 use worker::Method;
 
 pub use self::find::Matched;
-pub use self::route::{Admission, Endpoint, Handler, HandlerFuture, Route, Surface, Table, TokenRule};
+pub use self::route::{Admission, Endpoint, Handler, HandlerFuture, JudgedBy, Route, Surface, Table, TokenRule};
 
 /// The table, section by section.
 pub static SECTIONS: &[&[Route]] = &[

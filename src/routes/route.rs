@@ -97,6 +97,15 @@ pub enum TokenRule {
     Mercure,
 }
 
+/// How fresh the tenant's configuration must be that a request is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JudgedBy {
+    /// As this isolate has it: what the request reads or does compares the revision.
+    Cached,
+    /// As the hub has it now: the request reads and does nothing, or nothing before the configuration has decided.
+    Current,
+}
+
 /// The route table as a handler gets it: what an entry calls cannot name the table that it is in.
 pub struct Table {
     /// Section by section.
@@ -141,6 +150,24 @@ impl Endpoint {
             | Self::SignIn(_)
             | Self::TableReader(..) => Admission::Requests,
             Self::Signer(_) => Admission::Webhooks,
+        }
+    }
+
+    /// By what its operations are judged, unless an entry says otherwise. Whoever signs in, registers or sets a password is
+    /// judged by the tenant's switches and policies alone.
+    pub(super) const fn usual_judgement(&self) -> JudgedBy {
+        match self {
+            Self::SignIn(_) => JudgedBy::Current,
+            Self::Anyone(_)
+            | Self::Operator(..)
+            | Self::SignedInOperator(_)
+            | Self::Table(_)
+            | Self::Member(..)
+            | Self::Reader(..)
+            | Self::User(_)
+            | Self::Visitor(..)
+            | Self::Signer(_)
+            | Self::TableReader(..) => JudgedBy::Cached,
         }
     }
 
@@ -205,6 +232,8 @@ pub struct Route {
     pub endpoint: Endpoint,
     /// What it draws from.
     pub admission: Admission,
+    /// How fresh the configuration must be that a request to a tenant is judged by.
+    pub judged_by: JudgedBy,
     /// What goes in and out.
     pub contract: Contract,
     /// What it does, in a sentence or two.

@@ -4,7 +4,7 @@ use crate::tenant_id::TenantId;
 use domain::host::Host;
 
 /// A key of the KV namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KvKey(String);
 
 impl KvKey {
@@ -13,9 +13,10 @@ impl KvKey {
         Self(format!("host:{host}"))
     }
 
-    /// `t:{tenant}:oidc:{provider}:{part}`: a document of a tenant's OpenID provider. Neither id can contain a colon.
-    pub fn oidc(tenant: &TenantId, provider: &str, part: OidcPart) -> Self {
-        Self(format!("t:{tenant}:oidc:{provider}:{}", part.as_str()))
+    /// `t:{tenant}:oidc:{digest}:{part}`: a document of a tenant's OpenID provider, by the digest of its issuer's name. A
+    /// provider's own id would not do: another issuer may be given it.
+    pub fn oidc(tenant: &TenantId, digest: &str, part: OidcPart) -> Self {
+        Self(format!("t:{tenant}:oidc:{digest}:{}", part.as_str()))
     }
 
     /// `t:{tenant}:issuer:{digest}`: the keys of an issuer whose tokens a tenant accepts, by the digest of its name.

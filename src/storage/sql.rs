@@ -243,6 +243,9 @@ pub enum StorageError {
     /// The fence does not let this tenant write: it is suspended, or on another shard.
     #[error("the tenant may not write to this shard now")]
     Fenced,
+    /// The request was judged by an older configuration of the tenant than the shard has heard of, which has this revision.
+    #[error("the tenant changed: its revision is {0}")]
+    Outdated(i64),
     /// The database did not answer, or the binding is missing.
     #[error("storage: {0}")]
     Unavailable(Failure),

@@ -5,11 +5,16 @@
 //!   for another tenant's rows.
 //! - Every write is one transaction that begins with the fence: it passes only while the tenant may write to this shard
 //!   at this epoch of its placement.
+//! - Rows that were opened for a request which a configuration judged ([`TenantDb::judged_at`]) compare its revision with
+//!   the fence's in the transaction of their first read. A configuration may be some seconds old, the fence is not: so what
+//!   a change of the tenant takes away, it takes from the next request of every isolate.
+
+use std::cell::Cell;
 
 use super::bindings::Bindings;
 use super::composed::ListStatement;
 use super::d1::Database;
-use super::row::{FromRow, Rows};
+use super::row::{FromRow, Rows, row_types};
 use super::sql::statements;
 use super::sql::{Arg, StorageError, TenantSql};
 use crate::tenant_id::TenantId;
@@ -19,6 +24,8 @@ statements! { TenantSql;
     GUARD = "INSERT OR REPLACE INTO write_guard (tenant_id, ok) VALUES (?1, (SELECT mode = 'rw' AND epoch = ?2 FROM tenant_fence WHERE tenant_id = ?1))";
     /// The tenant's fence.
     FENCE = "SELECT mode, epoch, revision FROM tenant_fence WHERE tenant_id = ?1";
+    /// The tenant's revision, if it is above ?2.
+    LATER_REVISION = "SELECT revision FROM tenant_fence WHERE tenant_id = ?1 AND revision > ?2";
     /// Sets the fence of a revision; an older revision changes nothing.
     SET_FENCE = "INSERT INTO tenant_fence (tenant_id, mode, epoch, revision) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant_id) DO UPDATE SET mode = excluded.mode, epoch = excluded.epoch, revision = excluded.revision WHERE excluded.revision >= tenant_fence.revision AND excluded.epoch >= tenant_fence.epoch";
     /// Purge, each round: from now on no change is announced and no version is kept.
@@ -147,6 +154,14 @@ pub struct TenantDb {
     tenant: TenantId,
     placement: Placement,
     db: Database,
+    /// The revision that the first read compares with the fence's.
+    judged_at: Cell<Option<i64>>,
+}
+
+row_types! {
+    struct RevisionRow {
+        revision: i64,
+    }
 }
 
 impl TenantDb {
@@ -156,7 +171,21 @@ impl TenantDb {
             return Err(StorageError::Unavailable(format!("unknown shard {}", placement.shard).into()));
         }
         let db = bindings.d1(&placement.shard)?;
-        Ok(Self { tenant: tenant.clone(), placement: placement.clone(), db })
+        Ok(Self { tenant: tenant.clone(), placement: placement.clone(), db, judged_at: Cell::new(None) })
+    }
+
+    /// The rows for a request that was judged by the tenant's configuration of this revision. Their first read fails with
+    /// `Outdated` if the tenant has changed since: nothing was done yet, and the request is to be judged again.
+    #[must_use]
+    pub fn judged_at(self, revision: i64) -> Self {
+        self.judged_at.set(Some(revision));
+        self
+    }
+
+    /// Fails with `Outdated` if the tenant has changed since the request was judged; for a request that reads nothing else
+    /// before it acts.
+    pub async fn check_judged(&self) -> Result<(), StorageError> {
+        self.reads(Vec::new()).await.map(drop)
     }
 
     /// The tenant whose rows these are.
@@ -166,13 +195,13 @@ impl TenantDb {
 
     /// All rows of a statement; the tenant is bound as `?1`, `args` from `?2` on.
     pub async fn rows<T: FromRow>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Vec<T>, StorageError> {
-        let rows = self.db.rows(sql.text(), self.bind(args)).await.and_then(Rows::read);
+        let rows = self.first_of(&[(sql.text(), self.bind(args))]).await.and_then(Rows::read);
         rows.map_err(|error| error.of_statements([sql.name()]))
     }
 
     /// The first row of a statement, if there is one.
     pub async fn row<T: FromRow>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Option<T>, StorageError> {
-        let row = self.db.rows(sql.text(), self.bind(args)).await.and_then(Rows::first);
+        let row = self.first_of(&[(sql.text(), self.bind(args))]).await.and_then(Rows::first);
         row.map_err(|error| error.of_statements([sql.name()]))
     }
 
@@ -184,7 +213,25 @@ impl TenantDb {
             return Err(StorageError::Malformed("a write among statements that only read".into()).of_statements(names));
         }
         let bound: Vec<_> = parts.iter().map(|(text, args)| (text.as_str(), self.bind(args.clone()))).collect();
-        self.db.run(&bound).await.map_err(|error| error.of_statements(names))
+        self.read(&bound).await.map_err(|error| error.of_statements(names))
+    }
+
+    /// Reads in one transaction; the first time with the tenant's revision, if the request was judged by one.
+    async fn read(&self, statements: &[(&str, Vec<Arg>)]) -> Result<Vec<Rows>, StorageError> {
+        let Some(judged_at) = self.judged_at.take() else {
+            return if statements.is_empty() { Ok(Vec::new()) } else { self.db.run(statements).await };
+        };
+        let fence = (LATER_REVISION.text(), self.bind(super::sql::args![judged_at]));
+        let with_fence: Vec<_> = std::iter::once(fence).chain(statements.iter().cloned()).collect();
+        let mut results = self.db.run(&with_fence).await?.into_iter();
+        match results.next().unwrap_or_default().first::<RevisionRow>()? {
+            Some(row) => Err(StorageError::Outdated(row.revision)),
+            None => Ok(results.collect()),
+        }
+    }
+
+    async fn first_of(&self, statement: &[(&str, Vec<Arg>)]) -> Result<Rows, StorageError> {
+        Ok(self.read(statement).await?.into_iter().next().unwrap_or_default())
     }
 
     /// Begins a write: a transaction that starts with the fence.

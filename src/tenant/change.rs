@@ -198,7 +198,7 @@ async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl P
     }
     reached(bindings, ChangeStep::Hub)?;
     secrets::forget(&tenant.id);
-    tenant_state::forget(&tenant.id);
+    tenant_state::outdated(&tenant.id, revision);
     for host in hosts(&pending) {
         kv::forget_host(bindings, &host).await.map_err(problem::unavailable)?;
         resolve::forget(&host);

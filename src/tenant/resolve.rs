@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use crate::http::problem::Problem;
-use crate::isolate_cache::IsolateCache;
+use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::kv;
@@ -28,11 +28,19 @@ statements! { ControlSql;
 const HIT_MILLIS: i64 = 30_000;
 /// How long it caches that a host has no tenant, in milliseconds.
 const MISS_MILLIS: i64 = 2_000;
-/// Most hosts an isolate caches.
+/// Most hosts of tenants an isolate caches.
 const MAX_HOSTS: usize = 10_000;
+/// Most hosts of no tenant it caches.
+const MAX_UNKNOWN: usize = 2_000;
+
+impl CacheKey for Host {
+    const IDENTITY: Identity = Identity::CheckedAgainst("the hosts that the tenant's hub knows: it refuses any other");
+}
 
 thread_local! {
-    static HOSTS: RefCell<IsolateCache<Host, Option<TenantId>>> = RefCell::new(IsolateCache::new(MAX_HOSTS));
+    static HOSTS: RefCell<IsolateCache<Host, TenantId>> = RefCell::new(IsolateCache::new(MAX_HOSTS, HIT_MILLIS));
+    // Hosts of no tenant are cached apart, so that a flood of them crowds none out.
+    static UNKNOWN: RefCell<IsolateCache<Host, ()>> = RefCell::new(IsolateCache::new(MAX_UNKNOWN, MISS_MILLIS));
 }
 
 row_types! {
@@ -45,7 +53,10 @@ row_types! {
 pub async fn resolve(bindings: &Bindings, host: &Host) -> Result<Option<TenantId>, Problem> {
     let now = SystemClock.now();
     if let Some(tenant) = HOSTS.with_borrow_mut(|hosts| hosts.get(host, now).cloned()) {
-        return Ok(tenant);
+        return Ok(Some(tenant));
+    }
+    if UNKNOWN.with_borrow_mut(|hosts| hosts.get(host, now).is_some()) {
+        return Ok(None);
     }
     if let Some(id) = kv::tenant_of_host(bindings, host).await {
         let tenant = TenantId::proven(&id);
@@ -58,11 +69,12 @@ pub async fn resolve(bindings: &Bindings, host: &Host) -> Result<Option<TenantId
 /// The tenant of a host, by the registry itself; leaves fresh hints.
 pub async fn resolve_uncached(bindings: &Bindings, host: &Host) -> Result<Option<TenantId>, Problem> {
     let db = ControlDb::open(bindings, "resolve a host")?;
+    let now = SystemClock.now();
     let root = bindings.settings.root_domain.as_str();
     let slug = host.as_str().strip_suffix(root).and_then(|label| label.strip_suffix('.'));
     let row = db.row::<TenantIdRow>(&TENANT_OF_HOST, args![slug.unwrap_or_default(), host.as_str()]).await?;
     let tenant = row.map(|row| TenantId::proven(&row.id));
-    remember(host, tenant.as_ref(), SystemClock.now());
+    remember(host, tenant.as_ref(), now);
     if let Some(tenant) = &tenant {
         kv::remember_host(bindings, host, tenant.as_str()).await;
     }
@@ -78,10 +90,20 @@ pub async fn by_id(bindings: &Bindings, named: &ClaimedTenant) -> Result<Option<
 
 /// Drops a host from this isolate's cache. In others its entry expires, or the hub refuses it.
 pub fn forget(host: &Host) {
-    HOSTS.with_borrow_mut(|hosts| hosts.remove(host));
+    let now = SystemClock.now();
+    HOSTS.with_borrow_mut(|hosts| hosts.forget(host, now));
+    UNKNOWN.with_borrow_mut(|hosts| hosts.forget(host, now));
 }
 
-fn remember(host: &Host, tenant: Option<&TenantId>, now: Timestamp) {
-    let until = now.plus_millis(if tenant.is_some() { HIT_MILLIS } else { MISS_MILLIS });
-    HOSTS.with_borrow_mut(|hosts| hosts.insert(host.clone(), tenant.cloned(), until, now));
+fn remember(host: &Host, tenant: Option<&TenantId>, read_at: Timestamp) {
+    match tenant {
+        Some(tenant) => {
+            UNKNOWN.with_borrow_mut(|hosts| hosts.take(host));
+            HOSTS.with_borrow_mut(|hosts| hosts.insert(host.clone(), tenant.clone(), read_at));
+        }
+        None => {
+            HOSTS.with_borrow_mut(|hosts| hosts.take(host));
+            UNKNOWN.with_borrow_mut(|hosts| hosts.insert(host.clone(), (), read_at));
+        }
+    }
 }

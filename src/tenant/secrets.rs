@@ -1,5 +1,6 @@
 //! A tenant's secrets: sealed in the registry, opened and cached in an isolate.
 
+use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -11,7 +12,7 @@ use crate::credentials::signature::SigningSecret;
 use crate::credentials::subscriber_token::SubscriptionSecret;
 use crate::credentials::webhook_secret::PREFIX;
 use crate::http::problem::{self, Problem};
-use crate::isolate_cache::IsolateCache;
+use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::FromColumn;
@@ -39,10 +40,26 @@ const MAX_TENANTS: usize = 5_000;
 /// Most ids of no tenant that it caches.
 const MAX_UNKNOWN: usize = 1_000;
 
+/// An id that a request names, a tenant's or not.
+#[derive(PartialEq, Eq, Hash)]
+struct NamedTenant(Box<str>);
+
+impl Borrow<str> for NamedTenant {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl CacheKey for NamedTenant {
+    const IDENTITY: Identity = Identity::CheckedAgainst(
+        "the versions that the tenant's hub accepts; ids are retired, and an id of no tenant is read again before it is refused",
+    );
+}
+
 thread_local! {
-    static TENANTS: RefCell<IsolateCache<Box<str>, Rc<Secrets>>> = RefCell::new(IsolateCache::new(MAX_TENANTS));
+    static TENANTS: RefCell<IsolateCache<NamedTenant, Rc<Secrets>>> = RefCell::new(IsolateCache::new(MAX_TENANTS, CACHE_MILLIS));
     // Ids of no tenant are cached too, so that they cost what known ones cost; apart, so that they crowd none out.
-    static UNKNOWN: RefCell<IsolateCache<Box<str>, Rc<Secrets>>> = RefCell::new(IsolateCache::new(MAX_UNKNOWN));
+    static UNKNOWN: RefCell<IsolateCache<NamedTenant, Rc<Secrets>>> = RefCell::new(IsolateCache::new(MAX_UNKNOWN, CACHE_MILLIS));
 }
 
 /// Which of a tenant's two secrets.
@@ -152,6 +169,7 @@ pub async fn load(bindings: &Bindings, name: &str) -> Result<Rc<Secrets>, Proble
 /// The secrets of the tenant of an id, read from the registry. An id of no tenant costs the same.
 pub async fn reload(bindings: &Bindings, name: &str) -> Result<Rc<Secrets>, Problem> {
     let db = ControlDb::open(bindings, "open a tenant's secrets")?;
+    let read_at = SystemClock.now();
     let rows = db.rows::<SecretRow>(&SECRETS, args![name]).await?;
     let tenant = rows.first().map(|row| TenantId::proven(&row.tenant_id));
     let mut secrets =
@@ -166,19 +184,28 @@ pub async fn reload(bindings: &Bindings, name: &str) -> Result<Rc<Secrets>, Prob
         secrets.key = Some(key);
     }
     let secrets = Rc::new(secrets);
-    let now = SystemClock.now();
     let (cache, other) = if secrets.tenant.is_some() { (&TENANTS, &UNKNOWN) } else { (&UNKNOWN, &TENANTS) };
-    let expires_at = now.plus_millis(CACHE_MILLIS);
-    other.with_borrow_mut(|cache| cache.remove(name));
-    cache.with_borrow_mut(|cache| cache.insert(name.into(), Rc::clone(&secrets), expires_at, now));
+    other.with_borrow_mut(|cache| cache.take(name));
+    cache.with_borrow_mut(|cache| cache.insert(NamedTenant(name.into()), Rc::clone(&secrets), read_at));
     Ok(secrets)
 }
 
 /// Drops a tenant's secrets from this isolate's cache: they have just changed.
 pub fn forget(tenant: &TenantId) {
+    let now = SystemClock.now();
     for cache in [&TENANTS, &UNKNOWN] {
-        cache.with_borrow_mut(|cache| cache.remove(tenant.as_str()));
+        cache.with_borrow_mut(|cache| cache.forget(tenant.as_str(), now));
     }
+}
+
+/// Drops a tenant's secrets from this isolate's cache if they were read before this revision of the tenant.
+pub fn forget_before(tenant: &TenantId, revision: i64) {
+    let now = SystemClock.now();
+    TENANTS.with_borrow_mut(|cache| {
+        if cache.get(tenant.as_str(), now).is_some_and(|secrets| secrets.revision < revision) {
+            cache.forget(tenant.as_str(), now);
+        }
+    });
 }
 
 /// Seals a version of a secret for its row.

@@ -114,11 +114,7 @@ impl TargetUser {
     }
 
     /// Commits a change of the user that takes rights away from them.
-    async fn revoking(
-        &self,
-        request: &Request<Member>,
-        batch: TenantBatch<'_>,
-    ) -> Result<(), Problem> {
+    async fn revoking(&self, request: &Request<Member>, batch: TenantBatch<'_>) -> Result<(), Problem> {
         let minted_by = MintedBy::UserWithKeys(&self.id);
         revoking(&request.bindings, &request.caller.tenant, minted_by, rules::commit(batch)).await
     }

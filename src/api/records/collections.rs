@@ -46,6 +46,8 @@ statements! { TenantSql;
     BEGIN_DELETE_JOB = "UPDATE collection_state SET job = 'delete', done = 0, total = (SELECT count(*) FROM records WHERE tenant_id = ?1 AND collection = ?2), failure = NULL, job_at = ?3 WHERE tenant_id = ?1 AND collection = ?2";
     /// Nothing refers by it any more.
     FORGET_FIELDS = "DELETE FROM collection_fields WHERE tenant_id = ?1 AND collection = ?2";
+    /// Answers kept for `Idempotency-Key` end with the collection: the next one under its slug gets none of them.
+    FORGET_ANSWERS = "DELETE FROM idempotency_keys WHERE tenant_id = ?1 AND scope IN ('records.create ' || ?2, 'records.bulk ' || ?2)";
 }
 
 /// `POST /api/v1/collections`
@@ -159,6 +161,7 @@ pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
         .add_all([rules::definition_as_seen(&current)])
         .add(rules::COLLECTION_UNNAMED, args![slug])
         .add(FORGET_FIELDS, args![slug])
+        .add(FORGET_ANSWERS, args![slug])
         .add(BEGIN_DELETE, args![slug, now])
         .add(BEGIN_DELETE_JOB, args![slug, now])
         .audit(entry);

@@ -58,7 +58,7 @@ pub async fn begin(request: Request<Visitor>) -> Result<Response, Problem> {
     let browser = present.map_or_else(|| fresh_secret("").map_err(problem::internal), Ok)?;
     let authority = request.incoming.authority.to_ascii_lowercase();
     let redirect_uri = format!("{}://{authority}/api/v1/auth/sso/callback", request.incoming.scheme);
-    let new = NewAttempt { provider: &provider.id, browser: &browser, redirect_uri: redirect_uri.clone(), return_to };
+    let new = NewAttempt { provider: &provider, browser: &browser, redirect_uri: redirect_uri.clone(), return_to };
     let params = attempt::begin(&context, key, new, request.now()).await?;
     let location = authorization_url(&metadata, &provider, &params, &redirect_uri);
     Ok(redirect(302, location).header("Set-Cookie", browser_cookie(&browser, ATTEMPT_SECONDS)))
@@ -73,6 +73,9 @@ pub async fn finish(request: Request<Visitor>) -> Result<Response, Problem> {
     let key = secrets.data_key()?;
     let attempt = take_attempt(&request, &context, key).await?;
     let provider = Provider::find(&rows, &attempt.provider).await?.ok_or_else(problem::not_found)?;
+    if !attempt.came_from(&provider) {
+        return Err(problem::sso_state_invalid().cause("the provider has another issuer or client by now"));
+    }
     let client = ProviderClient { context: &context, key, provider: &provider };
     let metadata = client.metadata().await?;
     let query = &request.incoming.query;

@@ -8,7 +8,6 @@
 //! - A failed fetch keeps the previous keys: they are good for six hours after they were fetched.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::auth::sealed_cache::SealedCache;
 use crate::credentials::jwk::KeySet;
 use crate::credentials::signature::digest;
 use crate::http::problem::{self, Problem};
-use crate::isolate_cache::IsolateCache;
+use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::keys::KvKey;
 use crate::tenant::secrets;
@@ -40,9 +39,14 @@ const MAX_WAIT_MILLIS: i64 = 12_000;
 /// Most issuers whose keys an isolate caches.
 const MAX_ISSUERS: usize = 500;
 
+impl CacheKey for KvKey {
+    const IDENTITY: Identity =
+        Identity::CheckedAgainst("the URL of the keys in the tenant's settings; the key names tenant and issuer");
+}
+
 thread_local! {
-    static KEYS: RefCell<IsolateCache<String, Rc<IssuerKeySet>>> = RefCell::new(IsolateCache::new(MAX_ISSUERS));
-    static FETCHING: RefCell<HashMap<String, Timestamp>> = RefCell::new(HashMap::new());
+    static KEYS: RefCell<IsolateCache<KvKey, Rc<IssuerKeySet>>> = RefCell::new(IsolateCache::new(MAX_ISSUERS, STALE_MILLIS));
+    static FETCHING: RefCell<IsolateCache<KvKey, ()>> = RefCell::new(IsolateCache::new(MAX_ISSUERS, MAX_WAIT_MILLIS));
 }
 
 /// The keys that were fetched last, and when.
@@ -113,7 +117,7 @@ impl IssuerKeys<'_> {
     pub async fn current(&self) -> Result<Rc<IssuerKeySet>, Problem> {
         let (at, now) = (self.at(), SystemClock.now());
         // While another request fetches, stale keys will do.
-        let others_fetch = |keys: &IssuerKeySet| FetchLock::is_taken(at.as_str(), now) && keys.is_usable(now);
+        let others_fetch = |keys: &IssuerKeySet| FetchLock::is_taken(&at, now) && keys.is_usable(now);
         if let Some(keys) = self.cached(&at)
             && (keys.is_after(Freshness::Fresh.after(now)) || others_fetch(&keys))
         {
@@ -130,7 +134,7 @@ impl IssuerKeys<'_> {
 
     /// Keys as fresh as needed, if they may be fetched now; else the last ones.
     async fn get(&self, at: &KvKey, needed: Freshness) -> Result<Rc<IssuerKeySet>, Problem> {
-        let _lock = FetchLock::take(at.as_str()).await;
+        let _lock = FetchLock::take(at).await;
         let cached = self.cached(at);
         let is_enough = cached.as_ref().is_some_and(|cached| cached.suffices(needed, SystemClock.now()));
         let keys = if is_enough { cached } else { Some(self.load(at, needed, cached).await?) };
@@ -158,9 +162,7 @@ impl IssuerKeys<'_> {
                 Rc::new(keys)
             }
         };
-        let now = SystemClock.now();
-        let expires_at = now.plus_millis(STALE_MILLIS);
-        KEYS.with_borrow_mut(|cache| cache.insert(at.as_str().to_owned(), Rc::clone(&keys), expires_at, now));
+        KEYS.with_borrow_mut(|cache| cache.insert(at.clone(), Rc::clone(&keys), SystemClock.now()));
         Ok(keys)
     }
 
@@ -185,7 +187,7 @@ impl IssuerKeys<'_> {
 
     /// What this isolate has cached.
     fn cached(&self, at: &KvKey) -> Option<Rc<IssuerKeySet>> {
-        let cached = KEYS.with_borrow_mut(|cache| cache.get(at.as_str(), SystemClock.now()).cloned());
+        let cached = KEYS.with_borrow_mut(|cache| cache.get(at, SystemClock.now()).cloned());
         cached.filter(|keys| self.is_of(keys))
     }
 
@@ -205,18 +207,18 @@ fn later(ours: Option<Rc<IssuerKeySet>>, theirs: Option<Rc<IssuerKeySet>>) -> Op
 
 /// One request's right to fetch an issuer's keys, given back when it is dropped. If the request is cut off before, the
 /// lock expires after the longest time that a fetch may take.
-struct FetchLock<'a>(&'a str);
+struct FetchLock<'a>(&'a KvKey);
 
 impl<'a> FetchLock<'a> {
-    fn is_taken(at: &str, now: Timestamp) -> bool {
-        FETCHING.with_borrow(|fetching| fetching.get(at).is_some_and(|since| now.since(*since) < MAX_WAIT_MILLIS))
+    fn is_taken(at: &KvKey, now: Timestamp) -> bool {
+        FETCHING.with_borrow_mut(|fetching| fetching.get(at, now).is_some())
     }
 
-    async fn take(at: &'a str) -> Self {
+    async fn take(at: &'a KvKey) -> Self {
         loop {
             let now = SystemClock.now();
             if !Self::is_taken(at, now) {
-                FETCHING.with_borrow_mut(|fetching| fetching.insert(at.to_owned(), now));
+                FETCHING.with_borrow_mut(|fetching| fetching.insert(at.clone(), (), now));
                 return Self(at);
             }
             Delay::from(Duration::from_millis(WAIT_MILLIS)).await;
@@ -226,7 +228,7 @@ impl<'a> FetchLock<'a> {
 
 impl Drop for FetchLock<'_> {
     fn drop(&mut self) {
-        FETCHING.with_borrow_mut(|fetching| fetching.remove(self.0));
+        FETCHING.with_borrow_mut(|fetching| fetching.take(self.0));
     }
 }
 

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::provider::Provider;
 use crate::auth::session::LoginContext;
 use crate::credentials::key::fresh_secret;
 use crate::credentials::signature::digest;
@@ -37,6 +38,22 @@ struct SealedAttempt {
     nonce: String,
     verifier: String,
     redirect_uri: String,
+    /// Where the browser was sent, and as which client; none if an older Worker began the attempt.
+    #[serde(default)]
+    sent_to: Option<SentTo>,
+}
+
+/// An issuer, and our client there. A provider's id may be given to another issuer while a browser is on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct SentTo {
+    issuer: String,
+    client_id: String,
+}
+
+impl SentTo {
+    fn of(provider: &Provider) -> Self {
+        Self { issuer: provider.issuer.clone(), client_id: provider.client_id.clone() }
+    }
 }
 
 row_types! {
@@ -69,12 +86,20 @@ pub struct Attempt {
     pub redirect_uri: String,
     /// The path that the browser is sent to after the sign-in.
     pub return_to: String,
+    sent_to: Option<SentTo>,
+}
+
+impl Attempt {
+    /// Whether the browser comes back from this provider as it is now: the same issuer knows us as the same client.
+    pub fn came_from(&self, provider: &Provider) -> bool {
+        self.sent_to.as_ref().is_none_or(|sent_to| *sent_to == SentTo::of(provider))
+    }
 }
 
 /// A sign-in to be begun.
 pub struct NewAttempt<'a> {
-    /// The provider's id.
-    pub provider: &'a str,
+    /// The provider.
+    pub provider: &'a Provider,
     /// The browser's secret.
     pub browser: &'a str,
     /// Where the provider sends the browser.
@@ -94,11 +119,12 @@ pub async fn begin(
     let (state, nonce, verifier) = (secret()?, secret()?, secret()?);
     let challenge = BASE64.encode(Sha256::digest(verifier.as_bytes()));
     let row = row_id(&state, new.browser);
-    let secrets = SealedAttempt { nonce: nonce.clone(), verifier, redirect_uri: new.redirect_uri };
+    let sent_to = Some(SentTo::of(new.provider));
+    let secrets = SealedAttempt { nonce: nonce.clone(), verifier, redirect_uri: new.redirect_uri, sent_to };
     let secrets = serde_json::to_vec(&secrets).map_err(problem::internal)?;
     let sealed = key.seal(&place(context, &row), &secrets).map_err(problem::internal)?;
     let until = now.plus_seconds(ATTEMPT_SECONDS).millis();
-    let insert = args![row, new.provider, sealed, new.return_to, until];
+    let insert = args![row, new.provider.id.as_str(), sealed, new.return_to, until];
     context.rows.write().add(FORGET_EXPIRED, args![now.millis()]).add(INSERT_ATTEMPT, insert).commit().await?;
     Ok(AuthorizationParams { state, nonce, challenge })
 }
@@ -121,6 +147,7 @@ pub async fn consume(
         verifier: opened.verifier,
         redirect_uri: opened.redirect_uri,
         return_to: taken.return_to,
+        sent_to: opened.sent_to,
     }))
 }
 

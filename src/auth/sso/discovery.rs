@@ -11,6 +11,7 @@ use crate::auth::outbound_oidc::document;
 use crate::auth::sealed_cache::SealedCache;
 use crate::auth::session::LoginContext;
 use crate::credentials::jwk::KeySet;
+use crate::credentials::signature::digest;
 use crate::http::problem::{self, Problem};
 use crate::storage::bindings::SystemClock;
 use crate::storage::keys::{KvKey, OidcPart};
@@ -142,7 +143,8 @@ impl ProviderClient<'_> {
 
     fn cache(&self, part: OidcPart) -> SealedCache<'_> {
         let LoginContext { bindings, tenant, .. } = self.context;
-        SealedCache { bindings, tenant, key: self.key, at: KvKey::oidc(tenant, &self.provider.id, part) }
+        let issuer = digest(self.provider.issuer.as_bytes());
+        SealedCache { bindings, tenant, key: self.key, at: KvKey::oidc(tenant, &issuer, part) }
     }
 }
 

@@ -97,7 +97,7 @@ impl World {
     }
 
     pub fn caller(&self) -> Caller {
-        Caller { tenant: (&self.tenant).into(), revision: 0, host: None }
+        Caller { tenant: (&self.tenant).into(), revision: 0, host: None, judged_at: None }
     }
 
     pub fn cursor(&self, seq: u64) -> Cursor {

@@ -80,6 +80,10 @@ pub struct Caller {
     /// The host that the request came to, if it came to one. A host that is not the tenant's is refused.
     #[serde(default)]
     pub host: Option<String>,
+    /// The revision of the configuration that the request was judged by, where the hub does not judge all of it again. A
+    /// hub with a higher one refuses it. None: nothing hangs on it, or the Worker is an older one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_at: Option<i64>,
 }
 
 /// The JSON of a message and its caller: the message's own members, and `caller` beside them.
@@ -109,6 +113,8 @@ pub fn from_json<M: DeserializeOwned>(json: &str) -> serde_json::Result<(Caller,
 pub enum Refusal {
     /// The hub's configuration is missing, or older than the revision the Worker saw. Send [`Configure`], then retry.
     Behind,
+    /// The request was judged by an older configuration than the hub's, which has this revision. Judge it again.
+    Outdated(i64),
     /// The message is for another tenant: a bug of the platform.
     WrongTenant,
     /// The host does not belong to this tenant (any more). Resolve it again.
@@ -164,7 +170,7 @@ mod tests {
     #[test]
     fn the_caller_is_one_more_member_of_the_message() {
         let tenant = ClaimedTenant::parse("acme").unwrap();
-        let caller = Caller { tenant, revision: 7, host: Some("acme.test".into()) };
+        let caller = Caller { tenant, revision: 7, host: Some("acme.test".into()), judged_at: None };
         let json = to_json(&caller, &GrantRequest { class: Some(RequestClass::Api) }).unwrap();
         assert_eq!(json, r#"{"caller":{"tenant":"acme","revision":7,"host":"acme.test"},"class":"api"}"#);
         let (read, message) = from_json::<GrantRequest>(&json).unwrap();
@@ -177,7 +183,7 @@ mod tests {
             r#"{"caller":{"tenant":"acme"},"secret_version":1,"topics":["a"],"private":false,"name":"a.b","tail":"}"}"#,
         )
         .unwrap();
-        assert_eq!((caller.revision, caller.host), (0, None));
+        assert_eq!((caller.revision, caller.host, caller.judged_at), (0, None, None));
         assert!(publish.receipt.is_none() && publish.update.is_none());
         let (_, attach) = from_json::<Attach>(r#"{"caller":{"tenant":"acme"},"interest":{"selected":["a"]}}"#).unwrap();
         assert_eq!((attach.basis, attach.wire, attach.reattach), (Basis::default(), WireFormat::Plain, false));

@@ -7,8 +7,8 @@ use crate::auth::principal::Visitor;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::{Response, rate_headers, rate_left};
-use crate::hub::protocol::{MercureUpdate, Publish, TokenIssuer, mercure_id};
-use crate::tenant::tenant_state;
+use crate::hub::protocol::{MercureUpdate, Publish, Published, Refusal, TokenIssuer, mercure_id};
+use crate::tenant::tenant_state::{self, HubError};
 use domain::event::UpdateHead;
 use domain::matching::matcher::Subject;
 use domain::mercure::Action;
@@ -33,13 +33,26 @@ pub async fn publish(mut request: Request<Visitor>) -> Result<Response, Problem>
         return Err(challenge::insufficient_scope(&origin));
     }
     let now = request.now();
-    let message = message(&request, &token, form)?;
-    let Visitor { tenant, host, config, .. } = &*request.caller;
-    let published =
-        tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
-            hub.call_for(&caller, &message).await
-        });
-    let published = published.await?;
+    let mut message = message(&request, form)?;
+    sign(&mut message, &token);
+    let published = match send(&request, &message).await {
+        Err(HubError::Refused(Refusal::Outdated(_))) => {
+            // The form has been read, and can be judged again.
+            let Visitor { tenant, host, .. } = &*request.caller;
+            let (config, _) = tenant_state::enter_now(&request.bindings, tenant, Some(host), None).await?;
+            request.caller.config = config;
+            let token = super::hub(&request).authenticate(&request.incoming, Action::Publish).await?;
+            let token = token.ok_or_else(|| challenge::unauthorized(&origin))?;
+            let subjects: Vec<_> = message.topics.iter().map(|topic| Subject::new(topic.as_str(), &hub_url)).collect();
+            if !token.grants.may_publish(&subjects) {
+                return Err(challenge::insufficient_scope(&origin));
+            }
+            sign(&mut message, &token);
+            send(&request, &message).await
+        }
+        published => published,
+    };
+    let published = published?;
     let own = message.update.and_then(|update| update.id);
     let mut answer = Response::text(200, own.unwrap_or_else(|| mercure_id(&published.id)));
     answer.headers.extend(rate_headers(&published.rate));
@@ -47,7 +60,25 @@ pub async fn publish(mut request: Request<Visitor>) -> Result<Response, Problem>
     Ok(answer)
 }
 
-fn message(request: &Request<Visitor>, token: &MercureToken, form: UpdateForm) -> Result<Publish, Problem> {
+async fn send(request: &Request<Visitor>, message: &Publish) -> Result<Published, HubError> {
+    let Visitor { tenant, host, config, .. } = &*request.caller;
+    let (bindings, judged_at) = (&request.bindings, config.revision);
+    tenant_state::call_hub_judged_at(bindings, tenant, Some(host), judged_at, async |hub, caller| {
+        hub.call_for(&caller, message).await
+    })
+    .await
+}
+
+/// Says what the publisher's token rests on; the hub holds it against the tenant's configuration.
+fn sign(message: &mut Publish, token: &MercureToken) {
+    (message.secret_version, message.issuer) = match &token.signer {
+        TokenSigner::Secrets(versions) => (versions.webhook, None),
+        TokenSigner::Issuer(issuer) => (None, Some(TokenIssuer { action: Action::Publish, ..issuer.clone() })),
+    };
+    message.older = token.generation == Generation::Older;
+}
+
+fn message(request: &Request<Visitor>, form: UpdateForm) -> Result<Publish, Problem> {
     let UpdateForm { topics, data, private, id, kind, retry } = form;
     let head = UpdateHead {
         tenant_id: &request.caller.tenant,
@@ -57,14 +88,10 @@ fn message(request: &Request<Visitor>, token: &MercureToken, form: UpdateForm) -
         occurred_at: request.now(),
     };
     let head = head.to_members().map_err(problem::internal)?;
-    let (secret_version, issuer) = match &token.signer {
-        TokenSigner::Secrets(versions) => (versions.webhook, None),
-        TokenSigner::Issuer(issuer) => (None, Some(TokenIssuer { action: Action::Publish, ..issuer.clone() })),
-    };
     Ok(Publish {
-        secret_version,
-        issuer,
-        older: token.generation == Generation::Older,
+        secret_version: None,
+        issuer: None,
+        older: false,
         receipt: None,
         topics,
         private,

@@ -34,9 +34,13 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
         return Ok(Response::events(None));
     }
     let Visitor { tenant, host, config, .. } = &*request.caller;
-    let opened = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
-        bridge::open(hub, &caller, &attach).await
-    });
+    let opened = tenant_state::call_hub_judged_at(
+        &request.bindings,
+        tenant,
+        Some(host),
+        config.revision,
+        async |hub, caller| bridge::open(hub, &caller, &attach).await,
+    );
     let attached = opened.await?;
     let last_event_id = attached.last_event_id();
     let keep_alive = request.bindings.settings.keep_alive_seconds;

@@ -117,9 +117,13 @@ async fn list(
     let basis = Some((basis, request.incoming.address()));
     let message =
         ListSubscriptions { older: *older, selector: selector.clone(), subscriber: subscriber.clone(), basis };
-    let listed = tenant_state::call_hub(&request.bindings, tenant, Some(host), config.revision, async |hub, caller| {
-        hub.call_for(&caller, &message).await
-    });
+    let listed = tenant_state::call_hub_judged_at(
+        &request.bindings,
+        tenant,
+        Some(host),
+        config.revision,
+        async |hub, caller| hub.call_for(&caller, &message).await,
+    );
     Ok(listed.await?)
 }
 

@@ -1,8 +1,11 @@
 //! Which credential an endpoint asks for, what a request draws from, and who may do what.
 
+use worker::Method;
+
 use super::denial::Denial;
+use super::facts::Presents;
 use crate::hub::protocol::RequestClass;
-use crate::routes::{Admission, Endpoint, TokenRule};
+use crate::routes::{Admission, Endpoint, JudgedBy, Route, TokenRule};
 use domain::hearing::HearingRights;
 use domain::permission::{Permission, Permissions, PlatformPermission, PlatformPermissions};
 
@@ -15,6 +18,30 @@ pub enum Verifies {
     Subscriber(TokenRule),
     /// The key, token or session of somebody who acts in the tenant.
     Principal,
+}
+
+/// How fresh the configuration must be that a request is judged by. A HEAD of what a visitor opens or reads asks nobody
+/// else, and neither does a path without an operation.
+pub fn judged_by(route: Option<&Route>, method: &Method) -> JudgedBy {
+    match route {
+        Some(Route { endpoint: Endpoint::Visitor(..), .. }) if *method == Method::Head => JudgedBy::Current,
+        Some(route) => route.judged_by,
+        None => JudgedBy::Current,
+    }
+}
+
+/// Whether a refusal may come from a configuration that nothing was compared with: nobody was proven, and no rows were read
+/// for a stranger.
+pub fn may_be_outdated(route: Option<&Route>, is_somebodys: bool, presents: Presents) -> bool {
+    match route {
+        None => false,
+        Some(route) => match route.endpoint {
+            Endpoint::Reader(..) | Endpoint::TableReader(..) => !is_somebodys && presents != Presents::Nothing,
+            Endpoint::Member(..) | Endpoint::User(_) => !is_somebodys,
+            Endpoint::Visitor(..) | Endpoint::SignIn(_) | Endpoint::Signer(_) => route.judged_by == JudgedBy::Cached,
+            Endpoint::Anyone(_) | Endpoint::Operator(..) | Endpoint::SignedInOperator(_) | Endpoint::Table(_) => false,
+        },
+    }
 }
 
 /// Which credential an endpoint asks for; without an operation, none.
@@ -142,6 +169,7 @@ fn has(permissions: Permissions, permission: Permission) -> Result<(), Denial> {
 mod tests {
     use super::*;
     use crate::pipeline::decide::endpoints::{self, ASKED, ASKED_OF_OPERATORS};
+    use crate::routes;
 
     const OTHERS: Permissions = Permissions::of(&[Permission::UsersWrite, Permission::RolesRead]);
 
@@ -227,6 +255,27 @@ mod tests {
             assert_eq!(verifies(Some(&endpoint)), expected, "{name}");
         }
         assert_eq!(verifies(None), Verifies::Nothing);
+    }
+
+    #[test]
+    fn what_reads_and_does_nothing_is_judged_by_the_configuration_of_now() {
+        let mut current = Vec::new();
+        for route in routes::all().filter(|route| matches!(route.endpoint, Endpoint::Visitor(..) | Endpoint::SignIn(_)))
+        {
+            match (&route.endpoint, judged_by(Some(route), &route.method)) {
+                (Endpoint::SignIn(_), judged) => assert_eq!(judged, JudgedBy::Current, "{}", route.name),
+                (_, JudgedBy::Current) => current.push(route.name),
+                (_, JudgedBy::Cached) => {
+                    assert_eq!(judged_by(Some(route), &Method::Head), JudgedBy::Current, "{}", route.name);
+                }
+            }
+        }
+        current.sort_unstable();
+        assert_eq!(
+            current,
+            ["auth.tenant_jwks", "docs.tenant_page", "events.diagnose", "mercure.metadata", "page.show"]
+        );
+        assert_eq!(judged_by(None, &Method::Get), JudgedBy::Current);
     }
 
     #[test]

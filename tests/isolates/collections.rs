@@ -1,11 +1,11 @@
-//! Two isolates over one storage: what one of them changes, the other honours with its next request.
+//! Collections: deleted and made again, opened and closed.
 //!
 //! A collection that is made again under the slug of a deleted one begins again in everything that counts from 1. So
 //! whatever an isolate, KV or a URL remembers of the old one must not be taken for the new one's.
 
 use serde_json::{Value, json};
 
-use crate::world::{Tenant, TestResponse, World, eventually};
+use crate::world::{Pair, Tenant, TestResponse, World, eventually};
 
 const COLLECTION: &str = "/api/v1/collections/posts";
 const POSTS: &str = "/api/v1/posts";
@@ -13,12 +13,8 @@ const POST: &str = "/api/v1/posts/p1";
 const FILE: &str = "/api/v1/posts/p1/file";
 const PNG: &[u8] = b"\x89PNG 0123456789";
 
-/// A tenant as it is reached through each of two isolates.
 async fn tenant() -> (Tenant, Tenant) {
-    let (a, b) = World::pair().await;
-    let unbounded = a.tenant().limit("max_api_requests_per_minute", -1).limit("max_anonymous_requests_per_minute", -1);
-    let here = unbounded.create().await;
-    let there = here.through(&b);
+    let Pair { here, there } = World::on_both(|tenant| tenant).await;
     (here, there)
 }
 
@@ -282,4 +278,68 @@ async fn a_cursor_goes_on_in_the_collection_that_gave_it() {
     for tenant in [&there, &here] {
         page(tenant, &cursor).await.expect_invalid_query("cursor");
     }
+}
+
+#[tokio::test]
+async fn an_answer_kept_for_an_idempotency_key_ends_with_its_collection() {
+    let (here, there) = tenant().await;
+    let made = async |tenant: &Tenant, body: Value| {
+        tenant.as_owner("POST", POSTS).header("Idempotency-Key", "once").json(&body).send().await
+    };
+    let several = async |tenant: &Tenant, body: Value| {
+        let body = json!({"operations": [{"op": "create", "data": body}]});
+        let call = tenant.as_owner("POST", "/api/v1/posts/bulk").header("Idempotency-Key", "once");
+        call.json(&body).send().await
+    };
+    let (first, second) = (json!({"id": "p1", "title": "Bell"}), json!({"id": "p2", "title": "Bell"}));
+    posts(&here, false).await;
+    made(&here, first.clone()).await.expect(201);
+    several(&here, second.clone()).await.expect(200);
+    assert_eq!(made(&there, first.clone()).await.expect(201).header("idempotent-replayed"), "true");
+    delete(&here).await;
+    posts(&here, false).await;
+    // The same keys, senders and bodies: in this collection nothing was made yet.
+    for answer in [made(&there, first).await.expect(201), several(&there, second).await.expect(200)] {
+        assert_eq!(answer.header("idempotent-replayed"), "");
+    }
+    assert_eq!(here.ids("posts", &[("sort", "id")]).await, ["p1", "p2"]);
+}
+
+#[tokio::test]
+async fn a_collection_that_is_closed_or_loses_its_files_is_so_in_every_isolate() {
+    let pair = World::on_both(|tenant| tenant).await;
+    posts(&pair.here, true).await;
+    pair.here.record("posts", json!({"id": "p1", "title": "Bell"})).await;
+    let media = stored(&pair.here).await;
+    let change = |change: Value| {
+        async move |tenant: &Tenant| {
+            tenant.as_owner("PATCH", COLLECTION).json(&change).send().await.expect(200);
+        }
+    };
+    let seen = async |tenant: &Tenant| {
+        let mut statuses = Vec::new();
+        for path in [POSTS, POST, &media] {
+            statuses.push(stranger(tenant, path, &[]).await.status);
+        }
+        statuses
+    };
+    pair.binds(seen, vec![200, 200, 200], change(json!({"public_read": false})), vec![401, 401, 404]).await;
+    let found = async |tenant: &Tenant| tenant.get(FILE).await.status;
+    pair.binds(found, 200, change(json!({"files": false})), 404).await;
+}
+
+#[tokio::test]
+async fn a_reference_to_a_collection_made_again_is_checked_in_that_one() {
+    let (here, there) = tenant().await;
+    posts(&here, false).await;
+    here.record("posts", json!({"id": "p1", "title": "Bell"})).await;
+    let reference = json!({"post": {"type": "string", "reference": "posts"}});
+    here.collection("links", reference.clone(), json!({})).await;
+    there.record("links", json!({"id": "l1", "post": "p1"})).await;
+    here.as_owner("DELETE", "/api/v1/collections/links").send().await.expect(200);
+    delete(&here).await;
+    notes(&here, false).await;
+    here.collection("links", reference, json!({})).await;
+    let dangling = there.ask("POST", "/api/v1/links", json!({"id": "l2", "post": "p1"})).await;
+    assert_eq!(dangling.expect(422).pointers(), ["/post"]);
 }
