@@ -52,7 +52,8 @@ pub struct Settings {
     pub mail_hook: Option<MailHook>,
     /// `MAIL_LOG`: whether mail without a hook is logged, tokens included. For development only.
     pub logs_mail: bool,
-    /// `FAULT_AFTER`: the step of a tenant change after which it stops, as a crash would. For tests only.
+    /// `FAULT_AFTER`: the step of a tenant change after which it stops, as a crash would; `collection` for the commit that
+    /// hides or deletes a collection. For tests only.
     pub fault_after: Option<String>,
 }
 
