@@ -172,3 +172,82 @@ async fn forget_of(rows: &TenantDb, now: i64) -> Result<usize, Problem> {
     }
     Ok(ended)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard() -> rusqlite::Connection {
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        for migration in [
+            include_str!("../../migrations/tenant/0001_fence.sql"),
+            include_str!("../../migrations/tenant/0002_principals.sql"),
+            include_str!("../../migrations/tenant/0007_makers.sql"),
+        ] {
+            db.execute_batch(migration).unwrap();
+        }
+        db
+    }
+
+    fn register(db: &rusqlite::Connection, tenant: &str, id: i64, email: &str) {
+        let id = format!("reg_{id:05}");
+        let (mailed, at) = (format!("{tenant}{id}"), id[4..].parse::<i64>().unwrap());
+        db.execute(INSERT.text(), (tenant, &id, email, "", "hash", mailed, "client", at, at + 100)).unwrap();
+    }
+
+    fn count(db: &rusqlite::Connection, tenant: &str) -> i64 {
+        db.query_row("SELECT count(*) FROM registrations WHERE tenant_id = ?1", [tenant], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_tenant_keeps_its_newest_registrations() {
+        let db = shard();
+        db.execute_batch("BEGIN").unwrap();
+        for id in 0..5_010 {
+            register(&db, "acme", id, &format!("{id}@x.test"));
+        }
+        register(&db, "other", 1, "1@x.test");
+        db.execute(KEEP_MOST.text(), ["acme"]).unwrap();
+        assert_eq!((count(&db, "acme"), count(&db, "other")), (4_999, 1));
+        let oldest = db.query_row("SELECT min(created_at) FROM registrations WHERE tenant_id = 'acme'", (), |row| {
+            row.get::<_, i64>(0)
+        });
+        assert_eq!(oldest.unwrap(), 11);
+    }
+
+    #[test]
+    fn what_has_ended_is_cleared_in_pieces_and_proves_nothing() {
+        let db = shard();
+        for id in 0..450 {
+            register(&db, "acme", id, &format!("{id}@x.test"));
+        }
+        register(&db, "other", 1, "1@x.test");
+        let found = |now: i64| {
+            let mut statement = db.prepare(BY_TOKEN.text()).unwrap();
+            statement.exists(("acme", "acmereg_00007", now)).unwrap()
+        };
+        assert!(found(106) && !found(107));
+        let still = |now: i64| db.execute(STILL_REGISTERED.text(), ("acme", "reg_00007", now)).is_ok();
+        assert!(still(106) && !still(107));
+        let mut left = Vec::new();
+        for _ in 0..4 {
+            let mut statement = db.prepare(FORGET_EXPIRED.text()).unwrap();
+            statement.query_map(("acme", 10_000), |_| Ok(())).unwrap().count();
+            left.push(count(&db, "acme"));
+        }
+        assert_eq!((left, count(&db, "other")), (vec![250, 50, 0, 0], 1));
+    }
+
+    #[test]
+    fn whoever_becomes_a_user_ends_what_was_registered_under_the_address() {
+        let db = shard();
+        for (id, email) in [(1, "a@x.test"), (2, "a@x.test"), (3, "b@x.test")] {
+            register(&db, "acme", id, email);
+            register(&db, "other", id, email);
+        }
+        db.execute(PROVE.text(), ("acme", "usr_1", "a@x.test", "", "hash", 5)).unwrap();
+        assert_eq!((count(&db, "acme"), count(&db, "other")), (1, 3));
+        let role = db.query_row("SELECT role FROM users", (), |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(role, "viewer");
+    }
+}

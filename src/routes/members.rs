@@ -136,7 +136,10 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/invitations",
         Member(Permission::InvitationsRead, handler!(api::members::invitations::list)),
     )
-    .summary("Lists invitations, newest first, accepted and expired ones too.")
+    .summary(
+        "Lists invitations, newest first, accepted and expired ones too. One is `closed` whose sender is gone or was \
+         disabled since; somebody else may send it again.",
+    )
     .params("limit, cursor")
     .answers("200 list Invitation"),
     get(

@@ -148,3 +148,45 @@ async fn end_reused(request: &Request<Visitor>, rows: &TenantDb, row: &RefreshTo
 fn place<'a>(request: &'a Request<Visitor>, digest: &'a str) -> SealContext<'a> {
     SealContext { owner: request.caller.tenant.as_str(), table: "refresh_tokens", column: "successor", row: digest }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The token behind which the newest one stands, as `FIND` gives it.
+    fn last(db: &rusqlite::Connection, presented: &str) -> (Option<String>, Option<String>) {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get("last_digest")?, row.get("last_successor")?));
+        db.query_row(FIND.text(), ("acme", presented), read).unwrap()
+    }
+
+    #[test]
+    fn one_statement_finds_the_newest_token_however_long_the_chain_is() {
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        for migration in [
+            include_str!("../../../migrations/tenant/0001_fence.sql"),
+            include_str!("../../../migrations/tenant/0002_principals.sql"),
+            include_str!("../../../migrations/tenant/0007_makers.sql"),
+        ] {
+            db.execute_batch(migration).unwrap();
+        }
+        db.execute_batch(
+            "INSERT INTO users (tenant_id, id, email, role, created_at, updated_at) VALUES ('acme', 'u', 'u@x.test', 'viewer', 1, 1);
+             INSERT INTO sessions (tenant_id, id, user_id, address, user_agent, created_at, last_used_at, expires_at) VALUES ('acme', 's', 'u', '', '', 1, 1, 9), ('acme', 'z', 'u', '', '', 1, 1, 9);
+             INSERT INTO refresh_tokens (tenant_id, digest, session_id, created_at) VALUES ('acme', 'd0', 's', 1), ('acme', 'z0', 'z', 1);",
+        )
+        .unwrap();
+        assert_eq!(last(&db, "d0"), (None, None), "nothing stands behind the first one");
+        for n in 0..60 {
+            let (spent, next, sealed) = (format!("d{n}"), format!("d{}", n + 1), format!("sealed{n}"));
+            for _ in 0..2 {
+                // The second one who spends it changes nothing.
+                db.execute(CONSUME.text(), ("acme", &spent, n, &sealed, &next)).unwrap();
+            }
+            db.execute(SUCCEED.text(), ("acme", &spent, &next, &sealed, n)).unwrap();
+            for presented in ["d0", &spent, &next] {
+                assert_eq!(last(&db, presented), (Some(spent.clone()), Some(sealed.clone())), "{presented} after {n}");
+            }
+            assert_eq!(last(&db, "z0"), (None, None), "another session's");
+        }
+    }
+}

@@ -119,7 +119,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Invitation",
-        "{id: string, email: string, role: string, status: 'open'|'accepted'|'expired', invited_by: string, sent_at: time, expires_at: time, accepted_at: time?, created_at: time}",
+        "{id: string, email: string, role: string, status: 'open'|'accepted'|'expired'|'closed', invited_by: string, sent_at: time, expires_at: time, accepted_at: time?, created_at: time}",
     ),
     (
         "AuditEntry",
