@@ -58,6 +58,32 @@ async fn nobody_is_bound_to_tls_over_plain_http() {
 }
 
 #[tokio::test]
+async fn hosts_that_are_asked_over_tls_are_bound_to_it() {
+    let world = World::own().await;
+    let domain = format!("{}.example", unique());
+    let tenant = world.tenant().plan("enterprise").set("custom_domains", json!([domain])).create().await;
+    let bound = async |scheme: &str, host: &str| {
+        let head = world.head_of(&format!("{scheme}://{host}/health")).await;
+        head["headers"]["strict-transport-security"].as_str().map(str::to_owned)
+    };
+    assert_eq!(bound("https", &domain).await.as_deref(), Some("max-age=2592000"), "its owner may take it elsewhere");
+    for (scheme, host) in [
+        ("http", domain.as_str()),
+        ("https", "unknown.example"),
+        ("https", ROOT),
+        ("https", &tenant.host),
+        ("https", "127.0.0.1"),
+    ] {
+        assert_eq!(bound(scheme, host).await, None, "{scheme}://{host}");
+    }
+    world.restart(&[("ROOT_DOMAIN", "live.example.com")]).await;
+    for host in ["live.example.com", "console.live.example.com", "nobody.live.example.com", "www.live.example.com"] {
+        assert_eq!(bound("https", host).await.as_deref(), Some("max-age=31536000"), "{host}");
+        assert_eq!(bound("http", host).await, None, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_host_echoes_nothing_and_answers_like_any_other() {
     let world = World::shared().await;
     let ask = async |host: &str| world.call("GET", host, "/").send().await.masked(&[]);

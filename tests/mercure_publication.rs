@@ -286,7 +286,7 @@ async fn private_is_what_has_the_field_whatever_its_value() {
 #[tokio::test]
 async fn an_id_of_the_publishers_is_not_one_of_the_hubs() {
     let tenant = tenant().await;
-    for id in ["#", "#a", "#0000000000000000-1", "earliest"] {
+    for id in ["#", "#a", "#0000000000000000-1", "earliest", " #0000000000000000-1", " earliest", " ", "a "] {
         let answer = tenant.update("a").id(id).send().await.expect_problem(400, "invalid_form");
         assert_eq!(answer.pointers(), ["id"], "{id}");
     }

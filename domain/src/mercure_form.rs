@@ -141,6 +141,8 @@ fn read_id(id: String) -> Result<String, FormError> {
     let invalid = match id.as_str() {
         "earliest" => Some("must not be 'earliest'"),
         id if id.starts_with('#') => Some("must not begin with '#': such ids are the hub's"),
+        // A header loses such spaces: what comes back as `Last-Event-ID` would be another id, perhaps one of the hub's.
+        id if id.trim() != id => Some("must not begin or end with white space"),
         _ => None,
     };
     match invalid {
@@ -150,7 +152,7 @@ fn read_id(id: String) -> Result<String, FormError> {
 }
 
 fn read_kind(kind: String) -> Result<String, FormError> {
-    if kind == "mercure" {
+    if kind.trim() == "mercure" {
         return Err(FormError::invalid("type", Invalid::new("reserved", "must not be 'mercure'")));
     }
     read_name("type", kind)
@@ -225,9 +227,14 @@ mod tests {
             ("topic=a&".repeat(101), 413, "topic", "too_many"),
             ("topic=a&id=%23x".into(), 400, "id", "reserved"),
             ("topic=a&id=earliest".into(), 400, "id", "reserved"),
+            ("topic=a&id=+%230000000000000000-1".into(), 400, "id", "reserved"),
+            ("topic=a&id=+earliest+".into(), 400, "id", "reserved"),
+            ("topic=a&id=+".into(), 400, "id", "reserved"),
+            ("topic=a&id=a%C2%A0".into(), 400, "id", "reserved"),
             ("topic=a&id=a%0Db".into(), 400, "id", "control_character"),
             (long("id", 1_025), 413, "id", "too_long"),
             ("topic=a&type=mercure".into(), 400, "type", "reserved"),
+            ("topic=a&type=+mercure".into(), 400, "type", "reserved"),
             ("topic=a&type=a%00".into(), 400, "type", "control_character"),
             (long("type", 1_025), 413, "type", "too_long"),
             ("topic=a&retry=".into(), 400, "retry", "invalid_number"),

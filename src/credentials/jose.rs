@@ -38,7 +38,7 @@ const MAX_DATE: f64 = 253_402_300_799.0;
 /// VerifiedClaims as JSON.
 pub type ClaimMap = Map<String, Value>;
 
-/// What is wrong with a token: a claim or a part, for the log.
+/// What is wrong with a token: a claim, a part of its form, or `key` where no key of ours could have signed it. For the log.
 pub type Fault = &'static str;
 
 /// What `alg` names.
@@ -85,7 +85,7 @@ impl UnverifiedToken {
         }
         let algorithm = match text(&header, "alg")? {
             Some("HS256") => TokenAlgorithm::Hs256,
-            Some(named) => TokenAlgorithm::Public(Algorithm::parse(named).ok_or("alg")?),
+            Some(named) => TokenAlgorithm::Public(Algorithm::parse(named).ok_or("key")?),
             None => return Err("alg"),
         };
         Ok(Self {
@@ -404,9 +404,9 @@ mod tests {
             (r#"{"alg":"RS256","kid":7}"#, "kid"),
             (r#"{"alg":"RS256","typ":["at+jwt"]}"#, "typ"),
             (r#"{"alg":"RS256","typ":null}"#, "typ"),
-            (r#"{"alg":"none"}"#, "alg"),
-            (r#"{"alg":"hs256"}"#, "alg"),
-            (r#"{"alg":"HS512"}"#, "alg"),
+            (r#"{"alg":"none"}"#, "key"),
+            (r#"{"alg":"hs256"}"#, "key"),
+            (r#"{"alg":"HS512"}"#, "key"),
             (r#"{"alg":256}"#, "alg"),
             (r#"{"kid":"k"}"#, "alg"),
             (r#"{"alg":"RS256","alg":"HS256"}"#, "header"),

@@ -16,6 +16,7 @@
 //
 //   POST /evict      {"tenant", "webSockets": "hibernate"|"close"}  the tenant's hub leaves memory
 //   POST /scheduled  {"cron"?}                                      one run of the cron, awaited
+//   POST /fetch      {"url"}                                        {"status", "headers"} of a GET, also over https
 //   POST /d1         {"binding", "sql", "params"?}                  {"results", "meta"}
 //   POST /d1/batch   {"binding", "statements"}                      each [sql, params?]
 //   POST /kv/get     {"key"}                                        {"value"}, null where there is none
@@ -200,6 +201,7 @@ function controls(adminUrl) {
   return {
     "POST /evict": asking("evict"),
     "POST /scheduled": asking("scheduled"),
+    "POST /fetch": asking("fetch"),
     "POST /d1": asking("d1"),
     "POST /d1/batch": asking("batch"),
     "POST /kv/get": asking("kvGet"),

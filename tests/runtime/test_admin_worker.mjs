@@ -36,6 +36,12 @@ const actions = {
     for (const key of keys) await env.MEDIA.put(key, text);
     return {};
   },
+  // A request to any URL, also of https, which the sockets of the tests do not speak.
+  async fetch({ url }, env) {
+    const response = await env.WORKER.fetch(url);
+    await response.body?.cancel();
+    return { status: response.status, headers: Object.fromEntries(response.headers) };
+  },
   scheduled: ({ cron = "* * * * *" }, env) => env.WORKER.scheduled({ cron, scheduledTime: new Date() }),
 };
 

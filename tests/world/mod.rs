@@ -162,6 +162,11 @@ impl World {
         self.control("/scheduled", json!({})).await;
     }
 
+    /// The head of the answer to a GET of this URL, which may be of https: its status and its headers.
+    pub async fn head_of(&self, url: &str) -> Value {
+        self.control("/fetch", json!({"url": url})).await
+    }
+
     /// Evicts a tenant's hub; its sockets are hibernated or closed.
     pub async fn evict(&self, tenant: &Tenant, sockets: Sockets) {
         let sockets = match sockets {

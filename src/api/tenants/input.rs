@@ -216,9 +216,14 @@ fn read_profile(fields: &mut Fields, id: &str, context: &TenantBodyContext<'_>) 
     }
 }
 
-/// Reads origins, each once, as browsers serialise them.
+/// Reads origins, each once, as browsers serialise them. One that is stored already stays, whatever it is: it was checked
+/// by the rules of its time.
 fn read_origins(fields: &mut Fields, context: &TenantBodyContext<'_>) -> Vec<String> {
-    let parse = |text: &str| cors::parse_origin(text, context.to_ascii);
+    let stored = |text: &str| context.stored.is_some_and(|stored| stored.cors_origins.iter().any(|it| it == text));
+    let parse = |text: &str| {
+        let parsed = cors::parse_origin(text, context.to_ascii);
+        parsed.or_else(|invalid| if stored(text) { Ok(text.to_owned()) } else { Err(invalid) })
+    };
     let mut origins = fields.list("cors_origins", MAX_ORIGINS, parse).unwrap_or_default();
     let mut seen = std::collections::HashSet::new();
     origins.retain(|origin| seen.insert(origin.clone()));
@@ -333,6 +338,28 @@ mod tests {
         ] {
             assert_eq!(read(body).unwrap_err().errors[0].pointer, pointer);
         }
+    }
+
+    #[test]
+    fn an_origin_that_is_stored_already_stands_in_nobodys_way() {
+        let mut stored = read(serde_json::json!({})).unwrap().profile;
+        // What an earlier version took.
+        stored.cors_origins = vec!["https://a.2".into(), "https://www.example.com:443".into()];
+        let root = RootDomain::parse("localhost").unwrap();
+        let update = |origins: &[&str]| {
+            let context = TenantBodyContext {
+                root: &root,
+                to_ascii: &|_| None,
+                plan_is_known: true,
+                may_call: crate::tenant::settings::STORED,
+                stored: Some(&stored),
+            };
+            let body = object(serde_json::json!({"cors_origins": origins}));
+            TenantUpdate::read(body, "acme", &context).map(|update| update.profile.cors_origins)
+        };
+        let kept = update(&["https://a.2", "https://www.example.com:443", "https://WWW.example.com"]).unwrap();
+        assert_eq!(kept, ["https://a.2", "https://www.example.com"]);
+        assert_eq!(update(&["https://b.2"]).unwrap_err().errors[0].pointer, "/cors_origins/0");
     }
 
     #[test]

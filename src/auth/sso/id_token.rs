@@ -50,7 +50,7 @@ pub struct Identity {
 /// Parses an ID token; gives the algorithm that its provider's key must be for.
 pub fn parse(text: &str) -> Result<(UnverifiedToken, Algorithm), Fault> {
     let token = UnverifiedToken::parse(text)?;
-    let TokenAlgorithm::Public(algorithm) = token.algorithm else { return Err("alg") };
+    let TokenAlgorithm::Public(algorithm) = token.algorithm else { return Err("key") };
     if token.is_plain() { Ok((token, algorithm)) } else { Err("typ") }
 }
 
