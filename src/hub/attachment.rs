@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::protocol::WireFormat;
+use domain::address::Network;
 use domain::clock::Timestamp;
 use domain::minted::Minted;
 use domain::selector::Interest;
@@ -22,8 +23,9 @@ pub struct Attachment {
     /// When it was opened.
     #[serde(with = "millis")]
     pub since: Timestamp,
-    /// The client's address.
-    pub address: String,
+    /// The client's network. Hubs before wrote the address itself, which is read as its network.
+    #[serde(rename = "address")]
+    pub network: Network,
     /// Digest of its ticket, if it came with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
@@ -55,7 +57,7 @@ mod tests {
             interest: Interest { selected: all.clone(), granted: all, ..Interest::default() },
             expires_at,
             since: Timestamp::default(),
-            address: "::1".into(),
+            network: Network::of("2001:db8::1"),
             ticket: None,
             secret_version: Some(1),
             minted: None,
@@ -76,7 +78,7 @@ mod tests {
             hub: Some(format!("https://{}/.well-known/mercure", "h".repeat(253)).into()),
         };
         stream.interest.check().unwrap();
-        stream.address = "x".repeat(45);
+        stream.network = Network::of("2001:db8:ffff:ffff::");
         stream.ticket = Some("y".repeat(64));
         stream.subscriber = Some("s".repeat(45));
         stream.minted = Some(Minted { by: "z".repeat(40), at: Timestamp::from_millis(i64::MAX) });
@@ -85,11 +87,13 @@ mod tests {
 
     #[test]
     fn times_are_numbers_and_what_is_missing_is_left_out() {
-        let all = r#"{"id":1,"selected":["*"],"granted":["*"],"expires_at":7,"since":0,"address":"::1","secret_version":1,"wire":"plain"}"#;
+        let all = r#"{"id":1,"selected":["*"],"granted":["*"],"expires_at":7,"since":0,"address":"2001:db8::/64","secret_version":1,"wire":"plain"}"#;
         let stream = attachment(Some(Timestamp::from_millis(7)));
         assert_eq!(serde_json::to_string(&stream).unwrap(), all);
         assert_eq!(serde_json::from_str::<Attachment>(all).unwrap(), stream);
         let few = r#"{"id":1,"selected":["*"],"since":0,"address":""}"#;
         assert_eq!(serde_json::from_str::<Attachment>(few).unwrap().expires_at, None);
+        let older = all.replace("2001:db8::/64", "2001:db8::7");
+        assert_eq!(serde_json::from_str::<Attachment>(&older).unwrap().network, stream.network);
     }
 }

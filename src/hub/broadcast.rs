@@ -137,6 +137,7 @@ mod tests {
     use crate::hub::attachment::Attachment;
     use crate::hub::protocol::MercureUpdate;
     use crate::hub::stored_state;
+    use domain::address::Network;
     use domain::selector::{Interest, Selector};
     use domain::topic::Topic;
     use proptest::prelude::*;
@@ -150,7 +151,7 @@ mod tests {
             interest,
             expires_at: None,
             since: Timestamp::default(),
-            address: String::new(),
+            network: Network::default(),
             ticket: None,
             secret_version: None,
             minted: None,

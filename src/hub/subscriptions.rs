@@ -164,6 +164,7 @@ mod tests {
     use crate::hub::model::{FakeSockets, FakeSql, served};
     use crate::hub::protocol::{Attach, WireFormat};
     use crate::tenant_id::TenantId;
+    use domain::address::Network;
     use domain::selector::{Interest, Selector};
 
     type State = HubState<FakeSql, FakeSockets>;
@@ -201,7 +202,7 @@ mod tests {
             minted: None,
             expires_at: None,
             ticket: None,
-            address: String::new(),
+            network: Network::default(),
             wire: WireFormat::Mercure,
             cursor: None,
             reattach: false,

@@ -39,6 +39,9 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
         bridge::open(hub, &caller, &attach).await
     });
     let attached = opened.await?;
+    if attach.ticket.is_some() {
+        request.proof.succeeded();
+    }
     let keep_alive = request.bindings.settings.keep_alive_seconds;
     let stream = attached.pump(keep_alive, heartbeats, &request.incoming.signal()).map_err(problem::internal)?;
     Ok(Response::events(Some(stream)))
@@ -82,7 +85,7 @@ fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
         minted: token.and_then(|t| t.minted.clone()),
         expires_at: token.map(|t| t.expires_at),
         ticket: ticket.map(|ticket| digest(ticket.as_bytes())),
-        address: request.incoming.address(),
+        network: request.incoming.network(),
         wire: if query.flag("named")? { WireFormat::Named } else { WireFormat::Plain },
         cursor,
         reattach: false,

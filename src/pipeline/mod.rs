@@ -11,7 +11,10 @@
 mod context;
 mod cross_tenant_audit;
 mod decide;
+mod networks;
+mod permit;
 mod platform;
+mod presented;
 mod subscriber_token;
 mod tenant;
 mod tenant_source;
@@ -22,7 +25,7 @@ use self::context::{RequestContext, ResponseMeta};
 use crate::api::operators::{master_keys, sessions};
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
-use crate::http::request::Background;
+use crate::http::request::{Background, HandlersProof};
 use crate::http::response::Response;
 use crate::log::{self, RequestLine};
 use crate::records::provision::provision;
@@ -44,7 +47,8 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
     let mut meta = ResponseMeta::default();
     let outcome = match Bindings::new(env) {
         Ok(bindings) => {
-            by_host(RequestContext { request, bindings, background: Background::new(ctx) }, &mut meta).await
+            let background = Background::new(ctx);
+            by_host(RequestContext { request, bindings, background, proof: HandlersProof::default() }, &mut meta).await
         }
         Err(cause) => Err(problem::unavailable(cause)),
     };
@@ -52,26 +56,12 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
 }
 
 async fn by_host(context: RequestContext, meta: &mut ResponseMeta) -> Result<Response, Problem> {
-    filter_address(&context.request, &context.bindings).await?;
+    networks::admit(&context.request, &context.bindings).await?;
     let host = Host::parse(&context.request.authority).map_err(|_| problem::tenant_not_found())?;
     match context.bindings.settings.root_domain.kind_of(host) {
         HostKind::Platform => platform::on_platform(context, meta).await,
         HostKind::Tenant(host) => tenant::on_tenant(context, host, meta).await,
         HostKind::Nobody => Err(problem::tenant_not_found()),
-    }
-}
-
-/// A bound per address, before anything is looked up.
-async fn filter_address(request: &Incoming, bindings: &Bindings) -> Result<(), Problem> {
-    let Some(limiter) = bindings.address_limit() else { return Ok(()) };
-    let address = request.address();
-    if address.is_empty() {
-        return Ok(());
-    }
-    match limiter.limit(address).await {
-        Ok(outcome) if !outcome.success => Err(problem::rate_limited(10)),
-        // A limiter that fails holds nobody up: the tenant's own limits follow.
-        Ok(_) | Err(_) => Ok(()),
     }
 }
 

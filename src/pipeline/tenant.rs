@@ -8,19 +8,24 @@ use worker::Method;
 
 use super::context::{Found, RequestContext, ResponseMeta, find, rate_fields};
 use super::cross_tenant_audit::CrossTenantAudit;
-use super::decide::{self, Presents, RequestFacts, SendingPage, TokenState, Verifies};
+use super::decide::{self, Presents, RequestFacts, SendingPage, Spends, TokenState, Verifies};
+use super::networks;
+use super::permit::Pending;
+use super::presented;
 use super::subscriber_token::{SubscriberCredential, presented_token};
 use super::tenant_source::TenantSource;
 use crate::auth::authenticate_member::{self, Credential, SessionContext};
 use crate::auth::principal::{Actor, Member, Named, Reader, Signer, Visitor};
+use crate::auth::proofs::{Attempt, Door};
 use crate::http::cors::Origin;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Params;
 use crate::http::response::Response;
-use crate::hub::protocol::{Refusal, TenantConfig};
+use crate::hub::protocol::{Refusal, RequestClass, TenantConfig};
 use crate::routes::{self, Endpoint, Matched, Route, Surface, Table, cors};
-use crate::tenant::tenant_state::HubError;
+use crate::storage::bindings::Bindings;
+use crate::tenant::tenant_state::{Admission, HubError, Needs, StrangerPermit};
 use crate::tenant::{resolve, tenant_state};
 use crate::tenant_id::TenantId;
 use domain::address::is_let_in;
@@ -47,6 +52,10 @@ struct Entered {
     config: Rc<TenantConfig>,
     proof: Proof,
     rate: Option<Rate>,
+    /// The permit that the request took as a stranger's, unless it proved somebody.
+    permit: Option<StrangerPermit>,
+    /// What it presented.
+    attempt: Option<Attempt>,
 }
 
 /// What a request's credential proves.
@@ -69,7 +78,14 @@ pub(super) async fn on_tenant(
     let found = find(Surface::Tenant, &context.request);
     let matched = RouteMatch { found, source: TenantSource::Host(host.clone()) };
     meta.route = matched.route().map(|route| route.name);
-    let hinted = resolve::resolve(&context.bindings, &host).await?.ok_or_else(problem::tenant_not_found)?;
+    let network = context.request.network();
+    if !resolve::is_known(&host) {
+        networks::may_look_up(network)?;
+    }
+    let Some(hinted) = resolve::resolve(&context.bindings, &host).await? else {
+        networks::went_astray(network);
+        return Err(problem::tenant_not_found());
+    };
     match enter(&context, &matched, hinted, meta).await {
         // The hint was stale. What was proven to one tenant is not carried over to another.
         Err(HubError::NotHere) => {
@@ -96,18 +112,27 @@ pub(super) async fn through(
 async fn serve_audited(
     context: RequestContext,
     matched: RouteMatch,
-    entered: Entered,
+    mut entered: Entered,
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
     let audit = CrossTenantAudit::of(&context, &entered.tenant, &entered.config.placement);
+    let pending = Pending {
+        tenant: entered.tenant.clone(),
+        route: matched.route(),
+        permit: entered.permit.take(),
+        attempt: entered.attempt.take(),
+        proof: context.proof.clone(),
+        is_change: SendingPage::changes(&context.request.method) && entered.proof.spends() != Spends::Strangers,
+    };
     let outcome = serve(context, matched, entered, meta).await;
+    pending.settle(&outcome);
     if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
         audit.record(meta.route);
     }
     outcome
 }
 
-/// Verifies the credential, learns the tenant's state, takes a permit.
+/// Takes a stranger's permit, verifies the credential, and draws what is to be drawn for whom it proved.
 async fn enter(
     context: &RequestContext,
     matched: &RouteMatch,
@@ -115,38 +140,104 @@ async fn enter(
     meta: &mut ResponseMeta,
 ) -> Result<Entered, HubError> {
     let (bindings, host, route) = (&context.bindings, matched.source.host(), matched.route());
-    let proof = match decide::verifies(route.map(|route| &route.endpoint)) {
-        Verifies::Nothing => Proof::NotAsked,
-        Verifies::SubscriberToken => Proof::Subscriber(presented_token(&context.request, bindings, &tenant).await?),
+    let door = match &matched.source {
+        TenantSource::Host(_) => Door::Tenant(tenant.as_str()),
+        TenantSource::Named(_) | TenantSource::Selected => Door::Platform,
+    };
+    let attempt = route.and_then(|route| presented::attempt(door, &context.request, route));
+    let admitted = admit_stranger(bindings, &tenant, matched, attempt.as_ref()).await;
+    if let Err(HubError::Refused(Refusal::RateLimited(_))) = admitted {
+        meta.tenant = Some(tenant.to_string());
+    }
+    let Admission { config, rate, mut permit } = admitted?;
+    let proof = prove(context, matched, (&tenant, &config), attempt.as_ref()).await?;
+    let spends = proof.spends();
+    if spends != Spends::Strangers {
+        permit.take().into_iter().for_each(StrangerPermit::give_back);
+        attempt.iter().for_each(Attempt::succeeded);
+    }
+    meta.tenant = Some(tenant.to_string());
+    let (config, rate) = match decide::request_class(route.map(|route| route.admission), spends) {
+        Some(RequestClass::Api) => {
+            let drawn = tenant_state::enter(bindings, &tenant, host, Needs::Principal).await?;
+            (drawn.config, drawn.rate)
+        }
+        Some(RequestClass::Anonymous) => (config, rate),
+        None => (config, None),
+    };
+    Ok(Entered { tenant, config, proof, rate, permit, attempt })
+}
+
+/// Takes the permit that every request to a tenant's host leaves before anything is looked at. If the tenant has none
+/// left, whoever proved to be somebody a moment ago may do so again. On the platform's host the network is bounded.
+async fn admit_stranger(
+    bindings: &Bindings,
+    tenant: &TenantId,
+    matched: &RouteMatch,
+    attempt: Option<&Attempt>,
+) -> Result<Admission, HubError> {
+    let host = match &matched.source {
+        TenantSource::Host(host) => Some(host),
+        TenantSource::Named(_) | TenantSource::Selected => {
+            return tenant_state::enter(bindings, tenant, None, Needs::Config).await;
+        }
+    };
+    let draws = matched.route().is_none_or(|route| route.admission == routes::Admission::Requests);
+    let needs = Needs::Stranger { then_principal: draws && attempt.is_some() };
+    match tenant_state::enter(bindings, tenant, host, needs).await {
+        Err(HubError::Refused(Refusal::RateLimited(_))) if attempt.is_some_and(Attempt::is_trusted) => {
+            tenant_state::enter(bindings, tenant, host, Needs::Config).await
+        }
+        entered => entered,
+    }
+}
+
+/// Verifies what a request presents, unless the same failed a moment ago.
+async fn prove(
+    context: &RequestContext,
+    matched: &RouteMatch,
+    (tenant, config): (&TenantId, &Rc<TenantConfig>),
+    attempt: Option<&Attempt>,
+) -> Result<Proof, HubError> {
+    let RequestContext { request, bindings, .. } = context;
+    match decide::verifies(matched.route().map(|route| &route.endpoint)) {
+        Verifies::Nothing => Ok(Proof::NotAsked),
+        Verifies::SubscriberToken => Ok(Proof::Subscriber(presented_token(request, bindings, tenant, attempt).await?)),
         Verifies::Principal => {
-            let (config, _) = tenant_state::enter(bindings, &tenant, host, None).await?;
-            let at = SessionContext { tenant: &tenant, host, config: &config };
-            let member = authenticate_member::member(bindings, &context.request, at).await;
+            let at = SessionContext { tenant, host: matched.source.host(), config };
+            let member = match attempt {
+                Some(attempt) if !attempt.has_failed() => {
+                    let member = authenticate_member::member(bindings, request, at).await;
+                    if let Ok(None) = member {
+                        attempt.failed();
+                    }
+                    member
+                }
+                Some(_) | None => Ok(None),
+            };
             match (&matched.source, &member) {
-                (TenantSource::Named(_), Ok(None)) => return Err(HubError::NotHere),
+                (TenantSource::Named(_), Ok(None)) => Err(HubError::NotHere),
                 (TenantSource::Named(_), Ok(Some(_)) | Err(_))
                 | (TenantSource::Host(_) | TenantSource::Selected, _) => {
-                    Proof::Principal(member.map(|member| member.map(Box::new)))
+                    Ok(Proof::Principal(member.map(|member| member.map(Box::new))))
                 }
             }
         }
-    };
-    let class = decide::request_class(route.map(|route| route.admission), proof.is_somebodys());
-    let entered = tenant_state::enter(bindings, &tenant, host, class).await;
-    if matches!(entered, Ok(_) | Err(HubError::Refused(Refusal::RateLimited(_)))) {
-        meta.tenant = Some(tenant.to_string());
     }
-    let (config, rate) = entered?;
-    Ok(Entered { tenant, config, proof, rate })
 }
 
 impl Proof {
-    fn is_somebodys(&self) -> bool {
+    /// Whose allowance the request spends.
+    fn spends(&self) -> Spends {
         match self {
-            Self::Subscriber(SubscriberCredential::Valid(_)) | Self::Principal(Ok(Some(_))) => true,
+            Self::Subscriber(SubscriberCredential::Valid(_)) => Spends::Tenants,
+            Self::Principal(Ok(Some(member))) => match member.who() {
+                Actor::Key { .. } | Actor::User(_) => Spends::Tenants,
+                Actor::Operator { .. } | Actor::Impersonator { .. } => Spends::Nothing,
+            },
             Self::NotAsked
             | Self::Subscriber(SubscriberCredential::None | SubscriberCredential::Invalid)
-            | Self::Principal(Ok(None) | Err(_)) => false,
+            | Self::Principal(Ok(None) | Err(_)) => Spends::Strangers,
         }
     }
 
@@ -177,7 +268,7 @@ async fn serve(
     entered: Entered,
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
-    let Entered { tenant, config, proof, rate } = entered;
+    let Entered { tenant, config, proof, rate, .. } = entered;
     let request = &context.request;
     decide::agree(&request.named_tenants(), proof.named_tenant(), tenant.as_str())?;
     let origin = Origin::judge(request.header("Origin").as_deref(), &config.cors_origins, &request.authority);

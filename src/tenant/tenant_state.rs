@@ -1,26 +1,29 @@
 //! A tenant's state as its hub grants it, and calls to the hub that bring a hub up to date.
 //!
 //! A hub whose configuration is older than what the Worker has seen is sent the current one, and the call is made again.
-//! A grant (configuration, and permits for requests) is good for 5 seconds.
+//! What a grant gives, and for how long, is [`CachedGrant`]'s.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::grant::{Answer, CachedGrant};
 use super::registry::Tenant;
+
+pub use super::grant::Needs;
 use crate::http::problem::{self, Problem};
 use crate::hub::client::{CallError, HubClient};
-use crate::hub::protocol::{Caller, Configure, GrantRequest, Lease, Refusal, RequestClass, TenantConfig};
+use crate::hub::protocol::{Caller, Configure, Refusal, TenantConfig};
 use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::tenant_id::TenantId;
-use domain::clock::Clock;
+use domain::clock::{Clock, Timestamp};
 use domain::host::Host;
 use domain::rate::Rate;
 
-/// How long a grant is good, in milliseconds.
-const GRANT_MILLIS: i64 = 5000;
+/// How long an isolate remembers a grant, in milliseconds: the longest window that its permits are good in. What it may
+/// be used for meanwhile is judged by itself.
+const REMEMBERED_MILLIS: i64 = 60_000;
 /// Most tenants whose grants an isolate caches.
 const MAX_TENANTS: usize = 5_000;
 /// How often a call is tried, with the hub brought up to date in between.
@@ -28,11 +31,6 @@ const ATTEMPTS: usize = 3;
 
 thread_local! {
     static GRANTS: RefCell<IsolateCache<TenantId, CachedGrant>> = RefCell::new(IsolateCache::new(MAX_TENANTS));
-}
-
-struct CachedGrant {
-    config: Rc<TenantConfig>,
-    leases: HashMap<RequestClass, Lease>,
 }
 
 /// Why a call to a hub failed.
@@ -129,68 +127,94 @@ async fn configure(bindings: &Bindings, tenant: &TenantId) -> Result<bool, Probl
     Ok(true)
 }
 
-/// A tenant's configuration, at most 5 seconds old, with one permit of the class taken; the rate that the permit was taken
-/// from, if there is a class.
+/// A request that its tenant's state admits.
+pub struct Admission {
+    /// The tenant's configuration, at most 5 seconds old.
+    pub config: Rc<TenantConfig>,
+    /// The rate that a permit was taken from.
+    pub rate: Option<Rate>,
+    /// A stranger's permit, if one was taken.
+    pub permit: Option<StrangerPermit>,
+}
+
+/// A permit for a stranger's request. It is spent unless it is given back.
+#[must_use]
+pub struct StrangerPermit {
+    tenant: TenantId,
+    reset: Timestamp,
+}
+
+impl StrangerPermit {
+    /// Gives the permit back: the request proved to be somebody's. The isolate's next request may have it.
+    pub fn give_back(self) {
+        GRANTS.with_borrow_mut(|grants| {
+            if let Some(grant) = grants.get(&self.tenant, SystemClock.now()) {
+                grant.give_back(self.reset);
+            }
+        });
+    }
+}
+
+/// What a request needs of its tenant: from this isolate's grant, or else from the hub.
 pub async fn enter(
     bindings: &Bindings,
     tenant: &TenantId,
     host: Option<&Host>,
-    class: Option<RequestClass>,
-) -> Result<(Rc<TenantConfig>, Option<Rate>), HubError> {
-    if let Some(cached) = take_cached(tenant, host, class) {
-        return Ok(cached);
+    needs: Needs,
+) -> Result<Admission, HubError> {
+    for _ in 0..ATTEMPTS {
+        let request = match take(tenant, host, needs) {
+            Answer::Taken(config, rate) => return Ok(Admission { config, permit: permit(tenant, needs, &rate), rate }),
+            Answer::Refused(rate) => return Err(HubError::Refused(Refusal::RateLimited(rate))),
+            Answer::Ask(request) => request,
+        };
+        let seen = last_seen(tenant);
+        let grant = call_hub(bindings, tenant, host, seen, async |hub, caller| hub.call_for(&caller, &request).await);
+        let grant = grant.await;
+        let now = SystemClock.now();
+        match grant {
+            Ok(grant) => GRANTS.with_borrow_mut(|grants| match grants.get(tenant, now) {
+                Some(cached) => cached.store(grant, &request, now),
+                None => {
+                    let cached = CachedGrant::new(grant, &request, now);
+                    grants.insert(tenant.clone(), cached, now.plus_millis(REMEMBERED_MILLIS), now);
+                }
+            }),
+            Err(HubError::Refused(Refusal::RateLimited(rate))) => {
+                if let Some(class) = request.class {
+                    GRANTS.with_borrow_mut(|grants| {
+                        grants.get(tenant, now).into_iter().for_each(|cached| cached.refuse(class, rate.clone(), now));
+                    });
+                }
+                return Err(HubError::Refused(Refusal::RateLimited(rate)));
+            }
+            Err(error) => return Err(error),
+        }
     }
-    let seen = last_seen(tenant);
-    let request = GrantRequest { class };
-    let grant = call_hub(bindings, tenant, host, seen, async |hub, caller| hub.call_for(&caller, &request).await);
-    let grant = grant.await?;
-    let rate = grant
-        .lease
-        .as_ref()
-        .map(|lease| Rate { remaining: lease.rate.remaining + lease.permits - 1, ..lease.rate.clone() });
-    let config = Rc::new(grant.config);
-    store(tenant, Rc::clone(&config), grant.lease, class);
-    Ok((config, rate))
+    Err(HubError::Failed(problem::unavailable("a grant was void before it was used")))
+}
+
+fn take(tenant: &TenantId, host: Option<&Host>, needs: Needs) -> Answer {
+    let now = SystemClock.now();
+    GRANTS.with_borrow_mut(|grants| match grants.get(tenant, now) {
+        Some(grant) => grant.take(host, needs, now),
+        None => Answer::Ask(needs.asked()),
+    })
+}
+
+fn permit(tenant: &TenantId, needs: Needs, rate: &Option<Rate>) -> Option<StrangerPermit> {
+    match (needs, rate) {
+        (Needs::Stranger { .. }, Some(rate)) => Some(StrangerPermit { tenant: tenant.clone(), reset: rate.reset }),
+        (Needs::Stranger { .. } | Needs::Config | Needs::Principal, _) => None,
+    }
 }
 
 /// The revision of a tenant's last grant, even if that expired; 0 for none.
 pub fn last_seen(tenant: &TenantId) -> i64 {
-    GRANTS.with_borrow(|grants| grants.peek(tenant).map_or(0, |grant| grant.config.revision))
+    GRANTS.with_borrow(|grants| grants.peek(tenant).map_or(0, CachedGrant::revision))
 }
 
 /// Drops a tenant's grant from this isolate's cache: the tenant has just changed.
 pub fn forget(tenant: &TenantId) {
     GRANTS.with_borrow_mut(|grants| grants.remove(tenant));
-}
-
-fn take_cached(
-    tenant: &TenantId,
-    host: Option<&Host>,
-    class: Option<RequestClass>,
-) -> Option<(Rc<TenantConfig>, Option<Rate>)> {
-    let now = SystemClock.now();
-    GRANTS.with_borrow_mut(|grants| {
-        let grant = grants.get(tenant, now).filter(|grant| grant.config.is_served(now))?;
-        if host.is_some_and(|host| !grant.config.hosts.iter().any(|h| h == host.as_str())) {
-            return None;
-        }
-        let Some(class) = class else { return Some((Rc::clone(&grant.config), None)) };
-        let lease = grant.leases.get_mut(&class).filter(|lease| lease.permits > 0 && now < lease.until)?;
-        lease.permits -= 1;
-        let remaining = lease.rate.remaining + lease.permits;
-        Some((Rc::clone(&grant.config), Some(Rate { remaining, ..lease.rate.clone() })))
-    })
-}
-
-fn store(tenant: &TenantId, config: Rc<TenantConfig>, lease: Option<Lease>, class: Option<RequestClass>) {
-    let now = SystemClock.now();
-    GRANTS.with_borrow_mut(|grants| {
-        let mut leases = grants.remove(tenant).map(|grant| grant.leases).unwrap_or_default();
-        if let (Some(class), Some(mut lease)) = (class, lease) {
-            lease.permits -= 1;
-            leases.insert(class, lease);
-        }
-        let expires_at = now.plus_millis(GRANT_MILLIS);
-        grants.insert(tenant.clone(), CachedGrant { config, leases }, expires_at, now);
-    });
 }

@@ -26,7 +26,7 @@ pub async fn configure(mut request: Request<Member>) -> Result<Response, Problem
     fields.finish()?;
 
     let tenant = request.caller.tenant.as_str();
-    let secrets = secrets::reload(&request.bindings, tenant).await?;
+    let secrets = secrets::read(&request.bindings, tenant).await?;
     let now = request.now();
     let (webhook, subscription) = (secrets.signing(now), secrets.subscription(now));
     let (Some(webhook), Some(subscription)) = (webhook.first(), subscription.first()) else {

@@ -4,6 +4,7 @@ use super::audit_entry_by;
 use super::sign_in::{LoginAttempt, mail, read_secret, store_and_send};
 use crate::auth::account;
 use crate::auth::email_token::{self, EmailTokenPurpose};
+use crate::auth::failed_logins;
 use crate::auth::principal::{Member, Visitor};
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
@@ -19,7 +20,10 @@ pub async fn verify(mut request: Request<Visitor>) -> Result<Response, Problem> 
     let token = read_secret(&mut fields, "token");
     fields.finish()?;
     let (rows, now) = (request.caller.rows(&request.bindings)?, request.now());
-    let holder = email_token::holder(&rows, EmailTokenPurpose::EmailVerification, &token, now).await?;
+    let attempt = failed_logins::begin(&request)?;
+    let holder = email_token::holder(&rows, EmailTokenPurpose::EmailVerification, &token, now).await;
+    attempt.end(&holder);
+    let holder = holder?;
     email_token::spend(&rows, EmailTokenPurpose::EmailVerification, &token, now).await?;
     let verify = args![holder.id.as_str(), holder.email.as_str(), now.millis()];
     let entry = audit_entry_by(&request, format!("user:{}", holder.id), "user.verify_email", Some(&holder.id), None);
@@ -32,7 +36,7 @@ pub async fn resend(request: Request<Member>) -> Result<Response, Problem> {
     let user = super::account_holder(&request.caller)?;
     let tenant = &request.caller.tenant;
     if !user.email_verified {
-        LoginAttempt::of_member(&request).count(&request.incoming.address(), &user.email).await?;
+        LoginAttempt::of_member(&request).count_mail(request.incoming.network(), &user.email).await?;
         let token = email_token::fresh(EmailTokenPurpose::EmailVerification, &user.id, &user.email, request.now())?;
         let mail = mail("email_verification", tenant, (&user.email, &user.name), &token);
         let entry = super::audit_entry(&request, "user.mail_verification", Some(&user.id), None).statement();

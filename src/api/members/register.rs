@@ -41,7 +41,7 @@ pub async fn register(mut request: Request<Visitor>) -> Result<Response, Problem
         fields.wrong::<()>("password", invalid);
     }
     fields.finish()?;
-    LoginAttempt::of(&request).count(&request.incoming.address(), &email).await?;
+    LoginAttempt::of(&request).count_mail(request.incoming.network(), &email).await?;
 
     let hash = PasswordHashing::of(&request).hash(&password)?;
     let rows = request.caller.rows(&request.bindings)?;

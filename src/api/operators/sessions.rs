@@ -2,10 +2,12 @@
 //!
 //! Invariants
 //! - An unknown address, a wrong password and a disabled operator get the same response after the same work.
-//! - Attempts are counted before a password is hashed, per address and per account, in one statement.
+//! - Attempts are counted before a password is hashed ([`FailedLogin`]).
 //! - A session ends after 12 hours, used or not; only the digest of its text is stored.
 
+use super::login_failures::{self, FailedLogin};
 use super::{PlatformAuditEntry, audit, subject};
+use crate::auth::failed_logins;
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::{Anyone, Operator, OperatorKind};
 use crate::credentials::key::{FreshKey, KeyKind};
@@ -22,14 +24,12 @@ use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
-use domain::clock::{Clock, Timestamp};
+use domain::clock::Clock;
 use domain::error::Invalid;
 use domain::json;
 use domain::sign_in::MAX_PASSWORD;
 
 statements! { ControlSql;
-    /// Counts an attempt in this minute, of the address and of the account.
-    COUNT_ATTEMPT = "INSERT INTO operator_logins (minute, kind, who, tries) VALUES (?1, 'address', ?2, 1), (?1, 'account', ?3, 1) ON CONFLICT (minute, kind, who) DO UPDATE SET tries = tries + 1 RETURNING kind, tries";
     /// Who signs in.
     BY_EMAIL = "SELECT id, email, name, role, status, password_hash FROM operators WHERE email = ?1";
     /// A new session.
@@ -42,8 +42,6 @@ statements! { ControlSql;
     END = "DELETE FROM operator_sessions WHERE id = ?1";
     /// Deletes expired sessions.
     FORGET_OVER = "DELETE FROM operator_sessions WHERE expires_at <= ?1";
-    /// Deletes the counts of past minutes.
-    FORGET_TRIES = "DELETE FROM operator_logins WHERE minute < ?1";
     /// Who is signed in, and until when.
     ME = "SELECT o.id, o.created_at, json_object('id', o.id, 'email', o.email, 'name', o.name, 'role', o.role, 'created_at', o.created_at, 'last_login_at', o.last_login_at, 'session_id', s.id, 'session_expires_at', s.expires_at) AS view FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1";
     /// Tenants that an admin may enter: all that are served.
@@ -54,18 +52,6 @@ statements! { ControlSql;
 
 /// How long a session lasts, in seconds.
 const SESSION_SECONDS: i64 = 12 * 3600;
-/// Most attempts from an address in a minute.
-const TRIES_PER_ADDRESS: i64 = 20;
-/// Most attempts at an account in a minute.
-const TRIES_PER_ACCOUNT: i64 = 10;
-
-row_types! {
-    struct TryRow {
-        kind: String,
-        tries: i64,
-    }
-}
-
 row_types! {
     struct OperatorLoginRow {
         id: String,
@@ -87,12 +73,25 @@ pub async fn login(mut request: Request<Anyone>) -> Result<Response, Problem> {
     let password = fields.parsed("password", parse_typed_password).unwrap_or_default();
     fields.finish()?;
     let db = ControlDb::open(&request.bindings, "sign an operator in")?;
-    count_attempt(&db, &request.incoming.address(), &email, request.now()).await?;
+    let in_all_tenants = failed_logins::begin(&request)?;
+    let attempt = FailedLogin::count(&db, request.incoming.network(), &email, request.now()).await?;
+    let outcome = sign_in(&request, &db, (&email, &password), &attempt).await;
+    in_all_tenants.end(&outcome);
+    outcome
+}
+
+/// A session for an operator who knows the password.
+async fn sign_in(
+    request: &Request<Anyone>,
+    db: &ControlDb,
+    (email, password): (&str, &str),
+    attempt: &FailedLogin,
+) -> Result<Response, Problem> {
     let found = db.row::<OperatorLoginRow>(&BY_EMAIL, args![email]).await?;
     let stored = found.as_ref().map(|row| row.password_hash.as_str());
-    let is_right = PasswordHashing::of(&request).verify(&password, stored) != PasswordCheck::Wrong;
+    let is_right = PasswordHashing::of(request).verify(password, stored) != PasswordCheck::Wrong;
     let operator = found.filter(|row| is_right && row.status == "active").ok_or_else(problem::invalid_credentials)?;
-    open(&request, &db, &operator).await
+    open(request, db, &operator, attempt).await
 }
 
 /// A password as it is typed in: any text of an allowed length.
@@ -104,19 +103,13 @@ fn parse_typed_password(text: &str) -> Result<String, Invalid> {
     }
 }
 
-/// Counts an attempt; 429 if there were too many in this minute.
-async fn count_attempt(db: &ControlDb, address: &str, email: &str, now: Timestamp) -> Result<(), Problem> {
-    let counted = args![now.seconds() / 60, digest(address.as_bytes()), digest(email.as_bytes())];
-    let rows = db.rows::<TryRow>(&COUNT_ATTEMPT, counted).await?;
-    let limit = |kind: &str| if kind == "account" { TRIES_PER_ACCOUNT } else { TRIES_PER_ADDRESS };
-    if rows.iter().any(|row| row.tries > limit(&row.kind)) {
-        return Err(problem::rate_limited((60 - now.seconds() % 60).unsigned_abs()));
-    }
-    Ok(())
-}
-
 /// Opens a session for an operator whose password was right.
-async fn open(request: &Request<Anyone>, db: &ControlDb, operator: &OperatorLoginRow) -> Result<Response, Problem> {
+async fn open(
+    request: &Request<Anyone>,
+    db: &ControlDb,
+    operator: &OperatorLoginRow,
+    attempt: &FailedLogin,
+) -> Result<Response, Problem> {
     let key = FreshKey::new(KeyKind::OperatorSession).map_err(problem::internal)?;
     let (now, id, session) = (request.now(), operator.id.as_str(), key.id.as_str());
     let until = now.plus_seconds(SESSION_SECONDS);
@@ -130,8 +123,9 @@ async fn open(request: &Request<Anyone>, db: &ControlDb, operator: &OperatorLogi
         detail: json!({ "subject": session, "address": address }),
     };
     let insert = args![session, id, digest(key.text.as_bytes()), address, now.millis(), until.millis()];
-    let batch =
+    let mut batch =
         vec![(KEEP_NEWEST, args![id]), (INSERT, insert), (NOTE_LOGIN, args![id, now.millis()]), entry.statement()];
+    batch.extend(attempt.has_succeeded(now));
     db.batch(batch).await?;
     let data = json!({
         "token": key.text,
@@ -184,7 +178,9 @@ pub async fn my_tenants(request: Request<Operator>) -> Result<Response, Problem>
 pub async fn forget_over(bindings: &Bindings) -> Result<(), Problem> {
     let db = ControlDb::open(bindings, "forget operators' sessions")?;
     let now = SystemClock.now();
-    db.batch(vec![(FORGET_OVER, args![now.millis()]), (FORGET_TRIES, args![now.seconds() / 60 - 1])]).await?;
+    let mut batch = vec![(FORGET_OVER, args![now.millis()])];
+    batch.extend(login_failures::forget_past(now));
+    db.batch(batch).await?;
     Ok(())
 }
 

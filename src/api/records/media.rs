@@ -66,6 +66,7 @@ fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<(File, 
     if !shown.is_signed(&request.bindings.settings.keys, until, signature, request.now()) {
         return Err(problem::invalid_link());
     }
+    request.proof.succeeded();
     let file = file.filter(|file| file.etag == meant).ok_or_else(problem::not_found)?;
     Ok((file, format!("private, max-age={}", until - request.now().seconds())))
 }

@@ -1,11 +1,14 @@
 //! What a request may do at a tenant's hub, by its token.
 
+use std::cell::Cell;
+
 use super::carrier::{self, RequestSource};
 use super::challenge;
 use super::claims::{self, ExpectedClaims, Generation};
 use super::grants::Grants;
 use super::issuer_keys::{IssuerKeySet, IssuerKeys};
 use crate::auth::outbound_oidc::is_signed_by;
+use crate::auth::proofs::{Attempt, Door};
 use crate::credentials::jwk::Algorithm;
 use crate::credentials::jws::Unverified;
 use crate::credentials::signature::{SigningSecret, is_mac};
@@ -116,20 +119,33 @@ impl HubAccess<'_> {
                 return Err(challenge::origin_not_allowed(&origin));
             }
         }
-        let verified = self.verify(&presented.token, &origin).await?;
-        verified.map(Some).map_err(|wrong| challenge::invalid_token(&origin, wrong))
+        let attempt = Attempt::of(Door::Tenant(self.tenant.as_str()), request, "mercure", &[&presented.token, &origin]);
+        if attempt.has_failed() {
+            return Err(challenge::invalid_token(&origin, "it failed a moment ago"));
+        }
+        let is_judged = Cell::new(true);
+        let verified = self.verify(&presented.token, &origin, &is_judged).await?;
+        verified.map(Some).map_err(|wrong| {
+            attempt.failed_against(is_judged.get());
+            challenge::invalid_token(&origin, wrong)
+        })
     }
 
     /// Verifies a token that was sent to an origin of this tenant. The inner error says what is wrong with it, for the
-    /// log.
-    pub async fn verify(&self, token: &str, origin: &str) -> Result<Result<MercureToken, &'static str>, Problem> {
+    /// log. `is_judged` becomes false if secrets may have changed in the last second.
+    async fn verify(
+        &self,
+        token: &str,
+        origin: &str,
+        is_judged: &Cell<bool>,
+    ) -> Result<Result<MercureToken, &'static str>, Problem> {
         let Some(token) = Unverified::parse(token) else { return Ok(Err("form")) };
         let generation = Generation::of(token.typ.as_deref());
         if generation == Generation::Older && !self.config.mercure.compatibility {
             return Ok(Err("typ"));
         }
         let (signer, allows, issuer) = if token.alg == OWN_ALGORITHM {
-            let versions = self.versions(&token).await?;
+            let versions = self.versions(&token, is_judged).await?;
             (TokenSigner::Secrets(versions), versions.allows(), origin)
         } else {
             let Some(issuer) = issuer_of(&token, generation, &self.config.mercure.issuers) else {
@@ -148,7 +164,7 @@ impl HubAccess<'_> {
     }
 
     /// The versions of secrets that signed a token. If none did, the secrets are read again first.
-    async fn versions(&self, token: &Unverified) -> Result<SecretVersions, Problem> {
+    async fn versions(&self, token: &Unverified, is_judged: &Cell<bool>) -> Result<SecretVersions, Problem> {
         let (tenant, now) = (self.tenant.as_str(), SystemClock.now());
         let signed = |secrets: &Secrets| {
             SecretVersions::that_signed(token, &secrets.signing(now), &secrets.subscription(now))
@@ -158,7 +174,9 @@ impl HubAccess<'_> {
         if versions != SecretVersions::default() {
             return Ok(versions);
         }
-        Ok(signed(&*secrets::reload(self.bindings, tenant).await?))
+        let reloaded = secrets::reload(self.bindings, tenant, now).await?;
+        is_judged.set(reloaded.is_fresh);
+        Ok(signed(&*reloaded.secrets))
     }
 
     /// Whether an issuer signed a token. For an unknown key, the issuer's keys are fetched again first.

@@ -1,7 +1,9 @@
 //! A provider's configuration (OpenID Connect Discovery 1.0) and its signing keys, cached for ten minutes.
 //!
 //! The copy in KV is sealed under the tenant's key, with its time: whoever can write to KV cannot give a provider another
-//! key, nor one that it no longer has. A token with an unknown `kid` makes us fetch the keys again, at most once a minute.
+//! key, nor one that it no longer has. A document that cannot be had or used is asked for again after 15 seconds. A token with an unknown `kid` makes us fetch the keys again, at most once a minute.
+
+use std::cell::RefCell;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,6 +14,7 @@ use crate::auth::sealed_cache::SealedCache;
 use crate::auth::session::LoginContext;
 use crate::credentials::jwk::KeySet;
 use crate::http::problem::{self, Problem};
+use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::SystemClock;
 use crate::storage::keys::{KvKey, OidcPart};
 use crate::storage::sealed::SealKey;
@@ -23,6 +26,15 @@ use domain::outbound::OutboundUrl;
 const CACHE_MILLIS: i64 = 600_000;
 /// How long we wait before fetching again for an unknown key, in milliseconds.
 const REFETCH_MILLIS: i64 = 60_000;
+
+/// How long an isolate remembers that a document cannot be had or used, in milliseconds.
+const FAILED_MILLIS: i64 = 15_000;
+/// Most such documents.
+const MAX_FAILED: usize = 1_000;
+
+thread_local! {
+    static FAILED: RefCell<IsolateCache<String, Problem>> = RefCell::new(IsolateCache::new(MAX_FAILED));
+}
 
 /// How our client authenticates at the token endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +119,10 @@ impl ProviderClient<'_> {
             return Ok(metadata);
         }
         let address = parse(&discovery_address(issuer)).map_err(|_| problem::provider_unusable("issuer"))?;
-        let document = document(&address).await?;
+        let document = fetch(issuer, &address, |document| {
+            Metadata::read(document, issuer, parse).map(drop).map_err(problem::provider_unusable)
+        })
+        .await?;
         let metadata = Metadata::read(&document, issuer, parse).map_err(problem::provider_unusable)?;
         self.store(OidcPart::Discovery, document, None).await;
         Ok(metadata)
@@ -123,7 +138,11 @@ impl ProviderClient<'_> {
         {
             return Ok(keys);
         }
-        let document = document(&metadata.jwks).await?;
+        let is_key_set = |document: &Map<String, Value>| match KeySet::parse(document) {
+            Some(_) => Ok(()),
+            None => Err(problem::provider_unusable("keys")),
+        };
+        let document = fetch(&self.provider.issuer, &metadata.jwks, is_key_set).await?;
         let keys = KeySet::parse(&document).ok_or_else(|| problem::provider_unusable("keys"))?;
         self.store(OidcPart::Keys, document, cached.map(|_| now.millis())).await;
         Ok(keys)
@@ -144,6 +163,28 @@ impl ProviderClient<'_> {
         let LoginContext { bindings, tenant, .. } = self.context;
         SealedCache { bindings, tenant, key: self.key, at: KvKey::oidc(tenant, &self.provider.id, part) }
     }
+}
+
+/// Gets a document of an issuer that can be used. What cannot be had or used is not asked for again for a while: the
+/// answer is the same.
+async fn fetch(
+    issuer: &str,
+    address: &OutboundUrl,
+    check: impl Fn(&Map<String, Value>) -> Result<(), Problem>,
+) -> Result<Map<String, Value>, Problem> {
+    // Two issuers may have one address: what is of no use to one may be what the other needs.
+    let key = format!("{issuer}\n{}", address.as_str());
+    let known = FAILED.with_borrow_mut(|failed| failed.get(&key, SystemClock.now()).cloned());
+    if let Some(problem) = known {
+        return Err(problem);
+    }
+    let fetched = document(address).await.and_then(|document| check(&document).map(|()| document));
+    if let Err(problem) = &fetched {
+        let now = SystemClock.now();
+        let until = now.plus_millis(FAILED_MILLIS);
+        FAILED.with_borrow_mut(|failed| failed.insert(key, problem.clone(), until, now));
+    }
+    fetched
 }
 
 fn discovery_address(issuer: &str) -> String {

@@ -8,6 +8,7 @@ use super::world::{Closing, Fault, SILENCE_MILLIS, World, ensure};
 use crate::hub::protocol::{Attach, IssueTicket, Refusal, WireFormat};
 use crate::hub::sockets::CloseReason;
 use crate::hub::state_error::StateError;
+use domain::address::Network;
 use domain::event::{Cursor, Epoch};
 use domain::minted::Minted;
 use domain::selector::{Interest, Selector};
@@ -17,7 +18,11 @@ const LONG: i64 = 3_600_000;
 const SHORT: i64 = 6_000;
 
 fn address(slot: usize) -> &'static str {
-    if slot == 3 { "2001:db8::2" } else { "2001:db8::1" }
+    if slot == 3 { "2001:db8:0:1::1" } else { ["2001:db8::1", "2001:db8::2", "2001:db8::3"][slot] }
+}
+
+fn network(slot: usize) -> Network {
+    Network::of(address(slot))
 }
 
 fn selectors(list: &[&str]) -> Vec<Selector> {
@@ -183,7 +188,7 @@ impl World {
             if staying().count() >= STREAMS {
                 return Err(Refusal::TooManyStreams);
             }
-            let here = staying().filter(|(other, _)| address(*other) == address(slot)).count();
+            let here = staying().filter(|(other, _)| network(*other) == network(slot)).count();
             if here >= STREAMS_PER_ADDRESS { Err(Refusal::TooManyConnections) } else { Ok(()) }
         };
         if over(&Closing::new()).is_ok() {
@@ -235,7 +240,7 @@ fn attach_message(slot: usize, client: &Client, cursor: Option<&Cursor>, reattac
         minted: client.minted.clone().filter(|_| !by_ticket),
         expires_at: client.expires_at.filter(|_| !by_ticket),
         ticket: client.ticket.clone(),
-        address: address(slot).into(),
+        network: network(slot),
         wire: wish.wire,
         cursor,
         reattach,

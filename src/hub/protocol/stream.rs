@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use domain::address::Network;
 use domain::clock::Timestamp;
 use domain::event::Cursor;
 use domain::ids::ClaimedTenant;
@@ -27,9 +28,9 @@ pub struct Attach {
     /// Digest of a ticket, in place of a token.
     #[serde(default)]
     pub ticket: Option<String>,
-    /// The client's address, for the limit per address.
-    #[serde(default)]
-    pub address: String,
+    /// The client's network, for the limit per network. A Worker before wrote the address itself.
+    #[serde(rename = "address", default)]
+    pub network: Network,
     #[serde(default)]
     pub wire: WireFormat,
     /// The client's `Last-Event-ID`, unparsed; from a bridge, its own cursor.

@@ -20,6 +20,7 @@ pub async fn publish(mut request: Request<Visitor>) -> Result<Response, Problem>
     let origin = super::origin(&request);
     let token = super::hub(&request).authenticate(&request.incoming, Action::Publish).await?;
     let token = token.ok_or_else(|| challenge::unauthorized(&origin))?;
+    request.proof.succeeded();
     let media_type = request.incoming.header("Content-Type").unwrap_or_default();
     if !media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM) {
         return Err(problem::unsupported_media_type(FORM));

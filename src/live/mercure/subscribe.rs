@@ -32,6 +32,9 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
     if token.is_none() && !request.caller.config.mercure.anonymous {
         return Err(challenge::unauthorized(&origin));
     }
+    if token.is_some() {
+        request.proof.succeeded();
+    }
     let attach = read(&request, token.as_ref(), &origin)?;
     if request.is_head() {
         return Ok(Response::events(None));
@@ -77,7 +80,7 @@ fn read(request: &Request<Visitor>, token: Option<&MercureToken>, origin: &str) 
         minted: None,
         expires_at: token.map(|token| token.expires_at.unwrap_or(request.now().plus_millis(LIFE_MILLIS))),
         ticket: None,
-        address: request.incoming.address(),
+        network: request.incoming.network(),
         wire: WireFormat::Mercure,
         cursor: last_event_id(&request.incoming, older),
         reattach: false,
