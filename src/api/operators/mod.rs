@@ -7,7 +7,7 @@
 pub mod accounts;
 pub mod grants;
 pub mod impersonation;
-mod login_failures;
+pub mod login_failures;
 pub mod master_keys;
 pub mod platform_keys;
 pub mod sessions;
