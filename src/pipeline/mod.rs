@@ -31,6 +31,7 @@ use crate::log::{self, RequestLine};
 use crate::records::provision::provision;
 use crate::records::{outbox, stale_jobs};
 use crate::storage::bindings::{Bindings, SystemClock};
+use crate::storage::calls;
 use crate::storage::sealed::random;
 use crate::tenant::change;
 use crate::tenant::registry::placement_of;
@@ -47,8 +48,14 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
     let mut meta = ResponseMeta::default();
     let outcome = match Bindings::new(env) {
         Ok(bindings) => {
+            let logs_calls = bindings.settings.logs_calls;
             let background = Background::new(ctx);
-            by_host(RequestContext { request, bindings, background, proof: HandlersProof::default() }, &mut meta).await
+            let context = RequestContext { request, bindings, background, proof: HandlersProof::default() };
+            let outcome = by_host(context, &mut meta).await;
+            if logs_calls {
+                log::calls(&id, calls::so_far());
+            }
+            outcome
         }
         Err(cause) => Err(problem::unavailable(cause)),
     };

@@ -114,6 +114,7 @@ impl Runtime {
         all.insert("MAIL_LOG".into(), "true".into());
         all.insert("ALLOW_LOOPBACK_ISSUERS".into(), "true".into());
         all.insert("PASSWORD_WORK_LOG".into(), "true".into());
+        all.insert("CALLS_LOG".into(), "true".into());
         for (name, value) in vars {
             match secrets.get_mut(*name) {
                 Some(secret) => *secret = value.clone().into(),
