@@ -50,6 +50,7 @@ impl Pending {
         }
         if self.is_change && result == RequestResult::Succeeded {
             proofs::forget_failures(Door::Tenant(self.tenant.as_str()));
+            proofs::forget_failures(Door::Platform);
         }
     }
 }

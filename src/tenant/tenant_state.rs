@@ -12,7 +12,7 @@ use super::registry::Tenant;
 pub use super::grant::Needs;
 use crate::http::problem::{self, Problem};
 use crate::hub::client::{CallError, HubClient};
-use crate::hub::protocol::{Caller, Configure, Refusal, TenantConfig};
+use crate::hub::protocol::{Caller, Configure, Grant, GrantRequest, Refusal, TenantConfig};
 use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
@@ -173,13 +173,11 @@ pub async fn enter(
         let grant = grant.await;
         let now = SystemClock.now();
         match grant {
-            Ok(grant) => GRANTS.with_borrow_mut(|grants| match grants.get(tenant, now) {
-                Some(cached) => cached.store(grant, &request, now),
-                None => {
-                    let cached = CachedGrant::new(grant, &request, now);
-                    grants.insert(tenant.clone(), cached, now.plus_millis(REMEMBERED_MILLIS), now);
-                }
-            }),
+            Ok(grant) => store(tenant, grant, &request, now),
+            Err(HubError::Refused(Refusal::Stopped)) => {
+                forget(tenant);
+                return Err(HubError::Refused(Refusal::Stopped));
+            }
             Err(HubError::Refused(Refusal::RateLimited(rate))) => {
                 if let Some(class) = request.class {
                     GRANTS.with_borrow_mut(|grants| {
@@ -192,6 +190,19 @@ pub async fn enter(
         }
     }
     Err(HubError::Failed(problem::unavailable("a grant was void before it was used")))
+}
+
+fn store(tenant: &TenantId, grant: Grant, asked: &GrantRequest, now: Timestamp) {
+    GRANTS.with_borrow_mut(|grants| {
+        let cached = match grants.remove(tenant) {
+            Some(mut cached) => {
+                cached.store(grant, asked, now);
+                cached
+            }
+            None => CachedGrant::new(grant, asked, now),
+        };
+        grants.insert(tenant.clone(), cached, now.plus_millis(REMEMBERED_MILLIS), now);
+    });
 }
 
 fn take(tenant: &TenantId, host: Option<&Host>, needs: Needs) -> Answer {
