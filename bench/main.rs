@@ -3,7 +3,7 @@
 //!
 //! `make bench` runs everything but `records`, `cargo bench --bench live -- --help` lists the parts.
 //!
-//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`], [`matching`], [`first_request`],
+//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`], [`attack`], [`matching`], [`first_request`],
 //!   [`records`]
 //! - the load: [`audience`] reads streams (and resumes them by [`last_id`]), [`publisher`] sends webhooks, a [`mark`]
 //!   in each event and a [`tally`] of them tell what arrived, how late and in which order
@@ -13,6 +13,7 @@
 // A benchmark may stop where a request may not.
 #![allow(clippy::indexing_slicing, clippy::cast_precision_loss)]
 
+mod attack;
 mod audience;
 mod burst;
 mod credentials;
@@ -102,6 +103,11 @@ async fn run(options: &Options) -> ExitCode {
             }
             Section::Credentials => {
                 let (table, worked) = credentials::measure(options).await;
+                stage.failed |= !worked;
+                table
+            }
+            Section::Attack => {
+                let (table, worked) = attack::measure(options).await;
                 stage.failed |= !worked;
                 table
             }

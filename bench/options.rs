@@ -18,6 +18,7 @@ Sections (all by default but rows, which loads for minutes)
   steady         500 subscribers × 50 events/s and 2,000 × 10/s
   overload       500 subscribers × 1,000 events/s
   requests       a GET of one tenant and a webhook POST beside a plain JavaScript Worker
+  attack         what a tenant notices while one network attacks another one
   credentials    a request by key, token and cookie beside an anonymous one
   matching       an update for one subscriber among many of other topics, and the hub's waking
   first_request  the first request in a fresh isolate, beside an empty Rust Worker
@@ -44,6 +45,7 @@ pub enum Section {
     Overload,
     Requests,
     Credentials,
+    Attack,
     Matching,
     FirstRequest,
     Rows,
@@ -51,13 +53,14 @@ pub enum Section {
 
 impl Section {
     /// Those that are measured where nobody names one.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Idle,
         Self::Burst,
         Self::Steady,
         Self::Overload,
         Self::Requests,
         Self::Credentials,
+        Self::Attack,
         Self::Matching,
         Self::FirstRequest,
     ];
@@ -70,6 +73,7 @@ impl Section {
             "overload" => Self::Overload,
             "requests" => Self::Requests,
             "credentials" => Self::Credentials,
+            "attack" => Self::Attack,
             "matching" => Self::Matching,
             "first_request" => Self::FirstRequest,
             "rows" => Self::Rows,
@@ -180,7 +184,7 @@ impl Options {
             Section::Steady => self.steady.iter().map(|(subscribers, _)| *subscribers).max().unwrap_or(0),
             Section::Overload => self.overload.0,
             Section::Matching => self.matching.iter().copied().max().unwrap_or(0),
-            Section::Requests | Section::Credentials | Section::FirstRequest | Section::Rows => 0,
+            Section::Requests | Section::Credentials | Section::Attack | Section::FirstRequest | Section::Rows => 0,
         };
         self.sections.iter().map(of).max().unwrap_or(0)
     }

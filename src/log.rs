@@ -108,6 +108,14 @@ pub fn undelivered_mail(kind: &str, tenant: &str, token: &str) {
     worker::console_log!("{line}");
 }
 
+/// How often the isolate has called databases and hubs when it answered a request. Only `CALLS_LOG` asks for it.
+pub fn calls(request_id: &str, (database, hub): (u64, u64)) {
+    let line = json!({
+        "level": "info", "event": "calls", "request_id": request_id, "database": database, "hub": hub,
+    });
+    worker::console_log!("{line}");
+}
+
 /// How often a request hashed a password; for tests only.
 pub fn password_work(request_id: &str, hashes: u32) {
     let line = json!({

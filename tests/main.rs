@@ -7,6 +7,7 @@
 mod world;
 
 mod admission;
+mod admission_before_proof;
 mod api_keys;
 mod audit;
 mod branding;
@@ -32,6 +33,7 @@ mod lifecycle;
 mod login_limits;
 mod logs;
 mod mail;
+mod mail_limits;
 mod makers;
 mod media;
 mod mercure_active_subscriptions;
@@ -45,6 +47,7 @@ mod mercure_publication;
 mod mercure_reconnection;
 mod mercure_subscription;
 mod mercure_tokens;
+mod networks;
 mod openapi;
 mod operators;
 mod outbound;

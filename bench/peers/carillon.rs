@@ -55,11 +55,20 @@ pub async fn start() -> Result<Server> {
 
 /// Serves with the rows that lie under `folder`, and makes the databases where there are none.
 pub async fn serve(folder: &Path) -> Result<Runtime> {
+    // Cloudflare counts per network in the machine itself; the simulation would cost a hop that is not ours.
+    served(folder, false).await
+}
+
+/// The same with the bounds per network, as a deployment has them.
+pub async fn serve_bounded(folder: &Path) -> Result<Runtime> {
+    served(folder, true).await
+}
+
+async fn served(folder: &Path, is_bounded: bool) -> Result<Runtime> {
     let log = folder.join("server.log");
     let argument = json!({
         "build": root().join("build"),
-        // Cloudflare counts per address in the machine itself; the simulation would cost a hop that is not ours.
-        "addressLimit": false,
+        "addressLimit": is_bounded,
         "state": folder.join("state"),
         "secrets": { "PLATFORM_KEY": PLATFORM_KEY, "KEK_v1": KEK },
     });

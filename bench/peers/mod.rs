@@ -16,7 +16,7 @@ use tokio::process::Command;
 use crate::Result;
 use crate::process::Group;
 
-pub use carillon::{PLATFORM_KEY, Runtime, create_tenant, d1, serve};
+pub use carillon::{PLATFORM_KEY, Runtime, create_tenant, d1, serve, serve_bounded};
 
 /// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

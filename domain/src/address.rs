@@ -1,6 +1,12 @@
-//! IP addresses and ranges of them (CIDR), for allow-lists and limits per network.
+//! IP addresses, ranges of them (CIDR) for allow-lists, and networks, by which all limits count.
+//!
+//! Whoever has one address of an IPv6 network usually has all 2^64 of them, so nothing is counted by an address: a bound
+//! takes a [`Network`], and nothing but [`Network::of`] makes one.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Invalid;
 
@@ -65,12 +71,58 @@ pub fn is_let_in(ranges: &[String], address: &str) -> bool {
     ranges.is_empty() || ranges.iter().filter_map(|range| AddressRange::parse(range).ok()).any(|r| r.contains(address))
 }
 
-/// The network of a client's address, by which limits count: an IPv4 address itself, the /64 of an IPv6 address.
-pub fn network(address: &str) -> String {
-    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
-        Ok(IpAddr::V6(v6)) => std::net::Ipv6Addr::from_bits(v6.to_bits() & mask(64, 128)).to_string(),
-        Ok(v4) => v4.to_string(),
-        Err(_) => address.to_owned(),
+/// Where a client is, as far as limits tell clients apart: an IPv4 address, or the /64 of an IPv6 address. An IPv4-mapped
+/// IPv6 address is the IPv4 address. All clients without an address are one network.
+///
+/// In text and in JSON: `192.0.2.7`, `2001:db8:1:2::/64`, or the empty text. Any address is read as its network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Network(Part);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+enum Part {
+    #[default]
+    Unknown,
+    V4(Ipv4Addr),
+    /// The upper 64 bits.
+    V6(u64),
+}
+
+impl Network {
+    /// The network of a client's address, or of a network's own text.
+    pub fn of(address: &str) -> Self {
+        let address = address.strip_suffix("/64").unwrap_or(address);
+        Self(match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+            Ok(IpAddr::V4(v4)) => Part::V4(v4),
+            Ok(IpAddr::V6(v6)) => Part::V6(u64::try_from(v6.to_bits() >> 64).unwrap_or_default()),
+            Err(_) => Part::Unknown,
+        })
+    }
+
+    /// Whether the client's address is known.
+    pub fn is_known(&self) -> bool {
+        self.0 != Part::Unknown
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Part::Unknown => Ok(()),
+            Part::V4(v4) => v4.fmt(f),
+            Part::V6(upper) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(upper) << 64)),
+        }
+    }
+}
+
+impl Serialize for Network {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::of(&String::deserialize(deserializer)?))
     }
 }
 
@@ -93,14 +145,6 @@ fn mask(prefix: u32, width: u32) -> u128 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_ipv6_network_is_one_somebody() {
-        assert_eq!(network("192.0.2.7"), "192.0.2.7");
-        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(network("2001:db8:1:2::9"), network("2001:db8:1:2:3:4:5:6"));
-        assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
-        assert_eq!(network("nowhere"), "nowhere");
-    }
     use proptest::prelude::*;
 
     #[test]
@@ -143,10 +187,43 @@ mod tests {
         assert!(is_narrower(&list(&[]), &[]) && is_narrower(&list(&["10.0.0.1"]), &[]));
     }
 
+    #[test]
+    fn an_ipv6_network_is_one_client_and_a_mapped_address_is_the_ipv4_one() {
+        for (address, network) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:0DB8:1:2::9", "2001:db8:1:2::/64"),
+            ("::1", "::/64"),
+            ("nowhere", ""),
+            ("192.0.2.7, 192.0.2.8", ""),
+            ("", ""),
+        ] {
+            assert_eq!(Network::of(address).to_string(), network, "{address}");
+        }
+        assert_ne!(Network::of("2001:db8:1:2::"), Network::of("2001:db8:1:3::"));
+        assert_ne!(Network::of("192.0.2.7"), Network::of("192.0.2.8"));
+        assert!(!Network::of("nowhere").is_known() && Network::of("::1").is_known());
+    }
+
     proptest! {
+        #[test]
+        fn a_networks_text_names_the_same_network(address: u128, v4: u32, host: u64) {
+            for text in [Ipv6Addr::from_bits(address).to_string(), Ipv4Addr::from_bits(v4).to_string()] {
+                let network = Network::of(&text);
+                prop_assert_eq!(Network::of(&network.to_string()), network);
+                let json = serde_json::to_string(&network).unwrap();
+                prop_assert_eq!(serde_json::from_str::<Network>(&json).unwrap(), network);
+            }
+            let neighbour = Ipv6Addr::from_bits((address >> 64 << 64) | u128::from(host)).to_string();
+            let is_mapped = address >> 64 == 0;
+            prop_assert!(is_mapped || Network::of(&neighbour) == Network::of(&Ipv6Addr::from_bits(address).to_string()));
+        }
+
         #[test]
         fn no_text_breaks_the_reader(text in "\\PC{0,40}") {
             let _ = AddressRange::parse(&text);
+            let _ = Network::of(&text);
         }
 
         #[test]

@@ -47,3 +47,4 @@ pub mod sign_in;
 pub mod text;
 pub mod topic;
 pub mod unix_time;
+pub mod window;

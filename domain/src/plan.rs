@@ -97,9 +97,12 @@ pub struct Limits {
     pub webhooks_per_minute: Limit,
     /// Open streams.
     pub concurrent_subscriptions: Limit,
-    /// Open streams of one client address; without it, the limit of all streams.
+    /// Open streams of one client network; without it, the limit of all streams.
     #[serde(default)]
     pub connections_per_address: Option<Limit>,
+    /// The same while more than half of the tenant's streams are taken; without it, a tenth of the tenant's streams.
+    #[serde(default)]
+    pub connections_per_network_when_busy: Option<Limit>,
     /// Seconds after which events leave the log.
     pub event_retention_seconds: Limit,
     /// Most events in the log.
@@ -179,10 +182,23 @@ impl Limits {
         self.concurrent_subscriptions.bound().unwrap_or(Self::MAX_STREAMS).min(Self::MAX_STREAMS)
     }
 
-    /// The limit of open streams of one client address.
-    pub fn streams_per_address(&self) -> u64 {
-        let limit = self.connections_per_address.and_then(Limit::bound);
-        limit.unwrap_or_else(|| self.streams()).min(self.streams())
+    /// How many streams of a tenant one network may hold at least while most of them are taken, where its plan says
+    /// nothing: an office is one network too.
+    const OFFICE_STREAMS: u64 = 50;
+
+    /// The limit of open streams of one client network, while the tenant has `open` streams. While more than half of the
+    /// tenant's streams are taken, one network may hold a tenth of them, so that it cannot hold them all; but never fewer
+    /// than 50, or than the plan's own number.
+    pub fn streams_per_network(&self, open: u64) -> u64 {
+        let all = self.streams();
+        let or_all = |limit: Limit| limit.bound().unwrap_or(all).min(all);
+        let own = self.connections_per_address.map(or_all);
+        let limit = own.unwrap_or(all);
+        if open.saturating_mul(2) <= all {
+            return limit;
+        }
+        let share = self.connections_per_network_when_busy.map(or_all);
+        share.unwrap_or_else(|| (all / 10).max(own.unwrap_or(Self::OFFICE_STREAMS))).min(limit)
     }
 
     /// The limit of a collection's records.
@@ -218,6 +234,8 @@ impl Limits {
             bounds.extend(own.iter().map(|(collection, limit)| (collection.clone(), *limit)));
         }
         self.connections_per_address = own.max_connections_per_ip.or(self.connections_per_address);
+        self.connections_per_network_when_busy =
+            own.max_connections_per_ip_when_busy.or(self.connections_per_network_when_busy);
         if let Some(own) = own.max_redis_memory_mb {
             self.event_log_bytes = match own {
                 Limit::AtMost(megabytes) => Limit::AtMost(megabytes.saturating_mul(1_000_000)),
@@ -238,9 +256,12 @@ pub struct Overrides {
     /// Webhooks per minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_webhooks_per_minute: Option<Limit>,
-    /// Open streams of one client address.
+    /// Open streams of one client network: an IPv4 address, the /64 of an IPv6 address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections_per_ip: Option<Limit>,
+    /// The same while more than half of the tenant's streams are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_ip_when_busy: Option<Limit>,
     /// Requests with a credential per minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_api_requests_per_minute: Option<Limit>,
@@ -314,9 +335,34 @@ mod tests {
         assert_eq!((limits.records_of("leads"), limits.records_of("other")), (Limit::AtMost(2), Limit::AtMost(9)));
         assert_eq!(limits.record_rate("leads", Period::Hour), Limit::Unlimited);
         assert_eq!(limits.streams(), Limits::MAX_STREAMS);
-        assert_eq!(limits.streams_per_address(), 20);
+        assert_eq!(limits.streams_per_network(0), 20);
         assert_eq!(limits.event_log_bytes, Limit::AtMost(7_000_000));
         assert_eq!(limits.webhooks_per_minute, Limit::AtMost(1000));
         assert!(serde_json::from_str::<Overrides>(r#"{"max_webhooks":1}"#).is_err());
+    }
+
+    #[test]
+    fn a_network_may_hold_a_share_of_the_streams_while_most_are_taken() {
+        let share = |streams: i64, own: &str, open: u64| {
+            let plan: Limits = serde_json::from_str(&format!(
+                r#"{{"api_requests_per_minute":1,"api_requests_per_day":1,"anonymous_requests_per_minute":1,
+                "webhooks_per_minute":1,"concurrent_subscriptions":{streams},"event_retention_seconds":1,
+                "event_retention_count":1,"event_log_bytes":1}}"#,
+            ))
+            .unwrap();
+            plan.overridden(&serde_json::from_str(own).unwrap()).streams_per_network(open)
+        };
+        assert_eq!(share(2000, "{}", 1000), 2000, "half of them are free");
+        assert_eq!(share(2000, "{}", 1001), 200, "a tenth");
+        assert_eq!(share(100, "{}", 51), 50, "an office");
+        assert_eq!(share(20, "{}", 19), 20, "never more than all");
+        assert_eq!(share(2000, r#"{"max_connections_per_ip":500}"#, 1001), 500, "never below the plan's own number");
+        assert_eq!(share(2000, r#"{"max_connections_per_ip":7}"#, 1), 7);
+        assert_eq!(share(2000, r#"{"max_connections_per_ip":7}"#, 1001), 7);
+        assert_eq!(share(2000, r#"{"max_connections_per_ip":-1}"#, 1999), 2000);
+        assert_eq!(share(2000, r#"{"max_connections_per_ip_when_busy":3}"#, 1000), 2000);
+        assert_eq!(share(2000, r#"{"max_connections_per_ip_when_busy":3}"#, 1001), 3);
+        assert_eq!(share(2000, r#"{"max_connections_per_ip_when_busy":-1}"#, 1001), 2000);
+        assert_eq!(share(-1, "{}", 15_001), 3_000);
     }
 }

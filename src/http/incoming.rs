@@ -4,6 +4,7 @@ use futures_util::StreamExt as _;
 use worker::Method;
 
 use super::problem::{self, Problem};
+use domain::address::Network;
 use domain::error::Invalid;
 
 /// The largest body that API routes accept, in bytes.
@@ -140,9 +141,15 @@ impl Incoming {
         format!("{}://{host}{port}", self.scheme)
     }
 
-    /// The client's IP address, as Cloudflare reports it; empty if it does not.
+    /// The client's IP address, as Cloudflare reports it; empty if it does not. For allow-lists and audits: what is
+    /// counted is counted by [`Self::network`].
     pub fn address(&self) -> String {
         self.header("CF-Connecting-IP").unwrap_or_default()
+    }
+
+    /// The client's network, by which every limit counts.
+    pub fn network(&self) -> Network {
+        Network::of(&self.address())
     }
 
     /// Fires when the client disconnects, as far as the runtime notices.

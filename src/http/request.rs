@@ -1,5 +1,6 @@
 //! What a handler is given: the request, the path's parameters, the bindings, and who calls.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -22,8 +23,27 @@ pub struct Request<Caller> {
     pub bindings: Bindings,
     /// For work that goes on after the response was sent.
     pub background: Background,
+    /// Whether the handler has proved somebody itself, by something that the pipeline does not verify.
+    pub proof: HandlersProof,
     /// Who calls.
     pub caller: Box<Caller>,
+}
+
+/// Tells the pipeline that a handler has proved somebody itself: by a signature over the body, a link, a ticket. What the
+/// request had to leave as a stranger's is then given back, whatever else is wrong with it.
+#[derive(Clone, Default)]
+pub struct HandlersProof(Rc<Cell<bool>>);
+
+impl HandlersProof {
+    /// Notes that somebody was proved.
+    pub fn succeeded(&self) {
+        self.0.set(true);
+    }
+
+    /// Whether somebody was.
+    pub fn has_succeeded(&self) -> bool {
+        self.0.get()
+    }
 }
 
 /// Runs work after the response was sent (`ctx.waitUntil`).

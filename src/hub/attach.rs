@@ -13,11 +13,12 @@ use super::sqlite::{Sqlite, SqliteError};
 use super::state::HubState;
 use super::state_error::StateError;
 use super::ticket::{self, Rights};
-use domain::address::is_let_in;
+use domain::address::{Network, is_let_in};
 use domain::clock::Timestamp;
 use domain::event::Cursor;
 use domain::frame::Frames;
 use domain::json;
+use domain::plan::Limits;
 
 /// Clients reconnect after a random time in this range of milliseconds, so that a restart does not bring all of them back
 /// at once.
@@ -173,11 +174,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
 
     fn over_limit(&self, attach: &Attach) -> Option<Refusal> {
         let limits = &self.config.as_ref()?.limits;
-        if self.streams.len() >= limits.streams() {
-            return Some(Refusal::TooManyStreams);
-        }
-        let is_over = self.streams.of_address(&attach.address) >= limits.streams_per_address();
-        is_over.then_some(Refusal::TooManyConnections)
+        over_limit(limits, self.streams.len(), self.streams.of_network(Network::of(&attach.address)))
     }
 
     fn close_unresponsive(&mut self, now: Timestamp) {
@@ -301,6 +298,14 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     }
 }
 
+/// Which limit refuses one more stream, where so many are open, so many of them of its network.
+fn over_limit(limits: &Limits, open: u64, of_network: u64) -> Option<Refusal> {
+    if open >= limits.streams() {
+        return Some(Refusal::TooManyStreams);
+    }
+    (of_network >= limits.streams_per_network(open)).then_some(Refusal::TooManyConnections)
+}
+
 fn resumed(from: &Cursor, to: &Cursor) -> String {
     json!({ "from": from, "to": to }).to_string()
 }
@@ -312,4 +317,26 @@ fn reset(reason: &str, earliest: &Cursor, latest: &Cursor) -> String {
 fn retry_millis(random: u64) -> u32 {
     let width = RETRY_MILLIS.end - RETRY_MILLIS.start;
     RETRY_MILLIS.start + u32::try_from(random % u64::from(width)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::plan::Limit;
+
+    #[test]
+    fn one_network_cannot_hold_all_streams_and_an_office_still_can() {
+        let mut limits = crate::hub::model::served().limits;
+        (limits.concurrent_subscriptions, limits.connections_per_address) = (Limit::AtMost(1000), None);
+        assert_eq!(over_limit(&limits, 500, 500), None, "half of all are free");
+        assert_eq!(over_limit(&limits, 501, 100), Some(Refusal::TooManyConnections), "a tenth of all is taken");
+        assert_eq!(over_limit(&limits, 501, 99), None);
+        assert_eq!(over_limit(&limits, 999, 0), None, "another network");
+        assert_eq!(over_limit(&limits, 1000, 0), Some(Refusal::TooManyStreams));
+        limits.concurrent_subscriptions = Limit::AtMost(60);
+        assert_eq!(
+            (over_limit(&limits, 59, 49), over_limit(&limits, 59, 50)),
+            (None, Some(Refusal::TooManyConnections))
+        );
+    }
 }

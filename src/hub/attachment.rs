@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::protocol::{Basis, NotAllowed, TenantConfig, WireFormat};
 use super::sockets::CloseReason;
+use domain::address::Network;
 use domain::clock::Timestamp;
 use domain::selector::Interest;
 use domain::unix_time::millis;
@@ -41,6 +42,11 @@ pub struct Attachment {
 }
 
 impl Attachment {
+    /// The client's network, by which its streams are counted.
+    pub fn network(&self) -> Network {
+        Network::of(&self.address)
+    }
+
     /// Why the tenant's configuration does not let the stream stand at this moment; none if it does.
     pub fn end(&self, config: &TenantConfig, now: Timestamp) -> Option<CloseReason> {
         let is_hosts = |host: &str| config.hosts.iter().any(|known| known == host);
@@ -68,7 +74,7 @@ mod tests {
             interest: Interest { selected: all.clone(), granted: all, ..Interest::default() },
             basis: Basis { source: Source::SubscriptionSecret(1), expires_at, is_older: false },
             since: Timestamp::default(),
-            address: "::1".into(),
+            address: "2001:db8::1".into(),
             host: None,
             ticket: None,
             subscriber: None,
@@ -113,7 +119,7 @@ mod tests {
 
     #[test]
     fn times_are_numbers_and_what_is_missing_is_left_out() {
-        let all = r#"{"id":1,"selected":["*"],"granted":["*"],"expires_at":7,"secret_version":1,"since":0,"address":"::1","wire":"plain"}"#;
+        let all = r#"{"id":1,"selected":["*"],"granted":["*"],"expires_at":7,"secret_version":1,"since":0,"address":"2001:db8::1","wire":"plain"}"#;
         let stream = attachment(Some(Timestamp::from_millis(7)));
         assert_eq!(serde_json::to_string(&stream).unwrap(), all);
         assert_eq!(serde_json::from_str::<Attachment>(all).unwrap(), stream);

@@ -10,6 +10,7 @@ use super::sqlite::{Sqlite, SqliteError};
 use super::state::HubState;
 use super::state_error::StateError;
 use super::streams::Stream;
+use domain::address::Network;
 use domain::clock::Timestamp;
 use domain::minted::Minted;
 
@@ -75,18 +76,18 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         self.close_where(|stream| stream.attachment.end(&config, now));
     }
 
-    /// Closes the newest streams beyond the limits: of the tenant, and of each address.
+    /// Closes the newest streams beyond the limits: of the tenant, and of each network. The share that a network has while
+    /// most streams are taken bounds newcomers alone.
     pub(super) fn close_beyond_limits(&mut self) {
         let Some(config) = self.config.clone() else { return };
-        let mut by_age =
-            self.streams.choose(|stream| Some((stream.attachment.since, stream.attachment.address.clone())));
+        let mut by_age = self.streams.choose(|stream| Some((stream.attachment.since, stream.attachment.network())));
         by_age.sort_unstable_by_key(|(id, (since, _))| (*since, *id));
-        let (limit, per_address) = (config.limits.streams(), config.limits.streams_per_address());
-        let mut staying: HashMap<String, u64> = HashMap::new();
+        let (limit, per_network) = (config.limits.streams(), config.limits.streams_per_network(0));
+        let mut staying: HashMap<Network, u64> = HashMap::new();
         let mut total = 0;
-        for (id, (_, address)) in by_age {
-            let here = staying.entry(address).or_default();
-            if total >= limit || *here >= per_address {
+        for (id, (_, network)) in by_age {
+            let here = staying.entry(network).or_default();
+            if total >= limit || *here >= per_network {
                 self.close(id, CloseReason::TooManyStreams);
             } else {
                 (total, *here) = (total + 1, *here + 1);

@@ -7,8 +7,9 @@
 //!
 //! - The state machine, without a platform type: [`state`], with the turns in [`publish`], [`attach`], [`closing`],
 //!   [`subscriptions`] and [`record_changes`]. Its memory is [`rates`], [`streams`] and [`fan_out`].
-//! - What it stores: [`event_log`], [`current_collections`], [`receipts`], [`ticket`], [`revocation`], [`presence`], [`logins`], [`cache_stats`],
-//!   [`stored_state`], over the [`sqlite`] trait; and the [`attachment`] of each socket, over the [`sockets`] trait.
+//! - What it stores: [`event_log`], [`current_collections`], [`receipts`], [`ticket`], [`revocation`], [`presence`],
+//!   [`logins`], [`mails`], [`cache_stats`], [`stored_state`], over the [`sqlite`] trait; and the [`attachment`] of each
+//!   socket, over the [`sockets`] trait.
 //! - The platform: [`object`], [`object_sqlite`], [`object_sockets`].
 //! - For the Worker: [`protocol`], [`client`].
 //! - `model/` tests the state machine with random turns against a simple model of what it must do.
@@ -24,6 +25,7 @@ mod drain;
 mod event_log;
 mod fan_out;
 mod logins;
+mod mails;
 #[cfg(test)]
 mod model;
 pub mod object;
@@ -48,3 +50,6 @@ mod streams;
 mod subscription_index;
 mod subscriptions;
 mod ticket;
+
+#[cfg(test)]
+pub(crate) use self::model::served as testing_config;

@@ -28,9 +28,9 @@ use super::object_sockets::{ObjectSocket, ObjectSockets};
 use super::object_sqlite::ObjectSqlite;
 use super::presence::Leaving;
 use super::protocol::{
-    ATTACH_HEADER, ATTACH_PATH, Attach, Caller, Configure, CountLogin, Done, Drain, Drained, EndMinted, GrantRequest,
-    Inspect, IssueTicket, LearnCollections, ListSubscriptions, Message, Platform, Publish, Purge, RecordCacheStats,
-    Refusal, Reply, from_json,
+    ATTACH_HEADER, ATTACH_PATH, Attach, Caller, Configure, CountLogin, CountMail, Done, Drain, Drained, EndMinted,
+    GrantRequest, Inspect, IssueTicket, LearnCollections, ListSubscriptions, LoginSucceeded, Message, Platform,
+    Publish, Purge, RecordCacheStats, Refusal, Reply, from_json,
 };
 use super::sockets::NORMAL_CLOSURE;
 use super::sqlite::SqliteError;
@@ -160,6 +160,12 @@ impl Hub {
             }),
             CountLogin::PATH => self.answer_caller(&body, |state, caller, message: CountLogin| {
                 state.count_login(caller, &message, now).map(|()| Done {})
+            }),
+            LoginSucceeded::PATH => self.answer_caller(&body, |state, caller, message: LoginSucceeded| {
+                state.login_succeeded(caller, &message, now).map(|()| Done {})
+            }),
+            CountMail::PATH => self.answer_caller(&body, |state, caller, message: CountMail| {
+                state.count_mail(caller, &message, now).map(|()| Done {})
             }),
             IssueTicket::PATH => self.answer_caller(&body, |state, caller, message: IssueTicket| {
                 state.issue_ticket(caller, &message, now).map(|()| Done {})

@@ -21,14 +21,15 @@ use super::event_log::{EventLog, Page};
 use super::fan_out::FanOut;
 use super::presence::{self, Departures};
 use super::protocol::{
-    Caller, Configured, CountLogin, Grant, GrantRequest, HubStatus, RecordCacheStats, Refusal, TenantConfig,
+    Caller, Configured, CountLogin, CountMail, Drawn, Grant, GrantRequest, HubStatus, LoginSucceeded, RecordCacheStats,
+    Refusal, RequestClass, TenantConfig,
 };
 use super::rates::Rates;
 use super::sockets::{NORMAL_CLOSURE, Sockets};
 use super::sqlite::{Sqlite, SqliteError};
 use super::state_error::StateError;
 use super::streams::Streams;
-use super::{cache_stats, logins, receipts, revocation, stored_state, ticket};
+use super::{cache_stats, logins, mails, receipts, revocation, stored_state, ticket};
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
 use domain::event::Cursor;
@@ -190,11 +191,25 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         Ok(Configured { revision })
     }
 
-    /// The configuration, and a lease of permits if a class was asked for.
+    /// The configuration, and leases of permits of the classes that were asked for. A message with more classes than there
+    /// are is malformed.
     pub fn grant(&mut self, caller: &Caller, message: &GrantRequest, now: Timestamp) -> Result<Grant, StateError> {
         let config = self.admit(caller, now)?;
-        let lease = message.class.map(|class| self.rates.lease(&self.sql, class, &config.limits, now)).transpose()?;
-        Ok(Grant { config: TenantConfig::clone(&config), lease })
+        if message.classes.len() > RequestClass::ALL.len() {
+            return Err(Refusal::Malformed.into());
+        }
+        let mut grant = Grant { config: TenantConfig::clone(&config), lease: None, drawn: Vec::new() };
+        if let Some(class) = message.class.filter(|_| message.classes.is_empty()) {
+            grant.lease = Some(self.rates.lease(&self.sql, class, &config.limits, now)?);
+        }
+        for class in &message.classes {
+            grant.drawn.push(match self.rates.lease(&self.sql, *class, &config.limits, now) {
+                Ok(lease) => Drawn::Permits(*class, lease),
+                Err(StateError::Refused(Refusal::RateLimited(rate))) => Drawn::UsedUp(*class, rate),
+                Err(other) => return Err(other),
+            });
+        }
+        Ok(grant)
     }
 
     /// Counts an attempt to sign in, or refuses it.
@@ -202,6 +217,28 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         self.admit(caller, now)?;
         self.needs_clean_up = true;
         match logins::count(&self.sql, &message.address, &message.account, now)? {
+            None => Ok(()),
+            Some(rate) => Err(Refusal::RateLimited(rate).into()),
+        }
+    }
+
+    /// Takes an attempt back that has succeeded.
+    pub fn login_succeeded(
+        &mut self,
+        caller: &Caller,
+        message: &LoginSucceeded,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        self.admit(caller, now)?;
+        self.needs_clean_up = true;
+        Ok(logins::succeeded(&self.sql, &message.address, &message.account, now)?)
+    }
+
+    /// Counts a mail, or refuses it.
+    pub fn count_mail(&mut self, caller: &Caller, message: &CountMail, now: Timestamp) -> Result<(), StateError> {
+        self.admit(caller, now)?;
+        self.needs_clean_up = true;
+        match mails::count(&self.sql, message.network.as_deref(), &message.person, now)? {
             None => Ok(()),
             Some(rate) => Err(Refusal::RateLimited(rate).into()),
         }
@@ -250,12 +287,13 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         let tickets = ticket::trim(&self.sql, now)?;
         let revocations = revocation::trim(&self.sql, now)?;
         let logins = logins::trim(&self.sql, now)?;
+        let mails = mails::trim(&self.sql, now)?;
         let receipts = receipts::trim(&self.sql, now)?;
         let events = match &self.config {
             Some(config) => self.log.trim(&self.sql, &config.limits, now)?,
             None => false,
         };
-        self.needs_clean_up = events || receipts || tickets || revocations || logins;
+        self.needs_clean_up = events || receipts || tickets || revocations || logins || mails;
         self.alarm_at = None;
         stored_state::write(&self.sql, ALARM_AT, "")?;
         Ok(())
@@ -319,7 +357,8 @@ fn create_tables(sql: &impl Sqlite) -> Result<(), SqliteError> {
     receipts::create_table(sql)?;
     ticket::create_table(sql)?;
     revocation::create_table(sql)?;
-    logins::create_table(sql)?;
+    logins::create_tables(sql)?;
+    mails::create_table(sql)?;
     presence::create_table(sql)
 }
 

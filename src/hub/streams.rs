@@ -6,6 +6,7 @@ use super::attachment::Attachment;
 use super::event_log::Entry;
 use super::record_filters::RecordFilter;
 use super::subscription_index::{CompiledInterest, SubscriptionIndex};
+use domain::address::Network;
 use domain::clock::Timestamp;
 use domain::matching::matcher::Subject;
 
@@ -50,12 +51,12 @@ impl<S> Stream<S> {
 pub struct Streams<S> {
     pub(super) by_id: HashMap<u64, Stream<S>>,
     pub(super) index: SubscriptionIndex,
-    by_address: HashMap<String, u64>,
+    by_network: HashMap<Network, u64>,
 }
 
 impl<S> Default for Streams<S> {
     fn default() -> Self {
-        Self { by_id: HashMap::new(), index: SubscriptionIndex::default(), by_address: HashMap::new() }
+        Self { by_id: HashMap::new(), index: SubscriptionIndex::default(), by_network: HashMap::new() }
     }
 }
 
@@ -78,18 +79,18 @@ impl<S> Streams<S> {
 
     /// Adds a stream that was compiled and has been sent everything up to `through`.
     pub fn insert(&mut self, socket: S, attachment: Attachment, compiled: Compiled, through: u64) {
-        *self.by_address.entry(attachment.address.clone()).or_default() += 1;
+        *self.by_network.entry(attachment.network()).or_default() += 1;
         self.by_id.insert(attachment.id, Stream { socket, attachment, through, compiled });
     }
 
     pub fn remove(&mut self, id: u64) -> Option<Stream<S>> {
         let stream = self.by_id.remove(&id)?;
-        let Attachment { address, interest, .. } = &stream.attachment;
+        let (network, interest) = (stream.attachment.network(), &stream.attachment.interest);
         self.index.remove(id, interest);
-        if let Some(count) = self.by_address.get_mut(address) {
+        if let Some(count) = self.by_network.get_mut(&network) {
             *count -= 1;
             if *count == 0 {
-                self.by_address.remove(address);
+                self.by_network.remove(&network);
             }
         }
         Some(stream)
@@ -111,9 +112,9 @@ impl<S> Streams<S> {
         self.by_id.is_empty()
     }
 
-    /// How many streams an address has open.
-    pub fn of_address(&self, address: &str) -> u64 {
-        self.by_address.get(address).copied().unwrap_or(0)
+    /// How many streams a network has open.
+    pub fn of_network(&self, network: Network) -> u64 {
+        self.by_network.get(&network).copied().unwrap_or(0)
     }
 
     /// What `choose` returns for each stream, where it returns anything.

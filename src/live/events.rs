@@ -43,6 +43,9 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
         async |hub, caller| bridge::open(hub, &caller, &attach).await,
     );
     let attached = opened.await?;
+    if attach.ticket.is_some() {
+        request.proof.succeeded();
+    }
     let keep_alive = request.bindings.settings.keep_alive_seconds;
     let stream = attached.pump(keep_alive, heartbeats, &request.incoming.signal()).map_err(problem::internal)?;
     Ok(Response::events(Some(stream)))

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::auth::principal::{Named, Signer};
+use crate::auth::proofs::{Attempt, Door};
 use crate::credentials::signature::{self, WebhookSignature};
 use crate::http::fields::Fields;
 use crate::http::incoming::{MAX_BODY, malformed, parse_object};
@@ -62,6 +63,7 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
     let body = request.incoming.body(MAX_BODY).await?;
     let presented = WebhookSignature::read(|name| request.incoming.header(name));
     let sender = authenticate(&request, presented.as_ref(), &body).await?;
+    request.proof.succeeded();
     let tenant = sender.tenant.clone();
     let webhook = read(&body)?;
     if !tenant.is_named_by(&webhook.tenant) {
@@ -140,6 +142,10 @@ async fn authenticate(
         Named::Host(_, tenant) => tenant.as_str(),
         Named::Header(claimed) => claimed.as_ref().map_or("", ClaimedTenant::as_str),
     };
+    let attempt = attempt(request, body);
+    if attempt.has_failed() {
+        return Err(problem::invalid_signature());
+    }
     let now = request.now();
     let cached = secrets::load(&request.bindings, name).await?;
     let verify = |secrets: &Secrets| {
@@ -149,8 +155,24 @@ async fn authenticate(
     if let Some(sender) = verify(&cached) {
         return Ok(sender);
     }
-    let fresh = secrets::reload(&request.bindings, name).await?;
-    verify(&fresh).ok_or_else(problem::invalid_signature)
+    let reloaded = secrets::reload(&request.bindings, name, now).await?;
+    verify(&reloaded.secrets).ok_or_else(|| {
+        attempt.failed_against(reloaded.is_fresh);
+        problem::invalid_signature()
+    })
+}
+
+/// The body with what is said to be its signature.
+fn attempt(request: &Request<Signer>, body: &[u8]) -> Attempt {
+    let headers = ["x-webhook-signature", "webhook-id", "webhook-timestamp", "webhook-signature"];
+    let headers = headers.map(|name| request.incoming.header(name).unwrap_or_default());
+    let body = signature::digest(body);
+    let parts: Vec<&str> = headers.iter().map(String::as_str).chain([&*body]).collect();
+    let door = match &request.caller.named {
+        Named::Host(_, tenant) => Door::Tenant(tenant.as_str()),
+        Named::Header(claimed) => Door::PlatformFor(claimed.as_ref().map_or("", ClaimedTenant::as_str)),
+    };
+    Attempt::of(door, &request.incoming, "webhook", &parts)
 }
 
 fn read(body: &[u8]) -> Result<Webhook, Problem> {

@@ -4,7 +4,7 @@ use worker::Method;
 
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
-use crate::http::request::{Background, Params, Request};
+use crate::http::request::{Background, HandlersProof, Params, Request};
 use crate::http::response::{Response, rate_headers, rate_left};
 use crate::routes::{self, Matched, Route, Surface};
 use crate::storage::bindings::{Bindings, SystemClock};
@@ -32,12 +32,15 @@ pub struct RequestContext {
     pub bindings: Bindings,
     /// Takes work that goes on once the answer is sent.
     pub background: Background,
+    /// Where a handler notes that it has proved somebody itself.
+    pub proof: HandlersProof,
 }
 
 impl RequestContext {
     /// What a handler is given.
     pub fn call<Who>(self, params: Params, who: Box<Who>) -> Request<Who> {
-        Request { incoming: self.request, params, bindings: self.bindings, background: self.background, caller: who }
+        let Self { request: incoming, bindings, background, proof } = self;
+        Request { incoming, params, bindings, background, proof, caller: who }
     }
 }
 
@@ -68,7 +71,8 @@ impl SecondLook {
             return None;
         }
         let request = Box::new(Incoming::new(self.raw.into(), self.id));
-        Some(RequestContext { request, bindings: self.bindings, background: self.background })
+        let Self { bindings, background, .. } = self;
+        Some(RequestContext { request, bindings, background, proof: HandlersProof::default() })
     }
 }
 

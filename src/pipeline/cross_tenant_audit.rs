@@ -9,7 +9,7 @@ use crate::storage::tenant_db::{Placement, TenantDb};
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 
-/// Where an attempt to reach another tenant is recorded: at most one row per address and minute.
+/// Where an attempt to reach another tenant is recorded: at most one row per network and minute.
 pub struct CrossTenantAudit {
     bindings: Bindings,
     background: Background,

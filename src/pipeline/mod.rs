@@ -11,7 +11,12 @@
 mod context;
 mod cross_tenant_audit;
 mod decide;
+mod entry;
+mod judgement;
+mod networks;
+mod permit;
 mod platform;
+mod presented;
 mod subscriber_token;
 mod tenant;
 mod tenant_source;
@@ -26,12 +31,13 @@ use crate::api::operators::{master_keys, sessions};
 use crate::auth::registration;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
-use crate::http::request::Background;
+use crate::http::request::{Background, HandlersProof};
 use crate::http::response::Response;
 use crate::log::{self, RequestLine};
 use crate::records::provision::provision;
 use crate::records::{outbox, stale_jobs};
 use crate::storage::bindings::{Bindings, SystemClock};
+use crate::storage::calls;
 use crate::storage::sealed::random;
 use crate::tenant::registry::placement_of;
 use crate::tenant::{change, domain_checks};
@@ -49,9 +55,12 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
     let (scheme, authority) = (request.scheme.clone(), request.authority.clone());
     let outcome = match Bindings::new(env) {
         Ok(bindings) => {
-            let settings = Rc::clone(&bindings.settings);
-            let outcome = by_host(RequestContext { request, bindings, background: Background::new(ctx) }, &mut meta);
-            let outcome = outcome.await;
+            let (settings, background) = (Rc::clone(&bindings.settings), Background::new(ctx));
+            let context = RequestContext { request, bindings, background, proof: HandlersProof::default() };
+            let outcome = by_host(context, &mut meta).await;
+            if settings.logs_calls {
+                log::calls(&id, calls::so_far());
+            }
             let (root, is_tenants) = (&settings.root_domain, meta.is_tenants_host);
             let secure = transport::strict_transport_security(&scheme, &authority, root, is_tenants);
             meta.headers.extend(secure.map(|value| ("Strict-Transport-Security", value.to_owned())));
@@ -63,26 +72,12 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
 }
 
 async fn by_host(context: RequestContext, meta: &mut ResponseMeta) -> Result<Response, Problem> {
-    filter_address(&context.request, &context.bindings).await?;
+    networks::admit(&context.request, &context.bindings).await?;
     let host = Host::parse(&context.request.authority).map_err(|_| problem::tenant_not_found())?;
     match context.bindings.settings.root_domain.kind_of(host) {
         HostKind::Platform => platform::on_platform(context, meta).await,
         HostKind::Tenant(host) => tenant::on_tenant(context, host, meta).await,
         HostKind::Nobody => Err(problem::tenant_not_found()),
-    }
-}
-
-/// A bound per address, before anything is looked up.
-async fn filter_address(request: &Incoming, bindings: &Bindings) -> Result<(), Problem> {
-    let Some(limiter) = bindings.address_limit() else { return Ok(()) };
-    let address = request.address();
-    if address.is_empty() {
-        return Ok(());
-    }
-    match limiter.limit(address).await {
-        Ok(outcome) if !outcome.success => Err(problem::rate_limited(10)),
-        // A limiter that fails holds nobody up: the tenant's own limits follow.
-        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -1,10 +1,11 @@
 //! A request on the platform's host.
 
 use super::context::{RequestContext, ResponseMeta, find};
-use super::decide::{self, CredentialNames};
+use super::decide::{self, CredentialNames, SendingPage};
 use super::tenant::{self, RouteMatch};
 use super::tenant_source::{TenantSource, credential_not_valid};
 use crate::auth::principal::{Anyone, Named, Operator, OperatorKind, Signer};
+use crate::auth::proofs::{self, Attempt, Door};
 use crate::auth::{authenticate_operator, signing_keys};
 use crate::credentials::platform_token::TokenKind;
 use crate::http::problem::{self, Problem};
@@ -25,16 +26,22 @@ pub(super) async fn on_platform(context: RequestContext, meta: &mut ResponseMeta
     match route.endpoint {
         Endpoint::Anyone(handler) => handler(context.call(params, Box::new(Anyone))).await,
         Endpoint::Operator(_, handler) | Endpoint::SignedInOperator(handler) => {
-            for_operator(context, (route, params), handler, meta).await
+            let attempt = tried(&context, "operator")?;
+            let is_change = SendingPage::changes(&context.request.method);
+            let outcome = for_operator(context, (route, params), handler, meta).await;
+            noted(attempt, &outcome);
+            if is_change && outcome.is_ok() {
+                proofs::forget_all_failures();
+            }
+            outcome
         }
         Endpoint::Member(..) | Endpoint::Reader(..) => {
-            let (source, tenant) = source_of_credential(&context, params.get("tenant_id")).await?;
-            tenant::through(context, RouteMatch { source, found: Ok((route, params)) }, tenant, meta).await
+            let attempt = tried(&context, "member")?;
+            let outcome = for_member(context, (route, params), meta).await;
+            noted(attempt, &outcome);
+            outcome
         }
-        Endpoint::Signer(handler) => {
-            let named = decide::named_by_all(&context.request.named_tenants());
-            handler(context.call(params, Box::new(Signer { named: Named::Header(named) }))).await
-        }
+        Endpoint::Signer(handler) => for_signer(context, params, handler).await,
         Endpoint::Table(handler) => {
             let table = Table { sections: routes::SECTIONS, reader: None };
             handler(context.call(params, Box::new(table))).await
@@ -43,6 +50,50 @@ pub(super) async fn on_platform(context: RequestContext, meta: &mut ResponseMeta
             Err(problem::not_found())
         }
     }
+}
+
+/// The credential that a request presents; refused if it failed a moment ago, or its network failed too often.
+fn tried(context: &RequestContext, kind: &str) -> Result<Option<Attempt>, Problem> {
+    let Some(header) = context.request.header("Authorization") else { return Ok(None) };
+    let attempt = Attempt::of(Door::Platform, &context.request, kind, &[&header]);
+    attempt.may_try().map_err(problem::rate_limited)?;
+    if attempt.has_failed() {
+        return Err(problem::unauthorized());
+    }
+    Ok(Some(attempt))
+}
+
+/// Remembers whether a credential proved somebody. Whatever else is wrong, an answer that is not 401 is somebody's.
+fn noted(attempt: Option<Attempt>, outcome: &Result<Response, Problem>) {
+    let Some(attempt) = attempt else { return };
+    match outcome {
+        Err(problem) if problem.status == 401 => attempt.failed(),
+        Err(problem) if problem.crosses_tenants || problem.status >= 429 => {}
+        Ok(_) | Err(_) => attempt.succeeded(),
+    }
+}
+
+async fn for_member(
+    context: RequestContext,
+    (route, params): (&'static Route, Params),
+    meta: &mut ResponseMeta,
+) -> Result<Response, Problem> {
+    let (source, tenant) = source_of_credential(&context, params.get("tenant_id")).await?;
+    tenant::through(context, RouteMatch { source, found: Ok((route, params)) }, tenant, meta).await
+}
+
+/// A webhook that names its tenant: what fails counts against its network, and is kept apart by the name.
+async fn for_signer(context: RequestContext, params: Params, handler: Handler<Signer>) -> Result<Response, Problem> {
+    let named = decide::named_by_all(&context.request.named_tenants());
+    let door = Door::PlatformFor(named.as_ref().map_or("", ClaimedTenant::as_str));
+    let attempt = Attempt::of(door, &context.request, "sender", &[]);
+    attempt.may_try().map_err(problem::rate_limited)?;
+    let proof = context.proof.clone();
+    let outcome = handler(context.call(params, Box::new(Signer { named: Named::Header(named) }))).await;
+    if proof.has_succeeded() {
+        attempt.succeeded();
+    }
+    outcome
 }
 
 async fn for_operator(

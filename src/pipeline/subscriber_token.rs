@@ -4,6 +4,7 @@ use worker::Method;
 
 use crate::auth::authenticate_member::SESSION_COOKIE;
 use crate::auth::mercure::carrier;
+use crate::auth::proofs::Attempt;
 use crate::auth::signing_keys;
 use crate::credentials::jose::UnverifiedToken;
 use crate::credentials::key::{KeyKind, PresentedKey};
@@ -74,7 +75,8 @@ fn is_subscribers(token: &str) -> bool {
     UnverifiedToken::parse(token).map_or(true, |token| token.is_of_type(typ))
 }
 
-fn presented_cookie(request: &Incoming) -> Option<String> {
+/// The cookie that carries a subscriber token, if there is one.
+pub(super) fn presented_cookie(request: &Incoming) -> Option<String> {
     TOKEN_COOKIES.iter().find_map(|name| request.cookie(name))
 }
 
@@ -84,25 +86,36 @@ pub(super) async fn presented_token(
     request: &Incoming,
     bindings: &Bindings,
     tenant: &TenantId,
+    attempt: Option<&Attempt>,
 ) -> Result<SubscriberCredential, Problem> {
     let presented = match (request.header("Authorization"), presented_cookie(request)) {
         (Some(_), _) => request.bearer().unwrap_or_default(),
         (None, Some(cookie)) => cookie,
         (None, None) => return Ok(SubscriberCredential::None),
     };
+    let Some(attempt) = attempt else { return Ok(SubscriberCredential::Invalid) };
+    if attempt.has_failed() {
+        return Ok(SubscriberCredential::Invalid);
+    }
     if signing_keys::is_ours(&presented) {
         let verified = signing_keys::verify(bindings, &presented, &[platform_token::TokenKind::Subscriber]).await?;
-        let token = verified.and_then(|verified| SubscriberToken::minted(verified).ok());
-        return Ok(token.map_or(SubscriberCredential::Invalid, SubscriberCredential::Valid));
+        let Some(token) = verified.and_then(|verified| SubscriberToken::minted(verified).ok()) else {
+            attempt.failed();
+            return Ok(SubscriberCredential::Invalid);
+        };
+        return Ok(SubscriberCredential::Valid(token));
     }
     let now = SystemClock.now();
     let kept = secrets::load(bindings, tenant.as_str()).await?;
-    let verified = match subscriber_token::verify(&presented, &kept.subscription(now), now) {
-        Ok(token) => Ok(token),
+    if let Ok(token) = subscriber_token::verify(&presented, &kept.subscription(now), now) {
+        return Ok(SubscriberCredential::Valid(token));
+    }
+    let reloaded = secrets::reload(bindings, tenant.as_str(), now).await?;
+    match subscriber_token::verify(&presented, &reloaded.secrets.subscription(now), now) {
+        Ok(token) => Ok(SubscriberCredential::Valid(token)),
         Err(_) => {
-            let fresh = secrets::reload(bindings, tenant.as_str()).await?;
-            subscriber_token::verify(&presented, &fresh.subscription(now), now)
+            attempt.failed_against(reloaded.is_fresh);
+            Ok(SubscriberCredential::Invalid)
         }
-    };
-    Ok(verified.map_or(SubscriberCredential::Invalid, SubscriberCredential::Valid))
+    }
 }

@@ -1,9 +1,7 @@
 //! A request to a tenant: by its host, or on the platform's host by a credential that names it.
 //!
-//! What is needed is gathered first, then judged by `decide`, then the handler is called.
-//!
-//! Invariant: a request is judged by the tenant's configuration as it is. What it reads or does compares revisions, and
-//! where the tenant has changed it is judged again from the beginning.
+//! What is needed is gathered first (`entry.rs`), then judged by `decide`, then the handler is called. A request that was
+//! judged by a configuration of before is judged again (`judgement.rs`).
 
 use std::rc::Rc;
 
@@ -11,25 +9,27 @@ use worker::Method;
 
 use super::context::{Found, RequestContext, ResponseMeta, find, rate_fields};
 use super::cross_tenant_audit::CrossTenantAudit;
-use super::decide::{self, Presents, RequestFacts, SendingPage, TokenState, Verifies};
-use super::subscriber_token::{SubscriberCredential, is_principals, presented_token};
+use super::decide::{self, Presents, RequestFacts, SendingPage, Spends, TokenState};
+use super::entry::{Entered, Proof, enter};
+use super::judgement::{JUDGEMENTS, Judgement};
+use super::networks;
+use super::permit::Pending;
+use super::subscriber_token::SubscriberCredential;
 use super::tenant_source::TenantSource;
-use crate::auth::authenticate_member::{self, Credential, SessionContext};
+use crate::auth::authenticate_member::Credential;
 use crate::auth::principal::{Actor, Member, Named, Reader, Signer, Visitor};
 use crate::http::cors::Origin;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Params;
 use crate::http::response::Response;
-use crate::hub::protocol::{Refusal, TenantConfig};
-use crate::routes::{self, Endpoint, JudgedBy, Matched, Route, Surface, Table, TokenRule, cors};
-use crate::storage::bindings::Bindings;
+use crate::hub::protocol::TenantConfig;
+use crate::routes::{self, Endpoint, Matched, Route, Surface, Table, cors};
+use crate::tenant::resolve;
 use crate::tenant::tenant_state::HubError;
-use crate::tenant::{resolve, tenant_state};
 use crate::tenant_id::TenantId;
 use domain::address::is_let_in;
 use domain::host::Host;
-use domain::rate::Rate;
 
 /// How a request comes to a tenant, and the operation that it asks for.
 pub(super) struct RouteMatch {
@@ -40,32 +40,11 @@ pub(super) struct RouteMatch {
 }
 
 impl RouteMatch {
-    fn route(&self) -> Option<&'static Route> {
+    /// The operation, if there is one.
+    pub fn route(&self) -> Option<&'static Route> {
         self.found.as_ref().ok().map(|(route, _)| *route)
     }
 }
-
-/// A request to a tenant that serves it.
-struct Entered {
-    tenant: TenantId,
-    config: Rc<TenantConfig>,
-    proof: Proof,
-    rate: Option<Rate>,
-}
-
-/// What a request's credential proves.
-enum Proof {
-    /// The operation asks for none.
-    NotAsked,
-    /// A subscriber's token.
-    Subscriber(SubscriberCredential),
-    /// Somebody who acts in the tenant; nobody, without a credential or with one that is not valid; or the problem of
-    /// one that names another tenant.
-    Principal(Result<Option<Box<Member>>, Problem>),
-}
-
-/// How often a request is judged, where its tenant goes on changing meanwhile.
-const JUDGEMENTS: usize = 3;
 
 /// Answers a request on a tenant's host.
 pub(super) async fn on_tenant(
@@ -89,7 +68,14 @@ async fn judge_on_tenant(context: RequestContext, host: Host, meta: &mut Respons
     let found = find(Surface::Tenant, &context.request);
     let matched = RouteMatch { found, source: TenantSource::Host(host.clone()) };
     meta.route = matched.route().map(|route| route.name);
-    let hinted = resolve::resolve(&context.bindings, &host).await?.ok_or_else(problem::tenant_not_found)?;
+    let network = context.request.network();
+    if !resolve::is_known(&host) {
+        networks::may_look_up(network)?;
+    }
+    let Some(hinted) = resolve::resolve(&context.bindings, &host).await? else {
+        networks::went_astray(network);
+        return Err(problem::tenant_not_found());
+    };
     match enter(&context, &matched, hinted, meta).await {
         // The hint was stale. What was proven to one tenant is not carried over to another.
         Err(HubError::NotHere) => {
@@ -116,154 +102,25 @@ pub(super) async fn through(
 async fn serve_audited(
     context: RequestContext,
     matched: RouteMatch,
-    entered: Entered,
+    mut entered: Entered,
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
     let audit = CrossTenantAudit::of(&context, &entered.tenant, &entered.config.placement);
     let judgement = Judgement::of(&context, &matched, &entered);
+    let pending = Pending {
+        tenant: entered.tenant.clone(),
+        route: matched.route(),
+        permit: entered.permit.take(),
+        attempt: entered.attempt.take(),
+        proof: context.proof.clone(),
+        is_change: SendingPage::changes(&context.request.method) && entered.proof.spends() != Spends::Strangers,
+    };
     let outcome = judgement.confirm(serve(context, matched, entered, meta).await).await;
+    pending.settle(&outcome);
     if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
         audit.record(meta.route);
     }
     outcome
-}
-
-/// By what a request is judged.
-struct Judgement {
-    bindings: Bindings,
-    tenant: TenantId,
-    host: Option<Host>,
-    revision: i64,
-    may_be_outdated: bool,
-}
-
-impl Judgement {
-    fn of(context: &RequestContext, matched: &RouteMatch, entered: &Entered) -> Self {
-        let presents = presents(&context.request);
-        Self {
-            bindings: context.bindings.clone(),
-            tenant: entered.tenant.clone(),
-            host: matched.source.host().cloned(),
-            revision: entered.config.revision,
-            may_be_outdated: matched.source.host().is_some()
-                && decide::may_be_outdated(matched.route(), entered.proof.is_somebodys(), presents),
-        }
-    }
-
-    /// Marks the outcome if the tenant has changed since. A refusal that nothing was compared for is confirmed by the hub:
-    /// a tenant that is not served any more answers nothing as one that is.
-    async fn confirm(&self, outcome: Result<Response, Problem>) -> Result<Response, Problem> {
-        let Err(mut problem) = outcome else { return outcome };
-        if self.may_be_outdated && problem.outdated.is_none() && problem.status < 500 && problem.status != 429 {
-            match tenant_state::enter_now(&self.bindings, &self.tenant, self.host.as_ref(), None).await {
-                Ok((config, _)) if config.revision > self.revision => problem.outdated = Some(config.revision),
-                Ok(_) | Err(HubError::Failed(_)) => {}
-                Err(HubError::NotHere | HubError::Refused(_)) => {
-                    tenant_state::forget(&self.tenant);
-                    self.host.iter().for_each(resolve::forget);
-                    problem = problem::tenant_not_found();
-                }
-            }
-        }
-        if let Some(revision) = problem.outdated {
-            tenant_state::outdated(&self.tenant, revision);
-        }
-        Err(problem)
-    }
-}
-
-/// Verifies the credential, learns the tenant's state, takes a permit.
-async fn enter(
-    context: &RequestContext,
-    matched: &RouteMatch,
-    tenant: TenantId,
-    meta: &mut ResponseMeta,
-) -> Result<Entered, HubError> {
-    let (bindings, host, route) = (&context.bindings, matched.source.host(), matched.route());
-    let proof = match decide::verifies(route.map(|route| &route.endpoint)) {
-        Verifies::Nothing => Proof::NotAsked,
-        Verifies::Subscriber(rule) if is_principals(&context.request, rule) => {
-            match prove(context, &tenant, host).await? {
-                // Mercure's handler refuses what the header holds with a challenge of its own.
-                Ok(None) if rule == TokenRule::Mercure && context.request.header("Authorization").is_some() => {
-                    Proof::NotAsked
-                }
-                Ok(None) => Proof::Subscriber(SubscriberCredential::Invalid),
-                member => Proof::Principal(member.map(|member| member.map(Box::new))),
-            }
-        }
-        Verifies::Subscriber(TokenRule::Mercure) => Proof::NotAsked,
-        Verifies::Subscriber(_) => Proof::Subscriber(presented_token(&context.request, bindings, &tenant).await?),
-        Verifies::Principal => {
-            let member = prove(context, &tenant, host).await?;
-            match (&matched.source, &member) {
-                (TenantSource::Named(_), Ok(None)) => return Err(HubError::NotHere),
-                (TenantSource::Named(_), Ok(Some(_)) | Err(_))
-                | (TenantSource::Host(_) | TenantSource::Selected, _) => {
-                    Proof::Principal(member.map(|member| member.map(Box::new)))
-                }
-            }
-        }
-    };
-    let class = decide::request_class(route.map(|route| route.admission), proof.is_somebodys());
-    let entered = match decide::judged_by(route, &context.request.method) {
-        JudgedBy::Cached => tenant_state::enter(bindings, &tenant, host, class).await,
-        JudgedBy::Current => tenant_state::enter_now(bindings, &tenant, host, class).await,
-    };
-    if matches!(entered, Ok(_) | Err(HubError::Refused(Refusal::RateLimited(_)))) {
-        meta.tenant = Some(tenant.to_string());
-    }
-    let (config, rate) = entered?;
-    Ok(Entered { tenant, config, proof, rate })
-}
-
-/// The member that the credential proves, looked up while the tenant's configuration was current.
-async fn prove(
-    context: &RequestContext,
-    tenant: &TenantId,
-    host: Option<&Host>,
-) -> Result<Result<Option<Member>, Problem>, HubError> {
-    let mut judged = 0;
-    loop {
-        let (config, _) = tenant_state::enter(&context.bindings, tenant, host, None).await?;
-        let at = SessionContext { tenant, host, config: &config };
-        let member = authenticate_member::member(&context.bindings, &context.request, at).await;
-        judged += 1;
-        match member.as_ref().err().and_then(|problem| problem.outdated) {
-            Some(revision) if judged < JUDGEMENTS => tenant_state::outdated(tenant, revision),
-            _ => return Ok(member),
-        }
-    }
-}
-
-impl Proof {
-    fn is_somebodys(&self) -> bool {
-        match self {
-            Self::Subscriber(SubscriberCredential::Valid(_)) | Self::Principal(Ok(Some(_))) => true,
-            Self::NotAsked
-            | Self::Subscriber(SubscriberCredential::None | SubscriberCredential::Invalid)
-            | Self::Principal(Ok(None) | Err(_)) => false,
-        }
-    }
-
-    /// The tenant that a valid subscriber token names.
-    fn named_tenant(&self) -> Option<&str> {
-        match self {
-            Self::Subscriber(SubscriberCredential::Valid(token)) => token.tenant_id.as_deref(),
-            Self::NotAsked
-            | Self::Subscriber(SubscriberCredential::None | SubscriberCredential::Invalid)
-            | Self::Principal(_) => None,
-        }
-    }
-
-    /// The principal and the token that were proven; the problem of a credential that names another tenant.
-    fn proven(self) -> Result<(Option<Box<Member>>, SubscriberCredential), Problem> {
-        match self {
-            Self::NotAsked => Ok((None, SubscriberCredential::None)),
-            Self::Subscriber(token) => Ok((None, token)),
-            Self::Principal(member) => Ok((member?, SubscriberCredential::None)),
-        }
-    }
 }
 
 /// Judges a request to a tenant that serves it, and calls the handler.
@@ -273,7 +130,7 @@ async fn serve(
     entered: Entered,
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
-    let Entered { tenant, config, proof, rate } = entered;
+    let Entered { tenant, config, proof, rate, .. } = entered;
     let request = &context.request;
     decide::agree(&request.named_tenants(), proof.named_tenant(), tenant.as_str())?;
     let origin = Origin::judge(request.header("Origin").as_deref(), &config.cors_origins, &request.authority);
@@ -374,7 +231,8 @@ async fn call_handler(
     }
 }
 
-fn presents(request: &Incoming) -> Presents {
+/// How a request presents who acts.
+pub(super) fn presents(request: &Incoming) -> Presents {
     match Credential::of(request) {
         None => Presents::Nothing,
         Some(Credential::Bearer(_)) => Presents::Header,

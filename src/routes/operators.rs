@@ -14,8 +14,8 @@ pub const ROUTES: &[Route] = &versioned_only([
         .body("{email: text(1..254), password: Password}")
         .answers(
             "200 {token: string, token_type: 'Bearer', expires_at: time, operator: Person}; \
-             401 invalid_credentials <whatever does not fit>; 429 rate_limited <more than 10 tries at an \
-             account, or 20 from an address, within a minute>",
+             401 invalid_credentials <whatever does not fit>; 429 rate_limited <a network failed \
+             10 times at an account, or 20 times, within a minute>",
         ),
     post("operators.logout", "/api/v1/operators/logout", SignedInOperator(handler!(sessions::logout)))
         .summary("Ends the session, and with it the tokens that were taken with it.")

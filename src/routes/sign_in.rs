@@ -20,8 +20,8 @@ pub const ROUTES: &[Route] = &[
             "202 {message: string, registration: string} <alike for a free address and a taken one: the mail tells \
              which>; \
              403 registration_closed; 409 user_limit_reached; 422 validation_failed <also a password that \
-             the tenant's policy refuses>; 429 rate_limited <more than 10 tries at an account, \
-             or 20 from an address, within a minute>",
+             the tenant's policy refuses>; 429 rate_limited <too many mails to the person, \
+             or asked for by the network>",
         ),
     post("auth.verify_email", "/api/v1/auth/verify-email", SignIn(handler!(members::email::verify)))
         .summary(
@@ -47,8 +47,8 @@ pub const ROUTES: &[Route] = &[
         )
         .answers(
             "200 SignedIn <tokens; or the session alone, with the cookie `__Host-carillon_session`>; \
-             401 invalid_credentials <whatever is wrong>; 429 rate_limited <more than 10 tries at an \
-             account, or 20 from an address, within a minute>",
+             401 invalid_credentials <whatever is wrong>; 429 rate_limited <a network failed \
+             10 times at an account, or 20 times, within a minute>",
         ),
     post("auth.refresh", "/api/v1/auth/refresh", SignIn(handler!(members::refresh::refresh)))
         .summary(

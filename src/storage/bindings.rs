@@ -46,9 +46,14 @@ impl Bindings {
         self.env.durable_object("HUB").map_err(|e| StorageError::Unavailable(format!("HUB: {e}").into()))
     }
 
-    /// The rate limit per client address, if the deployment binds one.
+    /// The rate limit of requests per client network, if the deployment binds one.
     pub fn address_limit(&self) -> Option<worker::RateLimiter> {
         self.env.rate_limiter("ADDRESS_LIMIT").ok()
+    }
+
+    /// The rate limit of failed sign-ins per client network, if the deployment binds one.
+    pub fn login_limit(&self) -> Option<worker::RateLimiter> {
+        self.env.rate_limiter("LOGIN_LIMIT").ok()
     }
 }
 

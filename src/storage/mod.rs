@@ -11,6 +11,7 @@
 
 pub mod audit_log;
 pub mod bindings;
+pub mod calls;
 pub mod composed;
 pub mod control_db;
 mod d1;

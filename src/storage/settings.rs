@@ -48,6 +48,8 @@ pub struct Settings {
     pub password_hashing: Hashing,
     /// `PASSWORD_WORK_LOG`: whether each request logs its password hashing. For tests only.
     pub logs_password_work: bool,
+    /// `CALLS_LOG`: whether each request logs how often its isolate has called databases and hubs. For tests only.
+    pub logs_calls: bool,
     /// `MAIL_HOOK_URL` and `MAIL_HOOK_SECRET`: where mail is delivered to, if anywhere.
     pub mail_hook: Option<MailHook>,
     /// `MAIL_LOG`: whether mail without a hook is logged, tokens included. For development only.
@@ -141,6 +143,7 @@ impl Settings {
             domain_probe,
             password_hashing: Hashing::parse(&hashing).ok_or("PASSWORD_HASHING must be standard or light")?,
             logs_password_work: is_on("PASSWORD_WORK_LOG"),
+            logs_calls: is_on("CALLS_LOG"),
             mail_hook: mail_hook.transpose()?,
             logs_mail: is_on("MAIL_LOG"),
             fault_after: var("FAULT_AFTER"),

@@ -35,6 +35,8 @@ statements! { ControlSql;
 
 /// How long an isolate caches opened secrets, in milliseconds. Before a signature is refused, they are read again.
 const CACHE_MILLIS: i64 = 60_000;
+/// The least time between two reads of a tenant's secrets in an isolate, in milliseconds.
+const RELOAD_MILLIS: i64 = 1000;
 /// Most tenants whose secrets an isolate caches.
 const MAX_TENANTS: usize = 5_000;
 /// Most ids of no tenant that it caches.
@@ -60,6 +62,8 @@ thread_local! {
     static TENANTS: RefCell<IsolateCache<NamedTenant, Rc<Secrets>>> = RefCell::new(IsolateCache::new(MAX_TENANTS, CACHE_MILLIS));
     // Ids of no tenant are cached too, so that they cost what known ones cost; apart, so that they crowd none out.
     static UNKNOWN: RefCell<IsolateCache<NamedTenant, Rc<Secrets>>> = RefCell::new(IsolateCache::new(MAX_UNKNOWN, CACHE_MILLIS));
+    // Ids whose secrets are being read anew, or were less than a second ago.
+    static RELOADS: RefCell<IsolateCache<NamedTenant, ()>> = RefCell::new(IsolateCache::new(MAX_TENANTS, RELOAD_MILLIS));
 }
 
 /// Which of a tenant's two secrets.
@@ -127,6 +131,7 @@ pub struct Secrets {
     pub tenant: Option<TenantId>,
     /// The tenant's revision they were read at.
     pub revision: i64,
+    read_at: Timestamp,
     key: Option<SealKey>,
     versions: Vec<SecretVersion>,
 }
@@ -158,22 +163,55 @@ impl Secrets {
 
 /// The secrets of the tenant of an id, at most a minute old.
 pub async fn load(bindings: &Bindings, name: &str) -> Result<Rc<Secrets>, Problem> {
-    let now = SystemClock.now();
-    let known = TENANTS.with_borrow_mut(|cache| cache.get(name, now).cloned());
-    match known.or_else(|| UNKNOWN.with_borrow_mut(|cache| cache.get(name, now).cloned())) {
+    match cached(name, SystemClock.now()) {
         Some(secrets) => Ok(secrets),
-        None => reload(bindings, name).await,
+        None => read(bindings, name).await,
     }
 }
 
-/// The secrets of the tenant of an id, read from the registry. An id of no tenant costs the same.
-pub async fn reload(bindings: &Bindings, name: &str) -> Result<Rc<Secrets>, Problem> {
+/// Secrets before something that does not fit them is refused.
+pub struct Reloaded {
+    /// The secrets.
+    pub secrets: Rc<Secrets>,
+    /// Whether they were read since the request began; if not, less than a second ago.
+    pub is_fresh: bool,
+}
+
+/// The secrets of the tenant of an id, read from the registry unless this isolate read them less than a second ago. An id
+/// of no tenant costs the same. `since` is when the request began that they are to be judged by.
+pub async fn reload(bindings: &Bindings, name: &str, since: Timestamp) -> Result<Reloaded, Problem> {
+    let now = SystemClock.now();
+    let is_due = RELOADS.with_borrow_mut(|reloads| {
+        let is_due = reloads.get(name, now).is_none();
+        if is_due {
+            reloads.insert(NamedTenant(name.into()), (), now);
+        }
+        is_due
+    });
+    match cached(name, now).filter(|secrets| !is_due || now.since(secrets.read_at) < RELOAD_MILLIS) {
+        Some(secrets) => Ok(Reloaded { is_fresh: secrets.read_at >= since, secrets }),
+        None => Ok(Reloaded { secrets: read(bindings, name).await?, is_fresh: true }),
+    }
+}
+
+fn cached(name: &str, now: Timestamp) -> Option<Rc<Secrets>> {
+    let known = TENANTS.with_borrow_mut(|cache| cache.get(name, now).cloned());
+    known.or_else(|| UNKNOWN.with_borrow_mut(|cache| cache.get(name, now).cloned()))
+}
+
+/// The same, read from the registry whatever this isolate knows: for who acts in the tenant.
+pub async fn read(bindings: &Bindings, name: &str) -> Result<Rc<Secrets>, Problem> {
     let db = ControlDb::open(bindings, "open a tenant's secrets")?;
     let read_at = SystemClock.now();
     let rows = db.rows::<SecretRow>(&SECRETS, args![name]).await?;
     let tenant = rows.first().map(|row| TenantId::proven(&row.tenant_id));
-    let mut secrets =
-        Secrets { tenant, revision: rows.first().map_or(0, |row| row.revision), key: None, versions: Vec::new() };
+    let mut secrets = Secrets {
+        tenant,
+        revision: rows.first().map_or(0, |row| row.revision),
+        read_at,
+        key: None,
+        versions: Vec::new(),
+    };
     if let Some(wrapped) = rows.first().and_then(|row| row.data_key.as_deref()) {
         let key = bindings.settings.keys.unwrap(name, wrapped).map_err(problem::internal)?;
         for row in &rows {

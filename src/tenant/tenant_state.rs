@@ -1,21 +1,21 @@
 //! A tenant's state as its hub grants it, and calls to the hub that bring a hub up to date.
 //!
 //! A hub whose configuration is older than what the Worker has seen is sent the current one, and the call is made again.
-//! A grant (configuration, and permits for requests) is good for 5 seconds. That is not how long a change may go unnoticed:
+//! What a grant gives, and for how long, is [`CachedGrant`]'s: its configuration is good for 5 seconds. That is not how long a change may go unnoticed:
 //! whatever a request reads or does compares the revision that it was judged by with the shard's fence
 //! ([`TenantDb::judged_at`](crate::storage::tenant_db::TenantDb::judged_at)) or the hub's configuration
 //! ([`call_hub_judged_at`]), at no further round trip. If a later one has come, the grant is dropped ([`outdated`]) and the
 //! request is judged again. Only what neither reads nor does anything is answered by a grant as old as that.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::grant::{Answer, CachedGrant};
 use super::registry::Tenant;
 use super::secrets;
 use crate::http::problem::{self, Problem};
 use crate::hub::client::{CallError, HubClient};
-use crate::hub::protocol::{Caller, Configure, GrantRequest, Lease, Refusal, RequestClass, TenantConfig};
+use crate::hub::protocol::{Caller, Configure, Grant, GrantRequest, Refusal, TenantConfig};
 use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
@@ -24,8 +24,11 @@ use domain::clock::{Clock, Timestamp};
 use domain::host::Host;
 use domain::rate::Rate;
 
-/// How long a grant is good, in milliseconds.
-const GRANT_MILLIS: i64 = 5000;
+pub use super::grant::Needs;
+
+/// How long an isolate remembers a grant, in milliseconds: the longest window that its permits are good in. What it may
+/// be used for meanwhile is judged by itself.
+const REMEMBERED_MILLIS: i64 = 60_000;
 /// Most tenants whose grants an isolate caches.
 const MAX_TENANTS: usize = 5_000;
 /// How often a call is tried, with the hub brought up to date in between.
@@ -39,14 +42,9 @@ impl CacheKey for TenantId {
 }
 
 thread_local! {
-    static GRANTS: RefCell<IsolateCache<TenantId, CachedGrant>> = RefCell::new(IsolateCache::new(MAX_TENANTS, GRANT_MILLIS));
+    static GRANTS: RefCell<IsolateCache<TenantId, CachedGrant>> = RefCell::new(IsolateCache::new(MAX_TENANTS, REMEMBERED_MILLIS));
     // The highest revision of each tenant that this isolate has seen anywhere: no older configuration counts.
     static SEEN: RefCell<IsolateCache<TenantId, i64>> = RefCell::new(IsolateCache::new(MAX_TENANTS, SEEN_MILLIS));
-}
-
-struct CachedGrant {
-    config: Rc<TenantConfig>,
-    leases: HashMap<RequestClass, Lease>,
 }
 
 /// Why a call to a hub failed.
@@ -168,50 +166,122 @@ async fn configure(bindings: &Bindings, tenant: &TenantId) -> Result<bool, Probl
     Ok(true)
 }
 
-/// A tenant's configuration, at most 5 seconds old, with one permit of the class taken; the rate that the permit was taken
-/// from, if there is a class.
+/// A request that its tenant's state admits.
+pub struct Admission {
+    /// The tenant's configuration, at most 5 seconds old.
+    pub config: Rc<TenantConfig>,
+    /// The rate that a permit was taken from.
+    pub rate: Option<Rate>,
+    /// A stranger's permit, if one was taken.
+    pub permit: Option<StrangerPermit>,
+}
+
+/// A permit for a stranger's request. It is spent unless it is given back.
+#[must_use]
+pub struct StrangerPermit {
+    tenant: TenantId,
+    reset: Timestamp,
+}
+
+impl StrangerPermit {
+    /// Gives the permit back: the request proved to be somebody's. The isolate's next request may have it.
+    pub fn give_back(self) {
+        GRANTS.with_borrow_mut(|grants| {
+            if let Some(grant) = grants.get(&self.tenant, SystemClock.now()) {
+                grant.give_back(self.reset);
+            }
+        });
+    }
+}
+
+/// What a request needs of its tenant: from this isolate's grant, or else from the hub.
 pub async fn enter(
     bindings: &Bindings,
     tenant: &TenantId,
     host: Option<&Host>,
-    class: Option<RequestClass>,
-) -> Result<(Rc<TenantConfig>, Option<Rate>), HubError> {
-    if let Some(cached) = take_cached(tenant, host, class) {
-        return Ok(cached);
+    needs: Needs,
+) -> Result<Admission, HubError> {
+    for _ in 0..ATTEMPTS {
+        let request = match take(tenant, host, needs) {
+            Answer::Taken(config, rate) => return Ok(Admission { config, permit: permit(tenant, needs, &rate), rate }),
+            Answer::Refused(rate) => return Err(HubError::Refused(Refusal::RateLimited(rate))),
+            Answer::Ask(request) => request,
+        };
+        ask_hub(bindings, tenant, host, &request).await?;
     }
-    ask_hub(bindings, tenant, host, class).await
+    Err(HubError::Failed(problem::unavailable("a grant was void before it was used")))
 }
 
-/// The same with a configuration that the hub gives now. For what is judged by the configuration alone, and neither reads
-/// the shard nor calls the hub before it has effects: who may sign in, register or set a password.
+/// The configuration that the hub gives now. For what is judged by the configuration alone, and neither reads the shard nor
+/// calls the hub before it has effects: who may sign in, register or set a password.
 pub async fn enter_now(
     bindings: &Bindings,
     tenant: &TenantId,
     host: Option<&Host>,
-    class: Option<RequestClass>,
-) -> Result<(Rc<TenantConfig>, Option<Rate>), HubError> {
-    let leased = class.and_then(|class| take_cached(tenant, host, Some(class))).and_then(|(_, rate)| rate);
-    let (config, rate) = ask_hub(bindings, tenant, host, class.filter(|_| leased.is_none())).await?;
-    Ok((config, leased.or(rate)))
+) -> Result<Rc<TenantConfig>, HubError> {
+    ask_hub(bindings, tenant, host, &Needs::Config.asked()).await?;
+    let admission = enter(bindings, tenant, host, Needs::Config).await?;
+    Ok(admission.config)
 }
 
+/// Asks the hub for a grant, and remembers what it says.
 async fn ask_hub(
     bindings: &Bindings,
     tenant: &TenantId,
     host: Option<&Host>,
-    class: Option<RequestClass>,
-) -> Result<(Rc<TenantConfig>, Option<Rate>), HubError> {
+    request: &GrantRequest,
+) -> Result<(), HubError> {
+    let (seen, asked_at) = (last_seen(tenant), SystemClock.now());
+    let grant = call_hub(bindings, tenant, host, seen, async |hub, caller| hub.call_for(&caller, request).await).await;
+    match grant {
+        Ok(grant) => {
+            store(tenant, grant, request, asked_at);
+            Ok(())
+        }
+        Err(HubError::Refused(Refusal::Stopped)) => {
+            forget(tenant);
+            Err(HubError::Refused(Refusal::Stopped))
+        }
+        Err(HubError::Refused(Refusal::RateLimited(rate))) => {
+            if let Some(class) = request.class {
+                let now = SystemClock.now();
+                GRANTS.with_borrow_mut(|grants| {
+                    grants.get(tenant, now).into_iter().for_each(|cached| cached.refuse(class, rate.clone(), now));
+                });
+            }
+            Err(HubError::Refused(Refusal::RateLimited(rate)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn take(tenant: &TenantId, host: Option<&Host>, needs: Needs) -> Answer {
     let (seen, now) = (last_seen(tenant), SystemClock.now());
-    let request = GrantRequest { class };
-    let grant = call_hub(bindings, tenant, host, seen, async |hub, caller| hub.call_for(&caller, &request).await);
-    let grant = grant.await?;
-    let rate = grant
-        .lease
-        .as_ref()
-        .map(|lease| Rate { remaining: lease.rate.remaining + lease.permits - 1, ..lease.rate.clone() });
-    let config = Rc::new(grant.config);
-    store(tenant, Rc::clone(&config), grant.lease, class, now);
-    Ok((config, rate))
+    GRANTS.with_borrow_mut(|grants| match grants.get(tenant, now) {
+        Some(grant) => grant.take(host, needs, seen, now),
+        None => Answer::Ask(needs.asked()),
+    })
+}
+
+fn permit(tenant: &TenantId, needs: Needs, rate: &Option<Rate>) -> Option<StrangerPermit> {
+    match (needs, rate) {
+        (Needs::Stranger { .. }, Some(rate)) => Some(StrangerPermit { tenant: tenant.clone(), reset: rate.reset }),
+        (Needs::Stranger { .. } | Needs::Config | Needs::Principal, _) => None,
+    }
+}
+
+fn store(tenant: &TenantId, grant: Grant, asked: &GrantRequest, asked_at: Timestamp) {
+    outdated(tenant, grant.config.revision);
+    GRANTS.with_borrow_mut(|grants| {
+        let cached = match grants.take(tenant) {
+            Some(mut cached) => {
+                cached.store(grant, asked, asked_at);
+                cached
+            }
+            None => CachedGrant::new(grant, asked, asked_at),
+        };
+        grants.insert(tenant.clone(), cached, asked_at);
+    });
 }
 
 /// The highest revision of a tenant that this isolate has seen; 0 for none.
@@ -223,8 +293,7 @@ fn seen_at(tenant: &TenantId, now: Timestamp) -> i64 {
     SEEN.with_borrow_mut(|seen| seen.get(tenant, now).copied().unwrap_or(0))
 }
 
-/// The tenant has this revision: drops what this isolate has cached of an earlier one. Permits go too, because they were
-/// leased under the limits of then.
+/// The tenant has this revision: what this isolate has cached of an earlier one counts no more.
 pub fn outdated(tenant: &TenantId, revision: i64) {
     note_revision(tenant, revision, SystemClock.now());
     secrets::forget_before(tenant, revision);
@@ -239,126 +308,18 @@ fn note_revision(tenant: &TenantId, revision: i64, now: Timestamp) {
     if revision > seen_at(tenant, now) {
         SEEN.with_borrow_mut(|seen| seen.insert(tenant.clone(), revision, now));
     }
-    GRANTS.with_borrow_mut(|grants| {
-        if grants.get(tenant, now).is_some_and(|grant| grant.config.revision < revision) {
-            grants.take(tenant);
-        }
-    });
-}
-
-fn take_cached(
-    tenant: &TenantId,
-    host: Option<&Host>,
-    class: Option<RequestClass>,
-) -> Option<(Rc<TenantConfig>, Option<Rate>)> {
-    let (seen, now) = (last_seen(tenant), SystemClock.now());
-    GRANTS.with_borrow_mut(|grants| grants.get(tenant, now)?.take(host, class, seen, now))
-}
-
-impl CachedGrant {
-    /// The configuration with one permit of the class, if the tenant is served on this host by a configuration that is not
-    /// older than the revision that was seen.
-    fn take(
-        &mut self,
-        host: Option<&Host>,
-        class: Option<RequestClass>,
-        seen: i64,
-        now: Timestamp,
-    ) -> Option<(Rc<TenantConfig>, Option<Rate>)> {
-        let Self { config, leases } = self;
-        let is_its_host = host.is_none_or(|host| config.hosts.iter().any(|own| own == host.as_str()));
-        if config.revision < seen || !config.is_served(now) || !is_its_host {
-            return None;
-        }
-        let Some(class) = class else { return Some((Rc::clone(config), None)) };
-        let lease = leases.get_mut(&class).filter(|lease| lease.permits > 0 && now < lease.until)?;
-        lease.permits -= 1;
-        let remaining = lease.rate.remaining + lease.permits;
-        Some((Rc::clone(config), Some(Rate { remaining, ..lease.rate.clone() })))
-    }
-}
-
-fn store(
-    tenant: &TenantId,
-    config: Rc<TenantConfig>,
-    lease: Option<Lease>,
-    class: Option<RequestClass>,
-    read_at: Timestamp,
-) {
-    outdated(tenant, config.revision);
-    if config.revision < last_seen(tenant) {
-        return;
-    }
-    GRANTS.with_borrow_mut(|grants| {
-        let mut leases = grants.take(tenant).map(|grant| grant.leases).unwrap_or_default();
-        if let (Some(class), Some(mut lease)) = (class, lease) {
-            lease.permits -= 1;
-            leases.insert(class, lease);
-        }
-        grants.insert(tenant.clone(), CachedGrant { config, leases }, read_at);
-    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::protocol::TenantState;
-    use serde_json::json;
-
-    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
-
-    fn grant(change: impl FnOnce(&mut TenantConfig)) -> CachedGrant {
-        let limits = json!({
-            "api_requests_per_minute": 1, "api_requests_per_day": 1, "anonymous_requests_per_minute": 1,
-            "webhooks_per_minute": 1, "concurrent_subscriptions": 1, "connections_per_address": null,
-            "event_retention_seconds": 1, "event_retention_count": 1, "event_log_bytes": 1,
-        });
-        let config = json!({
-            "revision": 7, "standing": "active", "expires_at": null, "hosts": ["acme.test"], "limits": limits,
-            "webhook_versions": [], "subscription_versions": [], "require_standard_webhooks": false,
-            "cors_origins": [], "placement": {"shard": "SHARD_00", "epoch": 1},
-        });
-        let mut config = serde_json::from_value(config).unwrap();
-        change(&mut config);
-        CachedGrant { config: Rc::new(config), leases: HashMap::new() }
-    }
 
     #[test]
-    fn a_grant_counts_for_its_hosts_while_the_tenant_is_served_and_nothing_newer_was_seen() {
-        let now = NOW;
-        let own = Host::parse("acme.test").unwrap();
-        let other = Host::parse("other.test").unwrap();
-        let taken = |mut grant: CachedGrant, host: Option<&Host>, seen| grant.take(host, None, seen, now).is_some();
-        assert!(taken(grant(|_| {}), Some(&own), 7) && taken(grant(|_| {}), None, 0));
-        assert!(!taken(grant(|_| {}), Some(&own), 8), "a later revision was seen on the shard or at the hub");
-        assert!(!taken(grant(|_| {}), Some(&other), 7), "the host is not its own, or not any more");
-        assert!(!taken(grant(|config| config.state = TenantState::Stopped), Some(&own), 7));
-        assert!(!taken(grant(|config| config.expires_at = Some(now)), Some(&own), 7), "it expires at its instant");
-        assert!(taken(grant(|config| config.expires_at = Some(now.plus_millis(1))), Some(&own), 7));
-    }
-
-    #[test]
-    fn a_grant_is_dropped_with_its_permits_once_a_later_revision_is_seen() {
-        let tenant = TenantId::proven("dropped-once-seen");
-        let read_at = NOW;
-        GRANTS.with_borrow_mut(|grants| grants.insert(tenant.clone(), grant(|_| {}), read_at));
-        note_revision(&tenant, 7, read_at);
-        assert!(GRANTS.with_borrow_mut(|grants| grants.get(&tenant, read_at).is_some()), "it is of this revision");
-        note_revision(&tenant, 8, read_at);
-        assert!(GRANTS.with_borrow_mut(|grants| grants.get(&tenant, read_at).is_none()));
-        assert_eq!(seen_at(&tenant, read_at), 8);
-        note_revision(&tenant, 7, read_at);
-        assert_eq!(seen_at(&tenant, read_at), 8, "no revision is unseen");
-    }
-
-    #[test]
-    fn a_grant_lives_for_five_seconds() {
-        let tenant = TenantId::proven("five-seconds");
-        let read_at = NOW;
-        GRANTS.with_borrow_mut(|grants| {
-            grants.insert(tenant.clone(), grant(|_| {}), read_at);
-            assert!(grants.get(&tenant, read_at.plus_millis(4_999)).is_some());
-            assert!(grants.get(&tenant, read_at.plus_millis(5_000)).is_none());
-        });
+    fn no_revision_is_unseen() {
+        let (tenant, now) = (TenantId::proven("no-revision-is-unseen"), Timestamp::from_millis(1_000_000));
+        for (revision, seen) in [(7, 7), (8, 8), (7, 8)] {
+            note_revision(&tenant, revision, now);
+            assert_eq!(seen_at(&tenant, now), seen);
+        }
     }
 }

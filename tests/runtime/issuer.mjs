@@ -53,7 +53,7 @@ function adapterOver(rows) {
 
 class Issuer {
   rows = new Map();
-  counts = { jwks: 0, token: 0 };
+  counts = { discovery: 0, jwks: 0, token: 0 };
   lie = null;
   down = false;
   moved = null;
@@ -119,6 +119,7 @@ class Issuer {
 
   async serve(request, response) {
     const path = request.url.split("?")[0];
+    if (path.endsWith("/openid-configuration")) this.counts.discovery += 1;
     if (this.down) return request.socket.destroy();
     if (request.url === this.moved) return response.writeHead(307, { location: `${request.url}?` }).end();
     if (path === "/jwks") this.counts.jwks += 1;

@@ -112,6 +112,7 @@ async function worker(name, toml, databases, { build = "build", vars = {}, secre
         HUB: { type: "durable-object", worker: NAME, exportName: "Hub" },
         ...(addressLimit && {
           ADDRESS_LIMIT: { type: "rate-limit", namespace: "1001", simple: { limit: 1000, period: 10 } },
+          LOGIN_LIMIT: { type: "rate-limit", namespace: "1002", simple: { limit: 40, period: 60 } },
         }),
       },
       ...(name === NAME && { exports: { Hub: { type: "durable-object", storage: "sqlite" } } }),

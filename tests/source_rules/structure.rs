@@ -52,6 +52,52 @@ fn a_name_with_two_meanings_is_found() {
     assert_eq!(names_with_two_meanings(&files[1..], &[("Place", "")]).len(), 1, "an exception that nothing needs");
 }
 
+/// Who may ask for a client's address: allow-lists, audits, sessions. What is counted is counted by network.
+const SEES_ADDRESSES: &[&str] = &[
+    "src/api/members/invitations.rs",
+    "src/api/members/mod.rs",
+    "src/api/members/passwords.rs",
+    "src/api/operators/sessions.rs",
+    "src/api/operators/switching.rs",
+    "src/api/records/files.rs",
+    "src/api/records/media.rs",
+    "src/api/settings.rs",
+    "src/auth/authenticate_member.rs",
+    "src/auth/authenticate_operator.rs",
+    // What failed for one address of a network may be good for another one, by a key's own list.
+    "src/auth/proofs.rs",
+    "src/auth/session.rs",
+    "src/auth/sso/account.rs",
+    // Makes networks of them.
+    "src/http/incoming.rs",
+    // The row of an audit; there is one for a network.
+    "src/pipeline/cross_tenant_audit.rs",
+    "src/pipeline/tenant.rs",
+];
+
+fn sees_addresses(files: &[SourceFile]) -> Vec<&str> {
+    let asks = |file: &&SourceFile| file.text.contains(".address()") || file.text.contains("CF-Connecting-IP");
+    files.iter().filter(asks).map(|file| file.path.as_str()).collect()
+}
+
+#[test]
+fn nothing_is_counted_by_a_clients_address() {
+    let files = production_files();
+    let seen = sees_addresses(&files);
+    let mut faults: Vec<String> = Vec::new();
+    faults.extend(seen.iter().filter(|path| !SEES_ADDRESSES.contains(path)).map(|path| format!("{path} asks for it")));
+    faults.extend(SEES_ADDRESSES.iter().filter(|path| !seen.contains(path)).map(|path| format!("{path} does not")));
+    none("a client's address is for lists and audits; limits take its Network", &faults);
+}
+
+#[test]
+fn who_asks_for_an_address_is_found() {
+    let file = |path: &str, text: &str| SourceFile::of(path, text).without_tests();
+    let files =
+        [file("src/a.rs", "fn f() { count(request.address()) }"), file("src/b.rs", "fn f() { request.network() }")];
+    assert_eq!(sees_addresses(&files), ["src/a.rs"]);
+}
+
 /// Lines of each room, long files, long functions, names with several meanings. Tests count as lines and as nothing else.
 fn report(files: &[SourceFile]) -> String {
     let mut rooms: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! Single sign-on: browsers that come in by a tenant's own provider, and those that only try.
 
 mod id_token_claims;
+mod limits;
 mod redirect_flow;
 mod users;
 

@@ -78,7 +78,16 @@ impl Issuer {
 
     /// How often its keys were asked for.
     pub async fn asked_for_keys(&self) -> u64 {
-        control(&self.http, "/counts", json!({"issuer": self.url})).await["jwks"].as_u64().unwrap()
+        self.asked_for("jwks").await
+    }
+
+    /// How often its configuration was asked for.
+    pub async fn asked_for_configuration(&self) -> u64 {
+        self.asked_for("discovery").await
+    }
+
+    async fn asked_for(&self, what: &str) -> u64 {
+        control(&self.http, "/counts", json!({"issuer": self.url})).await[what].as_u64().unwrap()
     }
 
     /// A token that it signs, with its key's name in the header unless that says another one.

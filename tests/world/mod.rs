@@ -269,6 +269,14 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut questi
     .await
 }
 
+/// Begins early enough in a minute of UTC for what follows to end within it.
+pub async fn early_in_a_minute() {
+    let left = 60 - now() % 60;
+    if left < 30 {
+        tokio::time::sleep(Duration::from_secs(left)).await;
+    }
+}
+
 /// Seconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()

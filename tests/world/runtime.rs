@@ -115,6 +115,7 @@ impl Runtime {
         all.insert("ALLOW_LOOPBACK".into(), "true".into());
         all.insert("DOMAIN_PROOF".into(), "assumed".into());
         all.insert("PASSWORD_WORK_LOG".into(), "true".into());
+        all.insert("CALLS_LOG".into(), "true".into());
         for (name, value) in vars {
             match secrets.get_mut(*name) {
                 Some(secret) => *secret = value.clone().into(),

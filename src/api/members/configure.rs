@@ -32,7 +32,7 @@ pub async fn configure(mut request: Request<Member>) -> Result<Response, Problem
         Some(text) => Some(endpoint::admitted(&request.bindings, tenant, text, &may_call).await?),
         None => None,
     };
-    let secrets = secrets::reload(&request.bindings, tenant).await?;
+    let secrets = secrets::read(&request.bindings, tenant).await?;
     let now = request.now();
     let (webhook, subscription) = (secrets.signing(now), secrets.subscription(now));
     let (Some(webhook), Some(subscription)) = (webhook.first(), subscription.first()) else {

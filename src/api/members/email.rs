@@ -6,6 +6,7 @@ use super::sign_in::{LoginAttempt, mail, read_password, read_secret, store_and_s
 use super::users::MAX_NAME;
 use crate::auth::account;
 use crate::auth::email_token::{self, EmailTokenPurpose};
+use crate::auth::failed_logins;
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::{Member, Visitor};
 use crate::auth::registration::{self, RegistrationRow};
@@ -39,11 +40,18 @@ pub async fn verify(mut request: Request<Visitor>) -> Result<Response, Problem> 
     let name = fields.text("name", MAX_NAME);
     fields.finish()?;
     let (rows, now) = (request.caller.rows(&request.bindings)?, request.now());
+    let attempt = failed_logins::begin(&request)?;
     if let Some(found) = registration::find(&rows, &token, now).await? {
         let registration = registration.or_else(|| request.incoming.cookie(REGISTRATION_COOKIE));
-        return prove(&request, &rows, &found, Proof { registration, password, name }).await;
+        attempt.end(&Ok::<_, Problem>(()));
+        let attempt = LoginAttempt::of(&request).count(&request, &found.email).await?;
+        let outcome = prove(&request, &rows, &found, Proof { registration, password, name }).await;
+        attempt.end(&outcome);
+        return outcome;
     }
-    let holder = email_token::holder(&rows, EmailTokenPurpose::EmailVerification, &token, now).await?;
+    let holder = email_token::holder(&rows, EmailTokenPurpose::EmailVerification, &token, now).await;
+    attempt.end(&holder);
+    let holder = holder?;
     if password.is_some() {
         let invalid = Invalid::new("not_allowed", "must be left out: the token is that of a user, who has one");
         return Err(problem::invalid_field("/password", invalid));
@@ -68,7 +76,6 @@ async fn prove(
         Some(password) => {
             let policy = &request.caller.config.passwords;
             policy.check(password, &found.email).map_err(|invalid| problem::invalid_field("/password", invalid))?;
-            LoginAttempt::of(request).count(&request.incoming.address(), &found.email).await?;
             PasswordHashing::of(request).hash(password)?
         }
         None if is_client => found.password_hash.clone(),
@@ -101,7 +108,7 @@ pub async fn resend(request: Request<Member>) -> Result<Response, Problem> {
     let user = super::account_holder(&request.caller)?;
     let tenant = &request.caller.tenant;
     if !user.email_verified {
-        LoginAttempt::of_member(&request).count(&request.incoming.address(), &user.email).await?;
+        LoginAttempt::of_member(&request).count_mail(request.incoming.network(), &user.email).await?;
         let token = email_token::fresh(EmailTokenPurpose::EmailVerification, &user.id, &user.email, request.now())?;
         let mail = mail("email_verification", tenant, (&user.email, &user.name), &token);
         let entry = super::audit_entry(&request, "user.mail_verification", Some(&user.id), None).statement();

@@ -35,6 +35,7 @@ use crate::storage::sql::{Arg, TenantSql, args, statements};
 use crate::storage::tenant_db::{TenantBatch, TenantDb};
 use domain::clock::Timestamp;
 use domain::json;
+use domain::password::Password;
 use domain::permission::{DEFAULT_ROLE, Permission};
 
 statements! { TenantSql;
@@ -104,6 +105,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     let days = read_days(&mut fields);
     let email = fields.finish_with(email)?;
     let role = role_to_grant(&request, &rows, &role).await?;
+    LoginAttempt::of_member(&request).count_members_mail(&email).await?;
     let id = fresh_id("inv").map_err(problem::internal)?;
     let token = fresh_secret(TOKEN_PREFIX).map_err(problem::internal)?;
     let (now, until) = (request.now(), request.now().plus_seconds(days * 86_400));
@@ -169,6 +171,7 @@ pub async fn resend(mut request: Request<Member>) -> Result<Response, Problem> {
     if elapsed < RESEND_SECONDS {
         return Err(problem::rate_limited((RESEND_SECONDS - elapsed).unsigned_abs()));
     }
+    LoginAttempt::of_member(&request).count_members_mail(&invitation.email).await?;
     let token = fresh_secret(TOKEN_PREFIX).map_err(problem::internal)?;
     let id = invitation.id.as_str();
     let entry = audit_entry(&request, "invitation.resend", Some(id), None);
@@ -212,7 +215,19 @@ pub async fn accept(mut request: Request<Visitor>) -> Result<Response, Problem> 
     let name = fields.text("name", MAX_NAME).unwrap_or_default();
     let carrier = if fields.flag("cookie").unwrap_or(false) { Carrier::Cookie } else { Carrier::Tokens };
     let ((token, email), password) = fields.finish_with(token.zip(email).zip(password))?;
-    LoginAttempt::of(&request).count(&request.incoming.address(), &email).await?;
+    let attempt = LoginAttempt::of(&request).count(&request, &email).await?;
+    let outcome = become_user(&request, (&token, email), (&password, name), carrier).await;
+    attempt.end(&outcome);
+    outcome
+}
+
+/// Makes the user whom an open invitation invites.
+async fn become_user(
+    request: &Request<Visitor>,
+    (token, email): (&str, String),
+    (password, name): (&Password, String),
+    carrier: Carrier,
+) -> Result<Response, Problem> {
     let tenant = request.caller.tenant.clone();
     let rows = TenantDb::open(&request.bindings, &tenant, &request.caller.config.placement)?;
     let now = request.now();
@@ -220,12 +235,12 @@ pub async fn accept(mut request: Request<Visitor>) -> Result<Response, Problem> 
     let is_open =
         |row: &InvitationRow| row.email == email && row.accepted_at.is_none() && now.millis() < row.expires_at;
     let invitation = found.filter(is_open).ok_or_else(problem::invitation_not_found)?;
-    let (role, inviter_as_seen) = judged(&request, &rows, &invitation).await?;
+    let (role, inviter_as_seen) = judged(request, &rows, &invitation).await?;
     let user =
         SessionUser { id: fresh_id("usr").map_err(problem::internal)?, email, name, role: invitation.role.clone() };
-    let hash = PasswordHashing::of(&request).hash(&password)?;
+    let hash = PasswordHashing::of(request).hash(password)?;
     let rules = role.as_seen().into_iter().chain(inviter_as_seen);
-    let batch = accept_batch(&request, &rows, &invitation, &user, hash, now).add_all(rules);
+    let batch = accept_batch(request, &rows, &invitation, &user, hash, now).add_all(rules);
     rules::commit(batch).await?;
     let context = LoginContext { bindings: &request.bindings, tenant: &tenant, rows: &rows };
     session::open(&context, &user, &request.incoming, carrier, Vec::new()).await?.answer(201, &tenant)

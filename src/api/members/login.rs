@@ -17,6 +17,7 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::storage::sql::args;
 use domain::json;
+use domain::password::Password;
 
 /// `POST /api/v1/auth/login`
 pub async fn login(mut request: Request<Visitor>) -> Result<Response, Problem> {
@@ -25,23 +26,34 @@ pub async fn login(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let (email, password) = (read_email(&mut fields), read_password(&mut fields, "password"));
     let in_cookie = fields.flag("cookie").unwrap_or(false);
     let password = fields.finish_with(password)?;
-    LoginAttempt::of(&request).count(&request.incoming.address(), &email).await?;
+    let attempt = LoginAttempt::of(&request).count(&request, &email).await?;
+    let carrier = if in_cookie { Carrier::Cookie } else { Carrier::Tokens };
+    let outcome = sign_in(&request, &email, &password, carrier).await;
+    attempt.end(&outcome);
+    outcome
+}
 
-    let hashing = PasswordHashing::of(&request);
+/// A session for who knows the password.
+async fn sign_in(
+    request: &Request<Visitor>,
+    email: &str,
+    password: &Password,
+    carrier: Carrier,
+) -> Result<Response, Problem> {
+    let hashing = PasswordHashing::of(request);
     let rows = request.caller.rows(&request.bindings)?;
     let account = rows.row::<Account>(&account::BY_EMAIL, args![email]).await?;
-    let check = hashing.verify(&password, account.as_ref().and_then(|account| account.password_hash.as_deref()));
+    let check = hashing.verify(password, account.as_ref().and_then(|account| account.password_hash.as_deref()));
     let account =
         account.filter(|account| check != PasswordCheck::Wrong && account.is_active() && account.is_verified());
     let account = account.ok_or_else(problem::invalid_credentials)?;
     let mut statements = vec![(account::STILL_CURRENT, args![account.id.as_str(), account.password_hash.as_deref()])];
     if check == PasswordCheck::RightButStale {
-        statements.push((account::REHASH, args![account.id.as_str(), hashing.hash(&password)?]));
+        statements.push((account::REHASH, args![account.id.as_str(), hashing.hash(password)?]));
     }
-    let carrier = if in_cookie { Carrier::Cookie } else { Carrier::Tokens };
-    let detail = json!({ "cookie": in_cookie });
+    let detail = json!({ "cookie": carrier == Carrier::Cookie });
     let actor = format!("user:{}", account.id);
-    statements.push(audit_entry_by(&request, actor, "session.open", None, Some(detail)).statement());
-    let (context, user) = (login_context(&request, &rows), account.into_session_user());
+    statements.push(audit_entry_by(request, actor, "session.open", None, Some(detail)).statement());
+    let (context, user) = (login_context(request, &rows), account.into_session_user());
     session::open(&context, &user, &request.incoming, carrier, statements).await?.answer(200, &request.caller.tenant)
 }

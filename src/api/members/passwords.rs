@@ -13,8 +13,9 @@ use super::{account_holder, audit_entry, audit_entry_by};
 use crate::auth::account::{self, Account};
 use crate::auth::authenticate_member::Credential;
 use crate::auth::email_token::{self, EmailTokenPurpose};
+use crate::auth::failed_logins;
 use crate::auth::password_hashing::PasswordHashing;
-use crate::auth::principal::{Member, Visitor};
+use crate::auth::principal::{Member, User, Visitor};
 use crate::auth::revocation::{MintedBy, revoking};
 use crate::auth::session::{self, Carrier, LoginContext};
 use crate::credentials::password::PasswordCheck;
@@ -31,6 +32,7 @@ use crate::storage::tenant_db::{Placement, TenantDb};
 use crate::tenant_id::TenantId;
 use domain::clock::{Clock, Timestamp};
 use domain::json;
+use domain::password::Password;
 
 /// `POST /api/v1/auth/password`
 pub async fn change(mut request: Request<Member>) -> Result<Response, Problem> {
@@ -40,19 +42,30 @@ pub async fn change(mut request: Request<Member>) -> Result<Response, Problem> {
     let policy = &request.caller.config.passwords;
     let new = read_new_password(&mut fields, "new_password", policy, Some(&user.email));
     let (current, new) = fields.finish_with(current.zip(new))?;
-    LoginAttempt::of_member(&request).count(&request.incoming.address(), &user.email).await?;
+    let attempt = LoginAttempt::of_member(&request).count(&request, &user.email).await?;
+    let outcome = exchange(&request, &user, &current, &new).await;
+    attempt.end(&outcome);
+    outcome
+}
 
-    let hashing = PasswordHashing::of(&request);
+/// Sets the new password of a user who knows the current one.
+async fn exchange(
+    request: &Request<Member>,
+    user: &User,
+    current: &Password,
+    new: &Password,
+) -> Result<Response, Problem> {
+    let hashing = PasswordHashing::of(request);
     let rows = request.caller.rows(&request.bindings)?;
     let account = rows.row::<Account>(&account::BY_ID, args![user.id.as_str()]).await?;
-    let account = account.filter(|a| hashing.verify(&current, a.password_hash.as_deref()) != PasswordCheck::Wrong);
+    let account = account.filter(|a| hashing.verify(current, a.password_hash.as_deref()) != PasswordCheck::Wrong);
     let account = account.ok_or_else(problem::invalid_credentials)?;
-    let hash = hashing.hash(&new)?;
+    let hash = hashing.hash(new)?;
     let voids = revoking(&request.bindings, &request.caller.tenant, MintedBy::user(&user.id), async {
         let now = request.now();
         let still = (account::STILL_CURRENT, args![user.id.as_str(), account.password_hash.as_deref()]);
         let batch = rows.write().add_all([still]).add_all(account::set_password(&user.id, &hash, now));
-        batch.audit(audit_entry(&request, "user.change_password", Some(&user.id), None)).commit().await?;
+        batch.audit(audit_entry(request, "user.change_password", Some(&user.id), None)).commit().await?;
         Ok(account::void_until(now))
     })
     .await?;
@@ -75,7 +88,7 @@ pub async fn forgot(mut request: Request<Visitor>) -> Result<Response, Problem> 
     check_tenant(&mut fields, &request.caller.tenant)?;
     let email = read_email(&mut fields);
     fields.finish()?;
-    LoginAttempt::of(&request).count(&request.incoming.address(), &email).await?;
+    LoginAttempt::of(&request).count_mail(request.incoming.network(), &email).await?;
     let mail = PasswordResetMail {
         bindings: request.bindings.clone(),
         tenant: request.caller.tenant.clone(),
@@ -133,7 +146,10 @@ pub async fn reset(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let (token, password) = (read_secret(&mut fields, "token"), read_password(&mut fields, "password"));
     let password = fields.finish_with(password)?;
     let (rows, now) = (request.caller.rows(&request.bindings)?, request.now());
-    let holder = email_token::holder(&rows, EmailTokenPurpose::PasswordReset, &token, now).await?;
+    let attempt = failed_logins::begin(&request)?;
+    let holder = email_token::holder(&rows, EmailTokenPurpose::PasswordReset, &token, now).await;
+    attempt.end(&holder);
+    let holder = holder?;
     let policy = &request.caller.config.passwords;
     policy.check(&password, &holder.email).map_err(|invalid| problem::invalid_field("/password", invalid))?;
     let hash = PasswordHashing::of(&request).hash(&password)?;

@@ -39,7 +39,7 @@ pub async fn register(mut request: Request<Visitor>) -> Result<Response, Problem
     let password = read_new_password(&mut fields, "password", &request.caller.config.passwords, of);
     let name = fields.text("name", 200).unwrap_or_default();
     let password = fields.finish_with(password)?;
-    LoginAttempt::of(&request).count(&request.incoming.address(), &email).await?;
+    LoginAttempt::of(&request).count_mail(request.incoming.network(), &email).await?;
 
     let hash = PasswordHashing::of(&request).hash(&password)?;
     let rows = request.caller.rows(&request.bindings)?;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::auth::email_token::NewEmailToken;
+use crate::auth::failed_logins::{self, CountedAttempt};
 use crate::auth::mail::{Mail, deliver};
 use crate::auth::principal::{Member, Visitor};
 use crate::auth::session::LoginContext;
@@ -10,15 +11,16 @@ use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
 use crate::http::letters::{lower_case, normalize};
 use crate::http::problem::{self, Problem};
-use crate::http::request::Request;
-use crate::hub::protocol::CountLogin;
+use crate::http::request::{Background, Request};
+use crate::http::response::Response;
+use crate::hub::protocol::{CountLogin, CountMail, LoginSucceeded};
 use crate::log;
 use crate::storage::bindings::Bindings;
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::tenant_db::TenantDb;
-use crate::tenant::tenant_state;
+use crate::tenant::tenant_state::{self, HubError};
 use crate::tenant_id::TenantId;
-use domain::address::network;
+use domain::address::Network;
 use domain::clock::Timestamp;
 use domain::email::parse_email;
 use domain::error::Invalid;
@@ -54,17 +56,81 @@ impl<'a> LoginAttempt<'a> {
         Self { bindings: &request.bindings, tenant, host: host.as_ref(), revision: config.revision }
     }
 
-    /// Counts an attempt at an account, before anything is hashed or looked up. 429 if there were too many, of the
-    /// network or at the account.
-    pub async fn count(&self, address: &str, email: &str) -> Result<(), Problem> {
-        let (address, account) = (digest(network(address).as_bytes()), digest(email.as_bytes()));
+    /// Counts an attempt at an account as a failure, before anything is hashed or looked up. 429 if too many failed: of the
+    /// network, of the network at the account, or of strange networks at the account.
+    pub async fn count<Who>(&self, request: &Request<Who>, email: &str) -> Result<CountedLogin, Problem> {
+        let in_all_tenants = failed_logins::begin(request)?;
+        let (address, account) = (digest_of(request.incoming.network()), digest(email.as_bytes()));
         let message = CountLogin { address, account };
         let counted =
             tenant_state::call_hub(self.bindings, self.tenant, self.host, self.revision, async |hub, caller| {
                 hub.call_for(&caller, &message).await
             });
         counted.await?;
+        Ok(CountedLogin {
+            in_all_tenants,
+            bindings: self.bindings.clone(),
+            background: request.background.clone(),
+            tenant: self.tenant.clone(),
+            host: self.host.cloned(),
+            revision: self.revision,
+            message: LoginSucceeded { address: message.address, account: message.account },
+        })
+    }
+
+    /// Counts a mail that a network asks for. 429 if there were too many: to the person, or of the network.
+    pub async fn count_mail(&self, network: Network, email: &str) -> Result<(), Problem> {
+        self.count_mail_by(Some(digest_of(network)), email).await
+    }
+
+    /// Counts a mail by somebody who may write to whom they like. 429 if the person got too many.
+    pub async fn count_members_mail(&self, email: &str) -> Result<(), Problem> {
+        self.count_mail_by(None, email).await
+    }
+
+    async fn count_mail_by(&self, network: Option<String>, email: &str) -> Result<(), Problem> {
+        let message = CountMail { network, person: digest(lower_case(email).as_bytes()) };
+        let counted =
+            tenant_state::call_hub(self.bindings, self.tenant, self.host, self.revision, async |hub, caller| {
+                hub.call_for(&caller, &message).await
+            });
+        counted.await?;
         Ok(())
+    }
+}
+
+fn digest_of(network: Network) -> String {
+    digest(network.to_string().as_bytes())
+}
+
+/// An attempt at an account that was counted.
+#[must_use]
+pub struct CountedLogin {
+    in_all_tenants: CountedAttempt,
+    bindings: Bindings,
+    background: Background,
+    tenant: TenantId,
+    host: Option<Host>,
+    revision: i64,
+    message: LoginSucceeded,
+}
+
+impl CountedLogin {
+    /// Notes how it ended. One that succeeded is taken back, after the response.
+    pub fn end(self, outcome: &Result<Response, Problem>) {
+        let Self { in_all_tenants, bindings, background, tenant, host, revision, message } = self;
+        in_all_tenants.end(outcome);
+        if outcome.is_err() {
+            return;
+        }
+        background.spawn(async move {
+            let noted = tenant_state::call_hub(&bindings, &tenant, host.as_ref(), revision, async |hub, caller| {
+                hub.call_for(&caller, &message).await
+            });
+            if let Err(HubError::Failed(problem)) = noted.await {
+                log::fault("logins", problem.cause.as_deref().unwrap_or(problem.code));
+            }
+        });
     }
 }
 

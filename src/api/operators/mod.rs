@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod grants;
 pub mod impersonation;
+pub mod login_failures;
 pub mod master_keys;
 pub mod platform_keys;
 pub mod rules;

@@ -2,10 +2,12 @@
 //!
 //! Invariants
 //! - An unknown address, a wrong password and a disabled operator get the same response after the same work.
-//! - Attempts are counted before a password is hashed, per address and per account, in one statement.
+//! - Attempts are counted before a password is hashed ([`FailedLogin`]).
 //! - A session ends after 12 hours, used or not; only the digest of its text is stored.
 
+use super::login_failures::{self, FailedLogin};
 use super::{PlatformAuditEntry, audit, subject};
+use crate::auth::failed_logins;
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::{Anyone, Operator, OperatorKind};
 use crate::auth::revocation::{self, revoking_everywhere};
@@ -23,14 +25,12 @@ use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{Arg, ControlSql, args, statements};
-use domain::clock::{Clock, Timestamp};
+use domain::clock::Clock;
 use domain::error::Invalid;
 use domain::json;
 use domain::password::Password;
 
 statements! { ControlSql;
-    /// Counts an attempt in this minute, of the address and of the account.
-    COUNT_ATTEMPT = "INSERT INTO operator_logins (minute, kind, who, tries) VALUES (?1, 'address', ?2, 1), (?1, 'account', ?3, 1) ON CONFLICT (minute, kind, who) DO UPDATE SET tries = tries + 1 RETURNING kind, tries";
     /// Who signs in.
     BY_EMAIL = "SELECT id, email, name, role, status, password_hash FROM operators WHERE email = ?1";
     /// A new session.
@@ -45,8 +45,6 @@ statements! { ControlSql;
     END = "DELETE FROM operator_sessions WHERE id = ?1";
     /// Deletes expired sessions.
     FORGET_OVER = "DELETE FROM operator_sessions WHERE expires_at <= ?1";
-    /// Deletes the counts of past minutes.
-    FORGET_TRIES = "DELETE FROM operator_logins WHERE minute < ?1";
     /// Who is signed in, and until when.
     ME = "SELECT o.id, o.created_at, json_object('id', o.id, 'email', o.email, 'name', o.name, 'role', o.role, 'created_at', o.created_at, 'last_login_at', o.last_login_at, 'session_id', s.id, 'session_expires_at', s.expires_at) AS view FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1";
     /// Tenants that an admin may enter: all that are served.
@@ -57,18 +55,6 @@ statements! { ControlSql;
 
 /// How long a session lasts, in seconds.
 const SESSION_SECONDS: i64 = 12 * 3600;
-/// Most attempts from an address in a minute.
-const TRIES_PER_ADDRESS: i64 = 20;
-/// Most attempts at an account in a minute.
-const TRIES_PER_ACCOUNT: i64 = 10;
-
-row_types! {
-    struct TryRow {
-        kind: String,
-        tries: i64,
-    }
-}
-
 row_types! {
     struct OperatorLoginRow {
         id: String,
@@ -90,39 +76,41 @@ pub async fn login(mut request: Request<Anyone>) -> Result<Response, Problem> {
     let password = fields.parsed("password", |text| Password::parse(text, &normalize));
     let password = fields.finish_with(password)?;
     let db = ControlDb::open(&request.bindings, "sign an operator in")?;
-    count_attempt(&db, &request.incoming.address(), &email, request.now()).await?;
+    let in_all_tenants = failed_logins::begin(&request)?;
+    let attempt = FailedLogin::count(&db, request.incoming.network(), &email, request.now()).await?;
+    let outcome = sign_in(&request, &db, (&email, &password), &attempt).await;
+    in_all_tenants.end(&outcome);
+    outcome
+}
+
+/// A session for an operator who knows the password.
+async fn sign_in(
+    request: &Request<Anyone>,
+    db: &ControlDb,
+    (email, password): (&str, &Password),
+    attempt: &FailedLogin,
+) -> Result<Response, Problem> {
     let found = db.row::<OperatorLoginRow>(&BY_EMAIL, args![email]).await?;
     let stored = found.as_ref().map(|row| row.password_hash.as_str());
-    let hashing = PasswordHashing::of(&request);
-    let check = hashing.verify(&password, stored);
+    let hashing = PasswordHashing::of(request);
+    let check = hashing.verify(password, stored);
     let is_in = |row: &OperatorLoginRow| check != PasswordCheck::Wrong && row.status == "active";
     let operator = found.filter(is_in).ok_or_else(problem::invalid_credentials)?;
     let rehash = match check {
         PasswordCheck::RightButStale => {
-            Some((REHASH, args![operator.id.as_str(), hashing.hash(&password)?, operator.password_hash.as_str()]))
+            Some((REHASH, args![operator.id.as_str(), hashing.hash(password)?, operator.password_hash.as_str()]))
         }
         PasswordCheck::Right | PasswordCheck::Wrong => None,
     };
-    open(&request, &db, &operator, rehash).await
+    open(request, db, &operator, rehash.into_iter().chain(attempt.has_succeeded(request.now()))).await
 }
 
-/// Counts an attempt; 429 if there were too many in this minute.
-async fn count_attempt(db: &ControlDb, address: &str, email: &str, now: Timestamp) -> Result<(), Problem> {
-    let counted = args![now.seconds() / 60, digest(address.as_bytes()), digest(email.as_bytes())];
-    let rows = db.rows::<TryRow>(&COUNT_ATTEMPT, counted).await?;
-    let limit = |kind: &str| if kind == "account" { TRIES_PER_ACCOUNT } else { TRIES_PER_ADDRESS };
-    if rows.iter().any(|row| row.tries > limit(&row.kind)) {
-        return Err(problem::rate_limited((60 - now.seconds() % 60).unsigned_abs()));
-    }
-    Ok(())
-}
-
-/// Opens a session for an operator whose password was right; `rehash` is written with it.
+/// Opens a session for an operator whose password was right; `also` is written with it.
 async fn open(
     request: &Request<Anyone>,
     db: &ControlDb,
     operator: &OperatorLoginRow,
-    rehash: Option<(ControlSql, Vec<Arg>)>,
+    also: impl Iterator<Item = (ControlSql, Vec<Arg>)>,
 ) -> Result<Response, Problem> {
     let key = FreshKey::new(KeyKind::OperatorSession).map_err(problem::internal)?;
     let (now, id, session) = (request.now(), operator.id.as_str(), key.id.as_str());
@@ -139,7 +127,7 @@ async fn open(
     let insert = args![session, id, digest(key.text.as_bytes()), address, now.millis(), until.millis()];
     let mut batch =
         vec![(KEEP_NEWEST, args![id]), (INSERT, insert), (NOTE_LOGIN, args![id, now.millis()]), entry.statement()];
-    batch.extend(rehash);
+    batch.extend(also);
     db.batch(batch).await?;
     let data = json!({
         "token": key.text,
@@ -195,7 +183,9 @@ pub async fn my_tenants(request: Request<Operator>) -> Result<Response, Problem>
 pub async fn forget_over(bindings: &Bindings) -> Result<(), Problem> {
     let db = ControlDb::open(bindings, "forget operators' sessions")?;
     let now = SystemClock.now();
-    db.batch(vec![(FORGET_OVER, args![now.millis()]), (FORGET_TRIES, args![now.seconds() / 60 - 1])]).await?;
+    let mut batch = vec![(FORGET_OVER, args![now.millis()])];
+    batch.extend(login_failures::forget_past(now));
+    db.batch(batch).await?;
     Ok(())
 }
 

@@ -76,6 +76,7 @@ pub async fn receive(request: Request<Visitor>) -> Result<Response, Problem> {
     let (keys, tenant) = (&request.bindings.settings.keys, request.caller.tenant.as_str());
     let upload = file_url::read_upload_token(keys, tenant, request.params.get("token"), request.now());
     let (upload, maker) = upload.ok_or_else(problem::invalid_link)?;
+    request.proof.succeeded();
     if length(&request.incoming)? != upload.size {
         return Err(wrong_size(upload.size));
     }

@@ -86,6 +86,7 @@ fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<Admitte
     if !shown.is_signed(&request.bindings.settings.keys, until, signature, request.now()) {
         return Err(problem::invalid_link());
     }
+    request.proof.succeeded();
     let file = file.filter(|file| file.etag == meant).ok_or_else(problem::not_found)?;
     // Briefly: the URL may end before its time.
     let caching = format!("private, max-age={}", (until - request.now().seconds()).min(KEPT_SECONDS));

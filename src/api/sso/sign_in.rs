@@ -58,7 +58,9 @@ pub async fn begin(request: Request<Visitor>) -> Result<Response, Problem> {
     let browser = present.map_or_else(|| fresh_secret("").map_err(problem::internal), Ok)?;
     let authority = request.incoming.authority.to_ascii_lowercase();
     let redirect_uri = format!("{}://{authority}/api/v1/auth/sso/callback", request.incoming.scheme);
-    let new = NewAttempt { provider: &provider, browser: &browser, redirect_uri: redirect_uri.clone(), return_to };
+    let network = request.incoming.network();
+    let back = redirect_uri.clone();
+    let new = NewAttempt { provider: &provider, browser: &browser, redirect_uri: back, return_to, network };
     let params = attempt::begin(&context, key, new, request.now()).await?;
     let location = authorization_url(&metadata, &provider, &params, &redirect_uri);
     Ok(redirect(302, location).header("Set-Cookie", browser_cookie(&browser, ATTEMPT_SECONDS)))

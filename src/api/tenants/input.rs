@@ -351,6 +351,7 @@ mod tests {
                 root: &root,
                 to_ascii: &|_| None,
                 plan_is_known: true,
+                slug: "acme",
                 may_call: crate::tenant::settings::STORED,
                 stored: Some(&stored),
             };

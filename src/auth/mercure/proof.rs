@@ -1,11 +1,14 @@
 //! What a request may do at a tenant's hub, by its token.
 
+use std::cell::Cell;
+
 use super::carrier::{self, RequestSource};
 use super::challenge;
 use super::claims::{self, ExpectedClaims, Generation};
 use super::grants::Grants;
 use super::issuer_keys::{IssuerKeySet, IssuerKeys};
 use crate::auth::outbound_oidc::is_signed_by;
+use crate::auth::proofs::{Attempt, Door};
 use crate::credentials::jose::{Fault, TokenAlgorithm, UnverifiedToken};
 use crate::credentials::jwk::Algorithm;
 use crate::credentials::signature::SigningSecret;
@@ -116,13 +119,26 @@ impl HubAccess<'_> {
                 return Err(challenge::origin_not_allowed(&origin));
             }
         }
-        let verified = self.verify(&presented.token, &origin).await?;
-        verified.map(Some).map_err(|wrong| challenge::invalid_token(&origin, wrong))
+        let attempt = Attempt::of(Door::Tenant(self.tenant.as_str()), request, "mercure", &[&presented.token, &origin]);
+        if attempt.has_failed() {
+            return Err(challenge::invalid_token(&origin, "it failed a moment ago"));
+        }
+        let is_judged = Cell::new(true);
+        let verified = self.verify(&presented.token, &origin, &is_judged).await?;
+        verified.map(Some).map_err(|wrong| {
+            attempt.failed_against(is_judged.get());
+            challenge::invalid_token(&origin, wrong)
+        })
     }
 
     /// Verifies a token that was sent to an origin of this tenant. The inner error says what is wrong with it, for the
-    /// log.
-    pub async fn verify(&self, token: &str, origin: &str) -> Result<Result<MercureToken, Fault>, Problem> {
+    /// log. `is_judged` becomes false if secrets may have changed in the last second.
+    async fn verify(
+        &self,
+        token: &str,
+        origin: &str,
+        is_judged: &Cell<bool>,
+    ) -> Result<Result<MercureToken, Fault>, Problem> {
         let token = match UnverifiedToken::parse(token) {
             Ok(token) => token,
             Err(fault) => return Ok(Err(fault)),
@@ -133,7 +149,7 @@ impl HubAccess<'_> {
         }
         let (signer, allows, issuer) = match token.algorithm {
             TokenAlgorithm::Hs256 => {
-                let versions = self.versions(&token).await?;
+                let versions = self.versions(&token, is_judged).await?;
                 (TokenSigner::Secrets(versions), versions.allows(), origin)
             }
             TokenAlgorithm::Public(algorithm) => {
@@ -157,7 +173,7 @@ impl HubAccess<'_> {
     }
 
     /// The versions of secrets that signed a token. If none did, the secrets are read again first.
-    async fn versions(&self, token: &UnverifiedToken) -> Result<SecretVersions, Problem> {
+    async fn versions(&self, token: &UnverifiedToken, is_judged: &Cell<bool>) -> Result<SecretVersions, Problem> {
         let (tenant, now) = (self.tenant.as_str(), SystemClock.now());
         let signed = |secrets: &Secrets| {
             SecretVersions::that_signed(token, &secrets.signing(now), &secrets.subscription(now))
@@ -167,7 +183,9 @@ impl HubAccess<'_> {
         if versions != SecretVersions::default() {
             return Ok(versions);
         }
-        Ok(signed(&*secrets::reload(self.bindings, tenant).await?))
+        let reloaded = secrets::reload(self.bindings, tenant, now).await?;
+        is_judged.set(reloaded.is_fresh);
+        Ok(signed(&*reloaded.secrets))
     }
 
     /// Whether an issuer signed a token. For an unknown key, the issuer's keys are fetched again first.

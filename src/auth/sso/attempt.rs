@@ -18,11 +18,14 @@ use crate::storage::row::row_types;
 use crate::storage::sealed::{SealContext, SealKey};
 use crate::storage::sql::args;
 use crate::storage::sql::statements;
+use domain::address::Network;
 use domain::clock::Timestamp;
 
 statements! { TenantSql;
-    /// A new attempt.
-    INSERT_ATTEMPT = "INSERT INTO sso_attempts (tenant_id, state, provider_id, sealed, return_to, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    /// A new attempt, unless the tenant has too many under way.
+    INSERT_ATTEMPT = "INSERT INTO sso_attempts (tenant_id, state, provider_id, sealed, return_to, expires_at, network) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM (SELECT 1 FROM sso_attempts WHERE tenant_id = ?1 LIMIT ?8)) < ?8 RETURNING state";
+    /// Makes room for one more of a network: its newest stay.
+    KEEP_NEWEST_OF_NETWORK = "DELETE FROM sso_attempts WHERE tenant_id = ?1 AND network = ?2 AND state NOT IN (SELECT n.state FROM sso_attempts n WHERE n.tenant_id = ?1 AND n.network = ?2 ORDER BY n.expires_at DESC, n.state LIMIT ?3)";
     /// Deletes expired attempts.
     FORGET_EXPIRED = "DELETE FROM sso_attempts WHERE tenant_id = ?1 AND expires_at <= ?2";
     /// Takes an attempt, once.
@@ -31,6 +34,11 @@ statements! { TenantSql;
 
 /// How long a user may take at the provider, in seconds.
 pub const ATTEMPT_SECONDS: i64 = 600;
+
+/// Most attempts of one network that are under way; the oldest makes room for one more.
+const PER_NETWORK: i64 = 20;
+/// Most attempts of a tenant that are under way.
+const PER_TENANT: i64 = 2_000;
 
 /// The sealed part of an attempt.
 #[derive(Serialize, Deserialize)]
@@ -61,6 +69,13 @@ row_types! {
         provider_id: String,
         sealed: String,
         return_to: String,
+    }
+}
+
+row_types! {
+    struct BegunRow {
+        #[allow(dead_code, reason = "only the row's existence matters")]
+        state: String,
     }
 }
 
@@ -106,6 +121,8 @@ pub struct NewAttempt<'a> {
     pub redirect_uri: String,
     /// The path that the browser is sent to after the sign-in.
     pub return_to: &'a str,
+    /// Where the browser is.
+    pub network: Network,
 }
 
 /// Stores a new attempt.
@@ -124,9 +141,15 @@ pub async fn begin(
     let secrets = serde_json::to_vec(&secrets).map_err(problem::internal)?;
     let sealed = key.seal(&place(context, &row), &secrets).map_err(problem::internal)?;
     let until = now.plus_seconds(ATTEMPT_SECONDS).millis();
-    let insert = args![row, new.provider.id.as_str(), sealed, new.return_to, until];
-    context.rows.write().add(FORGET_EXPIRED, args![now.millis()]).add(INSERT_ATTEMPT, insert).commit().await?;
-    Ok(AuthorizationParams { state, nonce, challenge })
+    let network = digest(new.network.to_string().as_bytes());
+    let insert = args![row, new.provider.id.as_str(), sealed, new.return_to, until, network.as_str(), PER_TENANT];
+    let batch = context.rows.write().add(FORGET_EXPIRED, args![now.millis()]);
+    let batch = batch.add(KEEP_NEWEST_OF_NETWORK, args![network.as_str(), PER_NETWORK - 1]);
+    let mut begun = batch.add(INSERT_ATTEMPT, insert).commit().await?;
+    match begun.pop().unwrap_or_default().first::<BegunRow>()? {
+        Some(_) => Ok(AuthorizationParams { state, nonce, challenge }),
+        None => Err(problem::rate_limited(ATTEMPT_SECONDS.unsigned_abs() / 10)),
+    }
 }
 
 /// Takes an attempt whose browser came back, once; none if it was not begun in this browser, or has expired.

@@ -1,7 +1,9 @@
 //! A provider's configuration (OpenID Connect Discovery 1.0) and its signing keys, cached for ten minutes.
 //!
 //! The copy in KV is sealed under the tenant's key, with its time: whoever can write to KV cannot give a provider another
-//! key, nor one that it no longer has. A token with an unknown `kid` makes us fetch the keys again, at most once a minute.
+//! key, nor one that it no longer has. A document that cannot be had or used is asked for again after 15 seconds. A token with an unknown `kid` makes us fetch the keys again, at most once a minute.
+
+use std::cell::RefCell;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,6 +15,7 @@ use crate::auth::session::LoginContext;
 use crate::credentials::jwk::KeySet;
 use crate::credentials::signature::digest;
 use crate::http::problem::{self, Problem};
+use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
 use crate::storage::bindings::SystemClock;
 use crate::storage::keys::{KvKey, OidcPart};
 use crate::storage::sealed::SealKey;
@@ -24,6 +27,25 @@ use domain::outbound::OutboundUrl;
 const CACHE_MILLIS: i64 = 600_000;
 /// How long we wait before fetching again for an unknown key, in milliseconds.
 const REFETCH_MILLIS: i64 = 60_000;
+
+/// How long an isolate remembers that a document cannot be had or used, in milliseconds.
+const FAILED_MILLIS: i64 = 15_000;
+/// Most such documents.
+const MAX_FAILED: usize = 1_000;
+
+thread_local! {
+    static FAILED: RefCell<IsolateCache<IssuersDocument, Problem>> = RefCell::new(IsolateCache::new(MAX_FAILED, FAILED_MILLIS));
+}
+
+/// An issuer's document: the issuer, and the address. Two issuers may have one address: what is of no use to one may be
+/// what the other needs.
+#[derive(PartialEq, Eq, Hash)]
+struct IssuersDocument(String, String);
+
+impl CacheKey for IssuersDocument {
+    const IDENTITY: Identity =
+        Identity::CheckedAgainst("nothing: what failed is asked for again after seconds, whoever asks");
+}
 
 /// How our client authenticates at the token endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +130,10 @@ impl ProviderClient<'_> {
             return Ok(metadata);
         }
         let address = parse(&discovery_address(issuer)).map_err(|_| problem::provider_unusable("issuer"))?;
-        let document = document(&address).await?;
+        let document = fetch(issuer, &address, |document| {
+            Metadata::read(document, issuer, parse).map(drop).map_err(problem::provider_unusable)
+        })
+        .await?;
         let metadata = Metadata::read(&document, issuer, parse).map_err(problem::provider_unusable)?;
         self.store(OidcPart::Discovery, document, None).await;
         Ok(metadata)
@@ -124,7 +149,11 @@ impl ProviderClient<'_> {
         {
             return Ok(keys);
         }
-        let document = document(&metadata.jwks).await?;
+        let is_key_set = |document: &Map<String, Value>| match KeySet::parse(document) {
+            Some(_) => Ok(()),
+            None => Err(problem::provider_unusable("keys")),
+        };
+        let document = fetch(&self.provider.issuer, &metadata.jwks, is_key_set).await?;
         let keys = KeySet::parse(&document).ok_or_else(|| problem::provider_unusable("keys"))?;
         self.store(OidcPart::Keys, document, cached.map(|_| now.millis())).await;
         Ok(keys)
@@ -146,6 +175,26 @@ impl ProviderClient<'_> {
         let issuer = digest(self.provider.issuer.as_bytes());
         SealedCache { bindings, tenant, key: self.key, at: KvKey::oidc(tenant, &issuer, part) }
     }
+}
+
+/// Gets a document of an issuer that can be used. What cannot be had or used is not asked for again for a while: the
+/// answer is the same.
+async fn fetch(
+    issuer: &str,
+    address: &OutboundUrl,
+    check: impl Fn(&Map<String, Value>) -> Result<(), Problem>,
+) -> Result<Map<String, Value>, Problem> {
+    let key = IssuersDocument(issuer.to_owned(), address.as_str().to_owned());
+    let known = FAILED.with_borrow_mut(|failed| failed.get(&key, SystemClock.now()).cloned());
+    if let Some(problem) = known {
+        return Err(problem);
+    }
+    let fetched = document(address).await.and_then(|document| check(&document).map(|()| document));
+    if let Err(problem) = &fetched {
+        let now = SystemClock.now();
+        FAILED.with_borrow_mut(|failed| failed.insert(key, problem.clone(), now));
+    }
+    fetched
 }
 
 fn discovery_address(issuer: &str) -> String {

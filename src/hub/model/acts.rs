@@ -6,7 +6,7 @@ use super::reference::{ANONYMOUS_REQUESTS, API_REQUESTS, Expected, KnownEvent, R
 use super::steps::{Event, Step};
 use super::world::{Closing, Fault, World, ensure};
 use crate::hub::presence::Leaving;
-use crate::hub::protocol::{EndMinted, GrantRequest, MercureUpdate, Publish, ReceiptKey, Refusal, RequestClass};
+use crate::hub::protocol::{Drawn, EndMinted, GrantRequest, MercureUpdate, Publish, ReceiptKey, Refusal, RequestClass};
 use crate::hub::sockets::CloseReason;
 use crate::hub::state_error::StateError;
 use domain::topic::Topic;
@@ -207,9 +207,12 @@ impl World {
 
     fn lease(&mut self, class: RequestClass) -> Result<String, Fault> {
         let (now, caller) = (self.now, self.caller());
-        let message = GrantRequest { class: Some(class) };
+        let message = GrantRequest::of(vec![class]);
         let granted = self.turn(&Closing::new(), |state| state.grant(&caller, &message, now))?;
-        let permits = granted.map(|grant| grant.lease.map_or(0, |lease| lease.permits));
+        let permits = granted.map(|grant| match grant.drawn.first() {
+            Some(Drawn::Permits(_, lease)) => lease.permits,
+            Some(Drawn::UsedUp(..)) | None => 0,
+        });
         if let Ok(permits) = permits {
             let (name, limit) = match class {
                 RequestClass::Api => ("api", API_REQUESTS),

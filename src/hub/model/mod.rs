@@ -71,7 +71,7 @@ fn config(settings: Settings) -> TenantConfig {
 }
 
 /// The configuration of a tenant that is served.
-pub(super) fn served() -> TenantConfig {
+pub(crate) fn served() -> TenantConfig {
     config(Settings { revision: 1, served: true, version_1_until: None, rules: Rules::OPEN })
 }
 

@@ -9,6 +9,7 @@ use super::world::{Closing, Fault, SILENCE_MILLIS, World, ensure};
 use crate::hub::protocol::{Attach, Basis, IssueTicket, Refusal, Source, TokenIssuer, WireFormat};
 use crate::hub::sockets::CloseReason;
 use crate::hub::state_error::StateError;
+use domain::address::Network;
 use domain::event::{Cursor, Epoch};
 use domain::mercure::Action;
 use domain::minted::Minted;
@@ -19,7 +20,11 @@ const LONG: i64 = 3_600_000;
 const SHORT: i64 = 6_000;
 
 pub fn address(slot: usize) -> &'static str {
-    if slot == 3 { "2001:db8::2" } else { "2001:db8::1" }
+    if slot == 3 { "2001:db8:0:1::1" } else { ["2001:db8::1", "2001:db8::2", "2001:db8::3"][slot] }
+}
+
+fn network(slot: usize) -> Network {
+    Network::of(address(slot))
 }
 
 fn selectors(list: &[&str]) -> Vec<Selector> {
@@ -195,7 +200,7 @@ impl World {
             if staying().count() >= settings.rules.streams() {
                 return Err(Refusal::TooManyStreams);
             }
-            let here = staying().filter(|(other, _)| address(*other) == address(slot)).count();
+            let here = staying().filter(|(other, _)| network(*other) == network(slot)).count();
             if here >= STREAMS_PER_ADDRESS { Err(Refusal::TooManyConnections) } else { Ok(()) }
         };
         if over(&Closing::new()).is_ok() {

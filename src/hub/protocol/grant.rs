@@ -7,12 +7,22 @@ use domain::clock::Timestamp;
 use domain::rate::Rate;
 use domain::unix_time::millis;
 
-/// Asks for the tenant's configuration, which the Worker may use for 5 seconds, and for permits of a class.
-#[derive(Debug, Serialize, Deserialize)]
+/// Asks for the tenant's configuration, which the Worker may use for 5 seconds, and for permits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantRequest {
-    /// The rate limit to draw permits from; none to get the configuration alone.
+    /// What a Worker of before asks: the one class to draw from, refused as a whole if its limit is used up.
     #[serde(default)]
     pub class: Option<RequestClass>,
+    /// The classes to draw permits from; none to get the configuration alone. The grant says what became of each.
+    #[serde(default)]
+    pub classes: Vec<RequestClass>,
+}
+
+impl GrantRequest {
+    /// Asks for permits of these classes. A hub of before reads the first one.
+    pub fn of(classes: Vec<RequestClass>) -> Self {
+        Self { class: classes.first().copied(), classes }
+    }
 }
 
 /// Which rate limit a request counts against.
@@ -21,16 +31,34 @@ pub struct GrantRequest {
 pub enum RequestClass {
     /// Requests with a credential of the tenant.
     Api,
-    /// Requests without one.
+    /// Requests without one; and every request, until its credential has proved somebody.
     Anonymous,
+}
+
+impl RequestClass {
+    /// All classes.
+    pub const ALL: [Self; 2] = [Self::Api, Self::Anonymous];
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Grant {
     pub config: TenantConfig,
-    /// Permits, if a class was asked for.
+    /// Permits, for a Worker of before that asked for one class.
     #[serde(default)]
     pub lease: Option<Lease>,
+    /// What became of each class.
+    #[serde(default)]
+    pub drawn: Vec<Drawn>,
+}
+
+/// What became of a class.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drawn {
+    /// Permits.
+    Permits(RequestClass, Lease),
+    /// The limit is used up.
+    UsedUp(RequestClass, Rate),
 }
 
 /// A block of permits that an isolate may spend without asking again.
@@ -45,11 +73,30 @@ pub struct Lease {
     pub rate: Rate,
 }
 
-/// Counts an attempt to sign in, or refuses it because its address or account had too many this minute.
+/// Counts an attempt to sign in as if it had failed, or refuses it: too many failed this minute.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CountLogin {
     /// Digest of the network it comes from.
     pub address: String,
     /// Digest of the account that was named, whether or not it exists.
     pub account: String,
+}
+
+/// An attempt that was counted has succeeded: it is no failure, and its network is one of the account's own from now on.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LoginSucceeded {
+    /// Digest of the network it comes from.
+    pub address: String,
+    /// Digest of the account.
+    pub account: String,
+}
+
+/// Counts a mail to a person, of whatever kind, or refuses it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CountMail {
+    /// Digest of the network that asks for it; none if somebody asks who may write to whom they like.
+    #[serde(default)]
+    pub network: Option<String>,
+    /// Digest of the address that it goes to.
+    pub person: String,
 }

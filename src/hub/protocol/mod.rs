@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::basis::{Basis, NotAllowed, Source, TokenIssuer};
-pub use self::grant::{CountLogin, Grant, GrantRequest, Lease, RequestClass};
+pub use self::grant::{CountLogin, CountMail, Drawn, Grant, GrantRequest, Lease, LoginSucceeded, RequestClass};
 pub use self::publish::{Drain, Drained, LearnCollections, MercureUpdate, Publish, Published, ReceiptKey, mercure_id};
 pub use self::status::{HubStatus, Inspect, Purge, RecordCacheStats};
 pub use self::stream::{Attach, EndMinted, Hello, IssueTicket, ListSubscriptions, Presence, Subscriptions, WireFormat};
@@ -55,6 +55,8 @@ messages! {
     Drain from Caller: "/drain" => Drained;
     LearnCollections from Caller: "/collections" => Done;
     CountLogin from Caller: "/count-login" => Done;
+    LoginSucceeded from Caller: "/login-succeeded" => Done;
+    CountMail from Caller: "/count-mail" => Done;
     IssueTicket from Caller: "/ticket" => Done;
     ListSubscriptions from Caller: "/subscriptions" => Subscriptions;
     Configure from Platform: "/configure" => Configured;
@@ -171,8 +173,11 @@ mod tests {
     fn the_caller_is_one_more_member_of_the_message() {
         let tenant = ClaimedTenant::parse("acme").unwrap();
         let caller = Caller { tenant, revision: 7, host: Some("acme.test".into()), judged_at: None };
-        let json = to_json(&caller, &GrantRequest { class: Some(RequestClass::Api) }).unwrap();
-        assert_eq!(json, r#"{"caller":{"tenant":"acme","revision":7,"host":"acme.test"},"class":"api"}"#);
+        let json = to_json(&caller, &GrantRequest::of(vec![RequestClass::Api])).unwrap();
+        assert_eq!(
+            json,
+            r#"{"caller":{"tenant":"acme","revision":7,"host":"acme.test"},"class":"api","classes":["api"]}"#
+        );
         let (read, message) = from_json::<GrantRequest>(&json).unwrap();
         assert_eq!((read.tenant, read.revision, message.class), (caller.tenant, 7, Some(RequestClass::Api)));
     }

@@ -23,7 +23,7 @@ pub struct Attach {
     /// Digest of a ticket, in place of a token.
     #[serde(default)]
     pub ticket: Option<String>,
-    /// The client's address, for the limit per address.
+    /// The client's address: for the limit per network, and for lists of addresses.
     #[serde(default)]
     pub address: String,
     #[serde(default)]

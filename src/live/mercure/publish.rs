@@ -21,6 +21,7 @@ pub async fn publish(mut request: Request<Visitor>) -> Result<Response, Problem>
     let origin = super::origin(&request);
     let token = super::hub(&request).authenticate(&request.incoming, Action::Publish).await?;
     let token = token.ok_or_else(|| challenge::unauthorized(&origin))?;
+    request.proof.succeeded();
     let media_type = request.incoming.header("Content-Type").unwrap_or_default();
     if !media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM) {
         return Err(problem::unsupported_media_type(FORM));
@@ -39,7 +40,7 @@ pub async fn publish(mut request: Request<Visitor>) -> Result<Response, Problem>
         Err(HubError::Refused(Refusal::Outdated(_))) => {
             // The form has been read, and can be judged again.
             let Visitor { tenant, host, .. } = &*request.caller;
-            let (config, _) = tenant_state::enter_now(&request.bindings, tenant, Some(host), None).await?;
+            let config = tenant_state::enter_now(&request.bindings, tenant, Some(host)).await?;
             request.caller.config = config;
             let token = super::hub(&request).authenticate(&request.incoming, Action::Publish).await?;
             let token = token.ok_or_else(|| challenge::unauthorized(&origin))?;

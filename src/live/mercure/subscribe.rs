@@ -29,6 +29,9 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
     if hearer.is_nobody() && !request.caller.config.mercure.anonymous {
         return Err(challenge::unauthorized(&origin));
     }
+    if !hearer.is_nobody() {
+        request.proof.succeeded();
+    }
     let attach = read(&request, &hearer, &origin)?;
     if request.is_head() {
         return Ok(Response::events(None));

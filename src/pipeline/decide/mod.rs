@@ -12,7 +12,8 @@ mod selection;
 
 pub(super) use crate::pipeline::decide::facts::{Presents, RequestFacts, SendingPage, TokenState, admit};
 pub(super) use crate::pipeline::decide::rights::{
-    Verifies, agree, authorise, authorise_operator, check_address, judged_by, may_be_outdated, request_class, verifies,
+    RequestResult, Spends, Verifies, agree, authorise, authorise_operator, check_address, judged_by, keeps_permit,
+    may_be_outdated, request_class, verifies,
 };
 pub(super) use crate::pipeline::decide::selection::{
     CredentialNames, credential_names, may_select, named_by_all, selected,

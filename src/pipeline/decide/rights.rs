@@ -66,13 +66,48 @@ pub fn verifies(endpoint: Option<&Endpoint>) -> Verifies {
     }
 }
 
-/// The class of which a request takes a permit: streams and webhooks are counted by the hub when they come about, and a
-/// path without an operation draws from the requests of strangers.
-pub fn request_class(admission: Option<Admission>, is_proven: bool) -> Option<RequestClass> {
-    match admission {
-        Some(Admission::Streams | Admission::Webhooks | Admission::Unmetered) => None,
-        Some(Admission::Requests) | None if is_proven => Some(RequestClass::Api),
-        Some(Admission::Requests) | None => Some(RequestClass::Anonymous),
+/// Whose allowance a request spends, by who was proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spends {
+    /// Nobody was proven: that of strangers.
+    Strangers,
+    /// A user, a key or a subscriber of the tenant: that of the tenant.
+    Tenants,
+    /// An operator who acts in the tenant, for themselves or as a user: nobody's.
+    Nothing,
+}
+
+/// The class that a request draws on: streams and webhooks are counted by the hub when they come about, and a path without
+/// an operation draws from the requests of strangers.
+pub fn request_class(admission: Option<Admission>, spends: Spends) -> Option<RequestClass> {
+    match (admission, spends) {
+        (Some(Admission::Streams | Admission::Webhooks | Admission::Unmetered), _) | (_, Spends::Nothing) => None,
+        (Some(Admission::Requests) | None, Spends::Tenants) => Some(RequestClass::Api),
+        (Some(Admission::Requests) | None, Spends::Strangers) => Some(RequestClass::Anonymous),
+    }
+}
+
+/// How a request to a tenant ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestResult {
+    /// It got what it asked for.
+    Succeeded,
+    /// Its credential is not valid.
+    NotProved,
+    /// Something else is wrong.
+    Failed,
+}
+
+/// Whether a request that did not prove anybody to the pipeline keeps the permit that it took. Streams that open, webhooks
+/// that are accepted and files that are public give it back, and so does whoever proved somebody to the handler.
+pub fn keeps_permit(admission: Option<Admission>, result: RequestResult, proved_to_handler: bool) -> bool {
+    match (admission, result) {
+        (Some(Admission::Requests) | None, _) => true,
+        (Some(Admission::Streams | Admission::Webhooks | Admission::Unmetered), RequestResult::Succeeded) => false,
+        (
+            Some(Admission::Streams | Admission::Webhooks | Admission::Unmetered),
+            RequestResult::NotProved | RequestResult::Failed,
+        ) => !proved_to_handler,
     }
 }
 
@@ -280,12 +315,34 @@ mod tests {
 
     #[test]
     fn who_is_proven_draws_from_the_tenants_requests_and_others_from_those_of_strangers() {
-        for admission in [Admission::Unmetered, Admission::Streams, Admission::Webhooks] {
-            assert_eq!((request_class(Some(admission), false), request_class(Some(admission), true)), (None, None));
+        for spends in [Spends::Strangers, Spends::Tenants, Spends::Nothing] {
+            for admission in [Admission::Unmetered, Admission::Streams, Admission::Webhooks] {
+                assert_eq!(request_class(Some(admission), spends), None);
+            }
+            for admission in [Some(Admission::Requests), None] {
+                let expected = match spends {
+                    Spends::Tenants => Some(RequestClass::Api),
+                    Spends::Strangers => Some(RequestClass::Anonymous),
+                    Spends::Nothing => None,
+                };
+                assert_eq!(request_class(admission, spends), expected);
+            }
         }
-        for admission in [Some(Admission::Requests), None] {
-            assert_eq!(request_class(admission, true), Some(RequestClass::Api));
-            assert_eq!(request_class(admission, false), Some(RequestClass::Anonymous));
+    }
+
+    #[test]
+    fn what_fails_keeps_its_permit_spent_and_what_opens_something_gives_it_back() {
+        use RequestResult::{Failed, NotProved, Succeeded};
+        for result in [Succeeded, NotProved, Failed] {
+            for is_proved in [false, true] {
+                assert!(
+                    keeps_permit(None, result, is_proved) && keeps_permit(Some(Admission::Requests), result, is_proved)
+                );
+                for admission in [Admission::Unmetered, Admission::Streams, Admission::Webhooks] {
+                    let kept = keeps_permit(Some(admission), result, is_proved);
+                    assert_eq!(kept, result != Succeeded && !is_proved, "{admission:?} {result:?} {is_proved}");
+                }
+            }
         }
     }
 

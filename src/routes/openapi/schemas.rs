@@ -32,7 +32,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Limit", "int(-1..1000000000000)|'unlimited'"),
     (
         "Limits",
-        "{max_concurrent_subscriptions??: Limit, max_webhooks_per_minute??: Limit, max_connections_per_ip??: Limit, max_api_requests_per_minute??: Limit, max_api_requests_per_day??: Limit, max_anonymous_requests_per_minute??: Limit, event_retention_seconds??: Limit, event_retention_count??: Limit, max_redis_memory_mb??: Limit, max_users??: Limit, max_records?: {*: Limit}, max_records_per_hour?: {*: Limit}, max_records_per_month?: {*: Limit}, max_storage_bytes??: Limit}",
+        "{max_concurrent_subscriptions??: Limit, max_webhooks_per_minute??: Limit, max_connections_per_ip??: Limit, max_connections_per_ip_when_busy??: Limit, max_api_requests_per_minute??: Limit, max_api_requests_per_day??: Limit, max_anonymous_requests_per_minute??: Limit, event_retention_seconds??: Limit, event_retention_count??: Limit, max_redis_memory_mb??: Limit, max_users??: Limit, max_records?: {*: Limit}, max_records_per_hour?: {*: Limit}, max_records_per_month?: {*: Limit}, max_storage_bytes??: Limit}",
     ),
     (
         "Settings",

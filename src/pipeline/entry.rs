@@ -1,0 +1,206 @@
+//! How a request enters a tenant: a stranger's permit before anything is looked at, then its credential, then what is to be
+//! drawn for whom it proved.
+
+use std::rc::Rc;
+
+use super::context::{RequestContext, ResponseMeta};
+use super::decide::{self, Spends, Verifies};
+use super::judgement::JUDGEMENTS;
+use super::presented;
+use super::subscriber_token::{SubscriberCredential, is_principals, presented_token};
+use super::tenant::RouteMatch;
+use super::tenant_source::TenantSource;
+use crate::auth::authenticate_member::{self, SessionContext};
+use crate::auth::principal::{Actor, Member};
+use crate::auth::proofs::{Attempt, Door};
+use crate::http::problem::Problem;
+use crate::hub::protocol::{Refusal, RequestClass, TenantConfig};
+use crate::routes::{self, JudgedBy, TokenRule};
+use crate::storage::bindings::Bindings;
+use crate::tenant::tenant_state::{self, Admission, HubError, Needs, StrangerPermit};
+use crate::tenant_id::TenantId;
+use domain::rate::Rate;
+
+/// A request to a tenant that serves it.
+pub(super) struct Entered {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The configuration that it is judged by.
+    pub config: Rc<TenantConfig>,
+    /// What its credential proves.
+    pub proof: Proof,
+    /// The rate that it draws from.
+    pub rate: Option<Rate>,
+    /// The permit that the request took as a stranger's, unless it proved somebody.
+    pub permit: Option<StrangerPermit>,
+    /// What it presented.
+    pub attempt: Option<Attempt>,
+}
+
+/// What a request's credential proves.
+pub(super) enum Proof {
+    /// The operation asks for none.
+    NotAsked,
+    /// A subscriber's token.
+    Subscriber(SubscriberCredential),
+    /// Somebody who acts in the tenant; nobody, without a credential or with one that is not valid; or the problem of
+    /// one that names another tenant.
+    Principal(Result<Option<Box<Member>>, Problem>),
+}
+
+/// Takes a stranger's permit, verifies the credential, and draws what is to be drawn for whom it proved.
+pub(super) async fn enter(
+    context: &RequestContext,
+    matched: &RouteMatch,
+    tenant: TenantId,
+    meta: &mut ResponseMeta,
+) -> Result<Entered, HubError> {
+    let (bindings, host, route) = (&context.bindings, matched.source.host(), matched.route());
+    let door = match &matched.source {
+        TenantSource::Host(_) => Door::Tenant(tenant.as_str()),
+        TenantSource::Named(_) | TenantSource::Selected => Door::Platform,
+    };
+    let attempt = route.and_then(|route| presented::attempt(door, &context.request, route));
+    let admitted = admit_stranger(bindings, &tenant, matched, attempt.as_ref()).await;
+    if let Err(HubError::Refused(Refusal::RateLimited(_))) = admitted {
+        meta.tenant = Some(tenant.to_string());
+    }
+    let Admission { rate, mut permit, .. } = admitted?;
+    let proof = prove(context, matched, &tenant, attempt.as_ref()).await?;
+    let spends = proof.spends();
+    if spends != Spends::Strangers {
+        permit.take().into_iter().for_each(StrangerPermit::give_back);
+        attempt.iter().for_each(Attempt::succeeded);
+    }
+    meta.tenant = Some(tenant.to_string());
+    let rate = match decide::request_class(route.map(|route| route.admission), spends) {
+        Some(RequestClass::Api) => tenant_state::enter(bindings, &tenant, host, Needs::Principal).await?.rate,
+        Some(RequestClass::Anonymous) => rate,
+        None => None,
+    };
+    let config = match decide::judged_by(route, &context.request.method) {
+        JudgedBy::Cached => tenant_state::enter(bindings, &tenant, host, Needs::Config).await?.config,
+        JudgedBy::Current => tenant_state::enter_now(bindings, &tenant, host).await?,
+    };
+    Ok(Entered { tenant, config, proof, rate, permit, attempt })
+}
+
+/// Takes the permit that every request to a tenant's host leaves before anything is looked at. If the tenant has none
+/// left, whoever proved to be somebody a moment ago may do so again. On the platform's host the network is bounded.
+async fn admit_stranger(
+    bindings: &Bindings,
+    tenant: &TenantId,
+    matched: &RouteMatch,
+    attempt: Option<&Attempt>,
+) -> Result<Admission, HubError> {
+    let host = match &matched.source {
+        TenantSource::Host(host) => Some(host),
+        TenantSource::Named(_) | TenantSource::Selected => {
+            return tenant_state::enter(bindings, tenant, None, Needs::Config).await;
+        }
+    };
+    let draws = matched.route().is_none_or(|route| route.admission == routes::Admission::Requests);
+    let needs = Needs::Stranger { then_principal: draws && attempt.is_some() };
+    match tenant_state::enter(bindings, tenant, host, needs).await {
+        Err(HubError::Refused(Refusal::RateLimited(_))) if attempt.is_some_and(Attempt::is_trusted) => {
+            tenant_state::enter(bindings, tenant, host, Needs::Config).await
+        }
+        entered => entered,
+    }
+}
+
+/// Verifies what a request presents, unless the same failed a moment ago.
+async fn prove(
+    context: &RequestContext,
+    matched: &RouteMatch,
+    tenant: &TenantId,
+    attempt: Option<&Attempt>,
+) -> Result<Proof, HubError> {
+    let RequestContext { request, bindings, .. } = context;
+    match decide::verifies(matched.route().map(|route| &route.endpoint)) {
+        Verifies::Nothing => Ok(Proof::NotAsked),
+        Verifies::Subscriber(rule) if is_principals(request, rule) => {
+            Ok(match prove_member(context, matched, tenant, attempt).await? {
+                // Mercure's handler refuses what the header holds with a challenge of its own.
+                Ok(None) if rule == TokenRule::Mercure && request.header("Authorization").is_some() => Proof::NotAsked,
+                Ok(None) => Proof::Subscriber(SubscriberCredential::Invalid),
+                member => Proof::Principal(member.map(|member| member.map(Box::new))),
+            })
+        }
+        Verifies::Subscriber(TokenRule::Mercure) => Ok(Proof::NotAsked),
+        Verifies::Subscriber(_) => Ok(Proof::Subscriber(presented_token(request, bindings, tenant, attempt).await?)),
+        Verifies::Principal => {
+            let member = prove_member(context, matched, tenant, attempt).await?;
+            match (&matched.source, &member) {
+                (TenantSource::Named(_), Ok(None)) => Err(HubError::NotHere),
+                (TenantSource::Named(_), Ok(Some(_)) | Err(_))
+                | (TenantSource::Host(_) | TenantSource::Selected, _) => {
+                    Ok(Proof::Principal(member.map(|member| member.map(Box::new))))
+                }
+            }
+        }
+    }
+}
+
+/// The member that the credential proves, looked up while the tenant's configuration was current; none for one that failed
+/// a moment ago.
+async fn prove_member(
+    context: &RequestContext,
+    matched: &RouteMatch,
+    tenant: &TenantId,
+    attempt: Option<&Attempt>,
+) -> Result<Result<Option<Member>, Problem>, HubError> {
+    let Some(attempt) = attempt.filter(|attempt| !attempt.has_failed()) else { return Ok(Ok(None)) };
+    let host = matched.source.host();
+    let mut judged = 0;
+    loop {
+        let config = tenant_state::enter(&context.bindings, tenant, host, Needs::Config).await?.config;
+        let at = SessionContext { tenant, host, config: &config };
+        let member = authenticate_member::member(&context.bindings, &context.request, at).await;
+        judged += 1;
+        match member.as_ref().err().and_then(|problem| problem.outdated) {
+            Some(revision) if judged < JUDGEMENTS => tenant_state::outdated(tenant, revision),
+            _ => {
+                if let Ok(None) = member {
+                    attempt.failed();
+                }
+                return Ok(member);
+            }
+        }
+    }
+}
+
+impl Proof {
+    /// Whose allowance the request spends.
+    pub fn spends(&self) -> Spends {
+        match self {
+            Self::Subscriber(SubscriberCredential::Valid(_)) => Spends::Tenants,
+            Self::Principal(Ok(Some(member))) => match member.who() {
+                Actor::Key { .. } | Actor::User(_) => Spends::Tenants,
+                Actor::Operator { .. } | Actor::Impersonator { .. } => Spends::Nothing,
+            },
+            Self::NotAsked
+            | Self::Subscriber(SubscriberCredential::None | SubscriberCredential::Invalid)
+            | Self::Principal(Ok(None) | Err(_)) => Spends::Strangers,
+        }
+    }
+
+    /// The tenant that a valid subscriber token names.
+    pub fn named_tenant(&self) -> Option<&str> {
+        match self {
+            Self::Subscriber(SubscriberCredential::Valid(token)) => token.tenant_id.as_deref(),
+            Self::NotAsked
+            | Self::Subscriber(SubscriberCredential::None | SubscriberCredential::Invalid)
+            | Self::Principal(_) => None,
+        }
+    }
+
+    /// The principal and the token that were proven; the problem of a credential that names another tenant.
+    pub fn proven(self) -> Result<(Option<Box<Member>>, SubscriberCredential), Problem> {
+        match self {
+            Self::NotAsked => Ok((None, SubscriberCredential::None)),
+            Self::Subscriber(token) => Ok((None, token)),
+            Self::Principal(member) => Ok((member?, SubscriberCredential::None)),
+        }
+    }
+}

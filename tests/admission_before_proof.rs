@@ -1,0 +1,256 @@
+//! Admission before proof: what a stranger sends is bounded before anything is looked up, and costs no read once it is
+//! refused; who proves to be somebody is not held up by it.
+
+use carillon::credentials::key::{FreshKey, KeyKind};
+use serde_json::json;
+
+use crate::world::{RequestBuilder, Tenant, TestResponse, World, early_in_a_minute, eventually, stranger, unique};
+
+/// What each tenant here allows strangers in a minute, and how often one of them tries.
+const ALLOWED: i64 = 2;
+const TRIES: usize = 8;
+
+/// How often the isolate had called databases and hubs when it answered.
+async fn calls(world: &World, answer: &TestResponse) -> (u64, u64) {
+    let id = answer.header("x-request-id").to_owned();
+    let line = eventually("the isolate's calls", async || {
+        world.logs().await.into_iter().find(|line| line["event"] == "calls" && line["request_id"] == *id)
+    })
+    .await;
+    (line["database"].as_u64().unwrap(), line["hub"].as_u64().unwrap())
+}
+
+fn wrong_key(tenant: &Tenant, id: &str) -> String {
+    FreshKey::of_tenant(&tenant.id, Some(id.to_owned())).unwrap().text
+}
+
+fn row_id(key: &str) -> &str {
+    key.split_once('.').unwrap().1.split_once('_').unwrap().0
+}
+
+/// One kind of request that proves nobody.
+type Wrong = fn(&Tenant, &str, usize) -> RequestBuilder;
+
+const WRONG: [(&str, Wrong); 14] = [
+    ("signature", |t, _, i| t.webhook().secret(&format!("wrong {i}")).call()),
+    ("no signature", |t, _, _| t.webhook().unsigned().call()),
+    ("token for a stream", |t, _, i| t.call("GET", "/events").query("topic", "a").bearer(&format!("a.b.{i}"))),
+    ("token for a ticket", |t, _, i| t.call("PUT", "/events").bearer(&format!("a.b.{i}"))),
+    ("ticket", |t, _, i| t.call("GET", "/events").query("topic", "a").query("ticket", &format!("car_st_{i}"))),
+    ("key", |t, key, _| t.call("GET", "/api/v1/users").bearer(&wrong_key(t, row_id(key)))),
+    ("key of a public read", |t, key, _| t.call("GET", "/api/v1/posts").bearer(&wrong_key(t, row_id(key)))),
+    ("cookie", |t, _, _| {
+        let text = FreshKey::new(KeyKind::UserSession).unwrap().text;
+        t.call("GET", "/api/v1/users").header("Cookie", &format!("__Host-carillon_session={text}"))
+    }),
+    ("path", |t, _, i| t.call("GET", &format!("/nowhere/{i}"))),
+    ("file", |t, _, i| t.call("GET", &format!("/media/posts/missing/{i}.png"))),
+    ("upload", |t, _, i| t.call("PUT", &format!("/uploads/{i}")).bytes(vec![1])),
+    ("reset token", |t, _, i| {
+        let body = json!({"token": format!("car_pr_{i}"), "password": "a new one, long enough"});
+        t.call("POST", "/api/v1/auth/password/reset").json(&body)
+    }),
+    ("refresh token", |t, _, _| {
+        let body = json!({"refresh_token": FreshKey::new(KeyKind::Refresh).unwrap().text});
+        t.call("POST", "/api/v1/auth/refresh").json(&body)
+    }),
+    ("token of a publisher", |t, _, i| {
+        let form = "topic=a&data=b".as_bytes().to_vec();
+        let post = t.call("POST", "/.well-known/mercure").header("Content-Type", "application/x-www-form-urlencoded");
+        post.bearer(&format!("a.b.{i}")).bytes(form)
+    }),
+];
+
+#[tokio::test]
+async fn a_stranger_who_has_used_up_the_permits_costs_no_read_whatever_is_tried() {
+    let world = World::own().await;
+    for (kind, wrong) in WRONG {
+        let tenant = world.tenant().limit("max_anonymous_requests_per_minute", ALLOWED).create().await;
+        let key = tenant.key(&["users:read"]).await.text;
+        early_in_a_minute().await;
+        let network = world.elsewhere();
+        let mut refused = Vec::new();
+        for i in 0..TRIES {
+            // Another address of one network each time.
+            let (prefix, _) = network.address.rsplit_once("::").unwrap();
+            let answer = wrong(&tenant, &key, i).address(&format!("{prefix}:0:0:0:{i:x}")).send().await;
+            assert!(answer.status >= 400, "{kind}: {}", answer.body);
+            if answer.status == 429 {
+                refused.push(answer.expect_problem(429, "rate_limited"));
+            }
+        }
+        assert!(refused.len() >= TRIES - 2, "{kind}: {} of {TRIES} were refused", refused.len());
+        let wait: u64 = refused[0].header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&wait), "{kind}");
+        let (first, last) = (calls(&world, &refused[0]).await, calls(&world, refused.last().unwrap()).await);
+        assert_eq!(first, last, "{kind}: what was refused once asks nobody again");
+    }
+}
+
+#[tokio::test]
+async fn permits_that_are_given_back_serve_any_number_of_good_requests() {
+    let world = World::shared().await;
+    let tenant = world.tenant().limit("max_anonymous_requests_per_minute", ALLOWED).create().await;
+    let fields = json!({"title": {"type": "string"}});
+    tenant.collection("posts", fields, json!({"public_read": true, "files": true})).await;
+    tenant.record("posts", json!({"id": "p1", "title": "a"})).await;
+    let put = tenant.as_owner("PUT", "/api/v1/posts/p1/file").query("name", "a.png");
+    put.header("Content-Type", "image/png").bytes(b"\x89PNG 0123456789".to_vec()).send().await.expect(201);
+    let file = tenant.get("/api/v1/posts/p1/file").await.expect(200).data();
+    let file = tenant.behind_host(&file["url"]);
+    let key = tenant.key(&["users:read"]).await.text;
+    let mut streams = Vec::new();
+    for i in 0..TRIES {
+        // Each from a network of its own, which nobody knows.
+        let at = |call: RequestBuilder| call.address(&stranger());
+        at(tenant.call("GET", "/api/v1/users").bearer(&key)).send().await.expect(200);
+        at(tenant.webhook().call()).send().await.expect(202);
+        at(tenant.call("PUT", "/events").bearer(&tenant.token(&["a"]).sign())).send().await.expect(201);
+        at(tenant.call("GET", &file)).send().await.expect(200);
+        at(tenant.update(&format!("https://a.test/{i}")).call()).send().await.expect(200);
+        streams.push(tenant.events(&["a"]).address(&stranger()).live().await);
+    }
+}
+
+#[tokio::test]
+async fn strangers_who_use_up_the_permits_do_not_stop_those_who_proved_to_be_somebody() {
+    let world = World::shared().await;
+    let tenant = world.tenant().limit("max_anonymous_requests_per_minute", ALLOWED).create().await;
+    let key = tenant.key(&["users:read"]).await.text;
+    let (member, site) = (stranger(), stranger());
+    early_in_a_minute().await;
+    let read = || tenant.call("GET", "/api/v1/users").bearer(&key).address(&member).send();
+    let webhook = || tenant.webhook().call().address(&site).send();
+    read().await.expect(200);
+    webhook().await.expect(202);
+    for _ in 0..TRIES {
+        tenant.call("GET", "/nowhere").address(&stranger()).send().await;
+    }
+    tenant.call("GET", "/").address(&stranger()).send().await.expect_problem(429, "rate_limited");
+    for _ in 0..TRIES {
+        read().await.expect(200);
+        webhook().await.expect(202);
+    }
+    // Next to the member somebody guesses: what was good a moment ago still is, a guess is not looked at.
+    let guess = |key: String| tenant.call("GET", "/api/v1/users").bearer(&key).address(&member).send();
+    guess(wrong_key(&tenant, row_id(&key))).await.expect_problem(401, "unauthorized");
+    guess(wrong_key(&tenant, row_id(&key))).await.expect_problem(429, "rate_limited");
+    read().await.expect(200);
+}
+
+#[tokio::test]
+async fn a_raised_limit_and_a_suspension_are_honoured_although_a_refusal_is_remembered() {
+    let (a, b) = World::pair().await;
+    let tenant = a.tenant().limit("max_anonymous_requests_per_minute", 0).create().await;
+    let there = tenant.through(&b);
+    for tenant in [&tenant, &there] {
+        tenant.call("GET", "/").send().await.expect_problem(429, "rate_limited");
+    }
+    tenant.patch(json!({"rate_limits": {"max_anonymous_requests_per_minute": -1}})).await;
+    tenant.call("GET", "/").send().await.expect(200);
+    eventually("the raised limit elsewhere", async || {
+        (there.call("GET", "/").send().await.status == 200).then_some(())
+    })
+    .await;
+    tenant.patch(json!({"rate_limits": {"max_anonymous_requests_per_minute": 0}})).await;
+    eventually("the lower limit", async || (there.call("GET", "/").send().await.status == 429).then_some(())).await;
+    tenant.suspend().await;
+    eventually("the suspension", async || (there.call("GET", "/").send().await.status == 404).then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_failed_a_moment_ago_is_refused_from_memory_until_something_changes() {
+    let world = World::own().await;
+    let tenant = world.tenant().limit("max_anonymous_requests_per_minute", -1).create().await;
+    let key = tenant.key(&["users:read"]).await;
+    let wrong = wrong_key(&tenant, row_id(&key.text));
+    let ask = |key: &str| tenant.call("GET", "/api/v1/users").bearer(key).send();
+    let first = ask(&wrong).await.expect_problem(401, "unauthorized");
+    let again = ask(&wrong).await.expect_problem(401, "unauthorized");
+    let other = ask(&wrong_key(&tenant, row_id(&key.text))).await.expect_problem(401, "unauthorized");
+    assert_eq!(first.masked(&[]), again.masked(&[]));
+    let [first, again, other] = [calls(&world, &first).await, calls(&world, &again).await, calls(&world, &other).await];
+    assert_eq!(first.0, again.0, "the same key is not looked up again");
+    assert!(other.0 > again.0, "another one is");
+    // A key that is not let in from here, and then is.
+    let path = format!("/api/v1/api-keys/{}", key.id);
+    let allow = |list: serde_json::Value| tenant.as_owner("PATCH", &path).json(&json!({"ip_allowlist": list})).send();
+    allow(json!(["192.0.2.0/24"])).await.expect(200);
+    ask(&key.text).await.expect_problem(401, "unauthorized");
+    allow(json!([])).await.expect(200);
+    ask(&key.text).await.expect(200);
+}
+
+#[tokio::test]
+async fn secrets_are_read_once_for_many_wrong_signatures_and_tokens() {
+    let world = World::own().await;
+    let tenant = world.tenant().limit("max_anonymous_requests_per_minute", -1).create().await;
+    tenant.webhook().accepted().await;
+    let mut answers = Vec::new();
+    for i in 0..20 {
+        answers
+            .push(tenant.webhook().secret(&format!("wrong {i}")).send().await.expect_problem(401, "invalid_signature"));
+        let token = tenant.call("PUT", "/events").bearer(&format!("a.b.{i}"));
+        answers.push(token.send().await.expect_problem(401, "invalid_token"));
+    }
+    let (first, last) = (calls(&world, &answers[0]).await, calls(&world, answers.last().unwrap()).await);
+    assert!(last.0 - first.0 < 20, "{} reads for 40 requests", last.0 - first.0);
+}
+
+#[tokio::test]
+async fn operators_who_act_in_a_tenant_spend_nothing_of_its_allowance() {
+    let world = World::shared().await;
+    let tenant = world.tenant().limit("max_api_requests_per_minute", 1).create().await;
+    for _ in 0..5 {
+        let answer = tenant.as_owner("GET", "/api/v1/users").send().await.expect(200);
+        assert_eq!(answer.header("x-ratelimit-limit"), "");
+    }
+    let key = tenant.key(&["users:read"]).await.text;
+    let answer = tenant.call("GET", "/api/v1/users").bearer(&key).send().await.expect(200);
+    assert_eq!((answer.header("x-ratelimit-limit"), answer.header("x-ratelimit-remaining")), ("1", "0"));
+}
+
+#[tokio::test]
+async fn wrong_credentials_at_the_platforms_host_are_bounded_per_network_and_good_ones_go_on() {
+    let world = World::shared().await.elsewhere();
+    let operator = world.operator("support").await;
+    let me = || world.call("GET", crate::world::ROOT, "/api/v1/operators/me").bearer(&operator.session).send();
+    me().await.expect(200);
+    early_in_a_minute().await;
+    let wrong = |world: &World| {
+        let key = FreshKey::new(KeyKind::Platform).unwrap().text;
+        world.call("GET", crate::world::ROOT, "/api/v1/tenants").bearer(&key).send()
+    };
+    let mut refused = 0;
+    for _ in 0..40 {
+        let answer = wrong(&world).await;
+        assert!(matches!(answer.status, 401 | 429), "{}", answer.body);
+        refused += usize::from(answer.status == 429);
+    }
+    assert!((5..=15).contains(&refused), "{refused} of 40");
+    let unknown = format!("car_tk_{}", unique());
+    let tenants = world.call("GET", crate::world::ROOT, "/api/v1/users").bearer(&unknown).send().await;
+    tenants.expect_problem(429, "rate_limited");
+    let webhook = world.call("POST", crate::world::ROOT, "/webhook").header("X-Tenant-ID", &unique());
+    webhook.json(&json!({})).send().await.expect_problem(429, "rate_limited");
+    me().await.expect(200);
+    wrong(&world.elsewhere()).await.expect_problem(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn hosts_of_nobody_are_looked_up_so_often_for_one_network_and_no_more() {
+    let world = World::shared().await.elsewhere();
+    let tenant = world.tenant().create().await;
+    tenant.call("GET", "/").send().await.expect(200);
+    early_in_a_minute().await;
+    let nobody = |world: &World| world.call("GET", &format!("{}.example", unique()), "/").send();
+    let mut refused = 0;
+    for _ in 0..70 {
+        let answer = nobody(&world).await;
+        assert!(matches!(answer.status, 404 | 429), "{}", answer.body);
+        refused += usize::from(answer.status == 429);
+    }
+    assert!(refused >= 5, "{refused} of 70");
+    tenant.call("GET", "/").send().await.expect(200);
+    nobody(&world.elsewhere()).await.expect_problem(404, "tenant_not_found");
+}
