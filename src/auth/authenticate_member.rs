@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::authenticate_operator::{self, entered_role};
+use super::authenticate_operator::{self, entered_until};
 use super::key_row::ApiKeyRow;
 use super::principal::{Actor, CredentialTerms, Member, User};
 use super::revocation;
@@ -281,7 +281,8 @@ async fn by_switch_token(
 ) -> Result<Option<Member>, Problem> {
     let proven_at = SystemClock.now();
     let session = verified.claims.sid.unwrap_or_default();
-    let Some(role) = entered_role(bindings, at.tenant, &verified.claims.sub, &session).await? else { return Ok(None) };
+    let entered = entered_until(bindings, at.tenant, &verified.claims.sub, &session).await?;
+    let Some((role, session_ends)) = entered else { return Ok(None) };
     let row = rows.row::<CurrentRoleRow>(&ROLE, args![role.as_str()]).await?;
     let Some(row) = row.filter(|row| verified.issued_at.millis() >= row.tenant_not_before.unwrap_or(0)) else {
         return Ok(None);
@@ -289,7 +290,8 @@ async fn by_switch_token(
     let permissions = permissions_of(&role, row.own_role.as_deref());
     let terms = CredentialTerms {
         proven_at,
-        expires_at: Some(verified.expires_at),
+        expires_at: Some(verified.expires_at.min(session_ends)),
+        mints_until: Some(session_ends),
         rests_on: vec![revocation::operator_session(&session), revocation::role(&role)],
         ..CredentialTerms::default()
     };
@@ -312,7 +314,8 @@ async fn by_impersonation_token(
     let proven_at = SystemClock.now();
     let operator = verified.claims.act.map(|act| act.sub).unwrap_or_default();
     let session = verified.claims.sid.unwrap_or_default();
-    let Some(role) = entered_role(bindings, at.tenant, &operator, &session).await? else { return Ok(None) };
+    let entered = entered_until(bindings, at.tenant, &operator, &session).await?;
+    let Some((role, session_ends)) = entered else { return Ok(None) };
     let entered = permissions_of(&role, own_role(rows, &role).await?.as_deref());
     let user = verified.claims.user_id.unwrap_or_default();
     let row = rows.row::<MemberUserRow>(&USER, args![user, ""]).await?;
@@ -325,7 +328,7 @@ async fn by_impersonation_token(
             revocation::role(&row.role),
             revocation::role(&role),
         ];
-        let expires_at = Some(verified.expires_at);
+        let expires_at = Some(verified.expires_at.min(session_ends));
         let terms = CredentialTerms { proven_at, expires_at, rests_on, ..CredentialTerms::default() };
         let who = Actor::Impersonator { operator, user: row.into_user(), until: verified.expires_at };
         Member::proven(at.tenant, at.host, at.config, who, permissions, terms)

@@ -12,7 +12,7 @@ use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::tenant_id::TenantId;
-use domain::clock::Clock;
+use domain::clock::{Clock, Timestamp};
 use domain::permission::{PlatformPermission, PlatformPermissions};
 
 statements! { ControlSql;
@@ -23,7 +23,7 @@ statements! { ControlSql;
     /// A session with its operator.
     SESSION = "SELECT s.digest, s.expires_at, o.id, o.role FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1 AND o.status = 'active'";
     /// The role of an active operator whose session is open, and their role in a tenant, if they were granted one.
-    OPERATOR = "SELECT o.role, (SELECT g.role FROM operator_grants g WHERE g.operator_id = o.id AND g.tenant_id = ?2) AS granted FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?3 AND s.expires_at > ?4 AND o.id = ?1 AND o.status = 'active'";
+    OPERATOR = "SELECT o.role, s.expires_at AS session_expires_at, (SELECT g.role FROM operator_grants g WHERE g.operator_id = o.id AND g.tenant_id = ?2) AS granted FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?3 AND s.expires_at > ?4 AND o.id = ?1 AND o.status = 'active'";
 }
 
 row_types! {
@@ -38,6 +38,7 @@ row_types! {
 row_types! {
     struct OperatorGrantRow {
         role: String,
+        session_expires_at: i64,
         granted: Option<String>,
     }
 }
@@ -96,9 +97,22 @@ pub async fn entered_role(
     operator: &str,
     session: &str,
 ) -> Result<Option<String>, Problem> {
+    Ok(entered_until(bindings, tenant, operator, session).await?.map(|(role, _)| role))
+}
+
+/// The same, with the end of the session.
+pub async fn entered_until(
+    bindings: &Bindings,
+    tenant: &TenantId,
+    operator: &str,
+    session: &str,
+) -> Result<Option<(String, Timestamp)>, Problem> {
     let Some(id) = operator.strip_prefix("operator:") else { return Ok(None) };
     let db = ControlDb::open(bindings, "check an operator's grant")?;
     let args = args![id, tenant.as_str(), session, SystemClock.now().millis()];
     let row = db.row::<OperatorGrantRow>(&OPERATOR, args).await?;
-    Ok(row.and_then(|row| if row.role == "admin" { Some("owner".to_owned()) } else { row.granted }))
+    Ok(row.and_then(|row| {
+        let role = if row.role == "admin" { Some("owner".to_owned()) } else { row.granted };
+        Some((role?, Timestamp::from_millis(row.session_expires_at)))
+    }))
 }
