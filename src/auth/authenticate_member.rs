@@ -366,7 +366,8 @@ async fn by_switch_token(
     let Some(permissions) = entered(rows, &access, Some(verified.issued_at)).await? else { return Ok(None) };
     let terms = CredentialTerms {
         proven_at,
-        expires_at: Some(verified.expires_at),
+        expires_at: access.session_ends.into_iter().chain([verified.expires_at]).min(),
+        mints_until: access.session_ends,
         rests_on: vec![revocation::operator_session(&session), revocation::role(&access.role)],
         ..CredentialTerms::default()
     };
@@ -383,7 +384,7 @@ async fn access_by(
 ) -> Result<Option<TenantAccess>, Problem> {
     let session = verified.claims.sid.as_deref().unwrap_or_default();
     let access = tenant_access(bindings, tenant, operator, session).await?;
-    Ok(access.filter(|access| access.has_session && verified.claims.basis.as_ref() == Some(&access.basis)))
+    Ok(access.filter(|access| access.session_ends.is_some() && verified.claims.basis.as_ref() == Some(&access.basis)))
 }
 
 /// What an operator may do in a tenant; none if the role they were granted is not there any more, or what they present
@@ -431,7 +432,7 @@ async fn by_impersonation_token(
             revocation::role(&row.role),
             revocation::role(&access.role),
         ];
-        let expires_at = Some(verified.expires_at);
+        let expires_at = access.session_ends.into_iter().chain([verified.expires_at]).min();
         let terms = CredentialTerms { proven_at, expires_at, rests_on, ..CredentialTerms::default() };
         let who = Actor::Impersonator { operator, user: row.into_user(), until: verified.expires_at };
         Member::proven(at.tenant, at.host, at.config, who, permissions, maker, terms)

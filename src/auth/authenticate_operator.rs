@@ -12,7 +12,7 @@ use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::tenant_id::TenantId;
-use domain::clock::Clock;
+use domain::clock::{Clock, Timestamp};
 use domain::permission::{PlatformPermission, PlatformPermissions};
 
 statements! { ControlSql;
@@ -23,7 +23,7 @@ statements! { ControlSql;
     /// A session with its operator.
     SESSION = "SELECT s.digest, s.expires_at, o.id, o.role, o.standing_id FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1 AND o.status = 'active'";
     /// An active operator with one of their sessions, if it is open, and their grant of a tenant, if they have one.
-    OPERATOR = "SELECT o.role, o.standing_id, s.id AS session, g.role AS granted, g.creation_id AS grant_id, g.role_id FROM operators o LEFT JOIN operator_sessions s ON s.id = ?3 AND s.operator_id = o.id AND s.expires_at > ?4 LEFT JOIN operator_grants g ON g.operator_id = o.id AND g.tenant_id = ?2 WHERE o.id = ?1 AND o.status = 'active'";
+    OPERATOR = "SELECT o.role, o.standing_id, s.expires_at AS session_expires_at, g.role AS granted, g.creation_id AS grant_id, g.role_id FROM operators o LEFT JOIN operator_sessions s ON s.id = ?3 AND s.operator_id = o.id AND s.expires_at > ?4 LEFT JOIN operator_grants g ON g.operator_id = o.id AND g.tenant_id = ?2 WHERE o.id = ?1 AND o.status = 'active'";
 }
 
 row_types! {
@@ -40,7 +40,7 @@ row_types! {
     struct OperatorGrantRow {
         role: String,
         standing_id: String,
-        session: Option<String>,
+        session_expires_at: Option<i64>,
         granted: Option<String>,
         grant_id: Option<String>,
         role_id: Option<String>,
@@ -55,20 +55,20 @@ pub struct TenantAccess {
     pub role_id: String,
     /// What this access rests on: the operator's standing and, for support, the grant. It never recurs.
     pub basis: String,
-    /// Whether the session that was asked about is open.
-    pub has_session: bool,
+    /// The end of the session that was asked about; none if it is not open.
+    pub session_ends: Option<Timestamp>,
 }
 
 impl OperatorGrantRow {
     fn access(self) -> Option<TenantAccess> {
-        let has_session = self.session.is_some();
+        let session_ends = self.session_expires_at.map(Timestamp::from_millis);
         if self.role == "admin" {
             let (role, role_id) = ("owner".to_owned(), String::new());
-            return Some(TenantAccess { role, role_id, basis: format!("admin.{}", self.standing_id), has_session });
+            return Some(TenantAccess { role, role_id, basis: format!("admin.{}", self.standing_id), session_ends });
         }
         let (role, role_id) = (self.granted?, self.role_id.unwrap_or_default());
         let basis = format!("grant.{}.{}", self.standing_id, self.grant_id.unwrap_or_default());
-        Some(TenantAccess { role, role_id, basis, has_session })
+        Some(TenantAccess { role, role_id, basis, session_ends })
     }
 }
 

@@ -163,7 +163,7 @@ impl Maker {
         let session = self.session.as_deref().unwrap_or_default();
         let access = tenant_access(bindings, rows.tenant(), &self.principal, session).await?;
         let access =
-            access.filter(|access| access.basis == self.basis && (self.session.is_none() || access.has_session));
+            access.filter(|access| access.basis == self.basis && (self.session.is_none() || access.session_ends.is_some()));
         let Some(access) = access else { return Ok(None) };
         let Some(own) = entered(rows, &access, made_at).await? else { return Ok(None) };
         let Some((user, standing)) = &self.acts_as else { return Ok(Some(Judged::unruled(own))) };

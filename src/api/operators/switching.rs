@@ -43,7 +43,7 @@ pub(super) async fn enter_tenant(
     let found = Tenant::find(db, claimed.as_str()).await?.filter(|tenant| tenant.is_served(request.now()));
     let Some(tenant) = found else { return Ok(None) };
     let access = tenant_access(&request.bindings, &tenant.id, &request.caller.actor(), session).await?;
-    let Some(access) = access.filter(|access| access.has_session) else { return Ok(None) };
+    let Some(access) = access.filter(|access| access.session_ends.is_some()) else { return Ok(None) };
     let rows = TenantDb::open(&request.bindings, &tenant.id, &tenant.placement())?;
     Ok(Some(EnteredTenant { tenant, role: access.role, basis: access.basis, rows }))
 }
