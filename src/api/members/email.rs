@@ -22,7 +22,7 @@ use domain::error::Invalid;
 use domain::json;
 
 /// What comes with the token of a mail.
-struct Proof {
+struct AddressProof {
     /// The token that the client got when it registered, by the body or by its cookie.
     registration: Option<String>,
     password: Option<String>,
@@ -40,7 +40,7 @@ pub async fn verify(mut request: Request<Visitor>) -> Result<Response, Problem> 
     let (rows, now) = (request.caller.rows(&request.bindings)?, request.now());
     if let Some(found) = registration::find(&rows, &token, now).await? {
         let registration = registration.or_else(|| request.incoming.cookie(REGISTRATION_COOKIE));
-        return prove(&request, &rows, &found, Proof { registration, password, name }).await;
+        return prove(&request, &rows, &found, AddressProof { registration, password, name }).await;
     }
     let holder = email_token::holder(&rows, EmailTokenPurpose::EmailVerification, &token, now).await?;
     if password.is_some() {
@@ -60,7 +60,7 @@ async fn prove(
     request: &Request<Visitor>,
     rows: &TenantDb,
     found: &RegistrationRow,
-    proof: Proof,
+    proof: AddressProof,
 ) -> Result<Response, Problem> {
     let is_client = proof.registration.is_some_and(|token| found.is_clients(&token));
     let hash = match &proof.password {
