@@ -1,13 +1,13 @@
 -- What lives long remembers who made it, and ends with them.
 
--- An operator's standing is another one each time their role changes, or they are disabled or enabled. What was made
+-- An operator's security stamp is another one each time their role changes, or they are disabled or enabled. What was made
 -- under one does not come back under the next. Given here, so that no writer can forget it.
-ALTER TABLE operators ADD COLUMN standing_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE operators ADD COLUMN security_stamp TEXT NOT NULL DEFAULT '';
 
-CREATE TRIGGER operators_get_another_standing AFTER UPDATE OF role, status ON operators
+CREATE TRIGGER operators_get_another_stamp AFTER UPDATE OF role, status ON operators
 WHEN NEW.role <> OLD.role OR NEW.status <> OLD.status
 BEGIN
-  UPDATE operators SET standing_id = lower(hex(randomblob(16))) WHERE id = NEW.id;
+  UPDATE operators SET security_stamp = lower(hex(randomblob(16))) WHERE id = NEW.id;
 END;
 
 -- A grant that is taken back and given again is another grant.
@@ -23,10 +23,10 @@ BEGIN
 END;
 
 -- Who answers for a key: its maker, or whoever re-rolled it last. The operator at the root of it, if one is, with the
--- standing that they had, and a JSON array of the keys by which it was made.
+-- security stamp that they had, and a JSON array of the keys by which it was made.
 ALTER TABLE platform_keys ADD COLUMN held_by TEXT NOT NULL DEFAULT '';
 ALTER TABLE platform_keys ADD COLUMN holder_id TEXT;
-ALTER TABLE platform_keys ADD COLUMN holder_standing TEXT NOT NULL DEFAULT '';
+ALTER TABLE platform_keys ADD COLUMN holder_stamp TEXT NOT NULL DEFAULT '';
 ALTER TABLE platform_keys ADD COLUMN made_through TEXT NOT NULL DEFAULT '[]';
 
 UPDATE platform_keys SET held_by = created_by,

@@ -1,13 +1,13 @@
 -- What lives long remembers who made it, and ends with them. Times are milliseconds since 1970.
 
--- A user's standing is another one each time they are disabled or enabled. What somebody made names the standing that
+-- A user's security stamp is another one each time they are disabled or enabled. What somebody made names the security stamp that
 -- they had, so it does not come back when they do. Given here, so that no writer can forget it.
-ALTER TABLE users ADD COLUMN standing_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE users ADD COLUMN security_stamp TEXT NOT NULL DEFAULT '';
 
-CREATE TRIGGER users_get_another_standing AFTER UPDATE OF status ON users
+CREATE TRIGGER users_get_another_stamp AFTER UPDATE OF status ON users
 WHEN NEW.status <> OLD.status
 BEGIN
-  UPDATE users SET standing_id = lower(hex(randomblob(16))) WHERE tenant_id = NEW.tenant_id AND id = NEW.id;
+  UPDATE users SET security_stamp = lower(hex(randomblob(16))) WHERE tenant_id = NEW.tenant_id AND id = NEW.id;
 END;
 
 -- A role's name may be taken again once the role is deleted.
@@ -21,9 +21,9 @@ END;
 
 -- Who answers for a key: its maker, or whoever re-rolled it last.
 ALTER TABLE api_keys ADD COLUMN held_by TEXT NOT NULL DEFAULT '';
--- The user at the root of it, none where an operator or the platform is; and the standing that the user had.
+-- The user at the root of it, none where an operator or the platform is; and the security stamp that the user had.
 ALTER TABLE api_keys ADD COLUMN holder_id TEXT;
-ALTER TABLE api_keys ADD COLUMN holder_standing TEXT NOT NULL DEFAULT '';
+ALTER TABLE api_keys ADD COLUMN holder_stamp TEXT NOT NULL DEFAULT '';
 -- JSON array of the keys by which it was made.
 ALTER TABLE api_keys ADD COLUMN made_through TEXT NOT NULL DEFAULT '[]';
 
@@ -36,8 +36,8 @@ WHERE created_by LIKE 'key:%';
 
 CREATE INDEX api_keys_by_holder ON api_keys (tenant_id, holder_id);
 
--- The standing that whoever sent an invitation had: a user's, or that of an operator with their grant.
-ALTER TABLE tenant_invitations ADD COLUMN inviter_standing TEXT NOT NULL DEFAULT '';
+-- The security stamp that whoever sent an invitation had: a user's, or that of an operator with their grant.
+ALTER TABLE tenant_invitations ADD COLUMN inviter_stamp TEXT NOT NULL DEFAULT '';
 
 -- The token that followed a spent one; of a session's tokens exactly one is not spent.
 ALTER TABLE refresh_tokens ADD COLUMN successor_digest TEXT;

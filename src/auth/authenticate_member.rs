@@ -46,13 +46,13 @@ pub(super) const NOT_IMPERSONATED: Permissions = Permissions::of(&[
 
 statements! { TenantSql;
     /// A key by its id, with its holder and the keys it was made by.
-    KEY = "SELECT k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_standing, CASE WHEN u.status = 'active' THEN u.standing_id END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND k.id = ?2";
+    KEY = "SELECT k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN u.status = 'active' THEN u.security_stamp END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND k.id = ?2";
     /// Notes when a key was last used, at most once a minute.
     KEY_USED = "UPDATE api_keys SET last_used_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND COALESCE(last_used_at, 0) <= ?3 - 60000";
     /// A user with role and session, by user.
-    USER = "SELECT u.id, u.email, u.name, u.role, u.email_verified_at, u.not_before, u.standing_id, r.permissions AS own_role, s.id AS session, s.cookie_digest, s.expires_at AS session_expires_at, s.created_at AS session_created_at, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM users u LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role LEFT JOIN sessions s ON s.tenant_id = ?1 AND s.id = ?3 AND s.user_id = u.id WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.status = 'active'";
+    USER = "SELECT u.id, u.email, u.name, u.role, u.email_verified_at, u.not_before, u.security_stamp, r.permissions AS own_role, s.id AS session, s.cookie_digest, s.expires_at AS session_expires_at, s.created_at AS session_created_at, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM users u LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role LEFT JOIN sessions s ON s.tenant_id = ?1 AND s.id = ?3 AND s.user_id = u.id WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.status = 'active'";
     /// A user with role and session, by session.
-    USER_OF_SESSION = "SELECT u.id, u.email, u.name, u.role, u.email_verified_at, u.not_before, u.standing_id, r.permissions AS own_role, s.id AS session, s.cookie_digest, s.expires_at AS session_expires_at, s.created_at AS session_created_at, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM sessions s JOIN users u ON u.tenant_id = ?1 AND u.id = s.user_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE s.tenant_id = ?1 AND s.id = ?2 AND u.status = 'active'";
+    USER_OF_SESSION = "SELECT u.id, u.email, u.name, u.role, u.email_verified_at, u.not_before, u.security_stamp, r.permissions AS own_role, s.id AS session, s.cookie_digest, s.expires_at AS session_expires_at, s.created_at AS session_created_at, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before FROM sessions s JOIN users u ON u.tenant_id = ?1 AND u.id = s.user_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE s.tenant_id = ?1 AND s.id = ?2 AND u.status = 'active'";
     /// The permissions of a role of the tenant's own, its creation id, and the time before which tokens are void.
     ROLE = "SELECT (SELECT r.permissions FROM roles r WHERE r.tenant_id = ?1 AND r.name = ?2) AS own_role, (SELECT c.creation_id FROM roles c WHERE c.tenant_id = ?1 AND c.name = ?2) AS role_id, (SELECT a.not_before FROM tenant_auth a WHERE a.tenant_id = ?1) AS tenant_not_before";
 }
@@ -65,7 +65,7 @@ row_types! {
         role: String,
         email_verified_at: Option<i64>,
         not_before: i64,
-        standing_id: String,
+        security_stamp: String,
         own_role: Option<String>,
         session: Option<String>,
         cookie_digest: Option<String>,
@@ -85,9 +85,9 @@ impl MemberUserRow {
         self.session_expires_at.is_some_and(|at| now.millis() < at)
     }
 
-    /// The present standing.
-    pub(super) fn standing(&self) -> &str {
-        &self.standing_id
+    /// The present stamp.
+    pub(super) fn stamp(&self) -> &str {
+        &self.security_stamp
     }
 
     /// What the user may do.
@@ -110,7 +110,7 @@ impl MemberUserRow {
 
     /// The rules that the user is still what was read.
     pub(super) fn as_seen(&self) -> Vec<(TenantSql, Vec<Arg>)> {
-        user_as_seen((&self.id, &self.standing_id), &self.role, self.own_role.as_deref())
+        user_as_seen((&self.id, &self.security_stamp), &self.role, self.own_role.as_deref())
     }
 
     fn into_user(self) -> User {
@@ -121,7 +121,7 @@ impl MemberUserRow {
             role: self.role,
             email_verified: self.email_verified_at.is_some(),
             session: self.session,
-            standing: self.standing_id,
+            stamp: self.security_stamp,
         }
     }
 }
@@ -251,13 +251,13 @@ pub(super) fn key_as_seen(row: &ApiKeyRow, id: &str) -> Vec<(TenantSql, Vec<Arg>
     let (_, backing) = row.present_holder();
     let holder = backing.holder.map(|holder| {
         let role = row.holder_role.as_deref().unwrap_or_default();
-        user_as_seen((&holder, &backing.standing), role, row.own_role.as_deref())
+        user_as_seen((&holder, &backing.stamp), role, row.own_role.as_deref())
     });
     std::iter::once(key).chain(holder.into_iter().flatten()).collect()
 }
 
-fn user_as_seen((id, standing): (&str, &str), role: &str, own: Option<&str>) -> Vec<(TenantSql, Vec<Arg>)> {
-    let user = (rules::USER_STANDS, args![id, standing, role]);
+fn user_as_seen((id, stamp): (&str, &str), role: &str, own: Option<&str>) -> Vec<(TenantSql, Vec<Arg>)> {
+    let user = (rules::USER_STANDS, args![id, stamp, role]);
     let role = Role::stored(role, own.map(str::to_owned)).as_seen();
     std::iter::once(user).chain(role).collect()
 }
@@ -276,7 +276,7 @@ fn member_of(
 ) -> Member {
     let (permissions, terms) = (row.permissions(), row.terms(proven_at, token_ends));
     let user = row.into_user();
-    let maker = Maker::user(&user.id, &user.standing, user.session.as_deref());
+    let maker = Maker::user(&user.id, &user.stamp, user.session.as_deref());
     Member::proven(at.tenant, at.host, at.config, Actor::User(user), permissions, maker, terms)
 }
 
@@ -424,7 +424,7 @@ async fn by_impersonation_token(
     let row = row.filter(|row| row.accepts_issued_at(verified.issued_at.millis()));
     Ok(row.map(|row| {
         let maker =
-            Maker::operator(&operator, &access.basis, &session).acting_as(&row.id, row.standing(), verified.expires_at);
+            Maker::operator(&operator, &access.basis, &session).acting_as(&row.id, row.stamp(), verified.expires_at);
         let permissions = row.permissions().without(NOT_IMPERSONATED).within(entered);
         let rests_on = vec![
             operator.clone(),

@@ -17,13 +17,13 @@ use domain::permission::{PlatformPermission, PlatformPermissions};
 
 statements! { ControlSql;
     /// A platform key by its id.
-    KEY = "SELECT k.digest, k.previous_digest, k.previous_until, k.permissions AS scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_standing, CASE WHEN o.status = 'active' THEN o.standing_id END AS holder_now, o.role AS holder_role, NULL AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.permissions, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN platform_keys m ON m.id = j.value) AS makers FROM platform_keys k LEFT JOIN operators o ON o.id = k.holder_id WHERE k.id = ?1";
+    KEY = "SELECT k.digest, k.previous_digest, k.previous_until, k.permissions AS scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN o.status = 'active' THEN o.security_stamp END AS holder_now, o.role AS holder_role, NULL AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.permissions, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN platform_keys m ON m.id = j.value) AS makers FROM platform_keys k LEFT JOIN operators o ON o.id = k.holder_id WHERE k.id = ?1";
     /// Notes when a key was last used, at most once a minute.
     KEY_USED = "UPDATE platform_keys SET last_used_at = ?2 WHERE id = ?1 AND COALESCE(last_used_at, 0) <= ?2 - 60000";
     /// A session with its operator.
-    SESSION = "SELECT s.digest, s.expires_at, o.id, o.role, o.standing_id FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1 AND o.status = 'active'";
+    SESSION = "SELECT s.digest, s.expires_at, o.id, o.role, o.security_stamp FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1 AND o.status = 'active'";
     /// An active operator with one of their sessions, if it is open, and their grant of a tenant, if they have one.
-    OPERATOR = "SELECT o.role, o.standing_id, s.expires_at AS session_expires_at, g.role AS granted, g.creation_id AS grant_id, g.role_id FROM operators o LEFT JOIN operator_sessions s ON s.id = ?3 AND s.operator_id = o.id AND s.expires_at > ?4 LEFT JOIN operator_grants g ON g.operator_id = o.id AND g.tenant_id = ?2 WHERE o.id = ?1 AND o.status = 'active'";
+    OPERATOR = "SELECT o.role, o.security_stamp, s.expires_at AS session_expires_at, g.role AS granted, g.creation_id AS grant_id, g.role_id FROM operators o LEFT JOIN operator_sessions s ON s.id = ?3 AND s.operator_id = o.id AND s.expires_at > ?4 LEFT JOIN operator_grants g ON g.operator_id = o.id AND g.tenant_id = ?2 WHERE o.id = ?1 AND o.status = 'active'";
 }
 
 row_types! {
@@ -32,14 +32,14 @@ row_types! {
         expires_at: i64,
         id: String,
         role: String,
-        standing_id: String,
+        security_stamp: String,
     }
 }
 
 row_types! {
     struct OperatorGrantRow {
         role: String,
-        standing_id: String,
+        security_stamp: String,
         session_expires_at: Option<i64>,
         granted: Option<String>,
         grant_id: Option<String>,
@@ -53,7 +53,7 @@ pub struct TenantAccess {
     pub role: String,
     /// The creation id of the role, where it is the tenant's own; empty for a built-in one.
     pub role_id: String,
-    /// What this access rests on: the operator's standing and, for support, the grant. It never recurs.
+    /// What this access rests on: the operator's security stamp and, for support, the grant. It never recurs.
     pub basis: String,
     /// The end of the session that was asked about; none if it is not open.
     pub session_ends: Option<Timestamp>,
@@ -64,10 +64,10 @@ impl OperatorGrantRow {
         let session_ends = self.session_expires_at.map(Timestamp::from_millis);
         if self.role == "admin" {
             let (role, role_id) = ("owner".to_owned(), String::new());
-            return Some(TenantAccess { role, role_id, basis: format!("admin.{}", self.standing_id), session_ends });
+            return Some(TenantAccess { role, role_id, basis: format!("admin.{}", self.security_stamp), session_ends });
         }
         let (role, role_id) = (self.granted?, self.role_id.unwrap_or_default());
-        let basis = format!("grant.{}.{}", self.standing_id, self.grant_id.unwrap_or_default());
+        let basis = format!("grant.{}.{}", self.security_stamp, self.grant_id.unwrap_or_default());
         Some(TenantAccess { role, role_id, basis, session_ends })
     }
 }
@@ -116,7 +116,7 @@ async fn operator_session(bindings: &Bindings, id: &str, text: &str) -> Result<O
     let row = row.filter(|row| constant_time_eq(&digest(text.as_bytes()), &row.digest) && now < row.expires_at);
     Ok(row.map(|row| {
         let is_admin = row.role == "admin";
-        let backing = Backing::person(&row.id, &row.standing_id);
+        let backing = Backing::person(&row.id, &row.security_stamp);
         let who = OperatorKind::Person { id: row.id, session: id.to_owned(), is_admin };
         Operator::proven(who, platform_permissions_of(is_admin), backing, KeyBounds::default())
     }))

@@ -39,8 +39,8 @@ row_types! {
         /// Who answers for it, by name; empty for a row of an older version.
         pub held_by: String,
         holder_id: Option<String>,
-        holder_standing: String,
-        /// The present standing of that person, if they exist and are not disabled.
+        holder_stamp: String,
+        /// The present security stamp of that person, if they exist and are not disabled.
         holder_now: Option<String>,
         /// The person's role, if they exist.
         pub holder_role: Option<String>,
@@ -65,16 +65,16 @@ struct MakerKey {
 pub struct Backing {
     /// The person at the root of it: a user in a tenant, an operator on the platform. None if no person is.
     pub holder: Option<String>,
-    /// The standing that this person has.
-    pub standing: String,
+    /// The security stamp that this person has.
+    pub stamp: String,
     /// The keys by which it is made, the first one first.
     pub through: Vec<String>,
 }
 
 impl Backing {
     /// That of a person.
-    pub fn person(id: &str, standing: &str) -> Self {
-        Self { holder: Some(id.to_owned()), standing: standing.to_owned(), through: Vec::new() }
+    pub fn person(id: &str, stamp: &str) -> Self {
+        Self { holder: Some(id.to_owned()), stamp: stamp.to_owned(), through: Vec::new() }
     }
 
     /// The person and the keys, by the names that revocations use (`auth/revocation.rs`): what begins with `person` and
@@ -88,7 +88,7 @@ impl Backing {
     pub fn basis(&self) -> String {
         let holder = self.holder.as_deref().unwrap_or_default();
         std::iter::once(holder)
-            .chain([self.standing.as_str()])
+            .chain([self.stamp.as_str()])
             .chain(self.through.iter().map(String::as_str))
             .collect::<Vec<_>>()
             .join(".")
@@ -204,7 +204,7 @@ impl ApiKeyRow {
             if self.holder_role.is_none() {
                 return Err(NotInForce::HolderRemoved);
             }
-            if self.holder_now.as_ref() != Some(&self.holder_standing) {
+            if self.holder_now.as_ref() != Some(&self.holder_stamp) {
                 return Err(NotInForce::HolderDisabled);
             }
         }
@@ -229,7 +229,7 @@ impl ApiKeyRow {
     /// Who answers for what the key makes; `id` is its own.
     pub fn backing(&self, id: &str) -> Backing {
         let through = self.through().into_iter().chain([id.to_owned()]).collect();
-        Backing { holder: self.holder_id.clone(), standing: self.holder_standing.clone(), through }
+        Backing { holder: self.holder_id.clone(), stamp: self.holder_stamp.clone(), through }
     }
 
     /// Refuses a key that was revoked.
@@ -239,8 +239,8 @@ impl ApiKeyRow {
 
     /// Who answers for the key now.
     pub fn present_holder(&self) -> (String, Backing) {
-        let (holder, standing) = (self.holder_id.clone(), self.holder_standing.clone());
-        (self.held_by.clone(), Backing { holder, standing, through: self.through() })
+        let (holder, stamp) = (self.holder_id.clone(), self.holder_stamp.clone());
+        (self.held_by.clone(), Backing { holder, stamp, through: self.through() })
     }
 
     /// Whether the key is answered for like this already, or by no person and no key: then its present text may stay
@@ -248,7 +248,7 @@ impl ApiKeyRow {
     pub fn keeps_text_under(&self, backing: &Backing) -> bool {
         let through = self.through();
         let same = self.holder_id == backing.holder && through == backing.through;
-        same && self.holder_standing == backing.standing || self.holder_id.is_none() && through.is_empty()
+        same && self.holder_stamp == backing.stamp || self.holder_id.is_none() && through.is_empty()
     }
 
     /// From where and until when it is good.
@@ -323,7 +323,7 @@ mod tests {
             last_used_at: None,
             held_by: "platform_key".to_owned(),
             holder_id: None,
-            holder_standing: String::new(),
+            holder_stamp: String::new(),
             holder_now: None,
             holder_role: None,
             own_role: None,
@@ -332,10 +332,10 @@ mod tests {
         }
     }
 
-    fn held(standing: &str, now: Option<&str>, role: Option<&str>) -> ApiKeyRow {
+    fn held(stamp: &str, now: Option<&str>, role: Option<&str>) -> ApiKeyRow {
         ApiKeyRow {
             holder_id: Some("u".to_owned()),
-            holder_standing: standing.to_owned(),
+            holder_stamp: stamp.to_owned(),
             holder_now: now.map(str::to_owned),
             holder_role: role.map(str::to_owned),
             ..key()
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_stands_while_its_holder_has_the_standing_of_before() {
+    fn a_key_stands_while_its_holder_has_the_stamp_of_before() {
         assert_eq!(key().in_force(NOW), Ok(()));
         assert_eq!(held("s", Some("s"), Some("owner")).in_force(NOW), Ok(()));
         assert_eq!(held("s", None, Some("owner")).in_force(NOW), Err(NotInForce::HolderDisabled));

@@ -1,24 +1,14 @@
-//! A principal as what it made remembers it, and what it may do by now.
+//! A principal as what it made remembers it: invitations, and URLs that take or show a file.
 //!
-//! Invitations, and URLs that take or show a file, are used later than they were made, and by somebody else. They are worth
-//! what their maker may do when they are used, and nothing once the maker is gone, disabled, signed out (where it was a
-//! session that made them) or no longer admitted to the tenant. A maker who comes back is another one.
+//! Who comes back after they were disabled, signed out or no longer admitted to the tenant is another maker.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use super::authenticate_member::{NOT_IMPERSONATED, entered, key_as_seen, key_permissions, key_row, user_row};
-use super::authenticate_operator::{platform_key_permissions, platform_key_row, tenant_access};
-use super::key_row::{ApiKeyRow, Backing};
-use crate::http::problem::Problem;
-use crate::storage::bindings::{Bindings, SystemClock};
-use crate::storage::control_db::ControlDb;
-use crate::storage::sql::{Arg, TenantSql};
-use crate::storage::tenant_db::TenantDb;
-use domain::clock::{Clock, Timestamp};
+use super::key_row::Backing;
+use domain::clock::Timestamp;
 use domain::json;
-use domain::permission::{Permissions, PlatformPermission};
 
 /// A principal by name. Its text stands in URLs and rows: members that later versions add have a default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -26,13 +16,13 @@ pub struct Maker {
     /// `user:…`, `key:…`, `operator:…`, `platform_key` or `platform_key:…`.
     #[serde(rename = "p")]
     pub principal: String,
-    /// A user's standing, what an operator's access rests on, or who answers for a key.
+    /// A user's stamp, what an operator's access rests on, or who answers for a key.
     #[serde(rename = "b", default)]
     pub basis: String,
     /// The session; none for keys.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// The user whom an operator acts as, with their standing.
+    /// The user whom an operator acts as, with their stamp.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub acts_as: Option<(String, String)>,
     /// The end of what an impersonator makes, in milliseconds since 1970.
@@ -42,9 +32,9 @@ pub struct Maker {
 
 impl Maker {
     /// A user.
-    pub fn user(id: &str, standing: &str, session: Option<&str>) -> Self {
+    pub fn user(id: &str, stamp: &str, session: Option<&str>) -> Self {
         let session = session.map(str::to_owned);
-        Self { principal: format!("user:{id}"), basis: standing.to_owned(), session, ..Self::default() }
+        Self { principal: format!("user:{id}"), basis: stamp.to_owned(), session, ..Self::default() }
     }
 
     /// A tenant's key. What it made does not come back when somebody takes it over.
@@ -65,8 +55,8 @@ impl Maker {
 
     /// The operator as one of the tenant's users, for a while.
     #[must_use]
-    pub fn acting_as(self, user: &str, standing: &str, until: Timestamp) -> Self {
-        Self { acts_as: Some((user.to_owned(), standing.to_owned())), until: Some(until.millis()), ..self }
+    pub fn acting_as(self, user: &str, stamp: &str, until: Timestamp) -> Self {
+        Self { acts_as: Some((user.to_owned(), stamp.to_owned())), until: Some(until.millis()), ..self }
     }
 
     /// The same principal, whichever session it was: for what outlasts sessions.
@@ -94,96 +84,6 @@ impl Maker {
     /// Who answers for what it makes; not of keys, whose rows say it.
     pub fn backing(&self) -> Backing {
         self.principal.strip_prefix("user:").map_or_else(Backing::default, |id| Backing::person(id, &self.basis))
-    }
-
-    /// What the maker may do in the tenant now; none if it may do nothing any more. `made_at` is when it made what is
-    /// judged, where that is void when the maker's tokens are.
-    pub async fn judge(
-        &self,
-        bindings: &Bindings,
-        rows: &TenantDb,
-        made_at: Option<Timestamp>,
-    ) -> Result<Option<Judged>, Problem> {
-        if self.until.is_some_and(|until| SystemClock.now().millis() >= until) {
-            return Ok(None);
-        }
-        match self.principal.split_once(':') {
-            None if self.principal == "platform_key" => Ok(Some(Judged::unruled(Permissions::ALL))),
-            None => Ok(None),
-            Some(("user", id)) => self.judge_user(rows, (id, &self.basis), made_at).await,
-            Some(("key", id)) => self.judge_key(rows, id).await,
-            Some(("operator", _)) => self.judge_operator(bindings, rows, made_at).await,
-            Some(("platform_key", id)) => self.judge_platform_key(bindings, id).await,
-            Some(_) => Ok(None),
-        }
-    }
-
-    async fn judge_user(
-        &self,
-        rows: &TenantDb,
-        (id, standing): (&str, &str),
-        made_at: Option<Timestamp>,
-    ) -> Result<Option<Judged>, Problem> {
-        // The session is an operator's where the user is acted as.
-        let session = self.session.as_deref().filter(|_| self.acts_as.is_none());
-        let row = user_row(rows, id, session.unwrap_or_default()).await?;
-        let row = row.filter(|row| {
-            row.standing() == standing
-                && (session.is_none() || row.session_is_open(SystemClock.now()))
-                && made_at.is_none_or(|at| row.accepts_issued_at(at.millis()))
-        });
-        Ok(row.map(|row| Judged { permissions: row.permissions(), as_seen: row.as_seen() }))
-    }
-
-    async fn judge_key(&self, rows: &TenantDb, id: &str) -> Result<Option<Judged>, Problem> {
-        let row = key_row(rows, id).await?.filter(|row| self.is_key(row, id));
-        Ok(row.map(|row| Judged { permissions: key_permissions(&row), as_seen: key_as_seen(&row, id) }))
-    }
-
-    async fn judge_platform_key(&self, bindings: &Bindings, id: &str) -> Result<Option<Judged>, Problem> {
-        let db = ControlDb::open(bindings, "judge what a platform key made")?;
-        let row = platform_key_row(&db, id).await?.filter(|row| self.is_key(row, id));
-        let enters = row.is_some_and(|row| platform_key_permissions(&row).has(PlatformPermission::TenantsEnter));
-        Ok(enters.then(|| Judged::unruled(Permissions::ALL)))
-    }
-
-    /// Whether a key is in force and still answered for as it was.
-    fn is_key(&self, row: &ApiKeyRow, id: &str) -> bool {
-        // Invitations of an older version do not say it.
-        let is_same = self.basis.is_empty() || row.backing(id).basis() == self.basis;
-        is_same && row.in_force(SystemClock.now()).is_ok()
-    }
-
-    async fn judge_operator(
-        &self,
-        bindings: &Bindings,
-        rows: &TenantDb,
-        made_at: Option<Timestamp>,
-    ) -> Result<Option<Judged>, Problem> {
-        let session = self.session.as_deref().unwrap_or_default();
-        let access = tenant_access(bindings, rows.tenant(), &self.principal, session).await?;
-        let access =
-            access.filter(|access| access.basis == self.basis && (self.session.is_none() || access.session_ends.is_some()));
-        let Some(access) = access else { return Ok(None) };
-        let Some(own) = entered(rows, &access, made_at).await? else { return Ok(None) };
-        let Some((user, standing)) = &self.acts_as else { return Ok(Some(Judged::unruled(own))) };
-        let user = self.judge_user(rows, (user, standing), made_at).await?;
-        Ok(user.map(|user| Judged { permissions: user.permissions.without(NOT_IMPERSONATED).within(own), ..user }))
-    }
-}
-
-/// What a maker may do.
-pub struct Judged {
-    /// The permissions.
-    pub permissions: Permissions,
-    /// The rules that the maker is still what was read, for a batch that rests on it. An operator and the platform are
-    /// read from another database: there are none.
-    pub as_seen: Vec<(TenantSql, Vec<Arg>)>,
-}
-
-impl Judged {
-    fn unruled(permissions: Permissions) -> Self {
-        Self { permissions, as_seen: Vec::new() }
     }
 }
 

@@ -181,8 +181,8 @@ pub struct User {
     pub email_verified: bool,
     /// The session's id; none if the user is impersonated.
     pub session: Option<String>,
-    /// The standing, another one each time that the user is disabled or enabled.
-    pub standing: String,
+    /// The stamp, another one each time that the user is disabled or enabled.
+    pub stamp: String,
 }
 
 impl Member {

@@ -67,7 +67,7 @@ row_types! {
         client_token: String,
     }
 
-    struct EndedRow {
+    struct EndedRegistrationRow {
         #[allow(dead_code, reason = "they are only counted")]
         id: String,
     }
@@ -164,7 +164,7 @@ async fn forget_of(rows: &TenantDb, now: i64) -> Result<usize, Problem> {
     let mut ended = 0;
     for _ in 0..ROUNDS {
         let gone = rows.write().add(FORGET_EXPIRED, args![now]).commit().await?;
-        let gone = gone.into_iter().next_back().unwrap_or_default().read::<EndedRow>()?.len();
+        let gone = gone.into_iter().next_back().unwrap_or_default().read::<EndedRegistrationRow>()?.len();
         ended += gone;
         if gone == 0 {
             break;

@@ -21,12 +21,12 @@ statements! { TenantSql;
     INVITATIONS_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_invitations_left) VALUES (?1, (SELECT count(*) FROM tenant_invitations WHERE tenant_id = ?1 AND accepted_at IS NULL) < ?2)";
     /// The user ?2 still has the role ?3.
     USER_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_as_seen) VALUES (?1, EXISTS (SELECT 1 FROM users WHERE tenant_id = ?1 AND id = ?2 AND role = ?3))";
-    /// The user ?2 is active, with the standing ?3 and the role ?4.
-    USER_STANDS = "INSERT OR REPLACE INTO write_rules (tenant_id, is_as_seen) VALUES (?1, EXISTS (SELECT 1 FROM users WHERE tenant_id = ?1 AND id = ?2 AND status = 'active' AND standing_id = ?3 AND role = ?4))";
+    /// The user ?2 is active, with the security stamp ?3 and the role ?4.
+    USER_STANDS = "INSERT OR REPLACE INTO write_rules (tenant_id, is_as_seen) VALUES (?1, EXISTS (SELECT 1 FROM users WHERE tenant_id = ?1 AND id = ?2 AND status = 'active' AND security_stamp = ?3 AND role = ?4))";
     /// The role ?2 still has the permissions ?3.
     ROLE_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_as_seen) VALUES (?1, EXISTS (SELECT 1 FROM roles WHERE tenant_id = ?1 AND name = ?2 AND permissions = ?3))";
     /// The key ?2 was not revoked, and has the text ?3, the permissions ?4, the address ranges ?5, the end ?6, the holder ?7.
-    KEY_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_as_seen) VALUES (?1, EXISTS (SELECT 1 FROM api_keys WHERE tenant_id = ?1 AND id = ?2 AND digest = ?3 AND scopes = ?4 AND ip_allowlist = ?5 AND expires_at IS ?6 AND held_by = ?7 AND revoked_at IS NULL))";
+    KEY_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_as_seen) VALUES (?1, EXISTS (SELECT 1 FROM api_keys WHERE tenant_id = ?1 AND id = ?2 AND digest = ?3 AND scopes = ?4 AND ip_allowlist = ?5 AND COALESCE(expires_at, -1) = COALESCE(?6, -1) AND held_by = ?7 AND revoked_at IS NULL))";
     /// No user has the role ?2, no invitation is to it, and no identity provider assigns it.
     ROLE_UNUSED = "INSERT OR REPLACE INTO write_rules (tenant_id, is_unused) VALUES (?1, NOT EXISTS (SELECT 1 FROM users WHERE tenant_id = ?1 AND role = ?2) AND NOT EXISTS (SELECT 1 FROM tenant_invitations WHERE tenant_id = ?1 AND role = ?2 AND accepted_at IS NULL) AND NOT EXISTS (SELECT 1 FROM sso_providers p WHERE p.tenant_id = ?1 AND (p.default_role = ?2 OR EXISTS (SELECT 1 FROM json_each(p.role_map) m WHERE m.value = ?2))))";
     /// The invitation ?2 was not accepted, its token is still ?3, and it ends after ?4.

@@ -160,7 +160,10 @@ fn every_statement_of_a_trigger_searches_by_tenant() {
 fn no_statement_resolves_conflicts_where_rows_are_derived() {
     let triggers = triggers(&migrated("migrations/tenant"));
     let deriving = deriving(&triggers);
-    assert_eq!(deriving.iter().map(String::as_str).collect::<Vec<_>>(), ["collections", "record_files", "records"]);
+    assert_eq!(
+        deriving.iter().map(String::as_str).collect::<Vec<_>>(),
+        ["collections", "record_files", "records", "roles", "users"]
+    );
     let registered = of_tenants().into_iter().map(|statement| (statement.name.to_owned(), statement.text.to_owned()));
     let triggered =
         triggers.iter().flat_map(|trigger| trigger.statements.iter().map(|s| (trigger.name.clone(), s.clone())));

@@ -24,7 +24,7 @@ use domain::json;
 use domain::password::Password;
 
 /// What comes with the token of a mail.
-struct Proof {
+struct AddressProof {
     /// The token that the client got when it registered, by the body or by its cookie.
     registration: Option<String>,
     password: Option<Password>,
@@ -45,7 +45,7 @@ pub async fn verify(mut request: Request<Visitor>) -> Result<Response, Problem> 
         let registration = registration.or_else(|| request.incoming.cookie(REGISTRATION_COOKIE));
         attempt.end(&Ok::<_, Problem>(()));
         let attempt = LoginAttempt::of(&request).count(&request, &found.email).await?;
-        let outcome = prove(&request, &rows, &found, Proof { registration, password, name }).await;
+        let outcome = prove(&request, &rows, &found, AddressProof { registration, password, name }).await;
         attempt.end(&outcome);
         return outcome;
     }
@@ -69,7 +69,7 @@ async fn prove(
     request: &Request<Visitor>,
     rows: &TenantDb,
     found: &RegistrationRow,
-    proof: Proof,
+    proof: AddressProof,
 ) -> Result<Response, Problem> {
     let is_client = proof.registration.is_some_and(|token| found.is_clients(&token));
     let hash = match &proof.password {

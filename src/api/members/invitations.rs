@@ -40,19 +40,19 @@ use domain::permission::{DEFAULT_ROLE, Permission};
 
 statements! { TenantSql;
     /// Invitations, newest first, with their status at ?5. One whose sender is gone or was disabled since is closed.
-    SHOWN = "SELECT i.id, i.created_at, json_object('id', i.id, 'email', i.email, 'role', i.role, 'status', CASE WHEN i.accepted_at IS NOT NULL THEN 'accepted' WHEN i.expires_at <= ?5 THEN 'expired' WHEN i.invited_by LIKE 'user:%' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.tenant_id = ?1 AND u.id = substr(i.invited_by, 6) AND u.status = 'active' AND u.standing_id = i.inviter_standing) THEN 'closed' WHEN i.invited_by LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.tenant_id = ?1 AND k.id = substr(i.invited_by, 5) AND k.revoked_at IS NULL) THEN 'closed' ELSE 'open' END, 'invited_by', i.invited_by, 'sent_at', i.sent_at, 'expires_at', i.expires_at, 'accepted_at', i.accepted_at, 'created_at', i.created_at) AS view FROM tenant_invitations i WHERE i.tenant_id = ?1 AND (i.created_at, i.id) < (?2, ?3) ORDER BY i.created_at DESC, i.id DESC LIMIT ?4";
+    SHOWN = "SELECT i.id, i.created_at, json_object('id', i.id, 'email', i.email, 'role', i.role, 'status', CASE WHEN i.accepted_at IS NOT NULL THEN 'accepted' WHEN i.expires_at <= ?5 THEN 'expired' WHEN i.invited_by LIKE 'user:%' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.tenant_id = ?1 AND u.id = substr(i.invited_by, 6) AND u.status = 'active' AND u.security_stamp = i.inviter_stamp) THEN 'closed' WHEN i.invited_by LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.tenant_id = ?1 AND k.id = substr(i.invited_by, 5) AND k.revoked_at IS NULL) THEN 'closed' ELSE 'open' END, 'invited_by', i.invited_by, 'sent_at', i.sent_at, 'expires_at', i.expires_at, 'accepted_at', i.accepted_at, 'created_at', i.created_at) AS view FROM tenant_invitations i WHERE i.tenant_id = ?1 AND (i.created_at, i.id) < (?2, ?3) ORDER BY i.created_at DESC, i.id DESC LIMIT ?4";
     /// One invitation, with its status at ?3.
-    FIND = "SELECT i.id, i.created_at, json_object('id', i.id, 'email', i.email, 'role', i.role, 'status', CASE WHEN i.accepted_at IS NOT NULL THEN 'accepted' WHEN i.expires_at <= ?3 THEN 'expired' WHEN i.invited_by LIKE 'user:%' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.tenant_id = ?1 AND u.id = substr(i.invited_by, 6) AND u.status = 'active' AND u.standing_id = i.inviter_standing) THEN 'closed' WHEN i.invited_by LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.tenant_id = ?1 AND k.id = substr(i.invited_by, 5) AND k.revoked_at IS NULL) THEN 'closed' ELSE 'open' END, 'invited_by', i.invited_by, 'sent_at', i.sent_at, 'expires_at', i.expires_at, 'accepted_at', i.accepted_at, 'created_at', i.created_at) AS view FROM tenant_invitations i WHERE i.tenant_id = ?1 AND i.id = ?2";
+    FIND = "SELECT i.id, i.created_at, json_object('id', i.id, 'email', i.email, 'role', i.role, 'status', CASE WHEN i.accepted_at IS NOT NULL THEN 'accepted' WHEN i.expires_at <= ?3 THEN 'expired' WHEN i.invited_by LIKE 'user:%' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.tenant_id = ?1 AND u.id = substr(i.invited_by, 6) AND u.status = 'active' AND u.security_stamp = i.inviter_stamp) THEN 'closed' WHEN i.invited_by LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.tenant_id = ?1 AND k.id = substr(i.invited_by, 5) AND k.revoked_at IS NULL) THEN 'closed' ELSE 'open' END, 'invited_by', i.invited_by, 'sent_at', i.sent_at, 'expires_at', i.expires_at, 'accepted_at', i.accepted_at, 'created_at', i.created_at) AS view FROM tenant_invitations i WHERE i.tenant_id = ?1 AND i.id = ?2";
     /// An invitation by its id.
-    TARGET = "SELECT id, email, role, token, invited_by, inviter_standing, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND id = ?2";
+    TARGET = "SELECT id, email, role, token, invited_by, inviter_stamp, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND id = ?2";
     /// An invitation by its token.
-    BY_TOKEN = "SELECT id, email, role, token, invited_by, inviter_standing, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND token = ?2";
+    BY_TOKEN = "SELECT id, email, role, token, invited_by, inviter_stamp, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND token = ?2";
     /// Deletes an expired invitation to the address, to make room for a new one.
     FORGET_EXPIRED = "DELETE FROM tenant_invitations WHERE tenant_id = ?1 AND email = ?2 AND accepted_at IS NULL AND expires_at <= ?3";
     /// A new invitation.
-    INSERT = "INSERT INTO tenant_invitations (tenant_id, id, email, role, token, invited_by, sent_at, expires_at, created_at, inviter_standing) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?7, ?9)";
+    INSERT = "INSERT INTO tenant_invitations (tenant_id, id, email, role, token, invited_by, sent_at, expires_at, created_at, inviter_stamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?7, ?9)";
     /// A new token and a new end; from now on it is the invitation of whoever sends it.
-    RENEW = "UPDATE tenant_invitations SET token = ?3, sent_at = ?4, expires_at = ?5, invited_by = ?6, inviter_standing = ?7 WHERE tenant_id = ?1 AND id = ?2";
+    RENEW = "UPDATE tenant_invitations SET token = ?3, sent_at = ?4, expires_at = ?5, invited_by = ?6, inviter_stamp = ?7 WHERE tenant_id = ?1 AND id = ?2";
     /// Takes an invitation back.
     REVOKE = "DELETE FROM tenant_invitations WHERE tenant_id = ?1 AND id = ?2 AND accepted_at IS NULL";
     /// Consumes an invitation.
@@ -77,7 +77,7 @@ row_types! {
         role: String,
         token: String,
         invited_by: String,
-        inviter_standing: String,
+        inviter_stamp: String,
         sent_at: i64,
         expires_at: i64,
         accepted_at: Option<i64>,
@@ -175,14 +175,14 @@ pub async fn resend(mut request: Request<Member>) -> Result<Response, Problem> {
     let token = fresh_secret(TOKEN_PREFIX).map_err(problem::internal)?;
     let id = invitation.id.as_str();
     let entry = audit_entry(&request, "invitation.resend", Some(id), None);
-    let (invited_by, standing) = (request.caller.actor(), request.caller.maker().basis.as_str());
+    let (invited_by, stamp) = (request.caller.actor(), request.caller.maker().basis.as_str());
     let until = now.plus_seconds(days * 86_400);
     let batch = rows
         .write()
         .add_all(role.as_seen())
         .add(rules::EMAIL_FREE, args![invitation.email.as_str()])
         .add(rules::INVITATION_AS_SEEN, args![id, invitation.token.as_str()])
-        .add(RENEW, args![id, digest(token.as_bytes()), now.millis(), until.millis(), invited_by, standing])
+        .add(RENEW, args![id, digest(token.as_bytes()), now.millis(), until.millis(), invited_by, stamp])
         .audit(entry);
     rules::commit(batch).await?;
     deliver(&request, &invitation.email, token, until);
@@ -253,7 +253,7 @@ async fn judged(
     rows: &TenantDb,
     invitation: &InvitationRow,
 ) -> Result<(Role, Vec<(TenantSql, Vec<Arg>)>), Problem> {
-    let (principal, basis) = (invitation.invited_by.clone(), invitation.inviter_standing.clone());
+    let (principal, basis) = (invitation.invited_by.clone(), invitation.inviter_stamp.clone());
     let inviter = Maker { principal, basis, ..Maker::default() };
     let own = inviter.judge(&request.bindings, rows, None).await?.ok_or_else(problem::invitation_not_found)?;
     let role = Role::find(rows, &invitation.role).await?.ok_or_else(problem::invitation_not_found)?;

@@ -33,17 +33,17 @@ use domain::permission::{Permission, Permissions};
 
 statements! { TenantSql;
     /// Keys, newest first, with what they depend on.
-    SHOWN = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'scopes', json(k.scopes), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_standing, CASE WHEN u.status = 'active' THEN u.standing_id END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND (k.created_at, k.id) < (?2, ?3) ORDER BY k.created_at DESC, k.id DESC LIMIT ?4";
+    SHOWN = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'scopes', json(k.scopes), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN u.status = 'active' THEN u.security_stamp END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND (k.created_at, k.id) < (?2, ?3) ORDER BY k.created_at DESC, k.id DESC LIMIT ?4";
     /// One key, with what it depends on.
-    FIND = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'scopes', json(k.scopes), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_standing, CASE WHEN u.status = 'active' THEN u.standing_id END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND k.id = ?2";
+    FIND = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'scopes', json(k.scopes), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN u.status = 'active' THEN u.security_stamp END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND k.id = ?2";
     /// How many keys are in use.
     COUNT = "SELECT count(*) AS total FROM api_keys WHERE tenant_id = ?1 AND revoked_at IS NULL";
     /// A new key.
-    INSERT = "INSERT INTO api_keys (tenant_id, id, name, digest, scopes, ip_allowlist, created_by, created_at, expires_at, held_by, holder_id, holder_standing, made_through) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?7, ?10, ?11, ?12)";
+    INSERT = "INSERT INTO api_keys (tenant_id, id, name, digest, scopes, ip_allowlist, created_by, created_at, expires_at, held_by, holder_id, holder_stamp, made_through) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?7, ?10, ?11, ?12)";
     /// Changes what is not NULL; ?6 says whether the end changes.
     UPDATE = "UPDATE api_keys SET name = COALESCE(?3, name), scopes = COALESCE(?4, scopes), ip_allowlist = COALESCE(?5, ip_allowlist), expires_at = CASE WHEN ?6 THEN ?7 ELSE expires_at END WHERE tenant_id = ?1 AND id = ?2 AND revoked_at IS NULL";
     /// A new text; the previous one stays good until ?4, none if that is NULL. ?5 to ?8 answer for the key from now on.
-    REROLL = "UPDATE api_keys SET previous_digest = CASE WHEN ?4 IS NULL THEN NULL ELSE digest END, previous_until = ?4, digest = ?3, held_by = ?5, holder_id = ?6, holder_standing = ?7, made_through = ?8 WHERE tenant_id = ?1 AND id = ?2 AND revoked_at IS NULL";
+    REROLL = "UPDATE api_keys SET previous_digest = CASE WHEN ?4 IS NULL THEN NULL ELSE digest END, previous_until = ?4, digest = ?3, held_by = ?5, holder_id = ?6, holder_stamp = ?7, made_through = ?8 WHERE tenant_id = ?1 AND id = ?2 AND revoked_at IS NULL";
     /// Revokes a key.
     REVOKE = "UPDATE api_keys SET revoked_at = ?3, previous_digest = NULL, previous_until = NULL WHERE tenant_id = ?1 AND id = ?2 AND revoked_at IS NULL";
 }
@@ -89,7 +89,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
         now.millis(),
         ends_at,
         backing.holder.as_deref(),
-        backing.standing.as_str(),
+        backing.stamp.as_str(),
         backing.made_through()?,
     ];
     let detail = json!({ "scopes": scopes.set.names() });
@@ -165,7 +165,7 @@ pub async fn reroll(mut request: Request<Member>) -> Result<Response, Problem> {
         until.map(Timestamp::millis),
         held_by,
         backing.holder.as_deref(),
-        backing.standing.as_str(),
+        backing.stamp.as_str(),
         backing.made_through()?,
     ];
     // Without a grace the text before may have leaked, and with it the right to mint.

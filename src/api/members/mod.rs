@@ -116,7 +116,7 @@ mod tests {
             role: "owner".into(),
             email_verified: true,
             session: Some("s".into()),
-            standing: String::new(),
+            stamp: String::new(),
         };
         let refused = |who: Actor| account_holder(&member(who)).unwrap_err().code;
         let (operator, until) = ("operator:o".to_owned(), Timestamp::from_millis(1));

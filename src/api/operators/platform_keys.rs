@@ -34,17 +34,17 @@ use domain::permission::{PlatformPermission, PlatformPermissions};
 
 statements! { ControlSql;
     /// Keys, newest first, with what they depend on.
-    SHOWN = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'permissions', json(k.permissions), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.permissions AS scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_standing, CASE WHEN o.status = 'active' THEN o.standing_id END AS holder_now, o.role AS holder_role, NULL AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.permissions, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN platform_keys m ON m.id = j.value) AS makers FROM platform_keys k LEFT JOIN operators o ON o.id = k.holder_id WHERE (k.created_at, k.id) < (?1, ?2) ORDER BY k.created_at DESC, k.id DESC LIMIT ?3";
+    SHOWN = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'permissions', json(k.permissions), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.permissions AS scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN o.status = 'active' THEN o.security_stamp END AS holder_now, o.role AS holder_role, NULL AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.permissions, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN platform_keys m ON m.id = j.value) AS makers FROM platform_keys k LEFT JOIN operators o ON o.id = k.holder_id WHERE (k.created_at, k.id) < (?1, ?2) ORDER BY k.created_at DESC, k.id DESC LIMIT ?3";
     /// One key, with what it depends on.
-    FIND = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'permissions', json(k.permissions), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.permissions AS scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_standing, CASE WHEN o.status = 'active' THEN o.standing_id END AS holder_now, o.role AS holder_role, NULL AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.permissions, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN platform_keys m ON m.id = j.value) AS makers FROM platform_keys k LEFT JOIN operators o ON o.id = k.holder_id WHERE k.id = ?1";
+    FIND = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'permissions', json(k.permissions), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.permissions AS scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN o.status = 'active' THEN o.security_stamp END AS holder_now, o.role AS holder_role, NULL AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.permissions, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN platform_keys m ON m.id = j.value) AS makers FROM platform_keys k LEFT JOIN operators o ON o.id = k.holder_id WHERE k.id = ?1";
     /// How many keys are in use.
     COUNT = "SELECT count(*) AS total FROM platform_keys WHERE revoked_at IS NULL";
     /// A new key.
-    INSERT = "INSERT INTO platform_keys (id, name, digest, permissions, ip_allowlist, created_by, created_at, expires_at, held_by, holder_id, holder_standing, made_through) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?6, ?9, ?10, ?11)";
+    INSERT = "INSERT INTO platform_keys (id, name, digest, permissions, ip_allowlist, created_by, created_at, expires_at, held_by, holder_id, holder_stamp, made_through) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?6, ?9, ?10, ?11)";
     /// Changes what is not NULL; ?5 says whether the end changes.
     UPDATE = "UPDATE platform_keys SET name = COALESCE(?2, name), permissions = COALESCE(?3, permissions), ip_allowlist = COALESCE(?4, ip_allowlist), expires_at = CASE WHEN ?5 THEN ?6 ELSE expires_at END WHERE id = ?1 AND revoked_at IS NULL";
     /// A new text; the previous one stays good until ?3, none if that is NULL. ?4 to ?7 answer for the key from now on.
-    REROLL = "UPDATE platform_keys SET previous_digest = CASE WHEN ?3 IS NULL THEN NULL ELSE digest END, previous_until = ?3, digest = ?2, held_by = ?4, holder_id = ?5, holder_standing = ?6, made_through = ?7 WHERE id = ?1 AND revoked_at IS NULL";
+    REROLL = "UPDATE platform_keys SET previous_digest = CASE WHEN ?3 IS NULL THEN NULL ELSE digest END, previous_until = ?3, digest = ?2, held_by = ?4, holder_id = ?5, holder_stamp = ?6, made_through = ?7 WHERE id = ?1 AND revoked_at IS NULL";
     /// Revokes a key.
     REVOKE = "UPDATE platform_keys SET revoked_at = ?2, previous_digest = NULL, previous_until = NULL WHERE id = ?1 AND revoked_at IS NULL";
 }
@@ -89,7 +89,7 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
         now.millis(),
         ends_at,
         backing.holder.as_deref(),
-        backing.standing.as_str(),
+        backing.stamp.as_str(),
         backing.made_through()?,
     ];
     let detail = json!({ "subject": id, "permissions": permissions.set.names() });
@@ -173,7 +173,7 @@ pub async fn reroll(mut request: Request<Operator>) -> Result<Response, Problem>
     let key = FreshKey::again(KeyKind::Platform, id.to_owned()).map_err(problem::internal)?;
     let (text, through) = (digest(key.text.as_bytes()), backing.made_through()?);
     let has_grace = until.is_some_and(|until| request.now().millis() < until);
-    let args = args![id, text, until, held_by, backing.holder.as_deref(), backing.standing.as_str(), through];
+    let args = args![id, text, until, held_by, backing.holder.as_deref(), backing.stamp.as_str(), through];
     let commit = write(&request, &db, &row, (REROLL, args), "platform_key.reroll");
     // Without a grace the text before may have leaked, and with it the right to mint.
     if has_grace {

@@ -11,7 +11,7 @@ statements! { ControlSql;
     /// The operator ?1 still has the role ?2.
     OPERATOR_AS_SEEN = "INSERT OR REPLACE INTO write_rules (id, is_as_seen) VALUES (1, EXISTS (SELECT 1 FROM operators WHERE id = ?1 AND role = ?2))";
     /// The platform key ?1 was not revoked, and has the text ?2, the permissions ?3, the address ranges ?4, the end ?5, the holder ?6.
-    KEY_AS_SEEN = "INSERT OR REPLACE INTO write_rules (id, is_as_seen) VALUES (1, EXISTS (SELECT 1 FROM platform_keys WHERE id = ?1 AND digest = ?2 AND permissions = ?3 AND ip_allowlist = ?4 AND expires_at IS ?5 AND held_by = ?6 AND revoked_at IS NULL))";
+    KEY_AS_SEEN = "INSERT OR REPLACE INTO write_rules (id, is_as_seen) VALUES (1, EXISTS (SELECT 1 FROM platform_keys WHERE id = ?1 AND digest = ?2 AND permissions = ?3 AND ip_allowlist = ?4 AND COALESCE(expires_at, -1) = COALESCE(?5, -1) AND held_by = ?6 AND revoked_at IS NULL))";
 }
 
 /// The rule that an operator still has the role that was read.
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standing_and_a_grant_never_recur() {
+    fn a_security_stamp_and_a_grant_never_recur() {
         let db = rusqlite::Connection::open_in_memory().unwrap();
         for migration in [
             include_str!("../../../migrations/control/0001_tenants.sql"),
@@ -79,15 +79,15 @@ mod tests {
         }
         db.execute_batch("PRAGMA foreign_keys = OFF; INSERT INTO operators (id, email, name, password_hash, role, created_at, updated_at) VALUES ('o', 'o@x.test', '', '', 'support', 1, 1)").unwrap();
         let of = |sql: &str| db.query_row(sql, (), |row| row.get::<_, String>(0)).unwrap();
-        let mut seen = vec![of("SELECT standing_id FROM operators")];
+        let mut seen = vec![of("SELECT security_stamp FROM operators")];
         for change in ["role = 'admin'", "role = 'support'", "status = 'disabled'", "status = 'active'"] {
             db.execute(&format!("UPDATE operators SET {change}"), ()).unwrap();
-            let now = of("SELECT standing_id FROM operators");
+            let now = of("SELECT security_stamp FROM operators");
             assert!(!seen.contains(&now), "{change}");
             seen.push(now);
         }
         db.execute("UPDATE operators SET name = 'x', role = role, status = status", ()).unwrap();
-        assert_eq!(of("SELECT standing_id FROM operators"), *seen.last().unwrap());
+        assert_eq!(of("SELECT security_stamp FROM operators"), *seen.last().unwrap());
         let grant = "INSERT INTO operator_grants (operator_id, tenant_id, role, created_at, role_id) VALUES ('o', 't', 'owner', 1, '') ON CONFLICT (operator_id, tenant_id) DO UPDATE SET role = excluded.role";
         let mut grants = Vec::new();
         for again in ["", "DELETE FROM operator_grants", ""] {

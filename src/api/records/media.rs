@@ -35,7 +35,7 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     for _ in 0..ATTEMPTS {
         let found = File::served(&rows, request.params.get("collection"), request.params.get("record_id")).await?;
-        let Admitted { file, caching, maker } = admitted(&request, found)?;
+        let VisibleFile { file, caching, maker } = admitted(&request, found)?;
         if let Some(maker) = maker {
             check_maker(&request, &rows, &maker, Permission::RecordsRead).await?;
         }
@@ -47,7 +47,7 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
 }
 
 /// A file that may be seen by this URL.
-struct Admitted {
+struct VisibleFile {
     file: File,
     /// How long whoever sees it may keep it.
     caching: String,
@@ -56,7 +56,7 @@ struct Admitted {
 }
 
 /// The file, if it may be seen by this URL.
-fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<Admitted, Problem> {
+fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<VisibleFile, Problem> {
     let name = request.params.get("name");
     let (file, is_public, creation_id) = match found {
         Some(Served { file, is_public, mut creation_id }) => {
@@ -69,7 +69,7 @@ fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<Admitte
     let meant = request.incoming.query.get("v").unwrap_or_default();
     if is_public && let Some(file) = file {
         let caching = if file.etag == meant { "public, max-age=31536000, immutable" } else { "public, max-age=60" };
-        return Ok(Admitted { file, caching: caching.to_owned(), maker: None });
+        return Ok(VisibleFile { file, caching: caching.to_owned(), maker: None });
     }
     let signature = request.incoming.query.get("signature").ok_or_else(problem::not_found)?;
     let until = request.incoming.query.get("expires").and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -90,7 +90,7 @@ fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<Admitte
     let file = file.filter(|file| file.etag == meant).ok_or_else(problem::not_found)?;
     // Briefly: the URL may end before its time.
     let caching = format!("private, max-age={}", (until - request.now().seconds()).min(KEPT_SECONDS));
-    Ok(Admitted { file, caching, maker: Some(maker.to_owned()) })
+    Ok(VisibleFile { file, caching, maker: Some(maker.to_owned()) })
 }
 
 /// The requested bytes of the file; none if its object does not exist (any more).

@@ -24,9 +24,9 @@ use domain::permission::Permissions;
 
 statements! { TenantSql;
     /// The user of a subject.
-    BY_SUBJECT = "SELECT u.id, u.email, u.name, u.role, u.status, u.standing_id FROM sso_identities i JOIN users u ON u.tenant_id = ?1 AND u.id = i.user_id WHERE i.tenant_id = ?1 AND i.provider_id = ?2 AND i.subject = ?3";
+    BY_SUBJECT = "SELECT u.id, u.email, u.name, u.role, u.status, u.security_stamp FROM sso_identities i JOIN users u ON u.tenant_id = ?1 AND u.id = i.user_id WHERE i.tenant_id = ?1 AND i.provider_id = ?2 AND i.subject = ?3";
     /// The user of an address.
-    BY_EMAIL = "SELECT id, email, name, role, status, standing_id FROM users WHERE tenant_id = ?1 AND email = ?2";
+    BY_EMAIL = "SELECT id, email, name, role, status, security_stamp FROM users WHERE tenant_id = ?1 AND email = ?2";
     /// A new user with a verified address.
     INSERT_USER = "INSERT INTO users (tenant_id, id, email, name, role, email_verified_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6)";
     /// Links a user to a subject.
@@ -36,7 +36,7 @@ statements! { TenantSql;
     /// Deletes the tokens that were mailed to a user whose address is not verified.
     FORGET_UNVERIFIED_MAILED = "DELETE FROM mailed_tokens WHERE tenant_id = ?1 AND user_id = (SELECT u.id FROM users u WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.email_verified_at IS NULL)";
     /// The provider is enabled, and reaches as far, with the same roles, as it did when it was read.
-    PROVIDER_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_as_seen) VALUES (?1, EXISTS (SELECT 1 FROM sso_providers WHERE tenant_id = ?1 AND id = ?2 AND enabled = 1 AND issuer = ?3 AND reach = ?4 AND role_map = ?5 AND role_claim IS ?6 AND default_role IS ?7))";
+    PROVIDER_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_as_seen) VALUES (?1, EXISTS (SELECT 1 FROM sso_providers WHERE tenant_id = ?1 AND id = ?2 AND enabled = 1 AND issuer = ?3 AND reach = ?4 AND role_map = ?5 AND COALESCE(role_claim, '') = COALESCE(?6, '') AND COALESCE(default_role, '') = COALESCE(?7, '')))";
     /// Marks an unverified address as verified, and drops the password from before.
     VERIFY_EMAIL = "UPDATE users SET password_hash = NULL, not_before = ?3, email_verified_at = ?3, updated_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND email_verified_at IS NULL";
     /// Sets the role that the provider assigns, except where the tenant would lose its last owner.
@@ -50,7 +50,7 @@ row_types! {
         name: String,
         role: String,
         status: String,
-        standing_id: String,
+        security_stamp: String,
     }
 }
 
@@ -115,7 +115,7 @@ impl UserProvisioning<'_> {
         let now = SystemClock.now();
         // Who it is and who vouches for them are still what was judged when the session is written.
         let mut statements = self.provider_as_seen(&[&role, &row.role], own);
-        statements.push((rules::USER_STANDS, args![row.id.as_str(), row.standing_id.as_str(), row.role.as_str()]));
+        statements.push((rules::USER_STANDS, args![row.id.as_str(), row.security_stamp.as_str(), row.role.as_str()]));
         if role != row.role {
             statements.push((SET_ROLE, args![row.id.as_str(), role.as_str(), now.millis()]));
         }
@@ -127,7 +127,7 @@ impl UserProvisioning<'_> {
 
     /// An existing user who signs in with this provider for the first time.
     async fn link(&self, row: SsoUserRow, own: &[OwnRole]) -> Result<ProvisionedUser, ProvisionError> {
-        let stands = args![row.id.as_str(), row.standing_id.as_str(), row.role.as_str()];
+        let stands = args![row.id.as_str(), row.security_stamp.as_str(), row.role.as_str()];
         let provisioned = self.sign_in(row, own)?;
         let now = SystemClock.now();
         let id = provisioned.user.id.as_str();
