@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::credentials::key::fresh_id;
 use crate::credentials::platform_token::{self, Claims, TokenKind, VerifiedToken, VerifyingKey};
 use crate::http::problem::{self, Problem};
-use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
@@ -48,7 +48,8 @@ const RETIRE_SECONDS: i64 = 3600 + 120;
 struct PlatformKeySet;
 
 impl CacheKey for PlatformKeySet {
-    const IDENTITY: Identity = Identity::NeverRecurs("a deployment has one set; each key in it has a random `kid`");
+    const IDENTITY: KeyIdentity =
+        KeyIdentity::NeverRecurs("a deployment has one set; each key in it has a random `kid`");
 }
 
 thread_local! {

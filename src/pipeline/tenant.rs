@@ -121,7 +121,8 @@ async fn serve_audited(
 ) -> Result<Response, Problem> {
     let audit = CrossTenantAudit::of(&context, &entered.tenant, &entered.config.placement);
     let judgement = Judgement::of(&context, &matched, &entered);
-    let outcome = judgement.confirm(serve(context, matched, entered, meta).await).await;
+    let outcome = serve(context, matched, entered, meta).await;
+    let outcome = judgement.confirm(outcome, meta).await;
     if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
         audit.record(meta.route);
     }
@@ -152,7 +153,7 @@ impl Judgement {
 
     /// Marks the outcome if the tenant has changed since. A refusal that nothing was compared for is confirmed by the hub:
     /// a tenant that is not served any more answers nothing as one that is.
-    async fn confirm(&self, outcome: Result<Response, Problem>) -> Result<Response, Problem> {
+    async fn confirm(&self, outcome: Result<Response, Problem>, meta: &mut ResponseMeta) -> Result<Response, Problem> {
         let Err(mut problem) = outcome else { return outcome };
         if self.may_be_outdated && problem.outdated.is_none() && problem.status < 500 && problem.status != 429 {
             match tenant_state::enter_now(&self.bindings, &self.tenant, self.host.as_ref(), None).await {
@@ -161,6 +162,7 @@ impl Judgement {
                 Err(HubError::NotHere | HubError::Refused(_)) => {
                     tenant_state::forget(&self.tenant);
                     self.host.iter().for_each(resolve::forget);
+                    meta.headers.clear();
                     problem = problem::tenant_not_found();
                 }
             }

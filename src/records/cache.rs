@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use serde::{Deserialize, Serialize};
 
 use crate::credentials::signature::digest;
-use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::keys::KvKey;
 use crate::storage::kv;
@@ -72,8 +72,8 @@ pub struct ListRequest {
 }
 
 impl CacheKey for ListRequest {
-    const IDENTITY: Identity =
-        Identity::CheckedAgainst("nothing: how often a list is requested decides only whether it is worth caching");
+    const IDENTITY: KeyIdentity =
+        KeyIdentity::CheckedAgainst("nothing: how often a list is requested decides only whether it is worth caching");
 }
 
 /// Hits and misses since they were last reported to the tenant's hub.
