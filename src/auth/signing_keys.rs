@@ -194,3 +194,19 @@ pub fn issuer(bindings: &Bindings) -> String {
 pub fn place(kid: &str) -> SealContext<'_> {
     SealContext { owner: "platform", table: "signing_keys", column: "sealed", row: kid }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_was_ended_by_hand_verifies_for_ten_seconds_and_no_longer() {
+        let read_at = Timestamp::from_millis(1_000_000);
+        let keys = Rc::new(SigningKeys { signing: None, verifying: Vec::new(), read_at });
+        KEYS_READ.with_borrow_mut(|cache| {
+            cache.insert(PlatformKeySet, keys, read_at);
+            assert!(cache.get(&PlatformKeySet, read_at.plus_seconds(10).plus_millis(-1)).is_some());
+            assert!(cache.get(&PlatformKeySet, read_at.plus_seconds(10)).is_none());
+        });
+    }
+}
