@@ -21,7 +21,7 @@ use domain::clock::Timestamp;
 
 /// Why a key of a cache may be trusted to mean what it meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Identity {
+pub enum KeyIdentity {
     /// It names one thing for ever; the text says why it is never given again.
     NeverRecurs(&'static str),
     /// It may come to mean another thing: the value is a hint. The text says what it is held against before it counts.
@@ -31,7 +31,7 @@ pub enum Identity {
 /// A key of an [`IsolateCache`].
 pub trait CacheKey: Eq + Hash {
     /// What it identifies.
-    const IDENTITY: Identity;
+    const IDENTITY: KeyIdentity;
 }
 
 /// At most `capacity` entries, none older than the cache's life. When it is full, expired entries go first; if that makes
@@ -129,11 +129,11 @@ mod tests {
     use proptest::prelude::*;
 
     impl CacheKey for u8 {
-        const IDENTITY: Identity = Identity::NeverRecurs("a test's numbers");
+        const IDENTITY: KeyIdentity = KeyIdentity::NeverRecurs("a test's numbers");
     }
 
     impl CacheKey for u32 {
-        const IDENTITY: Identity = Identity::NeverRecurs("a test's numbers");
+        const IDENTITY: KeyIdentity = KeyIdentity::NeverRecurs("a test's numbers");
     }
 
     /// The same cache as a list, the entry that was used longest ago first.

@@ -157,6 +157,10 @@ mod contracts;
 #[path = "source_rules/manifests.rs"]
 mod manifests;
 
+/// What isolates, KV and the hub remember.
+#[path = "source_rules/memories.rs"]
+mod memories;
+
 /// Fails with one fault per line.
 fn none(rule: &str, faults: &[String]) {
     assert!(faults.is_empty(), "{rule}:\n  {}\n", faults.join("\n  "));

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 
 use crate::http::problem::{self, Problem};
 use crate::http::request::{Background, Request};
-use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use domain::address::Network;
 use domain::clock::{Clock, Timestamp};
@@ -26,7 +26,7 @@ thread_local! {
 }
 
 impl CacheKey for Network {
-    const IDENTITY: Identity = Identity::CheckedAgainst(
+    const IDENTITY: KeyIdentity = KeyIdentity::CheckedAgainst(
         "nothing: whoever has the network meanwhile is bounded by what was counted, for a window",
     );
 }

@@ -82,8 +82,8 @@ impl Maker {
     ) -> Result<Option<PresentRights>, Problem> {
         let session = self.session.as_deref().unwrap_or_default();
         let access = tenant_access(bindings, rows.tenant(), &self.principal, session).await?;
-        let access =
-            access.filter(|access| access.basis == self.basis && (self.session.is_none() || access.session_ends.is_some()));
+        let access = access
+            .filter(|access| access.basis == self.basis && (self.session.is_none() || access.session_ends.is_some()));
         let Some(access) = access else { return Ok(None) };
         let Some(own) = entered(rows, &access, made_at).await? else { return Ok(None) };
         let Some((user, stamp)) = &self.acts_as else { return Ok(Some(PresentRights::unruled(own))) };

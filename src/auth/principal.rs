@@ -283,7 +283,7 @@ impl Member {
 pub struct Reader {
     /// The tenant.
     pub tenant: TenantId,
-    /// The tenant's configuration, at most 5 seconds old.
+    /// The tenant's configuration; what is read or done by it compares its revision.
     pub config: Rc<TenantConfig>,
     member: Option<Maker>,
 }
@@ -325,7 +325,7 @@ pub struct Visitor {
     pub tenant: TenantId,
     /// The host.
     pub host: Host,
-    /// The tenant's configuration, at most 5 seconds old.
+    /// The tenant's configuration; what is read or done by it compares its revision.
     pub config: Rc<TenantConfig>,
     /// The verified token, if one was sent.
     pub token: Option<SubscriberToken>,

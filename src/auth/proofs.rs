@@ -11,7 +11,7 @@ use std::cell::RefCell;
 
 use crate::credentials::signature::digest;
 use crate::http::incoming::Incoming;
-use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::SystemClock;
 use domain::address::Network;
 use domain::clock::{Clock, Timestamp};
@@ -143,18 +143,18 @@ struct Source(Box<str>, Network);
 struct DoorName(Box<str>);
 
 impl CacheKey for Credential {
-    const IDENTITY: Identity = Identity::CheckedAgainst(
+    const IDENTITY: KeyIdentity = KeyIdentity::CheckedAgainst(
         "a good one is proved each time; one that failed may have become good since, and is refused for ten seconds at most",
     );
 }
 
 impl CacheKey for Source {
-    const IDENTITY: Identity = Identity::CheckedAgainst("the proof, which no request is spared");
+    const IDENTITY: KeyIdentity = KeyIdentity::CheckedAgainst("the proof, which no request is spared");
 }
 
 impl CacheKey for DoorName {
-    const IDENTITY: Identity =
-        Identity::NeverRecurs("it holds a tenant's id, and counts upwards for all doors together");
+    const IDENTITY: KeyIdentity =
+        KeyIdentity::NeverRecurs("it holds a tenant's id, and counts upwards for all doors together");
 }
 
 struct ProofMemory {

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::credentials::key::fresh_id;
 use crate::credentials::platform_token::{self, Claims, TokenKind, VerifiedToken, VerifyingKey};
 use crate::http::problem::{self, Problem};
-use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
@@ -48,7 +48,8 @@ const RETIRE_SECONDS: i64 = 3600 + 120;
 struct PlatformKeySet;
 
 impl CacheKey for PlatformKeySet {
-    const IDENTITY: Identity = Identity::NeverRecurs("a deployment has one set; each key in it has a random `kid`");
+    const IDENTITY: KeyIdentity =
+        KeyIdentity::NeverRecurs("a deployment has one set; each key in it has a random `kid`");
 }
 
 thread_local! {
@@ -192,4 +193,20 @@ pub fn issuer(bindings: &Bindings) -> String {
 /// The place that a key's seed is sealed for.
 pub fn place(kid: &str) -> SealContext<'_> {
     SealContext { owner: "platform", table: "signing_keys", column: "sealed", row: kid }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_was_ended_by_hand_verifies_for_ten_seconds_and_no_longer() {
+        let read_at = Timestamp::from_millis(1_000_000);
+        let keys = Rc::new(SigningKeys { signing: None, verifying: Vec::new(), read_at });
+        KEYS_READ.with_borrow_mut(|cache| {
+            cache.insert(PlatformKeySet, keys, read_at);
+            assert!(cache.get(&PlatformKeySet, read_at.plus_seconds(10).plus_millis(-1)).is_some());
+            assert!(cache.get(&PlatformKeySet, read_at.plus_seconds(10)).is_none());
+        });
+    }
 }

@@ -1,6 +1,6 @@
 //! By which configuration a request was judged, and whether the tenant has changed since.
 
-use super::context::RequestContext;
+use super::context::{RequestContext, ResponseMeta};
 use super::decide::{self, Spends};
 use super::entry::Entered;
 use super::tenant::{RouteMatch, presents};
@@ -40,7 +40,11 @@ impl Judgement {
 
     /// Marks the outcome if the tenant has changed since. A refusal that nothing was compared for is confirmed by the hub:
     /// a tenant that is not served any more answers nothing as one that is.
-    pub async fn confirm(&self, outcome: Result<Response, Problem>) -> Result<Response, Problem> {
+    pub async fn confirm(
+        &self,
+        outcome: Result<Response, Problem>,
+        meta: &mut ResponseMeta,
+    ) -> Result<Response, Problem> {
         let Err(mut problem) = outcome else { return outcome };
         if self.may_be_outdated && problem.outdated.is_none() && problem.status < 500 && problem.status != 429 {
             match tenant_state::enter_now(&self.bindings, &self.tenant, self.host.as_ref()).await {
@@ -49,6 +53,7 @@ impl Judgement {
                 Err(HubError::NotHere | HubError::Refused(_)) => {
                     tenant_state::forget(&self.tenant);
                     self.host.iter().for_each(resolve::forget);
+                    meta.headers.clear();
                     problem = problem::tenant_not_found();
                 }
             }

@@ -115,7 +115,8 @@ async fn serve_audited(
         proof: context.proof.clone(),
         is_change: SendingPage::changes(&context.request.method) && entered.proof.spends() != Spends::Strangers,
     };
-    let outcome = judgement.confirm(serve(context, matched, entered, meta).await).await;
+    let outcome = serve(context, matched, entered, meta).await;
+    let outcome = judgement.confirm(outcome, meta).await;
     pending.settle(&outcome);
     if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
         audit.record(meta.route);

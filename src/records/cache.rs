@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credentials::signature::digest;
 use crate::credentials::signed_text;
-use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::keys::KvKey;
 use crate::storage::kv;
@@ -99,7 +99,7 @@ pub struct ListRequest {
 }
 
 impl CacheKey for ListRequest {
-    const IDENTITY: Identity = Identity::CheckedAgainst(
+    const IDENTITY: KeyIdentity = KeyIdentity::CheckedAgainst(
         "nothing: by slug, so a collection made again is taken for one that is asked for as often as the one before; that \
          decides what is worth caching, and not what is shown",
     );

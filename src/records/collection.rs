@@ -19,7 +19,7 @@ use super::statuses::Statuses;
 use crate::http::etag;
 use crate::http::listing::with_timestamps;
 use crate::http::problem::{self, Problem};
-use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::SystemClock;
 use crate::storage::row::Rows;
 use crate::storage::row::row_types;
@@ -91,7 +91,7 @@ struct CollectionName {
 }
 
 impl CacheKey for CollectionName {
-    const IDENTITY: Identity = Identity::CheckedAgainst(
+    const IDENTITY: KeyIdentity = KeyIdentity::CheckedAgainst(
         "creation id and revision of the definition, in the transaction that reads the rows or writes them",
     );
 }

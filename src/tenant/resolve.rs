@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use crate::http::problem::Problem;
-use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::kv;
@@ -34,7 +34,8 @@ const MAX_HOSTS: usize = 10_000;
 const MAX_UNKNOWN: usize = 2_000;
 
 impl CacheKey for Host {
-    const IDENTITY: Identity = Identity::CheckedAgainst("the hosts that the tenant's hub knows: it refuses any other");
+    const IDENTITY: KeyIdentity =
+        KeyIdentity::CheckedAgainst("the hosts that the tenant's hub knows: it refuses any other");
 }
 
 thread_local! {

@@ -12,7 +12,7 @@ use crate::credentials::signature::SigningSecret;
 use crate::credentials::subscriber_token::SubscriptionSecret;
 use crate::credentials::webhook_secret::PREFIX;
 use crate::http::problem::{self, Problem};
-use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::FromColumn;
@@ -53,7 +53,7 @@ impl Borrow<str> for NamedTenant {
 }
 
 impl CacheKey for NamedTenant {
-    const IDENTITY: Identity = Identity::CheckedAgainst(
+    const IDENTITY: KeyIdentity = KeyIdentity::CheckedAgainst(
         "the versions that the tenant's hub accepts; ids are retired, and an id of no tenant is read again before it is refused",
     );
 }

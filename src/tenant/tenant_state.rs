@@ -16,7 +16,7 @@ use super::secrets;
 use crate::http::problem::{self, Problem};
 use crate::hub::client::{CallError, HubClient};
 use crate::hub::protocol::{Caller, Configure, Grant, GrantRequest, Refusal, TenantConfig};
-use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::tenant_id::TenantId;
@@ -38,7 +38,7 @@ const ATTEMPTS: usize = 3;
 const SEEN_MILLIS: i64 = 3_600_000;
 
 impl CacheKey for TenantId {
-    const IDENTITY: Identity = Identity::NeverRecurs("the id of a purged tenant is retired");
+    const IDENTITY: KeyIdentity = KeyIdentity::NeverRecurs("the id of a purged tenant is retired");
 }
 
 thread_local! {

@@ -324,8 +324,9 @@ async fn a_collection_that_is_closed_or_loses_its_files_is_so_in_every_isolate()
         statuses
     };
     pair.binds(seen, vec![200, 200, 200], change(json!({"public_read": false})), vec![401, 401, 404]).await;
-    let found = async |tenant: &Tenant| tenant.get(FILE).await.status;
-    pair.binds(found, 200, change(json!({"files": false})), 404).await;
+    let body = json!({"name": "a.png", "content_type": "image/png", "size": PNG.len()});
+    let announces = async |tenant: &Tenant| tenant.ask("POST", FILE, body.clone()).await.status;
+    pair.binds(announces, 201, change(json!({"files": false})), 409).await;
 }
 
 #[tokio::test]

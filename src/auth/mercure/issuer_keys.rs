@@ -19,7 +19,7 @@ use crate::auth::sealed_cache::SealedCache;
 use crate::credentials::jwk::KeySet;
 use crate::credentials::signature::digest;
 use crate::http::problem::{self, Problem};
-use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::keys::KvKey;
 use crate::tenant::secrets;
@@ -40,8 +40,8 @@ const MAX_WAIT_MILLIS: i64 = 12_000;
 const MAX_ISSUERS: usize = 500;
 
 impl CacheKey for KvKey {
-    const IDENTITY: Identity =
-        Identity::CheckedAgainst("the URL of the keys in the tenant's settings; the key names tenant and issuer");
+    const IDENTITY: KeyIdentity =
+        KeyIdentity::CheckedAgainst("the URL of the keys in the tenant's settings; the key names tenant and issuer");
 }
 
 thread_local! {

@@ -15,7 +15,7 @@ use crate::auth::session::LoginContext;
 use crate::credentials::jwk::KeySet;
 use crate::credentials::signature::digest;
 use crate::http::problem::{self, Problem};
-use crate::isolate_cache::{CacheKey, Identity, IsolateCache};
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::SystemClock;
 use crate::storage::keys::{KvKey, OidcPart};
 use crate::storage::sealed::SealKey;
@@ -43,8 +43,8 @@ thread_local! {
 struct IssuersDocument(String, String);
 
 impl CacheKey for IssuersDocument {
-    const IDENTITY: Identity =
-        Identity::CheckedAgainst("nothing: what failed is asked for again after seconds, whoever asks");
+    const IDENTITY: KeyIdentity =
+        KeyIdentity::CheckedAgainst("nothing: what failed is asked for again after seconds, whoever asks");
 }
 
 /// How our client authenticates at the token endpoint.

@@ -7,7 +7,7 @@ use crate::auth::principal::Visitor;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::{Response, rate_headers, rate_left};
-use crate::hub::protocol::{MercureUpdate, Publish, Published, Refusal, TokenIssuer, mercure_id};
+use crate::hub::protocol::{MercureUpdate, Publish, Published, TokenIssuer, mercure_id};
 use crate::tenant::tenant_state::{self, HubError};
 use domain::event::UpdateHead;
 use domain::matching::matcher::Subject;
@@ -18,42 +18,45 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Publishes an update; the response is its id, sent once the update is durable.
 pub async fn publish(mut request: Request<Visitor>) -> Result<Response, Problem> {
-    let origin = super::origin(&request);
-    let token = super::hub(&request).authenticate(&request.incoming, Action::Publish).await?;
+    let mut form = None;
+    let outcome = judge_and_publish(&mut request, &mut form).await;
+    // Once the form has been read, the request cannot be judged from the beginning: here it can.
+    match outcome {
+        Err(problem) if form.is_some() && (problem.outdated.is_some() || matches!(problem.status, 401 | 403)) => {
+            let Visitor { tenant, host, config, .. } = &*request.caller;
+            let current = tenant_state::enter_now(&request.bindings, tenant, Some(host)).await?;
+            if current.revision == config.revision {
+                return Err(problem);
+            }
+            request.caller.config = current;
+            judge_and_publish(&mut request, &mut form).await
+        }
+        outcome => outcome,
+    }
+}
+
+/// Judges a publication by the tenant's configuration, and hands it to the hub. Reads the form, if it was not read yet.
+async fn judge_and_publish(request: &mut Request<Visitor>, form: &mut Option<Vec<u8>>) -> Result<Response, Problem> {
+    let origin = super::origin(request);
+    let token = super::hub(request).authenticate(&request.incoming, Action::Publish).await?;
     let token = token.ok_or_else(|| challenge::unauthorized(&origin))?;
     request.proof.succeeded();
     let media_type = request.incoming.header("Content-Type").unwrap_or_default();
     if !media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM) {
         return Err(problem::unsupported_media_type(FORM));
     }
-    let body = request.incoming.body(MAX_FORM).await?;
-    let hub_url = super::hub_url(&request)?;
-    let form = UpdateForm::read(&body).map_err(refused)?;
+    if form.is_none() {
+        *form = Some(request.incoming.body(MAX_FORM).await?);
+    }
+    let hub_url = super::hub_url(request)?;
+    let form = UpdateForm::read(form.as_deref().unwrap_or_default()).map_err(refused)?;
     let subjects: Vec<_> = form.topics.iter().map(|topic| Subject::new(topic.as_str(), &hub_url)).collect();
     if !token.grants.may_publish(&subjects) {
         return Err(challenge::insufficient_scope(&origin));
     }
     let now = request.now();
-    let mut message = message(&request, form)?;
-    sign(&mut message, &token);
-    let published = match send(&request, &message).await {
-        Err(HubError::Refused(Refusal::Outdated(_))) => {
-            // The form has been read, and can be judged again.
-            let Visitor { tenant, host, .. } = &*request.caller;
-            let config = tenant_state::enter_now(&request.bindings, tenant, Some(host)).await?;
-            request.caller.config = config;
-            let token = super::hub(&request).authenticate(&request.incoming, Action::Publish).await?;
-            let token = token.ok_or_else(|| challenge::unauthorized(&origin))?;
-            let subjects: Vec<_> = message.topics.iter().map(|topic| Subject::new(topic.as_str(), &hub_url)).collect();
-            if !token.grants.may_publish(&subjects) {
-                return Err(challenge::insufficient_scope(&origin));
-            }
-            sign(&mut message, &token);
-            send(&request, &message).await
-        }
-        published => published,
-    };
-    let published = published?;
+    let message = message(request, &token, form)?;
+    let published = send(request, &message).await?;
     let own = message.update.and_then(|update| update.id);
     let mut answer = Response::text(200, own.unwrap_or_else(|| mercure_id(&published.id)));
     answer.headers.extend(rate_headers(&published.rate));
@@ -70,16 +73,7 @@ async fn send(request: &Request<Visitor>, message: &Publish) -> Result<Published
     .await
 }
 
-/// Says what the publisher's token rests on; the hub holds it against the tenant's configuration.
-fn sign(message: &mut Publish, token: &MercureToken) {
-    (message.secret_version, message.issuer) = match &token.signer {
-        TokenSigner::Secrets(versions) => (versions.webhook, None),
-        TokenSigner::Issuer(issuer) => (None, Some(TokenIssuer { action: Action::Publish, ..issuer.clone() })),
-    };
-    message.older = token.generation == Generation::Older;
-}
-
-fn message(request: &Request<Visitor>, form: UpdateForm) -> Result<Publish, Problem> {
+fn message(request: &Request<Visitor>, token: &MercureToken, form: UpdateForm) -> Result<Publish, Problem> {
     let UpdateForm { topics, data, private, id, kind, retry } = form;
     let head = UpdateHead {
         tenant_id: &request.caller.tenant,
@@ -89,10 +83,14 @@ fn message(request: &Request<Visitor>, form: UpdateForm) -> Result<Publish, Prob
         occurred_at: request.now(),
     };
     let head = head.to_members().map_err(problem::internal)?;
+    let (secret_version, issuer) = match &token.signer {
+        TokenSigner::Secrets(versions) => (versions.webhook, None),
+        TokenSigner::Issuer(issuer) => (None, Some(TokenIssuer { action: Action::Publish, ..issuer.clone() })),
+    };
     Ok(Publish {
-        secret_version: None,
-        issuer: None,
-        older: false,
+        secret_version,
+        issuer,
+        older: token.generation == Generation::Older,
         receipt: None,
         topics,
         private,
