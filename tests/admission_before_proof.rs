@@ -2,6 +2,7 @@
 //! refused; who proves to be somebody is not held up by it.
 
 use carillon::credentials::key::{FreshKey, KeyKind};
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::world::{RequestBuilder, Tenant, TestResponse, World, early_in_a_minute, eventually, stranger, unique};
@@ -107,9 +108,19 @@ async fn permits_that_are_given_back_serve_any_number_of_good_requests() {
         at(tenant.webhook().call()).send().await.expect(202);
         at(tenant.call("PUT", "/events").bearer(&tenant.token(&["a"]).sign())).send().await.expect(201);
         at(tenant.call("GET", &file)).send().await.expect(200);
-        at(tenant.update(&format!("https://a.test/{i}")).call()).send().await.expect(200);
+        tenant.update(&format!("https://a.test/{i}")).data("x").address(&stranger()).published().await;
         streams.push(tenant.events(&["a"]).address(&stranger()).live().await);
     }
+}
+
+#[tokio::test]
+async fn a_fleet_of_viewers_that_comes_at_once_is_let_in_with_few_permits() {
+    let world = World::shared().await;
+    let tenant = world.tenant().limit("max_anonymous_requests_per_minute", ALLOWED).create().await;
+    early_in_a_minute().await;
+    let opened = join_all((0..30).map(|_| tenant.events(&["posts"]).address(&stranger()).open())).await;
+    let refused: Vec<_> = opened.into_iter().filter_map(Result::err).map(|answer| answer.status).collect();
+    assert!(refused.is_empty(), "{refused:?}");
 }
 
 #[tokio::test]

@@ -92,6 +92,11 @@ impl Attempt {
         MEMORY.with_borrow_mut(|memory| memory.is_trusted(self, SystemClock.now()))
     }
 
+    /// Whether something from its network failed within the last ten seconds.
+    pub fn is_distrusted(&self) -> bool {
+        MEMORY.with_borrow_mut(|memory| memory.is_distrusted(self, SystemClock.now()))
+    }
+
     /// Notes that it was good.
     pub fn succeeded(&self) {
         MEMORY.with_borrow_mut(|memory| memory.succeeded(self, SystemClock.now()));
@@ -195,10 +200,14 @@ impl ProofMemory {
         if self.proved.get(&credential(attempt), now).is_some() {
             return !self.has_failed(attempt, now);
         }
+        let from = Source(attempt.door.clone(), attempt.network);
+        self.proved_networks.get(&from, now).is_some() && !self.is_distrusted(attempt, now)
+    }
+
+    fn is_distrusted(&mut self, attempt: &Attempt, now: Timestamp) -> bool {
         let generation = self.generation(&attempt.door, now);
         let from = Source(attempt.door.clone(), attempt.network);
-        let failed = self.failed_networks.get(&from, now).is_some_and(|at| *at >= generation);
-        self.proved_networks.get(&from, now).is_some() && !failed
+        self.failed_networks.get(&from, now).is_some_and(|at| *at >= generation)
     }
 
     fn succeeded(&mut self, attempt: &Attempt, now: Timestamp) {

@@ -105,6 +105,12 @@ async fn admit_stranger(
         Err(HubError::Refused(Refusal::RateLimited(_))) if attempt.is_some_and(Attempt::is_trusted) => {
             tenant_state::enter(bindings, tenant, host, Needs::Config).await
         }
+        // It gives its permit back if it is what it says. Whose network failed a moment ago does not wait.
+        Err(HubError::Refused(Refusal::RateLimited(_)))
+            if (!draws || attempt.is_some()) && !attempt.is_some_and(Attempt::is_distrusted) =>
+        {
+            tenant_state::enter_or_wait(bindings, tenant, host, needs).await
+        }
         entered => entered,
     }
 }

@@ -67,6 +67,8 @@ pub struct CachedGrant {
     expires_at: Timestamp,
     principal: Option<Lease>,
     stranger: Option<Lease>,
+    /// Strangers' permits of the present window that are neither spent nor given back.
+    out: u32,
     refused: Vec<RememberedRefusal>,
 }
 
@@ -85,6 +87,7 @@ impl CachedGrant {
             expires_at: now,
             principal: None,
             stranger: None,
+            out: 0,
             refused: Vec::new(),
         };
         cached.store(grant, asked, now);
@@ -122,8 +125,9 @@ impl CachedGrant {
             RequestClass::Api => self.principal = Some(lease),
             RequestClass::Anonymous => {
                 lease.until = lease.rate.reset;
-                if let Some(held) = self.stranger.as_ref().filter(|held| is_same(&held.rate, &lease.rate)) {
-                    lease.permits = lease.permits.saturating_add(held.permits);
+                match self.stranger.as_ref().filter(|held| is_same(&held.rate, &lease.rate)) {
+                    Some(held) => lease.permits = lease.permits.saturating_add(held.permits),
+                    None => self.out = 0,
                 }
                 self.stranger = Some(lease);
             }
@@ -155,11 +159,17 @@ impl CachedGrant {
         Answer::Taken(Rc::clone(&self.config), class.and_then(|class| self.spend(class)))
     }
 
-    /// Gives a stranger's permit back that was taken in the window that ends at `reset`.
-    pub fn give_back(&mut self, reset: Timestamp) {
+    /// Settles a stranger's permit that was taken in the window that ends at `reset`: it is given back, or spent.
+    pub fn settle(&mut self, reset: Timestamp, is_given_back: bool) {
         if let Some(lease) = self.stranger.as_mut().filter(|lease| lease.rate.reset == reset) {
-            lease.permits = lease.permits.saturating_add(1);
+            lease.permits = lease.permits.saturating_add(u64::from(is_given_back));
+            self.out = self.out.saturating_sub(1);
         }
+    }
+
+    /// Whether a stranger's permit may yet be given back in this window.
+    pub fn has_permits_out(&self, now: Timestamp) -> bool {
+        self.out > 0 && self.stranger.as_ref().is_some_and(|lease| now < lease.rate.reset)
     }
 
     fn lease(&self, class: RequestClass) -> Option<&Lease> {
@@ -182,6 +192,9 @@ impl CachedGrant {
             RequestClass::Anonymous => self.stranger.as_mut(),
         }?;
         lease.permits = lease.permits.saturating_sub(1);
+        if class == RequestClass::Anonymous {
+            self.out = self.out.saturating_add(1);
+        }
         let remaining = lease.rate.remaining.saturating_add(lease.permits);
         Some(Rate { remaining, ..lease.rate.clone() })
     }
@@ -272,7 +285,7 @@ mod tests {
         let both = drawn(vec![permits(RequestClass::Anonymous, 1), permits(RequestClass::Api, 3)]);
         grant.store(both, &nothing(), at(1));
         assert!(takes(&mut grant, THEN_PRINCIPAL, 1) && takes(&mut grant, Needs::Principal, 1));
-        grant.give_back(at(60_000));
+        grant.settle(at(60_000), true);
         assert!(takes(&mut grant, THEN_PRINCIPAL, 4_000) && takes(&mut grant, Needs::Principal, 4_000));
     }
 
@@ -280,13 +293,13 @@ mod tests {
     fn what_is_given_back_is_good_until_the_window_ends_and_the_configuration_for_five_seconds() {
         let mut grant = granted(1);
         assert!(takes(&mut grant, STRANGER, 4_999));
-        grant.give_back(at(60_000));
+        grant.settle(at(60_000), true);
         assert_eq!(asks(&mut grant, STRANGER, 5_000), Some(Vec::new()), "the configuration alone");
         grant.store(of(1, 9), &nothing(), at(59_000));
         assert!(takes(&mut grant, STRANGER, 59_999));
-        grant.give_back(at(60_000));
+        grant.settle(at(60_000), true);
         assert_eq!(asks(&mut grant, STRANGER, 60_000), Some(vec![RequestClass::Anonymous]), "another window");
-        grant.give_back(at(120_000));
+        grant.settle(at(120_000), true);
         assert!(!takes(&mut grant, STRANGER, 60_001), "taken in a window of which nothing is held");
     }
 
@@ -320,6 +333,18 @@ mod tests {
             let mut grant = CachedGrant::new(given, &nothing(), at(0));
             assert!(matches!(grant.take(None, Needs::Config, 1, at(1)), Answer::Ask(_)));
         }
+    }
+
+    #[test]
+    fn a_permit_is_out_until_it_is_spent_or_given_back() {
+        let mut grant = granted(2);
+        assert!(!grant.has_permits_out(at(0)));
+        assert!(takes(&mut grant, STRANGER, 0) && takes(&mut grant, STRANGER, 0));
+        grant.settle(at(60_000), false);
+        assert!(grant.has_permits_out(at(0)));
+        grant.settle(at(60_000), true);
+        assert!(!grant.has_permits_out(at(0)) && takes(&mut grant, STRANGER, 0));
+        assert!(grant.has_permits_out(at(59_999)) && !grant.has_permits_out(at(60_000)));
     }
 
     #[test]
@@ -383,7 +408,7 @@ mod tests {
                 if takes_one && takes(&mut grant, STRANGER, 1) {
                     out += 1;
                 } else if out > 0 {
-                    grant.give_back(at(60_000));
+                    grant.settle(at(60_000), true);
                     out -= 1;
                 }
                 prop_assert!(out <= granted_permits);

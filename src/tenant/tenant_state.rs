@@ -7,8 +7,11 @@
 //! ([`call_hub_judged_at`]), at no further round trip. If a later one has come, the grant is dropped ([`outdated`]) and the
 //! request is judged again. Only what neither reads nor does anything is answered by a grant as old as that.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
+
+use worker::Delay;
 
 use super::grant::{Answer, CachedGrant};
 use super::registry::Tenant;
@@ -37,11 +40,18 @@ const ATTEMPTS: usize = 3;
 /// How long an isolate remembers the revision of a tenant, in milliseconds.
 const SEEN_MILLIS: i64 = 3_600_000;
 
+/// How often, and for how many milliseconds each time, a request waits for a permit that may be given back.
+const WAITS: usize = 40;
+const WAIT_MILLIS: u64 = 50;
+/// Most requests that wait in an isolate.
+const MAX_WAITING: usize = 500;
+
 impl CacheKey for TenantId {
     const IDENTITY: KeyIdentity = KeyIdentity::NeverRecurs("the id of a purged tenant is retired");
 }
 
 thread_local! {
+    static WAITING: Cell<usize> = const { Cell::new(0) };
     static GRANTS: RefCell<IsolateCache<TenantId, CachedGrant>> = RefCell::new(IsolateCache::new(MAX_TENANTS, REMEMBERED_MILLIS));
     // The highest revision of each tenant that this isolate has seen anywhere: no older configuration counts.
     static SEEN: RefCell<IsolateCache<TenantId, i64>> = RefCell::new(IsolateCache::new(MAX_TENANTS, SEEN_MILLIS));
@@ -181,16 +191,68 @@ pub struct Admission {
 pub struct StrangerPermit {
     tenant: TenantId,
     reset: Timestamp,
+    is_given_back: bool,
 }
 
 impl StrangerPermit {
     /// Gives the permit back: the request proved to be somebody's. The isolate's next request may have it.
-    pub fn give_back(self) {
+    pub fn give_back(mut self) {
+        self.is_given_back = true;
+    }
+}
+
+impl Drop for StrangerPermit {
+    fn drop(&mut self) {
         GRANTS.with_borrow_mut(|grants| {
             if let Some(grant) = grants.get(&self.tenant, SystemClock.now()) {
-                grant.give_back(self.reset);
+                grant.settle(self.reset, self.is_given_back);
             }
         });
+    }
+}
+
+/// The same as [`enter`], for a request that will give its permit back if it is what it says: if there is none left, it
+/// waits for one that another request of this isolate may give back. So a fleet of clients that come at once is let in one
+/// after the other; where nothing is out, which is so as soon as strangers have spent all, it is refused at once.
+pub async fn enter_or_wait(
+    bindings: &Bindings,
+    tenant: &TenantId,
+    host: Option<&Host>,
+    needs: Needs,
+) -> Result<Admission, HubError> {
+    let mut entered = enter(bindings, tenant, host, needs).await;
+    for _ in 0..WAITS {
+        if !matches!(entered, Err(HubError::Refused(Refusal::RateLimited(_)))) || !has_permits_out(tenant) {
+            break;
+        }
+        let Some(_waiting) = Waiting::begin() else { break };
+        Delay::from(Duration::from_millis(WAIT_MILLIS)).await;
+        entered = enter(bindings, tenant, host, needs).await;
+    }
+    entered
+}
+
+fn has_permits_out(tenant: &TenantId) -> bool {
+    let now = SystemClock.now();
+    GRANTS.with_borrow_mut(|grants| grants.get(tenant, now).is_some_and(|grant| grant.has_permits_out(now)))
+}
+
+/// One of the few requests that wait in this isolate.
+struct Waiting;
+
+impl Waiting {
+    fn begin() -> Option<Self> {
+        let waiting = WAITING.get();
+        (waiting < MAX_WAITING).then(|| {
+            WAITING.set(waiting + 1);
+            Self
+        })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.set(WAITING.get().saturating_sub(1));
     }
 }
 
@@ -265,7 +327,9 @@ fn take(tenant: &TenantId, host: Option<&Host>, needs: Needs) -> Answer {
 
 fn permit(tenant: &TenantId, needs: Needs, rate: &Option<Rate>) -> Option<StrangerPermit> {
     match (needs, rate) {
-        (Needs::Stranger { .. }, Some(rate)) => Some(StrangerPermit { tenant: tenant.clone(), reset: rate.reset }),
+        (Needs::Stranger { .. }, Some(rate)) => {
+            Some(StrangerPermit { tenant: tenant.clone(), reset: rate.reset, is_given_back: false })
+        }
         (Needs::Stranger { .. } | Needs::Config | Needs::Principal, _) => None,
     }
 }

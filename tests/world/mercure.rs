@@ -133,6 +133,10 @@ impl Update {
         Update { call: self.call.header(name, value), ..self }
     }
 
+    pub fn address(self, address: &str) -> Update {
+        Update { call: self.call.address(address), ..self }
+    }
+
     pub fn query(self, name: &str, value: &str) -> Update {
         Update { call: self.call.query(name, value), ..self }
     }
