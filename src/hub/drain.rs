@@ -529,7 +529,8 @@ mod tests {
             learn_collections(&shard, &hub).await
         };
         let (first, second) = tokio::join!(learn_collections(&shard, &hub), hidden);
-        (first.unwrap(), second.unwrap());
+        first.unwrap();
+        second.unwrap();
         assert_eq!(hub.told(), [(1, true)]);
     }
 
