@@ -153,7 +153,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         address: &str,
         now: Timestamp,
     ) -> Result<(), StateError> {
-        basis.check(config, address, now).map_err(NotAllowed::refusal)?;
+        basis.check(config, address, now).map_err(refusal)?;
         match basis.minted() {
             Some(minted) if revocation::covers(&self.sql, minted)? => Err(Refusal::TokenRevoked.into()),
             _ => Ok(()),
@@ -297,6 +297,16 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         self.store_attachment(id);
         self.net.send(self.streams.sockets(&[id]), &bytes);
         Ok(())
+    }
+}
+
+/// What a stream that may not stand is told in place of a socket.
+fn refusal(why: NotAllowed) -> Refusal {
+    match why {
+        NotAllowed::Expired => Refusal::SecretRetired,
+        NotAllowed::NoCredential => Refusal::NoCredential,
+        NotAllowed::IssuerDropped | NotAllowed::OlderProtocol => Refusal::TokenRevoked,
+        NotAllowed::Address => Refusal::AddressNotAllowed,
     }
 }
 

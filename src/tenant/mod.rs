@@ -6,6 +6,7 @@
 pub mod branding;
 pub mod change;
 pub mod document;
+pub mod entered;
 pub mod record;
 pub mod registry;
 pub mod resolve;

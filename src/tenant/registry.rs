@@ -29,8 +29,6 @@ statements! { ControlSql;
     PLAN = "SELECT limits, features FROM plans WHERE id = ?1";
     /// A row if the tenant has pending changes.
     IS_PENDING = "SELECT revision FROM pending_changes WHERE tenant_id = ?1 LIMIT 1";
-    /// The tenants that somebody of the platform entered, or minted a token in, since a moment; the last ones first.
-    ENTERED_BY = "SELECT a.tenant_id AS id FROM platform_audit a JOIN tenants t ON t.id = a.tenant_id WHERE a.actor = ?1 AND a.operation IN ('operator.enter', 'user.impersonate', 'subscriber_token.mint') AND a.at >= ?2 AND t.status <> 'purged' GROUP BY a.tenant_id ORDER BY max(a.at) DESC LIMIT 200";
 }
 
 row_types! {
@@ -45,10 +43,6 @@ row_types! {
         pub ssl_enabled: i64,
         /// When it was attached.
         pub created_at: i64,
-    }
-
-    struct EnteredTenantRow {
-        id: String,
     }
 
     #[derive(Debug)]
@@ -85,12 +79,6 @@ impl TenantDetails {
         let domains: Vec<String> = serde_json::from_str(&self.domains)?;
         self.row.to_view(&domains, root_domain, self.pending != 0)
     }
-}
-
-/// The tenants that somebody of the platform entered, or minted a token in, since a moment: the last 200.
-pub async fn entered_by(db: &ControlDb, actor: &str, since: Timestamp) -> Result<Vec<TenantId>, Problem> {
-    let rows = db.rows::<EnteredTenantRow>(&ENTERED_BY, args![actor, since.millis()]).await?;
-    Ok(rows.iter().map(|row| TenantId::proven(&row.id)).collect())
 }
 
 /// The plan of that name, if the platform has one.
