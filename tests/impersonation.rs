@@ -177,5 +177,8 @@ async fn a_token_is_for_its_tenant_and_for_nothing_else() {
     // There is nothing to refresh it with: whatever takes refresh tokens does not take it.
     let refreshed = tenant.call("POST", "/api/v1/auth/refresh").json(&json!({"refresh_token": token})).send().await;
     refreshed.expect_invalid("/refresh_token");
-    tenant.call("PUT", "/events").bearer(&token).send().await.expect_problem(401, "invalid_token");
+    other.call("PUT", "/events").bearer(&token).send().await.expect_problem(404, "tenant_not_found");
+    // What the user may read, whoever acts as them hears: not longer than the token lives.
+    let ticket = tenant.call("PUT", "/events").bearer(&token).send().await.expect(201);
+    assert!(!ticket.header("x-impersonated-by").is_empty());
 }

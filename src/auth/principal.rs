@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 use super::key_row::{Backing, KeyBounds};
 use super::maker::Maker;
 use crate::credentials::subscriber_token::SubscriberToken;
-use crate::hub::protocol::{Source, TenantConfig};
+use crate::hub::protocol::{Grantor, TenantConfig};
 use crate::storage::bindings::Bindings;
 use crate::storage::sql::StorageError;
 use crate::storage::tenant_db::TenantDb;
@@ -238,13 +238,13 @@ impl Member {
     }
 
     /// What a stream of this principal rests on.
-    pub fn as_source(&self) -> Source {
+    pub fn as_grantor(&self) -> Grantor {
         let by = match &self.who {
             Actor::Impersonator { user, .. } => format!("user:{}", user.id),
             Actor::Key { .. } | Actor::User(_) | Actor::Operator { .. } => self.actor(),
         };
         let also = self.terms.rests_on.iter().chain(&self.terms.text).cloned().collect();
-        Source::Principal(Minted { by, at: self.terms.proven_at, also }, HearingRights::of(self.permissions))
+        Grantor::Principal(Minted { by, at: self.terms.proven_at, also }, HearingRights::of(self.permissions))
     }
 
     /// The principal as what it makes remembers it.

@@ -141,7 +141,7 @@ struct Credential(Box<str>, Network, String);
 
 /// A door and a network.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Source(Box<str>, Network);
+struct NetworkAtDoor(Box<str>, Network);
 
 /// A door.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -153,7 +153,7 @@ impl CacheKey for Credential {
     );
 }
 
-impl CacheKey for Source {
+impl CacheKey for NetworkAtDoor {
     const IDENTITY: KeyIdentity = KeyIdentity::CheckedAgainst("the proof, which no request is spared");
 }
 
@@ -165,9 +165,9 @@ impl CacheKey for DoorName {
 struct ProofMemory {
     /// What failed, with the door's generation at that time.
     failed: IsolateCache<Credential, u64>,
-    failed_networks: IsolateCache<Source, u64>,
+    failed_networks: IsolateCache<NetworkAtDoor, u64>,
     proved: IsolateCache<Credential, ()>,
-    proved_networks: IsolateCache<Source, ()>,
+    proved_networks: IsolateCache<NetworkAtDoor, ()>,
     /// How often a door's failures were forgotten.
     generations: IsolateCache<DoorName, u64>,
     generation: u64,
@@ -200,20 +200,20 @@ impl ProofMemory {
         if self.proved.get(&credential(attempt), now).is_some() {
             return !self.has_failed(attempt, now);
         }
-        let from = Source(attempt.door.clone(), attempt.network);
+        let from = NetworkAtDoor(attempt.door.clone(), attempt.network);
         self.proved_networks.get(&from, now).is_some() && !self.is_distrusted(attempt, now)
     }
 
     fn is_distrusted(&mut self, attempt: &Attempt, now: Timestamp) -> bool {
         let generation = self.generation(&attempt.door, now);
-        let from = Source(attempt.door.clone(), attempt.network);
+        let from = NetworkAtDoor(attempt.door.clone(), attempt.network);
         self.failed_networks.get(&from, now).is_some_and(|at| *at >= generation)
     }
 
     fn succeeded(&mut self, attempt: &Attempt, now: Timestamp) {
         self.failed.take(&credential(attempt));
         self.proved.insert(credential(attempt), (), now);
-        self.proved_networks.insert(Source(attempt.door.clone(), attempt.network), (), now);
+        self.proved_networks.insert(NetworkAtDoor(attempt.door.clone(), attempt.network), (), now);
     }
 
     fn failed(&mut self, attempt: &Attempt, now: Timestamp) {
@@ -224,7 +224,7 @@ impl ProofMemory {
     }
 
     fn network_failed(&mut self, attempt: &Attempt, now: Timestamp) {
-        let from = Source(attempt.door.clone(), attempt.network);
+        let from = NetworkAtDoor(attempt.door.clone(), attempt.network);
         self.failed_networks.insert(from, self.generation, now);
         if attempt.is_counted {
             let mut window = self.at_platform.get(&attempt.network, now).copied().unwrap_or_default();
@@ -239,7 +239,7 @@ impl ProofMemory {
         let is_proved = self.proved.get(&credential(attempt), now).is_some();
         // Sites that share a network, and send their webhooks here, do not suffer from one that is set up wrongly.
         let is_sites = !attempt.door.is_empty()
-            && self.proved_networks.get(&Source(attempt.door.clone(), attempt.network), now).is_some();
+            && self.proved_networks.get(&NetworkAtDoor(attempt.door.clone(), attempt.network), now).is_some();
         if is_proved || is_sites { Ok(()) } else { Err(seconds_until(end, now)) }
     }
 

@@ -17,7 +17,7 @@ use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
-use crate::tenant::registry;
+use crate::tenant::entered::entered_by;
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 
@@ -161,7 +161,7 @@ pub async fn revoking_everywhere<T>(
 
 async fn end_everywhere(bindings: &Bindings, db: &ControlDb, actor: &str, name: &str) -> Result<(), Problem> {
     let since = SystemClock.now().plus_millis(-ENTERED_MILLIS);
-    for tenant in registry::entered_by(db, actor, since).await? {
+    for tenant in entered_by(db, actor, since).await? {
         end_minted(bindings, &tenant, Some(name.to_owned())).await?;
     }
     Ok(())

@@ -156,7 +156,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         address: &str,
         now: Timestamp,
     ) -> Result<(), StateError> {
-        basis.check(config, address, now).map_err(NotAllowed::refusal)?;
+        basis.check(config, address, now).map_err(refusal)?;
         match basis.minted() {
             Some(minted) if revocation::covers(&self.sql, minted)? => Err(Refusal::TokenRevoked.into()),
             _ => Ok(()),
@@ -304,6 +304,16 @@ fn over_limit(limits: &Limits, open: u64, of_network: u64) -> Option<Refusal> {
         return Some(Refusal::TooManyStreams);
     }
     (of_network >= limits.streams_per_network(open)).then_some(Refusal::TooManyConnections)
+}
+
+/// What a stream that may not stand is told in place of a socket.
+fn refusal(why: NotAllowed) -> Refusal {
+    match why {
+        NotAllowed::Expired => Refusal::SecretRetired,
+        NotAllowed::NoCredential => Refusal::NoCredential,
+        NotAllowed::IssuerDropped | NotAllowed::OlderProtocol => Refusal::TokenRevoked,
+        NotAllowed::Address => Refusal::AddressNotAllowed,
+    }
 }
 
 fn resumed(from: &Cursor, to: &Cursor) -> String {

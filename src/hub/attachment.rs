@@ -61,7 +61,7 @@ impl Attachment {
 mod tests {
     use super::*;
     use crate::hub::model::served;
-    use crate::hub::protocol::{Source, TokenIssuer};
+    use crate::hub::protocol::{Grantor, TokenIssuer};
     use domain::hearing::HearingRights;
     use domain::mercure::Action;
     use domain::minted::Minted;
@@ -72,7 +72,7 @@ mod tests {
         Attachment {
             id: 1,
             interest: Interest { selected: all.clone(), granted: all, ..Interest::default() },
-            basis: Basis { source: Source::SubscriptionSecret(1), expires_at, is_older: false },
+            basis: Basis { grantor: Grantor::SubscriptionSecret(1), expires_at, is_older: false },
             since: Timestamp::default(),
             address: "2001:db8::1".into(),
             host: None,
@@ -100,8 +100,8 @@ mod tests {
         stream.host = Some("h".repeat(253).into());
         let minted = Minted { by: "z".repeat(40), at: Timestamp::from_millis(i64::MAX), also: vec!["n".repeat(60); 5] };
         let issuer = TokenIssuer { name: "i".repeat(500), jwks_url: "u".repeat(500), action: Action::Subscribe };
-        for source in [Source::Principal(minted, HearingRights::default()), Source::Issuer(issuer)] {
-            stream.basis.source = source;
+        for grantor in [Grantor::Principal(minted, HearingRights::default()), Grantor::Issuer(issuer)] {
+            stream.basis.grantor = grantor;
             assert!(serde_json::to_string(&stream).unwrap().len() < 16_384 - 100);
         }
     }

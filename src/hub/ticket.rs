@@ -77,7 +77,7 @@ fn put(sql: &impl Sqlite, digest: &str, rights: &Rights, expires_at: Timestamp) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::protocol::Source;
+    use crate::hub::protocol::Grantor;
 
     #[test]
     fn a_ticket_waits_a_minute_then_lives_with_its_token() {
@@ -85,7 +85,7 @@ mod tests {
         create_table(&sql).unwrap();
         let at = Timestamp::from_millis;
         let basis =
-            Basis { source: Source::SubscriptionSecret(1), expires_at: Some(at(3_600_000)), ..Basis::default() };
+            Basis { grantor: Grantor::SubscriptionSecret(1), expires_at: Some(at(3_600_000)), ..Basis::default() };
         let rights = Rights { granted: vec![], until: at(3_600_000), basis, networks: vec![] };
         issue(&sql, "used", &rights, at(0)).unwrap();
         issue(&sql, "late", &rights, at(0)).unwrap();

@@ -9,7 +9,7 @@ use crate::credentials::signature::digest;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::hub::protocol::{IssueTicket, Source};
+use crate::hub::protocol::{Grantor, IssueTicket};
 use crate::storage::sealed::random;
 use crate::tenant::tenant_state;
 use domain::json;
@@ -21,7 +21,7 @@ const LIFE_MILLIS: i64 = 3_600_000;
 pub async fn issue(request: Request<Visitor>) -> Result<Response, Problem> {
     let Visitor { tenant, host, config, token, member } = &*request.caller;
     let mut basis = basis::of_visitor(&request.caller);
-    if basis.source == Source::Nobody {
+    if basis.grantor == Grantor::Nobody {
         return Err(problem::unauthorized());
     }
     if member.is_some() {

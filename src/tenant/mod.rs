@@ -8,6 +8,7 @@ pub mod change;
 pub mod document;
 pub mod domain_checks;
 pub mod domains;
+pub mod entered;
 mod grant;
 pub mod record;
 pub mod registry;

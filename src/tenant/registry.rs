@@ -33,9 +33,6 @@ statements! { ControlSql;
     PLAN = "SELECT limits, features FROM plans WHERE id = ?1";
     /// A row if the tenant has pending changes.
     IS_PENDING = "SELECT revision FROM pending_changes WHERE tenant_id = ?1 LIMIT 1";
-    /// The tenants that somebody of the platform, or a key that they answer for or made, entered or minted a token in,
-    /// since a moment; the last ones first.
-    ENTERED_BY = "SELECT a.tenant_id AS id FROM platform_audit a JOIN tenants t ON t.id = a.tenant_id WHERE (a.actor = ?1 OR a.actor IN (SELECT 'platform_key:' || k.id FROM platform_keys k WHERE 'operator:' || k.holder_id = ?1 OR EXISTS (SELECT 1 FROM json_each(k.made_through) j WHERE 'platform_key:' || j.value = ?1))) AND a.operation IN ('operator.enter', 'user.impersonate', 'subscriber_token.mint') AND a.at >= ?2 AND t.status <> 'purged' GROUP BY a.tenant_id ORDER BY max(a.at) DESC LIMIT 200";
 }
 
 row_types! {
@@ -66,10 +63,6 @@ row_types! {
         pub failures: u32,
         /// Since when it is missing.
         pub failing_since: Option<i64>,
-    }
-
-    struct EnteredTenantRow {
-        id: String,
     }
 
     #[derive(Debug)]
@@ -124,12 +117,6 @@ impl TenantDetails {
         let claims: Vec<String> = serde_json::from_str(&self.claims)?;
         self.row.to_view(&domains, &claims, root_domain, self.pending != 0)
     }
-}
-
-/// The tenants that somebody of the platform entered, or minted a token in, since a moment: the last 200.
-pub async fn entered_by(db: &ControlDb, actor: &str, since: Timestamp) -> Result<Vec<TenantId>, Problem> {
-    let rows = db.rows::<EnteredTenantRow>(&ENTERED_BY, args![actor, since.millis()]).await?;
-    Ok(rows.iter().map(|row| TenantId::proven(&row.id)).collect())
 }
 
 /// The plan of that name, if the platform has one.

@@ -6,7 +6,7 @@ use super::client::Client;
 use super::reference::STREAMS_PER_ADDRESS;
 use super::steps::{From, GRANTED, Token, Wish};
 use super::world::{Closing, Fault, SILENCE_MILLIS, World, ensure};
-use crate::hub::protocol::{Attach, Basis, IssueTicket, Refusal, Source, TokenIssuer, WireFormat};
+use crate::hub::protocol::{Attach, Basis, Grantor, IssueTicket, Refusal, TokenIssuer, WireFormat};
 use crate::hub::sockets::CloseReason;
 use crate::hub::state_error::StateError;
 use domain::address::Network;
@@ -54,19 +54,19 @@ impl World {
             Minted { by: PRINCIPALS[by].into(), at: self.now, also }
         };
         let issuer = || TokenIssuer { name: ISSUER.into(), jwks_url: ISSUER.into(), action: Action::Subscribe };
-        let (source, lifetime) = match wish.token {
-            Token::None => (Source::Nobody, None),
-            Token::Minted(by) | Token::Ticket(by) => (Source::Minted(minted(by)), Some(LONG)),
-            Token::Signed(version) => (Source::SubscriptionSecret(version), Some(LONG)),
-            Token::Expiring => (Source::SubscriptionSecret(2), Some(SHORT)),
-            Token::Issuer => (Source::Issuer(issuer()), Some(LONG)),
-            Token::Principal(by, rights) => (Source::Principal(minted(by), rights), Some(LONG)),
+        let (grantor, lifetime) = match wish.token {
+            Token::None => (Grantor::Nobody, None),
+            Token::Minted(by) | Token::Ticket(by) => (Grantor::Minted(minted(by)), Some(LONG)),
+            Token::Signed(version) => (Grantor::SubscriptionSecret(version), Some(LONG)),
+            Token::Expiring => (Grantor::SubscriptionSecret(2), Some(SHORT)),
+            Token::Issuer => (Grantor::Issuer(issuer()), Some(LONG)),
+            Token::Principal(by, rights) => (Grantor::Principal(minted(by), rights), Some(LONG)),
         };
         let expires_at = lifetime.map(|millis| self.now.plus_millis(millis));
         let number = self.random();
         Client {
             wish: wish.clone(),
-            basis: Basis { source, expires_at, is_older: false },
+            basis: Basis { grantor, expires_at, is_older: false },
             ticket: matches!(wish.token, Token::Ticket(_)).then(|| format!("ticket-{number}")),
             opened_at: self.now,
             number,

@@ -7,7 +7,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Refusal;
 use super::tenant_config::{TenantConfig, accepts};
 use crate::hub::sockets::CloseReason;
 use domain::address::is_let_in;
@@ -22,7 +21,7 @@ use domain::unix_time::optional_millis;
 #[serde(from = "BasisMembers", into = "BasisMembers")]
 pub struct Basis {
     /// Who let it in.
-    pub source: Source,
+    pub grantor: Grantor,
     /// When its token, session or key ends.
     pub expires_at: Option<Timestamp>,
     /// Whether it speaks Mercure's protocol before 1.0.
@@ -31,7 +30,7 @@ pub struct Basis {
 
 /// Who let a stream in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Source {
+pub enum Grantor {
     /// Nobody: it has no credential.
     #[default]
     Nobody,
@@ -83,15 +82,6 @@ pub enum NotAllowed {
 }
 
 impl NotAllowed {
-    pub fn refusal(self) -> Refusal {
-        match self {
-            Self::Expired => Refusal::SecretRetired,
-            Self::NoCredential => Refusal::NoCredential,
-            Self::IssuerDropped | Self::OlderProtocol => Refusal::TokenRevoked,
-            Self::Address => Refusal::AddressNotAllowed,
-        }
-    }
-
     pub fn close_reason(self) -> CloseReason {
         match self {
             Self::Expired => CloseReason::TokenExpired,
@@ -111,45 +101,45 @@ impl Basis {
         if self.is_older && !config.mercure.compatibility {
             return Err(NotAllowed::OlderProtocol);
         }
-        let (holds, otherwise) = match &self.source {
-            Source::Nobody => (config.mercure.anonymous, NotAllowed::NoCredential),
-            Source::SubscriptionSecret(version) => {
+        let (holds, otherwise) = match &self.grantor {
+            Grantor::Nobody => (config.mercure.anonymous, NotAllowed::NoCredential),
+            Grantor::SubscriptionSecret(version) => {
                 (accepts(&config.subscription_versions, *version, now), NotAllowed::Expired)
             }
-            Source::WebhookSecret(version) => (accepts(&config.webhook_versions, *version, now), NotAllowed::Expired),
-            Source::Issuer(issuer) => (issuer.is_trusted(config), NotAllowed::IssuerDropped),
-            Source::UnnamedIssuer => {
+            Grantor::WebhookSecret(version) => (accepts(&config.webhook_versions, *version, now), NotAllowed::Expired),
+            Grantor::Issuer(issuer) => (issuer.is_trusted(config), NotAllowed::IssuerDropped),
+            Grantor::UnnamedIssuer => {
                 let lends = |action| config.mercure.issuers.iter().any(|issuer| issuer.allows.contains(&action));
                 (lends(Action::Subscribe), NotAllowed::IssuerDropped)
             }
-            Source::Minted(_) => (true, NotAllowed::Expired),
-            Source::Principal(..) => (is_let_in(&config.ip_allowlist, address), NotAllowed::Address),
+            Grantor::Minted(_) => (true, NotAllowed::Expired),
+            Grantor::Principal(..) => (is_let_in(&config.ip_allowlist, address), NotAllowed::Address),
         };
         if holds { Ok(()) } else { Err(otherwise) }
     }
 
     /// Who minted its token or opened it, if that was a principal: revocations name them.
     pub fn minted(&self) -> Option<&Minted> {
-        match &self.source {
-            Source::Minted(minted) | Source::Principal(minted, _) => Some(minted),
-            Source::Nobody
-            | Source::SubscriptionSecret(_)
-            | Source::WebhookSecret(_)
-            | Source::Issuer(_)
-            | Source::UnnamedIssuer => None,
+        match &self.grantor {
+            Grantor::Minted(minted) | Grantor::Principal(minted, _) => Some(minted),
+            Grantor::Nobody
+            | Grantor::SubscriptionSecret(_)
+            | Grantor::WebhookSecret(_)
+            | Grantor::Issuer(_)
+            | Grantor::UnnamedIssuer => None,
         }
     }
 
     /// What a principal hears without a list of topics.
     pub fn rights(&self) -> HearingRights {
-        match &self.source {
-            Source::Principal(_, rights) => *rights,
-            Source::Nobody
-            | Source::SubscriptionSecret(_)
-            | Source::WebhookSecret(_)
-            | Source::Issuer(_)
-            | Source::UnnamedIssuer
-            | Source::Minted(_) => HearingRights::default(),
+        match &self.grantor {
+            Grantor::Principal(_, rights) => *rights,
+            Grantor::Nobody
+            | Grantor::SubscriptionSecret(_)
+            | Grantor::WebhookSecret(_)
+            | Grantor::Issuer(_)
+            | Grantor::UnnamedIssuer
+            | Grantor::Minted(_) => HearingRights::default(),
         }
     }
 }
@@ -180,30 +170,30 @@ fn is_false(flag: &bool) -> bool {
 impl From<BasisMembers> for Basis {
     fn from(members: BasisMembers) -> Self {
         let BasisMembers { expires_at, secret_version, webhook_version, issuer, minted, principal, older } = members;
-        let source = match (minted, principal, secret_version, webhook_version, issuer) {
-            (Some(minted), Some(rights), ..) => Source::Principal(minted, rights),
-            (Some(minted), None, ..) => Source::Minted(minted),
-            (None, _, Some(version), ..) => Source::SubscriptionSecret(version),
-            (None, _, None, Some(version), _) => Source::WebhookSecret(version),
-            (None, _, None, None, Some(issuer)) => Source::Issuer(issuer),
+        let grantor = match (minted, principal, secret_version, webhook_version, issuer) {
+            (Some(minted), Some(rights), ..) => Grantor::Principal(minted, rights),
+            (Some(minted), None, ..) => Grantor::Minted(minted),
+            (None, _, Some(version), ..) => Grantor::SubscriptionSecret(version),
+            (None, _, None, Some(version), _) => Grantor::WebhookSecret(version),
+            (None, _, None, None, Some(issuer)) => Grantor::Issuer(issuer),
             // Whoever has no credential has no end either.
-            (None, _, None, None, None) if expires_at.is_some() => Source::UnnamedIssuer,
-            (None, _, None, None, None) => Source::Nobody,
+            (None, _, None, None, None) if expires_at.is_some() => Grantor::UnnamedIssuer,
+            (None, _, None, None, None) => Grantor::Nobody,
         };
-        Self { source, expires_at, is_older: older }
+        Self { grantor, expires_at, is_older: older }
     }
 }
 
 impl From<Basis> for BasisMembers {
     fn from(basis: Basis) -> Self {
         let members = Self { expires_at: basis.expires_at, older: basis.is_older, ..Self::default() };
-        match basis.source {
-            Source::Nobody | Source::UnnamedIssuer => members,
-            Source::SubscriptionSecret(version) => Self { secret_version: Some(version), ..members },
-            Source::WebhookSecret(version) => Self { webhook_version: Some(version), ..members },
-            Source::Issuer(issuer) => Self { issuer: Some(issuer), ..members },
-            Source::Minted(minted) => Self { minted: Some(minted), ..members },
-            Source::Principal(minted, rights) => Self { minted: Some(minted), principal: Some(rights), ..members },
+        match basis.grantor {
+            Grantor::Nobody | Grantor::UnnamedIssuer => members,
+            Grantor::SubscriptionSecret(version) => Self { secret_version: Some(version), ..members },
+            Grantor::WebhookSecret(version) => Self { webhook_version: Some(version), ..members },
+            Grantor::Issuer(issuer) => Self { issuer: Some(issuer), ..members },
+            Grantor::Minted(minted) => Self { minted: Some(minted), ..members },
+            Grantor::Principal(minted, rights) => Self { minted: Some(minted), principal: Some(rights), ..members },
         }
     }
 }
@@ -226,19 +216,19 @@ mod tests {
         TokenIssuer { name: "https://i.test".into(), jwks_url: url.into(), action: Action::Subscribe }
     }
 
-    fn sources() -> [Source; 6] {
+    fn grantors() -> [Grantor; 6] {
         let rights = HearingRights { events: true, records: false };
         [
-            Source::Nobody,
-            Source::SubscriptionSecret(2),
-            Source::WebhookSecret(1),
-            Source::Issuer(issuer("https://i.test/keys")),
-            Source::Minted(minted()),
-            Source::Principal(minted(), rights),
+            Grantor::Nobody,
+            Grantor::SubscriptionSecret(2),
+            Grantor::WebhookSecret(1),
+            Grantor::Issuer(issuer("https://i.test/keys")),
+            Grantor::Minted(minted()),
+            Grantor::Principal(minted(), rights),
         ]
     }
 
-    fn check(source: Source, change: impl Fn(&mut TenantConfig)) -> Result<(), NotAllowed> {
+    fn check(grantor: Grantor, change: impl Fn(&mut TenantConfig)) -> Result<(), NotAllowed> {
         let mut config = served();
         let lending = Issuer {
             issuer: "https://i.test".into(),
@@ -247,14 +237,14 @@ mod tests {
         };
         config.mercure.issuers = vec![lending];
         change(&mut config);
-        Basis { source, ..Basis::default() }.check(&config, "192.0.2.1", at(10))
+        Basis { grantor, ..Basis::default() }.check(&config, "192.0.2.1", at(10))
     }
 
     #[test]
     fn each_source_stands_by_its_own_part_of_the_configuration() {
-        let [nobody, subscription, webhook, by_issuer, minted, principal] = sources();
-        for source in sources() {
-            assert_eq!(check(source, |_| ()), Ok(()));
+        let [nobody, subscription, webhook, by_issuer, minted, principal] = grantors();
+        for grantor in grantors() {
+            assert_eq!(check(grantor, |_| ()), Ok(()));
         }
         let anonymous_off = |config: &mut TenantConfig| config.mercure.anonymous = false;
         let no_issuer = |config: &mut TenantConfig| config.mercure.issuers.clear();
@@ -263,7 +253,7 @@ mod tests {
         let no_secret = |config: &mut TenantConfig| config.subscription_versions.clear();
         let no_webhook = |config: &mut TenantConfig| config.webhook_versions.clear();
         let list = |config: &mut TenantConfig| config.ip_allowlist = vec!["198.51.100.0/24".into()];
-        let changes: [(&dyn Fn(&mut TenantConfig), &Source, NotAllowed); 7] = [
+        let changes: [(&dyn Fn(&mut TenantConfig), &Grantor, NotAllowed); 7] = [
             (&anonymous_off, &nobody, NotAllowed::NoCredential),
             (&no_issuer, &by_issuer, NotAllowed::IssuerDropped),
             (&other_keys, &by_issuer, NotAllowed::IssuerDropped),
@@ -273,14 +263,14 @@ mod tests {
             (&list, &principal, NotAllowed::Address),
         ];
         for (change, meant, why) in changes {
-            for source in sources() {
-                let expected = if source == *meant { Err(why) } else { Ok(()) };
-                assert_eq!(check(source.clone(), change), expected, "{source:?} {why:?}");
+            for grantor in grantors() {
+                let expected = if grantor == *meant { Err(why) } else { Ok(()) };
+                assert_eq!(check(grantor.clone(), change), expected, "{grantor:?} {why:?}");
             }
         }
         assert_eq!(check(minted, anonymous_off), Ok(()));
-        assert_eq!(check(Source::UnnamedIssuer, |_| ()), Ok(()));
-        assert_eq!(check(Source::UnnamedIssuer, publishing), Err(NotAllowed::IssuerDropped));
+        assert_eq!(check(Grantor::UnnamedIssuer, |_| ()), Ok(()));
+        assert_eq!(check(Grantor::UnnamedIssuer, publishing), Err(NotAllowed::IssuerDropped));
     }
 
     #[test]
@@ -291,8 +281,8 @@ mod tests {
             jwks_url: "https://i.test/keys".into(),
             allows: vec![Action::Subscribe],
         }];
-        for source in sources() {
-            let basis = Basis { source, expires_at: Some(at(20)), is_older: true };
+        for grantor in grantors() {
+            let basis = Basis { grantor, expires_at: Some(at(20)), is_older: true };
             assert_eq!(basis.check(&config, "192.0.2.1", at(19)), Ok(()), "{basis:?}");
             assert_eq!(basis.check(&config, "192.0.2.1", at(20)), Err(NotAllowed::Expired), "{basis:?}");
             let mut strict = config.clone();
@@ -303,15 +293,15 @@ mod tests {
 
     #[test]
     fn a_basis_survives_its_text_and_that_of_an_older_version_is_read() {
-        for source in sources() {
-            let basis = Basis { source, expires_at: None, is_older: false };
+        for grantor in grantors() {
+            let basis = Basis { grantor, expires_at: None, is_older: false };
             let json = serde_json::to_string(&basis).unwrap();
             assert_eq!(serde_json::from_str::<Basis>(&json).unwrap(), basis, "{json}");
         }
-        let read = |json: &str| serde_json::from_str::<Basis>(json).unwrap().source;
-        assert_eq!(read("{}"), Source::Nobody);
-        assert_eq!(read(r#"{"secret_version":2,"minted":null,"expires_at":5}"#), Source::SubscriptionSecret(2));
-        assert_eq!(read(r#"{"expires_at":5}"#), Source::UnnamedIssuer);
-        assert!(matches!(read(r#"{"minted":{"by":"key:k","at":1},"expires_at":5}"#), Source::Minted(_)));
+        let read = |json: &str| serde_json::from_str::<Basis>(json).unwrap().grantor;
+        assert_eq!(read("{}"), Grantor::Nobody);
+        assert_eq!(read(r#"{"secret_version":2,"minted":null,"expires_at":5}"#), Grantor::SubscriptionSecret(2));
+        assert_eq!(read(r#"{"expires_at":5}"#), Grantor::UnnamedIssuer);
+        assert!(matches!(read(r#"{"minted":{"by":"key:k","at":1},"expires_at":5}"#), Grantor::Minted(_)));
     }
 }

@@ -16,7 +16,7 @@ mod tenant_config;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use self::basis::{Basis, NotAllowed, Source, TokenIssuer};
+pub use self::basis::{Basis, Grantor, NotAllowed, TokenIssuer};
 pub use self::grant::{CountLogin, CountMail, Drawn, Grant, GrantRequest, Lease, LoginSucceeded, RequestClass};
 pub use self::publish::{Drain, Drained, LearnCollections, MercureUpdate, Publish, Published, ReceiptKey, mercure_id};
 pub use self::status::{HubStatus, Inspect, Purge, RecordCacheStats};

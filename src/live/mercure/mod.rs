@@ -17,7 +17,7 @@ use crate::auth::mercure::proof::{HubAccess, MercureToken, SecretVersions, Token
 use crate::auth::principal::{Member, Visitor};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
-use crate::hub::protocol::{Basis, Source};
+use crate::hub::protocol::{Basis, Grantor};
 use domain::clock::Timestamp;
 use domain::matching::topic_url::Base;
 use domain::mercure::{Action, HUB_PATH};
@@ -61,16 +61,16 @@ impl Hearer<'_> {
             Self::Member(member) => return basis::of_member(member),
             Self::Token(token) => token,
         };
-        let source = match &token.signer {
-            TokenSigner::Issuer(issuer) => Source::Issuer(issuer.clone()),
+        let grantor = match &token.signer {
+            TokenSigner::Issuer(issuer) => Grantor::Issuer(issuer.clone()),
             TokenSigner::Secrets(SecretVersions { subscription: Some(version), .. }) => {
-                Source::SubscriptionSecret(*version)
+                Grantor::SubscriptionSecret(*version)
             }
-            TokenSigner::Secrets(SecretVersions { webhook: Some(version), .. }) => Source::WebhookSecret(*version),
-            TokenSigner::Secrets(_) => Source::Nobody,
+            TokenSigner::Secrets(SecretVersions { webhook: Some(version), .. }) => Grantor::WebhookSecret(*version),
+            TokenSigner::Secrets(_) => Grantor::Nobody,
         };
         let expires_at = token.expires_at.unwrap_or(now.plus_millis(basis::LIFE_MILLIS));
-        Basis { source, expires_at: Some(expires_at), is_older: token.generation == Generation::Older }
+        Basis { grantor, expires_at: Some(expires_at), is_older: token.generation == Generation::Older }
     }
 }
 
