@@ -152,6 +152,8 @@ async fn a_token_ends_with_its_user_its_operator_and_its_grant() {
     set("disabled").await;
     assert_eq!(asks(&first).await, 401);
     set("active").await;
+    assert_eq!(asks(&first).await, 401, "it does not come back with the user");
+    let first = token(&tenant, &user, &support).await;
     assert_eq!(asks(&first).await, 200);
     support.take_grant(&tenant).await;
     assert_eq!(asks(&first).await, 401);

@@ -361,7 +361,9 @@ async fn by_switch_token(
 ) -> Result<Option<Member>, Problem> {
     let proven_at = SystemClock.now();
     let (operator, session) = (verified.claims.sub.clone(), verified.claims.sid.clone().unwrap_or_default());
-    let Some(access) = access_by(bindings, at.tenant, &operator, &verified).await? else { return Ok(None) };
+    let access = access_by(bindings, at.tenant, &operator, &verified).await?;
+    let access = access.filter(|access| verified.claims.basis.as_ref() == Some(&access.basis));
+    let Some(access) = access else { return Ok(None) };
     let maker = Maker::operator(&operator, &access.basis, &session);
     let Some(permissions) = entered(rows, &access, Some(verified.issued_at)).await? else { return Ok(None) };
     let terms = CredentialTerms {
@@ -375,7 +377,8 @@ async fn by_switch_token(
     Ok(Some(Member::proven(at.tenant, at.host, at.config, who, permissions, maker, terms)))
 }
 
-/// What an operator's token rests on, if all of it still stands: the session, and the grant or the operator's role.
+/// What an operator has in the tenant by now, if the session of their token is open. Whether it is what the token rests on
+/// is left to compare.
 async fn access_by(
     bindings: &Bindings,
     tenant: &TenantId,
@@ -384,7 +387,7 @@ async fn access_by(
 ) -> Result<Option<TenantAccess>, Problem> {
     let session = verified.claims.sid.as_deref().unwrap_or_default();
     let access = tenant_access(bindings, tenant, operator, session).await?;
-    Ok(access.filter(|access| access.session_ends.is_some() && verified.claims.basis.as_ref() == Some(&access.basis)))
+    Ok(access.filter(|access| access.session_ends.is_some()))
 }
 
 /// What an operator may do in a tenant; none if the role they were granted is not there any more, or what they present
@@ -408,6 +411,11 @@ pub async fn own_role(rows: &TenantDb, role: &str) -> Result<Option<(String, Str
     Ok(row.and_then(|row| row.own_role.zip(row.role_id)))
 }
 
+/// What an impersonation token rests on: the operator's access to the tenant, and the user's security stamp.
+pub fn basis_of_impersonation(access: &str, user_stamp: &str) -> String {
+    format!("{access} {user_stamp}")
+}
+
 /// An impersonator may do what both the user and the operator may do.
 async fn by_impersonation_token(
     bindings: &Bindings,
@@ -421,7 +429,10 @@ async fn by_impersonation_token(
     let Some(access) = access_by(bindings, at.tenant, &operator, &verified).await? else { return Ok(None) };
     let Some(entered) = entered(rows, &access, Some(verified.issued_at)).await? else { return Ok(None) };
     let row = user_row(rows, verified.claims.user_id.as_deref().unwrap_or_default(), "").await?;
-    let row = row.filter(|row| row.accepts_issued_at(verified.issued_at.millis()));
+    let row = row.filter(|row| {
+        let basis = basis_of_impersonation(&access.basis, row.stamp());
+        row.accepts_issued_at(verified.issued_at.millis()) && verified.claims.basis == Some(basis)
+    });
     Ok(row.map(|row| {
         let maker =
             Maker::operator(&operator, &access.basis, &session).acting_as(&row.id, row.stamp(), verified.expires_at);

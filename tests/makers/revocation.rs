@@ -75,11 +75,15 @@ async fn who_is_disabled_and_enabled_again_has_nothing_of_before() {
     here.made_user("owner").await;
     let user = here.user("owner").await;
     let tokens: Tokens = user.login().await;
+    let (support, _) = entered(&here, "owner").await;
+    let acting = support.impersonate(&here.id, &user.id).await.expect(200).data();
+    let acting = acting["token"].as_str().unwrap();
+    assert_eq!(status(&there, KEYS, acting).await, 200);
     let path = format!("/api/v1/users/{}", user.id);
     for status in ["disabled", "active"] {
         here.ask("PATCH", &path, json!({"status": status})).await.expect(200);
     }
-    assert_eq!(status(&there, KEYS, &tokens.access).await, 401);
+    assert_eq!((status(&there, KEYS, &tokens.access).await, status(&there, KEYS, acting).await), (401, 401));
     let refresh = json!({"refresh_token": tokens.refresh});
     there.call("POST", "/api/v1/auth/refresh").json(&refresh).send().await.expect(401);
     assert_eq!(status(&there, KEYS, &user.login().await.access).await, 200);

@@ -5,6 +5,7 @@
 
 use super::switching::{EnteredTenant, audit_entry, enter_tenant};
 use super::{audit_in_tenant, person};
+use crate::auth::authenticate_member::basis_of_impersonation;
 use crate::auth::principal::Operator;
 use crate::auth::signing_keys;
 use crate::credentials::platform_token::{ActorClaim, Claims, TokenKind};
@@ -24,7 +25,7 @@ use domain::text::bounded;
 
 statements! { TenantSql;
     /// The user who is to be impersonated.
-    USER = "SELECT id, email, name, role FROM users WHERE tenant_id = ?1 AND id = ?2 AND status = 'active'";
+    USER = "SELECT id, email, name, role, security_stamp FROM users WHERE tenant_id = ?1 AND id = ?2 AND status = 'active'";
 }
 
 /// Minutes that a token lives, where the body does not say.
@@ -37,6 +38,8 @@ row_types! {
         email: String,
         name: String,
         role: String,
+        #[serde(skip)]
+        security_stamp: String,
     }
 }
 
@@ -93,7 +96,7 @@ pub async fn impersonate(mut request: Request<Operator>) -> Result<Response, Pro
         user_id: Some(user.id.clone()),
         role: Some(user.role.clone()),
         sid: Some(session.to_owned()),
-        basis: Some(basis),
+        basis: Some(basis_of_impersonation(&basis, &user.security_stamp)),
         act: Some(ActorClaim { sub: request.caller.actor() }),
         ..Claims::default()
     };
