@@ -23,16 +23,23 @@ fn calls(text: &str) -> Vec<usize> {
 fn one_file_calls_other_servers() {
     let scripts = files_in("src", ".js");
     assert!(scripts.contains(&CALLER.to_owned()), "{scripts:?}");
-    let faults = scripts.iter().filter(|path| *path != CALLER).flat_map(|path| {
-        calls(&read(path)).into_iter().map(move |line| format!("{path}:{line}"))
-    });
+    let faults = scripts
+        .iter()
+        .filter(|path| *path != CALLER)
+        .flat_map(|path| calls(&read(path)).into_iter().map(move |line| format!("{path}:{line}")));
     crate::none("only src/http/outbound.js calls other servers", &faults.collect::<Vec<_>>());
     assert_eq!(calls(&read(CALLER)).len(), 1, "one call, with one set of bounds");
 }
 
 #[test]
 fn a_call_is_found_however_it_is_written() {
-    for text in ["await fetch(url)", "const call = fetch;", "globalThis.fetch(url)", "globalThis[\"fetch\"](url)", "x.github.fetch2; self.fetch (u)"] {
+    for text in [
+        "await fetch(url)",
+        "const call = fetch;",
+        "globalThis.fetch(url)",
+        "globalThis[\"fetch\"](url)",
+        "x.github.fetch2; self.fetch (u)",
+    ] {
         assert_eq!(calls(text), [1], "{text}");
     }
     for text in ["hub.fetch(`http://hub`)", "// fetch(url)", "const fetched = 1;", "refetch(url)"] {
