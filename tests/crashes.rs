@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Outside, ROOT, Tenant, World, now, sequence, unique};
+use crate::world::{Internet, ROOT, Tenant, World, now, sequence, unique};
 
 #[tokio::test]
 async fn acknowledged_events_survive_a_kill_and_are_replayed() {
@@ -144,7 +144,7 @@ async fn changes_survive_a_crash_after(step: &str) {
     let world = World::own().await;
     let cast = Cast::new(&world).await;
     // Domains are proven while the changes begin, and assumed before and after.
-    let vars = Outside::shared().vars();
+    let vars = Internet::shared().vars();
     let mut vars: Vec<_> = vars.iter().map(|(name, value)| (*name, value.as_str())).collect();
     vars.push(("FAULT_AFTER", step));
     world.restart(&vars).await;
@@ -205,7 +205,7 @@ impl Cast {
             world.batch("CONTROL", vec![json!([claim, [tenant.id, domain]])]).await;
         }
         let (tenant, domain) = &cast.proven;
-        Outside::shared().set(&format!("_carillon.{domain}"), &[&format!("carillon-domain={}:abc", tenant.id)]);
+        Internet::shared().set(&format!("_carillon.{domain}"), &[&format!("carillon-domain={}:abc", tenant.id)]);
         let long_ago = (now() - 4 * 24 * 3600) * 1000;
         let failing = "UPDATE tenant_domains SET proof = 'dns', token = 'abc', failures = 9, failing_since = CAST(?2 AS INTEGER), next_check_at = 0 WHERE domain = ?1";
         world.batch("CONTROL", vec![json!([failing, [cast.lost.1, long_ago.to_string()]])]).await;

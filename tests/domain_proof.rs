@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Outside, ROOT, Tenant, TestResponse, World, eventually, now, unique};
+use crate::world::{Internet, ROOT, Tenant, TestResponse, World, eventually, now, unique};
 
 const DAY: u64 = 24 * 3600 * 1000;
 
@@ -26,7 +26,7 @@ async fn verify(tenant: &Tenant, domain: &str) -> TestResponse {
 
 /// A domain that the tenant claimed and proved, with what it is shown as.
 async fn proven(tenant: &Tenant, domain: &str) -> Value {
-    Outside::shared().prove(&claim(tenant, domain).await);
+    Internet::shared().prove(&claim(tenant, domain).await);
     verify(tenant, domain).await.expect(200).data()
 }
 
@@ -94,9 +94,9 @@ async fn a_claimed_domain_is_served_nowhere_until_its_record_stands() {
     assert!(refused.body.contains(name) && refused.body.contains(value), "{}", refused.body);
     assert_unserved(&there, &domain).await;
 
-    let outside = Outside::shared();
-    outside.site(&domain, 200);
-    outside.prove(&claimed);
+    let internet = Internet::shared();
+    internet.site(&domain, 200);
+    internet.prove(&claimed);
     let active = verify(&tenant, &domain).await.expect(200).data();
     assert_eq!((&active["status"], &active["proof"]), (&json!("active"), &json!("dns")), "{active}");
     assert_eq!((&active["is_primary"], &active["ssl_enabled"]), (&json!(true), &json!(true)), "{active}");
@@ -119,13 +119,13 @@ async fn a_claim_blocks_nobody_and_the_first_proof_has_the_domain() {
     let owned = claim(&owner, &domain).await;
     assert_ne!(squatted["record"]["value"], owned["record"]["value"]);
     // The owner's record names the owner: it proves nothing for anybody else.
-    Outside::shared().prove(&owned);
+    Internet::shared().prove(&owned);
     verify(&squatter, &domain).await.expect_problem(409, "domain_not_proven");
     verify(&owner, &domain).await.expect(200);
     owner.webhook().host(&domain).accepted().await;
 
     // Whoever comes second is told that it is taken, with a record of their own and without.
-    Outside::shared().set(
+    Internet::shared().set(
         &format!("_carillon.{domain}"),
         &[owned["record"]["value"].as_str().unwrap(), squatted["record"]["value"].as_str().unwrap()],
     );
@@ -143,7 +143,7 @@ async fn of_two_that_prove_one_domain_at_once_one_has_it() {
     let values =
         [claim(&first, &domain).await, claim(&second, &domain).await].map(|shown| shown["record"]["value"].clone());
     let values: Vec<&str> = values.iter().map(|value| value.as_str().unwrap()).collect();
-    Outside::shared().set(&format!("_carillon.{domain}"), &values);
+    Internet::shared().set(&format!("_carillon.{domain}"), &values);
     let (one, two) = tokio::join!(verify(&first, &domain), verify(&second, &domain));
     let mut statuses = [one.status, two.status];
     statuses.sort_unstable();
@@ -153,15 +153,15 @@ async fn of_two_that_prove_one_domain_at_once_one_has_it() {
 #[tokio::test]
 async fn nobody_answering_is_no_proof_and_no_loss() {
     let (here, _) = World::proving().await;
-    let (tenant, domain, outside) = (tenant(&here).await, domain(), Outside::shared());
+    let (tenant, domain, internet) = (tenant(&here).await, domain(), Internet::shared());
     let name = format!("_carillon.{domain}");
     let claimed = claim(&tenant, &domain).await;
-    outside.fail(&name);
+    internet.fail(&name);
     let answer = verify(&tenant, &domain).await.expect_problem(503, "unavailable");
     assert!(answer.body.contains(&name), "{}", answer.body);
-    outside.prove(&claimed);
+    internet.prove(&claimed);
     verify(&tenant, &domain).await.expect(200);
-    outside.fail(&name);
+    internet.fail(&name);
     let (old, due) = (
         (now() * 1000 - 30 * DAY).to_string(),
         "UPDATE tenant_domains SET failures = 50, failing_since = CAST(?2 AS INTEGER) WHERE domain = ?1",
@@ -169,7 +169,7 @@ async fn nobody_answering_is_no_proof_and_no_loss() {
     here.batch("CONTROL", vec![json!([due, [domain, old]])]).await;
     check(&here, &domain).await;
     assert_served(&here, &domain).await;
-    outside.prove(&claimed);
+    internet.prove(&claimed);
     check(&here, &domain).await;
     assert_eq!(shown(&tenant, &domain).await["failing_since"], Value::Null);
 }
@@ -177,10 +177,10 @@ async fn nobody_answering_is_no_proof_and_no_loss() {
 #[tokio::test]
 async fn a_proof_is_lost_after_days_and_binds_every_isolate_at_once() {
     let (here, there) = World::proving().await;
-    let (tenant, domain, outside) = (tenant(&here).await, domain(), Outside::shared());
+    let (tenant, domain, internet) = (tenant(&here).await, domain(), Internet::shared());
     proven(&tenant, &domain).await;
     assert_served(&there, &domain).await;
-    outside.set(&format!("_carillon.{domain}"), &["something else"]);
+    internet.set(&format!("_carillon.{domain}"), &["something else"]);
     check(&here, &domain).await;
     let failing = shown(&tenant, &domain).await;
     assert!(failing["failing_since"].is_string() && failing["status"] == "active", "{failing}");
@@ -203,7 +203,7 @@ async fn a_proof_is_lost_after_days_and_binds_every_isolate_at_once() {
     tenant.admin("DELETE", &format!("/domains/{domain}")).send().await.expect(200);
     let again = claim(&tenant, &domain).await;
     assert_eq!(again["status"], "pending");
-    outside.prove(&again);
+    internet.prove(&again);
     verify(&tenant, &domain).await.expect(200);
     assert_served(&here, &domain).await;
 }
@@ -232,7 +232,7 @@ async fn a_claim_that_another_tenant_had_before_the_release_waits_too() {
     let waiting = claim(&second, &domain).await;
     proven(&first, &domain).await;
     first.admin("DELETE", &format!("/domains/{domain}")).send().await.expect(200);
-    Outside::shared().prove(&waiting);
+    Internet::shared().prove(&waiting);
     verify(&second, &domain).await.expect_problem(409, "conflict");
     here.batch("CONTROL", vec![json!(["UPDATE released_domains SET released_at = 0 WHERE domain = ?1", [domain]])])
         .await;
@@ -250,7 +250,7 @@ async fn a_claim_ends_after_a_week_and_keeps_its_token_until_then() {
     let waits = here.rows("CONTROL", ends, &[&domain]).await[0]["waits"].as_u64().unwrap();
     assert!((7 * DAY..7 * DAY + 60_000).contains(&waits), "{waits}");
     here.batch("CONTROL", vec![json!(["UPDATE domain_claims SET expires_at = 1 WHERE domain = ?1", [domain]])]).await;
-    Outside::shared().prove(&first);
+    Internet::shared().prove(&first);
     verify(&tenant, &domain).await.expect_problem(404, "not_found");
     here.scheduled().await;
     assert_eq!(tenant.shown().await["pending_domains"], json!([]));
@@ -285,17 +285,17 @@ async fn an_operator_with_the_right_vouches_for_a_domain_and_the_audit_says_why(
     // No record is asked for, now or later.
     check(&here, &domain).await;
     assert_served(&there, &domain).await;
-    assert_eq!(Outside::shared().asked(&format!("_carillon.{domain}")), [""; 0]);
+    assert_eq!(Internet::shared().asked(&format!("_carillon.{domain}")), [""; 0]);
 }
 
 #[tokio::test]
 async fn whether_https_works_is_what_the_domain_answered() {
     let (here, _) = World::proving().await;
-    let (tenant, domain, outside) = (tenant(&here).await, domain(), Outside::shared());
+    let (tenant, domain, internet) = (tenant(&here).await, domain(), Internet::shared());
     let first = proven(&tenant, &domain).await;
     assert_eq!((&first["ssl_enabled"], &first["https_status"]), (&json!(false), &Value::Null), "nothing answers");
     for (status, works) in [(526, false), (503, true), (525, false), (302, true)] {
-        outside.site(&domain, status);
+        internet.site(&domain, status);
         check(&here, &domain).await;
         let now = shown(&tenant, &domain).await;
         assert_eq!((&now["ssl_enabled"], &now["https_status"]), (&json!(works), &json!(status)), "{now}");
@@ -306,9 +306,9 @@ async fn whether_https_works_is_what_the_domain_answered() {
 #[tokio::test]
 async fn a_domain_of_before_counts_as_proven_and_can_be_proven_by_its_record() {
     let (here, _) = World::proving().await;
-    let (tenant, domain, outside) = (tenant(&here).await, domain(), Outside::shared());
+    let (tenant, domain, internet) = (tenant(&here).await, domain(), Internet::shared());
     proven(&tenant, &domain).await;
-    outside.set(&format!("_carillon.{domain}"), &[]);
+    internet.set(&format!("_carillon.{domain}"), &[]);
     // As an older release leaves it behind.
     let before =
         "UPDATE tenant_domains SET proof = 'inherited', token = '', failures = 9, failing_since = 1 WHERE domain = ?1";
@@ -319,7 +319,7 @@ async fn a_domain_of_before_counts_as_proven_and_can_be_proven_by_its_record() {
     assert_eq!(inherited["proof"], "inherited");
     verify(&tenant, &domain).await.expect_problem(409, "domain_not_proven");
     assert_served(&here, &domain).await;
-    outside.prove(&inherited);
+    internet.prove(&inherited);
     assert_eq!(verify(&tenant, &domain).await.expect(200).data()["proof"], "dns");
 }
 
@@ -332,7 +332,7 @@ async fn domains_in_a_tenants_own_body_are_claims_as_well() {
     assert_eq!((&made["custom_domains"], &made["pending_domains"]), (&json!([]), &json!([first, second])));
     let tenant = Tenant::from_answer(&here, &made);
     for name in [&first, &second] {
-        Outside::shared().prove(&shown(&tenant, name).await);
+        Internet::shared().prove(&shown(&tenant, name).await);
     }
     // The first of the list is the primary one, whichever is proven first.
     assert_eq!(verify(&tenant, &second).await.expect(200).data()["is_primary"], true);

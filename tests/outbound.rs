@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Outside, Tenant, World, unique};
+use crate::world::{Internet, Tenant, World, unique};
 
 /// What is refused even where this machine may be called.
 const REFUSED: [&str; 34] = [
@@ -80,20 +80,20 @@ async fn an_address_that_is_not_public_is_refused_wherever_it_is_saved() {
 #[tokio::test]
 async fn an_address_that_was_stored_before_is_judged_when_it_is_called() {
     let world = World::own().await;
-    let outside = Outside::shared();
+    let internet = Internet::shared();
     let (tenant, path) = (world.tenant().create().await, format!("/{}", unique()));
-    let endpoint = outside.url(&path);
+    let endpoint = internet.url(&path);
     store(&tenant, &endpoint).await;
     assert_eq!(site(&tenant).await["status"], "ok");
     world.restart(&[("ALLOW_LOOPBACK", "false")]).await;
-    let asked = outside.asked(&path).len();
+    let asked = internet.asked(&path).len();
     for bad in REFUSED.into_iter().chain([endpoint.as_str()]) {
         store(&tenant, bad).await;
         let check = site(&tenant).await;
         assert_eq!(check["status"], "refused", "{bad}: {check}");
         assert!(check["reason"].as_str().unwrap().starts_with("wpgraphql_endpoint must "), "{check}");
     }
-    assert_eq!(outside.asked(&path).len(), asked, "it was called though it is refused");
+    assert_eq!(internet.asked(&path).len(), asked, "it was called though it is refused");
     // It stays until it is changed: an unrelated change is not refused, nor is a site that repeats it.
     tenant.patch(json!({"display_name": "Another"})).await;
     tenant.patch(json!({"wpgraphql_endpoint": endpoint})).await;
@@ -103,30 +103,30 @@ async fn an_address_that_was_stored_before_is_judged_when_it_is_called() {
         tenant.call("POST", "/api/tenant/config").bearer(&key.text).json(&body).send().await
     };
     configure(&endpoint).await.expect(200);
-    configure(&outside.url("/another")).await.expect_invalid("/wpgraphql_endpoint");
+    configure(&internet.url("/another")).await.expect_invalid("/wpgraphql_endpoint");
 }
 
 #[tokio::test]
 async fn a_query_that_an_endpoint_has_is_kept() {
     let world = World::shared().await;
-    let outside = Outside::shared();
+    let internet = Internet::shared();
     for (rest, asked) in [("", "?query=%7B__typename%7D"), ("?graphql=true", "?graphql=true&query=%7B__typename%7D")] {
         let path = format!("/{}/index.php", unique());
-        let endpoint = outside.url(&format!("{path}{rest}"));
+        let endpoint = internet.url(&format!("{path}{rest}"));
         let tenant = world.tenant().set("wpgraphql_endpoint", json!(endpoint)).create().await;
         assert_eq!(site(&tenant).await, json!({"status": "ok", "http_status": 200}));
-        assert_eq!(outside.asked(&path), [format!("GET {path}{asked} HTTP/1.1")]);
+        assert_eq!(internet.asked(&path), [format!("GET {path}{asked} HTTP/1.1")]);
     }
 }
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let world = World::shared().await;
-    let outside = Outside::shared();
-    let endpoint = outside.url(&format!("/redirect?{}", unique()));
+    let internet = Internet::shared();
+    let endpoint = internet.url(&format!("/redirect?{}", unique()));
     let tenant = world.tenant().set("wpgraphql_endpoint", json!(endpoint)).create().await;
     assert_eq!(site(&tenant).await, json!({"status": "ok", "http_status": 302}));
-    assert_eq!(outside.asked("/followed"), [""; 0]);
+    assert_eq!(internet.asked("/followed"), [""; 0]);
 }
 
 #[tokio::test]

@@ -14,15 +14,15 @@ const NO_ERROR: u32 = 0;
 const NO_SUCH_NAME: u32 = 3;
 
 #[derive(Deserialize)]
-struct Answer {
+struct DnsResponse {
     #[serde(rename = "Status")]
     status: u32,
     #[serde(rename = "Answer", default)]
-    records: Vec<Record>,
+    records: Vec<DnsRecord>,
 }
 
 #[derive(Deserialize)]
-struct Record {
+struct DnsRecord {
     #[serde(rename = "type")]
     kind: u16,
     #[serde(default)]
@@ -34,7 +34,7 @@ struct Record {
 ///
 /// Records that an alias (CNAME) led to are among them: whoever controls the name decided that.
 pub fn txt_records(body: &str) -> Option<Vec<String>> {
-    let answer: Answer = serde_json::from_str(body).ok()?;
+    let answer: DnsResponse = serde_json::from_str(body).ok()?;
     match answer.status {
         NO_SUCH_NAME => Some(Vec::new()),
         NO_ERROR => {

@@ -24,14 +24,14 @@ const LOST_SECONDS: i64 = 3 * DAY_SECONDS;
 
 /// Whether a deployment lets domains be proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DomainProof {
+pub enum ProofPolicy {
     /// A domain is served once it is proven.
     Required,
     /// A domain is served at once. For development and tests.
     Assumed,
 }
 
-impl DomainProof {
+impl ProofPolicy {
     /// `required` or `assumed`.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
@@ -44,18 +44,18 @@ impl DomainProof {
 
 /// How a domain was proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
+pub enum ProofMethod {
     /// By its TXT record, which must stay.
     Dns,
     /// An operator vouched for it.
     Vouched,
     /// It was attached before proofs were asked for.
     Inherited,
-    /// The deployment asks for none ([`DomainProof::Assumed`]).
+    /// The deployment asks for none ([`ProofPolicy::Assumed`]).
     Assumed,
 }
 
-impl Proof {
+impl ProofMethod {
     /// As the column and the API spell it.
     pub const fn as_str(self) -> &'static str {
         match self {

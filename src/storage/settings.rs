@@ -10,7 +10,7 @@ use worker::Env;
 
 use super::sealed::{KeyRing, MasterKey};
 use crate::credentials::webhook_secret;
-use domain::domain_proof::DomainProof;
+use domain::domain_proof::ProofPolicy;
 use domain::error::Invalid;
 use domain::host::RootDomain;
 use domain::keep_alive;
@@ -39,7 +39,7 @@ pub struct Settings {
     /// `ALLOW_LOOPBACK`: whether this machine may be called. For development and tests only: `ROOT_DOMAIN` must be local.
     pub loopback: Loopback,
     /// `DOMAIN_PROOF`: whether custom domains must be proven. `assumed` is for development and tests only, likewise.
-    pub domain_proof: DomainProof,
+    pub domain_proof: ProofPolicy,
     /// `DNS_RESOLVER_URL`: the resolver that is asked for TXT records, with JSON over HTTPS.
     pub dns_resolver: OutboundUrl,
     /// `DOMAIN_PROBE_URL`: what is called in place of a custom domain, whose name stands for `{domain}`. For tests only.
@@ -123,8 +123,8 @@ impl Settings {
             false => Loopback::Refused,
         };
         let proof = var("DOMAIN_PROOF").unwrap_or_else(|| "required".to_owned());
-        let domain_proof = DomainProof::parse(&proof).ok_or("DOMAIN_PROOF must be required or assumed")?;
-        only_local("DOMAIN_PROOF=assumed", domain_proof == DomainProof::Assumed)?;
+        let domain_proof = ProofPolicy::parse(&proof).ok_or("DOMAIN_PROOF must be required or assumed")?;
+        only_local("DOMAIN_PROOF=assumed", domain_proof == ProofPolicy::Assumed)?;
         let resolver = var("DNS_RESOLVER_URL").unwrap_or_else(|| DNS_RESOLVER.to_owned());
         let dns_resolver =
             OutboundUrl::of_deployment(&resolver, loopback).map_err(|e| format!("DNS_RESOLVER_URL {e}"))?;

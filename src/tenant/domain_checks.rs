@@ -19,7 +19,7 @@ use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use domain::clock::{Clock, Timestamp};
 use domain::dns_json::txt_records;
-use domain::domain_proof::{Checks, DomainProof, Finding, Proof, ProofRecord, Verdict, has_https};
+use domain::domain_proof::{Checks, Finding, ProofMethod, ProofPolicy, ProofRecord, Verdict, has_https};
 use domain::host::Host;
 use domain::json;
 use domain::outbound::OutboundUrl;
@@ -28,7 +28,7 @@ statements! { ControlSql;
     /// Domains whose check is due, those first that wait longest.
     DUE = "SELECT domain, tenant_id FROM tenant_domains WHERE next_check_at <= ?1 ORDER BY next_check_at LIMIT 20";
     /// What a check found, unless another one was faster; gives a token to a domain that an older release attached.
-    NOTE_CHECK = "UPDATE tenant_domains SET checked_at = ?3, next_check_at = ?4, failures = ?5, failing_since = ?6, ssl_enabled = ?7, https_status = ?8, token = CASE WHEN token = '' THEN ?10 ELSE token END WHERE domain = ?1 AND tenant_id = ?2 AND checked_at IS ?9";
+    NOTE_CHECK = "UPDATE tenant_domains SET checked_at = ?3, next_check_at = ?4, failures = ?5, failing_since = ?6, ssl_enabled = ?7, https_status = ?8, token = CASE WHEN token = '' THEN ?10 ELSE token END WHERE domain = ?1 AND tenant_id = ?2 AND COALESCE(checked_at, 0) = ?9";
     /// What HTTPS to a domain answered.
     NOTE_HTTPS = "UPDATE tenant_domains SET ssl_enabled = ?3, https_status = ?4 WHERE domain = ?1 AND tenant_id = ?2";
 }
@@ -58,7 +58,7 @@ pub async fn find(bindings: &Bindings, record: &ProofRecord) -> Finding {
 
 /// Asks a domain over HTTPS, and notes what it answered.
 pub async fn note_https(bindings: &Bindings, db: &ControlDb, tenant: &str, domain: &Host) -> Result<(), Problem> {
-    if bindings.settings.domain_proof == DomainProof::Assumed {
+    if bindings.settings.domain_proof == ProofPolicy::Assumed {
         return Ok(());
     }
     let status = probe(bindings, domain).await;
@@ -86,7 +86,7 @@ pub async fn check_due(bindings: &Bindings, provision: impl Provision) -> Result
     let db = ControlDb::open(bindings, "check custom domains")?;
     let now = SystemClock.now();
     db.batch(vec![domains::forget_claims(now)]).await?;
-    if bindings.settings.domain_proof == DomainProof::Assumed {
+    if bindings.settings.domain_proof == ProofPolicy::Assumed {
         return Ok(0);
     }
     let due = db.rows::<DueRow>(&DUE, args![now.millis()]).await?;
@@ -118,7 +118,7 @@ async fn check(bindings: &Bindings, db: &ControlDb, due: &DueRow, provision: &im
                 checks.failing_since.map(Timestamp::millis),
                 has_https(status),
                 status.map(i64::from),
-                row.checked_at,
+                row.checked_at.unwrap_or(0),
                 domains::new_token()?
             ];
             db.batch(vec![(NOTE_CHECK, note)]).await?;
@@ -131,7 +131,7 @@ async fn check(bindings: &Bindings, db: &ControlDb, due: &DueRow, provision: &im
 async fn judge(bindings: &Bindings, tenant: &Tenant, row: &DomainRow, now: Timestamp) -> Result<Verdict, Problem> {
     let chance = chance()?;
     let record = domains::record(tenant.id.as_str(), &row.domain, &row.token);
-    let (Some(Proof::Dns), Some(record)) = (Proof::parse(&row.proof), record) else {
+    let (Some(ProofMethod::Dns), Some(record)) = (ProofMethod::parse(&row.proof), record) else {
         return Ok(Verdict::Proven(Checks::begin(now, chance)));
     };
     Ok(row.checks().judge(find(bindings, &record).await, now, chance))

@@ -16,7 +16,7 @@ use crate::storage::sealed::random;
 use crate::storage::sql::{Arg, ControlSql};
 use crate::storage::sql::{args, statements};
 use domain::clock::Timestamp;
-use domain::domain_proof::{CLAIM_SECONDS, Checks, DomainProof, Proof, ProofRecord};
+use domain::domain_proof::{CLAIM_SECONDS, Checks, ProofMethod, ProofPolicy, ProofRecord};
 use domain::error::Invalid;
 use domain::hex::hex;
 use domain::host::Host;
@@ -53,7 +53,7 @@ statements! { ControlSql;
     /// Changes how a domain counts as proven; its checks begin anew.
     SET_PROOF = "UPDATE tenant_domains SET proof = ?3, token = ?4, proven_at = ?5, checked_at = ?5, next_check_at = ?6, failures = 0, failing_since = NULL WHERE domain = ?1 AND tenant_id = ?2";
     /// Which of these domains a tenant cannot attach now.
-    NOT_FREE = "SELECT domain FROM tenant_domains WHERE domain IN (SELECT value FROM json_each(?1)) UNION SELECT domain FROM released_domains WHERE domain IN (SELECT value FROM json_each(?1)) AND released_at > ?2 AND tenant_id IS NOT ?3";
+    NOT_FREE = "SELECT domain FROM tenant_domains WHERE domain IN (SELECT value FROM json_each(?1)) UNION SELECT domain FROM released_domains WHERE domain IN (SELECT value FROM json_each(?1)) AND released_at > ?2 AND COALESCE(tenant_id, '') <> ?3";
     /// Which of these domains the tenant let go just now, with what they were proven by.
     OWN_RELEASED = "SELECT domain, token, proof FROM released_domains WHERE domain IN (SELECT value FROM json_each(?1)) AND released_at > ?2 AND tenant_id = ?3 AND token IS NOT NULL AND proof IS NOT NULL";
 }
@@ -71,23 +71,6 @@ row_types! {
         token: String,
         proof: String,
     }
-
-    /// A row of `domain_claims`.
-    #[derive(Debug)]
-    pub struct ClaimRow {
-        /// The domain.
-        pub domain: String,
-        /// The random part of its TXT record.
-        pub token: String,
-        /// 1 if it becomes the primary domain once it is proven.
-        pub wants_primary: i64,
-        /// When a proof that the domain had was lost.
-        pub lost_at: Option<i64>,
-        /// When it was claimed.
-        pub created_at: i64,
-        /// When the claim ends.
-        pub expires_at: i64,
-    }
 }
 
 /// Statements of a tenant's change.
@@ -99,7 +82,7 @@ pub struct Wanted {
     /// The domain.
     pub domain: Host,
     /// What it counts as proven by; none if it has to be proven.
-    pub proof: Option<Proof>,
+    pub proof: Option<ProofMethod>,
     /// The random part of its TXT record.
     pub token: String,
 }
@@ -118,7 +101,7 @@ impl Wanted {
 /// less than ten minutes ago.
 pub async fn wanted(
     db: &ControlDb,
-    rule: DomainProof,
+    rule: ProofPolicy,
     tenant: &str,
     domains: &[Host],
     pointer: &str,
@@ -132,9 +115,9 @@ pub async fn wanted(
     let get = |domain: &Host| {
         let before = own.iter().find(|row| row.domain == domain.as_str());
         let proof = match rule {
-            DomainProof::Assumed => Some(Proof::Assumed),
-            DomainProof::Required => {
-                before.and_then(|row| Proof::parse(&row.proof)).filter(|proof| *proof != Proof::Assumed)
+            ProofPolicy::Assumed => Some(ProofMethod::Assumed),
+            ProofPolicy::Required => {
+                before.and_then(|row| ProofMethod::parse(&row.proof)).filter(|proof| *proof != ProofMethod::Assumed)
             }
         };
         let token = match before {
@@ -171,7 +154,7 @@ pub fn domain_taken() -> Invalid {
 pub fn attach(
     tenant: &str,
     domain: &Host,
-    proof: Proof,
+    proof: ProofMethod,
     token: &str,
     wants_primary: bool,
     now: Timestamp,
@@ -235,7 +218,7 @@ pub fn primary(tenant: &str, wanted: Option<&Host>) -> Statements {
 pub fn set_proof(
     tenant: &str,
     row: &DomainRow,
-    proof: Proof,
+    proof: ProofMethod,
     now: Timestamp,
 ) -> Result<(ControlSql, Vec<Arg>), Problem> {
     let token = if row.token.is_empty() { new_token()? } else { row.token.clone() };

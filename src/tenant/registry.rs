@@ -1,6 +1,5 @@
 //! The registry: tenants in the control database.
 
-use super::domains::ClaimRow;
 use super::record::{PlanRow, Status, TenantRow};
 use super::settings::{STORED, TenantSettings};
 use crate::http::problem::{self, Problem};
@@ -51,7 +50,7 @@ row_types! {
         pub created_at: i64,
         /// The random part of its TXT record; empty if it has none yet.
         pub token: String,
-        /// How it was proven ([`domain::domain_proof::Proof`]).
+        /// How it was proven ([`domain::domain_proof::ProofMethod`]).
         pub proof: String,
         /// When it was proven.
         pub proven_at: Option<i64>,
@@ -63,6 +62,23 @@ row_types! {
         pub failures: u32,
         /// Since when it is missing.
         pub failing_since: Option<i64>,
+    }
+
+    /// A row of `domain_claims`.
+    #[derive(Debug)]
+    pub struct ClaimRow {
+        /// The domain.
+        pub domain: String,
+        /// The random part of its TXT record.
+        pub token: String,
+        /// 1 if it becomes the primary domain once it is proven.
+        pub wants_primary: i64,
+        /// When a proof that the domain had was lost.
+        pub lost_at: Option<i64>,
+        /// When it was claimed.
+        pub created_at: i64,
+        /// When the claim ends.
+        pub expires_at: i64,
     }
 
     #[derive(Debug)]

@@ -5,11 +5,11 @@
 //! ([`World::own`]). One about what an isolate remembers takes two isolates ([`World::pair`]). Every wait is bounded by [`PATIENCE`]; nothing asserts on time measured.
 
 mod chromium;
+mod internet;
 mod issuer;
 mod line;
 mod mercure;
 mod operator;
-mod outside;
 mod pair;
 mod people;
 mod records;
@@ -30,11 +30,11 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use chromium::{Chromium, Page};
+pub use internet::Internet;
 pub use issuer::{Browser, CLIENT_SECRET, Issuer};
 pub use line::Line;
 pub use mercure::HUB;
 pub use operator::Operator;
-pub use outside::Outside;
 pub use pair::Pair;
 pub use people::{Person, address};
 pub use request_builder::{RequestBuilder, TestResponse, stranger, without_nonce};
@@ -98,10 +98,10 @@ impl World {
     }
 
     /// Two isolates, as [`World::pair`] has them, of a deployment in which custom domains must be proven: what it asks is
-    /// [`Outside::shared`].
+    /// [`Internet::shared`].
     pub async fn proving() -> (World, World) {
         static PROVING: OnceLock<Arc<Runtime>> = OnceLock::new();
-        let vars = Outside::shared().vars();
+        let vars = Internet::shared().vars();
         let start = move || Arc::clone(PROVING.get_or_init(|| Arc::new(Runtime::start(2, &vars))));
         let runtime = tokio::task::spawn_blocking(start).await.unwrap();
         let first = World::over(runtime, None);

@@ -14,10 +14,10 @@ use crate::http::response::{Pagination, Response};
 use crate::records::provision::provision;
 use crate::storage::control_db::ControlDb;
 use crate::tenant::domain_checks;
-use crate::tenant::domains::{self, ClaimRow, Statements, Wanted};
-use crate::tenant::registry::{DomainRow, Tenant};
+use crate::tenant::domains::{self, Statements, Wanted};
+use crate::tenant::registry::{ClaimRow, DomainRow, Tenant};
 use domain::clock::Timestamp;
-use domain::domain_proof::{DomainProof, Finding, Proof, ProofRecord};
+use domain::domain_proof::{Finding, ProofMethod, ProofPolicy, ProofRecord};
 use domain::error::Invalid;
 use domain::host::Host;
 use domain::json;
@@ -56,7 +56,7 @@ pub async fn attach(mut request: Request<Operator>) -> Result<Response, Problem>
     let rule = request.bindings.settings.domain_proof;
     let wanted = domains::wanted(&db, rule, id, std::slice::from_ref(&domain), "/domain", now).await?;
     let statements = wanted.iter().map(|wanted| wanted.statements(id, primary, now)).collect::<Result<Vec<_>, _>>()?;
-    let change = Change { operation: "domain.attach", detail: json!({ "domain": domain.as_str() }) };
+    let change = DomainChange { operation: "domain.attach", detail: json!({ "domain": domain.as_str() }) };
     let is_applied = change.apply(&request, &db, &tenant, &domain, statements.concat()).await?;
     let shown = Tenant::get(&db, id).await?;
     let view = view_of(&shown, &domain, now).ok_or_else(problem::not_found)?;
@@ -80,7 +80,7 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
         return Err(problem::domain_not_proven(invalid));
     }
     let statements = domains::primary(tenant.id.as_str(), Some(&domain));
-    let change = Change { operation: "domain.set_primary", detail: json!({ "domain": domain.as_str() }) };
+    let change = DomainChange { operation: "domain.set_primary", detail: json!({ "domain": domain.as_str() }) };
     let is_applied = change.apply(&request, &db, &tenant, &domain, statements).await?;
     shown(&request, &db, &tenant, &domain, is_applied).await
 }
@@ -91,7 +91,7 @@ pub async fn detach(request: Request<Operator>) -> Result<Response, Problem> {
     check_match(&request, &tenant)?;
     let id = tenant.id.as_str();
     let statements = domains::release(id, domain.as_str(), request.now());
-    let change = Change { operation: "domain.detach", detail: json!({ "domain": domain.as_str() }) };
+    let change = DomainChange { operation: "domain.detach", detail: json!({ "domain": domain.as_str() }) };
     let is_applied = change.apply(&request, &db, &tenant, &domain, statements).await?;
     Response::json(if is_applied { 200 } else { 202 }, &json!({ "domain": domain.as_str() }), Some(id))
 }
@@ -107,15 +107,15 @@ pub async fn verify(request: Request<Operator>) -> Result<Response, Problem> {
         (None, None) => return Err(problem::not_found()),
     };
     let proof = match request.bindings.settings.domain_proof {
-        DomainProof::Assumed => Proof::Assumed,
-        DomainProof::Required => {
+        ProofPolicy::Assumed => ProofMethod::Assumed,
+        ProofPolicy::Required => {
             let record = domains::record(tenant.id.as_str(), domain.as_str(), token)
                 .ok_or_else(|| problem::unavailable("a domain has no token yet: cron gives it one within a minute"))?;
             found(domain_checks::find(&request.bindings, &record).await, &record)?;
-            Proof::Dns
+            ProofMethod::Dns
         }
     };
-    let change = Change { operation: "domain.verify", detail: json!({ "domain": domain.as_str() }) };
+    let change = DomainChange { operation: "domain.verify", detail: json!({ "domain": domain.as_str() }) };
     prove(&request, &db, &tenant, &domain, proof, change).await
 }
 
@@ -127,16 +127,17 @@ pub async fn vouch(mut request: Request<Operator>) -> Result<Response, Problem> 
     let (db, tenant, domain) = named(&request, "vouch for a domain").await?;
     check_match(&request, &tenant)?;
     let detail = json!({ "domain": domain.as_str(), "reason": reason });
-    prove(&request, &db, &tenant, &domain, Proof::Vouched, Change { operation: "domain.vouch", detail }).await
+    prove(&request, &db, &tenant, &domain, ProofMethod::Vouched, DomainChange { operation: "domain.vouch", detail })
+        .await
 }
 
 /// An operation on a domain, for the audit log.
-struct Change {
+struct DomainChange {
     operation: &'static str,
     detail: Value,
 }
 
-impl Change {
+impl DomainChange {
     /// Writes the change and carries it; true if every store has it.
     async fn apply(
         self,
@@ -164,8 +165,8 @@ async fn prove(
     db: &ControlDb,
     tenant: &Tenant,
     domain: &Host,
-    proof: Proof,
-    change: Change,
+    proof: ProofMethod,
+    change: DomainChange,
 ) -> Result<Response, Problem> {
     let (id, now) = (tenant.id.as_str(), request.now());
     let statements = match (tenant.domain(domain.as_str()), tenant.claim(domain.as_str(), now)) {

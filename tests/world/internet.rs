@@ -1,4 +1,4 @@
-//! What stands outside, as far as custom domains go: a resolver of DNS over HTTPS, and what answers for each domain.
+//! What stands internet, as far as custom domains go: a resolver of DNS over HTTPS, and what answers for each domain.
 //!
 //! Both are one server of this process, shared by all tests; names are the tests' own. It runs on a thread, because the
 //! runtimes of single tests end with them.
@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::{Value, json};
 
-/// The world outside.
+/// The world internet.
 #[derive(Clone)]
-pub struct Outside {
+pub struct Internet {
     port: u16,
     state: Arc<Mutex<State>>,
 }
@@ -27,23 +27,23 @@ struct State {
     asked: Vec<String>,
 }
 
-impl Outside {
-    pub fn shared() -> Outside {
-        static SHARED: OnceLock<Outside> = OnceLock::new();
-        SHARED.get_or_init(Outside::start).clone()
+impl Internet {
+    pub fn shared() -> Internet {
+        static SHARED: OnceLock<Internet> = OnceLock::new();
+        SHARED.get_or_init(Internet::start).clone()
     }
 
-    fn start() -> Outside {
+    fn start() -> Internet {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let outside = Outside { port: listener.local_addr().unwrap().port(), state: Arc::default() };
-        let served = outside.clone();
+        let internet = Internet { port: listener.local_addr().unwrap().port(), state: Arc::default() };
+        let served = internet.clone();
         std::thread::spawn(move || {
             for socket in listener.incoming().flatten() {
                 let served = served.clone();
                 std::thread::spawn(move || drop(served.serve(&socket)));
             }
         });
-        outside
+        internet
     }
 
     /// The variables of a deployment in which domains are proven, and all that it asks is here.
