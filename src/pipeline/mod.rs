@@ -11,6 +11,7 @@
 mod context;
 mod cross_tenant_audit;
 mod decide;
+mod judgement;
 mod platform;
 mod subscriber_token;
 mod tenant;

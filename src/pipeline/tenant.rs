@@ -12,6 +12,7 @@ use worker::Method;
 use super::context::{Found, RequestContext, ResponseMeta, find, rate_fields};
 use super::cross_tenant_audit::CrossTenantAudit;
 use super::decide::{self, Presents, RequestFacts, SendingPage, TokenState, Verifies};
+use super::judgement::Judgement;
 use super::subscriber_token::{SubscriberCredential, presented_token};
 use super::tenant_source::TenantSource;
 use crate::auth::authenticate_member::{self, Credential, SessionContext};
@@ -23,7 +24,6 @@ use crate::http::request::Params;
 use crate::http::response::Response;
 use crate::hub::protocol::{Refusal, TenantConfig};
 use crate::routes::{self, Endpoint, JudgedBy, Matched, Route, Surface, Table, cors};
-use crate::storage::bindings::Bindings;
 use crate::tenant::tenant_state::HubError;
 use crate::tenant::{resolve, tenant_state};
 use crate::tenant_id::TenantId;
@@ -120,58 +120,23 @@ async fn serve_audited(
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
     let audit = CrossTenantAudit::of(&context, &entered.tenant, &entered.config.placement);
-    let judgement = Judgement::of(&context, &matched, &entered);
+    let judgement = Judgement {
+        bindings: context.bindings.clone(),
+        tenant: entered.tenant.clone(),
+        host: matched.source.host().cloned(),
+        revision: entered.config.revision,
+        may_be_outdated: decide::may_be_outdated(
+            matched.route(),
+            entered.proof.is_somebodys(),
+            presents(&context.request),
+        ),
+    };
     let outcome = serve(context, matched, entered, meta).await;
     let outcome = judgement.confirm(outcome, meta).await;
     if outcome.as_ref().is_err_and(|problem| problem.crosses_tenants) {
         audit.record(meta.route);
     }
     outcome
-}
-
-/// By what a request is judged.
-struct Judgement {
-    bindings: Bindings,
-    tenant: TenantId,
-    host: Option<Host>,
-    revision: i64,
-    may_be_outdated: bool,
-}
-
-impl Judgement {
-    fn of(context: &RequestContext, matched: &RouteMatch, entered: &Entered) -> Self {
-        let presents = presents(&context.request);
-        Self {
-            bindings: context.bindings.clone(),
-            tenant: entered.tenant.clone(),
-            host: matched.source.host().cloned(),
-            revision: entered.config.revision,
-            may_be_outdated: matched.source.host().is_some()
-                && decide::may_be_outdated(matched.route(), entered.proof.is_somebodys(), presents),
-        }
-    }
-
-    /// Marks the outcome if the tenant has changed since. A refusal that nothing was compared for is confirmed by the hub:
-    /// a tenant that is not served any more answers nothing as one that is.
-    async fn confirm(&self, outcome: Result<Response, Problem>, meta: &mut ResponseMeta) -> Result<Response, Problem> {
-        let Err(mut problem) = outcome else { return outcome };
-        if self.may_be_outdated && problem.outdated.is_none() && problem.status < 500 && problem.status != 429 {
-            match tenant_state::enter_now(&self.bindings, &self.tenant, self.host.as_ref(), None).await {
-                Ok((config, _)) if config.revision > self.revision => problem.outdated = Some(config.revision),
-                Ok(_) | Err(HubError::Failed(_)) => {}
-                Err(HubError::NotHere | HubError::Refused(_)) => {
-                    tenant_state::forget(&self.tenant);
-                    self.host.iter().for_each(resolve::forget);
-                    meta.headers.clear();
-                    problem = problem::tenant_not_found();
-                }
-            }
-        }
-        if let Some(revision) = problem.outdated {
-            tenant_state::outdated(&self.tenant, revision);
-        }
-        Err(problem)
-    }
 }
 
 /// Verifies the credential, learns the tenant's state, takes a permit.
