@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{comes_in, corp, provide, query, rows, shard, stays_out, tenant, users};
-use crate::world::{Browser, CLIENT_SECRET, Issuer, Tenant, eventually};
+use crate::world::{Browser, CLIENT_SECRET, Issuer, Tenant, digest_hex, eventually};
 
 #[tokio::test]
 async fn providers_may_sign_with_each_algorithm_and_take_clients_either_way() {
@@ -119,6 +119,12 @@ async fn a_provider_that_is_down_is_503_and_one_that_cannot_be_used_502() {
     stays_out(&browser);
 }
 
+/// Where KV has the keys of a tenant's provider: by the digest of the issuer, because the provider's id can be given to
+/// another one.
+fn keys_in_kv(tenant: &Tenant, issuer: &Issuer) -> String {
+    format!("t:{}:oidc:{}:jwks", tenant.id, digest_hex(&issuer.url))
+}
+
 #[tokio::test]
 async fn another_key_of_the_provider_is_picked_up_once_a_minute() {
     let (tenant, issuer) = corp(json!({})).await;
@@ -131,7 +137,7 @@ async fn another_key_of_the_provider_is_picked_up_once_a_minute() {
     issuer.turn(json!({"rotate": true})).await;
     Browser::of(&tenant).sign_in(&issuer, "ada").await.expect_problem(401, "sso_token_invalid");
     assert_eq!(issuer.asked_for_keys().await, 2, "not again within a minute");
-    tenant.world.forget_in_kv(&format!("t:{}:oidc:corp:jwks", tenant.id)).await;
+    tenant.world.forget_in_kv(&keys_in_kv(&tenant, &issuer)).await;
     Browser::of(&tenant).sign_in(&issuer, "ada").await.expect(303);
 }
 
@@ -141,11 +147,10 @@ async fn what_kv_remembers_of_a_provider_is_good_where_it_was_written_only() {
     let (other, another) = corp(json!({})).await;
     Browser::of(&tenant).sign_in(&issuer, "ada").await.expect(303);
     Browser::of(&other).sign_in(&another, "ada").await.expect(303);
-    let key = |tenant: &Tenant| format!("t:{}:oidc:corp:jwks", tenant.id);
-    let forged = tenant.world.read_kv(&key(&other)).await.unwrap();
+    let forged = tenant.world.read_kv(&keys_in_kv(&other, &another)).await.unwrap();
     assert!(!forged.contains("\"kty\""), "it is sealed");
     let forged = forged.replace(&other.id, &tenant.id);
-    tenant.world.write_kv(&key(&tenant), &forged).await;
+    tenant.world.write_kv(&keys_in_kv(&tenant, &issuer), &forged).await;
     Browser::of(&tenant).sign_in(&issuer, "ada").await.expect(303);
     assert_eq!(issuer.asked_for_keys().await, 2, "the issuer was asked instead");
 }

@@ -39,7 +39,7 @@ pub use pair::Pair;
 pub use people::{Person, address};
 pub use request_builder::{RequestBuilder, TestResponse, stranger, without_nonce};
 pub use runtime::{PLATFORM_KEY, ROOT};
-pub use signing::{hmac, hmac_base64, hmac_hex, standard_key};
+pub use signing::{digest_hex, hmac, hmac_base64, hmac_hex, standard_key};
 pub use sse::{Block, Stream};
 pub use tenant::{ApiKey, Tenant, TenantBuilder};
 pub use token::Token;

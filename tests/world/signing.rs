@@ -1,15 +1,20 @@
-//! HMAC-SHA256 in the two spellings that webhooks use.
+//! HMAC-SHA256 in the two spellings that webhooks use, and plain digests.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 /// The MAC's 32 bytes.
 pub fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
     mac.update(message);
     mac.finalize().into_bytes().to_vec()
+}
+
+/// The SHA-256 of a text as lower-case hex, as keys in KV spell it.
+pub fn digest_hex(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The MAC as lower-case hex, as in `X-Webhook-Signature: sha256=…`.
