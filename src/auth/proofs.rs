@@ -32,7 +32,7 @@ thread_local! {
 
 /// Where a credential is presented: to a tenant, by its id; or to the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door<'a> {
+pub enum ProofScope<'a> {
     /// A tenant's.
     Tenant(&'a str),
     /// The platform's own.
@@ -41,7 +41,7 @@ pub enum Door<'a> {
     PlatformFor(&'a str),
 }
 
-impl Door<'_> {
+impl ProofScope<'_> {
     fn name(self) -> Box<str> {
         match self {
             Self::Tenant(id) => id.into(),
@@ -60,25 +60,25 @@ impl Door<'_> {
 
 /// A credential that is presented at a door.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    door: Box<str>,
+pub struct ProofAttempt {
+    scope: Box<str>,
     /// Whether what fails counts against its network at the platform's own host.
     is_counted: bool,
     network: Network,
     digest: String,
 }
 
-impl Attempt {
+impl ProofAttempt {
     /// A credential that a request presents as this kind of credential. The kind, the exact address and every part of the
     /// credential are told apart, so that what fails in one way is not refused in another.
-    pub fn of(door: Door<'_>, request: &Incoming, kind: &str, credential: &[&str]) -> Self {
+    pub fn of(scope: ProofScope<'_>, request: &Incoming, kind: &str, credential: &[&str]) -> Self {
         let mut text = format!("{kind}\n{}", request.address());
         for part in credential {
             text.push('\n');
             text.push_str(part);
         }
         let (network, digest) = (request.network(), digest(text.as_bytes()));
-        Self { door: door.name(), is_counted: door.is_platforms(), network, digest }
+        Self { scope: scope.name(), is_counted: door.is_platforms(), network, digest }
     }
 
     /// Whether it failed within the last ten seconds.
@@ -126,7 +126,7 @@ impl Attempt {
 }
 
 /// Forgets what failed at a door: something has changed there.
-pub fn forget_failures(door: Door<'_>) {
+pub fn forget_failures(scope: ProofScope<'_>) {
     MEMORY.with_borrow_mut(|memory| memory.forget_failures(&door.name(), SystemClock.now()));
 }
 
@@ -137,39 +137,39 @@ pub fn forget_all_failures() {
 
 /// A door, a network, the digest of what was presented.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Credential(Box<str>, Network, String);
+struct CredentialKey(Box<str>, Network, String);
 
 /// A door and a network.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct NetworkAtDoor(Box<str>, Network);
+struct NetworkKey(Box<str>, Network);
 
 /// A door.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct DoorName(Box<str>);
+struct ScopeName(Box<str>);
 
-impl CacheKey for Credential {
+impl CacheKey for CredentialKey {
     const IDENTITY: KeyIdentity = KeyIdentity::CheckedAgainst(
         "a good one is proved each time; one that failed may have become good since, and is refused for ten seconds at most",
     );
 }
 
-impl CacheKey for NetworkAtDoor {
+impl CacheKey for NetworkKey {
     const IDENTITY: KeyIdentity = KeyIdentity::CheckedAgainst("the proof, which no request is spared");
 }
 
-impl CacheKey for DoorName {
+impl CacheKey for ScopeName {
     const IDENTITY: KeyIdentity =
         KeyIdentity::NeverRecurs("it holds a tenant's id, and counts upwards for all doors together");
 }
 
 struct ProofMemory {
     /// What failed, with the door's generation at that time.
-    failed: IsolateCache<Credential, u64>,
-    failed_networks: IsolateCache<NetworkAtDoor, u64>,
-    proved: IsolateCache<Credential, ()>,
-    proved_networks: IsolateCache<NetworkAtDoor, ()>,
+    failed: IsolateCache<CredentialKey, u64>,
+    failed_networks: IsolateCache<NetworkKey, u64>,
+    proved: IsolateCache<CredentialKey, ()>,
+    proved_networks: IsolateCache<NetworkKey, ()>,
     /// How often a door's failures were forgotten.
-    generations: IsolateCache<DoorName, u64>,
+    generations: IsolateCache<ScopeName, u64>,
     generation: u64,
     at_platform: IsolateCache<Network, Window>,
 }
@@ -187,44 +187,44 @@ impl ProofMemory {
         }
     }
 
-    fn generation(&mut self, door: &str, now: Timestamp) -> u64 {
-        self.generations.get(&DoorName(door.into()), now).copied().unwrap_or(0)
+    fn generation(&mut self, scope: &str, now: Timestamp) -> u64 {
+        self.generations.get(&ScopeName(scope.into()), now).copied().unwrap_or(0)
     }
 
-    fn has_failed(&mut self, attempt: &Attempt, now: Timestamp) -> bool {
-        let generation = self.generation(&attempt.door, now);
+    fn has_failed(&mut self, attempt: &ProofAttempt, now: Timestamp) -> bool {
+        let generation = self.generation(&attempt.scope, now);
         self.failed.get(&credential(attempt), now).is_some_and(|at| *at >= generation)
     }
 
-    fn is_trusted(&mut self, attempt: &Attempt, now: Timestamp) -> bool {
+    fn is_trusted(&mut self, attempt: &ProofAttempt, now: Timestamp) -> bool {
         if self.proved.get(&credential(attempt), now).is_some() {
             return !self.has_failed(attempt, now);
         }
-        let from = NetworkAtDoor(attempt.door.clone(), attempt.network);
+        let from = NetworkKey(attempt.scope.clone(), attempt.network);
         self.proved_networks.get(&from, now).is_some() && !self.is_distrusted(attempt, now)
     }
 
-    fn is_distrusted(&mut self, attempt: &Attempt, now: Timestamp) -> bool {
-        let generation = self.generation(&attempt.door, now);
-        let from = NetworkAtDoor(attempt.door.clone(), attempt.network);
+    fn is_distrusted(&mut self, attempt: &ProofAttempt, now: Timestamp) -> bool {
+        let generation = self.generation(&attempt.scope, now);
+        let from = NetworkKey(attempt.scope.clone(), attempt.network);
         self.failed_networks.get(&from, now).is_some_and(|at| *at >= generation)
     }
 
-    fn succeeded(&mut self, attempt: &Attempt, now: Timestamp) {
+    fn succeeded(&mut self, attempt: &ProofAttempt, now: Timestamp) {
         self.failed.take(&credential(attempt));
         self.proved.insert(credential(attempt), (), now);
-        self.proved_networks.insert(NetworkAtDoor(attempt.door.clone(), attempt.network), (), now);
+        self.proved_networks.insert(NetworkKey(attempt.scope.clone(), attempt.network), (), now);
     }
 
-    fn failed(&mut self, attempt: &Attempt, now: Timestamp) {
+    fn failed(&mut self, attempt: &ProofAttempt, now: Timestamp) {
         let generation = self.generation;
         self.proved.take(&credential(attempt));
         self.failed.insert(credential(attempt), generation, now);
         self.network_failed(attempt, now);
     }
 
-    fn network_failed(&mut self, attempt: &Attempt, now: Timestamp) {
-        let from = NetworkAtDoor(attempt.door.clone(), attempt.network);
+    fn network_failed(&mut self, attempt: &ProofAttempt, now: Timestamp) {
+        let from = NetworkKey(attempt.scope.clone(), attempt.network);
         self.failed_networks.insert(from, self.generation, now);
         if attempt.is_counted {
             let mut window = self.at_platform.get(&attempt.network, now).copied().unwrap_or_default();
@@ -233,13 +233,13 @@ impl ProofMemory {
         }
     }
 
-    fn may_try(&mut self, attempt: &Attempt, now: Timestamp) -> Result<(), u64> {
+    fn may_try(&mut self, attempt: &ProofAttempt, now: Timestamp) -> Result<(), u64> {
         let Some(window) = self.at_platform.get(&attempt.network, now) else { return Ok(()) };
         let Err(end) = window.check(AT_PLATFORM, now) else { return Ok(()) };
         let is_proved = self.proved.get(&credential(attempt), now).is_some();
         // Sites that share a network, and send their webhooks here, do not suffer from one that is set up wrongly.
-        let is_sites = !attempt.door.is_empty()
-            && self.proved_networks.get(&NetworkAtDoor(attempt.door.clone(), attempt.network), now).is_some();
+        let is_sites = !attempt.scope.is_empty()
+            && self.proved_networks.get(&NetworkKey(attempt.scope.clone(), attempt.network), now).is_some();
         if is_proved || is_sites { Ok(()) } else { Err(seconds_until(end, now)) }
     }
 
@@ -248,24 +248,24 @@ impl ProofMemory {
         self.failed_networks = IsolateCache::new(MAX_REMEMBERED, FAILED_MILLIS);
     }
 
-    fn forget_failures(&mut self, door: &str, now: Timestamp) {
+    fn forget_failures(&mut self, scope: &str, now: Timestamp) {
         self.generation += 1;
         let generation = self.generation;
-        self.generations.insert(DoorName(door.into()), generation, now);
+        self.generations.insert(ScopeName(scope.into()), generation, now);
     }
 }
 
-fn credential(attempt: &Attempt) -> Credential {
-    Credential(attempt.door.clone(), attempt.network, attempt.digest.clone())
+fn credential(attempt: &ProofAttempt) -> CredentialKey {
+    CredentialKey(attempt.scope.clone(), attempt.network, attempt.digest.clone())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn attempt(door: &str, address: &str, credential: &str) -> Attempt {
+    fn attempt(scope: &str, address: &str, credential: &str) -> ProofAttempt {
         let is_counted = door.is_empty() || door.starts_with("platform:");
-        Attempt { door: door.into(), is_counted, network: Network::of(address), digest: credential.into() }
+        ProofAttempt { door: scope.into(), is_counted, network: Network::of(address), digest: credential.into() }
     }
 
     fn at(millis: i64) -> Timestamp {

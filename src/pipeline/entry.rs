@@ -12,7 +12,7 @@ use super::tenant::RouteMatch;
 use super::tenant_source::TenantSource;
 use crate::auth::authenticate_member::{self, SessionContext};
 use crate::auth::principal::{Actor, Member};
-use crate::auth::proofs::{Attempt, Door};
+use crate::auth::proofs::{ProofAttempt, ProofScope};
 use crate::http::problem::Problem;
 use crate::hub::protocol::{Refusal, RequestClass, TenantConfig};
 use crate::routes::{self, JudgedBy, TokenRule};
@@ -34,7 +34,7 @@ pub(super) struct Entered {
     /// The permit that the request took as a stranger's, unless it proved somebody.
     pub permit: Option<StrangerPermit>,
     /// What it presented.
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<ProofAttempt>,
 }
 
 /// What a request's credential proves.
@@ -57,8 +57,8 @@ pub(super) async fn enter(
 ) -> Result<Entered, HubError> {
     let (bindings, host, route) = (&context.bindings, matched.source.host(), matched.route());
     let door = match &matched.source {
-        TenantSource::Host(_) => Door::Tenant(tenant.as_str()),
-        TenantSource::Named(_) | TenantSource::Selected => Door::Platform,
+        TenantSource::Host(_) => ProofScope::Tenant(tenant.as_str()),
+        TenantSource::Named(_) | TenantSource::Selected => ProofScope::Platform,
     };
     let attempt = route.and_then(|route| presented::attempt(door, &context.request, route));
     let admitted = admit_stranger(bindings, &tenant, matched, attempt.as_ref()).await;
@@ -70,7 +70,7 @@ pub(super) async fn enter(
     let spends = proof.spends();
     if spends != Spends::Strangers {
         permit.take().into_iter().for_each(StrangerPermit::give_back);
-        attempt.iter().for_each(Attempt::succeeded);
+        attempt.iter().for_each(ProofAttempt::succeeded);
     }
     meta.tenant = Some(tenant.to_string());
     let rate = match decide::request_class(route.map(|route| route.admission), spends) {
@@ -91,7 +91,7 @@ async fn admit_stranger(
     bindings: &Bindings,
     tenant: &TenantId,
     matched: &RouteMatch,
-    attempt: Option<&Attempt>,
+    attempt: Option<&ProofAttempt>,
 ) -> Result<Admission, HubError> {
     let host = match &matched.source {
         TenantSource::Host(host) => Some(host),
@@ -102,12 +102,12 @@ async fn admit_stranger(
     let draws = matched.route().is_none_or(|route| route.admission == routes::Admission::Requests);
     let needs = Needs::Stranger { then_principal: draws && attempt.is_some() };
     match tenant_state::enter(bindings, tenant, host, needs).await {
-        Err(HubError::Refused(Refusal::RateLimited(_))) if attempt.is_some_and(Attempt::is_trusted) => {
+        Err(HubError::Refused(Refusal::RateLimited(_))) if attempt.is_some_and(ProofAttempt::is_trusted) => {
             tenant_state::enter(bindings, tenant, host, Needs::Config).await
         }
         // It gives its permit back if it is what it says. Whose network failed a moment ago does not wait.
         Err(HubError::Refused(Refusal::RateLimited(_)))
-            if (!draws || attempt.is_some()) && !attempt.is_some_and(Attempt::is_distrusted) =>
+            if (!draws || attempt.is_some()) && !attempt.is_some_and(ProofAttempt::is_distrusted) =>
         {
             tenant_state::enter_or_wait(bindings, tenant, host, needs).await
         }
@@ -120,7 +120,7 @@ async fn prove(
     context: &RequestContext,
     matched: &RouteMatch,
     tenant: &TenantId,
-    attempt: Option<&Attempt>,
+    attempt: Option<&ProofAttempt>,
 ) -> Result<Proof, HubError> {
     let RequestContext { request, bindings, .. } = context;
     match decide::verifies(matched.route().map(|route| &route.endpoint)) {
@@ -154,7 +154,7 @@ async fn prove_member(
     context: &RequestContext,
     matched: &RouteMatch,
     tenant: &TenantId,
-    attempt: Option<&Attempt>,
+    attempt: Option<&ProofAttempt>,
 ) -> Result<Result<Option<Member>, Problem>, HubError> {
     let Some(attempt) = attempt.filter(|attempt| !attempt.has_failed()) else { return Ok(Ok(None)) };
     let host = matched.source.host();

@@ -1,7 +1,7 @@
 //! What becomes of the permit that every request to a tenant's host leaves, once the request is answered.
 
 use super::decide::{RequestResult, keeps_permit};
-use crate::auth::proofs::{self, Attempt, Door};
+use crate::auth::proofs::{self, ProofAttempt, ProofScope};
 use crate::http::problem::Problem;
 use crate::http::request::HandlersProof;
 use crate::http::response::Response;
@@ -18,7 +18,7 @@ pub struct Pending {
     /// The permit, unless it was given back already.
     pub permit: Option<StrangerPermit>,
     /// What the request presented.
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<ProofAttempt>,
     /// Where the handler notes that it proved somebody.
     pub proof: HandlersProof,
     /// Whether the request changes something and is a principal's.
@@ -53,8 +53,8 @@ impl Pending {
             }
         }
         if self.is_change && result == RequestResult::Succeeded {
-            proofs::forget_failures(Door::Tenant(self.tenant.as_str()));
-            proofs::forget_failures(Door::Platform);
+            proofs::forget_failures(ProofScope::Tenant(self.tenant.as_str()));
+            proofs::forget_failures(ProofScope::Platform);
         }
     }
 }

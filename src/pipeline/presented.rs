@@ -3,37 +3,37 @@
 use super::decide::{self, Verifies};
 use super::subscriber_token::{is_principals, presented_cookie};
 use crate::auth::authenticate_member::Credential;
-use crate::auth::proofs::{Attempt, Door};
+use crate::auth::proofs::{ProofAttempt, ProofScope};
 use crate::http::incoming::Incoming;
 use crate::routes::{Admission, Endpoint, Route, TokenRule};
 
 /// What a request presents at a route; none if the route does not look at what it presents, or it presents nothing.
-pub fn attempt(door: Door<'_>, request: &Incoming, route: &Route) -> Option<Attempt> {
+pub fn attempt(door: ProofScope<'_>, request: &Incoming, route: &Route) -> Option<ProofAttempt> {
     match decide::verifies(Some(&route.endpoint)) {
         Verifies::Principal => of_principal(door, request),
         Verifies::Subscriber(rule) if is_principals(request, rule) => of_principal(door, request),
         Verifies::Subscriber(TokenRule::Mercure) | Verifies::Nothing => of_handler(door, request, route),
         Verifies::Subscriber(_) => match request.header("Authorization").or_else(|| presented_cookie(request)) {
-            Some(text) => Some(Attempt::of(door, request, "subscriber", &[&text])),
-            None => Some(Attempt::of(door, request, "ticket", &[request.query.get("ticket")?])),
+            Some(text) => Some(ProofAttempt::of(door, request, "subscriber", &[&text])),
+            None => Some(ProofAttempt::of(door, request, "ticket", &[request.query.get("ticket")?])),
         },
     }
 }
 
-fn of_principal(door: Door<'_>, request: &Incoming) -> Option<Attempt> {
+fn of_principal(door: ProofScope<'_>, request: &Incoming) -> Option<ProofAttempt> {
     match Credential::of(request)? {
-        Credential::Bearer(_) => Some(Attempt::of(door, request, "member", &[&request.header("Authorization")?])),
-        Credential::Cookie(text) => Some(Attempt::of(door, request, "session", &[&text])),
+        Credential::Bearer(_) => Some(ProofAttempt::of(door, request, "member", &[&request.header("Authorization")?])),
+        Credential::Cookie(text) => Some(ProofAttempt::of(door, request, "session", &[&text])),
     }
 }
 
 /// Everything that a handler may verify.
-fn of_handler(door: Door<'_>, request: &Incoming, route: &Route) -> Option<Attempt> {
+fn of_handler(door: ProofScope<'_>, request: &Incoming, route: &Route) -> Option<ProofAttempt> {
     verified_by_handler(route).then(|| {
         let parts = ["X-Webhook-Signature", "webhook-signature", "webhook-id", "Authorization", "Cookie"];
         let parts = parts.map(|name| request.header(name).unwrap_or_default());
         let parts: Vec<&str> = parts.iter().map(String::as_str).chain([&*request.path, &*request.raw_query]).collect();
-        Attempt::of(door, request, "handler", &parts)
+        ProofAttempt::of(door, request, "handler", &parts)
     })
 }
 

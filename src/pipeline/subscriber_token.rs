@@ -4,7 +4,7 @@ use worker::Method;
 
 use crate::auth::authenticate_member::SESSION_COOKIE;
 use crate::auth::mercure::carrier;
-use crate::auth::proofs::Attempt;
+use crate::auth::proofs::ProofAttempt;
 use crate::auth::signing_keys;
 use crate::credentials::jose::UnverifiedToken;
 use crate::credentials::key::{KeyKind, PresentedKey};
@@ -86,7 +86,7 @@ pub(super) async fn presented_token(
     request: &Incoming,
     bindings: &Bindings,
     tenant: &TenantId,
-    attempt: Option<&Attempt>,
+    attempt: Option<&ProofAttempt>,
 ) -> Result<SubscriberCredential, Problem> {
     let presented = match (request.header("Authorization"), presented_cookie(request)) {
         (Some(_), _) => request.bearer().unwrap_or_default(),

@@ -51,7 +51,7 @@ impl Needs {
 
 /// What a cached grant says to a request.
 #[derive(Debug)]
-pub enum Answer {
+pub enum GrantOutcome {
     /// What was needed.
     Taken(Rc<TenantConfig>, Option<Rate>),
     /// The limit is used up.
@@ -142,21 +142,21 @@ impl CachedGrant {
 
     /// What a request that came to this host needs, as far as it is here; `seen` is the highest revision of the tenant that
     /// was seen anywhere.
-    pub fn take(&mut self, host: Option<&Host>, needs: Needs, seen: i64, now: Timestamp) -> Answer {
+    pub fn take(&mut self, host: Option<&Host>, needs: Needs, seen: i64, now: Timestamp) -> GrantOutcome {
         let class = needs.class();
         let is_ours = host.is_none_or(|host| self.config.hosts.iter().any(|known| known == host.as_str()));
         if !is_ours || !self.config.is_served(now) || self.config.revision < seen {
-            return Answer::Ask(needs.asked());
+            return GrantOutcome::Ask(needs.asked());
         }
         let has_permit = class.is_none_or(|class| self.has(class, now));
         if !has_permit && let Some(rate) = class.and_then(|class| self.refusal(class, now)) {
-            return Answer::Refused(rate);
+            return GrantOutcome::Refused(rate);
         }
         if now >= self.expires_at || !has_permit {
             let lacking = needs.asked().classes.into_iter().filter(|class| !self.has(*class, now)).collect();
-            return Answer::Ask(GrantRequest::of(lacking));
+            return GrantOutcome::Ask(GrantRequest::of(lacking));
         }
-        Answer::Taken(Rc::clone(&self.config), class.and_then(|class| self.spend(class)))
+        GrantOutcome::Taken(Rc::clone(&self.config), class.and_then(|class| self.spend(class)))
     }
 
     /// Settles a stranger's permit that was taken in the window that ends at `reset`: it is given back, or spent.
@@ -267,13 +267,13 @@ mod tests {
     }
 
     fn takes(grant: &mut CachedGrant, needs: Needs, now: i64) -> bool {
-        matches!(grant.take(None, needs, 0, at(now)), Answer::Taken(..))
+        matches!(grant.take(None, needs, 0, at(now)), GrantOutcome::Taken(..))
     }
 
     fn asks(grant: &mut CachedGrant, needs: Needs, now: i64) -> Option<Vec<RequestClass>> {
         match grant.take(None, needs, 0, at(now)) {
-            Answer::Ask(request) => Some(request.classes),
-            Answer::Taken(..) | Answer::Refused(_) => None,
+            GrantOutcome::Ask(request) => Some(request.classes),
+            GrantOutcome::Taken(..) | GrantOutcome::Refused(_) => None,
         }
     }
 
@@ -307,7 +307,7 @@ mod tests {
     fn a_configuration_counts_for_five_seconds_and_until_a_later_revision_is_seen() {
         let mut grant = granted(1);
         let takes = |grant: &mut CachedGrant, seen, now| {
-            matches!(grant.take(None, Needs::Config, seen, at(now)), Answer::Taken(..))
+            matches!(grant.take(None, Needs::Config, seen, at(now)), GrantOutcome::Taken(..))
         };
         assert!(takes(&mut grant, 0, 4_999) && takes(&mut grant, 1, 4_999));
         assert!(!takes(&mut grant, 2, 1) && !takes(&mut grant, 1, 5_000));
@@ -331,7 +331,7 @@ mod tests {
             let mut given = of(1, 9);
             change(&mut given.config);
             let mut grant = CachedGrant::new(given, &nothing(), at(0));
-            assert!(matches!(grant.take(None, Needs::Config, 1, at(1)), Answer::Ask(_)));
+            assert!(matches!(grant.take(None, Needs::Config, 1, at(1)), GrantOutcome::Ask(_)));
         }
     }
 
@@ -361,7 +361,7 @@ mod tests {
         let mut grant = granted(0);
         grant.refuse(RequestClass::Anonymous, rate(9, 60_000), at(0));
         let refused =
-            |grant: &mut CachedGrant, now: i64| matches!(grant.take(None, STRANGER, 0, at(now)), Answer::Refused(_));
+            |grant: &mut CachedGrant, now: i64| matches!(grant.take(None, STRANGER, 0, at(now)), GrantOutcome::Refused(_));
         assert!(refused(&mut grant, 0) && refused(&mut grant, 4_999));
         assert!(!refused(&mut grant, 5_000), "one asks");
         assert!(refused(&mut grant, 5_000) && refused(&mut grant, 5_999), "the others do not");
@@ -375,7 +375,7 @@ mod tests {
     fn a_class_that_is_used_up_refuses_that_class_alone() {
         let used_up = Drawn::UsedUp(RequestClass::Api, rate(100, 60_000));
         let mut grant = CachedGrant::new(drawn(vec![permits(RequestClass::Anonymous, 1), used_up]), &nothing(), at(0));
-        assert!(matches!(grant.take(None, Needs::Principal, 0, at(1)), Answer::Refused(_)));
+        assert!(matches!(grant.take(None, Needs::Principal, 0, at(1)), GrantOutcome::Refused(_)));
         assert!(takes(&mut grant, THEN_PRINCIPAL, 1));
     }
 
@@ -393,9 +393,9 @@ mod tests {
         let (ours, other) = (Host::parse("acme.test").unwrap(), Host::parse("other.test").unwrap());
         let mut grant = granted(9);
         grant.refuse(RequestClass::Api, rate(9, 60_000), at(0));
-        assert!(matches!(grant.take(Some(&ours), STRANGER, 0, at(1)), Answer::Taken(..)));
-        assert!(matches!(grant.take(Some(&other), STRANGER, 0, at(1)), Answer::Ask(_)));
-        assert!(matches!(grant.take(Some(&other), Needs::Principal, 0, at(1)), Answer::Ask(_)));
+        assert!(matches!(grant.take(Some(&ours), STRANGER, 0, at(1)), GrantOutcome::Taken(..)));
+        assert!(matches!(grant.take(Some(&other), STRANGER, 0, at(1)), GrantOutcome::Ask(_)));
+        assert!(matches!(grant.take(Some(&other), Needs::Principal, 0, at(1)), GrantOutcome::Ask(_)));
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use super::claims::{self, ExpectedClaims, Generation};
 use super::grants::Grants;
 use super::issuer_keys::{IssuerKeySet, IssuerKeys};
 use crate::auth::outbound_oidc::is_signed_by;
-use crate::auth::proofs::{Attempt, Door};
+use crate::auth::proofs::{ProofAttempt, ProofScope};
 use crate::credentials::jose::{Fault, TokenAlgorithm, UnverifiedToken};
 use crate::credentials::jwk::Algorithm;
 use crate::credentials::signature::SigningSecret;
@@ -122,7 +122,7 @@ impl HubAccess<'_> {
         // By another configuration the same token may be good.
         let judged_at = self.config.revision.to_string();
         let parts = [&*presented.token, &origin, &judged_at];
-        let attempt = Attempt::of(Door::Tenant(self.tenant.as_str()), request, "mercure", &parts);
+        let attempt = ProofAttempt::of(ProofScope::Tenant(self.tenant.as_str()), request, "mercure", &parts);
         if attempt.has_failed() {
             return Err(challenge::invalid_token(&origin, "it failed a moment ago"));
         }
