@@ -29,7 +29,7 @@ fn row_id(key: &str) -> &str {
     key.split_once('.').unwrap().1.split_once('_').unwrap().0
 }
 
-/// One kind of request that proves nobody.
+/// One kind of request whose credential is not valid.
 type Wrong = fn(&Tenant, &str, usize) -> RequestBuilder;
 
 const WRONG: [(&str, Wrong); 14] = [
@@ -142,6 +142,9 @@ async fn strangers_who_use_up_the_permits_do_not_stop_those_who_proved_to_be_som
         read().await.expect(200);
         webhook().await.expect(202);
     }
+    // What needs no proof is not let through for what was proved before.
+    tenant.call("GET", "/media/posts/missing/a.png").address(&member).send().await.expect_problem(429, "rate_limited");
+    tenant.events(&["a"]).address(&site).refused().await.expect_problem(429, "rate_limited");
     // Next to the member somebody guesses: what was good a moment ago still is, a guess is not looked at.
     let guess = |key: String| tenant.call("GET", "/api/v1/users").bearer(&key).address(&member).send();
     guess(wrong_key(&tenant, row_id(&key))).await.expect_problem(401, "unauthorized");
@@ -190,6 +193,26 @@ async fn what_failed_a_moment_ago_is_refused_from_memory_until_something_changes
     ask(&key.text).await.expect_problem(401, "unauthorized");
     allow(json!([])).await.expect(200);
     ask(&key.text).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_request_with_a_key_calls_the_hub_once_for_both_permits_and_then_not_at_all() {
+    let world = World::own().await;
+    let tenant = world.tenant().plan("pro").create().await;
+    let body = json!({"name": "a test", "scopes": ["users:read"]});
+    let made = tenant.as_owner("POST", "/api/v1/api-keys").json(&body).send().await.expect(201);
+    let key = made.data()["key"].as_str().unwrap().to_owned();
+    let get = || tenant.call("GET", "/api/v1/users").bearer(&key).send();
+    let first = get().await.expect(200);
+    let mut last = get().await.expect(200);
+    for _ in 0..4 {
+        last = get().await.expect(200);
+    }
+    let [made, first, last] = [calls(&world, &made).await, calls(&world, &first).await, calls(&world, &last).await];
+    assert!(first.1 - made.1 <= 1, "{} calls of the hub", first.1 - made.1);
+    // One more only if five seconds have passed.
+    assert!(last.1 - first.1 <= 1, "{} calls of the hub", last.1 - first.1);
+    assert_eq!(last.0 - first.0, 10, "the key's row and the page, five times");
 }
 
 #[tokio::test]

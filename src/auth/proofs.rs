@@ -58,7 +58,7 @@ impl ProofScope<'_> {
     }
 }
 
-/// A credential that is presented at a door.
+/// A credential that is presented at a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProofAttempt {
     scope: Box<str>,
@@ -78,7 +78,7 @@ impl ProofAttempt {
             text.push_str(part);
         }
         let (network, digest) = (request.network(), digest(text.as_bytes()));
-        Self { scope: scope.name(), is_counted: door.is_platforms(), network, digest }
+        Self { scope: scope.name(), is_counted: scope.is_platforms(), network, digest }
     }
 
     /// Whether it failed within the last ten seconds.
@@ -125,9 +125,9 @@ impl ProofAttempt {
     }
 }
 
-/// Forgets what failed at a door: something has changed there.
+/// Forgets what failed at a scope: something has changed there.
 pub fn forget_failures(scope: ProofScope<'_>) {
-    MEMORY.with_borrow_mut(|memory| memory.forget_failures(&door.name(), SystemClock.now()));
+    MEMORY.with_borrow_mut(|memory| memory.forget_failures(&scope.name(), SystemClock.now()));
 }
 
 /// Forgets what failed anywhere: an operator has changed something.
@@ -163,12 +163,12 @@ impl CacheKey for ScopeName {
 }
 
 struct ProofMemory {
-    /// What failed, with the door's generation at that time.
+    /// What failed, with the scope's generation at that time.
     failed: IsolateCache<CredentialKey, u64>,
     failed_networks: IsolateCache<NetworkKey, u64>,
     proved: IsolateCache<CredentialKey, ()>,
     proved_networks: IsolateCache<NetworkKey, ()>,
-    /// How often a door's failures were forgotten.
+    /// How often a scope's failures were forgotten.
     generations: IsolateCache<ScopeName, u64>,
     generation: u64,
     at_platform: IsolateCache<Network, Window>,
@@ -264,8 +264,8 @@ mod tests {
     use super::*;
 
     fn attempt(scope: &str, address: &str, credential: &str) -> ProofAttempt {
-        let is_counted = door.is_empty() || door.starts_with("platform:");
-        ProofAttempt { door: scope.into(), is_counted, network: Network::of(address), digest: credential.into() }
+        let is_counted = scope.is_empty() || scope.starts_with("platform:");
+        ProofAttempt { scope: scope.into(), is_counted, network: Network::of(address), digest: credential.into() }
     }
 
     fn at(millis: i64) -> Timestamp {
@@ -286,9 +286,9 @@ mod tests {
     #[test]
     fn a_change_makes_its_door_forget_what_failed_before() {
         let mut memory = ProofMemory::new();
-        for door in ["acme", "other"] {
-            memory.succeeded(&attempt(door, "192.0.2.1", "good"), at(0));
-            memory.failed(&attempt(door, "192.0.2.1", "a"), at(0));
+        for scope in ["acme", "other"] {
+            memory.succeeded(&attempt(scope, "192.0.2.1", "good"), at(0));
+            memory.failed(&attempt(scope, "192.0.2.1", "a"), at(0));
         }
         memory.forget_failures("acme", at(1));
         assert!(!memory.has_failed(&attempt("acme", "192.0.2.1", "a"), at(1)));

@@ -168,11 +168,11 @@ fn attempt(request: &Request<Signer>, body: &[u8]) -> ProofAttempt {
     let headers = headers.map(|name| request.incoming.header(name).unwrap_or_default());
     let body = signature::digest(body);
     let parts: Vec<&str> = headers.iter().map(String::as_str).chain([&*body]).collect();
-    let door = match &request.caller.named {
+    let scope = match &request.caller.named {
         Named::Host(_, tenant) => ProofScope::Tenant(tenant.as_str()),
         Named::Header(claimed) => ProofScope::PlatformFor(claimed.as_ref().map_or("", ClaimedTenant::as_str)),
     };
-    ProofAttempt::of(door, &request.incoming, "webhook", &parts)
+    ProofAttempt::of(scope, &request.incoming, "webhook", &parts)
 }
 
 fn read(body: &[u8]) -> Result<Webhook, Problem> {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::context::{RequestContext, ResponseMeta};
 use super::decide::{self, Spends, Verifies};
 use super::judgement::JUDGEMENTS;
-use super::presented;
+use super::presented_credential;
 use super::subscriber_token::{SubscriberCredential, is_principals, presented_token};
 use super::tenant::RouteMatch;
 use super::tenant_source::TenantSource;
@@ -17,7 +17,7 @@ use crate::http::problem::Problem;
 use crate::hub::protocol::{Refusal, RequestClass, TenantConfig};
 use crate::routes::{self, JudgedBy, TokenRule};
 use crate::storage::bindings::Bindings;
-use crate::tenant::tenant_state::{self, Admission, HubError, Needs, StrangerPermit};
+use crate::tenant::tenant_state::{self, AdmittedRequest, HubError, Needs, StrangerPermit};
 use crate::tenant_id::TenantId;
 use domain::rate::Rate;
 
@@ -56,16 +56,16 @@ pub(super) async fn enter(
     meta: &mut ResponseMeta,
 ) -> Result<Entered, HubError> {
     let (bindings, host, route) = (&context.bindings, matched.source.host(), matched.route());
-    let door = match &matched.source {
+    let scope = match &matched.source {
         TenantSource::Host(_) => ProofScope::Tenant(tenant.as_str()),
         TenantSource::Named(_) | TenantSource::Selected => ProofScope::Platform,
     };
-    let attempt = route.and_then(|route| presented::attempt(door, &context.request, route));
+    let attempt = route.and_then(|route| presented_credential::attempt(scope, &context.request, route));
     let admitted = admit_stranger(bindings, &tenant, matched, attempt.as_ref()).await;
     if let Err(HubError::Refused(Refusal::RateLimited(_))) = admitted {
         meta.tenant = Some(tenant.to_string());
     }
-    let Admission { rate, mut permit, .. } = admitted?;
+    let AdmittedRequest { rate, mut permit, .. } = admitted?;
     let proof = prove(context, matched, &tenant, attempt.as_ref()).await?;
     let spends = proof.spends();
     if spends != Spends::Strangers {
@@ -92,7 +92,7 @@ async fn admit_stranger(
     tenant: &TenantId,
     matched: &RouteMatch,
     attempt: Option<&ProofAttempt>,
-) -> Result<Admission, HubError> {
+) -> Result<AdmittedRequest, HubError> {
     let host = match &matched.source {
         TenantSource::Host(host) => Some(host),
         TenantSource::Named(_) | TenantSource::Selected => {

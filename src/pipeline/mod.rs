@@ -16,7 +16,7 @@ mod judgement;
 mod networks;
 mod permit;
 mod platform;
-mod presented;
+mod presented_credential;
 mod subscriber_token;
 mod tenant;
 mod tenant_source;

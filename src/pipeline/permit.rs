@@ -10,7 +10,7 @@ use crate::tenant::tenant_state::StrangerPermit;
 use crate::tenant_id::TenantId;
 
 /// A request that was admitted, to be settled when it is answered.
-pub struct Pending {
+pub struct UnsettledPermit {
     /// The tenant.
     pub tenant: TenantId,
     /// The operation, if there is one.
@@ -25,7 +25,7 @@ pub struct Pending {
     pub is_change: bool,
 }
 
-impl Pending {
+impl UnsettledPermit {
     /// Gives the permit back, or keeps it; remembers who proved to be somebody and who failed to.
     pub fn settle(self, outcome: &Result<Response, Problem>) {
         if outcome.as_ref().is_err_and(|problem| problem.outdated.is_some()) {

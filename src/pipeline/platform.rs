@@ -85,8 +85,8 @@ async fn for_member(
 /// A webhook that names its tenant: what fails counts against its network, and is kept apart by the name.
 async fn for_signer(context: RequestContext, params: Params, handler: Handler<Signer>) -> Result<Response, Problem> {
     let named = decide::named_by_all(&context.request.named_tenants());
-    let door = ProofScope::PlatformFor(named.as_ref().map_or("", ClaimedTenant::as_str));
-    let attempt = ProofAttempt::of(door, &context.request, "sender", &[]);
+    let scope = ProofScope::PlatformFor(named.as_ref().map_or("", ClaimedTenant::as_str));
+    let attempt = ProofAttempt::of(scope, &context.request, "sender", &[]);
     attempt.may_try().map_err(problem::rate_limited)?;
     let proof = context.proof.clone();
     let outcome = handler(context.call(params, Box::new(Signer { named: Named::Header(named) }))).await;

@@ -13,7 +13,7 @@ use super::decide::{self, Presents, RequestFacts, SendingPage, Spends, TokenStat
 use super::entry::{Entered, Proof, enter};
 use super::judgement::{JUDGEMENTS, Judgement};
 use super::networks;
-use super::permit::Pending;
+use super::permit::UnsettledPermit;
 use super::subscriber_token::SubscriberCredential;
 use super::tenant_source::TenantSource;
 use crate::auth::authenticate_member::Credential;
@@ -73,7 +73,7 @@ async fn judge_on_tenant(context: RequestContext, host: Host, meta: &mut Respons
         networks::may_look_up(network)?;
     }
     let Some(hinted) = resolve::resolve(&context.bindings, &host).await? else {
-        networks::went_astray(network);
+        networks::count_unknown_host(network);
         return Err(problem::tenant_not_found());
     };
     match enter(&context, &matched, hinted, meta).await {
@@ -107,7 +107,7 @@ async fn serve_audited(
 ) -> Result<Response, Problem> {
     let audit = CrossTenantAudit::of(&context, &entered.tenant, &entered.config.placement);
     let judgement = Judgement::of(&context, &matched, &entered);
-    let pending = Pending {
+    let pending = UnsettledPermit {
         tenant: entered.tenant.clone(),
         route: matched.route(),
         permit: entered.permit.take(),

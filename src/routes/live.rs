@@ -36,7 +36,8 @@ pub const ROUTES: &[Route] = &[
         .answers(
             "200 events; 401 invalid_token unauthorized <without a credential, where the tenant wants one of \
              everybody>; 403 forbidden <a key or user with neither `events:read` nor `records:read`> \
-             origin_not_allowed address_not_allowed; 406 not_acceptable; 429 too_many_streams too_many_connections",
+             origin_not_allowed address_not_allowed; 406 not_acceptable; \
+             429 rate_limited too_many_streams too_many_connections",
         ),
     put("events.ticket", "/events", Visitor(TokenRule::Required, handler!(live::ticket::issue)))
         .summary("Gives a ticket that opens one stream at a time in place of a token, a key or a session.")

@@ -3,8 +3,9 @@
 //! Invariants
 //! - A configuration is used for 5 seconds, and not once a later revision was seen. A refusal is used for 5 seconds, if its
 //!   window lasts that long: whoever raises a limit waits no longer than that, and meanwhile nothing is asked.
-//! - Permits for principals' requests are void after 5 seconds. Those for strangers stay until their window ends, because
-//!   the hub has counted them in it, unless the limit has changed: so what is given back serves the next request, and a
+//! - Permits for principals' requests are good for 5 seconds, or for as long as others come in time, and void once the
+//!   configuration has changed. Those for strangers stay until their window ends, because the hub has counted them in it,
+//!   unless the limit has changed: so what is given back serves the next request, and a
 //!   principal in need of one finds it here.
 
 use std::rc::Rc;
@@ -109,20 +110,25 @@ impl CachedGrant {
         self.expires_at = now.plus_millis(GRANT_MILLIS);
         // A hub of before.
         if let (Some(class), Some(lease)) = (asked.class, lease) {
-            self.add(class, lease);
+            self.add(class, lease, now);
         }
         for drawn in drawn {
             match drawn {
-                Drawn::Permits(class, lease) => self.add(class, lease),
+                Drawn::Permits(class, lease) => self.add(class, lease, now),
                 Drawn::UsedUp(class, rate) => self.refuse(class, rate, now),
             }
         }
     }
 
-    fn add(&mut self, class: RequestClass, mut lease: Lease) {
+    fn add(&mut self, class: RequestClass, mut lease: Lease, now: Timestamp) {
         self.refused.retain(|refused| refused.class != class);
+        // Requests that ask at the same time each bring a lease: none of them is lost.
         match class {
-            RequestClass::Api => self.principal = Some(lease),
+            RequestClass::Api => {
+                let held = self.principal.as_ref().filter(|held| held.until > now && is_same(&held.rate, &lease.rate));
+                lease.permits = lease.permits.saturating_add(held.map_or(0, |held| held.permits));
+                self.principal = Some(lease);
+            }
             RequestClass::Anonymous => {
                 lease.until = lease.rate.reset;
                 match self.stranger.as_ref().filter(|held| is_same(&held.rate, &lease.rate)) {
@@ -233,6 +239,7 @@ mod tests {
         let mut config = crate::hub::testing_config();
         config.revision = revision;
         config.limits.anonymous_requests_per_minute = Limit::AtMost(limit);
+        config.limits.api_requests_per_minute = Limit::AtMost(9);
         config
     }
 
@@ -336,6 +343,17 @@ mod tests {
     }
 
     #[test]
+    fn leases_that_come_at_the_same_time_are_all_there() {
+        let mut grant = granted(1);
+        for _ in 0..3 {
+            grant.store(drawn(vec![permits(RequestClass::Api, 1)]), &nothing(), at(1));
+        }
+        assert_eq!((0..9).filter(|_| takes(&mut grant, Needs::Principal, 2)).count(), 3);
+        grant.store(drawn(vec![permits(RequestClass::Api, 1)]), &nothing(), at(3));
+        assert!(!takes(&mut grant, Needs::Principal, 5_000), "they end after five seconds");
+    }
+
+    #[test]
     fn a_permit_is_out_until_it_is_spent_or_given_back() {
         let mut grant = granted(2);
         assert!(!grant.has_permits_out(at(0)));
@@ -360,8 +378,9 @@ mod tests {
     fn a_refusal_is_asked_about_once_in_five_seconds_until_its_window_ends() {
         let mut grant = granted(0);
         grant.refuse(RequestClass::Anonymous, rate(9, 60_000), at(0));
-        let refused =
-            |grant: &mut CachedGrant, now: i64| matches!(grant.take(None, STRANGER, 0, at(now)), GrantOutcome::Refused(_));
+        let refused = |grant: &mut CachedGrant, now: i64| {
+            matches!(grant.take(None, STRANGER, 0, at(now)), GrantOutcome::Refused(_))
+        };
         assert!(refused(&mut grant, 0) && refused(&mut grant, 4_999));
         assert!(!refused(&mut grant, 5_000), "one asks");
         assert!(refused(&mut grant, 5_000) && refused(&mut grant, 5_999), "the others do not");

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use worker::Delay;
 
-use super::grant::{GrantOutcome, CachedGrant};
+use super::grant::{CachedGrant, GrantOutcome};
 use super::registry::Tenant;
 use super::secrets;
 use crate::http::problem::{self, Problem};
@@ -265,7 +265,9 @@ pub async fn enter(
 ) -> Result<AdmittedRequest, HubError> {
     for _ in 0..ATTEMPTS {
         let request = match take(tenant, host, needs) {
-            GrantOutcome::Taken(config, rate) => return Ok(AdmittedRequest { config, permit: permit(tenant, needs, &rate), rate }),
+            GrantOutcome::Taken(config, rate) => {
+                return Ok(AdmittedRequest { config, permit: permit(tenant, needs, &rate), rate });
+            }
             GrantOutcome::Refused(rate) => return Err(HubError::Refused(Refusal::RateLimited(rate))),
             GrantOutcome::Ask(request) => request,
         };

@@ -86,39 +86,39 @@ impl RefreshTokenRow {
 }
 
 /// `POST /api/v1/auth/refresh`
-pub async fn refresh(mut request: Request<Visitor>) -> Result<Response, Problem> {
-    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
-    let text = read_secret(&mut fields, "refresh_token");
-    fields.finish()?;
+pub async fn refresh(request: Request<Visitor>) -> Result<Response, Problem> {
     let attempt = failed_logins::begin(&request)?;
-    let outcome = renew(&request, &text).await;
+    let outcome = renew(request).await;
     attempt.end(&outcome);
     outcome
 }
 
 /// The next tokens of the session that a refresh token belongs to.
-async fn renew(request: &Request<Visitor>, text: &str) -> Result<Response, Problem> {
-    PresentedKey::parse(text).filter(|key| key.kind == KeyKind::Refresh).ok_or_else(problem::invalid_refresh_token)?;
+async fn renew(mut request: Request<Visitor>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    let text = read_secret(&mut fields, "refresh_token");
+    fields.finish()?;
+    PresentedKey::parse(&text).filter(|key| key.kind == KeyKind::Refresh).ok_or_else(problem::invalid_refresh_token)?;
     let presented = digest(text.as_bytes());
     let rows = request.caller.rows(&request.bindings)?;
     let mut row = find(&rows, &presented).await?;
     if row.verdict() == Verdict::Spend {
-        consume(request, &rows, &presented, &row.session_id).await?;
+        consume(&request, &rows, &presented, &row.session_id).await?;
         row = find(&rows, &presented).await?;
     }
     match row.verdict() {
         // It is spent by now, by this request or by another.
         Verdict::Spend => return Err(problem::unavailable("a refresh token was not spent")),
-        Verdict::Reused => return Err(end_reused(request, &rows, &row).await?),
+        Verdict::Reused => return Err(end_reused(&request, &rows, &row).await?),
         Verdict::Newest => {}
     }
     let (behind, sealed) = row.newest(&presented);
     let secrets = secrets::load(&request.bindings, request.caller.tenant.as_str()).await?;
-    let newest = secrets.data_key()?.open(&place(request, behind), sealed).map_err(problem::internal)?;
+    let newest = secrets.data_key()?.open(&place(&request, behind), sealed).map_err(problem::internal)?;
     let newest = String::from_utf8(newest).map_err(problem::internal)?;
     let user = SessionUser { id: row.id, email: row.email, name: row.name, role: row.role };
     let until = Timestamp::from_millis(row.expires_at);
-    let data = session::tokens(&login_context(request, &rows), &user, &row.session_id, until, &newest).await?;
+    let data = session::tokens(&login_context(&request, &rows), &user, &row.session_id, until, &newest).await?;
     Response::json(200, &data, Some(request.caller.tenant.as_str()))
 }
 

@@ -7,7 +7,7 @@ use crate::auth::revocation::{MintedBy, revoking};
 use crate::auth::rules;
 use crate::auth::session::{self, Carrier, LoginContext};
 use crate::auth::sso::account::UserProvisioning;
-use crate::auth::sso::attempt::{self, ATTEMPT_SECONDS, ProofAttempt, AuthorizationParams, NewAttempt};
+use crate::auth::sso::attempt::{self, ATTEMPT_SECONDS, Attempt, AuthorizationParams, NewAttempt};
 use crate::auth::sso::discovery::{Metadata, ProviderClient};
 use crate::auth::sso::exchange::redeem;
 use crate::auth::sso::provider::Provider;
@@ -112,7 +112,7 @@ async fn take_attempt(
     request: &Request<Visitor>,
     context: &LoginContext<'_>,
     key: &SealKey,
-) -> Result<ProofAttempt, Problem> {
+) -> Result<Attempt, Problem> {
     let state = request.incoming.query.get("state").unwrap_or_default();
     let browser = request.incoming.cookie(BROWSER_COOKIE).unwrap_or_default();
     let found = attempt::consume(context, key, (state, &browser), request.now()).await?;
