@@ -193,6 +193,26 @@ async fn what_failed_a_moment_ago_is_refused_from_memory_until_something_changes
 }
 
 #[tokio::test]
+async fn a_request_with_a_key_calls_the_hub_once_for_both_permits_and_then_not_at_all() {
+    let world = World::own().await;
+    let tenant = world.tenant().plan("pro").create().await;
+    let body = json!({"name": "a test", "scopes": ["users:read"]});
+    let made = tenant.as_owner("POST", "/api/v1/api-keys").json(&body).send().await.expect(201);
+    let key = made.data()["key"].as_str().unwrap().to_owned();
+    let get = || tenant.call("GET", "/api/v1/users").bearer(&key).send();
+    let first = get().await.expect(200);
+    let mut last = get().await.expect(200);
+    for _ in 0..4 {
+        last = get().await.expect(200);
+    }
+    let [made, first, last] = [calls(&world, &made).await, calls(&world, &first).await, calls(&world, &last).await];
+    assert!(first.1 - made.1 <= 1, "{} calls of the hub", first.1 - made.1);
+    // One more only if five seconds have passed.
+    assert!(last.1 - first.1 <= 1, "{} calls of the hub", last.1 - first.1);
+    assert_eq!(last.0 - first.0, 10, "the key's row and the page, five times");
+}
+
+#[tokio::test]
 async fn secrets_are_read_once_for_many_wrong_signatures_and_tokens() {
     let world = World::own().await;
     let tenant = world.tenant().limit("max_anonymous_requests_per_minute", -1).create().await;

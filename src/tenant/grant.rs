@@ -3,8 +3,8 @@
 //! Invariants
 //! - A configuration is used for 5 seconds. So is a refusal, if its window lasts that long: whoever raises a limit waits no
 //!   longer than that, and meanwhile nothing is asked.
-//! - Permits for principals' requests are void after 5 seconds. Those for strangers stay until their window ends, because
-//!   the hub has counted them in it, unless the limit has changed: so what is given back serves the next request, and a
+//! - Permits are void once their limit has changed. Those for principals' requests are good for 5 seconds, or for as long
+//!   as others come in time. Those for strangers stay until their window ends, because the hub has counted them in it: so what is given back serves the next request, and a
 //!   principal in need of one finds it here.
 
 use std::rc::Rc;
@@ -104,20 +104,25 @@ impl CachedGrant {
         self.expires_at = now.plus_millis(GRANT_MILLIS);
         // A hub of before.
         if let (Some(class), Some(lease)) = (asked.class, lease) {
-            self.add(class, lease);
+            self.add(class, lease, now);
         }
         for drawn in drawn {
             match drawn {
-                Drawn::Permits(class, lease) => self.add(class, lease),
+                Drawn::Permits(class, lease) => self.add(class, lease, now),
                 Drawn::UsedUp(class, rate) => self.refuse(class, rate, now),
             }
         }
     }
 
-    fn add(&mut self, class: RequestClass, mut lease: Lease) {
+    fn add(&mut self, class: RequestClass, mut lease: Lease, now: Timestamp) {
         self.refused.retain(|refused| refused.class != class);
+        // Requests that ask at the same time each bring a lease: none of them is lost.
         match class {
-            RequestClass::Api => self.principal = Some(lease),
+            RequestClass::Api => {
+                let held = self.principal.as_ref().filter(|held| held.until > now && is_same(&held.rate, &lease.rate));
+                lease.permits = lease.permits.saturating_add(held.map_or(0, |held| held.permits));
+                self.principal = Some(lease);
+            }
             RequestClass::Anonymous => {
                 lease.until = lease.rate.reset;
                 match self.stranger.as_ref().filter(|held| is_same(&held.rate, &lease.rate)) {
@@ -172,13 +177,12 @@ impl CachedGrant {
     }
 
     fn lease(&self, class: RequestClass) -> Option<&Lease> {
-        match class {
-            RequestClass::Api => self.principal.as_ref(),
-            RequestClass::Anonymous => {
-                let limit = self.config.limits.anonymous_requests_per_minute;
-                self.stranger.as_ref().filter(|lease| lease.rate.limit == limit)
-            }
-        }
+        let limits = &self.config.limits;
+        let (lease, limit) = match class {
+            RequestClass::Api => (self.principal.as_ref(), limits.api_requests_per_minute),
+            RequestClass::Anonymous => (self.stranger.as_ref(), limits.anonymous_requests_per_minute),
+        };
+        lease.filter(|lease| lease.rate.limit == limit)
     }
 
     fn has(&self, class: RequestClass, now: Timestamp) -> bool {
@@ -232,6 +236,7 @@ mod tests {
         let mut config = crate::hub::testing_config();
         config.revision = revision;
         config.limits.anonymous_requests_per_minute = Limit::AtMost(limit);
+        config.limits.api_requests_per_minute = Limit::AtMost(9);
         config
     }
 
@@ -300,6 +305,17 @@ mod tests {
         assert_eq!(asks(&mut grant, STRANGER, 60_000), Some(vec![RequestClass::Anonymous]), "another window");
         grant.settle(at(120_000), true);
         assert!(!takes(&mut grant, STRANGER, 60_001), "taken in a window of which nothing is held");
+    }
+
+    #[test]
+    fn leases_that_come_at_the_same_time_are_all_there() {
+        let mut grant = granted(1);
+        for _ in 0..3 {
+            grant.store(drawn(vec![permits(RequestClass::Api, 1)]), &nothing(), at(1));
+        }
+        assert_eq!((0..9).filter(|_| takes(&mut grant, Needs::Principal, 2)).count(), 3);
+        grant.store(drawn(vec![permits(RequestClass::Api, 1)]), &nothing(), at(3));
+        assert!(!takes(&mut grant, Needs::Principal, 5_000), "they end after five seconds");
     }
 
     #[test]

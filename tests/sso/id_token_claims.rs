@@ -69,6 +69,8 @@ async fn no_redirect_of_a_provider_is_followed() {
     let mut browser = Browser::of(&tenant);
     issuer.turn(json!({"moved": "/.well-known/openid-configuration"})).await;
     browser.go("/api/v1/auth/sso/corp").await.expect_problem(502, "provider_unusable");
+    let (tenant, issuer) = corp(json!({})).await;
+    let mut browser = Browser::of(&tenant);
     issuer.turn(json!({"moved": "/token"})).await;
     let callback = browser.until_callback(&issuer, "ada").await;
     browser.go(&callback).await.expect_problem(401, "sso_refused");
@@ -102,17 +104,19 @@ async fn a_refusal_of_the_provider_is_told_without_its_words() {
 
 #[tokio::test]
 async fn a_provider_that_is_down_is_503_and_one_that_cannot_be_used_502() {
+    for (knob, status, code) in [
+        (json!({"down": true}), 503, "unavailable"),
+        (json!({"metadata": {"token_endpoint": "https://169.254.169.254/token"}}), 502, "provider_unusable"),
+        (json!({"metadata": {"issuer": "https://another.example.org"}}), 502, "provider_unusable"),
+        (json!({"metadata": {"x": "x".repeat(300 * 1024)}}), 503, "unavailable"),
+    ] {
+        // A failure is remembered for a moment, so each is another issuer's.
+        let (tenant, issuer) = corp(json!({})).await;
+        issuer.turn(knob).await;
+        Browser::of(&tenant).go("/api/v1/auth/sso/corp").await.expect_problem(status, code);
+    }
     let (tenant, issuer) = corp(json!({})).await;
-    issuer.turn(json!({"down": true})).await;
     let mut browser = Browser::of(&tenant);
-    browser.go("/api/v1/auth/sso/corp").await.expect_problem(503, "unavailable");
-    issuer.turn(json!({"down": false, "metadata": {"token_endpoint": "https://169.254.169.254/token"}})).await;
-    browser.go("/api/v1/auth/sso/corp").await.expect_problem(502, "provider_unusable");
-    issuer.turn(json!({"metadata": {"issuer": "https://another.example.org"}})).await;
-    browser.go("/api/v1/auth/sso/corp").await.expect_problem(502, "provider_unusable");
-    issuer.turn(json!({"metadata": {"x": "x".repeat(300 * 1024)}})).await;
-    browser.go("/api/v1/auth/sso/corp").await.expect_problem(503, "unavailable");
-    issuer.turn(json!({"metadata": {}})).await;
     let callback = browser.until_callback(&issuer, "ada").await;
     issuer.turn(json!({"down": true})).await;
     browser.go(&callback).await.expect_problem(503, "unavailable");
