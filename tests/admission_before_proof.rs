@@ -29,7 +29,7 @@ fn row_id(key: &str) -> &str {
     key.split_once('.').unwrap().1.split_once('_').unwrap().0
 }
 
-/// One kind of request that proves nobody.
+/// One kind of request whose credential is not valid.
 type Wrong = fn(&Tenant, &str, usize) -> RequestBuilder;
 
 const WRONG: [(&str, Wrong); 14] = [

@@ -32,7 +32,7 @@ thread_local! {
 
 /// Where a credential is presented: to a tenant, by its id; or to the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door<'a> {
+pub enum ProofScope<'a> {
     /// A tenant's.
     Tenant(&'a str),
     /// The platform's own.
@@ -41,7 +41,7 @@ pub enum Door<'a> {
     PlatformFor(&'a str),
 }
 
-impl Door<'_> {
+impl ProofScope<'_> {
     fn name(self) -> Box<str> {
         match self {
             Self::Tenant(id) => id.into(),
@@ -58,27 +58,27 @@ impl Door<'_> {
     }
 }
 
-/// A credential that is presented at a door.
+/// A credential that is presented at a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    door: Box<str>,
+pub struct ProofAttempt {
+    scope: Box<str>,
     /// Whether what fails counts against its network at the platform's own host.
     is_counted: bool,
     network: Network,
     digest: String,
 }
 
-impl Attempt {
+impl ProofAttempt {
     /// A credential that a request presents as this kind of credential. The kind, the exact address and every part of the
     /// credential are told apart, so that what fails in one way is not refused in another.
-    pub fn of(door: Door<'_>, request: &Incoming, kind: &str, credential: &[&str]) -> Self {
+    pub fn of(scope: ProofScope<'_>, request: &Incoming, kind: &str, credential: &[&str]) -> Self {
         let mut text = format!("{kind}\n{}", request.address());
         for part in credential {
             text.push('\n');
             text.push_str(part);
         }
         let (network, digest) = (request.network(), digest(text.as_bytes()));
-        Self { door: door.name(), is_counted: door.is_platforms(), network, digest }
+        Self { scope: scope.name(), is_counted: scope.is_platforms(), network, digest }
     }
 
     /// Whether it failed within the last ten seconds.
@@ -125,9 +125,9 @@ impl Attempt {
     }
 }
 
-/// Forgets what failed at a door: something has changed there.
-pub fn forget_failures(door: Door<'_>) {
-    MEMORY.with_borrow_mut(|memory| memory.forget_failures(&door.name(), SystemClock.now()));
+/// Forgets what failed at a scope: something has changed there.
+pub fn forget_failures(scope: ProofScope<'_>) {
+    MEMORY.with_borrow_mut(|memory| memory.forget_failures(&scope.name(), SystemClock.now()));
 }
 
 /// Forgets what failed anywhere: an operator has changed something.
@@ -135,16 +135,16 @@ pub fn forget_all_failures() {
     MEMORY.with_borrow_mut(ProofMemory::forget_all_failures);
 }
 
-type Credential = (Box<str>, Network, String);
-type From = (Box<str>, Network);
+type CredentialKey = (Box<str>, Network, String);
+type NetworkKey = (Box<str>, Network);
 
 struct ProofMemory {
-    /// What failed, with the door's generation at that time.
-    failed: IsolateCache<Credential, u64>,
-    failed_networks: IsolateCache<From, u64>,
-    proved: IsolateCache<Credential, ()>,
-    proved_networks: IsolateCache<From, ()>,
-    /// How often a door's failures were forgotten.
+    /// What failed, with the scope's generation at that time.
+    failed: IsolateCache<CredentialKey, u64>,
+    failed_networks: IsolateCache<NetworkKey, u64>,
+    proved: IsolateCache<CredentialKey, ()>,
+    proved_networks: IsolateCache<NetworkKey, ()>,
+    /// How often a scope's failures were forgotten.
     generations: IsolateCache<Box<str>, u64>,
     generation: u64,
     at_platform: IsolateCache<Network, Window>,
@@ -163,45 +163,45 @@ impl ProofMemory {
         }
     }
 
-    fn generation(&mut self, door: &str, now: Timestamp) -> u64 {
-        self.generations.get(door, now).copied().unwrap_or(0)
+    fn generation(&mut self, scope: &str, now: Timestamp) -> u64 {
+        self.generations.get(scope, now).copied().unwrap_or(0)
     }
 
-    fn has_failed(&mut self, attempt: &Attempt, now: Timestamp) -> bool {
-        let generation = self.generation(&attempt.door, now);
+    fn has_failed(&mut self, attempt: &ProofAttempt, now: Timestamp) -> bool {
+        let generation = self.generation(&attempt.scope, now);
         self.failed.get(&credential(attempt), now).is_some_and(|at| *at >= generation)
     }
 
-    fn is_trusted(&mut self, attempt: &Attempt, now: Timestamp) -> bool {
+    fn is_trusted(&mut self, attempt: &ProofAttempt, now: Timestamp) -> bool {
         if self.proved.get(&credential(attempt), now).is_some() {
             return !self.has_failed(attempt, now);
         }
-        let from = (attempt.door.clone(), attempt.network);
+        let from = (attempt.scope.clone(), attempt.network);
         self.proved_networks.get(&from, now).is_some() && !self.is_distrusted(attempt, now)
     }
 
-    fn is_distrusted(&mut self, attempt: &Attempt, now: Timestamp) -> bool {
-        let generation = self.generation(&attempt.door, now);
-        let from = (attempt.door.clone(), attempt.network);
+    fn is_distrusted(&mut self, attempt: &ProofAttempt, now: Timestamp) -> bool {
+        let generation = self.generation(&attempt.scope, now);
+        let from = (attempt.scope.clone(), attempt.network);
         self.failed_networks.get(&from, now).is_some_and(|at| *at >= generation)
     }
 
-    fn succeeded(&mut self, attempt: &Attempt, now: Timestamp) {
+    fn succeeded(&mut self, attempt: &ProofAttempt, now: Timestamp) {
         let until = now.plus_millis(PROVED_MILLIS);
         self.failed.remove(&credential(attempt));
         self.proved.insert(credential(attempt), (), until, now);
-        self.proved_networks.insert((attempt.door.clone(), attempt.network), (), until, now);
+        self.proved_networks.insert((attempt.scope.clone(), attempt.network), (), until, now);
     }
 
-    fn failed(&mut self, attempt: &Attempt, now: Timestamp) {
+    fn failed(&mut self, attempt: &ProofAttempt, now: Timestamp) {
         let generation = self.generation;
         self.proved.remove(&credential(attempt));
         self.failed.insert(credential(attempt), generation, now.plus_millis(FAILED_MILLIS), now);
         self.network_failed(attempt, now);
     }
 
-    fn network_failed(&mut self, attempt: &Attempt, now: Timestamp) {
-        let from = (attempt.door.clone(), attempt.network);
+    fn network_failed(&mut self, attempt: &ProofAttempt, now: Timestamp) {
+        let from = (attempt.scope.clone(), attempt.network);
         self.failed_networks.insert(from, self.generation, now.plus_millis(FAILED_MILLIS), now);
         if attempt.is_counted {
             let mut window = self.at_platform.get(&attempt.network, now).copied().unwrap_or_default();
@@ -210,13 +210,13 @@ impl ProofMemory {
         }
     }
 
-    fn may_try(&mut self, attempt: &Attempt, now: Timestamp) -> Result<(), u64> {
+    fn may_try(&mut self, attempt: &ProofAttempt, now: Timestamp) -> Result<(), u64> {
         let Some(window) = self.at_platform.get(&attempt.network, now) else { return Ok(()) };
         let Err(end) = window.check(AT_PLATFORM, now) else { return Ok(()) };
         let is_proved = self.proved.get(&credential(attempt), now).is_some();
         // Sites that share a network, and send their webhooks here, do not suffer from one that is set up wrongly.
-        let is_sites = !attempt.door.is_empty()
-            && self.proved_networks.get(&(attempt.door.clone(), attempt.network), now).is_some();
+        let is_sites = !attempt.scope.is_empty()
+            && self.proved_networks.get(&(attempt.scope.clone(), attempt.network), now).is_some();
         if is_proved || is_sites { Ok(()) } else { Err(seconds_until(end, now)) }
     }
 
@@ -225,24 +225,24 @@ impl ProofMemory {
         self.failed_networks = IsolateCache::new(MAX_REMEMBERED);
     }
 
-    fn forget_failures(&mut self, door: &str, now: Timestamp) {
+    fn forget_failures(&mut self, scope: &str, now: Timestamp) {
         self.generation += 1;
         let generation = self.generation;
-        self.generations.insert(door.into(), generation, now.plus_millis(FAILED_MILLIS), now);
+        self.generations.insert(scope.into(), generation, now.plus_millis(FAILED_MILLIS), now);
     }
 }
 
-fn credential(attempt: &Attempt) -> Credential {
-    (attempt.door.clone(), attempt.network, attempt.digest.clone())
+fn credential(attempt: &ProofAttempt) -> CredentialKey {
+    (attempt.scope.clone(), attempt.network, attempt.digest.clone())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn attempt(door: &str, address: &str, credential: &str) -> Attempt {
-        let is_counted = door.is_empty() || door.starts_with("platform:");
-        Attempt { door: door.into(), is_counted, network: Network::of(address), digest: credential.into() }
+    fn attempt(scope: &str, address: &str, credential: &str) -> ProofAttempt {
+        let is_counted = scope.is_empty() || scope.starts_with("platform:");
+        ProofAttempt { scope: scope.into(), is_counted, network: Network::of(address), digest: credential.into() }
     }
 
     fn at(millis: i64) -> Timestamp {
@@ -263,9 +263,9 @@ mod tests {
     #[test]
     fn a_change_makes_its_door_forget_what_failed_before() {
         let mut memory = ProofMemory::new();
-        for door in ["acme", "other"] {
-            memory.succeeded(&attempt(door, "192.0.2.1", "good"), at(0));
-            memory.failed(&attempt(door, "192.0.2.1", "a"), at(0));
+        for scope in ["acme", "other"] {
+            memory.succeeded(&attempt(scope, "192.0.2.1", "good"), at(0));
+            memory.failed(&attempt(scope, "192.0.2.1", "a"), at(0));
         }
         memory.forget_failures("acme", at(1));
         assert!(!memory.has_failed(&attempt("acme", "192.0.2.1", "a"), at(1)));

@@ -40,14 +40,14 @@ pub fn create_tables(sql: &impl Sqlite) -> Result<(), SqliteError> {
 }
 
 /// The rows that an attempt is counted in.
-struct Counted {
+struct LoginCounters {
     network: String,
     pair: String,
     /// Of the account, for a network that never signed in to it.
     account: Option<String>,
 }
 
-impl Counted {
+impl LoginCounters {
     fn of(sql: &impl Sqlite, network: &str, account: &str, now: Timestamp) -> Result<Self, SqliteError> {
         let oldest = now.plus_millis(-KNOWN_MILLIS);
         let known = sql.first(
@@ -70,7 +70,7 @@ impl Counted {
 pub fn count(sql: &impl Sqlite, network: &str, account: &str, now: Timestamp) -> Result<Option<Rate>, SqliteError> {
     let minute = minute(now);
     sql.execute("DELETE FROM logins WHERE minute < ?", &[minute.into()])?;
-    let counted = Counted::of(sql, network, account, now)?;
+    let counted = LoginCounters::of(sql, network, account, now)?;
     let failed = |who: &str| {
         let row = sql.first("SELECT tries FROM logins WHERE minute = ? AND who = ?", &[minute.into(), who.into()])?;
         let [tries] = cells(row.unwrap_or_default());
@@ -100,7 +100,7 @@ pub fn count(sql: &impl Sqlite, network: &str, account: &str, now: Timestamp) ->
 
 /// Takes an attempt of this minute back, and remembers its network for the account.
 pub fn succeeded(sql: &impl Sqlite, network: &str, account: &str, now: Timestamp) -> Result<(), SqliteError> {
-    for who in Counted::of(sql, network, account, now)?.rows() {
+    for who in LoginCounters::of(sql, network, account, now)?.rows() {
         sql.execute(
             "UPDATE logins SET tries = tries - 1 WHERE minute = ? AND who = ? AND tries > 0",
             &[minute(now).into(), who.into()],

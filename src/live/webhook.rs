@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::auth::principal::{Named, Signer};
-use crate::auth::proofs::{Attempt, Door};
+use crate::auth::proofs::{ProofAttempt, ProofScope};
 use crate::credentials::signature::{self, WebhookSignature};
 use crate::http::fields::Fields;
 use crate::http::incoming::{MAX_BODY, malformed, parse_object};
@@ -143,16 +143,16 @@ async fn authenticate(
 }
 
 /// The body with what is said to be its signature.
-fn attempt(request: &Request<Signer>, body: &[u8]) -> Attempt {
+fn attempt(request: &Request<Signer>, body: &[u8]) -> ProofAttempt {
     let headers = ["x-webhook-signature", "webhook-id", "webhook-timestamp", "webhook-signature"];
     let headers = headers.map(|name| request.incoming.header(name).unwrap_or_default());
     let body = signature::digest(body);
     let parts: Vec<&str> = headers.iter().map(String::as_str).chain([&*body]).collect();
-    let door = match &request.caller.named {
-        Named::Host(_, tenant) => Door::Tenant(tenant.as_str()),
-        Named::Header(claimed) => Door::PlatformFor(claimed.as_ref().map_or("", ClaimedTenant::as_str)),
+    let scope = match &request.caller.named {
+        Named::Host(_, tenant) => ProofScope::Tenant(tenant.as_str()),
+        Named::Header(claimed) => ProofScope::PlatformFor(claimed.as_ref().map_or("", ClaimedTenant::as_str)),
     };
-    Attempt::of(door, &request.incoming, "webhook", &parts)
+    ProofAttempt::of(scope, &request.incoming, "webhook", &parts)
 }
 
 fn read(body: &[u8]) -> Result<Webhook, Problem> {

@@ -14,7 +14,7 @@ mod decide;
 mod networks;
 mod permit;
 mod platform;
-mod presented;
+mod presented_credential;
 mod subscriber_token;
 mod tenant;
 mod tenant_source;

@@ -23,7 +23,7 @@ const MAX_NETWORKS: usize = 20_000;
 
 thread_local! {
     static REQUESTED: RefCell<NetworkWindows> = RefCell::new(NetworkWindows::new(REQUESTS));
-    static ASTRAY: RefCell<NetworkWindows> = RefCell::new(NetworkWindows::new(UNKNOWN_HOSTS));
+    static LOOKED_UP: RefCell<NetworkWindows> = RefCell::new(NetworkWindows::new(UNKNOWN_HOSTS));
 }
 
 /// Counts a request of a network, before anything else. 429 if there were too many.
@@ -47,13 +47,13 @@ pub async fn admit(request: &Incoming, bindings: &Bindings) -> Result<(), Proble
 /// Whether a network may have a host looked up that this isolate does not know. 429 if too many were nobody's.
 pub fn may_look_up(network: Network) -> Result<(), Problem> {
     let now = SystemClock.now();
-    ASTRAY.with_borrow_mut(|windows| windows.check(network, now)).map_err(problem::rate_limited)
+    LOOKED_UP.with_borrow_mut(|windows| windows.check(network, now)).map_err(problem::rate_limited)
 }
 
 /// Counts a host that was looked up and is nobody's.
-pub fn went_astray(network: Network) {
+pub fn count_unknown_host(network: Network) {
     let now = SystemClock.now();
-    ASTRAY.with_borrow_mut(|windows| {
+    LOOKED_UP.with_borrow_mut(|windows| {
         let _ = windows.take(network, now);
     });
 }

@@ -1,7 +1,7 @@
 //! What becomes of the permit that every request to a tenant's host leaves, once the request is answered.
 
 use super::decide::{RequestResult, keeps_permit};
-use crate::auth::proofs::{self, Attempt, Door};
+use crate::auth::proofs::{self, ProofAttempt, ProofScope};
 use crate::http::problem::Problem;
 use crate::http::request::HandlersProof;
 use crate::http::response::Response;
@@ -10,7 +10,7 @@ use crate::tenant::tenant_state::StrangerPermit;
 use crate::tenant_id::TenantId;
 
 /// A request that was admitted, to be settled when it is answered.
-pub struct Pending {
+pub struct UnsettledPermit {
     /// The tenant.
     pub tenant: TenantId,
     /// The operation, if there is one.
@@ -18,14 +18,14 @@ pub struct Pending {
     /// The permit, unless it was given back already.
     pub permit: Option<StrangerPermit>,
     /// What the request presented.
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<ProofAttempt>,
     /// Where the handler notes that it proved somebody.
     pub proof: HandlersProof,
     /// Whether the request changes something and is a principal's.
     pub is_change: bool,
 }
 
-impl Pending {
+impl UnsettledPermit {
     /// Gives the permit back, or keeps it; remembers who proved to be somebody and who failed to.
     pub fn settle(self, outcome: &Result<Response, Problem>) {
         let result = match outcome {
@@ -49,8 +49,8 @@ impl Pending {
             }
         }
         if self.is_change && result == RequestResult::Succeeded {
-            proofs::forget_failures(Door::Tenant(self.tenant.as_str()));
-            proofs::forget_failures(Door::Platform);
+            proofs::forget_failures(ProofScope::Tenant(self.tenant.as_str()));
+            proofs::forget_failures(ProofScope::Platform);
         }
     }
 }

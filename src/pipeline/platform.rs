@@ -5,7 +5,7 @@ use super::decide::{self, CredentialNames, SendingPage};
 use super::tenant::{self, RouteMatch};
 use super::tenant_source::{TenantSource, credential_not_valid};
 use crate::auth::principal::{Anyone, Named, Operator, OperatorKind, Signer};
-use crate::auth::proofs::{self, Attempt, Door};
+use crate::auth::proofs::{self, ProofAttempt, ProofScope};
 use crate::auth::{authenticate_operator, signing_keys};
 use crate::credentials::platform_token::TokenKind;
 use crate::http::problem::{self, Problem};
@@ -53,9 +53,9 @@ pub(super) async fn on_platform(context: RequestContext, meta: &mut ResponseMeta
 }
 
 /// The credential that a request presents; refused if it failed a moment ago, or its network failed too often.
-fn tried(context: &RequestContext, kind: &str) -> Result<Option<Attempt>, Problem> {
+fn tried(context: &RequestContext, kind: &str) -> Result<Option<ProofAttempt>, Problem> {
     let Some(header) = context.request.header("Authorization") else { return Ok(None) };
-    let attempt = Attempt::of(Door::Platform, &context.request, kind, &[&header]);
+    let attempt = ProofAttempt::of(ProofScope::Platform, &context.request, kind, &[&header]);
     attempt.may_try().map_err(problem::rate_limited)?;
     if attempt.has_failed() {
         return Err(problem::unauthorized());
@@ -64,7 +64,7 @@ fn tried(context: &RequestContext, kind: &str) -> Result<Option<Attempt>, Proble
 }
 
 /// Remembers whether a credential proved somebody. Whatever else is wrong, an answer that is not 401 is somebody's.
-fn noted(attempt: Option<Attempt>, outcome: &Result<Response, Problem>) {
+fn noted(attempt: Option<ProofAttempt>, outcome: &Result<Response, Problem>) {
     let Some(attempt) = attempt else { return };
     match outcome {
         Err(problem) if problem.status == 401 => attempt.failed(),
@@ -85,8 +85,8 @@ async fn for_member(
 /// A webhook that names its tenant: what fails counts against its network, and is kept apart by the name.
 async fn for_signer(context: RequestContext, params: Params, handler: Handler<Signer>) -> Result<Response, Problem> {
     let named = decide::named_by_all(&context.request.named_tenants());
-    let door = Door::PlatformFor(named.as_ref().map_or("", ClaimedTenant::as_str));
-    let attempt = Attempt::of(door, &context.request, "sender", &[]);
+    let scope = ProofScope::PlatformFor(named.as_ref().map_or("", ClaimedTenant::as_str));
+    let attempt = ProofAttempt::of(scope, &context.request, "sender", &[]);
     attempt.may_try().map_err(problem::rate_limited)?;
     let proof = context.proof.clone();
     let outcome = handler(context.call(params, Box::new(Signer { named: Named::Header(named) }))).await;

@@ -1,6 +1,6 @@
 //! The subscriber token that a request presents, verified.
 
-use crate::auth::proofs::Attempt;
+use crate::auth::proofs::ProofAttempt;
 use crate::auth::signing_keys;
 use crate::credentials::platform_token;
 use crate::credentials::subscriber_token::{self, SubscriberToken};
@@ -40,7 +40,7 @@ pub(super) async fn presented_token(
     request: &Incoming,
     bindings: &Bindings,
     tenant: &TenantId,
-    attempt: Option<&Attempt>,
+    attempt: Option<&ProofAttempt>,
 ) -> Result<SubscriberCredential, Problem> {
     let presented = match (request.header("Authorization"), request.cookie(TOKEN_COOKIE)) {
         (Some(_), _) => request.bearer().unwrap_or_default(),

@@ -10,13 +10,13 @@ use super::context::{Found, RequestContext, ResponseMeta, find, rate_fields};
 use super::cross_tenant_audit::CrossTenantAudit;
 use super::decide::{self, Presents, RequestFacts, SendingPage, Spends, TokenState, Verifies};
 use super::networks;
-use super::permit::Pending;
-use super::presented;
+use super::permit::UnsettledPermit;
+use super::presented_credential;
 use super::subscriber_token::{SubscriberCredential, presented_token};
 use super::tenant_source::TenantSource;
 use crate::auth::authenticate_member::{self, Credential, SessionContext};
 use crate::auth::principal::{Actor, Member, Named, Reader, Signer, Visitor};
-use crate::auth::proofs::{Attempt, Door};
+use crate::auth::proofs::{ProofAttempt, ProofScope};
 use crate::http::cors::Origin;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
@@ -25,7 +25,7 @@ use crate::http::response::Response;
 use crate::hub::protocol::{Refusal, RequestClass, TenantConfig};
 use crate::routes::{self, Endpoint, Matched, Route, Surface, Table, cors};
 use crate::storage::bindings::Bindings;
-use crate::tenant::tenant_state::{Admission, HubError, Needs, StrangerPermit};
+use crate::tenant::tenant_state::{AdmittedRequest, HubError, Needs, StrangerPermit};
 use crate::tenant::{resolve, tenant_state};
 use crate::tenant_id::TenantId;
 use domain::address::is_let_in;
@@ -55,7 +55,7 @@ struct Entered {
     /// The permit that the request took as a stranger's, unless it proved somebody.
     permit: Option<StrangerPermit>,
     /// What it presented.
-    attempt: Option<Attempt>,
+    attempt: Option<ProofAttempt>,
 }
 
 /// What a request's credential proves.
@@ -83,7 +83,7 @@ pub(super) async fn on_tenant(
         networks::may_look_up(network)?;
     }
     let Some(hinted) = resolve::resolve(&context.bindings, &host).await? else {
-        networks::went_astray(network);
+        networks::count_unknown_host(network);
         return Err(problem::tenant_not_found());
     };
     match enter(&context, &matched, hinted, meta).await {
@@ -116,7 +116,7 @@ async fn serve_audited(
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
     let audit = CrossTenantAudit::of(&context, &entered.tenant, &entered.config.placement);
-    let pending = Pending {
+    let pending = UnsettledPermit {
         tenant: entered.tenant.clone(),
         route: matched.route(),
         permit: entered.permit.take(),
@@ -140,21 +140,21 @@ async fn enter(
     meta: &mut ResponseMeta,
 ) -> Result<Entered, HubError> {
     let (bindings, host, route) = (&context.bindings, matched.source.host(), matched.route());
-    let door = match &matched.source {
-        TenantSource::Host(_) => Door::Tenant(tenant.as_str()),
-        TenantSource::Named(_) | TenantSource::Selected => Door::Platform,
+    let scope = match &matched.source {
+        TenantSource::Host(_) => ProofScope::Tenant(tenant.as_str()),
+        TenantSource::Named(_) | TenantSource::Selected => ProofScope::Platform,
     };
-    let attempt = route.and_then(|route| presented::attempt(door, &context.request, route));
+    let attempt = route.and_then(|route| presented_credential::attempt(scope, &context.request, route));
     let admitted = admit_stranger(bindings, &tenant, matched, attempt.as_ref()).await;
     if let Err(HubError::Refused(Refusal::RateLimited(_))) = admitted {
         meta.tenant = Some(tenant.to_string());
     }
-    let Admission { config, rate, mut permit } = admitted?;
+    let AdmittedRequest { config, rate, mut permit } = admitted?;
     let proof = prove(context, matched, (&tenant, &config), attempt.as_ref()).await?;
     let spends = proof.spends();
     if spends != Spends::Strangers {
         permit.take().into_iter().for_each(StrangerPermit::give_back);
-        attempt.iter().for_each(Attempt::succeeded);
+        attempt.iter().for_each(ProofAttempt::succeeded);
     }
     meta.tenant = Some(tenant.to_string());
     let (config, rate) = match decide::request_class(route.map(|route| route.admission), spends) {
@@ -174,8 +174,8 @@ async fn admit_stranger(
     bindings: &Bindings,
     tenant: &TenantId,
     matched: &RouteMatch,
-    attempt: Option<&Attempt>,
-) -> Result<Admission, HubError> {
+    attempt: Option<&ProofAttempt>,
+) -> Result<AdmittedRequest, HubError> {
     let host = match &matched.source {
         TenantSource::Host(host) => Some(host),
         TenantSource::Named(_) | TenantSource::Selected => {
@@ -185,12 +185,12 @@ async fn admit_stranger(
     let draws = matched.route().is_none_or(|route| route.admission == routes::Admission::Requests);
     let needs = Needs::Stranger { then_principal: draws && attempt.is_some() };
     match tenant_state::enter(bindings, tenant, host, needs).await {
-        Err(HubError::Refused(Refusal::RateLimited(_))) if attempt.is_some_and(Attempt::is_trusted) => {
+        Err(HubError::Refused(Refusal::RateLimited(_))) if attempt.is_some_and(ProofAttempt::is_trusted) => {
             tenant_state::enter(bindings, tenant, host, Needs::Config).await
         }
         // It gives its permit back if it is what it says. Whose network failed a moment ago does not wait.
         Err(HubError::Refused(Refusal::RateLimited(_)))
-            if (!draws || attempt.is_some()) && !attempt.is_some_and(Attempt::is_distrusted) =>
+            if (!draws || attempt.is_some()) && !attempt.is_some_and(ProofAttempt::is_distrusted) =>
         {
             tenant_state::enter_or_wait(bindings, tenant, host, needs).await
         }
@@ -203,7 +203,7 @@ async fn prove(
     context: &RequestContext,
     matched: &RouteMatch,
     (tenant, config): (&TenantId, &Rc<TenantConfig>),
-    attempt: Option<&Attempt>,
+    attempt: Option<&ProofAttempt>,
 ) -> Result<Proof, HubError> {
     let RequestContext { request, bindings, .. } = context;
     match decide::verifies(matched.route().map(|route| &route.endpoint)) {

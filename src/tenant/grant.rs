@@ -51,7 +51,7 @@ impl Needs {
 
 /// What a cached grant says to a request.
 #[derive(Debug)]
-pub enum Answer {
+pub enum GrantOutcome {
     /// What was needed.
     Taken(Rc<TenantConfig>, Option<Rate>),
     /// The limit is used up.
@@ -146,21 +146,21 @@ impl CachedGrant {
     }
 
     /// What a request that came to this host needs, as far as it is here.
-    pub fn take(&mut self, host: Option<&Host>, needs: Needs, now: Timestamp) -> Answer {
+    pub fn take(&mut self, host: Option<&Host>, needs: Needs, now: Timestamp) -> GrantOutcome {
         let class = needs.class();
         let is_ours = host.is_none_or(|host| self.config.hosts.iter().any(|known| known == host.as_str()));
         if !is_ours || !self.config.is_served(now) {
-            return Answer::Ask(needs.asked());
+            return GrantOutcome::Ask(needs.asked());
         }
         let has_permit = class.is_none_or(|class| self.has(class, now));
         if !has_permit && let Some(rate) = class.and_then(|class| self.refusal(class, now)) {
-            return Answer::Refused(rate);
+            return GrantOutcome::Refused(rate);
         }
         if now >= self.expires_at || !has_permit {
             let lacking = needs.asked().classes.into_iter().filter(|class| !self.has(*class, now)).collect();
-            return Answer::Ask(GrantRequest::of(lacking));
+            return GrantOutcome::Ask(GrantRequest::of(lacking));
         }
-        Answer::Taken(Rc::clone(&self.config), class.and_then(|class| self.spend(class)))
+        GrantOutcome::Taken(Rc::clone(&self.config), class.and_then(|class| self.spend(class)))
     }
 
     /// Settles a stranger's permit that was taken in the window that ends at `reset`: it is given back, or spent.
@@ -271,13 +271,13 @@ mod tests {
     }
 
     fn takes(grant: &mut CachedGrant, needs: Needs, now: i64) -> bool {
-        matches!(grant.take(None, needs, at(now)), Answer::Taken(..))
+        matches!(grant.take(None, needs, at(now)), GrantOutcome::Taken(..))
     }
 
     fn asks(grant: &mut CachedGrant, needs: Needs, now: i64) -> Option<Vec<RequestClass>> {
         match grant.take(None, needs, at(now)) {
-            Answer::Ask(request) => Some(request.classes),
-            Answer::Taken(..) | Answer::Refused(_) => None,
+            GrantOutcome::Ask(request) => Some(request.classes),
+            GrantOutcome::Taken(..) | GrantOutcome::Refused(_) => None,
         }
     }
 
@@ -344,7 +344,7 @@ mod tests {
         let mut grant = granted(0);
         grant.refuse(RequestClass::Anonymous, rate(9, 60_000), at(0));
         let refused =
-            |grant: &mut CachedGrant, now: i64| matches!(grant.take(None, STRANGER, at(now)), Answer::Refused(_));
+            |grant: &mut CachedGrant, now: i64| matches!(grant.take(None, STRANGER, at(now)), GrantOutcome::Refused(_));
         assert!(refused(&mut grant, 0) && refused(&mut grant, 4_999));
         assert!(!refused(&mut grant, 5_000), "one asks");
         assert!(refused(&mut grant, 5_000) && refused(&mut grant, 5_999), "the others do not");
@@ -358,7 +358,7 @@ mod tests {
     fn a_class_that_is_used_up_refuses_that_class_alone() {
         let used_up = Drawn::UsedUp(RequestClass::Api, rate(100, 60_000));
         let mut grant = CachedGrant::new(drawn(vec![permits(RequestClass::Anonymous, 1), used_up]), &nothing(), at(0));
-        assert!(matches!(grant.take(None, Needs::Principal, at(1)), Answer::Refused(_)));
+        assert!(matches!(grant.take(None, Needs::Principal, at(1)), GrantOutcome::Refused(_)));
         assert!(takes(&mut grant, THEN_PRINCIPAL, 1));
     }
 
@@ -376,9 +376,9 @@ mod tests {
         let (ours, other) = (Host::parse("acme.test").unwrap(), Host::parse("other.test").unwrap());
         let mut grant = granted(9);
         grant.refuse(RequestClass::Api, rate(9, 60_000), at(0));
-        assert!(matches!(grant.take(Some(&ours), STRANGER, at(1)), Answer::Taken(..)));
-        assert!(matches!(grant.take(Some(&other), STRANGER, at(1)), Answer::Ask(_)));
-        assert!(matches!(grant.take(Some(&other), Needs::Principal, at(1)), Answer::Ask(_)));
+        assert!(matches!(grant.take(Some(&ours), STRANGER, at(1)), GrantOutcome::Taken(..)));
+        assert!(matches!(grant.take(Some(&other), STRANGER, at(1)), GrantOutcome::Ask(_)));
+        assert!(matches!(grant.take(Some(&other), Needs::Principal, at(1)), GrantOutcome::Ask(_)));
     }
 
     proptest! {

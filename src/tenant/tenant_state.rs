@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use worker::Delay;
 
-use super::grant::{Answer, CachedGrant};
+use super::grant::{CachedGrant, GrantOutcome};
 use super::registry::Tenant;
 
 pub use super::grant::Needs;
@@ -138,7 +138,7 @@ async fn configure(bindings: &Bindings, tenant: &TenantId) -> Result<bool, Probl
 }
 
 /// A request that its tenant's state admits.
-pub struct Admission {
+pub struct AdmittedRequest {
     /// The tenant's configuration, at most 5 seconds old.
     pub config: Rc<TenantConfig>,
     /// The rate that a permit was taken from.
@@ -180,7 +180,7 @@ pub async fn enter_or_wait(
     tenant: &TenantId,
     host: Option<&Host>,
     needs: Needs,
-) -> Result<Admission, HubError> {
+) -> Result<AdmittedRequest, HubError> {
     let mut entered = enter(bindings, tenant, host, needs).await;
     for _ in 0..WAITS {
         if !matches!(entered, Err(HubError::Refused(Refusal::RateLimited(_)))) || !has_permits_out(tenant) {
@@ -223,12 +223,14 @@ pub async fn enter(
     tenant: &TenantId,
     host: Option<&Host>,
     needs: Needs,
-) -> Result<Admission, HubError> {
+) -> Result<AdmittedRequest, HubError> {
     for _ in 0..ATTEMPTS {
         let request = match take(tenant, host, needs) {
-            Answer::Taken(config, rate) => return Ok(Admission { config, permit: permit(tenant, needs, &rate), rate }),
-            Answer::Refused(rate) => return Err(HubError::Refused(Refusal::RateLimited(rate))),
-            Answer::Ask(request) => request,
+            GrantOutcome::Taken(config, rate) => {
+                return Ok(AdmittedRequest { config, permit: permit(tenant, needs, &rate), rate });
+            }
+            GrantOutcome::Refused(rate) => return Err(HubError::Refused(Refusal::RateLimited(rate))),
+            GrantOutcome::Ask(request) => request,
         };
         let seen = last_seen(tenant);
         let grant = call_hub(bindings, tenant, host, seen, async |hub, caller| hub.call_for(&caller, &request).await);
@@ -267,11 +269,11 @@ fn store(tenant: &TenantId, grant: Grant, asked: &GrantRequest, now: Timestamp) 
     });
 }
 
-fn take(tenant: &TenantId, host: Option<&Host>, needs: Needs) -> Answer {
+fn take(tenant: &TenantId, host: Option<&Host>, needs: Needs) -> GrantOutcome {
     let now = SystemClock.now();
     GRANTS.with_borrow_mut(|grants| match grants.get(tenant, now) {
         Some(grant) => grant.take(host, needs, now),
-        None => Answer::Ask(needs.asked()),
+        None => GrantOutcome::Ask(needs.asked()),
     })
 }
 

@@ -8,7 +8,7 @@ use super::claims::{self, ExpectedClaims, Generation};
 use super::grants::Grants;
 use super::issuer_keys::{IssuerKeySet, IssuerKeys};
 use crate::auth::outbound_oidc::is_signed_by;
-use crate::auth::proofs::{Attempt, Door};
+use crate::auth::proofs::{ProofAttempt, ProofScope};
 use crate::credentials::jwk::Algorithm;
 use crate::credentials::jws::Unverified;
 use crate::credentials::signature::{SigningSecret, is_mac};
@@ -119,7 +119,12 @@ impl HubAccess<'_> {
                 return Err(challenge::origin_not_allowed(&origin));
             }
         }
-        let attempt = Attempt::of(Door::Tenant(self.tenant.as_str()), request, "mercure", &[&presented.token, &origin]);
+        let attempt = ProofAttempt::of(
+            ProofScope::Tenant(self.tenant.as_str()),
+            request,
+            "mercure",
+            &[&presented.token, &origin],
+        );
         if attempt.has_failed() {
             return Err(challenge::invalid_token(&origin, "it failed a moment ago"));
         }

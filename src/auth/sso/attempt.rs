@@ -24,7 +24,7 @@ statements! { TenantSql;
     /// A new attempt, unless the tenant has too many under way.
     INSERT_ATTEMPT = "INSERT INTO sso_attempts (tenant_id, state, provider_id, sealed, return_to, expires_at, network) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM (SELECT 1 FROM sso_attempts WHERE tenant_id = ?1 LIMIT ?8)) < ?8 RETURNING state";
     /// Makes room for one more of a network: its newest stay.
-    KEEP_NEWEST_OF_NETWORK = "DELETE FROM sso_attempts WHERE tenant_id = ?1 AND network = ?2 AND state NOT IN (SELECT n.state FROM sso_attempts n WHERE n.tenant_id = ?1 AND n.network = ?2 ORDER BY n.expires_at DESC, n.state LIMIT ?3)";
+    KEEP_NEWEST_OF_NETWORK = "DELETE FROM sso_attempts WHERE tenant_id = ?1 AND network = ?2 AND state NOT IN (SELECT n.state FROM sso_attempts n WHERE n.tenant_id = ?1 AND n.network = ?2 ORDER BY n.expires_at DESC LIMIT ?3)";
     /// Deletes expired attempts.
     FORGET_EXPIRED = "DELETE FROM sso_attempts WHERE tenant_id = ?1 AND expires_at <= ?2";
     /// Takes an attempt, once.

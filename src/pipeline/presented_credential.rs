@@ -3,28 +3,28 @@
 use super::decide::{self, Verifies};
 use super::subscriber_token::TOKEN_COOKIE;
 use crate::auth::authenticate_member::Credential;
-use crate::auth::proofs::{Attempt, Door};
+use crate::auth::proofs::{ProofAttempt, ProofScope};
 use crate::http::incoming::Incoming;
 use crate::routes::{Admission, Endpoint, Route, TokenRule};
 
 /// What a request presents at a route; none if the route does not look at what it presents, or it presents nothing.
-pub fn attempt(door: Door<'_>, request: &Incoming, route: &Route) -> Option<Attempt> {
+pub fn attempt(scope: ProofScope<'_>, request: &Incoming, route: &Route) -> Option<ProofAttempt> {
     let header = request.header("Authorization");
     match decide::verifies(Some(&route.endpoint)) {
         Verifies::Principal => match Credential::of(request)? {
-            Credential::Bearer(_) => Some(Attempt::of(door, request, "member", &[&header?])),
-            Credential::Cookie(text) => Some(Attempt::of(door, request, "session", &[&text])),
+            Credential::Bearer(_) => Some(ProofAttempt::of(scope, request, "member", &[&header?])),
+            Credential::Cookie(text) => Some(ProofAttempt::of(scope, request, "session", &[&text])),
         },
         Verifies::SubscriberToken => match header.or_else(|| request.cookie(TOKEN_COOKIE)) {
-            Some(text) => Some(Attempt::of(door, request, "subscriber", &[&text])),
-            None => Some(Attempt::of(door, request, "ticket", &[request.query.get("ticket")?])),
+            Some(text) => Some(ProofAttempt::of(scope, request, "subscriber", &[&text])),
+            None => Some(ProofAttempt::of(scope, request, "ticket", &[request.query.get("ticket")?])),
         },
         Verifies::Nothing => verified_by_handler(route).then(|| {
             let parts = ["X-Webhook-Signature", "webhook-signature", "webhook-id", "Authorization", "Cookie"];
             let parts = parts.map(|name| request.header(name).unwrap_or_default());
             let parts: Vec<&str> =
                 parts.iter().map(String::as_str).chain([&*request.path, &*request.raw_query]).collect();
-            Attempt::of(door, request, "handler", &parts)
+            ProofAttempt::of(scope, request, "handler", &parts)
         }),
     }
 }
