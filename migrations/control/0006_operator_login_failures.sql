@@ -14,3 +14,5 @@ CREATE TABLE operator_login_networks (
   at      INTEGER NOT NULL,
   PRIMARY KEY (account, network)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX operator_login_networks_by_time ON operator_login_networks (at);
