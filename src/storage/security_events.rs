@@ -9,7 +9,7 @@ use domain::clock::Timestamp;
 
 statements! { TenantSql;
     /// One row per tenant, kind, network and minute, and at most a hundred in a minute; further attempts change nothing.
-    RECORD = "INSERT INTO security_events (tenant_id, minute, kind, source_ip, at, route, network) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM (SELECT 1 FROM security_events WHERE tenant_id = ?1 AND minute = ?2 LIMIT 100)) < 100 AND NOT EXISTS (SELECT 1 FROM security_events WHERE tenant_id = ?1 AND minute = ?2 AND kind = ?3 AND network = ?7) ON CONFLICT (tenant_id, minute, kind, source_ip) DO NOTHING";
+    RECORD = "INSERT INTO security_events (tenant_id, minute, kind, source_ip, at, route, network) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM security_events WHERE tenant_id = ?1 AND minute = ?2) < 100 AND NOT EXISTS (SELECT 1 FROM security_events WHERE tenant_id = ?1 AND minute = ?2 AND kind = ?3 AND network = ?7) ON CONFLICT (tenant_id, minute, kind, source_ip) DO NOTHING";
     /// Deletes a tenant's old rows.
     FORGET_OLD = "DELETE FROM security_events WHERE tenant_id = ?1 AND minute < ?2";
 }

@@ -22,7 +22,7 @@ use domain::clock::Timestamp;
 
 statements! { TenantSql;
     /// A new attempt, unless the tenant has too many under way.
-    INSERT_ATTEMPT = "INSERT INTO sso_attempts (tenant_id, state, provider_id, sealed, return_to, expires_at, network) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM (SELECT 1 FROM sso_attempts WHERE tenant_id = ?1 LIMIT ?8)) < ?8 RETURNING state";
+    INSERT_ATTEMPT = "INSERT INTO sso_attempts (tenant_id, state, provider_id, sealed, return_to, expires_at, network) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM sso_attempts WHERE tenant_id = ?1) < ?8 RETURNING state";
     /// Makes room for one more of a network: its newest stay.
     KEEP_NEWEST_OF_NETWORK = "DELETE FROM sso_attempts WHERE tenant_id = ?1 AND network = ?2 AND state NOT IN (SELECT n.state FROM sso_attempts n WHERE n.tenant_id = ?1 AND n.network = ?2 ORDER BY n.expires_at DESC LIMIT ?3)";
     /// Deletes expired attempts.
