@@ -33,7 +33,9 @@ pub const ROUTES: &[Route] = &[
              with topics `records/…` alone>, last_event_id?: string, lastEventID?: string, named?: Flag, \
              heartbeat?: 'id'|'data', ticket?: string, Last-Event-ID",
         )
-        .answers("200 events; 401 invalid_token; 406 not_acceptable; 429 too_many_streams too_many_connections"),
+        .answers(
+            "200 events; 401 invalid_token; 406 not_acceptable; 429 rate_limited too_many_streams too_many_connections",
+        ),
     put("events.ticket", "/events", Visitor(TokenRule::Required, handler!(live::ticket::issue)))
         .summary("Gives a ticket that opens one stream at a time in place of a token.")
         .answers("201 {ticket: string, expires_at: time} <first use within 60 seconds>; 401 invalid_token"),

@@ -37,10 +37,11 @@ impl Surface {
     }
 }
 
-/// What an operation draws from.
+/// What an operation draws from, once it was let in. On a tenant's host every request first takes a permit of the tenant's
+/// for strangers, and gets it back if it proves to be somebody or opens what it asked for (`pipeline/permit.rs`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Nothing but the filter per address.
+    /// Nothing further.
     Unmetered,
     /// The tenant's requests: those of its principals, or those of strangers.
     Requests,
