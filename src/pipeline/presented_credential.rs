@@ -19,22 +19,42 @@ pub fn attempt(scope: ProofScope<'_>, request: &Incoming, route: &Route) -> Opti
             Some(text) => Some(ProofAttempt::of(scope, request, "subscriber", &[&text])),
             None => Some(ProofAttempt::of(scope, request, "ticket", &[request.query.get("ticket")?])),
         },
-        Verifies::Nothing => verified_by_handler(route).then(|| {
-            let parts = ["X-Webhook-Signature", "webhook-signature", "webhook-id", "Authorization", "Cookie"];
-            let parts = parts.map(|name| request.header(name).unwrap_or_default());
-            let parts: Vec<&str> =
-                parts.iter().map(String::as_str).chain([&*request.path, &*request.raw_query]).collect();
-            ProofAttempt::of(scope, request, "handler", &parts)
-        }),
+        Verifies::Nothing => for_handler(scope, request, route),
     }
 }
 
-/// Whether a handler verifies what it is sent, and the request draws from nothing else than what it opens.
-fn verified_by_handler(route: &Route) -> bool {
-    let may_verify = match route.endpoint {
-        Endpoint::Signer(_) | Endpoint::Visitor(TokenRule::Mercure, _) => true,
-        // Links that are signed.
-        Endpoint::Visitor(TokenRule::Ignored, _) => route.admission == Admission::Unmetered,
+/// What is left to a handler to verify: a signature over the body, a token on Mercure's wire, a signed link.
+fn for_handler(scope: ProofScope<'_>, request: &Incoming, route: &Route) -> Option<ProofAttempt> {
+    let (header, cookie) = (request.header("Authorization"), request.header("Cookie"));
+    let presents = match carrier_of(route)? {
+        ProofCarrier::Body => true,
+        ProofCarrier::Token => header.is_some() || cookie.is_some() || request.query.get("authorization").is_some(),
+        ProofCarrier::Link => request.query.get("signature").is_some(),
+    };
+    let signature = ["X-Webhook-Signature", "webhook-signature"].map(|name| request.header(name).unwrap_or_default());
+    let [plain, standard] = &signature;
+    let (header, cookie) = (header.unwrap_or_default(), cookie.unwrap_or_default());
+    let parts = [&header, &cookie, plain, standard, &request.path, &request.raw_query].map(String::as_str);
+    presents.then(|| ProofAttempt::of(scope, request, "handler", &parts))
+}
+
+/// Where a request carries what a handler verifies.
+enum ProofCarrier {
+    /// Its body is signed.
+    Body,
+    /// It has a token.
+    Token,
+    /// Its URL is signed.
+    Link,
+}
+
+/// Where requests of an operation carry what its handler verifies, if they draw from nothing else than what they open.
+fn carrier_of(route: &Route) -> Option<ProofCarrier> {
+    match route.endpoint {
+        _ if route.admission == Admission::Requests => None,
+        Endpoint::Signer(_) => Some(ProofCarrier::Body),
+        Endpoint::Visitor(TokenRule::Mercure, _) => Some(ProofCarrier::Token),
+        Endpoint::Visitor(TokenRule::Ignored, _) => Some(ProofCarrier::Link),
         Endpoint::Anyone(_)
         | Endpoint::Operator(..)
         | Endpoint::SignedInOperator(_)
@@ -44,7 +64,6 @@ fn verified_by_handler(route: &Route) -> bool {
         | Endpoint::Visitor(TokenRule::Optional | TokenRule::Required, _)
         | Endpoint::SignIn(_)
         | Endpoint::Table(_)
-        | Endpoint::TableReader(..) => false,
-    };
-    may_verify && route.admission != Admission::Requests
+        | Endpoint::TableReader(..) => None,
+    }
 }
