@@ -65,7 +65,10 @@ impl CountedAttempt {
 
 /// Whether a problem says that a password, a token or an invitation is not good.
 fn is_failure(problem: &Problem) -> bool {
-    matches!(problem.status, 400 | 401 | 404)
+    matches!(
+        problem.code,
+        "invalid_credentials" | "invalid_mailed_token" | "invalid_refresh_token" | "invitation_not_found"
+    )
 }
 
 fn with_window<T>(network: Network, now: Timestamp, act: impl FnOnce(&mut Window) -> T) -> T {
@@ -75,4 +78,22 @@ fn with_window<T>(network: Network, now: Timestamp, act: impl FnOnce(&mut Window
         windows.insert(network, window, FAILURES.end(now), now);
         done
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_credential_that_is_not_good_is_a_failure() {
+        let failures = [
+            problem::invalid_credentials(),
+            problem::invalid_mailed_token(),
+            problem::invalid_refresh_token(),
+            problem::invitation_not_found(),
+        ];
+        assert!(failures.iter().all(is_failure));
+        let others = [problem::unavailable("x"), problem::malformed_json("x"), problem::not_found()];
+        assert!(!others.iter().any(is_failure));
+    }
 }

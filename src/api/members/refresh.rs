@@ -71,38 +71,38 @@ impl RefreshTokenRow {
 }
 
 /// `POST /api/v1/auth/refresh`
-pub async fn refresh(mut request: Request<Visitor>) -> Result<Response, Problem> {
-    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
-    let text = read_secret(&mut fields, "refresh_token");
-    fields.finish()?;
+pub async fn refresh(request: Request<Visitor>) -> Result<Response, Problem> {
     let attempt = failed_logins::begin(&request)?;
-    let outcome = renew(&request, &text).await;
+    let outcome = renew(request).await;
     attempt.end(&outcome);
     outcome
 }
 
 /// The next tokens of the session that a refresh token belongs to.
-async fn renew(request: &Request<Visitor>, text: &str) -> Result<Response, Problem> {
-    PresentedKey::parse(text).filter(|key| key.kind == KeyKind::Refresh).ok_or_else(problem::invalid_refresh_token)?;
+async fn renew(mut request: Request<Visitor>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    let text = read_secret(&mut fields, "refresh_token");
+    fields.finish()?;
+    PresentedKey::parse(&text).filter(|key| key.kind == KeyKind::Refresh).ok_or_else(problem::invalid_refresh_token)?;
     let presented = digest(text.as_bytes());
     let rows = request.caller.rows(&request.bindings)?;
     let mut row = find(&rows, &presented).await?;
     if row.used_at.is_none() {
-        consume(request, &rows, &presented, &row.session_id).await?;
+        consume(&request, &rows, &presented, &row.session_id).await?;
         row = find(&rows, &presented).await?;
     }
     // By now it is spent, by this request or by another; within the grace both get its successor.
     let used_at = row.used_at.ok_or_else(|| problem::unavailable("a refresh token was not spent"))?;
     if SystemClock.now().millis() - used_at > GRACE_MILLIS {
-        return Err(end_reused(request, &rows, &row).await?);
+        return Err(end_reused(&request, &rows, &row).await?);
     }
     let sealed = row.successor.as_deref().unwrap_or_default();
     let secrets = secrets::load(&request.bindings, request.caller.tenant.as_str()).await?;
-    let successor = secrets.data_key()?.open(&place(request, &presented), sealed).map_err(problem::internal)?;
+    let successor = secrets.data_key()?.open(&place(&request, &presented), sealed).map_err(problem::internal)?;
     let successor = String::from_utf8(successor).map_err(problem::internal)?;
     let user = SessionUser { id: row.id, email: row.email, name: row.name, role: row.role };
     let until = Timestamp::from_millis(row.expires_at);
-    let data = session::tokens(&login_context(request, &rows), &user, &row.session_id, until, &successor).await?;
+    let data = session::tokens(&login_context(&request, &rows), &user, &row.session_id, until, &successor).await?;
     Response::json(200, &data, Some(request.caller.tenant.as_str()))
 }
 
