@@ -144,7 +144,7 @@ async fn strangers_who_use_up_the_permits_do_not_stop_those_who_proved_to_be_som
     }
     // What needs no proof is not let through for what was proved before.
     tenant.call("GET", "/media/posts/missing/a.png").address(&member).send().await.expect_problem(429, "rate_limited");
-    tenant.events(&["a"]).address(&site).open().await.unwrap_err().expect_problem(429, "rate_limited");
+    tenant.events(&["a"]).address(&site).refused().await.expect_problem(429, "rate_limited");
     // Next to the member somebody guesses: what was good a moment ago still is, a guess is not looked at.
     let guess = |key: String| tenant.call("GET", "/api/v1/users").bearer(&key).address(&member).send();
     guess(wrong_key(&tenant, row_id(&key))).await.expect_problem(401, "unauthorized");
