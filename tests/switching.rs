@@ -100,8 +100,9 @@ async fn a_token_is_for_one_tenant_and_for_tenants_only() {
             tenant.world.call(method, ROOT, path).bearer(&token).json(&json!({"tenant_id": other.id})).send().await;
         answer.expect_problem(401, "unauthorized");
     }
-    // And it opens no private stream.
-    tenant.call("PUT", "/events").bearer(&token).send().await.expect_problem(401, "invalid_token");
+    // And it opens streams of its own tenant alone.
+    other.call("PUT", "/events").bearer(&token).send().await.expect_problem(404, "tenant_not_found");
+    tenant.call("PUT", "/events").bearer(&token).send().await.expect(201);
 }
 
 #[tokio::test]
