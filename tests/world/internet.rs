@@ -1,4 +1,4 @@
-//! What stands internet, as far as custom domains go: a resolver of DNS over HTTPS, and what answers for each domain.
+//! The public internet, as far as custom domains go: a resolver of DNS over HTTPS, and what answers for each domain.
 //!
 //! Both are one server of this process, shared by all tests; names are the tests' own. It runs on a thread, because the
 //! runtimes of single tests end with them.
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::{Value, json};
 
-/// The world internet.
+/// The public internet, as far as tests need it.
 #[derive(Clone)]
 pub struct Internet {
     port: u16,
