@@ -79,9 +79,13 @@ impl World {
         closing.retain(|slot, _| !waking.contains_key(slot));
         self.next_waking_closes = Some(waking);
         let now = self.now;
-        match self.turn(&closing, |state| state.configure(config(settings), now))? {
-            Ok(configured) => ensure!(configured.revision == settings.revision, "{configured:?}"),
-            Err(_) => self.reference.settings = before,
+        let (outcome, failed) = self.run(|state| state.configure(config(settings), now));
+        if outcome.is_err() {
+            // The next waking, which may come at once, reads the settings of before.
+            self.reference.settings = before;
+        }
+        if let Ok(configured) = self.end_turn(&closing, outcome, failed)? {
+            ensure!(configured.revision == settings.revision, "{configured:?}");
         }
         Ok(String::new())
     }

@@ -136,6 +136,16 @@ impl World {
         act: impl FnOnce(&mut State) -> Result<T, StateError>,
     ) -> Result<Result<T, StateError>, Fault> {
         let (outcome, failed) = self.run(act);
+        self.end_turn(closing, outcome, failed)
+    }
+
+    /// What follows a turn that closes these streams.
+    pub fn end_turn<T>(
+        &mut self,
+        closing: &Closing,
+        outcome: Result<T, StateError>,
+        failed: bool,
+    ) -> Result<Result<T, StateError>, Fault> {
         ensure!(failed || !matches!(outcome, Err(StateError::Storage(_))), "the storage fails without a reason");
         self.check(closing, failed)?;
         self.after_turn()?;
