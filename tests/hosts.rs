@@ -76,7 +76,9 @@ async fn hosts_that_are_asked_over_tls_are_bound_to_it() {
     ] {
         assert_eq!(bound(scheme, host).await, None, "{scheme}://{host}");
     }
-    world.restart(&[("ROOT_DOMAIN", "live.example.com")]).await;
+    // Switches of development are refused on such a domain.
+    let live = [("ROOT_DOMAIN", "live.example.com"), ("ALLOW_LOOPBACK", "false"), ("DOMAIN_PROOF", "required")];
+    world.restart(&live).await;
     for host in ["live.example.com", "console.live.example.com", "nobody.live.example.com", "www.live.example.com"] {
         assert_eq!(bound("https", host).await.as_deref(), Some("max-age=31536000"), "{host}");
         assert_eq!(bound("http", host).await, None, "{host}");

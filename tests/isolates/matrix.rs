@@ -54,6 +54,12 @@ const OPERATIONS: &[(&str, Effect)] = &[
     ("collections.reindex", BindsNobody("an index decides how fast a list is, not what is in it")),
     ("domains.attach", Binds(&["tenants::a_domain_that_moves_leads_to_its_new_tenant_alone_in_every_isolate"])),
     ("domains.detach", Binds(&["tenants::a_detached_domain_is_nobodys_in_every_isolate"])),
+    ("domains.patch", BindsNobody("which domain is the primary one decides what links name, and not who is let in")),
+    (
+        "domains.verify",
+        BindsNobody("a domain that is proven was nobody's before; a lost proof is cron's (tests/domain_proof.rs)"),
+    ),
+    ("domains.vouch", BindsNobody("a domain that is vouched for was nobody's before")),
     ("events.ticket", BindsNobody(MAKES)),
     ("files.announce", BindsNobody(MAKES)),
     ("files.delete", BindsNobody(RECORDS)),

@@ -42,7 +42,7 @@ async fn minted(tenant: &Tenant, bearer: &str) -> String {
 #[tokio::test]
 async fn a_role_that_loses_permissions_loses_them_in_every_isolate() {
     let pair = plain().await;
-    pair.here.role("press", &["api-keys:read", "subscriber-tokens:write"]).await;
+    pair.here.role("press", &["api-keys:read", "subscriber-tokens:write", "events:read"]).await;
     let tokens = pair.here.user("press").await.login().await;
     let heard = minted(&pair.here, &tokens.access).await;
     let asked = async |tenant: &Tenant| (gets(tenant, KEYS, &tokens.access).await, hears(tenant, &heard).await);
@@ -223,7 +223,7 @@ async fn a_key_that_is_patched_narrower_is_so_in_every_isolate() {
     let changes = [(json!({"scopes": ["audit:read"]}), 403), (json!({"ip_allowlist": ["192.0.2.0/24"]}), 401)];
     for (change, status) in changes {
         let pair = plain().await;
-        let key = pair.here.key(&["api-keys:read", "subscriber-tokens:write"]).await;
+        let key = pair.here.key(&["api-keys:read", "subscriber-tokens:write", "events:read"]).await;
         let heard = minted(&pair.here, &key.text).await;
         let path = format!("{KEYS}/{}", key.id);
         let asked = async |tenant: &Tenant| gets(tenant, KEYS, &key.text).await;
@@ -237,12 +237,12 @@ async fn a_key_that_is_patched_narrower_is_so_in_every_isolate() {
 #[tokio::test]
 async fn a_keys_earlier_text_and_a_revoked_key_are_worthless_in_every_isolate() {
     let pair = plain().await;
-    let key = pair.here.key(&["api-keys:read", "subscriber-tokens:write"]).await;
+    let key = pair.here.key(&["api-keys:read", "subscriber-tokens:write", "events:read"]).await;
     let path = format!("{KEYS}/{}", key.id);
     let asked = async |tenant: &Tenant| gets(tenant, KEYS, &key.text).await;
     pair.binds(asked, 200, owner("POST", format!("{path}/reroll"), json!({"grace_seconds": 0})), 401).await;
 
-    let key = pair.here.key(&["api-keys:read", "subscriber-tokens:write"]).await;
+    let key = pair.here.key(&["api-keys:read", "subscriber-tokens:write", "events:read"]).await;
     let heard = minted(&pair.here, &key.text).await;
     let asked = async |tenant: &Tenant| (gets(tenant, KEYS, &key.text).await, hears(tenant, &heard).await);
     let revoked = async |tenant: &Tenant| {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Pair, Tenant, Token, World};
+use crate::world::{Pair, Tenant, Token, World, eventually};
 
 async fn plain() -> Pair {
     World::on_both(|tenant| tenant).await
@@ -48,7 +48,11 @@ async fn a_retired_webhook_secret_is_worthless_in_every_isolate() {
     let rotated = async |tenant: &Tenant| drop(rotate(tenant, "webhook").await);
     pair.binds(asked, [202, 202, 200, 200], rotated, [401; 4]).await;
     let new = rotate(&pair.here, "webhook").await;
-    assert_eq!(publishes(&pair.there, &new).await, [202, 202, 200, 200], "the one that replaces it is good at once");
+    // An isolate that has just read the secrets, because something did not fit, reads them again after a second.
+    eventually("the secret that replaces it is good", async || {
+        (publishes(&pair.there, &new).await == [202, 202, 200, 200]).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

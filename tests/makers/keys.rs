@@ -155,7 +155,7 @@ async fn streams_of_a_holders_keys_end_with_the_holders_rights() {
     here.made_user("owner").await;
     for how in ["demote", "disable", "remove"] {
         let person = here.person("owner").await;
-        let (_, key) = made(person.call("POST", KEYS), &["subscriber-tokens:write"]).await;
+        let (_, key) = made(person.call("POST", KEYS), &["subscriber-tokens:write", "events:read"]).await;
         let mint = here.call("POST", "/api/v1/subscriber-tokens").bearer(&key).json(&json!({"topics": ["a"]}));
         let token = format!("Bearer {}", mint.send().await.expect(201).data()["token"].as_str().unwrap());
         let mut stream = there.events(&["a"]).header("Authorization", &token).live().await;
