@@ -115,16 +115,15 @@ async fn a_user_made_again_under_an_address_is_another_user_in_every_isolate() {
 async fn a_session_that_ends_ends_in_every_isolate() {
     let pair = plain().await;
     let user = pair.here.user("admin").await;
-    let ends: [&dyn Fn(&Tokens, &Tokens) -> (&'static str, String, bool); 5] = [
-        &|_, _| ("POST", "/api/v1/auth/logout".to_owned(), true),
-        &|_, lost| ("DELETE", format!("{SESSIONS}/{}", lost.session), false),
-        &|_, _| ("DELETE", SESSIONS.to_owned(), false),
-        &|_, _| ("POST", format!("/api/v1/users/{}/sessions/revoke", user.id), false),
-        &|_, _| ("POST", "/api/v1/auth/revoke-all".to_owned(), false),
-    ];
-    for (number, end) in ends.into_iter().enumerate() {
+    for number in 0..5 {
         let (kept, lost) = (user.login().await, user.login().await);
-        let (method, path, by_itself) = end(&kept, &lost);
+        let (method, path, by_itself) = match number {
+            0 => ("POST", "/api/v1/auth/logout".to_owned(), true),
+            1 => ("DELETE", format!("{SESSIONS}/{}", lost.session), false),
+            2 => ("DELETE", SESSIONS.to_owned(), false),
+            3 => ("POST", format!("/api/v1/users/{}/sessions/revoke", user.id), false),
+            _ => ("POST", "/api/v1/auth/revoke-all".to_owned(), false),
+        };
         let asked = async |tenant: &Tenant| gets(tenant, ME, &lost.access).await;
         let ended = async |tenant: &Tenant| {
             let call = match number {

@@ -160,11 +160,8 @@ fn sources() -> Vec<SourceFile> {
 
 #[test]
 fn what_is_remembered_stands_in_the_table() {
-    let tests: Vec<String> = ["tests", "src", "domain/src"]
-        .iter()
-        .flat_map(|folder| files_in(folder, ".rs"))
-        .map(|path| read(path))
-        .collect();
+    let tests: Vec<String> =
+        ["tests", "src", "domain/src"].iter().flat_map(|folder| files_in(folder, ".rs")).map(read).collect();
     let found = faults(&sources(), &read("src/storage/keys.rs"), &read("docs/architecture.md"), &tests.concat());
     none("what is remembered stands in docs/architecture.md", &found);
 }
