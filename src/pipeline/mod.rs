@@ -31,7 +31,6 @@ use crate::log::{self, RequestLine};
 use crate::records::provision::provision;
 use crate::records::{outbox, stale_jobs};
 use crate::storage::bindings::{Bindings, SystemClock};
-use crate::storage::calls;
 use crate::storage::sealed::random;
 use crate::tenant::change;
 use crate::tenant::registry::placement_of;
@@ -53,7 +52,7 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
             let context = RequestContext { request, bindings, background, proof: HandlersProof::default() };
             let outcome = by_host(context, &mut meta).await;
             if logs_calls {
-                log::calls(&id, calls::so_far());
+                log::calls(&id);
             }
             outcome
         }
