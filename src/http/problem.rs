@@ -507,9 +507,9 @@ pub fn too_many_streams(retry_after: u64) -> Problem {
         .header("Retry-After", retry_after)
 }
 
-/// 429: the address has as many open streams as one address may.
+/// 429: the network has as many open streams as one network may.
 pub fn too_many_connections(retry_after: u64) -> Problem {
-    Problem::new(429, "too_many_connections", "The limit of open streams for this IP address is reached")
+    Problem::new(429, "too_many_connections", "The limit of open streams for this network is reached")
         .header("Retry-After", retry_after)
 }
 

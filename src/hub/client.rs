@@ -4,8 +4,8 @@ use serde_json::value::RawValue;
 use wasm_bindgen::prelude::*;
 
 use super::protocol::{Caller, Message, Platform, Refusal, Reply, to_json};
+use crate::log;
 use crate::storage::bindings::Bindings;
-use crate::storage::calls;
 use crate::tenant_id::TenantId;
 
 #[wasm_bindgen(module = "/src/hub/client.js")]
@@ -58,7 +58,7 @@ impl HubClient {
     }
 
     async fn exchange<M: Message>(&self, json: &str) -> Result<M::Reply, CallError> {
-        calls::hub_called();
+        log::hub_called();
         let reply = send(&self.stub, M::PATH, json).await;
         let reply = reply.map_err(|thrown| CallError::Unreachable(js_sys::Error::from(thrown).message().into()))?;
         match serde_json::from_str::<Reply<&RawValue>>(&reply.as_string().unwrap_or_default())? {

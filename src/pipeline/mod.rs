@@ -37,7 +37,6 @@ use crate::log::{self, RequestLine};
 use crate::records::provision::provision;
 use crate::records::{outbox, stale_jobs};
 use crate::storage::bindings::{Bindings, SystemClock};
-use crate::storage::calls;
 use crate::storage::sealed::random;
 use crate::tenant::registry::placement_of;
 use crate::tenant::{change, domain_checks};
@@ -59,7 +58,7 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
             let context = RequestContext { request, bindings, background, proof: HandlersProof::default() };
             let outcome = by_host(context, &mut meta).await;
             if settings.logs_calls {
-                log::calls(&id, calls::so_far());
+                log::calls(&id);
             }
             let (root, is_tenants) = (&settings.root_domain, meta.is_tenants_host);
             let secure = transport::strict_transport_security(&scheme, &authority, root, is_tenants);

@@ -3,9 +3,9 @@
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
-use super::calls;
 use super::row::{Rows, parse};
 use super::sql::{Arg, StorageError};
+use crate::log;
 
 #[wasm_bindgen(module = "/src/storage/d1.js")]
 extern "C" {
@@ -24,7 +24,7 @@ impl Database {
 
     /// Runs statements in one transaction, all of them or none; gives the rows of each.
     pub(super) async fn run(&self, statements: &[(&str, Vec<Arg>)]) -> Result<Vec<Rows>, StorageError> {
-        calls::database_called();
+        log::database_called();
         let json = run(&self.0, statements.iter().map(to_js).collect()).await;
         let json = json.map_err(|thrown| StorageError::from_d1(js_sys::Error::from(thrown).message().into()))?;
         parse(&json.as_string().unwrap_or_default())

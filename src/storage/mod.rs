@@ -11,7 +11,6 @@
 
 pub mod audit_log;
 pub mod bindings;
-pub mod calls;
 pub mod composed;
 pub mod control_db;
 mod d1;

@@ -91,6 +91,7 @@ const OF_CONTROL: &[(&str, &[ControlSql])] = &[
     ("src/api/operators/accounts.rs", carillon::api::operators::accounts::STATEMENTS),
     ("src/api/operators/platform_keys.rs", carillon::api::operators::platform_keys::STATEMENTS),
     ("src/api/operators/rules.rs", carillon::api::operators::rules::STATEMENTS),
+    ("src/api/operators/login_failures.rs", carillon::api::operators::login_failures::STATEMENTS),
     ("src/api/operators/sessions.rs", carillon::api::operators::sessions::STATEMENTS),
     ("src/auth/authenticate_operator.rs", carillon::auth::authenticate_operator::STATEMENTS),
     ("src/auth/signing_keys.rs", auth::signing_keys::STATEMENTS),
