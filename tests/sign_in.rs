@@ -221,7 +221,6 @@ async fn a_change_of_the_user_counts_on_the_next_request() {
     user.set("status", "disabled").await;
     assert_eq!(keys().await, (401, 401));
     user.set("status", "active").await;
-    assert_eq!(keys().await, (401, 401), "what was issued before does not come back with the user");
     let (tokens, cookie) = (user.login().await, user.browser().await);
     let keys = async || {
         let bearer = tenant.call("GET", "/api/v1/api-keys").bearer(&tokens.access).send().await.status;

@@ -12,7 +12,7 @@ pub const GRACE_MILLIS: i64 = 10_000;
 
 /// What becomes of a token that is presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RefreshVerdict {
     /// It was not spent: it is spent now, and the next one is made.
     Spend,
     /// It was spent a moment ago: it gets the newest one.
@@ -22,11 +22,11 @@ pub enum Verdict {
 }
 
 /// Judges a token by when it was spent, if it was.
-pub fn judge(spent_at: Option<Timestamp>, now: Timestamp) -> Verdict {
+pub fn judge(spent_at: Option<Timestamp>, now: Timestamp) -> RefreshVerdict {
     match spent_at {
-        None => Verdict::Spend,
-        Some(at) if now.since(at) <= GRACE_MILLIS => Verdict::Newest,
-        Some(_) => Verdict::Reused,
+        None => RefreshVerdict::Spend,
+        Some(at) if now.since(at) <= GRACE_MILLIS => RefreshVerdict::Newest,
+        Some(_) => RefreshVerdict::Reused,
     }
 }
 
@@ -49,12 +49,12 @@ mod tests {
             }
             let at = Timestamp::from_millis;
             match judge(self.spent[token].map(at), at(now)) {
-                Verdict::Spend => {
+                RefreshVerdict::Spend => {
                     self.spent[token] = Some(now);
                     self.spent.push(None);
                 }
-                Verdict::Newest => {}
-                Verdict::Reused => self.ended = true,
+                RefreshVerdict::Newest => {}
+                RefreshVerdict::Reused => self.ended = true,
             }
             (!self.ended).then(|| self.spent.len() - 1)
         }
@@ -63,10 +63,10 @@ mod tests {
     #[test]
     fn the_grace_is_counted_from_when_a_token_was_spent() {
         let at = Timestamp::from_millis;
-        assert_eq!(judge(None, at(5)), Verdict::Spend);
-        assert_eq!(judge(Some(at(5)), at(5 + GRACE_MILLIS)), Verdict::Newest);
-        assert_eq!(judge(Some(at(5)), at(6 + GRACE_MILLIS)), Verdict::Reused);
-        assert_eq!(judge(Some(at(5)), at(4)), Verdict::Newest, "clocks of two isolates differ");
+        assert_eq!(judge(None, at(5)), RefreshVerdict::Spend);
+        assert_eq!(judge(Some(at(5)), at(5 + GRACE_MILLIS)), RefreshVerdict::Newest);
+        assert_eq!(judge(Some(at(5)), at(6 + GRACE_MILLIS)), RefreshVerdict::Reused);
+        assert_eq!(judge(Some(at(5)), at(4)), RefreshVerdict::Newest, "clocks of two isolates differ");
     }
 
     proptest! {

@@ -59,6 +59,9 @@ impl Query {
     }
 }
 
+/// A request as the platform has it.
+pub type PlatformRequest = web_sys::Request;
+
 /// A request as it came in.
 pub struct Incoming {
     raw: worker::Request,
@@ -99,7 +102,7 @@ impl Incoming {
     }
 
     /// The platform's request behind this one.
-    pub fn handle(&self) -> web_sys::Request {
+    pub fn handle(&self) -> PlatformRequest {
         Clone::clone(self.raw.inner())
     }
 

@@ -2,7 +2,7 @@
 
 use worker::Method;
 
-use crate::http::incoming::Incoming;
+use crate::http::incoming::{Incoming, PlatformRequest};
 use crate::http::problem::{self, Problem};
 use crate::http::request::{Background, HandlersProof, Params, Request};
 use crate::http::response::{Response, rate_headers, rate_left};
@@ -46,7 +46,7 @@ impl RequestContext {
 
 /// What it takes to answer a request once more from the beginning.
 pub struct SecondLook {
-    raw: web_sys::Request,
+    raw: PlatformRequest,
     id: String,
     bindings: Bindings,
     background: Background,

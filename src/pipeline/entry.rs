@@ -8,8 +8,7 @@ use super::decide::{self, Spends, Verifies};
 use super::judgement::JUDGEMENTS;
 use super::presented_credential;
 use super::subscriber_token::{SubscriberCredential, is_principals, presented_token};
-use super::tenant::RouteMatch;
-use super::tenant_source::TenantSource;
+use super::tenant_source::{RouteMatch, TenantSource};
 use crate::auth::authenticate_member::{self, SessionContext};
 use crate::auth::principal::{Actor, Member};
 use crate::auth::proofs::{ProofAttempt, ProofScope};
@@ -126,7 +125,7 @@ async fn prove(
     match decide::verifies(matched.route().map(|route| &route.endpoint)) {
         Verifies::Nothing => Ok(Proof::NotAsked),
         Verifies::Subscriber(rule) if is_principals(request, rule) => {
-            Ok(match prove_member(context, matched, tenant, attempt).await? {
+            Ok(match authenticated_member(context, matched, tenant, attempt).await? {
                 // Mercure's handler refuses what the header holds with a challenge of its own.
                 Ok(None) if rule == TokenRule::Mercure && request.header("Authorization").is_some() => Proof::NotAsked,
                 Ok(None) => Proof::Subscriber(SubscriberCredential::Invalid),
@@ -136,7 +135,7 @@ async fn prove(
         Verifies::Subscriber(TokenRule::Mercure) => Ok(Proof::NotAsked),
         Verifies::Subscriber(_) => Ok(Proof::Subscriber(presented_token(request, bindings, tenant, attempt).await?)),
         Verifies::Principal => {
-            let member = prove_member(context, matched, tenant, attempt).await?;
+            let member = authenticated_member(context, matched, tenant, attempt).await?;
             match (&matched.source, &member) {
                 (TenantSource::Named(_), Ok(None)) => Err(HubError::NotHere),
                 (TenantSource::Named(_), Ok(Some(_)) | Err(_))
@@ -150,7 +149,7 @@ async fn prove(
 
 /// The member that the credential proves, looked up while the tenant's configuration was current; none for one that failed
 /// a moment ago.
-async fn prove_member(
+async fn authenticated_member(
     context: &RequestContext,
     matched: &RouteMatch,
     tenant: &TenantId,

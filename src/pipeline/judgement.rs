@@ -1,9 +1,6 @@
 //! By which configuration a request was judged, and whether the tenant has changed since.
 
-use super::context::{RequestContext, ResponseMeta};
-use super::decide::{self, Spends};
-use super::entry::Entered;
-use super::tenant::{RouteMatch, presents};
+use super::context::ResponseMeta;
 use crate::http::problem::{self, Problem};
 use crate::http::response::Response;
 use crate::storage::bindings::Bindings;
@@ -17,27 +14,19 @@ pub(super) const JUDGEMENTS: usize = 3;
 
 /// By what a request is judged.
 pub(super) struct Judgement {
-    bindings: Bindings,
-    tenant: TenantId,
-    host: Option<Host>,
-    revision: i64,
-    may_be_outdated: bool,
+    /// The deployment.
+    pub bindings: Bindings,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The tenant's host that the request came to; none on the platform's host.
+    pub host: Option<Host>,
+    /// The revision of the configuration that judged it.
+    pub revision: i64,
+    /// Whether a refusal may rest on that configuration alone.
+    pub may_be_outdated: bool,
 }
 
 impl Judgement {
-    /// How a request that entered is about to be judged.
-    pub fn of(context: &RequestContext, matched: &RouteMatch, entered: &Entered) -> Self {
-        let presents = presents(&context.request);
-        Self {
-            bindings: context.bindings.clone(),
-            tenant: entered.tenant.clone(),
-            host: matched.source.host().cloned(),
-            revision: entered.config.revision,
-            may_be_outdated: matched.source.host().is_some()
-                && decide::may_be_outdated(matched.route(), entered.proof.spends() != Spends::Strangers, presents),
-        }
-    }
-
     /// Marks the outcome if the tenant has changed since. A refusal that nothing was compared for is confirmed by the hub:
     /// a tenant that is not served any more answers nothing as one that is.
     pub async fn confirm(
@@ -46,7 +35,8 @@ impl Judgement {
         meta: &mut ResponseMeta,
     ) -> Result<Response, Problem> {
         let Err(mut problem) = outcome else { return outcome };
-        if self.may_be_outdated && problem.outdated.is_none() && problem.status < 500 && problem.status != 429 {
+        let is_final = problem.outdated.is_some() || problem.status >= 500 || problem.status == 429;
+        if self.may_be_outdated && self.host.is_some() && !is_final {
             match tenant_state::enter_now(&self.bindings, &self.tenant, self.host.as_ref()).await {
                 Ok(config) if config.revision > self.revision => problem.outdated = Some(config.revision),
                 Ok(_) | Err(HubError::Failed(_)) => {}

@@ -2,8 +2,8 @@
 
 use super::context::{RequestContext, ResponseMeta, find};
 use super::decide::{self, CredentialNames, SendingPage};
-use super::tenant::{self, RouteMatch};
-use super::tenant_source::{TenantSource, credential_not_valid};
+use super::tenant;
+use super::tenant_source::{RouteMatch, TenantSource, credential_not_valid};
 use crate::auth::principal::{Anyone, Named, Operator, OperatorKind, Signer};
 use crate::auth::proofs::{self, ProofAttempt, ProofScope};
 use crate::auth::{authenticate_operator, signing_keys};

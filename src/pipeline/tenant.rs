@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use worker::Method;
 
-use super::context::{Found, RequestContext, ResponseMeta, find, rate_fields};
+use super::context::{RequestContext, ResponseMeta, find, rate_fields};
 use super::cross_tenant_audit::CrossTenantAudit;
 use super::decide::{self, Presents, RequestFacts, SendingPage, Spends, TokenState};
 use super::entry::{Entered, Proof, enter};
@@ -15,7 +15,7 @@ use super::judgement::{JUDGEMENTS, Judgement};
 use super::networks;
 use super::permit::UnsettledPermit;
 use super::subscriber_token::SubscriberCredential;
-use super::tenant_source::TenantSource;
+use super::tenant_source::{RouteMatch, TenantSource};
 use crate::auth::authenticate_member::Credential;
 use crate::auth::principal::{Actor, Member, Named, Reader, Signer, Visitor};
 use crate::http::cors::Origin;
@@ -30,21 +30,6 @@ use crate::tenant::tenant_state::HubError;
 use crate::tenant_id::TenantId;
 use domain::address::is_let_in;
 use domain::host::Host;
-
-/// How a request comes to a tenant, and the operation that it asks for.
-pub(super) struct RouteMatch {
-    /// By what it comes.
-    pub source: TenantSource,
-    /// The operation, or what to answer in its place.
-    pub found: Found,
-}
-
-impl RouteMatch {
-    /// The operation, if there is one.
-    pub fn route(&self) -> Option<&'static Route> {
-        self.found.as_ref().ok().map(|(route, _)| *route)
-    }
-}
 
 /// Answers a request on a tenant's host.
 pub(super) async fn on_tenant(
@@ -106,14 +91,21 @@ async fn serve_audited(
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
     let audit = CrossTenantAudit::of(&context, &entered.tenant, &entered.config.placement);
-    let judgement = Judgement::of(&context, &matched, &entered);
+    let is_somebodys = entered.proof.spends() != Spends::Strangers;
+    let judgement = Judgement {
+        bindings: context.bindings.clone(),
+        tenant: entered.tenant.clone(),
+        host: matched.source.host().cloned(),
+        revision: entered.config.revision,
+        may_be_outdated: decide::may_be_outdated(matched.route(), is_somebodys, presents(&context.request)),
+    };
     let pending = UnsettledPermit {
         tenant: entered.tenant.clone(),
         route: matched.route(),
         permit: entered.permit.take(),
         attempt: entered.attempt.take(),
         proof: context.proof.clone(),
-        is_change: SendingPage::changes(&context.request.method) && entered.proof.spends() != Spends::Strangers,
+        is_change: SendingPage::changes(&context.request.method) && is_somebodys,
     };
     let outcome = serve(context, matched, entered, meta).await;
     let outcome = judgement.confirm(outcome, meta).await;
@@ -232,8 +224,7 @@ async fn call_handler(
     }
 }
 
-/// How a request presents who acts.
-pub(super) fn presents(request: &Incoming) -> Presents {
+fn presents(request: &Incoming) -> Presents {
     match Credential::of(request) {
         None => Presents::Nothing,
         Some(Credential::Bearer(_)) => Presents::Header,

@@ -1,10 +1,27 @@
 //! How a request comes to a tenant, and what it is told where it is not let in.
 
+use super::context::Found;
 use crate::http::problem::{self, Problem};
 use crate::hub::protocol::Refusal;
+use crate::routes::Route;
 use crate::tenant::tenant_state::HubError;
 use domain::host::Host;
 use domain::ids::ClaimedTenant;
+
+/// How a request comes to a tenant, and the operation that it asks for.
+pub(super) struct RouteMatch {
+    /// By what it comes.
+    pub source: TenantSource,
+    /// The operation, or what to answer in its place.
+    pub found: Found,
+}
+
+impl RouteMatch {
+    /// The operation, if there is one.
+    pub fn route(&self) -> Option<&'static Route> {
+        self.found.as_ref().ok().map(|(route, _)| *route)
+    }
+}
 
 /// How a request comes to a tenant.
 pub(super) enum TenantSource {

@@ -234,6 +234,7 @@ pub fn forget(tenant: &TenantId) {
     for cache in [&TENANTS, &UNKNOWN] {
         cache.with_borrow_mut(|cache| cache.forget(tenant.as_str(), now));
     }
+    RELOADS.with_borrow_mut(|reloads| reloads.take(tenant.as_str()));
 }
 
 /// Drops a tenant's secrets from this isolate's cache if they were read before this revision of the tenant.
@@ -242,6 +243,7 @@ pub fn forget_before(tenant: &TenantId, revision: i64) {
     TENANTS.with_borrow_mut(|cache| {
         if cache.get(tenant.as_str(), now).is_some_and(|secrets| secrets.revision < revision) {
             cache.forget(tenant.as_str(), now);
+            RELOADS.with_borrow_mut(|reloads| reloads.take(tenant.as_str()));
         }
     });
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{PLATFORM_KEY, ROOT, World};
+use crate::world::{PLATFORM_KEY, ROOT, World, stranger};
 
 #[tokio::test]
 async fn without_the_key_every_tenant_answers_alike() {
@@ -29,7 +29,9 @@ async fn without_the_key_every_tenant_answers_alike() {
             ("GET", "/health"),
         ] {
             let ask = async |id: &str| {
-                let mut call = world.call(method, ROOT, &format!("/api/v1/tenants/{id}{rest}"));
+                // What fails too often from one network is refused before it is looked at.
+                let call = world.call(method, ROOT, &format!("/api/v1/tenants/{id}{rest}"));
+                let mut call = call.address(&stranger());
                 if let Some(credential) = &credential {
                     call = call.header("Authorization", credential);
                 }

@@ -30,7 +30,7 @@ use crate::storage::tenant_db::TenantDb;
 use crate::tenant::secrets;
 use domain::clock::{Clock, Timestamp};
 use domain::json;
-use domain::refresh::{Verdict, judge};
+use domain::refresh::{RefreshVerdict, judge};
 
 statements! { TenantSql;
     /// A refresh token with its session and user, and the token behind which the newest one of the session stands.
@@ -71,7 +71,7 @@ impl RefreshTokenRow {
         self.status == "active" && now.millis() < self.expires_at && self.created_at >= from
     }
 
-    fn verdict(&self) -> Verdict {
+    fn verdict(&self) -> RefreshVerdict {
         judge(self.used_at.map(Timestamp::from_millis), SystemClock.now())
     }
 
@@ -102,15 +102,15 @@ async fn renew(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let presented = digest(text.as_bytes());
     let rows = request.caller.rows(&request.bindings)?;
     let mut row = find(&rows, &presented).await?;
-    if row.verdict() == Verdict::Spend {
+    if row.verdict() == RefreshVerdict::Spend {
         consume(&request, &rows, &presented, &row.session_id).await?;
         row = find(&rows, &presented).await?;
     }
     match row.verdict() {
         // It is spent by now, by this request or by another.
-        Verdict::Spend => return Err(problem::unavailable("a refresh token was not spent")),
-        Verdict::Reused => return Err(end_reused(&request, &rows, &row).await?),
-        Verdict::Newest => {}
+        RefreshVerdict::Spend => return Err(problem::unavailable("a refresh token was not spent")),
+        RefreshVerdict::Reused => return Err(end_reused(&request, &rows, &row).await?),
+        RefreshVerdict::Newest => {}
     }
     let (behind, sealed) = row.newest(&presented);
     let secrets = secrets::load(&request.bindings, request.caller.tenant.as_str()).await?;
