@@ -157,6 +157,10 @@ mod contracts;
 #[path = "source_rules/manifests.rs"]
 mod manifests;
 
+/// The laws, and the tests that would notice their breach.
+#[path = "source_rules/laws.rs"]
+mod laws;
+
 /// What isolates, KV and the hub remember.
 #[path = "source_rules/memories.rs"]
 mod memories;
