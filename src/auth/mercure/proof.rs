@@ -188,7 +188,7 @@ impl HubAccess<'_> {
         }
         let reloaded = secrets::reload(self.bindings, tenant, now).await?;
         is_judged.set(reloaded.is_fresh);
-        Ok(signed(&*reloaded.secrets))
+        Ok(signed(&reloaded.secrets))
     }
 
     /// Whether an issuer signed a token. For an unknown key, the issuer's keys are fetched again first.
