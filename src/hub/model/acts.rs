@@ -78,10 +78,14 @@ impl World {
         closing.retain(|slot, _| !waking.contains_key(slot));
         self.next_waking_closes = Some(waking);
         let now = self.now;
-        match self.turn(&closing, |state| state.configure(config(settings), now))? {
+        let (outcome, failed) = self.run(|state| state.configure(config(settings), now));
+        match outcome {
             Ok(configured) => ensure!(configured.revision == settings.revision, "{configured:?}"),
-            Err(_) => self.reference.settings = before,
+            Err(StateError::Storage(_)) if failed => self.reference.settings = before,
+            Err(error) => return Err(format!("{error:?}")),
         }
+        self.check(&closing, failed)?;
+        self.after_turn()?;
         Ok(String::new())
     }
 
