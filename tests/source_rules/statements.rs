@@ -98,6 +98,7 @@ const OF_CONTROL: &[(&str, &[ControlSql])] = &[
     ("src/auth/idempotency/platform.rs", carillon::auth::idempotency::platform::STATEMENTS),
     ("src/api/tenants/list.rs", carillon::api::tenants::list::STATEMENTS),
     ("src/api/settings.rs", carillon::api::settings::STATEMENTS),
+    ("src/tenant/entered.rs", tenant::entered::STATEMENTS),
     ("src/tenant/registry.rs", tenant::registry::STATEMENTS),
     ("src/tenant/resolve.rs", tenant::resolve::STATEMENTS),
     ("src/tenant/secrets.rs", tenant::secrets::STATEMENTS),

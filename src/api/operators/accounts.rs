@@ -6,13 +6,12 @@
 //! Nobody makes or changes an operator with permissions that they do not have. An operator who is disabled, removed or
 //! gets a new password is signed out everywhere in the same batch, and what they opened in tenants ends.
 
-use super::{audit, check_own, subject};
+use super::{audit, check_own, ending_everywhere, subject};
 use crate::auth::authenticate_operator::platform_permissions_of;
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::Operator;
-use crate::auth::revocation::revoking_everywhere;
 use crate::credentials::key::fresh_id;
 use crate::http::fields::Fields;
 use crate::http::incoming::{JSON, MERGE_PATCH};
@@ -187,7 +186,7 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     };
     if takes_rights {
         let operator = format!("operator:{id}");
-        revoking_everywhere(&request.bindings, &db, &operator, &operator, commit).await?;
+        ending_everywhere(&request, &db, (&operator, &operator), commit).await?;
     } else {
         commit.await?;
     }
@@ -207,7 +206,7 @@ pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
     ];
     let (operator, commit) =
         (format!("operator:{id}"), async { db.batch(batch).await.map(drop).map_err(Problem::from) });
-    revoking_everywhere(&request.bindings, &db, &operator, &operator, commit).await?;
+    ending_everywhere(&request, &db, (&operator, &operator), commit).await?;
     Response::json(200, &json!({ "id": id }), None)
 }
 

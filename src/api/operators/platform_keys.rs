@@ -5,12 +5,11 @@
 
 use serde_json::Value;
 
-use super::{ControlStatement, audit, check_own, subject};
+use super::{ControlStatement, audit, check_own, ending_everywhere, subject};
 use crate::api::key_draft::{KeyDraft, PermissionList, check_not_revoked, read_grace, with_text};
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
 use crate::auth::principal::Operator;
-use crate::auth::revocation::revoking_everywhere;
 use crate::credentials::key::{FreshKey, KeyKind};
 use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
@@ -168,7 +167,7 @@ async fn ending_minted(
     commit: impl Future<Output = Result<(), Problem>>,
 ) -> Result<(), Problem> {
     let key = format!("platform_key:{id}");
-    revoking_everywhere(&request.bindings, db, &key, &key, commit).await
+    ending_everywhere(request, db, (&key, &key), commit).await
 }
 
 async fn write(
