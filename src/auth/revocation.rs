@@ -13,11 +13,9 @@ use crate::http::problem::{self, Problem};
 use crate::hub::client::HubClient;
 use crate::hub::protocol::EndMinted;
 use crate::storage::bindings::{Bindings, SystemClock};
-use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
-use crate::tenant::entered::entered_by;
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 
@@ -139,29 +137,22 @@ async fn end_minted(bindings: &Bindings, tenant: &TenantId, by: Option<String>) 
     hub.call(&message).await.map(drop).map_err(problem::unavailable)
 }
 
-/// For how long what somebody of the platform made in a tenant may live, in milliseconds: an impersonation and a subscriber
-/// token last an hour, and a token is minted during the life of another one.
-const ENTERED_MILLIS: i64 = 3 * 3_600_000;
-
-/// Runs `commit` as [`revoking`] does, in every tenant that somebody of the platform (`actor`) has entered lately; `name` is
-/// what is taken away: the actor itself, or a session of theirs. Entering a tenant is audited, and so is minting a token in
-/// one with a platform key: the audit knows the tenants.
+/// Runs `commit` as [`revoking`] does, in every tenant that somebody of the platform has entered lately, which `entered`
+/// tells; `name` is what is taken away: the principal itself, or a session of theirs.
 pub async fn revoking_everywhere<T>(
     bindings: &Bindings,
-    db: &ControlDb,
-    actor: &str,
+    entered: impl AsyncFn() -> Result<Vec<TenantId>, Problem>,
     name: &str,
     commit: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
-    end_everywhere(bindings, db, actor, name).await?;
+    end_everywhere(bindings, entered().await?, name).await?;
     let done = commit.await?;
-    end_everywhere(bindings, db, actor, name).await?;
+    end_everywhere(bindings, entered().await?, name).await?;
     Ok(done)
 }
 
-async fn end_everywhere(bindings: &Bindings, db: &ControlDb, actor: &str, name: &str) -> Result<(), Problem> {
-    let since = SystemClock.now().plus_millis(-ENTERED_MILLIS);
-    for tenant in entered_by(db, actor, since).await? {
+async fn end_everywhere(bindings: &Bindings, tenants: Vec<TenantId>, name: &str) -> Result<(), Problem> {
+    for tenant in tenants {
         end_minted(bindings, &tenant, Some(name.to_owned())).await?;
     }
     Ok(())

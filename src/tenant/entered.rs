@@ -1,11 +1,12 @@
 //! Which tenants somebody of the platform has been in, by the platform's audit.
 
 use crate::http::problem::Problem;
+use crate::storage::bindings::SystemClock;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::tenant_id::TenantId;
-use domain::clock::Timestamp;
+use domain::clock::Clock;
 
 statements! { ControlSql;
     /// The tenants that somebody of the platform, or a key that they answer for or made, entered or minted a token in,
@@ -19,8 +20,14 @@ row_types! {
     }
 }
 
-/// The tenants that somebody of the platform entered, or minted a token in, since a moment: the last 200.
-pub async fn entered_by(db: &ControlDb, actor: &str, since: Timestamp) -> Result<Vec<TenantId>, Problem> {
+/// For how long what somebody of the platform opened in a tenant may live, in milliseconds: an impersonation and a subscriber
+/// token last an hour, and a token is minted during the life of another one.
+const LIFE_MILLIS: i64 = 3 * 3_600_000;
+
+/// The tenants in which what somebody of the platform (`operator:…`, `platform_key:…`) opened may still live: those that
+/// they entered or minted a token in lately, the last 200. Both are audited before they come about.
+pub async fn entered_lately(db: &ControlDb, actor: &str) -> Result<Vec<TenantId>, Problem> {
+    let since = SystemClock.now().plus_millis(-LIFE_MILLIS);
     let rows = db.rows::<EnteredTenantRow>(&ENTERED_BY, args![actor, since.millis()]).await?;
     Ok(rows.iter().map(|row| TenantId::proven(&row.id)).collect())
 }

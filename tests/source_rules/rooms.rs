@@ -127,7 +127,7 @@ const RULES: &[Rule] = &[
             "sql placements",
             "sql pending_changes",
         ],
-        but: &["crate::tenant::secrets", "crate::tenant::entered"],
+        but: &["crate::tenant::secrets"],
     },
     Rule {
         room: "records",

@@ -7,13 +7,12 @@
 //! gets a new password is signed out everywhere in the same batch, and what they opened in tenants ends.
 
 use super::rules::{self, operator_as_seen};
-use super::{ControlStatement, audit, check_own, subject};
+use super::{ControlStatement, audit, check_own, ending_everywhere, subject};
 use crate::auth::authenticate_operator::platform_permissions_of;
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::Operator;
-use crate::auth::revocation::revoking_everywhere;
 use crate::credentials::key::fresh_id;
 use crate::http::fields::Fields;
 use crate::http::incoming::{JSON, MERGE_PATCH};
@@ -190,7 +189,7 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     };
     if takes_rights {
         let operator = format!("operator:{id}");
-        revoking_everywhere(&request.bindings, &db, &operator, &operator, commit).await?;
+        ending_everywhere(&request, &db, (&operator, &operator), commit).await?;
     } else {
         commit.await?;
     }
@@ -209,7 +208,7 @@ pub async fn delete(request: Request<Operator>) -> Result<Response, Problem> {
         audit(&request, "operator.delete", subject(id)),
     ];
     let (operator, commit) = (format!("operator:{id}"), rules::commit(&db, batch));
-    revoking_everywhere(&request.bindings, &db, &operator, &operator, commit).await?;
+    ending_everywhere(&request, &db, (&operator, &operator), commit).await?;
     Response::json(200, &json!({ "id": id }), None)
 }
 

@@ -18,10 +18,13 @@ pub mod switching;
 use serde_json::Value;
 
 use crate::auth::principal::{Operator, OperatorKind};
+use crate::auth::revocation::revoking_everywhere;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
+use crate::storage::control_db::ControlDb;
 use crate::storage::sql::{Arg, ControlSql};
 use crate::storage::sql::{args, statements};
+use crate::tenant::entered::entered_lately;
 use domain::clock::Timestamp;
 use domain::json;
 use domain::permission::{PlatformPermission, PlatformPermissions};
@@ -87,4 +90,15 @@ fn person(request: &Request<Operator>, permission: PlatformPermission) -> Result
     } else {
         Err(problem::forbidden(permission.as_str()))
     }
+}
+
+/// Commits what takes rights from somebody of the platform (`actor`), and ends what they opened in tenants: all of it, or what
+/// rests on `name`.
+async fn ending_everywhere<T>(
+    request: &Request<Operator>,
+    db: &ControlDb,
+    (actor, name): (&str, &str),
+    commit: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    revoking_everywhere(&request.bindings, async || entered_lately(db, actor).await, name, commit).await
 }

@@ -8,14 +8,13 @@
 use serde_json::Value;
 
 use super::rules;
-use super::{ControlStatement, audit, check_own, subject};
+use super::{ControlStatement, audit, check_own, ending_everywhere, subject};
 use crate::api::key_draft::{Grace, KeyDraft, PermissionList, check_end};
 use crate::auth::authenticate_operator::platform_key_permissions;
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
 use crate::auth::key_row::{ApiKeyRow, Backing};
 use crate::auth::principal::{Operator, OperatorKind};
-use crate::auth::revocation::revoking_everywhere;
 use crate::credentials::key::{FreshKey, KeyKind};
 use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
@@ -203,7 +202,7 @@ async fn ending_minted(
     commit: impl Future<Output = Result<(), Problem>>,
 ) -> Result<(), Problem> {
     let key = format!("platform_key:{}", request.params.get("key_id"));
-    revoking_everywhere(&request.bindings, db, &key, &key, commit).await
+    ending_everywhere(request, db, (&key, &key), commit).await
 }
 
 /// Changes a key, if it is still what was read.

@@ -6,11 +6,11 @@
 //! - A session ends after 12 hours, used or not; only the digest of its text is stored.
 
 use super::login_failures::{self, FailedLogin};
-use super::{PlatformAuditEntry, audit, subject};
+use super::{PlatformAuditEntry, audit, ending_everywhere, subject};
 use crate::auth::failed_logins;
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::{Anyone, Operator, OperatorKind};
-use crate::auth::revocation::{self, revoking_everywhere};
+use crate::auth::revocation;
 use crate::credentials::key::{FreshKey, KeyKind};
 use crate::credentials::password::PasswordCheck;
 use crate::credentials::signature::digest;
@@ -145,7 +145,7 @@ pub async fn logout(request: Request<Operator>) -> Result<Response, Problem> {
     let batch = vec![(END, args![session]), audit(&request, "operator.logout", subject(session))];
     let commit = async { db.batch(batch).await.map(drop).map_err(Problem::from) };
     let (operator, ending) = (request.caller.actor(), revocation::operator_session(session));
-    revoking_everywhere(&request.bindings, &db, &operator, &ending, commit).await?;
+    ending_everywhere(&request, &db, (&operator, &ending), commit).await?;
     Ok(Response::empty(204))
 }
 
