@@ -234,7 +234,7 @@ impl Cast {
             self.vouched
                 .0
                 .admin("POST", &format!("/domains/{}/vouch", self.vouched.1))
-                .json(&json!({"reason": "a test"})),
+                .json(&json!({"reason": "a test of crashes"})),
             self.primary
                 .0
                 .admin("PATCH", &format!("/domains/{}", self.primary.1[1]))

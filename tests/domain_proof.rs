@@ -225,6 +225,32 @@ async fn a_removed_domain_binds_the_other_isolate_at_once() {
     assert_served(&here, &domain).await;
 }
 
+/// To let a domain go and attach it again keeps no proof alive whose record is gone.
+#[tokio::test]
+async fn an_own_domain_comes_back_without_a_proof_that_is_failing() {
+    let (here, there) = World::proving().await;
+    let (tenant, domain, internet) = (tenant(&here).await, domain(), Internet::shared());
+    let record = proven(&tenant, &domain).await;
+    internet.set(&format!("_carillon.{domain}"), &["something else"]);
+    let let_go = async || tenant.admin("DELETE", &format!("/domains/{domain}")).send().await.expect(200);
+    // The record went after the last check: the domain comes back, and is checked at once.
+    let_go().await;
+    assert_eq!(claim(&tenant, &domain).await["status"], "active");
+    eventually("a check that was not waited for", async || {
+        here.scheduled().await;
+        shown(&tenant, &domain).await["failing_since"].is_string().then_some(())
+    })
+    .await;
+    // And once a check has missed it, it comes back as a claim.
+    let_go().await;
+    let back = claim(&tenant, &domain).await;
+    assert_eq!((&back["status"], &back["proof"]), (&json!("pending"), &Value::Null), "{back}");
+    assert_gone(&tenant.through(&there), &domain).await;
+    verify(&tenant, &domain).await.expect_problem(409, "domain_not_proven");
+    internet.prove(&back);
+    assert_eq!(verify(&tenant, &domain).await.expect(200).data()["status"], record["status"]);
+}
+
 #[tokio::test]
 async fn a_claim_that_another_tenant_had_before_the_release_waits_too() {
     let (here, _) = World::proving().await;
@@ -274,7 +300,9 @@ async fn an_operator_with_the_right_vouches_for_a_domain_and_the_audit_says_why(
     vouch(&key(&["tenants:*"]).await, reason.clone()).await.expect_problem(403, "forbidden");
     assert_unserved(&here, &domain).await;
     let right = key(&["domains:vouch"]).await;
-    vouch(&right, json!({})).await.expect_invalid("/reason");
+    for too_little in [json!({}), json!({"reason": "is theirs"}), json!({"reason": "   short    "})] {
+        vouch(&right, too_little).await.expect_invalid("/reason");
+    }
     let vouched = vouch(&right, reason).await.expect(200).data();
     assert_eq!((&vouched["status"], &vouched["proof"]), (&json!("active"), &json!("vouched")), "{vouched}");
     assert_served(&here, &domain).await;

@@ -17,7 +17,19 @@ const RECORDS_PATH: &str = "/.well-known/records/";
 
 /// Refuses a topic that no publisher may use.
 pub fn check(topic: &str) -> Result<(), Invalid> {
-    let path = if topic.starts_with(RECORDS) { Some(RECORDS_PATH.to_owned()) } else { reserved_path(topic) };
+    refuse(topic, |below| below.is_empty() || below.starts_with('/'))
+}
+
+/// Refuses a channel that no site may publish on. The hub's own address is free, because a channel such as `#general` or
+/// `?p=42` resolves to it, and nobody waits there for the platform; what lies below it is not.
+pub fn check_channel(channel: &str) -> Result<(), Invalid> {
+    refuse(channel, |below| below.len() > 1 && below.starts_with('/'))
+}
+
+/// Refuses what lies where records are, or so far below the hub that `is_reserved`.
+fn refuse(topic: &str, is_reserved: impl Fn(&str) -> bool) -> Result<(), Invalid> {
+    let path =
+        if topic.starts_with(RECORDS) { Some(RECORDS_PATH.to_owned()) } else { reserved_path(topic, is_reserved) };
     let message = match path {
         None => return Ok(()),
         Some(path) if path.starts_with(RECORDS_PATH) => "the platform announces changes of records itself",
@@ -27,11 +39,11 @@ pub fn check(topic: &str) -> Result<(), Invalid> {
 }
 
 /// The path of a topic that resolves to a reserved one.
-fn reserved_path(topic: &str) -> Option<String> {
+fn reserved_path(topic: &str, is_reserved: impl Fn(&str) -> bool) -> Option<String> {
     let paths = HUBS.iter().filter_map(|hub| Url::parse(hub).ok()?.join(topic).ok()).map(|url| plain(url.path()));
     paths.into_iter().find(|path| {
         let below = path.strip_prefix(HUB_PATH);
-        path.starts_with(RECORDS_PATH) || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path.starts_with(RECORDS_PATH) || below.is_some_and(&is_reserved)
     })
 }
 
@@ -122,6 +134,25 @@ mod tests {
             " /.well-known/mercure ",
         ] {
             assert!(!is_free(topic), "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_channel_may_be_the_hubs_address_and_nothing_below_it() {
+        for channel in
+            ["#general", "?p=42", "mercure", "a/../mercure", "/.well-known/mercure", "https:mercure#a", "posts"]
+        {
+            assert_eq!(check_channel(channel), Ok(()), "{channel}");
+        }
+        for channel in [
+            "mercure/subscriptions",
+            "/.well-known/mercure/subscriptions/exact/a/b",
+            "/.well-known/mercure%2Fa",
+            "\\.well-known\\mercure\\a",
+            "records/leads",
+            "x/../records/leads",
+        ] {
+            assert_eq!(check_channel(channel).unwrap_err().code, "reserved", "{channel}");
         }
     }
 

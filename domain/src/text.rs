@@ -12,3 +12,13 @@ pub fn bounded(text: &str, max: usize) -> Result<String, Invalid> {
     }
     Ok(text.to_owned())
 }
+
+/// Why an operator does something, 10 to 500 characters: long enough to be judged later. White space around it is dropped.
+pub fn parse_reason(text: &str) -> Result<String, Invalid> {
+    let text = bounded(text.trim(), 2000)?;
+    if (10..=500).contains(&text.chars().count()) {
+        Ok(text)
+    } else {
+        Err(Invalid::new("invalid_length", "must be 10 to 500 characters long"))
+    }
+}

@@ -243,7 +243,7 @@ fn numeric_date(claims: &ClaimMap, name: Fault) -> Result<Option<Timestamp>, Fau
 }
 
 /// A member that is a string, if it is there; refused if it is there and not a string.
-fn text<'m>(members: &'m ClaimMap, name: Fault) -> Result<Option<&'m str>, Fault> {
+fn text(members: &ClaimMap, name: Fault) -> Result<Option<&str>, Fault> {
     members.get(name).map(|value| value.as_str().ok_or(name)).transpose()
 }
 

@@ -263,9 +263,8 @@ mod tests {
     fn no_event_takes_a_name_of_the_hubs_or_of_the_browsers() {
         let (log, _) = world(Vec::new());
         let update = |kind: &str| {
-            let kind = Some(kind.to_owned());
-            let update = MercureUpdate { id: None, kind: kind.clone(), retry: None, head: String::new() };
-            Entry { name: kind.unwrap(), update: Some(update), ..entry(1, "a", false) }
+            let update = MercureUpdate { id: None, kind: Some(kind.to_owned()), retry: None, head: String::new() };
+            Entry { name: kind.to_owned(), update: Some(update), ..entry(1, "a", false) }
         };
         let webhook = |name: &str| Entry { name: name.into(), ..entry(1, "a", false) };
         let name = |entry: &Entry, wire| {

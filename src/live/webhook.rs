@@ -223,6 +223,6 @@ fn refused(named: &Named, error: HubError) -> Problem {
 /// Reads a channel that a site publishes on. Reserved topics are published by the platform alone.
 fn parse_channel(text: &str) -> Result<Topic, Invalid> {
     let channel = Topic::channel(text)?;
-    reserved_topics::check(text)?;
+    reserved_topics::check_channel(text)?;
     Ok(channel)
 }

@@ -139,7 +139,7 @@ pub const ROUTES: &[Route] = &[
     )
     .summary("Says, in place of its DNS record, that a custom domain is the tenant's. Stands in the audit with its reason.")
     .params("If-Match")
-    .body("{reason: text(1..500)}")
+    .body("{reason: text(10..500)}")
     .answers("200 Domain; 202 Domain; 409 conflict changed_meanwhile"),
     delete(
         "domains.detach",

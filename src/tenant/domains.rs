@@ -32,8 +32,8 @@ statements! { ControlSql;
     ELECT_PRIMARY = "UPDATE tenant_domains SET is_primary = 1 WHERE is_primary = 0 AND domain = (SELECT domain FROM tenant_domains WHERE tenant_id = ?1 ORDER BY is_primary DESC, created_at, domain LIMIT 1)";
     /// Detaches a domain from its tenant.
     DETACH = "DELETE FROM tenant_domains WHERE domain = ?1 AND tenant_id = ?2";
-    /// Notes that a domain was released, by whom, and what its proof was.
-    RELEASE = "INSERT OR REPLACE INTO released_domains (domain, released_at, tenant_id, token, proof) SELECT domain, ?3, tenant_id, token, proof FROM tenant_domains WHERE domain = ?1 AND tenant_id = ?2";
+    /// Notes that a domain was released, by whom, and what its proof was: nothing, if its record was missing at the last check.
+    RELEASE = "INSERT OR REPLACE INTO released_domains (domain, released_at, tenant_id, token, proof) SELECT domain, ?3, tenant_id, CASE WHEN failures = 0 THEN token END, CASE WHEN failures = 0 THEN proof END FROM tenant_domains WHERE domain = ?1 AND tenant_id = ?2";
     /// Notes that a domain is released because its proof is lost.
     RELEASE_LOST = "INSERT OR REPLACE INTO released_domains (domain, released_at, tenant_id) SELECT domain, ?3, tenant_id FROM tenant_domains WHERE domain = ?1 AND tenant_id = ?2";
     /// Notes that the host of a slug was released, and by whom.
@@ -45,7 +45,7 @@ statements! { ControlSql;
     /// Withdraws all claims of a tenant.
     WITHDRAW_ALL = "DELETE FROM domain_claims WHERE tenant_id = ?1";
     /// Claims a domain; a claim that stands keeps its token, and gets another end.
-    CLAIM = "INSERT INTO domain_claims (tenant_id, domain, token, wants_primary, lost_at, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (tenant_id, domain) DO UPDATE SET wants_primary = max(wants_primary, excluded.wants_primary), expires_at = excluded.expires_at";
+    CLAIM = "INSERT INTO domain_claims (tenant_id, domain, token, wants_primary, lost_at, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (tenant_id, domain) DO UPDATE SET wants_primary = excluded.wants_primary, expires_at = excluded.expires_at";
     /// Withdraws a claim.
     WITHDRAW = "DELETE FROM domain_claims WHERE domain = ?1 AND tenant_id = ?2";
     /// Deletes claims that were not proven in time.
@@ -91,7 +91,11 @@ impl Wanted {
     /// The statements that attach the domain if it is proven, and claim it otherwise.
     pub fn statements(&self, tenant: &str, wants_primary: bool, now: Timestamp) -> Result<Statements, Problem> {
         match self.proof {
-            Some(proof) => attach(tenant, &self.domain, proof, &self.token, wants_primary, now),
+            Some(proof) => {
+                // The record of a domain that was let go may be gone since: it is looked for at once.
+                let next_check = if proof == ProofMethod::Dns { now } else { first_check(now)? };
+                Ok(attach(tenant, &self.domain, (proof, &self.token), wants_primary, now, next_check))
+            }
             None => Ok(vec![claim(tenant, &self.domain, &self.token, wants_primary, None, now)]),
         }
     }
@@ -154,18 +158,23 @@ pub fn domain_taken() -> Invalid {
 pub fn attach(
     tenant: &str,
     domain: &Host,
-    proof: ProofMethod,
-    token: &str,
+    (proof, token): (ProofMethod, &str),
     wants_primary: bool,
     now: Timestamp,
-) -> Result<Statements, Problem> {
-    let (name, next) = (domain.as_str(), Checks::begin(now, chance()?).next);
+    next_check: Timestamp,
+) -> Statements {
+    let name = domain.as_str();
     let mut statements = vec![
-        (ATTACH, args![name, tenant, now.millis(), token, proof.as_str(), next.millis()]),
+        (ATTACH, args![name, tenant, now.millis(), token, proof.as_str(), next_check.millis()]),
         (WITHDRAW, args![name, tenant]),
     ];
     statements.extend(primary(tenant, wants_primary.then_some(domain)));
-    Ok(statements)
+    statements
+}
+
+/// When a domain that was proven just now is checked first.
+pub fn first_check(now: Timestamp) -> Result<Timestamp, Problem> {
+    Ok(Checks::begin(now, chance()?).next)
 }
 
 /// The statement that claims a domain.
@@ -222,7 +231,7 @@ pub fn set_proof(
     now: Timestamp,
 ) -> Result<(ControlSql, Vec<Arg>), Problem> {
     let token = if row.token.is_empty() { new_token()? } else { row.token.clone() };
-    let next = Checks::begin(now, chance()?).next.millis();
+    let next = first_check(now)?.millis();
     Ok((SET_PROOF, args![row.domain.as_str(), tenant, proof.as_str(), token, now.millis(), next]))
 }
 

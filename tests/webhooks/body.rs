@@ -128,16 +128,24 @@ async fn reserved_channels_are_judged_once_they_are_resolved() {
         "//other.example/.well-known/records/leads",
         &own.to_uppercase().replace("/.WELL-KNOWN/RECORDS/LEADS", "/.well-known/records/leads"),
         &own,
-        "/.well-known/mercure",
         "/.well-known/mercure/subscriptions/exact/a/b",
         "../.well-known/mercure/subscriptions/exact/a/b",
         "/.well-known/mercure%2Fsubscriptions",
-        "https://blog.example.org:443/.well-known/mercure/../mercure/",
-        "mercure",
+        "https://blog.example.org:443/.well-known/mercure/../mercure/a",
+        "mercure/subscriptions",
     ] {
         tenant.webhook().channels(&["posts", channel]).send().await.expect_invalid("/channels/1");
     }
-    for channel in ["/records/leads", "https://example.com/records/leads", "my/records/1", "100%", "post:7?a#b"] {
+    for channel in [
+        "/records/leads",
+        "https://example.com/records/leads",
+        "my/records/1",
+        "100%",
+        "post:7?a#b",
+        "#general",
+        "?p=42",
+        "mercure",
+    ] {
         tenant.webhook().channels(&[channel]).accepted().await;
     }
 }

@@ -18,10 +18,9 @@ use crate::storage::audit_log::AuditEntry;
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
-use domain::error::Invalid;
 use domain::json;
 use domain::permission::PlatformPermission;
-use domain::text::bounded;
+use domain::text::parse_reason;
 
 statements! { TenantSql;
     /// The user who is to be impersonated.
@@ -61,16 +60,6 @@ impl ImpersonationBody {
         let minutes = fields.number("minutes", 1..=60).unwrap_or(MINUTES);
         fields.finish()?;
         Ok(Self { tenant, user, reason, minutes })
-    }
-}
-
-/// A reason that is long enough to be judged later.
-fn parse_reason(text: &str) -> Result<String, Invalid> {
-    let text = bounded(text.trim(), 2000)?;
-    if (10..=500).contains(&text.chars().count()) {
-        Ok(text)
-    } else {
-        Err(Invalid::new("invalid_length", "must be 10 to 500 characters long"))
     }
 }
 

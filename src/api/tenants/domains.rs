@@ -21,9 +21,7 @@ use domain::domain_proof::{Finding, ProofMethod, ProofPolicy, ProofRecord};
 use domain::error::Invalid;
 use domain::host::Host;
 use domain::json;
-
-/// The longest reason of an operator who vouches for a domain, in bytes.
-const MAX_REASON: usize = 500;
+use domain::text::parse_reason;
 
 /// `GET /api/v1/tenants/{tenant_id}/domains`
 pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
@@ -122,7 +120,7 @@ pub async fn verify(request: Request<Operator>) -> Result<Response, Problem> {
 /// `POST /api/v1/tenants/{tenant_id}/domains/{domain}/vouch`: an operator says that the domain is the tenant's.
 pub async fn vouch(mut request: Request<Operator>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
-    let reason = fields.required("reason", |fields| fields.text("reason", MAX_REASON));
+    let reason = fields.required("reason", |fields| fields.parsed("reason", parse_reason));
     let reason = fields.finish_with(reason)?;
     let (db, tenant, domain) = named(&request, "vouch for a domain").await?;
     check_match(&request, &tenant)?;
@@ -173,7 +171,8 @@ async fn prove(
         (Some(row), _) => vec![domains::set_proof(id, row, proof, now)?],
         (None, Some(claim)) => {
             domains::check_free(db, id, std::slice::from_ref(domain), "/domain", now).await?;
-            domains::attach(id, domain, proof, &claim.token, claim.wants_primary != 0, now)?
+            let next_check = domains::first_check(now)?;
+            domains::attach(id, domain, (proof, &claim.token), claim.wants_primary != 0, now, next_check)
         }
         (None, None) => return Err(problem::not_found()),
     };

@@ -180,7 +180,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn rules() -> impl Strategy<Value = Rules> {
     let narrow = prop::bool::weighted(0.3);
-    (prop::bool::weighted(0.7), prop::bool::weighted(0.7), narrow.clone(), narrow)
+    (prop::bool::weighted(0.7), prop::bool::weighted(0.7), narrow, narrow)
         .prop_map(|(anonymous, issuer, lists_last, one_stream)| Rules { anonymous, issuer, lists_last, one_stream })
 }
 

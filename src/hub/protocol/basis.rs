@@ -253,7 +253,8 @@ mod tests {
         let no_secret = |config: &mut TenantConfig| config.subscription_versions.clear();
         let no_webhook = |config: &mut TenantConfig| config.webhook_versions.clear();
         let list = |config: &mut TenantConfig| config.ip_allowlist = vec!["198.51.100.0/24".into()];
-        let changes: [(&dyn Fn(&mut TenantConfig), &Grantor, NotAllowed); 7] = [
+        type Change<'c> = (&'c dyn Fn(&mut TenantConfig), &'c Grantor, NotAllowed);
+        let changes: [Change<'_>; 7] = [
             (&anonymous_off, &nobody, NotAllowed::NoCredential),
             (&no_issuer, &by_issuer, NotAllowed::IssuerDropped),
             (&other_keys, &by_issuer, NotAllowed::IssuerDropped),
