@@ -69,7 +69,7 @@ pub(super) async fn enter(
     let spends = proof.spends();
     if spends != Spends::Strangers {
         permit.take().into_iter().for_each(StrangerPermit::give_back);
-        attempt.iter().for_each(ProofAttempt::succeeded);
+        attempt.iter().for_each(|attempt| attempt.succeeded_as(spends == Spends::Tenants));
     }
     meta.tenant = Some(tenant.to_string());
     let rate = match decide::request_class(route.map(|route| route.admission), spends) {
@@ -99,7 +99,9 @@ async fn admit_stranger(
         }
     };
     let draws = matched.route().is_none_or(|route| route.admission == routes::Admission::Requests);
-    let needs = Needs::Stranger { then_principal: draws && attempt.is_some() };
+    // What is drawn for a principal and not used is lost to the tenant: so it is drawn together with the stranger's permit
+    // only for who was one a moment ago, and else once the proof has succeeded.
+    let needs = Needs::Stranger { then_principal: draws && attempt.is_some_and(ProofAttempt::draws_tenants) };
     match tenant_state::enter(bindings, tenant, host, needs).await {
         Err(HubError::Refused(Refusal::RateLimited(_))) if attempt.is_some_and(ProofAttempt::is_trusted) => {
             tenant_state::enter(bindings, tenant, host, Needs::Config).await

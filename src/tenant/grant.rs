@@ -29,7 +29,8 @@ pub enum Needs {
     Principal,
     /// The configuration, and a permit for a stranger's request.
     Stranger {
-        /// Whether a permit for a principal's request will be needed next: it is brought along where the hub is asked.
+        /// Whether a permit for a principal's request will be needed next, because what is presented proved a principal of
+        /// the tenant a moment ago: it is brought along where the hub is asked.
         then_principal: bool,
     },
 }
