@@ -256,6 +256,70 @@ async fn operators_on_a_tenants_host_draw_nothing_of_its_own_requests() {
     assert_eq!(left(&tenant, &key).await, 999);
 }
 
+/// A tenant where somebody has proved to be somebody, from the network that is returned too, and strangers have used up the permits.
+async fn used_up(world: &World) -> (Tenant, String) {
+    let tenant = world.tenant().limit("max_anonymous_requests_per_minute", ALLOWED).create().await;
+    let key = tenant.key(&["users:read"]).await.text;
+    let member = stranger();
+    early_in_a_minute().await;
+    tenant.call("GET", "/api/v1/users").bearer(&key).address(&member).send().await.expect(200);
+    for _ in 0..TRIES {
+        tenant.call("GET", "/nowhere").address(&stranger()).send().await;
+    }
+    tenant.call("GET", "/").address(&stranger()).send().await.expect_problem(429, "rate_limited");
+    (tenant, member)
+}
+
+fn refresh(tenant: &Tenant, address: &str) -> RequestBuilder {
+    let body = json!({"refresh_token": FreshKey::new(KeyKind::Refresh).unwrap().text});
+    tenant.call("POST", "/api/v1/auth/refresh").json(&body).address(address)
+}
+
+#[tokio::test]
+async fn where_somebody_was_proved_people_sign_in_although_strangers_used_up_the_permits() {
+    let world = World::shared().await;
+    let (tenant, member) = used_up(&world).await;
+    refresh(&tenant, &stranger()).send().await.expect_problem(429, "rate_limited");
+    let first = refresh(&tenant, &member).send().await;
+    assert_eq!(first.status, 401, "it is looked at: {}", first.body);
+    // It failed: the next one pays.
+    refresh(&tenant, &member).send().await.expect_problem(429, "rate_limited");
+}
+
+#[tokio::test]
+async fn preflights_are_answered_although_strangers_used_up_the_permits() {
+    let world = World::shared().await;
+    let (tenant, member) = used_up(&world).await;
+    for address in [member, stranger()] {
+        let call = tenant.call("OPTIONS", "/api/v1/users").header("Origin", "https://www.example.com");
+        call.header("Access-Control-Request-Method", "GET").address(&address).send().await.expect(204);
+        let nowhere = tenant.call("OPTIONS", "/nowhere").address(&address);
+        nowhere.send().await.expect_problem(429, "rate_limited");
+    }
+}
+
+#[tokio::test]
+async fn where_somebody_was_proved_the_first_refusal_of_whatever_is_presented_ends_the_trust() {
+    let world = World::shared().await;
+    let other = world.tenant().create().await;
+    let others_key = other.key(&["users:read"]).await.text;
+    type Refused<'a> = (&'a str, u16, Box<dyn Fn(&Tenant) -> RequestBuilder>);
+    let others_token = other.token(&["a"]).sign();
+    let refused: [Refused<'_>; 3] = [
+        ("key", 404, Box::new(move |t| t.call("GET", "/api/v1/users").bearer(&others_key))),
+        ("token", 401, Box::new(move |t| t.call("PUT", "/events").bearer(&others_token))),
+        ("body", 413, Box::new(|t| t.call("POST", "/webhook").bytes(vec![b'a'; 300 * 1024]))),
+    ];
+    for (kind, status, refused) in refused {
+        let (tenant, member) = used_up(&world).await;
+        let first = refused(&tenant).address(&member).send().await;
+        assert_eq!(first.status, status, "{kind}: {}", first.body);
+        for _ in 0..2 {
+            refused(&tenant).address(&member).send().await.expect_problem(429, "rate_limited");
+        }
+    }
+}
+
 #[tokio::test]
 async fn secrets_are_read_once_for_many_wrong_signatures_and_tokens() {
     let world = World::own().await;
