@@ -321,6 +321,24 @@ async fn where_somebody_was_proved_the_first_refusal_of_whatever_is_presented_en
 }
 
 #[tokio::test]
+async fn one_network_cannot_take_all_permits_of_a_minute() {
+    let world = World::own().await;
+    let tenant = world.tenant().limit("max_anonymous_requests_per_minute", 40).create().await;
+    early_in_a_minute().await;
+    let flood = stranger();
+    let mut admitted = 0;
+    for i in 0..50 {
+        let answer = tenant.call("GET", &format!("/nowhere/{i}")).address(&flood).send().await;
+        assert!(matches!(answer.status, 404 | 429), "{}", answer.body);
+        admitted += usize::from(answer.status == 404);
+    }
+    assert_eq!(admitted, 21, "half of them, and the one that made it less");
+    for _ in 0..TRIES {
+        tenant.call("GET", "/").address(&stranger()).send().await.expect(200);
+    }
+}
+
+#[tokio::test]
 async fn secrets_are_read_once_for_many_wrong_signatures_and_tokens() {
     let world = World::own().await;
     let tenant = world.tenant().limit("max_anonymous_requests_per_minute", -1).create().await;

@@ -15,7 +15,6 @@ use crate::auth::proofs::{ProofAttempt, ProofScope};
 use crate::http::problem::Problem;
 use crate::hub::protocol::{Refusal, RequestClass, TenantConfig};
 use crate::routes::{self, JudgedBy, TokenRule};
-use crate::storage::bindings::Bindings;
 use crate::tenant::tenant_state::{self, AdmittedRequest, HubError, Needs, StrangerPermit};
 use crate::tenant_id::TenantId;
 use domain::rate::Rate;
@@ -60,7 +59,7 @@ pub(super) async fn enter(
         TenantSource::Named(_) | TenantSource::Selected => ProofScope::Platform,
     };
     let mut attempt = route.and_then(|route| presented_credential::attempt(scope, &context.request, route));
-    let admitted = admit_stranger(bindings, &tenant, matched, attempt.as_ref()).await;
+    let admitted = admit_stranger(context, &tenant, matched, attempt.as_ref()).await;
     if let Err(HubError::Refused(Refusal::RateLimited(_))) = admitted {
         meta.tenant = Some(tenant.to_string());
     }
@@ -95,11 +94,12 @@ pub(super) async fn enter(
 /// Takes the permit that every request to a tenant's host leaves before anything is looked at. If the tenant has none
 /// left, whoever proved to be somebody a moment ago may do so again. On the platform's host the network is bounded.
 async fn admit_stranger(
-    bindings: &Bindings,
+    context: &RequestContext,
     tenant: &TenantId,
     matched: &RouteMatch,
     attempt: Option<&ProofAttempt>,
 ) -> Result<AdmittedRequest, HubError> {
+    let bindings = &context.bindings;
     let host = match &matched.source {
         TenantSource::Host(host) => Some(host),
         TenantSource::Named(_) | TenantSource::Selected => {
@@ -111,7 +111,8 @@ async fn admit_stranger(
     let gives_back = !draws || attempt.is_some() && verifies != Verifies::Nothing;
     // What is drawn for a principal and not used is lost to the tenant: so it is drawn together with the stranger's permit
     // only for who was one a moment ago, and else once the proof has succeeded.
-    let needs = Needs::Stranger { then_principal: draws && attempt.is_some_and(ProofAttempt::draws_tenants) };
+    let then_principal = draws && attempt.is_some_and(ProofAttempt::draws_tenants);
+    let needs = Needs::Stranger { then_principal, network: context.request.network() };
     match tenant_state::enter(bindings, tenant, host, needs).await {
         Err(HubError::Refused(Refusal::RateLimited(_))) if matched.is_preflight() => {
             tenant_state::enter(bindings, tenant, host, Needs::Config).await
