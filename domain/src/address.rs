@@ -88,6 +88,9 @@ enum Part {
 }
 
 impl Network {
+    /// That of all clients without an address.
+    pub const UNKNOWN: Self = Self(Part::Unknown);
+
     /// The network of a client's address, or of a network's own text.
     pub fn of(address: &str) -> Self {
         let address = address.strip_suffix("/64").unwrap_or(address);

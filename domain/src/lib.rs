@@ -32,6 +32,7 @@ pub mod mercure;
 pub mod mercure_form;
 pub mod merge_patch;
 pub mod minted;
+pub mod network_share;
 pub mod outbound;
 pub mod password;
 pub mod permission;

@@ -97,9 +97,19 @@ impl ProofAttempt {
         MEMORY.with_borrow_mut(|memory| memory.is_distrusted(self, SystemClock.now()))
     }
 
+    /// Whether it was good within the last minute, and draws from the tenant's own requests.
+    pub fn draws_tenants(&self) -> bool {
+        MEMORY.with_borrow_mut(|memory| memory.draws_tenants(self, SystemClock.now()))
+    }
+
     /// Notes that it was good.
     pub fn succeeded(&self) {
-        MEMORY.with_borrow_mut(|memory| memory.succeeded(self, SystemClock.now()));
+        MEMORY.with_borrow_mut(|memory| memory.succeeded(self, false, SystemClock.now()));
+    }
+
+    /// Notes that it was good, and whether what it proved draws from the tenant's own requests.
+    pub fn succeeded_as(&self, draws_tenants: bool) {
+        MEMORY.with_borrow_mut(|memory| memory.succeeded(self, draws_tenants, SystemClock.now()));
     }
 
     /// Notes that it was not.
@@ -166,7 +176,8 @@ struct ProofMemory {
     /// What failed, with the scope's generation at that time.
     failed: IsolateCache<CredentialKey, u64>,
     failed_networks: IsolateCache<NetworkKey, u64>,
-    proved: IsolateCache<CredentialKey, ()>,
+    /// What was good, and whether it draws from the tenant's own requests.
+    proved: IsolateCache<CredentialKey, bool>,
     proved_networks: IsolateCache<NetworkKey, ()>,
     /// How often a scope's failures were forgotten.
     generations: IsolateCache<ScopeName, u64>,
@@ -210,9 +221,13 @@ impl ProofMemory {
         self.failed_networks.get(&from, now).is_some_and(|at| *at >= generation)
     }
 
-    fn succeeded(&mut self, attempt: &ProofAttempt, now: Timestamp) {
+    fn draws_tenants(&mut self, attempt: &ProofAttempt, now: Timestamp) -> bool {
+        self.proved.get(&credential(attempt), now).copied().unwrap_or(false)
+    }
+
+    fn succeeded(&mut self, attempt: &ProofAttempt, draws_tenants: bool, now: Timestamp) {
         self.failed.take(&credential(attempt));
-        self.proved.insert(credential(attempt), (), now);
+        self.proved.insert(credential(attempt), draws_tenants, now);
         self.proved_networks.insert(NetworkKey(attempt.scope.clone(), attempt.network), (), now);
     }
 
@@ -287,7 +302,7 @@ mod tests {
     fn a_change_makes_its_door_forget_what_failed_before() {
         let mut memory = ProofMemory::new();
         for scope in ["acme", "other"] {
-            memory.succeeded(&attempt(scope, "192.0.2.1", "good"), at(0));
+            memory.succeeded(&attempt(scope, "192.0.2.1", "good"), true, at(0));
             memory.failed(&attempt(scope, "192.0.2.1", "a"), at(0));
         }
         memory.forget_failures("acme", at(1));
@@ -303,10 +318,10 @@ mod tests {
         let mut memory = ProofMemory::new();
         let (good, next) = (attempt("acme", "192.0.2.1", "good"), attempt("acme", "192.0.2.1", "next"));
         assert!(!memory.is_trusted(&good, at(0)));
-        memory.succeeded(&good, at(0));
+        memory.succeeded(&good, true, at(0));
         assert!(memory.is_trusted(&good, at(59_999)) && memory.is_trusted(&next, at(59_999)));
         assert!(!memory.is_trusted(&good, at(60_000)));
-        memory.succeeded(&good, at(60_000));
+        memory.succeeded(&good, true, at(60_000));
         memory.failed(&attempt("acme", "192.0.2.1", "wrong"), at(61_000));
         assert!(memory.is_trusted(&good, at(61_000)), "the same credential");
         assert!(!memory.is_trusted(&next, at(70_999)) && memory.is_trusted(&next, at(71_000)));
@@ -316,10 +331,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_credential_draws_from_is_known_once_it_was_good_and_no_more_once_it_failed() {
+        let mut memory = ProofMemory::new();
+        let [key, operator] = ["key", "operator"].map(|text| attempt("acme", "192.0.2.1", text));
+        assert!(!memory.draws_tenants(&key, at(0)), "nobody yet");
+        memory.succeeded(&key, true, at(0));
+        memory.succeeded(&operator, false, at(0));
+        assert!(memory.draws_tenants(&key, at(59_999)) && !memory.draws_tenants(&operator, at(1)));
+        assert!(!memory.draws_tenants(&attempt("acme", "192.0.2.1", "wrong"), at(1)), "its neighbour");
+        assert!(!memory.draws_tenants(&key, at(60_000)));
+        memory.succeeded(&key, true, at(60_000));
+        memory.failed(&key, at(60_001));
+        assert!(!memory.draws_tenants(&key, at(60_002)));
+    }
+
+    #[test]
     fn a_network_fails_thirty_times_a_minute_at_the_platform_and_its_good_credential_goes_on() {
         let mut memory = ProofMemory::new();
         let good = attempt("", "192.0.2.1", "good");
-        memory.succeeded(&good, at(0));
+        memory.succeeded(&good, true, at(0));
         for i in 0..AT_PLATFORM.most {
             assert_eq!(memory.may_try(&attempt("", "192.0.2.1", "x"), at(1)), Ok(()), "{i}");
             memory.failed(&attempt("", "192.0.2.1", &format!("{i}")), at(1));
@@ -334,7 +364,7 @@ mod tests {
     fn one_site_that_fails_does_not_stop_the_others_of_its_network() {
         let mut memory = ProofMemory::new();
         let (good, wrong) = (attempt("platform:good", "192.0.2.1", "1"), attempt("platform:wrong", "192.0.2.1", "x"));
-        memory.succeeded(&good, at(0));
+        memory.succeeded(&good, true, at(0));
         (0..AT_PLATFORM.most).for_each(|_| memory.network_failed(&wrong, at(1)));
         assert!(memory.may_try(&wrong, at(2)).is_err());
         assert_eq!(memory.may_try(&attempt("platform:good", "192.0.2.1", "2"), at(2)), Ok(()));

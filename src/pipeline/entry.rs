@@ -15,7 +15,6 @@ use crate::auth::proofs::{ProofAttempt, ProofScope};
 use crate::http::problem::Problem;
 use crate::hub::protocol::{Refusal, RequestClass, TenantConfig};
 use crate::routes::{self, JudgedBy, TokenRule};
-use crate::storage::bindings::Bindings;
 use crate::tenant::tenant_state::{self, AdmittedRequest, HubError, Needs, StrangerPermit};
 use crate::tenant_id::TenantId;
 use domain::rate::Rate;
@@ -32,7 +31,7 @@ pub(super) struct Entered {
     pub rate: Option<Rate>,
     /// The permit that the request took as a stranger's, unless it proved somebody.
     pub permit: Option<StrangerPermit>,
-    /// What it presented.
+    /// What it presented on a tenant's host, unless that proved somebody.
     pub attempt: Option<ProofAttempt>,
 }
 
@@ -59,17 +58,19 @@ pub(super) async fn enter(
         TenantSource::Host(_) => ProofScope::Tenant(tenant.as_str()),
         TenantSource::Named(_) | TenantSource::Selected => ProofScope::Platform,
     };
-    let attempt = route.and_then(|route| presented_credential::attempt(scope, &context.request, route));
-    let admitted = admit_stranger(bindings, &tenant, matched, attempt.as_ref()).await;
+    let mut attempt = route.and_then(|route| presented_credential::attempt(scope, &context.request, route));
+    let admitted = admit_stranger(context, &tenant, matched, attempt.as_ref()).await;
     if let Err(HubError::Refused(Refusal::RateLimited(_))) = admitted {
         meta.tenant = Some(tenant.to_string());
     }
     let AdmittedRequest { rate, mut permit, .. } = admitted?;
     let proof = prove(context, matched, &tenant, attempt.as_ref()).await?;
-    let spends = proof.spends();
-    if spends != Spends::Strangers {
+    let spends = proof.spends_in(&tenant);
+    // Whoever names another tenant is refused, and has proved nothing here.
+    let names_this = decide::agree(&context.request.named_tenants(), proof.named_tenant(), tenant.as_str()).is_ok();
+    if names_this && spends != Spends::Strangers {
         permit.take().into_iter().for_each(StrangerPermit::give_back);
-        attempt.iter().for_each(ProofAttempt::succeeded);
+        attempt.take().into_iter().for_each(|attempt| attempt.succeeded_as(spends == Spends::Tenants));
     }
     meta.tenant = Some(tenant.to_string());
     let rate = match decide::request_class(route.map(|route| route.admission), spends) {
@@ -77,21 +78,28 @@ pub(super) async fn enter(
         Some(RequestClass::Anonymous) => rate,
         None => None,
     };
-    let config = match decide::judged_by(route, &context.request.method) {
+    // A preflight without a permit costs nothing: it is answered by the grant that is here.
+    let judged_by = match matched.is_preflight() && permit.is_none() {
+        true => JudgedBy::Cached,
+        false => decide::judged_by(route, &context.request.method),
+    };
+    let config = match judged_by {
         JudgedBy::Cached => tenant_state::enter(bindings, &tenant, host, Needs::Config).await?.config,
         JudgedBy::Current => tenant_state::enter_now(bindings, &tenant, host).await?,
     };
+    let attempt = attempt.filter(|_| host.is_some());
     Ok(Entered { tenant, config, proof, rate, permit, attempt })
 }
 
 /// Takes the permit that every request to a tenant's host leaves before anything is looked at. If the tenant has none
 /// left, whoever proved to be somebody a moment ago may do so again. On the platform's host the network is bounded.
 async fn admit_stranger(
-    bindings: &Bindings,
+    context: &RequestContext,
     tenant: &TenantId,
     matched: &RouteMatch,
     attempt: Option<&ProofAttempt>,
 ) -> Result<AdmittedRequest, HubError> {
+    let bindings = &context.bindings;
     let host = match &matched.source {
         TenantSource::Host(host) => Some(host),
         TenantSource::Named(_) | TenantSource::Selected => {
@@ -99,14 +107,22 @@ async fn admit_stranger(
         }
     };
     let draws = matched.route().is_none_or(|route| route.admission == routes::Admission::Requests);
-    let needs = Needs::Stranger { then_principal: draws && attempt.is_some() };
+    let verifies = decide::verifies(matched.route().map(|route| &route.endpoint));
+    let gives_back = !draws || attempt.is_some() && verifies != Verifies::Nothing;
+    // What is drawn for a principal and not used is lost to the tenant: so it is drawn together with the stranger's permit
+    // only for who was one a moment ago, and else once the proof has succeeded.
+    let then_principal = draws && attempt.is_some_and(ProofAttempt::draws_tenants);
+    let needs = Needs::Stranger { then_principal, network: context.request.network() };
     match tenant_state::enter(bindings, tenant, host, needs).await {
+        Err(HubError::Refused(Refusal::RateLimited(_))) if matched.is_preflight() => {
+            tenant_state::enter(bindings, tenant, host, Needs::Config).await
+        }
         Err(HubError::Refused(Refusal::RateLimited(_))) if attempt.is_some_and(ProofAttempt::is_trusted) => {
             tenant_state::enter(bindings, tenant, host, Needs::Config).await
         }
         // It gives its permit back if it is what it says. Whose network failed a moment ago does not wait.
         Err(HubError::Refused(Refusal::RateLimited(_)))
-            if (!draws || attempt.is_some()) && !attempt.is_some_and(ProofAttempt::is_distrusted) =>
+            if gives_back && !attempt.is_some_and(ProofAttempt::is_distrusted) =>
         {
             tenant_state::enter_or_wait(bindings, tenant, host, needs).await
         }
@@ -187,6 +203,14 @@ impl Proof {
             Self::NotAsked
             | Self::Subscriber(SubscriberCredential::None | SubscriberCredential::Invalid)
             | Self::Principal(Ok(None) | Err(_)) => Spends::Strangers,
+        }
+    }
+
+    /// The same for a request to this tenant: a token that names another one spends nothing of its own requests.
+    fn spends_in(&self, tenant: &TenantId) -> Spends {
+        match self.named_tenant() {
+            Some(named) if named != tenant.as_str() => Spends::Strangers,
+            Some(_) | None => self.spends(),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::auth::proofs::{self, ProofAttempt, ProofScope};
 use crate::http::problem::Problem;
 use crate::http::request::HandlersProof;
 use crate::http::response::Response;
-use crate::routes::{Admission, Route};
+use crate::routes::Route;
 use crate::tenant::tenant_state::StrangerPermit;
 use crate::tenant_id::TenantId;
 
@@ -17,7 +17,7 @@ pub struct UnsettledPermit {
     pub route: Option<&'static Route>,
     /// The permit, unless it was given back already.
     pub permit: Option<StrangerPermit>,
-    /// What the request presented.
+    /// What the request presented, unless that proved somebody already.
     pub attempt: Option<ProofAttempt>,
     /// Where the handler notes that it proved somebody.
     pub proof: HandlersProof,
@@ -44,17 +44,46 @@ impl UnsettledPermit {
         {
             permit.give_back();
         }
-        let opens_something = self.route.is_some_and(|route| route.admission != Admission::Requests);
-        if let Some(attempt) = self.attempt.filter(|_| opens_something) {
-            match (is_proved, result) {
-                (true, _) => attempt.succeeded(),
-                (false, RequestResult::NotProved) => attempt.failed_once(),
-                (false, RequestResult::Succeeded | RequestResult::Failed) => {}
+        if let Some(attempt) = self.attempt {
+            match is_proved {
+                true => attempt.succeeded(),
+                false if is_refused(outcome) => attempt.failed_once(),
+                false => {}
             }
         }
         if self.is_change && result == RequestResult::Succeeded {
             proofs::forget_failures(ProofScope::Tenant(self.tenant.as_str()));
             proofs::forget_failures(ProofScope::Platform);
         }
+    }
+}
+
+/// Whether a request was refused for what it is: 404, 413 and the others as well as 401. A limit that is used up, and a
+/// fault of the platform, say nothing of it.
+fn is_refused(outcome: &Result<Response, Problem>) -> bool {
+    let status = outcome.as_ref().map_or_else(|problem| problem.status, |answer| answer.status);
+    (400..500).contains(&status) && status != 429
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::problem;
+
+    #[test]
+    fn every_refusal_of_what_was_presented_counts_and_nothing_else_does() {
+        let refused = [
+            problem::unauthorized(),
+            problem::invalid_signature(),
+            problem::tenant_not_found().crossing_tenants(),
+            problem::body_too_large(1),
+        ];
+        for problem in refused {
+            assert!(is_refused(&Err(problem)));
+        }
+        for problem in [problem::rate_limited(1), problem::unavailable("x")] {
+            assert!(!is_refused(&Err(problem)));
+        }
+        assert!(!is_refused(&Ok(Response::empty(204))));
     }
 }

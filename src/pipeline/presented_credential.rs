@@ -44,7 +44,7 @@ fn for_handler(scope: ProofScope<'_>, request: &Incoming, route: &Route) -> Opti
 
 /// Where a request carries what a handler verifies.
 enum ProofCarrier {
-    /// Its body is signed.
+    /// Its body, or what it comes with, is what is verified.
     Body,
     /// It has a token.
     Token,
@@ -52,9 +52,12 @@ enum ProofCarrier {
     Link,
 }
 
-/// Where requests of an operation carry what its handler verifies, if they draw from nothing else than what they open.
+/// Where requests of an operation carry what its handler verifies, if they draw from nothing else than what they open, or sign
+/// somebody in.
 fn carrier_of(route: &Route) -> Option<ProofCarrier> {
     match route.endpoint {
+        // Refused sign-ins count as failed proofs, and a network that proved somebody may sign in although no permit is left.
+        Endpoint::SignIn(_) => Some(ProofCarrier::Body),
         _ if route.admission == Admission::Requests => None,
         Endpoint::Signer(_) => Some(ProofCarrier::Body),
         Endpoint::Visitor(TokenRule::Mercure, _) => Some(ProofCarrier::Token),
@@ -66,7 +69,6 @@ fn carrier_of(route: &Route) -> Option<ProofCarrier> {
         | Endpoint::Reader(..)
         | Endpoint::User(_)
         | Endpoint::Visitor(TokenRule::Optional | TokenRule::Required, _)
-        | Endpoint::SignIn(_)
         | Endpoint::Table(_)
         | Endpoint::TableReader(..) => None,
     }

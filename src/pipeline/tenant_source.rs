@@ -21,6 +21,11 @@ impl RouteMatch {
     pub fn route(&self) -> Option<&'static Route> {
         self.found.as_ref().ok().map(|(route, _)| *route)
     }
+
+    /// Whether it is answered by the route table alone: a preflight, or any other OPTIONS.
+    pub fn is_preflight(&self) -> bool {
+        matches!(self.found, Err(Ok(_)))
+    }
 }
 
 /// How a request comes to a tenant.

@@ -11,6 +11,7 @@
 use std::rc::Rc;
 
 use crate::hub::protocol::{Drawn, Grant, GrantRequest, Lease, RequestClass, TenantConfig};
+use domain::address::Network;
 use domain::clock::Timestamp;
 use domain::host::Host;
 use domain::rate::Rate;
@@ -29,15 +30,18 @@ pub enum Needs {
     Principal,
     /// The configuration, and a permit for a stranger's request.
     Stranger {
-        /// Whether a permit for a principal's request will be needed next: it is brought along where the hub is asked.
+        /// Whether a permit for a principal's request will be needed next, because what is presented proved a principal of
+        /// the tenant a moment ago: it is brought along where the hub is asked.
         then_principal: bool,
+        /// The network it comes from, which may not hold too many.
+        network: Network,
     },
 }
 
 impl Needs {
     /// What an isolate asks that holds nothing.
     pub fn asked(self) -> GrantRequest {
-        let next = (self == Self::Stranger { then_principal: true }).then_some(RequestClass::Api);
+        let next = matches!(self, Self::Stranger { then_principal: true, .. }).then_some(RequestClass::Api);
         GrantRequest::of(self.class().into_iter().chain(next).collect())
     }
 
@@ -150,8 +154,7 @@ impl CachedGrant {
     /// was seen anywhere.
     pub fn take(&mut self, host: Option<&Host>, needs: Needs, seen: i64, now: Timestamp) -> GrantOutcome {
         let class = needs.class();
-        let is_ours = host.is_none_or(|host| self.config.hosts.iter().any(|known| known == host.as_str()));
-        if !is_ours || !self.config.is_served(now) || self.config.revision < seen {
+        if !self.is_valid(host, seen, now) {
             return GrantOutcome::Ask(needs.asked());
         }
         let has_permit = class.is_none_or(|class| self.has(class, now));
@@ -163,6 +166,19 @@ impl CachedGrant {
             return GrantOutcome::Ask(GrantRequest::of(lacking));
         }
         GrantOutcome::Taken(Rc::clone(&self.config), class.and_then(|class| self.spend(class)))
+    }
+
+    fn is_valid(&self, host: Option<&Host>, seen: i64, now: Timestamp) -> bool {
+        let is_ours = host.is_none_or(|host| self.config.hosts.iter().any(|known| known == host.as_str()));
+        is_ours && self.config.is_served(now) && self.config.revision >= seen
+    }
+
+    /// How the limit on strangers stands, as far as it is known here: that of a configuration that is still good.
+    pub fn strangers_rate(&self, host: Option<&Host>, seen: i64, now: Timestamp) -> Option<Rate> {
+        let is_good = self.is_valid(host, seen, now) && now < self.expires_at;
+        let lease = self.lease(RequestClass::Anonymous).filter(|lease| is_good && now < lease.rate.reset)?;
+        let remaining = lease.rate.remaining.saturating_add(lease.permits);
+        Some(Rate { remaining, ..lease.rate.clone() })
     }
 
     /// Settles a stranger's permit that was taken in the window that ends at `reset`: it is given back, or spent.
@@ -228,8 +244,8 @@ mod tests {
     use domain::plan::Limit;
     use proptest::prelude::*;
 
-    const STRANGER: Needs = Needs::Stranger { then_principal: false };
-    const THEN_PRINCIPAL: Needs = Needs::Stranger { then_principal: true };
+    const STRANGER: Needs = Needs::Stranger { then_principal: false, network: Network::UNKNOWN };
+    const THEN_PRINCIPAL: Needs = Needs::Stranger { then_principal: true, network: Network::UNKNOWN };
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
@@ -340,6 +356,19 @@ mod tests {
             let mut grant = CachedGrant::new(given, &nothing(), at(0));
             assert!(matches!(grant.take(None, Needs::Config, 1, at(1)), GrantOutcome::Ask(_)));
         }
+    }
+
+    #[test]
+    fn how_the_limit_on_strangers_stands_is_known_while_the_configuration_is_good() {
+        let mut grant = granted(3);
+        let left =
+            |grant: &CachedGrant, seen, now| grant.strangers_rate(None, seen, at(now)).map(|rate| rate.remaining);
+        assert_eq!(left(&grant, 1, 1), Some(3));
+        assert!(takes(&mut grant, STRANGER, 1));
+        assert_eq!(left(&grant, 1, 1), Some(2));
+        assert_eq!((left(&grant, 2, 1), left(&grant, 1, 5_000)), (None, None), "a later revision; too old");
+        grant.store(of(2, 1), &nothing(), at(1));
+        assert_eq!(left(&grant, 2, 1), None, "another limit");
     }
 
     #[test]

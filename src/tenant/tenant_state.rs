@@ -23,8 +23,10 @@ use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::tenant_id::TenantId;
+use domain::address::Network;
 use domain::clock::{Clock, Timestamp};
 use domain::host::Host;
+use domain::network_share::HeldPermits;
 use domain::rate::Rate;
 
 pub use super::grant::Needs;
@@ -43,6 +45,10 @@ const SEEN_MILLIS: i64 = 3_600_000;
 /// How often, and for how many milliseconds each time, a request waits for a permit that may be given back.
 const WAITS: usize = 40;
 const WAIT_MILLIS: u64 = 50;
+/// How long an isolate remembers what a network holds, in milliseconds: longer than the window that it is counted in.
+const HELD_MILLIS: i64 = 120_000;
+/// Most networks, each at one tenant, whose permits an isolate counts.
+const MAX_HOLDERS: usize = 20_000;
 /// Most requests that wait in an isolate.
 const MAX_WAITING: usize = 500;
 
@@ -50,7 +56,18 @@ impl CacheKey for TenantId {
     const IDENTITY: KeyIdentity = KeyIdentity::NeverRecurs("the id of a purged tenant is retired");
 }
 
+/// A network at a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Holder(TenantId, Network);
+
+impl CacheKey for Holder {
+    const IDENTITY: KeyIdentity = KeyIdentity::CheckedAgainst(
+        "the window: whoever has the network meanwhile is bounded by what was counted in it",
+    );
+}
+
 thread_local! {
+    static HELD: RefCell<IsolateCache<Holder, HeldPermits>> = RefCell::new(IsolateCache::new(MAX_HOLDERS, HELD_MILLIS));
     static WAITING: Cell<usize> = const { Cell::new(0) };
     static GRANTS: RefCell<IsolateCache<TenantId, CachedGrant>> = RefCell::new(IsolateCache::new(MAX_TENANTS, REMEMBERED_MILLIS));
     // The highest revision of each tenant that this isolate has seen anywhere: no older configuration counts.
@@ -190,6 +207,7 @@ pub struct AdmittedRequest {
 #[must_use]
 pub struct StrangerPermit {
     tenant: TenantId,
+    network: Network,
     reset: Timestamp,
     is_given_back: bool,
 }
@@ -203,9 +221,15 @@ impl StrangerPermit {
 
 impl Drop for StrangerPermit {
     fn drop(&mut self) {
+        let now = SystemClock.now();
         GRANTS.with_borrow_mut(|grants| {
-            if let Some(grant) = grants.get(&self.tenant, SystemClock.now()) {
+            if let Some(grant) = grants.get(&self.tenant, now) {
                 grant.settle(self.reset, self.is_given_back);
+            }
+        });
+        HELD.with_borrow_mut(|held| {
+            if let Some(held) = held.get(&Holder(self.tenant.clone(), self.network), now) {
+                held.settle(self.reset, self.is_given_back);
             }
         });
     }
@@ -222,7 +246,7 @@ pub async fn enter_or_wait(
 ) -> Result<AdmittedRequest, HubError> {
     let mut entered = enter(bindings, tenant, host, needs).await;
     for _ in 0..WAITS {
-        if !matches!(entered, Err(HubError::Refused(Refusal::RateLimited(_)))) || !has_permits_out(tenant) {
+        if !matches!(entered, Err(HubError::Refused(Refusal::RateLimited(_)))) || !may_wait(tenant, host, needs) {
             break;
         }
         let Some(_waiting) = Waiting::begin() else { break };
@@ -232,9 +256,43 @@ pub async fn enter_or_wait(
     entered
 }
 
-fn has_permits_out(tenant: &TenantId) -> bool {
-    let now = SystemClock.now();
-    GRANTS.with_borrow_mut(|grants| grants.get(tenant, now).is_some_and(|grant| grant.has_permits_out(now)))
+/// Whether a permit may come back that the request may have.
+fn may_wait(tenant: &TenantId, host: Option<&Host>, needs: Needs) -> bool {
+    let (seen, now) = (last_seen(tenant), SystemClock.now());
+    GRANTS.with_borrow_mut(|grants| {
+        grants.get(tenant, now).is_some_and(|grant| {
+            let rate = grant.strangers_rate(host, seen, now);
+            let has_spent = rate.is_some_and(|rate| holds(tenant, needs, now, |held| held.has_spent_its_share(&rate)));
+            grant.has_permits_out(now) && !has_spent
+        })
+    })
+}
+
+/// What is so of the permits that the network of a stranger's request holds; no network counts that is not known.
+fn holds(tenant: &TenantId, needs: Needs, now: Timestamp, is_so: impl Fn(&HeldPermits) -> bool) -> bool {
+    match needs {
+        Needs::Stranger { network, .. } if network.is_known() => {
+            HELD.with_borrow_mut(|held| held.get(&Holder(tenant.clone(), network), now).is_some_and(|held| is_so(held)))
+        }
+        Needs::Stranger { .. } | Needs::Config | Needs::Principal => false,
+    }
+}
+
+/// Counts a permit that a stranger's request takes.
+fn hold(tenant: &TenantId, needs: Needs, rate: &Rate, now: Timestamp) {
+    let Needs::Stranger { network, .. } = needs else { return };
+    if !network.is_known() || rate.limit.bound().is_none() {
+        return;
+    }
+    let holder = Holder(tenant.clone(), network);
+    HELD.with_borrow_mut(|held| match held.get(&holder, now).filter(|held| held.reset() == rate.reset) {
+        Some(held) => held.take(),
+        None => {
+            let mut first = HeldPermits::none(rate.reset);
+            first.take();
+            held.insert(holder, first, now);
+        }
+    });
 }
 
 /// One of the few requests that wait in this isolate.
@@ -322,15 +380,26 @@ async fn ask_hub(
 fn take(tenant: &TenantId, host: Option<&Host>, needs: Needs) -> GrantOutcome {
     let (seen, now) = (last_seen(tenant), SystemClock.now());
     GRANTS.with_borrow_mut(|grants| match grants.get(tenant, now) {
-        Some(grant) => grant.take(host, needs, seen, now),
+        Some(grant) => {
+            if let Some(rate) = grant.strangers_rate(host, seen, now)
+                && holds(tenant, needs, now, |held| held.has_its_share(&rate))
+            {
+                return GrantOutcome::Refused(Rate { remaining: 0, ..rate });
+            }
+            let outcome = grant.take(host, needs, seen, now);
+            if let GrantOutcome::Taken(_, Some(rate)) = &outcome {
+                hold(tenant, needs, rate, now);
+            }
+            outcome
+        }
         None => GrantOutcome::Ask(needs.asked()),
     })
 }
 
 fn permit(tenant: &TenantId, needs: Needs, rate: &Option<Rate>) -> Option<StrangerPermit> {
     match (needs, rate) {
-        (Needs::Stranger { .. }, Some(rate)) => {
-            Some(StrangerPermit { tenant: tenant.clone(), reset: rate.reset, is_given_back: false })
+        (Needs::Stranger { network, .. }, Some(rate)) => {
+            Some(StrangerPermit { tenant: tenant.clone(), network, reset: rate.reset, is_given_back: false })
         }
         (Needs::Stranger { .. } | Needs::Config | Needs::Principal, _) => None,
     }
