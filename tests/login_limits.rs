@@ -102,6 +102,20 @@ async fn what_was_refused_is_no_failure_at_other_accounts_and_tenants() {
 }
 
 #[tokio::test]
+async fn what_waits_for_its_body_is_no_attempt_yet() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    let user = tenant.user("viewer").await;
+    early_in_a_minute().await;
+    let mut held = Vec::new();
+    for _ in 0..2 * OF_ADDRESS {
+        held.push(world.begin(&tenant.host, "/api/v1/auth/refresh").await);
+    }
+    let right = json!({"email": user.email, "password": user.password});
+    world.call("POST", &tenant.host, "/api/v1/auth/login").json(&right).send().await.expect(200);
+}
+
+#[tokio::test]
 async fn neither_sleep_nor_death_gives_a_try_back() {
     let world = World::own().await;
     let tenant = world.tenant().create().await;

@@ -50,7 +50,7 @@ async fn every_request_leaves_one_line() {
 async fn a_client_that_breaks_its_body_off_is_no_fault_of_ours() {
     let world = World::shared().await;
     let tenant = world.tenant().create().await;
-    world.break_off(&tenant.host, "/api/v1/auth/login").await;
+    drop(world.begin(&tenant.host, "/api/v1/auth/login").await);
     let told = eventually("the request's log line", async || {
         let lines = world.logs().await;
         lines.into_iter().find(|line| line["tenant"] == *tenant.id && line["route"] == "auth.login")

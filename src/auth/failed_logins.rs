@@ -1,10 +1,11 @@
 //! Failed attempts to become somebody, of one network over all tenants and the platform: with a password, a mailed token, a
 //! refresh token, an invitation.
 //!
-//! Counted twice: in this isolate exactly, each attempt before it is judged, so that attempts at once are counted one by
+//! CountedFailure twice: in this isolate exactly, each attempt before it is judged, so that attempts at once are counted one by
 //! one; and in the rate limit binding `LOGIN_LIMIT`, each failure behind it, over the isolates of one place and only
 //! approximately. What the binding refuses is refused here until the minute ends. Only what was judged and is not good stays
-//! counted: an attempt that succeeds, is refused by another limit or meets a fault is taken back.
+//! counted: an attempt that succeeds, is refused by another limit or meets a fault is taken back. One whose request the platform gives up, because its client left, is never
+//! judged: it stays in the isolate's count until the minute ends, and is not told to the binding.
 //! What one tenant counts exactly, wherever its requests arrive, is in its hub (`hub/logins.rs`).
 
 use std::cell::RefCell;
@@ -37,17 +38,17 @@ impl CacheKey for Network {
 pub struct CountedAttempt {
     bindings: Bindings,
     background: Background,
-    counted: Counted,
+    counted: CountedFailure,
 }
 
 /// What stands in this isolate's count, until it is dropped.
-struct Counted {
+struct CountedFailure {
     network: Network,
     at: Timestamp,
     has_failed: bool,
 }
 
-impl Counted {
+impl CountedFailure {
     /// Counts one; when the window ends if there is no room.
     fn take(network: Network, at: Timestamp) -> Result<Self, Timestamp> {
         with_window(network, at, |window| window.take(FAILURES, at))?;
@@ -55,7 +56,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedFailure {
     fn drop(&mut self) {
         if self.has_failed {
             return;
@@ -71,7 +72,7 @@ impl Drop for Counted {
 /// Counts an attempt. 429 if too many from its network failed in this minute.
 pub fn begin<Who>(request: &Request<Who>) -> Result<CountedAttempt, Problem> {
     let (network, now) = (request.incoming.network(), SystemClock.now());
-    let counted = Counted::take(network, now).map_err(|end| problem::rate_limited(seconds_until(end, now)))?;
+    let counted = CountedFailure::take(network, now).map_err(|end| problem::rate_limited(seconds_until(end, now)))?;
     Ok(CountedAttempt { bindings: request.bindings.clone(), background: request.background.clone(), counted })
 }
 
@@ -122,12 +123,12 @@ mod tests {
         let network = Network::of("2001:db8:f1::1");
         let at = || Timestamp::from_millis(60_001);
         for _ in 0..FAILURES.most * 2 {
-            drop(Counted::take(network, at()));
+            drop(CountedFailure::take(network, at()));
         }
         for _ in 0..FAILURES.most {
-            Counted::take(network, at()).unwrap().has_failed = true;
+            CountedFailure::take(network, at()).unwrap().has_failed = true;
         }
-        assert!(Counted::take(network, at()).is_err());
+        assert!(CountedFailure::take(network, at()).is_err());
     }
 
     #[test]

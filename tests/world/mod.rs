@@ -149,8 +149,8 @@ impl World {
         RequestBuilder::new(self, method, host, path)
     }
 
-    /// Sends the beginning of a JSON body, and leaves.
-    pub async fn break_off(&self, host: &str, path: &str) {
+    /// Sends the beginning of a JSON body. What is given back is to be dropped to break it off.
+    pub async fn begin(&self, host: &str, path: &str) -> TcpStream {
         let address = &self.address;
         let text = format!(
             "POST {path} HTTP/1.1\r\nHost: {host}\r\nCF-Connecting-IP: {address}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
@@ -158,7 +158,7 @@ impl World {
         let worker = self.url();
         let mut line = TcpStream::connect(worker.trim_start_matches("http://")).await.unwrap();
         line.write_all(text.as_bytes()).await.unwrap();
-        line.shutdown().await.unwrap();
+        line
     }
 
     /// A request to the platform host that carries the platform key.
