@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Tenant, TestResponse, World};
+use crate::world::{Tenant, TestResponse, World, early_in_a_minute};
 
 const HOME: &str = "https://www.example.com";
 
@@ -82,6 +82,29 @@ async fn an_error_too_is_readable_by_a_listed_origin() {
     assert!(exposed.contains("retry-after") && exposed.contains("x-request-id"), "{exposed}");
 }
 
+#[tokio::test]
+async fn a_refusal_of_admission_too_is_readable_by_a_listed_origin() {
+    let world = World::shared().await;
+    let builder = world.tenant().set("cors_origins", json!([HOME])).limit("max_api_requests_per_minute", 1);
+    let tenant = builder.limit("max_anonymous_requests_per_minute", 1).create().await;
+    let key = tenant.key(&["users:read"]).await;
+    early_in_a_minute().await;
+    let users = |origin: &str| tenant.call("GET", "/api/v1/users").bearer(&key.text).header("Origin", origin);
+    let page = |origin: &str| tenant.call("GET", "/").header("Origin", origin);
+    users(HOME).send().await;
+    page(HOME).send().await;
+    for call in [users(HOME), page(HOME)] {
+        let refused = call.send().await.expect_problem(429, "rate_limited");
+        assert_eq!(refused.header("access-control-allow-origin"), HOME);
+        assert_eq!(refused.header("access-control-allow-credentials"), "true");
+        assert!(refused.header("vary").to_lowercase().contains("origin"), "{:?}", refused.headers);
+        assert!(is_shown(&refused, "retry-after") && is_shown(&refused, "x-ratelimit-reset"), "{:?}", refused.headers);
+    }
+    let foreign = page("https://evil.example").send().await.expect_problem(429, "rate_limited");
+    assert!(!foreign.headers.contains_key("access-control-allow-origin"));
+    assert!(foreign.header("vary").to_lowercase().contains("origin"));
+}
+
 /// Whether a page may read a header that came.
 fn is_shown(answer: &TestResponse, name: &str) -> bool {
     let exposed = answer.header("access-control-expose-headers").to_lowercase();
@@ -146,6 +169,20 @@ async fn a_cookie_counts_only_for_a_listed_origin() {
 }
 
 #[tokio::test]
+async fn the_hosts_own_pages_come_by_http_or_https() {
+    let tenant = tenant().await;
+    let body = json!({"email": "nobody@x.test", "password": "not the password"});
+    let login = async |scheme: &str| {
+        let origin = format!("{scheme}://{}", tenant.host);
+        tenant.call("POST", "/api/v1/auth/login").header("Origin", &origin).json(&body).send().await
+    };
+    login("http").await.expect_problem(401, "invalid_credentials");
+    for scheme in ["ftp", "chrome-extension"] {
+        login(scheme).await.expect_problem(403, "origin_not_allowed");
+    }
+}
+
+#[tokio::test]
 async fn a_tenant_without_origins_allows_none() {
     let world = World::shared().await;
     let tenant = world.tenant().create().await;
@@ -190,6 +227,8 @@ async fn an_origin_is_kept_as_browsers_send_it_however_it_was_written() {
         "https://user@example.com",
         "ftp://example.com",
         "https://example.com:70000",
+        "https://a..b",
+        "https://.",
         "https://example.com, https://other.example",
         "example.com",
     ] {

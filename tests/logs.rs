@@ -47,6 +47,22 @@ async fn every_request_leaves_one_line() {
 }
 
 #[tokio::test]
+async fn a_client_that_breaks_its_body_off_is_no_fault_of_ours() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    drop(world.begin(&tenant.host, "/api/v1/auth/login").await);
+    let told = eventually("the request's log line", async || {
+        let lines = world.logs().await;
+        lines.into_iter().find(|line| line["tenant"] == *tenant.id && line["route"] == "auth.login")
+    })
+    .await;
+    assert_eq!(
+        (&told["status"], &told["code"], &told["level"]),
+        (&json!(400), &json!("malformed_json"), &json!("info"))
+    );
+}
+
+#[tokio::test]
 async fn no_line_holds_a_secret_a_token_or_an_address() {
     let world = World::shared().await;
     let tenant = world.tenant().set("admin_email", json!("someone@private.example")).create().await;

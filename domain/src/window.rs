@@ -43,10 +43,11 @@ impl Window {
         if self.is_closed || self.count >= bound.most { Err(self.end) } else { Ok(()) }
     }
 
-    /// Takes back one that was counted in the present window.
-    pub fn give_back(&mut self, bound: Bound, now: Timestamp) {
-        self.roll(bound, now);
-        self.count = self.count.saturating_sub(1);
+    /// Takes back one that was counted at a time, unless its window is over.
+    pub fn give_back(&mut self, bound: Bound, counted_at: Timestamp) {
+        if self.end == bound.end(counted_at) {
+            self.count = self.count.saturating_sub(1);
+        }
     }
 
     /// Refuses everything until the window ends: somebody else who counts has refused. Returns that end.
@@ -96,8 +97,9 @@ mod tests {
         (0..3).for_each(|_| window.take(BOUND, at(0)).unwrap());
         window.give_back(BOUND, at(9_999));
         assert!(window.take(BOUND, at(9_999)).is_ok() && window.take(BOUND, at(9_999)).is_err());
-        window.give_back(BOUND, at(10_000));
-        assert_eq!((0..5).filter(|_| window.take(BOUND, at(10_000)).is_ok()).count(), 3, "never more than the bound");
+        window.take(BOUND, at(10_000)).unwrap();
+        window.give_back(BOUND, at(9_999));
+        assert_eq!((0..5).filter(|_| window.take(BOUND, at(10_000)).is_ok()).count(), 2, "never more than the bound");
     }
 
     #[test]

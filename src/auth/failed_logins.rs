@@ -1,9 +1,11 @@
 //! Failed attempts to become somebody, of one network over all tenants and the platform: with a password, a mailed token, a
 //! refresh token, an invitation.
 //!
-//! Counted twice: in this isolate exactly, each attempt before it is judged, so that attempts at once are counted one by
+//! CountedFailure twice: in this isolate exactly, each attempt before it is judged, so that attempts at once are counted one by
 //! one; and in the rate limit binding `LOGIN_LIMIT`, each failure behind it, over the isolates of one place and only
-//! approximately. What the binding refuses is refused here until the minute ends. Attempts that succeed are taken back.
+//! approximately. What the binding refuses is refused here until the minute ends. Only what was judged and is not good stays
+//! counted: an attempt that succeeds, is refused by another limit or meets a fault is taken back. One whose request the platform gives up, because its client left, is never
+//! judged: it stays in the isolate's count until the minute ends, and is not told to the binding.
 //! What one tenant counts exactly, wherever its requests arrive, is in its hub (`hub/logins.rs`).
 
 use std::cell::RefCell;
@@ -31,41 +33,67 @@ impl CacheKey for Network {
     );
 }
 
-/// An attempt that was counted.
+/// An attempt that was counted. Dropped before it is judged, it is taken back.
 #[must_use]
 pub struct CountedAttempt {
     bindings: Bindings,
     background: Background,
+    counted: CountedFailure,
+}
+
+/// What stands in this isolate's count, until it is dropped.
+struct CountedFailure {
     network: Network,
+    at: Timestamp,
+    has_failed: bool,
+}
+
+impl CountedFailure {
+    /// Counts one; when the window ends if there is no room.
+    fn take(network: Network, at: Timestamp) -> Result<Self, Timestamp> {
+        with_window(network, at, |window| window.take(FAILURES, at))?;
+        Ok(Self { network, at, has_failed: false })
+    }
+}
+
+impl Drop for CountedFailure {
+    fn drop(&mut self) {
+        if self.has_failed {
+            return;
+        }
+        WINDOWS.with_borrow_mut(|windows| {
+            if let Some(window) = windows.get(&self.network, self.at) {
+                window.give_back(FAILURES, self.at);
+            }
+        });
+    }
 }
 
 /// Counts an attempt. 429 if too many from its network failed in this minute.
 pub fn begin<Who>(request: &Request<Who>) -> Result<CountedAttempt, Problem> {
     let (network, now) = (request.incoming.network(), SystemClock.now());
-    let taken = with_window(network, now, |window| window.take(FAILURES, now));
-    taken.map_err(|end| problem::rate_limited(seconds_until(end, now)))?;
-    Ok(CountedAttempt { bindings: request.bindings.clone(), background: request.background.clone(), network })
+    let counted = CountedFailure::take(network, now).map_err(|end| problem::rate_limited(seconds_until(end, now)))?;
+    Ok(CountedAttempt { bindings: request.bindings.clone(), background: request.background.clone(), counted })
 }
 
 impl CountedAttempt {
     /// Notes how it ended. Only a credential that is not good is a failure.
     pub fn end<T>(self, outcome: &Result<T, Problem>) {
-        let Self { bindings, background, network } = self;
-        match outcome {
-            Err(problem) if is_failure(problem) => background.spawn(async move {
-                let Some(limiter) = bindings.login_limit() else { return };
-                if let Ok(outcome) = limiter.limit(network.to_string()).await
-                    && !outcome.success
-                {
-                    let now = SystemClock.now();
-                    with_window(network, now, |window| window.close(FAILURES, now));
-                }
-            }),
-            Ok(_) | Err(_) => {
-                let now = SystemClock.now();
-                with_window(network, now, |window| window.give_back(FAILURES, now));
-            }
+        let Self { bindings, background, mut counted } = self;
+        counted.has_failed = outcome.as_ref().is_err_and(is_failure);
+        if !counted.has_failed {
+            return;
         }
+        let network = counted.network;
+        background.spawn(async move {
+            let Some(limiter) = bindings.login_limit() else { return };
+            if let Ok(outcome) = limiter.limit(network.to_string()).await
+                && !outcome.success
+            {
+                let now = SystemClock.now();
+                with_window(network, now, |window| window.close(FAILURES, now));
+            }
+        });
     }
 }
 
@@ -91,6 +119,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_attempt_stays_counted_only_if_it_was_judged_a_failure() {
+        let network = Network::of("2001:db8:f1::1");
+        let at = || Timestamp::from_millis(60_001);
+        for _ in 0..FAILURES.most * 2 {
+            drop(CountedFailure::take(network, at()));
+        }
+        for _ in 0..FAILURES.most {
+            CountedFailure::take(network, at()).unwrap().has_failed = true;
+        }
+        assert!(CountedFailure::take(network, at()).is_err());
+    }
+
+    #[test]
     fn only_a_credential_that_is_not_good_is_a_failure() {
         let failures = [
             problem::invalid_credentials(),
@@ -99,7 +140,8 @@ mod tests {
             problem::invitation_not_found(),
         ];
         assert!(failures.iter().all(is_failure));
-        let others = [problem::unavailable("x"), problem::malformed_json("x"), problem::not_found()];
+        let others =
+            [problem::unavailable("x"), problem::malformed_json("x"), problem::not_found(), problem::rate_limited(1)];
         assert!(!others.iter().any(is_failure));
     }
 }

@@ -30,12 +30,12 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Classifies an `Origin` header by the tenant's `cors_origins` and the request's host.
-    pub fn judge(origin: Option<&str>, allowed: &[String], authority: &str) -> Self {
+    /// Classifies an `Origin` header by the tenant's `cors_origins`, and scheme and host that the request was sent to.
+    pub fn judge(origin: Option<&str>, allowed: &[String], sent_to: (&str, &str)) -> Self {
         match origin {
             None => Self::Same,
             Some(origin) if allowed.iter().any(|listed| is_listed(listed, origin)) => Self::Allowed(origin.into()),
-            Some(origin) if origin.split_once("://").is_some_and(|(_, host)| host == authority) => Self::Same,
+            Some(origin) if origin.split_once("://").is_some_and(|from| is_own(from, sent_to)) => Self::Same,
             Some(_) => Self::Foreign,
         }
     }
@@ -93,12 +93,20 @@ pub fn parse_origin(text: &str, to_ascii: &dyn Fn(&str) -> Option<String>) -> Re
     ascii.and_then(|authority| serialised(scheme, &authority)).ok_or_else(|| invalid(SHAPE))
 }
 
-/// An origin as browsers serialise it; none if it is not one.
+/// Whether scheme and host of a page are those that the request was sent to. A page of https may ask by http, as behind
+/// whatever ends TLS before a Worker on one's own machine; one of http is foreign to https.
+fn is_own((scheme, authority): (&str, &str), (asked, host): (&str, &str)) -> bool {
+    authority == host && (scheme == "https" || (scheme == "http" && asked == "http"))
+}
+
+/// An origin as browsers serialise it; none if it is not one, or its host has an empty label.
 fn serialised(scheme: &str, authority: &str) -> Option<String> {
     let is_clean = authority.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'\\' | b'@'));
     let url = Url::parse(&format!("{scheme}://{authority}/")).ok().filter(|_| is_clean && !authority.is_empty())?;
+    let name = url.host_str()?;
+    let has_empty_label = name.strip_suffix('.').unwrap_or(name).split('.').any(str::is_empty);
     let origin = url.origin();
-    origin.is_tuple().then(|| origin.ascii_serialization())
+    (origin.is_tuple() && !has_empty_label).then(|| origin.ascii_serialization())
 }
 
 /// Whether a listed origin is the one that a browser sent. One that was listed before origins were serialised may be
@@ -120,7 +128,7 @@ mod tests {
     #[test]
     fn origins_match_exactly() {
         let list = vec!["https://www.example.com".to_owned()];
-        let judge = |origin| Origin::judge(origin, &list, "acme.localhost:8787");
+        let judge = |origin| Origin::judge(origin, &list, ("http", "acme.localhost:8787"));
         assert_eq!(judge(None), Origin::Same);
         assert_eq!(judge(Some("http://acme.localhost:8787")), Origin::Same);
         assert_eq!(judge(Some("https://www.example.com")), Origin::Allowed("https://www.example.com".into()));
@@ -133,6 +141,20 @@ mod tests {
         ] {
             assert_eq!(judge(Some(foreign)), Origin::Foreign, "{foreign}");
         }
+    }
+
+    #[test]
+    fn a_page_of_another_scheme_is_not_the_hosts_own() {
+        let judge = |asked: &str, origin: &str| Origin::judge(Some(origin), &[], (asked, "acme.test"));
+        for asked in ["http", "https"] {
+            assert_eq!(judge(asked, "https://acme.test"), Origin::Same);
+            for scheme in ["ftp", "ws", "file", "chrome-extension", "HTTPS", ""] {
+                assert_eq!(judge(asked, &format!("{scheme}://acme.test")), Origin::Foreign, "{scheme}");
+            }
+        }
+        assert_eq!(judge("http", "http://acme.test"), Origin::Same);
+        assert_eq!(judge("https", "http://acme.test"), Origin::Foreign);
+        assert_eq!(judge("https", "https://acme.test:8443"), Origin::Foreign);
     }
 
     #[test]
@@ -171,6 +193,11 @@ mod tests {
             "https://[::1",
             "https://1.2.3.4.5.6",
             "https://xn--/",
+            "https://a..b",
+            "https://.",
+            "https://.a.test",
+            "https://a.test..",
+            "https://a%2e.b",
         ] {
             assert_eq!(parse(bad).map_err(|invalid| invalid.code), Err("invalid_origin"), "{bad}");
         }
@@ -203,7 +230,7 @@ mod tests {
     #[test]
     fn an_origin_that_was_stored_in_another_spelling_counts() {
         let list = ["https://www.example.com:443".to_owned(), "not an origin".to_owned(), "*".to_owned()];
-        let judge = |origin| Origin::judge(Some(origin), &list, "acme.localhost:8787");
+        let judge = |origin| Origin::judge(Some(origin), &list, ("http", "acme.localhost:8787"));
         assert_eq!(judge("https://www.example.com"), Origin::Allowed("https://www.example.com".into()));
         for foreign in ["https://www.example.com:8443", "http://www.example.com", "https://example.com", "null"] {
             assert_eq!(judge(foreign), Origin::Foreign, "{foreign}");

@@ -137,6 +137,11 @@ impl Incoming {
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
     }
 
+    /// Scheme and authority.
+    pub fn sent_to(&self) -> (&str, &str) {
+        (&self.scheme, &self.authority)
+    }
+
     /// The origin of another host, with this request's scheme and port.
     pub fn origin_of(&self, host: &str) -> String {
         let port = self.authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
@@ -170,14 +175,14 @@ impl Incoming {
         let announced = self.header("Content-Length").and_then(|length| length.parse::<usize>().ok());
         match announced {
             Some(length) if length > limit => return Err(problem::body_too_large(limit)),
-            Some(_) => return self.raw.bytes().await.map_err(problem::unavailable),
+            Some(_) => return self.raw.bytes().await.map_err(|_| broken_off()),
             None => {}
         }
         let mut body = Vec::new();
         // A request without a body has no stream.
         let Ok(mut chunks) = self.raw.stream() else { return Ok(body) };
         while let Some(chunk) = chunks.next().await {
-            body.extend(chunk.map_err(|_| problem::malformed_json("The body ended early: the connection broke off."))?);
+            body.extend(chunk.map_err(|_| broken_off())?);
             if body.len() > limit {
                 return Err(problem::body_too_large(limit));
             }
@@ -218,6 +223,11 @@ impl Incoming {
         let body = self.body(limit).await?;
         parse_object(&body)
     }
+}
+
+/// The client ended its body before it was whole.
+fn broken_off() -> Problem {
+    problem::malformed_json("The body ended early: the connection broke off.")
 }
 
 /// A request's method. The platform reports a method that it does not know as GET; we report it as TRACE, which no route

@@ -23,10 +23,10 @@ use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Params;
 use crate::http::response::Response;
-use crate::hub::protocol::TenantConfig;
+use crate::hub::protocol::{Refusal, TenantConfig};
 use crate::routes::{self, Endpoint, Matched, Route, Surface, Table, cors};
 use crate::tenant::resolve;
-use crate::tenant::tenant_state::HubError;
+use crate::tenant::tenant_state::{self, HubError};
 use crate::tenant_id::TenantId;
 use domain::address::is_let_in;
 use domain::host::Host;
@@ -54,14 +54,17 @@ async fn judge_on_tenant(context: RequestContext, host: Host, meta: &mut Respons
     let matched = RouteMatch { found, source: TenantSource::Host(host.clone()) };
     meta.route = matched.route().map(|route| route.name);
     let network = context.request.network();
-    if !resolve::is_known(&host) {
+    let is_known = resolve::is_known(&host);
+    if !is_known {
         networks::may_look_up(network)?;
     }
     let Some(hinted) = resolve::resolve(&context.bindings, &host).await? else {
-        networks::count_unknown_host(network);
+        if !is_known {
+            networks::count_unknown_host(network);
+        }
         return Err(problem::tenant_not_found());
     };
-    match enter(&context, &matched, hinted, meta).await {
+    match enter_shown(&context, &matched, hinted, meta).await {
         // The hint was stale. What was proven to one tenant is not carried over to another.
         Err(HubError::NotHere) => {
             let tenant = resolve::resolve_uncached(&context.bindings, &host).await?;
@@ -78,10 +81,41 @@ pub(super) async fn through(
     tenant: TenantId,
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
-    match enter(&context, &matched, tenant, meta).await {
+    match enter_shown(&context, &matched, tenant, meta).await {
         Ok(entered) => serve_audited(context, matched, entered, meta).await,
         Err(error) => Err(matched.source.refusal(error)),
     }
+}
+
+/// Enters. A refusal by a tenant that serves the host can be read by the pages that may read its other answers, as far as
+/// this isolate remembers which: nothing is asked for it.
+async fn enter_shown(
+    context: &RequestContext,
+    matched: &RouteMatch,
+    tenant: TenantId,
+    meta: &mut ResponseMeta,
+) -> Result<Entered, HubError> {
+    let entered = enter(context, matched, tenant.clone(), meta).await;
+    match (&entered, matched.source.host()) {
+        (Err(HubError::Refused(Refusal::RateLimited(_)) | HubError::Failed(_)), Some(host)) => {
+            if let Some(config) = tenant_state::remembered(&tenant, host) {
+                show(&origin_of(&context.request, &config), meta);
+            }
+        }
+        // A tenant that is not served tells nothing.
+        (Ok(_) | Err(HubError::NotHere | HubError::Refused(_) | HubError::Failed(_)), _) => {}
+    }
+    entered
+}
+
+fn origin_of(request: &Incoming, config: &TenantConfig) -> Origin {
+    Origin::judge(request.header("Origin").as_deref(), &config.cors_origins, request.sent_to())
+}
+
+/// Lets pages of an origin read the answer on a tenant's host.
+fn show(origin: &Origin, meta: &mut ResponseMeta) {
+    meta.is_tenants_host = true;
+    meta.headers = origin.headers(cors::on_tenant(routes::SECTIONS));
 }
 
 async fn serve_audited(
@@ -126,10 +160,9 @@ async fn serve(
     let Entered { tenant, config, proof, rate, .. } = entered;
     let request = &context.request;
     decide::agree(&request.named_tenants(), proof.named_tenant(), tenant.as_str())?;
-    let origin = Origin::judge(request.header("Origin").as_deref(), &config.cors_origins, &request.authority);
+    let origin = origin_of(request, &config);
     if matched.source.host().is_some() {
-        meta.is_tenants_host = true;
-        meta.headers = origin.headers(cors::on_tenant(routes::SECTIONS));
+        show(&origin, meta);
     }
     meta.headers.extend(rate.iter().flat_map(rate_fields));
     let (route, params) = match matched.found {

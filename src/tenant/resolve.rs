@@ -52,7 +52,9 @@ row_types! {
 
 /// Whether this isolate knows of which tenant a host is, or that it is nobody's.
 pub fn is_known(host: &Host) -> bool {
-    HOSTS.with_borrow_mut(|hosts| hosts.get(host, SystemClock.now()).is_some())
+    let now = SystemClock.now();
+    HOSTS.with_borrow_mut(|hosts| hosts.get(host, now).is_some())
+        || UNKNOWN.with_borrow_mut(|hosts| hosts.get(host, now).is_some())
 }
 
 /// The tenant of a host, by hints where there are any; none if it has none.

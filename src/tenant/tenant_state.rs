@@ -396,6 +396,20 @@ fn take(tenant: &TenantId, host: Option<&Host>, needs: Needs) -> GrantOutcome {
     })
 }
 
+/// The configuration that this isolate remembers of a tenant that serves a host, used up or not; nothing is asked. Only
+/// for telling a page of which origin it is refused.
+pub fn remembered(tenant: &TenantId, host: &Host) -> Option<Rc<TenantConfig>> {
+    let (seen, now) = (last_seen(tenant), SystemClock.now());
+    GRANTS.with_borrow_mut(|grants| {
+        // As long as a grant is remembered, its configuration was good that long ago.
+        let lately = now.plus_millis(-REMEMBERED_MILLIS);
+        match grants.get(tenant, now)?.take(Some(host), Needs::Config, seen, lately) {
+            GrantOutcome::Taken(config, _) => Some(config).filter(|config| config.is_served(now)),
+            GrantOutcome::Refused(_) | GrantOutcome::Ask(_) => None,
+        }
+    })
+}
+
 fn permit(tenant: &TenantId, needs: Needs, rate: &Option<Rate>) -> Option<StrangerPermit> {
     match (needs, rate) {
         (Needs::Stranger { network, .. }, Some(rate)) => {

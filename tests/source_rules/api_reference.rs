@@ -112,7 +112,7 @@ fn write_route(page: &mut String, route: &Route) {
     let lines = [
         ("Also", aliases.join(", ")),
         ("For", for_whom(&route.endpoint)),
-        ("Draws from", from_what(route.admission).into()),
+        ("Draws from", from_what(route).into()),
         ("Query", params(route, false)),
         ("Headers", params(route, true)),
     ];
@@ -279,9 +279,13 @@ fn for_whom(endpoint: &Endpoint) -> String {
     }
 }
 
-fn from_what(admission: Admission) -> &'static str {
-    match admission {
-        Admission::Unmetered => "nothing but the filter per address.",
+fn from_what(route: &Route) -> &'static str {
+    match route.admission {
+        Admission::Unmetered if route.surface.includes(Surface::Tenant) => {
+            "nothing but the filter per network; on a tenant's host from the requests of strangers, unless it succeeds: \
+             where they are used up, it is refused."
+        }
+        Admission::Unmetered => "nothing but the filter per network.",
         Admission::Requests => "the tenant's requests; without a token, from those of strangers.",
         Admission::Streams => "the tenant's streams.",
         Admission::Webhooks => "the tenant's webhooks, once it is accepted.",

@@ -27,6 +27,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use chromium::{Chromium, Page};
@@ -145,6 +147,18 @@ impl World {
     /// A request to any host, with nothing added but this visitor's address.
     pub fn call(&self, method: &str, host: &str, path: &str) -> RequestBuilder {
         RequestBuilder::new(self, method, host, path)
+    }
+
+    /// Sends the beginning of a JSON body. What is given back is to be dropped to break it off.
+    pub async fn begin(&self, host: &str, path: &str) -> TcpStream {
+        let address = &self.address;
+        let text = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nCF-Connecting-IP: {address}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+        );
+        let worker = self.url();
+        let mut line = TcpStream::connect(worker.trim_start_matches("http://")).await.unwrap();
+        line.write_all(text.as_bytes()).await.unwrap();
+        line
     }
 
     /// A request to the platform host that carries the platform key.

@@ -86,19 +86,19 @@ impl RefreshTokenRow {
 }
 
 /// `POST /api/v1/auth/refresh`
-pub async fn refresh(request: Request<Visitor>) -> Result<Response, Problem> {
+pub async fn refresh(mut request: Request<Visitor>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    let text = read_secret(&mut fields, "refresh_token");
+    fields.finish()?;
     let attempt = failed_logins::begin(&request)?;
-    let outcome = renew(request).await;
+    let outcome = renew(request, &text).await;
     attempt.end(&outcome);
     outcome
 }
 
 /// The next tokens of the session that a refresh token belongs to.
-async fn renew(mut request: Request<Visitor>) -> Result<Response, Problem> {
-    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
-    let text = read_secret(&mut fields, "refresh_token");
-    fields.finish()?;
-    PresentedKey::parse(&text).filter(|key| key.kind == KeyKind::Refresh).ok_or_else(problem::invalid_refresh_token)?;
+async fn renew(request: Request<Visitor>, text: &str) -> Result<Response, Problem> {
+    PresentedKey::parse(text).filter(|key| key.kind == KeyKind::Refresh).ok_or_else(problem::invalid_refresh_token)?;
     let presented = digest(text.as_bytes());
     let rows = request.caller.rows(&request.bindings)?;
     let mut row = find(&rows, &presented).await?;

@@ -85,12 +85,12 @@ impl RequestSource<'_> {
     ///
     /// To publish, the origin must be known. To subscribe, it need not: an EventSource of the hub's own host sends no
     /// `Origin`, and no page of another site could read the response.
-    pub fn may_use_cookie(self, action: Action, allowed: &[String], authority: &str) -> bool {
+    pub fn may_use_cookie(self, action: Action, allowed: &[String], sent_to: (&str, &str)) -> bool {
         let own_page = self.site.is_none_or(|site| matches!(site, "same-origin" | "none"));
         let Some(origin) = self.origin.or_else(|| self.referer.map(origin_of)) else {
             return own_page && action == Action::Subscribe;
         };
-        match Origin::judge(Some(origin), allowed, authority) {
+        match Origin::judge(Some(origin), allowed, sent_to) {
             Origin::Foreign => false,
             Origin::Allowed(_) => true,
             Origin::Same => own_page,
@@ -171,7 +171,7 @@ mod tests {
         let allowed = ["https://www.example.com".to_owned()];
         let judge = |origin, referer, site| {
             let sender = RequestSource { origin, referer, site };
-            let may = |action| sender.may_use_cookie(action, &allowed, "acme.test:8443");
+            let may = |action| sender.may_use_cookie(action, &allowed, ("https", "acme.test:8443"));
             (may(Action::Publish), may(Action::Subscribe))
         };
         let (own, listed) = (Some("https://acme.test:8443"), Some("https://www.example.com"));
@@ -211,7 +211,7 @@ mod tests {
             let _ = found(Some(&a), "", &[], true);
             let _ = found(None, &a, &[(COOKIE, &b)], true);
             let sender = RequestSource { referer: Some(&b), ..RequestSource::default() };
-            prop_assert!(!sender.may_use_cookie(Action::Publish, &[], "acme.test") || b.contains("://acme.test"));
+            prop_assert!(!sender.may_use_cookie(Action::Publish, &[], ("https", "acme.test")) || b.contains("://acme.test"));
         }
     }
 }

@@ -115,7 +115,7 @@ impl HubAccess<'_> {
                 ["Origin", "Referer", "Sec-Fetch-Site"].map(|name| request.header(name));
             let source =
                 RequestSource { origin: origin_header.as_deref(), referer: referer.as_deref(), site: site.as_deref() };
-            if !source.may_use_cookie(wanted, &self.config.cors_origins, &request.authority) {
+            if !source.may_use_cookie(wanted, &self.config.cors_origins, request.sent_to()) {
                 return Err(challenge::origin_not_allowed(&origin));
             }
         }
