@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::authenticate_operator::{self, TenantAccess, tenant_access};
-use super::key_row::ApiKeyRow;
+use super::key_row::{ApiKeyRow, Backing};
 use super::maker::Maker;
 use super::principal::{Actor, CredentialTerms, Member, User};
 use super::revocation;
@@ -310,7 +310,7 @@ async fn by_platform_key(
     rows.check_judged().await?;
     let maker = Maker::platform_key(&operator.actor(), operator.backing());
     let who = Actor::Operator { operator: operator.actor(), role: "owner".to_owned() };
-    let bounds = operator.bounds();
+    let bounds = operator.bounds().clone();
     let terms = CredentialTerms {
         proven_at,
         expires_at: bounds.until(),
@@ -319,7 +319,9 @@ async fn by_platform_key(
         text: None,
         networks: bounds.ranges().to_vec(),
     };
-    Ok(Some(Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL, maker, terms)))
+    let member = Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL, maker, terms);
+    // The keys of a tenant that it makes are the tenant's: no person and no key answers for them.
+    Ok(Some(member.bounded(Backing::default(), bounds)))
 }
 
 async fn by_token(

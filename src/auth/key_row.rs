@@ -140,6 +140,17 @@ impl KeyBounds {
     pub fn cover_ranges(&self, ranges: &[String]) -> bool {
         self.ranges.iter().all(|bound| is_narrower(ranges, bound))
     }
+
+    /// Whether a key with these address ranges and this end is good from nowhere else and for no longer.
+    pub fn cover(&self, (ranges, expires_at): &(Vec<String>, Option<i64>)) -> bool {
+        self.cover_ranges(ranges) && self.cover_end(*expires_at)
+    }
+
+    /// The one list that is as narrow as all of them; none if there is no such list.
+    pub fn narrowest(&self) -> Option<Vec<String>> {
+        let everywhere = Vec::new();
+        self.ranges.iter().chain([&everywhere]).find(|ranges| self.cover_ranges(ranges)).cloned()
+    }
 }
 
 /// Why a key is not in force.
@@ -383,6 +394,24 @@ mod tests {
                 && !bounds.cover_ranges(&[])
                 && !bounds.cover_ranges(&list("::1"))
         );
+    }
+
+    #[test]
+    fn what_stands_on_its_own_is_bounded_by_one_list() {
+        let of = |lists: &[&[&str]]| {
+            let ranges = lists.iter().map(|list| list.iter().map(|range| (*range).to_owned()).collect()).collect();
+            KeyBounds { ranges, until: Some(5) }
+        };
+        let list = |range: &str| vec![range.to_owned()];
+        assert_eq!(of(&[]).narrowest(), Some(Vec::new()));
+        assert_eq!(of(&[&[], &[]]).narrowest(), Some(Vec::new()));
+        assert_eq!(of(&[&[], &["10.0.0.0/8"], &["10.1.0.0/16"]]).narrowest(), Some(list("10.1.0.0/16")));
+        assert_eq!(of(&[&["10.0.0.0/8"], &["11.0.0.0/8"]]).narrowest(), None);
+        let bounds = of(&[&["10.0.0.0/8"]]);
+        assert!(bounds.cover(&(list("10.0.0.1"), Some(5))));
+        for beyond in [(list("10.0.0.1"), None), (list("10.0.0.1"), Some(6)), (Vec::new(), Some(5))] {
+            assert!(!bounds.cover(&beyond));
+        }
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl Member {
         Self { tenant, host, config, who, permissions, maker, terms, backing, bounds }
     }
 
-    /// The same principal, a key, with who answers for what it makes, and its bounds.
+    /// The same principal, a key of the tenant or of the platform, with who answers for what it makes, and its bounds.
     #[must_use]
     pub(super) fn bounded(self, backing: Backing, bounds: KeyBounds) -> Self {
         Self { backing, bounds, ..self }
@@ -257,7 +257,7 @@ impl Member {
         &self.backing
     }
 
-    /// From where and until when it may act, if it is a key.
+    /// From where and until when it may act, if it is a key of the tenant or of the platform.
     pub fn bounds(&self) -> &KeyBounds {
         &self.bounds
     }
