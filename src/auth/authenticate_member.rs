@@ -219,7 +219,7 @@ async fn by_key(
         expires_at: row.ends_at(text),
         mints_until: row.ends_at(text),
         rests_on: rests_on(&row),
-        text: Some(revocation::key_text(id)),
+        texts: backing.through.iter().map(|id| revocation::key_text(id)).collect(),
         networks: row.bounds().ranges().to_vec(),
     };
     let member = Member::proven(at.tenant, at.host, at.config, who, key_permissions(&row), maker, terms);
@@ -316,7 +316,7 @@ async fn by_platform_key(
         expires_at: bounds.until(),
         mints_until: bounds.until(),
         rests_on: operator.backing().names("operator:", "platform_key:"),
-        text: None,
+        texts: Vec::new(),
         networks: bounds.ranges().to_vec(),
     };
     let member = Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL, maker, terms);
