@@ -187,6 +187,52 @@ async fn a_key_comes_from_where_it_may() {
 }
 
 #[tokio::test]
+async fn a_bound_key_makes_and_frees_no_key_in_a_tenant() {
+    const TENANT_KEYS: &str = "/api/v1/api-keys";
+    let world = World::shared().await;
+    let (end, later) = ("2098-01-01T00:00:00Z", "2099-01-01T00:00:00Z");
+    let body = json!({"name": "bound", "permissions": ["tenants:enter"], "ip_allowlist": ["192.0.2.0/24"],
+                      "expires_at": end});
+    let bound = Key::made(&world, body).await;
+    let tenant = world.tenant().create().await;
+    let asks = async |method: &str, path: &str, body: Value| {
+        tenant.call(method, path).bearer(&bound.text).address("192.0.2.7").json(&body).send().await
+    };
+    let refused = async |method: &str, path: &str, body: Value, pointer: &str| {
+        let refused = asks(method, path, body.clone()).await.expect_problem(403, "beyond_own_permissions");
+        assert_eq!(refused.pointers(), [pointer], "{method} {path} {body}");
+    };
+    // What a body does not name is the maker's, and it stays when the maker goes.
+    let made = asks("POST", TENANT_KEYS, json!({"name": "x", "scopes": ["*"]})).await.expect(201).data();
+    assert_eq!(made["ip_allowlist"], json!(["192.0.2.0/24"]));
+    assert!(made["expires_at"].as_str().unwrap().starts_with("2098-01-01"), "{made}");
+    let named =
+        json!({"name": "x", "scopes": ["*"], "ip_allowlist": ["192.0.2.7"], "expires_at": "2097-01-01T00:00:00Z"});
+    let named = asks("POST", TENANT_KEYS, named).await.expect(201).data();
+    assert_eq!(named["ip_allowlist"], json!(["192.0.2.7"]));
+    for (bounds, pointer) in
+        [(json!({"expires_at": later}), "/expires_at"), (json!({"ip_allowlist": ["192.0.0.0/16"]}), "/ip_allowlist")]
+    {
+        let mut body = json!({"name": "x", "scopes": ["users:read"]});
+        body.as_object_mut().unwrap().extend(bounds.as_object().unwrap().clone());
+        refused("POST", TENANT_KEYS, body, pointer).await;
+    }
+    let path = format!("{TENANT_KEYS}/{}", made["id"].as_str().unwrap());
+    refused("PATCH", &path, json!({"expires_at": null, "ip_allowlist": []}), "/expires_at").await;
+    refused("PATCH", &path, json!({"ip_allowlist": []}), "/ip_allowlist").await;
+    // The text of a key that is bound to less.
+    let open = format!("{TENANT_KEYS}/{}", tenant.key(&["*"]).await.id);
+    asks("POST", &format!("{open}/reroll"), json!({})).await.expect_problem(403, "beyond_own_permissions");
+    let rolled = asks("POST", &format!("{path}/reroll"), json!({})).await.expect(200).data();
+    let text = rolled["key"].as_str().unwrap();
+    world.platform("DELETE", &bound.path()).send().await.expect(200);
+    for (address, status) in [("192.0.2.7", 200), ("192.0.3.7", 401)] {
+        let call = tenant.call("GET", TENANT_KEYS).bearer(text).address(address);
+        assert_eq!(call.send().await.status, status, "{address}");
+    }
+}
+
+#[tokio::test]
 async fn entering_a_tenant_takes_its_permission() {
     let tenant = World::shared().await.tenant().create().await;
     for (permissions, status) in [(&["tenants:enter"][..], 200), (&["tenants:read", "tenants:write"][..], 401)] {

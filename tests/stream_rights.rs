@@ -257,6 +257,42 @@ async fn a_key_that_is_narrowed_ends_its_streams() {
     narrowed(both, &proof, reroll, "token_revoked", NOBODY).await;
 }
 
+/// A key that another one makes, and what it proves.
+async fn made_by(tenant: &Tenant, maker: &Proof, scopes: &[&str]) -> (String, Proof) {
+    let body = json!({"name": "made", "scopes": scopes});
+    let call = tenant.call("POST", "/api/v1/api-keys").bearer(maker.text()).json(&body);
+    let data = call.send().await.expect(201).data();
+    (
+        format!("/api/v1/api-keys/{}", data["id"].as_str().unwrap()),
+        Proof::Bearer(data["key"].as_str().unwrap().to_owned()),
+    )
+}
+
+#[tokio::test]
+async fn addresses_that_a_key_loses_are_lost_to_streams_and_tickets_of_keys_made_by_it() {
+    let (here, there) = tenant().await;
+    let makers = ["api-keys:*", "events:read", "records:read"];
+    let (path, first) = key(&here, &makers).await;
+    let (_, second) = made_by(&here, &first, &makers).await;
+    let (_, third) = made_by(&here, &second, &["events:read", "records:read"]).await;
+    let ticket = there.call("PUT", "/events").bearer(third.text()).send().await.expect(201).data();
+    let ticket = ticket["ticket"].as_str().unwrap();
+    let mut streams = Vec::new();
+    for proof in [&second, &third] {
+        streams.push(asked(&there, "/events", proof).stream().await);
+    }
+    streams.push(there.events(&["orders", "end"]).ticket(ticket).stream().await);
+    let list = json!({"ip_allowlist": ["192.0.2.0/24"]});
+    here.as_owner("PATCH", &path).json(&list).send().await.expect(200);
+    here.webhook().channels(&["orders"]).data(json!("too late")).private().accepted().await;
+    for stream in &mut streams {
+        assert_eq!(ended(stream).await, ("token_revoked".to_owned(), false));
+    }
+    there.events(&["orders"]).ticket(ticket).refused().await.expect_problem(401, "invalid_token");
+    asked(&there, "/events", &third).refused().await.expect_problem(401, "invalid_token");
+    asked(&there, "/events", &third).address("192.0.2.7").stream().await;
+}
+
 #[tokio::test]
 async fn a_narrowed_stream_may_come_back_with_what_is_left() {
     let (here, there) = tenant().await;

@@ -130,6 +130,24 @@ impl<P: PermissionSet> KeyDraft<P> {
     }
 }
 
+/// The address ranges, as a JSON array, and the end of a key that nothing but its own row bounds once it is made: what the
+/// body does not name is its maker's, and what it names is no more than that.
+pub(super) fn standing_alone(
+    ranges: Option<Value>,
+    expires_at: Option<Timestamp>,
+    maker: &KeyBounds,
+) -> Result<(Value, Option<Timestamp>), Problem> {
+    check_end(expires_at, maker)?;
+    let beyond = || problem::beyond_own_permissions("/ip_allowlist");
+    let listed = ranges.map(|listed| serde_json::from_value(listed).unwrap_or_default());
+    let listed: Vec<String> =
+        listed.filter(|ranges: &Vec<String>| !ranges.is_empty()).or_else(|| maker.narrowest()).ok_or_else(beyond)?;
+    if !maker.cover_ranges(&listed) {
+        return Err(beyond());
+    }
+    Ok((Value::from(listed), expires_at.or(maker.until())))
+}
+
 /// Refuses an end that is later than the caller's own, where the caller is a key.
 pub(super) fn check_end(expires_at: Option<Timestamp>, caller: &KeyBounds) -> Result<(), Problem> {
     let exceeds = expires_at.is_some_and(|at| !caller.cover_end(Some(at.millis())));

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::authenticate_operator::{self, TenantAccess, tenant_access};
-use super::key_row::ApiKeyRow;
+use super::key_row::{ApiKeyRow, Backing};
 use super::maker::Maker;
 use super::principal::{Actor, CredentialTerms, Member, User};
 use super::revocation;
@@ -46,7 +46,7 @@ pub(super) const NOT_IMPERSONATED: Permissions = Permissions::of(&[
 
 statements! { TenantSql;
     /// A key by its id, with its holder and the keys it was made by.
-    KEY = "SELECT k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN u.status = 'active' THEN u.security_stamp END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND k.id = ?2";
+    KEY = "SELECT k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN u.status = 'active' THEN u.security_stamp END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at, 'holder_id', m.holder_id, 'holder_stamp', m.holder_stamp, 'holder_now', CASE WHEN h.status = 'active' THEN h.security_stamp END, 'holder_role', h.role, 'own_role', hr.permissions, 'rests_elsewhere', EXISTS (SELECT 1 FROM json_each(m.made_through) n WHERE n.value <> k.id AND n.value NOT IN (SELECT e.value FROM json_each(k.made_through) e)))) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value LEFT JOIN users h ON h.tenant_id = ?1 AND h.id = m.holder_id LEFT JOIN roles hr ON hr.tenant_id = ?1 AND hr.name = h.role) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND k.id = ?2";
     /// Notes when a key was last used, at most once a minute.
     KEY_USED = "UPDATE api_keys SET last_used_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND COALESCE(last_used_at, 0) <= ?3 - 60000";
     /// A user with role and session, by user.
@@ -219,18 +219,24 @@ async fn by_key(
         expires_at: row.ends_at(text),
         mints_until: row.ends_at(text),
         rests_on: rests_on(&row),
-        text: Some(revocation::key_text(id)),
+        texts: backing.through.iter().map(|id| revocation::key_text(id)).collect(),
         networks: row.bounds().ranges().to_vec(),
     };
     let member = Member::proven(at.tenant, at.host, at.config, who, key_permissions(&row), maker, terms);
     Ok(Some(member.bounded(backing, row.bounds())))
 }
 
-/// What a key rests on: who answers for it, with their role, and the keys that it was made by.
+/// What a key rests on: who answers for it, with their role, and the keys that it was made by, with whoever holds those.
 fn rests_on(row: &ApiKeyRow) -> Vec<String> {
     let (_, backing) = row.present_holder();
     let role = row.holder_role.iter().map(|name| revocation::role(name));
-    role.chain(backing.names("holder:", "key:")).collect()
+    let mut names: Vec<String> = role.chain(backing.names("holder:", "key:")).collect();
+    for (holder, role) in row.holders_of_makers() {
+        names.extend([revocation::holder(&holder), revocation::role(&role)]);
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// A key's row by its id.
@@ -240,8 +246,7 @@ pub async fn key_row(rows: &TenantDb, id: &str) -> Result<Option<ApiKeyRow>, Pro
 
 /// What a key may do now, if it is in force.
 pub fn key_permissions(row: &ApiKeyRow) -> Permissions {
-    let holders = permissions_of(row.holder_role.as_deref().unwrap_or_default(), row.own_role.as_deref());
-    row.effective(holders, Permissions::stored, Permissions::within)
+    row.effective(permissions_of, Permissions::stored, Permissions::within)
 }
 
 /// The rules that a key is still what was read, and its holder, if a user answers for it.
@@ -310,16 +315,18 @@ async fn by_platform_key(
     rows.check_judged().await?;
     let maker = Maker::platform_key(&operator.actor(), operator.backing());
     let who = Actor::Operator { operator: operator.actor(), role: "owner".to_owned() };
-    let bounds = operator.bounds();
+    let bounds = operator.bounds().clone();
     let terms = CredentialTerms {
         proven_at,
         expires_at: bounds.until(),
         mints_until: bounds.until(),
         rests_on: operator.backing().names("operator:", "platform_key:"),
-        text: None,
+        texts: Vec::new(),
         networks: bounds.ranges().to_vec(),
     };
-    Ok(Some(Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL, maker, terms)))
+    let member = Member::proven(at.tenant, at.host, at.config, who, Permissions::ALL, maker, terms);
+    // The keys of a tenant that it makes are the tenant's: no person and no key answers for them.
+    Ok(Some(member.bounded(Backing::default(), bounds)))
 }
 
 async fn by_token(

@@ -17,7 +17,7 @@ use domain::permission::{PlatformPermission, PlatformPermissions};
 
 statements! { ControlSql;
     /// A platform key by its id.
-    KEY = "SELECT k.digest, k.previous_digest, k.previous_until, k.permissions AS scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN o.status = 'active' THEN o.security_stamp END AS holder_now, o.role AS holder_role, NULL AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.permissions, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN platform_keys m ON m.id = j.value) AS makers FROM platform_keys k LEFT JOIN operators o ON o.id = k.holder_id WHERE k.id = ?1";
+    KEY = "SELECT k.digest, k.previous_digest, k.previous_until, k.permissions AS scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN o.status = 'active' THEN o.security_stamp END AS holder_now, o.role AS holder_role, NULL AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.permissions, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at, 'holder_id', m.holder_id, 'holder_stamp', m.holder_stamp, 'holder_now', CASE WHEN h.status = 'active' THEN h.security_stamp END, 'holder_role', h.role, 'rests_elsewhere', EXISTS (SELECT 1 FROM json_each(m.made_through) n WHERE n.value <> k.id AND n.value NOT IN (SELECT e.value FROM json_each(k.made_through) e)))) FROM json_each(k.made_through) j JOIN platform_keys m ON m.id = j.value LEFT JOIN operators h ON h.id = m.holder_id) AS makers FROM platform_keys k LEFT JOIN operators o ON o.id = k.holder_id WHERE k.id = ?1";
     /// Notes when a key was last used, at most once a minute.
     KEY_USED = "UPDATE platform_keys SET last_used_at = ?2 WHERE id = ?1 AND COALESCE(last_used_at, 0) <= ?2 - 60000";
     /// A session with its operator.
@@ -105,8 +105,8 @@ pub async fn platform_key_row(db: &ControlDb, id: &str) -> Result<Option<ApiKeyR
 
 /// What a platform key may do now, if it is in force.
 pub fn platform_key_permissions(row: &ApiKeyRow) -> PlatformPermissions {
-    let holders = platform_permissions_of(row.holder_role.as_deref() == Some("admin"));
-    row.effective(holders, PlatformPermissions::stored, PlatformPermissions::within)
+    let held = |role: &str, _: Option<&str>| platform_permissions_of(role == "admin");
+    row.effective(held, PlatformPermissions::stored, PlatformPermissions::within)
 }
 
 async fn operator_session(bindings: &Bindings, id: &str, text: &str) -> Result<Option<Operator>, Problem> {

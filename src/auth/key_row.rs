@@ -3,7 +3,8 @@
 //! Invariants
 //! - Somebody answers for a key: its holder, who made it or re-rolled it last. It may do at most what its holder may do
 //!   now, and nothing once the holder is gone, or was disabled: it does not come back when the holder does.
-//! - A key that was made by another key may do at most what that one may do now, from where and for as long.
+//! - A key that was made by another key may do at most what that one may do now, from where and for as long: with whoever
+//!   holds that one by now. Once that one rests on a further key, because such a key re-rolled it, what it had made ends.
 //! - All of it is read with the key, by one statement.
 
 use serde::Deserialize;
@@ -51,13 +52,58 @@ row_types! {
     }
 }
 
-/// A key by which another one was made.
+/// A key by which another one was made, as it is now.
 #[derive(Deserialize)]
 struct MakerKey {
     scopes: String,
     ip_allowlist: String,
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
+    holder_id: Option<String>,
+    holder_stamp: String,
+    holder_now: Option<String>,
+    holder_role: Option<String>,
+    own_role: Option<String>,
+    /// Not 0 if it rests on a key, by now, that is neither the key it made nor among those that one was made by.
+    rests_elsewhere: i64,
+}
+
+impl MakerKey {
+    fn in_force(&self, now: Timestamp) -> bool {
+        let has_ended = self.expires_at.is_some_and(|at| now.millis() >= at);
+        self.revoked_at.is_none() && !has_ended && self.rests_elsewhere == 0 && self.holder().stands().is_ok()
+    }
+
+    fn holder(&self) -> Holder<'_> {
+        Holder {
+            id: self.holder_id.as_deref(),
+            stamp: &self.holder_stamp,
+            now: self.holder_now.as_deref(),
+            role: self.holder_role.as_deref(),
+            own_role: self.own_role.as_deref(),
+        }
+    }
+}
+
+/// The person who answers for a key, if one does.
+struct Holder<'a> {
+    id: Option<&'a str>,
+    stamp: &'a str,
+    now: Option<&'a str>,
+    role: Option<&'a str>,
+    own_role: Option<&'a str>,
+}
+
+impl Holder<'_> {
+    /// Whether nobody is gone who answers for the key.
+    fn stands(&self) -> Result<(), NotInForce> {
+        match (self.id, self.role) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err(NotInForce::HolderRemoved),
+            (Some(_), Some(_)) if self.now != Some(self.stamp) => Err(NotInForce::HolderDisabled),
+            (Some(_), Some(_)) => Ok(()),
+        }
+    }
 }
 
 /// Who answers for what a principal makes.
@@ -140,6 +186,17 @@ impl KeyBounds {
     pub fn cover_ranges(&self, ranges: &[String]) -> bool {
         self.ranges.iter().all(|bound| is_narrower(ranges, bound))
     }
+
+    /// Whether a key with these address ranges and this end is good from nowhere else and for no longer.
+    pub fn cover(&self, (ranges, expires_at): &(Vec<String>, Option<i64>)) -> bool {
+        self.cover_ranges(ranges) && self.cover_end(*expires_at)
+    }
+
+    /// The one list that is as narrow as all of them; none if there is no such list.
+    pub fn narrowest(&self) -> Option<Vec<String>> {
+        let everywhere = Vec::new();
+        self.ranges.iter().chain([&everywhere]).find(|ranges| self.cover_ranges(ranges)).cloned()
+    }
 }
 
 /// Why a key is not in force.
@@ -200,25 +257,31 @@ impl ApiKeyRow {
         if has_ended(self.expires_at) {
             return Err(NotInForce::Expired);
         }
-        if self.holder_id.is_some() {
-            if self.holder_role.is_none() {
-                return Err(NotInForce::HolderRemoved);
-            }
-            if self.holder_now.as_ref() != Some(&self.holder_stamp) {
-                return Err(NotInForce::HolderDisabled);
-            }
-        }
+        self.holder().stands()?;
         let makers = self.makers();
-        let stand = makers.len() == self.through().len()
-            && makers.iter().all(|maker| maker.revoked_at.is_none() && !has_ended(maker.expires_at));
+        let stand = makers.len() == self.through().len() && makers.iter().all(|maker| maker.in_force(now));
         if stand { Ok(()) } else { Err(NotInForce::MakerEnded) }
     }
 
-    /// What it may do: its own permissions, within those of the keys it was made by, and within those of its holder,
-    /// where a person answers for it.
-    pub fn effective<P>(&self, holders: P, read: impl Fn(&str) -> P, within: impl Fn(P, P) -> P) -> P {
-        let own = self.makers().iter().fold(read(&self.scopes), |own, maker| within(own, read(&maker.scopes)));
-        if self.holder_id.is_some() { within(own, holders) } else { own }
+    /// What it may do: its own permissions, within those of the keys it was made by, and within those of whoever holds it
+    /// and them by now, where a person does. `held` is what a person may do, by role and the permissions of a tenant's own role.
+    pub fn effective<P>(
+        &self,
+        held: impl Fn(&str, Option<&str>) -> P,
+        read: impl Fn(&str) -> P,
+        within: impl Fn(P, P) -> P,
+    ) -> P {
+        let of = |scopes: &str, holder: Holder<'_>| match holder.id {
+            Some(_) => within(read(scopes), held(holder.role.unwrap_or_default(), holder.own_role)),
+            None => read(scopes),
+        };
+        let own = of(&self.scopes, self.holder());
+        self.makers().iter().fold(own, |own, maker| within(own, of(&maker.scopes, maker.holder())))
+    }
+
+    /// Who holds the keys that it was made by, with their roles, by now.
+    pub fn holders_of_makers(&self) -> Vec<(String, String)> {
+        self.makers().into_iter().filter_map(|maker| maker.holder_id.zip(maker.holder_role)).collect()
     }
 
     /// Whether its use was noted less than a minute ago.
@@ -249,6 +312,11 @@ impl ApiKeyRow {
         let through = self.through();
         let same = self.holder_id == backing.holder && through == backing.through;
         same && self.holder_stamp == backing.stamp || self.holder_id.is_none() && through.is_empty()
+    }
+
+    /// Whether exactly these answer for the key by now.
+    pub fn is_backed_by(&self, backing: &Backing) -> bool {
+        self.present_holder().1 == *backing
     }
 
     /// From where and until when it is good.
@@ -289,6 +357,16 @@ impl ApiKeyRow {
             if refusal.is_none() { effective.1 } else { Value::from(Vec::<Value>::new()) },
         );
         Ok(members)
+    }
+
+    fn holder(&self) -> Holder<'_> {
+        Holder {
+            id: self.holder_id.as_deref(),
+            stamp: &self.holder_stamp,
+            now: self.holder_now.as_deref(),
+            role: self.holder_role.as_deref(),
+            own_role: self.own_role.as_deref(),
+        }
     }
 
     fn through(&self) -> Vec<String> {
@@ -349,8 +427,32 @@ mod tests {
     fn maker(ranges: &str, expires_at: &str, revoked_at: &str) -> ApiKeyRow {
         let scopes = r#""[\"users:read\"]""#;
         made(&format!(
-            r#"[{{"scopes":{scopes},"ip_allowlist":"{ranges}","expires_at":{expires_at},"revoked_at":{revoked_at}}}]"#
+            r#"[{{"scopes":{scopes},"ip_allowlist":"{ranges}","expires_at":{expires_at},"revoked_at":{revoked_at},"holder_stamp":"","rests_elsewhere":0}}]"#
         ))
+    }
+
+    fn made_by_held(now: &str, role: &str, rests_elsewhere: i64) -> ApiKeyRow {
+        made(&format!(
+            r#"[{{"scopes":"[\"*\"]","ip_allowlist":"[]","expires_at":null,"revoked_at":null,"holder_id":"u","holder_stamp":"s","holder_now":{now},"holder_role":{role},"own_role":null,"rests_elsewhere":{rests_elsewhere}}}]"#
+        ))
+    }
+
+    #[test]
+    fn a_key_is_bounded_by_who_holds_its_maker_by_now() {
+        let good = made_by_held(r#""s""#, r#""press""#, 0);
+        assert_eq!(good.in_force(NOW), Ok(()));
+        let roles =
+            |role: &str, _: Option<&str>| Permissions::stored(if role == "press" { r#"["roles:read"]"# } else { "[]" });
+        assert_eq!(good.effective(roles, Permissions::stored, Permissions::within).names(), ["roles:read"]);
+        assert_eq!(good.holders_of_makers(), [("u".to_owned(), "press".to_owned())]);
+        for ended in [
+            made_by_held("null", r#""press""#, 0),
+            made_by_held(r#""t""#, r#""press""#, 0),
+            made_by_held("null", "null", 0),
+            made_by_held(r#""s""#, r#""press""#, 1),
+        ] {
+            assert_eq!(ended.in_force(NOW), Err(NotInForce::MakerEnded));
+        }
     }
 
     #[test]
@@ -371,7 +473,10 @@ mod tests {
         let good = maker(r#"[\"10.0.0.0/8\"]"#, "2000", "null");
         assert_eq!(good.in_force(NOW), Ok(()));
         assert!(good.admits("text", "10.0.0.1", NOW) && !good.admits("text", "11.0.0.1", NOW));
-        assert_eq!(good.effective(Permissions::ALL, Permissions::stored, Permissions::within).names(), ["users:read"]);
+        assert_eq!(
+            good.effective(|_, _| Permissions::ALL, Permissions::stored, Permissions::within).names(),
+            ["users:read"]
+        );
         for ended in [maker("[]", "1000", "null"), maker("[]", "null", "5"), made("[]"), made("no json")] {
             assert_eq!(ended.in_force(NOW), Err(NotInForce::MakerEnded));
         }
@@ -386,9 +491,27 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_on_its_own_is_bounded_by_one_list() {
+        let of = |lists: &[&[&str]]| {
+            let ranges = lists.iter().map(|list| list.iter().map(|range| (*range).to_owned()).collect()).collect();
+            KeyBounds { ranges, until: Some(5) }
+        };
+        let list = |range: &str| vec![range.to_owned()];
+        assert_eq!(of(&[]).narrowest(), Some(Vec::new()));
+        assert_eq!(of(&[&[], &[]]).narrowest(), Some(Vec::new()));
+        assert_eq!(of(&[&[], &["10.0.0.0/8"], &["10.1.0.0/16"]]).narrowest(), Some(list("10.1.0.0/16")));
+        assert_eq!(of(&[&["10.0.0.0/8"], &["11.0.0.0/8"]]).narrowest(), None);
+        let bounds = of(&[&["10.0.0.0/8"]]);
+        assert!(bounds.cover(&(list("10.0.0.1"), Some(5))));
+        for beyond in [(list("10.0.0.1"), None), (list("10.0.0.1"), Some(6)), (Vec::new(), Some(5))] {
+            assert!(!bounds.cover(&beyond));
+        }
+    }
+
+    #[test]
     fn what_a_holder_may_not_do_a_key_may_not_do() {
         let holders = Permissions::stored(r#"["roles:read","audit:read"]"#);
-        let of = |row: &ApiKeyRow| row.effective(holders, Permissions::stored, Permissions::within).names();
+        let of = |row: &ApiKeyRow| row.effective(|_, _| holders, Permissions::stored, Permissions::within).names();
         assert_eq!(of(&held("s", Some("s"), Some("press"))), ["roles:read"]);
         assert_eq!(of(&key()), ["users:read", "roles:read"], "nobody's but the tenant's");
     }

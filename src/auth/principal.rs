@@ -132,8 +132,8 @@ pub struct CredentialTerms {
     pub mints_until: Option<Timestamp>,
     /// What it rests on beside its principal, by the names that revocations use (`auth/revocation.rs`).
     pub rests_on: Vec<String>,
-    /// What its streams rest on beside that: the present text of a key.
-    pub text: Option<String>,
+    /// What its streams rest on beside that: the present texts, and networks, of a key and of those that it was made by.
+    pub texts: Vec<String>,
     /// Lists of networks that it may be used from; each must let the client in, and an empty one lets in everybody.
     pub networks: Vec<Vec<String>>,
 }
@@ -201,7 +201,7 @@ impl Member {
         Self { tenant, host, config, who, permissions, maker, terms, backing, bounds }
     }
 
-    /// The same principal, a key, with who answers for what it makes, and its bounds.
+    /// The same principal, a key of the tenant or of the platform, with who answers for what it makes, and its bounds.
     #[must_use]
     pub(super) fn bounded(self, backing: Backing, bounds: KeyBounds) -> Self {
         Self { backing, bounds, ..self }
@@ -243,7 +243,7 @@ impl Member {
             Actor::Impersonator { user, .. } => format!("user:{}", user.id),
             Actor::Key { .. } | Actor::User(_) | Actor::Operator { .. } => self.actor(),
         };
-        let also = self.terms.rests_on.iter().chain(&self.terms.text).cloned().collect();
+        let also = self.terms.rests_on.iter().chain(&self.terms.texts).cloned().collect();
         Grantor::Principal(Minted { by, at: self.terms.proven_at, also }, HearingRights::of(self.permissions))
     }
 
@@ -257,7 +257,7 @@ impl Member {
         &self.backing
     }
 
-    /// From where and until when it may act, if it is a key.
+    /// From where and until when it may act, if it is a key of the tenant or of the platform.
     pub fn bounds(&self) -> &KeyBounds {
         &self.bounds
     }

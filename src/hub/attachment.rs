@@ -98,7 +98,10 @@ mod tests {
         stream.ticket = Some("y".repeat(64));
         stream.subscriber = Some("s".repeat(45));
         stream.host = Some("h".repeat(253).into());
-        let minted = Minted { by: "z".repeat(40), at: Timestamp::from_millis(i64::MAX), also: vec!["n".repeat(60); 5] };
+        // A key rests on its holder, the holder's role and its text, and on the same and the id of each of the 8 keys
+        // (`MAX_MAKERS` in `auth/key_row.rs`) that it was made by.
+        let also = vec!["n".repeat(60); 3 + 4 * 8];
+        let minted = Minted { by: "z".repeat(40), at: Timestamp::from_millis(i64::MAX), also };
         let issuer = TokenIssuer { name: "i".repeat(500), jwks_url: "u".repeat(500), action: Action::Subscribe };
         for grantor in [Grantor::Principal(minted, HearingRights::default()), Grantor::Issuer(issuer)] {
             stream.basis.grantor = grantor;

@@ -99,6 +99,58 @@ async fn a_key_made_by_a_key_ends_with_it_and_is_bounded_by_it() {
 }
 
 #[tokio::test]
+async fn a_key_made_by_a_key_follows_whoever_holds_that_one_by_now() {
+    let (here, there) = pair().await;
+    let scopes = ["api-keys:*", "users:read", "events:read"];
+    for how in ["disable", "remove"] {
+        let person = here.person("owner").await;
+        here.made_user("owner").await;
+        let first = here.key(&scopes).await;
+        let (child, text) = made(here.call("POST", KEYS).bearer(&first.text), &["users:read", "events:read"]).await;
+        reroll(person.call("POST", &format!("{KEYS}/{}/reroll", first.id)), json!({})).await.expect(200);
+        assert_eq!(status(&there, "/api/v1/users", &text).await, 200);
+        let token = format!("Bearer {text}");
+        let mut stream = there.events(&["a"]).header("Authorization", &token).live().await;
+        if how == "disable" {
+            // A role takes effect on the child as on the key.
+            person.patched(json!({"role": "viewer"})).await.expect(200);
+            assert_eq!(stream.closed().await, "token_revoked");
+            assert_eq!(status(&there, "/api/v1/users", &text).await, 403);
+            assert_eq!(
+                shown(&there, &child).await["effective_scopes"],
+                shown(&there, &first.id).await["effective_scopes"]
+            );
+            person.patched(json!({"status": "disabled"})).await.expect(200);
+        } else {
+            here.as_owner("DELETE", &person.path()).send().await.expect(200);
+            assert_eq!(stream.closed().await, "token_revoked");
+        }
+        assert_eq!(status(&there, "/api/v1/users", &text).await, 401, "{how}");
+        let seen = shown(&there, &child).await;
+        assert_eq!((&seen["in_force"], &seen["not_in_force_because"]), (&json!(false), &json!("maker_ended")));
+    }
+    // A key that another key re-rolls is bound by that one; what it made before is over.
+    let (first, other) = (here.key(&scopes).await, here.key(&scopes).await);
+    let (child, text) = made(here.call("POST", KEYS).bearer(&first.text), &["users:read"]).await;
+    let path = format!("{KEYS}/{}/reroll", first.id);
+    let rolled = reroll(here.call("POST", &path).bearer(&other.text), json!({})).await.expect(200).data();
+    let rolled = rolled["key"].as_str().unwrap();
+    assert_eq!(
+        (status(&there, "/api/v1/users", rolled).await, status(&there, "/api/v1/users", &text).await),
+        (200, 401)
+    );
+    assert_eq!(shown(&there, &child).await["not_in_force_because"], "maker_ended");
+    // What it makes from now on rests on both.
+    let (_, text) = made(here.call("POST", KEYS).bearer(rolled), &["users:read"]).await;
+    assert_eq!(status(&there, "/api/v1/users", &text).await, 200);
+    here.as_owner("DELETE", &format!("{KEYS}/{}", other.id)).send().await.expect(200);
+    assert_eq!(
+        (status(&there, "/api/v1/users", rolled).await, status(&there, "/api/v1/users", &text).await),
+        (401, 401)
+    );
+}
+
+#[tokio::test]
 async fn a_key_does_not_make_itself_or_another_one_more_than_it_is() {
     let (here, there) = pair().await;
     let body = json!({"name": "bounded", "scopes": ["api-keys:*"], "expires_at": "2098-01-01T00:00:00Z",

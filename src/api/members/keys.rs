@@ -1,14 +1,14 @@
 //! `/api/v1/api-keys`: the keys of a tenant's automation.
 //!
 //! A key's text is shown when it is made and when it is re-rolled, and never again. Nobody makes, changes or re-rolls
-//! a key with permissions that they do not have, nor, being a key themselves, one that is good for longer or from
-//! elsewhere. Whoever makes or re-rolls a key answers for it (`auth/key_row.rs`). A change counts only if the key is still
+//! a key with permissions that they do not have, nor, being a key themselves, of the tenant or of the platform, one that
+//! is good for longer or from elsewhere. Whoever makes or re-rolls a key answers for it (`auth/key_row.rs`). A change counts only if the key is still
 //! what it was seen to be.
 
 use serde_json::Value;
 
 use super::{audit_entry, check_own};
-use crate::api::key_draft::{Grace, KeyDraft, PermissionList, check_end};
+use crate::api::key_draft::{Grace, KeyDraft, PermissionList, check_end, standing_alone};
 use crate::auth::authenticate_member::key_permissions;
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::key_row::{ApiKeyRow, Backing};
@@ -33,9 +33,9 @@ use domain::permission::{Permission, Permissions};
 
 statements! { TenantSql;
     /// Keys, newest first, with what they depend on.
-    SHOWN = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'scopes', json(k.scopes), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN u.status = 'active' THEN u.security_stamp END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND (k.created_at, k.id) < (?2, ?3) ORDER BY k.created_at DESC, k.id DESC LIMIT ?4";
+    SHOWN = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'scopes', json(k.scopes), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN u.status = 'active' THEN u.security_stamp END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at, 'holder_id', m.holder_id, 'holder_stamp', m.holder_stamp, 'holder_now', CASE WHEN h.status = 'active' THEN h.security_stamp END, 'holder_role', h.role, 'own_role', hr.permissions, 'rests_elsewhere', EXISTS (SELECT 1 FROM json_each(m.made_through) n WHERE n.value <> k.id AND n.value NOT IN (SELECT e.value FROM json_each(k.made_through) e)))) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value LEFT JOIN users h ON h.tenant_id = ?1 AND h.id = m.holder_id LEFT JOIN roles hr ON hr.tenant_id = ?1 AND hr.name = h.role) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND (k.created_at, k.id) < (?2, ?3) ORDER BY k.created_at DESC, k.id DESC LIMIT ?4";
     /// One key, with what it depends on.
-    FIND = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'scopes', json(k.scopes), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN u.status = 'active' THEN u.security_stamp END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at)) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND k.id = ?2";
+    FIND = "SELECT k.id, k.created_at, json_object('id', k.id, 'name', k.name, 'scopes', json(k.scopes), 'ip_allowlist', json(k.ip_allowlist), 'created_by', k.created_by, 'created_at', k.created_at, 'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'previous_until', k.previous_until) AS view, k.digest, k.previous_digest, k.previous_until, k.scopes, k.ip_allowlist, k.expires_at, k.revoked_at, k.last_used_at, k.held_by, k.holder_id, k.holder_stamp, CASE WHEN u.status = 'active' THEN u.security_stamp END AS holder_now, u.role AS holder_role, r.permissions AS own_role, k.made_through, (SELECT json_group_array(json_object('scopes', m.scopes, 'ip_allowlist', m.ip_allowlist, 'expires_at', m.expires_at, 'revoked_at', m.revoked_at, 'holder_id', m.holder_id, 'holder_stamp', m.holder_stamp, 'holder_now', CASE WHEN h.status = 'active' THEN h.security_stamp END, 'holder_role', h.role, 'own_role', hr.permissions, 'rests_elsewhere', EXISTS (SELECT 1 FROM json_each(m.made_through) n WHERE n.value <> k.id AND n.value NOT IN (SELECT e.value FROM json_each(k.made_through) e)))) FROM json_each(k.made_through) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value LEFT JOIN users h ON h.tenant_id = ?1 AND h.id = m.holder_id LEFT JOIN roles hr ON hr.tenant_id = ?1 AND hr.name = h.role) AS makers FROM api_keys k LEFT JOIN users u ON u.tenant_id = ?1 AND u.id = k.holder_id LEFT JOIN roles r ON r.tenant_id = ?1 AND r.name = u.role WHERE k.tenant_id = ?1 AND k.id = ?2";
     /// How many keys are in use.
     COUNT = "SELECT count(*) AS total FROM api_keys WHERE tenant_id = ?1 AND revoked_at IS NULL";
     /// A new key.
@@ -70,14 +70,21 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     let draft = KeyDraft::<Permissions>::read(&mut fields, "scopes", now);
     let (name, scopes) = fields.finish_with(draft.name.zip(draft.permissions))?;
     check_own(&request, "/scopes", scopes.set)?;
-    let ends_at = draft.expires_at.map(Timestamp::millis);
-    check_end(draft.expires_at, request.caller.bounds())?;
+    let bounds = request.caller.bounds();
+    // What a key of the tenant makes stays bound to that key.
+    let (ranges, expires_at) = if let Actor::Key { .. } = request.caller.who() {
+        check_end(draft.expires_at, bounds)?;
+        (draft.ranges.unwrap_or_else(|| json!([])), draft.expires_at)
+    } else {
+        standing_alone(draft.ranges, draft.expires_at, bounds)?
+    };
+    let ends_at = expires_at.map(Timestamp::millis);
     if rows.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_KEYS) {
         return Err(problem::too_many("api_keys", MAX_KEYS));
     }
     let tenant = request.caller.tenant.as_str();
     let key = FreshKey::of_tenant(tenant, None).map_err(problem::internal)?;
-    let (ranges, actor) = (draft.ranges.unwrap_or_else(|| json!([])), request.caller.actor());
+    let actor = request.caller.actor();
     let backing = request.caller.backing();
     let insert = args![
         key.id.as_str(),
@@ -97,7 +104,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     let batch = rows.write().add(INSERT, insert).audit(entry);
     let data = json!({
         "id": key.id, "name": name, "scopes": scopes.names, "ip_allowlist": ranges,
-        "created_by": actor, "created_at": now, "expires_at": draft.expires_at, "last_used_at": null,
+        "created_by": actor, "created_at": now, "expires_at": expires_at, "last_used_at": null,
         "revoked_at": null, "previous_until": null, "held_by": actor, "in_force": true,
         "not_in_force_because": null, "effective_scopes": effective_names(scopes.set), "key": key.text,
     });
@@ -155,6 +162,7 @@ pub async fn reroll(mut request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let target = TargetKey::find(&request, &rows).await?;
     let (held_by, backing) = target.next_holder(&request);
+    target.check_bounds(&request)?;
     let keeps = target.row.keeps_text_under(&backing);
     let until = grace.until(keeps, request.now())?;
     let id = target.id.clone();
@@ -168,10 +176,15 @@ pub async fn reroll(mut request: Request<Member>) -> Result<Response, Problem> {
         backing.stamp.as_str(),
         backing.made_through()?,
     ];
-    // Without a grace the text before may have leaked, and with it the right to mint.
+    // Without a grace the text before may have leaked, and with it the right to mint. What was minted before the key passes
+    // to somebody else does not rest on them.
     let has_grace = until.is_some_and(|until| request.now() < until);
     let text = revocation::key_text(&target.id);
-    let minted_by = if has_grace { MintedBy::Principal(text) } else { MintedBy::key(&target.id) };
+    let minted_by = if has_grace && target.row.is_backed_by(&backing) {
+        MintedBy::Principal(text)
+    } else {
+        MintedBy::key(&target.id)
+    };
     let commit = target.write(&request, &rows, (REROLL, args), "api_key.reroll");
     revoking(&request.bindings, &request.caller.tenant, minted_by, commit).await?;
     shown(&request, &rows, &key.id, Some(&key.text)).await
@@ -204,6 +217,16 @@ impl TargetKey {
         row.check_not_revoked()?;
         check_own(request, "", Permissions::stored(&row.scopes))?;
         Ok(Self { id, row })
+    }
+
+    /// Refuses to hand the key's text to a caller who is bound in where and for how long, where nothing binds the key to
+    /// the caller: what a key of the tenant re-rolls stays bound to that key.
+    fn check_bounds(&self, request: &Request<Member>) -> Result<(), Problem> {
+        let is_bound = matches!(request.caller.who(), Actor::Key { .. });
+        if is_bound || request.caller.bounds().cover(&self.row.own_bounds()) {
+            return Ok(());
+        }
+        Err(problem::beyond_own_permissions(""))
     }
 
     /// Who answers for the key once the caller has re-rolled it.
