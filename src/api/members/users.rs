@@ -1,7 +1,8 @@
 //! `/api/v1/users`: who belongs to a tenant, with which role, and whether they may sign in.
 //!
 //! Invariants
-//! - Nobody grants a role with more permissions than their own, nor changes or removes a user who has such a role.
+//! - Nobody grants a role with more permissions than their own, nor changes or removes a user who has such a role. What
+//!   reaches everybody takes every permission.
 //! - A tenant keeps an active owner or admin, and no more users than its plan allows; both are checked in the write's
 //!   own transaction.
 //! - A user who loses rights loses them on the next request, and the streams of tokens they minted end.
@@ -28,7 +29,7 @@ use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::{TenantBatch, TenantDb};
 use domain::error::Invalid;
 use domain::json;
-use domain::permission::Permission;
+use domain::permission::{Permission, Permissions};
 
 statements! { TenantSql;
     /// Users, newest first: ?5 their status, ?6 their role, ?7 a lower-case text to find in address or name.
@@ -264,9 +265,10 @@ pub async fn revoke_sessions(mut request: Request<Member>) -> Result<Response, P
     id_of(&request, &target)
 }
 
-/// `POST /api/v1/auth/revoke-all`
+/// `POST /api/v1/auth/revoke-all`. It reaches owners too, so only who may do everything may call it.
 pub async fn revoke_all(mut request: Request<Member>) -> Result<Response, Problem> {
     let with_keys = read_with_keys(&mut request).await?;
+    check_own(&request, "", Permissions::ALL)?;
     let rows = request.caller.rows(&request.bindings)?;
     let now = request.now();
     let tenant = request.caller.tenant.as_str();
