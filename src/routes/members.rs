@@ -138,8 +138,8 @@ pub const ROUTES: &[Route] = &[
         Member(Permission::InvitationsRead, handler!(api::members::invitations::list)),
     )
     .summary(
-        "Lists invitations, newest first, accepted and expired ones too. One is `closed` whose sender is gone or was \
-         disabled since; somebody else may send it again.",
+        "Lists invitations, newest first, accepted and expired ones too. One is `closed` whose sender is gone, was \
+         disabled since or can no longer give the role; somebody else may send it again, or invite the address anew.",
     )
     .params("limit, cursor")
     .answers("200 list Invitation"),
@@ -165,7 +165,7 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/invitations/{invitation_id}",
         Member(Permission::InvitationsWrite, handler!(api::members::invitations::revoke)),
     )
-    .summary("Takes an invitation back.")
+    .summary("Takes an invitation back. Who may invite may take back any that is expired or closed.")
     .answers("200 Id; 403 beyond_own_permissions; 409 invitation_accepted changed_meanwhile"),
     get("audit.list", "/api/v1/audit", Member(Permission::AuditRead, handler!(api::members::audit::list)))
         .summary("Lists what was done in the tenant, newest first.")

@@ -9,6 +9,7 @@
 
 use serde_json::Value;
 
+use super::invitations::ClosedInvitation;
 use super::{audit_entry, check_own, parse_email, role_to_grant};
 use crate::auth::email_token;
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
@@ -137,11 +138,14 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     let role = role_to_grant(&request, &rows, &role).await?;
     let id = fresh_id("usr").map_err(problem::internal)?;
     let now = request.now().millis();
-    let detail = json!({ "email": email, "role": role.name });
+    let closed = ClosedInvitation::to(&request, &rows, &email).await?;
+    let mut detail = json!({ "email": email, "role": role.name });
+    closed.iter().for_each(|closed| closed.note(&mut detail));
     let entry = audit_entry(&request, "user.create", Some(&id), Some(detail));
     let batch = rows
         .write()
         .add_all(role.as_seen())
+        .add_all(closed.iter().map(ClosedInvitation::forget))
         .add(rules::EMAIL_UNINVITED, args![email.as_str(), now])
         .add(rules::HAS_ROOM, args![rules::room(&request.caller.config)])
         .add(INSERT, args![id.as_str(), email.as_str(), name.as_str(), role.name.as_str(), now])
