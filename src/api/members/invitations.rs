@@ -14,8 +14,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::sign_in::{LoginAttempt, read_new_password};
-use super::users::{MAX_NAME, MAX_ROLE};
-use super::{audit_entry, check_own, parse_email, role_to_grant};
+use super::{MAX_NAME, MAX_ROLE, audit_entry, check_own, parse_email, role_to_grant};
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::mail::{self, Mail};
 use crate::auth::maker::Maker;

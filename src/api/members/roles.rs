@@ -7,8 +7,7 @@
 
 use serde_json::Value;
 
-use super::users::MAX_ROLE;
-use super::{audit_entry, check_own};
+use super::{MAX_ROLE, audit_entry, check_own};
 use crate::api::key_draft::PermissionList;
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::principal::Member;

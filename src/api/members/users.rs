@@ -10,7 +10,7 @@
 use serde_json::Value;
 
 use super::invitations::ClosedInvitation;
-use super::{audit_entry, check_own, parse_email, role_to_grant};
+use super::{MAX_NAME, MAX_ROLE, audit_entry, check_own, parse_email, role_to_grant};
 use crate::auth::email_token;
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::principal::Member;
@@ -69,10 +69,6 @@ statements! { TenantSql;
     VOID_ALL_ISSUED = "INSERT INTO tenant_auth (tenant_id, not_before) VALUES (?1, ?2) ON CONFLICT (tenant_id) DO UPDATE SET not_before = MAX(tenant_auth.not_before, excluded.not_before)";
 }
 
-/// The longest name of a person, in bytes.
-pub const MAX_NAME: usize = 200;
-/// The longest name of a role, in bytes.
-pub const MAX_ROLE: usize = 40;
 /// The longest text to search for, in bytes.
 const MAX_SEARCH: usize = 100;
 
