@@ -128,6 +128,45 @@ async fn other_permissions_count_on_the_next_request_and_end_streams() {
 }
 
 #[tokio::test]
+async fn a_role_of_many_users_ends_their_streams_alone_and_only_where_it_loses_something() {
+    let tenant = World::shared().await.tenant().limit("max_users", -1).create().await;
+    tenant.role("big", &["events:read", "subscriber-tokens:write"]).await;
+    for _ in 0..21 {
+        tenant.made_user("big").await;
+    }
+    let person = tenant.person("big").await;
+    let key = tenant.key(&["events:read", "subscriber-tokens:write"]).await;
+    let minted = async |token: &str| {
+        let mint = tenant.call("POST", "/api/v1/subscriber-tokens").bearer(token).json(&json!({"topics": ["a"]}));
+        mint.send().await.expect(201).data()["token"].as_str().unwrap().to_owned()
+    };
+    let open =
+        async |token: &str| tenant.events(&["a"]).header("Authorization", &format!("Bearer {token}")).live().await;
+    let (theirs, keys) = (minted(&person.token).await, minted(&key.text).await);
+    let mut of_role = [open(&person.token).await, open(&theirs).await];
+    let mut of_key = [open(&key.text).await, open(&keys).await];
+
+    let path = format!("{ROLES}/big");
+    let more = json!({"permissions": ["events:read", "subscriber-tokens:write", "settings:read", "roles:read"]});
+    owner(&tenant, "PATCH", &path, more).await.expect(200);
+    tenant.publish("a", json!(1)).await;
+    for stream in of_role.iter_mut().chain(&mut of_key) {
+        assert_eq!(stream.event().await.body["data"], 1);
+    }
+    open(&theirs).await;
+    owner(&tenant, "PATCH", &path, json!({"permissions": ["roles:read"]})).await.expect(200);
+    for stream in &mut of_role {
+        assert_eq!(stream.closed().await, "token_revoked");
+    }
+    tenant.publish("a", json!(2)).await;
+    for stream in &mut of_key {
+        assert_eq!(stream.event().await.body["data"], 2);
+    }
+    open(&keys).await;
+    tenant.events(&["a"]).header("Authorization", &format!("Bearer {theirs}")).refused().await.expect(401);
+}
+
+#[tokio::test]
 async fn a_role_in_use_is_not_deleted() {
     let tenant = tenant().await;
     tenant.role("press", &["audit:read"]).await;

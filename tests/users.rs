@@ -289,6 +289,20 @@ async fn sessions_are_revoked_of_one_or_of_all() {
 }
 
 #[tokio::test]
+async fn who_may_not_do_everything_does_not_revoke_all() {
+    let tenant = tenant().await;
+    tenant.role("staff", &["users:write", "users:read"]).await;
+    let (owner, staff) = (tenant.person("owner").await, tenant.person("staff").await);
+    let one = staff.call("POST", &format!("{}/sessions/revoke", owner.path())).send().await;
+    one.expect_problem(403, "beyond_own_permissions");
+    let all = staff.call("POST", "/api/v1/auth/revoke-all").send().await;
+    all.expect_problem(403, "beyond_own_permissions");
+    owner.call("GET", USERS).send().await.expect(200);
+    owner.call("POST", "/api/v1/auth/revoke-all").send().await.expect(200);
+    staff.call("GET", USERS).send().await.expect_problem(401, "unauthorized");
+}
+
+#[tokio::test]
 async fn a_foreign_user_and_a_missing_one_answer_alike() {
     let world = World::shared().await;
     let unlimited = || world.tenant().limit("max_api_requests_per_minute", -1).limit("max_api_requests_per_day", -1);

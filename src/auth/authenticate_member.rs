@@ -399,7 +399,7 @@ async fn access_by(
 
 /// What an operator may do in a tenant; none if the role they were granted is not there any more, or what they present
 /// was issued (none: whenever) before everything was made void.
-pub(super) async fn entered(
+pub async fn entered(
     rows: &TenantDb,
     access: &TenantAccess,
     issued_at: Option<Timestamp>,

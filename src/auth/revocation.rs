@@ -20,8 +20,8 @@ use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 
 statements! { TenantSql;
-    /// Some users of a role.
-    USERS_OF_ROLE = "SELECT id FROM users WHERE tenant_id = ?1 AND role = ?2 LIMIT ?3";
+    /// Some users of a role, by id, behind ?3.
+    USERS_OF_ROLE = "SELECT id FROM users WHERE tenant_id = ?1 AND role = ?2 AND id > ?3 ORDER BY id LIMIT ?4";
 }
 
 /// A user's session.
@@ -54,8 +54,8 @@ pub fn key_text(id: &str) -> String {
     format!("key_text:{id}")
 }
 
-/// Most users of a role whose streams are ended one by one; if there are more, everybody's streams end.
-const MAX_USERS_ONE_BY_ONE: usize = 20;
+/// How many users of a role are read, and told to the hub, at once.
+const USERS_AT_ONCE: usize = 200;
 
 row_types! {
     struct RoleUserRow {
@@ -117,22 +117,41 @@ async fn end_streams(bindings: &Bindings, tenant: &TenantId, minted_by: &MintedB
         MintedBy::UsersOfRole(rows, role) => {
             end_minted(bindings, tenant, Some(self::role(role))).await?;
             // Tokens that an older Worker minted do not say on which role they rest.
-            let limit = i64::try_from(MAX_USERS_ONE_BY_ONE + 1).unwrap_or(i64::MAX);
-            let users = rows.rows::<RoleUserRow>(&USERS_OF_ROLE, args![*role, limit]).await?;
-            if users.len() > MAX_USERS_ONE_BY_ONE {
-                return end_minted(bindings, tenant, None).await;
-            }
-            for user in users {
-                end_minted(bindings, tenant, Some(format!("user:{}", user.id))).await?;
-            }
-            Ok(())
+            end_users_of_role(bindings, tenant, rows, role).await
+        }
+    }
+}
+
+/// Ends the streams of all users of a role, so many at once.
+async fn end_users_of_role(bindings: &Bindings, tenant: &TenantId, rows: &TenantDb, role: &str) -> Result<(), Problem> {
+    let limit = i64::try_from(USERS_AT_ONCE).unwrap_or(i64::MAX);
+    let mut behind = String::new();
+    loop {
+        let users = rows.rows::<RoleUserRow>(&USERS_OF_ROLE, args![role, behind.as_str(), limit]).await?;
+        let is_full = users.len() >= USERS_AT_ONCE;
+        let mut names = users.iter().map(|user| format!("user:{}", user.id));
+        let Some(first) = names.next() else { return Ok(()) };
+        end_all_minted(bindings, tenant, Some(first), names.collect()).await?;
+        match users.into_iter().next_back() {
+            Some(last) if is_full => behind = last.id,
+            _ => return Ok(()),
         }
     }
 }
 
 /// Ends the streams of tokens that a principal (none: everybody) had minted until now.
 async fn end_minted(bindings: &Bindings, tenant: &TenantId, by: Option<String>) -> Result<(), Problem> {
-    let message = EndMinted { tenant: tenant.into(), by, at: SystemClock.now() };
+    end_all_minted(bindings, tenant, by, Vec::new()).await
+}
+
+/// The same for several.
+async fn end_all_minted(
+    bindings: &Bindings,
+    tenant: &TenantId,
+    by: Option<String>,
+    others: Vec<String>,
+) -> Result<(), Problem> {
+    let message = EndMinted { tenant: tenant.into(), by, others, at: SystemClock.now() };
     let hub = HubClient::of(bindings, tenant).map_err(problem::unavailable)?;
     hub.call(&message).await.map(drop).map_err(problem::unavailable)
 }

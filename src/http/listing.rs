@@ -87,9 +87,32 @@ impl<'a> ListParams<'a> {
     pub fn answer<Who>(
         self,
         request: &Request<Who>,
-        mut rows: Vec<ViewRow>,
+        rows: Vec<ViewRow>,
         tenant: Option<&str>,
     ) -> Result<Response, Problem> {
+        let (rows, pagination) = self.page(request, rows)?;
+        let shown = rows.iter().map(ViewRow::shown).collect::<Result<Vec<Value>, Problem>>()?;
+        Response::list(&shown, pagination, tenant)
+    }
+
+    /// The same, where the rows' JSON is still to be completed. A row of which nothing is left is not shown.
+    pub async fn answer_with<Who>(
+        self,
+        request: &Request<Who>,
+        rows: Vec<ViewRow>,
+        tenant: Option<&str>,
+        mut complete: impl AsyncFnMut(Value) -> Result<Option<Value>, Problem>,
+    ) -> Result<Response, Problem> {
+        let (rows, pagination) = self.page(request, rows)?;
+        let mut shown = Vec::new();
+        for row in rows {
+            shown.extend(complete(row.shown()?).await?);
+        }
+        Response::list(&shown, pagination, tenant)
+    }
+
+    /// The rows of the page, and what is said of it.
+    fn page<Who>(self, request: &Request<Who>, mut rows: Vec<ViewRow>) -> Result<(Vec<ViewRow>, Pagination), Problem> {
         let per_page = self.per_page;
         let has_next = rows.len() > per_page as usize;
         rows.truncate(per_page as usize);
@@ -102,7 +125,6 @@ impl<'a> ListParams<'a> {
             cursor: next.map(|position| cursor::seal(&key, &self.identity, &position)),
             ..Pagination::default()
         };
-        let shown = rows.iter().map(ViewRow::shown).collect::<Result<Vec<Value>, Problem>>()?;
-        Response::list(&shown, pagination, tenant)
+        Ok((rows, pagination))
     }
 }

@@ -113,9 +113,13 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         if !self.tenant.is_named_by(&message.tenant) {
             return Err(Refusal::WrongTenant.into());
         }
-        revocation::record(&self.sql, message.by.as_deref(), message.at, now)?;
+        let names =
+            || std::iter::once(message.by.as_deref()).chain(message.others.iter().map(|name| Some(name.as_str())));
+        for name in names() {
+            revocation::record(&self.sql, name, message.at, now)?;
+        }
         self.mark_for_clean_up();
-        let is_meant = |minted: &Minted| minted.is_voided_by(message.by.as_deref(), message.at);
+        let is_meant = |minted: &Minted| names().any(|name| minted.is_voided_by(name, message.at));
         self.close_where(|stream| {
             stream.attachment.basis.minted().is_some_and(is_meant).then_some(CloseReason::TokenRevoked)
         });

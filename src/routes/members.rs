@@ -63,11 +63,12 @@ pub const ROUTES: &[Route] = &[
         Member(Permission::UsersWrite, handler!(api::members::users::revoke_all)),
     )
     .summary(
-        "Ends every session and token of the tenant's users, the streams of every minted token, mailed tokens, \
-         registrations and open invitations. API keys stay, unless `api_keys` says so.",
+        "Ends every session and token of the tenant's users, what operators hold in it, mailed tokens, registrations, \
+         sign-ins under way and open invitations, and the streams of users, operators and keys and of the tokens they \
+         minted. API keys stay, unless `api_keys` says so. Whoever calls it must have every permission, as owners have.",
     )
-    .optional_body("{api_keys??: bool <takes `api-keys:write`>}")
-    .answers("200 {revoked_at: time}"),
+    .optional_body("{api_keys??: bool <true revokes every API key too>}")
+    .answers("200 {revoked_at: time}; 403 beyond_own_permissions"),
     post("roles.create", "/api/v1/roles", Member(Permission::RolesWrite, handler!(api::members::roles::create)))
         .summary("Makes a role; at most 50.")
         .params("Idempotency-Key")
@@ -83,7 +84,7 @@ pub const ROUTES: &[Route] = &[
         .summary("Shows a role.")
         .answers("200 Role"),
     patch("roles.patch", "/api/v1/roles/{role}", Member(Permission::RolesWrite, handler!(api::members::roles::patch)))
-        .summary("Changes a role; other permissions count at once and end the streams of its users' tokens.")
+        .summary("Changes a role; other permissions count at once. If it loses some, the streams of its users and their tokens end.")
         .body(
             "{description??: text(1..500), permissions??: Permission[](1..50) <within the caller's own>} <what \
              is left out stays>",
@@ -137,8 +138,8 @@ pub const ROUTES: &[Route] = &[
         Member(Permission::InvitationsRead, handler!(api::members::invitations::list)),
     )
     .summary(
-        "Lists invitations, newest first, accepted and expired ones too. One is `closed` whose sender is gone or was \
-         disabled since; somebody else may send it again.",
+        "Lists invitations, newest first, accepted and expired ones too. One is `closed` whose sender is gone, was \
+         disabled since or can no longer give the role; somebody else may send it again, or invite the address anew.",
     )
     .params("limit, cursor")
     .answers("200 list Invitation"),
@@ -164,7 +165,7 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/invitations/{invitation_id}",
         Member(Permission::InvitationsWrite, handler!(api::members::invitations::revoke)),
     )
-    .summary("Takes an invitation back.")
+    .summary("Takes an invitation back. Who may invite may take back any that is expired or closed.")
     .answers("200 Id; 403 beyond_own_permissions; 409 invitation_accepted changed_meanwhile"),
     get("audit.list", "/api/v1/audit", Member(Permission::AuditRead, handler!(api::members::audit::list)))
         .summary("Lists what was done in the tenant, newest first.")

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{INVITATIONS, KEYS, invited, made, pair};
-use crate::world::address;
+use crate::world::{ROOT, RequestBuilder, address};
 
 #[tokio::test]
 async fn an_invitation_is_worth_what_its_sender_may_do_when_it_is_accepted() {
@@ -106,4 +106,61 @@ async fn invitations_of_keys_and_operators_end_with_them() {
     support.take_grant(&here).await;
     support.grant(&here, "owner").await;
     there.accept(&token, &email).await.expect_problem(404, "invitation_not_found");
+}
+
+#[tokio::test]
+async fn an_invitation_that_cannot_be_accepted_is_closed_and_makes_room() {
+    let (here, there) = pair().await;
+    let admin = here.world.operator("admin").await;
+    let key = admin.call("POST", "/api/v1/platform-keys").json(&json!({"name": "x", "permissions": ["tenants:enter"]}));
+    let platform = key.send().await.expect(201).data()["key"].as_str().unwrap().to_owned();
+    let tenants = here.key(&["*"]).await;
+    let by_platform = here.world.call("POST", ROOT, INVITATIONS).header("X-Tenant-ID", &here.id).bearer(&platform);
+    let by_tenants = here.call("POST", INVITATIONS).bearer(&tenants.text);
+    let invite = async |call: &RequestBuilder, role: &str| {
+        let (before, email) = (here.invitation_tokens().await.len(), address());
+        let made = call.clone().json(&json!({"email": email, "role": role})).send().await.expect(201).data();
+        (made["id"].as_str().unwrap().to_owned(), email, here.invitation_token(before).await)
+    };
+    let mut dead = Vec::new();
+    for _ in 0..2 {
+        dead.push(invite(&by_platform, "owner").await);
+        dead.push(invite(&by_tenants, "owner").await);
+    }
+    let status = async |id: &str| here.get(&format!("{INVITATIONS}/{id}")).await.expect(200).data()["status"].clone();
+    here.role("host", &["invitations:*", "users:*", "records:read"]).await;
+    let host = here.person("host").await;
+    let delete = async |id: &str| host.call("DELETE", &format!("{INVITATIONS}/{id}")).send().await;
+    for (id, email, _) in &dead {
+        assert_eq!(status(id).await, "open");
+        here.ask("POST", INVITATIONS, json!({"email": email})).await.expect_problem(409, "conflict");
+        delete(id).await.expect_problem(403, "beyond_own_permissions");
+    }
+
+    for status in ["disabled", "active"] {
+        admin.patch(json!({"status": status})).await;
+    }
+    here.on_shard("UPDATE api_keys SET expires_at = 1 WHERE tenant_id = ?1", &[]).await;
+    let listed = here.get(INVITATIONS).await.expect(200).data();
+    let closed = listed.as_array().unwrap().iter().filter(|one| one["status"] == "closed").count();
+    assert_eq!((closed, listed[0].get("inviter_stamp")), (4, None), "{listed}");
+    for (id, email, token) in &dead {
+        assert_eq!(status(id).await, "closed");
+        there.accept(token, email).await.expect_problem(404, "invitation_not_found");
+    }
+    // Somebody who may do less may invite the address anew, make a user of it, or take the closed one back.
+    for (place, (id, email, token)) in dead.iter().enumerate() {
+        let body = json!({"email": email, "role": "host"});
+        match place {
+            0 | 1 => {
+                let before = here.invitation_tokens().await.len();
+                host.call("POST", INVITATIONS).json(&body).send().await.expect(201);
+                there.accept(token, email).await.expect_problem(404, "invitation_not_found");
+                there.accept(&here.invitation_token(before).await, email).await.expect(201);
+            }
+            2 => _ = host.call("POST", "/api/v1/users").json(&body).send().await.expect(201),
+            _ => _ = delete(id).await.expect(200),
+        }
+        here.get(&format!("{INVITATIONS}/{id}")).await.expect_problem(404, "not_found");
+    }
 }

@@ -44,8 +44,26 @@ async fn a_grant_does_not_go_on_with_another_role_of_the_same_name() {
     assert_eq!(status(&there, "/api/v1/audit", &token).await, 200);
     here.as_owner("DELETE", "/api/v1/roles/press").send().await.expect(200);
     assert_eq!(status(&there, "/api/v1/audit", &token).await, 401);
+    let lists = async || {
+        !support
+            .call("GET", "/api/v1/operators/me/tenants")
+            .send()
+            .await
+            .expect(200)
+            .data()
+            .as_array()
+            .unwrap()
+            .is_empty()
+    };
+    support.switch(&there.id).await.expect_problem(404, "tenant_not_found");
+    assert!(!lists().await);
     here.role("press", &["*"]).await;
     assert_eq!(status(&there, "/api/v1/audit", &token).await, 401);
+    let entries = here.audited("operator.enter").await.len();
+    support.switch(&there.id).await.expect_problem(404, "tenant_not_found");
+    assert_eq!(here.audited("operator.enter").await.len(), entries);
+    assert!(!lists().await, "the role is another one");
     support.grant(&here, "press").await;
+    assert!(lists().await);
     assert_eq!(status(&there, KEYS, &support.entered(&here).await).await, 200);
 }

@@ -1,9 +1,8 @@
 //! `/api/v1/auth/verify-email`: people prove that they own their e-mail address.
 
-use super::audit_entry_by;
 use super::register::{REGISTRATION_COOKIE, cookie};
 use super::sign_in::{LoginAttempt, mail, read_password, read_secret, store_and_send};
-use super::users::MAX_NAME;
+use super::{MAX_NAME, audit_entry_by};
 use crate::auth::account;
 use crate::auth::email_token::{self, EmailTokenPurpose};
 use crate::auth::failed_logins;

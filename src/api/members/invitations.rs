@@ -4,15 +4,17 @@
 //! - An invitation's token is mailed to the invited address only; the row holds its digest.
 //! - Nobody invites to a role with permissions that they do not have.
 //! - An invitation is worth what whoever sent it may do when it is accepted: if they cannot invite to that role any more,
-//!   it is closed. Somebody who can may send it again, and it is theirs then.
+//!   it is closed. Somebody who can may send it again, and it is theirs then. It keeps nobody from inviting its address
+//!   anew, nor from making a user of it.
 //! - One invitation makes one user, once: it is consumed in the batch that makes the user. A token that opens no
 //!   invitation gets the same response whatever the reason.
+
+use std::collections::HashMap;
 
 use serde_json::Value;
 
 use super::sign_in::{LoginAttempt, read_new_password};
-use super::users::{MAX_NAME, MAX_ROLE};
-use super::{audit_entry, check_own, parse_email, role_to_grant};
+use super::{MAX_NAME, MAX_ROLE, audit_entry, check_own, parse_email, role_to_grant};
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::mail::{self, Mail};
 use crate::auth::maker::Maker;
@@ -30,6 +32,7 @@ use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::storage::audit_log::AuditEntry;
+use crate::storage::bindings::Bindings;
 use crate::storage::row::row_types;
 use crate::storage::sql::{Arg, TenantSql, args, statements};
 use crate::storage::tenant_db::{TenantBatch, TenantDb};
@@ -39,14 +42,18 @@ use domain::password::Password;
 use domain::permission::{DEFAULT_ROLE, Permission};
 
 statements! { TenantSql;
-    /// Invitations, newest first, with their status at ?5. One whose sender is gone or was disabled since is closed.
-    SHOWN = "SELECT i.id, i.created_at, json_object('id', i.id, 'email', i.email, 'role', i.role, 'status', CASE WHEN i.accepted_at IS NOT NULL THEN 'accepted' WHEN i.expires_at <= ?5 THEN 'expired' WHEN i.invited_by LIKE 'user:%' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.tenant_id = ?1 AND u.id = substr(i.invited_by, 6) AND u.status = 'active' AND u.security_stamp = i.inviter_stamp) THEN 'closed' WHEN i.invited_by LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.tenant_id = ?1 AND k.id = substr(i.invited_by, 5) AND k.revoked_at IS NULL) THEN 'closed' ELSE 'open' END, 'invited_by', i.invited_by, 'sent_at', i.sent_at, 'expires_at', i.expires_at, 'accepted_at', i.accepted_at, 'created_at', i.created_at) AS view FROM tenant_invitations i WHERE i.tenant_id = ?1 AND (i.created_at, i.id) < (?2, ?3) ORDER BY i.created_at DESC, i.id DESC LIMIT ?4";
-    /// One invitation, with its status at ?3.
-    FIND = "SELECT i.id, i.created_at, json_object('id', i.id, 'email', i.email, 'role', i.role, 'status', CASE WHEN i.accepted_at IS NOT NULL THEN 'accepted' WHEN i.expires_at <= ?3 THEN 'expired' WHEN i.invited_by LIKE 'user:%' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.tenant_id = ?1 AND u.id = substr(i.invited_by, 6) AND u.status = 'active' AND u.security_stamp = i.inviter_stamp) THEN 'closed' WHEN i.invited_by LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.tenant_id = ?1 AND k.id = substr(i.invited_by, 5) AND k.revoked_at IS NULL) THEN 'closed' ELSE 'open' END, 'invited_by', i.invited_by, 'sent_at', i.sent_at, 'expires_at', i.expires_at, 'accepted_at', i.accepted_at, 'created_at', i.created_at) AS view FROM tenant_invitations i WHERE i.tenant_id = ?1 AND i.id = ?2";
+    /// Invitations, newest first, with their status at ?5 as far as the row says it ([`Shown`]).
+    SHOWN = "SELECT i.id, i.created_at, json_object('id', i.id, 'email', i.email, 'role', i.role, 'status', CASE WHEN i.accepted_at IS NOT NULL THEN 'accepted' WHEN i.expires_at <= ?5 THEN 'expired' ELSE 'open' END, 'invited_by', i.invited_by, 'sent_at', i.sent_at, 'expires_at', i.expires_at, 'accepted_at', i.accepted_at, 'created_at', i.created_at, 'inviter_stamp', i.inviter_stamp) AS view FROM tenant_invitations i WHERE i.tenant_id = ?1 AND (i.created_at, i.id) < (?2, ?3) ORDER BY i.created_at DESC, i.id DESC LIMIT ?4";
+    /// One invitation, with its status at ?3 as far as the row says it.
+    FIND = "SELECT i.id, i.created_at, json_object('id', i.id, 'email', i.email, 'role', i.role, 'status', CASE WHEN i.accepted_at IS NOT NULL THEN 'accepted' WHEN i.expires_at <= ?3 THEN 'expired' ELSE 'open' END, 'invited_by', i.invited_by, 'sent_at', i.sent_at, 'expires_at', i.expires_at, 'accepted_at', i.accepted_at, 'created_at', i.created_at, 'inviter_stamp', i.inviter_stamp) AS view FROM tenant_invitations i WHERE i.tenant_id = ?1 AND i.id = ?2";
     /// An invitation by its id.
     TARGET = "SELECT id, email, role, token, invited_by, inviter_stamp, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND id = ?2";
     /// An invitation by its token.
     BY_TOKEN = "SELECT id, email, role, token, invited_by, inviter_stamp, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND token = ?2";
+    /// The invitation to an address that was not accepted.
+    BY_EMAIL = "SELECT id, email, role, token, invited_by, inviter_stamp, sent_at, expires_at, accepted_at FROM tenant_invitations WHERE tenant_id = ?1 AND email = ?2 AND accepted_at IS NULL";
+    /// Deletes a closed invitation, unless it was sent again.
+    FORGET_CLOSED = "DELETE FROM tenant_invitations WHERE tenant_id = ?1 AND id = ?2 AND token = ?3 AND accepted_at IS NULL";
     /// Deletes an expired invitation to the address, to make room for a new one.
     FORGET_EXPIRED = "DELETE FROM tenant_invitations WHERE tenant_id = ?1 AND email = ?2 AND accepted_at IS NULL AND expires_at <= ?3";
     /// A new invitation.
@@ -110,7 +117,9 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     let token = fresh_secret(TOKEN_PREFIX).map_err(problem::internal)?;
     let (now, until) = (request.now(), request.now().plus_seconds(days * 86_400));
     let invited_by = request.caller.actor();
-    let detail = json!({ "email": email, "role": role.name });
+    let closed = ClosedInvitation::to(&request, &rows, &email).await?;
+    let mut detail = json!({ "email": email, "role": role.name });
+    closed.iter().for_each(|closed| closed.note(&mut detail));
     let entry = audit_entry(&request, "invitation.create", Some(&id), Some(detail));
     let (role_name, token_digest) = (role.name.as_str(), digest(token.as_bytes()));
     let insert = args![
@@ -128,6 +137,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
         .add_all(role.as_seen())
         .add(rules::EMAIL_FREE, args![email.as_str()])
         .add(FORGET_EXPIRED, args![email.as_str(), now.millis()])
+        .add_all(closed.iter().map(ClosedInvitation::forget))
         .add(rules::INVITATIONS_LEFT, args![rules::MAX_INVITATIONS])
         .add(INSERT, insert)
         .audit(entry);
@@ -149,8 +159,10 @@ pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
     let params = ListParams::read(&request, "invitations.list", &tenant)?;
     let mut args = params.args();
     args.extend(args![request.now().millis()]);
-    let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, args).await?;
-    params.answer(&request, rows, Some(&tenant))
+    let rows = request.caller.rows(&request.bindings)?;
+    let found = rows.rows::<ViewRow>(&SHOWN, args).await?;
+    let mut shown = Shown { request: &request, rows: &rows, judged: HashMap::new() };
+    params.answer_with(&request, found, Some(&tenant), async |view| shown.complete(view).await.map(Some)).await
 }
 
 /// `GET /api/v1/invitations/{invitation_id}`
@@ -166,6 +178,7 @@ pub async fn resend(mut request: Request<Member>) -> Result<Response, Problem> {
     fields.finish()?;
     let rows = request.caller.rows(&request.bindings)?;
     let (invitation, role) = find_open(&request, &rows).await?;
+    check_own(&request, "", role.permissions)?;
     let now = request.now();
     let elapsed = now.since(Timestamp::from_millis(invitation.sent_at)) / 1000;
     if elapsed < RESEND_SECONDS {
@@ -193,6 +206,9 @@ pub async fn resend(mut request: Request<Member>) -> Result<Response, Problem> {
 pub async fn revoke(request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let (invitation, role) = find_open(&request, &rows).await?;
+    if !invitation.is_closed(&request, &rows).await? {
+        check_own(&request, "", role.permissions)?;
+    }
     let id = invitation.id.as_str();
     let entry = audit_entry(&request, "invitation.revoke", Some(id), None);
     let batch = rows
@@ -235,7 +251,9 @@ async fn become_user(
     let is_open =
         |row: &InvitationRow| row.email == email && row.accepted_at.is_none() && now.millis() < row.expires_at;
     let invitation = found.filter(is_open).ok_or_else(problem::invitation_not_found)?;
-    let (role, inviter_as_seen) = judged(request, &rows, &invitation).await?;
+    let sent = (invitation.invited_by.as_str(), invitation.inviter_stamp.as_str(), invitation.role.as_str());
+    let judged = judged(&request.bindings, &rows, sent).await?;
+    let (role, inviter_as_seen) = judged.ok_or_else(problem::invitation_not_found)?;
     let user =
         SessionUser { id: fresh_id("usr").map_err(problem::internal)?, email, name, role: invitation.role.clone() };
     let hash = PasswordHashing::of(request).hash(password)?;
@@ -246,21 +264,91 @@ async fn become_user(
     session::open(&context, &user, &request.incoming, carrier, Vec::new()).await?.answer(201, &tenant)
 }
 
-/// The invitation's role, and the rules that whoever sent it is still what they were found to be. The answer of any wrong
-/// invitation if they cannot invite to that role now.
+/// What an invitation is worth: its role, and the rules that whoever sent it is still what they were found to be.
+type Worth = (Role, Vec<(TenantSql, Vec<Arg>)>);
+
+/// What an invitation is worth now, by who sent it, what they rested on and the role; none if they cannot invite to that
+/// role any more.
 async fn judged(
-    request: &Request<Visitor>,
+    bindings: &Bindings,
     rows: &TenantDb,
-    invitation: &InvitationRow,
-) -> Result<(Role, Vec<(TenantSql, Vec<Arg>)>), Problem> {
-    let (principal, basis) = (invitation.invited_by.clone(), invitation.inviter_stamp.clone());
-    let inviter = Maker { principal, basis, ..Maker::default() };
-    let own = inviter.judge(&request.bindings, rows, None).await?.ok_or_else(problem::invitation_not_found)?;
-    let role = Role::find(rows, &invitation.role).await?.ok_or_else(problem::invitation_not_found)?;
-    if !own.permissions.has(Permission::InvitationsWrite) || !own.permissions.covers(role.permissions) {
-        return Err(problem::invitation_not_found());
+    (invited_by, stamp, role): (&str, &str, &str),
+) -> Result<Option<Worth>, Problem> {
+    let inviter = Maker { principal: invited_by.to_owned(), basis: stamp.to_owned(), ..Maker::default() };
+    let Some(own) = inviter.judge(bindings, rows, None).await? else { return Ok(None) };
+    let Some(role) = Role::find(rows, role).await? else { return Ok(None) };
+    let may_invite = own.permissions.has(Permission::InvitationsWrite) && own.permissions.covers(role.permissions);
+    Ok(may_invite.then_some((role, own.as_seen)))
+}
+
+impl InvitationRow {
+    /// Whether it cannot be accepted any more.
+    async fn is_closed(&self, request: &Request<Member>, rows: &TenantDb) -> Result<bool, Problem> {
+        if request.now().millis() >= self.expires_at {
+            return Ok(true);
+        }
+        let sent = (self.invited_by.as_str(), self.inviter_stamp.as_str(), self.role.as_str());
+        Ok(judged(&request.bindings, rows, sent).await?.is_none())
     }
-    Ok((role, own.as_seen))
+}
+
+/// An invitation that cannot be accepted any more, and makes room for another one or for a user.
+pub(super) struct ClosedInvitation {
+    id: String,
+    token: String,
+}
+
+impl ClosedInvitation {
+    /// The one to an address, if there is one.
+    pub(super) async fn to(request: &Request<Member>, rows: &TenantDb, email: &str) -> Result<Option<Self>, Problem> {
+        let Some(row) = rows.row::<InvitationRow>(&BY_EMAIL, args![email]).await? else { return Ok(None) };
+        let is_closed = row.is_closed(request, rows).await?;
+        Ok(is_closed.then_some(Self { id: row.id, token: row.token }))
+    }
+
+    /// Names it in the detail of the entry for what takes its place.
+    pub(super) fn note(&self, detail: &mut Value) {
+        if let Value::Object(members) = detail {
+            members.insert("closed_invitation".to_owned(), self.id.as_str().into());
+        }
+    }
+
+    /// What deletes it.
+    pub(super) fn forget(&self) -> (TenantSql, Vec<Arg>) {
+        (FORGET_CLOSED, args![self.id.as_str(), self.token.as_str()])
+    }
+}
+
+/// Invitations to be shown, and what was found about who sent them.
+struct Shown<'a> {
+    request: &'a Request<Member>,
+    rows: &'a TenantDb,
+    /// Whether an invitation is open, by who sent it, what they rested on and the role.
+    judged: HashMap<(String, String, String), bool>,
+}
+
+impl Shown<'_> {
+    /// The JSON of a row, with its status.
+    async fn complete(&mut self, mut view: Value) -> Result<Value, Problem> {
+        let Value::Object(members) = &mut view else { return Ok(view) };
+        let stamp = members.remove("inviter_stamp");
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        if text(members.get("status")) != "open" {
+            return Ok(view);
+        }
+        let sent = (text(members.get("invited_by")), text(stamp.as_ref()), text(members.get("role")));
+        let is_open = match self.judged.get(&sent) {
+            Some(is_open) => *is_open,
+            None => {
+                let worth = judged(&self.request.bindings, self.rows, (&sent.0, &sent.1, &sent.2)).await?;
+                *self.judged.entry(sent).or_insert(worth.is_some())
+            }
+        };
+        if !is_open {
+            members.insert("status".to_owned(), "closed".into());
+        }
+        Ok(view)
+    }
 }
 
 /// The batch that makes the user and consumes the invitation.
@@ -295,8 +383,7 @@ fn read_days(fields: &mut Fields) -> i64 {
     fields.number("expires_in_days", 1..=MAX_DAYS).unwrap_or(DAYS)
 }
 
-/// The invitation that the path names, with its role. Refuses one that was accepted, and one to a role with permissions
-/// that the caller does not have.
+/// The invitation that the path names, with its role. Refuses one that was accepted.
 async fn find_open(request: &Request<Member>, rows: &TenantDb) -> Result<(InvitationRow, Role), Problem> {
     let id = request.params.get("invitation_id");
     let row = rows.row::<InvitationRow>(&TARGET, args![id]).await?.ok_or_else(problem::not_found)?;
@@ -306,12 +393,12 @@ async fn find_open(request: &Request<Member>, rows: &TenantDb) -> Result<(Invita
     let role = Role::find(rows, &row.role)
         .await?
         .ok_or_else(|| problem::internal("an invitation names a role that does not exist"))?;
-    check_own(request, "", role.permissions)?;
     Ok((row, role))
 }
 
 async fn shown(request: &Request<Member>, rows: &TenantDb) -> Result<Response, Problem> {
     let args = args![request.params.get("invitation_id"), request.now().millis()];
     let view: Value = rows.row::<ViewRow>(&FIND, args).await?.ok_or_else(problem::not_found)?.shown()?;
+    let view = Shown { request, rows, judged: HashMap::new() }.complete(view).await?;
     Response::json(200, &view, Some(request.caller.tenant.as_str()))
 }

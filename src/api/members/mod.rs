@@ -30,6 +30,11 @@ use crate::storage::tenant_db::TenantDb;
 use domain::error::Invalid;
 use domain::permission::Permissions;
 
+/// The longest name of a person, in bytes.
+pub const MAX_NAME: usize = 200;
+/// The longest name of a role, in bytes.
+pub const MAX_ROLE: usize = 40;
+
 /// Refuses to grant permissions that the caller does not have; `pointer` is the field that grants them.
 pub(super) fn check_own(request: &Request<Member>, pointer: &str, given: Permissions) -> Result<(), Problem> {
     if request.caller.permissions().covers(given) { Ok(()) } else { Err(problem::beyond_own_permissions(pointer)) }

@@ -3,12 +3,11 @@
 //! Invariants
 //! - Nobody makes, changes or deletes a role with permissions that they do not have.
 //! - A role that somebody has, or is invited to, is not deleted.
-//! - Changed permissions count on the next request, and end the streams of the role's users.
+//! - Changed permissions count on the next request. If the role loses some, the streams of its users end.
 
 use serde_json::Value;
 
-use super::users::MAX_ROLE;
-use super::{audit_entry, check_own};
+use super::{MAX_ROLE, audit_entry, check_own};
 use crate::api::key_draft::PermissionList;
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::principal::Member;
@@ -103,13 +102,13 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     if let Some(permissions) = &permissions {
         check_own(&request, "/permissions", permissions.set)?;
     }
-    let changes = permissions.as_ref().is_some_and(|permissions| permissions.set != role.permissions);
+    let loses = permissions.as_ref().is_some_and(|permissions| !permissions.set.covers(role.permissions));
     let detail = permissions.as_ref().map(|permissions| json!({ "permissions": permissions.set.names() }));
     let entry = audit_entry(&request, "role.update", Some(&role.name), detail);
     let listed = permissions.map(|permissions| permissions.names.to_string());
     let update = args![role.name.as_str(), description, listed, request.now().millis()];
     let batch = rows.write().add_all(role.as_seen()).add(UPDATE, update).audit(entry);
-    let minted_by = if changes { MintedBy::UsersOfRole(&rows, &role.name) } else { MintedBy::Nobody };
+    let minted_by = if loses { MintedBy::UsersOfRole(&rows, &role.name) } else { MintedBy::Nobody };
     revoking(&request.bindings, &request.caller.tenant, minted_by, rules::commit(batch)).await?;
     shown(&request, &rows).await
 }

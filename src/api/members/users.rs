@@ -1,14 +1,16 @@
 //! `/api/v1/users`: who belongs to a tenant, with which role, and whether they may sign in.
 //!
 //! Invariants
-//! - Nobody grants a role with more permissions than their own, nor changes or removes a user who has such a role.
+//! - Nobody grants a role with more permissions than their own, nor changes or removes a user who has such a role. What
+//!   reaches everybody takes every permission.
 //! - A tenant keeps an active owner or admin, and no more users than its plan allows; both are checked in the write's
 //!   own transaction.
 //! - A user who loses rights loses them on the next request, and the streams of tokens they minted end.
 
 use serde_json::Value;
 
-use super::{audit_entry, check_own, parse_email, role_to_grant};
+use super::invitations::ClosedInvitation;
+use super::{MAX_NAME, MAX_ROLE, audit_entry, check_own, parse_email, role_to_grant};
 use crate::auth::email_token;
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::principal::Member;
@@ -28,7 +30,7 @@ use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::{TenantBatch, TenantDb};
 use domain::error::Invalid;
 use domain::json;
-use domain::permission::Permission;
+use domain::permission::{Permission, Permissions};
 
 statements! { TenantSql;
     /// Users, newest first: ?5 their status, ?6 their role, ?7 a lower-case text to find in address or name.
@@ -67,10 +69,6 @@ statements! { TenantSql;
     VOID_ALL_ISSUED = "INSERT INTO tenant_auth (tenant_id, not_before) VALUES (?1, ?2) ON CONFLICT (tenant_id) DO UPDATE SET not_before = MAX(tenant_auth.not_before, excluded.not_before)";
 }
 
-/// The longest name of a person, in bytes.
-pub const MAX_NAME: usize = 200;
-/// The longest name of a role, in bytes.
-pub const MAX_ROLE: usize = 40;
 /// The longest text to search for, in bytes.
 const MAX_SEARCH: usize = 100;
 
@@ -136,11 +134,14 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     let role = role_to_grant(&request, &rows, &role).await?;
     let id = fresh_id("usr").map_err(problem::internal)?;
     let now = request.now().millis();
-    let detail = json!({ "email": email, "role": role.name });
+    let closed = ClosedInvitation::to(&request, &rows, &email).await?;
+    let mut detail = json!({ "email": email, "role": role.name });
+    closed.iter().for_each(|closed| closed.note(&mut detail));
     let entry = audit_entry(&request, "user.create", Some(&id), Some(detail));
     let batch = rows
         .write()
         .add_all(role.as_seen())
+        .add_all(closed.iter().map(ClosedInvitation::forget))
         .add(rules::EMAIL_UNINVITED, args![email.as_str(), now])
         .add(rules::HAS_ROOM, args![rules::room(&request.caller.config)])
         .add(INSERT, args![id.as_str(), email.as_str(), name.as_str(), role.name.as_str(), now])
@@ -264,9 +265,10 @@ pub async fn revoke_sessions(mut request: Request<Member>) -> Result<Response, P
     id_of(&request, &target)
 }
 
-/// `POST /api/v1/auth/revoke-all`
+/// `POST /api/v1/auth/revoke-all`. It reaches owners too, so only who may do everything may call it.
 pub async fn revoke_all(mut request: Request<Member>) -> Result<Response, Problem> {
     let with_keys = read_with_keys(&mut request).await?;
+    check_own(&request, "", Permissions::ALL)?;
     let rows = request.caller.rows(&request.bindings)?;
     let now = request.now();
     let tenant = request.caller.tenant.as_str();

@@ -5,12 +5,16 @@
 //! - Attempts are counted before a password is hashed ([`FailedLogin`]).
 //! - A session ends after 12 hours, used or not; only the digest of its text is stored.
 
+use serde_json::Value;
+
 use super::login_failures::{self, FailedLogin};
 use super::{PlatformAuditEntry, audit, ending_everywhere, subject};
+use crate::auth::authenticate_member::own_role;
 use crate::auth::failed_logins;
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::{Anyone, Operator, OperatorKind};
 use crate::auth::revocation;
+use crate::auth::role::is_built_in;
 use crate::credentials::key::{FreshKey, KeyKind};
 use crate::credentials::password::PasswordCheck;
 use crate::credentials::signature::digest;
@@ -25,6 +29,8 @@ use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{Arg, ControlSql, args, statements};
+use crate::storage::tenant_db::TenantDb;
+use crate::tenant::registry::Tenant;
 use domain::clock::Clock;
 use domain::error::Invalid;
 use domain::json;
@@ -49,8 +55,8 @@ statements! { ControlSql;
     ME = "SELECT o.id, o.created_at, json_object('id', o.id, 'email', o.email, 'name', o.name, 'role', o.role, 'created_at', o.created_at, 'last_login_at', o.last_login_at, 'session_id', s.id, 'session_expires_at', s.expires_at) AS view FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1";
     /// Tenants that an admin may enter: all that are served.
     EVERY_TENANT = "SELECT t.id, t.created_at, json_object('tenant_id', t.id, 'slug', t.slug, 'display_name', t.display_name, 'role', 'owner') AS view FROM tenants t WHERE t.status = 'active' AND (t.expires_at IS NULL OR t.expires_at > ?5) AND (?4 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?4) > 0) AND (t.created_at, t.id) < (?1, ?2) ORDER BY t.created_at DESC, t.id DESC LIMIT ?3";
-    /// Tenants that support may enter: those it was granted.
-    GRANTED_TENANTS = "SELECT t.id, t.created_at, json_object('tenant_id', t.id, 'slug', t.slug, 'display_name', t.display_name, 'role', g.role) AS view FROM operator_grants g JOIN tenants t ON t.id = g.tenant_id WHERE g.operator_id = ?6 AND t.status = 'active' AND (t.expires_at IS NULL OR t.expires_at > ?5) AND (?4 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?4) > 0) AND (t.created_at, t.id) < (?1, ?2) ORDER BY t.created_at DESC, t.id DESC LIMIT ?3";
+    /// Tenants that support may enter: those it was granted, with the creation id of the role.
+    GRANTED_TENANTS = "SELECT t.id, t.created_at, json_object('tenant_id', t.id, 'slug', t.slug, 'display_name', t.display_name, 'role', g.role, 'role_id', g.role_id) AS view FROM operator_grants g JOIN tenants t ON t.id = g.tenant_id WHERE g.operator_id = ?6 AND t.status = 'active' AND (t.expires_at IS NULL OR t.expires_at > ?5) AND (?4 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?4) > 0) AND (t.created_at, t.id) < (?1, ?2) ORDER BY t.created_at DESC, t.id DESC LIMIT ?3";
 }
 
 /// How long a session lasts, in seconds.
@@ -176,7 +182,24 @@ pub async fn my_tenants(request: Request<Operator>) -> Result<Response, Problem>
     }
     let db = ControlDb::open(&request.bindings, "list an operator's tenants")?;
     let rows = db.rows::<ViewRow>(if *is_admin { &EVERY_TENANT } else { &GRANTED_TENANTS }, args).await?;
-    params.answer(&request, rows, None)
+    params.answer_with(&request, rows, None, async |view| enterable(&request, &db, view).await).await
+}
+
+/// The JSON of a tenant, if the role that was granted is still there: a tenant may have deleted it, and made another one of
+/// its name.
+async fn enterable(request: &Request<Operator>, db: &ControlDb, mut view: Value) -> Result<Option<Value>, Problem> {
+    let Value::Object(members) = &mut view else { return Ok(Some(view)) };
+    let granted = members.remove("role_id");
+    let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (id, role) = (text("tenant_id"), text("role"));
+    if is_built_in(role) {
+        return Ok(Some(view));
+    }
+    let Some(tenant) = Tenant::find(db, id).await? else { return Ok(None) };
+    let rows = TenantDb::open(&request.bindings, &tenant.id, &tenant.placement())?;
+    let present = own_role(&rows, role).await?;
+    let is_same = present.is_some_and(|(_, id)| granted.as_ref().and_then(Value::as_str) == Some(&id));
+    Ok(is_same.then_some(view))
 }
 
 /// Deletes expired sessions and past counts. Run by cron each minute.

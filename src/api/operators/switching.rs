@@ -5,6 +5,7 @@
 //! back and given again is another one.
 
 use super::{audit_in_tenant, person};
+use crate::auth::authenticate_member::entered;
 use crate::auth::authenticate_operator::tenant_access;
 use crate::auth::principal::Operator;
 use crate::auth::signing_keys;
@@ -31,7 +32,8 @@ pub(super) struct EnteredTenant {
     pub rows: TenantDb,
 }
 
-/// Finds the tenant that a body names; none if it is unknown, not served, or the caller may not enter it.
+/// Finds the tenant that a body names; none if it is unknown, not served, or the caller may not enter it: also if the role
+/// they were granted is gone, whether or not there is another one of its name.
 pub(super) async fn enter_tenant(
     request: &Request<Operator>,
     db: &ControlDb,
@@ -45,6 +47,9 @@ pub(super) async fn enter_tenant(
     let access = tenant_access(&request.bindings, &tenant.id, &request.caller.actor(), session).await?;
     let Some(access) = access.filter(|access| access.session_ends.is_some()) else { return Ok(None) };
     let rows = TenantDb::open(&request.bindings, &tenant.id, &tenant.placement())?;
+    if entered(&rows, &access, None).await?.is_none() {
+        return Ok(None);
+    }
     Ok(Some(EnteredTenant { tenant, role: access.role, basis: access.basis, rows }))
 }
 

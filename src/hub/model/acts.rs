@@ -195,7 +195,8 @@ impl World {
     fn revoke(&mut self, by: Option<usize>) -> Result<String, Fault> {
         let now = self.now;
         let name = by.map(|by| PRINCIPALS[by]);
-        let message = EndMinted { tenant: (&self.tenant).into(), by: name.map(str::to_owned), at: now };
+        let message =
+            EndMinted { tenant: (&self.tenant).into(), by: name.map(str::to_owned), others: Vec::new(), at: now };
         let is_meant = |client: &Client| {
             let minted = client.basis.minted();
             minted.is_some_and(|minted| minted.at <= now && name.is_none_or(|name| minted.by == name))

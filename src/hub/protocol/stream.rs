@@ -58,6 +58,9 @@ pub struct EndMinted {
     pub tenant: ClaimedTenant,
     /// The principal, or what else the streams rest on ([`Minted::also`]); none for every principal.
     pub by: Option<String>,
+    /// More names, as `by` has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
     /// Streams opened and tokens minted at this moment or before.
     #[serde(with = "millis")]
     pub at: Timestamp,
