@@ -501,6 +501,18 @@ async fn who_subscribes_is_shown_to_who_may_hear_events() {
     let shown = listed(&events).send().await.expect(200).json();
     assert_eq!(shown["subscriptions"][0]["match"], "orders");
     listed(&records).send().await.expect_problem(403, "insufficient_scope");
+
+    // Who listens to records names their collections.
+    let _leads = there.listen(&["records/leads"]).await;
+    let matches = async |proof: &Proof| {
+        let shown = listed(proof).send().await.expect(200).json();
+        let all = shown["subscriptions"].as_array().unwrap();
+        let mut all: Vec<_> = all.iter().map(|one| one["match"].as_str().unwrap().to_owned()).collect();
+        all.sort();
+        all
+    };
+    let (_, both) = key(&here, &["events:read", "records:read"]).await;
+    assert_eq!((matches(&events).await, matches(&both).await.len()), (vec!["orders".to_owned()], 2));
     listed(&Proof::Cookie(here.user("viewer").await.browser().await)).send().await.expect(200);
     there.call("GET", path).send().await.expect_problem(401, "unauthorized");
 }

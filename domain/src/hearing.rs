@@ -1,5 +1,6 @@
 //! The right to hear private events. It follows from the right to read: who may read the tenant's events hears the private
-//! ones on every topic but those of records, and who may read records hears those.
+//! ones on every topic but those of records, and who may read records hears those. What tells that somebody listens to
+//! records takes both: it names their collections.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,13 @@ impl HearingRights {
 
     /// Whether private events on a topic may be heard.
     pub fn opens(self, topic: &str) -> bool {
-        if topic.starts_with(RECORDS) { self.records } else { self.events }
+        let of = reach_of_topic(topic);
+        (self.events || !of.events) && (self.records || !of.records)
+    }
+
+    /// Whether it may be told that somebody subscribes by this text, which may name a collection.
+    pub fn may_know_of(self, selector: &str) -> bool {
+        self.records || !names_records(selector)
     }
 
     /// The permission that is missing to hand on the right to what a selector can match; none if these rights cover it.
@@ -44,14 +51,26 @@ impl HearingRights {
     }
 }
 
+/// What the topics of subscription events begin with. They name what is subscribed to.
+const PRESENCE: &str = "/.well-known/mercure/subscriptions/";
+
+/// Whether a text may name a collection, as a topic, a pattern or percent-encoded.
+fn names_records(text: &str) -> bool {
+    text.contains("records")
+}
+
+/// What hearing a topic takes.
+fn reach_of_topic(text: &str) -> HearingRights {
+    let records = text.starts_with(RECORDS);
+    let tells_of_records = text.starts_with(PRESENCE) && names_records(text);
+    HearingRights { records: records || tells_of_records, events: !records }
+}
+
 /// What a selector could match. A pattern could match anything: what it says is only known once a topic is resolved.
 fn reach(selector: &Selector) -> HearingRights {
-    let exact = |text: &str| {
-        let records = text.starts_with(RECORDS);
-        HearingRights { records, events: !records }
-    };
+    let exact = reach_of_topic;
     let prefix = |text: &str| HearingRights {
-        records: text.starts_with(RECORDS) || RECORDS.starts_with(text),
+        records: [RECORDS, PRESENCE].iter().any(|begin| text.starts_with(begin) || begin.starts_with(text)),
         events: !text.starts_with(RECORDS),
     };
     match selector {
@@ -89,6 +108,22 @@ mod tests {
             of(&[Permission::RecordsRead]).opens("records/leads/7") && !of(&[Permission::RecordsRead]).opens("records")
         );
         assert_eq!(HearingRights::of(Permissions::ALL), HearingRights { events: true, records: true });
+    }
+
+    #[test]
+    fn who_listens_to_records_is_told_to_who_may_read_them() {
+        let (events, records, both) = (ALL[1], ALL[2], ALL[3]);
+        let told = "/.well-known/mercure/subscriptions/exact/records%2Fleads/urn%3Auuid%3A1";
+        assert!(both.opens(told) && !events.opens(told) && !records.opens(told));
+        assert!(events.opens("/.well-known/mercure/subscriptions/exact/orders/urn%3Auuid%3A1"));
+        for text in ["records/leads", "records/*", "/records/:id", "https://a.test/records/leads", "records%2Fleads"] {
+            assert!(both.may_know_of(text) && !events.may_know_of(text), "{text}");
+        }
+        assert!(events.may_know_of("orders") && events.may_know_of("*"));
+        let template = "/.well-known/mercure/subscriptions/{+all}";
+        for selector in [Selector::Typed(MatchType::UriTemplate, template.into()), Selector::Exact(told.into())] {
+            assert_eq!(events.missing_for(&selector), Some(Permission::RecordsRead), "{selector:?}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
     let may_read = match &hearer {
         Hearer::Nobody => return Err(challenge::unauthorized(&origin)),
         Hearer::Token(token) => token.grants.may_read(&Subject::new(&request.incoming.path, &hub_url)),
-        // Subscriptions are told by private events, none of which is a record's.
+        // Subscriptions are told by private events.
         Hearer::Member(member) => HearingRights::of(member.permissions()).events,
     };
     if !may_read {
@@ -50,7 +50,11 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
     let names = ["first", "second", "third"].map(|name| request.params.get(name));
     let segments = read(names, older, settings.compatibility).ok_or_else(problem::not_found)?;
     let basis = hearer.basis(request.now());
-    let Subscriptions { documents, last_event_id } = list(&request, &segments, basis).await?;
+    let Subscriptions { mut documents, last_event_id } = list(&request, &segments, basis).await?;
+    if let Hearer::Member(member) = &hearer {
+        let rights = HearingRights::of(member.permissions());
+        documents.retain(|document| rights.may_know_of(text_of(document)));
+    }
     let path = request.incoming.path.as_str();
     let document = match segments.subscriber {
         Some(_) => documents.into_iter().next().ok_or_else(problem::not_found)?,
@@ -71,6 +75,11 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
         false => Response::plain_json(200, text),
     };
     Ok(answer.header("Link", link).header("ETag", tag).header("Cache-Control", "private, must-revalidate"))
+}
+
+/// By what the subscription of a document subscribes.
+fn text_of(document: &Value) -> &str {
+    document.get("match").or_else(|| document.get("topic")).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Whether the client uses the protocol before 1.0, by the type it accepts or by its token.
