@@ -132,7 +132,7 @@ impl<P: PermissionSet> KeyDraft<P> {
 
 /// The address ranges, as a JSON array, and the end of a key that nothing but its own row bounds once it is made: what the
 /// body does not name is its maker's, and what it names is no more than that.
-pub(super) fn standing_alone(
+pub(super) fn bounds_of_its_own(
     ranges: Option<Value>,
     expires_at: Option<Timestamp>,
     maker: &KeyBounds,

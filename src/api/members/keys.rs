@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 use super::{audit_entry, check_own};
-use crate::api::key_draft::{Grace, KeyDraft, PermissionList, check_end, standing_alone};
+use crate::api::key_draft::{Grace, KeyDraft, PermissionList, bounds_of_its_own, check_end};
 use crate::auth::authenticate_member::key_permissions;
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::key_row::{ApiKeyRow, Backing};
@@ -76,7 +76,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
         check_end(draft.expires_at, bounds)?;
         (draft.ranges.unwrap_or_else(|| json!([])), draft.expires_at)
     } else {
-        standing_alone(draft.ranges, draft.expires_at, bounds)?
+        bounds_of_its_own(draft.ranges, draft.expires_at, bounds)?
     };
     let ends_at = expires_at.map(Timestamp::millis);
     if rows.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_KEYS) {
