@@ -58,16 +58,16 @@ impl CacheKey for TenantId {
 
 /// A network at a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Holder(TenantId, Network);
+struct PermitHolder(TenantId, Network);
 
-impl CacheKey for Holder {
+impl CacheKey for PermitHolder {
     const IDENTITY: KeyIdentity = KeyIdentity::CheckedAgainst(
         "the window: whoever has the network meanwhile is bounded by what was counted in it",
     );
 }
 
 thread_local! {
-    static HELD: RefCell<IsolateCache<Holder, HeldPermits>> = RefCell::new(IsolateCache::new(MAX_HOLDERS, HELD_MILLIS));
+    static HELD: RefCell<IsolateCache<PermitHolder, HeldPermits>> = RefCell::new(IsolateCache::new(MAX_HOLDERS, HELD_MILLIS));
     static WAITING: Cell<usize> = const { Cell::new(0) };
     static GRANTS: RefCell<IsolateCache<TenantId, CachedGrant>> = RefCell::new(IsolateCache::new(MAX_TENANTS, REMEMBERED_MILLIS));
     // The highest revision of each tenant that this isolate has seen anywhere: no older configuration counts.
@@ -228,7 +228,7 @@ impl Drop for StrangerPermit {
             }
         });
         HELD.with_borrow_mut(|held| {
-            if let Some(held) = held.get(&Holder(self.tenant.clone(), self.network), now) {
+            if let Some(held) = held.get(&PermitHolder(self.tenant.clone(), self.network), now) {
                 held.settle(self.reset, self.is_given_back);
             }
         });
@@ -271,9 +271,9 @@ fn may_wait(tenant: &TenantId, host: Option<&Host>, needs: Needs) -> bool {
 /// What is so of the permits that the network of a stranger's request holds; no network counts that is not known.
 fn holds(tenant: &TenantId, needs: Needs, now: Timestamp, is_so: impl Fn(&HeldPermits) -> bool) -> bool {
     match needs {
-        Needs::Stranger { network, .. } if network.is_known() => {
-            HELD.with_borrow_mut(|held| held.get(&Holder(tenant.clone(), network), now).is_some_and(|held| is_so(held)))
-        }
+        Needs::Stranger { network, .. } if network.is_known() => HELD.with_borrow_mut(|held| {
+            held.get(&PermitHolder(tenant.clone(), network), now).is_some_and(|held| is_so(held))
+        }),
         Needs::Stranger { .. } | Needs::Config | Needs::Principal => false,
     }
 }
@@ -284,7 +284,7 @@ fn hold(tenant: &TenantId, needs: Needs, rate: &Rate, now: Timestamp) {
     if !network.is_known() || rate.limit.bound().is_none() {
         return;
     }
-    let holder = Holder(tenant.clone(), network);
+    let holder = PermitHolder(tenant.clone(), network);
     HELD.with_borrow_mut(|held| match held.get(&holder, now).filter(|held| held.reset() == rate.reset) {
         Some(held) => held.take(),
         None => {
