@@ -277,7 +277,8 @@ fn refresh(tenant: &Tenant, address: &str) -> RequestBuilder {
 
 #[tokio::test]
 async fn where_somebody_was_proved_people_sign_in_although_strangers_used_up_the_permits() {
-    let world = World::shared().await;
+    // Of its own: what other tests change lets an isolate forget what failed.
+    let world = World::own().await;
     let (tenant, member) = used_up(&world).await;
     refresh(&tenant, &stranger()).send().await.expect_problem(429, "rate_limited");
     let first = refresh(&tenant, &member).send().await;
@@ -300,7 +301,8 @@ async fn preflights_are_answered_although_strangers_used_up_the_permits() {
 
 #[tokio::test]
 async fn where_somebody_was_proved_the_first_refusal_of_whatever_is_presented_ends_the_trust() {
-    let world = World::shared().await;
+    // Of its own: what other tests change lets an isolate forget what failed.
+    let world = World::own().await;
     let other = world.tenant().create().await;
     let others_key = other.key(&["users:read"]).await.text;
     type Refused<'a> = (&'a str, u16, Box<dyn Fn(&Tenant) -> RequestBuilder>);

@@ -165,7 +165,7 @@ async fn who_is_invited_is_made_a_user_by_accepting_only() {
     }
     make().await.expect(201);
     let resent = tenant.as_owner("POST", &format!("{INVITATIONS}/{id}/resend")).send().await;
-    resent.expect_problem(409, "conflict");
+    resent.expect_problem(404, "not_found");
     tenant.accept(&token, &email).await.expect_problem(404, "invitation_not_found");
 }
 
