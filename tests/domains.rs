@@ -213,6 +213,8 @@ async fn one_domain_is_primary() {
     }
     let shown = tenant.admin("PATCH", &path).json(&json!({"is_primary": true})).send().await.expect(200).data();
     assert_eq!((&shown["domain"], &shown["is_primary"]), (&json!(first), &json!(true)));
+    let merge_patch = tenant.admin("PATCH", &path).header("Content-Type", "application/merge-patch+json");
+    merge_patch.bytes(br#"{"is_primary":true}"#.to_vec()).send().await.expect(200);
     assert_eq!(listed(&tenant).await, [first.clone(), second.clone()]);
     assert_eq!(tenant.shown().await["custom_domains"], json!([first, second]));
     detach(&tenant, &first).await;

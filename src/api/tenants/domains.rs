@@ -7,7 +7,7 @@ use super::input::{self, MAX_DOMAINS};
 use super::subject::{change_of, check_match, find};
 use crate::auth::principal::Operator;
 use crate::http::fields::Fields;
-use crate::http::incoming::JSON;
+use crate::http::incoming::{JSON, MERGE_PATCH};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::{Pagination, Response};
@@ -64,7 +64,7 @@ pub async fn attach(mut request: Request<Operator>) -> Result<Response, Problem>
 
 /// `PATCH /api/v1/tenants/{tenant_id}/domains/{domain}`: makes it the primary one.
 pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> {
-    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
     let primary = fields.required("is_primary", |fields| fields.flag("is_primary"));
     if primary == Some(false) {
         fields.wrong::<()>("is_primary", Invalid::new("not_true", "must be true: make another domain the primary one"));
