@@ -18,8 +18,8 @@ use crate::table::Table;
 use crate::tally::histogram;
 use crate::wire::{self, Caller};
 
-/// Connections that attack, each without a pause.
-const CONNECTIONS: usize = 4;
+/// Connections that attack, each without a pause: fewer and more than are held back.
+const CONNECTIONS: [usize; 3] = [4, 64, 128];
 /// How long an attack lasts before what it does is measured: the network's first permits are spent by then.
 const WARM: Duration = Duration::from_secs(3);
 /// The pause between two requests of the other tenant.
@@ -70,8 +70,17 @@ impl Attack {
 pub async fn measure(options: &Options) -> (Table, bool) {
     let length = options.length.min(Duration::from_secs(15));
     let mut table = Table::new(
-        format!("Attack: {} s each, {CONNECTIONS} connections of one network without a pause", length.as_secs()),
-        &["attack", "refused/s", "quiet p50, µs", "p99, µs", "attacked p50, µs", "p99, µs", "ratio of p99"],
+        format!("Attack: {} s each, connections of one network without a pause", length.as_secs()),
+        &[
+            "attack",
+            "connections",
+            "refused/s",
+            "quiet p50, µs",
+            "p99, µs",
+            "attacked p50, µs",
+            "p99, µs",
+            "ratio of p99",
+        ],
     );
     if let Some(reason) = Peer::Carillon.absent() {
         table.absent(&["all".to_owned()]);
@@ -79,14 +88,16 @@ pub async fn measure(options: &Options) -> (Table, bool) {
         return (table, true);
     }
     let mut worked = true;
-    for attack in Attack::ALL {
-        let cells = cells(attack, length).await;
-        worked &= table.measured(&[attack.name().to_owned()], cells);
+    for connections in CONNECTIONS {
+        for attack in Attack::ALL {
+            let cells = cells(attack, connections, length).await;
+            worked &= table.measured(&[attack.name().to_owned(), connections.to_string()], cells);
+        }
     }
     (table, worked)
 }
 
-async fn cells(attack: Attack, length: Duration) -> Result<Vec<String>> {
+async fn cells(attack: Attack, connections: usize, length: Duration) -> Result<Vec<String>> {
     let state = TempDir::new()?;
     let runtime = serve_bounded(state.path() as &Path).await?;
     create_tenant(runtime.address, "bench").await?;
@@ -94,7 +105,7 @@ async fn cells(attack: Attack, length: Duration) -> Result<Vec<String>> {
     let quiet = of_the_other(&runtime, length).await?;
     let (ends, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut attackers = JoinSet::new();
-    for _ in 0..CONNECTIONS {
+    for _ in 0..connections {
         let (ends, sent, mut caller) = (ends.clone(), sent.clone(), Caller::connect(runtime.address).await?);
         attackers.spawn(async move {
             while !ends.load(Ordering::Relaxed) {

@@ -34,6 +34,7 @@ pub mod merge_patch;
 pub mod minted;
 pub mod network_share;
 pub mod outbound;
+pub mod pace;
 pub mod password;
 pub mod permission;
 pub mod plan;

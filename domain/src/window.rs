@@ -57,6 +57,11 @@ impl Window {
         self.end
     }
 
+    /// Whether a window that began is over.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.end
+    }
+
     fn roll(&mut self, bound: Bound, now: Timestamp) {
         let end = bound.end(now);
         if end > self.end {

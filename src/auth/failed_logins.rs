@@ -1,7 +1,7 @@
 //! Failed attempts to become somebody, of one network over all tenants and the platform: with a password, a mailed token, a
 //! refresh token, an invitation.
 //!
-//! CountedFailure twice: in this isolate exactly, each attempt before it is judged, so that attempts at once are counted one by
+//! Counted twice: in this isolate exactly, each attempt before it is judged, so that attempts at once are counted one by
 //! one; and in the rate limit binding `LOGIN_LIMIT`, each failure behind it, over the isolates of one place and only
 //! approximately. What the binding refuses is refused here until the minute ends. Only what was judged and is not good stays
 //! counted: an attempt that succeeds, is refused by another limit or meets a fault is taken back. One whose request the platform gives up, because its client left, is never
@@ -10,6 +10,7 @@
 
 use std::cell::RefCell;
 
+use super::password_turns;
 use crate::http::problem::{self, Problem};
 use crate::http::request::{Background, Request};
 use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
@@ -85,6 +86,7 @@ impl CountedAttempt {
             return;
         }
         let network = counted.network;
+        password_turns::failed(network);
         background.spawn(async move {
             let Some(limiter) = bindings.login_limit() else { return };
             if let Ok(outcome) = limiter.limit(network.to_string()).await
@@ -95,6 +97,13 @@ impl CountedAttempt {
             }
         });
     }
+}
+
+/// Whether a network may try at all. 429 if too many from it failed in this minute; counts nothing.
+pub fn check<Who>(request: &Request<Who>) -> Result<(), Problem> {
+    let (network, now) = (request.incoming.network(), SystemClock.now());
+    with_window(network, now, |window| window.check(FAILURES, now))
+        .map_err(|end| problem::rate_limited(seconds_until(end, now)))
 }
 
 /// Whether a problem says that a password, a token or an invitation is not good.

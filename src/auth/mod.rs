@@ -17,6 +17,7 @@ pub mod maker;
 pub mod mercure;
 pub mod outbound_oidc;
 pub mod password_hashing;
+mod password_turns;
 pub mod present_rights;
 pub mod principal;
 pub mod proofs;

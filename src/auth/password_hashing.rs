@@ -1,5 +1,6 @@
 //! Password hashing for one request, with the deployment's parameters.
 
+use super::password_turns;
 use crate::credentials::password::{Hasher, PasswordCheck, SALT_BYTES};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
@@ -14,10 +15,12 @@ pub struct PasswordHashing {
 }
 
 impl PasswordHashing {
-    pub fn of<Who>(request: &Request<Who>) -> Self {
+    /// Waits until it is the network's turn. 429 or 503 if that takes too long.
+    pub async fn in_turn<Who>(request: &Request<Who>) -> Result<Self, Problem> {
+        password_turns::wait(request.incoming.network()).await?;
         let settings = &request.bindings.settings;
         let request_id = settings.logs_password_work.then(|| request.incoming.id.clone());
-        Self { hasher: Hasher::new(settings.password_hashing), request_id }
+        Ok(Self { hasher: Hasher::new(settings.password_hashing), request_id })
     }
 
     /// A hash to be stored. 503 if there is not enough memory.

@@ -13,7 +13,7 @@ mod cross_tenant_audit;
 mod decide;
 mod entry;
 mod judgement;
-mod networks;
+mod network_filter;
 mod permit;
 mod platform;
 mod presented_credential;
@@ -21,6 +21,7 @@ mod subscriber_token;
 mod tenant;
 mod tenant_source;
 mod transport;
+mod unknown_hosts;
 
 use std::rc::Rc;
 
@@ -48,6 +49,9 @@ use domain::host::{Host, HostKind};
 pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Result<worker::Response> {
     let began = SystemClock.now();
     let id = random::<8>().map_or_else(|_| "-".to_owned(), |bytes| domain::hex::hex(&bytes));
+    if let Some(problem) = network_filter::closed_out(&raw).await {
+        return identified(Response::problem(&problem, &id), &id).into_response(raw.method() == Method::Head);
+    }
     let request = Box::new(Incoming::new(raw, id.clone()));
     let method = request.method.clone();
     let mut meta = ResponseMeta::default();
@@ -71,7 +75,7 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
 }
 
 async fn by_host(context: RequestContext, meta: &mut ResponseMeta) -> Result<Response, Problem> {
-    networks::admit(&context.request, &context.bindings).await?;
+    network_filter::admit(&context.request, &context.bindings).await?;
     let host = Host::parse(&context.request.authority).map_err(|_| problem::tenant_not_found())?;
     match context.bindings.settings.root_domain.kind_of(host) {
         HostKind::Platform => platform::on_platform(context, meta).await,
@@ -109,13 +113,18 @@ fn answer(
     if problem.as_ref().is_some_and(|problem| problem.crosses_tenants) {
         log::cross_tenant_attempt(id, meta.route, meta.tenant.as_deref());
     }
-    let mut answer = answer
-        .header("X-Request-Id", id)
-        .header("X-Carillon-Version", env!("CARGO_PKG_VERSION"))
-        .header("X-Content-Type-Options", "nosniff");
+    let mut answer = identified(answer, id);
     let own: Vec<_> = answer.headers.iter().map(|(name, _)| *name).collect();
     answer.headers.extend(meta.headers.into_iter().filter(|(name, _)| !own.contains(name)));
     answer.into_response(*method == Method::Head)
+}
+
+/// Adds what every response carries.
+fn identified(answer: Response, id: &str) -> Response {
+    answer
+        .header("X-Request-Id", id)
+        .header("X-Carillon-Version", env!("CARGO_PKG_VERSION"))
+        .header("X-Content-Type-Options", "nosniff")
 }
 
 /// Cron: the work of each minute.

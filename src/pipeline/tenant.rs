@@ -12,10 +12,10 @@ use super::cross_tenant_audit::CrossTenantAudit;
 use super::decide::{self, Presents, RequestFacts, SendingPage, Spends, TokenState};
 use super::entry::{Entered, Proof, enter};
 use super::judgement::{JUDGEMENTS, Judgement};
-use super::networks;
 use super::permit::UnsettledPermit;
 use super::subscriber_token::SubscriberCredential;
 use super::tenant_source::{RouteMatch, TenantSource};
+use super::unknown_hosts;
 use crate::auth::authenticate_member::Credential;
 use crate::auth::principal::{Actor, Member, Named, Reader, Signer, Visitor};
 use crate::http::cors::Origin;
@@ -56,11 +56,11 @@ async fn judge_on_tenant(context: RequestContext, host: Host, meta: &mut Respons
     let network = context.request.network();
     let is_known = resolve::is_known(&host);
     if !is_known {
-        networks::may_look_up(network)?;
+        unknown_hosts::may_look_up(network)?;
     }
     let Some(hinted) = resolve::resolve(&context.bindings, &host).await? else {
         if !is_known {
-            networks::count_unknown_host(network);
+            unknown_hosts::count(network);
         }
         return Err(problem::tenant_not_found());
     };

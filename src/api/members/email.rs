@@ -75,7 +75,7 @@ async fn prove(
         Some(password) => {
             let policy = &request.caller.config.passwords;
             policy.check(password, &found.email).map_err(|invalid| problem::invalid_field("/password", invalid))?;
-            PasswordHashing::of(request).hash(password)?
+            PasswordHashing::in_turn(request).await?.hash(password)?
         }
         None if is_client => found.password_hash.clone(),
         None => return Err(problem::invalid_field("/password", password_required())),

@@ -256,7 +256,7 @@ async fn become_user(
     let (role, inviter_as_seen) = judged.ok_or_else(problem::invitation_not_found)?;
     let user =
         SessionUser { id: fresh_id("usr").map_err(problem::internal)?, email, name, role: invitation.role.clone() };
-    let hash = PasswordHashing::of(request).hash(password)?;
+    let hash = PasswordHashing::in_turn(request).await?.hash(password)?;
     let rules = role.as_seen().into_iter().chain(inviter_as_seen);
     let batch = accept_batch(request, &rows, &invitation, &user, hash, now).add_all(rules);
     rules::commit(batch).await?;

@@ -6,6 +6,7 @@
 use super::audit_entry_by;
 use super::sign_in::{LoginAttempt, check_tenant, login_context, read_email, read_password};
 use crate::auth::account::{self, Account};
+use crate::auth::failed_logins;
 use crate::auth::password_hashing::PasswordHashing;
 use crate::auth::principal::Visitor;
 use crate::auth::session::{self, Carrier};
@@ -26,9 +27,11 @@ pub async fn login(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let (email, password) = (read_email(&mut fields), read_password(&mut fields, "password"));
     let in_cookie = fields.flag("cookie").unwrap_or(false);
     let password = fields.finish_with(password)?;
+    failed_logins::check(&request)?;
+    let hashing = PasswordHashing::in_turn(&request).await?;
     let attempt = LoginAttempt::of(&request).count(&request, &email).await?;
     let carrier = if in_cookie { Carrier::Cookie } else { Carrier::Tokens };
-    let outcome = sign_in(&request, &email, &password, carrier).await;
+    let outcome = sign_in(&request, &hashing, (&email, &password), carrier).await;
     attempt.end(&outcome);
     outcome
 }
@@ -36,11 +39,10 @@ pub async fn login(mut request: Request<Visitor>) -> Result<Response, Problem> {
 /// A session for who knows the password.
 async fn sign_in(
     request: &Request<Visitor>,
-    email: &str,
-    password: &Password,
+    hashing: &PasswordHashing,
+    (email, password): (&str, &Password),
     carrier: Carrier,
 ) -> Result<Response, Problem> {
-    let hashing = PasswordHashing::of(request);
     let rows = request.caller.rows(&request.bindings)?;
     let account = rows.row::<Account>(&account::BY_EMAIL, args![email]).await?;
     let check = hashing.verify(password, account.as_ref().and_then(|account| account.password_hash.as_deref()));

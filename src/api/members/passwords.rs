@@ -42,8 +42,10 @@ pub async fn change(mut request: Request<Member>) -> Result<Response, Problem> {
     let policy = &request.caller.config.passwords;
     let new = read_new_password(&mut fields, "new_password", policy, Some(&user.email));
     let (current, new) = fields.finish_with(current.zip(new))?;
+    failed_logins::check(&request)?;
+    let hashing = PasswordHashing::in_turn(&request).await?;
     let attempt = LoginAttempt::of_member(&request).count(&request, &user.email).await?;
-    let outcome = exchange(&request, &user, &current, &new).await;
+    let outcome = exchange(&request, &hashing, &user, (&current, &new)).await;
     attempt.end(&outcome);
     outcome
 }
@@ -51,11 +53,10 @@ pub async fn change(mut request: Request<Member>) -> Result<Response, Problem> {
 /// Sets the new password of a user who knows the current one.
 async fn exchange(
     request: &Request<Member>,
+    hashing: &PasswordHashing,
     user: &User,
-    current: &Password,
-    new: &Password,
+    (current, new): (&Password, &Password),
 ) -> Result<Response, Problem> {
-    let hashing = PasswordHashing::of(request);
     let rows = request.caller.rows(&request.bindings)?;
     let account = rows.row::<Account>(&account::BY_ID, args![user.id.as_str()]).await?;
     let account = account.filter(|a| hashing.verify(current, a.password_hash.as_deref()) != PasswordCheck::Wrong);
@@ -152,7 +153,7 @@ pub async fn reset(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let holder = holder?;
     let policy = &request.caller.config.passwords;
     policy.check(&password, &holder.email).map_err(|invalid| problem::invalid_field("/password", invalid))?;
-    let hash = PasswordHashing::of(&request).hash(&password)?;
+    let hash = PasswordHashing::in_turn(&request).await?.hash(&password)?;
     email_token::spend(&rows, EmailTokenPurpose::PasswordReset, &token, now).await?;
 
     let tenant = &request.caller.tenant;

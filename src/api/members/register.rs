@@ -41,7 +41,7 @@ pub async fn register(mut request: Request<Visitor>) -> Result<Response, Problem
     let password = fields.finish_with(password)?;
     LoginAttempt::of(&request).count_mail(request.incoming.network(), &email).await?;
 
-    let hash = PasswordHashing::of(&request).hash(&password)?;
+    let hash = PasswordHashing::in_turn(&request).await?.hash(&password)?;
     let rows = request.caller.rows(&request.bindings)?;
     let (tenant, now) = (&request.caller.tenant, request.now());
     let client_token = registration::client_token()?;

@@ -84,8 +84,9 @@ impl OperatorDraft {
     }
 
     /// The password's hash, if it sets one.
-    fn hash(&self, request: &Request<Operator>) -> Result<Option<String>, Problem> {
-        self.password.as_ref().map(|password| PasswordHashing::of(request).hash(password)).transpose()
+    async fn hash(&self, request: &Request<Operator>) -> Result<Option<String>, Problem> {
+        let Some(password) = &self.password else { return Ok(None) };
+        PasswordHashing::in_turn(request).await?.hash(password).map(Some)
     }
 }
 
@@ -118,7 +119,7 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
     }
     let all = draft.email.zip(draft.name).zip(draft.password).zip(draft.role);
     let (((email, name), password), role) = fields.finish_with(all)?;
-    let hash = PasswordHashing::of(&request).hash(&password)?;
+    let hash = PasswordHashing::in_turn(&request).await?.hash(&password)?;
     check_own(&request, "/role", platform_permissions_of(role == "admin"))?;
     if db.row::<CountRow>(&COUNT, Vec::new()).await?.is_some_and(|row| row.total >= MAX_OPERATORS) {
         return Err(problem::too_many("operators", MAX_OPERATORS));
@@ -168,7 +169,7 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     if let Some(role) = &draft.role {
         check_own(&request, "/role", platform_permissions_of(role == "admin"))?;
     }
-    let hash = draft.hash(&request)?;
+    let hash = draft.hash(&request).await?;
     let signs_out = hash.is_some() || draft.status.as_deref() == Some("disabled");
     let takes_rights = signs_out || draft.role.is_some();
     let changed = json!({

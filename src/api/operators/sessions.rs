@@ -82,9 +82,11 @@ pub async fn login(mut request: Request<Anyone>) -> Result<Response, Problem> {
     let password = fields.parsed("password", |text| Password::parse(text, &normalize));
     let password = fields.finish_with(password)?;
     let db = ControlDb::open(&request.bindings, "sign an operator in")?;
+    failed_logins::check(&request)?;
+    let hashing = PasswordHashing::in_turn(&request).await?;
     let in_all_tenants = failed_logins::begin(&request)?;
     let attempt = FailedLogin::count(&db, request.incoming.network(), &email, request.now()).await?;
-    let outcome = sign_in(&request, &db, (&email, &password), &attempt).await;
+    let outcome = sign_in(&request, &db, &hashing, (&email, &password), &attempt).await;
     in_all_tenants.end(&outcome);
     outcome
 }
@@ -93,12 +95,12 @@ pub async fn login(mut request: Request<Anyone>) -> Result<Response, Problem> {
 async fn sign_in(
     request: &Request<Anyone>,
     db: &ControlDb,
+    hashing: &PasswordHashing,
     (email, password): (&str, &Password),
     attempt: &FailedLogin,
 ) -> Result<Response, Problem> {
     let found = db.row::<OperatorLoginRow>(&BY_EMAIL, args![email]).await?;
     let stored = found.as_ref().map(|row| row.password_hash.as_str());
-    let hashing = PasswordHashing::of(request);
     let check = hashing.verify(password, stored);
     let is_in = |row: &OperatorLoginRow| check != PasswordCheck::Wrong && row.status == "active";
     let operator = found.filter(is_in).ok_or_else(problem::invalid_credentials)?;
