@@ -1,5 +1,6 @@
 //! One notion of a network: an IPv4 address, the /64 of an IPv6 address, wherever anything is counted.
 
+use futures_util::StreamExt as _;
 use serde_json::json;
 
 use crate::world::{Stream, Tenant, World, eventually, now, stranger};
@@ -48,6 +49,35 @@ async fn one_network_cannot_hold_all_streams_and_its_share_can_be_set() {
     assert_eq!(open(&tenant, &office).await.err(), Some(429));
     tenant.patch(json!({"rate_limits": {"max_connections_per_ip_when_busy": -1}})).await;
     held.push(open(&tenant, &office).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_network_that_floods_is_closed_out_without_lines_in_the_log_and_let_in_again() {
+    let world = World::own().await;
+    let flood = async |count: usize| {
+        let all = (0..count).map(|_| async { world.call("GET", "nobody.localhost", "/").send().await });
+        futures_util::stream::iter(all).buffer_unordered(50).collect::<Vec<_>>().await
+    };
+    let answers = flood(1_600).await;
+    let (refused, looked_at): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| !answer.header("access-control-allow-origin").is_empty());
+    assert!(looked_at.len() >= 1_000 && refused.len() >= 100, "{} were looked at", looked_at.len());
+    for answer in &refused {
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (429, Some("rate_limited")));
+        assert_eq!(answer.header("access-control-allow-origin"), "*", "a page of any origin may read it");
+        assert_eq!(answer.json()["request_id"], answer.header("x-request-id"));
+    }
+    let lines = world.logs().await;
+    let logged =
+        refused.iter().filter(|answer| lines.iter().any(|line| line["request_id"] == *answer.header("x-request-id")));
+    assert!(logged.count() < refused.len() / 2, "one line each time that it is closed out");
+    let other = world.elsewhere().call("GET", "nobody.localhost", "/").send().await;
+    other.expect_problem(404, "tenant_not_found");
+    eventually("to be let in again", async || {
+        let answer = world.call("GET", "nobody.localhost", "/").send().await;
+        (answer.status == 404 || answer.header("access-control-allow-origin").is_empty()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

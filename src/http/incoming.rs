@@ -152,7 +152,7 @@ impl Incoming {
     /// The client's IP address, as Cloudflare reports it; empty if it does not. For allow-lists and audits: what is
     /// counted is counted by [`Self::network`].
     pub fn address(&self) -> String {
-        self.header("CF-Connecting-IP").unwrap_or_default()
+        address_of(&self.raw)
     }
 
     /// The client's network, by which every limit counts.
@@ -223,6 +223,15 @@ impl Incoming {
         let body = self.body(limit).await?;
         parse_object(&body)
     }
+}
+
+/// The network of a request of which nothing else is read.
+pub fn network_of(request: &worker::Request) -> Network {
+    Network::of(&address_of(request))
+}
+
+fn address_of(request: &worker::Request) -> String {
+    request.headers().get("CF-Connecting-IP").ok().flatten().unwrap_or_default()
 }
 
 /// The client ended its body before it was whole.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use worker::Delay;
 
-use crate::http::incoming::Incoming;
+use crate::http::incoming::{Incoming, network_of};
 use crate::http::problem::{self, Problem};
 use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::{Bindings, SystemClock};
@@ -32,20 +32,25 @@ const BINDINGS_WINDOW: Bound = Bound { most: 1000, millis: 10_000 };
 const CLOSED_MILLIS: i64 = 200;
 /// How long a request of a network that is closed out waits for its refusal, in milliseconds.
 const HELD_BACK_MILLIS: std::ops::Range<i64> = 128..384;
-/// Most requests that wait for that, of one network and of all.
-const MAX_HELD_BACK: [usize; 2] = [64, 512];
+/// Most requests that wait for that.
+const MAX_HELD_BACK: MaxHeldBack = MaxHeldBack { of_network: 64, in_all: 512 };
 /// Most networks that an isolate counts, and for how long: a pace is even again after ten seconds, a window over after as many.
 const MAX_NETWORKS: usize = 20_000;
 const COUNTED_MILLIS: i64 = 60_000;
 
+struct MaxHeldBack {
+    of_network: usize,
+    in_all: usize,
+}
+
 thread_local! {
     static REQUESTED: RefCell<RequestCounts> = RefCell::new(RequestCounts::new(MAX_NETWORKS));
-    static HELD_BACK: RefCell<HeldBack> = const { RefCell::new(HeldBack(Vec::new())) };
+    static HELD_BACK: RefCell<HeldBack> = RefCell::new(HeldBack::new());
 }
 
 /// The problem for a network that is closed out. It counts nothing.
 pub async fn closed_out(request: &worker::Request) -> Option<Problem> {
-    let network = Network::of(&request.headers().get("CF-Connecting-IP").ok()??);
+    let network = network_of(request);
     let now = SystemClock.now();
     let until = REQUESTED.with_borrow_mut(|counts| counts.closed_until(network, now))?;
     let wait = HELD_BACK.with_borrow_mut(|held| held.begin(network, now, random().map_or(0, |[byte]: [u8; 1]| byte)));
@@ -83,7 +88,9 @@ fn refusal(until: Timestamp, now: Timestamp) -> Problem {
 }
 
 /// How fast networks ask.
-struct RequestCounts(IsolateCache<Network, RequestCount>);
+struct RequestCounts {
+    networks: IsolateCache<Network, RequestCount>,
+}
 
 #[derive(Debug, Clone, Copy, Default)]
 struct RequestCount {
@@ -93,17 +100,17 @@ struct RequestCount {
 
 impl RequestCounts {
     fn new(most: usize) -> Self {
-        Self(IsolateCache::new(most, COUNTED_MILLIS))
+        Self { networks: IsolateCache::new(most, COUNTED_MILLIS) }
     }
 
     /// Counts one; closes the network out if it asks too fast, and says until when.
     fn take(&mut self, network: Network, now: Timestamp) -> Result<(), Timestamp> {
-        let mut count = self.0.get(&network, now).copied().unwrap_or_default();
+        let mut count = self.networks.get(&network, now).copied().unwrap_or_default();
         let taken = count.pace.reserve(REQUESTS, 0, now).map(drop).map_err(|_| now.plus_millis(CLOSED_MILLIS));
         if let Err(until) = taken {
             count.closed_until = until;
         }
-        self.0.insert(network, count, now);
+        self.networks.insert(network, count, now);
         taken
     }
 
@@ -111,29 +118,48 @@ impl RequestCounts {
     fn close(&mut self, network: Network, until: Timestamp) {
         let mut count = RequestCount { pace: Pace::default(), closed_until: until };
         count.pace.spend(REQUESTS, until);
-        self.0.insert(network, count, until);
+        self.networks.insert(network, count, until);
     }
 
     fn closed_until(&mut self, network: Network, now: Timestamp) -> Option<Timestamp> {
-        self.0.get(&network, now).map(|count| count.closed_until).filter(|until| now < *until)
+        self.networks.get(&network, now).map(|count| count.closed_until).filter(|until| now < *until)
     }
 }
 
-/// The requests that wait for their refusal: of which network, and until when. A request whose client leaves is not polled
-/// again and drops nothing, so each counts until its time is over.
-struct HeldBack(Vec<(Network, Timestamp)>);
+/// The requests that wait for their refusal.
+struct HeldBack {
+    networks: IsolateCache<Network, Waits>,
+    all: Waits,
+}
 
 impl HeldBack {
+    fn new() -> Self {
+        Self { networks: IsolateCache::new(MAX_HELD_BACK.in_all, HELD_BACK_MILLIS.end), all: Waits::default() }
+    }
+
     /// Counts one more, if there is room, and says how long it waits.
     fn begin(&mut self, network: Network, now: Timestamp, random: u8) -> Option<i64> {
-        self.0.retain(|(_, until)| now < *until);
-        let of_network = self.0.iter().filter(|(other, _)| *other == network).count();
-        let has_room = [of_network, self.0.len()].iter().zip(MAX_HELD_BACK).all(|(held, most)| *held < most);
+        let mut of_network = self.networks.get(&network, now).cloned().unwrap_or_default();
+        let has_room = of_network.count(now) < MAX_HELD_BACK.of_network && self.all.count(now) < MAX_HELD_BACK.in_all;
         has_room.then(|| {
             let millis = HELD_BACK_MILLIS.start + i64::from(random);
-            self.0.push((network, now.plus_millis(millis)));
+            of_network.0.push(now.plus_millis(millis));
+            self.all.0.push(now.plus_millis(millis));
+            self.networks.insert(network, of_network, now);
             millis
         })
+    }
+}
+
+/// Until when each request waits. One whose client leaves is not polled again and drops nothing, so it counts until its
+/// time is over.
+#[derive(Debug, Clone, Default)]
+struct Waits(Vec<Timestamp>);
+
+impl Waits {
+    fn count(&mut self, now: Timestamp) -> usize {
+        self.0.retain(|until| now < *until);
+        self.0.len()
     }
 }
 
@@ -184,7 +210,7 @@ mod tests {
 
     #[test]
     fn only_so_many_requests_wait_for_their_refusal() {
-        let mut held = HeldBack(Vec::new());
+        let mut held = HeldBack::new();
         assert_eq!((0..99).filter_map(|_| held.begin(network(0), at(0), 255)).collect::<Vec<_>>(), [383; 64]);
         assert_eq!((1..999).filter_map(|other| held.begin(network(other), at(100), 0)).count(), 448);
         assert_eq!(

@@ -33,21 +33,23 @@ pub fn count(network: Network) {
     LOOKED_UP.with_borrow_mut(|look_ups| look_ups.count(network, now));
 }
 
-struct LookUps(IsolateCache<Network, Window>);
+struct LookUps {
+    networks: IsolateCache<Network, Window>,
+}
 
 impl LookUps {
     fn new(most: usize) -> Self {
-        Self(IsolateCache::new(most, LOOK_UPS.millis))
+        Self { networks: IsolateCache::new(most, LOOK_UPS.millis) }
     }
 
     fn check(&mut self, network: Network, now: Timestamp) -> Result<(), Timestamp> {
-        self.0.get(&network, now).map_or(Ok(()), |window| window.check(LOOK_UPS, now))
+        self.networks.get(&network, now).map_or(Ok(()), |window| window.check(LOOK_UPS, now))
     }
 
     fn count(&mut self, network: Network, now: Timestamp) {
-        let mut window = self.0.get(&network, now).copied().unwrap_or_default();
+        let mut window = self.networks.get(&network, now).copied().unwrap_or_default();
         let _ = window.take(LOOK_UPS, now);
-        self.0.insert(network, window, now);
+        self.networks.insert(network, window, now);
     }
 }
 
