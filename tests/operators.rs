@@ -1,6 +1,7 @@
 //! Operators: the platform's people, their sessions, and what they may enter.
 
 use carillon::credentials::password::Hasher;
+use carillon::credentials::signature::digest;
 use domain::password::Password;
 use serde_json::{Value, json};
 
@@ -95,6 +96,13 @@ async fn a_network_fails_ten_times_at_an_account_and_locks_nobody_else_out() {
     let (operator, attacker) = (world.operator("support").await, world.elsewhere());
     let tries = tries_until_limited(21, async |_| attacker.sign_in(&operator.email, "a wrong password").await).await;
     assert!(tries >= 10, "{tries}");
+    attacker.sign_in(&operator.email, "a wrong password").await;
+    let pair = format!("pair:{}:%", digest(operator.email.as_bytes()));
+    let counts = "SELECT n.tries AS of_network, p.tries AS of_pair FROM operator_login_failures p JOIN operator_login_failures n ON n.minute = p.minute AND n.who = 'network:' || substr(p.who, 71) WHERE p.who LIKE ?1";
+    for row in world.rows("CONTROL", counts, &[&pair]).await {
+        assert_eq!(row["of_network"], row["of_pair"], "what was refused is no failure elsewhere: {row}");
+        assert!(row["of_pair"].as_i64().unwrap() <= 10, "{row}");
+    }
     world.elsewhere().sign_in(&operator.email, PASSWORD).await.expect(200);
 }
 

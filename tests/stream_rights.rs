@@ -364,6 +364,19 @@ async fn a_session_that_ends_takes_its_own_streams_alone() {
 }
 
 #[tokio::test]
+async fn a_session_that_makes_room_for_a_newer_one_takes_its_streams() {
+    let (here, there) = tenant().await;
+    let user = here.user("viewer").await;
+    let oldest = user.login().await;
+    let newer = "INSERT INTO sessions (tenant_id, id, user_id, cookie_digest, address, user_agent, created_at, last_used_at, expires_at) SELECT ?1, s.id || '-' || j.value, s.user_id, NULL, '', '', s.created_at + j.value, s.last_used_at, s.expires_at FROM sessions s JOIN json_each(?3) j WHERE s.tenant_id = ?1 AND s.id = ?2";
+    let places = serde_json::to_string(&(1..50).collect::<Vec<_>>()).unwrap();
+    here.on_shard(newer, &[oldest.session.as_str(), places.as_str()]).await;
+    let right = json!({"email": user.email, "password": user.password});
+    let login = here.call("POST", "/api/v1/auth/login").json(&right).send();
+    narrowed((&here, &there), &Proof::Bearer(oldest.access), login, "token_revoked", NOBODY).await;
+}
+
+#[tokio::test]
 async fn another_password_ends_what_the_one_before_opened() {
     let (here, there) = tenant().await;
     let user = here.user("viewer").await;
@@ -435,6 +448,11 @@ async fn what_somebody_of_the_platform_minted_ends_with_their_rights() {
     operator.patch(json!({"status": "disabled"})).await;
     assert_eq!(first.closed().await, "token_revoked");
     let path = format!("/api/v1/platform-keys/{}", key["id"].as_str().unwrap());
+    let anywhere = json!({"ip_allowlist": ["0.0.0.0/0", "::/0"]});
+    here.world.platform("PATCH", &path).json(&anywhere).send().await.expect(200);
+    assert_eq!(second.closed().await, "token_revoked", "another list of addresses");
+    let by_key = mint(key["key"].as_str().unwrap(), true).await;
+    let mut second = open(&by_key).await;
     here.world.platform("DELETE", &path).send().await.expect(200);
     assert_eq!(second.closed().await, "token_revoked");
     for token in [by_operator, by_key] {

@@ -69,6 +69,8 @@ pub enum MintedBy<'a> {
     Nobody,
     /// Those of one principal, or that rest on one session or text of a key. A key's include those of keys made by it.
     Principal(String),
+    /// Those of sessions, by their ids.
+    Sessions(Vec<String>),
     /// Those of a user, and of the keys that the user answers for.
     UserWithKeys(&'a str),
     /// Those that rest on a role: of the users who have it and their keys, and of operators who entered with it.
@@ -109,6 +111,11 @@ async fn end_streams(bindings: &Bindings, tenant: &TenantId, minted_by: &MintedB
     match minted_by {
         MintedBy::Nobody => Ok(()),
         MintedBy::Principal(principal) => end_minted(bindings, tenant, Some(principal.clone())).await,
+        MintedBy::Sessions(ids) => {
+            let mut names = ids.iter().map(|id| session(id));
+            let Some(first) = names.next() else { return Ok(()) };
+            end_all_minted(bindings, tenant, Some(first), names.collect()).await
+        }
         MintedBy::Everybody => end_minted(bindings, tenant, None).await,
         MintedBy::UserWithKeys(id) => {
             end_minted(bindings, tenant, Some(format!("user:{id}"))).await?;

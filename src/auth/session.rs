@@ -2,12 +2,14 @@
 //!
 //! Invariants
 //! - A session and its first refresh token are written in one batch, with the audit entry of the sign-in.
+//! - A session that makes room for a newer one ends as any other does: with its streams.
 //! - A client gets tokens or a cookie, never both.
 //! - Of tokens and cookies only digests are stored.
 
 use serde_json::Value;
 
 use super::authenticate_member::SESSION_COOKIE;
+use super::revocation::{MintedBy, revoking};
 use super::rules;
 use super::signing_keys;
 use crate::credentials::key::{FreshKey, KeyKind};
@@ -17,6 +19,7 @@ use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::response::Response;
 use crate::storage::bindings::{Bindings, SystemClock};
+use crate::storage::row::row_types;
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
@@ -29,12 +32,20 @@ statements! { TenantSql;
     INSERT_SESSION = "INSERT INTO sessions (tenant_id, id, user_id, cookie_digest, address, user_agent, created_at, last_used_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)";
     /// The next refresh token of a session.
     INSERT_REFRESH = "INSERT INTO refresh_tokens (tenant_id, digest, session_id, created_at) VALUES (?1, ?2, ?3, ?4)";
+    /// The sessions of a user that have to make room for another one.
+    IN_THE_WAY = "SELECT id FROM sessions WHERE tenant_id = ?1 AND user_id = ?2 ORDER BY created_at DESC LIMIT 1000 OFFSET 49";
     /// Makes room: only a user's newest sessions stay.
     KEEP_NEWEST = "DELETE FROM sessions WHERE tenant_id = ?1 AND user_id = ?2 AND id NOT IN (SELECT n.id FROM sessions n WHERE n.tenant_id = ?1 AND n.user_id = ?2 ORDER BY n.created_at DESC LIMIT 49)";
     /// Deletes expired sessions.
     FORGET_EXPIRED = "DELETE FROM sessions WHERE tenant_id = ?1 AND expires_at <= ?2";
     /// Notes when a user last signed in.
     NOTE_LOGIN = "UPDATE users SET last_login_at = ?3 WHERE tenant_id = ?1 AND id = ?2";
+}
+
+row_types! {
+    struct SessionIdRow {
+        id: String,
+    }
 }
 
 /// How long a session lasts, in seconds: 30 days; refreshing does not extend it.
@@ -116,6 +127,9 @@ pub async fn open(
     let cookie_digest = (carrier == Carrier::Cookie).then(|| digest(key.text.as_bytes()));
     let agent: String = request.header("User-Agent").unwrap_or_default().chars().take(MAX_USER_AGENT).collect();
     let (session, id) = (key.id.as_str(), user.id.as_str());
+    let in_the_way = context.rows.rows::<SessionIdRow>(&IN_THE_WAY, args![id]).await?;
+    let ending = MintedBy::Sessions(in_the_way.into_iter().map(|row| row.id).collect());
+    let commit = async |batch| revoking(context.bindings, context.tenant, ending, rules::commit(batch)).await;
     let insert = args![session, id, cookie_digest, request.address(), agent, now.millis(), until.millis()];
     let batch = context
         .rows
@@ -126,13 +140,13 @@ pub async fn open(
         .add(NOTE_LOGIN, args![id, now.millis()])
         .add_all(statements);
     if carrier == Carrier::Cookie {
-        rules::commit(batch).await?;
+        commit(batch).await?;
         let data = json!({ "session_id": session, "expires_at": until, "user": user.to_view() });
         return Ok(OpenedSession { data, cookie: Some(cookie(&key.text, SESSION_SECONDS)) });
     }
     let refresh = FreshKey::new(KeyKind::Refresh).map_err(problem::internal)?;
     let token = args![digest(refresh.text.as_bytes()), session, now.millis()];
-    rules::commit(batch.add(INSERT_REFRESH, token)).await?;
+    commit(batch.add(INSERT_REFRESH, token)).await?;
     let data = tokens(context, user, session, until, &refresh.text).await?;
     Ok(OpenedSession { data, cookie: None })
 }

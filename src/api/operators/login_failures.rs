@@ -14,8 +14,8 @@ use domain::address::Network;
 use domain::clock::Timestamp;
 
 statements! { ControlSql;
-    /// Counts a failure of a network, and of the network at the account.
-    COUNT = "INSERT INTO operator_login_failures (minute, who, tries) VALUES (?1, ?2, 1), (?1, ?3, 1) ON CONFLICT (minute, who) DO UPDATE SET tries = tries + 1 RETURNING who, tries";
+    /// Counts a failure of a network, and of the network at the account; neither if one of them has as many as it may.
+    COUNT = "INSERT INTO operator_login_failures (minute, who, tries) SELECT ?1, w.value, 1 FROM json_each(json_array(?2, ?3)) w WHERE NOT EXISTS (SELECT 1 FROM operator_login_failures f WHERE f.minute = ?1 AND (f.who = ?2 AND f.tries >= ?4 OR f.who = ?3 AND f.tries >= ?5)) ON CONFLICT (minute, who) DO UPDATE SET tries = tries + 1 RETURNING who, tries";
     /// Counts a failure at the account, by a network that never signed in to it.
     COUNT_AT_ACCOUNT = "INSERT INTO operator_login_failures (minute, who, tries) SELECT ?1, ?2, 1 WHERE NOT EXISTS (SELECT 1 FROM operator_login_networks WHERE account = ?3 AND network = ?4) ON CONFLICT (minute, who) DO UPDATE SET tries = tries + 1 RETURNING who, tries";
     /// Takes a failure back.
@@ -56,7 +56,7 @@ pub struct FailedLogin {
 }
 
 impl FailedLogin {
-    /// Counts an attempt; 429 if too many failed in this minute. What its network is refused counts at no account.
+    /// Counts an attempt; 429 if too many failed in this minute. What its network is refused counts nowhere.
     pub async fn count(db: &ControlDb, network: Network, email: &str, now: Timestamp) -> Result<Self, Problem> {
         let attempt = Self {
             minute: now.seconds() / 60,
@@ -64,10 +64,9 @@ impl FailedLogin {
             network: digest(network.to_string().as_bytes()),
         };
         let [of_network, of_pair, at_account] = attempt.counted();
-        let rows = db.rows::<FailuresRow>(&COUNT, args![attempt.minute, of_network, of_pair.as_str()]).await?;
-        let pair = rows.iter().find(|row| row.who == of_pair).map_or(0, |row| row.tries);
-        let network = rows.iter().find(|row| row.who != of_pair).map_or(0, |row| row.tries);
-        if network <= PER_NETWORK && pair <= PER_PAIR {
+        let counting = args![attempt.minute, of_network, of_pair.as_str(), PER_NETWORK, PER_PAIR];
+        let rows = db.rows::<FailuresRow>(&COUNT, counting).await?;
+        if let Some(pair) = rows.iter().find(|row| row.who == of_pair).map(|row| row.tries) {
             let args = args![attempt.minute, at_account, attempt.account.as_str(), attempt.network.as_str()];
             let strange = db.rows::<FailuresRow>(&COUNT_AT_ACCOUNT, args).await?;
             if is_allowed(pair, strange.first().map_or(0, |row| row.tries)) {

@@ -145,7 +145,9 @@ pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> 
     draft.check_bounds(&row, request.caller.bounds())?;
     // Whoever enters tenants may do everything there; without that permission, nothing.
     let may_enter = |listed: &PermissionList<PlatformPermissions>| listed.set.has(PlatformPermission::TenantsEnter);
-    let keeps = draft.permissions.as_ref().is_none_or(may_enter) && !draft.sets_end();
+    let keeps_permissions = draft.permissions.as_ref().is_none_or(may_enter);
+    // Streams do not tell from which address of the old list they came.
+    let keeps = keeps_permissions && !draft.sets_end() && draft.ranges.is_none();
     let args = std::iter::once(Arg::from(id)).chain(draft.update_args()).collect();
     let commit = write(&request, &db, &row, (UPDATE, args), "platform_key.update");
     if keeps {
@@ -174,8 +176,9 @@ pub async fn reroll(mut request: Request<Operator>) -> Result<Response, Problem>
     let has_grace = until.is_some_and(|until| request.now().millis() < until);
     let args = args![id, text, until, held_by, backing.holder.as_deref(), backing.stamp.as_str(), through];
     let commit = write(&request, &db, &row, (REROLL, args), "platform_key.reroll");
-    // Without a grace the text before may have leaked, and with it the right to mint.
-    if has_grace {
+    // Without a grace the text before may have leaked, and with it the right to mint. What was minted before the key passes
+    // to somebody else does not rest on them.
+    if has_grace && row.is_backed_by(&backing) {
         commit.await?;
     } else {
         ending_minted(&request, &db, commit).await?;
