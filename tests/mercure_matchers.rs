@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{RequestBuilder, Tenant, World};
+use crate::world::{RequestBuilder, Sockets, Stream, Tenant, TestResponse, World, stranger};
 
 async fn tenant() -> Tenant {
     World::hub(json!({})).await
@@ -194,4 +194,78 @@ async fn what_a_token_grants_is_bounded_like_what_is_asked_for() {
     update(&granted).token(publishing(5)).published().await;
     update(&granted).token(publishing(90)).send().await.expect_problem(401, "invalid_token");
     update("a").token(tenant.publisher(&[&template])).send().await.expect_problem(401, "invalid_token");
+}
+
+/// A part that a stream may use eight times.
+const DEAR: &str = "(?:[a-z]{9}){40}";
+
+/// Opens streams of one network, each with patterns of its own, until one is refused.
+async fn open_until_refused(
+    tenant: &Tenant,
+    address: &str,
+    pattern: impl Fn(usize) -> Vec<String>,
+) -> (Vec<Stream>, TestResponse) {
+    let mut held = Vec::new();
+    loop {
+        assert!(held.len() < 60, "nothing bounds them");
+        let call = tenant.mercure().address(address);
+        let call = pattern(held.len()).iter().fold(call, |call, pattern| call.query("match_urlpattern", pattern));
+        match call.open().await {
+            Ok(stream) => held.push(stream),
+            Err(answer) => return (held, answer),
+        }
+    }
+}
+
+/// The refusal of a pattern, with its bound.
+fn expect_too_many_patterns(answer: TestResponse, bound: &str) {
+    assert!(!answer.header("retry-after").is_empty());
+    let answer = answer.expect_problem(429, "too_many_patterns");
+    assert_eq!(answer.pointers(), ["?match_urlpattern"]);
+    let error = &answer.json()["errors"][0];
+    assert!(error["code"] == "too_many_patterns" && error["message"].as_str().unwrap().contains(bound), "{error}");
+}
+
+#[tokio::test]
+async fn what_the_patterns_of_all_streams_take_is_bounded_and_one_network_leaves_room_for_others() {
+    let tenant = World::shared().await.tenant().plan("pro").limit("max_connections_per_ip", -1).create().await;
+    let (hog, other) = (stranger(), stranger());
+    let dear = |stream: usize| (0..8).map(|n| format!("/{stream}-{n}-({DEAR})")).collect();
+    let (held, answer) = open_until_refused(&tenant, &hog, dear).await;
+    assert!(held.len() > 20, "{}", held.len());
+    expect_too_many_patterns(answer, "8,388,608 steps");
+    // A pattern that is there already, and topics themselves, are nobody's burden.
+    let shared = format!("/0-0-({DEAR})");
+    let mut again = tenant.mercure().address(&hog).query("match_urlpattern", &shared).stream().await;
+    let mut exact = tenant.mercure().address(&hog).query("match", "/books/1").stream().await;
+    let mut fair = tenant.mercure().address(&other).query("match_urlpattern", "/books/:id").stream().await;
+    let token = tenant.subscriber(&["/books/{id}"]).sign();
+    let mut known = tenant.mercure().address(&hog).query("topic", "/books/{id}").bearer(&token).stream().await;
+    World::shared().await.evict(&tenant, Sockets::Hibernate).await;
+    let topic = format!("/0-0-{}", "a".repeat(360));
+    tenant.update(&topic).data("shared").published().await;
+    tenant.update("/books/1").data("one").published().await;
+    assert_eq!(again.update().await.data.as_deref(), Some("shared"));
+    for stream in [&mut exact, &mut fair, &mut known] {
+        assert_eq!(stream.update().await.data.as_deref(), Some("one"), "the hub has slept");
+    }
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_topic_is_held_against_few_patterns_however_many_streams_ask() {
+    let tenant = World::shared().await.tenant().plan("pro").limit("max_connections_per_ip", -1).create().await;
+    let (hog, other) = (stranger(), stranger());
+    let crowd = |stream: usize| (0..90).map(|n| format!("/books/([^z]*{stream}-{n})")).collect();
+    let (held, answer) = open_until_refused(&tenant, &hog, crowd).await;
+    assert_eq!(held.len(), 2, "90 and 90, and 76 are left of its half");
+    expect_too_many_patterns(answer, "512");
+    let mut elsewhere = tenant.mercure().address(&hog).query("match_urlpattern", "/news/:id").stream().await;
+    let mut fair = tenant.mercure().address(&other).query("match_urlpattern", "/books/:id").stream().await;
+    for topic in ["/books/1", "/news/1"] {
+        tenant.update(topic).data(topic).published().await;
+    }
+    assert_eq!(fair.update().await.data.as_deref(), Some("/books/1"));
+    assert_eq!(elsewhere.update().await.data.as_deref(), Some("/news/1"));
+    drop(held);
 }

@@ -103,6 +103,10 @@ async fn sizes_are_bounded() {
     for (update, field) in [
         (tenant.update(&long(4_097)), "topic"),
         ((0..100).fold(update(), |update, n| update.field("topic", &n.to_string())), "topic"),
+        (
+            (1..5).fold(tenant.update(&long(4_096)), |update, n| update.field("topic", &format!("{n}{}", long(4_000)))),
+            "topic",
+        ),
         (update().id(&long(1_025)), "id"),
         (update().field("type", &long(1_025)), "type"),
         (update().data(&long(1_536 * 1_024 + 1)), "data"),

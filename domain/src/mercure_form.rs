@@ -11,6 +11,8 @@ use crate::topic::Topic;
 pub const MAX_FORM: usize = 4 * 1024 * 1024;
 /// Most topics of an update.
 const MAX_TOPICS: usize = 100;
+/// Most bytes of all topics of an update: each of them is held against what is asked for.
+const MAX_TOPIC_BYTES: usize = 16 * 1024;
 /// Most bytes of a topic.
 const MAX_TOPIC: usize = 4_096;
 /// Most bytes of the id and of the type.
@@ -114,6 +116,10 @@ fn read_topics(sent: Vec<String>) -> Result<Vec<Topic>, FormError> {
     if sent.len() > MAX_TOPICS {
         let message = format!("must appear at most {MAX_TOPICS} times");
         return Err(FormError::too_large("topic", Invalid::new("too_many", message)));
+    }
+    if sent.iter().map(String::len).sum::<usize>() > MAX_TOPIC_BYTES {
+        let message = "must take at most 16 KB, all of them together";
+        return Err(FormError::too_large("topic", Invalid::new("too_long", message)));
     }
     let mut topics = Vec::with_capacity(sent.len());
     for text in sent {
@@ -225,6 +231,7 @@ mod tests {
             ("topic=.%2Frecords%252Fleads".into(), 400, "topic", "reserved"),
             (long("topic", 4_097), 413, "topic", "too_long"),
             ("topic=a&".repeat(101), 413, "topic", "too_many"),
+            (format!("topic={}&", "x".repeat(4_000)).repeat(5), 413, "topic", "too_long"),
             ("topic=a&id=%23x".into(), 400, "id", "reserved"),
             ("topic=a&id=earliest".into(), 400, "id", "reserved"),
             ("topic=a&id=+%230000000000000000-1".into(), 400, "id", "reserved"),

@@ -513,6 +513,12 @@ pub fn too_many_connections(retry_after: u64) -> Problem {
         .header("Retry-After", retry_after)
 }
 
+/// 429: streams ask with as many patterns and templates as may be, or the network has its share of them.
+pub fn too_many_patterns(retry_after: u64) -> Problem {
+    Problem::new(429, "too_many_patterns", "The limit of patterns that streams ask with is reached")
+        .header("Retry-After", retry_after)
+}
+
 /// 500: our fault; `cause` goes to the log, not to the caller.
 pub fn internal(cause: impl ToString) -> Problem {
     Problem::new(500, "internal", "Something went wrong").cause(cause)

@@ -12,6 +12,8 @@ use super::sockets::{CloseReason, Sockets};
 use super::sqlite::{Sqlite, SqliteError};
 use super::state::HubState;
 use super::state_error::StateError;
+use super::streams::Compiled;
+use super::subscription_index::Adding;
 use super::ticket::{self, Rights};
 use domain::address::{Network, is_let_in};
 use domain::clock::Timestamp;
@@ -100,15 +102,27 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         };
         let hello = serde_json::to_string(&hello).map_err(|_| Refusal::Malformed)?;
         let json = serde_json::to_string(&attachment).map_err(|_| Refusal::Malformed)?;
-        let compiled = self.streams.compile(&attachment).ok_or(Refusal::Malformed)?;
+        let compiled = self.compile(&attachment)?;
         let Ok((upgrade, socket)) = self.net.accept(&json, opening.last_event_id.as_deref()) else {
-            self.streams.discard(&attachment);
+            self.streams.discard(&attachment, &compiled);
             return Err(Refusal::Failed.into());
         };
         self.net.send_text(&socket, &hello);
         self.streams.insert(socket, attachment, compiled, opening.through);
         self.advance_watermark();
         Ok(upgrade)
+    }
+
+    /// Compiles what a stream asks for. Where there are too many patterns, streams whose clients have not answered for long
+    /// make room.
+    fn compile(&mut self, attachment: &Attachment) -> Result<Compiled, Refusal> {
+        match self.streams.compile(attachment, Adding::Opened) {
+            Err(Refusal::TooManyPatterns(_)) => {
+                self.close_unresponsive(attachment.since);
+                self.streams.compile(attachment, Adding::Opened)
+            }
+            other => other,
+        }
     }
 
     /// Stores a ticket for a subscriber whose credential was verified.

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::protocol::{Basis, NotAllowed, TenantConfig, WireFormat};
+use super::protocol::{Basis, Grantor, NotAllowed, TenantConfig, WireFormat};
 use super::sockets::CloseReason;
+use super::subscription_index::Subscriber;
 use domain::address::Network;
 use domain::clock::Timestamp;
 use domain::selector::Interest;
@@ -45,6 +46,12 @@ impl Attachment {
     /// The client's network, by which its streams are counted.
     pub fn network(&self) -> Network {
         Network::of(&self.address)
+    }
+
+    /// The stream as the index of subscriptions sees it.
+    pub fn indexed(&self) -> Subscriber<'_> {
+        let is_stranger = self.basis.grantor == Grantor::Nobody && self.interest.granted.is_empty();
+        Subscriber { id: self.id, interest: &self.interest, network: self.network(), is_stranger }
     }
 
     /// Why the tenant's configuration does not let the stream stand at this moment; none if it does.

@@ -91,7 +91,7 @@ impl<S> Streams<S> {
         let mut recipients: HashMap<u64, Vec<usize>> = HashMap::new();
         let mut filters = RecordFilters::default();
         for (position, entry) in batch.iter().enumerate() {
-            self.index.each(&entry.topics, |id, topics| {
+            self.index.each(&entry.topics, entry.private, |id, topics| {
                 let Some(stream) = self.by_id.get(&id) else { return };
                 let is_due = stream.attachment.replaying.is_none() && stream.through < entry.seq;
                 // That a public event was asked for is what the index says.
@@ -144,6 +144,7 @@ mod tests {
     use crate::hub::protocol::Basis;
     use crate::hub::protocol::MercureUpdate;
     use crate::hub::stored_state;
+    use crate::hub::subscription_index::Adding;
     use domain::selector::{Interest, Selector};
     use domain::topic::Topic;
     use proptest::prelude::*;
@@ -171,7 +172,7 @@ mod tests {
         stored_state::create_table(&sql).unwrap();
         let mut streams = Streams::default();
         for attachment in attachments {
-            let compiled = streams.compile(&attachment).unwrap();
+            let compiled = streams.compile(&attachment, Adding::Opened).unwrap();
             streams.insert((), attachment, compiled, 0);
         }
         (EventLog::open(&sql, [3; 8]).unwrap(), streams)

@@ -3,8 +3,11 @@
 //! Invariants
 //! - Sequence numbers rise by one and are never given twice, even after everything was deleted: the newest row always
 //!   stays.
-//! - Every row holds its time and the total of bytes written so far. Both rise with the sequence number, so each bound
-//!   of the retention is a range of keys, found by a few look-ups of single keys.
+//! - Every row holds its time, and what was written so far: the total of bytes, and the number and bytes of all events but
+//!   those about subscriptions. All of them rise with the sequence number, so each bound of the retention is a range of keys,
+//!   found by a few look-ups of single keys.
+//! - Events about subscriptions (`presence`) count for none of these bounds but age, so however many there are, they push out
+//!   nothing else. The newest of them are kept, within [`PRESENCE_BYTES`]; older ones leave holes behind.
 //! - Retention applies to every read, whether or not expired rows were deleted yet.
 
 use super::protocol::MercureUpdate;
@@ -14,6 +17,25 @@ use domain::clock::Timestamp;
 use domain::event::{Cursor, Epoch};
 use domain::plan::Limits;
 use domain::topic::Topic;
+
+/// How many of the newest bytes of events about subscriptions are kept.
+pub const PRESENCE_BYTES: u64 = 1024 * 1024;
+/// What such an event counts for beside its bytes.
+const PRESENCE_OVERHEAD: u64 = 512;
+
+/// For logs of before: their rows number all events, as their keys do. What `presence` says is how many bytes of such events
+/// were written so far.
+const ADD_PRESENCE: [&str; 3] = [
+    "ALTER TABLE events ADD COLUMN number INTEGER",
+    "ALTER TABLE events ADD COLUMN bytes INTEGER",
+    "ALTER TABLE events ADD COLUMN presence INTEGER",
+];
+
+const PRESENCE_INDEX: &str =
+    "CREATE INDEX IF NOT EXISTS events_about_presence ON events (presence) WHERE presence IS NOT NULL";
+
+/// Key of the stored state: up to which event the retention has deleted.
+const TRIMMED: &str = "trimmed";
 
 /// For logs of before: what was told of a record names its collection's creation id.
 const ADD_CREATION_ID: &str = "ALTER TABLE events ADD COLUMN creation_id TEXT";
@@ -27,7 +49,10 @@ const TABLES: [&str; 3] = [
        topics  TEXT NOT NULL,
        name    TEXT NOT NULL,
        tail    TEXT NOT NULL,
-       creation_id TEXT
+       creation_id TEXT,
+       number  INTEGER,
+       bytes   INTEGER,
+       presence INTEGER
      )",
     "CREATE TABLE IF NOT EXISTS updates (
        seq   INTEGER PRIMARY KEY,
@@ -102,8 +127,25 @@ pub struct EventLog {
     epoch: Epoch,
     last: u64,
     total: u64,
+    /// How many events there were that are not about subscriptions.
+    number: u64,
+    /// Their bytes.
+    bytes: u64,
+    /// The bytes of events about subscriptions.
+    presence: u64,
+    /// Up to which event the retention has deleted.
+    trimmed: u64,
     last_at: Timestamp,
     was_unnamed: bool,
+}
+
+/// What a row tells of the log up to it.
+struct Reached {
+    seq: u64,
+    at: Timestamp,
+    total: u64,
+    number: u64,
+    bytes: u64,
 }
 
 impl EventLog {
@@ -112,11 +154,20 @@ impl EventLog {
         for table in TABLES {
             sql.execute(table, &[])?;
         }
-        let named = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'events' AND sql LIKE '%creation_id%'";
-        let was_unnamed = sql.first(named, &[])?.is_none();
+        let has_column = |pattern: &str| {
+            let find = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'events' AND sql LIKE ?";
+            sql.first(find, &[pattern.into()]).map(|row| row.is_some())
+        };
+        let was_unnamed = !has_column("%creation_id%")?;
         if was_unnamed {
             sql.execute(ADD_CREATION_ID, &[])?;
         }
+        if !has_column("%presence%")? {
+            for add in ADD_PRESENCE {
+                sql.execute(add, &[])?;
+            }
+        }
+        sql.execute(PRESENCE_INDEX, &[])?;
         let epoch = match stored_state::read(sql, "epoch")? {
             Some(stored) => Epoch::from_stored(&stored),
             None => {
@@ -125,9 +176,20 @@ impl EventLog {
                 epoch
             }
         };
-        let row = sql.first("SELECT seq, total, at FROM events ORDER BY seq DESC LIMIT 1", &[])?;
-        let [last, total, at] = cells(row.unwrap_or_default());
-        Ok(Self { epoch, last: last.count(), total: total.count(), last_at: at.timestamp(), was_unnamed })
+        let row = sql.first("SELECT seq, at, total, number, bytes FROM events ORDER BY seq DESC LIMIT 1", &[])?;
+        let Reached { seq: last, at: last_at, total, number, bytes } = reached(row.unwrap_or_default());
+        let written = "SELECT max(presence) FROM events WHERE presence IS NOT NULL";
+        let [presence] = cells(sql.first(written, &[])?.unwrap_or_default());
+        let trimmed = match stored_state::read(sql, TRIMMED)?.and_then(|stored| stored.parse().ok()) {
+            Some(trimmed) => trimmed,
+            None => {
+                let trimmed = first_of(sql)?.saturating_sub(1);
+                stored_state::write(sql, TRIMMED, &trimmed.to_string())?;
+                trimmed
+            }
+        };
+        let presence = presence.count();
+        Ok(Self { epoch, last, total, number, bytes, presence, trimmed, last_at, was_unnamed })
     }
 
     /// Whether it was opened for the first time since events name their collections.
@@ -147,19 +209,47 @@ impl EventLog {
 
     /// Appends an event. Should the clock have stepped back, it gets the time of the event before.
     pub fn append(&mut self, sql: &impl Sqlite, now: Timestamp, new: NewEntry) -> Result<Entry, SqliteError> {
+        let entry = self.next(new);
+        let (number, bytes) = (self.number + 1, self.bytes + entry.bytes());
+        self.insert(sql, now, &entry, Reach { number, bytes, presence: None })?;
+        (self.number, self.bytes) = (number, bytes);
+        Ok(entry)
+    }
+
+    /// The same for an event about subscriptions. The oldest of these make room for it.
+    pub fn append_presence(&mut self, sql: &impl Sqlite, now: Timestamp, new: NewEntry) -> Result<Entry, SqliteError> {
+        let entry = self.next(new);
+        let presence = self.presence + entry.bytes() + PRESENCE_OVERHEAD;
+        self.insert(sql, now, &entry, Reach { number: self.number, bytes: self.bytes, presence: Some(presence) })?;
+        self.presence = presence;
+        if let Some(out) = presence.checked_sub(PRESENCE_BYTES) {
+            let older = [out.into(), entry.seq.into()];
+            sql.execute(
+                "DELETE FROM updates WHERE seq IN (SELECT seq FROM events WHERE presence <= ? AND seq < ?)",
+                &older,
+            )?;
+            sql.execute("DELETE FROM events WHERE presence <= ? AND seq < ?", &older)?;
+        }
+        Ok(entry)
+    }
+
+    fn next(&self, new: NewEntry) -> Entry {
         let NewEntry { topics, private, name, tail, update, creation_id } = new;
-        let entry = Entry { seq: self.last + 1, topics, private, name, tail, update, creation_id };
+        Entry { seq: self.last + 1, topics, private, name, tail, update, creation_id }
+    }
+
+    fn insert(&mut self, sql: &impl Sqlite, now: Timestamp, entry: &Entry, reach: Reach) -> Result<(), SqliteError> {
         let at = now.max(self.last_at);
         let total = self.total + entry.bytes();
         match &entry.update {
-            None => insert_event(sql, &entry, at, total)?,
+            None => insert_event(sql, entry, at, total, &reach)?,
             Some(update) => sql.atomically(|| {
-                insert_event(sql, &entry, at, total)?;
+                insert_event(sql, entry, at, total, &reach)?;
                 insert_update(sql, entry.seq, update)
             })?,
         }
         (self.last, self.total, self.last_at) = (entry.seq, total, at);
-        Ok(entry)
+        Ok(())
     }
 
     /// The id that its publisher gave a Mercure update, if it did.
@@ -179,29 +269,27 @@ impl EventLog {
 
     /// The last event that came at this time or before; 0 if there is none.
     pub fn last_at(&self, sql: &impl Sqlite, time: Timestamp) -> Result<u64, SqliteError> {
-        let [first] = cells(sql.first("SELECT seq FROM events ORDER BY seq LIMIT 1", &[])?.unwrap_or_default());
-        self.last_where(sql, first.count(), |at, _| at <= time)
+        self.last_where(sql, first_of(sql)?, |row| row.at <= time)
     }
 
     /// The highest sequence number that age, count or bytes have expired; every event behind it can be read.
     pub fn floor(&self, sql: &impl Sqlite, limits: &Limits, now: Timestamp) -> Result<u64, SqliteError> {
-        let row = sql.first("SELECT seq FROM events ORDER BY seq LIMIT 1", &[])?;
-        let [first] = cells(row.unwrap_or_default());
-        let first = first.count();
+        let first = first_of(sql)?;
         if first == 0 {
             return Ok(self.last);
         }
         let mut floor = first - 1;
         if let Some(count) = limits.event_retention_count.bound() {
-            floor = floor.max(self.last.saturating_sub(count));
+            let out = self.number.saturating_sub(count);
+            floor = floor.max(self.last_where(sql, first, |row| row.number <= out)?);
         }
         if let Some(bytes) = limits.event_log_bytes.bound() {
-            let out = self.total.saturating_sub(bytes);
-            floor = floor.max(self.last_where(sql, first, |_, total| total <= out)?);
+            let out = self.bytes.saturating_sub(bytes);
+            floor = floor.max(self.last_where(sql, first, |row| row.bytes <= out)?);
         }
         if let Some(seconds) = limits.event_retention_seconds.bound() {
             let out = now.plus_millis(-i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX));
-            floor = floor.max(self.last_where(sql, first, |at, _| at <= out)?);
+            floor = floor.max(self.last_where(sql, first, |row| row.at <= out)?);
         }
         Ok(floor.min(self.last))
     }
@@ -220,30 +308,32 @@ impl EventLog {
     /// The page that begins behind `after`: up to `max_bytes` of events, but at least one event if there is one.
     pub fn page(&self, sql: &impl Sqlite, after: u64, max_bytes: u64) -> Result<Page, SqliteError> {
         let [before] = cells(sql.first("SELECT total FROM events WHERE seq = ?", &[after.into()])?.unwrap_or_default());
+        let next = sql.first("SELECT seq, total FROM events WHERE seq > ? ORDER BY seq LIMIT 1", &[after.into()])?;
+        let [next, total] = cells(next.unwrap_or_default());
         let start = match before {
             Value::Integer(total) => u64::try_from(total).unwrap_or(0),
-            _ => {
-                let row = sql.first("SELECT total FROM events WHERE seq > ? ORDER BY seq LIMIT 1", &[after.into()])?;
-                let [total] = cells(row.unwrap_or_default());
-                total.count()
-            }
+            _ => total.count(),
         };
-        let through = self.last_where(sql, after + 1, |_, total| total <= start.saturating_add(max_bytes))?;
-        let through = through.max(after + 1).min(self.last);
+        let through = self.last_where(sql, after + 1, |row| row.total <= start.saturating_add(max_bytes))?;
+        let through = through.max(next.count()).min(self.last);
         let rows = sql.query(
             "SELECT e.seq, e.private, e.topics, e.name, e.tail, e.creation_id, u.id, u.kind, u.retry, u.head FROM events e LEFT JOIN updates u ON u.seq = e.seq WHERE e.seq > ? AND e.seq <= ? ORDER BY e.seq",
             &[after.into(), through.into()],
         )?;
         let entries: Vec<Entry> = rows.into_iter().map(read_entry).collect();
-        let is_incomplete = entries.first().is_some_and(|entry| entry.seq > after + 1);
+        let is_incomplete = after < self.trimmed;
         Ok(Page { entries, through: through.max(after), more: through < self.last, is_incomplete })
     }
 
     /// Deletes expired events, except the newest row. True if there are rows left that will expire later.
-    pub fn trim(&self, sql: &impl Sqlite, limits: &Limits, now: Timestamp) -> Result<bool, SqliteError> {
+    pub fn trim(&mut self, sql: &impl Sqlite, limits: &Limits, now: Timestamp) -> Result<bool, SqliteError> {
         let floor = self.floor(sql, limits, now)?.min(self.last.saturating_sub(1));
         sql.execute("DELETE FROM events WHERE seq <= ?", &[floor.into()])?;
         sql.execute("DELETE FROM updates WHERE seq <= ?", &[floor.into()])?;
+        if floor > self.trimmed {
+            self.trimmed = floor;
+            stored_state::write(sql, TRIMMED, &floor.to_string())?;
+        }
         let row = sql.first("SELECT count(*) FROM (SELECT 1 FROM events LIMIT 2)", &[])?;
         let [rows] = cells(row.unwrap_or_default());
         Ok(rows.count() > 1)
@@ -251,33 +341,46 @@ impl EventLog {
 
     /// The last sequence number, from `first` on, whose row satisfies `holds`; `first - 1` if none does. `holds` must be
     /// true for all rows up to some point and false behind it: this is a binary search.
-    fn last_where(
-        &self,
-        sql: &impl Sqlite,
-        first: u64,
-        holds: impl Fn(Timestamp, u64) -> bool,
-    ) -> Result<u64, SqliteError> {
+    fn last_where(&self, sql: &impl Sqlite, first: u64, holds: impl Fn(&Reached) -> bool) -> Result<u64, SqliteError> {
+        let find = "SELECT seq, at, total, number, bytes FROM events WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT 1";
         let (mut low, mut high) = (first.saturating_sub(1), self.last);
         while low < high {
             let middle = low + (high - low).div_ceil(2);
-            let row = sql.first("SELECT at, total FROM events WHERE seq = ?", &[middle.into()])?;
-            let inside = match row {
-                None => true,
-                Some(row) => {
-                    let [at, total] = cells(row);
-                    holds(at.timestamp(), total.count())
-                }
-            };
-            if inside { low = middle } else { high = middle - 1 }
+            let row = sql.first(find, &[middle.into(), high.into()])?.map(reached);
+            match row.filter(|row| holds(row)) {
+                Some(row) => low = row.seq,
+                None => high = middle - 1,
+            }
         }
         Ok(low)
     }
 }
 
-fn insert_event(sql: &impl Sqlite, entry: &Entry, at: Timestamp, total: u64) -> Result<(), SqliteError> {
+/// What is written with a row, for the bounds of those behind it.
+struct Reach {
+    number: u64,
+    bytes: u64,
+    presence: Option<u64>,
+}
+
+/// Reads a row. One of before counts every event.
+fn reached(row: Vec<Value>) -> Reached {
+    let [seq, at, total, number, bytes] = cells(row);
+    let or = |own: Value, all: u64| if matches!(own, Value::Integer(_)) { own.count() } else { all };
+    let (seq, total) = (seq.count(), total.count());
+    Reached { seq, at: at.timestamp(), total, number: or(number, seq), bytes: or(bytes, total) }
+}
+
+/// The oldest event's sequence number; 0 if there is none.
+fn first_of(sql: &impl Sqlite) -> Result<u64, SqliteError> {
+    let [first] = cells(sql.first("SELECT seq FROM events ORDER BY seq LIMIT 1", &[])?.unwrap_or_default());
+    Ok(first.count())
+}
+
+fn insert_event(sql: &impl Sqlite, entry: &Entry, at: Timestamp, total: u64, reach: &Reach) -> Result<(), SqliteError> {
     let joined = entry.topics.iter().map(Topic::as_str).collect::<Vec<_>>().join("\n");
     sql.execute(
-        "INSERT INTO events (seq, at, total, private, topics, name, tail, creation_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO events (seq, at, total, private, topics, name, tail, creation_id, number, bytes, presence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         &[
             entry.seq.into(),
             at.into(),
@@ -287,6 +390,9 @@ fn insert_event(sql: &impl Sqlite, entry: &Entry, at: Timestamp, total: u64) -> 
             entry.name.as_str().into(),
             entry.tail.as_str().into(),
             entry.creation_id.as_deref().map_or(Value::Null, Value::from),
+            reach.number.into(),
+            reach.bytes.into(),
+            reach.presence.map_or(Value::Null, Value::from),
         ],
     )
 }
@@ -354,7 +460,7 @@ mod tests {
 
     #[test]
     fn numbers_go_on_after_everything_was_trimmed() {
-        let (sql, log) = filled(10);
+        let (sql, mut log) = filled(10);
         assert!(!log.trim(&sql, &limits(1, -1, -1), at(1_000_000)).unwrap());
         let mut log = EventLog::open(&sql, [2; 8]).unwrap();
         assert_eq!(log.epoch, Epoch::from_random([1; 8]));
@@ -376,11 +482,69 @@ mod tests {
         assert_eq!(log.recover(&foreign.to_string(), floor), Recovery::Reset("epoch"));
     }
 
+    #[test]
+    fn events_about_subscriptions_push_out_nothing_else_and_are_bounded() {
+        let (sql, mut log) = filled(3);
+        let limits = limits(-1, 5, 1_000);
+        for _ in 0..3_000 {
+            log.append_presence(&sql, at(5_000), new_entry(&"p".repeat(600), None)).unwrap();
+        }
+        assert_eq!(log.floor(&sql, &limits, at(5_000)).unwrap(), 0);
+        log.trim(&sql, &limits, at(5_000)).unwrap();
+        let all = |log: &EventLog| {
+            let mut seen = Vec::new();
+            let mut at = 0;
+            loop {
+                let page = log.page(&sql, at, 100_000).unwrap();
+                assert!(!page.is_incomplete && page.through > at);
+                seen.extend(page.entries.iter().map(|entry| entry.seq));
+                at = page.through;
+                if !page.more {
+                    return seen;
+                }
+            }
+        };
+        let seen = all(&log);
+        assert_eq!(seen[..3], [1, 2, 3]);
+        assert_eq!(seen.last(), Some(&3_003));
+        assert!((500..1_000).contains(&seen.len()), "{}", seen.len());
+        let [rows] = cells(Sqlite::first(&sql, "SELECT count(*) FROM events", &[]).unwrap().unwrap());
+        assert_eq!(rows.count(), seen.len() as u64);
+        // It counts on where it was, and real events go by their own number.
+        let mut log = EventLog::open(&sql, [2; 8]).unwrap();
+        assert_eq!(all(&log), seen);
+        for _ in 0..4 {
+            append(&mut log, &sql, 6_000, "0123456789");
+        }
+        assert_eq!(log.floor(&sql, &limits, at(6_000)).unwrap(), 2);
+        log.trim(&sql, &limits, at(6_000)).unwrap();
+        assert!(log.page(&sql, 1, 10).unwrap().is_incomplete && !log.page(&sql, 2, 10).unwrap().is_incomplete);
+    }
+
+    #[test]
+    fn a_log_of_before_goes_on() {
+        let sql = Connection::open_in_memory().unwrap();
+        stored_state::create_table(&sql).unwrap();
+        let before = "CREATE TABLE events (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, total INTEGER NOT NULL, private INTEGER NOT NULL, topics TEXT NOT NULL, name TEXT NOT NULL, tail TEXT NOT NULL, creation_id TEXT)";
+        Sqlite::execute(&sql, before, &[]).unwrap();
+        for seq in 4..=9u64 {
+            let row =
+                "INSERT INTO events (seq, at, total, private, topics, name, tail) VALUES (?, 1, ?, 0, 't', 'n', 'x')";
+            Sqlite::execute(&sql, row, &[seq.into(), (seq * 10).into()]).unwrap();
+        }
+        let mut log = EventLog::open(&sql, [1; 8]).unwrap();
+        assert!(log.page(&sql, 2, 1_000).unwrap().is_incomplete && !log.page(&sql, 3, 1_000).unwrap().is_incomplete);
+        log.append_presence(&sql, at(2), new_entry("p", None)).unwrap();
+        append(&mut log, &sql, 3, "x");
+        assert_eq!(log.floor(&sql, &limits(-1, 3, -1), at(3)).unwrap(), 7);
+        assert_eq!(log.floor(&sql, &limits(-1, -1, 30), at(3)).unwrap(), 6);
+    }
+
     proptest! {
         /// Pages put together are the log behind the cursor, whatever their size and whatever was trimmed.
         #[test]
         fn pages_hold_everything_once(n in 0u64..40, after in 0u64..45, bytes in 1u64..200, keep in 1i64..40) {
-            let (sql, log) = filled(n);
+            let (sql, mut log) = filled(n);
             let limits = limits(-1, keep, -1);
             log.trim(&sql, &limits, at(0)).unwrap();
             let floor = log.floor(&sql, &limits, at(0)).unwrap();

@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::protocol::Presence;
 use super::sqlite::{self, Sqlite, SqliteError, cells};
 use domain::clock::Timestamp;
 use domain::json;
@@ -129,10 +130,49 @@ pub fn next_end(sql: &impl Sqlite) -> Result<Option<Timestamp>, SqliteError> {
     })
 }
 
-/// Parses the subscriptions of a row.
+/// The subscriptions of a stream as a row holds them: each payload once, however many subscriptions it is about.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredSubscriptions {
+    selectors: Vec<Selector>,
+    payloads: Vec<Value>,
+    /// For each selector, the place of its payload.
+    payload_of: Vec<Option<usize>>,
+}
+
+impl StoredSubscriptions {
+    fn into_list(self) -> Vec<Subscription> {
+        let Self { selectors, payloads, payload_of } = self;
+        let payload = |at: Option<usize>| payloads.get(at?).cloned();
+        let places = payload_of.into_iter().chain(std::iter::repeat(None));
+        selectors
+            .into_iter()
+            .zip(places)
+            .map(|(selector, at)| Subscription { selector, payload: payload(at) })
+            .collect()
+    }
+}
+
+/// Keeps a stream's subscriptions, and returns them.
+pub fn store(
+    sql: &impl Sqlite,
+    stream: u64,
+    selectors: Vec<Selector>,
+    presence: Presence,
+) -> Result<Vec<Subscription>, SqliteError> {
+    let Presence { subscriber, payloads, payload_of } = presence;
+    let stored = StoredSubscriptions { selectors, payloads, payload_of };
+    let insert = "INSERT INTO presence (subscriber, stream, subscriptions) VALUES (?, ?, ?)";
+    sql.execute(insert, &[subscriber.as_str().into(), stream.into(), json!(stored).to_string().as_str().into()])?;
+    Ok(stored.into_list())
+}
+
+/// Parses the subscriptions of a row. An older hub wrote a list of them.
 pub fn parse(subscriptions: sqlite::Value) -> Vec<Subscription> {
     let text = subscriptions.into_text().unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+    match serde_json::from_str::<StoredSubscriptions>(&text) {
+        Ok(stored) => stored.into_list(),
+        Err(_) => serde_json::from_str(&text).unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -163,6 +203,27 @@ mod tests {
         let wanted = json!({"@context": "https://mercure.rocks/", "id": "/.well-known/mercure/subscriptions/a/s",
             "type": "Subscription", "topic": "a", "subscriber": "s", "active": false});
         assert_eq!(older.document("s", false), wanted);
+    }
+
+    #[test]
+    fn a_payload_is_stored_once_and_an_older_list_is_read() {
+        let sql = rusqlite::Connection::open_in_memory().unwrap();
+        create_table(&sql).unwrap();
+        let selectors: Vec<_> = (0..100).map(|n| Selector::Typed(MatchType::Exact, format!("{n}").into())).collect();
+        let payload = json!({"name": "x".repeat(4_000)});
+        let presence = Presence {
+            subscriber: "s".into(),
+            payloads: vec![payload.clone()],
+            payload_of: (0..100).map(|n| (n > 0).then_some(0)).collect(),
+        };
+        let given = store(&sql, 7, selectors.clone(), presence).unwrap();
+        let [stored] =
+            cells(Sqlite::first(&sql, "SELECT subscriptions FROM presence", &[]).unwrap().unwrap_or_default());
+        let text = stored.clone().into_text().unwrap();
+        assert!(text.len() < 12_000, "{}", text.len());
+        assert_eq!(parse(stored), given);
+        assert_eq!((given.len(), &given[0].payload, &given[99].payload), (100, &None, &Some(payload)));
+        assert_eq!(parse(json!(given).to_string().as_str().into()), given, "as an older hub wrote it");
     }
 
     #[test]

@@ -29,6 +29,7 @@ use super::sockets::{NORMAL_CLOSURE, Sockets};
 use super::sqlite::{Sqlite, SqliteError};
 use super::state_error::StateError;
 use super::streams::Streams;
+use super::subscription_index::Adding;
 use super::{cache_stats, logins, mails, receipts, revocation, stored_state, ticket};
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
@@ -119,13 +120,16 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         for socket in self.net.all() {
             let json = self.net.attachment(&socket);
             let attachment = json.and_then(|json| serde_json::from_str::<Attachment>(&json).ok());
-            let compiled = attachment.and_then(|attachment| Some((self.streams.compile(&attachment)?, attachment)));
+            let compiled = attachment.and_then(|attachment| {
+                let compiled = self.streams.compile(&attachment, Adding::Restored).ok()?;
+                Some((compiled, attachment))
+            });
             match compiled {
                 Some((compiled, attachment)) => {
                     self.streams.insert(socket, attachment, compiled, through);
                     self.restored += 1;
                 }
-                // Another version of the hub wrote it. Its bridge attaches again.
+                // Another version of the hub wrote it, or let more patterns in. Its bridge attaches again.
                 None => self.net.close(&socket, NORMAL_CLOSURE),
             }
         }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use super::attachment::Attachment;
 use super::event_log::Entry;
+use super::protocol::Refusal;
 use super::record_filters::RecordFilter;
-use super::subscription_index::{CompiledInterest, SubscriptionIndex};
+use super::subscription_index::{Adding, CompiledInterest, NotAdded, SubscriptionIndex};
 use domain::address::Network;
 use domain::clock::Timestamp;
 use domain::matching::matcher::Subject;
@@ -61,20 +62,22 @@ impl<S> Default for Streams<S> {
 }
 
 impl<S> Streams<S> {
-    /// Compiles what a stream asks for and adds it to the index; none if it cannot be parsed. Either [`Self::insert`] or
-    /// [`Self::discard`] follows.
-    pub fn compile(&mut self, attachment: &Attachment) -> Option<Compiled> {
+    /// Compiles what a stream asks for and adds it to the index. Either [`Self::insert`] or [`Self::discard`] follows.
+    pub fn compile(&mut self, attachment: &Attachment, adding: Adding) -> Result<Compiled, Refusal> {
         let filter = match &attachment.interest.filter {
-            Some(text) => Some(RecordFilter::parse(text)?),
+            Some(text) => Some(RecordFilter::parse(text).ok_or(Refusal::Malformed)?),
             None => None,
         };
-        let interest = self.index.insert(attachment.id, &attachment.interest).ok()?;
-        Some(Compiled { interest, filter })
+        let interest = self.index.insert(&attachment.indexed(), adding).map_err(|error| match error {
+            NotAdded::Invalid(_) => Refusal::Malformed,
+            NotAdded::TooMany(pattern) => Refusal::TooManyPatterns(pattern),
+        })?;
+        Ok(Compiled { interest, filter })
     }
 
     /// Takes a stream out of the index that got no socket.
-    pub fn discard(&mut self, attachment: &Attachment) {
-        self.index.remove(attachment.id, &attachment.interest);
+    pub fn discard(&mut self, attachment: &Attachment, compiled: &Compiled) {
+        self.index.remove(&attachment.indexed(), &compiled.interest);
     }
 
     /// Adds a stream that was compiled and has been sent everything up to `through`.
@@ -85,8 +88,8 @@ impl<S> Streams<S> {
 
     pub fn remove(&mut self, id: u64) -> Option<Stream<S>> {
         let stream = self.by_id.remove(&id)?;
-        let (network, interest) = (stream.attachment.network(), &stream.attachment.interest);
-        self.index.remove(id, interest);
+        let network = stream.attachment.network();
+        self.index.remove(&stream.attachment.indexed(), &stream.compiled.interest);
         if let Some(count) = self.by_network.get_mut(&network) {
             *count -= 1;
             if *count == 0 {

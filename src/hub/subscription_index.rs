@@ -3,14 +3,19 @@
 //! Invariants
 //! - What a stream asks for is compiled once while the hub is awake. The cost of a publish grows with the event's topics
 //!   and the streams that match, not with those that do not.
+//! - What all patterns take is bounded, and so is how many of them a topic is held against, for strangers and for others
+//!   apart ([`PatternBudget`]). So is what waking compiles: what was let in before finds room again, in any order.
 //! - A private event reaches a stream of `/events` if one of its topics is both selected and granted. It reaches a Mercure
 //!   stream if one of its topics is selected and one, possibly another, is granted: so Mercure specifies.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use super::protocol::{PatternParameter, RefusedPattern};
+use domain::address::Network;
 use domain::error::Invalid;
 use domain::hearing::HearingRights;
+use domain::matching::budget::{PatternBound, PatternBudget};
 use domain::matching::index::MatcherIndex;
 use domain::matching::matcher::{Matcher, Subject};
 use domain::matching::steps::Steps;
@@ -43,13 +48,52 @@ impl CompiledInterest {
         topics.iter().any(|topic| selects(topic) && grants(topic))
     }
 
+    /// All that it is made of.
+    fn matchers(&self) -> impl Iterator<Item = &Rc<Matcher>> {
+        self.selected.iter().chain(&self.granted)
+    }
+
     /// An event's topics, resolved against this stream's hub URL.
     pub fn subjects<'t>(&'t self, topics: &'t [Topic]) -> Vec<Subject<'t>> {
         subjects(topics, &self.hub)
     }
 }
 
-/// The streams that share one hub URL.
+/// A stream, as the index sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Subscriber<'a> {
+    pub id: u64,
+    pub interest: &'a Interest,
+    pub network: Network,
+    /// Whether it has shown no credential. It hears no private event.
+    pub is_stranger: bool,
+}
+
+/// Why a stream was not added; nothing has changed then.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotAdded {
+    /// What it asks for, or what it may see, cannot be compiled.
+    Invalid(Invalid),
+    /// There are too many patterns already.
+    TooMany(RefusedPattern),
+}
+
+impl From<Invalid> for NotAdded {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+/// When a stream is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adding {
+    /// As it is opened: its network may have its share and no more.
+    Opened,
+    /// As it is restored: it had its place. Which network brought what is told anew, so only the whole is bounded.
+    Restored,
+}
+
+/// The streams of one kind that share one hub URL.
 #[derive(Debug)]
 struct HubUrl {
     base: Rc<Base>,
@@ -57,63 +101,122 @@ struct HubUrl {
     streams: usize,
 }
 
-/// The index of all streams. A tenant has as many hub URLs as hosts, and relative topics differ between them.
+/// The streams of one kind: a tenant has as many hub URLs as hosts, and relative topics differ between them.
+#[derive(Debug, Default)]
+struct Audience {
+    hub_urls: HashMap<Box<str>, HubUrl>,
+    budget: PatternBudget,
+}
+
+/// The index of all streams. What strangers ask with is bounded apart from what others do, and no private event is held
+/// against it.
 #[derive(Debug, Default)]
 pub struct SubscriptionIndex {
-    hub_urls: HashMap<Box<str>, HubUrl>,
+    known: Audience,
+    strangers: Audience,
 }
 
 impl SubscriptionIndex {
     /// Compiles what a stream asks for, and adds the stream.
-    pub fn insert(&mut self, id: u64, interest: &Interest) -> Result<CompiledInterest, Invalid> {
-        let name = interest.hub.as_deref().unwrap_or(NO_HUB);
+    pub fn insert(&mut self, subscriber: &Subscriber<'_>, adding: Adding) -> Result<CompiledInterest, NotAdded> {
+        self.audience_of(subscriber).insert(subscriber, adding)
+    }
+
+    /// Removes a stream that was inserted, and compiled to this.
+    pub fn remove(&mut self, subscriber: &Subscriber<'_>, compiled: &CompiledInterest) {
+        self.audience_of(subscriber).remove(subscriber, compiled);
+    }
+
+    /// Calls `act` with each stream that asks for one of the topics, and with the topics resolved for it. Those that hear no
+    /// private event are left out where the event is one.
+    pub fn each(&self, topics: &[Topic], private: bool, mut act: impl FnMut(u64, &[Subject<'_>])) {
+        for audience in std::iter::once(&self.known).chain((!private).then_some(&self.strangers)) {
+            for hub_url in audience.hub_urls.values() {
+                let subjects = subjects(topics, &hub_url.base);
+                for id in hub_url.index.candidates(&subjects) {
+                    act(id, &subjects);
+                }
+            }
+        }
+    }
+
+    fn audience_of(&mut self, subscriber: &Subscriber<'_>) -> &mut Audience {
+        if subscriber.is_stranger { &mut self.strangers } else { &mut self.known }
+    }
+}
+
+impl Audience {
+    fn insert(&mut self, subscriber: &Subscriber<'_>, adding: Adding) -> Result<CompiledInterest, NotAdded> {
+        let name = subscriber.interest.hub.as_deref().unwrap_or(NO_HUB);
         if !self.hub_urls.contains_key(name) {
             let hub_url = HubUrl { base: Rc::new(Base::parse(name)?), index: MatcherIndex::default(), streams: 0 };
             self.hub_urls.insert(name.into(), hub_url);
         }
         let Some(hub_url) = self.hub_urls.get_mut(name) else {
-            return Err(Invalid::new("invalid_url", "must be an absolute URL"));
+            return Err(Invalid::new("invalid_url", "must be an absolute URL").into());
         };
-        let compiled = hub_url.insert(id, interest);
+        let compiled = hub_url.insert(subscriber, adding, &mut self.budget);
         if hub_url.streams == 0 {
             self.hub_urls.remove(name);
         }
         compiled
     }
 
-    /// Removes a stream that was inserted with this interest.
-    pub fn remove(&mut self, id: u64, interest: &Interest) {
-        let name = interest.hub.as_deref().unwrap_or(NO_HUB);
+    fn remove(&mut self, subscriber: &Subscriber<'_>, compiled: &CompiledInterest) {
+        let name = subscriber.interest.hub.as_deref().unwrap_or(NO_HUB);
         if let Some(hub_url) = self.hub_urls.get_mut(name) {
-            hub_url.index.remove(id);
-            hub_url.streams = hub_url.streams.saturating_sub(1);
+            hub_url.remove(subscriber.id, compiled, &mut self.budget);
             if hub_url.streams == 0 {
                 self.hub_urls.remove(name);
-            }
-        }
-    }
-
-    /// Calls `act` with each stream that asks for one of the topics, and with the topics resolved for it.
-    pub fn each(&self, topics: &[Topic], mut act: impl FnMut(u64, &[Subject<'_>])) {
-        for hub_url in self.hub_urls.values() {
-            let subjects = subjects(topics, &hub_url.base);
-            for id in hub_url.index.candidates(&subjects) {
-                act(id, &subjects);
             }
         }
     }
 }
 
 impl HubUrl {
-    fn insert(&mut self, id: u64, interest: &Interest) -> Result<CompiledInterest, Invalid> {
+    fn insert(
+        &mut self,
+        subscriber: &Subscriber<'_>,
+        adding: Adding,
+        budget: &mut PatternBudget,
+    ) -> Result<CompiledInterest, NotAdded> {
+        let Subscriber { id, interest, network, .. } = *subscriber;
         let selected = self.compile(&interest.selected)?;
         let granted = self.compile(&interest.granted)?;
-        self.index.insert(id, &selected);
+        let is_mercure = interest.hub.is_some();
+        let compiled = CompiledInterest { hub: Rc::clone(&self.base), is_mercure, selected, granted };
+        let new: HashSet<Rc<Matcher>> =
+            compiled.matchers().filter(|matcher| self.index.is_new(matcher)).cloned().collect();
+        let steps = new.iter().map(|matcher| matcher.price()).sum();
+        let is_admitted = match adding {
+            Adding::Opened => budget.admits(network, steps),
+            Adding::Restored => budget.has_room(steps),
+        };
+        if !is_admitted {
+            return Err(refused(&compiled, new.iter().max_by_key(|matcher| matcher.price()), PatternBound::Steps));
+        }
+        self.index.hold(compiled.matchers(), network, budget);
+        self.index.insert(id, &compiled.selected);
         self.streams += 1;
-        Ok(CompiledInterest { hub: Rc::clone(&self.base), is_mercure: interest.hub.is_some(), selected, granted })
+        let has_room = |crowd| match adding {
+            Adding::Opened => budget.admits_to_crowd(network, crowd),
+            Adding::Restored => crowd <= PatternBudget::CROWD,
+        };
+        let crowded = compiled.selected.iter().filter(|matcher| new.contains(*matcher));
+        if let Some(crowded) = crowded.into_iter().find(|matcher| !has_room(self.index.crowd(matcher))) {
+            self.remove(id, &compiled, budget);
+            return Err(refused(&compiled, Some(crowded), PatternBound::Crowd));
+        }
+        Ok(compiled)
     }
 
-    fn compile(&mut self, selectors: &[Selector]) -> Result<Vec<Rc<Matcher>>, Invalid> {
+    fn remove(&mut self, id: u64, compiled: &CompiledInterest, budget: &mut PatternBudget) {
+        self.index.remove(id);
+        self.index.release(compiled.matchers(), budget);
+        self.streams = self.streams.saturating_sub(1);
+    }
+
+    fn compile(&self, selectors: &[Selector]) -> Result<Vec<Rc<Matcher>>, Invalid> {
         let mut steps = Steps::default();
         let compile = |selector: &Selector| {
             let matcher = match selector {
@@ -124,6 +227,16 @@ impl HubUrl {
         };
         selectors.iter().map(compile).collect()
     }
+}
+
+fn refused(compiled: &CompiledInterest, matcher: Option<&Rc<Matcher>>, bound: PatternBound) -> NotAdded {
+    let asked = matcher.filter(|matcher| compiled.selected.contains(matcher));
+    let parameter = match asked.map(|matcher| &**matcher) {
+        Some(Matcher::Template(_)) => PatternParameter::Topic,
+        Some(_) => PatternParameter::Pattern,
+        None => PatternParameter::Token,
+    };
+    NotAdded::TooMany(RefusedPattern { parameter, bound })
 }
 
 fn subjects<'t>(topics: &'t [Topic], hub: &'t Base) -> Vec<Subject<'t>> {
@@ -152,15 +265,25 @@ mod tests {
         list.iter().map(|text| Topic::parse(text).unwrap()).collect()
     }
 
+    fn stranger(id: u64, interest: &Interest) -> Subscriber<'_> {
+        Subscriber { id, interest, network: Network::of(&format!("192.0.{}.1", id % 200)), is_stranger: true }
+    }
+
+    impl SubscriptionIndex {
+        fn add(&mut self, id: u64, interest: &Interest) -> Result<CompiledInterest, NotAdded> {
+            self.insert(&stranger(id, interest), Adding::Opened)
+        }
+    }
+
     fn admits(interest: &Interest, list: &[&str], private: bool) -> bool {
-        let compiled = SubscriptionIndex::default().insert(1, interest).unwrap();
+        let compiled = SubscriptionIndex::default().add(1, interest).unwrap();
         let topics = topics(list);
         compiled.admits(&compiled.subjects(&topics), private, HearingRights::default())
     }
 
     fn reached(index: &SubscriptionIndex, list: &[&str]) -> Vec<u64> {
         let mut found = Vec::new();
-        index.each(&topics(list), |id, _| found.push(id));
+        index.each(&topics(list), false, |id, _| found.push(id));
         found.sort_unstable();
         found
     }
@@ -188,7 +311,7 @@ mod tests {
     fn a_right_to_hear_opens_what_is_selected_and_nothing_else() {
         use MatchType::UrlPattern;
         let heard = |interest: &Interest, list: &[&str], rights| {
-            let compiled = SubscriptionIndex::default().insert(1, interest).unwrap();
+            let compiled = SubscriptionIndex::default().add(1, interest).unwrap();
             let topics = topics(list);
             compiled.admits(&compiled.subjects(&topics), true, rights)
         };
@@ -207,31 +330,140 @@ mod tests {
     fn relative_topics_start_from_the_url_that_the_client_sees() {
         use MatchType::UrlPattern;
         let mut index = SubscriptionIndex::default();
-        let streams =
-            [("https://one/hub", "https://one/:x"), ("https://two/hub", "https://two/:x"), ("https://two/hub", "/b")];
-        for (id, (hub, pattern)) in (1..).zip(streams) {
-            index.insert(id, &mercure(hub, &[(UrlPattern, pattern)], &[])).unwrap();
+        let streams = [("https://two/hub", "https://two/:x"), ("https://two/hub", "/b")];
+        let first = mercure("https://one/hub", &[(UrlPattern, "https://one/:x")], &[]);
+        let compiled = index.add(1, &first).unwrap();
+        for (id, (hub, pattern)) in (2..).zip(streams) {
+            index.add(id, &mercure(hub, &[(UrlPattern, pattern)], &[])).unwrap();
         }
-        index.insert(9, &plain(&["*"], &[])).unwrap();
+        index.add(9, &plain(&["*"], &[])).unwrap();
         assert_eq!(reached(&index, &["/b"]), [1, 2, 3, 9]);
         assert_eq!(reached(&index, &["https://one/b"]), [1, 9]);
-        index.remove(1, &mercure("https://one/hub", &[], &[]));
+        index.remove(&stranger(1, &first), &compiled);
         assert_eq!(reached(&index, &["/b"]), [2, 3, 9]);
-        assert_eq!(index.hub_urls.len(), 2, "nothing is left of a URL that nobody asks by");
+        assert_eq!(index.strangers.hub_urls.len(), 2, "nothing is left of a URL that nobody asks by");
     }
 
     #[test]
     fn what_cannot_be_parsed_adds_nothing() {
         let mut index = SubscriptionIndex::default();
-        assert!(index.insert(1, &mercure("https://h/hub", &[(MatchType::UrlPattern, "(")], &[])).is_err());
-        assert!(index.insert(1, &mercure("no URL", &[], &[])).is_err());
+        assert!(index.add(1, &mercure("https://h/hub", &[(MatchType::UrlPattern, "(")], &[])).is_err());
+        assert!(index.add(1, &mercure("no URL", &[], &[])).is_err());
         // A stream that was let in under wider bounds.
         let vast: Vec<String> = (0..90).map(|n| format!("/{n}-((?:[a-z]{{9}}){{9}})")).collect();
         let vast: Vec<_> = vast.iter().map(|text| (MatchType::UrlPattern, text.as_str())).collect();
-        assert!(index.insert(1, &mercure("https://h/hub", &vast, &[])).is_err());
-        assert!(index.insert(1, &mercure("https://h/hub", &[], &vast)).is_err());
+        assert!(index.add(1, &mercure("https://h/hub", &vast, &[])).is_err());
+        assert!(index.add(1, &mercure("https://h/hub", &[], &vast)).is_err());
         assert_eq!(reached(&index, &["a"]), [0; 0]);
-        assert!(index.hub_urls.is_empty());
+        assert!(index.strangers.hub_urls.is_empty() && index.strangers.budget.steps() == 0);
+    }
+
+    #[test]
+    fn a_private_event_is_not_held_against_what_strangers_ask_with() {
+        let mut index = SubscriptionIndex::default();
+        let all = plain(&["*"], &[]);
+        index.add(1, &all).unwrap();
+        index.insert(&Subscriber { is_stranger: false, ..stranger(2, &all) }, Adding::Opened).unwrap();
+        let mut found = Vec::new();
+        index.each(&topics(&["a"]), true, |id, _| found.push(id));
+        assert_eq!((found, reached(&index, &["a"])), (vec![2], vec![1, 2]));
+    }
+
+    /// A stream that asks with so many patterns of its own.
+    fn hostile(id: u64, head: &str, part: &str, count: usize) -> Interest {
+        let patterns: Vec<String> = (0..count).map(|n| format!("{head}({part}{id}-{n})")).collect();
+        let patterns: Vec<_> = patterns.iter().map(|text| (MatchType::UrlPattern, text.as_str())).collect();
+        mercure("https://h/hub", &patterns, &[])
+    }
+
+    #[test]
+    fn strangers_patterns_are_bounded_all_together_and_leave_room_for_others() {
+        let (mut index, mut held, mut refused) = (SubscriptionIndex::default(), Vec::new(), Vec::new());
+        for id in 0..150 {
+            let interest = hostile(id, &format!("/{id}/"), "(?:[a-z]{9}){40}", 8);
+            match index.add(id, &interest) {
+                Ok(compiled) => held.push((id, interest, compiled)),
+                Err(NotAdded::TooMany(why)) => refused.push(why),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        assert!(held.len() > 50 && index.strangers.budget.steps() <= PatternBudget::MAX, "{}", held.len());
+        assert!(refused.contains(&RefusedPattern { parameter: PatternParameter::Pattern, bound: PatternBound::Steps }));
+        let fair = mercure("https://h/hub", &[(MatchType::UrlPattern, "/news/:id")], &[]);
+        let known = Subscriber { is_stranger: false, ..stranger(5_000, &fair) };
+        index.insert(&known, Adding::Opened).unwrap();
+        index.add(5_001, &mercure("https://h/hub", &[(MatchType::Exact, "/news/1")], &[])).unwrap();
+        assert_eq!(reached(&index, &["/news/1"]), [5_000, 5_001]);
+        // What is restored finds room in any order.
+        let mut woken = SubscriptionIndex::default();
+        for (id, interest, _) in held.iter().rev() {
+            woken.insert(&stranger(*id, interest), Adding::Restored).unwrap();
+        }
+        for (id, interest, compiled) in &held {
+            index.remove(&stranger(*id, interest), compiled);
+        }
+        assert_eq!(index.strangers.budget.steps(), 0);
+        index.add(1, &fair).unwrap();
+    }
+
+    #[test]
+    fn a_topic_is_held_against_few_patterns_and_no_network_has_all_of_them() {
+        let mut index = SubscriptionIndex::default();
+        let mut add = |id: u64, network: &str| {
+            let interest = hostile(id, "/books/", "[^x]*", 20);
+            index.insert(&Subscriber { network: Network::of(network), ..stranger(id, &interest) }, Adding::Opened).err()
+        };
+        let crowd =
+            NotAdded::TooMany(RefusedPattern { parameter: PatternParameter::Pattern, bound: PatternBound::Crowd });
+        assert!((0..12).all(|id| add(id, "192.0.2.1").is_none()), "half of the crowd");
+        assert_eq!(add(20, "192.0.2.1"), Some(crowd));
+        assert!((30..33).all(|id| add(id, "192.0.2.2").is_none()), "another network has its share");
+        assert!(add(40, "192.0.2.2").is_some());
+        let most = (100..200).filter(|id| add(*id, &format!("198.51.100.{id}")).is_none()).count();
+        assert_eq!(most, 10, "to the end of the crowd: {most}");
+        // The same pattern again is no further one.
+        assert!(add(0, "192.0.2.1").is_none());
+    }
+
+    fn part() -> impl Strategy<Value = &'static str> {
+        prop_oneof![Just("[^x]*"), Just("[a-z]+"), Just("[a-z]{9}"), Just("(?:[a-z]{9}){40}")]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        /// Whatever streams come and go, the bounds hold, and who is refused has changed nothing.
+        #[test]
+        fn no_streams_pass_the_bounds(
+            streams in prop::collection::vec((0..3u8, "/|/b|/books/", part(), 1usize..90, any::<bool>()), 1..40),
+        ) {
+            let mut index = SubscriptionIndex::default();
+            let mut held: Vec<(u64, Interest, Network, CompiledInterest)> = Vec::new();
+            for (id, (network, head, part, count, leaves)) in (1..).zip(streams) {
+                let interest = hostile(id, &head, part, if part.len() > 9 { count % 9 } else { count });
+                let network = Network::of(&format!("192.0.2.{network}"));
+                let before = index.strangers.budget.steps();
+                match index.insert(&Subscriber { network, ..stranger(id, &interest) }, Adding::Opened) {
+                    Ok(compiled) => held.push((id, interest, network, compiled)),
+                    Err(NotAdded::TooMany(_)) => prop_assert_eq!(index.strangers.budget.steps(), before),
+                    Err(other) => panic!("{other:?}"),
+                }
+                if leaves && let Some((id, interest, network, compiled)) = held.pop() {
+                    index.remove(&Subscriber { network, ..stranger(id, &interest) }, &compiled);
+                }
+                prop_assert!(index.strangers.budget.steps() <= PatternBudget::MAX);
+                for (.., compiled) in &held {
+                    let crowds = compiled.selected.iter().map(|matcher| {
+                        index.strangers.hub_urls.values().map(|url| url.index.crowd(matcher)).max().unwrap_or(0)
+                    });
+                    prop_assert!(crowds.max().unwrap_or(0) <= PatternBudget::CROWD);
+                }
+            }
+            for (id, interest, network, compiled) in &held {
+                index.remove(&Subscriber { network: *network, ..stranger(*id, interest) }, compiled);
+            }
+            prop_assert_eq!(index.strangers.budget.steps(), 0);
+        }
     }
 
     proptest! {
@@ -249,11 +481,9 @@ mod tests {
                 Interest { hub, ..plain(&selectors, &[]) }
             }).collect();
             let mut index = SubscriptionIndex::default();
-            for (id, interest) in (0..).zip(&interests) {
-                index.insert(id, interest).unwrap();
-            }
+            let compiled: Vec<_> = (0..).zip(&interests).map(|(id, interest)| index.add(id, interest).unwrap()).collect();
             for (id, interest) in (0..).zip(&interests).filter(|(id, _)| gone[*id as usize]) {
-                index.remove(id, interest);
+                index.remove(&stranger(id, interest), &compiled[id as usize]);
             }
             let asked: Vec<u64> = (0..).zip(&interests)
                 .filter(|(id, interest)| !gone[*id as usize] && admits(interest, &list, false))

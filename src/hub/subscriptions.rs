@@ -14,11 +14,12 @@ use super::state::HubState;
 use super::state_error::StateError;
 use domain::clock::Timestamp;
 use domain::event::UpdateHead;
-use domain::json;
 use domain::topic::Topic;
 
 /// Most subscriptions in one reply.
 const MAX_LISTED: usize = 1_000;
+/// Rows that are read at once for it: each may hold many subscriptions.
+const ROWS_AT_ONCE: usize = 50;
 
 impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     /// Announces that a stream's subscriptions have started, unless its bridge has only attached it again.
@@ -28,20 +29,13 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         presence: Presence,
         now: Timestamp,
     ) -> Result<(), StateError> {
-        let Presence { subscriber, payloads, payload_of } = presence;
+        let subscriber = presence.subscriber.clone();
         let returning = "UPDATE presence SET stream = ?, gone_at = NULL WHERE subscriber = ? RETURNING 1";
         if self.sql.first(returning, &[stream.id.into(), subscriber.as_str().into()])?.is_some() {
             self.departures.next_end = presence::next_end(&self.sql)?;
             return Ok(());
         }
-        let payload = |index: Option<usize>| payloads.get(index?).cloned();
-        let indices = payload_of.into_iter().chain(std::iter::repeat(None));
-        let subscriptions: Vec<_> = (stream.interest.selected.iter().zip(indices))
-            .map(|(selector, index)| Subscription { selector: selector.clone(), payload: payload(index) })
-            .collect();
-        let text = json!(subscriptions).to_string();
-        let insert = "INSERT INTO presence (subscriber, stream, subscriptions) VALUES (?, ?, ?)";
-        self.sql.execute(insert, &[subscriber.as_str().into(), stream.id.into(), text.as_str().into()])?;
+        let subscriptions = presence::store(&self.sql, stream.id, stream.interest.selected.clone(), presence)?;
         self.announce(&subscriber, &subscriptions, true, now)
     }
 
@@ -117,7 +111,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             let tail = subscription.document(subscriber, active).to_string();
             let (name, update) = ("mercure".into(), Some(update));
             let entry = NewEntry { topics, private: true, name, tail, update, creation_id: None };
-            let entry = self.log.append(&self.sql, now, entry)?;
+            let entry = self.log.append_presence(&self.sql, now, entry)?;
             self.mark_for_clean_up();
             self.enqueue(entry, now);
         }
@@ -135,27 +129,32 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         if let Some((basis, address)) = &message.basis {
             self.check_basis(basis, &config, address, now)?;
         }
-        let rows = match &message.subscriber {
-            Some(subscriber) => {
-                let one = "SELECT subscriber, subscriptions FROM presence WHERE subscriber = ?";
-                self.sql.query(one, &[subscriber.as_str().into()])?
-            }
-            None => {
-                let all = "SELECT subscriber, subscriptions FROM presence ORDER BY subscriber LIMIT 1000";
-                self.sql.query(all, &[])?
-            }
-        };
         let mut documents = Vec::new();
-        for row in rows {
-            let [subscriber, subscriptions] = cells(row);
-            let subscriber = subscriber.into_text().unwrap_or_default();
-            let wanted = presence::parse(subscriptions).into_iter().filter(|subscription| {
-                subscription.is_older() == message.older
-                    && message.selector.as_ref().is_none_or(|wanted| *wanted == subscription.selector)
-            });
-            documents.extend(wanted.map(|subscription| subscription.document(&subscriber, true)));
-            if documents.len() >= MAX_LISTED {
+        let mut after = String::new();
+        for _ in 0..MAX_LISTED / ROWS_AT_ONCE {
+            let rows = match &message.subscriber {
+                Some(subscriber) => {
+                    let one = "SELECT subscriber, subscriptions FROM presence WHERE subscriber = ? AND subscriber > ?";
+                    self.sql.query(one, &[subscriber.as_str().into(), after.as_str().into()])?
+                }
+                None => {
+                    let some = "SELECT subscriber, subscriptions FROM presence WHERE subscriber > ? ORDER BY subscriber LIMIT 50";
+                    self.sql.query(some, &[after.as_str().into()])?
+                }
+            };
+            if rows.is_empty() || documents.len() >= MAX_LISTED {
                 break;
+            }
+            for row in rows {
+                let [subscriber, subscriptions] = cells(row);
+                let subscriber = subscriber.into_text().unwrap_or_default();
+                let wanted = presence::parse(subscriptions).into_iter().filter(|subscription| {
+                    subscription.is_older() == message.older
+                        && message.selector.as_ref().is_none_or(|wanted| *wanted == subscription.selector)
+                });
+                let room = MAX_LISTED.saturating_sub(documents.len());
+                documents.extend(wanted.take(room).map(|subscription| subscription.document(&subscriber, true)));
+                after = subscriber;
             }
         }
         Ok(Subscriptions { documents, last_event_id: self.mercure_id_of(self.log.last())? })
@@ -221,6 +220,33 @@ mod tests {
             (document["match"].as_str().unwrap().to_owned(), document["active"] == true)
         };
         page.entries.into_iter().map(read).collect()
+    }
+
+    #[test]
+    fn a_flood_of_subscribers_leaves_what_was_published_before() {
+        let (sql, net, mut state, _) = world();
+        let real = crate::hub::event_log::NewEntry {
+            topics: vec![Topic::parse("a").unwrap()],
+            private: false,
+            name: "n".into(),
+            tail: "{}".into(),
+            update: None,
+            creation_id: None,
+        };
+        let real = state.log.append(&state.sql, at(1), real).unwrap().seq;
+        for turn in 0..1_500 {
+            let socket = attach(&mut state, at(2 + turn));
+            net.close_by_client(socket);
+            state.socket_closed(&socket, Leaving::ForGood);
+            state.announce_departures(at(2 + turn)).unwrap();
+        }
+        state.on_alarm(at(2_000)).unwrap();
+        let state = wake(&sql, &net, at(2_000));
+        assert!(state.floor(at(2_000)).unwrap() < real);
+        let page = state.log.page(&state.sql, real - 1, u64::MAX / 4).unwrap();
+        assert_eq!(page.entries[0].seq, real);
+        assert!(!page.is_incomplete && page.entries.len() < 2_500, "{}", page.entries.len());
+        assert!(state.log.last() > 5_000);
     }
 
     fn listed(state: &State) -> usize {

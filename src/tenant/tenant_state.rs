@@ -18,7 +18,7 @@ use super::registry::Tenant;
 use super::secrets;
 use crate::http::problem::{self, Problem};
 use crate::hub::client::{CallError, HubClient};
-use crate::hub::protocol::{Caller, Configure, Grant, GrantRequest, Refusal, TenantConfig};
+use crate::hub::protocol::{Caller, Configure, Grant, GrantRequest, Refusal, RefusedPattern, TenantConfig};
 use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
@@ -106,6 +106,9 @@ impl From<HubError> for Problem {
             HubError::Refused(Refusal::AddressNotAllowed) => problem::address_not_allowed(),
             HubError::Refused(Refusal::TooManyStreams) => problem::too_many_streams(retry_after()),
             HubError::Refused(Refusal::TooManyConnections) => problem::too_many_connections(retry_after()),
+            HubError::Refused(Refusal::TooManyPatterns(RefusedPattern { parameter, bound })) => {
+                problem::too_many_patterns(retry_after()).field(parameter.pointer(), bound.exceeded())
+            }
             HubError::Refused(refusal) => problem::unavailable(format!("hub refused: {refusal:?}")),
         }
     }

@@ -6,10 +6,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
+use super::budget::PatternBudget;
+use super::compiled::CompiledMatchers;
+use super::heads::Heads;
 use super::matcher::{MatchType, Matcher, Subject};
 use super::topic_url::Base;
+use crate::address::Network;
 use crate::error::Invalid;
 
 /// The matchers of all subscribers.
@@ -39,12 +43,41 @@ impl<K> Default for MatcherIndex<K> {
 }
 
 impl<K: Copy + Hash + Ord> MatcherIndex<K> {
-    /// A matcher: the one already compiled, if a subscriber holds it.
-    pub fn share(&mut self, kind: MatchType, text: &str, base: &Base) -> Result<Rc<Matcher>, Invalid> {
-        if kind == MatchType::Exact {
-            return Matcher::parse(kind, text, base).map(Rc::new);
+    /// A matcher: the one already compiled, if a subscriber holds it. All of an index are of one base.
+    pub fn share(&self, kind: MatchType, text: &str, base: &Base) -> Result<Rc<Matcher>, Invalid> {
+        match self.compiled.get(kind, text) {
+            Some(known) => Ok(Rc::clone(known)),
+            None => Matcher::parse(kind, text, base).map(Rc::new),
         }
-        self.compiled.share(kind, text, base)
+    }
+
+    /// Whether nobody holds this pattern or template.
+    pub fn is_new(&self, matcher: &Matcher) -> bool {
+        self.compiled.is_new(matcher)
+    }
+
+    /// Somebody of a network holds these, whether or not topics are looked for by them.
+    pub fn hold<'m>(
+        &mut self,
+        matchers: impl IntoIterator<Item = &'m Rc<Matcher>>,
+        network: Network,
+        budget: &mut PatternBudget,
+    ) {
+        matchers.into_iter().for_each(|matcher| self.compiled.hold(matcher, network, budget));
+    }
+
+    /// Those who held these hold them no longer.
+    pub fn release<'m>(&mut self, matchers: impl IntoIterator<Item = &'m Rc<Matcher>>, budget: &mut PatternBudget) {
+        matchers.into_iter().for_each(|matcher| self.compiled.release(matcher, budget));
+    }
+
+    /// How many patterns and templates a topic is held against at most that begins as this one does.
+    pub fn crowd(&self, matcher: &Matcher) -> usize {
+        match matcher {
+            Matcher::Template(template) => self.texts.crowd(template.literal_prefix()),
+            Matcher::Pattern(pattern) => self.places.crowd(pattern.literal_prefix()),
+            _ => 0,
+        }
     }
 
     /// Adds matchers to those of a subscriber.
@@ -89,97 +122,66 @@ impl<K: Copy + Hash + Ord> MatcherIndex<K> {
 
     /// The subscribers that ask for one of the topics, each once, in their order.
     pub fn candidates(&self, topics: &[Subject<'_>]) -> Vec<K> {
-        let mut found: Vec<K> = self.all.iter().copied().collect();
+        let mut found = Found::new(self.all.iter().copied().collect());
         for topic in topics {
-            found.extend(self.exact.get(topic.text()).into_iter().flatten().copied());
-            self.texts.find(topic.text(), topic, &mut found);
-            if !self.places.by_head.is_empty()
+            self.exact.get(topic.text()).into_iter().for_each(|keys| found.add(keys));
+            self.look(&self.texts, topic.text(), topic, topics.len() > 1, &mut found);
+            if !self.places.is_empty()
                 && let Some(url) = topic.url()
             {
-                self.places.find(url.place(), topic, &mut found);
+                self.look(&self.places, url.place(), topic, topics.len() > 1, &mut found);
             }
         }
-        found.sort_unstable();
-        found.dedup();
-        found
-    }
-}
-
-/// Matchers by the text they begin with.
-#[derive(Debug)]
-struct Heads<K> {
-    by_head: HashMap<Box<str>, HashMap<Rc<Matcher>, HashSet<K>>>,
-    /// The lengths of heads, each with how many there are.
-    lengths: HashMap<usize, usize>,
-}
-
-impl<K> Default for Heads<K> {
-    fn default() -> Self {
-        Self { by_head: HashMap::new(), lengths: HashMap::new() }
-    }
-}
-
-impl<K: Copy + Eq + Hash> Heads<K> {
-    fn insert(&mut self, head: &str, matcher: &Rc<Matcher>, key: K) {
-        let group = self.by_head.entry(head.into()).or_default();
-        if group.is_empty() {
-            *self.lengths.entry(head.len()).or_default() += 1;
-        }
-        group.entry(Rc::clone(matcher)).or_default().insert(key);
+        found.sort();
+        found.keys
     }
 
-    fn remove(&mut self, head: &str, matcher: &Rc<Matcher>, key: K) {
-        let Some(group) = self.by_head.get_mut(head) else { return };
-        if let Some(keys) = group.get_mut(matcher) {
-            keys.remove(&key);
-            if keys.is_empty() {
-                group.remove(matcher);
-            }
-        }
-        if group.is_empty() {
-            self.by_head.remove(head);
-            let left = self.lengths.get(&head.len()).map_or(0, |count| count - 1);
-            if left == 0 {
-                self.lengths.remove(&head.len());
-            } else {
-                self.lengths.insert(head.len(), left);
-            }
-        }
-    }
-
-    fn find(&self, text: &str, topic: &Subject<'_>, found: &mut Vec<K>) {
-        for length in self.lengths.keys() {
-            let group = text.get(..*length).and_then(|head| self.by_head.get(head));
-            for (matcher, keys) in group.into_iter().flatten() {
-                if matcher.matches(topic) {
-                    found.extend(keys);
+    /// Adds the subscribers of the matchers that take in a topic, which begins with this text. One of several topics is not
+    /// held against a matcher that took in one before.
+    fn look(&self, heads: &Heads<K>, text: &str, topic: &Subject<'_>, is_of_several: bool, found: &mut Found<K>) {
+        for (matcher, keys) in heads.on_the_way(text) {
+            if (!is_of_several || !found.knows(matcher)) && matcher.matches(topic) {
+                found.add(keys);
+                if is_of_several {
+                    found.matchers.insert(Rc::as_ptr(matcher));
                 }
             }
         }
     }
 }
 
-/// What is compiled and held by somebody.
-#[derive(Debug, Default)]
-struct CompiledMatchers {
-    known: HashMap<Box<str>, Weak<Matcher>>,
-    /// At how many entries those are dropped that nobody holds.
-    sweep_at: usize,
+/// Subscribers that were found, and the matchers by which.
+struct Found<K> {
+    keys: Vec<K>,
+    /// At how many those that were found several times are dropped.
+    sort_at: usize,
+    matchers: HashSet<*const Matcher>,
 }
 
-impl CompiledMatchers {
-    fn share(&mut self, kind: MatchType, text: &str, base: &Base) -> Result<Rc<Matcher>, Invalid> {
-        let name = format!("{} {base} {text}", kind.name());
-        if let Some(known) = self.known.get(&*name).and_then(Weak::upgrade) {
-            return Ok(known);
+impl<K: Copy + Ord> Found<K> {
+    /// How many are collected at least before any is dropped.
+    const SORTED_AT: usize = 16_384;
+
+    fn new(keys: Vec<K>) -> Self {
+        let sort_at = Self::SORTED_AT.max(2 * keys.len());
+        Self { keys, sort_at, matchers: HashSet::new() }
+    }
+
+    fn knows(&self, matcher: &Rc<Matcher>) -> bool {
+        self.matchers.contains(&Rc::as_ptr(matcher))
+    }
+
+    fn add(&mut self, keys: &HashSet<K>) {
+        self.keys.extend(keys);
+        if self.keys.len() >= self.sort_at {
+            self.sort();
+            self.sort_at = Self::SORTED_AT.max(2 * self.keys.len());
         }
-        let matcher = Rc::new(Matcher::parse(kind, text, base)?);
-        if self.known.len() >= self.sweep_at {
-            self.known.retain(|_, held| held.strong_count() > 0);
-            self.sweep_at = 64.max(2 * self.known.len());
-        }
-        self.known.insert(name.into(), Rc::downgrade(&matcher));
-        Ok(matcher)
+    }
+
+    fn sort(&mut self) {
+        self.keys.sort_unstable();
+        self.keys.dedup();
     }
 }
 
@@ -191,6 +193,19 @@ mod tests {
 
     fn base() -> Base {
         Base::parse("https://h/m/hub").unwrap()
+    }
+
+    const NETWORK: &str = "192.0.2.1";
+
+    /// Adds matchers to those of a subscriber, who holds them.
+    fn enter<K: Copy + Hash + Ord>(
+        index: &mut MatcherIndex<K>,
+        budget: &mut PatternBudget,
+        key: K,
+        all: &[Rc<Matcher>],
+    ) {
+        index.hold(all, Network::of(NETWORK), budget);
+        index.insert(key, all);
     }
 
     fn ask(index: &MatcherIndex<u32>, topics: &[&str]) -> Vec<u32> {
@@ -217,31 +232,54 @@ mod tests {
     }
 
     #[test]
-    fn equal_templates_and_patterns_are_compiled_once() {
-        let mut index = MatcherIndex::<u32>::default();
+    fn equal_templates_and_patterns_are_compiled_once_and_cost_once() {
+        let (mut index, mut budget) = (MatcherIndex::<u32>::default(), PatternBudget::default());
         let one = index.share(MatchType::UrlPattern, "/a/:id", &base()).unwrap();
-        assert!(Rc::ptr_eq(&one, &index.share(MatchType::UrlPattern, "/a/:id", &base()).unwrap()));
-        assert!(!Rc::ptr_eq(&one, &index.share(MatchType::UriTemplate, "/a/:id", &base()).unwrap()));
-        let elsewhere = Base::parse("https://other/m/hub").unwrap();
-        assert!(!Rc::ptr_eq(&one, &index.share(MatchType::UrlPattern, "/a/:id", &elsewhere).unwrap()));
+        let template = index.share(MatchType::UriTemplate, "/a/{id}", &base()).unwrap();
+        enter(&mut index, &mut budget, 1, &[Rc::clone(&one), Rc::clone(&template)]);
+        let again = index.share(MatchType::UrlPattern, "/a/:id", &base()).unwrap();
+        assert!(Rc::ptr_eq(&one, &again) && !index.is_new(&again));
+        assert!(index.is_new(&index.share(MatchType::UriTemplate, "/a/{i}", &base()).unwrap()));
+        enter(&mut index, &mut budget, 2, &[Rc::clone(&again)]);
+        let price = one.price() + template.price();
+        assert!(price > 2 * PatternBudget::OF_PATTERN);
+        assert_eq!((budget.steps(), index.crowd(&one)), (price, 1));
+        index.remove(1);
+        index.release(&[one, template], &mut budget);
+        assert_eq!(budget.steps(), again.price(), "somebody holds it");
+        index.remove(2);
+        index.release(&[again], &mut budget);
+        assert_eq!(budget.steps(), 0);
         assert!(index.share(MatchType::UrlPattern, "(", &base()).is_err());
     }
 
     #[test]
     fn nothing_is_left_of_those_who_left() {
-        let mut index = MatcherIndex::<u32>::default();
+        let (mut index, mut budget) = (MatcherIndex::<u32>::default(), PatternBudget::default());
         for key in 0..1_000 {
             let template = index.share(MatchType::UriTemplate, &format!("/{key}/{{id}}"), &base()).unwrap();
             let pattern = index.share(MatchType::UrlPattern, &format!("/{key}/:id"), &base()).unwrap();
-            index.insert(key, &[template, pattern, Rc::new(Matcher::Exact(format!("{key}").into()))]);
+            let all = [template, pattern, Rc::new(Matcher::Exact(format!("{key}").into()))];
+            enter(&mut index, &mut budget, key, &all);
             index.remove(key);
+            index.release(&all, &mut budget);
+            assert!(index.is_new(&all[0]) && index.is_new(&all[1]));
         }
-        assert!(index.exact.is_empty() && index.texts.by_head.is_empty() && index.places.by_head.is_empty());
-        assert!(index.texts.lengths.is_empty() && index.places.lengths.is_empty() && index.held.is_empty());
-        assert!(index.compiled.known.len() <= 64, "{}", index.compiled.known.len());
+        assert!(index.exact.is_empty() && index.texts.is_empty() && index.places.is_empty());
+        assert!(index.held.is_empty() && budget.steps() == 0);
     }
 
-    /// Texts over few letters, so that topics and matchers meet.
+    #[test]
+    fn many_subscribers_of_many_matchers_are_found_once_each() {
+        let mut index = MatcherIndex::default();
+        let all: Vec<_> =
+            (0..40).map(|n| index.share(MatchType::UriTemplate, &format!("{{a}}{{b{n}}}"), &base()).unwrap()).collect();
+        (0..2_000u32).for_each(|key| index.insert(key, &all));
+        let topics: Vec<String> = (0..20).map(|n| format!("topic-{n}")).collect();
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        assert_eq!(ask(&index, &topics), (0..2_000).collect::<Vec<_>>());
+    }
+
     fn matcher() -> impl Strategy<Value = (MatchType, String)> {
         prop_oneof![
             ("[ab/é]{0,3}|https://h/[ab]{0,2}").prop_map(|text| (MatchType::Exact, text)),

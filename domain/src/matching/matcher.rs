@@ -5,6 +5,7 @@
 use std::cell::OnceCell;
 use std::hash::{Hash, Hasher};
 
+use super::budget::PatternBudget;
 use super::steps::Steps;
 use super::topic_url::{Base, TopicUrl};
 use super::uri_template::UriTemplate;
@@ -114,6 +115,16 @@ impl Matcher {
         }
     }
 
+    /// Whether it is compiled, and not compared as text.
+    pub fn is_compiled(&self) -> bool {
+        matches!(self, Self::Template(_) | Self::Pattern(_))
+    }
+
+    /// What it counts for among all that are held; nothing if it is compared as text.
+    pub fn price(&self) -> usize {
+        if self.is_compiled() { PatternBudget::OF_PATTERN + self.steps() } else { 0 }
+    }
+
     /// Whether it takes in this topic.
     pub fn matches(&self, topic: &Subject<'_>) -> bool {
         match self {
@@ -155,6 +166,7 @@ impl Hash for Matcher {
 mod tests {
     use super::*;
     use crate::selector::Selector;
+    use proptest::prelude::*;
 
     fn base() -> Base {
         Base::parse("https://hub.example.com/.well-known/mercure").unwrap()
@@ -233,6 +245,21 @@ mod tests {
             }
             let all: usize = held.iter().sum();
             assert!(!held.is_empty() && all < 64 * 1024, "{part}: {} of {all} bytes", held.len());
+        }
+    }
+
+    proptest! {
+        /// What a pattern takes in memory is bounded by its text and by what it counts for.
+        #[test]
+        fn a_matcher_is_no_larger_than_its_price_says(
+            parts in prop::collection::vec("[a-z/]{0,6}|:[a-z]{1,3}|\\(\\.\\*\\)|\\([a-z]\\{[1-9][0-9]?\\}\\)|\\(\\(\\?:[a-z]\\{9\\}\\)\\{[1-9][0-9]\\}\\)|\\{[+#./?&]?[a-z](\\*|:[1-9][0-9]?)?\\}", 0..8),
+            older in any::<bool>(),
+        ) {
+            let (kind, text) = (if older { UriTemplate } else { UrlPattern }, format!("/{}", parts.concat()));
+            if let Ok(matcher) = Matcher::parse(kind, &text, &base()) {
+                prop_assert!(matcher.steps() <= Steps::MAX);
+                prop_assert!(bytes(&matcher) <= 2_048 + 8 * text.len() + matcher.price() / 2, "{}: {}", text, bytes(&matcher));
+            }
         }
     }
 

@@ -240,14 +240,21 @@ mod tests {
             }
         }
 
-        /// However repetitions are nested, a program is small and was made in few steps, or was given up in as few.
+        /// However repetitions are nested, a program is small and was made in few steps, or was given up in as few; and it
+        /// looks at no byte of a text twice.
         #[test]
-        fn no_expression_compiles_beyond_the_bound(expression in expressions(4_000)) {
+        fn no_expression_compiles_beyond_the_bound(expression in expressions(4_000), text in "[abcé,]{0,60}") {
             let mut steps = Steps::default();
             let compiled = Program::compile(expression, &mut steps);
             prop_assert!(steps.taken() <= Steps::MAX);
             match compiled {
-                Ok(p) => prop_assert!(p.table.is_none_or(|table| table.bytes() <= 4 * steps.taken() / Steps::OF_ENTRY + 4)),
+                Ok(p) => {
+                    let mut looked = 0;
+                    let mut looks = |table: &TransitionTable| table.takes(text.bytes().inspect(|_| looked += 1));
+                    p.table.as_deref().map(&mut looks);
+                    prop_assert!(looked <= text.len());
+                    prop_assert!(p.table.is_none_or(|table| table.bytes() <= 4 * steps.taken() / Steps::OF_ENTRY + 4));
+                }
                 Err(invalid) => prop_assert_eq!(invalid.code, Steps::EXCEEDED),
             }
         }

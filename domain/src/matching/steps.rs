@@ -1,5 +1,5 @@
 //! What compiling costs, counted: the bound on it bounds the time that it takes, what stays in memory, and so what
-//! strangers can ask of a hub.
+//! strangers can ask of a hub. What all streams of a hub take together, the `budget` bounds.
 
 use crate::error::Invalid;
 

@@ -20,7 +20,10 @@ pub use self::basis::{Basis, Grantor, NotAllowed, TokenIssuer};
 pub use self::grant::{CountLogin, CountMail, Drawn, Grant, GrantRequest, Lease, LoginSucceeded, RequestClass};
 pub use self::publish::{Drain, Drained, LearnCollections, MercureUpdate, Publish, Published, ReceiptKey, mercure_id};
 pub use self::status::{HubStatus, Inspect, Purge, RecordCacheStats};
-pub use self::stream::{Attach, EndMinted, Hello, IssueTicket, ListSubscriptions, Presence, Subscriptions, WireFormat};
+pub use self::stream::{
+    Attach, EndMinted, Hello, IssueTicket, ListSubscriptions, PatternParameter, Presence, RefusedPattern,
+    Subscriptions, WireFormat,
+};
 pub use self::tenant_config::{AcceptedVersion, Configure, Configured, TenantConfig, TenantState, accepts};
 use domain::ids::ClaimedTenant;
 use domain::rate::Rate;
@@ -135,6 +138,8 @@ pub enum Refusal {
     TooManyStreams,
     /// The address has as many open streams as the limit allows.
     TooManyConnections,
+    /// The hub's streams ask with as many patterns and templates as may be, or the network has its share of them.
+    TooManyPatterns(RefusedPattern),
     /// The ticket is unknown or expired.
     TicketInvalid,
     /// The token's issuer has lost the rights since it was minted.

@@ -7,6 +7,7 @@ use super::basis::Basis;
 use domain::clock::Timestamp;
 use domain::event::Cursor;
 use domain::ids::ClaimedTenant;
+use domain::matching::budget::PatternBound;
 #[cfg(doc)]
 use domain::minted::Minted;
 use domain::selector::{Interest, Selector};
@@ -37,6 +38,38 @@ pub struct Attach {
     /// Who the subscriber is, where the tenant announces subscriptions.
     #[serde(default)]
     pub presence: Option<Presence>,
+}
+
+/// A pattern that a stream was refused for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedPattern {
+    /// Where it came from.
+    pub parameter: PatternParameter,
+    /// What refuses it.
+    pub bound: PatternBound,
+}
+
+/// Where a pattern comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PatternParameter {
+    /// `match_urlpattern` in the query.
+    Pattern,
+    /// `topic` in the query.
+    Topic,
+    /// What the token grants.
+    Token,
+}
+
+impl PatternParameter {
+    /// Its place in the request, as problems name it.
+    pub fn pointer(self) -> &'static str {
+        match self {
+            Self::Pattern => "?match_urlpattern",
+            Self::Topic => "?topic",
+            Self::Token => "Authorization",
+        }
+    }
 }
 
 /// How events are framed on a stream.

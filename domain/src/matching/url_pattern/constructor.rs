@@ -72,7 +72,7 @@ enum ConstructorState {
 use Component::{Hash, Hostname, Password, Pathname, Port, Protocol, Search, Username};
 
 /// Cuts a pattern string. `is_special` tells whether a pattern of a protocol takes in one of the special schemes.
-pub fn cut(text: &str, is_special: fn(&str) -> Result<bool, Invalid>) -> Result<ComponentTexts, Invalid> {
+pub fn cut(text: &str, mut is_special: impl FnMut(&str) -> Result<bool, Invalid>) -> Result<ComponentTexts, Invalid> {
     let tokens = tokens(text, Policy::Lenient)?;
     let mut parser = ConstructorParser {
         text,
@@ -88,7 +88,7 @@ pub fn cut(text: &str, is_special: fn(&str) -> Result<bool, Invalid>) -> Result<
     };
     while parser.state != ConstructorState::Done && parser.at < parser.tokens.len() {
         parser.step = 1;
-        parser.read(is_special)?;
+        parser.read(&mut is_special)?;
         parser.at += parser.step;
     }
     if parser.parts.get(Hostname).is_some() && parser.parts.get(Port).is_none() {
@@ -111,7 +111,7 @@ struct ConstructorParser<'a> {
 }
 
 impl<'a> ConstructorParser<'a> {
-    fn read(&mut self, is_special: fn(&str) -> Result<bool, Invalid>) -> Result<(), Invalid> {
+    fn read(&mut self, is_special: &mut impl FnMut(&str) -> Result<bool, Invalid>) -> Result<(), Invalid> {
         match self.kind(self.at) {
             TokenType::End => {
                 self.end();

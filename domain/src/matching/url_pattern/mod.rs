@@ -39,7 +39,8 @@ impl UrlPattern {
     /// Parses a pattern, absolute or relative to the base.
     pub fn parse(text: &str, base: &Base) -> Result<Self, Invalid> {
         let mut steps = Steps::default();
-        let components = compile_all(inherit(cut(text, is_special)?, base), &mut steps)?;
+        let components =
+            compile_all(inherit(cut(text, |protocol| is_special(protocol, &mut steps))?, base), &mut steps)?;
         let prefix = place_prefix(&components).into();
         Ok(Self { text: text.into(), base: base.as_str().into(), prefix, components, steps })
     }
@@ -136,7 +137,7 @@ fn compile_all(mut parts: ComponentTexts, steps: &mut Steps) -> Result<Component
     {
         parts.set(Component::Port, "");
     }
-    let special = is_special(parts.get(Component::Protocol).unwrap_or("*"))?;
+    let special = is_special(parts.get(Component::Protocol).unwrap_or("*"), steps)?;
     let mut components = Vec::new();
     for component in Component::ALL {
         if let Some(text) = parts.get(component).filter(|text| *text != "*") {
@@ -147,8 +148,8 @@ fn compile_all(mut parts: ComponentTexts, steps: &mut Steps) -> Result<Component
 }
 
 /// Whether a pattern of a protocol takes in one of the special schemes.
-fn is_special(protocol: &str) -> Result<bool, Invalid> {
-    let program = compile(protocol, Options::plain(canonical::protocol), &mut Steps::default())?;
+fn is_special(protocol: &str, steps: &mut Steps) -> Result<bool, Invalid> {
+    let program = compile(protocol, Options::plain(canonical::protocol), steps)?;
     Ok(SPECIAL.iter().any(|(scheme, _)| program.matches(scheme)))
 }
 
