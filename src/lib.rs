@@ -25,8 +25,8 @@ async fn fetch(request: Request, env: Env, ctx: Context) -> worker::Result<Respo
     pipeline::handle(request, env, ctx).await
 }
 
-/// Each minute: the background work (`pipeline::every_minute`).
+/// Each trigger: its background work (`pipeline::cron`).
 #[event(scheduled)]
-async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
-    pipeline::every_minute(env).await;
+async fn scheduled(event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
+    pipeline::cron::run(env, &event.cron()).await;
 }

@@ -72,6 +72,12 @@ pub fn failed_check(check: &str, cause: &str) {
     worker::console_error!("{line}");
 }
 
+/// A tenant's turn of background work failed; it waits, and has another one later.
+pub fn failed_turn(work: &str, tenant: &str, cause: &str) {
+    let line = json!({ "level": "error", "event": "background_turn", "work": work, "tenant": tenant, "cause": cause });
+    worker::console_error!("{line}");
+}
+
 /// A custom domain could not be checked; cron will try again.
 pub fn failed_domain_check(tenant: &str, cause: &str) {
     let line = json!({ "level": "error", "event": "domain_check", "tenant": tenant, "cause": cause });

@@ -10,6 +10,7 @@ mod admission;
 mod admission_before_proof;
 mod api_keys;
 mod audit;
+mod background;
 mod branding;
 mod capacity;
 mod collections;

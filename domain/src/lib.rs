@@ -48,5 +48,6 @@ pub mod selector;
 pub mod sign_in;
 pub mod text;
 pub mod topic;
+pub mod turns;
 pub mod unix_time;
 pub mod window;

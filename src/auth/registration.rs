@@ -12,14 +12,15 @@ use crate::auth::rules;
 use crate::credentials::key::{fresh_id, fresh_secret};
 use crate::credentials::signature::digest;
 use crate::http::problem::{self, Problem};
-use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
+use crate::storage::rest::rest_since;
 use crate::storage::row::row_types;
-use crate::storage::shard_db::ShardDb;
 use crate::storage::sql::{Arg, TenantSql, args, statements};
-use crate::storage::tenant_db::{Placement, TenantDb};
+use crate::storage::tenant_db::TenantDb;
+use crate::tenant::turns::{BackgroundWork, rows_of, serve_due};
 use crate::tenant_id::TenantId;
 use domain::clock::{Clock, Timestamp};
+use domain::turns::{Outcome, Run, Turn};
 
 statements! { TenantSql;
     /// A new registration.
@@ -43,15 +44,19 @@ pub mod due {
     use crate::storage::sql::statements;
 
     statements! { ShardSql;
-        /// Tenants that may write and have registrations that ended by ?1.
-        ENDED = "SELECT f.tenant_id FROM tenant_fence f WHERE f.tenant_id IN (SELECT r.tenant_id FROM registrations r WHERE r.expires_at <= ?1) AND f.mode = 'rw' LIMIT 20";
+        /// Tenants that may write and have registrations that ended before ?1, longest ago first, but for those of whom the work ?2 is remembered.
+        ENDED = "SELECT r.tenant_id FROM registrations r JOIN tenant_fence f ON f.tenant_id = r.tenant_id AND f.mode = 'rw' WHERE r.expires_at < ?1 AND NOT EXISTS (SELECT t.tenant_id FROM background_turns t WHERE t.tenant_id = r.tenant_id AND t.work = ?2) GROUP BY +r.tenant_id ORDER BY min(r.expires_at) LIMIT ?3";
     }
 }
 
 /// How long an address may be proven, in seconds: 24 hours.
 pub const REGISTRATION_SECONDS: i64 = 24 * 3600;
-/// Rounds of one tenant's clearing, of 200 registrations each.
-const ROUNDS: usize = 10;
+/// Rounds of one tenant's clearing, of 200 registrations each, and their longest time in milliseconds.
+const ROUNDS: u32 = 10;
+const MILLIS: i64 = 4_000;
+/// The work of a run of cron.
+const ENDED: BackgroundWork =
+    BackgroundWork { name: "registrations", others: due::ENDED, most: 20, at_once: 2, limit: 15_000 };
 
 row_types! {
     /// A registration that has not ended. Has no `Debug`: it holds a hash.
@@ -138,39 +143,30 @@ pub async fn find(rows: &TenantDb, mailed_token: &str, now: Timestamp) -> Result
     Ok(rows.row(&BY_TOKEN, args![digest(mailed_token.as_bytes()), now.millis()]).await?)
 }
 
-/// Deletes registrations that have ended, of some tenants; gives their number. Run by cron each minute. `placements` finds
-/// where a tenant's rows are, as this room may not touch the registry.
-pub async fn forget_ended(
-    bindings: &Bindings,
-    placements: impl AsyncFn(&TenantId) -> Result<Option<Placement>, Problem>,
-) -> Result<usize, Problem> {
-    let now = SystemClock.now().millis();
-    let mut ended = 0;
-    for shard in &bindings.settings.shards {
-        let db = ShardDb::open(bindings, shard, "registrations")?;
-        for tenant in db.tenants(&due::ENDED, args![now]).await? {
-            let Some(placement) = placements(&tenant).await? else { continue };
-            match forget_of(&TenantDb::open(bindings, &tenant, &placement)?, now).await {
-                Ok(more) => ended += more,
-                // A failure does not stop the work for other tenants.
-                Err(problem) => log::fault("registrations", problem.cause.as_deref().unwrap_or(problem.code)),
-            }
-        }
-    }
-    Ok(ended)
+/// Deletes registrations that have ended, of some tenants; gives their number. Run by cron.
+pub async fn forget_ended(bindings: &Bindings, run: &Run) -> u64 {
+    serve_due(bindings, run, &ENDED, SystemClock.now(), async |tenant: &TenantId| {
+        let Some(rows) = rows_of(bindings, tenant).await? else { return Ok((0, Outcome::Failed)) };
+        forget_of(&rows).await
+    })
+    .await
 }
 
-async fn forget_of(rows: &TenantDb, now: i64) -> Result<usize, Problem> {
-    let mut ended = 0;
-    for _ in 0..ROUNDS {
-        let gone = rows.write().add(FORGET_EXPIRED, args![now]).commit().await?;
-        let gone = gone.into_iter().next_back().unwrap_or_default().read::<EndedRegistrationRow>()?.len();
-        ended += gone;
-        if gone == 0 {
-            break;
+async fn forget_of(rows: &TenantDb) -> Result<(u64, Outcome), Problem> {
+    let (mut ended, mut turn) = (0, Turn::new(ROUNDS, MILLIS, SystemClock.now()));
+    loop {
+        let now = SystemClock.now();
+        if !turn.take_step(now) {
+            return Ok((ended, Outcome::More));
         }
+        let gone = rows.write().add(FORGET_EXPIRED, args![now.millis()]).commit().await?;
+        let gone = gone.into_iter().next_back().unwrap_or_default().read::<EndedRegistrationRow>()?.len();
+        ended += gone as u64;
+        if gone == 0 {
+            return Ok((ended, Outcome::Done));
+        }
+        rest_since(now).await;
     }
-    Ok(ended)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //!   the credential proves somebody.
 
 mod context;
+pub mod cron;
 mod cross_tenant_audit;
 mod decide;
 mod entry;
@@ -28,20 +29,13 @@ use std::rc::Rc;
 use worker::{Context, Env, Method};
 
 use self::context::{RequestContext, ResponseMeta};
-use crate::api::operators::{master_keys, sessions};
-use crate::auth::registration;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::request::{Background, HandlersProof};
 use crate::http::response::Response;
 use crate::log::{self, RequestLine};
-use crate::records::provision::provision;
-use crate::records::{outbox, stale_jobs};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sealed::random;
-use crate::tenant::registry::placement_of;
-use crate::tenant::{change, domain_checks};
-use crate::tenant_id::TenantId;
 use domain::clock::{Clock, Timestamp};
 use domain::host::{Host, HostKind};
 
@@ -125,36 +119,4 @@ fn identified(answer: Response, id: &str) -> Response {
         .header("X-Request-Id", id)
         .header("X-Carillon-Version", env!("CARGO_PKG_VERSION"))
         .header("X-Content-Type-Options", "nosniff")
-}
-
-/// Cron: the work of each minute.
-pub async fn every_minute(env: Env) {
-    let bindings = match Bindings::new(env) {
-        Ok(bindings) => bindings,
-        Err(cause) => return log::fault("cron", &cause),
-    };
-    let finished = done(change::finish_stale(&bindings, provision).await);
-    done(sessions::forget_over(&bindings).await);
-    let rewrapped = done(master_keys::rewrap_stale(&bindings).await);
-    let announced = done(outbox::drain_stale(&bindings).await);
-    let placements = async |tenant: &TenantId| placement_of(&bindings, tenant).await;
-    let moved = done(stale_jobs::advance_all(&bindings, placements).await);
-    let swept = done(stale_jobs::sweep(&bindings, placements).await);
-    let checked = done(domain_checks::check_due(&bindings, provision).await);
-    let ended = done(registration::forget_ended(&bindings, placements).await);
-    let count = |done: Option<usize>| done.map(|done| done as u64);
-    log::cron(&[
-        ("finished", count(finished)),
-        ("rewrapped", count(rewrapped)),
-        ("announced", announced),
-        ("moved", count(moved)),
-        ("swept", count(swept)),
-        ("domains", count(checked)),
-        ("registrations", count(ended)),
-    ]);
-}
-
-/// What a part of the cron did. A failure is logged and stops no other part.
-fn done<T>(outcome: Result<T, Problem>) -> Option<T> {
-    outcome.map_err(|problem| log::fault("cron", problem.cause.as_deref().unwrap_or(problem.code))).ok()
 }

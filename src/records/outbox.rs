@@ -9,21 +9,41 @@ use crate::http::request::Background;
 use crate::hub::protocol::{Drain, LearnCollections, Refusal};
 use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
-use crate::storage::shard_db::ShardDb;
+use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::tenant::tenant_state::{self, HubError};
+use crate::tenant::turns::{BackgroundWork, rows_of, serve_due, stall};
 use crate::tenant_id::TenantId;
-use domain::clock::Clock;
+use domain::clock::{Clock, Timestamp};
+use domain::turns::{Outcome, Run};
 
-statements! { ShardSql;
-    /// Tenants after the id ?2 with changes that wait since before ?1. Only those that may write: the hub refuses others.
-    WAITING = "SELECT f.tenant_id FROM tenant_fence f WHERE f.tenant_id IN (SELECT o.tenant_id FROM record_outbox o WHERE o.at < ?1) AND f.tenant_id > ?2 AND f.mode = 'rw' ORDER BY f.tenant_id LIMIT 200";
+statements! { TenantSql;
+    /// A change that waits since before ?2.
+    STILL_WAITING = "SELECT seq FROM record_outbox WHERE tenant_id = ?1 AND at < ?2 LIMIT 1";
+}
+
+/// Statements across the tenants of a shard.
+pub mod due {
+    use crate::storage::sql::statements;
+
+    statements! { ShardSql;
+        /// Tenants with changes that wait since before ?1, longest first, but for those of whom the work ?2 is remembered. Only those that may write: the hub refuses others.
+        WAITING = "SELECT o.tenant_id FROM record_outbox o JOIN tenant_fence f ON f.tenant_id = o.tenant_id AND f.mode = 'rw' WHERE o.at < ?1 AND NOT EXISTS (SELECT t.tenant_id FROM background_turns t WHERE t.tenant_id = o.tenant_id AND t.work = ?2) GROUP BY +o.tenant_id ORDER BY min(o.at) LIMIT ?3";
+    }
 }
 
 /// Seconds after which a waiting change is stale: its notification was lost.
 const STALE_SECONDS: i64 = 5;
-/// Most pages of tenants of one cron run, per shard.
-const MAX_PAGES: usize = 5;
+/// The work of a run: hubs are notified, a few at a time.
+const STALE: BackgroundWork =
+    BackgroundWork { name: "outbox", others: due::WAITING, most: 1_000, at_once: 3, limit: 5_000 };
+
+row_types! {
+    struct WaitingRow {
+        #[allow(dead_code, reason = "only whether there is one counts")]
+        seq: i64,
+    }
+}
 
 /// Notifies the tenant's hub, after the response, that a change of records was committed.
 pub fn notify_hub(background: &Background, bindings: &Bindings, tenant: &TenantId) {
@@ -54,39 +74,44 @@ pub async fn learn_collections(bindings: &Bindings, tenant: &TenantId) -> bool {
 }
 
 /// Has hubs drain stale changes; gives the number of events that were sent. Run by cron each minute.
-pub async fn drain_stale(bindings: &Bindings) -> Result<u64, Problem> {
-    let before = SystemClock.now().plus_seconds(-STALE_SECONDS).millis();
-    let mut events = 0;
-    for shard in &bindings.settings.shards {
-        let db = ShardDb::open(bindings, shard, "drain stale changes")?;
-        let mut after = String::new();
-        for _ in 0..MAX_PAGES {
-            let tenants = db.tenants(&WAITING, args![before, after.as_str()]).await?;
-            for tenant in &tenants {
-                events += drain(bindings, tenant).await;
-            }
-            match tenants.last() {
-                Some(last) => after = last.to_string(),
-                None => break,
-            }
-        }
-    }
-    Ok(events)
+pub async fn drain_stale(bindings: &Bindings, run: &Run) -> u64 {
+    let before = SystemClock.now().plus_seconds(-STALE_SECONDS);
+    serve_due(bindings, run, &STALE, before, async |tenant: &TenantId| {
+        stall(bindings, tenant.as_str()).await;
+        let events = call(bindings, tenant).await?;
+        let outcome = match events {
+            Some(1..) => Outcome::Done,
+            _ if !is_waiting(bindings, tenant, before).await? => Outcome::Done,
+            // Another drain is under way, or brought nothing about: it comes again, behind the others.
+            Some(_) => Outcome::More,
+            None => Outcome::Failed,
+        };
+        Ok((events.unwrap_or(0), outcome))
+    })
+    .await
 }
 
-/// Has one hub drain its outbox; gives the number of events. A failure is logged: cron tries again.
-async fn drain(bindings: &Bindings, tenant: &TenantId) -> u64 {
+async fn is_waiting(bindings: &Bindings, tenant: &TenantId, before: Timestamp) -> Result<bool, Problem> {
+    let Some(rows) = rows_of(bindings, tenant).await? else { return Ok(true) };
+    Ok(rows.row::<WaitingRow>(&STILL_WAITING, args![before.millis()]).await?.is_some())
+}
+
+/// Has one hub drain its outbox. A failure is logged: cron tries again.
+async fn drain(bindings: &Bindings, tenant: &TenantId) {
+    if let Err(problem) = call(bindings, tenant).await {
+        log::fault("outbox", problem.cause.as_deref().unwrap_or(problem.code));
+    }
+}
+
+/// Has one hub drain its outbox; the number of events, or none for a tenant that is stopped.
+async fn call(bindings: &Bindings, tenant: &TenantId) -> Result<Option<u64>, Problem> {
     let seen = tenant_state::last_seen(tenant);
     let drained = tenant_state::call_hub(bindings, tenant, None, seen, async |hub, caller| {
         hub.call_for(&caller, &Drain {}).await
     });
     match drained.await {
-        Ok(drained) => drained.events,
-        Err(HubError::NotHere | HubError::Refused(Refusal::Stopped)) => 0,
-        Err(error) => {
-            let problem = Problem::from(error);
-            log::fault("outbox", problem.cause.as_deref().unwrap_or(problem.code));
-            0
-        }
+        Ok(drained) => Ok(Some(drained.events)),
+        Err(HubError::NotHere | HubError::Refused(Refusal::Stopped)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }

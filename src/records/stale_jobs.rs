@@ -2,67 +2,48 @@
 
 use super::{job, sweep};
 use crate::http::problem::Problem;
-use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
-use crate::storage::shard_db::ShardDb;
-use crate::storage::sql::ShardSql;
-use crate::storage::sql::{args, statements};
-use crate::storage::tenant_db::{Placement, TenantDb};
+use crate::storage::sql::statements;
+use crate::tenant::turns::{BackgroundWork, rows_of, serve_due};
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
+use domain::turns::{Outcome, Run};
 
 statements! { ShardSql;
-    /// Tenants that may write and have a job without progress since ?1.
-    IDLE = "SELECT f.tenant_id FROM tenant_fence f WHERE f.tenant_id IN (SELECT s.tenant_id FROM collection_state s WHERE s.job IS NOT NULL AND s.job_at < ?1) AND f.mode = 'rw' LIMIT 20";
-    /// Tenants that may write and have unreferenced objects that are due at ?1.
-    UNSWEPT = "SELECT f.tenant_id FROM tenant_fence f WHERE f.tenant_id IN (SELECT u.tenant_id FROM unreferenced_objects u WHERE u.due_at <= ?1) AND f.mode = 'rw' LIMIT 20";
+    /// Tenants that may write and have a job without progress since ?1, longest ago first, but for those of whom the work ?2 is remembered.
+    IDLE = "SELECT s.tenant_id FROM collection_state s JOIN tenant_fence f ON f.tenant_id = s.tenant_id AND f.mode = 'rw' WHERE s.job IS NOT NULL AND s.job_at < ?1 AND NOT EXISTS (SELECT t.tenant_id FROM background_turns t WHERE t.tenant_id = s.tenant_id AND t.work = ?2) GROUP BY +s.tenant_id ORDER BY min(s.job_at) LIMIT ?3";
+    /// The same for tenants that have unreferenced objects, due before ?1.
+    UNSWEPT = "SELECT u.tenant_id FROM unreferenced_objects u JOIN tenant_fence f ON f.tenant_id = u.tenant_id AND f.mode = 'rw' WHERE u.due_at < ?1 AND NOT EXISTS (SELECT t.tenant_id FROM background_turns t WHERE t.tenant_id = u.tenant_id AND t.work = ?2) GROUP BY +u.tenant_id ORDER BY min(u.due_at) LIMIT ?3";
 }
 
 /// Seconds without progress after which a job is stale.
 const STALE_SECONDS: i64 = 30;
 
-/// Finds the placement of a tenant; none if it was deleted. Passed in, as this room may not touch the registry.
-pub trait Placements: AsyncFn(&TenantId) -> Result<Option<Placement>, Problem> {}
+/// Jobs, which write a lot: two tenants at one time.
+const JOBS: BackgroundWork =
+    BackgroundWork { name: "collection_job", others: IDLE, most: 20, at_once: 2, limit: 15_000 };
+/// Objects to be deleted.
+const SWEEPS: BackgroundWork = BackgroundWork { name: "sweep", others: UNSWEPT, most: 20, at_once: 2, limit: 15_000 };
 
-impl<F: AsyncFn(&TenantId) -> Result<Option<Placement>, Problem>> Placements for F {}
-
-/// Advances stale jobs; gives their number. Run by cron each minute.
-pub async fn advance_all(bindings: &Bindings, placements: impl Placements) -> Result<usize, Problem> {
-    let before = SystemClock.now().plus_seconds(-STALE_SECONDS).millis();
-    for_each_tenant(bindings, &placements, "collection_job", &IDLE, before, async |rows| {
-        job::advance_stale(rows, before).await
+/// Advances stale jobs; gives their number. Run by cron.
+pub async fn advance_all(bindings: &Bindings, run: &Run) -> u64 {
+    let before = SystemClock.now().plus_seconds(-STALE_SECONDS);
+    serve_due(bindings, run, &JOBS, before, async |tenant: &TenantId| {
+        let Some(rows) = rows_of(bindings, tenant).await? else { return Ok((0, Outcome::Failed)) };
+        counted(job::advance_stale(&rows, before.millis()).await)
     })
     .await
 }
 
-/// Deletes unreferenced objects that are due; gives their number. Run by cron each minute.
-pub async fn sweep(bindings: &Bindings, placements: impl Placements) -> Result<usize, Problem> {
-    let now = SystemClock.now().millis();
-    for_each_tenant(bindings, &placements, "sweep", &UNSWEPT, now, async |rows| sweep::sweep(bindings, rows).await)
-        .await
+/// Deletes unreferenced objects that are due; gives their number. Run by cron.
+pub async fn sweep(bindings: &Bindings, run: &Run) -> u64 {
+    serve_due(bindings, run, &SWEEPS, SystemClock.now(), async |tenant: &TenantId| {
+        let Some(rows) = rows_of(bindings, tenant).await? else { return Ok((0, Outcome::Failed)) };
+        counted(sweep::sweep(bindings, &rows).await)
+    })
+    .await
 }
 
-/// Runs `work` for each tenant that a statement selects; gives the sum of its results.
-async fn for_each_tenant(
-    bindings: &Bindings,
-    placements: &impl Placements,
-    what: &'static str,
-    sql: &ShardSql,
-    due_before: i64,
-    work: impl AsyncFn(&TenantDb) -> Result<usize, Problem>,
-) -> Result<usize, Problem> {
-    let mut done = 0;
-    for shard in &bindings.settings.shards {
-        let db = ShardDb::open(bindings, shard, what)?;
-        for tenant in db.tenants(sql, args![due_before]).await? {
-            let Some(placement) = placements(&tenant).await? else { continue };
-            let rows = TenantDb::open(bindings, &tenant, &placement)?;
-            match work(&rows).await {
-                Ok(more) => done += more,
-                // A failure does not stop the work for other tenants.
-                Err(problem) => log::fault(what, problem.cause.as_deref().unwrap_or(problem.code)),
-            }
-        }
-    }
-    Ok(done)
+fn counted(turn: Result<(usize, Outcome), Problem>) -> Result<(u64, Outcome), Problem> {
+    turn.map(|(done, outcome)| (done as u64, outcome))
 }

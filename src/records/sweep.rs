@@ -13,10 +13,12 @@ use crate::log;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::keys::ObjectKey;
 use crate::storage::r2::Bucket;
+use crate::storage::rest::rest_since;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
 use domain::clock::Clock;
+use domain::turns::{Outcome, Turn};
 
 statements! { TenantSql;
     /// Claims some objects that are due at ?2, and those that an interrupted sweep claimed.
@@ -26,9 +28,10 @@ statements! { TenantSql;
 }
 
 /// Objects of one step; R2 deletes at most 1,000 at once.
-const CHUNK: i64 = 500;
-/// Most steps of one sweep.
-const STEPS: usize = 20;
+const CHUNK: i64 = 200;
+/// Most steps of one sweep, and its longest time in milliseconds.
+const STEPS: u32 = 50;
+const MILLIS: i64 = 5_000;
 
 row_types! {
     struct ObjectRow {
@@ -36,22 +39,25 @@ row_types! {
     }
 }
 
-/// Deletes a tenant's unreferenced objects that are due; gives their number.
-pub async fn sweep(bindings: &Bindings, rows: &TenantDb) -> Result<usize, Problem> {
+/// Deletes a tenant's unreferenced objects that are due; gives their number, and whether some are left.
+pub async fn sweep(bindings: &Bindings, rows: &TenantDb) -> Result<(usize, Outcome), Problem> {
     let bucket = Bucket::open(bindings)?;
-    let mut swept = 0;
-    for _ in 0..STEPS {
-        let now = SystemClock.now().millis();
-        let claimed = rows.write().add(CLAIM, args![now, CHUNK]).commit().await?;
+    let (mut swept, mut turn) = (0, Turn::new(STEPS, MILLIS, SystemClock.now()));
+    loop {
+        let now = SystemClock.now();
+        if !turn.take_step(now) {
+            return Ok((swept, Outcome::More));
+        }
+        let claimed = rows.write().add(CLAIM, args![now.millis(), CHUNK]).commit().await?;
         let claimed = claimed.into_iter().next_back().unwrap_or_default().read::<ObjectRow>()?;
         let objects: Vec<String> = claimed.into_iter().map(|row| row.object).collect();
         if objects.is_empty() {
-            break;
+            return Ok((swept, Outcome::Done));
         }
         delete(&bucket, rows, &objects).await?;
         swept += objects.len();
+        rest_since(now).await;
     }
-    Ok(swept)
 }
 
 /// Deletes objects that no record's file names or can come to name.

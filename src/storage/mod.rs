@@ -19,6 +19,7 @@ pub mod kv;
 pub mod outbox;
 pub mod probe;
 pub mod r2;
+pub mod rest;
 pub mod row;
 pub mod sealed;
 pub mod security_events;

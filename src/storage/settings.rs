@@ -55,7 +55,7 @@ pub struct Settings {
     /// `MAIL_LOG`: whether mail without a hook is logged, tokens included. For development only.
     pub logs_mail: bool,
     /// `FAULT_AFTER`: the step of a tenant change after which it stops, as a crash would; `collection` for the commit that
-    /// hides or deletes a collection. For tests only.
+    /// hides or deletes a collection; `stuck:{tenant}` for a tenant whose hub does not answer cron. For tests only.
     pub fault_after: Option<String>,
 }
 

@@ -11,13 +11,16 @@
 
 use std::cell::Cell;
 
-use super::bindings::Bindings;
+use super::bindings::{Bindings, SystemClock};
 use super::composed::ListStatement;
 use super::d1::Database;
+use super::rest::rest_since;
 use super::row::{FromRow, Rows, row_types};
 use super::sql::statements;
 use super::sql::{Arg, StorageError, TenantSql};
 use crate::tenant_id::TenantId;
+use domain::clock::Clock;
+use domain::turns::Turn;
 
 statements! { TenantSql;
     /// Fails the batch unless the tenant may write to this shard at this epoch.
@@ -31,11 +34,11 @@ statements! { TenantSql;
     /// Purge, each round: from now on no change is announced and no version is kept.
     MUTE_COLLECTIONS = "UPDATE collections SET live = 0, versioned = 0 WHERE tenant_id = ?1 AND (live = 1 OR versioned = 1)";
     /// Purge, each round: some references. All of them go before the first record, because records refer to each other.
-    PURGE_SOME_REFERENCES = "DELETE FROM record_references WHERE tenant_id = ?1 AND (collection, record_id, field, position) IN (SELECT collection, record_id, field, position FROM record_references WHERE tenant_id = ?1 LIMIT 5000)";
+    PURGE_SOME_REFERENCES = "DELETE FROM record_references WHERE tenant_id = ?1 AND (collection, record_id, field, position) IN (SELECT collection, record_id, field, position FROM record_references WHERE tenant_id = ?1 LIMIT 500)";
     /// Purge, each round: some versions. A record may have 200, too many to delete together with it.
-    PURGE_SOME_VERSIONS = "DELETE FROM record_versions WHERE tenant_id = ?1 AND (collection, record_id, version) IN (SELECT collection, record_id, version FROM record_versions WHERE tenant_id = ?1 LIMIT 5000)";
+    PURGE_SOME_VERSIONS = "DELETE FROM record_versions WHERE tenant_id = ?1 AND (collection, record_id, version) IN (SELECT collection, record_id, version FROM record_versions WHERE tenant_id = ?1 LIMIT 500)";
     /// Purge, each round: some records, once no reference and no version is left. Triggers delete their index rows and counts.
-    PURGE_SOME_RECORDS = "DELETE FROM records WHERE tenant_id = ?1 AND NOT EXISTS (SELECT 1 FROM record_references WHERE tenant_id = ?1) AND NOT EXISTS (SELECT 1 FROM record_versions WHERE tenant_id = ?1) AND (collection, id) IN (SELECT collection, id FROM records WHERE tenant_id = ?1 LIMIT 5000)";
+    PURGE_SOME_RECORDS = "DELETE FROM records WHERE tenant_id = ?1 AND NOT EXISTS (SELECT 1 FROM record_references WHERE tenant_id = ?1) AND NOT EXISTS (SELECT 1 FROM record_versions WHERE tenant_id = ?1) AND (collection, id) IN (SELECT collection, id FROM records WHERE tenant_id = ?1 LIMIT 500)";
     /// Purge, each round: one row while there are records.
     RECORDS_LEFT = "SELECT 1 AS found FROM records WHERE tenant_id = ?1 LIMIT 1";
     PURGE_RECORD_REFERENCES = "DELETE FROM record_references WHERE tenant_id = ?1";
@@ -54,6 +57,7 @@ statements! { TenantSql;
     PURGE_COLLECTION_STATE = "DELETE FROM collection_state WHERE tenant_id = ?1";
     PURGE_COLLECTION_FIELDS = "DELETE FROM collection_fields WHERE tenant_id = ?1";
     PURGE_COLLECTIONS = "DELETE FROM collections WHERE tenant_id = ?1";
+    PURGE_BACKGROUND_TURNS = "DELETE FROM background_turns WHERE tenant_id = ?1";
     PURGE_SECURITY_EVENTS = "DELETE FROM security_events WHERE tenant_id = ?1";
     PURGE_AUDIT_LOG = "DELETE FROM audit_log WHERE tenant_id = ?1";
     PURGE_SSO_CLIENTS = "DELETE FROM sso_clients WHERE tenant_id = ?1";
@@ -79,8 +83,9 @@ statements! { TenantSql;
 pub const PURGE_ROUND: &[TenantSql] =
     &[MUTE_COLLECTIONS, PURGE_SOME_REFERENCES, PURGE_SOME_VERSIONS, PURGE_SOME_RECORDS, RECORDS_LEFT];
 
-/// Most rounds of one call of a purge.
+/// Most rounds of one call of a purge, and its longest time, in milliseconds.
 const PURGE_ROUNDS: u32 = 150;
+const PURGE_MILLIS: i64 = 5_000;
 
 /// What a purge deletes after its rounds, in this order: a row that refers to another goes first.
 pub const PURGES: &[TenantSql] = &[
@@ -98,6 +103,7 @@ pub const PURGES: &[TenantSql] = &[
     PURGE_COLLECTION_STATE,
     PURGE_COLLECTION_FIELDS,
     PURGE_COLLECTIONS,
+    PURGE_BACKGROUND_TURNS,
     PURGE_SECURITY_EVENTS,
     PURGE_AUDIT_LOG,
     PURGE_SSO_CLIENTS,
@@ -245,16 +251,21 @@ impl TenantDb {
         self.run(vec![(SET_FENCE, args)]).await.map(drop)
     }
 
-    /// Deletes the tenant's rows for good; only the closed fence stays. Idempotent. `Unavailable` if there are more rows
-    /// than one call deletes: call it again.
-    pub async fn purge(&self) -> Result<(), StorageError> {
-        for _ in 0..PURGE_ROUNDS {
+    /// Deletes the tenant's rows for good; only the closed fence stays. Idempotent. False if there are more rows than one
+    /// call deletes: call it again.
+    pub async fn purge(&self) -> Result<bool, StorageError> {
+        let mut turn = Turn::new(PURGE_ROUNDS, PURGE_MILLIS, SystemClock.now());
+        loop {
+            let began = SystemClock.now();
+            if !turn.take_step(began) {
+                return Ok(false);
+            }
             let results = self.run(unbound(PURGE_ROUND)).await?;
             if results.last().is_none_or(Rows::is_empty) {
-                return self.run(unbound(PURGES)).await.map(drop);
+                return self.run(unbound(PURGES)).await.map(|_| true);
             }
+            rest_since(began).await;
         }
-        Err(StorageError::Unavailable("the purge is not finished: call it again".into()))
     }
 
     async fn run(&self, statements: Vec<(TenantSql, Vec<Arg>)>) -> Result<Vec<Rows>, StorageError> {

@@ -6,13 +6,19 @@
 //! - Every later step is idempotent and carries the revision; fence and hub ignore lower ones.
 //! - Each step sends the tenant's current state, never a stored step, so steps may be repeated, skipped by a later change,
 //!   or run twice at the same time.
+//! - Cron carries those first that wait longest, a few at a time, each within a limit; a tenant that fails waits longer each
+//!   time. So a store or a hub that does not answer for one tenant delays no other.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::domains::RELEASED_SECONDS;
 use super::record::Status;
 use super::registry::Tenant;
-use super::{resolve, secrets, tenant_state};
+use super::{resolve, secrets, tenant_state, turns};
 use crate::http::problem::{self, Problem};
 use crate::hub::client::HubClient;
 use crate::hub::protocol::{Configure, Purge};
@@ -27,28 +33,31 @@ use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::{FenceMode, TenantDb};
 use domain::clock::{Clock, Timestamp};
 use domain::host::Host;
+use domain::turns::{Next, Outcome, Run, choose};
 
 statements! { ControlSql;
     /// Takes the next revision, if the tenant still has the one that was read; PEND fails otherwise.
     BUMP = "UPDATE tenants SET revision = revision + 1, updated_at = ?3 WHERE id = ?1 AND revision = ?2";
     /// Marks the change as pending; fails the batch unless the tenant has this revision, because the column takes no NULL.
-    PEND = "INSERT INTO pending_changes (tenant_id, revision, hosts, created_at, templates) VALUES (?1, (SELECT revision FROM tenants WHERE id = ?1 AND revision = ?2), ?3, ?4, ?5)";
+    PEND = "INSERT INTO pending_changes (tenant_id, revision, hosts, created_at, templates, next_at) VALUES (?1, (SELECT revision FROM tenants WHERE id = ?1 AND revision = ?2), ?3, ?4, ?5, ?4)";
     /// What was done, by whom.
     AUDIT = "INSERT INTO platform_audit (at, actor, operation, tenant_id, revision, request_id, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     /// A tenant's pending changes.
     PENDING_OF = "SELECT hosts, templates, created_at FROM pending_changes WHERE tenant_id = ?1 AND revision <= ?2";
     /// The changes have reached every store.
     ARRIVED = "DELETE FROM pending_changes WHERE tenant_id = ?1 AND revision <= ?2";
-    /// Tenants with pending changes, oldest first.
-    PENDING = "SELECT tenant_id FROM pending_changes WHERE created_at <= ?1 ORDER BY created_at LIMIT 50";
+    /// Tenants with pending changes that are due, those first that wait longest: that have failed (?2 is 1), or that have not.
+    PENDING = "SELECT tenant_id, max(failures) AS failures FROM pending_changes WHERE next_at <= ?1 GROUP BY +tenant_id HAVING (max(failures) > 0) = ?2 ORDER BY min(next_at) LIMIT 50";
+    /// When a tenant's changes are carried next.
+    POSTPONE = "UPDATE pending_changes SET next_at = ?2, failures = ?3 WHERE tenant_id = ?1";
     /// Deletes a purged tenant's secrets.
     FORGET_SECRETS = "DELETE FROM tenant_secrets WHERE tenant_id = ?1";
     /// Deletes a purged tenant's data key, last, and its profile: from now on nothing sealed under the key can be opened.
     FORGET_DATA_KEY = "UPDATE tenants SET data_key = NULL, display_name = '', admin_email = NULL, wpgraphql_endpoint = NULL, features = '{}', resources = '{}', cors_origins = '[]', rate_limits = '{}', settings = '{}', branding = '{}' WHERE id = ?1 AND status = 'purged'";
     /// Deletes operators' grants of a tenant.
     FORGET_GRANTS = "DELETE FROM operator_grants WHERE tenant_id = ?1";
-    /// Deletes stored responses that have expired.
-    FORGET_RESPONSES = "DELETE FROM idempotency_keys WHERE created_at <= ?1";
+    /// Deletes some stored responses that have expired.
+    FORGET_RESPONSES = "DELETE FROM idempotency_keys WHERE (scope, key_digest) IN (SELECT scope, key_digest FROM idempotency_keys WHERE created_at <= ?1 LIMIT 500)";
     /// Deletes released domains that may be attached again.
     FORGET_RELEASED = "DELETE FROM released_domains WHERE released_at <= ?1";
 }
@@ -82,8 +91,16 @@ row_types! {
 
     struct PendingTenantRow {
         tenant_id: String,
+        failures: i64,
     }
 }
+
+/// Most tenants that one run of cron carries changes of, and how many at one time. The runtime opens six connections.
+const MOST: usize = 50;
+const AT_ONCE: usize = 3;
+/// The longest that it carries those of one tenant, and that a request carries its own, in milliseconds.
+const LIMIT_MILLIS: u64 = 10_000;
+const REQUEST_MILLIS: u64 = 25_000;
 
 /// A change of a tenant.
 pub struct TenantChange<'a> {
@@ -154,8 +171,8 @@ impl TenantChange<'_> {
 
     /// Brings the change to shard, hub and KV; true once all of them have it. What fails stays pending.
     pub async fn carry(&self, db: &ControlDb, provision: impl Provision) -> Result<bool, Problem> {
-        match apply(self.bindings, db, self.tenant, &provision).await {
-            Ok(()) => Ok(true),
+        match turns::within(REQUEST_MILLIS, apply(self.bindings, db, self.tenant, &provision)).await {
+            Ok(outcome) => Ok(outcome == Outcome::Done),
             Err(problem) if self.bindings.settings.fault_after.is_some() => Err(problem),
             Err(problem) => {
                 log::pending_change(self.tenant, problem.code, problem.cause.as_deref());
@@ -171,9 +188,9 @@ pub trait Provision: AsyncFn(&TenantDb, &[String], i64) -> Result<(), Problem> {
 
 impl<F: AsyncFn(&TenantDb, &[String], i64) -> Result<(), Problem>> Provision for F {}
 
-/// Brings shard, hub and KV to the tenant's current revision. Idempotent.
-async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl Provision) -> Result<(), Problem> {
-    let Some(tenant) = Tenant::find_to_apply(db, id).await? else { return Ok(()) };
+/// Brings shard, hub and KV to the tenant's current revision. Idempotent. A purge may need several calls.
+async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl Provision) -> Result<Outcome, Problem> {
+    let Some(tenant) = Tenant::find_to_apply(db, id).await? else { return Ok(Outcome::Done) };
     let revision = tenant.row.revision;
     reached(bindings, ChangeStep::Control)?;
     let mode = match tenant.row.status {
@@ -190,11 +207,16 @@ async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl P
     reached(bindings, ChangeStep::Fence)?;
     let hub = HubClient::of(bindings, &tenant.id).map_err(problem::unavailable)?;
     if tenant.row.status == Status::Purged {
-        rows.purge().await?;
+        if !rows.purge().await? {
+            return Ok(Outcome::More);
+        }
         Bucket::open(bindings)?.purge(&tenant.id).await?;
         hub.call(&Purge {}).await.map_err(problem::unavailable)?;
     } else {
         hub.call(&Configure { config: tenant.config(bindings)? }).await.map_err(problem::unavailable)?;
+        if mode == FenceMode::ReadWrite {
+            turns::retry_all(&rows).await?;
+        }
     }
     reached(bindings, ChangeStep::Hub)?;
     secrets::forget(&tenant.id);
@@ -215,22 +237,27 @@ async fn apply(bindings: &Bindings, db: &ControlDb, id: &str, provision: &impl P
     } else {
         db.batch(vec![(ARRIVED, args![id, revision])]).await?;
     }
-    Ok(())
+    Ok(Outcome::Done)
 }
 
-/// Finishes pending changes, and deletes expired rows; how many tenants were finished. Run by cron each minute.
-pub async fn finish_stale(bindings: &Bindings, provision: impl Provision) -> Result<usize, Problem> {
+/// Finishes pending changes that are due, and deletes expired rows; how many tenants were finished. Run by cron each
+/// minute.
+pub async fn finish_stale(bindings: &Bindings, run: &Run, provision: impl Provision) -> Result<u64, Problem> {
     let db = ControlDb::open(bindings, "finish pending changes")?;
     let now = SystemClock.now();
-    let mut tenants = db.rows::<PendingTenantRow>(&PENDING, args![now.millis()]).await?;
-    tenants.dedup_by(|a, b| a.tenant_id == b.tenant_id);
-    let mut finished = 0;
-    for PendingTenantRow { tenant_id } in &tenants {
-        match apply(bindings, &db, tenant_id, &provision).await {
-            Ok(()) => finished += 1,
-            Err(problem) => log::pending_change(tenant_id, problem.code, problem.cause.as_deref()),
+    let failed = db.rows::<PendingTenantRow>(&PENDING, args![now.millis(), 1_i64]).await?;
+    let others = db.rows::<PendingTenantRow>(&PENDING, args![now.millis(), 0_i64]).await?;
+    let queue = RefCell::new(VecDeque::from(choose(failed, others, MOST)));
+    let lane = async || {
+        let mut finished = 0;
+        while run.has_time(SystemClock.now()) {
+            let next = queue.borrow_mut().pop_front();
+            let Some(pending) = next else { break };
+            finished += u64::from(finish(bindings, &db, &pending, &provision).await);
         }
-    }
+        finished
+    };
+    let finished = join_all((0..AT_ONCE).map(|_| lane())).await.into_iter().sum();
     let ago = |now: Timestamp, seconds: i64| now.plus_seconds(-seconds).millis();
     db.batch(vec![
         (FORGET_RESPONSES, args![ago(now, 24 * 3600)]),
@@ -238,6 +265,27 @@ pub async fn finish_stale(bindings: &Bindings, provision: impl Provision) -> Res
     ])
     .await?;
     Ok(finished)
+}
+
+/// Carries a tenant's pending changes; true once every store has them. Otherwise notes when to go on.
+async fn finish(bindings: &Bindings, db: &ControlDb, pending: &PendingTenantRow, provision: &impl Provision) -> bool {
+    let id = pending.tenant_id.as_str();
+    let carried = async {
+        turns::stall(bindings, id).await;
+        apply(bindings, db, id, provision).await
+    };
+    let outcome = turns::within(LIMIT_MILLIS, carried).await.unwrap_or_else(|problem| {
+        log::pending_change(id, problem.code, problem.cause.as_deref());
+        Outcome::Failed
+    });
+    let failures = u32::try_from(pending.failures).unwrap_or(u32::MAX);
+    if let Next::At { due, failures } = outcome.next(id, failures, SystemClock.now()) {
+        let postponed = db.batch(vec![(POSTPONE, args![id, due.millis(), i64::from(failures)])]).await;
+        if let Err(error) = postponed {
+            log::fault("cron", &error.to_string());
+        }
+    }
+    outcome == Outcome::Done
 }
 
 /// Makes a new tenant's first collections; its fence must be open for that.

@@ -2,7 +2,8 @@
 //!
 //! Invariants
 //! - Nothing is looked up where proofs are assumed: development and tests call no other machine.
-//! - A run of cron checks so many domains at most, those first that wait longest; five at a time.
+//! - A run of cron checks so many domains at most: of each tenant the one that waits longest, then of each the next; four at
+//!   a time. One that cannot be checked waits some minutes.
 //! - A check counts once, even if two runs overlap: it is written only if nobody checked meanwhile.
 
 use futures_util::future::join_all;
@@ -10,6 +11,7 @@ use futures_util::future::join_all;
 use super::change::{Provision, TenantChange};
 use super::domains::{self, chance};
 use super::registry::{DomainRow, Tenant};
+use super::turns::within;
 use crate::http::outbound::{self, OutboundRequest};
 use crate::http::problem::{self, Problem};
 use crate::log;
@@ -23,10 +25,13 @@ use domain::domain_proof::{Checks, Finding, ProofMethod, ProofPolicy, ProofRecor
 use domain::host::Host;
 use domain::json;
 use domain::outbound::OutboundUrl;
+use domain::turns::{Run, wait_millis};
 
 statements! { ControlSql;
-    /// Domains whose check is due, those first that wait longest.
-    DUE = "SELECT domain, tenant_id FROM tenant_domains WHERE next_check_at <= ?1 ORDER BY next_check_at LIMIT 20";
+    /// Domains whose check is due: of each tenant the one that waits longest, then of each the next.
+    DUE = "SELECT d.domain, d.tenant_id FROM (SELECT domain, tenant_id, next_check_at, row_number() OVER (PARTITION BY +tenant_id ORDER BY next_check_at) AS place FROM tenant_domains WHERE next_check_at <= ?1) d ORDER BY d.place, d.next_check_at LIMIT 40";
+    /// When a domain is checked next that could not be.
+    POSTPONE = "UPDATE tenant_domains SET next_check_at = ?3 WHERE domain = ?1 AND tenant_id = ?2 AND next_check_at <= ?4";
     /// What a check found, unless another one was faster; gives a token to a domain that an older release attached.
     NOTE_CHECK = "UPDATE tenant_domains SET checked_at = ?3, next_check_at = ?4, failures = ?5, failing_since = ?6, ssl_enabled = ?7, https_status = ?8, token = CASE WHEN token = '' THEN ?10 ELSE token END WHERE domain = ?1 AND tenant_id = ?2 AND COALESCE(checked_at, 0) = ?9";
     /// What HTTPS to a domain answered.
@@ -34,9 +39,13 @@ statements! { ControlSql;
 }
 
 /// Domains that are checked at one time. The runtime opens six connections at most.
-const AT_ONCE: usize = 5;
+const AT_ONCE: usize = 4;
 /// How long a resolver or a domain may take to respond, in milliseconds.
 const TIMEOUT_MILLIS: u32 = 5000;
+/// The longest that a check takes with what follows from it, in milliseconds.
+const LIMIT_MILLIS: u64 = 20_000;
+/// A domain that could not be checked waits as long as a tenant does after so many failures.
+const RETRIED_AS: u32 = 4;
 /// The longest answer of a resolver, in bytes.
 const MAX_ANSWER: u32 = 64 * 1024;
 
@@ -82,7 +91,7 @@ async fn probe(bindings: &Bindings, domain: &Host) -> Option<u16> {
 
 /// Checks domains that are due, and ends claims that were not proven in time; how many domains were checked. Run by cron
 /// each minute.
-pub async fn check_due(bindings: &Bindings, provision: impl Provision) -> Result<usize, Problem> {
+pub async fn check_due(bindings: &Bindings, run: &Run, provision: impl Provision) -> Result<u64, Problem> {
     let db = ControlDb::open(bindings, "check custom domains")?;
     let now = SystemClock.now();
     db.batch(vec![domains::forget_claims(now)]).await?;
@@ -90,15 +99,26 @@ pub async fn check_due(bindings: &Bindings, provision: impl Provision) -> Result
         return Ok(0);
     }
     let due = db.rows::<DueRow>(&DUE, args![now.millis()]).await?;
+    let mut checked = 0;
     for some in due.chunks(AT_ONCE) {
-        let checks = join_all(some.iter().map(|row| check(bindings, &db, row, &provision))).await;
+        if !run.has_time(SystemClock.now()) {
+            break;
+        }
+        checked += some.len() as u64;
+        let checks = join_all(some.iter().map(|row| within(LIMIT_MILLIS, check(bindings, &db, row, &provision)))).await;
         for (row, outcome) in some.iter().zip(checks) {
             if let Err(problem) = outcome {
                 log::failed_domain_check(&row.tenant_id, problem.cause.as_deref().unwrap_or(problem.code));
             }
         }
+        let later = |row: &DueRow| {
+            let next = now.plus_millis(wait_millis(&row.domain, RETRIED_AS)).millis();
+            (POSTPONE, args![row.domain.as_str(), row.tenant_id.as_str(), next, now.millis()])
+        };
+        // A check that came to an end has set the next one: that stays.
+        db.batch(some.iter().map(later).collect()).await?;
     }
-    Ok(due.len())
+    Ok(checked)
 }
 
 async fn check(bindings: &Bindings, db: &ControlDb, due: &DueRow, provision: &impl Provision) -> Result<(), Problem> {

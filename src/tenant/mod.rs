@@ -16,3 +16,4 @@ pub mod resolve;
 pub mod secrets;
 pub mod settings;
 pub mod tenant_state;
+pub mod turns;

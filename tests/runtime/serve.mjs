@@ -15,7 +15,7 @@
 // The control server answers in JSON, an error as {"error"} with status 400 or 500:
 //
 //   POST /evict      {"tenant", "webSockets": "hibernate"|"close"}  the tenant's hub leaves memory
-//   POST /scheduled  {"cron"?}                                      one run of the cron, awaited
+//   POST /scheduled                                                 one run of each cron trigger, awaited
 //   POST /fetch      {"url"}                                        {"status", "headers"} of a GET, also over https
 //   POST /d1         {"binding", "sql", "params"?}                  {"results", "meta"}
 //   POST /d1/batch   {"binding", "statements"}                      each [sql, params?]
@@ -75,6 +75,9 @@ function blocks(toml, header) {
 
 /** The entries of `compatibility_flags`. */
 const flags = (toml) => [...(toml.match(/^compatibility_flags = \[(.*)\]$/m)?.[1] ?? "").matchAll(/"([^"]*)"/g)].map(([, flag]) => flag);
+
+/** The triggers of `crons`. */
+const crons = (toml) => [...(toml.match(/^crons = \[(.*)\]$/m)?.[1] ?? "").matchAll(/"([^"]*)"/g)].map(([, cron]) => cron);
 
 const texts = (values) =>
   Object.fromEntries(
@@ -197,11 +200,13 @@ class Logs {
 
 class BadRequest extends Error {}
 
-function controls(adminUrl) {
+function controls(adminUrl, triggers) {
   const asking = (action) => (asked) => ask(adminUrl, action, asked);
   return {
     "POST /evict": asking("evict"),
-    "POST /scheduled": asking("scheduled"),
+    "POST /scheduled": async () => {
+      for (const cron of triggers) await ask(adminUrl, "scheduled", { cron });
+    },
     "POST /fetch": asking("fetch"),
     "POST /d1": asking("d1"),
     "POST /d1/batch": asking("batch"),
@@ -224,8 +229,8 @@ async function bodyOf(request) {
   }
 }
 
-function controlServer(adminUrl, logs) {
-  const table = controls(adminUrl);
+function controlServer(adminUrl, logs, triggers) {
+  const table = controls(adminUrl, triggers);
   const server = createServer(async (request, response) => {
     const answer = (status, type, body) => response.writeHead(status, { "content-type": type }).end(body);
     const route = `${request.method} ${request.url}`;
@@ -278,7 +283,7 @@ async function serve(options) {
   await miniflare.ready;
   const adminUrl = await miniflare.unsafeGetDirectURL(ADMIN_WORKER);
   await Promise.all(databases.map((database) => migrate(adminUrl, database)));
-  const server = controlServer(adminUrl, logs);
+  const server = controlServer(adminUrl, logs, crons(toml));
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
   const urls = await Promise.all(
     names(options.isolates).map(async (name) => (await miniflare.unsafeGetDirectURL(name)).origin),

@@ -42,7 +42,7 @@ const actions = {
     await response.body?.cancel();
     return { status: response.status, headers: Object.fromEntries(response.headers) };
   },
-  scheduled: ({ cron = "* * * * *" }, env) => env.WORKER.scheduled({ cron, scheduledTime: new Date() }),
+  scheduled: ({ cron }, env) => env.WORKER.scheduled({ cron, scheduledTime: new Date() }),
 };
 
 export default {

@@ -143,3 +143,11 @@ fn an_empty_worker_that_is_built_differently_is_found() {
     assert_eq!(built_differently([toml, &lock], [&toml.replace("fat", "thin"), &lock]).len(), 1);
     assert_eq!(built_differently([toml, &lock], [toml, &lock.replacen("1.0.0", "1.0.1", 1)]).len(), 1);
 }
+
+#[test]
+fn each_trigger_of_cron_has_its_part() {
+    let toml = read("wrangler.toml");
+    let crons = section(&toml, "[triggers]").into_iter().find_map(|line| line.strip_prefix("crons = ")).unwrap();
+    let crons: Vec<String> = serde_json::from_str(crons).unwrap();
+    assert_eq!(crons, carillon::pipeline::cron::TRIGGERS.map(|(trigger, _)| trigger));
+}

@@ -127,7 +127,7 @@ const RULES: &[Rule] = &[
             "sql placements",
             "sql pending_changes",
         ],
-        but: &["crate::tenant::secrets"],
+        but: &["crate::tenant::secrets", "crate::tenant::turns"],
     },
     Rule {
         room: "records",

@@ -65,6 +65,7 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/records/file.rs", records::file::STATEMENTS),
     ("src/records/job.rs", records::job::STATEMENTS),
     ("src/records/operation.rs", records::operation::STATEMENTS),
+    ("src/records/outbox.rs", records::outbox::STATEMENTS),
     ("src/records/plan.rs", records::plan::STATEMENTS),
     ("src/records/provision.rs", records::provision::STATEMENTS),
     ("src/records/record.rs", records::record::STATEMENTS),
@@ -76,12 +77,14 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/storage/outbox.rs", storage::outbox::STATEMENTS),
     ("src/storage/security_events.rs", storage::security_events::STATEMENTS),
     ("src/storage/tenant_db.rs", storage::tenant_db::STATEMENTS),
+    ("src/tenant/turns.rs", tenant::turns::STATEMENTS),
 ];
 
 const OF_SHARDS: &[(&str, &[ShardSql])] = &[
     ("src/auth/registration.rs", auth::registration::due::STATEMENTS),
     ("src/records/stale_jobs.rs", carillon::records::stale_jobs::STATEMENTS),
-    ("src/records/outbox.rs", records::outbox::STATEMENTS),
+    ("src/records/outbox.rs", records::outbox::due::STATEMENTS),
+    ("src/tenant/turns.rs", tenant::turns::due::STATEMENTS),
 ];
 
 const OF_CONTROL: &[(&str, &[ControlSql])] = &[
@@ -289,18 +292,31 @@ fn an_outbox_is_read_in_pages_and_emptied_only_by_numbers_that_it_gave() {
     assert_eq!((read(250), read(251), read(252)), (vec![251], vec![252, 253, 254], vec![253, 254, 255]));
 
     let waiting = of_shards().into_iter().find(|statement| statement.name == "WAITING").unwrap().text;
-    let waiting = |before: i64, after: &str| -> Vec<String> {
-        let mut statement = db.prepare(waiting).unwrap();
-        statement.query_map((before, after), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    let again = of_shards().into_iter().find(|statement| statement.name == "AGAIN").unwrap().text;
+    let due = |sql: &str, at: i64, most: i64| -> Vec<String> {
+        let mut statement = db.prepare(sql).unwrap();
+        statement.query_map((at, "outbox", most), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
-    assert_eq!(waiting(1000, ""), [""; 0], "none of them is served");
+    assert_eq!(due(waiting, 1000, 9), [""; 0], "none of them is served");
     for tenant in ["acme", "other"] {
         db.execute(set_fence, (tenant, "rw", 1, 1)).unwrap();
     }
-    assert_eq!(waiting(1000, ""), ["acme", "other"]);
-    assert_eq!((waiting(251, ""), waiting(1000, "acme")), (vec!["other".to_owned()], vec!["other".to_owned()]));
+    // Whoever waits longest is first.
+    assert_eq!(due(waiting, 1000, 9), ["other", "acme"]);
+    assert_eq!((due(waiting, 251, 9), due(waiting, 1000, 1)), (vec!["other".to_owned()], vec!["other".to_owned()]));
+    // Whoever is remembered is due by that alone, and only in this work.
+    for (tenant, work) in [("other", "outbox"), ("acme", "sweep")] {
+        db.execute(of("src/tenant/turns.rs", "REMEMBER"), (tenant, work, 500, 1)).unwrap();
+    }
+    assert_eq!((due(waiting, 1000, 9), due(again, 499, 9)), (vec!["acme".to_owned()], Vec::new()));
+    assert_eq!(due(again, 500, 9), ["other"]);
+    db.execute(of("src/tenant/turns.rs", "RETRY_ALL"), ["other"]).unwrap();
+    assert_eq!(due(again, 0, 9), ["other"]);
     db.execute(set_fence, ("other", "ro", 1, 2)).unwrap();
-    assert_eq!(waiting(1000, ""), ["acme"]);
+    assert_eq!((due(waiting, 1000, 9), due(again, 1000, 9)), (vec!["acme".to_owned()], Vec::new()));
+    db.execute(set_fence, ("other", "rw", 1, 3)).unwrap();
+    db.execute(of("src/tenant/turns.rs", "FORGET"), ("other", "outbox")).unwrap();
+    assert_eq!((due(waiting, 1000, 9), due(again, 1000, 9)), (vec!["other".to_owned(), "acme".to_owned()], Vec::new()));
 }
 
 /// What is bound to a statement behind the tenant.

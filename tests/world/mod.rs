@@ -171,7 +171,7 @@ impl World {
         TenantBuilder::new(self)
     }
 
-    /// Runs the cron handler once, to its end.
+    /// Runs each trigger of cron once, to its end.
     pub async fn scheduled(&self) {
         self.control("/scheduled", json!({})).await;
     }

@@ -129,7 +129,7 @@ impl Tenant {
     }
 
     /// The database that holds its rows.
-    async fn shard(&self) -> String {
+    pub async fn shard(&self) -> String {
         let placed = "SELECT shard FROM placements WHERE tenant_id = ?1";
         let placed = self.world.rows("CONTROL", placed, &[&self.id]).await;
         placed[0]["shard"].as_str().unwrap().to_owned()

@@ -125,7 +125,7 @@ pub async fn rewrap(mut request: Request<Operator>) -> Result<Response, Problem>
 }
 
 /// Re-seals one page, if an earlier version still seals something; how many values. Run by cron each minute.
-pub async fn rewrap_stale(bindings: &Bindings) -> Result<usize, Problem> {
+pub async fn rewrap_stale(bindings: &Bindings) -> Result<u64, Problem> {
     let db = ControlDb::open(bindings, "re-seal keys")?;
     let keys = &bindings.settings.keys;
     let page = RewrapPage::read(keys, &db, PAGE).await?;
@@ -140,7 +140,7 @@ pub async fn rewrap_stale(bindings: &Bindings) -> Result<usize, Problem> {
         request_id: "-",
         detail: page.detail(keys),
     };
-    page.write(&db, entry.statement()).await
+    page.write(&db, entry.statement()).await.map(|rewrapped| rewrapped as u64)
 }
 
 /// Values that were opened and re-sealed: id, previous value, new value.
