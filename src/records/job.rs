@@ -25,7 +25,7 @@ statements! { TenantSql;
     /// The tenant's jobs without progress since ?2.
     STALE = "SELECT collection FROM collection_state WHERE tenant_id = ?1 AND job IS NOT NULL AND job_at < ?2 LIMIT 20";
     /// Indexes ?4 records of the collection ?2 for the index revision ?3.
-    INDEX_SOME = "UPDATE records SET index_revision = ?3 WHERE tenant_id = ?1 AND number IN (SELECT number FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3 LIMIT ?4) RETURNING id";
+    INDEX_SOME = "UPDATE records SET index_revision = ?3 WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT id FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3 LIMIT ?4) RETURNING id";
     /// Indexes one record.
     INDEX_ONE = "UPDATE records SET index_revision = ?3 WHERE tenant_id = ?1 AND collection = ?2 AND id = ?4";
     /// The next records to be indexed.
@@ -43,7 +43,7 @@ statements! { TenantSql;
     /// Deletes some references of the collection's records, which may refer to each other.
     UNLINK_SOME = "DELETE FROM record_references WHERE tenant_id = ?1 AND collection = ?2 AND record_id IN (SELECT record_id FROM record_references WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3) RETURNING record_id AS id";
     /// Deletes some of its records.
-    DELETE_SOME = "DELETE FROM records WHERE tenant_id = ?1 AND number IN (SELECT number FROM records WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3) RETURNING id";
+    DELETE_SOME = "DELETE FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT id FROM records WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3) RETURNING id";
     /// Deletes the collection's counts.
     DELETE_COUNTS = "DELETE FROM record_counts WHERE tenant_id = ?1 AND collection = ?2";
     /// Deletes the collection once its records are deleted.
