@@ -141,6 +141,15 @@ pub fn calls(request_id: &str) {
     worker::console_log!("{line}");
 }
 
+/// How many rows each statement of a transaction on a tenant's rows read and wrote, by the database's own count; for tests
+/// that show what a request costs.
+pub fn rows<'a>(tenant: &str, statements: impl Iterator<Item = (&'a str, u64, u64)>) {
+    let each = |(name, read, written)| json!({ "name": name, "read": read, "written": written });
+    let statements: Vec<_> = statements.map(each).collect();
+    let line = json!({ "level": "info", "event": "rows", "tenant": tenant, "statements": statements });
+    worker::console_log!("{line}");
+}
+
 /// How often a request hashed a password; for tests only.
 pub fn password_work(request_id: &str, hashes: u32) {
     let line = json!({

@@ -59,6 +59,7 @@ mod private_events;
 mod public_records;
 mod record_bulk;
 mod record_conditions;
+mod record_costs;
 mod record_deletion;
 mod record_identity;
 mod record_limits;

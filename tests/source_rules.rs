@@ -85,6 +85,10 @@ mod shard_lint;
 #[path = "source_rules/planner.rs"]
 mod planner;
 
+/// A statement that names rows reads no others.
+#[path = "source_rules/seeks.rs"]
+mod seeks;
+
 /// What a query comes to in a collection that has a field of each kind.
 #[path = "source_rules/asking.rs"]
 mod asking;

@@ -1,7 +1,8 @@
 //! Rules that are checked in the transaction of a write, whatever was read before.
 //!
 //! A rule is a statement of the batch. It writes whether it holds into `write_rules`, whose CHECK fails if it does not:
-//! then the whole batch fails, the change and its audit entry. The constraint's name says which rule it was.
+//! then the whole batch fails, the change and its audit entry. The constraint's name says which rule it was. Of a rule that
+//! holds a trigger keeps no row, as rows written are what D1 bills: so a statement states one rule.
 
 use crate::http::problem::{self, Problem};
 use crate::hub::protocol::TenantConfig;

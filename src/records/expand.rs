@@ -20,7 +20,7 @@ use domain::error::Invalid;
 
 statements! { TenantSql;
     /// The records of the ids in the JSON ?3 that are there, until their fields are longer than ?4 together.
-    NAMED = "SELECT n.id, n.version, n.status, n.data, n.created_at, n.updated_at, n.created_by, n.updated_by, n.deleted_at FROM (SELECT r.*, sum(length(CAST(r.data AS BLOB))) OVER (ORDER BY r.id) AS upto FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value WHERE r.deleted_at IS NULL) n WHERE n.upto - length(CAST(n.data AS BLOB)) <= ?4";
+    NAMED = "SELECT n.id, n.version, n.status, n.data, n.created_at, n.updated_at, n.created_by, n.updated_by, n.deleted_at FROM (SELECT r.*, sum(length(CAST(r.data AS BLOB))) OVER (ORDER BY r.id) AS upto FROM json_each(?3) j CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value AND r.deleted_at IS NULL) n WHERE n.upto - length(CAST(n.data AS BLOB)) <= ?4";
 }
 
 /// Most hops of a way.

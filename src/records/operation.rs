@@ -31,7 +31,7 @@ use domain::json;
 
 statements! { TenantSql;
     /// The records of the ids in the JSON ?3, soft-deleted ones included.
-    FIND_SOME = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, r.creation_id FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value";
+    FIND_SOME = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, r.creation_id FROM json_each(?3) j CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value";
     /// A version of a record.
     VERSION = "SELECT status, data FROM record_versions WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3 AND version = ?4";
 }

@@ -25,11 +25,18 @@ use domain::plan::{Limit, Limits, Period};
 
 statements! { TenantSql;
     /// The ?4 records of the JSON ?3 are still those that were read, and have the versions that were read.
-    AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_version) VALUES (?1, (SELECT count(*) FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = json_extract(j.value, '$.id') AND r.version = json_extract(j.value, '$.seen') AND r.creation_id = json_extract(j.value, '$.made')) = ?4)";
+    AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_version) VALUES (?1, (SELECT count(*) FROM json_each(?3) j CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = json_extract(j.value, '$.id') AND r.version = json_extract(j.value, '$.seen') AND r.creation_id = json_extract(j.value, '$.made')) = ?4)";
     /// New records, from the JSON ?3.
     INSERT = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, creation_id, index_revision) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), ?4, ?4, ?5, ?5, json_extract(j.value, '$.made'), (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j";
-    /// Changed records, from the JSON ?3. A soft-deleted one is restored.
-    UPDATE = "UPDATE records SET version = records.version + 1, status = json_extract(j.value, '$.status'), data = json_extract(j.value, '$.data'), updated_at = ?4, updated_by = ?5, deleted_at = NULL, index_revision = (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j WHERE records.tenant_id = ?1 AND records.collection = ?2 AND records.id = json_extract(j.value, '$.id')";
+    /// Changed records that keep their status, from the JSON ?3, an object with a member for each id. An UPDATE FROM would let
+    /// SQLite read every record of the collection before the JSON.
+    UPDATE_FIELDS = "UPDATE records SET version = version + 1, data = json_extract(?3, '$.\"' || id || '\".data'), updated_at = ?4, updated_by = ?5 WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?3) j)";
+    /// Changed records that may have another status.
+    UPDATE_STATUS = "UPDATE records SET version = version + 1, status = json_extract(?3, '$.\"' || id || '\".status'), data = json_extract(?3, '$.\"' || id || '\".data'), updated_at = ?4, updated_by = ?5 WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?3) j)";
+    /// Soft-deleted records that are restored.
+    RESTORE = "UPDATE records SET version = version + 1, status = json_extract(?3, '$.\"' || id || '\".status'), data = json_extract(?3, '$.\"' || id || '\".data'), updated_at = ?4, updated_by = ?5, deleted_at = NULL WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?3) j)";
+    /// Has those records of the JSON ?3 that a job has not indexed yet indexed now.
+    INDEX = "UPDATE records SET index_revision = (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?3) j) AND index_revision <> (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2)";
     /// Deletes the references of the records of the JSON ?3.
     UNLINK = "DELETE FROM record_references WHERE tenant_id = ?1 AND collection = ?2 AND record_id IN (SELECT j.value FROM json_each(?3) j)";
     /// Deletes the references of the records of the JSON ?4 to those of the JSON ?3.
@@ -79,6 +86,18 @@ impl WrittenRecord {
     }
 }
 
+/// What is written of a record. SQLite writes an index anew when a statement sets one of its columns, to whatever, and D1
+/// bills that: so what stays as it is is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Its fields.
+    Fields,
+    /// Its status as well.
+    Status,
+    /// All of it: it is new, or was deleted.
+    Whole,
+}
+
 /// A record to be created or changed.
 #[derive(Debug)]
 struct RecordWrite {
@@ -89,6 +108,7 @@ struct RecordWrite {
     creation_id: String,
     /// The version that was read; none for a new record.
     seen: Option<i64>,
+    extent: Extent,
     draft: RecordDraft,
 }
 
@@ -119,7 +139,8 @@ impl<'a> WriteBatch<'a> {
             None => fresh_id(self.now.millis(), self.created.len())?,
         };
         let creation_id = fresh_creation_id()?;
-        let written = RecordWrite { pointer: pointer.to_owned(), id, creation_id, seen: None, draft };
+        let (pointer, seen, extent) = (pointer.to_owned(), None, Extent::Whole);
+        let written = RecordWrite { pointer, id, creation_id, seen, extent, draft };
         let done = self.result(&written, None)?;
         self.created.push(written);
         Ok(done)
@@ -132,6 +153,11 @@ impl<'a> WriteBatch<'a> {
             id: seen.id.clone(),
             creation_id: seen.creation_id.clone(),
             seen: Some(seen.version),
+            extent: match seen.is_deleted {
+                true => Extent::Whole,
+                false if draft.status == seen.status => Extent::Fields,
+                false => Extent::Status,
+            },
             draft,
         };
         let done = self.result(&written, Some(seen))?;
@@ -238,13 +264,20 @@ impl<'a> WriteBatch<'a> {
         };
         let (last, first): (Vec<&RecordWrite>, Vec<&RecordWrite>) = self.changed.iter().partition(refers_to_new);
         let (slug, now) = (self.collection.slug.as_str(), self.now.millis());
-        let mut changes = Vec::new();
-        for (written, sql) in [(first, UPDATE), (self.created.iter().collect(), INSERT), (last, UPDATE)] {
-            if !written.is_empty() {
-                changes.push((sql, args![slug, rows_json(&written), now, self.actor.as_str()]));
+        let of = |sql: TenantSql, json: String| (sql, args![slug, json, now, self.actor.as_str()]);
+        let insert = (!self.created.is_empty()).then(|| of(INSERT, new_json(&self.created)));
+        let update = |some: Vec<&RecordWrite>| {
+            let by_extent =
+                [(UPDATE_FIELDS, Extent::Fields), (UPDATE_STATUS, Extent::Status), (RESTORE, Extent::Whole)];
+            let some_of = |extent: Extent| some.iter().copied().filter(move |written| written.extent == extent);
+            let updates = by_extent.into_iter().filter(|(_, extent)| some_of(*extent).next().is_some());
+            let mut updates: Vec<_> = updates.map(|(sql, extent)| of(sql, changed_json(some_of(extent)))).collect();
+            if !updates.is_empty() {
+                updates.push((INDEX, args![slug, changed_ids(&some)]));
             }
-        }
-        changes
+            updates
+        };
+        update(first).into_iter().chain(insert).chain(update(last)).collect()
     }
 
     fn is_created(&self, target: &str, id: &str) -> bool {
@@ -373,9 +406,21 @@ fn ids<'r>(ids: impl Iterator<Item = &'r str>) -> String {
     Value::from(ids.collect::<Vec<_>>()).to_string()
 }
 
-fn rows_json(written: &[&RecordWrite]) -> String {
-    let each = |one: &&RecordWrite| json!({ "id": one.id, "made": one.creation_id, "status": one.draft.status, "data": one.draft.data });
-    Value::from(written.iter().map(each).collect::<Vec<_>>()).to_string()
+/// New records, as `INSERT` takes them.
+fn new_json(created: &[RecordWrite]) -> String {
+    let each = |one: &RecordWrite| json!({ "id": one.id, "made": one.creation_id, "status": one.draft.status, "data": one.draft.data });
+    Value::from(created.iter().map(each).collect::<Vec<_>>()).to_string()
+}
+
+/// Changed records by their ids. An id has no letter that means something in a JSON path.
+fn changed_json<'r>(changed: impl Iterator<Item = &'r RecordWrite>) -> String {
+    let each = |one: &RecordWrite| (one.id.clone(), json!({ "status": one.draft.status, "data": one.draft.data }));
+    Value::Object(changed.map(each).collect()).to_string()
+}
+
+/// The ids of changed records alone, in the same form.
+fn changed_ids(changed: &[&RecordWrite]) -> String {
+    Value::Object(changed.iter().map(|one| (one.id.clone(), Value::Null)).collect()).to_string()
 }
 
 fn bound(limit: Limit) -> Option<i64> {

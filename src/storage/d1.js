@@ -1,8 +1,11 @@
 // Statements on a D1 database, with one crossing from Wasm and one back.
 
-// Runs statements, `[sql, arguments]` each, in one transaction. Returns the rows of each, as JSON.
-export async function run(db, statements) {
+// Runs statements, `[sql, arguments]` each, in one transaction. Returns the rows of each, as JSON. Where they are counted,
+// behind them one row for each statement: how many rows D1 says that it read and wrote, and so bills.
+export async function run(db, statements, counted) {
   const prepared = statements.map(([sql, args]) => db.prepare(sql).bind(...args));
   const results = prepared.length === 1 ? [await prepared[0].all()] : await db.batch(prepared);
-  return JSON.stringify(results.map((result) => result.results));
+  const rows = results.map((result) => result.results);
+  const counts = counted ? results.map(({ meta }) => [{ read: meta.rows_read, written: meta.rows_written }]) : [];
+  return JSON.stringify([...rows, ...counts]);
 }

@@ -3,14 +3,22 @@
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
-use super::row::{Rows, parse};
+use super::row::{Rows, parse, row_types};
 use super::sql::{Arg, StorageError};
 use crate::log;
 
 #[wasm_bindgen(module = "/src/storage/d1.js")]
 extern "C" {
     #[wasm_bindgen(catch)]
-    async fn run(db: &JsValue, statements: Array) -> Result<JsValue, JsValue>;
+    async fn run(db: &JsValue, statements: Array, counted: bool) -> Result<JsValue, JsValue>;
+}
+
+row_types! {
+    /// The rows that a statement read and wrote, by D1's own count.
+    pub(super) struct RowsCounted {
+        pub(super) read: u64,
+        pub(super) written: u64,
+    }
 }
 
 /// A binding of type D1.
@@ -24,8 +32,23 @@ impl Database {
 
     /// Runs statements in one transaction, all of them or none; gives the rows of each.
     pub(super) async fn run(&self, statements: &[(&str, Vec<Arg>)]) -> Result<Vec<Rows>, StorageError> {
+        self.call(statements, false).await
+    }
+
+    /// The same, and how many rows each statement read and wrote.
+    pub(super) async fn run_counted(
+        &self,
+        statements: &[(&str, Vec<Arg>)],
+    ) -> Result<(Vec<Rows>, Vec<RowsCounted>), StorageError> {
+        let mut rows = self.call(statements, true).await?;
+        let counted = rows.split_off(statements.len().min(rows.len()));
+        let counted = counted.into_iter().map(Rows::first::<RowsCounted>).filter_map(Result::transpose);
+        Ok((rows, counted.collect::<Result<_, _>>()?))
+    }
+
+    async fn call(&self, statements: &[(&str, Vec<Arg>)], counted: bool) -> Result<Vec<Rows>, StorageError> {
         log::database_called();
-        let json = run(&self.0, statements.iter().map(to_js).collect()).await;
+        let json = run(&self.0, statements.iter().map(to_js).collect(), counted).await;
         let json = json.map_err(|thrown| StorageError::from_d1(js_sys::Error::from(thrown).message().into()))?;
         parse(&json.as_string().unwrap_or_default())
     }

@@ -50,6 +50,8 @@ pub struct Settings {
     pub logs_password_work: bool,
     /// `CALLS_LOG`: whether each request logs how often its isolate has called databases and hubs. For tests only.
     pub logs_calls: bool,
+    /// `ROWS_LOG`: whether each transaction on a tenant's rows logs how many its statements read and wrote. For tests only.
+    pub logs_rows: bool,
     /// `MAIL_HOOK_URL` and `MAIL_HOOK_SECRET`: where mail is delivered to, if anywhere.
     pub mail_hook: Option<MailHook>,
     /// `MAIL_LOG`: whether mail without a hook is logged, tokens included. For development only.
@@ -144,6 +146,7 @@ impl Settings {
             password_hashing: Hashing::parse(&hashing).ok_or("PASSWORD_HASHING must be standard or light")?,
             logs_password_work: is_on("PASSWORD_WORK_LOG"),
             logs_calls: is_on("CALLS_LOG"),
+            logs_rows: is_on("ROWS_LOG"),
             mail_hook: mail_hook.transpose()?,
             logs_mail: is_on("MAIL_LOG"),
             fault_after: var("FAULT_AFTER"),

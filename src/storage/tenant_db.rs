@@ -18,6 +18,7 @@ use super::rest::rest_since;
 use super::row::{FromRow, Rows, row_types};
 use super::sql::statements;
 use super::sql::{Arg, StorageError, TenantSql};
+use crate::log;
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 use domain::turns::Turn;
@@ -162,6 +163,8 @@ pub struct TenantDb {
     db: Database,
     /// The revision that the first read compares with the fence's.
     judged_at: Cell<Option<i64>>,
+    /// Whether each transaction logs the rows that its statements read and wrote.
+    logs_rows: bool,
 }
 
 row_types! {
@@ -177,7 +180,8 @@ impl TenantDb {
             return Err(StorageError::Unavailable(format!("unknown shard {}", placement.shard).into()));
         }
         let db = bindings.d1(&placement.shard)?;
-        Ok(Self { tenant: tenant.clone(), placement: placement.clone(), db, judged_at: Cell::new(None) })
+        let (tenant, placement, logs_rows) = (tenant.clone(), placement.clone(), bindings.settings.logs_rows);
+        Ok(Self { tenant, placement, db, judged_at: Cell::new(None), logs_rows })
     }
 
     /// The rows for a request that was judged by the tenant's configuration of this revision. Their first read fails with
@@ -201,13 +205,13 @@ impl TenantDb {
 
     /// All rows of a statement; the tenant is bound as `?1`, `args` from `?2` on.
     pub async fn rows<T: FromRow>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Vec<T>, StorageError> {
-        let rows = self.first_of(&[(sql.text(), self.bind(args))]).await.and_then(Rows::read);
+        let rows = self.first_of(sql, args).await.and_then(Rows::read);
         rows.map_err(|error| error.of_statements([sql.name()]))
     }
 
     /// The first row of a statement, if there is one.
     pub async fn row<T: FromRow>(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Option<T>, StorageError> {
-        let row = self.first_of(&[(sql.text(), self.bind(args))]).await.and_then(Rows::first);
+        let row = self.first_of(sql, args).await.and_then(Rows::first);
         row.map_err(|error| error.of_statements([sql.name()]))
     }
 
@@ -219,25 +223,40 @@ impl TenantDb {
             return Err(StorageError::Malformed("a write among statements that only read".into()).of_statements(names));
         }
         let bound: Vec<_> = parts.iter().map(|(text, args)| (text.as_str(), self.bind(args.clone()))).collect();
-        self.read(&bound).await.map_err(|error| error.of_statements(names))
+        self.read(&names, &bound).await.map_err(|error| error.of_statements(names))
     }
 
     /// Reads in one transaction; the first time with the tenant's revision, if the request was judged by one.
-    async fn read(&self, statements: &[(&str, Vec<Arg>)]) -> Result<Vec<Rows>, StorageError> {
+    async fn read(&self, names: &[&'static str], statements: &[(&str, Vec<Arg>)]) -> Result<Vec<Rows>, StorageError> {
         let Some(judged_at) = self.judged_at.take() else {
-            return if statements.is_empty() { Ok(Vec::new()) } else { self.db.run(statements).await };
+            return if statements.is_empty() { Ok(Vec::new()) } else { self.transact(names, statements).await };
         };
         let fence = (LATER_REVISION.text(), self.bind(super::sql::args![judged_at]));
         let with_fence: Vec<_> = std::iter::once(fence).chain(statements.iter().cloned()).collect();
-        let mut results = self.db.run(&with_fence).await?.into_iter();
+        let names = [&[LATER_REVISION.name()], names].concat();
+        let mut results = self.transact(&names, &with_fence).await?.into_iter();
         match results.next().unwrap_or_default().first::<RevisionRow>()? {
             Some(row) => Err(StorageError::Outdated(row.revision)),
             None => Ok(results.collect()),
         }
     }
 
-    async fn first_of(&self, statement: &[(&str, Vec<Arg>)]) -> Result<Rows, StorageError> {
-        Ok(self.read(statement).await?.into_iter().next().unwrap_or_default())
+    async fn first_of(&self, sql: &TenantSql, args: Vec<Arg>) -> Result<Rows, StorageError> {
+        let results = self.read(&[sql.name()], &[(sql.text(), self.bind(args))]).await?;
+        Ok(results.into_iter().next().unwrap_or_default())
+    }
+
+    /// Runs statements of these names in one transaction.
+    async fn transact(&self, names: &[&str], statements: &[(&str, Vec<Arg>)]) -> Result<Vec<Rows>, StorageError> {
+        if !self.logs_rows {
+            return self.db.run(statements).await;
+        }
+        let (rows, counted) = self.db.run_counted(statements).await?;
+        log::rows(
+            self.tenant.as_str(),
+            names.iter().zip(&counted).map(|(name, rows)| (*name, rows.read, rows.written)),
+        );
+        Ok(rows)
     }
 
     /// Begins a write: a transaction that starts with the fence.
@@ -271,7 +290,7 @@ impl TenantDb {
     async fn run(&self, statements: Vec<(TenantSql, Vec<Arg>)>) -> Result<Vec<Rows>, StorageError> {
         let names: Vec<_> = statements.iter().map(|(sql, _)| sql.name()).collect();
         let bound: Vec<_> = statements.into_iter().map(|(sql, args)| (sql.text(), self.bind(args))).collect();
-        self.db.run(&bound).await.map_err(|error| error.of_statements(names))
+        self.transact(&names, &bound).await.map_err(|error| error.of_statements(names))
     }
 
     fn bind(&self, mut args: Vec<Arg>) -> Vec<Arg> {

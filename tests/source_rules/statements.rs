@@ -263,6 +263,37 @@ fn a_write_passes_only_while_the_fence_says_so() {
 }
 
 #[test]
+fn a_rule_that_holds_leaves_no_row_and_one_that_does_not_is_named() {
+    let db = migrated("migrations/tenant");
+    let rows = || {
+        let sql = "SELECT (SELECT count(*) FROM write_guard) + (SELECT count(*) FROM write_rules)";
+        db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let mut columns =
+        db.prepare("SELECT name FROM pragma_table_info('write_rules') WHERE name <> 'tenant_id'").unwrap();
+    let rules: Vec<String> = columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(rules.len() > 15, "{rules:?}");
+    for rule in rules
+        .iter()
+        .map(|rule| format!("write_rules (tenant_id, {rule})"))
+        .chain(["write_guard (tenant_id, ok)".into()])
+    {
+        let state = |holds: i64| db.execute(&format!("INSERT OR REPLACE INTO {rule} VALUES ('acme', ?1)"), [holds]);
+        state(1).unwrap();
+        assert_eq!(rows(), 0, "{rule}: a trigger of its table is to name it");
+        let refused = state(0).unwrap_err().to_string();
+        assert!(refused.contains("CHECK constraint failed: "), "{rule}: {refused}");
+    }
+    // What a statement says of two rules at once, one of them could hide.
+    let several = of_tenants().into_iter().filter(|statement| {
+        let columns =
+            statement.text.strip_prefix("INSERT OR REPLACE INTO write_rules (").and_then(|rest| rest.split_once(')'));
+        columns.is_some_and(|(columns, _)| columns.split(", ").count() != 2)
+    });
+    none("state one rule at a time", &several.map(|statement| statement.name.to_owned()).collect::<Vec<_>>());
+}
+
+#[test]
 fn an_outbox_is_read_in_pages_and_emptied_only_by_numbers_that_it_gave() {
     let db = migrated("migrations/tenant");
     let of = |file: &str, name: &str| {

@@ -281,7 +281,7 @@ pub fn last(name: &ObjectName) -> String {
 }
 
 /// Gives each part that must hold for the whole to hold.
-fn conjuncts<'e>(expr: &'e Expr, give: &mut impl FnMut(&'e Expr)) {
+pub fn conjuncts<'e>(expr: &'e Expr, give: &mut impl FnMut(&'e Expr)) {
     match expr {
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
             conjuncts(left, give);

@@ -5,6 +5,7 @@
 //! ([`World::own`]). One about what an isolate remembers takes two isolates ([`World::pair`]). Every wait is bounded by [`PATIENCE`]; nothing asserts on time measured.
 
 mod chromium;
+mod costs;
 mod internet;
 mod issuer;
 mod line;
@@ -32,6 +33,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use chromium::{Chromium, Page};
+pub use costs::Cost;
 pub use internet::Internet;
 pub use issuer::{Browser, CLIENT_SECRET, Issuer};
 pub use line::Line;

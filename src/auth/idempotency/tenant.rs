@@ -23,7 +23,7 @@ statements! { TenantSql;
     FIND = "SELECT fingerprint, sealed FROM idempotency_keys WHERE tenant_id = ?1 AND scope = ?2 AND key_digest = ?3 AND created_at > ?4";
     /// The response that is stored under a key for the collection ?5, as it stands: none of an earlier collection of the
     /// slug. Of those that were stored without a creation id, one that is younger than the collection.
-    FIND_IN = "SELECT k.fingerprint, k.sealed FROM collections c JOIN idempotency_keys k ON k.tenant_id = ?1 AND k.scope IN (?2, ?2 || '#' || c.creation_id) AND k.key_digest = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?5 AND c.deleted_at IS NULL AND k.created_at > ?4 AND (k.scope <> ?2 OR k.created_at >= c.created_at)";
+    FIND_IN = "SELECT k.fingerprint, k.sealed FROM collections c JOIN idempotency_keys k ON k.tenant_id = ?1 AND k.scope IN (?2, ?2 || '#' || c.creation_id) AND k.key_digest = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?5 AND c.deleted_at IS NULL AND +k.created_at > ?4 AND (k.scope <> ?2 OR k.created_at >= c.created_at)";
     /// Deletes responses that were stored long enough.
     FORGET = "DELETE FROM idempotency_keys WHERE tenant_id = ?1 AND created_at <= ?2";
     /// Stores a response; fails the batch if one is there.
