@@ -65,6 +65,7 @@ mod record_identity;
 mod record_limits;
 mod record_lists;
 mod record_paging;
+mod record_read_bounds;
 mod record_references;
 mod record_versions;
 mod records;

@@ -101,6 +101,10 @@ async fn rows(options: &Options, calls: usize, table: &mut Table) -> Result<()> 
             return Err("what follows was not asked".into());
         }
     }
+    for (party, name) in [(&many, "among all"), (&alone, "alone")] {
+        let memory = party.wasm_memory().await? / (1024 * 1024);
+        table.note(format!("{name}: afterwards the Wasm memory of the isolate, which never shrinks, is {memory} MB."));
+    }
     Ok(())
 }
 
@@ -154,6 +158,17 @@ async fn api_key(runtime: &Runtime, host: &str) -> Result<String> {
 impl Fixture {
     fn pages(&self) -> usize {
         PAGES.min((self.size.deployments / PAGE).saturating_sub(1))
+    }
+
+    /// Bytes of Wasm memory of the isolate that answers.
+    async fn wasm_memory(&self) -> Result<u64> {
+        let authorization = format!("Bearer {PLATFORM_KEY}");
+        let path = format!("/api/v1/tenants/{}/health", self.tenant);
+        let request = wire::request("GET", &path, "localhost", &[("Authorization", &*authorization)], &[]);
+        let answer = Caller::connect(self.runtime.address).await?.call(&request).await?.succeeded()?;
+        let health: Value = serde_json::from_slice(&answer.body)?;
+        let memory = health.pointer("/data/isolate/memory_bytes").and_then(Value::as_u64);
+        memory.ok_or_else(|| format!("a health report without its isolate: {health}").into())
     }
 
     /// The cursor behind some pages.

@@ -1,94 +1,83 @@
-//! How many rows a list looks at, as D1 counts them: the statement that the request runs, put together of the same
-//! registered pieces, run through the test admin worker.
+//! How many rows a list looks at, as D1 counts them: the statements that the request runs, planned as it plans them, run
+//! through the test admin worker.
 
-use carillon::records::{condition, order, plan, record};
-use carillon::storage::composed::{ListHead, ListStatement, RowRange, SqlCondition, SqlPiece};
+use carillon::http::incoming::Query;
+use carillon::records::collection::Collection;
+use carillon::records::definition::Definition;
+use carillon::records::plan::{ListPlan, ReadBounds};
+use carillon::records::record;
+use carillon::records::record_query::RecordQuery;
+use carillon::records::template::Template;
 use carillon::storage::sql::Arg;
 use carillon::storage::sql::args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::load::{PROJECTS, created_at, deployment_id};
+use super::load::{created_at, deployment_id};
 use super::queries::CredentialKind;
 use super::{Fixture, PAGE};
 use crate::Result;
 use crate::peers::d1;
 
-/// Rows of a page, and the one that tells whether another follows.
-const BOUND: RowRange = RowRange { limit: 51, offset: 0 };
+/// Bytes of a page.
+const BYTES: i64 = 1 << 20;
 
-/// `meta.rows_read` of the statement; none for what is not one statement.
+/// `meta.rows_read` of the statements; none for what is not a list or one record.
 pub async fn rows_read(way: CredentialKind, party: &Fixture) -> Result<Option<u64>> {
-    let Some((sql, args)) = statement(way, party)? else { return Ok(None) };
-    let tenant = Value::from(party.tenant.as_str());
-    let params: Vec<Value> = std::iter::once(tenant).chain(args.into_iter().map(as_json)).collect();
-    let answer = d1(party.runtime.control, &party.shard, &sql, &params).await?;
-    if answer["results"].as_array().is_none_or(Vec::is_empty) {
-        return Err(format!("{way:?}: the statement found nothing").into());
+    let statements = statements(way, party)?;
+    let (mut read, mut found) = (0, 0);
+    for (sql, args) in &statements {
+        let tenant = Value::from(party.tenant.as_str());
+        let params: Vec<Value> = std::iter::once(tenant).chain(args.iter().map(as_json)).collect();
+        let answer = d1(party.runtime.control, &party.shard, sql, &params).await?;
+        found += answer["results"].as_array().map_or(0, Vec::len);
+        read += answer.pointer("/meta/rows_read").and_then(Value::as_u64).unwrap_or(0);
     }
-    Ok(answer.pointer("/meta/rows_read").and_then(Value::as_u64))
+    if !statements.is_empty() && found == 0 {
+        return Err(format!("{way:?}: the statements found nothing").into());
+    }
+    Ok((!statements.is_empty()).then_some(read))
 }
 
-/// A statement and its values from `?2` on.
-fn statement(way: CredentialKind, party: &Fixture) -> Result<Option<(String, Vec<Arg>)>> {
-    let slug: Arg = "deployments".into();
-    let in_order = [find(order::PIECES, "CREATED_AT_DOWN")?, find(order::PIECES, "ID_DOWN")?];
-    let plain = |condition| composed("PLAIN", vec![slug.clone()], condition, &in_order);
-    Ok(Some(match way {
-        CredentialKind::List => plain(Vec::new())?,
+/// Statements and their values from `?2` on.
+fn statements(way: CredentialKind, party: &Fixture) -> Result<Vec<(String, Vec<Arg>)>> {
+    let project = CredentialKind::project();
+    Ok(match way {
+        CredentialKind::List => list(party, &[], None)?,
         CredentialKind::Behind => {
             let last = party.size.deployments - party.pages() * PAGE;
-            let place = args![created_at(last), deployment_id(last)];
-            plain(vec![SqlCondition::Is(find(order::PIECES, "PAIR_BEFORE")?, place)])?
+            list(party, &[], Some(&json!([created_at(last), deployment_id(last)])))?
         }
-        CredentialKind::Status => {
-            let (status, is) = (find(condition::PIECES, "STATUS")?, find(condition::PIECES, "IS")?);
-            plain(vec![SqlCondition::Compare(status, is, args!["active"])])?
-        }
-        CredentialKind::Field => {
-            let led_by = SqlCondition::Is(find(plan::PIECES, "LED_BY")?, args![CredentialKind::project()]);
-            let indexed = find(condition::PIECES, "INDEXED_IS")?;
-            let indexed = SqlCondition::Is(indexed, args!["project_name", CredentialKind::project()]);
-            let keys = [find(order::PIECES, "INDEX_CREATED_AT_DOWN")?, find(order::PIECES, "INDEX_ID_DOWN")?];
-            composed("INDEXED", vec![slug, "project_name".into()], vec![led_by, indexed], &keys)?
-        }
-        CredentialKind::Words => plain(vec![searched(party, &format!("\"project\" AND \"{}\" *", PROJECTS / 2))?])?,
-        CredentialKind::Word => plain(vec![searched(party, "\"project\" *")?])?,
+        CredentialKind::Status => list(party, &[("status", "active")], None)?,
+        CredentialKind::Field => list(party, &[("filter", &format!("project_name = \"{project}\""))], None)?,
+        CredentialKind::Words => list(party, &[("q", &project)], None)?,
+        CredentialKind::Word => list(party, &[("q", "project")], None)?,
         CredentialKind::Get => {
             let id = deployment_id(CredentialKind::record(party, 1));
-            (record::FIND.text().to_owned(), vec![slug, id.into()])
+            vec![(record::FIND.text().to_owned(), args!["deployments", id])]
         }
-        CredentialKind::Create | CredentialKind::Kept => return Ok(None),
-    }))
+        CredentialKind::Create | CredentialKind::Kept => Vec::new(),
+    })
 }
 
-fn composed(
-    head: &str,
-    args: Vec<Arg>,
-    conditions: Vec<SqlCondition>,
-    keys: &[SqlPiece],
-) -> Result<(String, Vec<Arg>)> {
-    let head: ListHead = find(order::HEADS, head)?;
-    let composed = ListStatement::new(head, args, SqlCondition::All(conditions), keys, Some(BOUND))?;
-    Ok((composed.text().to_owned(), composed.args().to_vec()))
+/// Those of a list.
+fn list(party: &Fixture, parameters: &[(&str, &str)], position: Option<&Value>) -> Result<Vec<(String, Vec<Arg>)>> {
+    let template = Template::find("deployments").ok_or("no template of deployments")?;
+    let body = template.collections.into_iter().find(|body| body.get("slug") == Some(&"deployments".into()));
+    let told = |problem: carillon::http::problem::Problem| format!("{problem:?}");
+    let definition = Definition::read(body.ok_or("no collection of deployments")?).map_err(told)?;
+    let collection = Collection::fresh(definition, None, 0).map_err(told)?;
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    let query = RecordQuery::read(&Query::parse(&query)).map_err(told)?;
+    let plan = ListPlan::of(&party.tenant, &collection, &query).map_err(told)?;
+    let pages = plan.page(&collection.slug, &query, ReadBounds::MEMBER, BYTES, position).map_err(told)?;
+    Ok(pages.into_iter().map(|page| (page.text().to_owned(), page.args().to_vec())).collect())
 }
 
-/// What has these words by the full-text index.
-fn searched(party: &Fixture, words: &str) -> Result<SqlCondition> {
-    let scope: String = format!("{}:deployments", party.tenant).bytes().map(|byte| format!("{byte:02x}")).collect();
-    let asked = format!("scope : \"x{scope}\" AND words : ({words})");
-    Ok(SqlCondition::Is(find(condition::PIECES, "WORDS")?, args![asked]))
-}
-
-fn find<T: Copy>(all: &[(&str, T)], name: &str) -> Result<T> {
-    let found = all.iter().find(|(known, _)| *known == name);
-    found.map(|(_, one)| *one).ok_or_else(|| format!("no statement has a part {name}").into())
-}
-
-fn as_json(arg: Arg) -> Value {
+fn as_json(arg: &Arg) -> Value {
     match arg {
-        Arg::Text(text) => text.into(),
-        Arg::Integer(number) => number.into(),
-        Arg::Real(number) => number.into(),
+        Arg::Text(text) => text.as_str().into(),
+        Arg::Integer(number) => (*number).into(),
+        Arg::Real(number) => (*number).into(),
         Arg::Null => Value::Null,
     }
 }

@@ -12,6 +12,18 @@ use super::response::{Pagination, Response};
 use crate::storage::sql::Arg;
 use domain::clock::Timestamp;
 
+/// Most bytes of rows on one page; one that would hold more ends early, with a cursor.
+pub const MAX_PAGE_BYTES: usize = 1024 * 1024;
+
+/// How many of these rows, each of so many bytes, a page holds: at least one, so that whoever goes on comes further.
+pub fn fitting(lengths: impl Iterator<Item = usize>) -> usize {
+    let sums = lengths.scan(0_usize, |sum, length| {
+        *sum = sum.saturating_add(length);
+        Some(*sum)
+    });
+    sums.enumerate().take_while(|(place, bytes)| *place == 0 || *bytes <= MAX_PAGE_BYTES).count()
+}
+
 /// Later than every timestamp: where a list begins.
 const BEGINNING: i64 = 9_007_199_254_740_991;
 
@@ -114,17 +126,35 @@ impl<'a> ListParams<'a> {
     /// The rows of the page, and what is said of it.
     fn page<Who>(self, request: &Request<Who>, mut rows: Vec<ViewRow>) -> Result<(Vec<ViewRow>, Pagination), Problem> {
         let per_page = self.per_page;
-        let has_next = rows.len() > per_page as usize;
-        rows.truncate(per_page as usize);
+        let shown = fitting(rows.iter().map(|row| row.view.len())).min(per_page as usize);
+        let has_next = rows.len() > shown;
+        rows.truncate(shown);
         let next = rows.last().filter(|_| has_next).map(|row| Position { at: row.created_at, id: row.id.clone() });
         let key = request.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
         let pagination = Pagination {
             per_page,
             has_next,
             has_prev: self.after.is_some(),
+            partial: has_next && shown < per_page as usize,
             cursor: next.map(|position| cursor::seal(&key, &self.identity, &position)),
             ..Pagination::default()
         };
         Ok((rows, pagination))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_page_holds_as_many_rows_as_its_bytes_allow(lengths in prop::collection::vec(0_usize..2 * MAX_PAGE_BYTES, 0..9)) {
+            let fits = fitting(lengths.iter().copied());
+            let bytes = |rows: usize| lengths.iter().take(rows).sum::<usize>();
+            prop_assert!(fits <= 1 || bytes(fits) <= MAX_PAGE_BYTES);
+            prop_assert!(fits == lengths.len() || (fits > 0 && bytes(fits + 1) > MAX_PAGE_BYTES));
+        }
     }
 }

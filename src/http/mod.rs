@@ -3,6 +3,7 @@
 //!
 //! Owns: the shapes on the wire. May not touch: databases, the hub, tenants.
 
+pub mod body_text;
 pub mod cors;
 pub mod cursor;
 pub mod etag;

@@ -1,8 +1,10 @@
 //! Responses: the envelope of successes, and the conversion into the platform's response.
 
+use futures_util::stream;
 use serde::Serialize;
 use worker::{Headers, ResponseBuilder};
 
+use super::body_text::BodyText;
 use super::problem::Problem;
 use domain::rate::Rate;
 
@@ -27,7 +29,7 @@ pub enum ResponseBody {
     /// Nothing.
     Empty,
     /// JSON.
-    Json(String),
+    Json(BodyText),
     /// JSON-LD.
     LinkedJson(String),
     /// Plain text.
@@ -53,6 +55,9 @@ pub struct Pagination {
     /// The number of rows, if counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
+    /// Whether there may be more rows than `total`: counting ended at its bound.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub total_is_lower_bound: bool,
     /// The number of pages, if counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_pages: Option<u64>,
@@ -60,6 +65,9 @@ pub struct Pagination {
     pub has_next: bool,
     /// Whether rows precede.
     pub has_prev: bool,
+    /// Whether a bound on what is read or shown ended the page early. `cursor` goes on where there is one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// What to send as `cursor` for the rows that follow.
     pub cursor: Option<String>,
 }
@@ -104,9 +112,8 @@ impl Response {
         rows: &[T],
         pagination: Pagination,
         tenant_id: Option<&str>,
-    ) -> Result<String, Problem> {
-        let envelope = Envelope { success: true, data: &rows, pagination: Some(pagination), tenant_id };
-        serde_json::to_string(&envelope).map_err(super::problem::internal)
+    ) -> Result<BodyText, Problem> {
+        written(&Envelope { success: true, data: &rows, pagination: Some(pagination), tenant_id })
     }
 
     /// A list in the envelope.
@@ -121,13 +128,12 @@ impl Response {
         tenant_id: Option<&str>,
     ) -> Result<Self, Problem> {
         let envelope = Envelope { success: true, data, pagination, tenant_id };
-        let body = serde_json::to_string(&envelope).map_err(super::problem::internal)?;
-        Ok(Self::new(status, ResponseBody::Json(body)))
+        Ok(Self::new(status, ResponseBody::Json(written(&envelope)?)))
     }
 
     /// JSON without the envelope.
-    pub fn plain_json(status: u16, body: String) -> Self {
-        Self::new(status, ResponseBody::Json(body))
+    pub fn plain_json(status: u16, body: impl Into<BodyText>) -> Self {
+        Self::new(status, ResponseBody::Json(body.into()))
     }
 
     /// JSON-LD without the envelope.
@@ -174,7 +180,7 @@ impl Response {
 
     /// The response to a problem.
     pub fn problem(problem: &Problem, request_id: &str) -> Self {
-        let mut response = Self::new(problem.status, ResponseBody::Json(problem.to_json(request_id)));
+        let mut response = Self::new(problem.status, ResponseBody::Json(problem.to_json(request_id).into()));
         response.headers.clone_from(&problem.headers);
         response
     }
@@ -204,8 +210,11 @@ impl Response {
         }
         let builder = ResponseBuilder::new().with_status(status).with_headers(headers);
         Ok(match body {
-            ResponseBody::Json(text)
-            | ResponseBody::LinkedJson(text)
+            ResponseBody::Json(text) if !head && text.is_long() => {
+                builder.from_stream(stream::iter(text.into_pieces().map(Ok::<_, worker::Error>)))?
+            }
+            ResponseBody::Json(text) if !head => builder.fixed(text.into_bytes()),
+            ResponseBody::LinkedJson(text)
             | ResponseBody::Text(text)
             | ResponseBody::Html(text)
             | ResponseBody::Css(text)
@@ -217,6 +226,13 @@ impl Response {
             _ => builder.empty(),
         })
     }
+}
+
+/// A value as JSON.
+fn written<T: Serialize>(value: &T) -> Result<BodyText, Problem> {
+    let mut text = BodyText::default();
+    serde_json::to_writer(&mut text, value).map_err(super::problem::internal)?;
+    Ok(text)
 }
 
 /// The headers that describe a rate limit: `X-RateLimit-*`, and the IETF draft's `RateLimit-Policy`.

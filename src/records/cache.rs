@@ -38,7 +38,7 @@ const COUNTS_MILLIS: i64 = 3_600_000;
 /// Most lists of a collection that are recomputed after a write.
 const MAX_WARMED: usize = 3;
 /// The largest response that is cached, in bytes.
-const MAX_BYTES: usize = 512 * 1024;
+pub const MAX_BYTES: usize = 512 * 1024;
 
 /// A cached response.
 #[derive(Debug, Serialize, Deserialize)]

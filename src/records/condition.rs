@@ -46,6 +46,12 @@ composed! {
         INDEXED_GREATER_OR_EQUAL = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value >= ?)";
         INDEXED_LESS = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value < ?)";
         INDEXED_LESS_OR_EQUAL = "r.id IN (SELECT i.record_id FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value <= ?)";
+        /// Fewer values of the field's index than that compare so.
+        FEWER_ARE = "(SELECT count(*) FROM (SELECT 1 FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value IS NOT DISTINCT FROM ? LIMIT ?)) < ?";
+        FEWER_GREATER = "(SELECT count(*) FROM (SELECT 1 FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value > ? LIMIT ?)) < ?";
+        FEWER_GREATER_OR_EQUAL = "(SELECT count(*) FROM (SELECT 1 FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value >= ? LIMIT ?)) < ?";
+        FEWER_LESS = "(SELECT count(*) FROM (SELECT 1 FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value < ? LIMIT ?)) < ?";
+        FEWER_LESS_OR_EQUAL = "(SELECT count(*) FROM (SELECT 1 FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = ? AND i.value <= ? LIMIT ?)) < ?";
         /// Some element of a list field compares so.
         SOME_IS = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom IS NOT DISTINCT FROM ?)";
         SOME_GREATER = "EXISTS (SELECT 1 FROM json_each(r.data, ?) j WHERE j.atom > ?)";
@@ -61,23 +67,52 @@ composed! {
 /// Most terms of a search.
 const MAX_TERMS: usize = 10;
 
-/// Where a condition reads a field's values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ValueSource {
-    /// From the field's index, if it is complete.
-    Indexed,
-    /// From the record: a deleted one is in no index, and one that a search found has been read already.
-    Stored,
-}
-
-/// A filter as a condition; fails if it names an unknown field or compares it with a literal of another type.
-pub fn of_filter(collection: &Collection, filter: &Filter, values: ValueSource) -> Result<SqlCondition, Invalid> {
-    let each =
-        |parts: &[Filter]| parts.iter().map(|part| of_filter(collection, part, values)).collect::<Result<_, _>>();
+/// A filter as a condition on records that were read; fails if it names an unknown field or compares it with a literal of
+/// another type.
+pub fn of_filter(collection: &Collection, filter: &Filter) -> Result<SqlCondition, Invalid> {
+    let each = |parts: &[Filter]| parts.iter().map(|part| of_filter(collection, part)).collect::<Result<_, _>>();
     match filter {
         Filter::All(parts) => each(parts).map(SqlCondition::All),
         Filter::Any(parts) => each(parts).map(SqlCondition::Any),
-        Filter::Compare(comparison) => of_comparison(collection, comparison, values),
+        Filter::Compare(comparison) => of_comparison(collection, comparison),
+    }
+}
+
+/// A comparison that the index of its field answers.
+#[derive(Debug, Clone)]
+pub struct IndexLookup {
+    /// The record is among those that the index finds.
+    pub finds: SqlCondition,
+    name: String,
+    operator: ComparisonOperator,
+    value: Arg,
+}
+
+impl IndexLookup {
+    /// That of a comparison, if its field has a finished index that tells which records meet it.
+    pub fn of(collection: &Collection, comparison: &Comparison) -> Option<Self> {
+        let Comparison { field, operator, value } = comparison;
+        let declared = collection.schema.field(field).filter(|field| field.is_indexed && collection.is_ready(field))?;
+        let is_answered = without_negation(*operator) == *operator && *operator != ComparisonOperator::Contains;
+        is_answered.then(|| Self {
+            finds: SqlCondition::Is(index_piece(*operator), vec![declared.name.as_str().into(), arg(value)]),
+            name: declared.name.clone(),
+            operator: *operator,
+            value: arg(value),
+        })
+    }
+
+    /// The index finds fewer values than so many.
+    pub fn finds_fewer_than(&self, bound: i64) -> SqlCondition {
+        let piece = match self.operator {
+            ComparisonOperator::Greater => FEWER_GREATER,
+            ComparisonOperator::GreaterOrEqual => FEWER_GREATER_OR_EQUAL,
+            ComparisonOperator::Less => FEWER_LESS,
+            ComparisonOperator::LessOrEqual => FEWER_LESS_OR_EQUAL,
+            _ => FEWER_ARE,
+        };
+        let bound = Arg::Integer(bound);
+        SqlCondition::Is(piece, vec![self.name.as_str().into(), self.value.clone(), bound.clone(), bound])
     }
 }
 
@@ -136,11 +171,7 @@ fn scope(tenant: &str, slug: &str) -> String {
     format!("x{}3a{}", of(tenant), of(slug))
 }
 
-fn of_comparison(
-    collection: &Collection,
-    comparison: &Comparison,
-    values: ValueSource,
-) -> Result<SqlCondition, Invalid> {
+fn of_comparison(collection: &Collection, comparison: &Comparison) -> Result<SqlCondition, Invalid> {
     let Comparison { field: name, operator, value } = typed(collection, comparison.clone())?;
     if let Some(column) = RecordColumn::of(&name) {
         return Ok(column.compared(operator, &value));
@@ -149,9 +180,6 @@ fn of_comparison(
     let (path, without_negation) = (path(&name), without_negation(operator));
     let condition = match (without_negation, &value) {
         (ComparisonOperator::Contains, Literal::Text(text)) => contains(&field.kind, &path, text),
-        _ if values == ValueSource::Indexed && field.is_indexed && collection.is_ready(field) => {
-            SqlCondition::Is(index_piece(without_negation), vec![name.as_ref().into(), arg(&value)])
-        }
         _ if matches!(field.kind, FieldKind::List(_)) => any_element(without_negation, &path, &value),
         _ => SqlCondition::Compare(OWN, comparison_piece(without_negation), vec![path.into(), arg(&value)]),
     };

@@ -8,17 +8,19 @@ use super::cache::{self, CacheGeneration, ListRequest};
 use super::collection::Collection;
 use super::expand;
 use super::order::KeysetRow;
-use super::plan::ListPlan;
+use super::page::{PageReading, RowMark};
+use super::plan::{ListPlan, ReadBounds};
 use super::record::{Record, RecordRow};
 use super::record_query::{Paging, RecordQuery};
+use crate::http::body_text::BodyText;
 use crate::http::cursor::{self, ListIdentity};
 use crate::http::incoming::Query;
 use crate::http::problem::{self, Problem};
 use crate::http::response::{Pagination, Response};
 use crate::storage::bindings::Bindings;
 use crate::storage::keys::KvKey;
+use crate::storage::row::Rows;
 use crate::storage::row::row_types;
-use crate::storage::row::{CountRow, Rows};
 use crate::storage::tenant_db::{ReadStatement, TenantDb};
 
 row_types! {
@@ -35,8 +37,19 @@ row_types! {
         deleted_at: Option<i64>,
         sort_1: Value,
         sort_2: Value,
+        matches: Option<i64>,
+        scanned: i64,
+        page_rows: i64,
+    }
+    /// How many records a list has.
+    struct ListCount {
+        total: u64,
+        is_cut: i64,
     }
 }
+
+/// Most bytes of fields on one page.
+const PAGE_BYTES: i64 = 1024 * 1024;
 
 /// Reads lists of a tenant's records for one caller.
 pub struct RecordList<'a> {
@@ -51,7 +64,7 @@ pub struct RecordList<'a> {
 /// A page of a list.
 pub struct ListPage {
     /// The body of the response.
-    pub body: String,
+    pub body: BodyText,
     /// Whether it came from the cache.
     pub from_cache: bool,
     /// The key and generation to cache it under, if it is worth caching.
@@ -75,7 +88,7 @@ impl RecordList<'_> {
         if let Some(key) = &key {
             let generation = self.generation(request.slug(), &readable).await?;
             if let Some(body) = cache::find(self.bindings, self.rows.tenant(), key, &generation).await {
-                return Ok(ListPage { body, from_cache: true, store_as: None });
+                return Ok(ListPage { body: body.into(), from_cache: true, store_as: None });
             }
         }
         let (body, generation) = self.load(request.slug(), &query, &readable).await?;
@@ -90,7 +103,9 @@ impl RecordList<'_> {
             if request.is_member() || collection.public_read { Ok(()) } else { Err(problem::unauthorized()) }
         };
         let (body, generation) = self.load(request.slug(), &query, &readable).await?;
-        cache::store(self.bindings, self.rows.tenant(), &key, generation, &body).await;
+        if let Some(body) = body.to_text(cache::MAX_BYTES) {
+            cache::store(self.bindings, self.rows.tenant(), &key, generation, &body).await;
+        }
         Ok(())
     }
 
@@ -110,7 +125,7 @@ impl RecordList<'_> {
         slug: &str,
         query: &RecordQuery,
         readable: &impl Fn(&Collection) -> Result<(), Problem>,
-    ) -> Result<(String, CacheGeneration), Problem> {
+    ) -> Result<(BodyText, CacheGeneration), Problem> {
         let tenant = self.rows.tenant().as_str();
         let keys = &self.bindings.settings.keys;
         let planned = Cell::new(None);
@@ -126,15 +141,21 @@ impl RecordList<'_> {
                 }
                 _ => None,
             };
-            let page = ReadStatement::List(plan.page(&collection.slug, query, position.as_ref())?);
-            let count = query.count.then(|| plan.count(&collection.slug)).transpose()?;
-            planned.set(Some(plan));
-            Ok(std::iter::once(page).chain(count).collect())
+            let bounds = ReadBounds::of(self.is_member);
+            let pages = plan.page(&collection.slug, query, bounds, PAGE_BYTES, position.as_ref())?;
+            let counts = query.count.then(|| plan.count(&collection.slug, bounds)).transpose()?;
+            planned.set(Some((plan, pages.len())));
+            Ok(pages.into_iter().map(ReadStatement::List).chain(counts.into_iter().flatten()).collect())
         };
         let read = Collection::read_with(self.rows, slug, reading).await?;
         // The last plan is the one for the definition that was read with the rows.
-        let plan = planned.take().ok_or_else(|| problem::internal("a list was read without a plan"))?;
-        let body = self.render(&read.collection, &plan, query, read.found).await?;
+        let planned = planned.take().ok_or_else(|| problem::internal("a list was read without a plan"))?;
+        let (plan, pages) = planned;
+        let mut found = read.found.into_iter();
+        let rows = found.by_ref().take(pages).map(Rows::read).collect::<Result<Vec<Vec<ListRow>>, _>>()?;
+        let counts = found.map(Rows::first).collect::<Result<Vec<Option<ListCount>>, _>>()?;
+        let counts: Vec<ListCount> = counts.into_iter().flatten().collect();
+        let body = self.render(&read.collection, &plan, query, rows.into_iter().flatten().collect(), &counts).await?;
         Ok((body, read.generation))
     }
 
@@ -144,17 +165,18 @@ impl RecordList<'_> {
         collection: &Collection,
         plan: &ListPlan,
         query: &RecordQuery,
-        found: Vec<Rows>,
-    ) -> Result<String, Problem> {
+        mut rows: Vec<ListRow>,
+        counts: &[ListCount],
+    ) -> Result<BodyText, Problem> {
         let tenant = self.rows.tenant().as_str();
-        let mut found = found.into_iter();
-        let mut request = found.next().unwrap_or_default().read::<ListRow>()?;
-        let total = found.next().unwrap_or_default().first::<CountRow>()?;
-        let has_next = request.len() > query.per_page as usize;
-        request.truncate(query.per_page as usize);
-        let by_cursor = matches!(query.paging, Paging::Cursor(_));
-        let last = request.last().filter(|_| has_next && by_cursor).map(|row| plan.order.position(&row.keyset()));
-        let cursor = match last {
+        let bounds = ReadBounds::of(self.is_member);
+        let per_page = query.per_page as usize;
+        let reading = PageReading { per_page, most: bounds.records, in_order: plan.is_read_in_order() };
+        let cut = reading.cut(&rows.iter().map(ListRow::mark).collect::<Vec<_>>());
+        // Pages by number go on by number, unless they end early.
+        let by_cursor = matches!(query.paging, Paging::Cursor(_)) || cut.is_partial;
+        let behind = cut.behind.filter(|_| by_cursor).and_then(|place| rows.get(place));
+        let cursor = match behind.map(|row| plan.order.position(&row.keyset())) {
             Some(position) => {
                 let key = self.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
                 let list = ListIdentity { route: "records.list", filters: &plan.identity };
@@ -162,17 +184,25 @@ impl RecordList<'_> {
             }
             None => None,
         };
-        let total = total.and_then(|row| u64::try_from(row.total).ok());
+        rows.truncate(cut.shown);
+        let total = (!counts.is_empty()).then(|| counts.iter().map(|count| count.total).sum::<u64>());
+        let total_is_lower_bound = counts.iter().any(|count| count.is_cut != 0);
+        // Pages by number end where reading does, and those behind it show nothing of what may be there.
+        let is_last = query.offset() + i64::from(query.per_page) >= bounds.records
+            && total.is_none_or(|total| i64::try_from(total).is_ok_and(|total| total > bounds.records));
+        let is_beyond = query.page().is_some() && (is_last || (total_is_lower_bound && cut.shown < per_page));
         let pagination = Pagination {
             page: query.page(),
             per_page: query.per_page,
             total,
+            total_is_lower_bound,
             total_pages: total.map(|total| total.div_ceil(u64::from(query.per_page))),
-            has_next,
+            has_next: cut.has_next,
             has_prev: query.has_prev(),
+            partial: cut.is_partial || is_beyond,
             cursor,
         };
-        let records = request.into_iter().map(|row| Record::stored(self.rows.tenant(), row.into()).shown(collection));
+        let records = rows.into_iter().map(|row| Record::stored(self.rows.tenant(), row.into()).shown(collection));
         let mut records = records.collect::<Result<Vec<Map<String, Value>>, Problem>>()?;
         expand::fill(self.rows, collection, &query.expansion, self.is_member, &mut records).await?;
         records.iter_mut().for_each(|record| query.projection.apply(record));
@@ -193,6 +223,10 @@ fn key(query: &RecordQuery, request: &ListRequest) -> Option<KvKey> {
 }
 
 impl ListRow {
+    fn mark(&self) -> RowMark {
+        RowMark { matches: self.matches == Some(1), scanned: self.scanned, page_rows: self.page_rows }
+    }
+
     fn keyset(&self) -> KeysetRow<'_> {
         KeysetRow {
             id: &self.id,

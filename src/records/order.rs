@@ -31,6 +31,12 @@ composed! {
         SEARCHED_BY = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, s.value AS sort_1, NULL AS sort_2 FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?3) w CROSS JOIN records r CROSS JOIN record_index s WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.number = w.rowid AND r.deleted_at IS NULL AND s.tenant_id = ?1 AND s.collection = ?2 AND s.record_id = r.id AND s.field = ?4";
         /// The same, with that of their field ?5 too.
         SEARCHED_TWICE = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, s.value AS sort_1, u.value AS sort_2 FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?3) w CROSS JOIN records r CROSS JOIN record_index s CROSS JOIN record_index u WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.number = w.rowid AND r.deleted_at IS NULL AND s.tenant_id = ?1 AND s.collection = ?2 AND s.record_id = r.id AND s.field = ?4 AND u.tenant_id = ?1 AND u.collection = ?2 AND u.record_id = r.id AND u.field = ?5";
+        /// Records, each with the indexed value of its field ?3.
+        VALUED = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, s.value AS sort_1, NULL AS sort_2 FROM records r CROSS JOIN record_index s WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.deleted_at IS NULL AND s.tenant_id = ?1 AND s.collection = ?2 AND s.record_id = r.id AND s.field = ?3";
+        /// The same, with that of its field ?4 too.
+        VALUED_TWICE = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, s.value AS sort_1, u.value AS sort_2 FROM records r CROSS JOIN record_index s CROSS JOIN record_index u WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.deleted_at IS NULL AND s.tenant_id = ?1 AND s.collection = ?2 AND s.record_id = r.id AND s.field = ?3 AND u.tenant_id = ?1 AND u.collection = ?2 AND u.record_id = r.id AND u.field = ?4";
+        /// Records, deleted ones too, of which the index by id has no order of its own.
+        EVERY = "SELECT r.id, r.version, r.status, r.data, r.created_at, r.updated_at, r.created_by, r.updated_by, r.deleted_at, NULL AS sort_1, NULL AS sort_2 FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2";
     }
     pieces {
         /// Sort keys, ascending.
@@ -42,7 +48,8 @@ composed! {
         INDEX_ID = "s.record_id";
         INDEX_CREATED_AT = "s.created_at";
         FIRST = "s.value";
-        SECOND = "u.value";
+        SHOWN_FIRST = "r.sort_1";
+        SHOWN_SECOND = "r.sort_2";
         /// Sort keys, descending.
         ID_DOWN = "r.id DESC";
         STATUS_DOWN = "r.status DESC";
@@ -51,14 +58,19 @@ composed! {
         UPDATED_AT_DOWN = "r.updated_at DESC";
         INDEX_ID_DOWN = "s.record_id DESC";
         INDEX_CREATED_AT_DOWN = "s.created_at DESC";
+        DELETED_AT_DOWN = "r.deleted_at DESC";
         FIRST_DOWN = "s.value DESC";
-        SECOND_DOWN = "u.value DESC";
+        SHOWN_FIRST_DOWN = "r.sort_1 DESC";
+        SHOWN_SECOND_DOWN = "r.sort_2 DESC";
         /// A record's key compared with a position's.
         AT = "IS NOT DISTINCT FROM ?";
         BEHIND = "> ?";
-        NOT_BEFORE = ">= ?";
         BEFORE = "< ?";
-        NOT_BEHIND = "<= ?";
+        /// Above every NULL, in words that an index seeks by: what is no number is above all of them.
+        STATUS_IS_THERE = "r.status >= ''";
+        FIRST_IS_THERE = "s.value >= -9e999";
+        /// The record is not deleted.
+        NOT_DELETED = "r.deleted_at IS NULL";
         NOT_NULL = "IS NOT NULL";
         NULL = "IS NULL";
         /// The last two keys of most lists as one comparison, which an index can seek to.
@@ -87,6 +99,8 @@ pub enum RowSource {
     Field(String),
     /// The full-text index, by this search.
     Search(String),
+    /// Some records, which a condition on their ids names.
+    Named,
 }
 
 /// What a key sorts by.
@@ -134,6 +148,11 @@ impl SortOrder {
         }
         order.end();
         Ok(order)
+    }
+
+    /// No order at all, for what is only counted.
+    pub fn none() -> Self {
+        Self { keys: Vec::new(), fields: Vec::new() }
     }
 
     fn field(&mut self, collection: &Collection, name: &str) -> Result<SortField, Problem> {
@@ -202,13 +221,50 @@ impl SortOrder {
 
     /// Whether it is the order of creation, in either direction: the index of a field at one value has that order.
     pub fn is_by_creation(&self) -> bool {
-        self.fields.is_empty() && matches!(self.keys.as_slice(), [first, _] if first.field == SortField::CreatedAt)
+        self.fields.is_empty() && self.is(&[SortField::CreatedAt, SortField::Id])
     }
 
-    /// The list's head, the head's arguments from `?3` on, and the pieces of ORDER BY.
-    pub fn head(&self, source: &RowSource) -> Result<(ListHead, Vec<Arg>, Vec<SqlPiece>), Problem> {
+    /// Whether it is the order of the last change, in either direction.
+    pub fn is_by_change(&self) -> bool {
+        self.is(&[SortField::UpdatedAt, SortField::Id])
+    }
+
+    /// Whether it has no field of the schema.
+    pub fn is_of_columns(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Whether the first key goes down.
+    pub fn descends(&self) -> bool {
+        self.keys.first().is_none_or(|key| key.descending)
+    }
+
+    /// Whether it is sorted by these, all in one direction.
+    fn is(&self, fields: &[SortField]) -> bool {
+        let descends = self.descends();
+        self.keys.len() == fields.len()
+            && self.keys.iter().zip(fields).all(|(key, field)| key.field == *field && key.descending == descends)
+    }
+
+    /// Whether an index holds the rows of a source in this order.
+    pub fn is_indexed(&self, source: &RowSource) -> bool {
+        use SortField::{CreatedAt, First, Id, Status};
+        match source {
+            RowSource::Current if self.fields.is_empty() => {
+                self.is(&[Id]) || self.is_by_creation() || self.is_by_change() || self.is(&[Status, CreatedAt, Id])
+            }
+            RowSource::Current => self.is(&[First, CreatedAt, Id]),
+            RowSource::Field(_) => self.is_by_creation(),
+            RowSource::Deleted | RowSource::Search(_) | RowSource::Named => false,
+        }
+    }
+
+    /// What is read from a source: the head, the head's arguments from `?3` on, and the order in which it is read: this
+    /// one where an index has it, else one that costs no sorting.
+    pub fn reading(&self, source: &RowSource) -> Result<(ListHead, Vec<Arg>, Vec<SqlPiece>), Problem> {
         let (head, first) = match (source, self.fields.len()) {
-            (RowSource::Current, 0) => (PLAIN, None),
+            (RowSource::Current, 0) if self.is(&[SortField::Id]) => (EVERY, None),
+            (RowSource::Current | RowSource::Named, 0) => (PLAIN, None),
             (RowSource::Deleted, 0) => (DELETED, None),
             (RowSource::Deleted, _) => {
                 let message = "must not contain fields of the schema with deleted=true: use id, status, version, created_at or updated_at";
@@ -217,18 +273,47 @@ impl SortOrder {
             (RowSource::Field(field), 0) => (INDEXED, Some(field)),
             (RowSource::Current | RowSource::Field(_), 1) => (INDEXED, None),
             (RowSource::Current | RowSource::Field(_), _) => (INDEXED_TWICE, None),
+            (RowSource::Named, 1) => (VALUED, None),
+            (RowSource::Named, _) => (VALUED_TWICE, None),
             (RowSource::Search(search), 0) => (SEARCHED, Some(search)),
             (RowSource::Search(search), 1) => (SEARCHED_BY, Some(search)),
             (RowSource::Search(search), _) => (SEARCHED_TWICE, Some(search)),
         };
         let args = first.into_iter().chain(&self.fields).map(|arg| arg.as_str().into()).collect();
-        let by_index = self.is_by_index(source);
-        Ok((head, args, self.keys.iter().map(|key| key.piece(by_index)).collect()))
+        Ok((head, args, self.order_of_reading(source)))
     }
 
-    /// Whether times and ids are read from the index of a field.
-    fn is_by_index(&self, source: &RowSource) -> bool {
-        !self.fields.is_empty() || matches!(source, RowSource::Field(_))
+    fn order_of_reading(&self, source: &RowSource) -> Vec<SqlPiece> {
+        let from = self.columns(source);
+        if self.is_indexed(source) {
+            return self.keys.iter().map(|key| key.piece(from)).collect();
+        }
+        match source {
+            RowSource::Current if self.fields.is_empty() => vec![CREATED_AT_DOWN, ID_DOWN],
+            RowSource::Deleted => vec![DELETED_AT_DOWN, ID_DOWN],
+            RowSource::Current | RowSource::Field(_) if self.descends() => {
+                vec![FIRST_DOWN, INDEX_CREATED_AT_DOWN, INDEX_ID_DOWN]
+            }
+            RowSource::Current | RowSource::Field(_) => vec![FIRST, INDEX_CREATED_AT, INDEX_ID],
+            RowSource::Search(_) | RowSource::Named => Vec::new(),
+        }
+    }
+
+    /// What is asked of a source's records beside the filter.
+    pub fn condition(&self, source: &RowSource) -> Option<SqlCondition> {
+        let reads_deleted = matches!(source, RowSource::Current) && self.is(&[SortField::Id]);
+        reads_deleted.then(|| SqlCondition::Is(NOT_DELETED, Vec::new()))
+    }
+
+    /// The pieces that sort rows which were read in another order.
+    pub fn sorted(&self) -> Vec<SqlPiece> {
+        self.keys.iter().map(|key| key.piece(Columns::Shown)).collect()
+    }
+
+    /// Where the keys of rows are read while a source is read in this order.
+    fn columns(&self, source: &RowSource) -> Columns {
+        let by_index = !self.fields.is_empty() || matches!(source, RowSource::Field(_));
+        if by_index { Columns::Index } else { Columns::Record }
     }
 
     /// The position of a row: the values of its keys, as a JSON array.
@@ -236,27 +321,48 @@ impl SortOrder {
         Value::from(self.keys.iter().map(|key| row.value(key.field)).collect::<Vec<_>>())
     }
 
-    /// The condition for rows after a position; none if the position belongs to another order.
-    pub fn after(&self, position: &Value, source: &RowSource) -> Option<SqlCondition> {
-        let values = position.as_array().filter(|values| values.len() == self.keys.len())?;
-        let by_index = self.is_by_index(source);
-        let terms: Vec<KeysetTerm<'_>> =
-            self.keys.iter().zip(values).map(|(key, value)| KeysetTerm { key: *key, value, by_index }).collect();
-        let (last, before) = terms.split_last()?;
-        // The last two keys are one comparison if an index holds them next to each other.
-        let (ends, before) = match before.split_last() {
-            Some((time, before)) if time.pairs_with(last) => (vec![time.pair(last)], before),
-            _ => (vec![last.after()?], before),
-        };
+    /// The ranges of the index behind a position, one behind the other, where it has this order; none if the position
+    /// belongs to another order.
+    pub fn ranges_after(&self, position: &Value, source: &RowSource) -> Option<Vec<SqlCondition>> {
+        let terms = self.terms(position, self.columns(source))?;
+        match terms.as_slice() {
+            [id] => Some(vec![id.after()?]),
+            [time, id] => Some(vec![time.pair(id)]),
+            [first, time, id] => {
+                let equal = SqlCondition::All(vec![first.equal(), time.pair(id)]);
+                Some(std::iter::once(equal).chain(first.ranges_after()).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The condition for rows after a position, of rows that were read in another order; none if the position belongs to
+    /// another order.
+    pub fn after(&self, position: &Value) -> Option<SqlCondition> {
+        let terms = self.terms(position, Columns::Shown)?;
         let mut alternatives = Vec::with_capacity(terms.len());
-        for (i, term) in before.iter().enumerate() {
-            let equal = before.iter().take(i).map(KeysetTerm::equal);
+        for (i, term) in terms.iter().enumerate() {
+            let equal = terms.iter().take(i).map(KeysetTerm::equal);
             alternatives.extend(term.after().map(|after| SqlCondition::All(equal.chain([after]).collect())));
         }
-        alternatives.push(SqlCondition::All(before.iter().map(KeysetTerm::equal).chain(ends).collect()));
-        let bound = before.first().and_then(KeysetTerm::range_start);
-        Some(SqlCondition::All(bound.into_iter().chain([SqlCondition::Any(alternatives)]).collect()))
+        Some(SqlCondition::Any(alternatives))
     }
+
+    fn terms<'v>(&self, position: &'v Value, columns: Columns) -> Option<Vec<KeysetTerm<'v>>> {
+        let values = position.as_array().filter(|values| values.len() == self.keys.len())?;
+        Some(self.keys.iter().zip(values).map(|(key, value)| KeysetTerm { key: *key, value, columns }).collect())
+    }
+}
+
+/// Where the keys of a row stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Columns {
+    /// In the record.
+    Record,
+    /// In the index of the first field.
+    Index,
+    /// In what was read.
+    Shown,
 }
 
 /// The values of a row that its position may consist of.
@@ -292,7 +398,8 @@ impl KeysetRow<'_> {
 }
 
 impl SortKey {
-    fn piece(self, by_index: bool) -> SqlPiece {
+    fn piece(self, columns: Columns) -> SqlPiece {
+        let by_index = columns == Columns::Index;
         match (self.field, by_index, self.descending) {
             (SortField::Id, false, false) => ID,
             (SortField::Id, false, true) => ID_DOWN,
@@ -308,10 +415,12 @@ impl SortKey {
             (SortField::Version, _, true) => VERSION_DOWN,
             (SortField::UpdatedAt, _, false) => UPDATED_AT,
             (SortField::UpdatedAt, _, true) => UPDATED_AT_DOWN,
-            (SortField::First, _, false) => FIRST,
-            (SortField::First, _, true) => FIRST_DOWN,
-            (SortField::Second, _, false) => SECOND,
-            (SortField::Second, _, true) => SECOND_DOWN,
+            (SortField::First, true, false) => FIRST,
+            (SortField::First, true, true) => FIRST_DOWN,
+            (SortField::First, false, false) => SHOWN_FIRST,
+            (SortField::First, false, true) => SHOWN_FIRST_DOWN,
+            (SortField::Second, _, false) => SHOWN_SECOND,
+            (SortField::Second, _, true) => SHOWN_SECOND_DOWN,
         }
     }
 }
@@ -320,16 +429,20 @@ impl SortKey {
 struct KeysetTerm<'v> {
     key: SortKey,
     value: &'v Value,
-    by_index: bool,
+    columns: Columns,
 }
 
 impl KeysetTerm<'_> {
     fn operand(&self) -> SqlPiece {
-        SortKey { descending: false, ..self.key }.piece(self.by_index)
+        SortKey { descending: false, ..self.key }.piece(self.columns)
     }
 
     fn compare(&self, comparison: SqlPiece) -> SqlCondition {
         SqlCondition::Compare(self.operand(), comparison, vec![arg_of(self.value)])
+    }
+
+    fn plain(&self, piece: SqlPiece) -> SqlCondition {
+        SqlCondition::Compare(self.operand(), piece, Vec::new())
     }
 
     fn equal(&self) -> SqlCondition {
@@ -338,26 +451,25 @@ impl KeysetTerm<'_> {
 
     /// The condition for rows after the position by this key alone; none if there can be none. NULL sorts before everything.
     fn after(&self) -> Option<SqlCondition> {
-        let plain = |piece| Some(SqlCondition::Compare(self.operand(), piece, Vec::new()));
         match (self.value.is_null(), self.key.descending) {
-            (true, false) => plain(NOT_NULL),
+            (true, false) => Some(self.plain(NOT_NULL)),
             (true, true) => None,
             (false, false) => Some(self.compare(BEHIND)),
-            (false, true) if self.can_be_null() => Some(SqlCondition::Any(vec![
-                self.compare(BEFORE),
-                SqlCondition::Compare(self.operand(), NULL, Vec::new()),
-            ])),
+            (false, true) if self.can_be_null() => {
+                Some(SqlCondition::Any(vec![self.compare(BEFORE), self.plain(NULL)]))
+            }
             (false, true) => Some(self.compare(BEFORE)),
         }
     }
 
-    /// The condition that an index seeks to: it holds for every row after the position.
-    fn range_start(&self) -> Option<SqlCondition> {
+    /// The same as ranges of the index that this key leads.
+    fn ranges_after(&self) -> Vec<SqlCondition> {
+        let there = if self.key.field == SortField::Status { STATUS_IS_THERE } else { FIRST_IS_THERE };
         match (self.value.is_null(), self.key.descending) {
-            (true, _) => None,
-            (false, false) => Some(self.compare(NOT_BEFORE)),
-            (false, true) if self.can_be_null() => None,
-            (false, true) => Some(self.compare(NOT_BEHIND)),
+            (true, false) => vec![SqlCondition::Is(there, Vec::new())],
+            (true, true) => Vec::new(),
+            (false, false) => vec![self.compare(BEHIND)],
+            (false, true) => vec![self.compare(BEFORE), self.plain(NULL)],
         }
     }
 
@@ -365,14 +477,10 @@ impl KeysetTerm<'_> {
         matches!(self.key.field, SortField::Status | SortField::First | SortField::Second)
     }
 
-    fn pairs_with(&self, last: &Self) -> bool {
-        last.key.field == SortField::Id
-            && self.key.descending == last.key.descending
-            && (self.key.field == SortField::CreatedAt || (self.key.field == SortField::UpdatedAt && !self.by_index))
-    }
-
+    /// The last two keys as one comparison: of a time, and of the id.
     fn pair(&self, last: &Self) -> SqlCondition {
-        let piece = match (self.key.field, self.by_index, self.key.descending) {
+        let by_index = self.columns == Columns::Index;
+        let piece = match (self.key.field, by_index, self.key.descending) {
             (SortField::UpdatedAt, _, false) => CHANGED_BEHIND,
             (SortField::UpdatedAt, _, true) => CHANGED_BEFORE,
             (_, false, false) => PAIR_BEHIND,

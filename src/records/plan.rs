@@ -1,19 +1,24 @@
-//! The plan of a list: which source its rows come from, under which condition, in which order.
+//! The plan of a list: which source its rows come from, which of them an index seeks, what is asked of the others, in which
+//! order.
 //!
 //! Invariants
 //! - The head of the statement binds the tenant; a plan only chooses among heads.
 //! - A cursor is valid for one tenant, collection, filter and order, whatever source its rows come from.
+//! - A statement reads no more records than [`ReadBounds`] says, however many there are: the bound is its own LIMIT, beside
+//!   conditions by which an index seeks. What is asked beyond that is asked of the rows that were read.
+//! - What was cut can be told from what is returned: see `page`.
 
 use serde_json::Value;
 
 use super::collection::Collection;
-use super::condition::{self, TextSearch, ValueSource};
+use super::condition::{self, IndexLookup, TextSearch};
 use super::order::{RowSource, SortOrder};
 use super::record_query::RecordQuery;
+use super::seek::Seek;
 use crate::http::cursor;
 use crate::http::problem::{self, Problem};
 use crate::storage::composed::composed;
-use crate::storage::composed::{ListStatement, RowRange, SqlCondition};
+use crate::storage::composed::{ListStatement, PageOrder, RowRange, RowScan, SqlCondition};
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::ReadStatement;
 use domain::error::Invalid;
@@ -21,22 +26,36 @@ use domain::filter::{Comparison, ComparisonOperator, Filter};
 use domain::json;
 
 statements! { TenantSql;
-    /// The number of a collection's records; ?3 their status, NULL for any.
-    COUNTED = "SELECT COALESCE(sum(records), 0) AS total FROM record_counts WHERE tenant_id = ?1 AND collection = ?2 AND (?3 IS NULL OR status = ?3)";
+    /// The number of a collection's records; ?3 their status, NULL for any. Triggers count them, so nothing bounds it.
+    COUNTED = "SELECT COALESCE(sum(records), 0) AS total, 0 AS is_cut FROM record_counts WHERE tenant_id = ?1 AND collection = ?2 AND (?3 IS NULL OR status = ?3)";
 }
 
 composed! {
-    heads {
-        /// Counts records.
-        COUNT = "SELECT count(*) AS total FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.deleted_at IS NULL";
-        /// Counts soft-deleted records.
-        COUNT_DELETED = "SELECT count(*) AS total FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.deleted_at IS NOT NULL";
-        /// Counts records that the search ?3 finds.
-        COUNT_SEARCHED = "SELECT count(*) AS total FROM (SELECT rowid FROM record_search WHERE record_search MATCH ?3) w CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.number = w.rowid AND r.deleted_at IS NULL";
-    }
+    heads {}
     pieces {
         /// The value of the field whose index leads the list.
         LED_BY = "s.value IS NOT DISTINCT FROM ?";
+    }
+}
+
+/// How much a list reads at most, for its page and again for its count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadBounds {
+    /// Records.
+    pub records: i64,
+    /// Values of one index, where these lead to the records: more of them than that, and the records are read in order.
+    pub index_values: i64,
+}
+
+impl ReadBounds {
+    /// For somebody who is no member.
+    pub const STRANGER: Self = Self { records: 10_000, index_values: 1_000 };
+    /// For a member.
+    pub const MEMBER: Self = Self { records: 100_000, index_values: 10_000 };
+
+    /// For a member, or for somebody who is none.
+    pub fn of(is_member: bool) -> Self {
+        if is_member { Self::MEMBER } else { Self::STRANGER }
     }
 }
 
@@ -47,10 +66,12 @@ pub struct ListPlan {
     /// What its cursors are bound to, as JSON.
     pub identity: String,
     source: RowSource,
-    /// The condition on the source's rows.
-    condition: SqlCondition,
-    /// The condition on the collection's records, for counting them.
-    count_condition: SqlCondition,
+    /// What an index seeks of the source.
+    seek: Seek,
+    /// What is asked of each row that is read; nothing if all of them are shown.
+    conditions: Vec<SqlCondition>,
+    /// An index that may lead to the records quicker, and all that is then asked of them.
+    lookup: Option<(IndexLookup, Vec<SqlCondition>)>,
     /// The list selects every record, or every record of one status: triggers count those already.
     status_count: Option<Option<String>>,
 }
@@ -65,22 +86,30 @@ impl ListPlan {
         let order = SortOrder::read(collection, query.sort.as_deref())?;
         let filter = query.filter(collection)?;
         let (mut source, search) = choose_source(tenant, collection, query)?;
-        let values = if matches!(source, RowSource::Current) { ValueSource::Indexed } else { ValueSource::Stored };
         let parts = conjuncts(filter.as_ref());
-        let conditions = parts.iter().map(|part| condition::of_filter(collection, part, values));
-        let conditions = conditions.chain(search.map(Ok)).collect::<Result<Vec<_>, _>>();
-        let mut conditions = conditions.map_err(|invalid| problem::invalid_query("filter", invalid))?;
-        let count_condition = SqlCondition::All(conditions.clone());
-        if matches!(source, RowSource::Current)
-            && order.is_by_creation()
-            && let Some((one, part)) = parts
-                .iter()
-                .zip(&mut conditions)
-                .find_map(|(filter, part)| Some((leading_comparison(collection, filter)?, part)))
-        {
-            *part = SqlCondition::Is(LED_BY, vec![condition::arg(&one.value)]);
-            source = RowSource::Field(one.field.to_string());
+        let all = parts.iter().map(|part| condition::of_filter(collection, part)).collect::<Result<Vec<_>, _>>();
+        let all = all.map_err(|invalid| problem::invalid_query("filter", invalid))?;
+        let (mut seek, mut conditions, mut lookup) = (Seek::default(), Vec::new(), None);
+        let is_current = matches!(source, RowSource::Current);
+        let leading = parts.iter().position(|part| leading_comparison(collection, part).is_some());
+        let leading = leading.filter(|_| is_current && order.is_by_creation());
+        for (i, (part, condition)) in parts.iter().zip(&all).enumerate() {
+            let Filter::Compare(one) = part else {
+                conditions.push(condition.clone());
+                continue;
+            };
+            if leading == Some(i) {
+                seek.add(SqlCondition::Is(LED_BY, vec![condition::arg(&one.value)]));
+                source = RowSource::Field(one.field.to_string());
+            } else if !is_current || leading.is_some() || !seek.takes(&order, one, condition) {
+                conditions.push(condition.clone());
+                lookup = lookup.or_else(|| IndexLookup::of(collection, one));
+            }
         }
+        let lookup = lookup.filter(|_| is_current && leading.is_none() && !seek.is_of_one_record());
+        let all = all.into_iter().chain(search.clone()).collect();
+        conditions.extend(search);
+        conditions.extend(order.condition(&source));
         let identity = json!([
             tenant,
             collection.slug,
@@ -96,40 +125,100 @@ impl ListPlan {
             [one] => Some(Some(one.clone())),
             _ => None,
         };
-        Ok(Self {
-            order,
-            identity: identity.to_string(),
-            source,
-            condition: SqlCondition::All(conditions),
-            count_condition,
-            status_count,
+        let lookup = lookup.map(|lookup| (lookup, all));
+        Ok(Self { order, identity: identity.to_string(), source, seek, conditions, lookup, status_count })
+    }
+
+    /// Whether rows come in the order in which they are read, so that a list which was cut goes on behind the last of them.
+    pub fn is_read_in_order(&self) -> bool {
+        self.order.is_indexed(&self.source)
+    }
+
+    /// The statements of the page, of which at most one reads any rows. They return one row more than the page shows, which
+    /// tells whether another page follows, and end behind `bytes`.
+    pub fn page(
+        &self,
+        slug: &str,
+        query: &RecordQuery,
+        bounds: ReadBounds,
+        bytes: i64,
+        position: Option<&Value>,
+    ) -> Result<Vec<ListStatement>, Problem> {
+        let invalid = || problem::invalid_query("cursor", cursor::invalid());
+        let range = RowRange { limit: i64::from(query.per_page) + 1, offset: query.offset() };
+        let sorted = self.order.sorted();
+        let after = position.map(|position| self.order.after(position).ok_or_else(invalid)).transpose()?;
+        let mut pages = Vec::new();
+        if let Some((lookup, all)) = &self.lookup {
+            let scan = self.scan_of_index(slug, lookup, bounds, &self.order)?;
+            let asked = SqlCondition::All(all.iter().cloned().chain(after.clone()).collect());
+            pages.push(ListStatement::page(scan, asked, &PageOrder::Sorted(&sorted), range)?);
+        }
+        let (head, args, order) = self.order.reading(&self.source)?;
+        let in_order = self.is_read_in_order();
+        let ranges = match position.filter(|_| in_order) {
+            Some(position) => {
+                let behind = self.order.ranges_after(position, &self.source).ok_or_else(invalid)?;
+                behind.into_iter().map(|range| self.seek.behind(&self.order, range)).collect()
+            }
+            None => vec![self.seek.all()],
+        };
+        let shows_all = in_order && self.conditions.is_empty();
+        let end = range.offset + range.limit;
+        let most = if shows_all { end.min(bounds.records.max(range.limit)) } else { bounds.records };
+        let args = std::iter::once(slug.into()).chain(args).collect();
+        let scan = RowScan { head, args, ranges, order: &order, most, when: self.when_read_in_order(bounds) };
+        let asked = self.conditions.iter().cloned().chain(after.filter(|_| !in_order)).collect();
+        pages.push(match (shows_all, in_order) {
+            (true, _) => ListStatement::page_of_all(scan, range)?,
+            (false, true) => ListStatement::page(scan, SqlCondition::All(asked), &PageOrder::AsRead, range)?,
+            (false, false) => ListStatement::page(scan, SqlCondition::All(asked), &PageOrder::Sorted(&sorted), range)?,
+        });
+        Ok(pages.into_iter().map(|page| page.within_bytes(bytes)).collect())
+    }
+
+    /// The statements that count the list's records: the sum of their totals. `is_cut` says whether there may be more.
+    pub fn count(&self, slug: &str, bounds: ReadBounds) -> Result<Vec<ReadStatement>, Problem> {
+        if let Some(status) = &self.status_count {
+            return Ok(vec![ReadStatement::Constant(COUNTED, args![slug, status.as_deref()])]);
+        }
+        let order = if self.order.is_of_columns() { self.order.clone() } else { SortOrder::none() };
+        let mut counts = Vec::new();
+        if let Some((lookup, all)) = &self.lookup {
+            let scan = self.scan_of_index(slug, lookup, bounds, &SortOrder::none())?;
+            counts.push(ListStatement::count(scan, SqlCondition::All(all.clone()))?);
+        }
+        let (head, args, reading) = order.reading(&self.source)?;
+        let args = std::iter::once(slug.into()).chain(args).collect();
+        let (ranges, when) = (vec![self.seek.all()], self.when_read_in_order(bounds));
+        let scan = RowScan { head, args, ranges, order: &reading, most: bounds.records, when };
+        counts.push(ListStatement::count(scan, SqlCondition::All(self.conditions.clone()))?);
+        Ok(counts.into_iter().map(ReadStatement::List).collect())
+    }
+
+    /// The records that an index finds, if these are few.
+    fn scan_of_index(
+        &self,
+        slug: &str,
+        lookup: &IndexLookup,
+        bounds: ReadBounds,
+        order: &SortOrder,
+    ) -> Result<RowScan<'static>, Problem> {
+        let (head, args, _) = order.reading(&RowSource::Named)?;
+        Ok(RowScan {
+            head,
+            args: std::iter::once(slug.into()).chain(args).collect(),
+            ranges: vec![lookup.finds.clone()],
+            order: &[],
+            most: bounds.index_values,
+            when: Some(lookup.finds_fewer_than(bounds.index_values)),
         })
     }
 
-    /// The page's statement. It reads one row more than the page shows, which tells whether another page follows.
-    pub fn page(&self, slug: &str, query: &RecordQuery, position: Option<&Value>) -> Result<ListStatement, Problem> {
-        let (head, args, keys) = self.order.head(&self.source)?;
-        let mut parts = vec![self.condition.clone()];
-        if let Some(position) = position {
-            let after = self.order.after(position, &self.source);
-            parts.push(after.ok_or_else(|| problem::invalid_query("cursor", cursor::invalid()))?);
-        }
-        let range = RowRange { limit: i64::from(query.per_page) + 1, offset: query.offset() };
-        let args = std::iter::once(slug.into()).chain(args).collect();
-        Ok(ListStatement::new(head, args, SqlCondition::All(parts), &keys, Some(range))?)
-    }
-
-    /// The statement that counts the list's records.
-    pub fn count(&self, slug: &str) -> Result<ReadStatement, Problem> {
-        if let Some(status) = &self.status_count {
-            return Ok(ReadStatement::Constant(COUNTED, args![slug, status.as_deref()]));
-        }
-        let (head, args) = match &self.source {
-            RowSource::Deleted => (COUNT_DELETED, args![slug]),
-            RowSource::Search(search) => (COUNT_SEARCHED, args![slug, search.as_str()]),
-            RowSource::Current | RowSource::Field(_) => (COUNT, args![slug]),
-        };
-        Ok(ReadStatement::List(ListStatement::new(head, args, self.count_condition.clone(), &[], None)?))
+    /// The condition under which the records are read in order: that no index finds few of them.
+    fn when_read_in_order(&self, bounds: ReadBounds) -> Option<SqlCondition> {
+        let (lookup, _) = self.lookup.as_ref()?;
+        Some(SqlCondition::Not(Box::new(lookup.finds_fewer_than(bounds.index_values))))
     }
 }
 

@@ -85,7 +85,8 @@ pub const ROUTES: &[Route] = &[
     .summary("Asks the tenant's rows, hub, KV and WordPress endpoint.")
     .answers(
         "200 {status: 'ok'|'degraded', revision: int, pending: bool, \
-         checks: {*: Check}} <whatever the parts say>",
+         checks: {*: Check}, isolate: {memory_bytes: int(0..) <of Wasm, in the isolate that answered; it never \
+         shrinks>}} <whatever the parts say>",
     ),
     get(
         "domains.list",

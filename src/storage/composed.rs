@@ -1,8 +1,10 @@
 //! Statements of lists: the one kind of SQL that is put together at run time, and only of constants.
 //!
 //! Invariants
-//! - A statement is `{head} AND ({conditions}) {order}`. The head binds the tenant first, and no piece can leave its
-//!   parentheses.
+//! - Rows come from `{head} AND ({conditions}) {order} LIMIT {most}`, whatever is asked of them afterwards. The head binds
+//!   the tenant first, and no piece can leave its parentheses.
+//! - What is read is bounded where it is read: the conditions of a [`RowScan`] are those that an index seeks by, so the
+//!   LIMIT beside them bounds the rows that are read. Every other condition is asked of the rows that came through it.
 //! - A piece that names a table binds it to the tenant by `?1`; one that does not is a compile error. Values from outside
 //!   are bound, never written into the text.
 //! - Only a head may search the full-text index, and it joins the row numbers found with rows that it binds to the tenant.
@@ -48,7 +50,8 @@ impl SqlPiece {
     /// Checked while compiling: its parentheses are balanced, and it binds each table that it names.
     pub const fn new(text: &'static str) -> Self {
         assert!(is_balanced(text), "the piece leaves parentheses open");
-        let others = count(text, "FROM json_each(") + count(text, "DISTINCT FROM ");
+        let others =
+            count(text, "FROM json_each(") + count(text, "DISTINCT FROM ") + count(text, "FROM (SELECT 1 FROM ");
         let tables = count(text, "FROM ") + count(text, "JOIN ") - others;
         assert!(tables <= count(text, "tenant_id = ?1"), "the piece does not bind its table");
         assert!(!contains(text, ";") && !contains(text, "--"), "the piece is more than a condition");
@@ -130,6 +133,75 @@ pub struct RowRange {
     pub offset: i64,
 }
 
+/// The rows that a statement reads: some part of an index, at most so many rows.
+#[derive(Debug, Clone)]
+pub struct RowScan<'a> {
+    /// The head.
+    pub head: ListHead,
+    /// Its values from `?2` on.
+    pub args: Vec<Arg>,
+    /// Ranges of the index, read one behind the other. An index must seek by all of each: a condition that is asked of rows
+    /// which the index leads to would be asked of rows beyond the bound.
+    pub ranges: Vec<SqlCondition>,
+    /// An order that the index has.
+    pub order: &'a [SqlPiece],
+    /// Most rows.
+    pub most: i64,
+    /// Nothing is read unless this holds.
+    pub when: Option<SqlCondition>,
+}
+
+impl RowScan<'_> {
+    /// The number of the parameter that holds `most`: the first behind the head's.
+    fn bound(&self) -> String {
+        format!("?{}", self.args.len() + 2)
+    }
+
+    /// Writes the sub-select. What stands before it must have named the parameter of the bound.
+    fn write(self, text: &mut String, args: &mut Vec<Arg>) {
+        let bound = self.bound();
+        let ranges = self.ranges.len();
+        text.push_str(if ranges == 1 { "(" } else { "(SELECT * FROM (" });
+        for (i, range) in self.ranges.into_iter().enumerate() {
+            text.push_str(match (i, ranges) {
+                (_, 1) => "",
+                (0, _) => "SELECT * FROM (",
+                _ => " UNION ALL SELECT * FROM (",
+            });
+            text.push_str(self.head.text());
+            text.push_str(" AND ");
+            SqlCondition::All(vec![range]).write(text, args);
+            write_order(text, self.order);
+            match self.when.clone() {
+                None => text.push_str(&format!(" LIMIT {bound}")),
+                Some(when) => {
+                    text.push_str(" LIMIT CASE WHEN ");
+                    when.write(text, args);
+                    text.push_str(&format!(" THEN {bound} ELSE 0 END"));
+                }
+            }
+            text.push_str(if ranges == 1 { "" } else { ")" });
+        }
+        text.push_str(&if ranges == 1 { ")".to_owned() } else { format!(") LIMIT {bound})") });
+    }
+}
+
+/// The order that a page is in, and what its rows are asked.
+#[derive(Debug, Clone)]
+pub enum PageOrder<'a> {
+    /// The index's own: reading ends with the page.
+    AsRead,
+    /// Another one: what was read is sorted.
+    Sorted(&'a [SqlPiece]),
+}
+
+fn write_order(text: &mut String, order: &[SqlPiece]) {
+    for (i, part) in order.iter().enumerate() {
+        text.push_str(if i == 0 { " ORDER BY " } else { ", " });
+        text.push_str(part.text());
+    }
+}
+
 /// A list's statement and its values.
 #[derive(Debug, Clone)]
 pub struct ListStatement {
@@ -138,28 +210,88 @@ pub struct ListStatement {
 }
 
 impl ListStatement {
-    /// Puts a statement together; `args` are the head's from `?2` on. `TooComplex` if it would bind too many values.
-    pub fn new(
-        head: ListHead,
-        args: Vec<Arg>,
+    /// The page of the rows of a scan that meet a condition. `matches` says whether a row does: one that does not is there
+    /// only as the last row that was read. `scanned` says how many rows were read: up to this one where rows come as they
+    /// are read, else all together. `TooComplex` if the statement would bind too many values.
+    pub fn page(
+        scan: RowScan<'_>,
         condition: SqlCondition,
-        order: &[SqlPiece],
-        range: Option<RowRange>,
+        order: &PageOrder<'_>,
+        range: RowRange,
     ) -> Result<Self, StorageError> {
-        let (mut text, mut args) = (format!("{} AND ", head.text()), args);
-        condition.write(&mut text, &mut args);
-        for (i, part) in order.iter().enumerate() {
-            text.push_str(if i == 0 { " ORDER BY " } else { ", " });
-            text.push_str(part.text());
+        let (bound, most) = (scan.bound(), scan.most);
+        let mut args = scan.args.clone();
+        args.push(Arg::Integer(most));
+        let mut text = format!("SELECT * FROM (SELECT r.*, r.place = {bound} AS is_last, ");
+        SqlCondition::All(vec![condition]).write(&mut text, &mut args);
+        text.push_str(match order {
+            PageOrder::AsRead => {
+                " AS matches, r.place AS scanned FROM (SELECT q.*, row_number() OVER () AS place FROM "
+            }
+            PageOrder::Sorted(_) => {
+                " AS matches FROM (SELECT q.*, row_number() OVER () AS place, count(*) OVER () AS scanned FROM "
+            }
+        });
+        scan.write(&mut text, &mut args);
+        text.push_str(" q) r) r WHERE r.matches OR r.is_last");
+        if let PageOrder::Sorted(order) = order {
+            text.push_str(" ORDER BY r.matches IS TRUE DESC");
+            for part in *order {
+                text.push_str(", ");
+                text.push_str(part.text());
+            }
         }
-        if let Some(RowRange { limit, offset }) = range {
-            text.push_str(" LIMIT ? OFFSET ?");
-            args.extend([Arg::Integer(limit), Arg::Integer(offset)]);
-        }
-        if args.len() >= MAX_ARGS {
-            return Err(StorageError::TooComplex);
-        }
-        Ok(Self { text, args })
+        Self { text, args }.ranged(range)
+    }
+
+    /// The page of the rows of a scan, as they are read.
+    pub fn page_of_all(scan: RowScan<'_>, range: RowRange) -> Result<Self, StorageError> {
+        let mut args = scan.args.clone();
+        args.push(Arg::Integer(scan.most));
+        // The bound is named before the ranges, so that their parameters are counted from it.
+        let mut text = format!("SELECT q.*, 1 AS matches, min(0, {}) AS scanned FROM ", scan.bound());
+        scan.write(&mut text, &mut args);
+        text.push_str(" q");
+        Self { text, args }.ranged(range)
+    }
+
+    /// How many rows of a scan meet a condition: `total`; and how many were read: `scanned`.
+    pub fn count(scan: RowScan<'_>, condition: SqlCondition) -> Result<Self, StorageError> {
+        let mut args = scan.args.clone();
+        args.push(Arg::Integer(scan.most));
+        let mut text = format!(
+            "SELECT COALESCE(sum(r.matches), 0) AS total, count(*) AS scanned, count(*) >= {} AS is_cut FROM (SELECT ",
+            scan.bound()
+        );
+        SqlCondition::All(vec![condition]).write(&mut text, &mut args);
+        text.push_str(" AS matches FROM ");
+        scan.write(&mut text, &mut args);
+        text.push_str(" r) r");
+        Self { text, args }.checked()
+    }
+
+    fn ranged(mut self, RowRange { limit, offset }: RowRange) -> Result<Self, StorageError> {
+        self.text.push_str(" LIMIT ? OFFSET ?");
+        self.args.extend([Arg::Integer(limit), Arg::Integer(offset)]);
+        self.checked()
+    }
+
+    fn checked(self) -> Result<Self, StorageError> {
+        if self.args.len() >= MAX_ARGS { Err(StorageError::TooComplex) } else { Ok(self) }
+    }
+
+    /// The same statement, which ends behind the rows whose `data` has this many bytes together: the first row always
+    /// stands, so that whoever goes on comes further. `page_rows` says how many rows there were before.
+    #[must_use]
+    pub fn within_bytes(mut self, most: i64) -> Self {
+        self.text = format!(
+            "SELECT * FROM (SELECT p.*, count(*) OVER () AS page_rows, length(CAST(p.data AS BLOB)) AS row_bytes, \
+             sum(length(CAST(p.data AS BLOB))) OVER (ROWS UNBOUNDED PRECEDING) AS page_bytes FROM ({}) p) \
+             WHERE page_bytes <= ? OR page_bytes = row_bytes",
+            self.text
+        );
+        self.args.push(Arg::Integer(most));
+        self
     }
 
     /// The SQL.

@@ -26,7 +26,8 @@ with `pagination` where it is a list. Bodies are JSON objects of at most 256 KB;
 
 **Lists** carry `pagination`: `{per_page, has_next, has_prev, cursor}`. `cursor` is opaque and signed: send it back as it is, with the same
 filters, for the rows that follow. It is `null` where none follow, and good for no other list. `page` stands there where pages were asked for,
-`total` and `total_pages` where rows were counted.
+`total` and `total_pages` where rows were counted. `partial` is there, and true, where a bound on what is read or shown (1 MB of rows) ended the page early: `cursor`
+goes on where there is one. `total_is_lower_bound` is there, and true, where counting ended at its bound.
 
 **Every answer** carries `X-Request-Id`, which its log line has too, and `X-Carillon-Version`, the release that answered.
 

@@ -2,7 +2,7 @@ use carillon::http::incoming::Query;
 use carillon::records::collection::Collection;
 use carillon::records::definition::Definition;
 use carillon::records::order::KeysetRow;
-use carillon::records::plan::ListPlan;
+use carillon::records::plan::{ListPlan, ReadBounds};
 use carillon::records::record_query::RecordQuery;
 use carillon::storage::composed::ListStatement;
 use carillon::storage::tenant_db::ReadStatement;
@@ -85,17 +85,25 @@ impl<'c> Asking<'c> {
         self.asked.filter(self.collection).unwrap()
     }
 
-    /// The statement of the page behind a place.
-    pub fn page(&self, place: Option<&Value>) -> ListStatement {
-        self.plan.page(&self.collection.slug, &self.asked, place).unwrap_or_else(|problem| panic!("{problem:?}"))
+    /// The statements of the page behind a place.
+    pub fn page(&self, place: Option<&Value>) -> Vec<ListStatement> {
+        self.page_within(ReadBounds::MEMBER, 1 << 20, place)
     }
 
-    /// The statement that counts, if it is put together.
-    pub fn count(&self) -> Option<ListStatement> {
-        match self.plan.count(&self.collection.slug).unwrap() {
+    /// The same, within other bounds.
+    pub fn page_within(&self, bounds: ReadBounds, bytes: i64, place: Option<&Value>) -> Vec<ListStatement> {
+        let pages = self.plan.page(&self.collection.slug, &self.asked, bounds, bytes, place);
+        pages.unwrap_or_else(|problem| panic!("{problem:?}"))
+    }
+
+    /// The statements that count, if they are put together.
+    pub fn count(&self) -> Vec<ListStatement> {
+        let counts = self.plan.count(&self.collection.slug, ReadBounds::MEMBER).unwrap().into_iter();
+        let composed = |count| match count {
             ReadStatement::List(composed) => Some(composed),
             ReadStatement::Constant(..) => None,
-        }
+        };
+        counts.filter_map(composed).collect()
     }
 
     /// The place of a record that has a value by each key, or none by those that can be without.

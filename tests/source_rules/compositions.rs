@@ -91,7 +91,7 @@ fn queries() -> Vec<Parameters> {
     for sort in sorts() {
         let (keys, has_field) = (sort.matches(',').count() + 1, sort.contains("_i"));
         for (i, mut query) in conditions().into_iter().enumerate() {
-            if keys == 1 || i < 2 {
+            if keys == 1 || i < 2 || i == 3 {
                 query.push(("sort", sort.clone()));
                 all.push(query);
             }
@@ -110,7 +110,7 @@ fn statements(collection: &Collection, query: &Parameters) -> Vec<ListStatement>
     let parameters: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let asking = Asking::new(collection, &parameters);
     let places = [asking.place(&json!(1.5), Some("new")), asking.place(&Value::Null, None)];
-    let pages = std::iter::once(None).chain(places.iter().map(Some)).map(|place| asking.page(place));
+    let pages = std::iter::once(None).chain(places.iter().map(Some)).flat_map(|place| asking.page(place));
     pages.chain(asking.count()).collect()
 }
 
@@ -191,9 +191,14 @@ fn a_list_that_most_ask_for_is_not_sorted() {
     for query in sorts.chain(equal).chain([("status", "new")]) {
         let asking = Asking::new(&collection, &[query]);
         for place in [None, Some(asking.place(&json!(1.5), Some("new"))), Some(asking.place(&Value::Null, None))] {
-            let steps = steps(&db, asking.page(place.as_ref()).text());
-            let touched = steps.iter().all(|step| step.starts_with("SEARCH "));
-            assert!(touched && steps.len() <= 2, "{query:?} behind {place:?}: {steps:?}");
+            for page in asking.page(place.as_ref()) {
+                let steps = steps(&db, page.text());
+                let searched = steps.iter().filter(|step| step.starts_with("SEARCH ")).count();
+                // Behind a place an index may be read in three ranges: what is equal, what follows, what has no value.
+                assert!((1..=6).contains(&searched), "{query:?} behind {place:?}: {steps:?}");
+                let sorted = steps.iter().any(|step| step.contains("B-TREE"));
+                assert!(!sorted, "{query:?} behind {place:?}: {steps:?}");
+            }
         }
     }
 }
@@ -204,8 +209,10 @@ fn a_search_leads_to_its_rows() {
     for sort in ["", "-updated_at", "number_i", "text_i,-number_i"] {
         let asking = Asking::new(&collection, &[("q", "word"), ("sort", sort), ("filter", "flag_i = true")]);
         let place = asking.place(&json!(1.5), None);
-        for composed in [asking.page(None), asking.page(Some(&place)), asking.count().unwrap()] {
-            let steps = steps(&db, composed.text());
+        for composed in [asking.page(None), asking.page(Some(&place)), asking.count()].into_iter().flatten() {
+            let steps = steps(&db, composed.text()).into_iter();
+            let reads = |step: &String| step.starts_with("SEARCH ") || step.starts_with("SCAN record_search");
+            let steps: Vec<String> = steps.filter(reads).collect();
             assert!(steps[0].starts_with("SCAN record_search VIRTUAL TABLE"), "{sort}: {steps:?}");
             assert_eq!(steps[1], "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)", "{sort}: {steps:?}");
         }
@@ -274,7 +281,7 @@ fn spoken(terms: &[(&'static str, ComparisonOperator)], said: &Said) -> Vec<Stri
     for query in queries {
         let asking = Asking::new(&collection, query);
         let place = asking.place(&Value::from(said.text.as_str()), Some(&said.text));
-        let composed = [Some(asking.page(None)), Some(asking.page(Some(&place))), asking.count()];
+        let composed = [asking.page(None), asking.page(Some(&place)), asking.count()];
         texts.extend(composed.into_iter().flatten().map(|composed| composed.text().to_owned()));
     }
     texts

@@ -1,4 +1,5 @@
 use carillon::records::order::KeysetRow;
+use carillon::records::page::RowMark;
 use carillon::storage::composed::ListStatement;
 use carillon::storage::sql::Arg;
 use carillon::storage::tenant_db::ReadStatement;
@@ -36,6 +37,7 @@ pub struct Listed {
     pub updated_at: i64,
     pub sort_1: Value,
     pub sort_2: Value,
+    pub mark: RowMark,
 }
 
 impl Listed {
@@ -103,8 +105,15 @@ impl Items {
         self.db.prepare_cached(sql).unwrap().execute([tenant, id]).unwrap();
     }
 
-    /// The rows of a page; each is the tenant's.
-    pub fn rows(&self, tenant: &str, page: &ListStatement) -> Vec<Listed> {
+    /// The rows of a page; each is the tenant's. One statement at most gives any.
+    pub fn rows(&self, tenant: &str, pages: &[ListStatement]) -> Vec<Listed> {
+        let each = pages.iter().map(|page| self.rows_of(tenant, page));
+        let some: Vec<Vec<Listed>> = each.filter(|rows| !rows.is_empty()).collect();
+        assert!(some.len() <= 1, "{pages:?}");
+        some.into_iter().flatten().collect()
+    }
+
+    fn rows_of(&self, tenant: &str, page: &ListStatement) -> Vec<Listed> {
         let mut statement = self.db.prepare_cached(page.text()).unwrap_or_else(|error| panic!("{page:?}: {error}"));
         bind(&mut statement, tenant, page.args());
         let mut rows = statement.raw_query();
@@ -120,33 +129,48 @@ impl Items {
                 updated_at: row.get("updated_at").unwrap(),
                 sort_1: shown(row.get_ref("sort_1").unwrap()),
                 sort_2: shown(row.get_ref("sort_2").unwrap()),
+                mark: RowMark {
+                    matches: row.get::<_, Option<i64>>("matches").unwrap() == Some(1),
+                    scanned: row.get("scanned").unwrap(),
+                    page_rows: row.get("page_rows").unwrap(),
+                },
             });
         }
         listed
     }
 
-    /// How many records there are.
-    pub fn total(&self, tenant: &str, count: &ReadStatement) -> i64 {
-        let (text, args) = match count {
-            ReadStatement::Constant(sql, args) => (sql.text(), args.as_slice()),
-            ReadStatement::List(composed) => (composed.text(), composed.args()),
-        };
-        let mut statement = self.db.prepare_cached(text).unwrap();
-        bind(&mut statement, tenant, args);
-        let mut rows = statement.raw_query();
-        rows.next().unwrap().unwrap().get("total").unwrap()
+    /// How many records there are, and whether there may be more.
+    pub fn total(&self, tenant: &str, counts: &[ReadStatement]) -> (i64, bool) {
+        let (mut all, mut is_cut) = (0, false);
+        for count in counts {
+            let (text, args) = match count {
+                ReadStatement::Constant(sql, args) => (sql.text(), args.as_slice()),
+                ReadStatement::List(composed) => (composed.text(), composed.args()),
+            };
+            let mut statement = self.db.prepare_cached(text).unwrap();
+            bind(&mut statement, tenant, args);
+            let mut rows = statement.raw_query();
+            let row = rows.next().unwrap().unwrap();
+            all += row.get::<_, i64>("total").unwrap();
+            is_cut |= row.get::<_, bool>("is_cut").unwrap();
+        }
+        (all, is_cut)
     }
 
-    /// How many steps SQLite's machine takes for a statement, and how many rows it gives.
-    pub fn cost(&self, tenant: &str, composed: &ListStatement) -> (i32, usize) {
-        let mut statement = self.db.prepare(composed.text()).unwrap();
-        bind(&mut statement, tenant, composed.args());
-        let (mut rows, mut given) = (statement.raw_query(), 0);
-        while rows.next().unwrap().is_some() {
-            given += 1;
+    /// How many steps SQLite's machine takes for statements, and how many rows they give.
+    pub fn cost(&self, tenant: &str, statements: &[ListStatement]) -> (i32, usize) {
+        let (mut steps, mut given) = (0, 0);
+        for composed in statements {
+            let mut statement = self.db.prepare(composed.text()).unwrap();
+            bind(&mut statement, tenant, composed.args());
+            let mut rows = statement.raw_query();
+            while rows.next().unwrap().is_some() {
+                given += 1;
+            }
+            drop(rows);
+            steps += statement.get_status(StatementStatus::VmStep);
         }
-        drop(rows);
-        (statement.get_status(StatementStatus::VmStep), given)
+        (steps, given)
     }
 }
 

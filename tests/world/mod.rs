@@ -204,6 +204,12 @@ impl World {
         answer["results"].as_array().cloned().unwrap_or_else(|| panic!("no rows in {answer}"))
     }
 
+    /// How many rows a statement reads, as D1 counts and bills them.
+    pub async fn rows_read(&self, binding: &str, sql: &str, params: &[Value]) -> u64 {
+        let answer = self.control("/d1", json!({"binding": binding, "sql": sql, "params": params})).await;
+        answer["meta"]["rows_read"].as_u64().unwrap_or_else(|| panic!("no meta in {answer}"))
+    }
+
     /// Statements that stand or fall together, each `[sql, params]`.
     pub async fn batch(&self, binding: &str, statements: Vec<Value>) {
         self.control("/d1/batch", json!({"binding": binding, "statements": statements})).await;

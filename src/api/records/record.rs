@@ -60,8 +60,10 @@ pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
     let reader = RecordList { bindings: &request.bindings, rows: &rows, is_member };
     let page = reader.page(&list, |collection| may_read(&request, collection)).await;
     let ListPage { body, from_cache, store_as } = page.map_err(|problem| hide_from_strangers(&request, problem))?;
-    if let Some((key, generation)) = store_as {
-        let (bindings, tenant, body) = (request.bindings.clone(), request.caller.tenant.clone(), body.clone());
+    if let Some((key, generation)) = store_as
+        && let Some(body) = body.to_text(cache::MAX_BYTES)
+    {
+        let (bindings, tenant) = (request.bindings.clone(), request.caller.tenant.clone());
         request.background.spawn(async move { cache::store(&bindings, &tenant, &key, generation, &body).await });
     }
     cache_stats::report(&request.bindings, &request.background, &request.caller.tenant);

@@ -50,9 +50,24 @@ pub async fn health(request: Request<Operator>) -> Result<Response, Problem> {
         checks.values().all(|check| check.get("status").is_none_or(|s| s == "ok" || s == "not_configured"))
     });
     let status = if is_healthy && !tenant.pending { "ok" } else { "degraded" };
-    let data =
-        json!({ "status": status, "revision": tenant.row.revision, "pending": tenant.pending, "checks": checks });
+    let data = json!({
+        "status": status, "revision": tenant.row.revision, "pending": tenant.pending, "checks": checks,
+        "isolate": { "memory_bytes": memory_bytes() },
+    });
     Response::json(200, &data, Some(tenant.id.as_str()))
+}
+
+/// The Wasm memory of the isolate that answers. It never shrinks: this is the most that it ever needed.
+#[cfg(target_arch = "wasm32")]
+fn memory_bytes() -> u64 {
+    const PAGE: u64 = 64 * 1024;
+    PAGE.saturating_mul(u64::try_from(core::arch::wasm32::memory_size::<0>()).unwrap_or(0))
+}
+
+/// There is no Wasm memory elsewhere.
+#[cfg(not(target_arch = "wasm32"))]
+fn memory_bytes() -> u64 {
+    0
 }
 
 async fn rows(bindings: &Bindings, tenant: &Tenant) -> Result<Value, String> {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::auth::principal::Operator;
 use crate::http::cursor::{self, ListIdentity, Position};
 use crate::http::letters::lower_case;
+use crate::http::listing::fitting;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::{Pagination, Response};
@@ -69,8 +70,12 @@ pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
     let counted = if count { db.row::<CountRow>(&COUNT, filter_args).await? } else { None };
     let total = counted.and_then(|row| u64::try_from(row.total).ok());
 
-    let has_next = rows.len() > per_page as usize;
-    rows.truncate(per_page as usize);
+    let root = request.bindings.settings.root_domain.as_str();
+    let views =
+        rows.iter().map(|row| row.to_view(root)).collect::<Result<Vec<Value>, _>>().map_err(problem::internal)?;
+    let shown = fitting(views.iter().map(|view| view.to_string().len())).min(per_page as usize);
+    let has_next = rows.len() > shown;
+    rows.truncate(shown);
     let next =
         rows.last().filter(|_| has_next).map(|row| Position { at: row.row.created_at(), id: row.row.id().to_owned() });
     let key = request.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
@@ -78,15 +83,14 @@ pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
         page: if let Start::Page(page) = start { Some(page) } else { None },
         per_page,
         total,
+        total_is_lower_bound: false,
         total_pages: total.map(|total| total.div_ceil(u64::from(per_page))),
         has_next,
         has_prev: after.is_some() || offset > 0,
+        partial: has_next && shown < per_page as usize,
         cursor: next.map(|position| cursor::seal(&key, &identity, &position)),
     };
-    let root = request.bindings.settings.root_domain.as_str();
-    let views: Vec<Value> =
-        rows.iter().map(|row| row.to_view(root)).collect::<Result<_, _>>().map_err(problem::internal)?;
-    Response::list(&views, pagination, None)
+    Response::list(views.get(..shown).unwrap_or_default(), pagination, None)
 }
 
 fn start(request: &Request<Operator>, identity: &ListIdentity<'_>) -> Result<Start, Problem> {

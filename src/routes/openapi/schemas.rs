@@ -14,7 +14,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("FieldError", "{pointer: string, code: string, message: string}"),
     (
         "Pagination",
-        "{page?: int(1..), per_page: int(0..), total?: int(0..), total_pages?: int(0..), has_next: bool, has_prev: bool, cursor: string?}",
+        "{page?: int(1..), per_page: int(0..), total?: int(0..), total_is_lower_bound?: true, total_pages?: int(0..), has_next: bool, has_prev: bool, partial?: true, cursor: string?}",
     ),
     // Of bodies.
     (

@@ -1,0 +1,230 @@
+//! What a list reads and shows at most, and how it says what was cut.
+
+use carillon::http::incoming::Query;
+use carillon::records::collection::Collection;
+use carillon::records::definition::Definition;
+use carillon::records::plan::{ListPlan, ReadBounds};
+use carillon::records::record_query::RecordQuery;
+use carillon::storage::composed::ListStatement;
+use carillon::storage::sql::Arg;
+use carillon::storage::tenant_db::ReadStatement;
+use serde_json::{Value, json};
+
+use crate::world::{Tenant, TestResponse, World};
+
+/// More records than a stranger's list reads.
+const RECORDS: usize = 10_500;
+
+async fn tenant() -> Tenant {
+    let tenant = World::shared().await.tenant();
+    let tenant = tenant.limit("max_api_requests_per_minute", -1).limit("max_anonymous_requests_per_minute", -1);
+    tenant.create().await
+}
+
+fn schema() -> Value {
+    json!({
+        "text": {"type": "string"},
+        "n": {"type": "integer", "indexed": true},
+        "even": {"type": "boolean", "indexed": true},
+    })
+}
+
+/// Puts records on the tenant's shard by one statement: the newest has the highest number.
+async fn fill(tenant: &Tenant) {
+    let data = "json_object('text', 'number ' || i || '.', 'n', i, 'even', json(iif(i % 2 = 0, 'true', 'false')))";
+    let sql = format!(
+        "WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {RECORDS}) \
+         INSERT INTO records (tenant_id, collection, id, version, data, created_at, updated_at, created_by, updated_by, index_revision) \
+         SELECT c.tenant_id, c.slug, printf('r%05d', i), 1, {data}, 1700000000000 + i, 1700000000000 + i, 'key:k', 'key:k', c.revision \
+         FROM numbers, collections c WHERE c.tenant_id = ?1 AND c.slug = 'things'"
+    );
+    for shard in ["SHARD_00", "SHARD_01"] {
+        tenant.world.rows(shard, &sql, &[tenant.id.as_str()]).await;
+    }
+}
+
+async fn strangers(tenant: &Tenant, query: &[(&str, &str)]) -> TestResponse {
+    let call = tenant.call("GET", "/api/v1/things");
+    query.iter().fold(call, |call, (name, value)| call.query(name, value)).send().await.expect(200)
+}
+
+fn pagination(answer: &TestResponse, name: &str) -> Value {
+    answer.json()["pagination"][name].clone()
+}
+
+/// What D1 says that the statements of a query read.
+async fn rows_read(tenant: &Tenant, parameters: &[(&str, &str)], bounds: ReadBounds) -> u64 {
+    let body = json!({"slug": "things", "schema": {"type": "object", "properties": schema()}});
+    let definition = Definition::read(body.as_object().unwrap().clone()).unwrap();
+    let collection = Collection::fresh(definition, None, 0).unwrap();
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    let query = RecordQuery::read(&Query::parse(&query)).unwrap();
+    let plan = ListPlan::of(&tenant.id, &collection, &query).unwrap();
+    let pages = plan.page("things", &query, bounds, 1 << 20, None).unwrap();
+    let counts = plan.count("things", bounds).unwrap().into_iter().filter_map(|count| match count {
+        ReadStatement::List(composed) => Some(composed),
+        ReadStatement::Constant(..) => None,
+    });
+    let mut read = 0;
+    for statement in pages.into_iter().chain(counts.filter(|_| query.count)) {
+        read += rows_read_by(tenant, &statement).await;
+    }
+    read
+}
+
+async fn rows_read_by(tenant: &Tenant, statement: &ListStatement) -> u64 {
+    let args = statement.args().iter().map(|arg| match arg {
+        Arg::Text(text) => json!(text),
+        Arg::Integer(number) => json!(number),
+        Arg::Real(number) => json!(number),
+        Arg::Null => Value::Null,
+    });
+    let params: Vec<Value> = std::iter::once(json!(tenant.id)).chain(args).collect();
+    let mut read = 0;
+    for shard in ["SHARD_00", "SHARD_01"] {
+        read += tenant.world.rows_read(shard, statement.text(), &params).await;
+    }
+    read
+}
+
+#[tokio::test]
+async fn a_stranger_reads_so_many_records_and_is_told_what_was_cut() {
+    let tenant = tenant().await;
+    tenant.collection("things", schema(), json!({"public_read": true})).await;
+    fill(&tenant).await;
+    // What a stranger's filter finds among the newest 10,000 it finds; the rest is behind the cursor.
+    let rare = [("filter", "text ~ 'number 7.'")];
+    let first = strangers(&tenant, &rare).await;
+    assert_eq!(
+        (first.ids().len(), pagination(&first, "partial"), pagination(&first, "has_next")),
+        (0, json!(true), json!(true))
+    );
+    let cursor = first.cursor().unwrap();
+    let second = strangers(&tenant, &[rare[0], ("cursor", &cursor)]).await;
+    assert_eq!(
+        (second.ids(), pagination(&second, "partial"), second.cursor()),
+        (vec!["r00007".to_owned()], Value::Null, None)
+    );
+    // A member's reads all of them.
+    let whole = tenant.listed("things", &rare).await.expect(200);
+    assert_eq!((whole.ids(), pagination(&whole, "partial")), (vec!["r00007".to_owned()], Value::Null));
+    // Counts stop, and say so; what is counted anyway is exact.
+    let counted = [("filter", "text ~ 'number'"), ("count", "true"), ("limit", "1")];
+    let theirs = strangers(&tenant, &counted).await;
+    assert_eq!(
+        (pagination(&theirs, "total"), pagination(&theirs, "total_is_lower_bound")),
+        (json!(10_000), json!(true))
+    );
+    let ours = tenant.listed("things", &counted).await.expect(200);
+    assert_eq!((pagination(&ours, "total"), pagination(&ours, "total_is_lower_bound")), (json!(RECORDS), Value::Null));
+    let all = strangers(&tenant, &[("count", "true"), ("limit", "1")]).await;
+    assert_eq!((pagination(&all, "total"), pagination(&all, "total_is_lower_bound")), (json!(RECORDS), Value::Null));
+    // Pages by number lie within the bound.
+    let inside = strangers(&tenant, &[("page", "99"), ("per_page", "100")]).await;
+    assert_eq!((inside.ids().len(), pagination(&inside, "partial")), (100, Value::Null));
+    let beyond = strangers(&tenant, &[("page", "101"), ("per_page", "100")]).await;
+    assert_eq!(
+        (beyond.ids().len(), pagination(&beyond, "partial"), pagination(&beyond, "total")),
+        (0, json!(true), json!(RECORDS))
+    );
+    assert_eq!(tenant.listed("things", &[("page", "101"), ("per_page", "100")]).await.expect(200).ids().len(), 100);
+    // An order that no index has is that of the newest, and is said to be.
+    let sorted = strangers(&tenant, &[("sort", "version,created_at"), ("limit", "1")]).await;
+    assert_eq!((sorted.ids(), pagination(&sorted, "partial")), (vec!["r00501".to_owned()], json!(true)));
+    // An index leads to few records, wherever they are.
+    let few = strangers(&tenant, &[("filter", "n < 20 && text ~ '.'"), ("count", "true")]).await;
+    assert_eq!((few.ids().len(), pagination(&few, "total"), pagination(&few, "partial")), (19, json!(19), Value::Null));
+    let sorted = strangers(&tenant, &[("filter", "n < 20"), ("sort", "even,n"), ("limit", "3")]).await;
+    assert_eq!(sorted.ids(), ["r00001", "r00003", "r00005"]);
+}
+
+#[tokio::test]
+async fn a_statement_reads_no_more_rows_than_its_bound_by_d1s_own_count() {
+    let tenant = tenant().await;
+    tenant.collection("things", schema(), json!({})).await;
+    fill(&tenant).await;
+    let bounds = ReadBounds { records: 1_000, index_values: 100 };
+    let unmet = "text ~ 'nothing has this'";
+    let queries: [&[(&str, &str)]; 12] = [
+        &[("filter", unmet)],
+        &[("filter", unmet), ("count", "true")],
+        &[("filter", unmet), ("sort", "id")],
+        &[("filter", unmet), ("sort", "-n")],
+        &[("filter", unmet), ("sort", "version")],
+        &[("filter", unmet), ("sort", "even,-n")],
+        &[("q", "nothing has this")],
+        &[("filter", "n >= 0 && text ~ 'nothing'"), ("count", "true")],
+        &[("filter", "even = true && text ~ 'nothing'"), ("count", "true")],
+        &[("filter", "n != 5 && version = 2")],
+        &[("filter", "created_at > '2020-01-01' && created_at > '2027-01-01'")],
+        &[("page", "900"), ("per_page", "100"), ("filter", "n >= 0")],
+    ];
+    for query in queries {
+        let read = rows_read(&tenant, query, bounds).await;
+        eprintln!("{query:?}: {read} rows");
+        assert!(read <= 10 * 1_000, "{query:?}: {read} rows");
+    }
+}
+
+#[tokio::test]
+async fn a_page_ends_at_its_bytes_and_the_list_goes_on() {
+    let tenant = tenant().await;
+    let properties = json!({"text": {"type": "string"}, "n": {"type": "integer", "indexed": true}});
+    tenant.collection("things", properties, json!({"public_read": true})).await;
+    let long = "x".repeat(100 * 1024);
+    for i in 0..25 {
+        tenant.record("things", json!({"id": format!("t{i:02}"), "text": long, "n": i % 3})).await;
+    }
+    let all: Vec<String> = (0..25).map(|i| format!("t{i:02}")).collect();
+    let queries: [&[(&str, &str)]; 5] = [
+        &[("sort", "id"), ("limit", "200")],
+        &[("sort", "created_at"), ("limit", "200")],
+        &[("sort", "created_at"), ("filter", "text ~ 'xx'"), ("limit", "200")],
+        &[("sort", "version,id"), ("limit", "200")],
+        &[("sort", "id"), ("filter", "n >= 0"), ("limit", "12")],
+    ];
+    for query in queries {
+        let first = strangers(&tenant, query).await;
+        assert_eq!((first.ids(), pagination(&first, "partial")), (all[..10].to_vec(), json!(true)), "{query:?}");
+        assert_eq!(pagination(&first, "has_next"), json!(true));
+        assert_eq!(tenant.walked("things", query).await, all, "{query:?}");
+    }
+    // By number too.
+    for _ in 0..3 {
+        let page = strangers(&tenant, &[("sort", "id"), ("page", "1"), ("per_page", "20")]).await;
+        assert_eq!(
+            (page.ids(), pagination(&page, "partial"), pagination(&page, "total")),
+            (all[..10].to_vec(), json!(true), json!(25))
+        );
+        let cursor = page.cursor().unwrap();
+        assert_eq!(strangers(&tenant, &[("sort", "id"), ("cursor", &cursor)]).await.ids(), all[10..20]);
+    }
+    let short = strangers(&tenant, &[("sort", "id"), ("limit", "10")]).await;
+    assert_eq!(
+        (short.ids().len(), pagination(&short, "partial"), pagination(&short, "has_next")),
+        (10, Value::Null, json!(true))
+    );
+}
+
+#[tokio::test]
+async fn an_answer_of_more_than_two_megabytes_is_streamed_whole() {
+    let tenant = tenant().await;
+    tenant.collection("things", json!({"text": {"type": "string"}}), json!({})).await;
+    let long = "ü".repeat(50 * 1024);
+    for i in 0..30 {
+        tenant.record("things", json!({"id": format!("t{i}"), "text": long})).await;
+    }
+    let update: Vec<Value> = (0..30).map(|i| json!({"op": "update", "id": format!("t{i}"), "data": {}})).collect();
+    let answer = tenant.bulk("things", update.into()).await.expect(200);
+    assert!(answer.body.len() > 3_000_000, "{}", answer.body.len());
+    assert_eq!(answer.header("content-length"), "");
+    let texts = answer.column("text");
+    assert!(texts.len() == 30 && texts.iter().all(|text| *text == json!(long)));
+    let small = tenant.get("/api/v1/things/t1").await.expect(200);
+    assert_eq!(small.header("content-length"), small.body.len().to_string());
+    let head = tenant.as_owner("HEAD", "/api/v1/things").send().await.expect(200);
+    assert_eq!(head.body, "");
+    let health = tenant.admin("GET", "/health").send().await.expect(200).data();
+    let memory = health["isolate"]["memory_bytes"].as_u64().unwrap();
+    assert!(memory > 1_000_000 && memory.is_multiple_of(65_536), "{memory}");
+}
