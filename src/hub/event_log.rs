@@ -278,13 +278,13 @@ impl EventLog {
         if first == 0 {
             return Ok(self.last);
         }
-        let mut floor = first - 1;
-        if let Some(count) = limits.event_retention_count.bound() {
-            let out = self.number.saturating_sub(count);
+        let mut floor = self.trimmed;
+        // Where nothing has left yet, neither have the events about subscriptions before the first of another kind.
+        let left = |all: u64, bound: Option<u64>| bound.and_then(|bound| all.checked_sub(bound)).filter(|out| *out > 0);
+        if let Some(out) = left(self.number, limits.event_retention_count.bound()) {
             floor = floor.max(self.last_where(sql, first, |row| row.number <= out)?);
         }
-        if let Some(bytes) = limits.event_log_bytes.bound() {
-            let out = self.bytes.saturating_sub(bytes);
+        if let Some(out) = left(self.bytes, limits.event_log_bytes.bound()) {
             floor = floor.max(self.last_where(sql, first, |row| row.bytes <= out)?);
         }
         if let Some(seconds) = limits.event_retention_seconds.bound() {
@@ -519,6 +519,30 @@ mod tests {
         assert_eq!(log.floor(&sql, &limits, at(6_000)).unwrap(), 2);
         log.trim(&sql, &limits, at(6_000)).unwrap();
         assert!(log.page(&sql, 1, 10).unwrap().is_incomplete && !log.page(&sql, 2, 10).unwrap().is_incomplete);
+    }
+
+    #[test]
+    fn events_about_subscriptions_alone_are_all_there() {
+        let (sql, mut log) = filled(0);
+        (0..9).for_each(|_| drop(log.append_presence(&sql, at(1), new_entry("p", None)).unwrap()));
+        let cursor = log.cursor(4).to_string();
+        assert_eq!(log.floor(&sql, &limits(-1, 3, 10), at(1)).unwrap(), 0);
+        append(&mut log, &sql, 2, "x");
+        assert_eq!(log.floor(&sql, &limits(-1, 3, 10), at(2)).unwrap(), 0);
+        assert_eq!(log.floor(&sql, &limits(1, 3, 10), at(1_001)).unwrap(), 9, "age counts for them");
+        for _ in 0..3_000 {
+            log.append_presence(&sql, at(3), new_entry(&"p".repeat(600), None)).unwrap();
+        }
+        log.trim(&sql, &limits(-1, -1, -1), at(3)).unwrap();
+        assert!(first_of(&sql).unwrap() > 4);
+        let log = EventLog::open(&sql, [2; 8]).unwrap();
+        let floor = log.floor(&sql, &limits(-1, 3, -1), at(3)).unwrap();
+        assert_eq!(
+            log.recover(&cursor, floor),
+            Recovery::Resumed(4),
+            "whose place left misses nothing of another kind"
+        );
+        assert!(!log.page(&sql, 4, 1_000).unwrap().is_incomplete);
     }
 
     #[test]
