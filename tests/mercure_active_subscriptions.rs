@@ -298,6 +298,22 @@ async fn answers_say_where_news_of_them_come_from() {
 }
 
 #[tokio::test]
+async fn however_many_come_and_go_what_was_published_before_is_replayed() {
+    let tenant = World::shared().await.tenant().plan("pro").limit("event_retention_count", 3).create().await;
+    tenant.set_mercure(json!({"subscriptions": true})).await;
+    let mut watcher = watcher(&tenant).await;
+    tenant.update("real").data("kept").published().await;
+    for _ in 0..10 {
+        drop(tenant.listen(&["a"]).await);
+        let (begun, ended) = (news(&mut watcher).await, news(&mut watcher).await);
+        assert_eq!((&begun["active"], &ended["active"]), (&json!(true), &json!(false)));
+    }
+    World::shared().await.evict(&tenant, Sockets::Hibernate).await;
+    let mut late = tenant.mercure().query("match", "real").query("last_event_id", "earliest").stream().await;
+    assert_eq!(late.update().await.data.as_deref(), Some("kept"));
+}
+
+#[tokio::test]
 async fn where_it_is_switched_off_nothing_is_told() {
     let tenant = World::hub(json!({"subscriptions": false})).await;
     let mut stream = tenant.mercure().query("match", "*").bearer(&token(&tenant)).stream().await;

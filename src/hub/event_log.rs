@@ -140,7 +140,7 @@ pub struct EventLog {
 }
 
 /// What a row tells of the log up to it.
-struct Reached {
+struct RowTotals {
     seq: u64,
     at: Timestamp,
     total: u64,
@@ -177,7 +177,7 @@ impl EventLog {
             }
         };
         let row = sql.first("SELECT seq, at, total, number, bytes FROM events ORDER BY seq DESC LIMIT 1", &[])?;
-        let Reached { seq: last, at: last_at, total, number, bytes } = reached(row.unwrap_or_default());
+        let RowTotals { seq: last, at: last_at, total, number, bytes } = totals_of(row.unwrap_or_default());
         let written = "SELECT max(presence) FROM events WHERE presence IS NOT NULL";
         let [presence] = cells(sql.first(written, &[])?.unwrap_or_default());
         let trimmed = match stored_state::read(sql, TRIMMED)?.and_then(|stored| stored.parse().ok()) {
@@ -211,7 +211,7 @@ impl EventLog {
     pub fn append(&mut self, sql: &impl Sqlite, now: Timestamp, new: NewEntry) -> Result<Entry, SqliteError> {
         let entry = self.next(new);
         let (number, bytes) = (self.number + 1, self.bytes + entry.bytes());
-        self.insert(sql, now, &entry, Reach { number, bytes, presence: None })?;
+        self.insert(sql, now, &entry, RunningTotals { number, bytes, presence: None })?;
         (self.number, self.bytes) = (number, bytes);
         Ok(entry)
     }
@@ -220,7 +220,12 @@ impl EventLog {
     pub fn append_presence(&mut self, sql: &impl Sqlite, now: Timestamp, new: NewEntry) -> Result<Entry, SqliteError> {
         let entry = self.next(new);
         let presence = self.presence + entry.bytes() + PRESENCE_OVERHEAD;
-        self.insert(sql, now, &entry, Reach { number: self.number, bytes: self.bytes, presence: Some(presence) })?;
+        self.insert(
+            sql,
+            now,
+            &entry,
+            RunningTotals { number: self.number, bytes: self.bytes, presence: Some(presence) },
+        )?;
         self.presence = presence;
         if let Some(out) = presence.checked_sub(PRESENCE_BYTES) {
             let older = [out.into(), entry.seq.into()];
@@ -238,13 +243,19 @@ impl EventLog {
         Entry { seq: self.last + 1, topics, private, name, tail, update, creation_id }
     }
 
-    fn insert(&mut self, sql: &impl Sqlite, now: Timestamp, entry: &Entry, reach: Reach) -> Result<(), SqliteError> {
+    fn insert(
+        &mut self,
+        sql: &impl Sqlite,
+        now: Timestamp,
+        entry: &Entry,
+        totals: RunningTotals,
+    ) -> Result<(), SqliteError> {
         let at = now.max(self.last_at);
         let total = self.total + entry.bytes();
         match &entry.update {
-            None => insert_event(sql, entry, at, total, &reach)?,
+            None => insert_event(sql, entry, at, total, &totals)?,
             Some(update) => sql.atomically(|| {
-                insert_event(sql, entry, at, total, &reach)?;
+                insert_event(sql, entry, at, total, &totals)?;
                 insert_update(sql, entry.seq, update)
             })?,
         }
@@ -278,13 +289,13 @@ impl EventLog {
         if first == 0 {
             return Ok(self.last);
         }
-        let mut floor = first - 1;
-        if let Some(count) = limits.event_retention_count.bound() {
-            let out = self.number.saturating_sub(count);
+        let mut floor = self.trimmed;
+        // Where nothing has left yet, neither have the events about subscriptions before the first of another kind.
+        let left = |all: u64, bound: Option<u64>| bound.and_then(|bound| all.checked_sub(bound)).filter(|out| *out > 0);
+        if let Some(out) = left(self.number, limits.event_retention_count.bound()) {
             floor = floor.max(self.last_where(sql, first, |row| row.number <= out)?);
         }
-        if let Some(bytes) = limits.event_log_bytes.bound() {
-            let out = self.bytes.saturating_sub(bytes);
+        if let Some(out) = left(self.bytes, limits.event_log_bytes.bound()) {
             floor = floor.max(self.last_where(sql, first, |row| row.bytes <= out)?);
         }
         if let Some(seconds) = limits.event_retention_seconds.bound() {
@@ -341,12 +352,17 @@ impl EventLog {
 
     /// The last sequence number, from `first` on, whose row satisfies `holds`; `first - 1` if none does. `holds` must be
     /// true for all rows up to some point and false behind it: this is a binary search.
-    fn last_where(&self, sql: &impl Sqlite, first: u64, holds: impl Fn(&Reached) -> bool) -> Result<u64, SqliteError> {
+    fn last_where(
+        &self,
+        sql: &impl Sqlite,
+        first: u64,
+        holds: impl Fn(&RowTotals) -> bool,
+    ) -> Result<u64, SqliteError> {
         let find = "SELECT seq, at, total, number, bytes FROM events WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT 1";
         let (mut low, mut high) = (first.saturating_sub(1), self.last);
         while low < high {
             let middle = low + (high - low).div_ceil(2);
-            let row = sql.first(find, &[middle.into(), high.into()])?.map(reached);
+            let row = sql.first(find, &[middle.into(), high.into()])?.map(totals_of);
             match row.filter(|row| holds(row)) {
                 Some(row) => low = row.seq,
                 None => high = middle - 1,
@@ -357,18 +373,18 @@ impl EventLog {
 }
 
 /// What is written with a row, for the bounds of those behind it.
-struct Reach {
+struct RunningTotals {
     number: u64,
     bytes: u64,
     presence: Option<u64>,
 }
 
 /// Reads a row. One of before counts every event.
-fn reached(row: Vec<Value>) -> Reached {
+fn totals_of(row: Vec<Value>) -> RowTotals {
     let [seq, at, total, number, bytes] = cells(row);
     let or = |own: Value, all: u64| if matches!(own, Value::Integer(_)) { own.count() } else { all };
     let (seq, total) = (seq.count(), total.count());
-    Reached { seq, at: at.timestamp(), total, number: or(number, seq), bytes: or(bytes, total) }
+    RowTotals { seq, at: at.timestamp(), total, number: or(number, seq), bytes: or(bytes, total) }
 }
 
 /// The oldest event's sequence number; 0 if there is none.
@@ -377,7 +393,13 @@ fn first_of(sql: &impl Sqlite) -> Result<u64, SqliteError> {
     Ok(first.count())
 }
 
-fn insert_event(sql: &impl Sqlite, entry: &Entry, at: Timestamp, total: u64, reach: &Reach) -> Result<(), SqliteError> {
+fn insert_event(
+    sql: &impl Sqlite,
+    entry: &Entry,
+    at: Timestamp,
+    total: u64,
+    totals: &RunningTotals,
+) -> Result<(), SqliteError> {
     let joined = entry.topics.iter().map(Topic::as_str).collect::<Vec<_>>().join("\n");
     sql.execute(
         "INSERT INTO events (seq, at, total, private, topics, name, tail, creation_id, number, bytes, presence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -390,9 +412,9 @@ fn insert_event(sql: &impl Sqlite, entry: &Entry, at: Timestamp, total: u64, rea
             entry.name.as_str().into(),
             entry.tail.as_str().into(),
             entry.creation_id.as_deref().map_or(Value::Null, Value::from),
-            reach.number.into(),
-            reach.bytes.into(),
-            reach.presence.map_or(Value::Null, Value::from),
+            totals.number.into(),
+            totals.bytes.into(),
+            totals.presence.map_or(Value::Null, Value::from),
         ],
     )
 }
@@ -519,6 +541,30 @@ mod tests {
         assert_eq!(log.floor(&sql, &limits, at(6_000)).unwrap(), 2);
         log.trim(&sql, &limits, at(6_000)).unwrap();
         assert!(log.page(&sql, 1, 10).unwrap().is_incomplete && !log.page(&sql, 2, 10).unwrap().is_incomplete);
+    }
+
+    #[test]
+    fn events_about_subscriptions_alone_are_all_there() {
+        let (sql, mut log) = filled(0);
+        (0..9).for_each(|_| drop(log.append_presence(&sql, at(1), new_entry("p", None)).unwrap()));
+        let cursor = log.cursor(4).to_string();
+        assert_eq!(log.floor(&sql, &limits(-1, 3, 10), at(1)).unwrap(), 0);
+        append(&mut log, &sql, 2, "x");
+        assert_eq!(log.floor(&sql, &limits(-1, 3, 10), at(2)).unwrap(), 0);
+        assert_eq!(log.floor(&sql, &limits(1, 3, 10), at(1_001)).unwrap(), 9, "age counts for them");
+        for _ in 0..3_000 {
+            log.append_presence(&sql, at(3), new_entry(&"p".repeat(600), None)).unwrap();
+        }
+        log.trim(&sql, &limits(-1, -1, -1), at(3)).unwrap();
+        assert!(first_of(&sql).unwrap() > 4);
+        let log = EventLog::open(&sql, [2; 8]).unwrap();
+        let floor = log.floor(&sql, &limits(-1, 3, -1), at(3)).unwrap();
+        assert_eq!(
+            log.recover(&cursor, floor),
+            Recovery::Resumed(4),
+            "whose place left misses nothing of another kind"
+        );
+        assert!(!log.page(&sql, 4, 1_000).unwrap().is_incomplete);
     }
 
     #[test]

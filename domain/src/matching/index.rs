@@ -122,7 +122,7 @@ impl<K: Copy + Hash + Ord> MatcherIndex<K> {
 
     /// The subscribers that ask for one of the topics, each once, in their order.
     pub fn candidates(&self, topics: &[Subject<'_>]) -> Vec<K> {
-        let mut found = Found::new(self.all.iter().copied().collect());
+        let mut found = Candidates::new(self.all.iter().copied().collect());
         for topic in topics {
             self.exact.get(topic.text()).into_iter().for_each(|keys| found.add(keys));
             self.look(&self.texts, topic.text(), topic, topics.len() > 1, &mut found);
@@ -138,7 +138,7 @@ impl<K: Copy + Hash + Ord> MatcherIndex<K> {
 
     /// Adds the subscribers of the matchers that take in a topic, which begins with this text. One of several topics is not
     /// held against a matcher that took in one before.
-    fn look(&self, heads: &Heads<K>, text: &str, topic: &Subject<'_>, is_of_several: bool, found: &mut Found<K>) {
+    fn look(&self, heads: &Heads<K>, text: &str, topic: &Subject<'_>, is_of_several: bool, found: &mut Candidates<K>) {
         for (matcher, keys) in heads.on_the_way(text) {
             if (!is_of_several || !found.knows(matcher)) && matcher.matches(topic) {
                 found.add(keys);
@@ -151,14 +151,14 @@ impl<K: Copy + Hash + Ord> MatcherIndex<K> {
 }
 
 /// Subscribers that were found, and the matchers by which.
-struct Found<K> {
+struct Candidates<K> {
     keys: Vec<K>,
     /// At how many those that were found several times are dropped.
     sort_at: usize,
     matchers: HashSet<*const Matcher>,
 }
 
-impl<K: Copy + Ord> Found<K> {
+impl<K: Copy + Ord> Candidates<K> {
     /// How many are collected at least before any is dropped.
     const SORTED_AT: usize = 16_384;
 
