@@ -139,7 +139,7 @@ async fn a_stranger_reads_so_many_records_and_is_told_what_was_cut() {
 }
 
 #[tokio::test]
-async fn a_statement_reads_no_more_rows_than_its_bound_by_d1s_own_count() {
+async fn a_statement_reads_no_more_rows_than_its_bound_allows_by_d1s_own_count() {
     let tenant = tenant().await;
     tenant.collection("things", schema(), json!({})).await;
     fill(&tenant).await;
@@ -162,7 +162,8 @@ async fn a_statement_reads_no_more_rows_than_its_bound_by_d1s_own_count() {
     for query in queries {
         let read = rows_read(&tenant, query, bounds).await;
         eprintln!("{query:?}: {read} rows");
-        assert!(read <= 10 * 1_000, "{query:?}: {read} rows");
+        // The record and its values of indexes; D1 counts what is buffered and sorted too.
+        assert!(read <= 9 * 1_000, "{query:?}: {read} rows");
     }
 }
 

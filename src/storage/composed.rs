@@ -335,31 +335,50 @@ mod tests {
         SqlCondition::Is(ID, vec![id.into()])
     }
 
+    fn scan(ranges: Vec<SqlCondition>) -> RowScan<'static> {
+        RowScan { head: HEAD, args: vec!["leads".into()], ranges, order: &[NEWEST], most: 9, when: None }
+    }
+
+    const RANGE: RowRange = RowRange { limit: 5, offset: 0 };
+
     #[test]
-    fn conditions_stand_in_parentheses_and_values_in_order() {
+    fn what_is_asked_of_rows_stands_outside_of_what_reads_them() {
         let any = SqlCondition::Any(vec![is("a"), SqlCondition::Not(Box::new(is("b")))]);
-        let condition = SqlCondition::All(vec![any, is("c")]);
-        let range = Some(RowRange { limit: 5, offset: 0 });
-        let composed = ListStatement::new(HEAD, vec!["leads".into()], condition, &[NEWEST], range).unwrap();
+        let page = ListStatement::page(scan(vec![is("c")]), any, &PageOrder::AsRead, RANGE).unwrap();
+        let read = "(SELECT r.id FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND (r.id = ?) ORDER BY r.created_at DESC LIMIT ?3)";
         assert_eq!(
-            composed.text(),
-            "SELECT r.id FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND \
-             ((r.id = ? OR NOT (r.id = ?)) AND r.id = ?) ORDER BY r.created_at DESC LIMIT ? OFFSET ?"
+            page.text(),
+            format!(
+                "SELECT * FROM (SELECT r.*, r.place = ?3 AS is_last, ((r.id = ? OR NOT (r.id = ?))) AS matches, r.place AS scanned \
+                 FROM (SELECT q.*, row_number() OVER () AS place FROM {read} q) r) r WHERE r.matches OR r.is_last LIMIT ? OFFSET ?"
+            )
         );
-        assert_eq!(format!("{:?}", composed.args()).matches("Text").count(), 4);
+        // The collection and the bound, then the values as they stand in the text.
+        let args = format!("{:?}", page.args());
+        assert_eq!(args, r#"[Text("leads"), Integer(9), Text("a"), Text("b"), Text("c"), Integer(5), Integer(0)]"#);
+    }
+
+    #[test]
+    fn every_range_has_the_bound_and_so_have_all_together() {
+        let page = ListStatement::page_of_all(scan(vec![is("a"), is("b")]), RANGE).unwrap();
+        assert_eq!(page.text().matches(" LIMIT ?3").count(), 3, "{}", page.text());
+        assert_eq!(page.text().matches(" UNION ALL ").count(), 1);
+        let when = Some(SqlCondition::Not(Box::new(is("c"))));
+        let count = ListStatement::count(RowScan { when, ..scan(vec![is("a")]) }, is("b")).unwrap();
+        assert!(count.text().contains(" LIMIT CASE WHEN NOT (r.id = ?) THEN ?3 ELSE 0 END)"), "{}", count.text());
     }
 
     #[test]
     fn no_condition_is_true_and_no_alternative_is_false() {
-        let text = |condition| ListStatement::new(HEAD, vec![], condition, &[], None).unwrap().text().to_owned();
-        assert!(text(SqlCondition::All(vec![])).ends_with("AND (1)"));
-        assert!(text(SqlCondition::Any(vec![])).ends_with("AND (0)"));
+        let text = |condition| ListStatement::count(scan(vec![condition]), is("a")).unwrap().text().to_owned();
+        assert!(text(SqlCondition::All(vec![])).contains(" AND ((1)) ORDER"));
+        assert!(text(SqlCondition::Any(vec![])).contains(" AND ((0)) ORDER"));
     }
 
     #[test]
     fn too_many_values_are_refused() {
         let many = SqlCondition::Any(vec![is("a"); MAX_ARGS]);
-        assert!(matches!(ListStatement::new(HEAD, vec![], many, &[], None), Err(StorageError::TooComplex)));
+        assert!(matches!(ListStatement::count(scan(vec![many]), is("a")), Err(StorageError::TooComplex)));
     }
 
     #[test]
