@@ -5,6 +5,7 @@ use carillon::records::{condition, order, plan, record};
 use carillon::storage::composed::{ListHead, ListStatement, RowRange, SqlCondition, SqlPiece};
 use carillon::storage::sql::Arg;
 use carillon::storage::sql::args;
+use domain::words::Search;
 use serde_json::Value;
 
 use super::load::{PROJECTS, created_at, deployment_id};
@@ -18,8 +19,12 @@ const BOUND: RowRange = RowRange { limit: 51, offset: 0 };
 
 /// `meta.rows_read` of the statement; none for what is not one statement.
 pub async fn rows_read(way: CredentialKind, party: &Fixture) -> Result<Option<u64>> {
-    let Some((sql, args)) = statement(way, party)? else { return Ok(None) };
     let tenant = Value::from(party.tenant.as_str());
+    let known = "SELECT creation_id FROM collections WHERE tenant_id = ?1 AND slug = 'deployments'";
+    let known = d1(party.runtime.control, &party.shard, known, std::slice::from_ref(&tenant)).await?;
+    let creation_id = known.pointer("/results/0/creation_id").and_then(Value::as_str).unwrap_or_default();
+    let tag = format!("z{}", creation_id.get(16..).unwrap_or_default());
+    let Some((sql, args)) = statement(way, party, &tag)? else { return Ok(None) };
     let params: Vec<Value> = std::iter::once(tenant).chain(args.into_iter().map(as_json)).collect();
     let answer = d1(party.runtime.control, &party.shard, &sql, &params).await?;
     if answer["results"].as_array().is_none_or(Vec::is_empty) {
@@ -29,7 +34,7 @@ pub async fn rows_read(way: CredentialKind, party: &Fixture) -> Result<Option<u6
 }
 
 /// A statement and its values from `?2` on.
-fn statement(way: CredentialKind, party: &Fixture) -> Result<Option<(String, Vec<Arg>)>> {
+fn statement(way: CredentialKind, party: &Fixture, tag: &str) -> Result<Option<(String, Vec<Arg>)>> {
     let slug: Arg = "deployments".into();
     let in_order = [find(order::PIECES, "CREATED_AT_DOWN")?, find(order::PIECES, "ID_DOWN")?];
     let plain = |condition| composed("PLAIN", vec![slug.clone()], condition, &in_order);
@@ -51,8 +56,10 @@ fn statement(way: CredentialKind, party: &Fixture) -> Result<Option<(String, Vec
             let keys = [find(order::PIECES, "INDEX_CREATED_AT_DOWN")?, find(order::PIECES, "INDEX_ID_DOWN")?];
             composed("INDEXED", vec![slug, "project_name".into()], vec![led_by, indexed], &keys)?
         }
-        CredentialKind::Words => plain(vec![searched(party, &format!("\"project\" AND \"{}\" *", PROJECTS / 2))?])?,
-        CredentialKind::Word => plain(vec![searched(party, "\"project\" *")?])?,
+        CredentialKind::Words => {
+            composed("SEARCHED", vec![slug, searched(tag, &format!("project {}*", PROJECTS / 2))?], vec![], &in_order)?
+        }
+        CredentialKind::Word => composed("SEARCHED", vec![slug, searched(tag, "project*")?], vec![], &in_order)?,
         CredentialKind::Get => {
             let id = deployment_id(CredentialKind::record(party, 1));
             (record::FIND.text().to_owned(), vec![slug, id.into()])
@@ -72,11 +79,10 @@ fn composed(
     Ok((composed.text().to_owned(), composed.args().to_vec()))
 }
 
-/// What has these words by the full-text index.
-fn searched(party: &Fixture, words: &str) -> Result<SqlCondition> {
-    let scope: String = format!("{}:deployments", party.tenant).bytes().map(|byte| format!("{byte:02x}")).collect();
-    let asked = format!("scope : \"x{scope}\" AND words : ({words})");
-    Ok(SqlCondition::Is(find(condition::PIECES, "WORDS")?, args![asked]))
+/// What asks the full-text index for these words.
+fn searched(tag: &str, words: &str) -> Result<Arg> {
+    let search = Search::parse(words).map_err(|invalid| invalid.message.into_owned())?;
+    Ok(format!("words : ({})", search.query(tag)).into())
 }
 
 fn find<T: Copy>(all: &[(&str, T)], name: &str) -> Result<T> {

@@ -50,3 +50,4 @@ pub mod text;
 pub mod topic;
 pub mod unix_time;
 pub mod window;
+pub mod words;

@@ -14,6 +14,9 @@ use domain::clock::Clock;
 statements! { ShardSql;
     /// Tenants that may write and have a job without progress since ?1.
     IDLE = "SELECT f.tenant_id FROM tenant_fence f WHERE f.tenant_id IN (SELECT s.tenant_id FROM collection_state s WHERE s.job IS NOT NULL AND s.job_at < ?1) AND f.mode = 'rw' LIMIT 20";
+    /// Tenants that may write and have collections some of whose records do not carry their words, without a job since ?1.
+    /// One that failed is begun again by whoever mends what stopped it.
+    WORDLESS = "SELECT f.tenant_id FROM tenant_fence f WHERE f.tenant_id IN (SELECT s.tenant_id FROM collection_state s WHERE s.has_words = 0 AND s.job IS NULL AND s.failure IS NULL AND COALESCE(s.job_at, 0) < ?1) AND f.mode = 'rw' LIMIT 20";
     /// Tenants that may write and have unreferenced objects that are due at ?1.
     UNSWEPT = "SELECT f.tenant_id FROM tenant_fence f WHERE f.tenant_id IN (SELECT u.tenant_id FROM unreferenced_objects u WHERE u.due_at <= ?1) AND f.mode = 'rw' LIMIT 20";
 }
@@ -26,9 +29,14 @@ pub trait Placements: AsyncFn(&TenantId) -> Result<Option<Placement>, Problem> {
 
 impl<F: AsyncFn(&TenantId) -> Result<Option<Placement>, Problem>> Placements for F {}
 
-/// Advances stale jobs; gives their number. Run by cron each minute.
+/// Advances stale jobs, and begins those that bring the words of records of before; gives their number. Run by cron each
+/// minute.
 pub async fn advance_all(bindings: &Bindings, placements: impl Placements) -> Result<usize, Problem> {
     let before = SystemClock.now().plus_seconds(-STALE_SECONDS).millis();
+    for_each_tenant(bindings, &placements, "collection_words", &WORDLESS, before, async |rows| {
+        job::begin_words(rows).await
+    })
+    .await?;
     for_each_tenant(bindings, &placements, "collection_job", &IDLE, before, async |rows| {
         job::advance_stale(rows, before).await
     })

@@ -5,7 +5,8 @@
 //!   changed or deleted, are rules of the batch.
 //! - A reference names an existing record of the same tenant; a unique value belongs to one record; the plan's limits of
 //!   records, and of records created in an hour or a month, are never exceeded.
-//! - Everything derived from a record is written by the database's triggers, in the same transaction.
+//! - Everything derived from a record is written by the database's triggers, in the same transaction. Its words are cut
+//!   here and bound with it; the triggers index them.
 
 use serde_json::{Map, Value};
 
@@ -14,6 +15,7 @@ use super::draft::RecordDraft;
 use super::record::{DANGLING, HELD, InputIndexRow, Record, fresh_creation_id, fresh_id};
 use super::rules::{self, WriteError};
 use super::schema::Field;
+use super::words;
 use crate::http::problem::{self, FieldError, Problem};
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::sql::{args, statements};
@@ -26,10 +28,10 @@ use domain::plan::{Limit, Limits, Period};
 statements! { TenantSql;
     /// The ?4 records of the JSON ?3 are still those that were read, and have the versions that were read.
     AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_version) VALUES (?1, (SELECT count(*) FROM json_each(?3) j JOIN records r ON r.tenant_id = ?1 AND r.collection = ?2 AND r.id = json_extract(j.value, '$.id') AND r.version = json_extract(j.value, '$.seen') AND r.creation_id = json_extract(j.value, '$.made')) = ?4)";
-    /// New records, from the JSON ?3.
-    INSERT = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, creation_id, index_revision) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), ?4, ?4, ?5, ?5, json_extract(j.value, '$.made'), (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j";
-    /// Changed records, from the JSON ?3. A soft-deleted one is restored.
-    UPDATE = "UPDATE records SET version = records.version + 1, status = json_extract(j.value, '$.status'), data = json_extract(j.value, '$.data'), updated_at = ?4, updated_by = ?5, deleted_at = NULL, index_revision = (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j WHERE records.tenant_id = ?1 AND records.collection = ?2 AND records.id = json_extract(j.value, '$.id')";
+    /// New records, from the JSON ?3, with their words from the JSON ?6.
+    INSERT = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, creation_id, words, index_revision) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), ?4, ?4, ?5, ?5, json_extract(j.value, '$.made'), json_extract(?6, '$[' || j.key || ']'), (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j";
+    /// Changed records, from the JSON ?3, with their words from the JSON ?6. A soft-deleted one is restored.
+    UPDATE = "UPDATE records SET version = records.version + 1, status = json_extract(j.value, '$.status'), data = json_extract(j.value, '$.data'), words = json_extract(?6, '$[' || j.key || ']'), updated_at = ?4, updated_by = ?5, deleted_at = NULL, index_revision = (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j WHERE records.tenant_id = ?1 AND records.collection = ?2 AND records.id = json_extract(j.value, '$.id')";
     /// Deletes the references of the records of the JSON ?3.
     UNLINK = "DELETE FROM record_references WHERE tenant_id = ?1 AND collection = ?2 AND record_id IN (SELECT j.value FROM json_each(?3) j)";
     /// Deletes the references of the records of the JSON ?4 to those of the JSON ?3.
@@ -90,6 +92,8 @@ struct RecordWrite {
     /// The version that was read; none for a new record.
     seen: Option<i64>,
     draft: RecordDraft,
+    /// The words of its searched fields; none if the collection has no such field.
+    words: Option<String>,
 }
 
 /// A batch of writes to one collection.
@@ -103,13 +107,18 @@ pub struct WriteBatch<'a> {
     deleted: Vec<(Record, Deletion)>,
     /// Whether a soft-deleted record is restored.
     restored: bool,
+    /// Bytes of all words.
+    word_bytes: usize,
 }
+
+/// Most bytes of the words that one batch binds; D1 binds values of at most 2 MB.
+const MAX_WORD_BYTES: usize = 1_800_000;
 
 impl<'a> WriteBatch<'a> {
     /// An empty batch.
     pub fn new(rows: &'a TenantDb, collection: &'a Collection, actor: String, now: Timestamp) -> Self {
         let (created, changed, deleted) = (Vec::new(), Vec::new(), Vec::new());
-        Self { rows, collection, actor, now, created, changed, deleted, restored: false }
+        Self { rows, collection, actor, now, created, changed, deleted, restored: false, word_bytes: 0 }
     }
 
     /// Adds a new record; gives what it will be.
@@ -119,7 +128,8 @@ impl<'a> WriteBatch<'a> {
             None => fresh_id(self.now.millis(), self.created.len())?,
         };
         let creation_id = fresh_creation_id()?;
-        let written = RecordWrite { pointer: pointer.to_owned(), id, creation_id, seen: None, draft };
+        let words = self.words(pointer, &draft)?;
+        let written = RecordWrite { pointer: pointer.to_owned(), id, creation_id, seen: None, draft, words };
         let done = self.result(&written, None)?;
         self.created.push(written);
         Ok(done)
@@ -132,12 +142,24 @@ impl<'a> WriteBatch<'a> {
             id: seen.id.clone(),
             creation_id: seen.creation_id.clone(),
             seen: Some(seen.version),
+            words: self.words(pointer, &draft)?,
             draft,
         };
         let done = self.result(&written, Some(seen))?;
         self.changed.push(written);
         self.restored |= seen.is_deleted;
         Ok(done)
+    }
+
+    /// The words of a record, if there is room for them.
+    fn words(&mut self, pointer: &str, draft: &RecordDraft) -> Result<Option<String>, Problem> {
+        let words = words::of_record(&words::searched(&self.collection.schema), &draft.data);
+        self.word_bytes += words.as_ref().map_or(0, |words| words.len() + 3);
+        if self.word_bytes > MAX_WORD_BYTES {
+            let message = "has more words than one request may write together with the records before it";
+            return Err(problem::invalid_field(pointer, Invalid::new("too_many_words", message)));
+        }
+        Ok(words)
     }
 
     /// Adds a deletion.
@@ -241,7 +263,7 @@ impl<'a> WriteBatch<'a> {
         let mut changes = Vec::new();
         for (written, sql) in [(first, UPDATE), (self.created.iter().collect(), INSERT), (last, UPDATE)] {
             if !written.is_empty() {
-                changes.push((sql, args![slug, rows_json(&written), now, self.actor.as_str()]));
+                changes.push((sql, args![slug, rows_json(&written), now, self.actor.as_str(), words_json(&written)]));
             }
         }
         changes
@@ -376,6 +398,10 @@ fn ids<'r>(ids: impl Iterator<Item = &'r str>) -> String {
 fn rows_json(written: &[&RecordWrite]) -> String {
     let each = |one: &&RecordWrite| json!({ "id": one.id, "made": one.creation_id, "status": one.draft.status, "data": one.draft.data });
     Value::from(written.iter().map(each).collect::<Vec<_>>()).to_string()
+}
+
+fn words_json(written: &[&RecordWrite]) -> String {
+    Value::from(written.iter().map(|one| Value::from(one.words.as_deref())).collect::<Vec<_>>()).to_string()
 }
 
 fn bound(limit: Limit) -> Option<i64> {
