@@ -200,8 +200,9 @@ impl Job<'_> {
         let (slug, revision) = (self.slug, self.found.index_revision);
         let lengths: Vec<LengthRow> = self.rows.rows(&LENGTHS, args![slug, revision, CHUNK]).await?;
         let most = fitting(lengths.iter().map(|row| row.length));
-        let is_last = most == lengths.len() && (most as i64) < CHUNK;
-        Ok((self.rows.rows(&NEXT, args![slug, revision, most as i64]).await?, is_last))
+        let is_all = most == lengths.len();
+        let most = i64::try_from(most).unwrap_or(CHUNK);
+        Ok((self.rows.rows(&NEXT, args![slug, revision, most]).await?, is_all && most < CHUNK))
     }
 
     /// The statement that indexes records as they were read.
