@@ -337,12 +337,12 @@ async fn a_field_is_searched_by_its_words_once_it_is_declared_so() {
 async fn records_of_before_are_found_while_they_get_their_words_and_after() {
     let tenant = World::shared().await.unbounded_tenant().await;
     let properties = json!({"title": {"type": "string", "searched": true}});
-    tenant.collection("posts", properties.clone(), json!({})).await;
+    tenant.collection("posts", properties, json!({"soft_delete": true})).await;
     for (id, title) in [("a", "Größe der Bäume"), ("b", "Baumhaus"), ("c", "東京タワー"), ("d", "gone")] {
         tenant.record("posts", json!({"id": id, "title": title})).await;
     }
     tenant.collection("notes", json!({"text": {"type": "string"}}), json!({})).await;
-    tenant.as_owner("DELETE", "/api/v1/posts/d").send().await.expect(204);
+    tenant.as_owner("DELETE", "/api/v1/posts/d").send().await.expect(200);
     // As an older version left them, and with a job that ended half-way.
     for sql in [
         "UPDATE collection_state SET has_words = 0 WHERE tenant_id = ?1",
