@@ -46,8 +46,8 @@ statements! { TenantSql;
     INDEXED = "UPDATE collection_state SET job = NULL, done = total WHERE tenant_id = ?1 AND collection = ?2 AND job = 'index' AND index_revision = ?3 AND NOT EXISTS (SELECT 1 FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3)";
     /// Marks the collection's fields as indexed.
     READY = "UPDATE collection_fields SET is_ready = 1 WHERE tenant_id = ?1 AND collection = ?2 AND is_ready = 0 AND EXISTS (SELECT 1 FROM collection_state WHERE tenant_id = ?1 AND collection = ?2 AND job IS NULL AND failure IS NULL)";
-    /// Notes that every searched record of the collection carries its words.
-    HAVE_WORDS = "UPDATE collection_state SET has_words = 1 WHERE tenant_id = ?1 AND collection = ?2 AND has_words = 0 AND job IS NULL AND failure IS NULL AND (NOT EXISTS (SELECT 1 FROM collection_fields WHERE tenant_id = ?1 AND collection = ?2 AND is_searched = 1) OR NOT EXISTS (SELECT 1 FROM records WHERE tenant_id = ?1 AND collection = ?2 AND words IS NULL AND deleted_at IS NULL))";
+    /// Notes that every searched record of the collection carries its words; what was answered of its records is stale.
+    HAVE_WORDS = "UPDATE collection_state SET has_words = 1, generation = generation + 1 WHERE tenant_id = ?1 AND collection = ?2 AND has_words = 0 AND job IS NULL AND failure IS NULL AND (NOT EXISTS (SELECT 1 FROM collection_fields WHERE tenant_id = ?1 AND collection = ?2 AND is_searched = 1) OR NOT EXISTS (SELECT 1 FROM records WHERE tenant_id = ?1 AND collection = ?2 AND words IS NULL AND deleted_at IS NULL))";
     /// Notes it of each collection where nothing is searched.
     NEED_NO_WORDS = "UPDATE collection_state SET has_words = 1 WHERE tenant_id = ?1 AND has_words = 0 AND job IS NULL AND NOT EXISTS (SELECT 1 FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = collection_state.collection AND f.is_searched = 1)";
     /// Begins to index the records of each collection where some do not carry their words.
