@@ -334,6 +334,52 @@ async fn a_field_is_searched_by_its_words_once_it_is_declared_so() {
 }
 
 #[tokio::test]
+async fn records_of_before_are_found_while_they_get_their_words_and_after() {
+    let tenant = World::shared().await.unbounded_tenant().await;
+    let properties = json!({"title": {"type": "string", "searched": true}});
+    tenant.collection("posts", properties, json!({"soft_delete": true})).await;
+    for (id, title) in [("a", "Größe der Bäume"), ("b", "Baumhaus"), ("c", "東京タワー"), ("d", "gone")] {
+        tenant.record("posts", json!({"id": id, "title": title})).await;
+    }
+    tenant.collection("notes", json!({"text": {"type": "string"}}), json!({})).await;
+    tenant.as_owner("DELETE", "/api/v1/posts/d").send().await.expect(200);
+    // As an older version left them, and with a job that ended half-way.
+    for sql in [
+        "UPDATE collection_state SET has_words = 0 WHERE tenant_id = ?1",
+        "UPDATE records SET words = NULL WHERE tenant_id = ?1 AND id <> 'b'",
+        "UPDATE collections SET revision = revision + 1 WHERE tenant_id = ?1",
+    ] {
+        tenant.on_shard(sql, &[]).await;
+    }
+    let found = async |q: &str| tenant.ids("posts", &[("q", q), ("sort", "id")]).await.concat();
+    assert_eq!(
+        (found("baume").await, found("baum*").await, found("東京").await),
+        ("a".into(), "ab".into(), String::new())
+    );
+    tenant.record("posts", json!({"id": "e", "title": "Ein Baum in 東京"})).await;
+    tenant.ask("PATCH", "/api/v1/posts/b", json!({"title": "Baumhäuser"})).await.expect(200);
+    assert_eq!(
+        (found("baum*").await, found("東京").await, found("häuser").await),
+        ("abe".into(), "e".into(), String::new())
+    );
+
+    eventually("all records to have their words", async || {
+        tenant.world.scheduled().await;
+        let sql = "SELECT min(has_words) AS done FROM collection_state WHERE tenant_id = ?1";
+        (tenant.on_shard(sql, &[]).await[0]["done"] == 1).then_some(())
+    })
+    .await;
+    assert_eq!(tenant.built("posts").await["state"], "ready");
+    let wordless = "SELECT id FROM records WHERE tenant_id = ?1 AND words IS NULL";
+    assert!(tenant.on_shard(wordless, &[]).await.is_empty());
+    for (q, expected) in [("baume", "a"), ("baum*", "abe"), ("東京", "ce"), ("タワー", "c"), ("gone", "")] {
+        assert_eq!(found(q).await, expected, "{q}");
+    }
+    tenant.as_owner("POST", "/api/v1/posts/d/restore").send().await.expect(200);
+    assert_eq!(found("gone").await, "d");
+}
+
+#[tokio::test]
 async fn a_collection_with_many_records_is_gone_at_once_and_its_name_is_free_in_the_end() {
     let tenant = filled(900).await;
     let gone = tenant.as_owner("DELETE", LEADS).send().await.expect(202);

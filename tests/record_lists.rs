@@ -171,6 +171,14 @@ async fn words_are_found_by_the_full_text_index() {
         ("uberall", ""),
         ("theirs", ""),
         ("\"wald\" OR NOT (*", ""),
+        ("\"im wald\"", "a"),
+        ("\"wald im\"", ""),
+        ("\"bäume im\"", ""),
+        ("\"größe der bä\"*", "a"),
+        ("*", ""),
+        ("\"\"", ""),
+        ("()", ""),
+        ("😀", ""),
         ("wald*", "a"),
         ("scope", ""),
         ("x", ""),
@@ -183,6 +191,49 @@ async fn words_are_found_by_the_full_text_index() {
     assert_eq!(tenant.ids("posts", &[("q", "baum"), ("filter", "n > 5")]).await, Vec::<String>::new());
     let counted = tenant.listed("posts", &[("q", "wald"), ("count", "true")]).await.expect(200);
     assert_eq!(counted.json()["pagination"]["total"], 1);
+}
+
+#[tokio::test]
+async fn a_text_without_blanks_is_found_by_any_part_of_it() {
+    let tenant = searched().await;
+    tenant.record("posts", json!({"id": "t", "title": "東京タワー", "text": "ภาษาไทย, 한국어"})).await;
+    let found = async |q: &str| tenant.ids("posts", &[("q", q), ("sort", "id")]).await.concat();
+    for (q, expected) in [
+        ("東京", "t"),
+        ("タワー", "t"),
+        ("京", "t"),
+        ("東京*", "t"),
+        ("京東", ""),
+        ("ไทย", "t"),
+        ("한국*", "t"),
+        ("한국", ""),
+    ] {
+        assert_eq!(found(q).await, expected, "{q}");
+    }
+    let counted = tenant.listed("posts", &[("q", "東京"), ("count", "true")]).await.expect(200);
+    assert_eq!(counted.json()["pagination"]["total"], 1);
+}
+
+#[tokio::test]
+async fn many_words_are_written_and_searched_and_too_many_are_named() {
+    let tenant = searched().await;
+    let words = |count: usize| (0..count).map(|i| format!("w{i}")).collect::<Vec<_>>().join(" ");
+    tenant.record("posts", json!({"id": "m", "text": words(15_000)})).await;
+    assert_eq!(tenant.ids("posts", &[("q", &words(32))]).await, ["m"]);
+    assert_eq!(tenant.ids("posts", &[("q", "w14999")]).await, ["m"]);
+    let refused = tenant.listed("posts", &[("q", &words(33))]).await.expect_problem(400, "invalid_query");
+    assert_eq!((refused.pointers(), refused.codes()), (vec!["?q".to_owned()], vec!["too_many_words".to_owned()]));
+
+    // As many letters as a request may have, each of which makes a word with the next.
+    let text = "東京都庁".repeat(3000);
+    let operation = |i: usize| json!({"op": "create", "id": format!("k{i}"), "data": {"text": text}});
+    let body = json!({"operations": (0..20).map(operation).collect::<Vec<_>>()});
+    let refused = tenant.ask("POST", "/api/v1/posts/bulk", body).await.expect_problem(422, "validation_failed");
+    assert_eq!(refused.codes(), ["too_many_words"]);
+    assert!(tenant.ids("posts", &[("q", "都庁")]).await.is_empty());
+    let body = json!({"operations": (0..10).map(operation).collect::<Vec<_>>()});
+    tenant.ask("POST", "/api/v1/posts/bulk", body).await.expect(200);
+    assert_eq!(tenant.ids("posts", &[("q", "都庁東")]).await.len(), 10);
 }
 
 async fn searched() -> Tenant {

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use carillon::records::definition::Definition;
 use carillon::records::provision::insertion;
 use carillon::records::template::Template;
+use carillon::records::words::of_record;
 use carillon::storage::sql::Arg;
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, params, params_from_iter};
@@ -40,7 +41,7 @@ const APART: i64 = 60_000;
 type Written = fn(usize, &str) -> Value;
 
 const TENANTS: &str = "SELECT f.tenant_id, EXISTS (SELECT 1 FROM collections c WHERE c.tenant_id = f.tenant_id AND c.slug = 'deployments') FROM tenant_fence f WHERE f.tenant_id LIKE 'bench-%'";
-const INSERT: &str = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, index_revision) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), json_extract(j.value, '$.at'), json_extract(j.value, '$.at'), 'bench', 'bench', 1 FROM json_each(?3) j";
+const INSERT: &str = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, index_revision, words) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), json_extract(j.value, '$.at'), json_extract(j.value, '$.at'), 'bench', 'bench', 1, json_extract(j.value, '$.words') FROM json_each(?3) j";
 
 /// The id of deployment `number`.
 pub fn deployment_id(number: usize) -> String {
@@ -233,7 +234,12 @@ fn deployment(number: usize, status: &str) -> Value {
     let project = number % PROJECTS;
     let data =
         json!({"project_name": format!("project-{project}"), "url": format!("https://project-{project}.example.com/")});
-    json!({"id": deployment_id(number), "status": status, "at": created_at(number), "data": data})
+    json!({"id": deployment_id(number), "status": status, "at": created_at(number), "words": words(&data, "project_name"), "data": data})
+}
+
+/// The words of the one field that is searched.
+fn words(data: &Value, field: &str) -> Option<String> {
+    data.as_object().and_then(|data| of_record(&[field], data))
 }
 
 fn workflow(number: usize, status: &str) -> Value {
@@ -245,7 +251,7 @@ fn workflow(number: usize, status: &str) -> Value {
         "content": "What the workflow works on.",
         "approval": APPROVALS[number % APPROVALS.len()],
     });
-    json!({"id": format!("workflow-{number:06}"), "status": status, "at": created_at(number), "data": data})
+    json!({"id": format!("workflow-{number:06}"), "status": status, "at": created_at(number), "words": words(&data, "name"), "data": data})
 }
 
 fn cell(arg: Arg) -> Cell {

@@ -51,3 +51,4 @@ pub mod topic;
 pub mod turns;
 pub mod unix_time;
 pub mod window;
+pub mod words;

@@ -31,11 +31,11 @@ use domain::json;
 
 statements! { TenantSql;
     /// A collection as it stands.
-    FIND = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.creation_id, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = ?2) AS records FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
+    FIND = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.creation_id, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, s.has_words, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = ?2) AS records FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
     /// Which definition of which collection a slug has, and the generation of its records.
     CURRENT = "SELECT c.creation_id, c.revision, s.generation FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = ?2 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
     /// Every collection, by its slug.
-    ALL = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.creation_id, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = c.slug AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = c.slug) AS records FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.deleted_at IS NULL ORDER BY c.slug LIMIT 200";
+    ALL = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.creation_id, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, s.has_words, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = c.slug AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = c.slug) AS records FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.deleted_at IS NULL ORDER BY c.slug LIMIT 200";
 }
 
 row_types! {
@@ -62,6 +62,7 @@ row_types! {
         done: i64,
         total: i64,
         failure: Option<String>,
+        has_words: i64,
         ready: String,
         records: i64,
     }
@@ -139,6 +140,8 @@ pub struct Collection {
     pub creation_id: String,
     /// The revision of this definition, from 1.
     pub revision: i64,
+    /// Whether every record that is searched carries its words; else some are in the full-text index as they were before.
+    pub has_words: bool,
     index: IndexState,
     ready: Vec<String>,
     records: i64,
@@ -258,6 +261,7 @@ impl Collection {
             files: row.files != 0,
             creation_id: row.creation_id,
             revision: row.revision,
+            has_words: row.has_words != 0,
             records: row.records,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -288,6 +292,7 @@ impl Collection {
             files: definition.files,
             creation_id: String::new(),
             revision: 1,
+            has_words: true,
             records: 0,
             created_at: now,
             updated_at: now,
@@ -311,6 +316,12 @@ impl Collection {
     /// The first half of its creation id: 64 random bits are enough to tell collections apart.
     pub fn short_id(&self) -> &str {
         self.creation_id.get(..16).unwrap_or(&self.creation_id)
+    }
+
+    /// What stands before each of its records' words in the full-text index: a letter, and the half of its creation id that
+    /// is never shown. The database puts it there.
+    pub fn word_tag(&self) -> String {
+        format!("z{}", self.creation_id.get(16..).unwrap_or_default())
     }
 
     /// Whether the index of this field is complete.

@@ -13,6 +13,7 @@ use crate::storage::sql::Arg;
 use domain::clock::Timestamp;
 use domain::error::Invalid;
 use domain::filter::{Comparison, ComparisonOperator, Filter, Literal};
+use domain::words::{NO_WORD, Search};
 
 composed! {
     heads {}
@@ -63,9 +64,6 @@ composed! {
         NONE = "NOT EXISTS (SELECT 1 FROM json_each(r.data, ?) j)";
     }
 }
-
-/// Most terms of a search.
-const MAX_TERMS: usize = 10;
 
 /// A filter as a condition on records that were read; fails if it names an unknown field or compares it with a literal of
 /// another type.
@@ -135,23 +133,34 @@ pub enum TextSearch {
     Scan(SqlCondition),
 }
 
-/// A search for all terms of a text. A `*` at its end makes the last term a prefix. That costs more: the index collects
-/// every term with that prefix before it looks for the collection's.
+/// A search for all words and phrases of a text. Without a word it finds nothing.
 pub fn of_terms(tenant: &str, collection: &Collection, text: &str) -> Result<TextSearch, Invalid> {
-    let terms: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    if terms.len() > MAX_TERMS {
-        return Err(Invalid::new("too_many_words", format!("must have at most {MAX_TERMS} words")));
-    }
+    let search = Search::parse(text)?;
     if !collection.schema.fields().any(|field| field.is_searched && collection.is_ready(field)) {
         return Ok(TextSearch::Scan(contains_text(collection, text)));
     }
-    let Some((last, before)) = terms.split_last() else {
-        return Ok(TextSearch::Scan(SqlCondition::All(Vec::new())));
-    };
-    let before: String = before.iter().map(|word| format!("\"{word}\" AND ")).collect();
+    if search.is_empty() {
+        return Ok(TextSearch::FullText(format!("words : \"{}{NO_WORD}\"", collection.word_tag())));
+    }
+    let tagged = format!("words : ({})", search.query(&collection.word_tag()));
+    let untagged = if collection.has_words { None } else { untagged(tenant, collection, text) };
+    Ok(TextSearch::FullText(match untagged {
+        Some(untagged) => format!("({tagged}) OR ({untagged})"),
+        None => tagged,
+    }))
+}
+
+/// The search for records of before, whose words were not made by this code and stand under the collection's scope: all
+/// words, the last of which may go on.
+fn untagged(tenant: &str, collection: &Collection, text: &str) -> Option<String> {
+    let words: Vec<String> = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(|word| format!("\"{word}\""))
+        .collect();
     let scope = scope(tenant, &collection.slug);
     let prefix = if text.trim_end().ends_with('*') { " *" } else { "" };
-    Ok(TextSearch::FullText(format!("scope : \"{scope}\" AND words : ({before}\"{last}\"{prefix})")))
+    (!words.is_empty()).then(|| format!("scope : \"{scope}\" AND words : ({}{prefix})", words.join(" AND ")))
 }
 
 /// The condition that a string field of the collection contains a text, ignoring ASCII case.
@@ -164,7 +173,7 @@ pub fn contains_text(collection: &Collection, text: &str) -> SqlCondition {
 /// Most fields that are scanned for a text where there is no full-text index.
 const MAX_SCANNED_FIELDS: usize = 8;
 
-/// The term that all records of a collection have in the full-text index, and no others.
+/// The term that a collection's records of before have in the full-text index, and no others.
 fn scope(tenant: &str, slug: &str) -> String {
     let hex = |byte: u8| format!("{byte:02x}");
     let of = |text: &str| text.bytes().map(hex).collect::<String>();

@@ -9,7 +9,7 @@
 //! - A collection is stored as rows, never as a table: nothing changes a database's schema at run time.
 //! - A record is stored only after its schema accepted it, and a schema accepts again, unchanged, what it accepted once.
 //! - Everything derived from a record (index rows, references, full-text terms, counts, versions, the outbox) is written by
-//!   the database's triggers in the transaction that writes the record.
+//!   the database's triggers in the transaction that writes the record. Only its words are cut before, and bound with it.
 //! - A file's bytes exist only while a row names them: as a record's file, or as an object to be deleted.
 //! - A list's statement consists of registered pieces after a head that binds the tenant (`storage/composed.rs`).
 
@@ -44,4 +44,5 @@ pub mod statuses;
 pub mod sweep;
 pub mod template;
 pub mod upload;
+pub mod words;
 pub mod write;

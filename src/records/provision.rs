@@ -12,8 +12,8 @@ use crate::storage::tenant_db::TenantDb;
 statements! { TenantSql;
     /// A new collection.
     INSERT = "INSERT INTO collections (tenant_id, slug, name, description, schema, statuses, alias, versioned, soft_delete, live, public_read, files, template, revision, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 1, ?14, ?14)";
-    /// The state of its index: nothing to index.
-    INSERT_STATE = "INSERT INTO collection_state (tenant_id, collection) VALUES (?1, ?2)";
+    /// The state of its index: nothing to index, and no record without its words.
+    INSERT_STATE = "INSERT INTO collection_state (tenant_id, collection, has_words) VALUES (?1, ?2, 1)";
     /// Its indexed and searched fields, from the JSON ?3; each is ready.
     INSERT_FIELDS = "INSERT INTO collection_fields (tenant_id, collection, field, is_indexed, is_unique, is_searched, is_ready, target) SELECT ?1, ?2, json_extract(j.value, '$.field'), json_extract(j.value, '$.indexed'), json_extract(j.value, '$.unique'), json_extract(j.value, '$.searched'), 1, json_extract(j.value, '$.target') FROM json_each(?3) j";
 }

@@ -43,6 +43,11 @@ pub fn is_other_definition(error: &StorageError) -> bool {
     matches!(error, StorageError::Constraint(words) if words.contains("definition_changed"))
 }
 
+/// Whether a batch failed because a searched record was written without its words.
+pub fn misses_words(error: &StorageError) -> bool {
+    matches!(error, StorageError::Constraint(words) if words.contains("words_missing"))
+}
+
 /// Most collections of a tenant.
 pub const MAX_COLLECTIONS: i64 = 100;
 

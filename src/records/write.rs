@@ -5,7 +5,8 @@
 //!   changed or deleted, are rules of the batch.
 //! - A reference names an existing record of the same tenant; a unique value belongs to one record; the plan's limits of
 //!   records, and of records created in an hour or a month, are never exceeded.
-//! - Everything derived from a record is written by the database's triggers, in the same transaction.
+//! - Everything derived from a record is written by the database's triggers, in the same transaction. Its words are cut
+//!   here and bound with it; the triggers index them.
 
 use serde_json::{Map, Value};
 
@@ -14,6 +15,7 @@ use super::draft::RecordDraft;
 use super::record::{DANGLING, HELD, InputIndexRow, Record, fresh_creation_id, fresh_id};
 use super::rules::{self, WriteError};
 use super::schema::Field;
+use super::words;
 use crate::http::problem::{self, FieldError, Problem};
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::sql::{args, statements};
@@ -26,15 +28,15 @@ use domain::plan::{Limit, Limits, Period};
 statements! { TenantSql;
     /// The ?4 records of the JSON ?3 are still those that were read, and have the versions that were read.
     AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_version) VALUES (?1, (SELECT count(*) FROM json_each(?3) j CROSS JOIN records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = json_extract(j.value, '$.id') AND r.version = json_extract(j.value, '$.seen') AND r.creation_id = json_extract(j.value, '$.made')) = ?4)";
-    /// New records, from the JSON ?3.
-    INSERT = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, creation_id, index_revision) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), ?4, ?4, ?5, ?5, json_extract(j.value, '$.made'), (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j";
-    /// Changed records that keep their status, from the JSON ?3, an object with a member for each id. An UPDATE FROM would let
-    /// SQLite read every record of the collection before the JSON.
-    UPDATE_FIELDS = "UPDATE records SET version = version + 1, data = json_extract(?3, '$.\"' || id || '\".data'), updated_at = ?4, updated_by = ?5 WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?3) j)";
+    /// New records, from the JSON ?3, with their words from the JSON ?6.
+    INSERT = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, creation_id, words, index_revision) SELECT ?1, ?2, json_extract(j.value, '$.id'), 1, json_extract(j.value, '$.status'), json_extract(j.value, '$.data'), ?4, ?4, ?5, ?5, json_extract(j.value, '$.made'), json_extract(?6, '$[' || j.key || ']'), (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) FROM json_each(?3) j";
+    /// Changed records that keep their status, from the JSON ?3, an object with a member for each id, with their words from the
+    /// JSON ?6, another one. An UPDATE FROM would let SQLite read every record of the collection before the JSON.
+    UPDATE_FIELDS = "UPDATE records SET version = version + 1, data = json_extract(?3, '$.\"' || id || '\".data'), words = json_extract(?6, '$.\"' || id || '\"'), updated_at = ?4, updated_by = ?5 WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?3) j)";
     /// Changed records that may have another status.
-    UPDATE_STATUS = "UPDATE records SET version = version + 1, status = json_extract(?3, '$.\"' || id || '\".status'), data = json_extract(?3, '$.\"' || id || '\".data'), updated_at = ?4, updated_by = ?5 WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?3) j)";
+    UPDATE_STATUS = "UPDATE records SET version = version + 1, status = json_extract(?3, '$.\"' || id || '\".status'), data = json_extract(?3, '$.\"' || id || '\".data'), words = json_extract(?6, '$.\"' || id || '\"'), updated_at = ?4, updated_by = ?5 WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?3) j)";
     /// Soft-deleted records that are restored.
-    RESTORE = "UPDATE records SET version = version + 1, status = json_extract(?3, '$.\"' || id || '\".status'), data = json_extract(?3, '$.\"' || id || '\".data'), updated_at = ?4, updated_by = ?5, deleted_at = NULL WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?3) j)";
+    RESTORE = "UPDATE records SET version = version + 1, status = json_extract(?3, '$.\"' || id || '\".status'), data = json_extract(?3, '$.\"' || id || '\".data'), words = json_extract(?6, '$.\"' || id || '\"'), updated_at = ?4, updated_by = ?5, deleted_at = NULL WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?3) j)";
     /// Has those records of the JSON ?3 that a job has not indexed yet indexed now.
     INDEX = "UPDATE records SET index_revision = (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?3) j) AND index_revision <> (SELECT s.index_revision FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2)";
     /// Deletes the references of the records of the JSON ?3.
@@ -110,6 +112,8 @@ struct RecordWrite {
     seen: Option<i64>,
     extent: Extent,
     draft: RecordDraft,
+    /// The words of its searched fields; none if the collection has no such field.
+    words: Option<String>,
 }
 
 /// A batch of writes to one collection.
@@ -123,13 +127,18 @@ pub struct WriteBatch<'a> {
     deleted: Vec<(Record, Deletion)>,
     /// Whether a soft-deleted record is restored.
     restored: bool,
+    /// Bytes of all words.
+    word_bytes: usize,
 }
+
+/// Most bytes of the words that one batch binds; D1 binds values of at most 2 MB.
+const MAX_WORD_BYTES: usize = 1_800_000;
 
 impl<'a> WriteBatch<'a> {
     /// An empty batch.
     pub fn new(rows: &'a TenantDb, collection: &'a Collection, actor: String, now: Timestamp) -> Self {
         let (created, changed, deleted) = (Vec::new(), Vec::new(), Vec::new());
-        Self { rows, collection, actor, now, created, changed, deleted, restored: false }
+        Self { rows, collection, actor, now, created, changed, deleted, restored: false, word_bytes: 0 }
     }
 
     /// Adds a new record; gives what it will be.
@@ -139,8 +148,9 @@ impl<'a> WriteBatch<'a> {
             None => fresh_id(self.now.millis(), self.created.len())?,
         };
         let creation_id = fresh_creation_id()?;
+        let words = self.words(pointer, &draft)?;
         let (pointer, seen, extent) = (pointer.to_owned(), None, Extent::Whole);
-        let written = RecordWrite { pointer, id, creation_id, seen, extent, draft };
+        let written = RecordWrite { pointer, id, creation_id, seen, extent, draft, words };
         let done = self.result(&written, None)?;
         self.created.push(written);
         Ok(done)
@@ -158,12 +168,24 @@ impl<'a> WriteBatch<'a> {
                 false if draft.status == seen.status => Extent::Fields,
                 false => Extent::Status,
             },
+            words: self.words(pointer, &draft)?,
             draft,
         };
         let done = self.result(&written, Some(seen))?;
         self.changed.push(written);
         self.restored |= seen.is_deleted;
         Ok(done)
+    }
+
+    /// The words of a record, if there is room for them.
+    fn words(&mut self, pointer: &str, draft: &RecordDraft) -> Result<Option<String>, Problem> {
+        let words = words::of_record(&words::searched(&self.collection.schema), &draft.data);
+        self.word_bytes += words.as_ref().map_or(0, |words| words.len() + 3);
+        if self.word_bytes > MAX_WORD_BYTES {
+            let message = "has more words than one request may write together with the records before it";
+            return Err(problem::invalid_field(pointer, Invalid::new("too_many_words", message)));
+        }
+        Ok(words)
     }
 
     /// Adds a deletion.
@@ -264,14 +286,16 @@ impl<'a> WriteBatch<'a> {
         };
         let (last, first): (Vec<&RecordWrite>, Vec<&RecordWrite>) = self.changed.iter().partition(refers_to_new);
         let (slug, now) = (self.collection.slug.as_str(), self.now.millis());
-        let of = |sql: TenantSql, json: String| (sql, args![slug, json, now, self.actor.as_str()]);
-        let insert = (!self.created.is_empty()).then(|| of(INSERT, new_json(&self.created)));
+        let of =
+            |sql: TenantSql, json: String, words: String| (sql, args![slug, json, now, self.actor.as_str(), words]);
+        let insert = (!self.created.is_empty()).then(|| of(INSERT, new_json(&self.created), new_words(&self.created)));
         let update = |some: Vec<&RecordWrite>| {
             let by_extent =
                 [(UPDATE_FIELDS, Extent::Fields), (UPDATE_STATUS, Extent::Status), (RESTORE, Extent::Whole)];
             let some_of = |extent: Extent| some.iter().copied().filter(move |written| written.extent == extent);
             let updates = by_extent.into_iter().filter(|(_, extent)| some_of(*extent).next().is_some());
-            let mut updates: Vec<_> = updates.map(|(sql, extent)| of(sql, changed_json(some_of(extent)))).collect();
+            let statement = |(sql, extent)| of(sql, changed_json(some_of(extent)), changed_words(some_of(extent)));
+            let mut updates: Vec<_> = updates.map(statement).collect();
             if !updates.is_empty() {
                 updates.push((INDEX, args![slug, changed_ids(&some)]));
             }
@@ -412,10 +436,20 @@ fn new_json(created: &[RecordWrite]) -> String {
     Value::from(created.iter().map(each).collect::<Vec<_>>()).to_string()
 }
 
+/// The words of new records, in the same order.
+fn new_words(created: &[RecordWrite]) -> String {
+    Value::from(created.iter().map(|one| Value::from(one.words.as_deref())).collect::<Vec<_>>()).to_string()
+}
+
 /// Changed records by their ids. An id has no letter that means something in a JSON path.
 fn changed_json<'r>(changed: impl Iterator<Item = &'r RecordWrite>) -> String {
     let each = |one: &RecordWrite| (one.id.clone(), json!({ "status": one.draft.status, "data": one.draft.data }));
     Value::Object(changed.map(each).collect()).to_string()
+}
+
+/// The words of changed records by their ids.
+fn changed_words<'r>(changed: impl Iterator<Item = &'r RecordWrite>) -> String {
+    Value::Object(changed.map(|one| (one.id.clone(), Value::from(one.words.as_deref()))).collect()).to_string()
 }
 
 /// The ids of changed records alone, in the same form.

@@ -125,6 +125,11 @@ impl Rows {
         self.0.into_iter().next().map(Row::read).transpose()
     }
 
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

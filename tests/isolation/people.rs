@@ -61,9 +61,9 @@ impl People {
         const SCHEMA: &str =
             r#"{"type":"object","properties":{"text":{"type":"string","indexed":true,"searched":true}}}"#;
         const DEFINITION: &str = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, 'null', 1, 1, 0, 0, 0, 1, 1, 1)";
-        const STATE: &str = "INSERT INTO collection_state (tenant_id, collection) VALUES (?1, ?2)";
+        const STATE: &str = "INSERT INTO collection_state (tenant_id, collection, has_words) VALUES (?1, ?2, 1)";
         const FIELD: &str = "INSERT INTO collection_fields (tenant_id, collection, field, is_indexed, is_unique, is_searched) VALUES (?1, ?2, 'text', 1, 0, 1)";
-        const RECORD: &str = "INSERT INTO records (tenant_id, collection, id, version, data, created_at, updated_at, deleted_at, created_by, updated_by, index_revision) VALUES (?1, ?2, ?3, 1, json_object('text', ?4), 1, 1, nullif(CAST(?5 AS INTEGER), 0), 'key:0', 'key:0', 1)";
+        const RECORD: &str = "INSERT INTO records (tenant_id, collection, id, version, data, created_at, updated_at, deleted_at, created_by, updated_by, index_revision, words) VALUES (?1, ?2, ?3, 1, json_object('text', ?4), 1, 1, nullif(CAST(?5 AS INTEGER), 0), 'key:0', 'key:0', 1, replace(lower(?4), 'z', 'zz'))";
         const TAKES_FILES: &str = "UPDATE collections SET files = 1 WHERE tenant_id = ?1 AND slug = ?2";
         // No bytes are behind it.
         const HELD: &str = "INSERT INTO record_files (tenant_id, collection, record_id, object, name, content_type, size, etag, created_at, created_by) VALUES (?1, ?2, ?3, ?2 || '/' || ?3 || '/x', ?4, 'text/plain', 1, 'e', 1, ?5)";

@@ -48,9 +48,14 @@ pub fn definition(slug: &str, named: impl Fn(&str) -> String) -> Definition {
     Definition::read(body.as_object().unwrap().clone()).unwrap_or_else(|problem| panic!("{problem:?}"))
 }
 
+/// The creation id of that collection.
+pub const CREATION_ID: &str = "0123456789abcdef0123456789abcdef";
+
 /// The collection of that definition under the slug `items`.
 pub fn collection() -> Collection {
-    Collection::fresh(definition("items", str::to_owned), None, 0).unwrap()
+    let mut collection = Collection::fresh(definition("items", str::to_owned), None, 0).unwrap();
+    collection.creation_id = CREATION_ID.into();
+    collection
 }
 
 /// A collection without statuses, index or searched words.

@@ -198,3 +198,41 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn a_search_for_a_beginning_costs_nothing_for_what_other_tenants_hold() {
+    let items = Items::new();
+    items.make("stranger", "fedcba9876543210fedcba9876543210");
+    let put = |tenant: &str, id: i64, version: i64, text: String| {
+        let fields = json!({"text_i": text}).as_object().unwrap().clone();
+        let (created_at, updated_at) = (id, id);
+        let (created_by, updated_by) = ("user:a", "user:a");
+        let id = format!("r{id}");
+        let item =
+            Item { id, status: None, version, created_at, updated_at, created_by, updated_by, deleted: false, fields };
+        items.put(tenant, &item);
+    };
+    let work = |tagged: bool| {
+        let mut collection = collection();
+        collection.has_words = tagged;
+        items.work(TENANT, &Asking::new(&collection, &[("q", "zq*")]).page(None))
+    };
+    // Of odd versions are records with their words, of even ones those of before.
+    put(TENANT, 1, 1, "zq0 own".into());
+    let (few, found) = work(true);
+    assert_eq!(found, ["r1"]);
+    let fill = |from: i64, version: i64| {
+        for i in from..from + 100 {
+            put("stranger", i, version, (0..200).map(|word| format!("zq{} ", i * 200 + word)).collect());
+        }
+    };
+    fill(100, 1);
+    let (many, found) = work(true);
+    assert_eq!(found, ["r1"]);
+    assert!(many < few + 500, "{few} steps alone, {many} beside 20,000 such words of another tenant");
+    // What the same costs among words without tags.
+    fill(1000, 2);
+    let (untagged, found) = work(false);
+    assert_eq!(found, ["r1"]);
+    assert!(untagged > 2 * many, "{untagged} steps among words without tags, {many} with: are they counted?");
+}

@@ -189,6 +189,99 @@ fn words_are_found_under_their_scope_only() {
 }
 
 #[test]
+fn words_that_a_record_carries_stand_behind_the_tag_of_its_collection() {
+    let shard = Shard::new();
+    let acme = shard.acme();
+    acme.give_words("posts");
+    acme.give_words("people");
+    assert_eq!(acme.found_tagged("people", "LOVELACE"), ["acme ada"]);
+    assert_eq!(acme.found_tagged("people", "love*"), ["acme ada"]);
+    assert_eq!(acme.found("people", "lovelace"), [""; 0], "no longer under the scope");
+    assert_eq!(acme.found_tagged("posts", "lovelace"), [""; 0]);
+    assert_eq!(shard.other().found("people", "lovelace"), ["other ada"]);
+    assert_eq!(shard.other().found_tagged("people", "lovelace"), [""; 0], "not yet");
+
+    acme.insert("posts", "p", json!({"title": "Déjà vu", "tags": ["red", "東京タワー"]})).unwrap();
+    for word in ["deja", "VU", "\"déjà vu\"", "red", "東京", "京"] {
+        assert_eq!(acme.found_tagged("posts", word), ["acme p"], "{word}");
+    }
+    assert_eq!(acme.found_tagged("posts", "\"vu red\""), [""; 0], "of two texts");
+    let (tag, words) = (acme.word_tag("posts"), acme.words());
+    assert!(words.iter().all(|word| word.contains(&tag) || word.contains(&acme.word_tag("people"))), "{words:?}");
+
+    acme.update("posts", "p", json!({"title": "vu"})).unwrap();
+    assert_eq!((acme.found_tagged("posts", "vu").len(), acme.found_tagged("posts", "red").len()), (1, 0));
+    acme.soft_delete("posts", "p").unwrap();
+    assert_eq!(acme.found_tagged("posts", "vu"), [""; 0]);
+    acme.restore("posts", "p").unwrap();
+    assert_eq!(acme.found_tagged("posts", "vu"), ["acme p"]);
+    acme.delete("posts", "p").unwrap();
+    acme.insert("posts", "successor", json!({})).unwrap();
+    assert_eq!(acme.found_tagged("posts", "vu"), [""; 0], "its number may be another's now");
+
+    acme.make_again("people", "");
+    acme.field("people", "name", "is_searched", None);
+    acme.insert("people", "ada", json!({"name": "Ada Lovelace"})).unwrap();
+    assert_eq!(acme.found_tagged("people", "lovelace"), [""; 0], "another collection has another tag");
+    shard.keeps_the_other();
+}
+
+#[test]
+fn a_searched_record_is_not_written_without_its_words_or_with_others_than_plain_ones() {
+    let shard = Shard::new();
+    let acme = shard.acme();
+    let write = |sql: &str| acme.db.execute(sql, []).map(|rows| rows > 0).map_err(|error| error.to_string());
+    let insert = |id: &str, words: &str| {
+        write(&format!(
+            "INSERT INTO records (tenant_id, collection, id, version, data, created_at, updated_at, created_by, updated_by, index_revision, words) VALUES ('acme', 'posts', '{id}', 1, '{{}}', 1, 1, 'a', 'a', 1, {words})"
+        ))
+    };
+    insert("before", "NULL").unwrap();
+    for words in ["'a-b'", "'é'", "'A'", "'a\"b'", "'a' || char(9)", "'東'", "'a' || char(160) || 'b'"] {
+        assert!(is_refused(insert("p", words), "words_not_plain"), "{words}");
+        let change = format!("UPDATE records SET words = {words} WHERE tenant_id = 'acme' AND id = 'before'");
+        assert!(is_refused(write(&change), "words_not_plain"), "{words}");
+    }
+    acme.give_words("posts");
+    assert!(is_refused(insert("p", "NULL"), "words_missing"));
+    insert("p", "''").unwrap();
+    for change in ["data = '{\"a\": 1}', words = NULL", "words = NULL", "index_revision = 9, words = NULL"] {
+        let change = format!("UPDATE records SET {change} WHERE tenant_id = 'acme' AND id = 'p'");
+        assert!(is_refused(write(&change), "words_missing"), "{change}");
+    }
+    // What is deleted is not searched; where nothing is, no words are needed.
+    write("UPDATE records SET words = NULL, deleted_at = 1 WHERE tenant_id = 'acme' AND id = 'p'").unwrap();
+    assert!(is_refused(acme.restore("posts", "p"), "words_missing"));
+    acme.collection("notes", "");
+    write("UPDATE collection_state SET has_words = 1 WHERE tenant_id = 'acme' AND collection = 'notes'").unwrap();
+    acme.insert("notes", "n", json!({"title": "x"})).unwrap();
+    acme.field("notes", "title", "is_searched", None);
+    assert!(is_refused(write("UPDATE records SET data = '{}' WHERE tenant_id = 'acme' AND id = 'n'"), "words_missing"));
+    shard.keeps_the_other();
+}
+
+#[test]
+fn a_change_that_leaves_the_words_leaves_the_index() {
+    let shard = Shard::new();
+    let acme = shard.acme();
+    acme.give_words("posts");
+    let written = || {
+        shard
+            .db
+            .query_row("SELECT total(length(block)) || '' FROM record_search_data", [], |row| row.get::<_, String>(0))
+            .unwrap()
+    };
+    let before = written();
+    acme.update("posts", "first", json!({"title": "First of all", "author": "bob", "score": 5})).unwrap();
+    acme.set_status("posts", "first", Some("out")).unwrap();
+    acme.reindex("posts").unwrap();
+    assert_eq!(written(), before);
+    acme.update("posts", "first", json!({"title": "Last of all", "author": "bob"})).unwrap();
+    assert_ne!(written(), before);
+    shard.keeps_the_other();
+}
+
+#[test]
 fn records_are_counted_by_status() {
     let shard = Shard::new();
     let acme = shard.acme();

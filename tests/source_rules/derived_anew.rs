@@ -117,6 +117,11 @@ fn derived_anew(tenant: &Tenant) -> Derived {
             serde_json::from_str(&row).unwrap();
         *counts.entry((collection.clone(), status)).or_default() += 1;
         let mut is_searched = false;
+        let carried = data.as_object().and_then(|_| tenant.cut(&collection, &data));
+        if let Some(carried) = carried.as_ref().filter(|carried| !carried.is_empty()) {
+            let tag = tenant.word_tag(&collection);
+            words.extend(carried.split(' ').map(|word| format!("{number} words {tag}{word}")));
+        }
         for (_, field, indexed, unique, searched, target) in fields.iter().filter(|field| field.0 == collection) {
             let values: Vec<&Value> = match data.get(field) {
                 Some(Value::Array(values)) => values.iter().collect(),
@@ -131,7 +136,7 @@ fn derived_anew(tenant: &Tenant) -> Derived {
             let texts = values.iter().filter_map(|value| value.as_str());
             if let Some(target) = target {
                 references.extend(texts.map(|text| format!("{collection}/{id} {field} {target}/{text}")));
-            } else if *searched == 1 {
+            } else if *searched == 1 && carried.is_none() {
                 is_searched |= !values.is_empty();
                 let atoms = values.iter().filter(|value| !value.is_null()).map(|value| atom(value));
                 let terms = atoms.flat_map(|atom| {
@@ -180,10 +185,14 @@ proptest! {
     /// Whatever is written, in one transaction or several, and whether it happens or not.
     #[test]
     fn what_is_derived_is_what_the_records_say(
-        transactions in prop::collection::vec((prop::collection::vec(write(), 1..6), prop::bool::weighted(0.8)), 1..10)
+        transactions in prop::collection::vec((prop::collection::vec(write(), 1..6), prop::bool::weighted(0.8)), 1..10),
+        carries_words in any::<bool>(),
     ) {
         let shard = Shard::new();
         let acme = shard.acme();
+        if carries_words {
+            acme.give_words("posts");
+        }
         let mut happened = 3;
         for (writes, commits) in &transactions {
             let before = acme.everything();

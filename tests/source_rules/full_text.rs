@@ -12,7 +12,7 @@ use crate::tenant_lint::{NUMBER, faults, last, lower};
 /// Full-text indexes of a shard. They and the tables under them are no tenants' tables: the index, and why that is right.
 const FULL_TEXT: &[(&str, &str)] = &[(
     "record_search",
-    "keeps no text, but words under a scope word made of tenant and collection; it gives numbers of rows, and a row is read from `records` alone",
+    "keeps no text, but words behind the tag of their collection, or under a scope word made of tenant and collection; it gives numbers of rows, and a row is read from `records` alone",
 )];
 
 pub fn is_index(name: &str) -> bool {
@@ -51,8 +51,8 @@ pub fn found(condition: &Expr) -> Option<(String, String)> {
     Some((column(left, NUMBER)?, column(right, "rowid")?))
 }
 
-/// What a trigger on `table` may do to an index, with NEW's and OLD's columns as texts: forget the row, or put it under
-/// its scope. Gives what the words are read from; nothing if the statement does not write an index.
+/// What a trigger on `table` may do to an index, with NEW's and OLD's columns as texts: forget the row, or put its words
+/// there, behind the tag of its collection or under its scope. Gives what the words are read from; nothing if the statement does not write an index.
 pub fn written(sql: &str, table: &str) -> Option<Result<Option<String>, String>> {
     let statement = Parser::parse_sql(&SQLiteDialect {}, sql).ok()?.pop()?;
     let fault = |what: &str| Some(Err(format!("{what}: {sql}")));
@@ -63,7 +63,10 @@ pub fn written(sql: &str, table: &str) -> Option<Result<Option<String>, String>>
             let columns: Vec<String> = columns.iter().map(lower).collect();
             let query = source.as_deref().filter(|source| source.with.is_none());
             match query.map(|query| &*query.body) {
-                Some(SetExpr::Select(select)) if columns == ["rowid", "scope", "words"] && is_scoped(select, table) => {
+                Some(SetExpr::Select(select))
+                    if columns == ["rowid", "scope", "words"]
+                        && (is_scoped(select, table) || is_tagged(select, table)) =>
+                {
                     Some(Ok(query.map(ToString::to_string)))
                 }
                 _ => fault("puts words of another row there, or under another scope"),
@@ -91,6 +94,24 @@ fn is_scoped(select: &Select, table: &str) -> bool {
     table == "records"
         && matches!(items.as_slice(), [number, scope, _]
             if number == "'NEW.number'" && scope == "'x' || hex(?1 || ':' || 'NEW.collection')")
+}
+
+/// Whether what is put into an index has the row's own number, and the tag of its own collection before each of its words.
+fn is_tagged(select: &Select, table: &str) -> bool {
+    // The parser writes `substring` and AS where the text may have neither.
+    let plain = |text: String| text.to_lowercase().replace("substring(", "substr(").replace(" from ", ", ");
+    let items: Vec<String> = select.projection.iter().map(|item| plain(item.to_string())).collect();
+    let from: Vec<String> = select.from.iter().map(|from| from.to_string().replace(" AS ", " ")).collect();
+    let tag = "substr(c.creation_id, 17)";
+    let tagged = format!("'z' || {tag} || replace('new.words', ' ', ' z' || {tag})");
+    let of_own = "c.tenant_id = ?1 AND c.slug = 'NEW.collection' AND ";
+    table == "records"
+        && items == ["'new.number'", "null", &tagged]
+        && from == ["collections c"]
+        && select.selection.as_ref().is_some_and(|condition| {
+            let condition = condition.to_string();
+            condition.starts_with(of_own) && !condition.contains(" OR ")
+        })
 }
 
 #[test]

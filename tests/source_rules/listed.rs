@@ -1,5 +1,9 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use carillon::records::order::KeysetRow;
 use carillon::records::page::RowMark;
+use carillon::records::words;
 use carillon::storage::composed::ListStatement;
 use carillon::storage::sql::Arg;
 use carillon::storage::tenant_db::ReadStatement;
@@ -7,7 +11,7 @@ use rusqlite::types::{Value as Stored, ValueRef};
 use rusqlite::{Connection, Statement, StatementStatus};
 use serde_json::{Map, Value};
 
-use crate::asking::definition;
+use crate::asking::{CREATION_ID, collection, definition};
 use crate::statements::migrated;
 
 /// The tenants that have the collection.
@@ -25,6 +29,13 @@ pub struct Item {
     pub updated_by: &'static str,
     pub deleted: bool,
     pub fields: Map<String, Value>,
+}
+
+impl Item {
+    /// Whether it lies there as it did before records carried their words.
+    pub fn is_of_before(&self) -> bool {
+        self.version % 2 == 0
+    }
 }
 
 /// A row of a list, as the Worker reads it.
@@ -64,20 +75,43 @@ impl Items {
     pub fn new() -> Self {
         let db = migrated("migrations/tenant");
         db.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+        let items = Self { db };
+        // Both have the same tag: what a search finds is kept apart by its rows, too.
+        TENANTS.iter().for_each(|tenant| items.make(tenant, CREATION_ID));
+        items
+    }
+
+    /// Makes the collection for a tenant.
+    pub fn make(&self, tenant: &str, creation_id: &str) {
         let definition = definition("items", str::to_owned);
-        for tenant in TENANTS {
-            let sql = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES (?1, 'items', '', ?2, ?3, 0, 1, 0, 0, 0, 1, 1, 1)";
-            db.execute(sql, (tenant, definition.schema.to_string(), definition.statuses.to_string())).unwrap();
-            db.execute("INSERT INTO collection_state (tenant_id, collection) VALUES (?1, 'items')", [tenant]).unwrap();
-            let sql = "INSERT INTO collection_fields (tenant_id, collection, field, is_indexed, is_unique, is_searched) SELECT ?1, 'items', value ->> 'field', value ->> 'indexed', value ->> 'unique', value ->> 'searched' FROM json_each(?2)";
-            db.execute(sql, (tenant, &definition.declared)).unwrap();
-        }
-        Self { db }
+        let sql = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at, creation_id) VALUES (?1, 'items', '', ?2, ?3, 0, 1, 0, 0, 0, 1, 1, 1, ?4)";
+        let written = (definition.schema.to_string(), definition.statuses.to_string());
+        self.db.execute(sql, (tenant, written.0, written.1, creation_id)).unwrap();
+        let sql = "INSERT INTO collection_state (tenant_id, collection) VALUES (?1, 'items')";
+        self.db.execute(sql, [tenant]).unwrap();
+        let sql = "INSERT INTO collection_fields (tenant_id, collection, field, is_indexed, is_unique, is_searched) SELECT ?1, 'items', value ->> 'field', value ->> 'indexed', value ->> 'unique', value ->> 'searched' FROM json_each(?2)";
+        self.db.execute(sql, (tenant, &definition.declared)).unwrap();
+    }
+
+    /// The steps of all that SQLite does for a page, the reading of the full-text index included, and the ids of its rows.
+    pub fn work(&self, tenant: &str, pages: &[ListStatement]) -> (u64, Vec<String>) {
+        let steps = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&steps);
+        let count = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        self.db.progress_handler(1, Some(count));
+        let found = self.rows(tenant, pages).into_iter().map(|row| row.id).collect();
+        self.db.progress_handler(0, None::<fn() -> bool>);
+        (steps.load(Ordering::Relaxed), found)
     }
 
     /// Puts a record there, or in the place of the one of its id.
     pub fn put(&self, tenant: &str, item: &Item) {
-        let sql = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, deleted_at, created_by, updated_by, index_revision) VALUES (?1, 'items', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1) ON CONFLICT (tenant_id, collection, id) DO UPDATE SET version = excluded.version, status = excluded.status, data = excluded.data, updated_at = excluded.updated_at, deleted_at = excluded.deleted_at, updated_by = excluded.updated_by";
+        let sql = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, deleted_at, created_by, updated_by, index_revision, words) VALUES (?1, 'items', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11) ON CONFLICT (tenant_id, collection, id) DO UPDATE SET version = excluded.version, status = excluded.status, data = excluded.data, updated_at = excluded.updated_at, deleted_at = excluded.deleted_at, updated_by = excluded.updated_by, words = excluded.words";
+        let words = words::of_record(&words::searched(&collection().schema), &item.fields);
+        let words = words.filter(|_| !item.is_of_before());
         let mut data = item.fields.clone();
         data.insert("owner".into(), tenant.into());
         let deleted = item.deleted.then_some(item.updated_at);
@@ -95,6 +129,7 @@ impl Items {
                 deleted,
                 item.created_by,
                 item.updated_by,
+                words,
             ))
             .unwrap();
     }

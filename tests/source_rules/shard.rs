@@ -1,3 +1,5 @@
+use carillon::records::words;
+use domain::words::Search;
 use rusqlite::{Connection, ToSql, params_from_iter};
 use serde_json::{Value, json};
 
@@ -136,13 +138,13 @@ impl Tenant<'_> {
     }
 
     pub fn insert_as(&self, collection: &str, id: &str, status: Option<&str>, data: Value) -> Done {
-        let sql = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, index_revision) VALUES (?1, ?2, ?3, 1, ?4, ?5, 1, 1, 'key:k', 'key:k', 1)";
-        self.write(sql, &[&collection, &id, &status, &data.to_string()])
+        let sql = "INSERT INTO records (tenant_id, collection, id, version, status, data, created_at, updated_at, created_by, updated_by, index_revision, words) VALUES (?1, ?2, ?3, 1, ?4, ?5, 1, 1, 'key:k', 'key:k', 1, ?6)";
+        self.write(sql, &[&collection, &id, &status, &data.to_string(), &self.cut(collection, &data)])
     }
 
     pub fn update(&self, collection: &str, id: &str, data: Value) -> Done {
-        let sql = "UPDATE records SET data = ?4, version = version + 1, updated_at = 2 WHERE tenant_id = ?1 AND collection = ?2 AND id = ?3 AND deleted_at IS NULL";
-        self.write(sql, &[&collection, &id, &data.to_string()])
+        let sql = "UPDATE records SET data = ?4, words = ?5, version = version + 1, updated_at = 2 WHERE tenant_id = ?1 AND collection = ?2 AND id = ?3 AND deleted_at IS NULL";
+        self.write(sql, &[&collection, &id, &data.to_string(), &self.cut(collection, &data)])
     }
 
     pub fn set_status(&self, collection: &str, id: &str, status: Option<&str>) -> Done {
@@ -166,8 +168,54 @@ impl Tenant<'_> {
 
     /// Derives all records of a collection anew, as after a change of its declared fields.
     pub fn reindex(&self, collection: &str) -> Done {
-        let sql = "UPDATE records SET index_revision = index_revision + 1 WHERE tenant_id = ?1 AND collection = ?2";
-        self.write(sql, &[&collection])
+        let each =
+            format!("SELECT json_array(id, data) FROM records WHERE tenant_id = ?1 AND collection = '{collection}'");
+        let words: serde_json::Map<String, Value> = self
+            .list(&each)
+            .iter()
+            .map(|row| {
+                let (id, data): (String, String) = serde_json::from_str(row).unwrap();
+                (id, self.cut(collection, &serde_json::from_str(&data).unwrap()).into())
+            })
+            .collect();
+        let sql = "UPDATE records SET index_revision = index_revision + 1, words = json_extract(?3, '$.\"' || id || '\"') WHERE tenant_id = ?1 AND collection = ?2";
+        self.write(sql, &[&collection, &Value::from(words).to_string()])
+    }
+
+    /// From now on its records carry their words; those that are there get them.
+    pub fn give_words(&self, collection: &str) {
+        let sql = "UPDATE collection_state SET has_words = ?3 WHERE tenant_id = ?1 AND collection = ?2";
+        // The job goes on.
+        self.write(sql, &[&collection, &2]).unwrap();
+        self.reindex(collection).unwrap();
+        self.write(sql, &[&collection, &1]).unwrap();
+    }
+
+    fn searched(&self, collection: &str) -> Vec<String> {
+        self.list(&format!("SELECT field FROM collection_fields WHERE tenant_id = ?1 AND collection = '{collection}' AND is_searched = 1 ORDER BY field"))
+    }
+
+    /// The words that the Worker writes with a record.
+    pub fn cut(&self, collection: &str, data: &Value) -> Option<String> {
+        let state = self.list(&format!(
+            "SELECT has_words || '' FROM collection_state WHERE tenant_id = ?1 AND collection = '{collection}'"
+        ));
+        let searched = self.searched(collection);
+        let searched: Vec<&str> = searched.iter().map(String::as_str).collect();
+        data.as_object().filter(|_| state != ["0"]).and_then(|data| words::of_record(&searched, data))
+    }
+
+    /// What the database puts before each word of a collection.
+    pub fn word_tag(&self, collection: &str) -> String {
+        format!("z{}", &self.creation_id(collection)[16..])
+    }
+
+    /// Which records a search finds behind the collection's tag, of any tenant.
+    pub fn found_tagged(&self, collection: &str, search: &str) -> Vec<String> {
+        let sql = "SELECT tenant_id || ' ' || id FROM records WHERE number IN (SELECT rowid FROM record_search WHERE record_search MATCH ?1) ORDER BY 1";
+        let mut statement = self.db.prepare_cached(sql).unwrap();
+        let search = format!("words : ({})", Search::parse(search).unwrap().query(&self.word_tag(collection)));
+        statement.query_map([search], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
     /// Which records a word is found in, of any tenant: the search itself keeps to the scope.

@@ -200,6 +200,13 @@ fn a_trigger_that_reaches_beyond_its_row_is_found() {
             "INSERT INTO record_search (rowid, scope, words) SELECT {number}, {scope}, group_concat(f.field) {from}"
         )
     };
+    const TAG: &str = "substr(c.creation_id, 17)";
+    const OWN: &str = "c.tenant_id = NEW.tenant_id AND c.slug = NEW.collection AND NEW.words <> ''";
+    let tagged = |number: &str, tag: &str, condition: &str| {
+        format!(
+            "INSERT INTO record_search (rowid, scope, words) SELECT {number}, NULL, 'z' || {tag} || replace(NEW.words, ' ', ' z' || {tag}) FROM collections c WHERE {condition}"
+        )
+    };
     let fields = "FROM collection_fields f WHERE f.tenant_id = NEW.tenant_id";
     let insert = "AFTER INSERT ON records";
     let passes = [
@@ -211,6 +218,7 @@ fn a_trigger_that_reaches_beyond_its_row_is_found() {
             "INSERT INTO record_sequence (tenant_id, last) VALUES (NEW.tenant_id, 1) ON CONFLICT (tenant_id) DO UPDATE SET last = last + 1".into(),
         ),
         (insert, words("NEW.number", SCOPE, fields)),
+        (insert, tagged("NEW.number", TAG, OWN)),
         (insert, "DELETE FROM record_search WHERE rowid = OLD.number".into()),
     ];
     for (header, body) in &passes {
@@ -237,6 +245,14 @@ fn a_trigger_that_reaches_beyond_its_row_is_found() {
         (insert, words("NEW.number", "'x' || hex(NEW.id || ':' || NEW.collection)", fields)),
         (insert, words("NEW.number", "'x' || hex(NEW.tenant_id || NEW.collection)", fields)),
         (insert, words("NEW.number", SCOPE, "FROM collection_fields f")),
+        (insert, tagged("NEW.version", TAG, OWN)),
+        (insert, tagged("NEW.number", "substr(c.creation_id, 16)", OWN)),
+        (insert, tagged("NEW.number", "NEW.id", OWN)),
+        (insert, tagged("NEW.number", TAG, "c.slug = NEW.collection AND NEW.words <> ''")),
+        (insert, tagged("NEW.number", TAG, "c.tenant_id = NEW.tenant_id AND NEW.words <> ''")),
+        (insert, tagged("NEW.number", TAG, "c.tenant_id = NEW.tenant_id AND c.slug = NEW.words AND 1")),
+        (insert, tagged("NEW.number", TAG, "c.tenant_id = NEW.tenant_id AND c.slug = NEW.collection AND 1 OR 1")),
+        ("AFTER INSERT ON collections", tagged("NEW.number", TAG, OWN)),
         ("AFTER INSERT ON collections", words("NEW.number", SCOPE, fields)),
         (insert, "INSERT INTO record_search (rowid, scope, words) VALUES (NEW.number, NEW.tenant_id, NEW.data)".into()),
         (insert, "DELETE FROM record_search".into()),
