@@ -98,8 +98,8 @@ impl Search {
 }
 
 impl Phrase {
-    fn of(runs: &[Run]) -> Option<Self> {
-        let mut words: Vec<String> = runs.iter().flat_map(Run::words).collect();
+    fn of(runs: &[LetterRun]) -> Option<Self> {
+        let mut words: Vec<String> = runs.iter().flat_map(LetterRun::words).collect();
         let last = runs.last()?;
         let mut goes_on = last.starred;
         if !last.is_spaced {
@@ -115,14 +115,14 @@ impl Phrase {
 
 /// Letters and digits one behind the other, of scripts with blanks or of scripts without.
 #[derive(Debug)]
-struct Run {
+struct LetterRun {
     letters: Vec<char>,
     is_spaced: bool,
     /// Whether a `*` follows.
     starred: bool,
 }
 
-impl Run {
+impl LetterRun {
     /// Its words: itself; or each letter with the next, and the last one alone.
     fn words(&self) -> Vec<String> {
         if self.is_spaced {
@@ -133,8 +133,8 @@ impl Run {
 }
 
 /// The runs of a text.
-fn runs(text: &str) -> Vec<Run> {
-    let (mut runs, mut is_open) = (Vec::<Run>::new(), false);
+fn runs(text: &str) -> Vec<LetterRun> {
+    let (mut runs, mut is_open) = (Vec::<LetterRun>::new(), false);
     for letter in folded(text) {
         if !is_letter(letter) {
             if let Some(last) = runs.last_mut().filter(|_| is_open && letter == '*') {
@@ -146,7 +146,7 @@ fn runs(text: &str) -> Vec<Run> {
         let is_spaced = has_blanks(letter);
         match runs.last_mut() {
             Some(last) if is_open && last.is_spaced == is_spaced => last.letters.push(letter),
-            _ => runs.push(Run { letters: vec![letter], is_spaced, starred: false }),
+            _ => runs.push(LetterRun { letters: vec![letter], is_spaced, starred: false }),
         }
         is_open = true;
     }

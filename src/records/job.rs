@@ -47,7 +47,7 @@ statements! { TenantSql;
     NEXT = "SELECT id, version, data FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3 LIMIT ?4";
     /// Indexes the records of the JSON ?4, which holds the version and the words of each by its id, for the index revision ?3.
     /// Those that changed since are left out: whoever changed them indexed them.
-    INDEX_READ = "UPDATE records SET index_revision = ?3, words = json_extract(?4, '$.\"' || id || '\"[1]') WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?4) j) AND version = json_extract(?4, '$.\"' || id || '\"[0]') AND index_revision < ?3 RETURNING id";
+    INDEX_READ = "UPDATE records SET index_revision = ?3, words = json_extract(?4, '$.\"' || id || '\"[1]') WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?4) j) AND version = json_extract(?4, '$.\"' || id || '\"[0]') AND +index_revision < ?3 RETURNING id";
     /// Adds ?3 records to the job's progress.
     MOVED = "UPDATE collection_state SET done = min(total, done + ?3), job_at = ?4 WHERE tenant_id = ?1 AND collection = ?2 AND job IS NOT NULL";
     /// Ends the job once every record is in the index of its revision.
