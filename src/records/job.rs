@@ -333,10 +333,9 @@ fn is_late(error: &StorageError) -> bool {
 /// How many of the next records one step reads: those that fit, and one at least.
 fn fitting(lengths: impl Iterator<Item = i64>) -> usize {
     let mut left = CHUNK_CHARACTERS;
-    let fits = lengths.take_while(|length| {
-        let is_first = left == CHUNK_CHARACTERS;
+    let fits = lengths.enumerate().take_while(|(place, length)| {
         left -= length;
-        is_first || left >= 0
+        *place == 0 || left >= 0
     });
     fits.count()
 }
