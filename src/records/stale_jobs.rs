@@ -1,5 +1,7 @@
 //! Background work whose request is over or was lost: jobs of collections, and objects to be deleted. Cron resumes it.
 
+use futures_util::future::join;
+
 use super::{job, sweep};
 use crate::http::problem::Problem;
 use crate::storage::bindings::{Bindings, SystemClock};
@@ -27,23 +29,23 @@ const JOBS: BackgroundWork =
     BackgroundWork { name: "collection_job", others: IDLE, most: 20, at_once: 2, limit: 15_000 };
 /// Jobs to be begun because records have no words yet. What they do is done in turns of [`JOBS`].
 const WORDS: BackgroundWork =
-    BackgroundWork { name: "collection_words", others: WORDLESS, most: 20, at_once: 2, limit: 15_000 };
+    BackgroundWork { name: "collection_words", others: WORDLESS, most: 20, at_once: 1, limit: 15_000 };
 /// Objects to be deleted.
 const SWEEPS: BackgroundWork = BackgroundWork { name: "sweep", others: UNSWEPT, most: 20, at_once: 2, limit: 15_000 };
 
 /// Advances stale jobs, and begins those that bring the words of records of before; gives their number. Run by cron.
 pub async fn advance_all(bindings: &Bindings, run: &Run) -> u64 {
     let before = SystemClock.now().plus_seconds(-STALE_SECONDS);
-    serve_due(bindings, run, &WORDS, before, async |tenant: &TenantId| {
+    let begun = serve_due(bindings, run, &WORDS, before, async |tenant: &TenantId| {
         let Some(rows) = rows_of(bindings, tenant).await? else { return Ok((0, Outcome::Failed)) };
         counted(job::begin_words(&rows, before.millis()).await)
-    })
-    .await;
-    serve_due(bindings, run, &JOBS, before, async |tenant: &TenantId| {
+    });
+    let moved = serve_due(bindings, run, &JOBS, before, async |tenant: &TenantId| {
         let Some(rows) = rows_of(bindings, tenant).await? else { return Ok((0, Outcome::Failed)) };
         counted(job::advance_stale(&rows, before.millis()).await)
-    })
-    .await
+    });
+    let (begun, moved) = join(begun, moved).await;
+    begun + moved
 }
 
 /// Deletes unreferenced objects that are due; gives their number. Run by cron.
