@@ -102,7 +102,7 @@ mod tests {
     fn records_that_were_sorted_after_reading_are_some_of_them() {
         let sorted = PageReading { in_order: false, ..READING };
         assert_eq!(sorted.cut(&[row(true, 10, 2), row(false, 10, 2)]), cut(1, None, true));
-        assert_eq!(sorted.cut(&vec![row(true, 10, 4); 4]), cut(3, Some(2), true));
+        assert_eq!(sorted.cut(&[row(true, 10, 4); 4]), cut(3, Some(2), true));
         assert_eq!(sorted.cut(&[row(true, 9, 1)]), cut(1, None, false));
     }
 }
