@@ -71,9 +71,10 @@ pub async fn admit(request: &Incoming, bindings: &Bindings) -> Result<(), Proble
     REQUESTED.with_borrow_mut(|counts| counts.take(network, now)).map_err(|until| refusal(until, now))?;
     match limiter.limit(network.to_string()).await {
         Ok(outcome) if !outcome.success => {
-            let (now, until) = (SystemClock.now(), BINDINGS_WINDOW.end(SystemClock.now()));
+            // The window in which it was asked: an answer that comes late does not close the next one.
+            let until = BINDINGS_WINDOW.end(now);
             REQUESTED.with_borrow_mut(|counts| counts.close(network, until));
-            Err(refusal(until, now))
+            Err(refusal(until, SystemClock.now()))
         }
         // A limiter that fails holds nobody up: the tenant's own limits follow.
         Ok(_) | Err(_) => Ok(()),
