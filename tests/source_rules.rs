@@ -65,6 +65,10 @@ mod statements;
 #[path = "source_rules/tenant_lint.rs"]
 mod tenant_lint;
 
+/// A view gives each tenant its own rows.
+#[path = "source_rules/views.rs"]
+mod views;
+
 /// A full-text index gives numbers of rows, and only beside the rows.
 #[path = "source_rules/full_text.rs"]
 mod full_text;

@@ -67,11 +67,9 @@ statements! { TenantSql;
     /// Deletes some references of the collection's records, which may refer to each other.
     UNLINK_SOME = "DELETE FROM record_references WHERE tenant_id = ?1 AND collection = ?2 AND (record_id, field, position) IN (SELECT record_id, field, position FROM record_references WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3) RETURNING record_id AS id";
     /// Deletes some of their versions, of which a record may have 200.
-    FORGET_SOME_VERSIONS = "DELETE FROM record_versions WHERE tenant_id = ?1 AND collection = ?2 AND (record_id, version) IN (SELECT record_id, version FROM record_versions WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3) RETURNING record_id AS id";
+    FORGET_SOME_VERSIONS = "DELETE FROM record_past_versions WHERE tenant_id = ?1 AND collection = ?2 AND (record_id, version) IN (SELECT record_id, version FROM record_past_versions WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3) RETURNING record_id AS id";
     /// Deletes some of its records, once no reference and no version is left.
-    DELETE_SOME = "DELETE FROM records WHERE tenant_id = ?1 AND collection = ?2 AND NOT EXISTS (SELECT 1 FROM record_references WHERE tenant_id = ?1 AND collection = ?2) AND NOT EXISTS (SELECT 1 FROM record_versions WHERE tenant_id = ?1 AND collection = ?2) AND id IN (SELECT id FROM records WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3) RETURNING id";
-    /// Deletes the collection's counts.
-    DELETE_COUNTS = "DELETE FROM record_counts WHERE tenant_id = ?1 AND collection = ?2";
+    DELETE_SOME = "DELETE FROM records WHERE tenant_id = ?1 AND collection = ?2 AND NOT EXISTS (SELECT 1 FROM record_references WHERE tenant_id = ?1 AND collection = ?2) AND NOT EXISTS (SELECT 1 FROM record_past_versions WHERE tenant_id = ?1 AND collection = ?2) AND id IN (SELECT id FROM records WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3) RETURNING id";
     /// Deletes the collection once its records are deleted.
     DELETE_COLLECTION = "DELETE FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND deleted_at IS NOT NULL";
 }
@@ -316,7 +314,7 @@ impl Job<'_> {
             return Ok(JobProgress::More);
         }
         // Its rates stay: a collection that is made again under the slug begins no new hour.
-        match batch.add(DELETE_COUNTS, args![slug]).add(DELETE_COLLECTION, args![slug]).commit().await {
+        match batch.add(DELETE_COLLECTION, args![slug]).commit().await {
             Err(error) if rules::is_other_definition(&error) => Err(error),
             // A record was added meanwhile: the next step deletes it.
             Err(StorageError::Constraint(words)) => Err(StorageError::Unavailable(words)),

@@ -28,7 +28,7 @@ pub mod due {
 
     statements! { ShardSql;
         /// Tenants with changes that wait since before ?1, longest first, but for those of whom the work ?2 is remembered. Only those that may write: the hub refuses others.
-        WAITING = "SELECT o.tenant_id FROM record_outbox o JOIN tenant_fence f ON f.tenant_id = o.tenant_id AND f.mode = 'rw' WHERE o.at < ?1 AND NOT EXISTS (SELECT t.tenant_id FROM background_turns t WHERE t.tenant_id = o.tenant_id AND t.work = ?2) GROUP BY +o.tenant_id ORDER BY min(o.at) LIMIT ?3";
+        WAITING = "SELECT o.tenant_id FROM outboxes_waiting o JOIN tenant_fence f ON f.tenant_id = o.tenant_id AND f.mode = 'rw' WHERE o.at < ?1 AND NOT EXISTS (SELECT t.tenant_id FROM background_turns t WHERE t.tenant_id = o.tenant_id AND t.work = ?2) ORDER BY o.at LIMIT ?3";
     }
 }
 

@@ -9,6 +9,8 @@
 //!   suspended or moving to another shard: the rows stay (or move along), and the hub recognises them by their number.
 //! - A number that the tenant's sequence never reached deletes nothing: then the shard was restored to an earlier time,
 //!   and its rows under lower numbers may be new.
+//! - A number is the generation that a collection of the tenant got by the change, and higher than all of them before. So
+//!   changes that are not announced leave numbers out.
 //! - Hiding, showing or deleting a collection takes a number of the same sequence. So of two readings of the collections
 //!   that stand, the one at the higher number is the newer one.
 
@@ -23,9 +25,9 @@ statements! { TenantSql;
     /// The rows after a number: at most 100 of them and about 256 KB, but at least one if there is one.
     AFTER = "SELECT q.* FROM (SELECT p.*, sum(length(p.data)) OVER (ORDER BY p.seq) AS upto FROM (SELECT * FROM record_outbox WHERE tenant_id = ?1 AND seq > ?2 ORDER BY seq LIMIT 100) p) q WHERE q.upto - length(q.data) < 262144 ORDER BY q.seq";
     /// Deletes rows that are in the hub's log.
-    FORGET = "DELETE FROM record_outbox WHERE tenant_id = ?1 AND seq <= ?2 AND ?2 <= (SELECT last FROM record_sequence WHERE tenant_id = ?1)";
+    FORGET = "DELETE FROM record_outbox WHERE tenant_id = ?1 AND seq <= ?2 AND ?2 <= (SELECT q.last FROM (SELECT last FROM past_sequences WHERE tenant_id = ?1 UNION ALL SELECT generation AS last FROM collection_state WHERE tenant_id = ?1) q ORDER BY q.last DESC LIMIT 1)";
     /// The last number that the sequence gave.
-    LAST = "SELECT last FROM record_sequence WHERE tenant_id = ?1";
+    LAST = "SELECT q.last FROM (SELECT last FROM past_sequences WHERE tenant_id = ?1 UNION ALL SELECT generation AS last FROM collection_state WHERE tenant_id = ?1) q ORDER BY q.last DESC LIMIT 1";
     /// The collections that stand.
     COLLECTIONS = "SELECT slug, creation_id, public_read, created_at FROM collections WHERE tenant_id = ?1 AND deleted_at IS NULL ORDER BY slug LIMIT 200";
 }

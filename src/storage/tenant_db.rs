@@ -37,25 +37,25 @@ statements! { TenantSql;
     /// Purge, each round: some references. All of them go before the first record, because records refer to each other.
     PURGE_SOME_REFERENCES = "DELETE FROM record_references WHERE tenant_id = ?1 AND (collection, record_id, field, position) IN (SELECT collection, record_id, field, position FROM record_references WHERE tenant_id = ?1 LIMIT 500)";
     /// Purge, each round: some versions. A record may have 200, too many to delete together with it.
-    PURGE_SOME_VERSIONS = "DELETE FROM record_versions WHERE tenant_id = ?1 AND (collection, record_id, version) IN (SELECT collection, record_id, version FROM record_versions WHERE tenant_id = ?1 LIMIT 500)";
+    PURGE_SOME_VERSIONS = "DELETE FROM record_past_versions WHERE tenant_id = ?1 AND (collection, record_id, version) IN (SELECT collection, record_id, version FROM record_past_versions WHERE tenant_id = ?1 LIMIT 500)";
     /// Purge, each round: some records, once no reference and no version is left. Triggers delete their index rows and counts.
-    PURGE_SOME_RECORDS = "DELETE FROM records WHERE tenant_id = ?1 AND NOT EXISTS (SELECT 1 FROM record_references WHERE tenant_id = ?1) AND NOT EXISTS (SELECT 1 FROM record_versions WHERE tenant_id = ?1) AND (collection, id) IN (SELECT collection, id FROM records WHERE tenant_id = ?1 LIMIT 500)";
+    PURGE_SOME_RECORDS = "DELETE FROM records WHERE tenant_id = ?1 AND NOT EXISTS (SELECT 1 FROM record_references WHERE tenant_id = ?1) AND NOT EXISTS (SELECT 1 FROM record_past_versions WHERE tenant_id = ?1) AND (collection, id) IN (SELECT collection, id FROM records WHERE tenant_id = ?1 LIMIT 500)";
     /// Purge, each round: one row while there are records.
     RECORDS_LEFT = "SELECT 1 AS found FROM records WHERE tenant_id = ?1 LIMIT 1";
     PURGE_RECORD_REFERENCES = "DELETE FROM record_references WHERE tenant_id = ?1";
-    PURGE_RECORD_VERSIONS = "DELETE FROM record_versions WHERE tenant_id = ?1";
+    PURGE_RECORD_PAST_VERSIONS = "DELETE FROM record_past_versions WHERE tenant_id = ?1";
     PURGE_RECORD_INDEX = "DELETE FROM record_index WHERE tenant_id = ?1";
     /// Purge. The files' bytes are deleted by the tenant's prefix in R2.
     PURGE_RECORD_FILES = "DELETE FROM record_files WHERE tenant_id = ?1";
     PURGE_RECORDS = "DELETE FROM records WHERE tenant_id = ?1";
     PURGE_UNREFERENCED_OBJECTS = "DELETE FROM unreferenced_objects WHERE tenant_id = ?1";
     PURGE_STORAGE_USED = "DELETE FROM storage_used WHERE tenant_id = ?1";
-    PURGE_RECORD_COUNTS = "DELETE FROM record_counts WHERE tenant_id = ?1";
     PURGE_RECORD_RATES = "DELETE FROM record_rates WHERE tenant_id = ?1";
     /// Purge. Changes that were not announced yet are dropped: there is nobody to tell.
     PURGE_RECORD_OUTBOX = "DELETE FROM record_outbox WHERE tenant_id = ?1";
-    PURGE_RECORD_SEQUENCE = "DELETE FROM record_sequence WHERE tenant_id = ?1";
     PURGE_COLLECTION_STATE = "DELETE FROM collection_state WHERE tenant_id = ?1";
+    /// Purge. A collection leaves its number there, so it comes behind them.
+    PURGE_PAST_SEQUENCES = "DELETE FROM past_sequences WHERE tenant_id = ?1";
     PURGE_COLLECTION_FIELDS = "DELETE FROM collection_fields WHERE tenant_id = ?1";
     PURGE_COLLECTIONS = "DELETE FROM collections WHERE tenant_id = ?1";
     PURGE_BACKGROUND_TURNS = "DELETE FROM background_turns WHERE tenant_id = ?1";
@@ -91,17 +91,16 @@ const PURGE_MILLIS: i64 = 5_000;
 /// What a purge deletes after its rounds, in this order: a row that refers to another goes first.
 pub const PURGES: &[TenantSql] = &[
     PURGE_RECORD_REFERENCES,
-    PURGE_RECORD_VERSIONS,
+    PURGE_RECORD_PAST_VERSIONS,
     PURGE_RECORD_INDEX,
     PURGE_RECORD_FILES,
     PURGE_RECORDS,
     PURGE_UNREFERENCED_OBJECTS,
     PURGE_STORAGE_USED,
-    PURGE_RECORD_COUNTS,
     PURGE_RECORD_RATES,
     PURGE_RECORD_OUTBOX,
-    PURGE_RECORD_SEQUENCE,
     PURGE_COLLECTION_STATE,
+    PURGE_PAST_SEQUENCES,
     PURGE_COLLECTION_FIELDS,
     PURGE_COLLECTIONS,
     PURGE_BACKGROUND_TURNS,

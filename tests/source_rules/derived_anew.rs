@@ -215,8 +215,8 @@ proptest! {
                 prop_assert_eq!(&acme.everything(), &before);
             }
             prop_assert_eq!(derived(&acme), derived_anew(&acme));
-            let numbers = acme.list("SELECT seq || '' FROM record_outbox WHERE tenant_id = ?1 ORDER BY seq");
-            prop_assert_eq!(numbers, (1..=happened).map(|number| number.to_string()).collect::<Vec<_>>());
+            let told = acme.list("SELECT seq || '' FROM record_outbox WHERE tenant_id = ?1");
+            prop_assert_eq!(told.len(), happened);
         }
         shard.keeps_the_other();
     }

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use sqlparser::ast::{
     BinaryOperator, Delete, Expr, FromTable, Insert, Query, Select, SetExpr, Statement, TableFactor, TableObject,
+    TableWithJoins,
 };
 use sqlparser::dialect::SQLiteDialect;
 use sqlparser::parser::Parser;
@@ -72,6 +73,20 @@ pub fn written(sql: &str, table: &str) -> Option<Result<Option<String>, String>>
                 _ => fault("puts words of another row there, or under another scope"),
             }
         }
+        Statement::Update { table: TableWithJoins { relation: TableFactor::Table { name, .. }, .. }, .. }
+            if is_index(&last(name)) =>
+        {
+            let parts = plain(&statement.to_string());
+            let parts = parts.strip_prefix(&format!("update {name} set scope = null, words = ("));
+            let source = parts.and_then(|parts| parts.strip_suffix(") where rowid = 'new.number'"));
+            match source {
+                Some(source) if table == "records" && source == exchanged() => {
+                    let words = "SELECT c.creation_id FROM collections c WHERE c.tenant_id = ?1";
+                    Some(Ok(Some(words.to_owned())))
+                }
+                _ => fault("exchanges words of another row, or for others than its own"),
+            }
+        }
         Statement::Delete(Delete { from: FromTable::WithFromKeyword(from), .. }) => match from.as_slice() {
             [one] => match &one.relation {
                 TableFactor::Table { name, .. } if is_index(&last(name)) => {
@@ -96,14 +111,27 @@ fn is_scoped(select: &Select, table: &str) -> bool {
             if number == "'NEW.number'" && scope == "'x' || hex(?1 || ':' || 'NEW.collection')")
 }
 
+/// The row's words, each behind the tag of its collection.
+fn tagged() -> String {
+    let tag = "substr(c.creation_id, 17)";
+    format!("'z' || {tag} || replace('new.words', ' ', ' z' || {tag})")
+}
+
+/// The query of them, of the row's own collection.
+fn exchanged() -> String {
+    format!("select {}, collections c where c.tenant_id = ?1 and c.slug = 'new.collection'", tagged())
+}
+
+/// A text in lower case. The parser writes `substring … from` and AS where the text may have neither.
+fn plain(text: &str) -> String {
+    text.to_lowercase().replace("substring(", "substr(").replace(" from ", ", ").replace(" as ", " ")
+}
+
 /// Whether what is put into an index has the row's own number, and the tag of its own collection before each of its words.
 fn is_tagged(select: &Select, table: &str) -> bool {
-    // The parser writes `substring` and AS where the text may have neither.
-    let plain = |text: String| text.to_lowercase().replace("substring(", "substr(").replace(" from ", ", ");
-    let items: Vec<String> = select.projection.iter().map(|item| plain(item.to_string())).collect();
+    let items: Vec<String> = select.projection.iter().map(|item| plain(&item.to_string())).collect();
     let from: Vec<String> = select.from.iter().map(|from| from.to_string().replace(" AS ", " ")).collect();
-    let tag = "substr(c.creation_id, 17)";
-    let tagged = format!("'z' || {tag} || replace('new.words', ' ', ' z' || {tag})");
+    let tagged = tagged();
     let of_own = "c.tenant_id = ?1 AND c.slug = 'NEW.collection' AND ";
     table == "records"
         && items == ["'new.number'", "null", &tagged]

@@ -276,14 +276,9 @@ fn a_statement_that_reads_beside_what_it_names_is_found() {
             "SELECT r.data FROM json_each(?3) j {join} records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = j.value"
         )
     };
-    let unique = |join: &str| {
-        format!(
-            "SELECT j.key FROM json_each(?3) j {join} record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = json_extract(j.value, '$[0]') AND i.value = json_extract(j.value, '$[1]') AND i.is_unique = 1"
-        )
-    };
+    let unique = "SELECT j.key FROM json_each(?3) j CROSS JOIN record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = json_extract(j.value, '$[0]') AND i.value = json_extract(j.value, '$[1]') AND i.is_unique = 1";
     let refused = [
         joined("JOIN"),
-        unique("JOIN"),
         "UPDATE records SET status = json_extract(j.value, '$.status') FROM json_each(?3) j WHERE records.tenant_id = ?1 AND records.collection = ?2 AND records.id = json_extract(j.value, '$.id')".into(),
         "DELETE FROM records WHERE tenant_id = ?1 AND number IN (SELECT number FROM records WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3)".into(),
         "SELECT m.name FROM json_each(?2) j JOIN api_keys m ON m.tenant_id = ?1 AND m.id = j.value".into(),
@@ -293,7 +288,7 @@ fn a_statement_that_reads_beside_what_it_names_is_found() {
     }
     let passes = [
         joined("CROSS JOIN"),
-        unique("CROSS JOIN"),
+        unique.into(),
         "UPDATE records SET status = '' WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.value FROM json_each(?3) j)".into(),
         "DELETE FROM records WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT id FROM records WHERE tenant_id = ?1 AND collection = ?2 LIMIT ?3)".into(),
         "SELECT c.slug FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1".into(),

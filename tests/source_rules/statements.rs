@@ -314,7 +314,7 @@ fn an_outbox_is_read_in_pages_and_emptied_only_by_numbers_that_it_gave() {
     }
     assert_eq!((read(0), read(195)), ((1..=100).collect(), (196..=250).collect()));
     assert_eq!(forget(100), 0, "no number was given");
-    db.execute("INSERT INTO record_sequence (tenant_id, last) VALUES ('acme', 250)", []).unwrap();
+    db.execute("INSERT INTO past_sequences (tenant_id, last) VALUES ('acme', 250)", []).unwrap();
     assert_eq!(forget(251), 0, "a number that was not given");
     assert_eq!((forget(250), forget(250)), (250, 0));
     for (seq, kilobytes) in [(251, 300), (252, 200), (253, 50), (254, 50), (255, 1)] {

@@ -12,6 +12,7 @@ use sqlparser::parser::Parser;
 use crate::full_text::{found, is_index, is_search};
 use crate::none;
 use crate::statements::{is_by_number, migrated, of_tenants, tables};
+use crate::views::views;
 
 pub const TENANT: &str = "tenant_id";
 /// The key of a table whose rows lie by number.
@@ -327,8 +328,10 @@ fn feeds(body: &SetExpr, column: usize) -> bool {
     }
 }
 
+/// What a statement may name: tables, and views, which are checked by themselves.
 pub fn shard_tables() -> BTreeSet<String> {
-    tables(&migrated("migrations/tenant")).into_iter().collect()
+    let db = migrated("migrations/tenant");
+    tables(&db).into_iter().chain(views(&db)).collect()
 }
 
 #[test]

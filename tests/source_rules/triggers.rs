@@ -170,7 +170,16 @@ fn no_statement_resolves_conflicts_where_rows_are_derived() {
     let deriving = deriving(&triggers);
     assert_eq!(
         deriving.iter().map(String::as_str).collect::<Vec<_>>(),
-        ["collections", "record_files", "records", "roles", "users"]
+        [
+            "collection_state",
+            "collections",
+            "record_files",
+            "record_sequence",
+            "record_versions",
+            "records",
+            "roles",
+            "users"
+        ]
     );
     let registered = of_tenants().into_iter().map(|statement| (statement.name.to_owned(), statement.text.to_owned()));
     let triggered =
