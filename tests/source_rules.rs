@@ -129,6 +129,10 @@ mod derivation;
 #[path = "source_rules/derived_anew.rs"]
 mod derived_anew;
 
+/// The bytes that a tenant stores, whatever is written while they are counted.
+#[path = "source_rules/stored_bytes.rs"]
+mod stored_bytes;
+
 /// What triggers and rules make of files.
 #[path = "source_rules/files.rs"]
 mod files;

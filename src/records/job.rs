@@ -3,6 +3,8 @@
 //! Invariants
 //! - A step is one transaction and may be repeated; the job's progress is stored. So whoever comes next can resume it: the
 //!   request that began it, or cron.
+//! - Records are indexed in the order of their ids. Whatever is written meanwhile is indexed by whoever writes it, so none is
+//!   left behind.
 //! - Reads continue meanwhile: a field counts as indexed once every record is in its index.
 //! - Where fields are searched, a step reads records, cuts their words and writes them to those that have not changed.
 //! - A collection of before, whose records do not carry their words, gets a job of itself; the full-text index finds both
@@ -40,18 +42,20 @@ statements! { TenantSql;
     /// The fields of the collection ?2 that are searched, by name.
     SEARCHED = "SELECT field AS name FROM collection_fields WHERE tenant_id = ?1 AND collection = ?2 AND is_searched = 1 ORDER BY field";
     /// Indexes ?4 records of the collection ?2, where no field is searched, for the index revision ?3.
-    INDEX_SOME = "UPDATE records SET index_revision = ?3, words = NULL WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT id FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3 LIMIT ?4) RETURNING id";
+    INDEX_SOME = "UPDATE records SET index_revision = ?3, words = NULL WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT id FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3 AND id > (SELECT CASE WHEN s.indexed_for = ?3 THEN s.indexed_to ELSE '' END FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) ORDER BY id LIMIT ?4) RETURNING id";
     /// The lengths of the next records to be indexed.
-    LENGTHS = "SELECT length(data) AS length FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3 LIMIT ?4";
+    LENGTHS = "SELECT length(data) AS length FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3 AND id > (SELECT CASE WHEN s.indexed_for = ?3 THEN s.indexed_to ELSE '' END FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) ORDER BY id LIMIT ?4";
     /// The next records to be indexed.
-    NEXT = "SELECT id, version, data FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3 LIMIT ?4";
+    NEXT = "SELECT id, version, data FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3 AND id > (SELECT CASE WHEN s.indexed_for = ?3 THEN s.indexed_to ELSE '' END FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2) ORDER BY id LIMIT ?4";
     /// Indexes the records of the JSON ?4, which holds the version and the words of each by its id, for the index revision ?3.
     /// Those that changed since are left out: whoever changed them indexed them.
     INDEX_READ = "UPDATE records SET index_revision = ?3, words = json_extract(?4, '$.\"' || id || '\"[1]') WHERE tenant_id = ?1 AND collection = ?2 AND id IN (SELECT j.key FROM json_each(?4) j) AND version = json_extract(?4, '$.\"' || id || '\"[0]') AND +index_revision < ?3 RETURNING id";
     /// Adds ?3 records to the job's progress.
     MOVED = "UPDATE collection_state SET done = min(total, done + ?3), job_at = ?4 WHERE tenant_id = ?1 AND collection = ?2 AND job IS NOT NULL";
+    /// Notes that the records up to the id ?3 are indexed, for the index revision ?4.
+    INDEXED_TO = "UPDATE collection_state SET indexed_to = ?3, indexed_for = ?4 WHERE tenant_id = ?1 AND collection = ?2 AND index_revision = ?4";
     /// Ends the job once every record is in the index of its revision.
-    INDEXED = "UPDATE collection_state SET job = NULL, done = total WHERE tenant_id = ?1 AND collection = ?2 AND job = 'index' AND index_revision = ?3 AND NOT EXISTS (SELECT 1 FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3)";
+    INDEXED = "UPDATE collection_state SET job = NULL, done = total WHERE tenant_id = ?1 AND collection = ?2 AND job = 'index' AND index_revision = ?3 AND NOT EXISTS (SELECT 1 FROM records WHERE tenant_id = ?1 AND collection = ?2 AND index_revision < ?3 AND id > (SELECT CASE WHEN s.indexed_for = ?3 THEN s.indexed_to ELSE '' END FROM collection_state s WHERE s.tenant_id = ?1 AND s.collection = ?2))";
     /// Marks the collection's fields as indexed.
     READY = "UPDATE collection_fields SET is_ready = 1 WHERE tenant_id = ?1 AND collection = ?2 AND is_ready = 0 AND EXISTS (SELECT 1 FROM collection_state WHERE tenant_id = ?1 AND collection = ?2 AND job IS NULL AND failure IS NULL)";
     /// Notes that every searched record of the collection carries its words; what was answered of its records is stale.
@@ -83,9 +87,9 @@ pub const DERIVED_CHUNK: i64 = 100;
 /// Steps that a request runs before its response, and their longest time in milliseconds.
 const AT_ONCE: (u32, i64) = (12, 5_000);
 /// Steps after a response, for which the runtime allows 30 seconds.
-const BEHIND: (u32, i64) = (400, 20_000);
+pub const BEHIND: (u32, i64) = (400, 20_000);
 /// Steps of one turn of cron.
-const IN_A_TURN: (u32, i64) = (100, 4_000);
+pub const IN_A_TURN: (u32, i64) = (100, 4_000);
 /// How long an isolate remembers that a turn runs behind a response, should it have been ended from outside, in
 /// milliseconds.
 const RUNNING_MILLIS: i64 = 30_000;
@@ -106,6 +110,9 @@ row_types! {
         id: String,
         version: i64,
         data: String,
+    }
+    struct IndexedRow {
+        id: String,
     }
     struct LengthRow {
         length: i64,
@@ -181,7 +188,8 @@ pub async fn begin_words(rows: &TenantDb, before: i64) -> Result<(usize, Outcome
     Ok((begun.len(), Outcome::Done))
 }
 
-fn turn((steps, millis): (u32, i64)) -> Turn {
+/// A turn of so many steps and milliseconds, from now on.
+pub fn turn((steps, millis): (u32, i64)) -> Turn {
     Turn::new(steps, millis, SystemClock.now())
 }
 
@@ -230,20 +238,26 @@ impl Job<'_> {
         let (slug, revision, now) = (self.slug, self.found.index_revision, SystemClock.now().millis());
         // Read behind the revision: words of fields that are searched by another revision are cut again for that one.
         let searched: Vec<FieldRow> = self.rows.rows(&SEARCHED, args![slug]).await?;
-        let (indexing, is_last) = if searched.is_empty() {
+        let (indexing, read) = if searched.is_empty() {
             ((INDEX_SOME, args![slug, revision, CHUNK]), None)
         } else {
             let (records, is_last) = self.next().await?;
-            (self.indexing(&searched, &records)?, Some(is_last))
+            (self.indexing(&searched, &records)?, Some((records.last().map(|record| record.id.clone()), is_last)))
         };
-        let moved = match self.write().add_all([indexing]).commit().await {
-            Ok(mut results) => count(results.pop()),
+        let indexed: Vec<IndexedRow> = match self.write().add_all([indexing]).commit().await {
+            Ok(mut results) => results.pop().unwrap_or_default().read()?,
             Err(error) if is_late(&error) => return Err(error),
             Err(StorageError::Constraint(_)) => return self.index_singly(&searched).await,
             Err(error) => return Err(error),
         };
-        let batch = self.write().add(MOVED, args![slug, moved, now]);
-        if !is_last.unwrap_or(moved < CHUNK) {
+        let moved = i64::try_from(indexed.len()).unwrap_or(CHUNK);
+        // What was read and left out has been indexed by whoever changed it.
+        let (last, is_last) = read.unwrap_or_else(|| (indexed.into_iter().map(|row| row.id).max(), moved < CHUNK));
+        let mut batch = self.write().add(MOVED, args![slug, moved, now]);
+        if let Some(last) = last {
+            batch = batch.add(INDEXED_TO, args![slug, last, revision]);
+        }
+        if !is_last {
             batch.commit().await?;
             return Ok(JobProgress::More);
         }

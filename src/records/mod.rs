@@ -41,6 +41,7 @@ pub mod schema;
 pub mod seek;
 pub mod stale_jobs;
 pub mod statuses;
+pub mod storage;
 pub mod sweep;
 pub mod template;
 pub mod upload;

@@ -64,6 +64,8 @@ pub enum WriteError {
     TooManyRecords,
     /// The plan's limit of records created in an hour or a month is reached.
     TooFast,
+    /// The plan's storage is full.
+    StorageFull,
     /// Anything else.
     Problem(Problem),
 }
@@ -92,6 +94,8 @@ fn classify(error: StorageError) -> WriteError {
         WriteError::TooManyRecords
     } else if names("record_rate_reached") {
         WriteError::TooFast
+    } else if names("storage_limit_reached") {
+        WriteError::StorageFull
     } else {
         WriteError::Problem(problem_of(error))
     }

@@ -1,8 +1,9 @@
-//! Background work whose request is over or was lost: jobs of collections, and objects to be deleted. Cron resumes it.
+//! Background work whose request is over or was lost: jobs of collections, recounts, and objects to be
+//! deleted. Cron resumes it.
 
-use futures_util::future::join;
+use futures_util::future::join3;
 
-use super::{job, sweep};
+use super::{job, storage, sweep};
 use crate::http::problem::Problem;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sql::statements;
@@ -30,10 +31,14 @@ const JOBS: BackgroundWork =
 /// Jobs to be begun because records have no words yet. What they do is done in turns of [`JOBS`].
 const WORDS: BackgroundWork =
     BackgroundWork { name: "collection_words", others: WORDLESS, most: 20, at_once: 1, limit: 15_000 };
+/// Bytes to be counted.
+const RECOUNTS: BackgroundWork =
+    BackgroundWork { name: "storage_recount", others: storage::due::UNCOUNTED, most: 20, at_once: 1, limit: 15_000 };
 /// Objects to be deleted.
 const SWEEPS: BackgroundWork = BackgroundWork { name: "sweep", others: UNSWEPT, most: 20, at_once: 2, limit: 15_000 };
 
-/// Advances stale jobs, and begins those that bring the words of records of before; gives their number. Run by cron.
+/// Advances stale jobs and recounts, and begins jobs that bring the words of records of before; gives their number. Run by
+/// cron.
 pub async fn advance_all(bindings: &Bindings, run: &Run) -> u64 {
     let before = SystemClock.now().plus_seconds(-STALE_SECONDS);
     let begun = serve_due(bindings, run, &WORDS, before, async |tenant: &TenantId| {
@@ -44,8 +49,12 @@ pub async fn advance_all(bindings: &Bindings, run: &Run) -> u64 {
         let Some(rows) = rows_of(bindings, tenant).await? else { return Ok((0, Outcome::Failed)) };
         counted(job::advance_stale(&rows, before.millis()).await)
     });
-    let (begun, moved) = join(begun, moved).await;
-    begun + moved
+    let recounted = serve_due(bindings, run, &RECOUNTS, SystemClock.now(), async |tenant: &TenantId| {
+        let Some(rows) = rows_of(bindings, tenant).await? else { return Ok((0, Outcome::Failed)) };
+        counted(storage::recount(&rows, &mut job::turn(job::IN_A_TURN)).await)
+    });
+    let (begun, moved, recounted) = join3(begun, moved, recounted).await;
+    begun + moved + recounted
 }
 
 /// Deletes unreferenced objects that are due; gives their number. Run by cron.

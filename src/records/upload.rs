@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use web_sys::ReadableStream;
 
 use super::file::{self, File, FileRow};
+use super::storage::storage_left;
 use super::sweep;
 use crate::http::problem::{self, Problem};
 use crate::storage::bindings::SystemClock;
@@ -28,7 +29,7 @@ use domain::plan::Limit;
 
 statements! { TenantSql;
     /// The target of an upload: the record's present file, whether its collection allows files, the tenant's bytes.
-    PLACE = "SELECT c.files, c.creation_id || r.creation_id AS creation_id, (SELECT f.object FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS object, (SELECT f.size FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS size, (SELECT s.bytes FROM storage_used s WHERE s.tenant_id = ?1) AS used FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL AND r.deleted_at IS NULL";
+    PLACE = "SELECT c.files, c.creation_id || r.creation_id AS creation_id, (SELECT f.object FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS object, (SELECT f.size FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS size, (SELECT s.records + s.files + s.outbox FROM tenant_storage s WHERE s.tenant_id = ?1) AS used FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL AND r.deleted_at IS NULL";
     /// Registers an object as unreferenced.
     NOTE = "INSERT INTO unreferenced_objects (tenant_id, object, due_at) VALUES (?1, ?2, ?3)";
     /// The record ?3 of the collection ?2, both still those of the creation ids ?5, may hold a file, and the object ?4 is not
@@ -38,8 +39,6 @@ statements! { TenantSql;
     FILE_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_file) VALUES (?1, COALESCE((SELECT object FROM record_files WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3), '') = ?4)";
     /// Makes it the record's file.
     PUT = "INSERT INTO record_files (tenant_id, collection, record_id, object, name, content_type, size, etag, created_at, created_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (tenant_id, collection, record_id) DO UPDATE SET object = excluded.object, name = excluded.name, content_type = excluded.content_type, size = excluded.size, etag = excluded.etag, created_at = excluded.created_at, created_by = excluded.created_by";
-    /// The tenant's files have at most ?2 bytes together.
-    STORAGE_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_storage_left) VALUES (?1, (SELECT bytes FROM storage_used WHERE tenant_id = ?1) <= ?2)";
 }
 
 /// Hours after which a registered object may be swept: longer than any upload takes.
@@ -195,10 +194,7 @@ impl Upload {
             now.millis(),
             self.by.as_str()
         ];
-        let mut batch = rows.write().add_all(rules).add(PUT, row);
-        if let Some(most) = limit.bound() {
-            batch = batch.add(STORAGE_LEFT, args![whole(most)]);
-        }
+        let batch = rows.write().add_all(rules).add(PUT, row).add_all(storage_left(limit));
         batch.commit().await.map_err(upload_error)?;
         Ok(File {
             object: object.to_owned(),

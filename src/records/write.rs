@@ -15,6 +15,7 @@ use super::draft::RecordDraft;
 use super::record::{DANGLING, HELD, InputIndexRow, Record, fresh_creation_id, fresh_id};
 use super::rules::{self, WriteError};
 use super::schema::Field;
+use super::storage::storage_left;
 use super::words;
 use crate::http::problem::{self, FieldError, Problem};
 use crate::storage::sql::{Arg, TenantSql};
@@ -322,11 +323,14 @@ impl<'a> WriteBatch<'a> {
         changed.chain(deleted.map(|record| (record.id.as_str(), record.creation_id.as_str(), record.version)))
     }
 
-    /// The plan's limit of records, checked after all writes; a batch that adds no record needs no room.
-    fn bound(&self, limits: &Limits) -> Option<(TenantSql, Vec<Arg>)> {
+    /// The plan's limits of records and of bytes, checked after all writes. A batch that adds no record needs no room for one.
+    fn bound(&self, limits: &Limits) -> Vec<(TenantSql, Vec<Arg>)> {
         let slug = self.collection.slug.as_str();
-        let most = bound(limits.records_of(slug)).filter(|_| self.restored || !self.created.is_empty())?;
-        Some((rules::RECORDS_LEFT, args![slug, most]))
+        let most = bound(limits.records_of(slug)).filter(|_| self.restored || !self.created.is_empty());
+        let records = most.map(|most| (rules::RECORDS_LEFT, args![slug, most]));
+        // Whoever has stored too much may still delete.
+        let writes = !self.created.is_empty() || !self.changed.is_empty();
+        records.into_iter().chain(storage_left(limits.storage_bytes).filter(|_| writes)).collect()
     }
 
     /// The plan's limits of records created in an hour and a month, as rules.
@@ -351,6 +355,7 @@ impl<'a> WriteBatch<'a> {
             WriteError::Stale => return problem::changed_meanwhile(),
             WriteError::TooManyRecords => return problem::record_limit_reached(&singular(&self.collection.slug)),
             WriteError::TooFast => return self.rate_limited(limits),
+            WriteError::StorageFull => return problem::storage_limit_reached(),
             WriteError::NotUnique => self.taken_values().await.map(|errors| (problem::not_unique(), errors)),
             WriteError::Dangling if !self.deleted.is_empty() => return problem::still_referenced(),
             WriteError::Dangling => {

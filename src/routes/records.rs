@@ -92,6 +92,20 @@ pub const ROUTES: &[Route] = &[
         "200 {records: int, users: int, collections: {*: {total: int, by_status: {*: int}}}, \
          cache: {hits: int, misses: int, hit_rate: any}} +X-Cache",
     ),
+    get(
+        "tenants.storage",
+        "/api/v1/tenants/{tenant_id}/storage",
+        Member(Permission::RecordsRead, handler!(api::records::storage::show)),
+    )
+    .summary("Tells how many bytes a tenant stores, of which its plan bounds the sum, and how they were last recounted.")
+    .answers("200 Storage"),
+    post(
+        "tenants.recount",
+        "/api/v1/tenants/{tenant_id}/storage/recount",
+        Member(Permission::CollectionsWrite, handler!(api::records::storage::recount)),
+    )
+    .summary("Counts the bytes of all collections anew, in the background, and mends what was counted wrong.")
+    .answers("202 Storage"),
     post(
         "records.create",
         "/api/v1/{collection}",
@@ -102,7 +116,7 @@ pub const ROUTES: &[Route] = &[
     .body("{...} <the fields of the collection's schema, `status`, `id` (made where it is left out)>")
     .answers(
         "201 Record +Location +ETag; 409 not_unique conflict <the id is taken> record_limit_reached \
-         changed_meanwhile",
+         storage_limit_reached changed_meanwhile",
     ),
     get("records.list", "/api/v1/{collection}", Reader(Permission::RecordsRead, handler!(api::records::record::list)))
         .summary("Lists records, newest first unless asked otherwise. Strangers may list a public collection.")
@@ -126,8 +140,8 @@ pub const ROUTES: &[Route] = &[
     )
     .answers(
         "200 Record[] <in the order of their operations>; 204; \
-         409 not_unique conflict record_limit_reached transition_not_allowed changed_meanwhile \
-         still_referenced; 412 precondition_failed; 422 validation_failed <with the place of each \
+         409 not_unique conflict record_limit_reached storage_limit_reached transition_not_allowed \
+         changed_meanwhile still_referenced; 412 precondition_failed; 422 validation_failed <with the place of each \
          mistake>",
     ),
     get(
@@ -148,7 +162,7 @@ pub const ROUTES: &[Route] = &[
     .body("{...} <fields of the collection's schema, `status`>")
     .answers(
         "200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile \
-         still_referenced",
+         still_referenced storage_limit_reached",
     ),
     put(
         "records.replace",
@@ -160,7 +174,7 @@ pub const ROUTES: &[Route] = &[
     .body("{...} <the fields of the collection's schema, `status`>")
     .answers(
         "200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile \
-         still_referenced",
+         still_referenced storage_limit_reached",
     ),
     delete(
         "records.delete",
@@ -180,7 +194,8 @@ pub const ROUTES: &[Route] = &[
     )
     .summary("Restores a record that was deleted and kept.")
     .params("If-Match, Prefer")
-    .answers("200 Record +ETag; 204 +ETag; 409 not_unique changed_meanwhile record_limit_reached"),
+    .answers("200 Record +ETag; 204 +ETag; 409 not_unique changed_meanwhile record_limit_reached \
+         storage_limit_reached"),
     get(
         "versions.list",
         "/api/v1/{collection}/{record_id}/versions",
@@ -213,6 +228,6 @@ pub const ROUTES: &[Route] = &[
     .params("If-Match, Prefer")
     .answers(
         "200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile \
-         still_referenced",
+         still_referenced storage_limit_reached",
     ),
 ];

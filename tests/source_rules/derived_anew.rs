@@ -7,7 +7,7 @@ use crate::shard::{Done, Shard, Tenant};
 
 /// A write to `posts`, as far as what is there lets it happen.
 #[derive(Debug, Clone)]
-enum Write {
+pub enum Write {
     Insert(&'static str, Option<&'static str>, Value),
     Update(&'static str, Value),
     SetStatus(&'static str, Option<&'static str>),
@@ -48,7 +48,7 @@ fn data() -> impl Strategy<Value = Value> {
     })
 }
 
-fn write() -> impl Strategy<Value = Write> {
+pub fn write() -> impl Strategy<Value = Write> {
     let field = prop::sample::select(vec!["title", "tags", "score", "done"]);
     let kinds =
         prop::sample::select(vec!["", "is_indexed", "is_indexed, is_unique", "is_searched", "is_indexed, is_searched"]);
@@ -64,7 +64,7 @@ fn write() -> impl Strategy<Value = Write> {
 }
 
 impl Write {
-    fn apply(&self, tenant: &Tenant) -> Done {
+    pub fn apply(&self, tenant: &Tenant) -> Done {
         match self {
             Self::Insert(id, status, data) => tenant.insert_as("posts", id, *status, data.clone()),
             Self::Update(id, data) => tenant.update("posts", id, data.clone()),

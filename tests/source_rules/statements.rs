@@ -70,6 +70,7 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/records/provision.rs", records::provision::STATEMENTS),
     ("src/records/record.rs", records::record::STATEMENTS),
     ("src/records/rules.rs", records::rules::STATEMENTS),
+    ("src/records/storage.rs", records::storage::STATEMENTS),
     ("src/records/sweep.rs", records::sweep::STATEMENTS),
     ("src/records/upload.rs", records::upload::STATEMENTS),
     ("src/records/write.rs", records::write::STATEMENTS),
@@ -84,6 +85,7 @@ const OF_SHARDS: &[(&str, &[ShardSql])] = &[
     ("src/auth/registration.rs", auth::registration::due::STATEMENTS),
     ("src/records/stale_jobs.rs", carillon::records::stale_jobs::STATEMENTS),
     ("src/records/outbox.rs", records::outbox::due::STATEMENTS),
+    ("src/records/storage.rs", records::storage::due::STATEMENTS),
     ("src/tenant/turns.rs", tenant::turns::due::STATEMENTS),
 ];
 

@@ -6,6 +6,7 @@ pub mod files;
 pub mod media;
 pub mod record;
 pub mod stats;
+pub mod storage;
 pub mod templates;
 pub mod versions;
 

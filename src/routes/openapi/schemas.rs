@@ -16,6 +16,10 @@ const SCHEMAS: &[(&str, &str)] = &[
         "Pagination",
         "{page?: int(1..), per_page: int(0..), total?: int(0..), total_is_lower_bound?: true, total_pages?: int(0..), has_next: bool, has_prev: bool, partial?: true, cursor: string?}",
     ),
+    (
+        "Storage",
+        "{limit_bytes: Limit, used_bytes: int, records_bytes: int, files_bytes: int, waiting_bytes: int <of changes that subscribers have not been told yet>, collections: {collection: string, bytes: int? <null until it is counted for the first time>, recount: {state: 'none'|'running'|'done', at: time?, difference: int? <by how much the bytes were too many when it ended>}}[]}",
+    ),
     // Of bodies.
     (
         "Email",
