@@ -148,7 +148,7 @@ mod tests {
     use crate::tenant_id::TenantId;
     use domain::clock::Timestamp;
 
-    const LEADS: &str = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES ('acme', 'leads', '', '{}', 'null', 0, 0, 1, 1, 0, 1, 0, 0)";
+    const LEADS: &str = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES ('acme', 'leads', '', '{}', 'null', 0, 0, 1, 1, 0, 1, 0, 0); INSERT INTO collection_state (tenant_id, collection) VALUES ('acme', 'leads')";
 
     /// A shard with the outbox as migrations and statements make it. Each trip counts, and may fail.
     struct Shard {
@@ -168,6 +168,12 @@ mod tests {
                 include_str!("../../migrations/tenant/0004_files.sql"),
                 include_str!("../../migrations/tenant/0005_creation_ids.sql"),
                 include_str!("../../migrations/tenant/0006_record_identity.sql"),
+                include_str!("../../migrations/tenant/0007_makers.sql"),
+                include_str!("../../migrations/tenant/0008_networks.sql"),
+                include_str!("../../migrations/tenant/0009_rows_written.sql"),
+                include_str!("../../migrations/tenant/0010_words.sql"),
+                include_str!("../../migrations/tenant/0011_background_turns.sql"),
+                include_str!("../../migrations/tenant/0012_rows_folded.sql"),
                 LEADS,
             ] {
                 db.execute_batch(migration).unwrap();
@@ -447,7 +453,7 @@ mod tests {
         let (shard, hub) = (Shard::new(), Hub::new());
         shard.write(10);
         drain(&shard, &hub).await.unwrap();
-        shard.db.execute("UPDATE record_sequence SET last = 4", []).unwrap();
+        shard.db.execute("UPDATE collection_state SET generation = 4", []).unwrap();
         shard.write(2);
         drain(&shard, &hub).await.unwrap();
         assert_eq!((hub.heard(), shard.waiting(), hub.restarts.get()), (through(12), 0, 1));
@@ -553,11 +559,11 @@ mod tests {
         shard.db.execute_batch("UPDATE collections SET public_read = 0").unwrap();
         drain(&shard, &hub).await.unwrap();
         assert_eq!(hub.told(), [(1, true), (2, true), (3, true)]);
-        shard.db.execute_batch("UPDATE collections SET public_read = 1; DELETE FROM record_outbox; UPDATE record_sequence SET last = 2").unwrap();
+        shard.db.execute_batch("UPDATE collections SET public_read = 1; DELETE FROM record_outbox; UPDATE collection_state SET generation = 2").unwrap();
         shard.write(1);
         drain(&shard, &hub).await.unwrap();
         assert_eq!((hub.told().last(), hub.restarts.get()), (Some(&(4, false)), 1));
-        shard.db.execute_batch("UPDATE collections SET public_read = 0; DELETE FROM record_outbox; UPDATE record_sequence SET last = 1").unwrap();
+        shard.db.execute_batch("UPDATE collections SET public_read = 0; DELETE FROM record_outbox; UPDATE collection_state SET generation = 1").unwrap();
         learn_collections(&shard, &hub).await.unwrap();
         assert!(hub.told().iter().all(|(_, private)| *private), "{:?}", hub.told());
         assert_eq!(hub.restarts.get(), 2);
