@@ -112,17 +112,17 @@ END;
 DROP INDEX records_by_index;
 -- Which tenants have announcements that wait is found in the key of the outbox: the first one of each is its oldest.
 DROP INDEX record_outbox_by_age;
--- The index by value finds an equal value as well.
+-- The index by value finds an equal value as well. Without the hint SQLite would read the records' own rows instead.
 DROP INDEX record_index_unique;
 
 CREATE TRIGGER record_index_stays_unique BEFORE INSERT ON record_index
 WHEN NEW.is_unique = 1 AND EXISTS (
-  SELECT 1 FROM record_index WHERE tenant_id = NEW.tenant_id AND collection = NEW.collection AND field = NEW.field AND value = NEW.value AND is_unique = 1)
+  SELECT 1 FROM record_index WHERE tenant_id = NEW.tenant_id AND collection = NEW.collection AND field = NEW.field AND unlikely(value = NEW.value) AND is_unique = 1)
 BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: record_index.value'); END;
 
 CREATE TRIGGER record_index_changes_uniquely BEFORE UPDATE OF value, is_unique ON record_index
 WHEN NEW.is_unique = 1 AND EXISTS (
-  SELECT 1 FROM record_index WHERE tenant_id = NEW.tenant_id AND collection = NEW.collection AND field = NEW.field AND value = NEW.value AND is_unique = 1
+  SELECT 1 FROM record_index WHERE tenant_id = NEW.tenant_id AND collection = NEW.collection AND field = NEW.field AND unlikely(value = NEW.value) AND is_unique = 1
     AND NOT (record_id = NEW.record_id AND position = NEW.position))
 BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: record_index.value'); END;
 

@@ -19,7 +19,7 @@ statements! { TenantSql;
     /// Of the references in the JSON ?2, `[collection, id]` each, the indices of those without a record.
     DANGLING = "SELECT j.key AS place FROM json_each(?2) j WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.collection = json_extract(j.value, '$[0]') AND r.id = json_extract(j.value, '$[1]') AND r.deleted_at IS NULL)";
     /// Of the values in the JSON ?3, `[id, field, value]` each, the indices of those that other records have.
-    HELD = "SELECT j.key AS place FROM json_each(?3) j CROSS JOIN record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = json_extract(j.value, '$[1]') AND i.value = json_extract(j.value, '$[2]') AND i.is_unique = 1 AND i.record_id <> json_extract(j.value, '$[0]')";
+    HELD = "SELECT j.key AS place FROM json_each(?3) j CROSS JOIN record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.field = json_extract(j.value, '$[1]') AND unlikely(i.value = json_extract(j.value, '$[2]')) AND i.is_unique = 1 AND i.record_id <> json_extract(j.value, '$[0]')";
 }
 
 row_types! {
