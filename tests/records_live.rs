@@ -23,6 +23,7 @@ impl Records {
     async fn collection(&self, slug: &str, is_public: bool) {
         let sql = "INSERT INTO collections (tenant_id, slug, name, schema, statuses, versioned, soft_delete, live, public_read, files, revision, created_at, updated_at) VALUES (?1, ?2, ?2, '{}', 'null', 0, 0, 1, ?3, 0, 1, 0, 0)";
         self.tenant.on_shard(sql, &[slug, if is_public { "1" } else { "0" }]).await;
+        self.tenant.on_shard("INSERT INTO collection_state (tenant_id, collection) VALUES (?1, ?2)", &[slug]).await;
     }
 
     async fn create(&self, collection: &str, id: &str, data: Value) {

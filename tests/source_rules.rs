@@ -129,6 +129,10 @@ mod derivation;
 #[path = "source_rules/derived_anew.rs"]
 mod derived_anew;
 
+/// A shard of before, after the migration that folds rows.
+#[path = "source_rules/folded_rows.rs"]
+mod folded_rows;
+
 /// The bytes that a tenant stores, whatever is written while they are counted.
 #[path = "source_rules/stored_bytes.rs"]
 mod stored_bytes;

@@ -2,6 +2,21 @@
 -- which numbers the announcements of the tenant too, its counts, and its bytes. A past state is stored once another
 -- replaces it. An index that another one can do without is gone. Views have the shapes of before.
 
+DROP TRIGGER records_inserted;
+DROP TRIGGER records_counted;
+DROP TRIGGER records_first_version;
+DROP TRIGGER records_announced_new;
+DROP TRIGGER records_derived_anew;
+DROP TRIGGER records_words_derived_anew;
+DROP TRIGGER records_recounted;
+DROP TRIGGER records_changed;
+DROP TRIGGER records_next_version;
+DROP TRIGGER records_announced_changed;
+DROP TRIGGER records_deleted;
+DROP TRIGGER records_announced_gone;
+DROP TRIGGER collections_announced;
+DROP TRIGGER record_versions_are_not_edited;
+
 -- The numbers of announcements ---------------------------------------------------------------------------------------
 
 -- The highest number that a collection had which is gone; no number of a tenant is given twice.
@@ -70,7 +85,6 @@ BEGIN SELECT 1; END;
 -- Past states --------------------------------------------------------------------------------------------------------
 
 ALTER TABLE record_versions RENAME TO record_past_versions;
-DROP TRIGGER record_versions_are_not_edited;
 
 CREATE TRIGGER record_past_versions_are_not_edited BEFORE UPDATE ON record_past_versions
 BEGIN SELECT RAISE(ABORT, 'versions are append-only and their tenant_id is immutable'); END;
@@ -151,20 +165,6 @@ SELECT w.tenant_id, (SELECT o.at FROM record_outbox o WHERE o.tenant_id = w.tena
 FROM w WHERE w.tenant_id IS NOT NULL;
 
 -- A record is written ------------------------------------------------------------------------------------------------
-
-DROP TRIGGER records_inserted;
-DROP TRIGGER records_counted;
-DROP TRIGGER records_first_version;
-DROP TRIGGER records_announced_new;
-DROP TRIGGER records_derived_anew;
-DROP TRIGGER records_words_derived_anew;
-DROP TRIGGER records_recounted;
-DROP TRIGGER records_changed;
-DROP TRIGGER records_next_version;
-DROP TRIGGER records_announced_changed;
-DROP TRIGGER records_deleted;
-DROP TRIGGER records_announced_gone;
-DROP TRIGGER collections_announced;
 
 -- In each of these the row of the collection comes first: it is measured by what is there before, and its number is that
 -- of the announcement.

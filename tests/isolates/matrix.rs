@@ -146,6 +146,7 @@ const OPERATIONS: &[(&str, Effect)] = &[
             "secrets::the_plain_signature_form_is_switched_off_in_every_isolate",
         ]),
     ),
+    ("tenants.recount", BindsNobody("what is stored is read with each write that it bounds")),
     ("tenants.replace", Binds(&["settings::the_address_list_holds_in_every_isolate"])),
     ("users.create", Binds(&["members::a_user_made_again_under_an_address_is_another_user_in_every_isolate"])),
     ("users.patch", Binds(&["members::a_user_who_is_demoted_or_disabled_is_so_in_every_isolate"])),
