@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Tenant, World, eventually, now};
+use crate::world::{Internet, Tenant, World, eventually, now, unique};
 
 /// A tenant with a live collection, and so many changes that no hub was told of.
 async fn with_changes_that_wait(world: &World, changes: usize) -> Tenant {
@@ -148,4 +148,101 @@ async fn two_large_collections_of_a_tenant_are_both_deleted() {
     for slug in ["leads", "offers"] {
         gone(&tenant, slug).await;
     }
+}
+
+/// A deployment in which domains are proven, and a tenant with a domain that is.
+async fn with_domain(world: &World) -> (Tenant, String) {
+    let tenant = world.tenant().plan("pro").create().await;
+    let domain = format!("d-{}.example", unique());
+    let claim = tenant.admin("POST", "/domains").json(&json!({"domain": domain})).send().await.expect(201).data();
+    Internet::shared().prove(&claim);
+    tenant.admin("POST", &format!("/domains/{domain}/verify")).send().await.expect(200);
+    (tenant, domain)
+}
+
+async fn proving() -> World {
+    let world = World::own().await;
+    let vars = Internet::shared().vars();
+    world.restart(&vars.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>()).await;
+    world
+}
+
+/// The check of a domain is due, since this millisecond.
+async fn make_check_due(world: &World, domain: &str, since: i64) {
+    let due = format!("UPDATE tenant_domains SET next_check_at = {since}, checked_at = 1 WHERE domain = ?1");
+    world.batch("CONTROL", vec![json!([due, [domain]])]).await;
+}
+
+/// When a domain was checked, how often in a row without its record, and in how many minutes it is checked again.
+async fn check_of(world: &World, domain: &str) -> (i64, i64, f64) {
+    let sql = "SELECT checked_at, failures, next_check_at FROM tenant_domains WHERE domain = ?1";
+    let row = &world.rows("CONTROL", sql, &[domain]).await[0];
+    let number = |name: &str| row[name].as_i64().unwrap();
+    let minutes = (number("next_check_at") as f64 / 1000.0 - now() as f64) / 60.0;
+    (number("checked_at"), number("failures"), minutes)
+}
+
+#[tokio::test]
+async fn a_domain_that_cannot_be_checked_waits_and_delays_no_other() {
+    let world = proving().await;
+    let ((_stuck_tenant, stuck), (_other_tenant, other)) = (with_domain(&world).await, with_domain(&world).await);
+    let breaks = format!(
+        "CREATE TRIGGER breaks BEFORE UPDATE OF failures ON tenant_domains WHEN NEW.domain = '{stuck}' BEGIN SELECT RAISE(ABORT, 'broken'); END"
+    );
+    world.batch("CONTROL", vec![json!([breaks, []])]).await;
+    make_check_due(&world, &stuck, 1).await;
+    make_check_due(&world, &other, 2).await;
+    let lookups = |domain: &str| Internet::shared().asked(&format!("name=_carillon.{domain}&")).len();
+    let before = (lookups(&stuck), lookups(&other));
+
+    // It was looked up, and what was found could not be written: it waits for eight minutes or so, and has not failed.
+    world.scheduled().await;
+    let (checked, failures, minutes) = check_of(&world, &stuck).await;
+    assert_eq!((checked, failures), (1, 0));
+    assert!((5.0..=10.5).contains(&minutes), "in {minutes} minutes");
+    let (checked, failures, minutes) = check_of(&world, &other).await;
+    assert!(checked > 1 && failures == 0 && minutes > 12.0 * 60.0, "{checked}, {failures}, in {minutes} minutes");
+    assert_eq!((lookups(&stuck), lookups(&other)), (before.0 + 1, before.1 + 1));
+    world.call("GET", &stuck, "/").send().await.expect(200);
+    // Until its time has come nobody looks it up, and the wait does not grow.
+    world.scheduled().await;
+    assert_eq!(lookups(&stuck), before.0 + 1);
+    make_check_due(&world, &stuck, 1).await;
+    world.scheduled().await;
+    let (checked, _, minutes) = check_of(&world, &stuck).await;
+    assert!(checked == 1 && (5.0..=10.5).contains(&minutes), "{checked}, in {minutes} minutes");
+    assert_eq!(lookups(&stuck), before.0 + 2);
+
+    world.batch("CONTROL", vec![json!(["DROP TRIGGER breaks", []])]).await;
+    make_check_due(&world, &stuck, 1).await;
+    world.scheduled().await;
+    let (checked, failures, minutes) = check_of(&world, &stuck).await;
+    assert!(checked > 1 && failures == 0 && minutes > 12.0 * 60.0, "{checked}, {failures}, in {minutes} minutes");
+}
+
+#[tokio::test]
+async fn a_tenant_with_many_domains_due_delays_no_other_tenants_check() {
+    let world = proving().await;
+    let ((crowd, first), (_other_tenant, other)) = (with_domain(&world).await, with_domain(&world).await);
+    // Fifty of one tenant wait longer than the one of the other; a run checks forty.
+    let copies = "INSERT INTO tenant_domains (domain, tenant_id, created_at, token, proof, checked_at, next_check_at) \
+         SELECT 'c' || value || '-' || ?1, ?2, 1, '00112233445566778899aabbccddeeff', 'dns', 1, 10 + value \
+         FROM json_each(?3)";
+    let numbers = serde_json::to_string(&(1..50).collect::<Vec<_>>()).unwrap();
+    world.batch("CONTROL", vec![json!([copies, [first, crowd.id, numbers]])]).await;
+    make_check_due(&world, &first, 1).await;
+    make_check_due(&world, &other, 1_000).await;
+    world.scheduled().await;
+    let (checked, ..) = check_of(&world, &other).await;
+    assert!(checked > 1, "it waits behind those of another tenant");
+    let left = async || {
+        let sql =
+            "SELECT tenant_id, next_check_at FROM tenant_domains WHERE next_check_at <= 1000 ORDER BY next_check_at";
+        world.rows("CONTROL", sql, &[]).await
+    };
+    // Those of the tenant come in the order in which they have waited: 39 of its fifty were checked.
+    let waiting: Vec<i64> = left().await.iter().map(|row| row["next_check_at"].as_i64().unwrap()).collect();
+    assert_eq!(waiting, (10 + 39..10 + 50).collect::<Vec<_>>());
+    world.scheduled().await;
+    assert_eq!(left().await, Vec::<serde_json::Value>::new());
 }

@@ -109,6 +109,10 @@ mod compositions;
 #[path = "source_rules/costs.rs"]
 mod costs;
 
+/// Whatever is asked, a list's statements are within what D1 takes and have their LIMIT.
+#[path = "source_rules/filter_bounds.rs"]
+mod filter_bounds;
+
 /// Pages are a scan in pieces, whatever is written meanwhile.
 #[path = "source_rules/list_model.rs"]
 mod list_model;

@@ -466,6 +466,67 @@ mod tests {
         }
     }
 
+    /// Patterns and templates of which every part may repeat, also within another one.
+    fn any_matcher() -> impl Strategy<Value = (MatchType, String)> {
+        let leaf = prop_oneof!["[ab]{1,3}", Just(".".to_owned()), Just("[a-f]".into()), Just("[^b]*".into())];
+        let nested = leaf.prop_recursive(4, 16, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 1..4).prop_map(|list| format!("(?:{})", list.join("|"))),
+                (inner, 0..140u32, 0..9u32, any::<bool>()).prop_map(|(of, least, more, is_open)| match is_open {
+                    true => format!("(?:{of}){{{least},}}"),
+                    false => format!("(?:{of}){{{},{least}}}", least.saturating_sub(more)),
+                }),
+            ]
+        });
+        prop_oneof![
+            ("(/|/b|/books/|https://[ab]|\\*://\\*/)?", nested, "[ab/*]{0,2}")
+                .prop_map(|(head, inside, tail)| (MatchType::UrlPattern, format!("{head}({inside}){tail}"))),
+            ("/[ab]{0,2}", "(\\{[+#./;?&]?[ab](\\*|:1?[0-9]{1,2})?(,c)?\\}){1,4}")
+                .prop_map(|(head, parts)| (MatchType::UriTemplate, head + &parts)),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        /// Whatever patterns streams ask with: each stream stays within the bound on its steps, all within theirs, who is
+        /// refused has changed nothing, and a hub that wakes finds the same streams with the same work.
+        #[test]
+        fn hostile_patterns_are_let_in_within_the_bounds_or_refused(
+            streams in prop::collection::vec((prop::collection::vec(any_matcher(), 1..12), 0..3u8), 1..24),
+            list in prop::collection::vec("(https://[abh])?/?[ab/]{0,40}", 1..4),
+        ) {
+            let (mut index, mut held) = (SubscriptionIndex::default(), Vec::new());
+            for (id, (matchers, network)) in (1..).zip(&streams) {
+                let matchers: Vec<_> = matchers.iter().map(|(kind, text)| (*kind, text.as_str())).collect();
+                let interest = mercure("https://h/hub", &matchers, &[]);
+                let (network, before) = (Network::of(&format!("192.0.2.{network}")), index.strangers.budget.steps());
+                match index.insert(&Subscriber { network, ..stranger(id, &interest) }, Adding::Opened) {
+                    Ok(compiled) => {
+                        let steps: usize = compiled.selected.iter().map(|matcher| matcher.steps()).sum();
+                        prop_assert!(steps <= Steps::MAX, "{:?}: {}", matchers, steps);
+                        held.push((id, interest, network));
+                    }
+                    Err(NotAdded::Invalid(invalid)) => {
+                        prop_assert_eq!(invalid.code, Steps::EXCEEDED, "{:?}", matchers);
+                        prop_assert_eq!(index.strangers.budget.steps(), before);
+                    }
+                    Err(NotAdded::TooMany(_)) => prop_assert_eq!(index.strangers.budget.steps(), before),
+                }
+                prop_assert!(index.strangers.budget.steps() <= PatternBudget::MAX);
+            }
+            let list: Vec<&str> = list.iter().map(String::as_str).filter(|text| Topic::parse(text).is_ok()).collect();
+            let found = reached(&index, &list);
+            prop_assert!(found.iter().all(|id| held.iter().any(|(known, ..)| known == id)));
+            let mut woken = SubscriptionIndex::default();
+            for (id, interest, network) in &held {
+                woken.insert(&Subscriber { network: *network, ..stranger(*id, interest) }, Adding::Restored).unwrap();
+            }
+            prop_assert_eq!(reached(&woken, &list), found);
+            prop_assert_eq!(woken.strangers.budget.steps(), index.strangers.budget.steps());
+        }
+    }
+
     proptest! {
         /// The index finds whom asking every stream would find, also after removals.
         #[test]

@@ -1,6 +1,9 @@
+use std::time::Instant;
+
 use carillon::records::order::KeysetRow;
 use carillon::records::plan::ReadBounds;
 use carillon::storage::composed::ListStatement;
+use carillon::storage::sql::Arg;
 use carillon::storage::tenant_db::ReadStatement;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -235,4 +238,70 @@ fn a_search_for_a_beginning_costs_nothing_for_what_other_tenants_hold() {
     let (untagged, found) = work(false);
     assert_eq!(found, ["r1"]);
     assert!(untagged > 2 * many, "{untagged} steps among words without tags, {many} with: are they counted?");
+}
+
+/// Records that all have the word `all`, and each a word of its own that begins with `z`.
+fn fill_with_words(items: &Items, records: i64) {
+    items.db.execute_batch("BEGIN").unwrap();
+    for at in 0..records {
+        let fields = json!({"text_i": format!("z{at} all")}).as_object().unwrap().clone();
+        let (created_at, updated_at, created_by, updated_by) = (at, at, "user:a", "user:a");
+        let (id, status, version, deleted) = (format!("r{at}"), None, 1, false);
+        items.put(
+            TENANT,
+            &Item { id, status, version, created_at, updated_at, created_by, updated_by, deleted, fields },
+        );
+    }
+    items.db.execute_batch("COMMIT").unwrap();
+}
+
+const SEARCHES: [&str; 4] = ["z*", "al*", "all", "all z*"];
+
+#[test]
+fn a_search_for_what_every_record_has_reads_no_more_of_them_than_the_bound() {
+    const BOUNDS: ReadBounds = ReadBounds { records: 60, index_values: 20 };
+    let collection = collection();
+    let works = [200, 2_000].map(|records| {
+        let items = Items::new();
+        fill_with_words(&items, records);
+        SEARCHES.map(|words| {
+            let asking = Asking::new(&collection, &[("q", words), ("limit", "5")]);
+            let (steps, found) = items.work(TENANT, &asking.page_within(BOUNDS, 1 << 20, None));
+            let total = items.total(TENANT, &asking.plan.count("items", BOUNDS).unwrap());
+            assert_eq!((found.len(), total), (6, (60, true)), "{words}");
+            steps
+        })
+    });
+    for ((words, few), many) in SEARCHES.iter().zip(works[0]).zip(works[1]) {
+        assert!(many < few + few / 10, "{words}: {few} steps among 200 records, {many} among 2,000");
+    }
+}
+
+/// `cargo test --test source_rules costs::report -- --ignored --nocapture` prints how long a stranger's search takes, and
+/// how long the full-text index alone before it gives its first number. It collects all that a beginning finds until then,
+/// which no LIMIT shortens; a word is read as it goes.
+#[test]
+#[ignore = "a report, not a rule"]
+fn report_of_searches() {
+    let collection = collection();
+    for records in [1_000, 10_000, 100_000] {
+        let items = Items::new();
+        fill_with_words(&items, records);
+        for words in SEARCHES {
+            let asking = Asking::new(&collection, &[("q", words), ("limit", "10")]);
+            let page = asking.page_within(ReadBounds::STRANGER, 1 << 20, None);
+            let steps = items.work(TENANT, &page).0;
+            let begin = Instant::now();
+            items.rows(TENANT, &page);
+            let paged = begin.elapsed();
+            let Some(Arg::Text(search)) = page[0].args().get(1) else { panic!("{page:?}") };
+            let first = "SELECT rowid FROM record_search WHERE record_search MATCH ?1 LIMIT 1";
+            let begin = Instant::now();
+            items.db.query_row(first, [search], |row| row.get::<_, i64>(0)).unwrap();
+            let found = begin.elapsed();
+            println!(
+                "{records:7} records, {words:7} {steps:8} steps, page in {paged:.1?}, the index's first in {found:.1?}"
+            );
+        }
+    }
 }

@@ -317,7 +317,7 @@ mod tests {
             let topics: Vec<Value> = (0..count).map(|n| pattern(n, inside)).collect();
             details(json!([entry(json!({"topics": topics}))])).map(|granted| granted.publish.len())
         };
-        assert_eq!(granted(1, "(?:a{300}){300}"), Err("topics"));
+        assert_eq!(granted(1, "(?:a{100}){100}"), Err("topics"));
         assert_eq!(granted(5, "(?:[a-z]{9}){9}"), Ok(5));
         assert_eq!(granted(90, "(?:[a-z]{9}){9}"), Err("topics"));
         assert_eq!(granted(90, "[a-z]{9}"), Ok(90));

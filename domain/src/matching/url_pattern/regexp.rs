@@ -2,10 +2,12 @@
 //! automaton can run.
 //!
 //! Characters, `.`, classes, `\d \w \s` and their opposites, `|`, groups that do not capture, `? * + {n,m}`. Anchors,
-//! assertions, references and operations on sets are refused.
+//! assertions, references and operations on sets are refused, and so are repetitions beyond [`MAX_REPEAT`]. What nested
+//! ones come to together is bounded by the steps to compile.
 
 use crate::error::Invalid;
 use crate::matching::expression::{CharClass, Expression};
+use crate::matching::steps::Steps;
 
 const DIGITS: [(char, char); 1] = [('0', '9')];
 const WORD: [(char, char); 4] = [('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
@@ -26,6 +28,10 @@ pub const LINE_ENDS: [(char, char); 3] = [('\n', '\n'), ('\r', '\r'), ('\u{2028}
 
 const MAX_DEPTH: u32 = 32;
 
+/// Largest number in `{n}`, `{n,}` and `{n,m}`: enough for a SHA-512 in hexadecimal digits, which is the longest identifier
+/// of fixed length that URLs hold; labels of hosts have 63 characters, UUIDs 36.
+pub const MAX_REPEAT: u32 = 128;
+
 /// Parses a regular expression.
 pub fn parse(text: &str) -> Result<Expression, Invalid> {
     let mut parser = RegexpParser { rest: text, depth: 0 };
@@ -36,6 +42,12 @@ pub fn parse(text: &str) -> Result<Expression, Invalid> {
 fn unsupported() -> Invalid {
     let message = "has a regular expression of more than characters, classes, |, (?:…), ?, *, + and {n,m}";
     Invalid::new("unsupported_regexp", message)
+}
+
+fn too_often() -> Invalid {
+    let message = "repeats a part more than 128 times: {n}, {n,} and {n,m} take numbers up to 128; \
+                   use * or + for any number of times";
+    Invalid::new(Steps::EXCEEDED, message)
 }
 
 /// What stands in a class, or behind a backslash.
@@ -123,6 +135,9 @@ impl RegexpParser<'_> {
                 self.rest = rest;
                 self.take("?");
                 let (least, most) = counts(inside).ok_or_else(unsupported)?;
+                if most.unwrap_or(least) > MAX_REPEAT {
+                    return Err(too_often());
+                }
                 return Ok(Expression::Repeat(Box::new(atom), least, most));
             }
             _ => return Ok(atom),
@@ -202,9 +217,12 @@ fn coded(digits: &str) -> Option<char> {
     shaped.then(|| u32::from_str_radix(digits, 16).ok()).flatten().and_then(char::from_u32)
 }
 
-/// `n`, `n,` or `n,m`.
+/// `n`, `n,` or `n,m`. What is too large for a number is the largest.
 fn counts(text: &str) -> Option<(u32, Option<u32>)> {
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let number = |text: &str| {
+        let shaped = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        shaped.then(|| text.parse().unwrap_or(u32::MAX))
+    };
     match text.split_once(',') {
         None => number(text).map(|n| (n, Some(n))),
         Some((least, "")) => Some((number(least)?, None)),
