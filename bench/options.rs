@@ -33,7 +33,7 @@ Options
   --peers NAME,NAME   carillon, plain, nchan (all)
   --records FEW,MANY  sizes of the collection that rows asks for (100,10000); deletion deletes one of MANY
   --tenants N         tenants of rows (1000)
-  --neighbours N      records of each other one (1000)
+  --neighbours N      records of each other one (500)
   --state DIR         where the rows are kept for the next run (target/bench-rows)
   --quick             a smoke run: 50 subscribers, 3 seconds, one round; rows of 5 tenants, 100 and 500 records
 ";
@@ -137,7 +137,7 @@ impl Options {
             rounds: 5,
             calls: 2_000,
             matching: vec![1, 1_000, 10_000],
-            size: Size { tenants: 1_000, few: 100, many: 10_000, neighbours: 1_000 },
+            size: Size { tenants: 1_000, few: 100, many: 10_000, neighbours: 500 },
             state: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench-rows")),
             peers: Peer::LIVE.to_vec(),
             help: false,
