@@ -6,26 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::Result;
 use crate::options::Options;
 use crate::peers::{Peer, Runtime, create_tenant, serve_bounded};
 use crate::table::Table;
-use crate::tally::histogram;
 use crate::wire::{self, Caller};
+use crate::{Result, neighbour};
 
 /// Connections that attack, each without a pause: fewer and more than are held back.
 const CONNECTIONS: [usize; 3] = [4, 64, 128];
 /// How long an attack lasts before what it does is measured: the network's first permits are spent by then.
-const WARM: Duration = Duration::from_secs(3);
-/// The pause between two requests of the other tenant.
-const PAUSE: Duration = Duration::from_millis(5);
+pub const WARM: Duration = Duration::from_secs(3);
 /// The attacker's network.
-const ATTACKER: (&str, &str) = ("CF-Connecting-IP", "192.0.2.66");
+pub const ATTACKER: (&str, &str) = ("CF-Connecting-IP", "192.0.2.66");
 
 /// What is sent to the tenant that is attacked.
 #[derive(Clone, Copy, Debug)]
@@ -75,11 +71,11 @@ pub async fn measure(options: &Options) -> (Table, bool) {
             "attack",
             "connections",
             "refused/s",
+            "ratio of p99",
             "quiet p50, µs",
             "p99, µs",
             "attacked p50, µs",
             "p99, µs",
-            "ratio of p99",
         ],
     );
     if let Some(reason) = Peer::Carillon.absent() {
@@ -126,26 +122,16 @@ async fn cells(attack: Attack, connections: usize, length: Duration) -> Result<V
     while let Some(attacker) = attackers.join_next().await {
         attacker??;
     }
-    let attacked = attacked?;
-    let quantiles = [&quiet, &attacked].map(|times| [times.value_at_quantile(0.5), times.value_at_quantile(0.99)]);
     let mut cells = vec![format!("{rate:.0}")];
-    cells.extend(quantiles.as_flattened().iter().map(u64::to_string));
-    cells.push(format!("{:.2}", quantiles[1][1] as f64 / quantiles[0][1].max(1) as f64));
+    cells.extend(neighbour::cells(&quiet, &attacked?));
     Ok(cells)
 }
 
-/// How long the other tenant's requests take: the list of its public keys, asked for at an even pace.
-async fn of_the_other(runtime: &Runtime, length: Duration) -> Result<Histogram<u64>> {
-    let (mut caller, mut times, begun) = (Caller::connect(runtime.address).await?, histogram()?, Instant::now());
-    let mut call = 0;
-    while begun.elapsed() < length {
-        call += 1;
+/// How long the other tenant's requests take: the list of its public keys.
+async fn of_the_other(runtime: &Runtime, length: Duration) -> Result<hdrhistogram::Histogram<u64>> {
+    let request = |call| {
         let (name, address) = wire::client_address(call);
-        let request = wire::request("GET", "/.well-known/jwks.json", "bench.localhost", &[(name, &*address)], &[]);
-        let sent = Instant::now();
-        caller.call(&request).await?.succeeded()?;
-        times.saturating_record(u64::try_from(sent.elapsed().as_micros())?);
-        tokio::time::sleep(PAUSE).await;
-    }
-    Ok(times)
+        wire::request("GET", "/.well-known/jwks.json", "bench.localhost", &[(name, &*address)], &[])
+    };
+    neighbour::times_for(runtime.address, request, length).await
 }

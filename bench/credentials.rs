@@ -7,12 +7,12 @@ use carillon::credentials::key::{FreshKey, KeyKind};
 use carillon::credentials::signature::digest;
 use serde_json::{Value, json};
 
-use crate::Result;
 use crate::options::Options;
-use crate::peers::{PLATFORM_KEY, Peer, Server, d1};
+use crate::peers::{Peer, Server, d1};
 use crate::table::Table;
 use crate::tally::histogram;
 use crate::wire::{self, Caller};
+use crate::{Result, api};
 
 /// Calls before those that count.
 const WARM: usize = 300;
@@ -79,13 +79,13 @@ async fn rows(calls: usize) -> Result<Vec<(String, Vec<String>)>> {
 
 /// A tenant's key, a user's token and cookie; and nobody.
 async fn ways(server: &Server) -> Result<Vec<CredentialKind>> {
-    let key = json!({"name": "bench", "scopes": ["*"]});
-    let key = text(&post(server, "/api/v1/api-keys", &key, Some(PLATFORM_KEY)).await?, "/data/key")?;
+    let key = api::key(server.address, &server.host).await?;
     let fresh = |kind| FreshKey::new(kind).map_err(|error| error.to_string());
     let (cookie, refresh) = (fresh(KeyKind::UserSession)?, fresh(KeyKind::Refresh)?);
     seed(server, &cookie, &refresh).await?;
-    let refreshed = post(server, "/api/v1/auth/refresh", &json!({"refresh_token": refresh.text}), None).await?;
-    let token = text(&refreshed, "/data/access_token")?;
+    let body = json!({"refresh_token": refresh.text});
+    let refreshed = api::ask(server.address, "POST", "/api/v1/auth/refresh", &server.host, &body, None).await?;
+    let token = api::text(&refreshed, "/data/access_token")?;
     let way = |name, header| CredentialKind { name, path: "/api/v1/permissions", header };
     Ok(vec![
         CredentialKind { name: "anonymous", path: "/.well-known/jwks.json", header: None },
@@ -119,26 +119,4 @@ async fn seed(server: &Server, cookie: &FreshKey, refresh: &FreshKey) -> Result<
         d1(control, "SHARD_00", sql, &params).await?;
     }
     Ok(())
-}
-
-fn json_request(path: &str, host: &str, body: &Value, credential: Option<&str>) -> Vec<u8> {
-    let (name, address) = wire::client_address(0);
-    let mut headers = vec![("Content-Type", "application/json".to_owned()), (name, address)];
-    headers.extend(credential.map(|credential| ("Authorization", format!("Bearer {credential}"))));
-    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    wire::request("POST", path, host, &headers, body.to_string().as_bytes())
-}
-
-async fn post(server: &Server, path: &str, body: &Value, credential: Option<&str>) -> Result<Value> {
-    send(server, json_request(path, &server.host, body, credential)).await
-}
-
-async fn send(server: &Server, request: Vec<u8>) -> Result<Value> {
-    let answer = Caller::connect(server.address).await?.call(&request).await?.succeeded()?;
-    Ok(serde_json::from_slice(&answer.body)?)
-}
-
-fn text(answer: &Value, pointer: &str) -> Result<String> {
-    let text = answer.pointer(pointer).and_then(Value::as_str);
-    text.map(str::to_owned).ok_or_else(|| format!("an answer without {pointer}: {answer}").into())
 }

@@ -1,22 +1,26 @@
 //! The live wire, measured beside its peers: one run, one machine, the same
 //! subscribers and the same events; the result is a page of Markdown tables.
 //!
-//! `make bench` runs everything but `records`, `cargo bench --bench live -- --help` lists the parts.
+//! `make bench` runs everything but `rows`, `cargo bench --bench live -- --help` lists the parts.
 //!
-//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`], [`attack`], [`matching`], [`first_request`],
-//!   [`records`]
+//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`], [`attack`], [`costly`], [`deletion`],
+//!   [`matching`], [`first_request`], [`records`]
 //! - the load: [`audience`] reads streams (and resumes them by [`last_id`]), [`publisher`] sends webhooks, a [`mark`]
-//!   in each event and a [`tally`] of them tell what arrived, how late and in which order
+//!   in each event and a [`tally`] of them tell what arrived, how late and in which order; a [`neighbour`] tells what a tenant
+//!   notices of another one
 //! - the servers: [`peers`], each a [`process`] group that ends with the benchmark
-//! - the ground: [`wire`] (HTTP/1.1), [`table`], [`options`], [`limits`], [`machine`]
+//! - the ground: [`wire`] (HTTP/1.1), [`api`], [`table`], [`options`], [`limits`], [`machine`]
 
 // A benchmark may stop where a request may not.
 #![allow(clippy::indexing_slicing, clippy::cast_precision_loss)]
 
+mod api;
 mod attack;
 mod audience;
 mod burst;
+mod costly;
 mod credentials;
+mod deletion;
 mod first_request;
 mod idle;
 mod last_id;
@@ -24,6 +28,7 @@ mod limits;
 mod machine;
 mod mark;
 mod matching;
+mod neighbour;
 mod options;
 mod peers;
 mod process;
@@ -108,6 +113,16 @@ async fn run(options: &Options) -> ExitCode {
             }
             Section::Attack => {
                 let (table, worked) = attack::measure(options).await;
+                stage.failed |= !worked;
+                table
+            }
+            Section::Costly => {
+                let (table, worked) = costly::measure(options).await;
+                stage.failed |= !worked;
+                table
+            }
+            Section::Deletion => {
+                let (table, worked) = deletion::measure(options).await;
                 stage.failed |= !worked;
                 table
             }

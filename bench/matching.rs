@@ -21,7 +21,7 @@ use crate::table::Table;
 use crate::tally::histogram;
 use crate::wire::{self, Caller};
 
-const HUB: &str = "/.well-known/mercure";
+pub const HUB: &str = "/.well-known/mercure";
 /// Streams that are being opened at one time.
 const OPENING: usize = 50;
 /// Files that the server opens for a stream: the runtime holds two ends of it.
@@ -223,7 +223,7 @@ async fn waking(server: &Server) -> Result<u128> {
 }
 
 /// `Authorization` of somebody who may publish anything.
-fn publisher(secret: &str) -> Result<String> {
+pub fn publisher(secret: &str) -> Result<String> {
     let part = |value: serde_json::Value| BASE64.encode(value.to_string());
     let claims = json!({"mercure": {"publish": ["*"]}, "exp": 9_000_000_000_u64});
     let signed = format!("{}.{}", part(json!({"alg": "HS256", "typ": "JWT"})), part(claims));

@@ -12,29 +12,34 @@ Measures Carillon beside a plain JavaScript object on the same workerd and nginx
 
 cargo bench --bench live -- [SECTION…] [OPTION…]
 
-Sections (all by default but rows, which loads for minutes)
+Sections (all by default but rows, which loads for minutes the first time)
   idle           streams opened per second, memory per idle subscriber
   burst          100 webhooks over 20 connections, as fast as they are answered
   steady         500 subscribers × 50 events/s and 2,000 × 10/s
   overload       500 subscribers × 1,000 events/s
   requests       a GET of one tenant and a webhook POST beside a plain JavaScript Worker
-  attack         what a tenant notices while one network attacks another one
+  attack         what a tenant notices while one network attacks another one with what is refused
+  costly         the same with requests that cost much and are answered
+  deletion       what four tenants wait while a large collection of another one is deleted
   credentials    a request by key, token and cookie beside an anonymous one
   matching       an update for one subscriber among many of other topics, and the hub's waking
   first_request  the first request in a fresh isolate, beside an empty Rust Worker
-  rows           a tenant's records among those of many tenants, beside the same alone
+  rows           operations on a few and on many records, of a tenant alone and of one among many
 
 Options
   --subscribers N,N   sizes for idle and burst (100,1000,5000) and matching (1,1000,10000)
   --seconds N         length of a steady run (60, or BENCH_SECONDS); overload runs a third of it
   --rounds N          bursts per size, of which the median counts (5)
   --peers NAME,NAME   carillon, plain, nchan (all)
+  --records FEW,MANY  sizes of the collection that rows asks for (100,10000); deletion deletes one of MANY
   --tenants N         tenants of rows (1000)
-  --deployments N     deployments of each (1000)
-  --workflows N       workflows of each (500)
+  --neighbours N      records of each other one (500)
   --state DIR         where the rows are kept for the next run (target/bench-rows)
-  --quick             a smoke run: 50 subscribers, 3 seconds, one round; 5 tenants with a tenth of the rows
+  --quick             a smoke run: 50 subscribers, 3 seconds, one round; rows of 5 tenants, 100 and 500 records
 ";
+
+/// Records of a bulk; no collection that is asked has fewer.
+pub const BULK: usize = 100;
 
 /// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +51,8 @@ pub enum Section {
     Requests,
     Credentials,
     Attack,
+    Costly,
+    Deletion,
     Matching,
     FirstRequest,
     Rows,
@@ -53,7 +60,7 @@ pub enum Section {
 
 impl Section {
     /// Those that are measured where nobody names one.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Idle,
         Self::Burst,
         Self::Steady,
@@ -61,6 +68,8 @@ impl Section {
         Self::Requests,
         Self::Credentials,
         Self::Attack,
+        Self::Costly,
+        Self::Deletion,
         Self::Matching,
         Self::FirstRequest,
     ];
@@ -74,6 +83,8 @@ impl Section {
             "requests" => Self::Requests,
             "credentials" => Self::Credentials,
             "attack" => Self::Attack,
+            "costly" => Self::Costly,
+            "deletion" => Self::Deletion,
             "matching" => Self::Matching,
             "first_request" => Self::FirstRequest,
             "rows" => Self::Rows,
@@ -86,10 +97,12 @@ impl Section {
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     pub tenants: usize,
-    /// Of each tenant.
-    pub deployments: usize,
-    /// Of each tenant.
-    pub workflows: usize,
+    /// Of the tenant that has few.
+    pub few: usize,
+    /// Of the tenant that has many.
+    pub many: usize,
+    /// Of each other tenant.
+    pub neighbours: usize,
 }
 
 /// What to measure, and how long.
@@ -124,7 +137,7 @@ impl Options {
             rounds: 5,
             calls: 2_000,
             matching: vec![1, 1_000, 10_000],
-            size: Size { tenants: 1_000, deployments: 1_000, workflows: 500 },
+            size: Size { tenants: 1_000, few: 100, many: 10_000, neighbours: 500 },
             state: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench-rows")),
             peers: Peer::LIVE.to_vec(),
             help: false,
@@ -145,8 +158,12 @@ impl Options {
                 "--seconds" => options.length = Duration::from_secs(number(&value()?)?),
                 "--rounds" => options.rounds = usize::try_from(number(&value()?)?)?,
                 "--tenants" => options.size.tenants = usize::try_from(number(&value()?)?)?,
-                "--deployments" => options.size.deployments = usize::try_from(number(&value()?)?)?,
-                "--workflows" => options.size.workflows = usize::try_from(number(&value()?)?)?,
+                "--neighbours" => options.size.neighbours = usize::try_from(number(&value()?)?)?,
+                "--records" => {
+                    let sizes = list(&value()?, |size| size.parse().ok().filter(|size| *size >= BULK))?;
+                    let [few, many] = *sizes else { return Err("--records needs two sizes: FEW,MANY".into()) };
+                    (options.size.few, options.size.many) = (few, many);
+                }
                 "--state" => options.state = value()?.into(),
                 "--peers" => options.peers = list(&value()?, peer)?,
                 name => options.sections.push(
@@ -174,7 +191,7 @@ impl Options {
         self.rounds = 1;
         self.calls = 50;
         self.matching = vec![1, 50];
-        self.size = Size { tenants: 5, deployments: 100, workflows: 50 };
+        self.size = Size { tenants: 5, few: 100, many: 500, neighbours: 100 };
     }
 
     /// The most subscribers that any chosen section asks for.
@@ -184,7 +201,8 @@ impl Options {
             Section::Steady => self.steady.iter().map(|(subscribers, _)| *subscribers).max().unwrap_or(0),
             Section::Overload => self.overload.0,
             Section::Matching => self.matching.iter().copied().max().unwrap_or(0),
-            Section::Requests | Section::Credentials | Section::Attack | Section::FirstRequest | Section::Rows => 0,
+            Section::Requests | Section::Credentials | Section::Attack | Section::Costly => 0,
+            Section::Deletion | Section::FirstRequest | Section::Rows => 0,
         };
         self.sections.iter().map(of).max().unwrap_or(0)
     }

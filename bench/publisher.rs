@@ -86,7 +86,7 @@ pub fn webhook(server: &Server, mark: Mark) -> Result<Vec<u8>> {
 }
 
 /// What all connections of a site share.
-struct Site {
+pub struct Site {
     host: String,
     path: String,
     tenant: String,
@@ -95,6 +95,17 @@ struct Site {
 }
 
 impl Site {
+    /// The site of a tenant that is reached by its name.
+    pub fn of_tenant(tenant: &str, secret: &str) -> Result<Self> {
+        Ok(Self {
+            host: format!("{tenant}.localhost"),
+            path: "/webhook".to_owned(),
+            tenant: tenant.to_owned(),
+            topic: "post".to_owned(),
+            key: Some(Hmac::new_from_slice(secret.as_bytes())?),
+        })
+    }
+
     fn of(server: &Server) -> Result<Self> {
         let key = match &server.webhook_secret {
             Some(secret) => Some(Hmac::new_from_slice(secret.as_bytes())?),
@@ -110,7 +121,7 @@ impl Site {
     }
 
     /// An event of about 200 bytes.
-    fn webhook(&self, mark: Mark) -> Vec<u8> {
+    pub fn webhook(&self, mark: Mark) -> Vec<u8> {
         let body = format!(
             concat!(
                 r#"{{"tenant_id":"{}","node_type":"Post","action":"UPDATE","channels":["{}"],"#,

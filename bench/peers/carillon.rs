@@ -56,20 +56,26 @@ pub async fn start() -> Result<Server> {
 /// Serves with the rows that lie under `folder`, and makes the databases where there are none.
 pub async fn serve(folder: &Path) -> Result<Runtime> {
     // Cloudflare counts per network in the machine itself; the simulation would cost a hop that is not ours.
-    served(folder, false).await
+    served(folder, false, &json!({})).await
+}
+
+/// The same, with a line in the log for each transaction on a tenant's rows: what its statements read and wrote.
+pub async fn serve_counting(folder: &Path) -> Result<Runtime> {
+    served(folder, false, &json!({ "ROWS_LOG": "true" })).await
 }
 
 /// The same with the bounds per network, as a deployment has them.
 pub async fn serve_bounded(folder: &Path) -> Result<Runtime> {
-    served(folder, true).await
+    served(folder, true, &json!({})).await
 }
 
-async fn served(folder: &Path, is_bounded: bool) -> Result<Runtime> {
+async fn served(folder: &Path, is_bounded: bool, vars: &Value) -> Result<Runtime> {
     let log = folder.join("server.log");
     let argument = json!({
         "build": root().join("build"),
         "addressLimit": is_bounded,
         "state": folder.join("state"),
+        "vars": vars,
         "secrets": { "PLATFORM_KEY": PLATFORM_KEY, "KEK_v1": KEK },
     });
     let mut group = Group::start(script(&root().join("tests/runtime/serve.mjs"), &argument), &log)?;
