@@ -229,3 +229,26 @@ async fn an_answer_of_more_than_two_megabytes_is_streamed_whole() {
     let memory = health["isolate"]["memory_bytes"].as_u64().unwrap();
     assert!(memory > 1_000_000 && memory.is_multiple_of(65_536), "{memory}");
 }
+
+#[tokio::test]
+async fn a_network_whose_reads_are_dear_waits_and_nobody_else_does() {
+    let tenant = tenant().await;
+    tenant.collection("things", schema(), json!({"public_read": true})).await;
+    fill(&tenant).await;
+    let dear = (0..20).map(|i| format!("text ~ 'none {i}'")).collect::<Vec<_>>().join(" || ");
+    let ask = |tenant: &Tenant| tenant.call("GET", "/api/v1/things").query("filter", &dear).send();
+    let mut refused = None;
+    for _ in 0..30 {
+        let answer = ask(&tenant).await;
+        if answer.status != 200 {
+            refused = Some(answer.expect_problem(429, "rate_limited"));
+            break;
+        }
+    }
+    let refused = refused.unwrap();
+    assert!(refused.header("Retry-After").parse::<u64>().unwrap() > 0);
+    // Nobody else: other reads of the same network, members, other networks.
+    strangers(&tenant, &[("limit", "1")]).await;
+    tenant.listed("things", &[("filter", &dear)]).await.expect(200);
+    ask(&tenant.through(&tenant.world.elsewhere())).await.expect(200);
+}

@@ -48,8 +48,18 @@ impl Pace {
 
     /// Counts an event, however many there were.
     pub fn count(&mut self, spacing: Spacing, now: Timestamp) {
+        self.count_many(spacing, 1, now);
+    }
+
+    /// Counts so many events, however many there were.
+    pub fn count_many(&mut self, spacing: Spacing, events: u32, now: Timestamp) {
         let from = if self.due > now { self.due } else { now };
-        self.due = from.plus_millis(spacing.millis);
+        self.due = from.plus_millis(spacing.millis.saturating_mul(i64::from(events)));
+    }
+
+    /// Gives back events that were counted and did not happen.
+    pub fn give_back(&mut self, spacing: Spacing, events: u32) {
+        self.due = self.due.plus_millis(-spacing.millis.saturating_mul(i64::from(events)));
     }
 }
 
@@ -94,6 +104,16 @@ mod tests {
         pace.spend(SPACING, at(1_000));
         assert_eq!([pace.wait(SPACING, at(1_000)), pace.wait(SPACING, at(1_100))], [100, 0]);
         assert_eq!([pace.reserve(SPACING, 0, at(1_100)), pace.reserve(SPACING, 0, at(1_150))], [Ok(0), Err(50)]);
+    }
+
+    #[test]
+    fn many_are_counted_at_once_and_given_back() {
+        let mut pace = Pace::default();
+        pace.count_many(SPACING, 10, at(0));
+        assert_eq!(pace.wait(SPACING, at(0)), 800);
+        pace.give_back(SPACING, 9);
+        assert_eq!([pace.reserve(SPACING, 0, at(0)), pace.reserve(SPACING, 0, at(0))], [Ok(0), Ok(0)]);
+        assert_eq!(pace.reserve(SPACING, 0, at(0)), Err(100));
     }
 
     proptest! {

@@ -44,6 +44,13 @@ pub enum ResponseBody {
     Events(Option<web_sys::ReadableStream>),
 }
 
+impl ResponseBody {
+    /// How many bytes of JSON it is.
+    pub fn json_bytes(&self) -> usize {
+        if let Self::Json(text) = self { text.len() } else { 0 }
+    }
+}
+
 /// A page's position in its list.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Pagination {

@@ -69,6 +69,8 @@ pub struct ListPage {
     pub from_cache: bool,
     /// The key and generation to cache it under, if it is worth caching.
     pub store_as: Option<(KvKey, CacheGeneration)>,
+    /// How often each record that was read was compared.
+    pub comparisons: usize,
 }
 
 impl RecordList<'_> {
@@ -88,11 +90,11 @@ impl RecordList<'_> {
         if let Some(key) = &key {
             let generation = self.generation(request.slug(), &readable).await?;
             if let Some(body) = cache::find(self.bindings, self.rows.tenant(), key, &generation).await {
-                return Ok(ListPage { body: body.into(), from_cache: true, store_as: None });
+                return Ok(ListPage { body: body.into(), from_cache: true, store_as: None, comparisons: 0 });
             }
         }
-        let (body, generation) = self.load(request.slug(), &query, &readable).await?;
-        Ok(ListPage { body, from_cache: false, store_as: key.map(|key| (key, generation)) })
+        let (body, generation, comparisons) = self.load(request.slug(), &query, &readable).await?;
+        Ok(ListPage { body, from_cache: false, store_as: key.map(|key| (key, generation)), comparisons })
     }
 
     /// Recomputes a list and caches it.
@@ -102,7 +104,7 @@ impl RecordList<'_> {
         let readable = |collection: &Collection| {
             if request.is_member() || collection.public_read { Ok(()) } else { Err(problem::unauthorized()) }
         };
-        let (body, generation) = self.load(request.slug(), &query, &readable).await?;
+        let (body, generation, _) = self.load(request.slug(), &query, &readable).await?;
         if let Some(body) = body.to_text(cache::MAX_BYTES) {
             cache::store(self.bindings, self.rows.tenant(), &key, generation, &body).await;
         }
@@ -119,13 +121,13 @@ impl RecordList<'_> {
         Ok(current.await?.generation)
     }
 
-    /// The page from the rows, and its generation.
+    /// The page from the rows, its generation, and how often each record was compared.
     async fn load(
         &self,
         slug: &str,
         query: &RecordQuery,
         readable: &impl Fn(&Collection) -> Result<(), Problem>,
-    ) -> Result<(BodyText, CacheGeneration), Problem> {
+    ) -> Result<(BodyText, CacheGeneration, usize), Problem> {
         let tenant = self.rows.tenant().as_str();
         let keys = &self.bindings.settings.keys;
         let planned = Cell::new(None);
@@ -156,7 +158,7 @@ impl RecordList<'_> {
         let counts = found.map(Rows::first).collect::<Result<Vec<Option<ListCount>>, _>>()?;
         let counts: Vec<ListCount> = counts.into_iter().flatten().collect();
         let body = self.render(&read.collection, &plan, query, rows.into_iter().flatten().collect(), &counts).await?;
-        Ok((body, read.generation))
+        Ok((body, read.generation, plan.comparisons()))
     }
 
     /// The body of a page: its records as they are shown, and where the list continues.

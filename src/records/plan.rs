@@ -4,7 +4,7 @@
 //! Invariants
 //! - The head of the statement binds the tenant; a plan only chooses among heads.
 //! - A cursor is valid for one tenant, collection, filter and order, whatever source its rows come from.
-//! - A statement reads no more records than [`ReadBounds`] says, however many there are: the bound is its own LIMIT, beside
+//! - A statement reads no more records than [`ReadBounds`] says, fewer where each is compared often, however many there are: the bound is its own LIMIT, beside
 //!   conditions by which an index seeks. What is asked beyond that is asked of the rows that were read.
 //! - What was cut can be told from what is returned: see `page`.
 
@@ -56,6 +56,12 @@ impl ReadBounds {
     /// For a member, or for somebody who is none.
     pub fn of(is_member: bool) -> Self {
         if is_member { Self::MEMBER } else { Self::STRANGER }
+    }
+
+    /// The same work where each record is compared so often: from the third comparison on, fewer records.
+    fn comparing(self, times: usize) -> Self {
+        let times = i64::try_from(times).unwrap_or(i64::MAX).max(1);
+        Self { records: (2 * self.records / times).clamp(1, self.records), ..self }
     }
 }
 
@@ -129,6 +135,11 @@ impl ListPlan {
         Ok(Self { order, identity: identity.to_string(), source, seek, conditions, lookup, status_count })
     }
 
+    /// How often each record that is read is compared.
+    pub fn comparisons(&self) -> usize {
+        self.conditions.iter().map(SqlCondition::comparisons).sum()
+    }
+
     /// Whether rows come in the order in which they are read, so that a list which was cut goes on behind the last of them.
     pub fn is_read_in_order(&self) -> bool {
         self.order.is_indexed(&self.source)
@@ -145,6 +156,7 @@ impl ListPlan {
         position: Option<&Value>,
     ) -> Result<Vec<ListStatement>, Problem> {
         let invalid = || problem::invalid_query("cursor", cursor::invalid());
+        let bounds = bounds.comparing(self.comparisons());
         let range = RowRange { limit: i64::from(query.per_page) + 1, offset: query.offset() };
         let sorted = self.order.sorted();
         let after = position.map(|position| self.order.after(position).ok_or_else(invalid)).transpose()?;
@@ -182,6 +194,7 @@ impl ListPlan {
         if let Some(status) = &self.status_count {
             return Ok(vec![ReadStatement::Constant(COUNTED, args![slug, status.as_deref()])]);
         }
+        let bounds = bounds.comparing(self.comparisons());
         let order = if self.order.is_of_columns() { self.order.clone() } else { SortOrder::none() };
         let mut counts = Vec::new();
         if let Some((lookup, all)) = &self.lookup {

@@ -95,6 +95,15 @@ pub enum SqlCondition {
 }
 
 impl SqlCondition {
+    /// How many comparisons it makes at most.
+    pub fn comparisons(&self) -> usize {
+        match self {
+            Self::Is(..) | Self::Compare(..) => 1,
+            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::comparisons).sum(),
+            Self::Not(part) => part.comparisons(),
+        }
+    }
+
     fn write(self, text: &mut String, args: &mut Vec<Arg>) {
         let (parts, separator, empty) = match self {
             Self::Is(piece, values) => {

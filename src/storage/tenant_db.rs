@@ -164,6 +164,8 @@ pub struct TenantDb {
     judged_at: Cell<Option<i64>>,
     /// Whether each transaction logs the rows that its statements read and wrote.
     logs_rows: bool,
+    /// How many rows were read, where they are counted.
+    rows_read: Cell<Option<u64>>,
 }
 
 row_types! {
@@ -180,7 +182,19 @@ impl TenantDb {
         }
         let db = bindings.d1(&placement.shard)?;
         let (tenant, placement, logs_rows) = (tenant.clone(), placement.clone(), bindings.settings.logs_rows);
-        Ok(Self { tenant, placement, db, judged_at: Cell::new(None), logs_rows })
+        Ok(Self { tenant, placement, db, judged_at: Cell::new(None), logs_rows, rows_read: Cell::new(None) })
+    }
+
+    /// The rows, with a count of those that are read, as D1 bills them.
+    #[must_use]
+    pub fn counting(self) -> Self {
+        self.rows_read.set(Some(0));
+        self
+    }
+
+    /// How many rows were read so far, if they are counted.
+    pub fn rows_read(&self) -> u64 {
+        self.rows_read.get().unwrap_or(0)
     }
 
     /// The rows for a request that was judged by the tenant's configuration of this revision. Their first read fails with
@@ -247,14 +261,18 @@ impl TenantDb {
 
     /// Runs statements of these names in one transaction.
     async fn transact(&self, names: &[&str], statements: &[(&str, Vec<Arg>)]) -> Result<Vec<Rows>, StorageError> {
-        if !self.logs_rows {
+        if !self.logs_rows && self.rows_read.get().is_none() {
             return self.db.run(statements).await;
         }
         let (rows, counted) = self.db.run_counted(statements).await?;
-        log::rows(
-            self.tenant.as_str(),
-            names.iter().zip(&counted).map(|(name, rows)| (*name, rows.read, rows.written)),
-        );
+        let read: u64 = counted.iter().map(|rows| rows.read).sum();
+        self.rows_read.set(self.rows_read.get().map(|before| before + read));
+        if self.logs_rows {
+            log::rows(
+                self.tenant.as_str(),
+                names.iter().zip(&counted).map(|(name, rows)| (*name, rows.read, rows.written)),
+            );
+        }
         Ok(rows)
     }
 

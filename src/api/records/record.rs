@@ -13,6 +13,7 @@ use crate::http::incoming::{JSON, MERGE_PATCH};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
+use crate::records::beside;
 use crate::records::cache::{self, ListRequest};
 use crate::records::cache_stats;
 use crate::records::collection::{Collection, CollectionRead};
@@ -20,6 +21,7 @@ use crate::records::expand::{self, Expansion};
 use crate::records::list::{ListPage, RecordList};
 use crate::records::operation::{self, Operation, OperationKind, RecordWriter, WriteOutcome};
 use crate::records::projection::Projection;
+use crate::records::read_price::{self, PricedRead};
 use crate::records::record::{self, Record, RecordRow};
 use crate::records::sweep;
 use crate::storage::sql::args;
@@ -49,8 +51,9 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
 
 /// `GET /api/v1/{collection}`
 pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
-    let rows = request.caller.rows(&request.bindings)?;
     let is_member = request.caller.is_member();
+    let priced = priced(&request)?;
+    let rows = counted(request.caller.rows(&request.bindings)?, priced.as_ref());
     let list = ListRequest::new(
         &request.caller.tenant,
         request.params.get("collection"),
@@ -59,7 +62,15 @@ pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
     );
     let reader = RecordList { bindings: &request.bindings, rows: &rows, is_member };
     let page = reader.page(&list, |collection| may_read(&request, collection)).await;
-    let ListPage { body, from_cache, store_as } = page.map_err(|problem| hide_from_strangers(&request, problem))?;
+    if let Some(priced) = priced {
+        let (comparisons, bytes) = match &page {
+            Ok(page) if page.from_cache => (0, 0),
+            Ok(page) => (page.comparisons, page.body.len()),
+            Err(problem) => (0, bytes_refused(problem)),
+        };
+        priced.settle(rows.rows_read(), comparisons, bytes);
+    }
+    let ListPage { body, from_cache, store_as, .. } = page.map_err(|problem| hide_from_strangers(&request, problem))?;
     if let Some((key, generation)) = store_as
         && let Some(body) = body.to_text(cache::MAX_BYTES)
     {
@@ -70,14 +81,41 @@ pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
     Ok(Response::plain_json(200, body).header("X-Cache", if from_cache { "HIT" } else { "MISS" }))
 }
 
+/// What a refusal counts as: to see that it is too much takes as long as to answer it.
+fn bytes_refused(problem: &Problem) -> usize {
+    if problem.code == "too_complex" { beside::MAX_BYTES } else { 0 }
+}
+
+/// The read as one that may cost much, if it is a stranger's and such a one.
+fn priced(request: &Request<Reader>) -> Result<Option<PricedRead>, Problem> {
+    if request.caller.is_member() {
+        return Ok(None);
+    }
+    read_price::admit(request.incoming.network(), &request.incoming.query)
+}
+
+fn counted(rows: TenantDb, priced: Option<&PricedRead>) -> TenantDb {
+    if priced.is_some() { rows.counting() } else { rows }
+}
+
 /// `GET /api/v1/{collection}/{record_id}`
 pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
-    let rows = request.caller.rows(&request.bindings)?;
+    let priced = priced(&request)?;
+    let rows = counted(request.caller.rows(&request.bindings)?, priced.as_ref());
+    let answer = one(&request, &rows).await;
+    if let Some(priced) = priced {
+        let bytes = answer.as_ref().map_or_else(bytes_refused, |answer| answer.body.json_bytes());
+        priced.settle(rows.rows_read(), 0, bytes);
+    }
+    answer
+}
+
+async fn one(request: &Request<Reader>, rows: &TenantDb) -> Result<Response, Problem> {
     let (slug, id) = (request.params.get("collection"), request.params.get("record_id"));
     let projection = Projection::read(&request.incoming.query)?;
     let expansion = Expansion::read(&request.incoming.query)?;
     let find = |_: &Collection| Ok(vec![ReadStatement::Constant(record::FIND, args![slug, id])]);
-    let CollectionRead { collection, found, .. } = readable(&request, &rows, find).await?;
+    let CollectionRead { collection, found, .. } = readable(request, rows, find).await?;
     let row = found.into_iter().next().unwrap_or_default().first::<RecordRow>()?.ok_or_else(problem::not_found)?;
     let record = Record::stored(rows.tenant(), row);
     let etag = record.etag(&collection);
@@ -87,7 +125,7 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
         return Ok(tagged(Response::empty(304)));
     }
     let mut shown = [record.shown(&collection)?];
-    expand::fill(&rows, &collection, &expansion, request.caller.is_member(), &mut shown).await?;
+    expand::fill(rows, &collection, &expansion, request.caller.is_member(), &mut shown).await?;
     let [mut shown] = shown;
     projection.apply(&mut shown);
     Ok(tagged(Response::json(200, &shown, Some(request.caller.tenant.as_str()))?))
