@@ -55,7 +55,7 @@ END;
 ALTER TABLE collection_state ADD COLUMN counts TEXT NOT NULL DEFAULT '{}';
 
 -- Bytes of the collection's records with all that belongs to them; NULL until those of before are counted. A record takes
--- 500 and its data, and its words twice; each value in the index and each reference 200 and its text; each past version
+-- 500 and its data, and its words twice; each value in the index 200 and its text; each past version
 -- 100 and its data.
 ALTER TABLE collection_state ADD COLUMN bytes INTEGER DEFAULT 0;
 -- The records are being counted anew, in the order of their ids: up to which this has been done, what it has come to so
@@ -95,7 +95,9 @@ ALTER TABLE collections ADD COLUMN versioned_until INTEGER;
 CREATE TRIGGER collections_were_versioned AFTER UPDATE OF versioned ON collections
 WHEN OLD.versioned = 1 AND NEW.versioned = 0
 BEGIN
-  UPDATE collections SET versioned_until = NEW.updated_at WHERE tenant_id = NEW.tenant_id AND slug = NEW.slug;
+  UPDATE collections SET versioned_until = max(NEW.updated_at, COALESCE((
+    SELECT max(r.updated_at) FROM records r WHERE r.tenant_id = NEW.tenant_id AND r.collection = NEW.slug AND r.deleted_at IS NULL), 0))
+  WHERE tenant_id = NEW.tenant_id AND slug = NEW.slug;
 END;
 
 -- Every state of a record: past ones, and the one that it has.
@@ -178,9 +180,7 @@ BEGIN
     recount_bytes = recount_bytes + CASE WHEN NEW.id <= recount_to THEN m.delta ELSE 0 END
   FROM (SELECT 500 + octet_length(NEW.data) + 2 * COALESCE(octet_length(NEW.words), 0)
     + COALESCE((SELECT sum(200 + COALESCE(octet_length(j.atom), 0)) FROM collection_fields f LEFT JOIN json_each(NEW.data, '$.' || f.field) j
-      WHERE f.tenant_id = NEW.tenant_id AND f.collection = NEW.collection AND f.is_indexed = 1 AND NEW.deleted_at IS NULL), 0)
-    + COALESCE((SELECT sum(200 + octet_length(j.atom)) FROM collection_fields f JOIN json_each(NEW.data, '$.' || f.field) j
-      WHERE f.tenant_id = NEW.tenant_id AND f.collection = NEW.collection AND f.target IS NOT NULL AND j.atom IS NOT NULL AND NEW.deleted_at IS NULL), 0) AS delta) m
+      WHERE f.tenant_id = NEW.tenant_id AND f.collection = NEW.collection AND f.is_indexed = 1 AND NEW.deleted_at IS NULL), 0) AS delta) m
   WHERE collection_state.tenant_id = NEW.tenant_id AND collection_state.collection = NEW.collection;
 
   INSERT INTO record_index (tenant_id, collection, record_id, field, position, value, created_at, is_unique)
@@ -215,27 +215,24 @@ BEGIN
   FROM (SELECT
     NEW.status IS NOT OLD.status OR (NEW.deleted_at IS NULL) <> (OLD.deleted_at IS NULL) AS is_recounted,
     octet_length(NEW.data) - octet_length(OLD.data) + 2 * COALESCE(octet_length(NEW.words), 0) - 2 * COALESCE(octet_length(OLD.words), 0)
+    + COALESCE((SELECT sum(COALESCE(octet_length(json_extract(NEW.data, '$.' || i.field)), 0) - COALESCE(octet_length(i.value), 0)) FROM record_index i
+      WHERE i.tenant_id = NEW.tenant_id AND i.collection = NEW.collection AND i.record_id = NEW.id
+        AND NEW.index_revision = OLD.index_revision AND NEW.deleted_at IS NULL AND OLD.deleted_at IS NULL
+        AND json_extract(NEW.data, '$.' || i.field) IS NOT json_extract(OLD.data, '$.' || i.field) AND NOT (COALESCE(json_type(NEW.data, '$.' || i.field), '') IN ('array', 'object') OR COALESCE(json_type(OLD.data, '$.' || i.field), '') IN ('array', 'object'))), 0)
     + COALESCE((SELECT sum(200 + COALESCE(octet_length(j.atom), 0)) FROM collection_fields f LEFT JOIN json_each(NEW.data, '$.' || f.field) j
       WHERE f.tenant_id = NEW.tenant_id AND f.collection = NEW.collection AND f.is_indexed = 1 AND NEW.deleted_at IS NULL
         AND (NEW.index_revision <> OLD.index_revision OR NEW.deleted_at IS NOT OLD.deleted_at
-          OR json_extract(NEW.data, '$.' || f.field) IS NOT json_extract(OLD.data, '$.' || f.field))), 0)
+          OR json_extract(NEW.data, '$.' || f.field) IS NOT json_extract(OLD.data, '$.' || f.field) AND (COALESCE(json_type(NEW.data, '$.' || f.field), '') IN ('array', 'object') OR COALESCE(json_type(OLD.data, '$.' || f.field), '') IN ('array', 'object')))), 0)
     - COALESCE((SELECT sum(200 + COALESCE(octet_length(i.value), 0)) FROM record_index i
       WHERE i.tenant_id = NEW.tenant_id AND i.collection = NEW.collection AND i.record_id = NEW.id
         AND (NEW.index_revision <> OLD.index_revision OR NEW.deleted_at IS NOT OLD.deleted_at
-          OR json_extract(NEW.data, '$.' || i.field) IS NOT json_extract(OLD.data, '$.' || i.field))), 0)
-    + COALESCE((SELECT sum(200 + octet_length(j.atom)) FROM collection_fields f JOIN json_each(NEW.data, '$.' || f.field) j
-      WHERE f.tenant_id = NEW.tenant_id AND f.collection = NEW.collection AND f.target IS NOT NULL AND j.atom IS NOT NULL AND NEW.deleted_at IS NULL
-        AND (NEW.index_revision <> OLD.index_revision OR NEW.deleted_at IS NOT OLD.deleted_at
-          OR json_extract(NEW.data, '$.' || f.field) IS NOT json_extract(OLD.data, '$.' || f.field))), 0)
-    - COALESCE((SELECT sum(200 + octet_length(e.target_id)) FROM record_references e
-      WHERE e.tenant_id = NEW.tenant_id AND e.collection = NEW.collection AND e.record_id = NEW.id
-        AND (NEW.index_revision <> OLD.index_revision OR NEW.deleted_at IS NOT OLD.deleted_at
-          OR json_extract(NEW.data, '$.' || e.field) IS NOT json_extract(OLD.data, '$.' || e.field))), 0)
+          OR json_extract(NEW.data, '$.' || i.field) IS NOT json_extract(OLD.data, '$.' || i.field) AND (COALESCE(json_type(NEW.data, '$.' || i.field), '') IN ('array', 'object') OR COALESCE(json_type(OLD.data, '$.' || i.field), '') IN ('array', 'object')))), 0)
     + COALESCE((SELECT 100 + octet_length(OLD.data) FROM collections c
       WHERE c.tenant_id = NEW.tenant_id AND c.slug = NEW.collection AND NEW.version <> OLD.version AND (c.versioned = 1 OR OLD.updated_at <= c.versioned_until)
         AND NOT EXISTS (SELECT 1 FROM record_past_versions v WHERE v.tenant_id = NEW.tenant_id AND v.collection = NEW.collection AND v.record_id = NEW.id AND v.version = OLD.version)), 0)
     - COALESCE((SELECT sum(100 + octet_length(v.data)) FROM record_past_versions v
-      WHERE v.tenant_id = NEW.tenant_id AND v.collection = NEW.collection AND v.record_id = NEW.id AND v.version <= NEW.version - 200 AND NEW.version <> OLD.version), 0) AS delta) m
+      WHERE v.tenant_id = NEW.tenant_id AND v.collection = NEW.collection AND v.record_id = NEW.id AND v.version <= NEW.version - 200 AND NEW.version <> OLD.version
+        AND (SELECT c.versioned FROM collections c WHERE c.tenant_id = NEW.tenant_id AND c.slug = NEW.collection) = 1), 0) AS delta) m
   WHERE collection_state.tenant_id = NEW.tenant_id AND collection_state.collection = NEW.collection AND (NEW.version <> OLD.version OR m.is_recounted OR m.delta <> 0);
 
   UPDATE record_index SET value = json_extract(NEW.data, '$.' || field)
@@ -277,7 +274,8 @@ BEGIN
   WHERE c.tenant_id = NEW.tenant_id AND c.slug = NEW.collection AND NEW.version <> OLD.version AND (c.versioned = 1 OR OLD.updated_at <= c.versioned_until)
   ON CONFLICT (tenant_id, collection, record_id, version) DO NOTHING;
   DELETE FROM record_past_versions
-  WHERE tenant_id = NEW.tenant_id AND collection = NEW.collection AND record_id = NEW.id AND version <= NEW.version - 200 AND NEW.version <> OLD.version;
+  WHERE tenant_id = NEW.tenant_id AND collection = NEW.collection AND record_id = NEW.id AND version <= NEW.version - 200 AND NEW.version <> OLD.version
+    AND (SELECT c.versioned FROM collections c WHERE c.tenant_id = NEW.tenant_id AND c.slug = NEW.collection) = 1;
 
   INSERT INTO record_outbox (tenant_id, seq, at, collection, record_id, action, private, version, status, data, alias, created_at, updated_at, created_by, updated_by, creation_id, total)
   SELECT NEW.tenant_id, s.generation, CAST(unixepoch('subsec') * 1000 AS INTEGER), NEW.collection, NEW.id,
@@ -327,8 +325,6 @@ BEGIN
   FROM (SELECT 500 + octet_length(OLD.data) + 2 * COALESCE(octet_length(OLD.words), 0)
     + COALESCE((SELECT sum(200 + COALESCE(octet_length(i.value), 0)) FROM record_index i
       WHERE i.tenant_id = OLD.tenant_id AND i.collection = OLD.collection AND i.record_id = OLD.id), 0)
-    + COALESCE((SELECT sum(200 + octet_length(e.target_id)) FROM record_references e
-      WHERE e.tenant_id = OLD.tenant_id AND e.collection = OLD.collection AND e.record_id = OLD.id), 0)
     + COALESCE((SELECT sum(100 + octet_length(v.data)) FROM record_past_versions v
       WHERE v.tenant_id = OLD.tenant_id AND v.collection = OLD.collection AND v.record_id = OLD.id), 0) AS delta) m
   WHERE collection_state.tenant_id = OLD.tenant_id AND collection_state.collection = OLD.collection;

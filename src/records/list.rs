@@ -171,7 +171,7 @@ impl RecordList<'_> {
         counts: &[ListCount],
     ) -> Result<BodyText, Problem> {
         let tenant = self.rows.tenant().as_str();
-        let bounds = ReadBounds::of(self.is_member);
+        let bounds = plan.bounds(ReadBounds::of(self.is_member));
         let per_page = query.per_page as usize;
         let reading = PageReading { per_page, most: bounds.records, in_order: plan.is_read_in_order() };
         let cut = reading.cut(&rows.iter().map(ListRow::mark).collect::<Vec<_>>());

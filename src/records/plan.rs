@@ -135,6 +135,11 @@ impl ListPlan {
         Ok(Self { order, identity: identity.to_string(), source, seek, conditions, lookup, status_count })
     }
 
+    /// The bounds of this list: the same work, where each record is compared more than twice.
+    pub fn bounds(&self, of_all: ReadBounds) -> ReadBounds {
+        of_all.comparing(self.comparisons())
+    }
+
     /// How often each record that is read is compared.
     pub fn comparisons(&self) -> usize {
         self.conditions.iter().map(SqlCondition::comparisons).sum()
@@ -156,7 +161,7 @@ impl ListPlan {
         position: Option<&Value>,
     ) -> Result<Vec<ListStatement>, Problem> {
         let invalid = || problem::invalid_query("cursor", cursor::invalid());
-        let bounds = bounds.comparing(self.comparisons());
+        let bounds = self.bounds(bounds);
         let range = RowRange { limit: i64::from(query.per_page) + 1, offset: query.offset() };
         let sorted = self.order.sorted();
         let after = position.map(|position| self.order.after(position).ok_or_else(invalid)).transpose()?;
@@ -194,7 +199,7 @@ impl ListPlan {
         if let Some(status) = &self.status_count {
             return Ok(vec![ReadStatement::Constant(COUNTED, args![slug, status.as_deref()])]);
         }
-        let bounds = bounds.comparing(self.comparisons());
+        let bounds = self.bounds(bounds);
         let order = if self.order.is_of_columns() { self.order.clone() } else { SortOrder::none() };
         let mut counts = Vec::new();
         if let Some((lookup, all)) = &self.lookup {

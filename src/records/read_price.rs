@@ -26,28 +26,46 @@ const ROWS: u64 = 100;
 /// Bytes of an answer that are a unit.
 const BYTES: u64 = 20_000;
 /// Units that are taken before it is known what a read costs.
-const DEPOSIT: u32 = 50;
+const DEPOSIT: u32 = 20;
 /// What makes a read one that may cost much.
-const ASKED_BY: [&str; 4] = ["filter", "q", "count", "expand"];
+const ASKED_BY: [&str; 11] = [
+    "filter",
+    "q",
+    "count",
+    "expand",
+    "page",
+    "sort",
+    "status",
+    "created_after",
+    "created_before",
+    "updated_after",
+    "updated_before",
+];
 /// Most networks that an isolate remembers, and for how long: the dearest read is paid for by then.
 const MAX_NETWORKS: usize = 20_000;
 const REMEMBERED_MILLIS: i64 = 120_000;
 
 thread_local! {
-    static WORKED: RefCell<WorkDone> = RefCell::new(WorkDone(IsolateCache::new(MAX_NETWORKS, REMEMBERED_MILLIS)));
+    static WORKED: RefCell<WorkDone> = RefCell::new(WorkDone::new(MAX_NETWORKS));
 }
 
 /// The work that was done for networks in this isolate.
-struct WorkDone(IsolateCache<Network, Pace>);
+struct WorkDone {
+    networks: IsolateCache<Network, Pace>,
+}
 
 impl WorkDone {
+    fn new(most: usize) -> Self {
+        Self { networks: IsolateCache::new(most, REMEMBERED_MILLIS) }
+    }
+
     /// Takes a deposit, or says how many milliseconds the network has to wait.
     fn admit(&mut self, network: Network, now: Timestamp) -> Result<(), i64> {
-        let mut pace = self.0.get(&network, now).copied().unwrap_or_default();
+        let mut pace = self.networks.get(&network, now).copied().unwrap_or_default();
         match pace.wait(WORK, now) {
             0 => {
                 pace.count_many(WORK, DEPOSIT, now);
-                self.0.insert(network, pace, now);
+                self.networks.insert(network, pace, now);
                 Ok(())
             }
             wait => Err(wait),
@@ -56,13 +74,13 @@ impl WorkDone {
 
     /// Puts the price in the place of the deposit.
     fn settle(&mut self, network: Network, units: u32, now: Timestamp) {
-        let mut pace = self.0.get(&network, now).copied().unwrap_or_default();
+        let mut pace = self.networks.get(&network, now).copied().unwrap_or_default();
         if units > DEPOSIT {
             pace.count_many(WORK, units - DEPOSIT, now);
         } else {
             pace.give_back(WORK, DEPOSIT - units);
         }
-        self.0.insert(network, pace, now);
+        self.networks.insert(network, pace, now);
     }
 }
 
@@ -102,7 +120,7 @@ mod tests {
     }
 
     fn work() -> WorkDone {
-        WorkDone(IsolateCache::new(8, REMEMBERED_MILLIS))
+        WorkDone::new(8)
     }
 
     #[test]
@@ -130,7 +148,7 @@ mod tests {
     fn whoever_leaves_has_paid_the_deposit() {
         let (mut work, network) = (work(), Network::of("192.0.2.1"));
         let left = (0..100).filter(|_| work.admit(network, at(0)).is_ok()).count();
-        assert_eq!(left, 20);
+        assert_eq!(left, 50);
         assert_eq!(work.admit(network, at(0)), Err(10));
         assert_eq!(work.admit(Network::of("192.0.2.2"), at(0)), Ok(()));
     }

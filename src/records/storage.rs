@@ -35,7 +35,7 @@ statements! { TenantSql;
     /// The collections that are being recounted.
     RUNNING = "SELECT collection FROM collection_state WHERE tenant_id = ?1 AND recount_to IS NOT NULL ORDER BY collection LIMIT 200";
     /// Counts the next ?3 records of the collection ?2.
-    COUNT_SOME = "UPDATE collection_state SET recount_to = n.last, recount_bytes = recount_bytes + n.bytes FROM (SELECT max(s.id) AS last, sum(s.bytes) AS bytes FROM (SELECT r.id, 500 + octet_length(r.data) + 2 * COALESCE(octet_length(r.words), 0) + COALESCE((SELECT sum(200 + COALESCE(octet_length(i.value), 0)) FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.record_id = r.id), 0) + COALESCE((SELECT sum(200 + octet_length(e.target_id)) FROM record_references e WHERE e.tenant_id = ?1 AND e.collection = ?2 AND e.record_id = r.id), 0) + COALESCE((SELECT sum(100 + octet_length(v.data)) FROM record_past_versions v WHERE v.tenant_id = ?1 AND v.collection = ?2 AND v.record_id = r.id), 0) AS bytes FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id > (SELECT c.recount_to FROM collection_state c WHERE c.tenant_id = ?1 AND c.collection = ?2) ORDER BY r.id LIMIT ?3) s) n WHERE collection_state.tenant_id = ?1 AND collection_state.collection = ?2 AND n.last IS NOT NULL";
+    COUNT_SOME = "UPDATE collection_state SET recount_to = n.last, recount_bytes = recount_bytes + n.bytes FROM (SELECT max(s.id) AS last, sum(s.bytes) AS bytes FROM (SELECT r.id, 500 + octet_length(r.data) + 2 * COALESCE(octet_length(r.words), 0) + COALESCE((SELECT sum(200 + COALESCE(octet_length(i.value), 0)) FROM record_index i WHERE i.tenant_id = ?1 AND i.collection = ?2 AND i.record_id = r.id), 0) + COALESCE((SELECT sum(100 + octet_length(v.data)) FROM record_past_versions v WHERE v.tenant_id = ?1 AND v.collection = ?2 AND v.record_id = r.id), 0) AS bytes FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id > (SELECT c.recount_to FROM collection_state c WHERE c.tenant_id = ?1 AND c.collection = ?2) ORDER BY r.id LIMIT ?3) s) n WHERE collection_state.tenant_id = ?1 AND collection_state.collection = ?2 AND n.last IS NOT NULL RETURNING recount_to AS id";
     /// Ends the recount behind the last record; ?3 is now.
     SETTLE = "UPDATE collection_state SET recount_difference = COALESCE(bytes - recount_bytes, 0), bytes = recount_bytes, recounted_at = ?3, recount_to = NULL WHERE tenant_id = ?1 AND collection = ?2 AND recount_to IS NOT NULL AND NOT EXISTS (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id > (SELECT c.recount_to FROM collection_state c WHERE c.tenant_id = ?1 AND c.collection = ?2)) RETURNING recount_difference AS difference";
     /// The tenant stores at most ?2 bytes.
@@ -134,6 +134,10 @@ pub async fn recount(rows: &TenantDb, turn: &mut Turn) -> Result<(usize, Outcome
                     );
                 }
                 done += 1;
+                break;
+            }
+            if results.pop().unwrap_or_default().is_empty() {
+                // Somebody else has come to its end, or it is gone.
                 break;
             }
             rest_since(began).await;

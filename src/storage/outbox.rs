@@ -4,7 +4,7 @@
 //! Triggers write it in the transaction of the change; only the tenant's hub reads and empties it.
 //!
 //! Invariants
-//! - Rows are read in the order of their numbers, without gaps.
+//! - Rows are read in the order of their numbers, and none is passed over.
 //! - Rows are deleted up to a number that the hub acknowledges, in a fenced write. If the fence refuses, the tenant is
 //!   suspended or moving to another shard: the rows stay (or move along), and the hub recognises them by their number.
 //! - A number that the tenant's sequence never reached deletes nothing: then the shard was restored to an earlier time,

@@ -317,11 +317,12 @@ fn visit(
 ) -> (Vec<String>, bool) {
     let (mut shown, mut place, mut is_partial) = (Vec::new(), None, false);
     let in_order = asking.plan.is_read_in_order();
-    let reading = PageReading { per_page: limit, most: bounded.bounds.records, in_order };
+    let most = asking.plan.bounds(bounded.bounds).records;
+    let reading = PageReading { per_page: limit, most, in_order };
     for _ in 0..500 {
         let mut page = items.rows(TENANT, &asking.page_within(bounded.bounds, bounded.bytes, place.as_ref()));
         let cut = reading.cut(&page.iter().map(|row| row.mark).collect::<Vec<_>>());
-        is_partial |= cut.is_partial && !in_order && page.iter().any(|row| row.mark.scanned >= bounded.bounds.records);
+        is_partial |= cut.is_partial && !in_order && page.iter().any(|row| row.mark.scanned >= most);
         // As a cursor carries it.
         let behind = cut.behind.map(|behind| asking.plan.order.position(&page[behind].placed()).to_string());
         page.truncate(cut.shown);
