@@ -252,7 +252,7 @@ async fn a_field_is_indexed_behind_the_answer() {
 async fn while_an_index_is_built_everything_but_its_order_is_there() {
     let tenant = filled(30).await;
     tenant.ask("PATCH", LEADS, declaring("score", json!({"indexed": true}))).await.expect(200);
-    leave_building(&tenant, "score").await;
+    leave_building(&tenant, "score", "CAST(unixepoch('subsec') * 1000 AS INTEGER)").await;
     assert_eq!(tenant.shown_collection("leads").await["index"]["state"], "building");
     let building = tenant.listed("leads", &[("sort", "score")]).await.expect_problem(409, "index_building");
     assert_eq!((building.pointers(), building.header("retry-after")), (vec!["?sort".to_owned()], "5"));
@@ -269,7 +269,7 @@ async fn while_an_index_is_built_everything_but_its_order_is_there() {
 async fn an_index_that_a_crash_left_is_finished_by_cron() {
     let tenant = filled(30).await;
     tenant.ask("PATCH", LEADS, declaring("score", json!({"indexed": true}))).await.expect(200);
-    leave_building(&tenant, "score").await;
+    leave_building(&tenant, "score", "1").await;
     tenant.world.scheduled().await;
     assert_eq!(tenant.built("leads").await["state"], "ready");
     assert_eq!(tenant.ids("leads", &[("sort", "-score,id"), ("limit", "2")]).await, ["l0009", "l0019"]);
@@ -289,12 +289,16 @@ async fn a_deletion_that_a_crash_left_is_finished_by_cron() {
     tenant.collection("leads", json!({}), json!({})).await;
 }
 
-/// Puts the rows as a crash leaves them in the middle of a job.
-async fn leave_building(tenant: &Tenant, field: &str) {
+/// Puts the rows as a crash leaves them in the middle of a job, which moved last at `job_at`: cron takes it up once that is
+/// some time ago.
+async fn leave_building(tenant: &Tenant, field: &str, job_at: &str) {
+    let job = format!(
+        "UPDATE collection_state SET job = 'index', done = 0, index_revision = index_revision + 1, job_at = {job_at} WHERE tenant_id = ?1"
+    );
     for sql in [
         "DELETE FROM record_index WHERE tenant_id = ?1",
         "UPDATE collections SET revision = revision + 1 WHERE tenant_id = ?1",
-        "UPDATE collection_state SET job = 'index', done = 0, index_revision = index_revision + 1, job_at = 1 WHERE tenant_id = ?1",
+        job.as_str(),
     ] {
         tenant.on_shard(sql, &[]).await;
     }
