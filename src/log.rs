@@ -78,6 +78,14 @@ pub fn failed_turn(work: &str, tenant: &str, cause: &str) {
     worker::console_error!("{line}");
 }
 
+/// A recount found that the bytes of a tenant's collection were counted wrong, by so many too many, and mended them.
+pub fn bytes_mended(tenant: &str, collection: &str, difference: i64) {
+    let line = json!({
+        "level": "error", "event": "bytes_mended", "tenant": tenant, "collection": collection, "difference": difference,
+    });
+    worker::console_error!("{line}");
+}
+
 /// A custom domain could not be checked; cron will try again.
 pub fn failed_domain_check(tenant: &str, cause: &str) {
     let line = json!({ "level": "error", "event": "domain_check", "tenant": tenant, "cause": cause });

@@ -4,7 +4,7 @@
 //! - A step is one transaction and may be repeated; the job's progress is stored. So whoever comes next can resume it: the
 //!   request that began it, or cron.
 //! - Records are indexed in the order of their ids. Whatever is written meanwhile is indexed by whoever writes it, so none is
-//!   left behind.
+//!   missed.
 //! - Reads continue meanwhile: a field counts as indexed once every record is in its index.
 //! - Where fields are searched, a step reads records, cuts their words and writes them to those that have not changed.
 //! - A collection of before, whose records do not carry their words, gets a job of itself; the full-text index finds both

@@ -128,10 +128,7 @@ pub async fn recount(rows: &TenantDb, turn: &mut Turn) -> Result<(usize, Outcome
             let mut results = batch.add(SETTLE, args![slug, began.millis()]).commit().await?;
             if let Some(row) = results.pop().unwrap_or_default().first::<DifferenceRow>()? {
                 if row.difference != 0 {
-                    log::fault(
-                        "storage_recount",
-                        &format!("the bytes of a collection were {} too many", row.difference),
-                    );
+                    log::bytes_mended(rows.tenant().as_str(), slug, row.difference);
                 }
                 done += 1;
                 break;

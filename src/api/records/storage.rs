@@ -21,7 +21,8 @@ pub async fn recount(request: Request<Member>) -> Result<Response, Problem> {
     rows.write().add(begin, args).audit(audit_entry(&request, "storage.recount", None, None)).commit().await?;
     request.background.spawn(async move {
         if let Err(problem) = storage::recount(&rows, &mut job::turn(job::BEHIND)).await {
-            log::fault("storage_recount", problem.cause.as_deref().unwrap_or(problem.code));
+            let cause = problem.cause.as_deref().unwrap_or(problem.code);
+            log::failed_turn("storage_recount", rows.tenant().as_str(), cause);
         }
     });
     answer(&request, 202).await
