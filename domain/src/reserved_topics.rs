@@ -40,19 +40,24 @@ fn refuse(topic: &str, is_reserved: impl Fn(&str) -> bool) -> Result<(), Invalid
 
 /// The path of a topic that resolves to a reserved one.
 fn reserved_path(topic: &str, is_reserved: impl Fn(&str) -> bool) -> Option<String> {
-    let paths = HUBS.iter().filter_map(|hub| Url::parse(hub).ok()?.join(topic).ok()).map(|url| plain(url.path()));
-    paths.into_iter().find(|path| {
+    let urls = HUBS.iter().filter_map(|hub| Url::parse(hub).ok()?.join(topic).ok());
+    urls.flat_map(|url| readings(url.path())).find(|path| {
         let below = path.strip_prefix(HUB_PATH);
         path.starts_with(RECORDS_PATH) || below.is_some_and(&is_reserved)
     })
 }
 
-/// A path as whoever reads it most leniently does: percent-encoding decoded as often as it was applied, backslashes as
-/// slashes, and no dot segments.
-fn plain(path: &str) -> String {
+/// A path as it stands, as matchers read it; with percent-encoding decoded as often as it was applied and backslashes as
+/// slashes; and without the dot segments that come of that, as whoever reads it most leniently does.
+fn readings(path: &str) -> [String; 3] {
     let decoded = String::from_utf8_lossy(&decoded(path)).replace('\\', "/");
+    let plain = without_dot_segments(&decoded);
+    [path.to_owned(), decoded, plain]
+}
+
+fn without_dot_segments(path: &str) -> String {
     // An opaque path (`urn:a`) has no segments.
-    let Some(rest) = decoded.strip_prefix('/') else { return decoded };
+    let Some(rest) = path.strip_prefix('/') else { return path.to_owned() };
     let mut segments: Vec<&str> = Vec::new();
     for segment in rest.split('/') {
         match segment {
@@ -123,6 +128,8 @@ mod tests {
             "/a/%2e%2E%2F.well-known/mercure",
             "/%2Ewell%2dknown/%6Dercur%65",
             "/.well-known%2Fmercure",
+            "mercure/%2E%2e%2F",
+            "%6Dercure/%2E%2e%2Fa",
             "/.well-known%252Fmercure%25252fa",
             "/.well-known/mercure%2Fa",
             "/.well-known/mercure%5Ca",
