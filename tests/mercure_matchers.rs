@@ -158,23 +158,25 @@ async fn what_patterns_take_to_compile_is_bounded_for_each_and_for_all_of_a_stre
         assert!(error["message"].as_str().unwrap().contains(bound), "{error}");
     };
     let refused = async |call: RequestBuilder, name: &str| refused_for(call, name, "131,072 steps").await;
+    // Each from a network of its own, which could not have so much compiled in a moment.
+    let asking = || tenant.mercure().address(&stranger());
     // Ninety in six kilobytes: each would do, all together would not.
     let many = |count: usize| {
         let name = |n: usize| format!("/{n}-({NESTED})");
-        (0..count).fold(tenant.mercure(), |call, n| call.query("match_urlpattern", &name(n)))
+        (0..count).fold(asking(), |call, n| call.query("match_urlpattern", &name(n)))
     };
     many(5).stream().await;
     refused(many(90), "match_urlpattern").await;
     for vast in ["(?:(?:a{9}){99}){99}", "(?:(?:(?:a?){99}){99}){99}", ".*a(?:a|b){30}", "(?:a|[a-z]{99}){99}"] {
-        refused(tenant.mercure().query("match_urlpattern", &format!("/({vast})")), "match_urlpattern").await;
+        refused(asking().query("match_urlpattern", &format!("/({vast})")), "match_urlpattern").await;
     }
     // However little it repeats, a part is repeated 128 times at most.
     for often in ["a{129}", "a{0,4000}", "(?:a{99999999999,})?"] {
-        let call = tenant.mercure().query("match_urlpattern", "/books/:id");
+        let call = asking().query("match_urlpattern", "/books/:id");
         let call = call.query("match_urlpattern", &format!("/({often})"));
         refused_for(call, "match_urlpattern", "numbers up to 128").await;
     }
-    let template = |count: usize| tenant.mercure().query("topic", &"{name:99}".repeat(count));
+    let template = |count: usize| asking().query("topic", &"{name:99}".repeat(count));
     template(1).stream().await;
     refused(template(40), "topic").await;
     // On the other wire a selector is text, whatever it looks like.
@@ -203,8 +205,14 @@ async fn what_a_token_grants_is_bounded_like_what_is_asked_for() {
     update("a").token(tenant.publisher(&[&template])).send().await.expect_problem(401, "invalid_token");
 }
 
-/// A part that a stream may use eight times.
-const DEAR: &str = "(?:[a-z]{9}){40}";
+/// Eight patterns that take together most of what a stream's may take to compile.
+fn dear(name: &str) -> Vec<String> {
+    (0..8).map(|n| format!("/{name}-{n}-((?:[a-z]{{9}}){{40}})")).collect()
+}
+
+fn asking(tenant: &Tenant, address: &str, patterns: &[String]) -> RequestBuilder {
+    patterns.iter().fold(tenant.mercure().address(address), |call, pattern| call.query("match_urlpattern", pattern))
+}
 
 /// Opens streams of one network, each with patterns of its own, until one is refused.
 async fn open_until_refused(
@@ -215,9 +223,7 @@ async fn open_until_refused(
     let mut held = Vec::new();
     loop {
         assert!(held.len() < 60, "nothing bounds them");
-        let call = tenant.mercure().address(address);
-        let call = pattern(held.len()).iter().fold(call, |call, pattern| call.query("match_urlpattern", pattern));
-        match call.open().await {
+        match asking(tenant, address, &pattern(held.len())).open().await {
             Ok(stream) => held.push(stream),
             Err(answer) => return (held, answer),
         }
@@ -237,19 +243,26 @@ fn expect_too_many_patterns(answer: TestResponse, bound: &str) {
 async fn what_the_patterns_of_all_streams_take_is_bounded_and_one_network_leaves_room_for_others() {
     let tenant = World::shared().await.tenant().plan("pro").limit("max_connections_per_ip", -1).create().await;
     let (hog, other) = (stranger(), stranger());
-    let dear = |stream: usize| (0..8).map(|n| format!("/{stream}-{n}-({DEAR})")).collect();
-    let (held, answer) = open_until_refused(&tenant, &hog, dear).await;
-    assert!(held.len() > 20, "{}", held.len());
+    let mut held = Vec::new();
+    for network in 0..8 {
+        let (address, of_network) = (stranger(), |stream: usize| dear(&format!("{network}.{stream}")));
+        for stream in 0..4 {
+            held.push(asking(&tenant, &address, &of_network(stream)).stream().await);
+        }
+    }
+    let (hogs, answer) = open_until_refused(&tenant, &hog, |stream| dear(&format!("hog.{stream}"))).await;
+    assert!(hogs.len() > 2 && hogs.len() < 9, "{}", hogs.len());
     expect_too_many_patterns(answer, "8,388,608 steps");
+    held.extend(hogs);
     // A pattern that is there already, and topics themselves, are nobody's burden.
-    let shared = format!("/0-0-({DEAR})");
-    let mut again = tenant.mercure().address(&hog).query("match_urlpattern", &shared).stream().await;
+    let shared = &dear("0.0")[0];
+    let mut again = tenant.mercure().address(&hog).query("match_urlpattern", shared).stream().await;
     let mut exact = tenant.mercure().address(&hog).query("match", "/books/1").stream().await;
     let mut fair = tenant.mercure().address(&other).query("match_urlpattern", "/books/:id").stream().await;
     let token = tenant.subscriber(&["/books/{id}"]).sign();
     let mut known = tenant.mercure().address(&hog).query("topic", "/books/{id}").bearer(&token).stream().await;
     World::shared().await.evict(&tenant, Sockets::Hibernate).await;
-    let topic = format!("/0-0-{}", "a".repeat(360));
+    let topic = format!("/0.0-0-{}", "a".repeat(360));
     tenant.update(&topic).data("shared").published().await;
     tenant.update("/books/1").data("one").published().await;
     assert_eq!(again.update().await.data.as_deref(), Some("shared"));
@@ -275,4 +288,32 @@ async fn a_topic_is_held_against_few_patterns_however_many_streams_ask() {
     assert_eq!(fair.update().await.data.as_deref(), Some("/books/1"));
     assert_eq!(elsewhere.update().await.data.as_deref(), Some("/news/1"));
     drop(held);
+}
+
+#[tokio::test]
+async fn a_network_that_keeps_asking_with_dear_patterns_waits_and_nobody_else_does() {
+    let tenant = World::shared().await.tenant().plan("pro").limit("max_connections_per_ip", -1).create().await;
+    let (hog, other) = (stranger(), stranger());
+    // Streams that are left at once take nothing of the hub's, so that the network's own budget is what is met.
+    let mut refused = None;
+    for stream in 0..40 {
+        match asking(&tenant, &hog, &dear(&format!("left.{stream}"))).open().await {
+            Ok(stream) => drop(stream),
+            Err(answer) => {
+                refused = Some(answer.expect_problem(429, "rate_limited"));
+                break;
+            }
+        }
+    }
+    let refused = refused.expect("nothing bounds what a network has compiled");
+    let seconds: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=30).contains(&seconds), "{seconds}");
+    // What is refused in the hub's or the domain's own bounds is as dear.
+    let vast = ["/((?:(?:a{9}){99}){99})".to_owned()];
+    asking(&tenant, &hog, &vast).refused().await.expect_problem(429, "rate_limited");
+    // Topics themselves cost nothing; nor do other networks, nor whoever shows a credential, wait for it.
+    tenant.mercure().address(&hog).query("match", "/books/1").stream().await;
+    asking(&tenant, &other, &dear("other")).stream().await;
+    let token = tenant.subscriber(&["/books/{id}"]).sign();
+    asking(&tenant, &hog, &dear("known")).bearer(&token).stream().await;
 }

@@ -31,3 +31,4 @@ pub mod signing_keys;
 pub mod sso;
 #[cfg(test)]
 mod token_verifiers;
+pub mod work_budget;

@@ -5,6 +5,7 @@ use crate::auth::mercure::challenge;
 use crate::auth::mercure::grants::Granted;
 use crate::auth::mercure::proof::MercureToken;
 use crate::auth::principal::Visitor;
+use crate::auth::work_budget;
 use crate::http::incoming::{Incoming, Query};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
@@ -21,6 +22,8 @@ use domain::selector::{Interest, Selector};
 
 /// The longest event id that is looked up; no update has a longer one.
 const MAX_ID: usize = 1_024;
+/// Steps to compile patterns that are a unit of a network's work: the most that a stream may take are a hundred.
+const STEPS: usize = 1_310;
 
 /// Opens a stream. Its HEAD checks the request and opens none.
 pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
@@ -62,7 +65,10 @@ fn read(request: &Request<Visitor>, hearer: &Hearer<'_>, origin: &str) -> Result
     let older = request.caller.config.mercure.compatibility;
     let hub = super::hub_url(request)?;
     let token = hearer.token();
-    let selected = selectors(&request.incoming.query, &hub, older)?;
+    let selected = match hearer {
+        Hearer::Nobody => selectors_of_a_stranger(&request.incoming, &hub, older)?,
+        Hearer::Token(_) | Hearer::Member(_) => selectors(&request.incoming.query, &hub, older, &mut Steps::default())?,
+    };
     let granted = token.map(|token| token.grants.subscribe.iter().map(granted).collect()).unwrap_or_default();
     let rights = Interest { granted, ..Interest::default() };
     rights.check().map_err(|_| challenge::invalid_token(origin, "too many topics"))?;
@@ -117,10 +123,34 @@ fn uuid() -> Result<String, Problem> {
     Ok(format!("urn:uuid:{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)))
 }
 
-/// The matchers in the query: `match`, `match_exact`, `match_urlpattern`, and `topic` of clients before 1.0.
-pub fn selectors(query: &Query, hub: &Base, older: bool) -> Result<Vec<Selector>, Problem> {
-    let mut selected: Vec<Selector> = Vec::new();
+/// The matchers that somebody without a credential asks for. To compile them is paid for by their network.
+fn selectors_of_a_stranger(incoming: &Incoming, hub: &Base, older: bool) -> Result<Vec<Selector>, Problem> {
+    let is_compiled = |(name, _): (&str, &str)| matches!(name, "match_urlpattern" | "topic");
+    let admitted = match incoming.query.pairs().any(is_compiled) {
+        true => work_budget::admit(incoming.network())?,
+        false => None,
+    };
     let mut steps = Steps::default();
+    let selected = selectors(&incoming.query, hub, older, &mut steps);
+    if let Some(admitted) = admitted {
+        let refused = selected.as_ref().err().map_or(0, steps_refused);
+        admitted.settle(units(steps.taken().max(refused)));
+    }
+    selected
+}
+
+/// What a refusal counts as: to see that it is too much takes as many steps as there may be.
+fn steps_refused(problem: &Problem) -> usize {
+    if problem.errors.iter().any(|error| error.code == Steps::EXCEEDED) { Steps::MAX } else { 0 }
+}
+
+fn units(steps: usize) -> u32 {
+    u32::try_from(steps / STEPS).unwrap_or(u32::MAX)
+}
+
+/// The matchers in the query: `match`, `match_exact`, `match_urlpattern`, and `topic` of clients before 1.0.
+fn selectors(query: &Query, hub: &Base, older: bool, steps: &mut Steps) -> Result<Vec<Selector>, Problem> {
+    let mut selected: Vec<Selector> = Vec::new();
     for (name, value) in query.pairs() {
         let kind = match name {
             "match" | "match_exact" => MatchType::Exact,
@@ -177,12 +207,32 @@ fn as_utf8(value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(query: &str, older: bool) -> Result<Vec<Selector>, (String, &'static str)> {
+    fn refused_or_compiled(query: &str, older: bool) -> (Result<Vec<Selector>, Problem>, Steps) {
         let hub = Base::parse("https://acme.test/.well-known/mercure").unwrap();
-        selectors(&Query::parse(query), &hub, older).map_err(|problem| {
+        let mut steps = Steps::default();
+        (selectors(&Query::parse(query), &hub, older, &mut steps), steps)
+    }
+
+    fn read(query: &str, older: bool) -> Result<Vec<Selector>, (String, &'static str)> {
+        refused_or_compiled(query, older).0.map_err(|problem| {
             assert_eq!(problem.status, 400);
             (problem.errors[0].pointer.clone(), problem.errors[0].code)
         })
+    }
+
+    #[test]
+    fn patterns_are_worth_the_steps_that_they_take() {
+        let price = |query: &str| {
+            let (selected, steps) = refused_or_compiled(query, true);
+            units(steps.taken().max(selected.as_ref().err().map_or(0, steps_refused)))
+        };
+        assert_eq!(
+            ["match=a", "match_urlpattern=/books/:id", "topic=/books/{id}", "match_urlpattern=("].map(price),
+            [0; 4]
+        );
+        assert_eq!(price("match_urlpattern=/((?:(?:a{9}){99}){99})"), 100, "refused, and as dear as can be");
+        let dear = price("match_urlpattern=/((?:[a-z]{9}){40})");
+        assert!((5..20).contains(&dear), "{dear}");
     }
 
     #[test]
