@@ -1,5 +1,5 @@
 //! What another tenant notices while a stranger asks a neighbour for what costs much and is answered: patterns, references,
-//! filters, searches, counts. Both tenants lie on one shard; the server bounds networks as a deployment does, the attacked
+//! filters, searches, counts; and for what costs nothing much, to compare. Both tenants lie on one shard; the server bounds networks as a deployment does, the attacked
 //! tenant has no limits of its own.
 
 use std::collections::BTreeMap;
@@ -49,11 +49,21 @@ enum CostlyRequest {
     Texts,
     Search,
     Count,
+    /// A record by its id: what four connections do by themselves.
+    Plain,
 }
 
 impl CostlyRequest {
-    const ALL: [Self; 7] =
-        [Self::Patterns, Self::Crowd, Self::References, Self::Filter, Self::Texts, Self::Search, Self::Count];
+    const ALL: [Self; 8] = [
+        Self::Patterns,
+        Self::Crowd,
+        Self::References,
+        Self::Filter,
+        Self::Texts,
+        Self::Search,
+        Self::Count,
+        Self::Plain,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -64,6 +74,7 @@ impl CostlyRequest {
             Self::Texts => "20 comparisons of texts",
             Self::Search => "search for zq*",
             Self::Count => "counts",
+            Self::Plain => "a record, nothing costly",
         }
     }
 
@@ -99,6 +110,7 @@ impl CostlyRequest {
             }
             Self::Search => notes("q=zq*"),
             Self::Count => notes("count=true&filter=text~%22number%22"),
+            Self::Plain => get(&format!("/api/v1/notes/r00001?n={number}")),
         }
     }
 
@@ -107,7 +119,7 @@ impl CostlyRequest {
         match self {
             Self::Patterns | Self::Crowd => Ok(()),
             Self::References => shard.posts().await,
-            Self::Filter | Self::Texts | Self::Search | Self::Count => shard.notes().await,
+            Self::Filter | Self::Texts | Self::Search | Self::Count | Self::Plain => shard.notes().await,
         }
     }
 }

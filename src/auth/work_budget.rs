@@ -65,19 +65,19 @@ impl WorkDone {
 }
 
 /// A network that was let in to have something done.
-pub struct Admitted(Network);
+pub struct PricedWork(Network);
 
 /// Lets a network in, with a deposit; nothing where the runtime does not say who asks. 429 if the budget is used up.
-pub fn admit(network: Network) -> Result<Option<Admitted>, Problem> {
+pub fn admit(network: Network) -> Result<Option<PricedWork>, Problem> {
     if !network.is_known() {
         return Ok(None);
     }
     let admitted = WORKED.with_borrow_mut(|work| work.admit(network, SystemClock.now()));
     let refused = |millis: i64| problem::rate_limited(millis.unsigned_abs().div_ceil(1000));
-    admitted.map(|()| Some(Admitted(network))).map_err(refused)
+    admitted.map(|()| Some(PricedWork(network))).map_err(refused)
 }
 
-impl Admitted {
+impl PricedWork {
     /// Takes what it cost, in units.
     pub fn settle(self, units: u32) {
         WORKED.with_borrow_mut(|work| work.settle(self.0, units, SystemClock.now()));

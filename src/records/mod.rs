@@ -34,7 +34,6 @@ pub mod page;
 pub mod plan;
 pub mod projection;
 pub mod provision;
-pub mod read_price;
 pub mod record;
 pub mod record_query;
 pub mod rules;

@@ -14,10 +14,11 @@ extern "C" {
 }
 
 row_types! {
-    /// The rows that a statement read and wrote, by D1's own count.
+    /// The rows that a statement read and wrote, by D1's own count, and how long it took there.
     pub(super) struct RowsCounted {
         pub(super) read: u64,
         pub(super) written: u64,
+        pub(super) micros: u64,
     }
 }
 

@@ -164,8 +164,17 @@ pub struct TenantDb {
     judged_at: Cell<Option<i64>>,
     /// Whether each transaction logs the rows that its statements read and wrote.
     logs_rows: bool,
-    /// How many rows were read, where they are counted.
-    rows_read: Cell<Option<u64>>,
+    /// What the database did, where it is counted.
+    work: Cell<Option<DatabaseWork>>,
+}
+
+/// What a database did for a request, by its own count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DatabaseWork {
+    /// Rows read, as D1 bills them.
+    pub rows_read: u64,
+    /// How long its thread was taken, in microseconds.
+    pub micros: u64,
 }
 
 row_types! {
@@ -182,19 +191,19 @@ impl TenantDb {
         }
         let db = bindings.d1(&placement.shard)?;
         let (tenant, placement, logs_rows) = (tenant.clone(), placement.clone(), bindings.settings.logs_rows);
-        Ok(Self { tenant, placement, db, judged_at: Cell::new(None), logs_rows, rows_read: Cell::new(None) })
+        Ok(Self { tenant, placement, db, judged_at: Cell::new(None), logs_rows, work: Cell::new(None) })
     }
 
-    /// The rows, with a count of those that are read, as D1 bills them.
+    /// The rows, with a count of what the database does for them.
     #[must_use]
     pub fn counting(self) -> Self {
-        self.rows_read.set(Some(0));
+        self.work.set(Some(DatabaseWork::default()));
         self
     }
 
-    /// How many rows were read so far, if they are counted.
-    pub fn rows_read(&self) -> u64 {
-        self.rows_read.get().unwrap_or(0)
+    /// What the database did so far, if it is counted.
+    pub fn work(&self) -> DatabaseWork {
+        self.work.get().unwrap_or_default()
     }
 
     /// The rows for a request that was judged by the tenant's configuration of this revision. Their first read fails with
@@ -261,12 +270,14 @@ impl TenantDb {
 
     /// Runs statements of these names in one transaction.
     async fn transact(&self, names: &[&str], statements: &[(&str, Vec<Arg>)]) -> Result<Vec<Rows>, StorageError> {
-        if !self.logs_rows && self.rows_read.get().is_none() {
+        if !self.logs_rows && self.work.get().is_none() {
             return self.db.run(statements).await;
         }
         let (rows, counted) = self.db.run_counted(statements).await?;
-        let read: u64 = counted.iter().map(|rows| rows.read).sum();
-        self.rows_read.set(self.rows_read.get().map(|before| before + read));
+        self.work.set(self.work.get().map(|before| DatabaseWork {
+            rows_read: before.rows_read + counted.iter().map(|statement| statement.read).sum::<u64>(),
+            micros: before.micros + counted.iter().map(|statement| statement.micros).sum::<u64>(),
+        }));
         if self.logs_rows {
             log::rows(
                 self.tenant.as_str(),

@@ -4,6 +4,7 @@ pub mod bulk;
 pub mod collections;
 pub mod files;
 pub mod media;
+mod read_price;
 pub mod record;
 pub mod stats;
 pub mod storage;

@@ -3,6 +3,7 @@
 //! Invariant: visitors who are not members see public collections only. For every other collection the response does not
 //! tell whether it exists.
 
+use super::read_price::{self, PricedRead};
 use serde_json::Map;
 
 use super::{announce, preferred};
@@ -21,7 +22,6 @@ use crate::records::expand::{self, Expansion};
 use crate::records::list::{ListPage, RecordList};
 use crate::records::operation::{self, Operation, OperationKind, RecordWriter, WriteOutcome};
 use crate::records::projection::Projection;
-use crate::records::read_price::{self, PricedRead};
 use crate::records::record::{self, Record, RecordRow};
 use crate::records::sweep;
 use crate::storage::sql::args;
@@ -68,7 +68,7 @@ pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
             Ok(page) => (page.comparisons, page.body.len()),
             Err(problem) => (0, bytes_refused(problem)),
         };
-        priced.settle(rows.rows_read(), comparisons, bytes);
+        priced.settle(rows.work(), comparisons, bytes);
     }
     let ListPage { body, from_cache, store_as, .. } = page.map_err(|problem| hide_from_strangers(&request, problem))?;
     if let Some((key, generation)) = store_as
@@ -105,7 +105,7 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let answer = one(&request, &rows).await;
     if let Some(priced) = priced {
         let bytes = answer.as_ref().map_or_else(bytes_refused, |answer| answer.body.json_bytes());
-        priced.settle(rows.rows_read(), 0, bytes);
+        priced.settle(rows.work(), 0, bytes);
     }
     answer
 }

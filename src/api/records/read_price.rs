@@ -1,0 +1,89 @@
+//! What strangers' reads cost: a list that reads thousands of records is worth hundreds of plain ones.
+//!
+//! Each read is bounded (`plan`, `expand`), but many bounded ones in a row would fill the thread that a shard's database or
+//! an isolate has, and everybody there would wait. So they are paid from what the network may have done for it.
+//!
+//! Invariants
+//! - The price is what the read took: the rows that D1 counted, times the comparisons of each, or the time that D1 counted if
+//!   that is more (a search reads few rows of many that begin alike); and the bytes of the answer.
+//! - A plain page costs nothing, nor does what comes from the cache, nor whatever a member reads.
+
+use crate::auth::work_budget::{self, PricedWork};
+use crate::http::incoming::Query;
+use crate::http::problem::Problem;
+use crate::storage::tenant_db::DatabaseWork;
+use domain::address::Network;
+
+/// Rows read that are a unit, where each is compared at most twice.
+const ROWS: u64 = 100;
+/// Bytes of an answer that are a unit.
+const BYTES: u64 = 20_000;
+/// Microseconds of the database's thread that are a unit: so a network has a hundredth of it in the long run.
+const MICROS: u64 = 100;
+/// Microseconds that a plain read takes as well.
+const PLAIN_MICROS: u64 = 2_000;
+/// What makes a read one that may cost much.
+const ASKED_BY: [&str; 11] = [
+    "filter",
+    "q",
+    "count",
+    "expand",
+    "page",
+    "sort",
+    "status",
+    "created_after",
+    "created_before",
+    "updated_after",
+    "updated_before",
+];
+
+/// How many times the bytes count of an answer that shows records beside others: they are read, placed and written.
+const EXPANDED: u64 = 3;
+
+/// A stranger's read that was let in.
+pub struct PricedRead {
+    work: PricedWork,
+    expands: bool,
+}
+
+/// Lets a stranger's read in, if it may cost much; nothing for any other. 429 if the network has used up its budget.
+pub fn admit(network: Network, query: &Query) -> Result<Option<PricedRead>, Problem> {
+    if ASKED_BY.iter().all(|name| query.get(name).is_none()) {
+        return Ok(None);
+    }
+    let expands = query.get("expand").is_some();
+    Ok(work_budget::admit(network)?.map(|work| PricedRead { work, expands }))
+}
+
+impl PricedRead {
+    /// Takes what it cost.
+    pub fn settle(self, work: DatabaseWork, comparisons: usize, bytes: usize) {
+        self.work.settle(units(work, comparisons, bytes, self.expands));
+    }
+}
+
+fn units(work: DatabaseWork, comparisons: usize, bytes: usize, expands: bool) -> u32 {
+    let weight = u64::try_from(comparisons).unwrap_or(u64::MAX).div_ceil(2).max(1);
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(if expands { EXPANDED } else { 1 });
+    let database =
+        (work.rows_read / ROWS).saturating_mul(weight).max(work.micros.saturating_sub(PLAIN_MICROS) / MICROS);
+    u32::try_from(database.saturating_add(bytes / BYTES)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_read_took_is_its_price() {
+        let rows = |rows_read| DatabaseWork { rows_read, micros: 0 };
+        let price = |rows_read, comparisons, bytes| units(rows(rows_read), comparisons, bytes, false);
+        assert_eq!([price(99, 0, 19_999), price(30_000, 1, 0), price(30_000, 2, 0)], [0, 300, 300]);
+        assert_eq!([price(3_000, 20, 0), price(50, 0, 2_000_000)], [300, 100]);
+        assert_eq!(units(rows(50), 0, 2_000_000, true), 300);
+        let took = |rows_read, micros| units(DatabaseWork { rows_read, micros }, 1, 0, false);
+        assert_eq!([took(60, 2_099), took(60, 25_000), took(30_000, 20_000)], [0, 230, 300]);
+        let all = DatabaseWork { rows_read: u64::MAX, micros: u64::MAX };
+        assert_eq!(units(all, usize::MAX, usize::MAX, true), u32::MAX);
+    }
+}
