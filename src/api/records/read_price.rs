@@ -21,7 +21,7 @@ const BYTES: u64 = 20_000;
 /// Microseconds of the database's thread that are a unit: so a network has a hundredth of it in the long run.
 const MICROS: u64 = 100;
 /// Microseconds that a plain read takes as well.
-const PLAIN_MICROS: u64 = 2_000;
+const PLAIN_MICROS: u64 = 1_000;
 /// What makes a read one that may cost much.
 const ASKED_BY: [&str; 11] = [
     "filter",
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!([price(3_000, 20, 0), price(50, 0, 2_000_000)], [300, 100]);
         assert_eq!(units(rows(50), 0, 2_000_000, true), 300);
         let took = |rows_read, micros| units(DatabaseWork { rows_read, micros }, 1, 0, false);
-        assert_eq!([took(60, 2_099), took(60, 25_000), took(30_000, 20_000)], [0, 230, 300]);
+        assert_eq!([took(60, 1_099), took(60, 25_000), took(30_000, 20_000)], [0, 240, 300]);
         let all = DatabaseWork { rows_read: u64::MAX, micros: u64::MAX };
         assert_eq!(units(all, usize::MAX, usize::MAX, true), u32::MAX);
     }

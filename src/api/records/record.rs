@@ -3,9 +3,9 @@
 //! Invariant: visitors who are not members see public collections only. For every other collection the response does not
 //! tell whether it exists.
 
-use super::read_price::{self, PricedRead};
 use serde_json::Map;
 
+use super::read_price::{self, PricedRead};
 use super::{announce, preferred};
 use crate::auth::idempotency::tenant::Creation;
 use crate::auth::principal::{Member, Reader};
