@@ -61,6 +61,7 @@ mod record_bulk;
 mod record_conditions;
 mod record_costs;
 mod record_deletion;
+mod record_feed;
 mod record_identity;
 mod record_limits;
 mod record_lists;

@@ -3,9 +3,9 @@
 //! A frame is built once and sent to every subscriber. No text from outside can leave its field: line breaks in `data`
 //! become further `data:` lines, in other fields they become spaces.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-use crate::event::Cursor;
+use crate::log_position::Cursor;
 
 /// Builds the text of an event stream.
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ impl Frames {
     }
 
     /// An event of the hub itself, such as `hub.resumed`; with an id if it moves the cursor.
-    pub fn control(&mut self, name: &str, id: Option<&Cursor>, json: &str) -> &mut Self {
+    pub fn control(&mut self, name: &str, id: Option<&dyn fmt::Display>, json: &str) -> &mut Self {
         if let Some(id) = id {
             let _ = writeln!(self.0, "id: {id}");
         }
@@ -100,7 +100,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Epoch;
+    use crate::log_position::Epoch;
     use proptest::prelude::*;
 
     fn cursor() -> Cursor {

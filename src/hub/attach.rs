@@ -2,11 +2,11 @@
 
 use super::attachment::Attachment;
 use super::broadcast::{MessageKind, frames, message};
+use super::change_judge::ChangeJudge;
 use super::event_log::{Page, Recovery};
 use super::protocol::{
     Attach, Basis, Caller, Hello, IssueTicket, NotAllowed, Refusal, TenantConfig, WireFormat, mercure_id,
 };
-use super::record_filters::RecordFilters;
 use super::revocation;
 use super::sockets::{CloseReason, Sockets};
 use super::sqlite::{Sqlite, SqliteError};
@@ -17,9 +17,9 @@ use super::subscription_index::Adding;
 use super::ticket::{self, Rights};
 use domain::address::{Network, is_let_in};
 use domain::clock::Timestamp;
-use domain::event::Cursor;
 use domain::frame::Frames;
 use domain::json;
+use domain::log_position::{Cursor, ReadPosition};
 use domain::plan::Limits;
 
 /// Clients reconnect after a random time in this range of milliseconds, so that a restart does not bring all of them back
@@ -84,6 +84,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             subscriber: presence.as_ref().map(|presence| presence.subscriber.clone()),
             wire: attach.wire,
             replaying: (!live).then_some(opening.through),
+            seen: attach.seen,
         };
         let upgrade = self.open_stream(attachment.clone(), opening)?;
         if let Some(presence) = presence {
@@ -214,11 +215,24 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             }
             Some(sent) => {
                 let floor = self.floor(now)?;
-                match self.log.recover(sent, floor) {
+                let recovery = match self.log.recover(sent, floor) {
+                    // The numbers of changes began anew since.
+                    Recovery::Resumed(seq) if attach.seen.is_some() && self.restored_behind(seq)? => {
+                        Recovery::Reset("epoch")
+                    }
+                    recovery => recovery,
+                };
+                match recovery {
                     Recovery::Resumed(seq) => {
                         let from = self.log.cursor(seq);
                         if !attach.reattach {
-                            frames.control("hub.resumed", Some(&from), &resumed(&from, &latest));
+                            let data = resumed(&from, &latest);
+                            match attach.seen {
+                                None => frames.control("hub.resumed", Some(&from), &data),
+                                Some(change) => {
+                                    frames.control("hub.resumed", Some(&ReadPosition { log: from, change }), &data)
+                                }
+                            };
                         }
                         seq
                     }
@@ -287,8 +301,9 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         let Some(stream) = self.streams.get_mut(id) else { return Ok(()) };
         stream.attachment.replaying = more.then_some(through);
         stream.through = through;
-        let mut filters = RecordFilters::default();
-        let wanted = entries.iter().filter(|entry| stream.wants(entry, now) && filters.passes(entry, stream.filter()));
+        let mut judge = ChangeJudge::default();
+        let wanted = entries.iter().filter(|entry| !stream.has_seen(entry) && stream.wants(entry, now));
+        let wanted = wanted.filter_map(|entry| Some((entry, judge.telling(entry, stream.filter())?)));
         let frames = frames(&self.log, wanted, stream.attachment.wire);
         let kind = if more { MessageKind::Page } else { MessageKind::LastPage };
         let bytes = message(kind, through, &frames);

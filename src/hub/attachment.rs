@@ -40,6 +40,9 @@ pub struct Attachment {
     /// The sequence number that its next page begins behind; none once it is live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaying: Option<u64>,
+    /// The outbox's number of the last change that its client has seen in a list. Changes up to it are not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
 }
 
 impl Attachment {
@@ -87,6 +90,7 @@ mod tests {
             subscriber: None,
             wire: WireFormat::Plain,
             replaying: None,
+            seen: None,
         }
     }
 

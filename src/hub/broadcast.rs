@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
+use super::change_judge::{ChangeJudge, Telling, retold};
 use super::event_log::{Entry, EventLog};
 use super::protocol::{WireFormat, mercure_id};
-use super::record_filters::RecordFilters;
 use super::streams::Streams;
 use domain::clock::Timestamp;
 use domain::event_name;
 use domain::frame::Frames;
 use domain::json;
+use domain::record_change::ChangeAction;
 
 /// How events are sent to live streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,9 @@ pub struct Broadcast {
     pub streams: Vec<u64>,
 }
 
+/// What a stream gets of a batch: the positions of its events, in order, and how they are told.
+type Told = Vec<(usize, Telling)>;
+
 impl<S> Streams<S> {
     /// Frames a batch of events, oldest first, for all live streams, and moves them forward to the end of the batch.
     ///
@@ -64,12 +68,12 @@ impl<S> Streams<S> {
         now: Timestamp,
     ) -> Vec<Broadcast> {
         let Some(last) = batch.last().map(|entry| entry.seq) else { return Vec::new() };
-        let mut groups: HashMap<(WireFormat, Vec<usize>), Vec<u64>> = HashMap::new();
-        for (id, positions) in self.recipients(batch, now) {
+        let mut groups: HashMap<(WireFormat, Told), Vec<u64>> = HashMap::new();
+        for (id, told) in self.recipients(batch, now) {
             if let Some(stream) = self.by_id.get_mut(&id) {
                 stream.through = last;
                 stream.attachment.replaying = (delivery == Delivery::Paged).then_some(last);
-                groups.entry((stream.attachment.wire, positions)).or_default().push(id);
+                groups.entry((stream.attachment.wire, told)).or_default().push(id);
             }
         }
         let kind = match delivery {
@@ -77,27 +81,28 @@ impl<S> Streams<S> {
             Delivery::Paged => MessageKind::Page,
         };
         let mut broadcasts: Vec<Broadcast> = Vec::with_capacity(groups.len());
-        for ((wire, positions), mut streams) in groups {
+        for ((wire, told), mut streams) in groups {
             streams.sort_unstable();
-            let entries = positions.iter().filter_map(|&position| batch.get(position));
+            let entries = told.iter().filter_map(|&(position, telling)| Some((batch.get(position)?, telling)));
             broadcasts.push(Broadcast { bytes: message(kind, last, &frames(log, entries, wire)), streams });
         }
         broadcasts.sort_unstable_by(|a, b| a.streams.cmp(&b.streams));
         broadcasts
     }
 
-    /// For each live stream that gets any event of a batch: the positions of its events, in order.
-    fn recipients(&self, batch: &[Entry], now: Timestamp) -> HashMap<u64, Vec<usize>> {
-        let mut recipients: HashMap<u64, Vec<usize>> = HashMap::new();
-        let mut filters = RecordFilters::default();
+    /// What each live stream gets that gets any event of a batch.
+    fn recipients(&self, batch: &[Entry], now: Timestamp) -> HashMap<u64, Told> {
+        let mut recipients: HashMap<u64, Told> = HashMap::new();
+        let mut judge = ChangeJudge::default();
         for (position, entry) in batch.iter().enumerate() {
             self.index.each(&entry.topics, entry.private, |id, topics| {
                 let Some(stream) = self.by_id.get(&id) else { return };
-                let is_due = stream.attachment.replaying.is_none() && stream.through < entry.seq;
+                let is_due =
+                    stream.attachment.replaying.is_none() && stream.through < entry.seq && !stream.has_seen(entry);
                 // That a public event was asked for is what the index says.
                 let is_admitted = is_due && (!entry.private || stream.admits(entry, topics, now));
-                if is_admitted && filters.passes(entry, stream.filter()) {
-                    recipients.entry(id).or_default().push(position);
+                if is_admitted && let Some(telling) = judge.telling(entry, stream.filter()) {
+                    recipients.entry(id).or_default().push((position, telling));
                 }
             });
         }
@@ -106,29 +111,38 @@ impl<S> Streams<S> {
 }
 
 /// The SSE frames of some events.
-pub fn frames<'e>(log: &EventLog, entries: impl Iterator<Item = &'e Entry>, wire: WireFormat) -> String {
+pub fn frames<'e>(log: &EventLog, told: impl Iterator<Item = (&'e Entry, Telling)>, wire: WireFormat) -> String {
     let mut frames = Frames::new();
-    for entry in entries {
+    for (entry, telling) in told {
         let id = log.cursor(entry.seq);
+        let retold = match telling {
+            Telling::AsStored => None,
+            Telling::Entering => Some(retold(entry, ChangeAction::Create)),
+            Telling::Leaving => Some(retold(entry, ChangeAction::Leave)),
+        };
+        let (name, tail) = match &retold {
+            Some((name, tail)) => (name, tail),
+            None => (&entry.name, &entry.tail),
+        };
         match (wire, &entry.update) {
             (WireFormat::Mercure, Some(update)) => {
                 let own = update.id.clone().unwrap_or_else(|| mercure_id(&id));
-                frames.update(&own, update.kind.as_deref(), update.retry, &entry.tail);
+                frames.update(&own, update.kind.as_deref(), update.retry, tail);
             }
             (WireFormat::Mercure, None) => {
-                frames.update(&mercure_id(&id), None, None, &format!("{{\"id\":\"{id}\",{}", entry.tail));
+                frames.update(&mercure_id(&id), None, None, &format!("{{\"id\":\"{id}\",{tail}"));
             }
             (WireFormat::Plain | WireFormat::Named, update) => {
                 let is_named = wire == WireFormat::Named;
                 match update {
                     Some(update) => {
-                        let name = is_named.then(|| event_name::of_update(&entry.name));
-                        let tail = format!("{}\"data\":{}}}", update.head, json!(entry.tail));
+                        let name = is_named.then(|| event_name::of_update(name));
+                        let tail = format!("{}\"data\":{}}}", update.head, json!(tail));
                         frames.event(&id, name.as_deref(), &tail)
                     }
                     None => {
-                        let name = is_named.then(|| event_name::of_event(&entry.name));
-                        frames.event(&id, name.as_deref(), &entry.tail)
+                        let name = is_named.then(|| event_name::of_event(name));
+                        frames.event(&id, name.as_deref(), tail)
                     }
                 };
             }
@@ -164,6 +178,7 @@ mod tests {
             subscriber: None,
             wire,
             replaying: None,
+            seen: None,
         }
     }
 
@@ -195,6 +210,8 @@ mod tests {
             tail: format!("\"t\":{seq}}}"),
             update: None,
             creation_id: None,
+            before: None,
+            change: None,
         }
     }
 
@@ -243,7 +260,7 @@ mod tests {
             }),
             ..entry(1, "a", false)
         };
-        let framed = |entry: &Entry, wire| frames(&log, [entry].into_iter(), wire);
+        let framed = |entry: &Entry, wire| frames(&log, [(entry, Telling::AsStored)].into_iter(), wire);
         let full = update(Some("urn:x"), Some("add"), Some(50));
         let cursor = log.cursor(1);
         assert_eq!(
@@ -269,7 +286,7 @@ mod tests {
         };
         let webhook = |name: &str| Entry { name: name.into(), ..entry(1, "a", false) };
         let name = |entry: &Entry, wire| {
-            let framed = frames(&log, [entry].into_iter(), wire);
+            let framed = frames(&log, [(entry, Telling::AsStored)].into_iter(), wire);
             framed.lines().find_map(|line| line.strip_prefix("event: ")).map(str::to_owned)
         };
         for kind in ["hub.reset", "hub.closed", "open", "error", "message"] {
@@ -297,7 +314,8 @@ mod tests {
             live(5, "*", "", WireFormat::Plain),
         ]);
         let record = |seq, score: u64| Entry {
-            tail: format!("\"data\":{{\"record\":{{\"score\":{score}}}}}}}"),
+            tail: format!("\"action\":\"UPDATE\",\"data\":{{\"record\":{{\"score\":{score}}}}}}}"),
+            before: Some(r#"{"version":1}"#.into()),
             ..entry(seq, "records/leads", false)
         };
         let batch = [record(1, 3), record(2, 1), record(3, 5)];
@@ -344,6 +362,7 @@ mod tests {
                 }
             }
             let wanted = entries.iter().filter(|e| e.topics[0].as_str() == "a" && e.seq > through);
+            let wanted = wanted.map(|entry| (entry, Telling::AsStored));
             prop_assert_eq!(text, frames(&log, wanted, WireFormat::Plain));
         }
     }

@@ -177,7 +177,8 @@ mod tests {
     fn entry(seq: u64, topic: &str, creation_id: Option<&str>, private: bool) -> Entry {
         let topics = vec![Topic::parse(topic).unwrap()];
         let creation_id = creation_id.map(str::to_owned);
-        Entry { seq, topics, private, name: String::new(), tail: String::new(), update: None, creation_id }
+        let (name, tail) = (String::new(), String::new());
+        Entry { seq, topics, private, name, tail, update: None, creation_id, before: None, change: None }
     }
 
     /// Whether it reaches anybody, and if so whether it is private.
@@ -202,6 +203,7 @@ mod tests {
             created_by: String::new(),
             updated_by: String::new(),
             creation_id: creation_id.map(str::to_owned),
+            before: None,
         }
     }
 
@@ -279,7 +281,16 @@ mod tests {
         let append = |log: &mut EventLog, millis: i64| {
             let topics = vec![Topic::parse("records/posts").unwrap()];
             let (name, tail) = (String::new(), String::new());
-            let new = NewEntry { topics, private: false, name, tail, update: None, creation_id: None };
+            let new = NewEntry {
+                topics,
+                private: false,
+                name,
+                tail,
+                update: None,
+                creation_id: None,
+                before: None,
+                change: None,
+            };
             log.append(&sql, Timestamp::from_millis(millis), new).unwrap().seq
         };
         let made = 1_000_000;

@@ -174,6 +174,7 @@ mod tests {
                 include_str!("../../migrations/tenant/0010_words.sql"),
                 include_str!("../../migrations/tenant/0011_background_turns.sql"),
                 include_str!("../../migrations/tenant/0012_rows_folded.sql"),
+                include_str!("../../migrations/tenant/0013_changes_tell_before.sql"),
                 LEADS,
             ] {
                 db.execute_batch(migration).unwrap();
@@ -220,6 +221,7 @@ mod tests {
                     created_by: row.get("created_by")?,
                     updated_by: row.get("updated_by")?,
                     creation_id: row.get("creation_id")?,
+                    before: row.get("before")?,
                 })
             });
             rows.unwrap().map(Result::unwrap).collect()

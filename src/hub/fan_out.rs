@@ -182,7 +182,17 @@ mod tests {
     fn sized(seq: u64, kilobytes: usize) -> Entry {
         let topics = vec![Topic::parse("a").unwrap()];
         let tail = "x".repeat(kilobytes * 1000);
-        Entry { seq, topics, private: false, name: "n".into(), tail, update: None, creation_id: None }
+        Entry {
+            seq,
+            topics,
+            private: false,
+            name: "n".into(),
+            tail,
+            update: None,
+            creation_id: None,
+            before: None,
+            change: None,
+        }
     }
 
     #[test]

@@ -38,8 +38,11 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         }
         let rate = self.rates.count_webhook(&self.sql, &config.limits, now)?;
         let Publish { topics, private, name, tail, update, receipt, .. } = message;
-        let entry =
-            self.log.append(&self.sql, now, NewEntry { topics, private, name, tail, update, creation_id: None })?;
+        let entry = self.log.append(
+            &self.sql,
+            now,
+            NewEntry { topics, private, name, tail, update, creation_id: None, before: None, change: None },
+        )?;
         let id = self.log.cursor(entry.seq);
         self.mark_for_clean_up();
         if let Some(key) = &receipt {

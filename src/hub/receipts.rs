@@ -3,7 +3,7 @@
 use super::protocol::ReceiptKey;
 use super::sqlite::{Sqlite, SqliteError, cells};
 use domain::clock::Timestamp;
-use domain::event::Cursor;
+use domain::log_position::Cursor;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS receipts (
    id     TEXT PRIMARY KEY,
@@ -61,7 +61,7 @@ pub fn trim(sql: &impl Sqlite, now: Timestamp) -> Result<bool, SqliteError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::event::Epoch;
+    use domain::log_position::Epoch;
 
     #[test]
     fn a_webhook_id_is_remembered_for_a_day() {

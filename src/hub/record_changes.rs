@@ -15,6 +15,8 @@ use domain::clock::Timestamp;
 
 /// The key of the sequence number of the last row that is in the log.
 const WATERMARK: &str = "outbox";
+/// The key of the log's last sequence number at the time when the shard was last restored to an earlier moment.
+const RESTORED_AT: &str = "outbox_restored_at";
 
 /// What became of some rows.
 #[derive(Debug, Default)]
@@ -39,11 +41,26 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
 
     /// Begins anew: the shard was restored to an earlier moment, so its collections may be others too.
     pub fn reset_outbox_watermark(&mut self) -> Result<(), StateError> {
-        let Self { sql, collections, .. } = self;
-        Ok(sql.atomically(|| {
+        let Self { sql, collections, log, .. } = self;
+        sql.atomically(|| {
             reset_watermark(sql)?;
+            stored_state::write(sql, RESTORED_AT, &log.last().to_string())?;
             collections.distrust(sql)
-        })?)
+        })?;
+        for (id, ()) in self.streams.choose(|stream| stream.attachment.seen.map(drop)) {
+            if let Some(stream) = self.streams.get_mut(id) {
+                stream.attachment.seen = None;
+            }
+            self.store_attachment(id);
+        }
+        Ok(())
+    }
+
+    /// Whether the shard was restored since the log was at this sequence number: numbers of changes from before mean
+    /// nothing any more.
+    pub(super) fn restored_behind(&self, seq: u64) -> Result<bool, SqliteError> {
+        let restored_at = stored_state::read(&self.sql, RESTORED_AT)?;
+        Ok(restored_at.and_then(|text| text.parse::<u64>().ok()).is_some_and(|restored_at| seq <= restored_at))
     }
 
     /// Whether the collections that stand must be read anew before these rows are taken.
@@ -125,8 +142,10 @@ pub(super) fn append(
                 continue;
             }
             match RecordEvent::of(tenant, &row) {
-                Some(RecordEvent { topics, private, name, tail }) => {
-                    let entry = NewEntry { topics, private, name, tail, update: None, creation_id: row.creation_id };
+                Some(RecordEvent { topics, private, name, tail, before }) => {
+                    let change = Some(row.seq);
+                    let creation_id = row.creation_id;
+                    let entry = NewEntry { topics, private, name, tail, update: None, creation_id, before, change };
                     appended.entries.push(log.append(sql, now, entry)?);
                 }
                 None => appended.unreadable.push(row.seq),

@@ -33,7 +33,7 @@ use super::subscription_index::Adding;
 use super::{cache_stats, logins, mails, receipts, revocation, stored_state, ticket};
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
-use domain::event::Cursor;
+use domain::log_position::Cursor;
 
 /// Most bytes of events that are read from the log at once: a page of a replay.
 const PAGE_BYTES: u64 = 256 * 1024;
@@ -202,7 +202,8 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         if message.classes.len() > RequestClass::ALL.len() {
             return Err(Refusal::Malformed.into());
         }
-        let mut grant = Grant { config: TenantConfig::clone(&config), lease: None, drawn: Vec::new() };
+        let log = Some(self.log.cursor(self.log.last()));
+        let mut grant = Grant { config: TenantConfig::clone(&config), lease: None, drawn: Vec::new(), log };
         if let Some(class) = message.class.filter(|_| message.classes.is_empty()) {
             grant.lease = Some(self.rates.lease(&self.sql, class, &config.limits, now)?);
         }

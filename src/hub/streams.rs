@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::attachment::Attachment;
+use super::change_judge::RecordFilter;
 use super::event_log::Entry;
 use super::protocol::Refusal;
-use super::record_filters::RecordFilter;
 use super::subscription_index::{Adding, CompiledInterest, NotAdded, SubscriptionIndex};
 use domain::address::Network;
 use domain::clock::Timestamp;
@@ -40,6 +40,11 @@ impl<S> Stream<S> {
     /// The same for an event that was read from the log.
     pub fn wants(&self, entry: &Entry, now: Timestamp) -> bool {
         self.admits(entry, &self.compiled.interest.subjects(&entry.topics), now)
+    }
+
+    /// Whether it is about a change that is in the list which the stream goes on from.
+    pub fn has_seen(&self, entry: &Entry) -> bool {
+        entry.change.is_some_and(|change| self.attachment.seen.is_some_and(|seen| change <= seen))
     }
 
     pub fn filter(&self) -> Option<&RecordFilter> {

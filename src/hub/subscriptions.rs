@@ -110,7 +110,8 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             let update = MercureUpdate { id: None, kind: kind.map(str::to_owned), retry: None, head };
             let tail = subscription.document(subscriber, active).to_string();
             let (name, update) = ("mercure".into(), Some(update));
-            let entry = NewEntry { topics, private: true, name, tail, update, creation_id: None };
+            let entry =
+                NewEntry { topics, private: true, name, tail, update, creation_id: None, before: None, change: None };
             let entry = self.log.append_presence(&self.sql, now, entry)?;
             self.mark_for_clean_up();
             self.enqueue(entry, now);
@@ -205,6 +206,7 @@ mod tests {
             address: String::new(),
             wire: WireFormat::Mercure,
             cursor: None,
+            seen: None,
             reattach: false,
             presence: Some(presence),
         };
@@ -232,6 +234,8 @@ mod tests {
             tail: "{}".into(),
             update: None,
             creation_id: None,
+            before: None,
+            change: None,
         };
         let real = state.log.append(&state.sql, at(1), real).unwrap().seq;
         for turn in 0..1_500 {

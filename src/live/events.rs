@@ -10,6 +10,7 @@ use crate::hub::protocol::{Attach, WireFormat};
 use crate::tenant::tenant_state;
 use domain::error::Invalid;
 use domain::filter::Filter;
+use domain::log_position::ReadPosition;
 use domain::selector::{Interest, Selector};
 
 /// The longest cursor that is parsed; a longer one is unknown.
@@ -78,6 +79,10 @@ fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
         .or_else(|| query.get("last_event_id").or_else(|| query.get("lastEventID")).map(str::to_owned))
         .filter(|cursor| !cursor.is_empty())
         .map(|cursor| if cursor.len() > MAX_CURSOR { "unknown".to_owned() } else { cursor });
+    let (cursor, seen) = match cursor.as_deref().map(ReadPosition::split) {
+        Some((cursor, seen)) => (Some(cursor.to_owned()), seen),
+        None => (None, None),
+    };
     let ticket = query.get("ticket");
     let presents = token.is_some() || request.caller.member.is_some();
     if ticket.is_some() && presents {
@@ -94,6 +99,7 @@ fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
         address: request.incoming.address(),
         wire: if query.flag("named")? { WireFormat::Named } else { WireFormat::Plain },
         cursor,
+        seen,
         reattach: false,
         presence: None,
     })

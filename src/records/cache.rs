@@ -81,6 +81,11 @@ impl CacheGeneration {
         Self(format!("{creation_id}.{number}"))
     }
 
+    /// The number of the collection's last write.
+    pub fn number(&self) -> Option<u64> {
+        self.0.rsplit_once('.')?.1.parse().ok()
+    }
+
     /// The generation of several collections, from a text of their creation ids and numbers.
     pub fn of_several(text: &str) -> Self {
         Self(digest(text.as_bytes()))

@@ -71,6 +71,8 @@ pub struct ListPage {
     pub store_as: Option<(KvKey, CacheGeneration)>,
     /// How often each record that was read was compared.
     pub comparisons: usize,
+    /// The state that it shows.
+    pub generation: CacheGeneration,
 }
 
 impl RecordList<'_> {
@@ -90,11 +92,18 @@ impl RecordList<'_> {
         if let Some(key) = &key {
             let generation = self.generation(request.slug(), &readable).await?;
             if let Some(body) = cache::find(self.bindings, self.rows.tenant(), key, &generation).await {
-                return Ok(ListPage { body: body.into(), from_cache: true, store_as: None, comparisons: 0 });
+                return Ok(ListPage {
+                    body: body.into(),
+                    from_cache: true,
+                    store_as: None,
+                    comparisons: 0,
+                    generation,
+                });
             }
         }
         let (body, generation, comparisons) = self.load(request.slug(), &query, &readable).await?;
-        Ok(ListPage { body, from_cache: false, store_as: key.map(|key| (key, generation)), comparisons })
+        let store_as = key.map(|key| (key, generation.clone()));
+        Ok(ListPage { body, from_cache: false, store_as, comparisons, generation })
     }
 
     /// Recomputes a list and caches it.

@@ -126,7 +126,7 @@ pub const ROUTES: &[Route] = &[
              expand?: string, count?: Flag, deleted?: Flag, page?: int(1..10000), per_page?: int(1..200), \
              limit, cursor",
         )
-        .answers("200 list Record +X-Cache; 400 too_complex <also where `expand` would put more than 5,000 records or 2 MB beside those of the list>; 409 index_building changed_meanwhile"),
+        .answers("200 list Record +X-Cache +Last-Event-ID <where a stream goes on from it>; 400 too_complex <also where `expand` would put more than 5,000 records or 2 MB beside those of the list>; 409 index_building changed_meanwhile"),
     post(
         "records.bulk",
         "/api/v1/{collection}/bulk",
@@ -151,7 +151,7 @@ pub const ROUTES: &[Route] = &[
     )
     .summary("Shows a record.")
     .params("fields?: string, expand?: string, If-None-Match")
-    .answers("200 Record +ETag; 304; 400 too_complex <`expand` would put more than 5,000 records or 2 MB beside it>"),
+    .answers("200 Record +ETag +Last-Event-ID <where a stream goes on from it>; 304; 400 too_complex <`expand` would put more than 5,000 records or 2 MB beside it>"),
     patch(
         "records.patch",
         "/api/v1/{collection}/{record_id}",

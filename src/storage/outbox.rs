@@ -23,7 +23,7 @@ use crate::tenant_id::TenantId;
 
 statements! { TenantSql;
     /// The rows after a number: at most 100 of them and about 256 KB, but at least one if there is one.
-    AFTER = "SELECT q.* FROM (SELECT p.*, sum(length(p.data)) OVER (ORDER BY p.seq) AS upto FROM (SELECT * FROM record_outbox WHERE tenant_id = ?1 AND seq > ?2 ORDER BY seq LIMIT 100) p) q WHERE q.upto - length(q.data) < 262144 ORDER BY q.seq";
+    AFTER = "SELECT q.* FROM (SELECT p.*, sum(length(p.data) + COALESCE(length(p.before), 0)) OVER (ORDER BY p.seq) AS upto FROM (SELECT * FROM record_outbox WHERE tenant_id = ?1 AND seq > ?2 ORDER BY seq LIMIT 100) p) q WHERE q.upto - length(q.data) - COALESCE(length(q.before), 0) < 262144 ORDER BY q.seq";
     /// Deletes rows that are in the hub's log.
     FORGET = "DELETE FROM record_outbox WHERE tenant_id = ?1 AND seq <= ?2 AND ?2 <= (SELECT q.last FROM (SELECT last FROM past_sequences WHERE tenant_id = ?1 UNION ALL SELECT generation AS last FROM collection_state WHERE tenant_id = ?1) q ORDER BY q.last DESC LIMIT 1)";
     /// The last number that the sequence gave.
@@ -66,6 +66,9 @@ row_types! {
         pub updated_by: String,
         /// The collection's creation id; none in a row of before there were any.
         pub creation_id: Option<String>,
+        /// What the record was before it changed, as JSON ([`RecordBefore`](crate::hub::record_event)); none if it is new,
+        /// or is as the row has it.
+        pub before: Option<String>,
     }
 
     struct LastNumberRow {

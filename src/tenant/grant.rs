@@ -14,6 +14,7 @@ use crate::hub::protocol::{Drawn, Grant, GrantRequest, Lease, RequestClass, Tena
 use domain::address::Network;
 use domain::clock::Timestamp;
 use domain::host::Host;
+use domain::log_position::Cursor;
 use domain::rate::Rate;
 
 /// How long a grant is good, in milliseconds.
@@ -75,6 +76,8 @@ pub struct CachedGrant {
     /// Strangers' permits of the present window that are neither spent nor given back.
     out: u32,
     refused: Vec<RememberedRefusal>,
+    /// The end of the log when the hub was asked last.
+    log: Option<Cursor>,
 }
 
 #[derive(Debug)]
@@ -94,14 +97,21 @@ impl CachedGrant {
             stranger: None,
             out: 0,
             refused: Vec::new(),
+            log: None,
         };
         cached.store(grant, asked, now);
         cached
     }
 
+    /// A position in the log that is older than whatever is read from now on.
+    pub fn log(&self) -> Option<&Cursor> {
+        self.log.as_ref()
+    }
+
     /// Takes in what the hub granted.
     pub fn store(&mut self, grant: Grant, asked: &GrantRequest, now: Timestamp) {
-        let Grant { config, lease, drawn } = grant;
+        let Grant { config, lease, drawn, log } = grant;
+        self.log = log;
         // Of two answers that overtook each other the later configuration counts. What was drawn under an earlier one was
         // drawn under its limits.
         if config.revision > self.config.revision {
@@ -268,7 +278,7 @@ mod tests {
     }
 
     fn drawn(drawn: Vec<Drawn>) -> Grant {
-        Grant { config: config(1, 9), lease: None, drawn }
+        Grant { config: config(1, 9), lease: None, drawn, log: None }
     }
 
     fn permits(class: RequestClass, permits: u64) -> Drawn {
@@ -276,7 +286,7 @@ mod tests {
     }
 
     fn of(revision: i64, limit: u64) -> Grant {
-        Grant { config: config(revision, limit), lease: None, drawn: Vec::new() }
+        Grant { config: config(revision, limit), lease: None, drawn: Vec::new(), log: None }
     }
 
     fn nothing() -> GrantRequest {

@@ -26,6 +26,7 @@ use crate::tenant_id::TenantId;
 use domain::address::Network;
 use domain::clock::{Clock, Timestamp};
 use domain::host::Host;
+use domain::log_position::Cursor;
 use domain::network_share::HeldPermits;
 use domain::rate::Rate;
 
@@ -449,6 +450,11 @@ fn seen_at(tenant: &TenantId, now: Timestamp) -> i64 {
 pub fn outdated(tenant: &TenantId, revision: i64) {
     note_revision(tenant, revision, SystemClock.now());
     secrets::forget_before(tenant, revision);
+}
+
+/// A position in the tenant's log that is older than whatever is read from now on; none if its hub told none.
+pub fn log_position(tenant: &TenantId) -> Option<Cursor> {
+    GRANTS.with_borrow_mut(|grants| grants.get(tenant, SystemClock.now())?.log().cloned())
 }
 
 /// Drops a tenant's grant from this isolate's cache: its hub said something else.

@@ -80,7 +80,7 @@ fn outbox(tenant: &Tenant) -> Vec<String> {
 
 fn outbox_anew(tenant: &Tenant) -> Vec<String> {
     tenant.list(
-        "SELECT COALESCE(sum(200 + octet_length(data)), 0) || '' FROM record_outbox WHERE tenant_id = ?1 AND ?1 <> ''",
+        "SELECT COALESCE(sum(200 + octet_length(data) + COALESCE(octet_length(before), 0)), 0) || '' FROM record_outbox WHERE tenant_id = ?1 AND ?1 <> ''",
     )
 }
 

@@ -3,7 +3,7 @@
 #![no_main]
 
 use carillon_fuzz::event_stream::{Event, read};
-use domain::event::{Cursor, Epoch};
+use domain::log_position::{Cursor, Epoch};
 use domain::frame::Frames;
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;

@@ -15,7 +15,7 @@ use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::records::beside;
-use crate::records::cache::{self, ListRequest};
+use crate::records::cache::{self, CacheGeneration, ListRequest};
 use crate::records::cache_stats;
 use crate::records::collection::{Collection, CollectionRead};
 use crate::records::expand::{self, Expansion};
@@ -26,7 +26,9 @@ use crate::records::record::{self, Record, RecordRow};
 use crate::records::sweep;
 use crate::storage::sql::args;
 use crate::storage::tenant_db::{ReadStatement, TenantDb};
+use crate::tenant::tenant_state;
 use domain::json;
+use domain::log_position::{Cursor, ReadPosition};
 
 /// `POST /api/v1/{collection}`
 pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
@@ -52,6 +54,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
 /// `GET /api/v1/{collection}`
 pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
     let is_member = request.caller.is_member();
+    let log = tenant_state::log_position(&request.caller.tenant);
     let priced = priced(&request)?;
     let rows = counted(request.caller.rows(&request.bindings)?, priced.as_ref());
     let list = ListRequest::new(
@@ -70,7 +73,8 @@ pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
         };
         priced.settle(rows.work(), comparisons, bytes);
     }
-    let ListPage { body, from_cache, store_as, .. } = page.map_err(|problem| hide_from_strangers(&request, problem))?;
+    let ListPage { body, from_cache, store_as, generation, .. } =
+        page.map_err(|problem| hide_from_strangers(&request, problem))?;
     if let Some((key, generation)) = store_as
         && let Some(body) = body.to_text(cache::MAX_BYTES)
     {
@@ -78,7 +82,16 @@ pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
         request.background.spawn(async move { cache::store(&bindings, &tenant, &key, generation, &body).await });
     }
     cache_stats::report(&request.bindings, &request.background, &request.caller.tenant);
-    Ok(Response::plain_json(200, body).header("X-Cache", if from_cache { "HIT" } else { "MISS" }))
+    let answer = Response::plain_json(200, body).header("X-Cache", if from_cache { "HIT" } else { "MISS" });
+    Ok(with_position(answer, log, &generation))
+}
+
+/// The answer with where a stream goes on from it: `log` is a position from before the rows were read.
+fn with_position(answer: Response, log: Option<Cursor>, generation: &CacheGeneration) -> Response {
+    match (log, generation.number()) {
+        (Some(log), Some(change)) => answer.header("Last-Event-ID", ReadPosition { log, change }),
+        _ => answer,
+    }
 }
 
 /// What a refusal counts as: to see that it is too much takes as long as to answer it.
@@ -100,9 +113,10 @@ fn counted(rows: TenantDb, priced: Option<&PricedRead>) -> TenantDb {
 
 /// `GET /api/v1/{collection}/{record_id}`
 pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
+    let log = tenant_state::log_position(&request.caller.tenant);
     let priced = priced(&request)?;
     let rows = counted(request.caller.rows(&request.bindings)?, priced.as_ref());
-    let answer = one(&request, &rows).await;
+    let answer = one(&request, &rows, log).await;
     if let Some(priced) = priced {
         let bytes = answer.as_ref().map_or_else(bytes_refused, |answer| answer.body.json_bytes());
         priced.settle(rows.work(), 0, bytes);
@@ -110,17 +124,20 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     answer
 }
 
-async fn one(request: &Request<Reader>, rows: &TenantDb) -> Result<Response, Problem> {
+async fn one(request: &Request<Reader>, rows: &TenantDb, log: Option<Cursor>) -> Result<Response, Problem> {
     let (slug, id) = (request.params.get("collection"), request.params.get("record_id"));
     let projection = Projection::read(&request.incoming.query)?;
     let expansion = Expansion::read(&request.incoming.query)?;
     let find = |_: &Collection| Ok(vec![ReadStatement::Constant(record::FIND, args![slug, id])]);
-    let CollectionRead { collection, found, .. } = readable(request, rows, find).await?;
+    let CollectionRead { collection, found, generation } = readable(request, rows, find).await?;
     let row = found.into_iter().next().unwrap_or_default().first::<RecordRow>()?.ok_or_else(problem::not_found)?;
     let record = Record::stored(rows.tenant(), row);
     let etag = record.etag(&collection);
     // Expanded records have versions of their own, which the tag does not cover.
-    let tagged = |answer: Response| if expansion.is_empty() { answer.header("ETag", &etag) } else { answer };
+    let tagged = |answer: Response| {
+        let answer = with_position(answer, log, &generation);
+        if expansion.is_empty() { answer.header("ETag", &etag) } else { answer }
+    };
     if expansion.is_empty() && etag::is_known(&request.incoming, &etag) {
         return Ok(tagged(Response::empty(304)));
     }

@@ -21,6 +21,10 @@ const ADD_PRESENCE: [&str; 3] = [
     "ALTER TABLE events ADD COLUMN presence INTEGER",
 ];
 
+/// For logs of before: what a changed record was, and the number of its change.
+const ADD_CHANGE: [&str; 2] =
+    ["ALTER TABLE events ADD COLUMN before TEXT", "ALTER TABLE events ADD COLUMN change INTEGER"];
+
 const PRESENCE_INDEX: &str =
     "CREATE INDEX IF NOT EXISTS events_about_presence ON events (presence) WHERE presence IS NOT NULL";
 
@@ -36,7 +40,9 @@ const TABLES: [&str; 3] = [
        creation_id TEXT,
        number  INTEGER,
        bytes   INTEGER,
-       presence INTEGER
+       presence INTEGER,
+       before  TEXT,
+       change  INTEGER
      )",
     "CREATE TABLE IF NOT EXISTS updates (
        seq   INTEGER PRIMARY KEY,
@@ -59,6 +65,10 @@ pub struct Entry {
     pub update: Option<MercureUpdate>,
     /// Of an event about a record: the creation id of the record's collection; none if it is of before there were any.
     pub creation_id: Option<String>,
+    /// The members of the record that had other values, with these values, as JSON; all of them if it was deleted.
+    pub before: Option<String>,
+    /// The outbox's number of the change.
+    pub change: Option<u64>,
 }
 
 /// An event to append.
@@ -70,6 +80,8 @@ pub struct NewEntry {
     pub tail: String,
     pub update: Option<MercureUpdate>,
     pub creation_id: Option<String>,
+    pub before: Option<String>,
+    pub change: Option<u64>,
 }
 
 impl Entry {
@@ -79,7 +91,8 @@ impl Entry {
         let update = self.update.as_ref().map_or(0, |MercureUpdate { id, kind, head, .. }| {
             head.len() + id.as_ref().map_or(0, String::len) + kind.as_ref().map_or(0, String::len)
         });
-        (topics + self.name.len() + self.tail.len() + update) as u64
+        let before = self.before.as_ref().map_or(0, String::len);
+        (topics + self.name.len() + self.tail.len() + before + update) as u64
     }
 }
 
@@ -98,6 +111,11 @@ pub fn create_tables(sql: &impl Sqlite) -> Result<bool, SqliteError> {
     }
     if !has_column("%presence%")? {
         for add in ADD_PRESENCE {
+            sql.execute(add, &[])?;
+        }
+    }
+    if !has_column("%change %")? {
+        for add in ADD_CHANGE {
             sql.execute(add, &[])?;
         }
     }
@@ -177,7 +195,7 @@ pub fn insert_event(
 ) -> Result<(), SqliteError> {
     let joined = entry.topics.iter().map(Topic::as_str).collect::<Vec<_>>().join("\n");
     sql.execute(
-        "INSERT INTO events (seq, at, total, private, topics, name, tail, creation_id, number, bytes, presence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO events (seq, at, total, private, topics, name, tail, creation_id, number, bytes, presence, before, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         &[
             entry.seq.into(),
             at.into(),
@@ -190,6 +208,8 @@ pub fn insert_event(
             totals.number.into(),
             totals.bytes.into(),
             totals.presence.map_or(Value::Null, Value::from),
+            entry.before.as_deref().map_or(Value::Null, Value::from),
+            entry.change.map_or(Value::Null, Value::from),
         ],
     )
 }
@@ -204,7 +224,7 @@ pub fn insert_update(sql: &impl Sqlite, seq: u64, update: &MercureUpdate) -> Res
 }
 
 pub fn read_entry(row: Vec<Value>) -> Entry {
-    let [seq, private, topics, name, tail, creation_id, id, kind, retry, head] = cells(row);
+    let [seq, private, topics, name, tail, creation_id, before, change, id, kind, retry, head] = cells(row);
     let topics = topics.into_text().unwrap_or_default();
     let retry = matches!(retry, Value::Integer(_)).then(|| retry.count());
     let update = head.into_text().map(|head| MercureUpdate { id: id.into_text(), kind: kind.into_text(), retry, head });
@@ -216,5 +236,7 @@ pub fn read_entry(row: Vec<Value>) -> Entry {
         tail: tail.into_text().unwrap_or_default(),
         update,
         creation_id: creation_id.into_text(),
+        before: before.into_text(),
+        change: matches!(change, Value::Integer(_)).then(|| change.count()),
     }
 }

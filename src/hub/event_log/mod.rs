@@ -16,7 +16,7 @@ pub use event_row::{Entry, NewEntry};
 use super::sqlite::{Sqlite, SqliteError, Value, cells};
 use super::stored_state;
 use domain::clock::Timestamp;
-use domain::event::{Cursor, Epoch};
+use domain::log_position::{Cursor, Epoch};
 use domain::plan::Limits;
 use event_row::{
     RowTotals, RunningTotals, create_tables, first_of, insert_event, insert_update, last_where, newest, read_entry,
@@ -106,8 +106,8 @@ impl EventLog {
     }
 
     fn next(&self, new: NewEntry) -> Entry {
-        let NewEntry { topics, private, name, tail, update, creation_id } = new;
-        Entry { seq: self.newest.seq + 1, topics, private, name, tail, update, creation_id }
+        let NewEntry { topics, private, name, tail, update, creation_id, before, change } = new;
+        Entry { seq: self.newest.seq + 1, topics, private, name, tail, update, creation_id, before, change }
     }
 
     fn insert(
@@ -183,7 +183,7 @@ impl EventLog {
         let through = last_where(sql, after + 1, self.newest.seq, |row| row.total <= start.saturating_add(max_bytes))?;
         let through = through.max(next.count()).min(self.newest.seq);
         let rows = sql.query(
-            "SELECT e.seq, e.private, e.topics, e.name, e.tail, e.creation_id, u.id, u.kind, u.retry, u.head FROM events e LEFT JOIN updates u ON u.seq = e.seq WHERE e.seq > ? AND e.seq <= ? ORDER BY e.seq",
+            "SELECT e.seq, e.private, e.topics, e.name, e.tail, e.creation_id, e.before, e.change, u.id, u.kind, u.retry, u.head FROM events e LEFT JOIN updates u ON u.seq = e.seq WHERE e.seq > ? AND e.seq <= ? ORDER BY e.seq",
             &[after.into(), through.into()],
         )?;
         let entries: Vec<Entry> = rows.into_iter().map(read_entry).collect();
@@ -209,7 +209,16 @@ mod tests {
 
     pub fn new_entry(tail: &str, update: Option<MercureUpdate>) -> NewEntry {
         let topics = vec![Topic::parse("t").unwrap()];
-        NewEntry { topics, private: false, name: "a.b".into(), tail: tail.into(), update, creation_id: None }
+        NewEntry {
+            topics,
+            private: false,
+            name: "a.b".into(),
+            tail: tail.into(),
+            update,
+            creation_id: None,
+            before: None,
+            change: None,
+        }
     }
 
     pub fn at(millis: i64) -> Timestamp {

@@ -89,7 +89,7 @@ impl Retention {
 mod tests {
     use crate::hub::event_log::EventLog;
     use crate::hub::event_log::tests::{append, at, filled, limits};
-    use domain::event::Epoch;
+    use domain::log_position::Epoch;
     use proptest::prelude::*;
 
     #[test]

@@ -154,7 +154,7 @@ impl World {
         };
         let topics = event.topics.iter().map(|topic| (*topic).to_owned()).collect();
         let private = event.private;
-        let known = KnownEvent { at: now, topics, private, score: None, collection: None, was_hidden: false };
+        let known = KnownEvent { at: now, topics, private, scores: None, collection: None, was_hidden: false };
         let expected = self.reference.expect_webhook(id, now);
         let (outcome, failed) = self.run(|state| state.publish(&caller, message, now));
         match &outcome {

@@ -7,7 +7,7 @@ use super::reference::Reference;
 use super::steps::Wish;
 use crate::hub::protocol::{Basis, WireFormat};
 use domain::clock::Timestamp;
-use domain::event::Cursor;
+use domain::log_position::Cursor;
 
 /// A stream at its client.
 #[derive(Debug, Clone)]
@@ -97,7 +97,12 @@ impl Client {
 
     /// An event: it must be one that the client asked for and may see now, and come behind the last one.
     fn event(&mut self, id: &str, block: &str, reference: &Reference, now: Timestamp) -> Result<(), String> {
-        let marker = block.split("marker").nth(1).ok_or_else(|| format!("an event without a marker: {block:.200}"))?;
+        // What left is told by its id alone, which is its marker as well.
+        let marker = match block.contains(r#""action":"LEAVE""#) {
+            true => block.split(r#""id":"r"#).nth(1),
+            false => block.split("marker").nth(1),
+        };
+        let marker = marker.ok_or_else(|| format!("an event without a marker: {block:.200}"))?;
         let digits: String =
             marker.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
         let seq: u64 = digits.parse().map_err(|_| "a marker without a number")?;
@@ -111,6 +116,17 @@ impl Client {
         }
         if !reference.is_for(seq, &self.wish) {
             return Err(format!("event {seq} is not for this client: {event:?}"));
+        }
+        if let Some((before, after)) = event.scores {
+            let shows = |score: u64| !self.wish.filtered || score >= 3;
+            let action = match (before.is_some_and(shows), shows(after)) {
+                (true, true) => "UPDATE",
+                (true, false) => "LEAVE",
+                (false, _) => "CREATE",
+            };
+            if !block.contains(&format!(r#""action":"{action}""#)) {
+                return Err(format!("event {seq} is no {action}: {block:.300}"));
+            }
         }
         if reference.is_private(event) && !self.is_entitled(now) {
             return Err(format!("private event {seq} came after the token had expired"));

@@ -64,17 +64,17 @@ impl World {
         Ok(woken.is_ok() && outcome.is_ok())
     }
 
-    pub fn change(&mut self, scores: &[u64], again: usize) -> Result<String, Fault> {
+    pub fn change(&mut self, scores: &[(Option<u64>, u64)], again: usize) -> Result<String, Fault> {
         let Some((number, private)) = self.collection else { return Ok("there is no collection".into()) };
         let (now, caller, last) = (self.now, self.caller(), self.reference.last());
         let before = self.outbox.len();
         let mut rows = self.outbox[self.taken.saturating_sub(again)..].to_vec();
         let mut known = Vec::new();
-        for ((marker, seq), score) in (last + 1..).zip(before as u64 + 1..).zip(scores) {
-            let row = record(seq, marker, *score, number, private);
+        for ((marker, seq), scores) in (last + 1..).zip(before as u64 + 1..).zip(scores) {
+            let row = record(seq, marker, *scores, number, private);
             let topics = vec!["records/leads".into(), format!("records/leads/{}", row.record_id)];
-            let (score, collection) = (Some(*score), Some(number));
-            known.push(KnownEvent { at: now, topics, private, score, collection, was_hidden: false });
+            let (scores, collection) = (Some(*scores), Some(number));
+            known.push(KnownEvent { at: now, topics, private, scores, collection, was_hidden: false });
             rows.push(row);
         }
         let (behind, _) = self.run(|state| Ok(state.are_collections_behind(&rows)));

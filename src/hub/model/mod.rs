@@ -80,10 +80,16 @@ fn creation_id(number: u64) -> String {
     format!("creation-{number}")
 }
 
-/// A row of the outbox: a record of `leads`, the collection of this number, was updated.
-fn record(seq: u64, marker: u64, score: u64, collection: u64, private: bool) -> OutboxRow {
+/// A row of the outbox: a record of `leads`, the collection of this number, was created or updated.
+fn record(seq: u64, marker: u64, (was, score): (Option<u64>, u64), collection: u64, private: bool) -> OutboxRow {
     let data = format!(r#"{{"marker":{marker},"score":{score}}}"#);
-    OutboxRow { record_id: format!("r{marker}"), data, ..announced(seq, collection, private) }
+    let action = if was.is_some() { "update" } else { "create" };
+    let before = was.map(|was| {
+        let data = format!(r#"{{"marker":{marker},"score":{was}}}"#);
+        format!(r#"{{"version":1,"status":null,"updated_at":0,"updated_by":"user:ada","data":{data}}}"#)
+    });
+    let record_id = format!("r{marker}");
+    OutboxRow { record_id, action: action.into(), data, before, ..announced(seq, collection, private) }
 }
 
 /// A row of the outbox: a collection was hidden, shown or deleted.
@@ -104,6 +110,7 @@ fn announced(seq: u64, collection: u64, private: bool) -> OutboxRow {
         created_by: "user:ada".into(),
         updated_by: "user:ada".into(),
         creation_id: Some(creation_id(collection)),
+        before: None,
     }
 }
 

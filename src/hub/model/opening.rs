@@ -10,7 +10,7 @@ use crate::hub::protocol::{Attach, Basis, Grantor, IssueTicket, Refusal, TokenIs
 use crate::hub::sockets::CloseReason;
 use crate::hub::state_error::StateError;
 use domain::address::Network;
-use domain::event::{Cursor, Epoch};
+use domain::log_position::{Cursor, Epoch};
 use domain::mercure::Action;
 use domain::minted::Minted;
 use domain::selector::{Interest, Selector};
@@ -254,6 +254,7 @@ fn attach_message(slot: usize, client: &Client, cursor: Option<&Cursor>, reattac
         address: address(slot).into(),
         wire: wish.wire,
         cursor,
+        seen: None,
         reattach,
         presence: None,
     }

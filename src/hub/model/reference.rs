@@ -26,8 +26,8 @@ pub struct KnownEvent {
     pub at: Timestamp,
     pub topics: Vec<String>,
     pub private: bool,
-    /// Of a record.
-    pub score: Option<u64>,
+    /// Of a record: what was and what is.
+    pub scores: Option<(Option<u64>, u64)>,
     /// Of a record: the number of its collection.
     pub collection: Option<u64>,
     /// Whether its collection was private at some time since: then it is not owed to those who may hear public events only.
@@ -129,7 +129,9 @@ impl Reference {
             WireFormat::Mercure => event.topics.iter().any(|t| selected(&t)) && event.topics.iter().any(|t| opened(&t)),
             WireFormat::Plain | WireFormat::Named => event.topics.iter().any(|t| selected(&t) && opened(&t)),
         };
-        is_on_topic && (!wish.filtered || event.score.is_some_and(|score| score >= 3))
+        is_on_topic
+            && (!wish.filtered
+                || event.scores.is_some_and(|(before, after)| before.is_some_and(|score| score >= 3) || after >= 3))
     }
 
     /// Whether an event is private now.

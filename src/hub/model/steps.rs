@@ -47,7 +47,8 @@ pub enum Step {
     /// Records of the collection that stands change, and the hub takes the rows of the outbox, some of them (`again`) for
     /// the second time.
     Change {
-        scores: Vec<u64>,
+        /// Of each record, before and after.
+        scores: Vec<(Option<u64>, u64)>,
         again: usize,
     },
     /// The collection is made, made again, hidden or shown, or deleted; the hub is told at once, or (not `told`) learns of
@@ -164,7 +165,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => millis.prop_map(|millis| Step::Wait { millis }),
         4 => Just(Step::Kill),
         4 => slot.clone().prop_map(|slot| Step::Return { slot }),
-        4 => (prop::collection::vec(0u64..6, 1..4), 0usize..3)
+        4 => (prop::collection::vec((prop::option::of(0u64..6), 0u64..6), 1..4), 0usize..3)
             .prop_map(|(scores, again)| Step::Change { scores, again }),
         3 => (becomes, prop::bool::weighted(0.8), any::<bool>())
             .prop_map(|(becomes, told, late)| Step::Collection { becomes, told, late }),

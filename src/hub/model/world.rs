@@ -15,7 +15,7 @@ use crate::hub::state_error::StateError;
 use crate::storage::outbox::{CollectionsRead, OutboxRow};
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
-use domain::event::{Cursor, Epoch};
+use domain::log_position::{Cursor, Epoch};
 
 /// What went wrong, for people.
 pub type Fault = String;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tenant_config::TenantConfig;
 use domain::clock::Timestamp;
+use domain::log_position::Cursor;
 use domain::rate::Rate;
 use domain::unix_time::millis;
 
@@ -49,6 +50,9 @@ pub struct Grant {
     /// What became of each class.
     #[serde(default)]
     pub drawn: Vec<Drawn>,
+    /// The end of the log at that moment.
+    #[serde(default)]
+    pub log: Option<Cursor>,
 }
 
 /// What became of a class.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::basis::TokenIssuer;
-use domain::event::Cursor;
+use domain::log_position::Cursor;
 use domain::rate::Rate;
 use domain::topic::Topic;
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use domain::clock::Timestamp;
-use domain::event::Cursor;
 use domain::ids::ClaimedTenant;
+use domain::log_position::Cursor;
 use domain::unix_time::millis;
 
 /// Asks for the hub's status.

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::basis::Basis;
 use domain::clock::Timestamp;
-use domain::event::Cursor;
 use domain::ids::ClaimedTenant;
+use domain::log_position::Cursor;
 use domain::matching::budget::PatternBound;
 #[cfg(doc)]
 use domain::minted::Minted;
@@ -32,6 +32,9 @@ pub struct Attach {
     /// The client's `Last-Event-ID`, unparsed; from a bridge, its own cursor.
     #[serde(default)]
     pub cursor: Option<String>,
+    /// The number of the last change of records that the client has seen in a list which it goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
     /// Whether a bridge attaches a stream again that is already open at the client.
     #[serde(default)]
     pub reattach: bool,

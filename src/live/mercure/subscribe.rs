@@ -15,6 +15,7 @@ use crate::live::bridge;
 use crate::storage::sealed::random;
 use crate::tenant::tenant_state;
 use domain::error::Invalid;
+use domain::log_position::ReadPosition;
 use domain::matching::matcher::{MatchType, Matcher, Subject};
 use domain::matching::steps::Steps;
 use domain::matching::topic_url::Base;
@@ -78,6 +79,12 @@ fn read(request: &Request<Visitor>, hearer: &Hearer<'_>, origin: &str) -> Result
         true => Some(presence(&interest.selected, token, &hub)?),
         false => None,
     };
+    let cursor = last_event_id(&request.incoming, older);
+    // An id that a publisher chose may look like anything; one of the hub's own begins with a hash.
+    let (cursor, seen) = match cursor.as_deref().map(ReadPosition::split) {
+        Some((log, seen)) if log.starts_with('#') => (Some(log.to_owned()), seen),
+        _ => (cursor, None),
+    };
     let asks_older = |selector: &Selector| matches!(selector, Selector::Typed(MatchType::UriTemplate, _));
     let mut basis = hearer.basis(request.now());
     basis.is_older |= interest.selected.iter().any(asks_older);
@@ -87,7 +94,8 @@ fn read(request: &Request<Visitor>, hearer: &Hearer<'_>, origin: &str) -> Result
         ticket: None,
         address: request.incoming.address(),
         wire: WireFormat::Mercure,
-        cursor: last_event_id(&request.incoming, older),
+        cursor,
+        seen,
         reattach: false,
         presence,
     })
