@@ -164,3 +164,26 @@ async fn under_one_key_operations_are_done_once() {
     assert_eq!(tenant.ids("leads", &[("filter", "score = 50")]).await.len(), 1);
     ask(&json!({"operations": [{"op": "delete", "id": "r1"}]})).await.expect_problem(422, "idempotency_key_reused");
 }
+
+#[tokio::test]
+async fn more_than_the_database_takes_at_once_is_refused_and_changes_nothing() {
+    let tenant = World::shared().await.unbounded_tenant().await;
+    let fields = json!({"text": {"type": "string"}, "n": {"type": "integer"}});
+    tenant.collection("leads", fields, json!({"live": true, "public_read": true})).await;
+    let text = "x".repeat(120_000);
+    for some in 0..4 {
+        tenant.fill("leads", some * 5..some * 5 + 5, |i| json!({"id": format!("r{i}"), "text": text, "n": 0})).await;
+    }
+    let update = |count: usize| -> Value {
+        (0..count).map(|i| json!({"op": "update", "id": format!("r{i}"), "data": {"n": 1}})).collect()
+    };
+    let refused = tenant.bulk("leads", update(20)).await.expect_problem(413, "records_too_large");
+    assert!(refused.json()["detail"].as_str().unwrap().contains("2 MB"), "{}", refused.body);
+    let raised = async || {
+        let list = tenant.listed("leads", &[("filter", "n = 1"), ("count", "true")]).await.expect(200);
+        list.json()["pagination"]["total"].as_u64().unwrap()
+    };
+    assert_eq!(raised().await, 0);
+    tenant.bulk("leads", update(10)).await.expect(200);
+    assert_eq!(raised().await, 10);
+}

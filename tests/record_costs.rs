@@ -81,10 +81,13 @@ async fn costs(tenant: &Tenant, round: usize) -> Vec<(&'static str, Cost)> {
     costs
 }
 
+/// Reads a definition, now and then: after so many writes of the tenant.
+const NOW_AND_THEN: &str = "records::collection::FIND";
+
 /// The rows that each statement read, added up by its name.
 fn by_statement(cost: &Cost) -> BTreeMap<&str, (u64, u64)> {
     let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for statement in &cost.0 {
+    for statement in cost.0.iter().filter(|statement| statement.name != NOW_AND_THEN) {
         let sum = sums.entry(&statement.name).or_default();
         *sum = (sum.0 + statement.read, sum.1 + statement.written);
     }
@@ -143,9 +146,9 @@ async fn what_an_operation_writes_is_known() {
     // What it is, rows read, rows written, and rows written to tell of it. docs/performance.md says which is which.
     let known = [
         ("create", 26, 10, 1),
-        ("update", 54, 8, 1),
-        ("delete", 40, 7, 1),
-        ("restore", 50, 10, 1),
+        ("update", 55, 8, 1),
+        ("delete", 41, 7, 1),
+        ("restore", 51, 10, 1),
         ("delete for good", 40, 8, 1),
     ];
     assert_eq!(figures, known);

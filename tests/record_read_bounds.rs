@@ -257,3 +257,63 @@ async fn a_network_whose_reads_are_dear_waits_and_nobody_else_does() {
     tenant.listed("things", &[("filter", &dear(40))]).await.expect(200);
     ask(&tenant.through(&tenant.world.elsewhere()), 50).await.expect(200);
 }
+
+#[tokio::test]
+async fn what_a_list_compares_is_bounded_by_bytes_too() {
+    let tenant = tenant().await;
+    let lists = json!({"list": {"type": "array", "items": {"type": "string"}}, "n": {"type": "integer"}});
+    tenant.collection("things", lists, json!({"public_read": true})).await;
+    // Twenty kilobytes each, in two thousand texts: a few of these records are as much as thousands of small ones.
+    let list = "(WITH RECURSIVE parts (j) AS (SELECT 1 UNION ALL SELECT j + 1 FROM parts WHERE j < 2000) SELECT json_group_array('part ' || j) FROM parts)";
+    let sql = format!(
+        "WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < 120) \
+         INSERT INTO records (tenant_id, collection, id, version, data, created_at, updated_at, created_by, updated_by, index_revision) \
+         SELECT c.tenant_id, c.slug, printf('r%03d', i), 1, json_object('n', i, 'list', json({list})), 1700000000000 + i, 1700000000000 + i, 'key:k', 'key:k', c.revision \
+         FROM numbers, collections c WHERE c.tenant_id = ?1 AND c.slug = 'things'"
+    );
+    tenant.on_shard(&sql, &[]).await;
+    let parts: Vec<_> = (0..19).map(|part| format!("list ~ 'none {part}'")).collect();
+    let none = parts.join(" || ");
+    let answer = strangers(&tenant, &[("filter", &none), ("count", "true")]).await;
+    assert_eq!((pagination(&answer, "partial"), pagination(&answer, "has_next")), (json!(true), json!(true)));
+    assert_eq!(pagination(&answer, "total_is_lower_bound"), json!(true));
+    // It goes on by the cursor, to the end.
+    let found = format!("n = 3 || {none}");
+    let (mut query, mut records, mut pages) = (vec![("filter", found)], Vec::new(), 0);
+    loop {
+        let asked: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = strangers(&tenant, &asked).await;
+        records.extend(answer.json()["data"].as_array().unwrap().iter().map(|record| record["n"].clone()));
+        pages += 1;
+        match pagination(&answer, "cursor") {
+            Value::String(cursor) => {
+                query.retain(|(name, _)| *name != "cursor");
+                query.push(("cursor", cursor));
+            }
+            _ => break,
+        }
+    }
+    assert_eq!(records, [json!(3)]);
+    assert!((4..=10).contains(&pages), "{pages}");
+    // Without a condition nothing is compared.
+    let all = strangers(&tenant, &[("limit", "40")]).await;
+    assert_eq!(all.json()["data"].as_array().unwrap().len(), 40);
+}
+
+#[tokio::test]
+async fn a_search_has_few_beginnings_and_says_so() {
+    let tenant = tenant().await;
+    let fields = json!({"text": {"type": "string", "searched": true}});
+    tenant.collection("things", fields, json!({"public_read": true})).await;
+    tenant.record("things", json!({"text": "one two three four five 東京"})).await;
+    let found = async |q: &str| strangers(&tenant, &[("q", q)]).await.json()["data"].as_array().unwrap().len();
+    assert_eq!(found("o* tw* thr* f*").await, 1);
+    assert_eq!(found(&"o* ".repeat(30)).await, 1, "what stands there again is asked for once");
+    assert_eq!(found("東 京").await, 1);
+    let many = tenant.call("GET", "/api/v1/things").query("q", "o* tw* thr* f* fi*").send().await;
+    let error = many.expect_invalid_query("q").json()["errors"][0].clone();
+    assert!(
+        error["code"] == "too_many_beginnings" && error["message"].as_str().unwrap().contains("at most 4"),
+        "{error}"
+    );
+}

@@ -24,6 +24,8 @@ pub const NO_WORD: &str = "z";
 const MAX_LETTERS: usize = 64;
 /// Most words of a search.
 pub const MAX_SEARCHED: usize = 32;
+/// Most beginnings of a search: each of them has the index put together what is found behind all words that begin so.
+pub const MAX_BEGINNINGS: usize = 4;
 
 /// The words of a record's texts, a space between two, and another one between two texts, across which there is no phrase.
 pub fn of_texts<'t>(texts: impl Iterator<Item = &'t str>) -> String {
@@ -57,11 +59,11 @@ struct Phrase {
 }
 
 impl Search {
-    /// Reads a search: words, phrases in double quotes, and beginnings with a `*` behind them. Nothing in it is an error
-    /// but more than [`MAX_SEARCHED`] words.
+    /// Reads a search: words, phrases in double quotes, and beginnings with a `*` behind them; what stands there again is
+    /// asked for once. Nothing in it is an error but more than [`MAX_SEARCHED`] words or [`MAX_BEGINNINGS`] beginnings.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let parts: Vec<&str> = text.split('"').collect();
-        let (mut phrases, mut words) = (Vec::new(), 0);
+        let (mut phrases, mut words) = (Vec::<Phrase>::new(), 0);
         for (i, part) in parts.iter().enumerate() {
             let mut found = runs(part);
             words += found.len();
@@ -79,7 +81,19 @@ impl Search {
                 _ => phrases.extend(found.iter().filter_map(|run| Phrase::of(std::slice::from_ref(run)))),
             }
         }
-        Ok(Self(phrases))
+        let mut distinct = Vec::<Phrase>::new();
+        for phrase in phrases {
+            if !distinct.contains(&phrase) {
+                distinct.push(phrase);
+            }
+        }
+        if distinct.iter().filter(|phrase| phrase.goes_on).count() > MAX_BEGINNINGS {
+            let message = format!(
+                "must have at most {MAX_BEGINNINGS} beginnings: words with a * behind them, or single letters of a script without blanks"
+            );
+            return Err(Invalid::new("too_many_beginnings", message));
+        }
+        Ok(Self(distinct))
     }
 
     /// Whether it has no words: nothing is found by it.

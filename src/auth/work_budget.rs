@@ -21,9 +21,11 @@ use domain::pace::{Pace, Spacing};
 const WORK: Spacing = Spacing { millis: 10, at_once: 1000 };
 /// Units that are taken before it is known what a request costs.
 const DEPOSIT: u32 = 20;
-/// Most networks that an isolate remembers, and for how long: the dearest request is paid for by then.
+/// Most units that a network owes: it waits for ten minutes at most.
+const MOST_OWED: u32 = 60_000;
+/// Most networks that an isolate remembers, and for how long: the most that one can owe is paid for by then.
 const MAX_NETWORKS: usize = 20_000;
-const REMEMBERED_MILLIS: i64 = 120_000;
+const REMEMBERED_MILLIS: i64 = WORK.millis * (MOST_OWED as i64 + WORK.at_once as i64);
 
 thread_local! {
     static WORKED: RefCell<WorkDone> = RefCell::new(WorkDone::new(MAX_NETWORKS));
@@ -54,6 +56,7 @@ impl WorkDone {
 
     /// Puts the price in the place of the deposit.
     fn settle(&mut self, network: Network, units: u32, now: Timestamp) {
+        let units = units.min(MOST_OWED);
         let mut pace = self.networks.get(&network, now).copied().unwrap_or_default();
         if units > DEPOSIT {
             pace.count_many(WORK, units - DEPOSIT, now);
@@ -108,6 +111,18 @@ mod tests {
             served.count()
         };
         assert_eq!((served(dear, 300), served(cheap, 0)), (24, 6_000));
+    }
+
+    #[test]
+    fn what_is_owed_is_remembered_until_it_is_paid() {
+        let (mut work, network) = (work(), Network::of("192.0.2.1"));
+        assert_eq!(work.admit(network, at(0)), Ok(()));
+        work.settle(network, u32::MAX, at(0));
+        let most = 10 * i64::from(MOST_OWED);
+        for millis in [0, 120_000, most - 10_000] {
+            assert!(work.admit(network, at(millis)).is_err(), "{millis}");
+        }
+        assert_eq!(work.admit(network, at(most)), Ok(()));
     }
 
     #[test]

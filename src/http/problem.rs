@@ -156,6 +156,7 @@ impl From<StorageError> for Problem {
             StorageError::Fenced | StorageError::Unavailable(_) => unavailable(error),
             StorageError::Outdated(revision) => outdated(revision),
             StorageError::TooComplex => too_complex(),
+            StorageError::TooLarge => records_too_large(),
             StorageError::Constraint(_) | StorageError::Malformed(_) => internal(error),
         }
     }
@@ -454,6 +455,12 @@ pub fn form_too_large(name: &str, invalid: Invalid) -> Problem {
 pub fn too_complex() -> Problem {
     Problem::new(400, "too_complex", "The query asks for too much at once")
         .detail("Use fewer conditions, sort keys or references.")
+}
+
+/// 413: what one request writes is more than the database takes at once.
+pub fn records_too_large() -> Problem {
+    Problem::new(413, "records_too_large", "The records are too large to be written at once")
+        .detail("One request writes up to 2 MB of records. Nothing was changed: write fewer of them at once.")
 }
 
 /// 409: another record has a value that must be unique.

@@ -4,8 +4,8 @@
 //! Invariants
 //! - The head of the statement binds the tenant; a plan only chooses among heads.
 //! - A cursor is valid for one tenant, collection, filter and order, whatever source its rows come from.
-//! - A statement reads no more records than [`ReadBounds`] says, fewer where each is compared often, however many there are: the bound is its own LIMIT, beside
-//!   conditions by which an index seeks. What is asked beyond that is asked of the rows that were read.
+//! - A statement reads no more records than [`ReadBounds`] says, fewer where they are large or compared often, however many
+//!   there are: the bound is its own LIMIT, beside conditions by which an index seeks. What is asked beyond that is asked of the rows that were read.
 //! - What was cut can be told from what is returned: see `page`.
 
 use serde_json::Value;
@@ -38,6 +38,11 @@ composed! {
     }
 }
 
+/// Bytes of a record's fields that are compared in no time of their own.
+const PLAIN_BYTES: i64 = 500;
+/// Records that are read, however large they are and however often they are compared.
+const LEAST_RECORDS: i64 = 10;
+
 /// How much a list reads at most, for its page and again for its count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadBounds {
@@ -58,10 +63,16 @@ impl ReadBounds {
         if is_member { Self::MEMBER } else { Self::STRANGER }
     }
 
-    /// The same work where each record is compared so often: from the third comparison on, fewer records.
-    fn comparing(self, times: usize) -> Self {
-        let times = i64::try_from(times).unwrap_or(i64::MAX).max(1);
-        Self { records: (2 * self.records / times).clamp(1, self.records), ..self }
+    /// The same work where each record is of this size and compared so often: fewer records from the third comparison on,
+    /// and where a comparison reads more than [`PLAIN_BYTES`].
+    fn comparing(self, times: usize, bytes: i64) -> Self {
+        let times = i64::try_from(times).unwrap_or(i64::MAX);
+        if times == 0 {
+            return self;
+        }
+        let work = times.saturating_mul(bytes.max(PLAIN_BYTES));
+        let most = (2 * self.records * PLAIN_BYTES).checked_div(work).unwrap_or(self.records);
+        Self { records: most.clamp(LEAST_RECORDS.min(self.records), self.records), ..self }
     }
 }
 
@@ -80,6 +91,8 @@ pub struct ListPlan {
     lookup: Option<(IndexLookup, Vec<SqlCondition>)>,
     /// The list selects every record, or every record of one status: triggers count those already.
     status_count: Option<Option<String>>,
+    /// Bytes of a record's fields.
+    record_bytes: i64,
 }
 
 impl ListPlan {
@@ -132,12 +145,13 @@ impl ListPlan {
             _ => None,
         };
         let lookup = lookup.map(|lookup| (lookup, all));
-        Ok(Self { order, identity: identity.to_string(), source, seek, conditions, lookup, status_count })
+        let (identity, record_bytes) = (identity.to_string(), collection.record_bytes);
+        Ok(Self { order, identity, source, seek, conditions, lookup, status_count, record_bytes })
     }
 
-    /// The bounds of this list: the same work, where each record is compared more than twice.
+    /// The bounds of this list: the same work, where records are large or compared often.
     pub fn bounds(&self, of_all: ReadBounds) -> ReadBounds {
-        of_all.comparing(self.comparisons())
+        of_all.comparing(self.comparisons(), self.record_bytes)
     }
 
     /// How often each record that is read is compared.
@@ -275,4 +289,18 @@ fn leading_comparison<'f>(collection: &Collection, filter: &'f Filter) -> Option
     let field = collection.schema.field(&comparison.field)?;
     let leads = field.is_indexed && field.kind.is_scalar() && collection.is_ready(field);
     (leads && comparison.operator == ComparisonOperator::Equal).then_some(comparison)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_records_are_read_where_they_are_large_or_compared_often() {
+        let strangers = |times, bytes| ReadBounds::STRANGER.comparing(times, bytes).records;
+        assert_eq!([strangers(0, 1 << 20), strangers(1, 0), strangers(2, 500)], [10_000; 3]);
+        assert_eq!([strangers(20, 0), strangers(1, 3_000), strangers(20, 20_000)], [1_000, 3_333, 25]);
+        assert_eq!([strangers(20, 120_000), strangers(usize::MAX, i64::MAX)], [10, 10]);
+        assert_eq!(ReadBounds::MEMBER.comparing(20, 20_000).records, 250);
+    }
 }

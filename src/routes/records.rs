@@ -141,8 +141,8 @@ pub const ROUTES: &[Route] = &[
     .answers(
         "200 Record[] <in the order of their operations>; 204; \
          409 not_unique conflict record_limit_reached storage_limit_reached transition_not_allowed \
-         changed_meanwhile still_referenced; 412 precondition_failed; 422 validation_failed <with the place of each \
-         mistake>",
+         changed_meanwhile still_referenced; 412 precondition_failed; 413 records_too_large <more than 2 MB of records together>; \
+         422 validation_failed <with the place of each mistake>",
     ),
     get(
         "records.get",

@@ -22,6 +22,9 @@ row_types! {
     }
 }
 
+/// Most bytes of a value, which D1 sets.
+const MAX_VALUE: usize = 2_000_000;
+
 /// A binding of type D1.
 pub(super) struct Database(JsValue);
 
@@ -48,6 +51,10 @@ impl Database {
     }
 
     async fn call(&self, statements: &[(&str, Vec<Arg>)], counted: bool) -> Result<Vec<Rows>, StorageError> {
+        let is_too_large = |arg: &Arg| matches!(arg, Arg::Text(text) if text.len() > MAX_VALUE);
+        if statements.iter().any(|(_, args)| args.iter().any(is_too_large)) {
+            return Err(StorageError::TooLarge);
+        }
         log::database_called();
         let json = run(&self.0, statements.iter().map(to_js).collect(), counted).await;
         let json = json.map_err(|thrown| StorageError::from_d1(js_sys::Error::from(thrown).message().into()))?;

@@ -252,6 +252,9 @@ pub enum StorageError {
     /// A list needs more bound values than one statement takes.
     #[error("the list binds more values than one statement takes")]
     TooComplex,
+    /// A value is larger than the database takes; the transaction changed nothing.
+    #[error("a value is larger than the database takes")]
+    TooLarge,
     /// A row does not have the shape the code expects, or belongs to another tenant.
     #[error("row: {0}")]
     Malformed(Failure),
@@ -266,6 +269,8 @@ impl StorageError {
             Self::Fenced
         } else if message.contains("constraint failed") || message.contains("SQLITE_CONSTRAINT") {
             Self::Constraint(message.into())
+        } else if message.contains("SQLITE_TOOBIG") || message.contains("string or blob too big") {
+            Self::TooLarge
         } else {
             Self::Unavailable(message.into())
         }
