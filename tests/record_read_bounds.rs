@@ -317,3 +317,34 @@ async fn a_search_has_few_beginnings_and_says_so() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn pages_of_large_records_are_paid_for_and_those_of_small_ones_are_not() {
+    let tenant = tenant().await;
+    let fields = json!({"text": {"type": "string"}});
+    tenant.collection("things", fields.clone(), json!({"public_read": true})).await;
+    tenant.collection("small", fields, json!({"public_read": true})).await;
+    let text = "x".repeat(100_000);
+    for some in 0..3 {
+        tenant.fill("things", some * 4..some * 4 + 4, |i| json!({"id": format!("r{i}"), "text": text})).await;
+    }
+    tenant.fill("small", 0..20, |_| json!({"text": "x"})).await;
+    let network = tenant.through(&tenant.world.elsewhere());
+    let page = |path: &str| network.call("GET", path).send();
+    let mut answered = 0;
+    let refused = loop {
+        let answer = page(&format!("/api/v1/things?limit=8&n={answered}")).await;
+        if answer.status != 200 {
+            break answer.expect_problem(429, "rate_limited");
+        }
+        answered += 1;
+        assert!(answered < 40, "nothing bounds them");
+    };
+    assert!(answered > 5 && refused.header("retry-after").parse::<u64>().unwrap() > 0, "{answered}");
+    // What is small is served all the same, and so is whoever shows a credential.
+    page("/api/v1/small").await.expect(200);
+    page("/api/v1/things/r1").await.expect(200);
+    tenant.listed("things", &[("limit", "8")]).await.expect(200);
+    // The description of the tenant's collections is work as well.
+    page("/api/v1/openapi.json").await.expect_problem(429, "rate_limited");
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Sockets, Stream, Tenant, World, sequence};
+use crate::world::{Sockets, Stream, Tenant, World, sequence, stranger};
 
 /// Records through the test admin worker: what is written here, triggers announce.
 struct Records {
@@ -299,6 +299,43 @@ async fn a_filtered_stream_hears_what_matches_and_its_neighbour_hears_all() {
     for stream in [&mut high, &mut replayed] {
         assert_eq!(stream.event().await.body["data"]["id"], "e", "an event that is no record's passes no filter");
     }
+}
+
+#[tokio::test]
+async fn what_the_filters_of_all_streams_compare_is_bounded() {
+    let tenant = World::shared().await.tenant().plan("enterprise").limit("max_connections_per_ip", -1).create().await;
+    let records = Records::of(tenant).await;
+    // Of twenty comparisons, another one for each stream.
+    let filter = |stream: usize| {
+        let parts: Vec<_> = (0..20).map(|part| format!("name ~ 'none {stream}.{part}'")).collect();
+        parts.join(" || ")
+    };
+    let asked = |filter: &str, address: &str| {
+        records.tenant.events(&["records/leads"]).query("filter", filter).address(address)
+    };
+    let (hog, other) = (stranger(), stranger());
+    let mut held = Vec::new();
+    let refused = loop {
+        assert!(held.len() < 80, "nothing bounds them");
+        match asked(&filter(held.len()), &hog).open().await {
+            Ok(stream) => held.push(stream),
+            Err(answer) => break answer.expect_problem(429, "too_many_patterns"),
+        }
+    };
+    assert_eq!(refused.pointers(), ["?filter"]);
+    assert!(refused.json()["errors"][0]["message"].as_str().unwrap().contains("2,048 comparisons"), "{}", refused.body);
+    // A filter that is there already, and none at all, cost nothing; and others have room, also once the hub has slept.
+    let mut again = asked(&filter(0), &hog).live().await;
+    let mut all = records.tenant.events(&["records/leads"]).address(&hog).live().await;
+    let mut fair = asked("name ~ 'none 0.19'", &other).live().await;
+    records.tenant.world.evict(&records.tenant, Sockets::Hibernate).await;
+    let mut late = asked("name ~ 'none 0.19' && score = null", &other).live().await;
+    records.create("leads", "a", json!({"name": "It is none 0.19"})).await;
+    records.cron().await;
+    for stream in [&mut again, &mut all, &mut fair, &mut late] {
+        assert_eq!(stream.event().await.body["data"]["id"], "a");
+    }
+    drop(held);
 }
 
 #[tokio::test]

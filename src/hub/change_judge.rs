@@ -28,6 +28,11 @@ impl RecordFilter {
     pub fn parse(text: &str) -> Option<Self> {
         Some(Self { text: text.into(), filter: Filter::parse(text).ok()? })
     }
+
+    /// Its canonical text, and what it says.
+    pub fn parts(&self) -> (&str, &Filter) {
+        (&self.text, &self.filter)
+    }
 }
 
 /// How an event is told to a stream.

@@ -25,6 +25,7 @@ mod current_collections;
 mod drain;
 mod event_log;
 mod fan_out;
+mod filter_budget;
 mod logins;
 mod mails;
 #[cfg(test)]

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use super::attachment::Attachment;
 use super::change_judge::RecordFilter;
 use super::event_log::Entry;
-use super::protocol::Refusal;
-use super::subscription_index::{Adding, CompiledInterest, NotAdded, SubscriptionIndex};
+use super::filter_budget::{Bringer, FilterBudget};
+use super::protocol::{PatternParameter, Refusal, RefusedPattern};
+use super::subscription_index::{Adding, CompiledInterest, NotAdded, Subscriber, SubscriptionIndex};
 use domain::address::Network;
 use domain::clock::Timestamp;
+use domain::matching::budget::PatternBound;
 use domain::matching::matcher::Subject;
 
 /// What a stream asks for, ready to be matched.
@@ -57,12 +59,18 @@ impl<S> Stream<S> {
 pub struct Streams<S> {
     pub(super) by_id: HashMap<u64, Stream<S>>,
     pub(super) index: SubscriptionIndex,
+    filters: FilterBudget,
     by_network: HashMap<Network, u64>,
 }
 
 impl<S> Default for Streams<S> {
     fn default() -> Self {
-        Self { by_id: HashMap::new(), index: SubscriptionIndex::default(), by_network: HashMap::new() }
+        Self {
+            by_id: HashMap::new(),
+            index: SubscriptionIndex::default(),
+            filters: FilterBudget::default(),
+            by_network: HashMap::new(),
+        }
     }
 }
 
@@ -73,16 +81,30 @@ impl<S> Streams<S> {
             Some(text) => Some(RecordFilter::parse(text).ok_or(Refusal::Malformed)?),
             None => None,
         };
-        let interest = self.index.insert(&attachment.indexed(), adding).map_err(|error| match error {
+        let subscriber = attachment.indexed();
+        let interest = self.index.insert(&subscriber, adding).map_err(|error| match error {
             NotAdded::Invalid(_) => Refusal::Malformed,
             NotAdded::TooMany(pattern) => Refusal::TooManyPatterns(pattern),
         })?;
+        if let Some((text, asked)) = filter.as_ref().map(RecordFilter::parts) {
+            let Subscriber { network, is_stranger, .. } = subscriber;
+            let by = Bringer { network, is_stranger, is_restored: adding == Adding::Restored };
+            if !self.filters.take(text, asked, by) {
+                self.index.remove(&subscriber, &interest);
+                let (parameter, bound) = (PatternParameter::Filter, PatternBound::Comparisons);
+                return Err(Refusal::TooManyPatterns(RefusedPattern { parameter, bound }));
+            }
+        }
         Ok(Compiled { interest, filter })
     }
 
     /// Takes a stream out of the index that got no socket.
     pub fn discard(&mut self, attachment: &Attachment, compiled: &Compiled) {
-        self.index.remove(&attachment.indexed(), &compiled.interest);
+        let subscriber = attachment.indexed();
+        self.index.remove(&subscriber, &compiled.interest);
+        if let Some(filter) = &compiled.filter {
+            self.filters.give_back(filter.parts().0, subscriber.is_stranger);
+        }
     }
 
     /// Adds a stream that was compiled and has been sent everything up to `through`.
@@ -94,7 +116,7 @@ impl<S> Streams<S> {
     pub fn remove(&mut self, id: u64) -> Option<Stream<S>> {
         let stream = self.by_id.remove(&id)?;
         let network = stream.attachment.network();
-        self.index.remove(&stream.attachment.indexed(), &stream.compiled.interest);
+        self.discard(&stream.attachment, &stream.compiled);
         if let Some(count) = self.by_network.get_mut(&network) {
             *count -= 1;
             if *count == 0 {

@@ -7,7 +7,7 @@
 //!   is deleted, and revisions then begin at 1 again; a creation id is never used again.
 //! - A collection that is being deleted is not found.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -31,11 +31,11 @@ use domain::json;
 
 statements! { TenantSql;
     /// A collection as it stands.
-    FIND = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.creation_id, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, s.has_words, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = ?2) AS records, (SELECT CAST(avg(n.bytes) AS INTEGER) FROM (SELECT octet_length(r.data) AS bytes FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.deleted_at IS NULL ORDER BY r.created_at DESC, r.id DESC LIMIT 20) n) AS record_bytes FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
+    FIND = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.creation_id, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, s.has_words, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = ?2) AS records, (SELECT CAST(avg(n.bytes) AS INTEGER) FROM (SELECT octet_length(r.data) AS bytes FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.deleted_at IS NULL ORDER BY r.created_at DESC, r.id DESC LIMIT 20) n) AS record_bytes, s.generation FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
     /// Which definition of which collection a slug has, and the generation of its records.
     CURRENT = "SELECT c.creation_id, c.revision, s.generation FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = ?2 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
     /// Every collection, by its slug.
-    ALL = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.creation_id, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, s.has_words, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = c.slug AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = c.slug) AS records, NULL AS record_bytes FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.deleted_at IS NULL ORDER BY c.slug LIMIT 200";
+    ALL = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.creation_id, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, s.has_words, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = c.slug AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = c.slug) AS records, NULL AS record_bytes, s.generation FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.deleted_at IS NULL ORDER BY c.slug LIMIT 200";
 }
 
 row_types! {
@@ -66,6 +66,7 @@ row_types! {
         ready: String,
         records: i64,
         record_bytes: Option<i64>,
+        generation: i64,
     }
 }
 
@@ -151,8 +152,8 @@ pub struct Collection {
     records: i64,
     /// Bytes of a record's fields: the mean of the newest ones, when the definition was read.
     pub record_bytes: i64,
-    /// The generation of its records that was seen first with this definition.
-    first_seen: Cell<Option<i64>>,
+    /// The generation of its records when the definition was read.
+    generation: i64,
     created_at: i64,
     updated_at: i64,
 }
@@ -238,9 +239,7 @@ impl Collection {
 
     /// Whether so much was written since the definition was read that its records may be of another size.
     fn has_changed_much(&self, generation: i64) -> bool {
-        let first = self.first_seen.get().unwrap_or(generation);
-        self.first_seen.set(Some(first));
-        generation - first > if self.record_bytes == 0 { SOME } else { MUCH }
+        generation - self.generation > if self.record_bytes == 0 { SOME } else { MUCH }
     }
 
     fn is(&self, row: &CurrentRow) -> bool {
@@ -282,7 +281,7 @@ impl Collection {
             has_words: row.has_words != 0,
             records: row.records,
             record_bytes: row.record_bytes.unwrap_or(0),
-            first_seen: Cell::new(None),
+            generation: row.generation,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -315,7 +314,7 @@ impl Collection {
             has_words: true,
             records: 0,
             record_bytes: 0,
-            first_seen: Cell::new(None),
+            generation: 0,
             created_at: now,
             updated_at: now,
         })

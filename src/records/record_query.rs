@@ -54,10 +54,15 @@ pub struct RecordQuery {
 }
 
 impl RecordQuery {
+    /// How many records a page shows at most.
+    pub fn per_page_of(query: &Query) -> Result<u32, Problem> {
+        let limit = query.number("limit", 1..=MAX_PER_PAGE, PER_PAGE)?;
+        query.number("per_page", 1..=MAX_PER_PAGE, limit)
+    }
+
     /// Reads the query; 400 names the parameter that is wrong.
     pub fn read(query: &Query) -> Result<Self, Problem> {
-        let limit = query.number("limit", 1..=MAX_PER_PAGE, PER_PAGE)?;
-        let per_page = query.number("per_page", 1..=MAX_PER_PAGE, limit)?;
+        let per_page = Self::per_page_of(query)?;
         let cursor = query.get("cursor").filter(|sent| !sent.is_empty()).map(str::to_owned);
         let paging = match (query.get("page"), cursor) {
             (Some(_), Some(_)) => {

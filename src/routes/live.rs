@@ -37,7 +37,7 @@ pub const ROUTES: &[Route] = &[
             "200 events; 401 invalid_token unauthorized <without a credential, where the tenant wants one of \
              everybody>; 403 forbidden <a key or user with neither `events:read` nor `records:read`> \
              origin_not_allowed address_not_allowed; 406 not_acceptable; \
-             429 rate_limited too_many_streams too_many_connections",
+             429 rate_limited too_many_streams too_many_connections too_many_patterns <filters of all streams>",
         ),
     put("events.ticket", "/events", Visitor(TokenRule::Required, handler!(live::ticket::issue)))
         .summary("Gives a ticket that opens one stream at a time in place of a token, a key or a session.")

@@ -18,7 +18,7 @@ pub const ROUTES: &[Route] = &[
             "200 events +Mercure-Last-Event-ID +Last-Event-ID <the headers where an id was sent; \
              `Last-Event-ID` of before 1.0>; 400 invalid_query <also for patterns that take more than 131,072 steps to compile, all together> \
              malformed_credential; 401 unauthorized invalid_token; 403 forbidden <a key or user with neither `events:read` nor `records:read`> \
-             origin_not_allowed address_not_allowed; 429 too_many_streams too_many_connections too_many_patterns",
+             origin_not_allowed address_not_allowed; 429 rate_limited too_many_streams too_many_connections too_many_patterns",
         ),
     post("mercure.publish", "/.well-known/mercure", Visitor(TokenRule::Mercure, handler!(mercure::publish::publish)))
         .draws_from(Admission::Webhooks)

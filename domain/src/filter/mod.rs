@@ -102,8 +102,12 @@ impl Filter {
         Self::all_of(vec![self, other])
     }
 
+    /// How many comparisons it makes at most.
+    pub fn comparisons(&self) -> usize {
+        self.terms().count()
+    }
+
     /// Every comparison, in the order of the text.
-    #[cfg(test)]
     fn terms(&self) -> impl Iterator<Item = &Comparison> {
         let mut open = vec![self];
         std::iter::from_fn(move || {

@@ -32,6 +32,8 @@ pub enum PatternBound {
     Steps,
     /// [`PatternBudget::CROWD`].
     Crowd,
+    /// The comparisons of the filters of all streams.
+    Comparisons,
 }
 
 impl PatternBound {
@@ -44,6 +46,10 @@ impl PatternBound {
             Self::Steps => {
                 "would take the patterns that are asked with here beyond 8,388,608 steps, or those of this network beyond \
                  838,860 while half are taken: use patterns that others use, or topics themselves"
+            }
+            Self::Comparisons => {
+                "would take the filters that are asked with here beyond 2,048 comparisons, or those of this network beyond \
+                 204 while half are taken: use a filter that others use, or none"
             }
             Self::Crowd => {
                 "begins like 512 other patterns that are asked with here, or like 256 where this network has brought 64: \

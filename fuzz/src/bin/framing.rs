@@ -3,8 +3,8 @@
 #![no_main]
 
 use carillon_fuzz::event_stream::{Event, read};
-use domain::log_position::{Cursor, Epoch};
 use domain::frame::Frames;
+use domain::log_position::{Cursor, Epoch};
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
 

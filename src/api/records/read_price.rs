@@ -6,7 +6,7 @@
 //! Invariants
 //! - The price is what the read took: the rows that D1 counted, times the comparisons of each, or the time that D1 counted if
 //!   that is more (a search reads few rows of many that begin alike); and the bytes of the answer.
-//! - A plain page costs nothing, nor does what comes from the cache, nor whatever a member reads.
+//! - A plain page of small records costs nothing, nor does whatever a member reads; what comes from the cache, its bytes alone.
 
 use crate::auth::work_budget::{self, PricedWork};
 use crate::http::incoming::Query;
@@ -17,7 +17,9 @@ use domain::address::Network;
 /// Rows read that are a unit, where each is compared at most twice.
 const ROWS: u64 = 100;
 /// Bytes of an answer that are a unit.
-const BYTES: u64 = 20_000;
+const BYTES: u64 = 10_000;
+/// Bytes of records from which on a plain page may cost much, too.
+const LARGE_PAGE: u64 = 100_000;
 /// Microseconds of the database's thread that are a unit: so a network has a hundredth of it in the long run.
 const MICROS: u64 = 100;
 /// Microseconds that a plain read takes as well.
@@ -46,9 +48,10 @@ pub struct PricedRead {
     expands: bool,
 }
 
-/// Lets a stranger's read in, if it may cost much; nothing for any other. 429 if the network has used up its budget.
-pub fn admit(network: Network, query: &Query) -> Result<Option<PricedRead>, Problem> {
-    if ASKED_BY.iter().all(|name| query.get(name).is_none()) {
+/// Lets a stranger's read in, if it may cost much: by what it asks for, or by the bytes of records that it is to show;
+/// nothing for any other. 429 if the network has used up its budget.
+pub fn admit(network: Network, query: &Query, shown: u64) -> Result<Option<PricedRead>, Problem> {
+    if shown < LARGE_PAGE && ASKED_BY.iter().all(|name| query.get(name).is_none()) {
         return Ok(None);
     }
     let expands = query.get("expand").is_some();
@@ -78,9 +81,9 @@ mod tests {
     fn what_a_read_took_is_its_price() {
         let rows = |rows_read| DatabaseWork { rows_read, micros: 0 };
         let price = |rows_read, comparisons, bytes| units(rows(rows_read), comparisons, bytes, false);
-        assert_eq!([price(99, 0, 19_999), price(30_000, 1, 0), price(30_000, 2, 0)], [0, 300, 300]);
-        assert_eq!([price(3_000, 20, 0), price(50, 0, 2_000_000)], [300, 100]);
-        assert_eq!(units(rows(50), 0, 2_000_000, true), 300);
+        assert_eq!([price(99, 0, 19_999), price(30_000, 1, 0), price(30_000, 2, 0)], [1, 300, 300]);
+        assert_eq!([price(3_000, 20, 0), price(50, 0, 2_000_000)], [300, 200]);
+        assert_eq!(units(rows(50), 0, 2_000_000, true), 600);
         let took = |rows_read, micros| units(DatabaseWork { rows_read, micros }, 1, 0, false);
         assert_eq!([took(60, 1_099), took(60, 25_000), took(30_000, 20_000)], [0, 240, 300]);
         let all = DatabaseWork { rows_read: u64::MAX, micros: u64::MAX };

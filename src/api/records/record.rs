@@ -23,6 +23,7 @@ use crate::records::list::{ListPage, RecordList};
 use crate::records::operation::{self, Operation, OperationKind, RecordWriter, WriteOutcome};
 use crate::records::projection::Projection;
 use crate::records::record::{self, Record, RecordRow};
+use crate::records::record_query::RecordQuery;
 use crate::records::sweep;
 use crate::storage::sql::args;
 use crate::storage::tenant_db::{ReadStatement, TenantDb};
@@ -55,8 +56,10 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
 pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
     let is_member = request.caller.is_member();
     let log = tenant_state::log_position(&request.caller.tenant);
-    let priced = priced(&request)?;
-    let rows = counted(request.caller.rows(&request.bindings)?, priced.as_ref());
+    let rows = request.caller.rows(&request.bindings)?;
+    let shown = if is_member { 0 } else { bytes_shown(&request, &rows).await? };
+    let priced = priced(&request, shown)?;
+    let rows = counted(rows, priced.as_ref());
     let list = ListRequest::new(
         &request.caller.tenant,
         request.params.get("collection"),
@@ -67,7 +70,6 @@ pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
     let page = reader.page(&list, |collection| may_read(&request, collection)).await;
     if let Some(priced) = priced {
         let (comparisons, bytes) = match &page {
-            Ok(page) if page.from_cache => (0, 0),
             Ok(page) => (page.comparisons, page.body.len()),
             Err(problem) => (0, bytes_refused(problem)),
         };
@@ -99,12 +101,23 @@ fn bytes_refused(problem: &Problem) -> usize {
     if problem.code == "too_complex" { beside::MAX_BYTES } else { 0 }
 }
 
-/// The read as one that may cost much, if it is a stranger's and such a one.
-fn priced(request: &Request<Reader>) -> Result<Option<PricedRead>, Problem> {
+/// The read as one that may cost much, if it is a stranger's and such a one; `shown` are the bytes of records that it shows.
+fn priced(request: &Request<Reader>, shown: u64) -> Result<Option<PricedRead>, Problem> {
     if request.caller.is_member() {
         return Ok(None);
     }
-    read_price::admit(request.incoming.network(), &request.incoming.query)
+    read_price::admit(request.incoming.network(), &request.incoming.query, shown)
+}
+
+/// Bytes of the records that a page shows, by the mean size of the newest ones.
+async fn bytes_shown(request: &Request<Reader>, rows: &TenantDb) -> Result<u64, Problem> {
+    let per_page = u64::from(RecordQuery::per_page_of(&request.incoming.query)?);
+    match Collection::cached(rows, request.params.get("collection")).await {
+        Ok(collection) => Ok(per_page.saturating_mul(collection.record_bytes.unsigned_abs())),
+        // Whether it is there is told in the same way as ever.
+        Err(problem) if problem.status == 404 => Ok(0),
+        Err(problem) => Err(problem),
+    }
 }
 
 fn counted(rows: TenantDb, priced: Option<&PricedRead>) -> TenantDb {
@@ -114,7 +127,7 @@ fn counted(rows: TenantDb, priced: Option<&PricedRead>) -> TenantDb {
 /// `GET /api/v1/{collection}/{record_id}`
 pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let log = tenant_state::log_position(&request.caller.tenant);
-    let priced = priced(&request)?;
+    let priced = priced(&request, 0)?;
     let rows = counted(request.caller.rows(&request.bindings)?, priced.as_ref());
     let answer = one(&request, &rows, log).await;
     if let Some(priced) = priced {

@@ -62,6 +62,8 @@ pub enum PatternParameter {
     Topic,
     /// What the token grants.
     Token,
+    /// `filter` in the query.
+    Filter,
 }
 
 impl PatternParameter {
@@ -71,6 +73,7 @@ impl PatternParameter {
             Self::Pattern => "?match_urlpattern",
             Self::Topic => "?topic",
             Self::Token => "Authorization",
+            Self::Filter => "?filter",
         }
     }
 }

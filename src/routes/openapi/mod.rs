@@ -13,6 +13,7 @@ pub mod responses;
 pub mod schemas;
 
 use crate::auth::principal::Reader;
+use crate::auth::work_budget;
 use crate::credentials::signature::digest;
 use crate::http::etag;
 use crate::http::problem::{self, Problem};
@@ -29,14 +30,22 @@ const OF_THE_PLATFORM: &str = "public, max-age=60";
 /// A tenant's document depends on the caller, and changes with the collections.
 const OF_A_TENANT: &str = "private, no-cache";
 
+/// Bytes of a document that are a unit of a stranger's work: it is made anew for each request.
+const UNIT_BYTES: usize = 10_000;
+
 /// The document, or 304 for a caller that has it.
 pub async fn show(request: Request<Table>) -> Result<Response, Problem> {
+    let stranger = request.caller.reader.as_ref().filter(|reader| !reader.is_member());
+    let priced = stranger.map(|_| work_budget::admit(request.incoming.network())).transpose()?.flatten();
     let (surface, caching, described) = match &request.caller.reader {
         None => (Surface::Platform, OF_THE_PLATFORM, Vec::new()),
         Some(reader) => (Surface::Tenant, OF_A_TENANT, described(reader, &request.bindings).await?),
     };
     let document = document(request.caller.sections, surface, &described);
     let text = document.ok_or_else(|| problem::internal("a contract cannot be read"))?;
+    if let Some(priced) = priced {
+        priced.settle(u32::try_from(text.len() / UNIT_BYTES).unwrap_or(u32::MAX));
+    }
     let etag = format!("\"{}\"", digest(text.as_bytes()));
     let answer =
         if etag::is_known(&request.incoming, &etag) { Response::empty(304) } else { Response::plain_json(200, text) };
