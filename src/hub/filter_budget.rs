@@ -15,13 +15,13 @@ const OF_COMPARISON: usize = 4_096;
 /// The filters that streams have.
 #[derive(Debug, Default)]
 pub struct FilterBudget {
-    known: Audience,
-    strangers: Audience,
+    known: AudienceFilters,
+    strangers: AudienceFilters,
 }
 
 /// The filters of streams of one kind.
 #[derive(Debug, Default)]
-struct Audience {
+struct AudienceFilters {
     budget: PatternBudget,
     held: HashMap<Box<str>, Held>,
 }
@@ -64,7 +64,7 @@ impl FilterBudget {
 
     /// A stream has its filter no more.
     pub fn give_back(&mut self, text: &str, is_stranger: bool) {
-        let Audience { budget, held } = self.audience(is_stranger);
+        let AudienceFilters { budget, held } = self.audience(is_stranger);
         let Some(filter) = held.get_mut(text) else { return };
         filter.streams -= 1;
         if filter.streams == 0 {
@@ -73,7 +73,7 @@ impl FilterBudget {
         }
     }
 
-    fn audience(&mut self, is_stranger: bool) -> &mut Audience {
+    fn audience(&mut self, is_stranger: bool) -> &mut AudienceFilters {
         if is_stranger { &mut self.strangers } else { &mut self.known }
     }
 }
