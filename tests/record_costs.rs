@@ -81,8 +81,15 @@ async fn costs(tenant: &Tenant, round: usize) -> Vec<(&'static str, Cost)> {
     costs
 }
 
-/// Reads a definition, now and then: after so many writes of the tenant.
+/// Reads a definition, now and then: after so many writes of the tenant. So another operation may be the one that does, and
+/// it is compared by itself.
 const NOW_AND_THEN: &str = "records::collection::FIND";
+
+/// The rows that each reading of a definition read.
+fn definitions_read(costs: &[(&'static str, Cost)]) -> Vec<u64> {
+    let statements = costs.iter().flat_map(|(_, cost)| &cost.0);
+    statements.filter(|statement| statement.name == NOW_AND_THEN).map(|statement| statement.read).collect()
+}
 
 /// The rows that each statement read, added up by its name.
 fn by_statement(cost: &Cost) -> BTreeMap<&str, (u64, u64)> {
@@ -102,6 +109,11 @@ async fn an_operation_costs_as_much_among_many_records_as_among_few() {
     let few = costs(&tenant, 0).await;
     tenant.fill("leads", 105..2005, lead).await;
     let many = costs(&tenant, 1).await;
+    let (of_few, of_many) = (definitions_read(&few), definitions_read(&many));
+    assert!(!of_few.is_empty() && !of_many.is_empty(), "no definition was read: {of_few:?} {of_many:?}");
+    assert!(of_few.len() <= few.len() && of_many.len() <= many.len(), "more often than now and then");
+    let (most_of_few, most_of_many) = (of_few.iter().max().unwrap(), of_many.iter().max().unwrap());
+    assert!(most_of_many * 5 <= most_of_few * 6 + 5, "a definition: {of_few:?} and {of_many:?}");
     for ((what, few), (_, many)) in few.iter().zip(&many) {
         eprintln!("{what}: read {} and {}, written {} and {}", few.read(), many.read(), few.written(), many.written());
         let (few, many) = (by_statement(few), by_statement(many));
