@@ -12,6 +12,7 @@ mod api_keys;
 mod audit;
 mod background;
 mod branding;
+mod busy_streams;
 mod capacity;
 mod collections;
 mod cors;

@@ -131,7 +131,35 @@ async fn what_failed_is_not_counted() {
         .await;
     tenant.record("leads", json!({"id": "r3"})).await;
     let refused = create(&tenant).await.expect_problem(429, "rate_limited");
-    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
+    assert_bound(&refused, "records-month", "allows 3 in");
+}
+
+/// The answer names a bound, and all that tells when it ends agrees.
+fn assert_bound(refused: &TestResponse, policy: &str, text: &str) {
+    let seconds: i64 = refused.header("retry-after").parse().unwrap();
+    let header = refused.header("ratelimit");
+    assert!(header.starts_with(&format!("\"{policy}\";r=0;t=")), "{header}");
+    let told: i64 = header.rsplit("t=").next().unwrap().parse().unwrap();
+    assert!(seconds > 0 && (told - seconds).abs() <= 1, "{seconds} {header}");
+    assert!(refused.header("ratelimit-policy").starts_with(&format!("\"{policy}\";q=")));
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains(policy) && detail.contains(text), "{detail}");
+}
+
+#[tokio::test]
+async fn of_an_hour_and_a_month_that_are_used_up_the_month_is_told() {
+    let both = json!({"max_records_per_hour": {"leads": 1}, "max_records_per_month": {"leads": 2}});
+    let tenant = tenant(both).await;
+    tenant.record("leads", json!({})).await;
+    let hour = create(&tenant).await.expect_problem(429, "rate_limited");
+    assert_bound(&hour, "records-hour", "allows 1 in 3600 seconds; 0 are left");
+    tenant
+        .on_shard("UPDATE record_rates SET start = start - 3600000 WHERE tenant_id = ?1 AND period = 'hour'", &[])
+        .await;
+    tenant.record("leads", json!({})).await;
+    assert_bound(&create(&tenant).await, "records-month", "allows 2 in");
+    let bulk = tenant.bulk("leads", creations(2)).await.expect_problem(429, "rate_limited");
+    assert_bound(&bulk, "records-month", "allows 2 in");
 }
 
 #[tokio::test]

@@ -330,21 +330,17 @@ async fn pages_of_large_records_are_paid_for_and_those_of_small_ones_are_not() {
     }
     tenant.fill("small", 0..20, |_| json!({"text": "x"})).await;
     let network = tenant.through(&tenant.world.elsewhere());
-    let page = |path: &str| network.call("GET", path).send();
-    let mut answered = 0;
-    let refused = loop {
-        let answer = page(&format!("/api/v1/things?limit=8&n={answered}")).await;
-        if answer.status != 200 {
-            break answer.expect_problem(429, "rate_limited");
-        }
-        answered += 1;
-        assert!(answered < 40, "nothing bounds them");
-    };
-    assert!(answered > 5 && refused.header("retry-after").parse::<u64>().unwrap() > 0, "{answered}");
+    let page = |path: String| network.call("GET", &path).send();
+    // At once: what a network may do comes back by time, so few after each other would tell how fast this machine is.
+    let at_once = futures_util::future::join_all((0..40).map(|n| page(format!("/api/v1/things?limit=8&n={n}")))).await;
+    let answered = at_once.iter().filter(|answer| answer.status == 200).count();
+    assert!(answered > 5, "{answered}");
+    let refused = page("/api/v1/things?limit=8&n=more".into()).await.expect_problem(429, "rate_limited");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
     // What is small is served all the same, and so is whoever shows a credential.
-    page("/api/v1/small").await.expect(200);
-    page("/api/v1/things/r1").await.expect(200);
+    page("/api/v1/small".into()).await.expect(200);
+    page("/api/v1/things/r1".into()).await.expect(200);
     tenant.listed("things", &[("limit", "8")]).await.expect(200);
     // The description of the tenant's collections is work as well.
-    page("/api/v1/openapi.json").await.expect_problem(429, "rate_limited");
+    page("/api/v1/openapi.json".into()).await.expect_problem(429, "rate_limited");
 }

@@ -11,7 +11,7 @@
 use std::cell::RefCell;
 
 use super::password_turns;
-use crate::http::problem::{self, Problem};
+use crate::http::problem::{self, Problem, RateBound};
 use crate::http::request::{Background, Request};
 use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
@@ -70,10 +70,14 @@ impl Drop for CountedFailure {
     }
 }
 
+/// What a network is told that failed too often.
+const BOUND: RateBound = RateBound { policy: "network-failures", of: "failed sign-ins of one network" };
+
 /// Counts an attempt. 429 if too many from its network failed in this minute.
 pub fn begin<Who>(request: &Request<Who>) -> Result<CountedAttempt, Problem> {
     let (network, now) = (request.incoming.network(), SystemClock.now());
-    let counted = CountedFailure::take(network, now).map_err(|end| problem::rate_limited(seconds_until(end, now)))?;
+    let counted =
+        CountedFailure::take(network, now).map_err(|end| problem::rate_limited(BOUND, seconds_until(end, now)))?;
     Ok(CountedAttempt { bindings: request.bindings.clone(), background: request.background.clone(), counted })
 }
 
@@ -103,7 +107,7 @@ impl CountedAttempt {
 pub fn check<Who>(request: &Request<Who>) -> Result<(), Problem> {
     let (network, now) = (request.incoming.network(), SystemClock.now());
     with_window(network, now, |window| window.check(FAILURES, now))
-        .map_err(|end| problem::rate_limited(seconds_until(end, now)))
+        .map_err(|end| problem::rate_limited(BOUND, seconds_until(end, now)))
 }
 
 /// Whether a problem says that a password, a token or an invitation is not good.
@@ -149,8 +153,12 @@ mod tests {
             problem::invitation_not_found(),
         ];
         assert!(failures.iter().all(is_failure));
-        let others =
-            [problem::unavailable("x"), problem::malformed_json("x"), problem::not_found(), problem::rate_limited(1)];
+        let others = [
+            problem::unavailable("x"),
+            problem::malformed_json("x"),
+            problem::not_found(),
+            problem::rate_limited(BOUND, 1),
+        ];
         assert!(!others.iter().any(is_failure));
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use worker::Delay;
 
-use crate::http::problem::{self, Problem};
+use crate::http::problem::{self, Problem, RateBound};
 use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::SystemClock;
 use domain::address::Network;
@@ -91,11 +91,14 @@ impl Turns {
     }
 }
 
+/// What a network is told that asks for more.
+const BOUND: RateBound = RateBound { policy: "network-passwords", of: "passwords that one network may have checked" };
+
 /// Waits for a network's turn. 429 if it asks for too much, 503 if too many networks ask.
 pub async fn wait(network: Network) -> Result<(), Problem> {
     let now = SystemClock.now();
     let wait = TURNS.with_borrow_mut(|turns| turns.take(network, now)).map_err(|overload| match overload {
-        Overload::Network(millis) => problem::rate_limited(millis.unsigned_abs().div_ceil(1000)),
+        Overload::Network(millis) => problem::rate_limited(BOUND, millis.unsigned_abs().div_ceil(1000)),
         Overload::Isolate(_) => problem::unavailable("too many passwords are to be hashed"),
     })?;
     if wait > 0 {

@@ -10,7 +10,7 @@
 
 use std::cell::RefCell;
 
-use crate::http::problem::{self, Problem};
+use crate::http::problem::{self, Problem, RateBound};
 use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::SystemClock;
 use domain::address::Network;
@@ -70,13 +70,17 @@ impl WorkDone {
 /// A network that was let in to have something done.
 pub struct PricedWork(Network);
 
+/// What a network is told that has used up its budget.
+const BOUND: RateBound =
+    RateBound { policy: "network-work", of: "costly requests of one network without a credential" };
+
 /// Lets a network in, with a deposit; nothing where the runtime does not say who asks. 429 if the budget is used up.
 pub fn admit(network: Network) -> Result<Option<PricedWork>, Problem> {
     if !network.is_known() {
         return Ok(None);
     }
     let admitted = WORKED.with_borrow_mut(|work| work.admit(network, SystemClock.now()));
-    let refused = |millis: i64| problem::rate_limited(millis.unsigned_abs().div_ceil(1000));
+    let refused = |millis: i64| problem::rate_limited(BOUND, millis.unsigned_abs().div_ceil(1000));
     admitted.map(|()| Some(PricedWork(network))).map_err(refused)
 }
 

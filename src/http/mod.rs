@@ -14,5 +14,6 @@ pub mod listing;
 pub mod outbound;
 pub mod problem;
 pub mod range;
+pub mod rate_fields;
 pub mod request;
 pub mod response;

@@ -7,8 +7,11 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use domain::clock::Timestamp;
 use domain::error::Invalid;
+use domain::rate::Rate;
 
+use super::rate_fields::{rate_headers, rate_left};
 use crate::storage::sql::StorageError;
 
 /// One thing wrong with a body or a query.
@@ -503,9 +506,37 @@ pub fn idempotency_key_reused() -> Problem {
     Problem::new(422, "idempotency_key_reused", "This Idempotency-Key was used with another body")
 }
 
-/// 429: a rate limit; it ends in `seconds`.
-pub fn rate_limited(seconds: u64) -> Problem {
-    Problem::new(429, "rate_limited", "Too many requests").header("Retry-After", seconds.max(1))
+/// A bound on what one network, or one address of a person, may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateBound {
+    /// Its name in the `RateLimit` header.
+    pub policy: &'static str,
+    /// What is bounded, as the end of "The limit of …".
+    pub of: &'static str,
+}
+
+fn too_many_requests(seconds: u64) -> Problem {
+    Problem::new(429, "rate_limited", "Too many requests").header("Retry-After", seconds)
+}
+
+/// 429: a bound is met; it ends in `seconds`.
+pub fn rate_limited(bound: RateBound, seconds: u64) -> Problem {
+    let (seconds, RateBound { policy, of }) = (seconds.max(1), bound);
+    too_many_requests(seconds)
+        .detail(format!("The limit of {of} is reached. It ends in {seconds} seconds."))
+        .header("RateLimit", format!("\"{policy}\";r=0;t={seconds}"))
+}
+
+/// 429: a limit does not leave what was asked for.
+pub fn limit_used_up(rate: &Rate, now: Timestamp) -> Problem {
+    let seconds = (rate.reset.seconds() - now.seconds()).max(1);
+    let limit = rate.limit.bound().unwrap_or_default();
+    let (policy, window, left, end) = (&rate.policy, rate.window, rate.remaining, rate.reset);
+    let detail = format!("The limit `{policy}` allows {limit} in {window} seconds; {left} are left until {end}.");
+    let mut problem = too_many_requests(seconds.unsigned_abs()).detail(detail);
+    problem.headers.extend(rate_headers(rate));
+    problem.headers.extend(rate_left(rate, now.seconds()));
+    problem
 }
 
 /// 429: the tenant has as many open streams as its plan allows.

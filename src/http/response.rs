@@ -6,7 +6,6 @@ use worker::{Headers, ResponseBuilder};
 
 use super::body_text::BodyText;
 use super::problem::Problem;
-use domain::rate::Rate;
 
 /// A handler's response. Boxed like problems, because it is moved often.
 #[derive(Debug)]
@@ -42,6 +41,8 @@ pub enum ResponseBody {
     Bytes(web_sys::ReadableStream),
     /// Server-Sent Events; none for a HEAD request.
     Events(Option<web_sys::ReadableStream>),
+    /// A stream of events that is this text and ends.
+    EventText(String),
 }
 
 impl ResponseBody {
@@ -173,6 +174,11 @@ impl Response {
         Self::new(200, ResponseBody::Events(stream)).header("X-Accel-Buffering", "no")
     }
 
+    /// A stream of Server-Sent Events that is this text and ends.
+    pub fn event_text(text: String) -> Self {
+        Self::new(200, ResponseBody::EventText(text)).header("X-Accel-Buffering", "no")
+    }
+
     /// Bytes; the handler sets their `Content-Type`.
     pub fn bytes(status: u16, stream: web_sys::ReadableStream) -> Self {
         Self::new(status, ResponseBody::Bytes(stream))
@@ -204,7 +210,9 @@ impl Response {
             ResponseBody::Text(_) => (Some("text/plain; charset=utf-8"), "no-store"),
             ResponseBody::Html(_) => (Some("text/html; charset=utf-8"), "no-cache"),
             ResponseBody::Css(_) => (Some("text/css; charset=utf-8"), "no-cache"),
-            ResponseBody::Events(_) => (Some("text/event-stream"), "no-cache, no-transform"),
+            ResponseBody::Events(_) | ResponseBody::EventText(_) => {
+                (Some("text/event-stream"), "no-cache, no-transform")
+            }
         };
         if let Some(media_type) = media_type {
             headers.set("Content-Type", media_type)?;
@@ -225,6 +233,7 @@ impl Response {
             | ResponseBody::Text(text)
             | ResponseBody::Html(text)
             | ResponseBody::Css(text)
+            | ResponseBody::EventText(text)
                 if !head =>
             {
                 builder.fixed(text.into_bytes())
@@ -240,22 +249,4 @@ fn written<T: Serialize>(value: &T) -> Result<BodyText, Problem> {
     let mut text = BodyText::default();
     serde_json::to_writer(&mut text, value).map_err(super::problem::internal)?;
     Ok(text)
-}
-
-/// The headers that describe a rate limit: `X-RateLimit-*`, and the IETF draft's `RateLimit-Policy`.
-pub fn rate_headers(rate: &Rate) -> Vec<(&'static str, String)> {
-    let Some(limit) = rate.limit.bound() else { return Vec::new() };
-    vec![
-        ("X-RateLimit-Limit", limit.to_string()),
-        ("X-RateLimit-Remaining", rate.remaining.to_string()),
-        ("X-RateLimit-Reset", rate.reset.seconds().to_string()),
-        ("RateLimit-Policy", format!("\"{}\";q={limit};w={}", rate.policy, rate.window)),
-    ]
-}
-
-/// The IETF draft's `RateLimit`, whose time counts from now (seconds since 1970).
-pub fn rate_left(rate: &Rate, now_seconds: i64) -> Option<(&'static str, String)> {
-    rate.limit.bound()?;
-    let left = (rate.reset.seconds() - now_seconds).max(0);
-    Some(("RateLimit", format!("\"{}\";r={};t={left}", rate.policy, rate.remaining)))
 }

@@ -8,6 +8,7 @@ use super::protocol::{
     Attach, Basis, Caller, Hello, IssueTicket, NotAllowed, Refusal, TenantConfig, WireFormat, mercure_id,
 };
 use super::revocation;
+use super::signs_of_life::{self, Room};
 use super::sockets::{CloseReason, Sockets};
 use super::sqlite::{Sqlite, SqliteError};
 use super::state::HubState;
@@ -84,6 +85,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             subscriber: presence.as_ref().map(|presence| presence.subscriber.clone()),
             wire: attach.wire,
             replaying: (!live).then_some(opening.through),
+            history: (!live).then_some(self.log.last()),
             seen: attach.seen,
         };
         let upgrade = self.open_stream(attachment.clone(), opening)?;
@@ -192,6 +194,26 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         over_limit(limits, self.streams.len(), self.streams.of_network(Network::of(&attach.address)))
     }
 
+    /// How many milliseconds a newcomer who was refused may wait for room: its bridges are asked whether their clients are
+    /// still there. None if the refusal is for another reason, or they were asked lately.
+    pub fn wait_for_room(&mut self, refused: &StateError, now: Timestamp) -> Option<i64> {
+        let StateError::Refused(Refusal::TooManyStreams | Refusal::TooManyConnections | Refusal::TooManyPatterns(_)) =
+            refused
+        else {
+            return None;
+        };
+        match self.signs_of_life.room(now) {
+            Room::Ask(millis) => {
+                for (_, socket) in self.streams.choose(|stream| Some(stream.socket.clone())) {
+                    self.net.send_text(&socket, signs_of_life::QUESTION);
+                }
+                Some(millis)
+            }
+            Room::Wait(millis) => Some(millis),
+            Room::None => None,
+        }
+    }
+
     fn close_unresponsive(&mut self, now: Timestamp) {
         let is_silent = |last: Timestamp| now.since(last) > self.silence_millis;
         let silent = self.streams.choose(|stream| {
@@ -283,6 +305,21 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         Ok(own.unwrap_or_else(|| mercure_id(&self.log.cursor(seq))))
     }
 
+    /// How many milliseconds the page has to wait that a bridge asks for. [`Self::socket_message`] follows.
+    pub fn page_due_in(&mut self, socket: &Net::Socket, text: &str, now: Timestamp) -> i64 {
+        let id = self.stream_of(socket).filter(|_| text == NEXT_PAGE);
+        match id.and_then(|id| self.payer(id)) {
+            Some(network) => self.replay_budget.reserve(network, now),
+            None => 0,
+        }
+    }
+
+    /// The network that pays for a stream's next page: a stranger's, for history.
+    fn payer(&self, id: u64) -> Option<Network> {
+        let attachment = &self.streams.get(id)?.attachment;
+        (attachment.is_strangers() && attachment.is_in_history()).then(|| attachment.network())
+    }
+
     /// A bridge sent text, which is nothing but the request for the next page.
     pub fn socket_message(&mut self, socket: &Net::Socket, text: &str, now: Timestamp) -> Result<(), StateError> {
         match self.stream_of(socket).filter(|_| text == NEXT_PAGE) {
@@ -294,7 +331,11 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     /// Sends the next page of a replay. Behind the last one the stream is live.
     fn send_page(&mut self, id: u64, now: Timestamp) -> Result<(), SqliteError> {
         let Some(at) = self.streams.get(id).and_then(|stream| stream.attachment.replaying) else { return Ok(()) };
-        let Page { entries, through, more, is_incomplete } = self.page(at)?;
+        let payer = self.payer(id);
+        let Page { entries, through, more, is_incomplete, bytes } = self.page(at)?;
+        if let Some(network) = payer {
+            self.replay_budget.settle(network, entries.len(), bytes, now);
+        }
         if is_incomplete && self.streams.get(id).is_some_and(|stream| stream.attachment.wire != WireFormat::Mercure) {
             return self.send_reset(id, now);
         }
@@ -361,7 +402,127 @@ fn retry_millis(random: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::event_log::NewEntry;
+    use crate::hub::model::{FakeSockets, FakeSql, Received, served};
+    use crate::tenant_id::TenantId;
     use domain::plan::Limit;
+    use domain::selector::{Interest, Selector};
+    use domain::topic::Topic;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn hub(streams: u64) -> (FakeSockets, HubState<FakeSql, FakeSockets>) {
+        let net = FakeSockets::default();
+        let (tenant, sql) = (TenantId::proven("acme"), FakeSql::new());
+        let mut state = HubState::wake(tenant, sql, net.clone(), [1; 8], 60_000, NOW).unwrap();
+        let mut config = served();
+        let limits = &mut config.limits;
+        (limits.concurrent_subscriptions, limits.connections_per_address) = (Limit::AtMost(streams), None);
+        [limits.event_retention_seconds, limits.event_retention_count, limits.event_log_bytes] = [Limit::Unlimited; 3];
+        state.configure(config, NOW).unwrap();
+        (net, state)
+    }
+
+    fn open(
+        state: &mut HubState<FakeSql, FakeSockets>,
+        address: &str,
+        granted: &[&str],
+        cursor: Option<String>,
+    ) -> Result<u32, StateError> {
+        let parse = |topics: &[&str]| topics.iter().map(|topic| Selector::parse(topic).unwrap()).collect();
+        let caller = Caller { tenant: (&TenantId::proven("acme")).into(), revision: 0, host: None, judged_at: None };
+        let attach = Attach {
+            interest: Interest { selected: parse(&["none"]), granted: parse(granted), ..Interest::default() },
+            basis: Basis::default(),
+            ticket: None,
+            address: address.into(),
+            wire: WireFormat::Plain,
+            cursor,
+            seen: None,
+            reattach: false,
+            presence: None,
+        };
+        let random = state.streams.len() << 20;
+        state.attach(&caller, attach, random, NOW)
+    }
+
+    fn log_of(state: &mut HubState<FakeSql, FakeSockets>, events: usize) -> String {
+        for _ in 0..events {
+            let new = NewEntry {
+                topics: vec![Topic::parse("t").unwrap()],
+                private: false,
+                name: "n".into(),
+                tail: "x".repeat(250_000),
+                update: None,
+                creation_id: None,
+                before: None,
+                change: None,
+            };
+            state.log.append(&state.sql, NOW, new).unwrap();
+        }
+        state.log.cursor(0).to_string()
+    }
+
+    /// How many pages of a replay are sent before one has to wait.
+    fn pages_at_once(state: &mut HubState<FakeSql, FakeSockets>, socket: u32) -> usize {
+        let mut pages = 0;
+        while state.stream_of(&socket).and_then(|id| state.streams.get(id)).unwrap().attachment.replaying.is_some() {
+            if state.page_due_in(&socket, NEXT_PAGE, NOW) > 0 {
+                return pages;
+            }
+            state.socket_message(&socket, NEXT_PAGE, NOW).unwrap();
+            pages += 1;
+        }
+        pages
+    }
+
+    #[test]
+    fn a_network_that_replays_all_again_and_again_waits_and_nobody_else_does() {
+        let (_, mut state) = hub(100);
+        let start = log_of(&mut state, 40);
+        let pages = |state: &mut _, address: &str, granted: &[&str]| {
+            let socket = open(state, address, granted, Some(start.clone())).unwrap();
+            pages_at_once(state, socket)
+        };
+        assert_eq!(pages(&mut state, "192.0.2.1", &[]), 39);
+        assert_eq!(pages(&mut state, "192.0.2.1", &[]), 26, "16 MB in all");
+        assert_eq!(pages(&mut state, "192.0.2.1", &[]), 0);
+        assert_eq!(pages(&mut state, "192.0.2.2", &[]), 39, "another network");
+        assert_eq!(pages(&mut state, "192.0.2.1", &["t"]), 39, "whoever shows a credential");
+    }
+
+    #[test]
+    fn what_happened_since_a_stream_was_opened_costs_its_network_nothing() {
+        let (_, mut state) = hub(100);
+        let start = log_of(&mut state, 80);
+        let spent = open(&mut state, "192.0.2.1", &[], Some(start)).unwrap();
+        assert_eq!(pages_at_once(&mut state, spent), 66);
+        let live = open(&mut state, "192.0.2.1", &[], None).unwrap();
+        log_of(&mut state, 3);
+        let id = state.stream_of(&live).unwrap();
+        state.streams.get_mut(id).unwrap().attachment.replaying = Some(80);
+        assert_eq!(pages_at_once(&mut state, live), 3);
+    }
+
+    #[test]
+    fn at_a_limit_bridges_are_asked_whether_their_clients_are_there() {
+        let (net, mut state) = hub(2);
+        let sockets = ["192.0.2.1", "192.0.2.2"].map(|address| open(&mut state, address, &[], None).unwrap());
+        let asked = |net: &FakeSockets| {
+            let texts = |socket: &u32| net.receive(*socket).contains(&Received::Text(signs_of_life::QUESTION.into()));
+            sockets.iter().map(texts).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(&net), [false, false]);
+        let refused = open(&mut state, "192.0.2.3", &[], None).unwrap_err();
+        assert!(state.wait_for_room(&refused, NOW).is_some_and(|millis| millis > 0));
+        assert_eq!(asked(&net), [true, true]);
+        assert!(state.wait_for_room(&refused, NOW.plus_millis(1)).is_some());
+        assert_eq!(asked(&net), [false, false], "once for all newcomers");
+        assert_eq!(state.wait_for_room(&Refusal::Stopped.into(), NOW.plus_millis(9_000)), None);
+        net.close_by_client(sockets[0]);
+        state.socket_closed(&sockets[0], crate::hub::presence::Leaving::ForGood);
+        open(&mut state, "192.0.2.3", &[], None).unwrap();
+    }
 
     #[test]
     fn one_network_cannot_hold_all_streams_and_an_office_still_can() {

@@ -40,6 +40,9 @@ pub struct Attachment {
     /// The sequence number that its next page begins behind; none once it is live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaying: Option<u64>,
+    /// The log's newest number when it began to replay: its pages up to there are history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<u64>,
     /// The outbox's number of the last change that its client has seen in a list. Changes up to it are not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<u64>,
@@ -53,8 +56,17 @@ impl Attachment {
 
     /// The stream as the index of subscriptions sees it.
     pub fn indexed(&self) -> Subscriber<'_> {
-        let is_stranger = self.basis.grantor == Grantor::Nobody && self.interest.granted.is_empty();
-        Subscriber { id: self.id, interest: &self.interest, network: self.network(), is_stranger }
+        Subscriber { id: self.id, interest: &self.interest, network: self.network(), is_stranger: self.is_strangers() }
+    }
+
+    /// Whether it was opened without a credential.
+    pub fn is_strangers(&self) -> bool {
+        self.basis.grantor == Grantor::Nobody && self.interest.granted.is_empty()
+    }
+
+    /// Whether its next page is history.
+    pub fn is_in_history(&self) -> bool {
+        self.replaying.is_some_and(|at| self.history.is_some_and(|history| at < history))
     }
 
     /// Why the tenant's configuration does not let the stream stand at this moment; none if it does.
@@ -90,6 +102,7 @@ mod tests {
             subscriber: None,
             wire: WireFormat::Plain,
             replaying: None,
+            history: None,
             seen: None,
         }
     }

@@ -178,6 +178,7 @@ mod tests {
             subscriber: None,
             wire,
             replaying: None,
+            history: None,
             seen: None,
         }
     }

@@ -28,7 +28,7 @@ pub fn create_table(sql: &impl Sqlite) -> Result<(), SqliteError> {
     sql.execute(TABLE, &[])
 }
 
-/// Counts a mail, or returns the limit that is used up; then it counts against none. Without a network, it was asked for
+/// Counts a mail, or returns the limit that is used up for longest; then it counts against none. Without a network, it was asked for
 /// by somebody who may write to whom they like.
 pub fn count(
     sql: &impl Sqlite,
@@ -43,15 +43,19 @@ pub fn count(
         counted.extend(PER_NETWORK.map(|bound| (format!("network:{network}"), bound)));
         counted.push((format!("pair:{person}:{network}"), PER_PAIR));
     }
+    let mut used_up: Option<Rate> = None;
     for (who, (period, limit)) in &counted {
         let until = end(*period, now);
         let row =
             sql.first("SELECT count FROM mails WHERE who = ? AND until = ?", &[row(who, *period), until.into()])?;
         let [count] = cells(row.unwrap_or_default());
-        if count.count() >= *limit {
+        if count.count() >= *limit && used_up.as_ref().is_none_or(|other| other.reset < until) {
             let (limit, window) = (Limit::AtMost(*limit), period.unsigned_abs() / 1000);
-            return Ok(Some(Rate { policy: "mails".into(), limit, remaining: 0, window, reset: until }));
+            used_up = Some(Rate { policy: "mails".into(), limit, remaining: 0, window, reset: until });
         }
+    }
+    if used_up.is_some() {
+        return Ok(used_up);
     }
     for (who, (period, _)) in &counted {
         sql.execute(

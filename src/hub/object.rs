@@ -2,7 +2,8 @@
 //!
 //! Invariants
 //! - One object per tenant, named by its id; a message that names another tenant is refused.
-//! - The fan-out is the only timer, and it is set only while events wait. Otherwise no `await` and no pending promise
+//! - The timers are the fan-out's, which is set only while events wait, and those of newcomers at a limit and of replays
+//!   that a network has read too much for. Otherwise no `await` and no pending promise
 //!   outlives a turn, so that the object can hibernate while its sockets stay open.
 //! - A hub whose log is of before events named their collections reads which collections stand, once, behind the first
 //!   message that it gets.
@@ -108,6 +109,10 @@ impl DurableObject for Hub {
     async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> worker::Result<()> {
         if let WebSocketIncomingMessage::String(text) = message {
             let socket = ObjectSocket::of(&socket);
+            let due = self.core.turn(|state| Ok(state.page_due_in(&socket, &text, now()))).map_err(to_worker_error)?;
+            if due > 0 {
+                Delay::from(Duration::from_millis(due.unsigned_abs())).await;
+            }
             self.core.turn(|state| state.socket_message(&socket, &text, now())).map_err(to_worker_error)?;
         }
         Ok(())
@@ -139,7 +144,7 @@ impl Hub {
         let path = request.path();
         if path == ATTACH_PATH && request.method() == Method::Get {
             let header = request.headers().get(ATTACH_HEADER)?.unwrap_or_default();
-            return self.attach(&header);
+            return self.attach(&header).await;
         }
         let body = request.text().await?;
         let now = now();
@@ -211,13 +216,22 @@ impl Hub {
         })
     }
 
-    fn attach(&self, header: &str) -> worker::Result<Response> {
+    /// Opens a stream. At a limit it waits a moment for clients that have gone to make room.
+    async fn attach(&self, header: &str) -> worker::Result<Response> {
         let json = percent_decode_str(header).decode_utf8_lossy();
         let Ok((caller, attach)) = from_json::<Attach>(&json) else {
             return refuse(Refusal::Malformed.into());
         };
         let random = random().map_or(1, u64::from_be_bytes);
-        self.core.turn(|state| state.attach(&caller, attach, random, now())).or_else(refuse)
+        let open = || self.core.turn(|state| state.attach(&caller, attach.clone(), random, now()));
+        let refused = match open() {
+            Ok(upgrade) => return Ok(upgrade),
+            Err(refused) => refused,
+        };
+        let wait = self.core.turn(|state| Ok(state.wait_for_room(&refused, now()))).ok().flatten();
+        let Some(millis) = wait else { return refuse(refused) };
+        Delay::from(Duration::from_millis(millis.unsigned_abs())).await;
+        open().or_else(refuse)
     }
 }
 

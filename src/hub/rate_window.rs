@@ -137,16 +137,20 @@ fn block(limit: Limit, remaining: u64) -> u64 {
 /// How long a lease is valid.
 const LEASE_MILLIS: i64 = 5000;
 
-/// Draws permits from several windows at once, as many as the tightest of them gives. Fails with the state of the first
-/// one that is used up; then nothing is counted.
+/// Draws permits from several windows at once, as many as the tightest of them gives. Fails with the state of the one that is
+/// used up for longest; then nothing is counted.
 pub fn draw(windows: &mut [(&mut RateWindow, Limit)], now: Timestamp) -> Result<(Lease, Vec<SavedWindow>), Rate> {
     let mut permits = u64::MAX;
+    let mut used_up: Option<Rate> = None;
     for (window, limit) in windows.iter_mut() {
-        let remaining = window.remaining(*limit, now);
-        if remaining == 0 {
-            return Err(window.rate(*limit, now));
+        let rate = window.rate(*limit, now);
+        permits = permits.min(block(*limit, rate.remaining));
+        if rate.remaining == 0 && used_up.as_ref().is_none_or(|other| other.reset < rate.reset) {
+            used_up = Some(rate);
         }
-        permits = permits.min(block(*limit, remaining));
+    }
+    if let Some(rate) = used_up {
+        return Err(rate);
     }
     let mut saves = Vec::new();
     let mut until = now.plus_millis(LEASE_MILLIS);
@@ -202,6 +206,13 @@ mod tests {
         let (lease, _) =
             draw(&mut [(&mut minute, Limit::AtMost(1001)), (&mut day, Limit::Unlimited)], at(1000)).unwrap();
         assert_eq!((lease.permits, lease.until, lease.rate.remaining), (50, at(6000), 950));
+        let both = |minute: i64, day: i64| {
+            let mut windows = [RateWindow::new(RateClass::ApiMinute), RateWindow::new(RateClass::ApiDay)];
+            let [first, second] = &mut windows;
+            let bounds = [Limit::AtMost(minute.unsigned_abs()), Limit::AtMost(day.unsigned_abs())];
+            draw(&mut [(first, bounds[0]), (second, bounds[1])], at(1000)).unwrap_err().policy
+        };
+        assert_eq!([both(0, 5), both(5, 0), both(0, 0)], ["api", "api-day", "api-day"], "what ends last is told");
     }
 
     proptest! {

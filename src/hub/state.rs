@@ -25,6 +25,8 @@ use super::protocol::{
     Refusal, RequestClass, TenantConfig,
 };
 use super::rates::Rates;
+use super::replay_budget::ReplayBudget;
+use super::signs_of_life::SignsOfLife;
 use super::sockets::{NORMAL_CLOSURE, Sockets};
 use super::sqlite::{Sqlite, SqliteError};
 use super::state_error::StateError;
@@ -57,6 +59,8 @@ pub struct HubState<Sql, Net: Sockets> {
     pub(super) streams: Streams<Net::Socket>,
     pub(super) fan_out: FanOut,
     pub(super) departures: Departures,
+    pub(super) signs_of_life: SignsOfLife,
+    pub(super) replay_budget: ReplayBudget,
     /// Milliseconds without a ping after which a client counts as gone, where its place is needed.
     pub(super) silence_millis: i64,
     alarm_at: Option<Timestamp>,
@@ -95,6 +99,8 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             streams: Streams::default(),
             fan_out: FanOut::new(watermark),
             departures: Departures::default(),
+            signs_of_life: SignsOfLife::default(),
+            replay_budget: ReplayBudget::default(),
             silence_millis,
             alarm_at: alarm_at.map(Timestamp::from_millis),
             needs_clean_up: alarm_at.is_some(),

@@ -5,14 +5,22 @@
 //
 // - A client whose waiting bytes exceed the bound is cut; it resumes with its last id.
 // - Pings are answered by the runtime with the hub's cursor, without waking the hub.
+// - The runtime tells of a client that has gone only after a write to it. Where a proxy stands between,
+//   the first write still succeeds; so whatever keeps a stream alive is written in two parts.
 // - When the hub restarts, the bridge attaches again at its cursor; what it saw already is dropped.
 
 const SLOW_CLIENT_BYTES = 1024 * 1024;
 const CLIENT_BUFFER_BYTES = 16 * 1024;
+const SECOND_PART_MILLIS = 100;
 const ANSWER_MILLIS = 10_000;
 const EXPIRY_NOTICE_MILLIS = 60_000;
 const REATTACH_MILLIS = [50, 200, 500, 1000, 2000, 4000, 8000, 8000];
 const MAX_TIMER_MILLIS = 2 ** 31 - 1;
+
+// What the hub asks at a limit: whether the client is still there.
+const ALIVE = "alive?";
+
+const COMMENT = ":\n";
 
 // Closing codes of the hub that end the stream, as the client is told of them.
 const ENDINGS = new Map([
@@ -117,6 +125,7 @@ class Bridge {
   receive(event) {
     if (event.type !== "message") return this.lost(event.code);
     const { data } = event;
+    if (data === ALIVE) return this.keepAlive(this.comment());
     if (typeof data === "string") return data.startsWith("{") ? this.greeted(JSON.parse(data)) : this.answered(data);
     const view = new DataView(data);
     const kind = view.getUint8(0);
@@ -147,14 +156,25 @@ class Bridge {
     if (!this.live) return;
     const [epoch, seq] = splitCursor(cursor);
     if (epoch === this.epoch) this.seq = Math.max(this.seq, seq);
-    if (this.quiet) return this.write(encoder.encode(":\n"));
+    if (this.quiet) return this.keepAlive(this.comment());
     const id = `${this.epoch}-${this.seq}`;
     const beat = `event: hub.heartbeat\nid: ${id}\ndata: ${JSON.stringify({ id, at: new Date().toISOString() })}\n\n`;
-    this.write(encoder.encode(this.heartbeats ? beat : `id: ${id}\n\n`));
+    this.keepAlive(this.heartbeats ? beat : `id: ${id}\n\n`);
+  }
+
+  keepAlive(text) {
+    this.write(encoder.encode(text));
+    clearTimeout(this.second);
+    this.second = setTimeout(() => this.write(encoder.encode(COMMENT)), SECOND_PART_MILLIS);
+  }
+
+  // What clients do not notice. On Mercure's wire they take every block for an update.
+  comment() {
+    return this.quiet ? COMMENT : ": keep-alive\n\n";
   }
 
   tick() {
-    if (!this.link || !this.live) return this.write(encoder.encode(this.quiet ? ":\n" : ": keep-alive\n\n"));
+    if (!this.link || !this.live) return this.keepAlive(this.comment());
     const { link } = this;
     clearTimeout(this.silence);
     this.silence = setTimeout(() => this.link === link && this.lost(), ANSWER_MILLIS);
@@ -258,6 +278,7 @@ class Bridge {
     this.ended = true;
     clearInterval(this.ticker);
     clearTimeout(this.silence);
+    clearTimeout(this.second);
     clearTimeout(this.expiry);
     close(this.link);
     this.link = undefined;

@@ -4,8 +4,10 @@ use worker::Method;
 
 use crate::http::incoming::{Incoming, PlatformRequest};
 use crate::http::problem::{self, Problem};
+use crate::http::rate_fields::{rate_headers, rate_left};
 use crate::http::request::{Background, HandlersProof, Params, Request};
-use crate::http::response::{Response, rate_headers, rate_left};
+use crate::http::response::Response;
+use crate::hub::protocol::WireFormat;
 use crate::routes::{self, Matched, Route, Surface};
 use crate::storage::bindings::{Bindings, SystemClock};
 use domain::clock::Clock;
@@ -20,6 +22,8 @@ pub struct ResponseMeta {
     pub route: Option<&'static str>,
     /// Whether the host that was asked is a tenant's, and serves it.
     pub is_tenants_host: bool,
+    /// The wire of the stream that the request asks for, if it asks as a browser's `EventSource` does.
+    pub event_source: Option<WireFormat>,
     /// Further headers of the answer.
     pub headers: Vec<(&'static str, String)>,
 }

@@ -8,6 +8,7 @@
 //! - On the platform's host nothing is disclosed of a tenant that a credential names, not even whether it exists, before
 //!   the credential proves somebody.
 
+mod busy;
 mod context;
 pub mod cron;
 mod cross_tenant_audit;
@@ -31,6 +32,7 @@ use worker::{Context, Env, Method};
 use self::context::{RequestContext, ResponseMeta};
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
+use crate::http::rate_fields::RATE_HEADERS;
 use crate::http::request::{Background, HandlersProof};
 use crate::http::response::Response;
 use crate::log::{self, RequestLine};
@@ -88,7 +90,10 @@ fn answer(
 ) -> worker::Result<worker::Response> {
     let (answer, problem) = match outcome {
         Ok(answer) => (answer, None),
-        Err(problem) => (Response::problem(&problem, id), Some(problem)),
+        Err(problem) => {
+            let busy = meta.event_source.and_then(|wire| busy::stream(&problem, wire, id));
+            (busy.unwrap_or_else(|| Response::problem(&problem, id)), Some(problem))
+        }
     };
     let status = answer.status;
     let line = RequestLine {
@@ -109,7 +114,9 @@ fn answer(
     }
     let mut answer = identified(answer, id);
     let own: Vec<_> = answer.headers.iter().map(|(name, _)| *name).collect();
-    answer.headers.extend(meta.headers.into_iter().filter(|(name, _)| !own.contains(name)));
+    // Where another bound was met, how the tenant's limits stand is beside the point.
+    let told = |name: &str| own.contains(&"RateLimit") && RATE_HEADERS.contains(&name);
+    answer.headers.extend(meta.headers.into_iter().filter(|(name, _)| !own.contains(name) && !told(name)));
     answer.into_response(*method == Method::Head)
 }
 

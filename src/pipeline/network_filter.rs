@@ -15,7 +15,7 @@ use std::time::Duration;
 use worker::Delay;
 
 use crate::http::incoming::{Incoming, network_of};
-use crate::http::problem::{self, Problem};
+use crate::http::problem::{self, Problem, RateBound};
 use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sealed::random;
@@ -81,9 +81,12 @@ pub async fn admit(request: &Incoming, bindings: &Bindings) -> Result<(), Proble
     }
 }
 
+/// What a network is told that asks too often.
+const BOUND: RateBound = RateBound { policy: "network-requests", of: "requests of one network" };
+
 /// It tells of no tenant, so scripts of any origin may read it.
 fn refusal(until: Timestamp, now: Timestamp) -> Problem {
-    problem::rate_limited(seconds_until(until, now))
+    problem::rate_limited(BOUND, seconds_until(until, now))
         .header("Access-Control-Allow-Origin", "*")
         .header("Access-Control-Expose-Headers", "Retry-After")
 }

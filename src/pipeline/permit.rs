@@ -81,7 +81,9 @@ mod tests {
         for problem in refused {
             assert!(is_refused(&Err(problem)));
         }
-        for problem in [problem::rate_limited(1), problem::unavailable("x")] {
+        for problem in
+            [problem::rate_limited(problem::RateBound { policy: "p", of: "x" }, 1), problem::unavailable("x")]
+        {
             assert!(!is_refused(&Err(problem)));
         }
         assert!(!is_refused(&Ok(Response::empty(204))));

@@ -8,7 +8,7 @@ use crate::auth::principal::{Anyone, Named, Operator, OperatorKind, Signer};
 use crate::auth::proofs::{self, ProofAttempt, ProofScope};
 use crate::auth::{authenticate_operator, signing_keys};
 use crate::credentials::platform_token::TokenKind;
-use crate::http::problem::{self, Problem};
+use crate::http::problem::{self, Problem, RateBound};
 use crate::http::request::Params;
 use crate::http::response::Response;
 use crate::routes::{self, Endpoint, Handler, Route, Surface, Table};
@@ -52,11 +52,17 @@ pub(super) async fn on_platform(context: RequestContext, meta: &mut ResponseMeta
     }
 }
 
+/// What a network is told of whose credentials too many were wrong; holds the seconds until it may try again.
+fn failed_too_often(seconds: u64) -> Problem {
+    let bound = RateBound { policy: "network-proofs", of: "wrong credentials of one network" };
+    problem::rate_limited(bound, seconds)
+}
+
 /// The credential that a request presents; refused if it failed a moment ago, or its network failed too often.
 fn tried(context: &RequestContext, kind: &str) -> Result<Option<ProofAttempt>, Problem> {
     let Some(header) = context.request.header("Authorization") else { return Ok(None) };
     let attempt = ProofAttempt::of(ProofScope::Platform, &context.request, kind, &[&header]);
-    attempt.may_try().map_err(problem::rate_limited)?;
+    attempt.may_try().map_err(failed_too_often)?;
     if attempt.has_failed() {
         return Err(problem::unauthorized());
     }
@@ -87,7 +93,7 @@ async fn for_signer(context: RequestContext, params: Params, handler: Handler<Si
     let named = decide::named_by_all(&context.request.named_tenants());
     let scope = ProofScope::PlatformFor(named.as_ref().map_or("", ClaimedTenant::as_str));
     let attempt = ProofAttempt::of(scope, &context.request, "sender", &[]);
-    attempt.may_try().map_err(problem::rate_limited)?;
+    attempt.may_try().map_err(failed_too_often)?;
     let proof = context.proof.clone();
     let outcome = handler(context.call(params, Box::new(Signer { named: Named::Header(named) }))).await;
     if proof.has_succeeded() {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use worker::Method;
 
+use super::busy;
 use super::context::{RequestContext, ResponseMeta, find, rate_fields};
 use super::cross_tenant_audit::CrossTenantAudit;
 use super::decide::{self, Presents, RequestFacts, SendingPage, Spends, TokenState};
@@ -53,6 +54,7 @@ async fn judge_on_tenant(context: RequestContext, host: Host, meta: &mut Respons
     let found = find(Surface::Tenant, &context.request);
     let matched = RouteMatch { found, source: TenantSource::Host(host.clone()) };
     meta.route = matched.route().map(|route| route.name);
+    meta.event_source = matched.route().and_then(|route| busy::wire(&context.request, route));
     let network = context.request.network();
     let is_known = resolve::is_known(&host);
     if !is_known {

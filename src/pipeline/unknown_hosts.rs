@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use crate::http::problem::{self, Problem};
+use crate::http::problem::{self, Problem, RateBound};
 use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::SystemClock;
 use domain::address::Network;
@@ -19,12 +19,15 @@ thread_local! {
     static LOOKED_UP: RefCell<LookUps> = RefCell::new(LookUps::new(MAX_NETWORKS));
 }
 
+/// What a network is told that asked for too many.
+const BOUND: RateBound = RateBound { policy: "network-hosts", of: "hosts that are nobody's and one network asks for" };
+
 /// Whether a network may have a host looked up that this isolate does not know. 429 if too many were nobody's.
 pub fn may_look_up(network: Network) -> Result<(), Problem> {
     let now = SystemClock.now();
     LOOKED_UP
         .with_borrow_mut(|look_ups| look_ups.check(network, now))
-        .map_err(|end| problem::rate_limited(seconds_until(end, now)))
+        .map_err(|end| problem::rate_limited(BOUND, seconds_until(end, now)))
 }
 
 /// Counts a host that was looked up and is nobody's.

@@ -5,7 +5,7 @@
 use super::collection::Collection;
 use crate::auth;
 use crate::http::problem::{self, Problem};
-use crate::storage::row::Rows;
+use crate::storage::row::{Rows, row_types};
 use crate::storage::sql::{Arg, StorageError, TenantSql};
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantBatch;
@@ -24,8 +24,19 @@ statements! { TenantSql;
     RECORDS_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_records_left) VALUES (?1, (SELECT COALESCE(sum(records), 0) FROM record_counts WHERE tenant_id = ?1 AND collection = ?2) <= ?3)";
     /// Counts ?5 more records of the collection ?2, whichever has this slug, in the window of the period ?3 that began at ?4.
     COUNT_RATE = "INSERT INTO record_rates (tenant_id, collection, period, start, records) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant_id, collection, period) DO UPDATE SET records = CASE WHEN start = excluded.start THEN records + excluded.records ELSE excluded.records END, start = excluded.start";
+    /// How many records of the collection ?2 were made in the window of each period, and when it began.
+    RATES = "SELECT period, start, records FROM record_rates WHERE tenant_id = ?1 AND collection = ?2";
     /// In the window of the period ?3 at most ?4 records of the collection ?2 were made.
     RATE_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_rate_left) VALUES (?1, (SELECT records FROM record_rates WHERE tenant_id = ?1 AND collection = ?2 AND period = ?3) <= ?4)";
+}
+
+row_types! {
+    /// How many records were made in a window.
+    pub struct RecordRateRow {
+        pub(super) period: String,
+        pub(super) start: i64,
+        pub(super) records: i64,
+    }
 }
 
 /// The rule that a definition is still the one that was seen.

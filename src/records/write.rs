@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::collection::Collection;
 use super::draft::RecordDraft;
 use super::record::{DANGLING, HELD, InputIndexRow, Record, fresh_creation_id, fresh_id};
-use super::rules::{self, WriteError};
+use super::rules::{self, RecordRateRow, WriteError};
 use super::schema::Field;
 use super::storage::storage_left;
 use super::words;
@@ -25,6 +25,7 @@ use domain::clock::Timestamp;
 use domain::error::Invalid;
 use domain::json;
 use domain::plan::{Limit, Limits, Period};
+use domain::rate::Rate;
 
 statements! { TenantSql;
     /// The ?4 records of the JSON ?3 are still those that were read, and have the versions that were read.
@@ -354,7 +355,7 @@ impl<'a> WriteBatch<'a> {
             WriteError::Problem(problem) => return problem,
             WriteError::Stale => return problem::changed_meanwhile(),
             WriteError::TooManyRecords => return problem::record_limit_reached(&singular(&self.collection.slug)),
-            WriteError::TooFast => return self.rate_limited(limits),
+            WriteError::TooFast => return self.rate_limited(limits).await,
             WriteError::StorageFull => return problem::storage_limit_reached(),
             WriteError::NotUnique => self.taken_values().await.map(|errors| (problem::not_unique(), errors)),
             WriteError::Dangling if !self.deleted.is_empty() => return problem::still_referenced(),
@@ -400,12 +401,28 @@ impl<'a> WriteBatch<'a> {
         Ok(twice)
     }
 
-    fn rate_limited(&self, limits: &Limits) -> Problem {
+    /// Which limit does not leave so many new records; that which lasts longest, where several do not.
+    async fn rate_limited(&self, limits: &Limits) -> Problem {
         let slug = self.collection.slug.as_str();
-        let hourly = bound(limits.record_rate(slug, Period::Hour)).is_some();
-        let period = if hourly { Period::Hour } else { Period::Month };
-        let seconds = period.end(self.now).since(self.now).max(1000) / 1000;
-        problem::rate_limited(seconds.unsigned_abs())
+        let windows = match self.rows.rows::<RecordRateRow>(&rules::RATES, args![slug]).await {
+            Ok(windows) => windows,
+            Err(error) => return error.into(),
+        };
+        let created = u64::try_from(self.created.len()).unwrap_or(u64::MAX);
+        let rates = [Period::Month, Period::Hour].into_iter().filter_map(|period| {
+            let limit = limits.record_rate(slug, period);
+            let (start, reset) = (period.start(self.now), period.end(self.now));
+            let is_this = |row: &&RecordRateRow| row.period == period.as_str() && row.start == start.millis();
+            let made = windows.iter().find(is_this).map_or(0, |row| row.records.unsigned_abs());
+            let remaining = limit.bound()?.saturating_sub(made);
+            let window = reset.since(start).unsigned_abs() / 1000;
+            Some(Rate { policy: format!("records-{}", period.as_str()), limit, remaining, window, reset })
+        });
+        match rates.into_iter().find(|rate| rate.remaining < created) {
+            Some(rate) => problem::limit_used_up(&rate, self.now),
+            // The window has ended since.
+            None => problem::changed_meanwhile(),
+        }
     }
 }
 

@@ -84,7 +84,7 @@ fn answered(route: &'static Route) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::response::{rate_headers, rate_left};
+    use crate::http::rate_fields::{rate_headers, rate_left};
     use crate::routes::SECTIONS;
     use domain::plan::Limit;
     use domain::rate::Rate;

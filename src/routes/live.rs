@@ -34,7 +34,7 @@ pub const ROUTES: &[Route] = &[
              heartbeat?: 'id'|'data', ticket?: string, Last-Event-ID",
         )
         .answers(
-            "200 events; 401 invalid_token unauthorized <without a credential, where the tenant wants one of \
+            "200 events <with `Accept: text/event-stream`, `hub.busy` and an end in place of a 429 or 503>; 401 invalid_token unauthorized <without a credential, where the tenant wants one of \
              everybody>; 403 forbidden <a key or user with neither `events:read` nor `records:read`> \
              origin_not_allowed address_not_allowed; 406 not_acceptable; \
              429 rate_limited too_many_streams too_many_connections too_many_patterns <filters of all streams>",

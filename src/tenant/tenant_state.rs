@@ -99,7 +99,7 @@ impl From<HubError> for Problem {
             HubError::Failed(problem) => problem,
             HubError::NotHere | HubError::Refused(Refusal::Stopped) => problem::tenant_not_found(),
             HubError::Refused(Refusal::Outdated(revision)) => problem::outdated(revision),
-            HubError::Refused(Refusal::RateLimited(rate)) => rate_limited(&rate),
+            HubError::Refused(Refusal::RateLimited(rate)) => problem::limit_used_up(&rate, SystemClock.now()),
             HubError::Refused(Refusal::SecretRetired | Refusal::TicketInvalid | Refusal::TokenRevoked) => {
                 problem::invalid_token()
             }
@@ -113,15 +113,6 @@ impl From<HubError> for Problem {
             HubError::Refused(refusal) => problem::unavailable(format!("hub refused: {refusal:?}")),
         }
     }
-}
-
-/// 429 with the headers that describe the limit.
-pub fn rate_limited(rate: &Rate) -> Problem {
-    let now = SystemClock.now().seconds();
-    let mut problem = problem::rate_limited((rate.reset.seconds() - now).max(1).unsigned_abs());
-    problem.headers.extend(crate::http::response::rate_headers(rate));
-    problem.headers.extend(crate::http::response::rate_left(rate, now));
-    problem
 }
 
 /// Seconds until a refused stream should try again: 5 to 15, at random, so that clients do not all come back at once.

@@ -84,7 +84,7 @@ impl Tenant {
 
     /// `GET` on the hub, being built.
     pub fn mercure(&self) -> RequestBuilder {
-        self.call("GET", HUB).header("Accept", "text/event-stream")
+        self.call("GET", HUB)
     }
 
     /// Subscribes to topics by exact matchers.

@@ -188,7 +188,7 @@ impl Tenant {
 
     /// A subscription that is being asked for.
     pub fn events(&self, topics: &[&str]) -> Subscribe {
-        let mut call = self.call("GET", "/events").header("Accept", "text/event-stream");
+        let mut call = self.call("GET", "/events");
         for topic in topics {
             call = call.query("topic", topic);
         }

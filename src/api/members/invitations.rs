@@ -28,7 +28,7 @@ use crate::credentials::signature::digest;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
 use crate::http::listing::{ListParams, ViewRow, with_timestamps};
-use crate::http::problem::{self, Problem};
+use crate::http::problem::{self, Problem, RateBound};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::storage::audit_log::AuditEntry;
@@ -76,6 +76,8 @@ const DAYS: i64 = 7;
 const MAX_DAYS: i64 = 30;
 /// Seconds between two mails of one invitation.
 const RESEND_SECONDS: i64 = 60;
+/// What is told whoever sends one again before.
+const RESEND_BOUND: RateBound = RateBound { policy: "invitation-mails", of: "mails of one invitation" };
 
 row_types! {
     struct InvitationRow {
@@ -182,7 +184,7 @@ pub async fn resend(mut request: Request<Member>) -> Result<Response, Problem> {
     let now = request.now();
     let elapsed = now.since(Timestamp::from_millis(invitation.sent_at)) / 1000;
     if elapsed < RESEND_SECONDS {
-        return Err(problem::rate_limited((RESEND_SECONDS - elapsed).unsigned_abs()));
+        return Err(problem::rate_limited(RESEND_BOUND, (RESEND_SECONDS - elapsed).unsigned_abs()));
     }
     LoginAttempt::of_member(&request).count_members_mail(&invitation.email).await?;
     let token = fresh_secret(TOKEN_PREFIX).map_err(problem::internal)?;

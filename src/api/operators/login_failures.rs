@@ -6,7 +6,7 @@
 //! signed in to the account.
 
 use crate::credentials::signature::digest;
-use crate::http::problem::{self, Problem};
+use crate::http::problem::{self, Problem, RateBound};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{Arg, ControlSql, args, statements};
@@ -40,6 +40,8 @@ const SLOWED: i64 = 100;
 const PER_ACCOUNT: i64 = 1_000;
 /// How long a network of an account is remembered, in milliseconds.
 const KNOWN_MILLIS: i64 = 30 * 86_400_000;
+/// What is told where too many failed.
+const BOUND: RateBound = RateBound { policy: "operator-logins", of: "failed sign-ins of operators" };
 
 row_types! {
     struct FailuresRow {
@@ -73,7 +75,7 @@ impl FailedLogin {
                 return Ok(attempt);
             }
         }
-        Err(problem::rate_limited((60 - now.seconds() % 60).unsigned_abs()))
+        Err(problem::rate_limited(BOUND, (60 - now.seconds() % 60).unsigned_abs()))
     }
 
     /// The statements that take it back, and remember its network for the account.

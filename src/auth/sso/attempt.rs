@@ -13,7 +13,7 @@ use super::provider::Provider;
 use crate::auth::session::LoginContext;
 use crate::credentials::key::fresh_secret;
 use crate::credentials::signature::digest;
-use crate::http::problem::{self, Problem};
+use crate::http::problem::{self, Problem, RateBound};
 use crate::storage::row::row_types;
 use crate::storage::sealed::{SealContext, SealKey};
 use crate::storage::sql::args;
@@ -148,9 +148,12 @@ pub async fn begin(
     let mut begun = batch.add(INSERT_ATTEMPT, insert).commit().await?;
     match begun.pop().unwrap_or_default().first::<BegunRow>()? {
         Some(_) => Ok(AuthorizationParams { state, nonce, challenge }),
-        None => Err(problem::rate_limited(ATTEMPT_SECONDS.unsigned_abs() / 10)),
+        None => Err(problem::rate_limited(BOUND, ATTEMPT_SECONDS.unsigned_abs() / 10)),
     }
 }
+
+/// What is told where too many sign-ins are under way.
+const BOUND: RateBound = RateBound { policy: "sign-ins", of: "sign-ins under way with one provider" };
 
 /// Takes an attempt whose browser came back, once; none if it was not begun in this browser, or has expired.
 pub async fn consume(

@@ -44,6 +44,8 @@ pub struct Page {
     pub more: bool,
     /// Whether events between its beginning and its first event were deleted.
     pub is_incomplete: bool,
+    /// The bytes of the events that were read.
+    pub bytes: u64,
 }
 
 /// The log, with what it remembers of its rows.
@@ -188,7 +190,8 @@ impl EventLog {
         )?;
         let entries: Vec<Entry> = rows.into_iter().map(read_entry).collect();
         let is_incomplete = self.retention.has_deleted_behind(after);
-        Ok(Page { entries, through: through.max(after), more: through < self.newest.seq, is_incomplete })
+        let bytes = entries.iter().map(Entry::bytes).sum();
+        Ok(Page { entries, through: through.max(after), more: through < self.newest.seq, is_incomplete, bytes })
     }
 }
 

@@ -34,7 +34,7 @@ use crate::hub::model::world::World;
 use crate::hub::protocol::TenantConfig;
 use crate::storage::outbox::OutboxRow;
 
-pub(super) use crate::hub::model::fakes::{FakeSockets, FakeSql};
+pub(super) use crate::hub::model::fakes::{FakeSockets, FakeSql, Received};
 
 /// The tenant's issuer, and where its keys are.
 const ISSUER: &str = "https://issuer.test/";
