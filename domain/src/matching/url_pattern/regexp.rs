@@ -6,12 +6,14 @@
 //! beyond [`MAX_REPEAT`]. What nested ones come to together is bounded by the steps to compile.
 
 mod class;
+mod exception;
 
 use crate::error::Invalid;
 use crate::matching::expression::{CharClass, Expression};
 use crate::matching::steps::Steps;
 
 use class::ClassSet;
+use exception::Exception;
 
 const DIGITS: [(char, char); 1] = [('0', '9')];
 const WORD: [(char, char); 4] = [('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
@@ -30,6 +32,11 @@ const SPACE: [(char, char); 10] = [
 /// What `.` does not take.
 pub const LINE_ENDS: [(char, char); 3] = [('\n', '\n'), ('\r', '\r'), ('\u{2028}', '\u{2029}')];
 
+/// Characters that stand for themselves in a class only behind a backslash.
+const SYNTAX: &str = "()[]{}/-|";
+/// Punctuators that stand for themselves in a class, but not twice in a row.
+const RESERVED_TWICE: &str = "&!#$%*+,.:;<=>?@^`~";
+
 const MAX_DEPTH: u32 = 32;
 
 /// Largest number in `{n}`, `{n,}` and `{n,m}`: enough for a SHA-512 in hexadecimal digits, which is the longest identifier
@@ -41,44 +48,6 @@ pub fn parse(text: &str) -> Result<Expression, Invalid> {
     let mut parser = RegexpParser { rest: text, depth: 0 };
     let expression = parser.either()?;
     if parser.rest.is_empty() { Ok(expression) } else { Err(malformed()) }
-}
-
-/// What ECMAScript's expressions have and a pattern may not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exception {
-    /// `^`, `$`, `\b`, `\B`: a pattern's parts match as a whole in any case.
-    Anchor,
-    /// `(?=…)`, `(?!…)`, `(?<=…)`, `(?<!…)`.
-    Assertion,
-    /// `\1`, `\k<name>`: what a finite automaton cannot remember.
-    BackReference,
-    /// `(?<name>…)`: the pattern's own names do.
-    NamedGroup,
-    /// `(?i:…)`.
-    FlagGroup,
-    /// `\p{…}`, `\P{…}`: it takes tables of Unicode, and the parts of URLs are ASCII.
-    Property,
-    /// Nothing of those: it is no expression at all.
-    Malformed,
-}
-
-impl Exception {
-    /// The refusal, which says what is refused and what would do.
-    pub fn refusal(self) -> Invalid {
-        let message = match self {
-            Self::Anchor => "has an anchor (^, $, \\b, \\B) in a regular expression: leave it out, a part matches as a whole",
-            Self::Assertion => "has a lookahead or lookbehind in a regular expression, which no automaton runs",
-            Self::BackReference => "has a back reference (\\1, \\k<name>) in a regular expression, which no automaton runs",
-            Self::NamedGroup => "has a named group in a regular expression: use (?:…), and :name(…) for the whole",
-            Self::FlagGroup => "has flags in a regular expression, as in (?i:…): write both cases, as in [aA]",
-            Self::Property => "has a property of Unicode (\\p{…}) in a regular expression: list the characters, as in [a-zA-Z]",
-            Self::Malformed => {
-                "has a regular expression that is none by ECMAScript's grammar with the flag v: characters, classes, |, \
-                 (?:…), ?, *, + and {n,m} are taken"
-            }
-        };
-        Invalid::new("unsupported_regexp", message)
-    }
 }
 
 fn malformed() -> Invalid {
@@ -117,6 +86,23 @@ enum EscapePlace {
 
 fn too_deep() -> Invalid {
     Invalid::new(Steps::EXCEEDED, "has a regular expression with groups or classes in one another 32 deep")
+}
+
+/// One operand of a class.
+enum ClassOperand {
+    /// A character, which may begin a range.
+    One(char),
+    /// A class, an escape for several characters, or texts.
+    Set(ClassSet),
+}
+
+impl ClassOperand {
+    fn set(self) -> ClassSet {
+        match self {
+            Self::One(c) => ClassSet::of(CharClass::of(&[(c, c)])),
+            Self::Set(set) => set,
+        }
+    }
 }
 
 struct RegexpParser<'a> {
@@ -278,6 +264,109 @@ impl RegexpParser<'_> {
         let (code, rest) = self.rest.split_at_checked(digits)?;
         self.rest = rest;
         coded(code)
+    }
+}
+
+/// Classes (`ClassContents` with the flag v): unions and ranges, `--` and `&&`, classes in classes, `\q{…}`.
+impl RegexpParser<'_> {
+    /// What stands behind an opening bracket, up to its closing one.
+    fn class(&mut self) -> Result<ClassSet, Invalid> {
+        let is_negated = self.take("^");
+        let set = self.deeper(Self::class_contents)?;
+        if is_negated { set.negate().ok_or_else(malformed) } else { Ok(set) }
+    }
+
+    fn class_contents(&mut self) -> Result<ClassSet, Invalid> {
+        let mut set = ClassSet::default();
+        if self.take("]") {
+            return Ok(set);
+        }
+        let first = self.operand()?;
+        for operator in ["--", "&&"] {
+            if self.rest.starts_with(operator) {
+                return self.operation(first.set(), operator);
+            }
+        }
+        let mut operand = first;
+        loop {
+            set.add(self.range(operand)?);
+            if self.take("]") {
+                return Ok(set);
+            }
+            operand = self.operand()?;
+        }
+    }
+
+    /// `a--b--c` or `a&&b&&c`; one class has one operator, and no ranges beside it.
+    fn operation(&mut self, mut set: ClassSet, operator: &str) -> Result<ClassSet, Invalid> {
+        while !self.take("]") {
+            if !self.take(operator) || operator == "&&" && self.peek() == Some('&') {
+                return Err(malformed());
+            }
+            let operand = self.operand()?.set();
+            if operator == "--" { set.remove(&operand) } else { set.keep(&operand) }
+        }
+        Ok(set)
+    }
+
+    /// The range that an operand begins, or the operand itself.
+    fn range(&mut self, first: ClassOperand) -> Result<ClassSet, Invalid> {
+        if self.rest.starts_with("--") || !self.take("-") {
+            return Ok(first.set());
+        }
+        match (first, self.operand()?) {
+            (ClassOperand::One(first), ClassOperand::One(last)) if first <= last => {
+                Ok(ClassSet::of(CharClass::of(&[(first, last)])))
+            }
+            _ => Err(malformed()),
+        }
+    }
+
+    fn operand(&mut self) -> Result<ClassOperand, Invalid> {
+        if self.take("[") {
+            return self.class().map(ClassOperand::Set);
+        }
+        if self.take("\\q{") {
+            return self.texts().map(ClassOperand::Set);
+        }
+        self.class_character()
+    }
+
+    /// A character, or an escape.
+    fn class_character(&mut self) -> Result<ClassOperand, Invalid> {
+        let c = self.next().ok_or_else(malformed)?;
+        if SYNTAX.contains(c) || RESERVED_TWICE.contains(c) && self.peek() == Some(c) {
+            return Err(malformed());
+        }
+        if c != '\\' {
+            return Ok(ClassOperand::One(c));
+        }
+        if self.peek().is_some_and(|c| matches!(c, 'p' | 'P')) {
+            return Err(Exception::Property.refusal());
+        }
+        Ok(match self.escape(EscapePlace::InClass)? {
+            EscapedMeaning::One(c) => ClassOperand::One(c),
+            EscapedMeaning::Any(class) => ClassOperand::Set(ClassSet::of(class)),
+        })
+    }
+
+    /// What stands in `\q{…}`: texts with `|` in between.
+    fn texts(&mut self) -> Result<ClassSet, Invalid> {
+        let (mut texts, mut text) = (Vec::new(), String::new());
+        loop {
+            let is_last = self.take("}");
+            if is_last || self.take("|") {
+                texts.push(std::mem::take(&mut text));
+                if is_last {
+                    return Ok(ClassSet::of_texts(texts));
+                }
+                continue;
+            }
+            match self.class_character()? {
+                ClassOperand::One(c) => text.push(c),
+                ClassOperand::Set(_) => return Err(malformed()),
+            }
+        }
     }
 }
 
