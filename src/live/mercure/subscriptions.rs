@@ -89,9 +89,10 @@ fn text_of(document: &Value) -> &str {
 }
 
 /// Whether the client uses the protocol before 1.0, by its token or by what it accepts. 406 for one that takes neither form.
+/// Where only one is spoken, there is nothing to choose from (RFC 9110, 12.5.1).
 fn speaks_older(accept: &Accept, token: Option<&MercureToken>, may_be_older: bool) -> Result<bool, Problem> {
     if !may_be_older {
-        return if accept.takes(PLAIN) { Ok(false) } else { Err(problem::not_acceptable(PLAIN)) };
+        return Ok(false);
     }
     let granted = token.into_iter().flat_map(|token| &token.grants.subscribe);
     let by_token = granted.into_iter().any(|granted| granted.match_type == MatchType::UriTemplate);
