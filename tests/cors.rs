@@ -211,7 +211,8 @@ async fn a_page_of_a_listed_origin_reads_every_header_that_comes() {
     let mut seen = Vec::new();
     for call in calls {
         let answer = call.header("Origin", HOME).send().await;
-        for name in answer.headers.keys().map(ToString::to_string).filter(|name| !NOT_EXPOSED.contains(&name.as_str())) {
+        for name in answer.headers.keys().map(ToString::to_string).filter(|name| !NOT_EXPOSED.contains(&name.as_str()))
+        {
             assert!(is_shown(&answer, &name), "{name}: {:?}", answer.headers);
             seen.push((answer.status, name));
         }

@@ -54,9 +54,11 @@ async fn a_file_is_put_and_deleted_under_conditions() {
     let second = put(&tenant, b"other").header("If-Match", &tag).header("If-Unmodified-Since", LONG_AGO);
     let second = second.send().await.expect(201).header("etag").to_owned();
     failed(put(&tenant, DIGITS), "If-Match", &tag).await;
-    for (name, value) in
-        [("If-Match", format!("\"x\", {second}")), ("If-Unmodified-Since", SOME_DAY.into()), ("If-Unmodified-Since", "?".into())]
-    {
+    for (name, value) in [
+        ("If-Match", format!("\"x\", {second}")),
+        ("If-Unmodified-Since", SOME_DAY.into()),
+        ("If-Unmodified-Since", "?".into()),
+    ] {
         put(&tenant, b"other").header(name, &value).send().await.expect(201);
     }
     tenant.as_owner("DELETE", FILE).header("If-Unmodified-Since", SOME_DAY).send().await.expect(200);
@@ -101,7 +103,8 @@ async fn a_file_is_read_under_conditions_in_the_order_of_the_standard() {
     for path in [SHOWN, FILE] {
         for method in ["GET", "HEAD"] {
             for (headers, status) in rows {
-                let call = headers.iter().fold(tenant.call(method, path), |call, (name, value)| call.header(name, value));
+                let call =
+                    headers.iter().fold(tenant.call(method, path), |call, (name, value)| call.header(name, value));
                 let answer = call.send().await;
                 assert_eq!(answer.status, *status, "{method} {path} {headers:?}: {}", answer.body);
                 if *status == 304 {
@@ -153,9 +156,8 @@ async fn a_part_is_only_sent_of_what_the_client_has() {
     let tenant = tenant().await;
     let stored = put(&tenant, DIGITS).send().await.expect(201);
     let (tag, time) = (stored.header("etag").to_owned(), stored.header("last-modified").to_owned());
-    let part = |validator: &str| {
-        tenant.call("GET", SHOWN).header("Range", "bytes=0-1").header("If-Range", validator).send()
-    };
+    let part =
+        |validator: &str| tenant.call("GET", SHOWN).header("Range", "bytes=0-1").header("If-Range", validator).send();
     for validator in [&tag, &time] {
         assert_eq!(part(validator).await.expect(206).body, "01", "{validator}");
     }
@@ -172,8 +174,9 @@ fn comparable(answer: &TestResponse) -> Vec<(String, String)> {
         ["date", "x-request-id", "ratelimit", "x-ratelimit-remaining", "x-cache", "transfer-encoding"].contains(&name)
     };
     let headers = answer.headers.iter().filter(|(name, _)| !varies(name.as_str()));
-    let mut headers: Vec<_> =
-        headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect();
+    let mut headers: Vec<_> = headers
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
     headers.sort();
     headers
 }
@@ -182,7 +185,9 @@ fn comparable(answer: &TestResponse) -> Vec<(String, String)> {
 async fn a_head_is_a_get_without_its_body() {
     let tenant = tenant().await;
     put(&tenant, DIGITS).send().await.expect(201);
-    for path in [SHOWN, FILE, "/api/v1/media/r1", "/api/v1/media", "/api/v1/branding", "/branding.css", "/api/v1/nothing/x/y/z"] {
+    for path in
+        [SHOWN, FILE, "/api/v1/media/r1", "/api/v1/media", "/api/v1/branding", "/branding.css", "/api/v1/nothing/x/y/z"]
+    {
         // Once before: a list says where a stream goes on from it as soon as the isolate knows.
         tenant.call("GET", path).send().await;
         let get = tenant.call("GET", path).send().await;

@@ -95,10 +95,13 @@ async fn a_body_in_a_coding_is_refused_wherever_one_is_read() {
     tenant.record("leads", json!({"id": "r1"})).await;
     let json = json!({"n": 1});
     let calls = |coding: &str| -> Vec<RequestBuilder> {
-        let owner = |method: &str, path: &str, body: &Value| tenant.as_owner(method, path).json(body).header("Content-Encoding", coding);
+        let owner = |method: &str, path: &str, body: &Value| {
+            tenant.as_owner(method, path).json(body).header("Content-Encoding", coding)
+        };
         let form = tenant.call("POST", HUB).bearer(&tenant.publisher(&["*"]).sign()).header("Content-Encoding", coding);
         let form = form.header("Content-Type", "application/x-www-form-urlencoded").bytes(b"topic=a".to_vec());
-        let file = tenant.as_owner("PUT", "/api/v1/leads/r1/file").query("name", "a.txt").header("Content-Encoding", coding);
+        let file =
+            tenant.as_owner("PUT", "/api/v1/leads/r1/file").query("name", "a.txt").header("Content-Encoding", coding);
         let file = file.header("Content-Type", "text/plain").bytes(b"text".to_vec());
         let login = tenant.call("POST", "/api/v1/auth/login").json(&json!({"email": "a@b.test", "password": "x"}));
         let webhook = tenant.call("POST", "/webhook").json(&json!({})).header("webhook-id", "x");

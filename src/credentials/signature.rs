@@ -27,7 +27,8 @@ pub struct SigningSecret<'a> {
 }
 
 /// The headers that a webhook may be signed in: those of Standard Webhooks, and ours.
-pub const SIGNATURE_HEADERS: [&str; 4] = ["webhook-id", "webhook-timestamp", "webhook-signature", "x-webhook-signature"];
+pub const SIGNATURE_HEADERS: [&str; 4] =
+    ["webhook-id", "webhook-timestamp", "webhook-signature", "x-webhook-signature"];
 
 /// The signature in a webhook's headers.
 #[derive(Debug, Clone, PartialEq, Eq)]

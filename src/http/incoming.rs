@@ -290,7 +290,9 @@ mod tests {
 
     #[test]
     fn media_types_and_codings_have_no_letter_case() {
-        for sent in ["application/json", "Application/JSON; Charset=UTF-8", "APPLICATION/JSON;", " application/Json ;a=b"] {
+        for sent in
+            ["application/json", "Application/JSON; Charset=UTF-8", "APPLICATION/JSON;", " application/Json ;a=b"]
+        {
             assert_eq!(essence(sent), "application/json", "{sent}");
         }
         for codings in ["identity", "Identity", "", " , identity ,IDENTITY"] {

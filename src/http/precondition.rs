@@ -188,7 +188,11 @@ mod tests {
         ];
         for (headers, read, change) in cases {
             let conditions = of(headers);
-            assert_eq!((conditions.judge(there(), Reads), conditions.judge(there(), Changes)), (*read, *change), "{headers:?}");
+            assert_eq!(
+                (conditions.judge(there(), Reads), conditions.judge(there(), Changes)),
+                (*read, *change),
+                "{headers:?}"
+            );
         }
     }
 

@@ -30,7 +30,8 @@ pub enum ByteRange {
 impl ByteRange {
     /// Reads the header `Range` for a body of `size` bytes. A unit is known in any letter case (14.1).
     pub fn parse(header: Option<&str>, size: u64) -> Self {
-        let bytes = header.and_then(|text| text.trim().split_once('=')).filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"));
+        let bytes =
+            header.and_then(|text| text.trim().split_once('=')).filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"));
         bytes.and_then(|(_, set)| Self::of_set(set, size)).unwrap_or(Self::Whole)
     }
 

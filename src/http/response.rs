@@ -205,7 +205,8 @@ impl Response {
     #[must_use]
     pub fn identified(self, request_id: &str) -> Self {
         let values = [request_id, env!("CARGO_PKG_VERSION")];
-        let identified = ON_EVERY_ANSWER.into_iter().zip(values).fold(self, |answer, (name, value)| answer.header(name, value));
+        let identified =
+            ON_EVERY_ANSWER.into_iter().zip(values).fold(self, |answer, (name, value)| answer.header(name, value));
         identified.header("X-Content-Type-Options", "nosniff")
     }
 

@@ -105,7 +105,9 @@ mod tests {
         for name in ["Authorization", "Cache-Control", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"] {
             assert!(allowed.contains(&name), "{name}: {allowed:?}");
         }
-        for name in ["If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range", "Last-Event-ID", "Prefer", "X-Tenant-ID"] {
+        for name in
+            ["If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range", "Last-Event-ID", "Prefer", "X-Tenant-ID"]
+        {
             assert!(allowed.contains(&name), "{name}: {allowed:?}");
         }
         assert!(!allowed.contains(&"limit") && !allowed.contains(&"Cookie"), "{allowed:?}");

@@ -16,16 +16,8 @@ use crate::tokens::Token;
 
 /// Request headers that browsers send by themselves, or let any page send (Fetch, "forbidden request-header" and
 /// "CORS-safelisted request-header"), and one of Cloudflare's.
-const OF_BROWSERS: [&str; 8] = [
-    "Accept",
-    "CF-Connecting-IP",
-    "Content-Length",
-    "Cookie",
-    "Origin",
-    "Sec-Fetch-Site",
-    "User-Agent",
-    "Referer",
-];
+const OF_BROWSERS: [&str; 8] =
+    ["Accept", "CF-Connecting-IP", "Content-Length", "Cookie", "Origin", "Sec-Fetch-Site", "User-Agent", "Referer"];
 
 /// Headers of answers that every page may read (Fetch, "CORS-safelisted response-header name").
 const SHOWN_TO_ALL: [&str; 4] = ["Cache-Control", "Content-Length", "Content-Type", "Last-Modified"];
@@ -76,7 +68,9 @@ fn used(tokens: &[(Token, usize)]) -> HeaderUse {
                 let method = i.checked_sub(2).and_then(at).and_then(Token::word).unwrap_or_default();
                 match (method, is(Some(i + 1), ","), is(Some(i + 1), ")")) {
                     ("header" | "append" | "set", true, _) => drop(used.sends.insert(text.clone())),
-                    ("header" | "header_as_sent" | "get" | "tags" | "date", _, true) => drop(used.reads.insert(text.clone())),
+                    ("header" | "header_as_sent" | "get" | "tags" | "date", _, true) => {
+                        drop(used.reads.insert(text.clone()))
+                    }
                     _ => {}
                 }
             }
@@ -176,7 +170,8 @@ impl Functions {
         let begins = (0..self.all.len()).filter(|i| {
             let one = &self.all[*i];
             let folder = path[1..path.len() - 1].join("/");
-            let is_file = [format!("{folder}.rs"), format!("{folder}/mod.rs")].iter().any(|end| one.path.ends_with(end));
+            let is_file =
+                [format!("{folder}.rs"), format!("{folder}/mod.rs")].iter().any(|end| one.path.ends_with(end));
             one.name == *name && one.owners.contains(*module) && is_file
         });
         let mut open: Vec<usize> = begins.collect();
@@ -292,8 +287,11 @@ fn a_header_that_is_not_declared_is_found() {
     assert_eq!(does.reads.into_iter().collect::<Vec<_>>(), ["X-By-Value", "X-Read"]);
     assert_eq!(does.sends.into_iter().collect::<Vec<_>>(), ["X-Sent"]);
     let route = routes::all().find(|route| route.name == "files.get").unwrap();
-    let does = HeaderUse { reads: ["X-Read".to_owned()].into(), sends: ["X-Sent".to_owned()].into(), calls: Vec::new() };
+    let does =
+        HeaderUse { reads: ["X-Read".to_owned()].into(), sends: ["X-Sent".to_owned()].into(), calls: Vec::new() };
     let faults = faults_of(route, &does);
-    assert!(faults.contains(&"files.get reads X-Read".to_owned()) && faults.contains(&"files.get sends X-Sent".to_owned()));
+    assert!(
+        faults.contains(&"files.get reads X-Read".to_owned()) && faults.contains(&"files.get sends X-Sent".to_owned())
+    );
     assert!(faults.contains(&"files.get declares If-Match and does not read it".to_owned()));
 }

@@ -126,7 +126,9 @@ fn as_uri(text: &str) -> Cow<'_, str> {
 }
 
 fn begins_with_escape(text: &str) -> bool {
-    text.strip_prefix('%').and_then(|behind| behind.get(..2)).is_some_and(|two| two.bytes().all(|b| b.is_ascii_hexdigit()))
+    text.strip_prefix('%')
+        .and_then(|behind| behind.get(..2))
+        .is_some_and(|two| two.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 fn has_whole_escapes(text: &str) -> bool {
@@ -337,7 +339,11 @@ mod tests {
 
     #[test]
     fn prefixes_count_characters() {
-        check("/{var:3}", &["/", "/val", "/%C3%A9%E2%82%AC%F0%9F%9A%B2", "/é€🚲"], &["/value", "/%41%41%41%41", "/é€🚲x"]);
+        check(
+            "/{var:3}",
+            &["/", "/val", "/%C3%A9%E2%82%AC%F0%9F%9A%B2", "/é€🚲"],
+            &["/value", "/%41%41%41%41", "/é€🚲x"],
+        );
         check("/{var:3}/{var}", &["/val/value"], &["/valu/value"]);
         check("/{var:9999}", &["/value"], &["/val/ue"]);
         check("{?var:3}", &["?var=val", "?var="], &["?var=value"]);

@@ -80,7 +80,11 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
         false if segments.older => Response::linked_json(text),
         false => Response::plain_json(200, text),
     };
-    Ok(answer.header("Link", link).header("ETag", tag).header("Cache-Control", "private, must-revalidate").header("Vary", "Accept"))
+    Ok(answer
+        .header("Link", link)
+        .header("ETag", tag)
+        .header("Cache-Control", "private, must-revalidate")
+        .header("Vary", "Accept, Origin"))
 }
 
 /// By what the subscription of a document subscribes.

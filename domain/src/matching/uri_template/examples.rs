@@ -243,7 +243,8 @@ fn expand_variable(operator: &ExpressionOperator, variable: &Variable<'_>, value
     let is_exploded = matches!(variable.modifier, VariableModifier::Explode);
     match value {
         ExampleValue::Text(text) => {
-            let longest = if let VariableModifier::Longest(most) = variable.modifier { most as usize } else { usize::MAX };
+            let longest =
+                if let VariableModifier::Longest(most) = variable.modifier { most as usize } else { usize::MAX };
             named(variable.name, encode(&text.chars().take(longest).collect::<String>()))
         }
         ExampleValue::List(items) if is_exploded => {
@@ -309,11 +310,15 @@ fn values() -> impl Strategy<Value = Option<ExampleValue>> {
 }
 
 fn templates() -> impl Strategy<Value = String> {
-    let variable = ("[abc]", prop_oneof![Just(String::new()), Just("*".into()), (1..4u32).prop_map(|n| format!(":{n}"))]);
+    let variable =
+        ("[abc]", prop_oneof![Just(String::new()), Just("*".into()), (1..4u32).prop_map(|n| format!(":{n}"))]);
     let variables = prop::collection::vec(variable.prop_map(|(name, modifier)| name + &modifier), 1..4);
     let expression = ("[+#./;?&]?", variables).prop_map(|(sign, names)| format!("{{{sign}{}}}", names.join(",")));
-    prop::collection::vec(prop_oneof!["[a-zé'/%]{0,3}".prop_filter("an escape", |text| !text.contains('%')), expression], 1..4)
-        .prop_map(|parts| parts.concat())
+    prop::collection::vec(
+        prop_oneof!["[a-zé'/%]{0,3}".prop_filter("an escape", |text| !text.contains('%')), expression],
+        1..4,
+    )
+    .prop_map(|parts| parts.concat())
 }
 
 proptest! {

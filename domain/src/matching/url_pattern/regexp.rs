@@ -194,8 +194,7 @@ impl RegexpParser<'_> {
             Some('*') => (0, None),
             Some('+') => (1, None),
             Some('{') => {
-                let (inside, rest) =
-                    self.rest.get(1..).and_then(|rest| rest.split_once('}')).ok_or_else(malformed)?;
+                let (inside, rest) = self.rest.get(1..).and_then(|rest| rest.split_once('}')).ok_or_else(malformed)?;
                 self.rest = rest;
                 self.take("?");
                 let (least, most) = counts(inside).ok_or_else(malformed)?;

@@ -25,12 +25,18 @@ impl Exception {
     /// The refusal, which says what is refused and what would do.
     pub fn refusal(self) -> Invalid {
         let message = match self {
-            Self::Anchor => "has an anchor (^, $, \\b, \\B) in a regular expression: leave it out, a part matches as a whole",
+            Self::Anchor => {
+                "has an anchor (^, $, \\b, \\B) in a regular expression: leave it out, a part matches as a whole"
+            }
             Self::Assertion => "has a lookahead or lookbehind in a regular expression, which no automaton runs",
-            Self::BackReference => "has a back reference (\\1, \\k<name>) in a regular expression, which no automaton runs",
+            Self::BackReference => {
+                "has a back reference (\\1, \\k<name>) in a regular expression, which no automaton runs"
+            }
             Self::NamedGroup => "has a named group in a regular expression: use (?:…), and :name(…) for the whole",
             Self::FlagGroup => "has flags in a regular expression, as in (?i:…): write both cases, as in [aA]",
-            Self::Property => "has a property of Unicode (\\p{…}) in a regular expression: list the characters, as in [a-zA-Z]",
+            Self::Property => {
+                "has a property of Unicode (\\p{…}) in a regular expression: list the characters, as in [a-zA-Z]"
+            }
             Self::Malformed => {
                 "has a regular expression that is none by ECMAScript's grammar with the flag v: characters, classes, |, \
                  (?:…), ?, *, + and {n,m} are taken"
