@@ -191,7 +191,7 @@ mod tests {
 
         #[test]
         fn a_range_more_specific_than_others_decides(own in 0u16..=1, kind in 0u16..=1, all in 0u16..=1, order in 0usize..3) {
-            let mut ranges = vec![format!("a/b;q={own}"), format!("a/*;q={kind}"), format!("*/*;q={all}")];
+            let mut ranges = [format!("a/b;q={own}"), format!("a/*;q={kind}"), format!("*/*;q={all}")];
             ranges.rotate_left(order);
             let accept = Accept::parse(Some(&ranges.join(", ")));
             prop_assert_eq!([accept.quality("a/b"), accept.quality("a/c"), accept.quality("b/c")], [own, kind, all].map(|q| q * 1000));

@@ -222,12 +222,10 @@ impl Incoming {
         media_types: &[&'static str],
         limit: usize,
     ) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
-        if let Some(sent) = self.header("Content-Type") {
-            if !media_types.contains(&essence(&sent).as_str()) {
-                return Err(problem::unsupported_media_type(
-                    media_types.first().copied().unwrap_or("application/json"),
-                ));
-            }
+        if let Some(sent) = self.header("Content-Type")
+            && !media_types.contains(&essence(&sent).as_str())
+        {
+            return Err(problem::unsupported_media_type(media_types.first().copied().unwrap_or("application/json")));
         }
         let body = self.body(limit).await?;
         parse_object(&body)

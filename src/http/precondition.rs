@@ -141,6 +141,9 @@ mod tests {
     const THEN: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const LATER: &str = "Sunday, 06-Nov-94 08:49:38 GMT";
 
+    /// Headers, what a read comes to, what a change comes to.
+    type ConditionCase = (&'static [(&'static str, &'static str)], PreconditionVerdict, PreconditionVerdict);
+
     fn there() -> Option<Validators<'static>> {
         // Half a second behind what its date says.
         Some(Validators { etag: "\"a\"", modified: Some(Timestamp::from_millis(784_111_777_500)) })
@@ -154,7 +157,7 @@ mod tests {
     /// RFC 9110, 13.1 and 13.2.2, stated case by case: headers, what a read comes to, what a change comes to.
     #[test]
     fn each_condition_and_their_order() {
-        let cases: &[(&[(&str, &str)], PreconditionVerdict, PreconditionVerdict)] = &[
+        let cases: &[ConditionCase] = &[
             (&[], Hold, Hold),
             (&[("If-Match", "\"a\"")], Hold, Hold),
             (&[("If-Match", "*")], Hold, Hold),
