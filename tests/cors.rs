@@ -143,8 +143,12 @@ async fn a_page_of_a_listed_origin_may_send_what_operations_read() {
             "cache-control",
             "content-type",
             "idempotency-key",
+            "content-encoding",
             "if-match",
+            "if-modified-since",
             "if-none-match",
+            "if-range",
+            "if-unmodified-since",
             "last-event-id",
             "prefer",
             "range",
@@ -152,6 +156,83 @@ async fn a_page_of_a_listed_origin_may_send_what_operations_read() {
         ] {
             assert!(allowed.split(", ").any(|allowed| allowed == name), "{path}: {name} in {allowed}");
         }
+    }
+}
+
+/// Headers that every page may read (Fetch), and those that are for browsers and proxies.
+const NOT_EXPOSED: [&str; 22] = [
+    "access-control-allow-credentials",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-security-policy",
+    "content-type",
+    "date",
+    "keep-alive",
+    "last-modified",
+    "referrer-policy",
+    "server",
+    "set-cookie",
+    "strict-transport-security",
+    "transfer-encoding",
+    "vary",
+    "via",
+    "x-accel-buffering",
+    "x-content-type-options",
+    "cf-ray",
+    "content-encoding",
+];
+
+#[tokio::test]
+async fn a_page_of_a_listed_origin_reads_every_header_that_comes() {
+    let tenant = tenant().await;
+    let switches = json!({"files": true, "public_read": true});
+    tenant.collection("media", json!({"title": {"type": "string"}}), switches).await;
+    let file = "/media/media/r1/a.txt";
+    let key = tenant.key(&["*"]).await.text;
+    let owner = |method: &str, path: &str| tenant.call(method, path).bearer(&key);
+    let create = owner("POST", "/api/v1/media").json(&json!({"id": "r1"})).header("Prefer", "return=minimal");
+    let put = owner("PUT", "/api/v1/media/r1/file").query("name", "a.txt").header("Content-Type", "text/plain");
+    let calls = [
+        create,
+        owner("GET", "/api/v1/media/r1"),
+        owner("GET", "/api/v1/media"),
+        put.bytes(b"0123456789".to_vec()),
+        tenant.call("GET", file),
+        tenant.call("GET", file).header("Range", "bytes=2-3"),
+        tenant.call("GET", file).header("Range", "bytes=99-"),
+        tenant.call("GET", file).header("If-Match", "\"x\""),
+        owner("POST", "/api/v1/media").json(&json!({})).header("Content-Encoding", "gzip"),
+        tenant.call("DELETE", "/events"),
+        tenant.call("GET", "/api/v1/users"),
+    ];
+    let mut seen = Vec::new();
+    for call in calls {
+        let answer = call.header("Origin", HOME).send().await;
+        for name in answer.headers.keys().map(ToString::to_string).filter(|name| !NOT_EXPOSED.contains(&name.as_str()))
+        {
+            assert!(is_shown(&answer, &name), "{name}: {:?}", answer.headers);
+            seen.push((answer.status, name));
+        }
+    }
+    for (status, name) in [
+        (201, "etag"),
+        (201, "location"),
+        (201, "preference-applied"),
+        (200, "last-event-id"),
+        (200, "content-disposition"),
+        (206, "content-range"),
+        (206, "accept-ranges"),
+        (416, "content-range"),
+        (415, "accept-encoding"),
+        (405, "allow"),
+        (401, "www-authenticate"),
+        (200, "ratelimit"),
+        (200, "ratelimit-policy"),
+    ] {
+        assert!(seen.contains(&(status, name.to_owned())), "{status} {name}: {seen:?}");
     }
 }
 

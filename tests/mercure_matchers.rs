@@ -56,6 +56,45 @@ async fn exact_is_byte_for_byte() {
     }
 }
 
+/// UTS 46 composes the labels of hosts; of the rest of a URL, each spelling is its own (RFC 3986, 6.2).
+#[tokio::test]
+async fn hosts_are_composed_and_paths_are_not() {
+    let tenant = tenant().await;
+    let topics = [
+        "https://b\u{fc}cher.example/\u{fc}",
+        "https://bu\u{308}cher.example/\u{fc}",
+        "https://xn--bcher-kva.example/u\u{308}",
+        "https://bucher.example/\u{fc}",
+    ];
+    let matchers = [
+        "https://b\u{fc}cher.example/:v",
+        "https://bu\u{308}cher.example/:v",
+        "https://b\u{fc}cher.example/\u{fc}",
+        "https://b\u{fc}cher.example/u\u{308}",
+    ];
+    let heard = heard(&tenant, "match_urlpattern", &matchers, &topics).await;
+    let wanted: [&[usize]; 4] = [&[0, 1, 2], &[0, 1, 2], &[0, 1], &[2]];
+    for ((matcher, heard), wanted) in matchers.iter().zip(heard).zip(wanted) {
+        assert_eq!(heard, wanted.iter().map(|at| topics[*at]).collect::<Vec<_>>(), "{matcher}");
+    }
+}
+
+#[tokio::test]
+async fn expressions_take_the_classes_of_the_flag_v() {
+    let tenant = tenant().await;
+    let topics = ["/xyz", "/abc", "/123", "/a1"];
+    let matchers = ["/([[a-z]--[aeiou]]+)", "/([\\w&&\\d]+)", "/([\\q{abc|123}])", "/([[a-c][0-9]]+)"];
+    let heard = heard(&tenant, "match_urlpattern", &matchers, &topics).await;
+    let wanted: [&[&str]; 4] = [&["/xyz"], &["/123"], &["/abc", "/123"], &["/abc", "/123", "/a1"]];
+    for ((matcher, heard), wanted) in matchers.iter().zip(heard).zip(wanted) {
+        assert_eq!(heard, wanted, "{matcher}");
+    }
+    for (pattern, named) in [("/(\\p{L})", "property of Unicode"), ("/(a(?=b))", "lookahead"), ("/(^a)", "anchor")] {
+        let refused = tenant.mercure().query("match_urlpattern", pattern).refused().await;
+        assert!(refused.expect_invalid_query("match_urlpattern").body.contains(named), "{pattern}");
+    }
+}
+
 #[tokio::test]
 async fn a_star_matches_every_topic_whatever_its_type() {
     let tenant = tenant().await;

@@ -30,6 +30,30 @@ async fn hears_private(tenant: &Tenant, stream: &mut Stream) -> bool {
     stream.data_before("end").await == ["hidden"]
 }
 
+/// RFC 6570 with its erratum on literals: what is beyond ASCII matches as it is and percent-encoded, and only as it is
+/// composed.
+#[tokio::test]
+async fn templates_match_either_spelling_of_characters_beyond_ascii() {
+    let tenant = tenant().await;
+    let topics_published =
+        ["caf\u{e9}/1", "caf%C3%A9/1", "caf%c3%a9/1", "cafe\u{301}/1", "caf\u{e9}/ol\u{e9}", "x'value'", "cafe/1"];
+    let rows: [(&str, &[usize]); 4] = [
+        ("caf\u{e9}/{v}", &[0, 1, 2, 4]),
+        ("caf%C3%A9/{v}", &[0, 1, 2, 4]),
+        ("cafe\u{301}/{v}", &[3]),
+        ("x'{v}'", &[5]),
+    ];
+    let mut streams = Vec::new();
+    for (selector, _) in rows {
+        streams.push(topics(&tenant, &[selector, "end"]).stream().await);
+    }
+    say(&tenant, &topics_published).await;
+    for (stream, (selector, wanted)) in streams.iter_mut().zip(rows) {
+        let wanted: Vec<_> = wanted.iter().map(|at| topics_published[*at]).collect();
+        assert_eq!(stream.data_before("end").await, wanted, "{selector}");
+    }
+}
+
 #[tokio::test]
 async fn a_topic_is_itself_or_a_template_or_a_star() {
     let tenant = tenant().await;

@@ -45,6 +45,80 @@ async fn a_write_of_another_version_is_refused() {
     matching(&tenant, "PATCH", "/api/v1/leads/none", "*", json!({})).await.expect_problem(404, "not_found");
 }
 
+/// RFC 9110, 13.1.1: a weak tag is no match, `*` is what is there; and 13.1.2, of methods that do not read.
+#[tokio::test]
+async fn tags_are_compared_strongly_before_a_change() {
+    let tenant = tenant().await;
+    let tag = tenant.get(ONE).await.expect(200).header("etag").to_owned();
+    let put = |name: &str, value: &str| tenant.as_owner("PUT", ONE).header(name, value).json(&json!({"f0": 1})).send();
+    for sent in [format!("W/{tag}"), format!("\"a,b\", W/{tag}"), tag.trim_matches('"').to_owned(), "\"x\"".into()] {
+        put("If-Match", &sent).await.expect_problem(412, "precondition_failed");
+    }
+    for sent in [tag.clone(), format!("\"a,b\",{tag}"), format!(", W/\"x\" , {tag}"), "*".into()] {
+        put("If-Match", &sent).await.expect(200);
+    }
+    for sent in [tag.clone(), format!("W/{tag}"), "*".into()] {
+        put("If-None-Match", &sent).await.expect_problem(412, "precondition_failed");
+    }
+    put("If-None-Match", "\"x\"").await.expect(200);
+    let get = |name: &'static str, value: String| tenant.as_owner("GET", ONE).header(name, &value).send();
+    get("If-Match", format!("W/{tag}")).await.expect_problem(412, "precondition_failed");
+    get("If-Match", tag.clone()).await.expect(200);
+    // 412 goes before 304.
+    let both = tenant.as_owner("GET", ONE).header("If-Match", "\"x\"").header("If-None-Match", &tag);
+    both.send().await.expect(412);
+    for method in ["PATCH", "DELETE"] {
+        let call = tenant.as_owner(method, ONE).header("If-None-Match", "*").json(&json!({"f0": 5}));
+        call.send().await.expect_problem(412, "precondition_failed");
+    }
+    // No time is told of records, so conditions on dates do not count (13.1.4).
+    put("If-Unmodified-Since", "Sun, 06 Nov 1994 08:49:37 GMT").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_put_that_wants_nothing_there_makes_a_record_once() {
+    let tenant = tenant().await;
+    let path = "/api/v1/leads/new";
+    let put = |path: &str, body: Value| tenant.as_owner("PUT", path).header("If-None-Match", "*").json(&body);
+    // Without the condition, and with one that speaks of what is there, nothing is made.
+    tenant.ask("PUT", path, json!({"f0": 1})).await.expect_problem(404, "not_found");
+    for (name, value) in [("If-Match", "*"), ("If-None-Match", "\"x\"")] {
+        tenant.as_owner("PUT", path).header(name, value).json(&json!({"f0": 1})).send().await.expect(404);
+    }
+    put(path, json!({"f0": "one"})).send().await.expect_invalid("/f0");
+    put(path, json!({"id": "other"})).send().await.expect_invalid("/id");
+    put("/api/v1/leads/not%20an%20id", json!({})).send().await.expect_invalid("/id");
+    let made = put(path, json!({"id": "new", "f0": 1})).send().await.expect(201);
+    assert_eq!((made.header("location"), made.tag_version(), &made.data()["f0"]), (path, 1, &json!(1)));
+    assert_eq!(tenant.get(path).await.expect(200).header("etag"), made.header("etag"));
+    put(path, json!({"f0": 2})).send().await.expect_problem(412, "precondition_failed");
+    assert_eq!(tenant.get(path).await.data()["f0"], 1);
+    let little = put("/api/v1/leads/little", json!({})).header("Prefer", "return=minimal").send().await.expect(201);
+    assert_eq!((little.data(), little.header("preference-applied")), (json!({"id": "little"}), "return=minimal"));
+    // What is deleted and kept is not there, and keeps its id.
+    tenant.as_owner("DELETE", path).send().await.expect(200);
+    put(path, json!({"f0": 3})).send().await.expect_problem(409, "conflict");
+    tenant.as_owner("DELETE", path).query("permanent", "true").send().await.expect(200);
+    assert_eq!(put(path, json!({"f0": 3})).send().await.expect(201).tag_version(), 1);
+}
+
+#[tokio::test]
+async fn of_many_that_want_nothing_there_one_makes_it() {
+    let tenant = tenant().await;
+    let mut running = JoinSet::new();
+    for i in 0..8 {
+        let tenant = tenant.clone();
+        running.spawn(async move {
+            let call = tenant.as_owner("PUT", "/api/v1/leads/one").header("If-None-Match", "*").json(&json!({"f0": i}));
+            call.send().await
+        });
+    }
+    let mut statuses: Vec<u16> = running.join_all().await.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 412, 412, 412, 412, 412, 412, 412]);
+    assert_eq!(tenant.get("/api/v1/leads/one").await.data()["version"], 1);
+}
+
 #[tokio::test]
 async fn what_is_known_is_not_sent_again() {
     let tenant = tenant().await;

@@ -181,6 +181,10 @@ mod manifests;
 #[path = "source_rules/laws.rs"]
 mod laws;
 
+/// Which headers operations read and send, and that they say so.
+#[path = "source_rules/header_names.rs"]
+mod header_names;
+
 /// What isolates, KV and the hub remember.
 #[path = "source_rules/memories.rs"]
 mod memories;

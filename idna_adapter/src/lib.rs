@@ -1,12 +1,14 @@
-//! What `idna` knows of Unicode, from the standard library's tables alone.
+//! What `idna` knows of Unicode, from tables that the Worker has already.
 //!
 //! The usual back ends bring 45 KB and more of tables into the Worker. This one maps to lower case, folds full-width
-//! forms and lets `idna` do the Punycode: hosts as people and browsers write them come out as UTS 46 has them. What it
-//! does not do: normal forms (a host with combining marks stays another than the composed one), compatibility letters,
-//! and the rules for joiners and for text from right to left, beyond refusing all characters that are not seen.
+//! forms, composes (normal form C) and lets `idna` do the Punycode: hosts as people and browsers write them come out as
+//! UTS 46 has them, composed or decomposed. What it does not do: compatibility letters, and the rules for joiners and for
+//! text from right to left, beyond refusing all characters that are not seen.
 //! Topics and patterns go through the same mapping, so they meet; hosts that are called are not decided by it.
 
 #![no_std]
+
+use unicode_normalization::UnicodeNormalization;
 
 /// Bidi classes that a label may begin with.
 pub const FIRST_BC_MASK: BidiClassMask = BidiClassMask(());
@@ -113,12 +115,15 @@ impl Adapter {
 
     /// A host's characters in the form they are registered in; U+FFFD for those that no host has.
     pub fn map_normalize<'a>(&'a self, chars: impl Iterator<Item = char> + 'a) -> impl Iterator<Item = char> + 'a {
-        chars.map(narrow).flat_map(char::to_lowercase).map(|c| if is_unseen(c) { '\u{fffd}' } else { c })
+        let mapped = chars.map(narrow).flat_map(char::to_lowercase);
+        mapped.map(|c| if is_unseen(c) { '\u{fffd}' } else { c }).nfc()
     }
 
-    /// The characters of a decoded label; U+FFFD for those that the mapping would have changed.
+    /// The characters of a decoded label; U+FFFD for those that the mapping would have changed. `idna` compares them, so
+    /// a label that is not composed is refused.
     pub fn normalize_validate<'a>(&'a self, chars: impl Iterator<Item = char> + 'a) -> impl Iterator<Item = char> + 'a {
-        chars.map(|c| if is_unseen(c) || !c.to_lowercase().eq([c]) || narrow(c) != c { '\u{fffd}' } else { c })
+        let is_mapped = |c: char| is_unseen(c) || !c.to_lowercase().eq([c]) || narrow(c) != c;
+        chars.map(move |c| if is_mapped(c) { '\u{fffd}' } else { c }).nfc()
     }
 }
 

@@ -16,7 +16,8 @@ use serde_json::{Map, Value};
 
 use crate::auth::principal::{Member, Visitor};
 use crate::http::etag;
-use crate::http::incoming::{Incoming, MERGE_PATCH};
+use crate::http::incoming::MERGE_PATCH;
+use crate::http::precondition::{Preconditions, Validators};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -64,7 +65,8 @@ row_types! {
 
 /// `GET /api/v1/settings`
 pub async fn get_settings(request: Request<Member>) -> Result<Response, Problem> {
-    show(&request.incoming, &request.bindings, request.caller.tenant.as_str(), Document::Settings, None).await
+    let tenant = request.caller.tenant.as_str();
+    show(&request.preconditions(), &request.bindings, tenant, Document::Settings, None).await
 }
 
 /// `PATCH /api/v1/settings`
@@ -75,7 +77,8 @@ pub async fn patch_settings(request: Request<Member>) -> Result<Response, Proble
 /// `GET /api/v1/branding`
 pub async fn get_branding(request: Request<Visitor>) -> Result<Response, Problem> {
     let Visitor { tenant, config, .. } = &*request.caller;
-    let answer = show(&request.incoming, &request.bindings, tenant.as_str(), Document::Branding, Some(config)).await?;
+    let known = request.preconditions();
+    let answer = show(&known, &request.bindings, tenant.as_str(), Document::Branding, Some(config)).await?;
     Ok(answer.header("Cache-Control", CACHE_CONTROL))
 }
 
@@ -92,7 +95,7 @@ pub async fn style_sheet(request: Request<Visitor>) -> Result<Response, Problem>
     check_judged(config, revision)?;
     let sheet = Branding::read(&object).0.to_css();
     let tag = etag::of_content(&sheet);
-    Ok(unless_known(&request.incoming, tag, Response::css(sheet)).header("Cache-Control", CACHE_CONTROL))
+    Ok(unless_known(&request.preconditions(), tag, Response::css(sheet))?.header("Cache-Control", CACHE_CONTROL))
 }
 
 /// A stored document, without defaults, and the tenant's revision.
@@ -113,7 +116,7 @@ fn check_judged(config: &TenantConfig, revision: i64) -> Result<(), Problem> {
 /// Responds with a document with every default, under the tag of that. `judged_by` is the configuration that a visitor
 /// was let in by.
 async fn show(
-    request: &Incoming,
+    known: &Preconditions,
     bindings: &Bindings,
     tenant: &str,
     document: Document,
@@ -124,13 +127,13 @@ async fn show(
     judged_by.map_or(Ok(()), |config| check_judged(config, revision))?;
     let view = document.view(&object);
     let tag = etag::of_content(&view.to_string());
-    Ok(unless_known(request, tag, Response::json(200, &view, Some(tenant))?))
+    unless_known(known, tag, Response::json(200, &view, Some(tenant))?)
 }
 
 /// A response under its tag; 304 if the caller has it already.
-fn unless_known(request: &Incoming, tag: String, response: Response) -> Response {
-    let response = if etag::is_known(request, &tag) { Response::empty(304) } else { response };
-    response.header("ETag", tag)
+fn unless_known(known: &Preconditions, tag: String, response: Response) -> Result<Response, Problem> {
+    let response = if known.is_known(Validators::tag(&tag))? { Response::empty(304) } else { response };
+    Ok(response.header("ETag", tag))
 }
 
 /// Changes a document of the caller's tenant by JSON Merge Patch (RFC 7396) of the stored one.
@@ -141,7 +144,8 @@ async fn patch(mut request: Request<Member>, document: Document) -> Result<Respo
     let mut is_recorded = false;
     for _ in 0..ATTEMPTS {
         let (before, revision) = stored(&db, tenant, document).await?;
-        etag::check_tag(&request.incoming, &etag::of_content(&document.view(&before).to_string()))?;
+        let tag = etag::of_content(&document.view(&before).to_string());
+        request.preconditions().check(Some(Validators::tag(&tag)))?;
         let wanted = document.merged(&before, &patch, &|text| request.bindings.settings.outbound(text).map(drop))?;
         if wanted == before {
             return changed(tenant, document, &wanted, true);

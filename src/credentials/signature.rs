@@ -26,6 +26,10 @@ pub struct SigningSecret<'a> {
     pub secret: &'a str,
 }
 
+/// The headers that a webhook may be signed in: those of Standard Webhooks, and ours.
+pub const SIGNATURE_HEADERS: [&str; 4] =
+    ["webhook-id", "webhook-timestamp", "webhook-signature", "x-webhook-signature"];
+
 /// The signature in a webhook's headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebhookSignature {
@@ -48,9 +52,8 @@ impl WebhookSignature {
     /// If any header of Standard Webhooks is there, that form counts, so that nobody evades its tolerance and
     /// de-duplication by sending both.
     pub fn read(header: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let standard = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(&header);
-        if standard.iter().any(Option::is_some) {
-            let [id, timestamp, signatures] = standard;
+        let [id, timestamp, signatures, plain] = SIGNATURE_HEADERS.map(header);
+        if id.is_some() || timestamp.is_some() || signatures.is_some() {
             let signatures: Vec<_> = signatures?
                 .split(' ')
                 .filter_map(|part| part.strip_prefix("v1,"))
@@ -60,8 +63,7 @@ impl WebhookSignature {
             let id = WebhookId::parse(&id?).ok()?;
             return Some(Self::Standard { id, timestamp: timestamp?.parse().ok()?, signatures });
         }
-        let header = header("x-webhook-signature")?;
-        decode_hex(header.strip_prefix("sha256=")?).map(Self::Plain)
+        decode_hex(plain?.strip_prefix("sha256=")?).map(Self::Plain)
     }
 }
 

@@ -165,13 +165,23 @@ impl Incoming {
         self.raw.inner().signal()
     }
 
-    /// The body as a stream, to be passed on; none if there is no body.
-    pub fn stream(&self) -> Option<web_sys::ReadableStream> {
-        self.raw.inner().body()
+    /// The body as a stream, to be passed on; none if there is no body. 415 if it is encoded.
+    pub fn stream(&self) -> Result<Option<web_sys::ReadableStream>, Problem> {
+        self.check_is_plain()?;
+        Ok(self.raw.inner().body())
     }
 
-    /// The body. 413 if it is longer than the limit; the rest of it is not read.
+    /// 415 for a body with a content coding (RFC 9110, 8.4): read as it comes, it would be something else than was meant.
+    fn check_is_plain(&self) -> Result<(), Problem> {
+        match self.header("Content-Encoding") {
+            Some(codings) if !is_identity(&codings) => Err(problem::unsupported_content_encoding()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The body. 415 if it is encoded; 413 if it is longer than the limit: the rest of it is not read.
     pub async fn body(&mut self, limit: usize) -> Result<Vec<u8>, Problem> {
+        self.check_is_plain()?;
         let announced = self.header("Content-Length").and_then(|length| length.parse::<usize>().ok());
         match announced {
             Some(length) if length > limit => return Err(problem::body_too_large(limit)),
@@ -212,17 +222,24 @@ impl Incoming {
         media_types: &[&'static str],
         limit: usize,
     ) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
-        if let Some(sent) = self.header("Content-Type") {
-            let sent = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-            if !media_types.contains(&sent.as_str()) {
-                return Err(problem::unsupported_media_type(
-                    media_types.first().copied().unwrap_or("application/json"),
-                ));
-            }
+        if let Some(sent) = self.header("Content-Type")
+            && !media_types.contains(&essence(&sent).as_str())
+        {
+            return Err(problem::unsupported_media_type(media_types.first().copied().unwrap_or("application/json")));
         }
         let body = self.body(limit).await?;
         parse_object(&body)
     }
+}
+
+/// Whether a list of content codings changes nothing: it has `identity` alone, in any letter case.
+fn is_identity(codings: &str) -> bool {
+    codings.split(',').map(str::trim).filter(|coding| !coding.is_empty()).all(|c| c.eq_ignore_ascii_case("identity"))
+}
+
+/// A media type without its parameters, in lower case (RFC 9110, 8.3.1).
+pub fn essence(media_type: &str) -> String {
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// The network of a request of which nothing else is read.
@@ -268,6 +285,21 @@ pub fn malformed(error: &serde_json::Error) -> super::problem::Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn media_types_and_codings_have_no_letter_case() {
+        for sent in
+            ["application/json", "Application/JSON; Charset=UTF-8", "APPLICATION/JSON;", " application/Json ;a=b"]
+        {
+            assert_eq!(essence(sent), "application/json", "{sent}");
+        }
+        for codings in ["identity", "Identity", "", " , identity ,IDENTITY"] {
+            assert!(is_identity(codings), "{codings}");
+        }
+        for codings in ["gzip", "GZIP", "br", "zstd", "x-unknown", "identity, gzip", "gzip;q=0", "chunked"] {
+            assert!(!is_identity(codings), "{codings}");
+        }
+    }
 
     #[test]
     fn queries() {

@@ -3,6 +3,7 @@
 //!
 //! Owns: the shapes on the wire. May not touch: databases, the hub, tenants.
 
+pub mod accept;
 pub mod body_text;
 pub mod cors;
 pub mod cursor;
@@ -12,6 +13,7 @@ pub mod incoming;
 pub mod letters;
 pub mod listing;
 pub mod outbound;
+pub mod precondition;
 pub mod problem;
 pub mod range;
 pub mod rate_fields;

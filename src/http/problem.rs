@@ -325,9 +325,10 @@ pub fn method_not_allowed(allow: &str) -> Problem {
     Problem::new(405, "method_not_allowed", "The method is not allowed here").header("Allow", allow)
 }
 
-/// 406: an event stream was requested as another media type.
-pub fn not_acceptable() -> Problem {
-    Problem::new(406, "not_acceptable", "This resource is an event stream (text/event-stream)")
+/// 406: `Accept` takes none of the media types that there are; the detail lists them.
+pub fn not_acceptable(available: &'static str) -> Problem {
+    Problem::new(406, "not_acceptable", "The resource has no representation that Accept takes")
+        .detail(format!("This resource is {available}."))
 }
 
 /// 409: the name is used, or was and is reserved.
@@ -439,9 +440,9 @@ pub fn length_required() -> Problem {
     Problem::new(411, "length_required", "The request needs a Content-Length").detail("Send the header Content-Length.")
 }
 
-/// 412: the resource has another version than `If-Match` names.
+/// 412: the resource is not in the state that the request's conditions ask for.
 pub fn precondition_failed() -> Problem {
-    Problem::new(412, "precondition_failed", "The resource has another version than If-Match names")
+    Problem::new(412, "precondition_failed", "The resource is not in the state that the request's conditions ask for")
 }
 
 /// 413: the body is larger than this route accepts.
@@ -481,6 +482,13 @@ pub fn record_limit_reached(what: &str) -> Problem {
 pub fn unsupported_media_type(wanted: &'static str) -> Problem {
     Problem::new(415, "unsupported_media_type", "The body's media type is not supported")
         .detail(format!("Send {wanted}."))
+}
+
+/// 415: the body has a content coding; none is decoded. The header says so (RFC 9110, 15.5.16).
+pub fn unsupported_content_encoding() -> Problem {
+    Problem::new(415, "unsupported_content_encoding", "The body's content encoding is not supported")
+        .detail("Send the body as it is, without Content-Encoding.")
+        .header("Accept-Encoding", "identity")
 }
 
 /// 416: the range begins after the end of a file of `size` bytes.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use worker::Method;
 
 use super::incoming::Incoming;
+use super::precondition::Preconditions;
 use super::problem::{self, Problem};
 use crate::storage::bindings::{Bindings, SystemClock};
 use domain::clock::{Clock, Timestamp};
@@ -71,6 +72,11 @@ impl<Caller> Request<Caller> {
     /// Whether the method is HEAD.
     pub fn is_head(&self) -> bool {
         self.incoming.method == Method::Head
+    }
+
+    /// The conditions that the request is done under.
+    pub fn preconditions(&self) -> Preconditions {
+        Preconditions::of(&self.incoming, self.now())
     }
 
     /// The tenant that the path names. 404 for a malformed id, and where a header or the query names another tenant.

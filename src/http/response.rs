@@ -7,6 +7,13 @@ use worker::{Headers, ResponseBuilder};
 use super::body_text::BodyText;
 use super::problem::Problem;
 
+/// What tells how a rate stands.
+pub const RATE_HEADERS: [&str; 5] =
+    ["RateLimit", "RateLimit-Policy", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
+
+/// What every answer tells of itself: the request's id, and the version that answered.
+pub const ON_EVERY_ANSWER: [&str; 2] = ["X-Request-Id", "X-Carillon-Version"];
+
 /// A handler's response. Boxed like problems, because it is moved often.
 #[derive(Debug)]
 pub struct Response(Box<ResponseParts>);
@@ -46,6 +53,15 @@ pub enum ResponseBody {
 }
 
 impl ResponseBody {
+    /// How many bytes it has, where a GET tells that before they are sent.
+    fn known_length(&self) -> Option<usize> {
+        match self {
+            Self::Json(text) => Some(text.len()).filter(|_| !text.is_long()),
+            Self::LinkedJson(text) | Self::Text(text) | Self::Html(text) | Self::Css(text) => Some(text.len()),
+            Self::Empty | Self::Bytes(_) | Self::Events(_) => None,
+        }
+    }
+
     /// How many bytes of JSON it is.
     pub fn json_bytes(&self) -> usize {
         if let Self::Json(text) = self { text.len() } else { 0 }
@@ -184,6 +200,22 @@ impl Response {
         Self::new(status, ResponseBody::Bytes(stream))
     }
 
+    /// Adds the entity tag of what it shows, to be sent back in `If-Match`. A proxy that compressed the answer would weaken
+    /// the tag (RFC 9110, 8.8.1), and a weak one matches nothing there: so none may.
+    #[must_use]
+    pub fn tagged(self, etag: impl ToString) -> Self {
+        self.header("ETag", etag).header("Cache-Control", "no-store, no-transform")
+    }
+
+    /// Adds what every answer carries.
+    #[must_use]
+    pub fn identified(self, request_id: &str) -> Self {
+        let values = [request_id, env!("CARGO_PKG_VERSION")];
+        let identified =
+            ON_EVERY_ANSWER.into_iter().zip(values).fold(self, |answer, (name, value)| answer.header(name, value));
+        identified.header("X-Content-Type-Options", "nosniff")
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
@@ -222,6 +254,9 @@ impl Response {
         }
         for (name, value) in &own {
             headers.append(name, value)?;
+        }
+        if let Some(length) = body.known_length().filter(|_| head) {
+            headers.set("Content-Length", &length.to_string())?;
         }
         let builder = ResponseBuilder::new().with_status(status).with_headers(headers);
         Ok(match body {

@@ -5,6 +5,7 @@
 //! header one that strips it.
 
 use super::bridge;
+use super::events::check_accept;
 use crate::auth::principal::Visitor;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
@@ -19,6 +20,7 @@ const PRESENCE_ONLY: [&str; 2] = ["Authorization", "Cookie"];
 
 /// `GET /events/diagnose?ticks=&interval_ms=&idle_ms=`
 pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
+    check_accept(&request.incoming)?;
     let query = &request.incoming.query;
     let ticks = query.number("ticks", 1..=60, 5)?;
     let interval = query.number("interval_ms", 10..=5000, 1000)?;

@@ -3,6 +3,8 @@
 use super::{basis, bridge};
 use crate::auth::principal::Visitor;
 use crate::credentials::signature::digest;
+use crate::http::accept::Accept;
+use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -13,16 +15,15 @@ use domain::filter::Filter;
 use domain::log_position::ReadPosition;
 use domain::selector::{Interest, Selector};
 
+/// What a stream is.
+const MEDIA_TYPE: &str = "text/event-stream";
+
 /// The longest cursor that is parsed; a longer one is unknown.
 const MAX_CURSOR: usize = 256;
 
 /// `GET /events?topic=…`. Its HEAD checks the request and opens no stream.
 pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
-    if let Some(accept) = request.incoming.header("Accept")
-        && !accepts_events(&accept)
-    {
-        return Err(problem::not_acceptable());
-    }
+    check_accept(&request.incoming)?;
     let attach = read(&request)?;
     if request.is_head() {
         return Ok(Response::events(None));
@@ -105,9 +106,7 @@ fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
     })
 }
 
-fn accepts_events(accept: &str) -> bool {
-    accept
-        .split(',')
-        .map(|range| range.split(';').next().unwrap_or_default().trim())
-        .any(|range| matches!(range, "text/event-stream" | "text/*" | "*/*"))
+/// 406 for a client that does not take event streams.
+pub fn check_accept(incoming: &Incoming) -> Result<(), Problem> {
+    if Accept::of(incoming).takes(MEDIA_TYPE) { Ok(()) } else { Err(problem::not_acceptable(MEDIA_TYPE)) }
 }

@@ -165,8 +165,7 @@ async fn authenticate(
 
 /// The body with what is said to be its signature.
 fn attempt(request: &Request<Signer>, body: &[u8]) -> ProofAttempt {
-    let headers = ["x-webhook-signature", "webhook-id", "webhook-timestamp", "webhook-signature"];
-    let headers = headers.map(|name| request.incoming.header(name).unwrap_or_default());
+    let headers = signature::SIGNATURE_HEADERS.map(|name| request.incoming.header(name).unwrap_or_default());
     let body = signature::digest(body);
     let parts: Vec<&str> = headers.iter().map(String::as_str).chain([&*body]).collect();
     let scope = match &request.caller.named {

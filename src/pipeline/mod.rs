@@ -46,7 +46,7 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
     let began = SystemClock.now();
     let id = random::<8>().map_or_else(|_| "-".to_owned(), |bytes| domain::hex::hex(&bytes));
     if let Some(problem) = network_filter::closed_out(&raw).await {
-        return identified(Response::problem(&problem, &id), &id).into_response(raw.method() == Method::Head);
+        return Response::problem(&problem, &id).identified(&id).into_response(raw.method() == Method::Head);
     }
     let request = Box::new(Incoming::new(raw, id.clone()));
     let method = request.method.clone();
@@ -112,18 +112,10 @@ fn answer(
     if problem.as_ref().is_some_and(|problem| problem.crosses_tenants) {
         log::cross_tenant_attempt(id, meta.route, meta.tenant.as_deref());
     }
-    let mut answer = identified(answer, id);
+    let mut answer = answer.identified(id);
     let own: Vec<_> = answer.headers.iter().map(|(name, _)| *name).collect();
     // Where another bound was met, how the tenant's limits stand is beside the point.
     let told = |name: &str| own.contains(&"RateLimit") && RATE_HEADERS.contains(&name);
     answer.headers.extend(meta.headers.into_iter().filter(|(name, _)| !own.contains(name) && !told(name)));
     answer.into_response(*method == Method::Head)
-}
-
-/// Adds what every response carries.
-fn identified(answer: Response, id: &str) -> Response {
-    answer
-        .header("X-Request-Id", id)
-        .header("X-Carillon-Version", env!("CARGO_PKG_VERSION"))
-        .header("X-Content-Type-Options", "nosniff")
 }

@@ -85,6 +85,21 @@ impl RecordDraft {
         Self::validated(collection, id, status, body, errors)
     }
 
+    /// A new record of this id, which a body may repeat.
+    pub fn named(
+        collection: &Collection,
+        tenant: &TenantId,
+        id: &str,
+        mut body: Map<String, Value>,
+    ) -> Result<Self, DraftError> {
+        let is_other = body.insert("id".into(), id.into()).is_some_and(|sent| sent.as_str() != Some(id));
+        if is_other {
+            let invalid = Invalid::new("read_only", "must be the id that the path names");
+            return Err(DraftError::Fields(vec![field_error("/id", invalid)]));
+        }
+        Self::new(collection, tenant, body)
+    }
+
     /// A record changed by a merge patch (RFC 7396).
     pub fn patched(collection: &Collection, current: &Record, patch: Map<String, Value>) -> Result<Self, DraftError> {
         let mut patch = patch;

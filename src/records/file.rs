@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::http::etag;
+use crate::http::precondition::{Preconditions, Validators};
 use crate::http::problem::{self, Problem};
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
@@ -17,6 +19,8 @@ statements! { TenantSql;
     COLLECTION = "SELECT creation_id, public_read FROM collections WHERE tenant_id = ?1 AND slug = ?2 AND deleted_at IS NULL";
     /// Deletes the file of a record that is not deleted; a trigger registers its bytes to be deleted.
     DELETE = "DELETE FROM record_files WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3 AND EXISTS (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = ?3 AND r.deleted_at IS NULL) RETURNING name";
+    /// The same, if it is the object ?4.
+    DELETE_SEEN = "DELETE FROM record_files WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3 AND object = ?4 AND EXISTS (SELECT 1 FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.id = ?3 AND r.deleted_at IS NULL) RETURNING name";
 }
 
 row_types! {
@@ -99,6 +103,16 @@ impl File {
         Ok(Some(Served { file, creation_id, is_public: public_read != 0 }))
     }
 
+    /// The entity tag of its bytes.
+    pub fn tag(&self) -> String {
+        etag::of_name(&self.etag)
+    }
+
+    /// What tells its state; `tag` is its own.
+    pub fn validators<'a>(&self, tag: &'a str) -> Validators<'a> {
+        Validators { etag: tag, modified: Some(self.created_at) }
+    }
+
     /// Its metadata as responses show it.
     pub fn shown(&self) -> Value {
         json!({
@@ -108,8 +122,25 @@ impl File {
     }
 }
 
-/// Deletes the file of a record; 404 if it has none.
-pub async fn delete(rows: &TenantDb, collection: &str, record_id: &str) -> Result<(), Problem> {
-    let done = rows.write().add(DELETE, args![collection, record_id]).commit().await?;
-    if done.last().is_none_or(crate::storage::row::Rows::is_empty) { Err(problem::not_found()) } else { Ok(()) }
+/// Deletes the file of a record, if the conditions hold of it; 404 if it has none.
+pub async fn delete(
+    rows: &TenantDb,
+    (collection, record_id): (&str, &str),
+    preconditions: &Preconditions,
+) -> Result<(), Problem> {
+    let (statement, args) = if preconditions.are_open_to_changes() {
+        (DELETE, args![collection, record_id])
+    } else {
+        let found = rows.row::<FileRow>(&FIND, args![collection, record_id]).await?.ok_or_else(problem::not_found)?;
+        let file = File::stored(found)?;
+        preconditions.check(Some(file.validators(&file.tag())))?;
+        (DELETE_SEEN, args![collection, record_id, file.object])
+    };
+    let done = rows.write().add(statement, args).commit().await?;
+    match done.last().is_some_and(|deleted| !deleted.is_empty()) {
+        true => Ok(()),
+        false if preconditions.are_open_to_changes() => Err(problem::not_found()),
+        // Another one came in between.
+        false => Err(problem::precondition_failed()),
+    }
 }

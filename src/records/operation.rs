@@ -18,7 +18,7 @@ use super::rules::{self, WriteError};
 use super::write::{Deletion, WriteBatch, WrittenRecord};
 use crate::auth::idempotency::tenant::{CreatedResource, IdempotentCreate};
 use crate::auth::principal::Member;
-use crate::http::etag;
+use crate::http::precondition::{Preconditions, Validators};
 use crate::http::problem::{self, FieldError, Problem};
 use crate::http::response::Response;
 use crate::storage::bindings::SystemClock;
@@ -53,8 +53,8 @@ pub struct Operation {
     pub pointer: String,
     /// The record's id; none for a new record without one.
     pub id: Option<String>,
-    /// The versions that it applies to, as in `If-Match`; none for any.
-    pub if_match: Option<String>,
+    /// The versions that it applies to.
+    pub preconditions: Preconditions,
     /// What to do.
     pub kind: OperationKind,
 }
@@ -66,7 +66,7 @@ pub enum OperationKind {
     Create(Map<String, Value>),
     /// Changes it by a merge patch (RFC 7396).
     Patch(Map<String, Value>),
-    /// Replaces all its fields.
+    /// Replaces all its fields; makes it, if its preconditions want nothing to be there and nothing is.
     Replace(Map<String, Value>),
     /// Deletes it.
     Delete {
@@ -180,11 +180,16 @@ impl RecordWriter<'_> {
             return writes.create(pointer, draft).map(Some);
         }
         let id = id.as_deref().unwrap_or_default();
-        let Some(record) = drafts.find(operation)? else { return Ok(None) };
-        let is_other = |seen: &str| !etag::names(seen, &record.etag(drafts.collection));
-        if operation.if_match.as_deref().is_some_and(is_other) {
-            return Err(problem::precondition_failed());
+        if let OperationKind::Replace(body) = kind
+            && operation.preconditions.want_nothing_there()
+            && drafts.current.get(id).is_none_or(|record| record.is_deleted)
+        {
+            let draft = RecordDraft::named(drafts.collection, self.rows.tenant(), id, body.clone());
+            let Some(draft) = drafts.note(pointer, draft)? else { return Ok(None) };
+            return writes.create(pointer, draft).map(Some);
         }
+        let Some(record) = drafts.find(operation)? else { return Ok(None) };
+        operation.preconditions.check(Some(Validators::tag(&record.etag(drafts.collection))))?;
         let draft = match kind {
             OperationKind::Delete { permanent } => {
                 let kept = drafts.collection.soft_delete && !permanent;

@@ -13,6 +13,8 @@ use web_sys::ReadableStream;
 use super::file::{self, File, FileRow};
 use super::storage::storage_left;
 use super::sweep;
+use crate::http::etag;
+use crate::http::precondition::{Preconditions, Validators};
 use crate::http::problem::{self, Problem};
 use crate::storage::bindings::SystemClock;
 use crate::storage::keys::ObjectKey;
@@ -22,14 +24,14 @@ use crate::storage::sealed::random;
 use crate::storage::sql::{Arg, StorageError, TenantSql};
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::TenantDb;
-use domain::clock::Clock;
+use domain::clock::{Clock, Timestamp};
 use domain::error::Invalid;
 use domain::file::{FileName, FileType};
 use domain::plan::Limit;
 
 statements! { TenantSql;
     /// The target of an upload: the record's present file, whether its collection allows files, the tenant's bytes.
-    PLACE = "SELECT c.files, c.creation_id || r.creation_id AS creation_id, (SELECT f.object FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS object, (SELECT f.size FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS size, (SELECT s.records + s.files + s.outbox FROM tenant_storage s WHERE s.tenant_id = ?1) AS used FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL AND r.deleted_at IS NULL";
+    PLACE = "SELECT c.files, c.creation_id || r.creation_id AS creation_id, (SELECT f.object FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS object, (SELECT f.size FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS size, (SELECT f.etag FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS etag, (SELECT f.created_at FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS created_at, (SELECT s.records + s.files + s.outbox FROM tenant_storage s WHERE s.tenant_id = ?1) AS used FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL AND r.deleted_at IS NULL";
     /// Registers an object as unreferenced.
     NOTE = "INSERT INTO unreferenced_objects (tenant_id, object, due_at) VALUES (?1, ?2, ?3)";
     /// The record ?3 of the collection ?2, both still those of the creation ids ?5, may hold a file, and the object ?4 is not
@@ -50,6 +52,8 @@ row_types! {
         creation_id: String,
         object: Option<String>,
         size: Option<u64>,
+        etag: Option<String>,
+        created_at: Option<i64>,
         used: Option<u64>,
     }
 }
@@ -89,6 +93,8 @@ pub struct Seen {
 pub struct UploadTarget {
     /// The collection, the record and its present file.
     pub seen: Seen,
+    /// The present file's entity tag, and since when it is there.
+    state: Option<(String, Timestamp)>,
     size: u64,
     used: u64,
 }
@@ -103,7 +109,15 @@ impl UploadTarget {
         }
         let (size, used) = (row.size.unwrap_or(0), row.used.unwrap_or(0));
         let seen = Seen { creation_id: row.creation_id, object: row.object.unwrap_or_default() };
-        Ok(Self { seen, size, used })
+        let state = row.etag.zip(row.created_at.map(Timestamp::from_millis));
+        let state = state.map(|(etag, created_at)| (etag::of_name(&etag), created_at));
+        Ok(Self { seen, state, size, used })
+    }
+
+    /// Fails if a request's conditions do not hold of the present file.
+    fn check(&self, preconditions: &Preconditions) -> Result<(), Problem> {
+        let state = self.state.as_ref();
+        preconditions.check(state.map(|(etag, at)| Validators { etag, modified: Some(*at) }))
     }
 
     /// Fails if a file of this size would exceed the plan's limit. The transaction checks it again.
@@ -123,13 +137,14 @@ pub fn fresh_ticket() -> Result<String, Problem> {
 }
 
 impl Upload {
-    /// Stores the bytes as the record's file. True if another file was replaced.
+    /// Stores the bytes as the record's file, if the conditions hold of the one that is there. True if another file was
+    /// replaced.
     pub async fn store(
-        &self,
+        &mut self,
         rows: &TenantDb,
         bucket: &Bucket,
         limit: Limit,
-        body: Option<ReadableStream>,
+        (preconditions, body): (&Preconditions, Option<ReadableStream>),
     ) -> Result<(File, bool), Problem> {
         let target = UploadTarget::find(rows, &self.collection, &self.record_id).await?;
         if target.seen.object.starts_with(&self.object("")) {
@@ -141,6 +156,12 @@ impl Upload {
             return Err(problem::changed_meanwhile());
         }
         target.check_room(self.size, limit)?;
+        target.check(preconditions)?;
+        let is_conditional = !preconditions.are_open_to_changes();
+        if is_conditional {
+            // The conditions hold of this file, so it is the one to be replaced.
+            self.seen = Some(target.seen.clone());
+        }
         let attempt = random::<6>().map(|bytes| BASE64.encode(bytes)).map_err(problem::internal)?;
         let object = self.object(&attempt);
         let due = SystemClock.now().plus_seconds(UPLOAD_HOURS * 3600).millis();
@@ -153,7 +174,8 @@ impl Upload {
             Err(UploadError::Refused(problem)) => {
                 // It stays registered: if this fails, it is swept.
                 let _ = sweep::delete(bucket, rows, &[object]).await;
-                Err(problem)
+                let is_overtaken = is_conditional && problem.code == "changed_meanwhile";
+                Err(if is_overtaken { problem::precondition_failed() } else { problem })
             }
             Err(UploadError::Unknown(problem)) => Err(problem),
         }

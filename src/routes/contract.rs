@@ -64,6 +64,11 @@ impl Contract {
         pieces(self.params, ',').into_iter().filter_map(name)
     }
 
+    /// Whether it has a parameter of this name that is not the path's.
+    pub fn names(&self, name: &str) -> bool {
+        self.param_names().any(|param| param == name)
+    }
+
     /// Whether it has a parameter of the query: one with a schema of its own.
     pub fn has_own_params(&self) -> bool {
         pieces(self.params, ',').iter().any(|param| param.split('<').next().unwrap_or_default().contains(':'))

@@ -9,7 +9,7 @@ use domain::permission::Permission;
 pub const ROUTES: &[Route] = &versioned_only([
     get("docs.openapi", "/api/v1/openapi.json", Table(handler!(openapi::show)))
         .summary("The OpenAPI 3.1 document of the platform's host.")
-        .params("If-None-Match")
+        .params("If-None-Match, If-Match")
         .answers("200 raw {openapi: string, ...} +ETag; 304"),
     get(
         "docs.tenant_openapi",
@@ -20,7 +20,7 @@ pub const ROUTES: &[Route] = &versioned_only([
         "The OpenAPI 3.1 document of the tenant's host, with the paths of its collections: of all for \
          those who may read collections, of the public ones for strangers.",
     )
-    .params("If-None-Match")
+    .params("If-None-Match, If-Match")
     .answers("200 raw {openapi: string, ...} +ETag; 304"),
     get("docs.page", "/docs", Anyone(handler!(openapi::page::show)))
         .summary("A page that shows the OpenAPI document, and tries its operations.")

@@ -27,11 +27,14 @@ pub const ROUTES: &[Route] = &[
         Member(Permission::RecordsWrite, handler!(api::records::files::put)),
     )
     .summary("Stores the record's file. One that it held is replaced.")
-    .params("name: string(1..200)/^[ -.0-[^-~\u{a0}-\u{ffff}]+$/")
+    .params(
+        "name: string(1..200)/^[ -.0-[^-~\u{a0}-\u{ffff}]+$/, If-Match, If-None-Match <`*` replaces no file>, \
+         If-Unmodified-Since",
+    )
     .bytes("the file, with `Content-Type` and `Content-Length`")
     .answers(
         "201 {name: string, content_type: string, size: int, etag: string, created_at: time, \
-         created_by: string}; 409 no_files storage_limit_reached changed_meanwhile; \
+         created_by: string} +ETag +Last-Modified; 409 no_files storage_limit_reached changed_meanwhile; \
          411 length_required; 413 body_too_large; 415 unsupported_media_type; 422 validation_failed",
     ),
     get(
@@ -40,10 +43,14 @@ pub const ROUTES: &[Route] = &[
         Reader(Permission::RecordsRead, handler!(api::records::files::get)),
     )
     .summary("Shows what file the record holds, and gives a URL that shows it to whoever has the URL.")
-    .params("expires_in?: int(60..604800) <seconds, by default 900>")
+    .params(
+        "expires_in?: int(60..604800) <seconds, by default 900>, If-Match, If-None-Match, If-Modified-Since, \
+         If-Unmodified-Since",
+    )
     .answers(
         "200 {name: string, content_type: string, size: int, etag: string, created_at: time, \
-         created_by: string, url: string, expires_at: time? <`null` where the collection is public>}",
+         created_by: string, url: string, expires_at: time? <`null` where the collection is public>} \
+         +ETag +Last-Modified <both of the file>; 304",
     ),
     delete(
         "files.delete",
@@ -51,16 +58,18 @@ pub const ROUTES: &[Route] = &[
         Member(Permission::RecordsWrite, handler!(api::records::files::delete)),
     )
     .summary("Deletes the record's file.")
+    .params("If-Match, If-None-Match, If-Unmodified-Since")
     .answers("200 {id: string}"),
     put("files.upload", "/uploads/{token}", Visitor(TokenRule::Ignored, handler!(api::records::files::receive)))
         .summary(
             "Stores the file that a URL of `files.announce` is for, if whoever asked for it still may. The URL is good \
              once; the same request again gets the same answer.",
         )
+        .params("If-Match, If-None-Match, If-Unmodified-Since")
         .bytes("the file, with `Content-Type` and `Content-Length` as they were announced")
         .answers(
             "201 {name: string, content_type: string, size: int, etag: string, created_at: time, \
-             created_by: string}; 403 invalid_link; 409 changed_meanwhile <another file came first> \
+             created_by: string} +ETag +Last-Modified; 403 invalid_link; 409 changed_meanwhile <another file came first> \
              storage_limit_reached; 411 length_required; 413 body_too_large; 415 unsupported_media_type; \
              422 validation_failed",
         ),
@@ -76,7 +85,8 @@ pub const ROUTES: &[Route] = &[
     )
     .params(
         "v?: string <the entity tag of the bytes>, expires?: string, by?: string, signature?: string, \
-         Range <one range>, If-Range, If-None-Match, If-Modified-Since",
+         Range <several are one where they leave no gap, else as good as none>, If-Range, If-Match, If-None-Match, \
+         If-Modified-Since, If-Unmodified-Since",
     )
     .answers(
         "200 bytes +ETag +Last-Modified +Accept-Ranges +Cache-Control +Content-Disposition; \

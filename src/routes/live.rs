@@ -51,7 +51,7 @@ pub const ROUTES: &[Route] = &[
         .params("ticks?: int(1..60), interval_ms?: int(10..5000), idle_ms?: int(0..180000)")
         .answers(
             "200 events <`diagnose.headers`, `diagnose.tick`…, `diagnose.padded`, `diagnose.idle`, \
-             `diagnose.done`>",
+             `diagnose.done`>; 406 not_acceptable",
         ),
     get("page.show", "/", Visitor(TokenRule::Ignored, handler!(live::page::show)))
         .judged_now()

@@ -18,7 +18,7 @@ pub const ROUTES: &[Route] = &[
             "200 events +Mercure-Last-Event-ID +Last-Event-ID <the headers where an id was sent; \
              `Last-Event-ID` of before 1.0>; 400 invalid_query <also for patterns that take more than 131,072 steps to compile, all together> \
              malformed_credential; 401 unauthorized invalid_token; 403 forbidden <a key or user with neither `events:read` nor `records:read`> \
-             origin_not_allowed address_not_allowed; 429 rate_limited too_many_streams too_many_connections too_many_patterns",
+             origin_not_allowed address_not_allowed; 406 not_acceptable; 429 rate_limited too_many_streams too_many_connections too_many_patterns",
         ),
     post("mercure.publish", "/.well-known/mercure", Visitor(TokenRule::Mercure, handler!(mercure::publish::publish)))
         .draws_from(Admission::Webhooks)
@@ -38,12 +38,12 @@ pub const ROUTES: &[Route] = &[
         Visitor(TokenRule::Mercure, handler!(mercure::subscriptions::show)),
     )
     .summary("Lists who subscribes to what, for those entitled to know.")
-    .params("If-None-Match")
+    .params("If-None-Match, If-Match")
     .answers(
         "200 linked {id: string, type: string, subscriptions: {...}[], \
          ...} +ETag +Link <`Link` says the `last-event-id`>; 304; 400 malformed_credential; \
          401 unauthorized invalid_token; 403 insufficient_scope <the token must grant the path itself \
-         as a topic>; 404 not_found <the tenant does not tell who subscribes>",
+         as a topic>; 404 not_found <the tenant does not tell who subscribes>; 406 not_acceptable",
     ),
     get(
         "mercure.topic_subscriptions",
@@ -51,11 +51,11 @@ pub const ROUTES: &[Route] = &[
         Visitor(TokenRule::Mercure, handler!(mercure::subscriptions::show)),
     )
     .summary("Lists who subscribes to a topic (`first`, percent-encoded), in the form of before 1.0.")
-    .params("If-None-Match")
+    .params("If-None-Match, If-Match")
     .answers(
         "200 linked {id: string, type: string, subscriptions: {...}[], \
          ...} +ETag +Link <as for all subscriptions>; 304; 400 malformed_credential; \
-         401 unauthorized invalid_token; 403 insufficient_scope",
+         401 unauthorized invalid_token; 403 insufficient_scope; 406 not_acceptable",
     ),
     get(
         "mercure.matcher_subscriptions",
@@ -67,10 +67,10 @@ pub const ROUTES: &[Route] = &[
          percent-encoded. In the form of before 1.0, shows a subscription: `first` is the topic, \
          `second` the subscriber.",
     )
-    .params("If-None-Match")
+    .params("If-None-Match, If-Match")
     .answers(
         "200 linked {id: string, type: string, ...} +ETag +Link <as for all subscriptions>; 304; \
-         400 malformed_credential; 401 unauthorized invalid_token; 403 insufficient_scope",
+         400 malformed_credential; 401 unauthorized invalid_token; 403 insufficient_scope; 406 not_acceptable",
     ),
     get(
         "mercure.subscription",
@@ -81,11 +81,11 @@ pub const ROUTES: &[Route] = &[
         "Shows a subscription: `first` is the type, `second` the matcher, `third` the subscriber, \
          percent-encoded.",
     )
-    .params("If-None-Match")
+    .params("If-None-Match, If-Match")
     .answers(
         "200 raw {id: string, type: 'subscription', match_type: string, match: string, \
          subscriber: string, active: bool, payload?: any} +ETag +Link; 304; 400 malformed_credential; \
-         401 unauthorized invalid_token; 403 insufficient_scope",
+         401 unauthorized invalid_token; 403 insufficient_scope; 406 not_acceptable",
     ),
     get(
         "mercure.metadata",

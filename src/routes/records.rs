@@ -31,7 +31,8 @@ pub const ROUTES: &[Route] = &[
         Member(Permission::CollectionsRead, handler!(api::records::collections::get)),
     )
     .summary("Shows a collection, and how the index of its records stands.")
-    .answers("200 Collection +ETag"),
+    .params("If-None-Match, If-Match")
+    .answers("200 Collection +ETag; 304"),
     patch(
         "collections.patch",
         "/api/v1/collections/{collection}",
@@ -41,7 +42,7 @@ pub const ROUTES: &[Route] = &[
         "Changes a collection. Records are indexed anew in the background where that is needed; \
          reads go on.",
     )
-    .params("If-Match")
+    .params("If-Match, If-None-Match")
     .body("CollectionPatch <a merge patch (RFC 7396)>")
     .answers(
         "200 Collection +ETag; 202 {...Collection, pending: bool} +ETag <open streams learn of it within a minute>; \
@@ -56,7 +57,7 @@ pub const ROUTES: &[Route] = &[
         "Deletes a collection with its records. It is gone at once; \
          many records are deleted in the background.",
     )
-    .params("If-Match")
+    .params("If-Match, If-None-Match")
     .answers(
         "200 {slug: string, pending: bool}; 202 {slug: string, pending: bool}; \
          409 still_referenced changed_meanwhile",
@@ -150,7 +151,7 @@ pub const ROUTES: &[Route] = &[
         Reader(Permission::RecordsRead, handler!(api::records::record::get)),
     )
     .summary("Shows a record.")
-    .params("fields?: string, expand?: string, If-None-Match")
+    .params("fields?: string, expand?: string, If-None-Match, If-Match")
     .answers("200 Record +ETag +Last-Event-ID <where a stream goes on from it>; 304; 400 too_complex <`expand` would put more than 5,000 records or 2 MB beside it>"),
     patch(
         "records.patch",
@@ -158,7 +159,7 @@ pub const ROUTES: &[Route] = &[
         Member(Permission::RecordsWrite, handler!(api::records::record::patch)),
     )
     .summary("Changes some of a record, as a merge patch (RFC 7396).")
-    .params("If-Match, Prefer")
+    .params("If-Match, If-None-Match, Prefer")
     .body("{...} <fields of the collection's schema, `status`>")
     .answers(
         "200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile \
@@ -169,12 +170,13 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/{collection}/{record_id}",
         Member(Permission::RecordsWrite, handler!(api::records::record::replace)),
     )
-    .summary("Gives all fields of a record anew.")
-    .params("If-Match, Prefer")
+    .summary("Gives all fields of a record anew. With `If-None-Match: *` it makes the record, and only that.")
+    .params("If-Match, If-None-Match <`*` makes a record that is not there yet>, Prefer")
     .body("{...} <the fields of the collection's schema, `status`>")
     .answers(
-        "200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile \
-         still_referenced storage_limit_reached",
+        "200 Record +ETag; 201 Record +Location +ETag <it was made>; 204 +ETag; \
+         409 not_unique transition_not_allowed changed_meanwhile still_referenced storage_limit_reached \
+         conflict <a deleted record keeps the id> record_limit_reached",
     ),
     delete(
         "records.delete",
@@ -182,7 +184,7 @@ pub const ROUTES: &[Route] = &[
         Member(Permission::RecordsWrite, handler!(api::records::record::delete)),
     )
     .summary("Deletes a record; it is kept where the collection says so.")
-    .params("permanent?: Flag, If-Match, Prefer")
+    .params("permanent?: Flag, If-Match, If-None-Match, Prefer")
     .answers(
         "200 Record <`id` alone where the record is not kept>; 204; \
          409 still_referenced changed_meanwhile",
@@ -193,7 +195,7 @@ pub const ROUTES: &[Route] = &[
         Member(Permission::RecordsWrite, handler!(api::records::record::restore)),
     )
     .summary("Restores a record that was deleted and kept.")
-    .params("If-Match, Prefer")
+    .params("If-Match, If-None-Match, Prefer")
     .answers("200 Record +ETag; 204 +ETag; 409 not_unique changed_meanwhile record_limit_reached \
          storage_limit_reached"),
     get(
@@ -225,7 +227,7 @@ pub const ROUTES: &[Route] = &[
         Member(Permission::RecordsWrite, handler!(api::records::versions::restore)),
     )
     .summary("Makes a record again what it was in a version. That is a new version.")
-    .params("If-Match, Prefer")
+    .params("If-Match, If-None-Match, Prefer")
     .answers(
         "200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile \
          still_referenced storage_limit_reached",

@@ -34,7 +34,7 @@ pub const ROUTES: &[Route] = &[
         Operator(PlatformPermission::TenantsRead, handler!(api::tenants::tenant::get)),
     )
     .summary("Shows a tenant.")
-    .params("If-None-Match")
+    .params("If-None-Match, If-Match")
     .answers("200 Tenant +ETag; 304"),
     put(
         "tenants.replace",
@@ -42,7 +42,7 @@ pub const ROUTES: &[Route] = &[
         Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::tenant::replace)),
     )
     .summary("Replaces what an operator sets; what is left out gets its default.")
-    .params("If-Match")
+    .params("If-Match, If-None-Match")
     .body("TenantUpdate <what is left out gets its default>")
     .answers(
         "200 Tenant +ETag <once shard and hub have the change>; \
@@ -55,7 +55,7 @@ pub const ROUTES: &[Route] = &[
         Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::tenant::patch)),
     )
     .summary("Changes a tenant (JSON Merge Patch, RFC 7396). Suspending ends its streams at once.")
-    .params("If-Match")
+    .params("If-Match, If-None-Match")
     .body("TenantUpdate <what is left out stays; `null` takes a field away>")
     .answers(
         "200 Tenant +ETag <once shard and hub have the change>; \
@@ -71,10 +71,10 @@ pub const ROUTES: &[Route] = &[
         "Stops a tenant; with `?purge=true`, once it is deleted, removes it for ever. \
          Id and slug of a purged tenant are never given again.",
     )
-    .params("purge?: Flag, If-Match")
+    .params("purge?: Flag, If-Match, If-None-Match")
     .answers(
-        "200 Tenant|{tenant_id: string, status: 'purged', pending: bool}; \
-         202 Tenant|{tenant_id: string, status: 'purged', pending: bool}; \
+        "200 Tenant|{tenant_id: string, status: 'purged', pending: bool} +ETag <unless it is purged>; \
+         202 Tenant|{tenant_id: string, status: 'purged', pending: bool} +ETag; \
          409 not_deleted changed_meanwhile",
     ),
     get(
@@ -104,7 +104,7 @@ pub const ROUTES: &[Route] = &[
         "Claims a custom domain, which is served once it is proven; an international name is kept as punycode. \
          `record` says which TXT record proves it.",
     )
-    .params("If-Match")
+    .params("If-Match, If-None-Match")
     .body("{domain: string(3..255), is_primary??: bool}")
     .answers(
         "201 Domain +Location; 202 Domain +Location; 409 conflict <while it is another tenant's, \
@@ -116,7 +116,7 @@ pub const ROUTES: &[Route] = &[
         Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::domains::patch)),
     )
     .summary("Makes a custom domain the tenant's primary one.")
-    .params("If-Match")
+    .params("If-Match, If-None-Match")
     .body("{is_primary: true}")
     .answers("200 Domain; 202 Domain; 409 domain_not_proven changed_meanwhile"),
     post(
@@ -128,7 +128,7 @@ pub const ROUTES: &[Route] = &[
         "Looks up the domain's TXT record, and serves the domain once it is there. Of tenants that claim one domain, \
          the first one that proves it has it.",
     )
-    .params("If-Match")
+    .params("If-Match, If-None-Match")
     .answers(
         "200 Domain; 202 Domain; 409 domain_not_proven <says which record to set where> conflict <another tenant \
          was faster> changed_meanwhile",
@@ -139,7 +139,7 @@ pub const ROUTES: &[Route] = &[
         Operator(PlatformPermission::DomainsVouch, handler!(api::tenants::domains::vouch)),
     )
     .summary("Says, in place of its DNS record, that a custom domain is the tenant's. Stands in the audit with its reason.")
-    .params("If-Match")
+    .params("If-Match, If-None-Match")
     .body("{reason: text(10..500)}")
     .answers("200 Domain; 202 Domain; 409 conflict changed_meanwhile"),
     delete(
@@ -148,7 +148,7 @@ pub const ROUTES: &[Route] = &[
         Operator(PlatformPermission::TenantsWrite, handler!(api::tenants::domains::detach)),
     )
     .summary("Lets a custom domain go.")
-    .params("If-Match")
+    .params("If-Match, If-None-Match")
     .answers("200 {domain: string}; 202 {domain: string}; 409 changed_meanwhile"),
     post(
         "secrets.rotate",
@@ -159,7 +159,7 @@ pub const ROUTES: &[Route] = &[
         "Makes a new `webhook` or `subscription` secret and shows it once; \
          the one before stays good for its grace.",
     )
-    .params("If-Match")
+    .params("If-Match, If-None-Match")
     .optional_body("{grace_seconds??: int(0..2592000) <by default 86400>, secret??: Secret}")
     .answers(
         "200 {kind: 'webhook'|'subscription', secret: string, version: int, \

@@ -61,6 +61,7 @@ fn an_object_is_a_files_or_unreferenced_and_all_files_are_counted() {
         (loose(&shard), used(&shard)),
         (vec!["1".to_owned(), "3".into(), "under way".into()], vec!["5".to_owned()])
     );
+    assert_eq!(run(&shard, "src/records/file.rs", "DELETE_SEEN", &[&"people", &"bob", &"1"]), Ok(0));
     assert_eq!(run(&shard, "src/records/file.rs", "DELETE", &[&"people", &"bob"]), Ok(1));
     assert_eq!(run(&shard, "src/records/file.rs", "DELETE", &[&"people", &"bob"]), Ok(0));
     assert_eq!((loose(&shard).len(), used(&shard)), (4, vec!["0".to_owned()]));

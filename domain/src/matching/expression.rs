@@ -37,6 +37,12 @@ impl CharClass {
         self.beyond |= other.beyond;
     }
 
+    /// Takes out what another set does not have.
+    pub fn keep(&mut self, other: Self) {
+        self.ascii &= other.ascii;
+        self.beyond &= other.beyond;
+    }
+
     /// Whether this byte is a character of the set, or part of one.
     pub fn holds(&self, byte: u8) -> bool {
         if byte.is_ascii() { self.ascii >> byte & 1 == 1 } else { self.beyond }

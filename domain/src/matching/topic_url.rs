@@ -95,9 +95,23 @@ mod tests {
             "http://a\u{ad}b/",
             "http://%E2%80%8B/",
             "http://xn--a/",
+            "http://xn--u-ccb/",
         ] {
             assert_eq!(place(broken), None, "{broken}");
         }
         assert!(Base::parse("/relative").is_err());
+    }
+
+    /// UTS 46 composes the labels of hosts; the rest of a URL is compared as it is spelled (RFC 3986, 6.2).
+    #[test]
+    fn hosts_are_composed_and_paths_are_not() {
+        let place = |topic: &str| TopicUrl::parse(topic, &base()).map(|url| url.place().to_owned());
+        for host in ["b\u{fc}cher.example", "bu\u{308}cher.example", "B\u{dc}CHER.example", "BU\u{308}CHER.example"] {
+            assert_eq!(place(&format!("https://{host}/a")).unwrap(), "https://xn--bcher-kva.example:/a", "{host}");
+        }
+        assert_eq!(place("https://bu%CC%88cher.example/").unwrap(), "https://xn--bcher-kva.example:/");
+        assert_eq!(place("https://\u{1112}\u{1161}\u{11ab}.example/"), place("https://\u{d55c}.example/"));
+        assert_eq!(place("/\u{fc}").unwrap(), "https://hub.example.com:/%C3%BC");
+        assert_eq!(place("/u\u{308}").unwrap(), "https://hub.example.com:/u%CC%88");
     }
 }

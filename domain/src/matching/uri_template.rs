@@ -1,8 +1,14 @@
 //! URI Templates (RFC 6570, all four levels), read backwards: could this text be an expansion of the template?
 //!
-//! Every expansion of a template matches it, whatever the values. Beyond the RFC one thing is left open: an exploded
-//! variable does not tell lists from maps. What the hubs of Mercure 0.x accept besides (a name that the template does
-//! not have, a value longer than its `:n`) does not match: a template also grants rights.
+//! Every expansion of a template matches it, whatever the values. Beyond the RFC two things are left open: an exploded
+//! variable does not tell lists from maps, and a topic may be an IRI, which stands for the URI that it maps to
+//! ([`as_uri`]). What the hubs of Mercure 0.x accept besides (a name that the template does not have, a value longer than
+//! its `:n`) does not match: a template also grants rights.
+//!
+//! The grammar is the RFC's with its verified erratum on literals: an apostrophe is one.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use super::expression::{CharClass, Expression};
 use super::program::Program;
@@ -32,12 +38,12 @@ impl UriTemplate {
         let mut items = Vec::new();
         let mut rest = text;
         while let Some((literal, behind)) = rest.split_once('{') {
-            items.push(Expression::Text(checked(literal)?));
+            items.push(Expression::Text(expanded(literal)?));
             let (inside, after) = behind.split_once('}').ok_or_else(|| invalid("has a { without its }"))?;
             items.push(expression(inside)?);
             rest = after;
         }
-        items.push(Expression::Text(checked(rest)?));
+        items.push(Expression::Text(expanded(rest)?));
         let mut steps = Steps::default();
         let program = Program::compile(Expression::Sequence(items), &mut steps)?;
         Ok(Self { text: text.into(), program, steps })
@@ -53,14 +59,14 @@ impl UriTemplate {
         &self.text
     }
 
-    /// What every topic it matches begins with.
+    /// What every topic it matches begins with, whichever way its characters beyond ASCII are spelled.
     pub fn literal_prefix(&self) -> &str {
-        self.program.head()
+        self.program.head().split('%').next().unwrap_or_default()
     }
 
     /// Whether some expansion of the template is this topic.
     pub fn matches(&self, topic: &str) -> bool {
-        self.program.matches(topic)
+        self.program.matches(&as_uri(topic))
     }
 
     /// Bytes that it takes in memory, itself aside.
@@ -74,13 +80,55 @@ fn invalid(message: &'static str) -> Invalid {
     Invalid::new("invalid_uri_template", message)
 }
 
-/// Text between expressions (RFC 6570, 2.1).
-fn checked(literal: &str) -> Result<String, Invalid> {
-    let stray = |c: char| c.is_control() || matches!(c, ' ' | '"' | '\'' | '<' | '>' | '\\' | '^' | '`' | '|' | '}');
-    if literal.contains(stray) || !has_whole_escapes(literal) {
+/// What a text between expressions expands to (RFC 6570, 2.1 and 3.1): itself, with characters beyond ASCII
+/// percent-encoded.
+fn expanded(literal: &str) -> Result<String, Invalid> {
+    if !literal.chars().all(|c| c == '%' || is_literal(c)) || !has_whole_escapes(literal) {
         return Err(invalid("has a character outside its expressions that must be percent-encoded"));
     }
-    Ok(literal.into())
+    Ok(as_uri(literal).into_owned())
+}
+
+/// Whether a character may stand between expressions (RFC 6570, 2.1, `literals` without `pct-encoded`).
+fn is_literal(c: char) -> bool {
+    match c {
+        '"' | '%' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => false,
+        '\u{21}'..='\u{7e}' => true,
+        // `ucschar` and `iprivate` (RFC 3987, 2.2): everything but controls, specials, tags and what is no character.
+        '\0'..='\u{9f}' | '\u{fdd0}'..='\u{fdef}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}' => false,
+        c => u32::from(c) & 0xfffe != 0xfffe,
+    }
+}
+
+/// A URI or IRI as a URI (RFC 3987, 3.1): each byte of a character beyond ASCII percent-encoded. The digits of all its
+/// escapes are upper case, which makes no difference (RFC 3986, 6.2.2.1).
+fn as_uri(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|b| b == b'%' || !b.is_ascii()) {
+        return Cow::Borrowed(text);
+    }
+    let mut uri = String::with_capacity(text.len());
+    let mut digits = 0_u8;
+    for (at, c) in text.char_indices() {
+        if digits > 0 {
+            digits -= 1;
+            uri.push(c.to_ascii_uppercase());
+        } else if c.is_ascii() {
+            let rest = text.get(at..).unwrap_or_default();
+            digits = if c == '%' && begins_with_escape(rest) { 2 } else { 0 };
+            uri.push(c);
+        } else {
+            let escape = |uri: &mut String, byte: &u8| write!(uri, "%{byte:02X}");
+            // Writing to a string cannot fail.
+            let _ = c.encode_utf8(&mut [0; 4]).as_bytes().iter().try_for_each(|byte| escape(&mut uri, byte));
+        }
+    }
+    Cow::Owned(uri)
+}
+
+fn begins_with_escape(text: &str) -> bool {
+    text.strip_prefix('%')
+        .and_then(|behind| behind.get(..2))
+        .is_some_and(|two| two.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 fn has_whole_escapes(text: &str) -> bool {
@@ -228,6 +276,9 @@ fn expression(inside: &str) -> Result<Expression, Invalid> {
 }
 
 #[cfg(test)]
+mod examples;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -253,8 +304,8 @@ mod tests {
         check("https://example.com/books/{id}", &["https://example.com/books/1", "https://example.com/books/"], &[]);
         check(
             "/books/{id}",
-            &["/books/a-b._~", "/books/%C3%A9", "/books/red,green"],
-            &["/books", "/books/a/b", "/books/é"],
+            &["/books/a-b._~", "/books/%C3%A9", "/books/é", "/books/red,green"],
+            &["/books", "/books/a/b", "/books/%C3%A9/b"],
         );
         check("/books/{id}", &["/books/%ff"], &["/books/%f", "/books/%zz", "/books/a?b", "/books/a=b", "x/books/1"]);
         check("map?{x,y}", &["map?1024,768", "map?1024", "map?"], &["map?a b"]);
@@ -288,7 +339,11 @@ mod tests {
 
     #[test]
     fn prefixes_count_characters() {
-        check("/{var:3}", &["/", "/val", "/%C3%A9%E2%82%AC%F0%9F%9A%B2"], &["/value", "/%41%41%41%41"]);
+        check(
+            "/{var:3}",
+            &["/", "/val", "/%C3%A9%E2%82%AC%F0%9F%9A%B2", "/é€🚲"],
+            &["/value", "/%41%41%41%41", "/é€🚲x"],
+        );
         check("/{var:3}/{var}", &["/val/value"], &["/valu/value"]);
         check("/{var:9999}", &["/value"], &["/val/ue"]);
         check("{?var:3}", &["?var=val", "?var="], &["?var=value"]);
@@ -323,15 +378,51 @@ mod tests {
             "100%{a}",
             "<{a}>",
             "a\\{b}",
-            "'{a}",
         ];
         for text in broken {
             assert!(UriTemplate::parse(text).is_err(), "{text}");
         }
-        for text in ["", "plain", "{a.b_1}", "{%41}", "é{a}", "%20{a}"] {
+        for text in ["", "plain", "'{a}", "{a.b_1}", "{%41}", "é{a}", "%20{a}"] {
             assert_eq!(template(text).text(), text);
         }
         assert_eq!(UriTemplate::parse(&"{a:128}".repeat(50)).unwrap_err().code, "too_complex");
+    }
+
+    /// RFC 6570 with its erratum on literals, and section 3.1: what is allowed in a URI stays, the rest is encoded.
+    #[test]
+    fn literals() {
+        check("x'{var}'", &["x'value'", "x''"], &["xvalue", "x%27value%27", "x'value"]);
+        check("it's/{id}", &["it's/1"], &["its/1", "it%27s/1"]);
+        check("a-._~:/?#[]@!$&'()*+,;={v}", &["a-._~:/?#[]@!$&'()*+,;=1"], &["a-._~:/?#[]@!$&%27()*+,;=1"]);
+        check("%41%2f{v}", &["%41%2F1", "%41%2f1"], &["A%2F1", "%41/1"]);
+        for text in ["\u{fdd0}{v}", "\u{fff0}{v}", "\u{1fffe}{v}", "\u{e0001}{v}", "\u{85}{v}", " {v}", "{v}\u{7f}"] {
+            assert!(UriTemplate::parse(text).is_err(), "{text:?}");
+        }
+        for text in ["\u{a0}{v}", "\u{e000}{v}", "\u{1f6b2}{v}", "\u{e1000}{v}", "\u{10fffd}{v}"] {
+            assert!(template(text).matches(&text.replace("{v}", "1")), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn characters_beyond_ascii_match_in_either_spelling() {
+        for text in ["caf\u{e9}/{v}", "caf%C3%A9/{v}", "caf%c3%a9/{v}"] {
+            check(
+                text,
+                &["caf\u{e9}/1", "caf%C3%A9/1", "caf%c3%a9/1", "caf\u{e9}/ol\u{e9}", "caf%C3%A9/ol%C3%A9"],
+                &["cafe/1", "caf%E9/1", "caf\u{c9}/1", "caf%C3/1"],
+            );
+            assert_eq!(template(text).literal_prefix(), "caf");
+        }
+        check("{?q}", &["?q=\u{e9}", "?q=%C3%A9"], &["?q=%C3%A9%"]);
+        check("{#v}/\u{65e5}", &["#a/\u{65e5}", "#\u{672c}/%E6%97%A5", "/\u{65e5}"], &["#a/\u{672c}"]);
+    }
+
+    /// URIs are compared as they are spelled, without normal forms of Unicode (RFC 3986, 6.2; RFC 3987, 5.3.2.2 leaves
+    /// them to whoever makes an IRI).
+    #[test]
+    fn composed_and_decomposed_characters_are_two() {
+        check("/\u{fc}/{v}", &["/\u{fc}/1", "/%C3%BC/1"], &["/u\u{308}/1", "/u%CC%88/1"]);
+        check("/u\u{308}/{v}", &["/u\u{308}/1", "/u%CC%88/1"], &["/\u{fc}/1", "/%C3%BC/1"]);
     }
 
     #[test]
@@ -350,6 +441,13 @@ mod tests {
             let query = b.as_ref().map(|b| format!("?b={b}")).unwrap_or_default();
             let topic = format!("t/{a}{}{}/{prefix}{query}", part("."), part("/"));
             prop_assert!(template(&format!("t/{{a}}{{.b}}{{/b}}/{{a:{n}}}{{?b}}")).matches(&topic), "{}", topic);
+        }
+
+        #[test]
+        fn a_topic_is_its_own_uri_and_spelled_in_one_way(text in "[a-f%0-9A-Fé€ü]{0,12}") {
+            let uri = as_uri(&text);
+            prop_assert!(uri.is_ascii());
+            prop_assert_eq!(as_uri(&uri), uri.as_ref());
         }
 
         #[test]

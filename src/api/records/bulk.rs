@@ -7,6 +7,7 @@ use crate::auth::idempotency::tenant::Creation;
 use crate::auth::principal::Member;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
+use crate::http::precondition::Preconditions;
 use crate::http::problem::{self, FieldError, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -114,7 +115,8 @@ fn one(pointer: &str, sent: Value) -> Result<Operation, Vec<FieldError>> {
     if id.is_none() && !matches!(kind, OperationKind::Create(_)) {
         return Err(wrong("/id", "required", "is required"));
     }
-    Ok(Operation { pointer: format!("{pointer}/data"), id, if_match, kind })
+    let preconditions = Preconditions::if_match(if_match.as_deref());
+    Ok(Operation { pointer: format!("{pointer}/data"), id, preconditions, kind })
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::api::members::audit_entry;
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::principal::Member;
-use crate::http::etag;
 use crate::http::incoming::{JSON, MERGE_PATCH};
+use crate::http::precondition::Validators;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::{Pagination, Response};
@@ -91,7 +91,11 @@ pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
 pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let collection = found(&request, &rows).await?;
-    shown(&request, &collection)
+    let etag = collection.etag();
+    match request.preconditions().is_known(Validators::tag(&etag))? {
+        true => Ok(Response::empty(304).header("ETag", etag)),
+        false => shown(&request, &collection),
+    }
 }
 
 /// `PATCH /api/v1/collections/{collection}`
@@ -99,7 +103,7 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let patch = request.incoming.json_object(MERGE_PATCH).await?;
     let rows = request.caller.rows(&request.bindings)?;
     let current = found(&request, &rows).await?;
-    etag::check_tag(&request.incoming, &current.etag())?;
+    request.preconditions().check(Some(Validators::tag(&current.etag())))?;
     if patch.get("slug").is_some_and(|slug| slug.as_str() != Some(&current.slug)) {
         return Err(problem::invalid_field("/slug", Invalid::new("read_only", "cannot be changed")));
     }
@@ -131,7 +135,7 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     if let Value::Object(members) = &mut body {
         members.insert("pending".into(), true.into());
     }
-    Ok(Response::json(202, &body, Some(request.caller.tenant.as_str()))?.header("ETag", changed.etag()))
+    Ok(Response::json(202, &body, Some(request.caller.tenant.as_str()))?.tagged(changed.etag()))
 }
 
 /// `POST /api/v1/collections/{collection}/reindex`
@@ -153,7 +157,7 @@ pub async fn reindex(request: Request<Member>) -> Result<Response, Problem> {
 pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let current = found(&request, &rows).await?;
-    etag::check_tag(&request.incoming, &current.etag())?;
+    request.preconditions().check(Some(Validators::tag(&current.etag())))?;
     let (slug, now) = (current.slug.as_str(), request.now().millis());
     let entry = audit_entry(&request, "collection.delete", Some(slug), None);
     let batch = rows
@@ -218,5 +222,5 @@ async fn slugs(rows: &TenantDb) -> Result<Vec<String>, Problem> {
 
 fn shown(request: &Request<Member>, collection: &Collection) -> Result<Response, Problem> {
     let answer = Response::json(200, &collection.shown(), Some(request.caller.tenant.as_str()))?;
-    Ok(answer.header("ETag", collection.etag()))
+    Ok(answer.tagged(collection.etag()))
 }

@@ -25,6 +25,7 @@ use domain::address::is_let_in;
 use domain::clock::Timestamp;
 use domain::error::Invalid;
 use domain::file::{FileName, FileType, MAX_BYTES};
+use domain::http_date;
 use domain::json;
 use domain::json::set;
 use domain::permission::Permission;
@@ -85,7 +86,7 @@ pub async fn receive(request: Request<Visitor>) -> Result<Response, Problem> {
     }
     let rows = request.caller.rows(&request.bindings)?;
     check_maker(&request, &rows, &maker, Permission::RecordsWrite).await?;
-    store(&request, &request.caller.config, rows, &upload).await
+    store(&request, &request.caller.config, rows, upload).await
 }
 
 /// Refuses a URL whose maker, by the text that it holds, may not do any more what it is for.
@@ -117,7 +118,7 @@ pub async fn put(request: Request<Member>) -> Result<Response, Problem> {
         seen: None,
     };
     let rows = request.caller.rows(&request.bindings)?;
-    store(&request, &request.caller.config, rows, &upload).await
+    store(&request, &request.caller.config, rows, upload).await
 }
 
 /// `GET /api/v1/{collection}/{record_id}/file`
@@ -130,6 +131,9 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let CollectionRead { collection, found, .. } = record::readable(&request, &rows, find).await?;
     let row = found.into_iter().next().unwrap_or_default().first::<FileRow>()?.ok_or_else(problem::not_found)?;
     let file = File::stored(row)?;
+    if request.preconditions().is_known(file.validators(&file.tag()))? {
+        return Ok(under_tag(Response::empty(304), &file));
+    }
     let tenant = request.caller.tenant.as_str();
     let path = file_url::path(slug, record_id, &file);
     let mut url = format!("{}{path}", origin(&request.incoming, &request.caller.config));
@@ -159,14 +163,19 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
         set(members, "url", &url);
         set(members, "expires_at", &until);
     }
-    Response::json(200, &body, Some(tenant))
+    Ok(under_tag(Response::json(200, &body, Some(tenant))?, &file))
+}
+
+/// A response about a file, with what tells the state of that: for conditions of what follows.
+fn under_tag(answer: Response, file: &File) -> Response {
+    answer.tagged(file.tag()).header("Last-Modified", http_date::print(file.created_at))
 }
 
 /// `DELETE /api/v1/{collection}/{record_id}/file`
 pub async fn delete(request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let (collection, record_id) = path_ids(&request);
-    file::delete(&rows, collection, record_id).await?;
+    file::delete(&rows, (collection, record_id), &request.preconditions()).await?;
     sweep::behind(&request.background, &request.bindings, rows);
     Response::json(200, &json!({ "id": record_id }), Some(request.caller.tenant.as_str()))
 }
@@ -176,16 +185,17 @@ async fn store<Who>(
     request: &Request<Who>,
     config: &TenantConfig,
     rows: TenantDb,
-    upload: &Upload,
+    mut upload: Upload,
 ) -> Result<Response, Problem> {
     let bucket = Bucket::open(&request.bindings)?;
-    let body = request.incoming.stream();
-    let (file, replaced) = upload.store(&rows, &bucket, config.limits.storage_bytes, body).await?;
-    let answer = Response::json(201, &file.shown(), Some(rows.tenant().as_str()));
+    let body = request.incoming.stream()?;
+    let limit = config.limits.storage_bytes;
+    let (file, replaced) = upload.store(&rows, &bucket, limit, (&request.preconditions(), body)).await?;
+    let answer = Response::json(201, &file.shown(), Some(rows.tenant().as_str()))?;
     if replaced {
         sweep::behind(&request.background, &request.bindings, rows);
     }
-    answer
+    Ok(under_tag(answer, &file))
 }
 
 /// The collection and the record that the path names.

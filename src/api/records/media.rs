@@ -8,8 +8,6 @@
 
 use super::files::check_maker;
 use crate::auth::principal::Visitor;
-use crate::http::etag;
-use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::range::ByteRange;
 use crate::http::request::Request;
@@ -95,13 +93,13 @@ fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<Visible
 
 /// The requested bytes of the file; none if its object does not exist (any more).
 async fn answer(request: &Request<Visitor>, file: &File) -> Result<Option<Response>, Problem> {
-    if is_unchanged(&request.incoming, file) {
+    if request.preconditions().is_known(file.validators(&file.tag()))? {
         return Ok(Some(Response::empty(304)));
     }
     if request.is_head() {
         return Ok(Some(Response::empty(200).header("Content-Length", file.size)));
     }
-    let (status, offset, length) = match range(&request.incoming, file) {
+    let (status, offset, length) = match range(request, file) {
         ByteRange::Whole => (200, 0, file.size),
         ByteRange::Part { offset, length } => (206, offset, length),
         ByteRange::Unsatisfiable => return Err(problem::range_not_satisfiable(file.size)),
@@ -115,31 +113,17 @@ async fn answer(request: &Request<Visitor>, file: &File) -> Result<Option<Respon
     }))
 }
 
-/// Whether the client has these bytes already, by entity tag or else by time (RFC 9110, 13.2.2).
-fn is_unchanged(incoming: &Incoming, file: &File) -> bool {
-    match incoming.header("If-None-Match") {
-        Some(sent) => etag::names(&sent, &quoted(file)),
-        None => {
-            let since = incoming.header("If-Modified-Since").and_then(|text| http_date::parse(&text));
-            since.is_some_and(|since| file.created_at.seconds() <= since.seconds())
-        }
-    }
-}
-
 /// The requested range; the whole file if `If-Range` names other bytes.
-fn range(request: &Incoming, file: &File) -> ByteRange {
-    let same = |sent: String| sent == quoted(file) || sent == http_date::print(file.created_at);
-    if request.header("If-Range").is_none_or(same) {
-        ByteRange::parse(request.header("Range").as_deref(), file.size)
-    } else {
-        ByteRange::Whole
-    }
+fn range(request: &Request<Visitor>, file: &File) -> ByteRange {
+    let header = |name: &str| request.incoming.header(name);
+    let range = ByteRange::parse(header("Range").as_deref(), file.size);
+    range.if_range(header("If-Range").as_deref(), file.validators(&file.tag()), request.now())
 }
 
 /// The response with the headers that describe the file.
 fn described(answer: Response, file: &File) -> Response {
     let answer = answer
-        .header("ETag", quoted(file))
+        .header("ETag", file.tag())
         .header("Last-Modified", http_date::print(file.created_at))
         .header("Accept-Ranges", "bytes");
     if answer.status == 304 {
@@ -153,8 +137,4 @@ fn described(answer: Response, file: &File) -> Response {
         return answer;
     }
     answer.header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
-}
-
-fn quoted(file: &File) -> String {
-    format!("\"{}\"", file.etag)
 }

@@ -7,10 +7,10 @@ use serde_json::Map;
 
 use super::read_price::{self, PricedRead};
 use super::{announce, preferred};
-use crate::auth::idempotency::tenant::Creation;
+use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::principal::{Member, Reader};
-use crate::http::etag;
 use crate::http::incoming::{JSON, MERGE_PATCH};
+use crate::http::precondition::{Preconditions, Validators};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -42,7 +42,8 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     };
     let writer =
         RecordWriter { rows: &rows, slug, member: &request.caller, pending: Some(&pending), respond: operation::one };
-    let create = Operation { pointer: String::new(), id: None, if_match: None, kind: OperationKind::Create(body) };
+    let preconditions = Preconditions::default();
+    let create = Operation { pointer: String::new(), id: None, preconditions, kind: OperationKind::Create(body) };
     match writer.run(&[create]).await? {
         WriteOutcome::Replayed(answer) => preferred(&request, answer),
         WriteOutcome::Written(collection, _, made) => {
@@ -149,9 +150,10 @@ async fn one(request: &Request<Reader>, rows: &TenantDb, log: Option<Cursor>) ->
     // Expanded records have versions of their own, which the tag does not cover.
     let tagged = |answer: Response| {
         let answer = with_position(answer, log, &generation);
-        if expansion.is_empty() { answer.header("ETag", &etag) } else { answer }
+        if expansion.is_empty() { answer.tagged(&etag) } else { answer }
     };
-    if expansion.is_empty() && etag::is_known(&request.incoming, &etag) {
+    let is_known = request.preconditions().is_known(Validators::tag(&etag))?;
+    if expansion.is_empty() && is_known {
         return Ok(tagged(Response::empty(304)));
     }
     let mut shown = [record.shown(&collection)?];
@@ -170,7 +172,18 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
 /// `PUT /api/v1/{collection}/{record_id}`
 pub async fn replace(mut request: Request<Member>) -> Result<Response, Problem> {
     let body = request.incoming.json_object(JSON).await?;
-    change(&request, OperationKind::Replace(body)).await
+    // If it is done at all, nothing was there.
+    if !request.preconditions().want_nothing_there() {
+        return change(&request, OperationKind::Replace(body)).await;
+    }
+    let (answer, made) = match write(&request, OperationKind::Replace(body.clone())).await {
+        // Somebody else made it meanwhile, or it is deleted and kept: the second time tells.
+        Err(problem) if problem.code == "conflict" => write(&request, OperationKind::Replace(body)).await?,
+        outcome => outcome?,
+    };
+    let mut answer = answer.header("Location", made.location);
+    answer.status = 201;
+    preferred(&request, answer)
 }
 
 /// `DELETE /api/v1/{collection}/{record_id}`
@@ -186,13 +199,19 @@ pub async fn restore(request: Request<Member>) -> Result<Response, Problem> {
 
 /// Runs an operation on the record that the path names.
 pub(super) async fn change(request: &Request<Member>, kind: OperationKind) -> Result<Response, Problem> {
+    let (answer, _) = write(request, kind).await?;
+    preferred(request, answer)
+}
+
+/// The same; gives the whole answer, and what was written.
+async fn write(request: &Request<Member>, kind: OperationKind) -> Result<(Response, CreatedResource), Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     let (slug, id) = (request.params.get("collection"), request.params.get("record_id"));
     let writer = RecordWriter { rows: &rows, slug, member: &request.caller, pending: None, respond: operation::one };
-    let if_match = request.incoming.header("If-Match");
+    let preconditions = request.preconditions();
     let deletes = matches!(kind, OperationKind::Delete { .. });
-    let wanted = Operation { pointer: String::new(), id: Some(id.to_owned()), if_match, kind };
-    let WriteOutcome::Written(collection, done, _) = writer.run(&[wanted]).await? else {
+    let wanted = Operation { pointer: String::new(), id: Some(id.to_owned()), preconditions, kind };
+    let WriteOutcome::Written(collection, done, written) = writer.run(&[wanted]).await? else {
         return Err(problem::internal("an answer that nobody kept"));
     };
     announce(request, &collection);
@@ -202,10 +221,10 @@ pub(super) async fn change(request: &Request<Member>, kind: OperationKind) -> Re
     let (shown, etag) = done.into_iter().next().map_or((Map::new(), None), |done| (done.shown, done.etag));
     let tenant = Some(request.caller.tenant.as_str());
     let answer = match etag {
-        Some(etag) => Response::json(200, &shown, tenant)?.header("ETag", etag),
+        Some(etag) => Response::json(200, &shown, tenant)?.tagged(etag),
         None => Response::json(200, &json!({ "id": id }), tenant)?,
     };
-    preferred(request, answer)
+    Ok((answer, written))
 }
 
 /// The collection that the path names, with the rows of `reading`, if the caller may read it.

@@ -1,7 +1,8 @@
-//! The tenant in an operator's path: finding it, checking `If-Match`, changing it, responding with it.
+//! The tenant in an operator's path: finding it, checking the request's conditions, changing it, responding with it.
 
 use crate::auth::principal::Operator;
 use crate::http::etag;
+use crate::http::precondition::Validators;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -30,16 +31,16 @@ pub(super) fn change_of<'a>(
         revision: tenant.row.revision,
         operation,
         request_id: &request.incoming.id,
-        is_conditional: request.incoming.header("If-Match").is_some(),
+        is_conditional: !request.preconditions().are_open_to_changes(),
         hosts: tenant.hosts(&request.bindings),
         templates: Vec::new(),
         detail: None,
     }
 }
 
-/// 412 if `If-Match` was sent and does not name the tenant's revision.
+/// 412 if the request's conditions do not hold of the tenant's revision.
 pub(super) fn check_match(request: &Request<Operator>, tenant: &Tenant) -> Result<(), Problem> {
-    etag::check(&request.incoming, tenant.row.revision)
+    request.preconditions().check(Some(Validators::tag(&etag::of(tenant.row.revision))))
 }
 
 /// Responds with the tenant after a change: 200 if the change has reached every store, else 202.
@@ -56,5 +57,5 @@ pub(super) async fn shown_after(
 pub(super) fn show(request: &Request<Operator>, shown: &TenantDetails, status: u16) -> Result<Response, Problem> {
     let view = shown.to_view(request.bindings.settings.root_domain.as_str()).map_err(problem::internal)?;
     let answer = Response::json(status, &view, Some(shown.row.id()))?;
-    Ok(answer.header("ETag", shown.row.etag()))
+    Ok(answer.tagged(shown.row.etag()))
 }

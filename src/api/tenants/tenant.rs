@@ -8,8 +8,8 @@ use super::subject::{change_of, check_match, find, show, shown_after};
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
 use crate::auth::principal::Operator;
-use crate::http::etag;
 use crate::http::incoming::{JSON, MERGE_PATCH};
+use crate::http::precondition::Validators;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -144,7 +144,7 @@ pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
     let id = request.path_tenant()?;
     let shown = TenantDetails::get(&ControlDb::open(&request.bindings, "read a tenant")?, id.as_str()).await?;
     let etag = shown.row.etag();
-    if etag::is_known(&request.incoming, &etag) {
+    if request.preconditions().is_known(Validators::tag(&etag))? {
         return Ok(Response::empty(304).header("ETag", etag));
     }
     show(&request, &shown, 200)

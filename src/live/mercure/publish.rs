@@ -4,6 +4,7 @@ use crate::auth::mercure::challenge;
 use crate::auth::mercure::claims::Generation;
 use crate::auth::mercure::proof::{MercureToken, TokenSigner};
 use crate::auth::principal::Visitor;
+use crate::http::incoming::essence;
 use crate::http::problem::{self, Problem};
 use crate::http::rate_fields::{rate_headers, rate_left};
 use crate::http::request::Request;
@@ -43,7 +44,7 @@ async fn judge_and_publish(request: &mut Request<Visitor>, form: &mut Option<Vec
     let token = token.ok_or_else(|| challenge::unauthorized(&origin))?;
     request.proof.succeeded();
     let media_type = request.incoming.header("Content-Type").unwrap_or_default();
-    if !media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM) {
+    if essence(&media_type) != FORM {
         return Err(problem::unsupported_media_type(FORM));
     }
     if form.is_none() {

@@ -12,6 +12,7 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::hub::protocol::{Attach, Presence, WireFormat};
 use crate::live::bridge;
+use crate::live::events::check_accept;
 use crate::storage::sealed::random;
 use crate::tenant::tenant_state;
 use domain::error::Invalid;
@@ -28,6 +29,7 @@ const STEPS: usize = 1_310;
 
 /// Opens a stream. Its HEAD checks the request and opens none.
 pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
+    check_accept(&request.incoming)?;
     let origin = super::origin(&request);
     let hearer = super::hearer(&request).await?;
     if hearer.is_nobody() && !request.caller.config.mercure.anonymous {

@@ -1,12 +1,16 @@
 //! `/.well-known/mercure/subscriptions…`: active subscriptions, for clients with a right to them (Mercure, Subscription API).
 
+use std::cmp::Ordering;
+
 use serde_json::Value;
 
 use super::Hearer;
 use crate::auth::mercure::challenge;
 use crate::auth::mercure::proof::MercureToken;
 use crate::auth::principal::Visitor;
+use crate::http::accept::Accept;
 use crate::http::etag;
+use crate::http::precondition::Validators;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -17,7 +21,9 @@ use domain::json;
 use domain::matching::matcher::{MatchType, Subject};
 use domain::selector::Selector;
 
-/// The media type of responses before 1.0.
+/// The media type of responses.
+const PLAIN: &str = "application/json";
+/// That of responses before 1.0.
 const LINKED: &str = "application/ld+json";
 
 /// The parts of a path after `subscriptions`.
@@ -46,7 +52,7 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
     if !may_read {
         return Err(challenge::insufficient_scope(&origin));
     }
-    let older = settings.compatibility && speaks_older(&request, hearer.token());
+    let older = speaks_older(&Accept::of(&request.incoming), hearer.token(), settings.compatibility)?;
     let names = ["first", "second", "third"].map(|name| request.params.get(name));
     let segments = read(names, older, settings.compatibility).ok_or_else(problem::not_found)?;
     let basis = hearer.basis(request.now());
@@ -61,7 +67,7 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
         None => collection(path, documents, &segments),
     };
     let document = if segments.older { linked(document, &last_event_id) } else { document };
-    let media_type = if segments.older { LINKED } else { "application/json" };
+    let media_type = if segments.older { LINKED } else { PLAIN };
     let id = last_event_id.replace('\\', "\\\\").replace('"', "\\\"");
     let link = format!(
         "<{}>; rel=\"mercure\"; last-event-id=\"{id}\"; type=\"mercure\"; content-type=\"{media_type}\"",
@@ -69,12 +75,16 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
     );
     let text = document.to_string();
     let tag = etag::of_content(&text);
-    let answer = match etag::is_known(&request.incoming, &tag) {
+    let answer = match request.preconditions().is_known(Validators::tag(&tag))? {
         true => Response::empty(304),
         false if segments.older => Response::linked_json(text),
         false => Response::plain_json(200, text),
     };
-    Ok(answer.header("Link", link).header("ETag", tag).header("Cache-Control", "private, must-revalidate"))
+    Ok(answer
+        .header("Link", link)
+        .header("ETag", tag)
+        .header("Cache-Control", "private, must-revalidate")
+        .header("Vary", "Accept, Origin"))
 }
 
 /// By what the subscription of a document subscribes.
@@ -82,11 +92,30 @@ fn text_of(document: &Value) -> &str {
     document.get("match").or_else(|| document.get("topic")).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Whether the client uses the protocol before 1.0, by the type it accepts or by its token.
-fn speaks_older(request: &Request<Visitor>, token: Option<&MercureToken>) -> bool {
+/// Whether the client uses the protocol before 1.0, by its token or by what it accepts. 406 for one that takes neither form.
+/// Where only one is spoken, there is nothing to choose from (RFC 9110, 12.5.1).
+fn speaks_older(accept: &Accept, token: Option<&MercureToken>, may_be_older: bool) -> Result<bool, Problem> {
+    if !may_be_older {
+        return Ok(false);
+    }
     let granted = token.into_iter().flat_map(|token| &token.grants.subscribe);
     let by_token = granted.into_iter().any(|granted| granted.match_type == MatchType::UriTemplate);
-    by_token || request.incoming.header("Accept").is_some_and(|accept| accept.contains(LINKED))
+    match form(accept) {
+        Some(by_type) => Ok(by_type == LINKED || by_token && accept.takes(LINKED)),
+        None => Err(problem::not_acceptable("application/json or application/ld+json")),
+    }
+}
+
+/// The media type that a client takes most gladly; of two that it takes alike, JSON-LD only if it names it.
+fn form(accept: &Accept) -> Option<&'static str> {
+    let (plain, linked) = (accept.quality(PLAIN), accept.quality(LINKED));
+    match linked.cmp(&plain) {
+        Ordering::Less => Some(PLAIN),
+        Ordering::Greater => Some(LINKED),
+        Ordering::Equal if plain == 0 => None,
+        Ordering::Equal if accept.names(LINKED) => Some(LINKED),
+        Ordering::Equal => Some(PLAIN),
+    }
 }
 
 /// Reads the segments after `subscriptions`; none for an unknown path. Paths before 1.0 have no match type.
@@ -155,6 +184,29 @@ fn linked(mut document: Value, last_event_id: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_form_is_what_the_client_takes_most_gladly() {
+        for (header, wanted) in [
+            (None, Some(PLAIN)),
+            (Some("*/*"), Some(PLAIN)),
+            (Some("application/*"), Some(PLAIN)),
+            (Some("application/json"), Some(PLAIN)),
+            (Some("application/ld+json"), Some(LINKED)),
+            (Some("Application/LD+JSON;q=0.5"), Some(LINKED)),
+            (Some("application/ld+json, application/json"), Some(LINKED)),
+            (Some("application/ld+json, */*"), Some(LINKED)),
+            (Some("application/ld+json;q=0.9, application/json"), Some(PLAIN)),
+            (Some("application/ld+json;q=0, */*"), Some(PLAIN)),
+            (Some("application/ld+json;q=0"), None),
+            (Some("application/json;q=0, */*"), Some(LINKED)),
+            (Some("text/html, */*;q=0.8"), Some(PLAIN)),
+            (Some("text/html"), None),
+            (Some("*/*;q=0"), None),
+        ] {
+            assert_eq!(form(&Accept::parse(header)), wanted, "{header:?}");
+        }
+    }
 
     #[test]
     fn a_path_names_a_type_a_matcher_and_a_subscriber_or_only_a_topic() {

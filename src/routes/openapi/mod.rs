@@ -16,6 +16,7 @@ use crate::auth::principal::Reader;
 use crate::auth::work_budget;
 use crate::credentials::signature::digest;
 use crate::http::etag;
+use crate::http::precondition::Validators;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -46,9 +47,9 @@ pub async fn show(request: Request<Table>) -> Result<Response, Problem> {
     if let Some(priced) = priced {
         priced.settle(u32::try_from(text.len() / UNIT_BYTES).unwrap_or(u32::MAX));
     }
-    let etag = format!("\"{}\"", digest(text.as_bytes()));
-    let answer =
-        if etag::is_known(&request.incoming, &etag) { Response::empty(304) } else { Response::plain_json(200, text) };
+    let etag = etag::of_name(&digest(text.as_bytes()));
+    let is_known = request.preconditions().is_known(Validators::tag(&etag))?;
+    let answer = if is_known { Response::empty(304) } else { Response::plain_json(200, text) };
     Ok(answer.header("Cache-Control", caching).header("ETag", etag))
 }
 

@@ -1,9 +1,11 @@
 //! The responses of an operation: what its contract lists, and what follows from who may call it.
 
+use worker::Method;
+
 use super::notation::{self, quoted, reference};
 use super::schemas::FIND;
 use crate::routes::contract::{RequestBody, ResponseSpec};
-use crate::routes::route::{Endpoint, Route, Surface};
+use crate::routes::route::{Route, Surface};
 
 /// What a problem of each status means, whatever the operation.
 const PROBLEMS: &[(u16, &str)] = &[
@@ -12,12 +14,12 @@ const PROBLEMS: &[(u16, &str)] = &[
     (403, "This principal, address or origin may not do this."),
     (404, "There is none, or none for this caller."),
     (405, "The method is not allowed here."),
-    (406, "The resource has another media type."),
+    (406, "There is no representation that `Accept` takes."),
     (409, "It contradicts what is there."),
     (411, "The body's length is not announced."),
-    (412, "The object has another version than `If-Match` names."),
+    (412, "The object is not in the state that the request's conditions ask for."),
     (413, "The body is too large."),
-    (415, "The body's media type is not supported."),
+    (415, "The body's media type or content encoding is not supported."),
     (416, "The range lies behind the end."),
     (422, "The body is not valid; `errors` names each mistake."),
     (429, "Over a limit; `Retry-After` tells the seconds."),
@@ -36,7 +38,9 @@ pub fn responses(route: &Route, surface: Surface) -> Option<String> {
     let mut responses: Vec<(u16, String)> = Vec::new();
     for spec in route.contract.responses()? {
         responses.push(match spec {
-            ResponseSpec::Success { status, data, headers, note } => (status, success(data, &headers, note)?),
+            ResponseSpec::Success { status, data, headers, note } => {
+                (status, success(data, &[headers, implied_headers(route)].concat(), note)?)
+            }
             ResponseSpec::Problem { status, codes } => {
                 let about = PROBLEMS.iter().find(|(known, _)| *known == status)?.1;
                 (status, problem(status, &[about, " ", &listed(&codes)].concat()))
@@ -71,19 +75,19 @@ pub fn implied(route: &Route, surface: Surface) -> Vec<u16> {
     let Route { endpoint, contract, .. } = route;
     let reads_body = contract.body != RequestBody::None;
     let is_form = matches!(contract.body, RequestBody::Form(_));
-    let is_signed = matches!(endpoint, Endpoint::Signer(_));
     let selects = surface == Surface::Platform && endpoint.enters_by_credential();
     let is_tenants = surface == Surface::Tenant || endpoint.enters_by_credential();
-    let names = |name: &str| contract.param_names().any(|param| param == name);
+    let names = |name: &str| contract.names(name);
+    let is_conditional = names("If-Match") || names("If-Unmodified-Since");
     let reads_query = contract.has_own_params() || names("cursor") || names("Idempotency-Key");
     let rules = [
         (400, reads_body || selects || reads_query),
         (401, endpoint.can_be_unauthorized()),
         (403, endpoint.can_be_forbidden()),
         (404, is_tenants || route.path.contains('{')),
-        (412, names("If-Match")),
+        (412, is_conditional || names("If-None-Match") && route.method != Method::Get),
         (413, reads_body),
-        (415, reads_body && !is_signed),
+        (415, reads_body),
         (422, reads_body && !is_form),
         (429, true),
         (503, true),
@@ -129,14 +133,27 @@ fn enveloped(data: &str, is_list: bool) -> String {
     [opening, before, data, behind, closing, required, "],\"additionalProperties\":false}"].concat()
 }
 
-fn problem(status: u16, about: &str) -> String {
-    let headers = match status {
-        401 => &["WWW-Authenticate"][..],
+/// The headers that follow from what an operation reads, of its successes.
+pub fn implied_headers(route: &Route) -> Vec<&'static str> {
+    let rules = [("Idempotency-Key", "Idempotent-Replayed"), ("Prefer", "Preference-Applied")];
+    rules.into_iter().filter(|(read, _)| route.contract.names(read)).map(|(_, sent)| sent).collect()
+}
+
+/// The headers that a problem of this status may have.
+pub fn problem_headers(status: u16) -> &'static [&'static str] {
+    match status {
+        401 => &["WWW-Authenticate"],
         405 => &["Allow"],
-        429 | 503 => &["Retry-After"],
+        409 | 429 | 503 => &["Retry-After"],
+        415 => &["Accept-Encoding"],
+        416 => &["Content-Range"],
         _ => &[],
-    };
-    response(about, &content("application/problem+json", &reference("schemas", "Problem")), headers)
+    }
+}
+
+fn problem(status: u16, about: &str) -> String {
+    let content = content("application/problem+json", &reference("schemas", "Problem"));
+    response(about, &content, problem_headers(status))
 }
 
 fn response(about: &str, content: &str, headers: &[&str]) -> String {

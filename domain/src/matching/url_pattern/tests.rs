@@ -101,8 +101,6 @@ fn regular_expressions() {
             "/(^a)",
             "/(a$)",
             "/(\\bx)",
-            "/([[a-z]--a])",
-            "/([\\d&&[0-1]])",
             "/(a**)",
             "/(*a)",
             "/(a{2,1})",
@@ -120,6 +118,75 @@ fn regular_expressions() {
     check("/([\\w\\-]{1,64})/(\\d{4}-\\d{2}-\\d{2})", &["/a-b/2026-11-29"], &["/a/2026-11", "//2026-11-29"]);
     let uuid = "/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})";
     check(uuid, &["/f81d4fae-7dec-11d0-a765-00a0c91e6bf6"], &["/f81d4fae-7dec-11d0-a765-00a0c91e6bf"]);
+}
+
+/// ECMAScript, 22.2.1, `ClassContents` with the flag v.
+#[test]
+fn classes_of_the_flag_v() {
+    check("/([[a-z]--[aeiou]]+)", &["/xyz", "/rhythm"], &["/a", "/xay", "/X", "/"]);
+    check("/([[a-z]--a--[b-d]]+)", &["/xyz", "/e"], &["/a", "/c"]);
+    check("/([\\w&&\\d]+)", &["/123"], &["/a1", "/_"]);
+    check("/([\\w&&[a-f0-9]&&\\D]+)", &["/abf"], &["/0", "/g", "/_"]);
+    check("/([[a-c][x-z]5]+)", &["/abcxyz5"], &["/d", "/6"]);
+    check("/([^[a-c][x-z]]+)", &["/defg5"], &["/a", "/y"]);
+    check("/([^\\w--\\d]+)", &["/123", "/-.~"], &["/a", "/_"]);
+    check("/([[^\\d]&&[^a-z]]+)", &["/ABC", "/-"], &["/a", "/1"]);
+    check("/([\\q{abc|d|}])x", &["/abcx", "/dx", "/x"], &["/abx", "/ax", "/abcdx"]);
+    check("/([\\q{abc|d}a-b]+)", &["/abc", "/dab", "/abcd"], &["/c", "/abe", "/abcc"]);
+    check("/([\\q{ab|cd|e}--\\q{cd|e}])", &["/ab"], &["/cd", "/e"]);
+    check("/([\\q{ab|cd|e}&&[\\q{cd|x}a-z]])", &["/cd", "/e"], &["/ab", "/x"]);
+    check("/([^\\q{a|b}]+)", &["/xyz"], &["/a", "/xb"]);
+    check("/([\\q{\\-\\|\\u0041}]+)", &["/-|A"], &["/A", "/-"]);
+    check("/([a&b]+)", &["/a&b"], &["/c"]);
+    check("/([\\&\\&\\-\\[\\]\\cJ\\0\\b]+)", &["/&-"], &["/a"]);
+    check("/x{-([])}?", &["/x"], &["/x-", "/x-a"]);
+    check("/([^]{2})", &["/ab"], &["/a"]);
+    let nested = |depth: usize| format!("/({}a{})", "[".repeat(depth), "]".repeat(depth));
+    check(&nested(32), &["/a"], &["/b"]);
+    refused("too_complex", &[&nested(33)]);
+}
+
+/// What is valid by ECMAScript and not taken is named; what is not valid is told from it.
+#[test]
+fn what_expressions_may_not_have_is_named() {
+    let message = |text: &str| UrlPattern::parse(text, &base()).unwrap_err().message;
+    for (part, texts) in [
+        ("anchor", &["/(^a)", "/(a$)", "/(\\bx)", "/(x\\B)"][..]),
+        ("lookahead or lookbehind", &["/(a(?=b))", "/(a(?!b))", "/(a(?<=b))", "/(a(?<!b))"]),
+        ("back reference", &["/(a\\1)", "/(\\k<a>)"]),
+        ("named group", &["/((?<n>a))"]),
+        ("flags", &["/((?i:a))", "/((?-i:a))"]),
+        ("property of Unicode", &["/(\\p{L})", "/([\\p{Lu}--A])", "/(\\P{N})", "/([^\\P{N}])"]),
+    ] {
+        for text in texts {
+            assert!(message(text).contains(part), "{text}: {}", message(text));
+        }
+    }
+    for text in [
+        "/([a--b&&c])",
+        "/([a-b--c])",
+        "/([ab--c])",
+        "/([a--])",
+        "/([--a])",
+        "/([a&&])",
+        "/([&&a])",
+        "/([a&&&b])",
+        "/([a!!b])",
+        "/([a||b])",
+        "/([^\\q{ab}])",
+        "/([^\\q{}])",
+        "/([\\q{a\\d}])",
+        "/([\\q{a)",
+        "/([a[b])",
+        "/([\\w-z])",
+        "/([a-\\q{b}])",
+        "/(\\q{a})",
+        "/(\\c1)",
+        "/(\\01)",
+        "/(\\u{110000})",
+    ] {
+        assert!(message(text).contains("is none by ECMAScript"), "{text}: {}", message(text));
+    }
 }
 
 #[test]
@@ -243,6 +310,23 @@ fn fixed_text_is_made_canonical() {
     check("/#é `", &["/#é `", "/#%C3%A9%20%60"], &[]);
     check("https://a\\:b@example.com/", &[], &["https://example.com/"]);
     check("https://ü:ä*@example.com/", &["https://%C3%BC:%C3%A4x@example.com/"], &["https://example.com/"]);
+}
+
+/// Hosts by UTS 46, all else as it is spelled.
+#[test]
+fn composed_and_decomposed_characters() {
+    for host in ["b\u{fc}cher.example", "bu\u{308}cher.example"] {
+        let others = ["https://bucher.example/a"];
+        check(
+            &format!("https://{host}/:a"),
+            &["https://b\u{fc}cher.example/a", "https://bu\u{308}cher.example/a"],
+            &others,
+        );
+    }
+    check("/\u{fc}/:a", &["/\u{fc}/1", "/%C3%BC/1"], &["/u\u{308}/1", "/u%CC%88/1"]);
+    check("/u\u{308}/:a", &["/u\u{308}/1", "/u%CC%88/1"], &["/\u{fc}/1", "/%C3%BC/1"]);
+    check("/?q=\u{fc}", &["/?q=\u{fc}"], &["/?q=u\u{308}"]);
+    check("/#u\u{308}", &["/#u\u{308}"], &["/#\u{fc}"]);
 }
 
 #[test]
