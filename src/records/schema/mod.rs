@@ -5,6 +5,7 @@
 //! accepts again without changing it.
 
 mod check;
+mod equality;
 mod field;
 mod format;
 mod parse;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::http::problem::FieldError;
 use crate::records::faults::{JsonPointer, ValidationErrors};
+use crate::records::schema::check::SchemaCheck;
 pub use crate::records::schema::field::{Field, FieldKind};
 pub use crate::records::schema::format::Format;
 use crate::records::schema::shape::ObjectShape;
@@ -31,6 +33,12 @@ impl Schema {
     pub fn parse(written: &Value) -> Result<Self, Vec<FieldError>> {
         let (root, fields) = parse::read(written)?;
         Ok(Self { written: written.clone(), fields, root })
+    }
+
+    /// Reads a schema that was accepted once. A default or a listed value that a format refuses since then is still used.
+    pub fn stored(written: &Value) -> Option<Self> {
+        let (root, fields) = parse::read_accepted(written)?;
+        Some(Self { written: written.clone(), fields, root })
     }
 
     /// The schema as it was sent.
@@ -54,7 +62,7 @@ impl Schema {
     /// Gives up to [`crate::records::faults::MAX_FAULTS`] errors; none if the data is valid.
     pub fn check(&self, data: &mut Map<String, Value>) -> Vec<FieldError> {
         let mut faults = ValidationErrors::default();
-        check::object(&self.root, data, &JsonPointer::Root, &mut faults);
+        check::object(&self.root, data, &JsonPointer::Root, &mut SchemaCheck::new(&mut faults));
         faults.into_errors()
     }
 
@@ -115,7 +123,34 @@ mod tests {
     #[test]
     fn what_a_schema_may_not_say_is_refused_at_its_place() {
         for (property, expected) in [
-            (json!({"type": "string", "pattern": "^a"}), "/pattern unsupported_keyword"),
+            (json!({"type": "string", "pattern": "("}), "/pattern invalid_pattern"),
+            (json!({"type": "string", "pattern": "(?=a)"}), "/pattern invalid_pattern"),
+            (json!({"type": "string", "pattern": "(a{1000}){1000}"}), "/pattern too_complex"),
+            (json!({"type": "string", "pattern": "a".repeat(1001)}), "/pattern too_long"),
+            (json!({"type": "string", "pattern": 1}), "/pattern wrong_type"),
+            (json!({"type": "string", "pattern": "^a", "default": "b"}), "/default pattern_not_matched"),
+            (json!({"type": "number", "pattern": "^a"}), "/pattern not_applicable"),
+            (json!({"type": "string", "oneOf": []}), "/oneOf unsupported_keyword"),
+            (json!({"type": "string", "not": {}}), "/not unsupported_keyword"),
+            (json!({"type": "string", "const": 1}), "/const wrong_type"),
+            (json!({"type": "string", "const": "a", "enum": ["b"]}), "/const contradiction"),
+            (json!({"type": "string", "minLength": 1.5}), "/minLength invalid_number"),
+            (json!({"type": "string", "maxLength": -1.0}), "/maxLength invalid_number"),
+            (json!({"type": "number", "multipleOf": 0}), "/multipleOf invalid_number"),
+            (json!({"type": "number", "multipleOf": -0.5}), "/multipleOf invalid_number"),
+            (json!({"type": "number", "multipleOf": "1"}), "/multipleOf wrong_type"),
+            (json!({"type": "number", "exclusiveMinimum": true}), "/exclusiveMinimum wrong_type"),
+            (json!({"type": "number", "minimum": 1, "exclusiveMaximum": 1}), "/minimum contradiction"),
+            (json!({"type": "number", "exclusiveMinimum": 1, "maximum": 1}), "/exclusiveMinimum contradiction"),
+            (json!({"type": "string", "multipleOf": 2}), "/multipleOf not_applicable"),
+            (json!({"type": "array", "items": {"type": "string"}, "uniqueItems": 1}), "/uniqueItems wrong_type"),
+            (json!({"type": "object", "minProperties": 2, "maxProperties": 1}), "/minProperties contradiction"),
+            (
+                json!({"type": "string", "$schema": "https://json-schema.org/draft/2020-12/schema"}),
+                "/$schema not_applicable",
+            ),
+            (json!({"type": "string", "examples": "a"}), "/examples wrong_type"),
+            (json!({"type": "string", "deprecated": 1}), "/deprecated wrong_type"),
             (json!({"type": "string", "$ref": "#"}), "/$ref unsupported_keyword"),
             (json!({"enum": ["a"]}), "/type required"),
             (json!(true), " wrong_type"),
@@ -173,7 +208,10 @@ mod tests {
             (json!({"properties": {}}), "/type required"),
             (json!({"type": "string"}), "/type unsupported_type"),
             (json!({"type": ["object", "null"]}), "/type unsupported_type"),
-            (json!({"type": "object", "$schema": "x"}), "/$schema unsupported_keyword"),
+            (
+                json!({"type": "object", "$schema": "http://json-schema.org/draft-04/schema#"}),
+                "/$schema unsupported_schema",
+            ),
             (json!({"type": "object", "properties": []}), "/properties wrong_type"),
             (json!({"type": "object", "required": ["a"]}), "/required/0 unknown_field"),
             (json!({"type": "object", "required": "a"}), "/required wrong_type"),

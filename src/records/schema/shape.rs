@@ -1,6 +1,7 @@
 //! A parsed schema, as values are checked by it.
 
-use serde_json::Value;
+use domain::pattern::Pattern;
+use serde_json::{Number, Value};
 
 use super::format::Format;
 
@@ -31,6 +32,7 @@ pub(super) struct TextShape {
     pub format: Option<Format>,
     /// In characters.
     pub length: LengthBounds,
+    pub pattern: Option<Box<Pattern>>,
     pub role: TextUse,
 }
 
@@ -47,8 +49,14 @@ pub(super) enum TextUse {
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct NumberRange {
-    pub min: Option<f64>,
-    pub max: Option<f64>,
+    pub min: Option<Number>,
+    pub max: Option<Number>,
+    /// It must be greater than this.
+    pub above: Option<Number>,
+    /// It must be less than this.
+    pub below: Option<Number>,
+    /// It must be a whole multiple of this; never 0.
+    pub unit: Option<Number>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -61,11 +69,15 @@ pub(super) struct LengthBounds {
 pub(super) struct ListShape {
     pub items: Node,
     pub length: LengthBounds,
+    /// Whether no two elements may be equal.
+    pub is_set: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct ObjectShape {
     pub properties: Vec<Property>,
+    /// How many members it has.
+    pub size: LengthBounds,
     /// Whether undeclared members are allowed.
     pub is_open: bool,
 }

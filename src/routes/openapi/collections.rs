@@ -179,6 +179,10 @@ fn or_null(schema: &Value) -> Value {
     {
         values.push(Value::Null);
     }
+    if let Some(only) = members.get("const").filter(|only| !only.is_null()).cloned() {
+        members.shift_remove("const");
+        members.insert("enum".into(), Value::Array(vec![only, Value::Null]));
+    }
     if let Some(kind @ Value::String(_)) = members.get("type").cloned() {
         members.insert("type".into(), Value::Array(vec![kind, "null".into()]));
     }
