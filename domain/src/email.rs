@@ -66,11 +66,14 @@ fn ascii_label(label: &str) -> Option<Cow<'_, str>> {
     encoded.map(|encoded| Cow::Owned(["xn--", &encoded].concat()))
 }
 
-/// A host name without port, end dot and underscore, whose last label is not a number: that would be an IP address.
+/// A host name without port, end dot and underscore. Its last label begins with a letter, as all of the DNS do: else it may
+/// be an IP address.
 fn is_domain(text: &str) -> bool {
     let last = text.rsplit('.').next().unwrap_or_default();
     let is_written_so = |host: Host| host.as_str().eq_ignore_ascii_case(text) && host.has_readable_labels();
-    !text.contains('_') && !last.bytes().all(|b| b.is_ascii_digit()) && Host::parse(text).is_ok_and(is_written_so)
+    !text.contains('_')
+        && last.starts_with(|c: char| c.is_ascii_alphabetic())
+        && Host::parse(text).is_ok_and(is_written_so)
 }
 
 #[cfg(test)]

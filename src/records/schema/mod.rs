@@ -10,6 +10,8 @@ mod field;
 mod format;
 mod parse;
 mod shape;
+#[cfg(test)]
+mod suite;
 
 use serde_json::{Map, Value};
 
@@ -54,6 +56,11 @@ impl Schema {
     /// The field of this name.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// Whether a record may have a field of this name.
+    pub fn may_have(&self, name: &str) -> bool {
+        self.root.is_open || self.root.declares(name)
     }
 
     /// Checks a record's data and normalises it: missing fields get their defaults, a null in a field that is not nullable
