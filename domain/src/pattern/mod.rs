@@ -1,15 +1,17 @@
 //! Patterns of texts (JSON Schema's `pattern`): regular expressions as ECMA-262 writes them, with Unicode characters, that
 //! are looked for anywhere in a text.
 //!
-//! A pattern becomes an automaton, which is walked in all its states at once (Thompson): nothing is tried twice, so no
+//! A pattern becomes an automaton, which runs in all its states at once (Thompson): nothing is tried twice, so no
 //! pattern makes a text of n characters take more than n times the pattern's steps. Both are bounded, and what several
 //! checks take together by an [`Effort`]. What needs memory of the text is refused: references back, and looking around.
 
 mod characters;
+pub mod effort;
 mod parse;
 mod program;
 
 use crate::error::Invalid;
+use crate::pattern::effort::Effort;
 use crate::pattern::program::PatternProgram;
 
 /// A compiled pattern.
@@ -47,27 +49,6 @@ impl Pattern {
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.written == other.written
-    }
-}
-
-/// The steps that patterns may still take: one for each state in which they are at a character.
-#[derive(Debug)]
-pub struct Effort(usize);
-
-impl Effort {
-    /// Steps for all patterns of one record: some ten milliseconds.
-    pub const MAX: usize = 2_000_000;
-
-    fn take(&mut self) -> Result<(), Invalid> {
-        let message = "takes too long to be compared with the pattern: shorten one of them";
-        self.0 = self.0.checked_sub(1).ok_or_else(|| Invalid::new("too_complex", message))?;
-        Ok(())
-    }
-}
-
-impl Default for Effort {
-    fn default() -> Self {
-        Self(Self::MAX)
     }
 }
 
@@ -197,14 +178,14 @@ mod tests {
         for pattern in ["^(a+)+b$", "^(a|aa)*b$", "^(a*)*b$", "(.*)(.*)(.*)(.*)b", "(x+x+)+y"] {
             let mut effort = Effort::default();
             let found = Pattern::parse(pattern).unwrap().is_found_in(&text, &mut effort);
-            assert_eq!(found, Ok(false), "{pattern}: {} steps are left", effort.0);
+            assert_eq!(found, Ok(false), "{pattern}: {} steps are left", effort.left());
         }
         let wide = Pattern::parse("(a?){500}(a?){400}b").unwrap();
         assert_eq!(wide.is_found_in(&text, &mut Effort::default()).unwrap_err().code, "too_complex");
         let mut effort = Effort::default();
         let anchored = Pattern::parse("^b").unwrap();
         assert_eq!(anchored.is_found_in(&text, &mut effort), Ok(false));
-        assert!(effort.0 > Effort::MAX - 10, "it ends where it fails");
+        assert!(effort.left() > Effort::MAX - 10, "it ends where it fails");
     }
 
     /// A pattern of a small grammar, and the places where it may end from one place, by its meaning.

@@ -35,12 +35,12 @@ pub enum PatternNode {
 
 /// Reads a pattern.
 pub fn read(text: &str) -> Result<PatternNode, Invalid> {
-    let mut parser = PatternParser { chars: text.chars().collect(), at: 0 };
+    let mut parser = RegexParser { chars: text.chars().collect(), at: 0 };
     let node = parser.either(0)?;
     if parser.peek().is_some() { Err(parser.wrong("a group is closed that is not open")) } else { Ok(node) }
 }
 
-struct PatternParser {
+struct RegexParser {
     chars: Vec<char>,
     at: usize,
 }
@@ -51,7 +51,7 @@ enum PatternEscape {
     Set(CharacterItem),
 }
 
-impl PatternParser {
+impl RegexParser {
     fn peek(&self) -> Option<char> {
         self.chars.get(self.at).copied()
     }
@@ -135,7 +135,7 @@ impl PatternParser {
         if depth == MAX_DEPTH {
             return Err(self.wrong("groups are nested deeper than 30 levels"));
         }
-        if ["?=", "?!", "?<=", "?<!"].into_iter().any(|look| self.clone_takes(look)) {
+        if ["?=", "?!", "?<=", "?<!"].into_iter().any(|look| self.comes_next(look)) {
             return Err(self.wrong("looking ahead or behind is not taken"));
         }
         if self.take("?<") {
@@ -148,7 +148,7 @@ impl PatternParser {
     }
 
     /// Whether this comes next; nothing is taken.
-    fn clone_takes(&mut self, wanted: &str) -> bool {
+    fn comes_next(&mut self, wanted: &str) -> bool {
         let before = self.at;
         let takes = self.take(wanted);
         self.at = before;

@@ -1,7 +1,7 @@
-//! From a pattern to an automaton, and how it is walked.
+//! From a pattern to an automaton, and how it runs.
 
-use super::Effort;
 use super::characters::{CharacterSet, is_word};
+use super::effort::Effort;
 use super::parse::{PatternAnchor, PatternNode};
 use crate::error::Invalid;
 
@@ -113,7 +113,7 @@ impl PatternProgram {
 
     /// Whether the pattern is found anywhere in a text.
     pub fn is_found_in(&self, text: &str, effort: &mut Effort) -> Result<bool, Invalid> {
-        let mut walk = PatternWalk { seen: vec![0; self.states.len()], round: 0, open: Vec::new(), effort };
+        let mut run = PatternRun { seen: vec![0; self.states.len()], round: 0, open: Vec::new(), effort };
         let (mut here, mut next) = (Vec::new(), Vec::new());
         let is_anchored = matches!(self.states.first(), Some(PatternState::At(PatternAnchor::Start)));
         let mut before = None;
@@ -121,11 +121,11 @@ impl PatternProgram {
         loop {
             let after = rest.next();
             let place = TextPlace { before, after };
-            walk.round += 1;
+            run.round += 1;
             let begins = if is_anchored && before.is_some() { None } else { Some(0) };
             // The states behind the last character lead on from here, and the pattern may begin anywhere.
             for state in next.drain(..).chain(begins) {
-                if walk.enter(self, state, &place, &mut here)? {
+                if run.enter(self, state, &place, &mut here)? {
                     return Ok(true);
                 }
             }
@@ -155,8 +155,8 @@ impl TextPlace {
     }
 }
 
-/// What is remembered while a text is walked through.
-struct PatternWalk<'e> {
+/// What is remembered while a pattern runs over a text.
+struct PatternRun<'e> {
     /// In which round a state was entered last.
     seen: Vec<usize>,
     round: usize,
@@ -164,7 +164,7 @@ struct PatternWalk<'e> {
     effort: &'e mut Effort,
 }
 
-impl PatternWalk<'_> {
+impl PatternRun<'_> {
     /// Enters a state and all that follow from it without a character; notes in `here` those that wait for one, with the
     /// number of its set. Whether the pattern was found.
     fn enter(

@@ -1,17 +1,17 @@
 //! Checks values by a schema and normalises them to the form in which they are stored.
 
-use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use serde_json::{Map, Number, Value};
 
+use super::assertion::Combined;
+use super::bounds::{LengthBounds, NumberRange, TextShape, TextUse};
 use super::equality::{canonical, is_among};
-use super::shape::{LengthBounds, ListShape, Node, NumberRange, ObjectShape, Shape, TextShape, TextUse};
+use super::shape::{ListShape, Node, ObjectShape, Shape};
 use crate::records::faults::{JsonPointer, ValidationErrors};
 use crate::records::names;
-use domain::decimal;
 use domain::error::Invalid;
-use domain::pattern::Effort;
+use domain::pattern::effort::Effort;
 
 /// Deepest nesting of a record's data, the record itself counted.
 const MAX_DEPTH: usize = 32;
@@ -31,6 +31,26 @@ impl<'f> SchemaCheck<'f> {
     /// Notes here what is wrong.
     pub fn new(faults: &'f mut ValidationErrors) -> Self {
         Self { faults, effort: Effort::default() }
+    }
+}
+
+/// Checks a record.
+pub(super) fn record(
+    shape: &ObjectShape,
+    combined: &Combined,
+    data: &mut Map<String, Value>,
+    run: &mut SchemaCheck<'_>,
+) {
+    object(shape, data, &JsonPointer::Root, run);
+    if !combined.is_empty() {
+        let whole = Value::Object(std::mem::take(data));
+        combined
+            .refusal(&whole, &mut run.effort)
+            .into_iter()
+            .for_each(|invalid| run.faults.add(&JsonPointer::Root, invalid));
+        if let Value::Object(members) = whole {
+            *data = members;
+        }
     }
 }
 
@@ -91,10 +111,8 @@ pub(super) fn drop_undeclared(shape: &ObjectShape, members: &mut Map<String, Val
 
 /// Checks a value.
 pub(super) fn node(wanted: &Node, value: &mut Value, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
-    if value.is_null() && wanted.nullable {
-        return;
-    }
     match (&wanted.shape, &mut *value) {
+        (_, Value::Null) if wanted.nullable => {}
         (Shape::Text(shape), Value::String(given)) => text(shape, given, at, run),
         (Shape::Number(range), Value::Number(given)) => number(range, given, at, run),
         (Shape::Integer(range), Value::Number(given)) => integer(range, given, at, run),
@@ -106,6 +124,7 @@ pub(super) fn node(wanted: &Node, value: &mut Value, at: &JsonPointer<'_>, run: 
     if !wanted.values.is_empty() && !is_among(value, &wanted.values) {
         run.faults.add(at, not_in_enum(&wanted.values));
     }
+    wanted.combined.refusal(value, &mut run.effort).into_iter().for_each(|invalid| run.faults.add(at, invalid));
 }
 
 fn text(shape: &TextShape, given: &mut String, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
@@ -163,20 +182,7 @@ fn integer(range: &NumberRange, given: &mut Number, at: &JsonPointer<'_>, run: &
 }
 
 fn within(range: &NumberRange, given: &Number, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
-    let bounds = [
-        (&range.min, Ordering::is_lt as fn(Ordering) -> bool, "too_small", "must be at least "),
-        (&range.above, Ordering::is_le, "too_small", "must be greater than "),
-        (&range.max, Ordering::is_gt, "too_large", "must be at most "),
-        (&range.below, Ordering::is_ge, "too_large", "must be less than "),
-    ];
-    for (bound, is_beyond, code, must_be) in bounds {
-        if let Some(bound) = bound.as_ref().filter(|bound| is_beyond(decimal::order(given, bound))) {
-            run.faults.add(at, Invalid::new(code, format!("{must_be}{bound}")));
-        }
-    }
-    if let Some(unit) = range.unit.as_ref().filter(|unit| !decimal::is_multiple(given, unit)) {
-        run.faults.add(at, Invalid::new("not_a_multiple", format!("must be a multiple of {unit}")));
-    }
+    range.refusal(given).into_iter().for_each(|invalid| run.faults.add(at, invalid));
 }
 
 fn list(shape: &ListShape, items: &mut [Value], at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
@@ -384,6 +390,84 @@ mod tests {
                 assert_eq!(check(&schema, json!({"f": value})), Err(vec![format!("/f {code}")]), "{property}");
             }
         }
+    }
+
+    #[test]
+    fn the_keywords_of_numbers_texts_and_lists() {
+        let range = json!({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "multipleOf": 0.1});
+        let unique = json!({"type": "array", "items": {"type": "object"}, "uniqueItems": true});
+        let constant = json!({"type": ["string", "null"], "const": "a"});
+        let either = json!({"type": "object", "minProperties": 1, "maxProperties": 2, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]});
+        let one = json!({"type": "integer", "oneOf": [{"multipleOf": 3}, {"multipleOf": 5}], "not": {"const": 9}});
+        let nullable = json!({"type": ["string", "null"], "allOf": [{"type": "string"}]});
+        for (property, good, bad) in [
+            (
+                range,
+                vec![json!(0.1), json!(0.3), json!(0.7)],
+                vec![(json!(0), "too_small"), (json!(1), "too_large"), (json!(0.35), "not_a_multiple")],
+            ),
+            (
+                unique,
+                vec![json!([]), json!([{"a": 1}, {"a": 2}, {"a": "1"}])],
+                vec![(json!([{"a": 1, "b": [2]}, {"b": [2.0], "a": 1}]), "duplicate")],
+            ),
+            (constant, vec![json!("a")], vec![(json!("b"), "not_in_enum")]),
+            (
+                json!({"type": "object", "const": {"a": [1]}}),
+                vec![json!({"a": [1]})],
+                vec![(json!({"a": [2]}), "not_in_enum")],
+            ),
+            (
+                json!({"type": "array", "items": {"type": "integer"}, "enum": [[1, 2], []]}),
+                vec![json!([1, 2]), json!([])],
+                vec![(json!([2, 1]), "not_in_enum")],
+            ),
+            (
+                json!({"type": "string", "pattern": "^\\p{Lu}[^\\s]*$"}),
+                vec![json!("Ärger")],
+                vec![(json!("ärger"), "pattern_not_matched"), (json!("Ä b"), "pattern_not_matched")],
+            ),
+            (json!({"type": "string", "maxLength": 2.0}), vec![json!("ab")], vec![(json!("abc"), "too_long")]),
+            (
+                either,
+                vec![json!({"a": 1}), json!({"b": 1, "c": 1})],
+                vec![(json!({"c": 1}), "not_any_of"), (json!({"a": 1, "b": 1, "c": 1}), "too_many")],
+            ),
+            (
+                one,
+                vec![json!(3), json!(10)],
+                vec![(json!(15), "not_one_of"), (json!(1), "not_one_of"), (json!(9), "not_excluded")],
+            ),
+            (nullable, vec![json!("a")], vec![(json!(null), "not_all_of")]),
+        ] {
+            let schema = of(property.clone());
+            for value in good {
+                let data = json!({"f": value});
+                assert_eq!(check(&schema, data.clone()), Ok(data), "{property}");
+            }
+            for (value, code) in bad {
+                let told = check(&schema, json!({"f": value.clone()})).unwrap_err();
+                assert!(
+                    told.iter().all(|told| told.ends_with(code)) && told.len() == 1,
+                    "{property} {value}: {told:?}"
+                );
+            }
+        }
+        let whole = json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+            "oneOf": [{"required": ["a"]}, {"required": ["b"]}]});
+        let whole = Schema::parse(&whole).unwrap();
+        assert_eq!(check(&whole, json!({"a": "", "b": null})), Ok(json!({"a": ""})), "null counts as missing");
+        assert_eq!(check(&whole, json!({"a": "", "b": ""})), Err(vec![" not_one_of".into()]));
+    }
+
+    #[test]
+    fn what_takes_too_long_is_refused() {
+        let slow = of(json!({"type": "string", "pattern": "(a?){500}(a?){400}b"}));
+        assert_eq!(check(&slow, json!({"f": "a".repeat(100_000)})), Err(vec!["/f too_complex".into()]));
+        let branch = json!({"items": {"type": "integer"}});
+        let many = of(json!({"type": "array", "items": {"type": "integer"}, "allOf": vec![branch; 20]}));
+        assert!(check(&many, json!({"f": vec![1; 10_000]})).is_ok());
+        assert_eq!(check(&many, json!({"f": vec![1; 120_000]})), Err(vec!["/f too_complex".into()]));
     }
 
     #[test]

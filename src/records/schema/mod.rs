@@ -4,7 +4,10 @@
 //! Invariants: an unknown keyword is refused. A default satisfies its own property. What [`Schema::check`] accepts, it
 //! accepts again without changing it.
 
+mod assertion;
+mod bounds;
 mod check;
+mod combine;
 mod equality;
 mod field;
 mod format;
@@ -16,10 +19,12 @@ mod suite;
 use serde_json::{Map, Value};
 
 use crate::http::problem::FieldError;
-use crate::records::faults::{JsonPointer, ValidationErrors};
+use crate::records::faults::ValidationErrors;
+use crate::records::schema::assertion::Combined;
 use crate::records::schema::check::SchemaCheck;
 pub use crate::records::schema::field::{Field, FieldKind};
 pub use crate::records::schema::format::Format;
+use crate::records::schema::parse::RecordSchema;
 use crate::records::schema::shape::ObjectShape;
 
 /// A collection's schema.
@@ -28,19 +33,21 @@ pub struct Schema {
     written: Value,
     fields: Vec<Field>,
     root: ObjectShape,
+    /// What `allOf`, `anyOf`, `oneOf` and `not` say of the whole record.
+    combined: Combined,
 }
 
 impl Schema {
     /// Reads a schema. Pointers of errors are relative to it. The caller limits its size.
     pub fn parse(written: &Value) -> Result<Self, Vec<FieldError>> {
-        let (root, fields) = parse::read(written)?;
-        Ok(Self { written: written.clone(), fields, root })
+        let RecordSchema { root, combined, fields } = parse::read(written)?;
+        Ok(Self { written: written.clone(), fields, root, combined })
     }
 
     /// Reads a schema that was accepted once. A default or a listed value that a format refuses since then is still used.
     pub fn stored(written: &Value) -> Option<Self> {
-        let (root, fields) = parse::read_accepted(written)?;
-        Some(Self { written: written.clone(), fields, root })
+        let RecordSchema { root, combined, fields } = parse::read_accepted(written)?;
+        Some(Self { written: written.clone(), fields, root, combined })
     }
 
     /// The schema as it was sent.
@@ -69,7 +76,7 @@ impl Schema {
     /// Gives up to [`crate::records::faults::MAX_FAULTS`] errors; none if the data is valid.
     pub fn check(&self, data: &mut Map<String, Value>) -> Vec<FieldError> {
         let mut faults = ValidationErrors::default();
-        check::object(&self.root, data, &JsonPointer::Root, &mut SchemaCheck::new(&mut faults));
+        check::record(&self.root, &self.combined, data, &mut SchemaCheck::new(&mut faults));
         faults.into_errors()
     }
 
@@ -137,8 +144,27 @@ mod tests {
             (json!({"type": "string", "pattern": 1}), "/pattern wrong_type"),
             (json!({"type": "string", "pattern": "^a", "default": "b"}), "/default pattern_not_matched"),
             (json!({"type": "number", "pattern": "^a"}), "/pattern not_applicable"),
-            (json!({"type": "string", "oneOf": []}), "/oneOf unsupported_keyword"),
-            (json!({"type": "string", "not": {}}), "/not unsupported_keyword"),
+            (json!({"type": "string", "if": {}}), "/if unsupported_keyword"),
+            (json!({"type": "string", "oneOf": []}), "/oneOf wrong_type"),
+            (json!({"type": "string", "anyOf": vec![json!(true); 21]}), "/anyOf wrong_type"),
+            (json!({"type": "string", "allOf": [1]}), "/allOf/0 wrong_type"),
+            (json!({"type": "string", "not": {"if": {}}}), "/not/if unsupported_keyword"),
+            (json!({"type": "string", "not": {"default": 1}}), "/not/default not_applicable"),
+            (json!({"type": "string", "not": {"type": "file"}}), "/not/type unsupported_type"),
+            (json!({"type": "string", "not": {"type": []}}), "/not/type unsupported_type"),
+            (json!({"type": "string", "not": {"required": [1]}}), "/not/required wrong_type"),
+            (json!({"type": "string", "not": {"pattern": "("}}), "/not/pattern invalid_pattern"),
+            (
+                json!({"type": "string", "not": {"properties": {"a": {"minimum": "1"}}}}),
+                "/not/properties/a/minimum wrong_type",
+            ),
+            (json!({"type": "string", "not": {"enum": []}}), "/not/enum invalid_enum"),
+            (json!({"type": "string", "not": {"additionalProperties": {}}}), "/not/additionalProperties wrong_type"),
+            (
+                json!({"type": "string", "not": {"not": {"not": {"not": {"not": {"not": {}}}}}}}),
+                "/not/not/not/not/not/not too_deep",
+            ),
+            (json!({"type": "string", "default": "a", "anyOf": [{"minLength": 2}]}), "/default not_any_of"),
             (json!({"type": "string", "const": 1}), "/const wrong_type"),
             (json!({"type": "string", "const": "a", "enum": ["b"]}), "/const contradiction"),
             (json!({"type": "string", "minLength": 1.5}), "/minLength invalid_number"),
@@ -222,6 +248,9 @@ mod tests {
             (json!({"type": "object", "properties": []}), "/properties wrong_type"),
             (json!({"type": "object", "required": ["a"]}), "/required/0 unknown_field"),
             (json!({"type": "object", "required": "a"}), "/required wrong_type"),
+            (json!({"type": "object", "enum": [{}]}), "/enum not_applicable"),
+            (json!({"type": "object", "const": {}}), "/const not_applicable"),
+            (json!({"type": "object", "minProperties": 1}), "/minProperties not_applicable"),
             (json!({"type": "object", "properties": {"id": {"type": "string"}}}), "/properties/id reserved"),
             (json!({"type": "object", "properties": {"a-b": {"type": "string"}}}), "/properties/a-b invalid_name"),
         ] {

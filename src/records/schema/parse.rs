@@ -7,11 +7,13 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::assertion::Combined;
+use super::bounds::{LengthBounds, NumberRange, TextShape, TextUse};
 use super::check::{self, SchemaCheck};
 use super::equality::{canonical, is_among};
 use super::field::{Field, FieldKind};
 use super::format::Format;
-use super::shape::{LengthBounds, ListShape, Node, NumberRange, ObjectShape, Property, Shape, TextShape, TextUse};
+use super::shape::{ListShape, Node, ObjectShape, Property, Shape};
 use crate::http::problem::FieldError;
 use crate::records::faults::{JsonPointer, ValidationErrors};
 use crate::records::names;
@@ -33,29 +35,40 @@ const MAX_DEPTH: usize = 5;
 /// Most values of an enum.
 const MAX_VALUES: usize = 200;
 
+/// A record's schema as it was read.
+pub(super) struct RecordSchema {
+    pub root: ObjectShape,
+    pub combined: Combined,
+    pub fields: Vec<Field>,
+}
+
 /// Reads a record's schema.
-pub(super) fn read(written: &Value) -> Result<(ObjectShape, Vec<Field>), Vec<FieldError>> {
-    let mut reader = SchemaParser { faults: ValidationErrors::default(), fields: Vec::new() };
+pub(super) fn read(written: &Value) -> Result<RecordSchema, Vec<FieldError>> {
+    let mut reader = SchemaParser::default();
     let node = reader.node(written, &JsonPointer::Root, SchemaLocation::Record);
     match node {
-        Some(Node { shape: Shape::Object(object), .. }) if reader.faults.is_empty() => Ok((object, reader.fields)),
+        Some(Node { shape: Shape::Object(root), combined, .. }) if reader.faults.is_empty() => {
+            Ok(RecordSchema { root, combined, fields: reader.fields })
+        }
         _ => Err(reader.faults.into_errors()),
     }
 }
 
 /// Reads a schema that was accepted once, whatever would be wrong with it today.
-pub(super) fn read_accepted(written: &Value) -> Option<(ObjectShape, Vec<Field>)> {
-    let mut reader = SchemaParser { faults: ValidationErrors::default(), fields: Vec::new() };
-    match reader.node(written, &JsonPointer::Root, SchemaLocation::Record)?.shape {
-        Shape::Object(object) => Some((object, reader.fields)),
+pub(super) fn read_accepted(written: &Value) -> Option<RecordSchema> {
+    let mut reader = SchemaParser::default();
+    match reader.node(written, &JsonPointer::Root, SchemaLocation::Record)? {
+        Node { shape: Shape::Object(root), combined, .. } => {
+            Some(RecordSchema { root, combined, fields: reader.fields })
+        }
         _ => None,
     }
 }
 
 /// The keywords that are taken, for whoever wrote another one.
-const KEYWORDS: &str = "type, enum, const, format, pattern, minLength, maxLength, minimum, maximum, exclusiveMinimum, \
+pub(super) const KEYWORDS: &str = "type, enum, const, format, pattern, minLength, maxLength, minimum, maximum, exclusiveMinimum, \
                         exclusiveMaximum, multipleOf, items, minItems, maxItems, uniqueItems, properties, required, \
-                        additionalProperties, minProperties, maxProperties, default, title, description, examples, \
+                        additionalProperties, minProperties, maxProperties, allOf, anyOf, oneOf, not, default, title, description, examples, \
                         deprecated, $comment, $schema, indexed, unique, searched, reference";
 /// The dialects in which these keywords mean the same.
 const DIALECTS: [&str; 3] = [
@@ -93,10 +106,13 @@ impl SchemaLocation {
     }
 }
 
-struct SchemaParser {
-    faults: ValidationErrors,
+#[derive(Default)]
+pub(super) struct SchemaParser {
+    pub(super) faults: ValidationErrors,
     /// The fields so far.
     fields: Vec<Field>,
+    /// How many schemas stand in `allOf`, `anyOf`, `oneOf` and `not` so far.
+    pub(super) assertions: usize,
 }
 
 impl SchemaParser {
@@ -119,7 +135,8 @@ impl SchemaParser {
             "array" => Shape::List(Box::new(self.list(written, at, place)?)),
             _ => Shape::Object(self.object(written, at, place)),
         };
-        let mut node = Node { shape, nullable, values: Vec::new(), default: None };
+        let combined = self.combined(written, at, 1);
+        let mut node = Node { shape, nullable, values: Vec::new(), default: None, combined };
         self.values(&mut node, written, at);
         Some(node)
     }
@@ -171,16 +188,18 @@ impl SchemaParser {
             "deprecated" => return self.is(value.is_boolean(), "must be true or false", at),
             "$schema" if place == SchemaLocation::Record => return self.dialect(value, at),
             "$schema" => false,
-            "const" => true,
             // Not inside lists: a long default in each of many elements would fill the memory.
             "default" => matches!(place, SchemaLocation::Property(_)),
-            "enum" => true,
+            "allOf" | "anyOf" | "oneOf" | "not" => true,
+            "enum" | "const" => place != SchemaLocation::Record,
             "format" | "pattern" | "minLength" | "maxLength" => kind == "string",
             "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
                 matches!(kind, "number" | "integer")
             }
             "items" | "minItems" | "maxItems" | "uniqueItems" => kind == "array",
-            "properties" | "required" | "additionalProperties" | "minProperties" | "maxProperties" => kind == "object",
+            "properties" | "required" | "additionalProperties" => kind == "object",
+            // A body has members beside the fields, which no count should tell apart.
+            "minProperties" | "maxProperties" => kind == "object" && place != SchemaLocation::Record,
             "indexed" | "unique" | "searched" | "reference" if place == SchemaLocation::Property(1) => true,
             "indexed" | "unique" | "searched" | "reference" => {
                 let message = "applies to top-level fields only";
@@ -197,7 +216,7 @@ impl SchemaParser {
         }
     }
 
-    fn text(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> TextShape {
+    pub(super) fn text(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> TextShape {
         let format = match written.get("format") {
             None => None,
             Some(format) => {
@@ -215,7 +234,7 @@ impl SchemaParser {
         TextShape { format, length: self.bounds(written, ["minLength", "maxLength"], at), pattern, role: TextUse::None }
     }
 
-    fn range(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> NumberRange {
+    pub(super) fn range(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> NumberRange {
         let keywords = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
         let [min, max, above, below, unit] = keywords.map(|keyword| match written.get(keyword) {
             None => None,
@@ -247,7 +266,12 @@ impl SchemaParser {
         NumberRange { min, max, above, below, unit }
     }
 
-    fn bounds(&mut self, written: &Map<String, Value>, keywords: [&str; 2], at: &JsonPointer<'_>) -> LengthBounds {
+    pub(super) fn bounds(
+        &mut self,
+        written: &Map<String, Value>,
+        keywords: [&str; 2],
+        at: &JsonPointer<'_>,
+    ) -> LengthBounds {
         let [min, max] = keywords.map(|keyword| {
             let bound = written.get(keyword)?;
             let bound = whole(bound).and_then(|bound| usize::try_from(bound).ok());
@@ -460,7 +484,7 @@ impl SchemaParser {
         }
     }
 
-    fn is_text(&mut self, value: &Value, at: &JsonPointer<'_>) {
+    pub(super) fn is_text(&mut self, value: &Value, at: &JsonPointer<'_>) {
         self.is(value.is_string(), "must be a string", at);
     }
 
@@ -471,7 +495,7 @@ impl SchemaParser {
     }
 
     /// A keyword that is on or off.
-    fn switch(&mut self, written: &Map<String, Value>, keyword: &str, at: &JsonPointer<'_>) -> bool {
+    pub(super) fn switch(&mut self, written: &Map<String, Value>, keyword: &str, at: &JsonPointer<'_>) -> bool {
         match written.get(keyword) {
             None => false,
             Some(Value::Bool(is_on)) => *is_on,
@@ -490,7 +514,7 @@ impl SchemaParser {
         self.faults.add(at, Invalid::new("not_indexable", message));
     }
 
-    fn wrong<T>(
+    pub(super) fn wrong<T>(
         &mut self,
         at: &JsonPointer<'_>,
         code: &'static str,

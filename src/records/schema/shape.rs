@@ -1,9 +1,9 @@
 //! A parsed schema, as values are checked by it.
 
-use domain::pattern::Pattern;
-use serde_json::{Number, Value};
+use serde_json::Value;
 
-use super::format::Format;
+use super::assertion::Combined;
+use super::bounds::{LengthBounds, NumberRange, TextShape};
 
 /// What a value must be.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,8 @@ pub(super) struct Node {
     pub values: Vec<Value>,
     /// The value of a missing member.
     pub default: Option<Value>,
+    /// What `allOf`, `anyOf`, `oneOf` and `not` say.
+    pub combined: Combined,
 }
 
 /// The type of a value, with the keywords of that type.
@@ -25,44 +27,6 @@ pub(super) enum Shape {
     Flag,
     List(Box<ListShape>),
     Object(ObjectShape),
-}
-
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct TextShape {
-    pub format: Option<Format>,
-    /// In characters.
-    pub length: LengthBounds,
-    pub pattern: Option<Box<Pattern>>,
-    pub role: TextUse,
-}
-
-/// What a string is used for beside being stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum TextUse {
-    #[default]
-    None,
-    /// It is in the index, which limits its length.
-    Indexed,
-    /// It is a record's id.
-    Reference,
-}
-
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct NumberRange {
-    pub min: Option<Number>,
-    pub max: Option<Number>,
-    /// It must be greater than this.
-    pub above: Option<Number>,
-    /// It must be less than this.
-    pub below: Option<Number>,
-    /// It must be a whole multiple of this; never 0.
-    pub unit: Option<Number>,
-}
-
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct LengthBounds {
-    pub min: usize,
-    pub max: Option<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
