@@ -88,7 +88,8 @@ impl CostlyRequest {
 
     /// Its request of this number: none is answered from what is kept.
     fn request(self, number: u64) -> Vec<u8> {
-        let notes = |query: &str| get(&format!("/api/v1/notes?n={number}&limit=20&{query}"));
+        // Of two values of a parameter the second is not looked at.
+        let notes = |query: &str| get(&format!("/api/v1/notes?limit=20&limit={number}&{query}"));
         match self {
             Self::Patterns => {
                 let pattern = |n| format!("match_urlpattern=/{number}-{n}-({NESTED})");
@@ -101,7 +102,7 @@ impl CostlyRequest {
             // By turns as much as is put beside, and more than that, which is refused.
             Self::References => {
                 let limit = if number.is_multiple_of(2) { POSTS / 2 } else { POSTS };
-                get(&format!("/api/v1/posts?n={number}&limit={limit}&expand=related.related"))
+                get(&format!("/api/v1/posts?limit={limit}&limit={number}&expand=related.related"))
             }
             Self::Filter => notes(&format!("filter=score=-{}", number + 1)),
             Self::Texts => {
@@ -110,7 +111,7 @@ impl CostlyRequest {
             }
             Self::Search => notes("q=zq*"),
             Self::Count => notes("count=true&filter=text~%22number%22"),
-            Self::Plain => get(&format!("/api/v1/notes/r00001?n={number}")),
+            Self::Plain => get("/api/v1/notes/r00001"),
         }
     }
 

@@ -71,6 +71,7 @@ mod record_lists;
 mod record_paging;
 mod record_read_bounds;
 mod record_references;
+mod record_schemas;
 mod record_storage;
 mod record_versions;
 mod records;

@@ -59,7 +59,8 @@ impl Timestamp {
         Self((days - day + 1) * DAY)
     }
 
-    /// Parses RFC 3339 (`2026-11-21T16:00:00Z`, fractions and offsets allowed).
+    /// Parses RFC 3339 (`2026-11-21T16:00:00Z`, fractions and offsets allowed). A leap second, the last one of a month in
+    /// UTC, is the first second of the next month, as POSIX counts: so it comes after all others of its month.
     pub fn parse_rfc3339(text: &str) -> Result<Self, Invalid> {
         parse(text)
             .ok_or_else(|| Invalid::new("invalid_time", "must be an RFC 3339 time, such as 2027-01-31T12:00:00Z"))
@@ -123,7 +124,9 @@ fn parse(text: &str) -> Option<Timestamp> {
         _ => return None,
     };
     let days = days_from_civil(year, month, day);
-    Some(Timestamp(days * DAY + ((hour * 60 + minute - offset) * 60 + second) * 1000 + millis))
+    let at = Timestamp(days * DAY + ((hour * 60 + minute - offset) * 60 + second) * 1000 + millis);
+    // A second 60 is a leap second: it ends where a month begins in UTC (RFC 3339, 5.7).
+    (second < 60 || at.millis() - millis == at.month_start().millis()).then_some(at)
 }
 
 /// Days since 1970 of a date of the proleptic Gregorian calendar; years begin in March here,
@@ -197,7 +200,85 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_leap_second_is_the_last_of_a_month_in_utc() {
+        let read = |text: &str| Timestamp::parse_rfc3339(text).map(|at| at.to_string());
+        for (text, shown) in [
+            ("1990-12-31T23:59:60Z", "1991-01-01T00:00:00.000Z"),
+            ("1990-12-31T15:59:60-08:00", "1991-01-01T00:00:00.000Z"),
+            ("1991-01-01T00:59:60+01:00", "1991-01-01T00:00:00.000Z"),
+            ("1998-12-31t23:59:60.123z", "1999-01-01T00:00:00.123Z"),
+            ("2012-07-01T05:29:60.999999+05:30", "2012-07-01T00:00:00.999Z"),
+            ("2024-02-29T23:59:60-00:00", "2024-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(shown), "{text}");
+        }
+        for text in [
+            "1990-12-31T23:59:61Z",
+            "1990-12-31T23:58:60Z",
+            "1990-12-31T22:59:60Z",
+            "1990-12-31T23:59:60+01:00",
+            "1990-12-31T15:59:60-07:00",
+            "1990-12-30T23:59:60Z",
+            "2024-02-28T23:59:60Z",
+            "1991-01-01T00:00:60Z",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        let moments =
+            ["2016-12-31T23:59:59.999Z", "2016-12-31T23:59:60Z", "2016-12-31T23:59:60.5Z", "2017-01-01T00:00:01Z"];
+        let shown = moments.map(|moment| read(moment).unwrap());
+        assert!(shown.is_sorted(), "text order is time order: {shown:?}");
+    }
+
+    #[test]
+    fn every_form_of_the_standard_is_read() {
+        let read = |text: &str| Timestamp::parse_rfc3339(text).map(|at| at.to_string());
+        for (text, shown) in [
+            ("1985-04-12T23:20:50.52Z", "1985-04-12T23:20:50.520Z"),
+            ("1996-12-19T16:39:57-08:00", "1996-12-20T00:39:57.000Z"),
+            ("1937-01-01T12:00:27.87+00:20", "1937-01-01T11:40:27.870Z"),
+            ("2026-01-01t00:00:00z", "2026-01-01T00:00:00.000Z"),
+            ("2026-01-01T00:00:00.1234567890123456789Z", "2026-01-01T00:00:00.123Z"),
+            ("2026-01-01T00:00:00+23:59", "2025-12-31T00:01:00.000Z"),
+            ("2000-02-29T00:00:00-00:00", "2000-02-29T00:00:00.000Z"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(shown), "{text}");
+        }
+        for text in [
+            "2026-01-01T00:00:00+24:00",
+            "2026-01-01T00:00:00+01:60",
+            "2026-01-01T00:00:00+0100",
+            "2026-01-01T00:00:00 Z",
+            "2026-01-01T00:60:00Z",
+            "2026-01-01T0:00:00Z",
+            "2026-04-31T00:00:00Z",
+            "1900-02-29T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "+2026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00,5Z",
+            "2026-01-01T00:00:0٠Z",
+            "2026-W01-1T00:00:00Z",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_sixtieth_second_is_one_after_the_fifty_ninth(day in 1i64..29, month in 1i64..13, minute in 0i64..1440, offset in -1439i64..1440) {
+            let (sign, away) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
+            let text = |second| {
+                let (hour, minute, h, m) = (minute / 60, minute % 60, away / 60, away % 60);
+                format!("2026-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{sign}{h:02}:{m:02}")
+            };
+            let last = Timestamp::parse_rfc3339(&text(59)).unwrap();
+            let next = last.plus_seconds(1);
+            let expected = (next == next.month_start()).then_some(next);
+            prop_assert_eq!(Timestamp::parse_rfc3339(&text(60)).ok(), expected);
+        }
+
         #[test]
         fn shown_and_read_again_is_the_same_moment(millis in 0i64..253_402_300_799_999) {
             prop_assert_eq!(Timestamp::parse_rfc3339(&Timestamp(millis).to_string()), Ok(Timestamp(millis)));

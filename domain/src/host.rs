@@ -59,7 +59,7 @@ impl Host {
         if host.0.split('.').any(|label| label.starts_with('_')) {
             return invalid("must be the name of a host: a label that begins with '_' names a record");
         }
-        if !host.0.split('.').all(is_readable) {
+        if !host.has_readable_labels() {
             return invalid("must have international labels in valid punycode, each in the letters of one script");
         }
         Ok(host)
@@ -68,6 +68,11 @@ impl Host {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether each international label can be decoded, and its letters are of one script.
+    pub fn has_readable_labels(&self) -> bool {
+        self.0.split('.').all(is_readable)
     }
 }
 

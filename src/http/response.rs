@@ -57,7 +57,9 @@ impl ResponseBody {
     fn known_length(&self) -> Option<usize> {
         match self {
             Self::Json(text) => Some(text.len()).filter(|_| !text.is_long()),
-            Self::LinkedJson(text) | Self::Text(text) | Self::Html(text) | Self::Css(text) => Some(text.len()),
+            Self::LinkedJson(text) | Self::Text(text) | Self::Html(text) | Self::Css(text) | Self::EventText(text) => {
+                Some(text.len())
+            }
             Self::Empty | Self::Bytes(_) | Self::Events(_) => None,
         }
     }

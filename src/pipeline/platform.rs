@@ -111,6 +111,7 @@ async fn for_operator(
     let operator = authenticate_operator::operator(&context.bindings, &context.request).await?;
     let operator = operator.ok_or_else(problem::unauthorized)?;
     decide::authorise_operator(&route.endpoint, operator.permissions(), is_person(&operator))?;
+    routes::query::check(route, &context.request.query)?;
     meta.tenant = ClaimedTenant::parse(params.get("tenant_id")).ok().map(|named| named.as_str().to_owned());
     handler(context.call(params, Box::new(operator))).await
 }

@@ -193,6 +193,7 @@ async fn serve(
         meta.headers.extend(impersonation_header(member));
         decide::authorise(&route.endpoint, member.permissions(), member.user().is_some())?;
     }
+    routes::query::check(route, &request.query)?;
     let admitted = Admitted { tenant, config, source: matched.source, principal, token };
     call_handler(context, (route, params), admitted).await
 }

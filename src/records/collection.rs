@@ -256,7 +256,7 @@ impl Collection {
         let written_schema: Value = serde_json::from_str(&row.schema).map_err(problem::internal)?;
         let written_statuses: Value = serde_json::from_str(&row.statuses).map_err(problem::internal)?;
         Ok(Self {
-            schema: Schema::parse(&written_schema).map_err(|_| broken("schema"))?,
+            schema: Schema::stored(&written_schema).ok_or_else(|| broken("schema"))?,
             statuses: Statuses::parse(&written_statuses).map_err(|_| broken("statuses"))?,
             index: IndexState {
                 is_building: row.job.as_deref() == Some("index"),

@@ -11,6 +11,7 @@ use crate::storage::composed::composed;
 use crate::storage::composed::{SqlCondition, SqlPiece};
 use crate::storage::sql::Arg;
 use domain::clock::Timestamp;
+use domain::email::parse_email;
 use domain::error::Invalid;
 use domain::filter::{Comparison, ComparisonOperator, Filter, Literal};
 use domain::words::{NO_WORD, Search};
@@ -312,6 +313,8 @@ impl RecordColumn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LiteralKind {
     Text,
+    /// A string that is an e-mail address; compared in its one spelling.
+    Email,
     /// A string that is a time; compared in its canonical spelling.
     Time,
     Number,
@@ -336,11 +339,14 @@ fn typed(collection: &Collection, comparison: Comparison) -> Result<Comparison, 
             Some(at) => Literal::Text(at.to_string()),
             None => return wrong("a date or an RFC 3339 time"),
         },
+        (LiteralKind::Email, Literal::Text(text)) if !contains => {
+            Literal::Text(parse_email(text).unwrap_or_else(|_| text.clone()))
+        }
         (_, Literal::Null) if !contains => Literal::Null,
-        (LiteralKind::Text, Literal::Text(_))
+        (LiteralKind::Text | LiteralKind::Email, Literal::Text(_))
         | (LiteralKind::Number, Literal::Integer(_) | Literal::Real(_))
         | (LiteralKind::Flag, Literal::Flag(_)) => comparison.value,
-        (LiteralKind::Text, _) => return wrong("a string in quotes"),
+        (LiteralKind::Text | LiteralKind::Email, _) => return wrong("a string in quotes"),
         (LiteralKind::Time, _) => return wrong("a date or an RFC 3339 time"),
         (LiteralKind::Number, _) => return wrong("a number"),
         (LiteralKind::Flag, _) => return wrong("true or false"),
@@ -357,6 +363,7 @@ fn kind_of(collection: &Collection, name: &str) -> Result<LiteralKind, Invalid> 
     let field = collection.schema.field(name).ok_or_else(|| unknown(name))?;
     match field.kind.compared() {
         FieldKind::Text if field.format == Some(Format::DateTime) => Ok(LiteralKind::Time),
+        FieldKind::Text if field.format == Some(Format::Email) => Ok(LiteralKind::Email),
         FieldKind::Text => Ok(LiteralKind::Text),
         FieldKind::Number | FieldKind::Integer => Ok(LiteralKind::Number),
         FieldKind::Flag => Ok(LiteralKind::Flag),

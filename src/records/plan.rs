@@ -102,6 +102,14 @@ impl ListPlan {
             let invalid = Invalid::new("unknown_field", "must be absent: this collection has no statuses");
             return Err(problem::invalid_query("status", invalid));
         }
+        if let Some(statuses) = &collection.statuses
+            && query.statuses.iter().any(|status| !statuses.contains(status))
+        {
+            let message =
+                format!("must be statuses of this collection: {}", statuses.names().collect::<Vec<_>>().join(", "));
+            return Err(problem::invalid_query("status", Invalid::new("unknown_status", message)));
+        }
+        query.projection.check(collection)?;
         let order = SortOrder::read(collection, query.sort.as_deref())?;
         let filter = query.filter(collection)?;
         let (mut source, search) = choose_source(tenant, collection, query)?;

@@ -2,12 +2,18 @@
 
 use serde_json::{Map, Value};
 
+use super::collection::Collection;
 use crate::http::incoming::Query;
 use crate::http::problem::{self, Problem};
 use domain::error::Invalid;
 
 /// Most names.
 const MAX_NAMES: usize = 50;
+/// What stands beside a record.
+const EXPAND: &str = "expand";
+/// What the platform sets of each record.
+const PLATFORM: [&str; 8] =
+    ["id", "tenant_id", "version", "created_at", "updated_at", "deleted_at", "created_by", "updated_by"];
 /// Deepest name: `expand.author.expand.team.name`.
 const MAX_DEPTH: usize = 8;
 
@@ -28,12 +34,38 @@ impl Projection {
         Ok(Self(paths))
     }
 
+    /// Refuses a name that no record of the collection shows: 400 names it. Of what stands in a field only the field is
+    /// looked at, and of `expand` the reference.
+    pub fn check(&self, collection: &Collection) -> Result<(), Problem> {
+        let unknown = self.0.iter().find(|path| !is_shown(collection, path));
+        let Some(name) = unknown.and_then(|path| path.first()) else { return Ok(()) };
+        let message = match name.as_str() {
+            EXPAND => "must name a field of this collection that refers to another one behind `expand.`".to_owned(),
+            name => format!("must name members of this collection's records: `{name}` is none"),
+        };
+        Err(problem::invalid_query("fields", Invalid::new("unknown_field", message)))
+    }
+
     /// Removes the members that are not named.
     pub fn apply(&self, shown: &mut Map<String, Value>) {
         let paths: Vec<&[String]> = self.0.iter().map(Vec::as_slice).collect();
         if !paths.is_empty() {
             retain(shown, &paths);
         }
+    }
+}
+
+/// Whether records of a collection show what a path begins with.
+fn is_shown(collection: &Collection, path: &[String]) -> bool {
+    let mut names = path.iter().map(String::as_str);
+    match names.next() {
+        Some(EXPAND) => {
+            names.next().is_none_or(|name| collection.schema.field(name).is_some_and(|field| field.reference.is_some()))
+        }
+        Some("client_id") if collection.alias => true,
+        Some("status") if collection.statuses.is_some() => true,
+        Some(name) => PLATFORM.contains(&name) || collection.schema.may_have(name),
+        None => true,
     }
 }
 
@@ -66,6 +98,7 @@ fn retain_inside(value: &mut Value, paths: &[&[String]]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::definition::Definition;
 
     #[test]
     fn what_is_named_stays() {
@@ -80,5 +113,38 @@ mod tests {
         assert_eq!(kept("a.c,expand.x.n"), r#"{"a":{"c":2},"expand":{"x":[{"n":1}]}}"#);
         assert_eq!(kept("a,a.b"), r#"{"a":{"b":1,"c":2}}"#);
         assert_eq!(kept("none"), "{}");
+    }
+
+    #[test]
+    fn what_no_record_shows_cannot_be_named() {
+        let definition = serde_json::json!({"slug": "posts", "alias": "client_id", "schema": {"type": "object", "properties": {
+            "title": {"type": "string"}, "seo": {"type": "object"}, "author": {"type": "string", "reference": "people"}}}});
+        let collection = |definition: &Value| {
+            let definition = Definition::read(definition.as_object().unwrap().clone()).unwrap();
+            Collection::fresh(definition, None, 0).unwrap()
+        };
+        let posts = collection(&definition);
+        let check = |collection: &Collection, fields: &str| {
+            let projection = Projection::read(&Query::parse(&format!("fields={fields}"))).unwrap();
+            projection.check(collection).map_err(|problem| (problem.status, problem.errors[0].code))
+        };
+        for good in [
+            "",
+            "id",
+            "title,seo.a.b,author",
+            "expand",
+            "expand.author.name",
+            "client_id,tenant_id",
+            "version,updated_by",
+        ] {
+            assert_eq!(check(&posts, good), Ok(()), "{good}");
+        }
+        for bad in ["nope", "title,nope", "Title", "status", "expand.title", "expand.nope", "nope.a", "."] {
+            assert_eq!(check(&posts, bad), Err((400, "unknown_field")), "{bad}");
+        }
+        let mut open = definition.clone();
+        open["schema"]["additionalProperties"] = Value::Bool(true);
+        open["statuses"] = serde_json::json!({"initial": "new", "transitions": {"new": []}});
+        assert_eq!(check(&collection(&open), "anything,status"), Ok(()));
     }
 }

@@ -17,6 +17,7 @@ mod mercure;
 pub mod openapi;
 mod operators;
 mod platform;
+pub mod query;
 mod records;
 pub mod route;
 mod settings;

@@ -67,9 +67,9 @@ fn used(tokens: &[(Token, usize)]) -> HeaderUse {
             Some(Token::Text(text)) if is_header_name(text) && is(i.checked_sub(1), "(") => {
                 let method = i.checked_sub(2).and_then(at).and_then(Token::word).unwrap_or_default();
                 match (method, is(Some(i + 1), ","), is(Some(i + 1), ")")) {
-                    ("header" | "append" | "set", true, _) => drop(used.sends.insert(text.clone())),
+                    ("header" | "append" | "set", true, _) => _ = used.sends.insert(text.clone()),
                     ("header" | "header_as_sent" | "get" | "tags" | "date", _, true) => {
-                        drop(used.reads.insert(text.clone()))
+                        _ = used.reads.insert(text.clone());
                     }
                     _ => {}
                 }

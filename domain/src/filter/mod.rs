@@ -82,7 +82,7 @@ pub enum Literal {
     Flag(bool),
     /// A whole number, exact in JavaScript: at most 2^53 either way.
     Integer(i64),
-    /// Any other number, of at most 1e308 either way; never -0.
+    /// Any other finite number; never -0. Beyond 2^53 a whole one too.
     Real(f64),
     /// A string without U+0000.
     Text(String),

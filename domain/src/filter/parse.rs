@@ -29,9 +29,6 @@ const OPERATORS: [ComparisonOperator; 8] = [
     ComparisonOperator::Contains,
 ];
 
-/// The largest whole number that JavaScript, and so D1, tells from its neighbours.
-const LARGEST_EXACT: u64 = 1 << 53;
-
 /// Most bytes of a field's name.
 const MAX_NAME: usize = 64;
 
@@ -136,10 +133,13 @@ impl FilterParser<'_> {
     fn number(&self, text: &str, number: &Number) -> Result<Literal, Invalid> {
         if text.contains(['.', 'e', 'E']) {
             let real = number.as_f64().and_then(real::read);
-            return real.map(Literal::Real).ok_or_else(|| self.expected("a number of at most 1e308"));
+            return real.map(Literal::Real).ok_or_else(|| self.expected("a number of at most 1.7976931348623157e308"));
         }
-        let exact = text.parse().ok().filter(|whole: &i64| whole.unsigned_abs() <= LARGEST_EXACT);
-        exact.map(Literal::Integer).ok_or_else(|| self.expected("a whole number of at most 9007199254740992"))
+        if let Some(exact) = text.parse().ok().filter(|whole: &i64| whole.unsigned_abs() <= real::LARGEST_EXACT) {
+            return Ok(Literal::Integer(exact));
+        }
+        let expected = "a whole number that a double holds exactly, as all up to 9007199254740992 are";
+        real::read_whole(text).map(Literal::Real).ok_or_else(|| self.expected(expected))
     }
 
     fn text(&mut self, quote: char) -> Result<String, Invalid> {
@@ -291,6 +291,10 @@ mod tests {
             ("1e3", Literal::Real(1000.0)),
             ("-2E-2", Literal::Real(-0.02)),
             ("1e-999", Literal::Real(0.0)),
+            ("1.7976931348623157e308", Literal::Real(f64::MAX)),
+            ("-1.797e308", Literal::Real(-1.797e308)),
+            ("10000000000000000", Literal::Real(1e16)),
+            ("-99999999999999999999", Literal::Real(-1e20)),
         ] {
             assert_eq!(literal(text), value, "{text}");
         }
@@ -338,10 +342,14 @@ mod tests {
             ("a=.5", 3, LITERAL),
             ("a=1e", 3, LITERAL),
             ("a=inf", 3, LITERAL),
-            ("a=9007199254740993", 3, "a whole number of at most 9007199254740992"),
-            ("a=-99999999999999999999", 3, "a whole number of at most 9007199254740992"),
+            ("a=9007199254740993", 3, "a whole number that a double holds exactly, as all up to 9007199254740992 are"),
+            (
+                "a=-9223372036854775807",
+                3,
+                "a whole number that a double holds exactly, as all up to 9007199254740992 are",
+            ),
             ("a=1e999", 3, LITERAL),
-            ("a=1.1e308", 3, "a number of at most 1e308"),
+            ("a=1.8e308", 3, LITERAL),
             ("a ~ 3", 5, "a text in quotes"),
             ("a !~ null", 6, "a text in quotes"),
             ("a='b", 5, "the end of the text"),

@@ -144,6 +144,7 @@ async fn one(request: &Request<Reader>, rows: &TenantDb, log: Option<Cursor>) ->
     let expansion = Expansion::read(&request.incoming.query)?;
     let find = |_: &Collection| Ok(vec![ReadStatement::Constant(record::FIND, args![slug, id])]);
     let CollectionRead { collection, found, generation } = readable(request, rows, find).await?;
+    projection.check(&collection)?;
     let row = found.into_iter().next().unwrap_or_default().first::<RecordRow>()?.ok_or_else(problem::not_found)?;
     let record = Record::stored(rows.tenant(), row);
     let etag = record.etag(&collection);

@@ -293,16 +293,6 @@ mod tests {
     }
 
     #[test]
-    fn an_address_ends_in_a_name() {
-        for good in ["a@b", "A.B+c@Mail.example.com", "\"x\"@b_c.d"] {
-            assert!(parse_email(good).is_ok(), "{good}");
-        }
-        for bad in ["", "a", "@b", "a@", "a@b.", "a@b:25", "a@b@c", "a b@c", "a@b c", "a@-b", "a@b\n"] {
-            assert!(parse_email(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
     fn bodies_are_read() {
         let zero = serde_json::json!({"tenant_id": "customer_abc123", "wpgraphql_endpoint": "https://customer.example.com/graphql",
             "webhook_secret": "generated_webhook_secret", "subscription_secret": "generated_subscription_secret",

@@ -1,11 +1,17 @@
 //! Checks values by a schema and normalises them to the form in which they are stored.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Number, Value};
 
-use super::shape::{LengthBounds, ListShape, Node, NumberRange, ObjectShape, Shape, TextShape, TextUse};
+use super::assertion::Combined;
+use super::bounds::{LengthBounds, NumberRange, TextShape, TextUse};
+use super::equality::{canonical, is_among};
+use super::shape::{ListShape, Node, ObjectShape, Shape};
 use crate::records::faults::{JsonPointer, ValidationErrors};
 use crate::records::names;
 use domain::error::Invalid;
+use domain::pattern::effort::Effort;
 
 /// Deepest nesting of a record's data, the record itself counted.
 const MAX_DEPTH: usize = 32;
@@ -14,12 +20,46 @@ const MAX_INDEXED: usize = 500;
 /// The largest whole number that every JSON parser reads exactly (RFC 8259, section 6).
 const MAX_INTEGER: f64 = 9_007_199_254_740_991.0;
 
+/// The check of one record, default or listed value.
+pub(super) struct SchemaCheck<'f> {
+    faults: &'f mut ValidationErrors,
+    /// What its patterns may still take.
+    effort: Effort,
+}
+
+impl<'f> SchemaCheck<'f> {
+    /// Notes here what is wrong.
+    pub fn new(faults: &'f mut ValidationErrors) -> Self {
+        Self { faults, effort: Effort::default() }
+    }
+}
+
+/// Checks a record.
+pub(super) fn record(
+    shape: &ObjectShape,
+    combined: &Combined,
+    data: &mut Map<String, Value>,
+    run: &mut SchemaCheck<'_>,
+) {
+    object(shape, data, &JsonPointer::Root, run);
+    if !combined.is_empty() {
+        let whole = Value::Object(std::mem::take(data));
+        combined
+            .refusal(&whole, &mut run.effort)
+            .into_iter()
+            .for_each(|invalid| run.faults.add(&JsonPointer::Root, invalid));
+        if let Value::Object(members) = whole {
+            *data = members;
+        }
+    }
+}
+
 /// Checks an object: missing members get their defaults; a null in a member that is not nullable counts as missing.
 pub(super) fn object(
     shape: &ObjectShape,
     members: &mut Map<String, Value>,
     at: &JsonPointer<'_>,
-    faults: &mut ValidationErrors,
+    run: &mut SchemaCheck<'_>,
 ) {
     for property in &shape.properties {
         let (name, wanted) = (&property.name, &property.node);
@@ -30,20 +70,27 @@ pub(super) fn object(
             members.insert(name.clone(), default.clone());
         }
         match members.get_mut(name) {
-            Some(value) => node(wanted, value, &at.name(name), faults),
-            None if property.required => faults.add(&at.name(name), Invalid::new("required", "is required")),
+            Some(value) => node(wanted, value, &at.name(name), run),
+            None if property.required => run.faults.add(&at.name(name), Invalid::new("required", "is required")),
             None => {}
         }
     }
     for (name, value) in members.iter().filter(|(name, _)| !shape.declares(name)) {
         let at_member = at.name(name);
         if !shape.is_open {
-            faults.add(&at_member, Invalid::new("unknown_field", "is not a field that the schema declares"));
+            run.faults.add(&at_member, Invalid::new("unknown_field", "is not a field that the schema declares"));
         } else if let (JsonPointer::Root, Err(invalid)) = (at, names::own_field_name(name)) {
-            faults.add(&at_member, invalid);
+            run.faults.add(&at_member, invalid);
         } else {
-            free_member(name, value, &at_member, faults);
+            free_member(name, value, &at_member, run);
         }
+    }
+    let (count, LengthBounds { min, max }) = (members.len(), &shape.size);
+    if count < *min {
+        run.faults.add(at, Invalid::new("too_few", format!("must have at least {min} members")));
+    }
+    if let Some(max) = max.filter(|max| count > *max) {
+        run.faults.add(at, Invalid::new("too_many", format!("must have at most {max} members")));
     }
 }
 
@@ -63,124 +110,130 @@ pub(super) fn drop_undeclared(shape: &ObjectShape, members: &mut Map<String, Val
 }
 
 /// Checks a value.
-pub(super) fn node(wanted: &Node, value: &mut Value, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
-    if value.is_null() && wanted.nullable {
-        return;
-    }
+pub(super) fn node(wanted: &Node, value: &mut Value, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
     match (&wanted.shape, &mut *value) {
-        (Shape::Text(shape), Value::String(given)) => text(shape, given, at, faults),
-        (Shape::Number(range), Value::Number(given)) => number(range, given, at, faults),
-        (Shape::Integer(range), Value::Number(given)) => integer(range, given, at, faults),
+        (_, Value::Null) if wanted.nullable => {}
+        (Shape::Text(shape), Value::String(given)) => text(shape, given, at, run),
+        (Shape::Number(range), Value::Number(given)) => number(range, given, at, run),
+        (Shape::Integer(range), Value::Number(given)) => integer(range, given, at, run),
         (Shape::Flag, Value::Bool(_)) => {}
-        (Shape::List(shape), Value::Array(items)) => list(shape, items, at, faults),
-        (Shape::Object(shape), Value::Object(members)) => object(shape, members, at, faults),
-        (shape, _) => return faults.add(at, wrong_type(shape)),
+        (Shape::List(shape), Value::Array(items)) => list(shape, items, at, run),
+        (Shape::Object(shape), Value::Object(members)) => object(shape, members, at, run),
+        (shape, _) => return run.faults.add(at, wrong_type(shape)),
     }
-    if !wanted.values.is_empty() && !wanted.values.contains(value) {
-        faults.add(at, not_in_enum(&wanted.values));
+    if !wanted.values.is_empty() && !is_among(value, &wanted.values) {
+        run.faults.add(at, not_in_enum(&wanted.values));
     }
+    wanted.combined.refusal(value, &mut run.effort).into_iter().for_each(|invalid| run.faults.add(at, invalid));
 }
 
-fn text(shape: &TextShape, given: &mut String, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
+fn text(shape: &TextShape, given: &mut String, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
     if let Some(format) = shape.format {
-        match faults.check(at, format.read(given)) {
+        match run.faults.check(at, format.read(given)) {
             Some(kept) if kept != given.as_str() => *given = kept.into_owned(),
             Some(_) => {}
             None => return,
         }
     }
-    no_nul(given, at, faults);
+    no_nul(given, at, run);
     let (length, LengthBounds { min, max }) = (given.chars().count(), &shape.length);
     if length < *min {
-        faults.add(at, Invalid::new("too_short", format!("must be at least {min} characters long")));
+        run.faults.add(at, Invalid::new("too_short", format!("must be at least {min} characters long")));
     }
     if let Some(max) = max.filter(|max| length > *max) {
-        faults.add(at, Invalid::new("too_long", format!("must be at most {max} characters long")));
+        run.faults.add(at, Invalid::new("too_long", format!("must be at most {max} characters long")));
+    }
+    if let Some(pattern) = &shape.pattern
+        && run.faults.check(at, pattern.is_found_in(given, &mut run.effort)) == Some(false)
+    {
+        let message = format!("must match the pattern {}", pattern.as_str());
+        run.faults.add(at, Invalid::new("pattern_not_matched", message));
     }
     match shape.role {
         TextUse::None => {}
         TextUse::Indexed if given.len() > MAX_INDEXED => {
             let message = format!("must be at most {MAX_INDEXED} bytes long, as it is indexed");
-            faults.add(at, Invalid::new("too_long_for_index", message));
+            run.faults.add(at, Invalid::new("too_long_for_index", message));
         }
         TextUse::Indexed => {}
-        TextUse::Reference => drop(faults.check(at, names::record_id(given))),
+        TextUse::Reference => drop(run.faults.check(at, names::record_id(given))),
     }
 }
 
-fn number(range: &NumberRange, given: &mut Number, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
+fn number(range: &NumberRange, given: &mut Number, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
     let value = given.as_f64().unwrap_or_default();
     if value.fract() == 0.0 && value.abs() <= MAX_INTEGER {
         // 1.0 is stored as 1, so that equal numbers have the same text.
         *given = Number::from(value as i64);
     }
-    within(range, value, at, faults);
+    within(range, given, at, run);
 }
 
-fn integer(range: &NumberRange, given: &mut Number, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
+fn integer(range: &NumberRange, given: &mut Number, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
     let value = given.as_f64().unwrap_or_default();
     if value.fract() != 0.0 {
-        return faults.add(at, Invalid::new("wrong_type", "must be a whole number"));
+        return run.faults.add(at, Invalid::new("wrong_type", "must be a whole number"));
     }
     if value.abs() > MAX_INTEGER {
         let code = if value > 0.0 { "too_large" } else { "too_small" };
-        return faults.add(at, Invalid::new(code, format!("must be within ±{MAX_INTEGER}")));
+        return run.faults.add(at, Invalid::new(code, format!("must be within ±{MAX_INTEGER}")));
     }
-    number(range, given, at, faults);
+    number(range, given, at, run);
 }
 
-fn within(range: &NumberRange, value: f64, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
-    if let Some(min) = range.min.filter(|min| value < *min) {
-        faults.add(at, Invalid::new("too_small", format!("must be at least {min}")));
-    }
-    if let Some(max) = range.max.filter(|max| value > *max) {
-        faults.add(at, Invalid::new("too_large", format!("must be at most {max}")));
-    }
+fn within(range: &NumberRange, given: &Number, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
+    range.refusal(given).into_iter().for_each(|invalid| run.faults.add(at, invalid));
 }
 
-fn list(shape: &ListShape, items: &mut [Value], at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
+fn list(shape: &ListShape, items: &mut [Value], at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
     let LengthBounds { min, max } = &shape.length;
     if items.len() < *min {
-        faults.add(at, Invalid::new("too_few", format!("must have at least {min} entries")));
+        run.faults.add(at, Invalid::new("too_few", format!("must have at least {min} entries")));
     }
     if let Some(max) = max.filter(|max| items.len() > *max) {
-        return faults.add(at, Invalid::new("too_many", format!("must have at most {max} entries")));
+        return run.faults.add(at, Invalid::new("too_many", format!("must have at most {max} entries")));
     }
     for (i, item) in items.iter_mut().enumerate() {
-        node(&shape.items, item, &at.index(i), faults);
+        node(&shape.items, item, &at.index(i), run);
+    }
+    if shape.is_set {
+        let mut seen = HashSet::new();
+        if let Some(again) = items.iter().position(|item| !seen.insert(canonical(item))) {
+            run.faults.add(&at.index(again), Invalid::new("duplicate", "must not equal another entry of the list"));
+        }
     }
 }
 
 /// Checks a value that no schema describes: it must be storable.
-fn free(value: &Value, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
+fn free(value: &Value, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
     match value {
-        Value::String(text) => no_nul(text, at, faults),
+        Value::String(text) => no_nul(text, at, run),
         Value::Array(_) | Value::Object(_) if at.depth() >= MAX_DEPTH => {
-            faults.add(at, Invalid::new("too_deep", format!("must not be nested deeper than {MAX_DEPTH} levels")));
+            run.faults.add(at, Invalid::new("too_deep", format!("must not be nested deeper than {MAX_DEPTH} levels")));
         }
         Value::Array(items) => {
             for (i, item) in items.iter().enumerate() {
-                free(item, &at.index(i), faults);
+                free(item, &at.index(i), run);
             }
         }
         Value::Object(members) => {
             for (name, value) in members {
-                free_member(name, value, &at.name(name), faults);
+                free_member(name, value, &at.name(name), run);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-fn free_member(name: &str, value: &Value, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
-    no_nul(name, at, faults);
-    free(value, at, faults);
+fn free_member(name: &str, value: &Value, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
+    no_nul(name, at, run);
+    free(value, at, run);
 }
 
 /// SQLite's JSON functions end a string at U+0000.
-fn no_nul(text: &str, at: &JsonPointer<'_>, faults: &mut ValidationErrors) {
+fn no_nul(text: &str, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
     if text.contains('\0') {
-        faults.add(at, Invalid::new("control_character", "must not contain U+0000"));
+        run.faults.add(at, Invalid::new("control_character", "must not contain U+0000"));
     }
 }
 
@@ -198,6 +251,11 @@ fn wrong_type(shape: &Shape) -> Invalid {
 
 /// Lists the allowed values if they are few and short.
 fn not_in_enum(values: &[Value]) -> Invalid {
+    if let [only] = values
+        && only.to_string().len() <= 200
+    {
+        return Invalid::new("not_in_enum", format!("must be {only}"));
+    }
     let listed: Vec<String> = values.iter().take(20).map(Value::to_string).collect();
     let listed = listed.join(", ");
     if values.len() <= 20 && listed.len() <= 200 {
@@ -332,6 +390,84 @@ mod tests {
                 assert_eq!(check(&schema, json!({"f": value})), Err(vec![format!("/f {code}")]), "{property}");
             }
         }
+    }
+
+    #[test]
+    fn the_keywords_of_numbers_texts_and_lists() {
+        let range = json!({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "multipleOf": 0.1});
+        let unique = json!({"type": "array", "items": {"type": "object"}, "uniqueItems": true});
+        let constant = json!({"type": ["string", "null"], "const": "a"});
+        let either = json!({"type": "object", "minProperties": 1, "maxProperties": 2, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]});
+        let one = json!({"type": "integer", "oneOf": [{"multipleOf": 3}, {"multipleOf": 5}], "not": {"const": 9}});
+        let nullable = json!({"type": ["string", "null"], "allOf": [{"type": "string"}]});
+        for (property, good, bad) in [
+            (
+                range,
+                vec![json!(0.1), json!(0.3), json!(0.7)],
+                vec![(json!(0), "too_small"), (json!(1), "too_large"), (json!(0.35), "not_a_multiple")],
+            ),
+            (
+                unique,
+                vec![json!([]), json!([{"a": 1}, {"a": 2}, {"a": "1"}])],
+                vec![(json!([{"a": 1, "b": [2]}, {"b": [2.0], "a": 1}]), "duplicate")],
+            ),
+            (constant, vec![json!("a")], vec![(json!("b"), "not_in_enum")]),
+            (
+                json!({"type": "object", "const": {"a": [1]}}),
+                vec![json!({"a": [1]})],
+                vec![(json!({"a": [2]}), "not_in_enum")],
+            ),
+            (
+                json!({"type": "array", "items": {"type": "integer"}, "enum": [[1, 2], []]}),
+                vec![json!([1, 2]), json!([])],
+                vec![(json!([2, 1]), "not_in_enum")],
+            ),
+            (
+                json!({"type": "string", "pattern": "^\\p{Lu}[^\\s]*$"}),
+                vec![json!("Ärger")],
+                vec![(json!("ärger"), "pattern_not_matched"), (json!("Ä b"), "pattern_not_matched")],
+            ),
+            (json!({"type": "string", "maxLength": 2.0}), vec![json!("ab")], vec![(json!("abc"), "too_long")]),
+            (
+                either,
+                vec![json!({"a": 1}), json!({"b": 1, "c": 1})],
+                vec![(json!({"c": 1}), "not_any_of"), (json!({"a": 1, "b": 1, "c": 1}), "too_many")],
+            ),
+            (
+                one,
+                vec![json!(3), json!(10)],
+                vec![(json!(15), "not_one_of"), (json!(1), "not_one_of"), (json!(9), "not_excluded")],
+            ),
+            (nullable, vec![json!("a")], vec![(json!(null), "not_all_of")]),
+        ] {
+            let schema = of(property.clone());
+            for value in good {
+                let data = json!({"f": value});
+                assert_eq!(check(&schema, data.clone()), Ok(data), "{property}");
+            }
+            for (value, code) in bad {
+                let told = check(&schema, json!({"f": value.clone()})).unwrap_err();
+                assert!(
+                    told.iter().all(|told| told.ends_with(code)) && told.len() == 1,
+                    "{property} {value}: {told:?}"
+                );
+            }
+        }
+        let whole = json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+            "oneOf": [{"required": ["a"]}, {"required": ["b"]}]});
+        let whole = Schema::parse(&whole).unwrap();
+        assert_eq!(check(&whole, json!({"a": "", "b": null})), Ok(json!({"a": ""})), "null counts as missing");
+        assert_eq!(check(&whole, json!({"a": "", "b": ""})), Err(vec![" not_one_of".into()]));
+    }
+
+    #[test]
+    fn what_takes_too_long_is_refused() {
+        let slow = of(json!({"type": "string", "pattern": "(a?){500}(a?){400}b"}));
+        assert_eq!(check(&slow, json!({"f": "a".repeat(100_000)})), Err(vec!["/f too_complex".into()]));
+        let branch = json!({"items": {"type": "integer"}});
+        let many = of(json!({"type": "array", "items": {"type": "integer"}, "allOf": vec![branch; 20]}));
+        assert!(check(&many, json!({"f": vec![1; 10_000]})).is_ok());
+        assert_eq!(check(&many, json!({"f": vec![1; 120_000]})), Err(vec!["/f too_complex".into()]));
     }
 
     #[test]

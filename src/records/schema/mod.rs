@@ -4,18 +4,27 @@
 //! Invariants: an unknown keyword is refused. A default satisfies its own property. What [`Schema::check`] accepts, it
 //! accepts again without changing it.
 
+mod assertion;
+mod bounds;
 mod check;
+mod combine;
+mod equality;
 mod field;
 mod format;
 mod parse;
 mod shape;
+#[cfg(test)]
+mod suite;
 
 use serde_json::{Map, Value};
 
 use crate::http::problem::FieldError;
-use crate::records::faults::{JsonPointer, ValidationErrors};
+use crate::records::faults::ValidationErrors;
+use crate::records::schema::assertion::Combined;
+use crate::records::schema::check::SchemaCheck;
 pub use crate::records::schema::field::{Field, FieldKind};
 pub use crate::records::schema::format::Format;
+use crate::records::schema::parse::RecordSchema;
 use crate::records::schema::shape::ObjectShape;
 
 /// A collection's schema.
@@ -24,13 +33,21 @@ pub struct Schema {
     written: Value,
     fields: Vec<Field>,
     root: ObjectShape,
+    /// What `allOf`, `anyOf`, `oneOf` and `not` say of the whole record.
+    combined: Combined,
 }
 
 impl Schema {
     /// Reads a schema. Pointers of errors are relative to it. The caller limits its size.
     pub fn parse(written: &Value) -> Result<Self, Vec<FieldError>> {
-        let (root, fields) = parse::read(written)?;
-        Ok(Self { written: written.clone(), fields, root })
+        let RecordSchema { root, combined, fields } = parse::read(written)?;
+        Ok(Self { written: written.clone(), fields, root, combined })
+    }
+
+    /// Reads a schema that was accepted once. A default or a listed value that a format refuses since then is still used.
+    pub fn stored(written: &Value) -> Option<Self> {
+        let RecordSchema { root, combined, fields } = parse::read_accepted(written)?;
+        Some(Self { written: written.clone(), fields, root, combined })
     }
 
     /// The schema as it was sent.
@@ -48,13 +65,18 @@ impl Schema {
         self.fields.iter().find(|field| field.name == name)
     }
 
+    /// Whether a record may have a field of this name.
+    pub fn may_have(&self, name: &str) -> bool {
+        self.root.is_open || self.root.declares(name)
+    }
+
     /// Checks a record's data and normalises it: missing fields get their defaults, a null in a field that is not nullable
     /// counts as missing, times become UTC, whole numbers lose their fraction.
     ///
     /// Gives up to [`crate::records::faults::MAX_FAULTS`] errors; none if the data is valid.
     pub fn check(&self, data: &mut Map<String, Value>) -> Vec<FieldError> {
         let mut faults = ValidationErrors::default();
-        check::object(&self.root, data, &JsonPointer::Root, &mut faults);
+        check::record(&self.root, &self.combined, data, &mut SchemaCheck::new(&mut faults));
         faults.into_errors()
     }
 
@@ -115,7 +137,53 @@ mod tests {
     #[test]
     fn what_a_schema_may_not_say_is_refused_at_its_place() {
         for (property, expected) in [
-            (json!({"type": "string", "pattern": "^a"}), "/pattern unsupported_keyword"),
+            (json!({"type": "string", "pattern": "("}), "/pattern invalid_pattern"),
+            (json!({"type": "string", "pattern": "(?=a)"}), "/pattern invalid_pattern"),
+            (json!({"type": "string", "pattern": "(a{1000}){1000}"}), "/pattern too_complex"),
+            (json!({"type": "string", "pattern": "a".repeat(1001)}), "/pattern too_long"),
+            (json!({"type": "string", "pattern": 1}), "/pattern wrong_type"),
+            (json!({"type": "string", "pattern": "^a", "default": "b"}), "/default pattern_not_matched"),
+            (json!({"type": "number", "pattern": "^a"}), "/pattern not_applicable"),
+            (json!({"type": "string", "if": {}}), "/if unsupported_keyword"),
+            (json!({"type": "string", "oneOf": []}), "/oneOf wrong_type"),
+            (json!({"type": "string", "anyOf": vec![json!(true); 21]}), "/anyOf wrong_type"),
+            (json!({"type": "string", "allOf": [1]}), "/allOf/0 wrong_type"),
+            (json!({"type": "string", "not": {"if": {}}}), "/not/if unsupported_keyword"),
+            (json!({"type": "string", "not": {"default": 1}}), "/not/default not_applicable"),
+            (json!({"type": "string", "not": {"type": "file"}}), "/not/type unsupported_type"),
+            (json!({"type": "string", "not": {"type": []}}), "/not/type unsupported_type"),
+            (json!({"type": "string", "not": {"required": [1]}}), "/not/required wrong_type"),
+            (json!({"type": "string", "not": {"pattern": "("}}), "/not/pattern invalid_pattern"),
+            (
+                json!({"type": "string", "not": {"properties": {"a": {"minimum": "1"}}}}),
+                "/not/properties/a/minimum wrong_type",
+            ),
+            (json!({"type": "string", "not": {"enum": []}}), "/not/enum invalid_enum"),
+            (json!({"type": "string", "not": {"additionalProperties": {}}}), "/not/additionalProperties wrong_type"),
+            (
+                json!({"type": "string", "not": {"not": {"not": {"not": {"not": {"not": {}}}}}}}),
+                "/not/not/not/not/not/not too_deep",
+            ),
+            (json!({"type": "string", "default": "a", "anyOf": [{"minLength": 2}]}), "/default not_any_of"),
+            (json!({"type": "string", "const": 1}), "/const wrong_type"),
+            (json!({"type": "string", "const": "a", "enum": ["b"]}), "/const contradiction"),
+            (json!({"type": "string", "minLength": 1.5}), "/minLength invalid_number"),
+            (json!({"type": "string", "maxLength": -1.0}), "/maxLength invalid_number"),
+            (json!({"type": "number", "multipleOf": 0}), "/multipleOf invalid_number"),
+            (json!({"type": "number", "multipleOf": -0.5}), "/multipleOf invalid_number"),
+            (json!({"type": "number", "multipleOf": "1"}), "/multipleOf wrong_type"),
+            (json!({"type": "number", "exclusiveMinimum": true}), "/exclusiveMinimum wrong_type"),
+            (json!({"type": "number", "minimum": 1, "exclusiveMaximum": 1}), "/minimum contradiction"),
+            (json!({"type": "number", "exclusiveMinimum": 1, "maximum": 1}), "/exclusiveMinimum contradiction"),
+            (json!({"type": "string", "multipleOf": 2}), "/multipleOf not_applicable"),
+            (json!({"type": "array", "items": {"type": "string"}, "uniqueItems": 1}), "/uniqueItems wrong_type"),
+            (json!({"type": "object", "minProperties": 2, "maxProperties": 1}), "/minProperties contradiction"),
+            (
+                json!({"type": "string", "$schema": "https://json-schema.org/draft/2020-12/schema"}),
+                "/$schema not_applicable",
+            ),
+            (json!({"type": "string", "examples": "a"}), "/examples wrong_type"),
+            (json!({"type": "string", "deprecated": 1}), "/deprecated wrong_type"),
             (json!({"type": "string", "$ref": "#"}), "/$ref unsupported_keyword"),
             (json!({"enum": ["a"]}), "/type required"),
             (json!(true), " wrong_type"),
@@ -173,10 +241,16 @@ mod tests {
             (json!({"properties": {}}), "/type required"),
             (json!({"type": "string"}), "/type unsupported_type"),
             (json!({"type": ["object", "null"]}), "/type unsupported_type"),
-            (json!({"type": "object", "$schema": "x"}), "/$schema unsupported_keyword"),
+            (
+                json!({"type": "object", "$schema": "http://json-schema.org/draft-04/schema#"}),
+                "/$schema unsupported_schema",
+            ),
             (json!({"type": "object", "properties": []}), "/properties wrong_type"),
             (json!({"type": "object", "required": ["a"]}), "/required/0 unknown_field"),
             (json!({"type": "object", "required": "a"}), "/required wrong_type"),
+            (json!({"type": "object", "enum": [{}]}), "/enum not_applicable"),
+            (json!({"type": "object", "const": {}}), "/const not_applicable"),
+            (json!({"type": "object", "minProperties": 1}), "/minProperties not_applicable"),
             (json!({"type": "object", "properties": {"id": {"type": "string"}}}), "/properties/id reserved"),
             (json!({"type": "object", "properties": {"a-b": {"type": "string"}}}), "/properties/a-b invalid_name"),
         ] {

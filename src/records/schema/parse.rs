@@ -2,16 +2,25 @@
 //!
 //! Unknown keywords are refused, never ignored: every keyword of an accepted schema is enforced.
 
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
-use super::check;
+use super::assertion::Combined;
+use super::bounds::{LengthBounds, NumberRange, TextShape, TextUse};
+use super::check::{self, SchemaCheck};
+use super::equality::{canonical, is_among};
 use super::field::{Field, FieldKind};
 use super::format::Format;
-use super::shape::{LengthBounds, ListShape, Node, NumberRange, ObjectShape, Property, Shape, TextShape, TextUse};
+use super::shape::{ListShape, Node, ObjectShape, Property, Shape};
 use crate::http::problem::FieldError;
 use crate::records::faults::{JsonPointer, ValidationErrors};
 use crate::records::names;
+use domain::decimal;
 use domain::error::Invalid;
+use domain::json::whole;
+use domain::pattern::Pattern;
 
 /// Most properties of an object.
 const MAX_PROPERTIES: usize = 100;
@@ -26,15 +35,47 @@ const MAX_DEPTH: usize = 5;
 /// Most values of an enum.
 const MAX_VALUES: usize = 200;
 
+/// A record's schema as it was read.
+pub(super) struct RecordSchema {
+    pub root: ObjectShape,
+    pub combined: Combined,
+    pub fields: Vec<Field>,
+}
+
 /// Reads a record's schema.
-pub(super) fn read(written: &Value) -> Result<(ObjectShape, Vec<Field>), Vec<FieldError>> {
-    let mut reader = SchemaParser { faults: ValidationErrors::default(), fields: Vec::new() };
+pub(super) fn read(written: &Value) -> Result<RecordSchema, Vec<FieldError>> {
+    let mut reader = SchemaParser::default();
     let node = reader.node(written, &JsonPointer::Root, SchemaLocation::Record);
     match node {
-        Some(Node { shape: Shape::Object(object), .. }) if reader.faults.is_empty() => Ok((object, reader.fields)),
+        Some(Node { shape: Shape::Object(root), combined, .. }) if reader.faults.is_empty() => {
+            Ok(RecordSchema { root, combined, fields: reader.fields })
+        }
         _ => Err(reader.faults.into_errors()),
     }
 }
+
+/// Reads a schema that was accepted once, whatever would be wrong with it today.
+pub(super) fn read_accepted(written: &Value) -> Option<RecordSchema> {
+    let mut reader = SchemaParser::default();
+    match reader.node(written, &JsonPointer::Root, SchemaLocation::Record)? {
+        Node { shape: Shape::Object(root), combined, .. } => {
+            Some(RecordSchema { root, combined, fields: reader.fields })
+        }
+        _ => None,
+    }
+}
+
+/// The keywords that are taken, for whoever wrote another one.
+pub(super) const KEYWORDS: &str = "type, enum, const, format, pattern, minLength, maxLength, minimum, maximum, exclusiveMinimum, \
+                        exclusiveMaximum, multipleOf, items, minItems, maxItems, uniqueItems, properties, required, \
+                        additionalProperties, minProperties, maxProperties, allOf, anyOf, oneOf, not, default, title, description, examples, \
+                        deprecated, $comment, $schema, indexed, unique, searched, reference";
+/// The dialects in which these keywords mean the same.
+const DIALECTS: [&str; 3] = [
+    "https://json-schema.org/draft/2020-12/schema",
+    "https://json-schema.org/draft/2019-09/schema",
+    "http://json-schema.org/draft-07/schema",
+];
 
 /// Where in a record the described value is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,10 +106,13 @@ impl SchemaLocation {
     }
 }
 
-struct SchemaParser {
-    faults: ValidationErrors,
+#[derive(Default)]
+pub(super) struct SchemaParser {
+    pub(super) faults: ValidationErrors,
     /// The fields so far.
     fields: Vec<Field>,
+    /// How many schemas stand in `allOf`, `anyOf`, `oneOf` and `not` so far.
+    pub(super) assertions: usize,
 }
 
 impl SchemaParser {
@@ -91,7 +135,8 @@ impl SchemaParser {
             "array" => Shape::List(Box::new(self.list(written, at, place)?)),
             _ => Shape::Object(self.object(written, at, place)),
         };
-        let mut node = Node { shape, nullable, values: Vec::new(), default: None };
+        let combined = self.combined(written, at, 1);
+        let mut node = Node { shape, nullable, values: Vec::new(), default: None, combined };
         self.values(&mut node, written, at);
         Some(node)
     }
@@ -138,21 +183,30 @@ impl SchemaParser {
     fn keyword(&mut self, keyword: &str, value: &Value, kind: &str, at: &JsonPointer<'_>, place: SchemaLocation) {
         let applies = match keyword {
             "type" => true,
-            "title" | "description" => return self.is_text(value, at),
+            "title" | "description" | "$comment" => return self.is_text(value, at),
+            "examples" => return self.is(value.is_array(), "must be a list", at),
+            "deprecated" => return self.is(value.is_boolean(), "must be true or false", at),
+            "$schema" if place == SchemaLocation::Record => return self.dialect(value, at),
+            "$schema" => false,
             // Not inside lists: a long default in each of many elements would fill the memory.
             "default" => matches!(place, SchemaLocation::Property(_)),
-            "enum" => !matches!(kind, "array" | "object"),
-            "format" | "minLength" | "maxLength" => kind == "string",
-            "minimum" | "maximum" => matches!(kind, "number" | "integer"),
-            "items" | "minItems" | "maxItems" => kind == "array",
+            "allOf" | "anyOf" | "oneOf" | "not" => true,
+            "enum" | "const" => place != SchemaLocation::Record,
+            "format" | "pattern" | "minLength" | "maxLength" => kind == "string",
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
+                matches!(kind, "number" | "integer")
+            }
+            "items" | "minItems" | "maxItems" | "uniqueItems" => kind == "array",
             "properties" | "required" | "additionalProperties" => kind == "object",
+            // A body has members beside the fields, which no count should tell apart.
+            "minProperties" | "maxProperties" => kind == "object" && place != SchemaLocation::Record,
             "indexed" | "unique" | "searched" | "reference" if place == SchemaLocation::Property(1) => true,
             "indexed" | "unique" | "searched" | "reference" => {
                 let message = "applies to top-level fields only";
                 return self.faults.add(at, Invalid::new("not_applicable", message));
             }
             _ => {
-                let message = "is not a supported keyword";
+                let message = format!("is not a supported keyword; these are: {KEYWORDS}");
                 return self.faults.add(at, Invalid::new("unsupported_keyword", message));
             }
         };
@@ -162,7 +216,7 @@ impl SchemaParser {
         }
     }
 
-    fn text(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> TextShape {
+    pub(super) fn text(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> TextShape {
         let format = match written.get("format") {
             None => None,
             Some(format) => {
@@ -171,27 +225,56 @@ impl SchemaParser {
                 named.or_else(|| self.wrong(&at.name("format"), "unsupported_format", message))
             }
         };
-        TextShape { format, length: self.bounds(written, ["minLength", "maxLength"], at), role: TextUse::None }
+        let at_pattern = at.name("pattern");
+        let pattern = match written.get("pattern") {
+            None => None,
+            Some(Value::String(pattern)) => self.faults.check(&at_pattern, Pattern::parse(pattern)).map(Box::new),
+            Some(_) => self.wrong(&at_pattern, "wrong_type", "must be a regular expression in a string"),
+        };
+        TextShape { format, length: self.bounds(written, ["minLength", "maxLength"], at), pattern, role: TextUse::None }
     }
 
-    fn range(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> NumberRange {
-        let [min, max] = ["minimum", "maximum"].map(|keyword| match written.get(keyword) {
+    pub(super) fn range(&mut self, written: &Map<String, Value>, at: &JsonPointer<'_>) -> NumberRange {
+        let keywords = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
+        let [min, max, above, below, unit] = keywords.map(|keyword| match written.get(keyword) {
             None => None,
-            Some(Value::Number(bound)) => bound.as_f64(),
+            Some(Value::Number(bound)) => Some(bound.clone()),
             Some(_) => self.wrong(&at.name(keyword), "wrong_type", "must be a number"),
         });
-        if let (Some(low), Some(high)) = (min, max)
-            && low > high
-        {
-            self.faults.add(&at.name("minimum"), Invalid::new("contradiction", "must not be above maximum"));
+        let contradictions = [
+            ("minimum", &min, &max, "maximum", Ordering::is_gt as fn(Ordering) -> bool),
+            ("minimum", &min, &below, "exclusiveMaximum", Ordering::is_ge),
+            ("exclusiveMinimum", &above, &max, "maximum", Ordering::is_ge),
+            ("exclusiveMinimum", &above, &below, "exclusiveMaximum", Ordering::is_ge),
+        ];
+        for (keyword, low, high, other, is_beyond) in contradictions {
+            if let (Some(low), Some(high)) = (low, high)
+                && is_beyond(decimal::order(low, high))
+            {
+                let message = format!("must not leave out every number up to {other}");
+                self.faults.add(&at.name(keyword), Invalid::new("contradiction", message));
+            }
         }
-        NumberRange { min, max }
+        let unit = unit.filter(|unit| {
+            let is_positive = unit.as_f64().is_some_and(|unit| unit > 0.0);
+            if !is_positive {
+                let message = "must be a number greater than 0";
+                self.faults.add(&at.name("multipleOf"), Invalid::new("invalid_number", message));
+            }
+            is_positive
+        });
+        NumberRange { min, max, above, below, unit }
     }
 
-    fn bounds(&mut self, written: &Map<String, Value>, keywords: [&str; 2], at: &JsonPointer<'_>) -> LengthBounds {
+    pub(super) fn bounds(
+        &mut self,
+        written: &Map<String, Value>,
+        keywords: [&str; 2],
+        at: &JsonPointer<'_>,
+    ) -> LengthBounds {
         let [min, max] = keywords.map(|keyword| {
             let bound = written.get(keyword)?;
-            let bound = bound.as_u64().and_then(|bound| usize::try_from(bound).ok());
+            let bound = whole(bound).and_then(|bound| usize::try_from(bound).ok());
             bound.or_else(|| self.wrong(&at.name(keyword), "invalid_number", "must be a whole number from 0"))
         });
         if max.is_some_and(|max| min.unwrap_or_default() > max) {
@@ -207,7 +290,8 @@ impl SchemaParser {
         let Some(items) = written.get("items") else {
             return self.wrong(&at_items, "required", "must be the schema of the list's elements");
         };
-        Some(ListShape { items: self.node(items, &at_items, SchemaLocation::Item(place.depth() + 1))?, length })
+        let is_set = self.switch(written, "uniqueItems", at);
+        Some(ListShape { items: self.node(items, &at_items, SchemaLocation::Item(place.depth() + 1))?, length, is_set })
     }
 
     /// An object without `properties` may have any members; a record, and an object with `properties`, only those declared.
@@ -225,7 +309,8 @@ impl SchemaParser {
                 self.wrong(&at, "wrong_type", "must be true or false").unwrap_or_default()
             }
         };
-        let mut object = ObjectShape { properties, is_open };
+        let size = self.bounds(written, ["minProperties", "maxProperties"], at);
+        let mut object = ObjectShape { properties, size, is_open };
         self.required(&mut object, written, at, place);
         object
     }
@@ -254,7 +339,7 @@ impl SchemaParser {
                 self.fields.push(field);
             }
             if let Some(mut default) = schema.get("default").cloned() {
-                check::node(&node, &mut default, &at.name("default"), &mut self.faults);
+                check::node(&node, &mut default, &at.name("default"), &mut SchemaCheck::new(&mut self.faults));
                 node.default = Some(default);
             }
             properties.push(Property { name: name.clone(), required: false, node });
@@ -291,39 +376,56 @@ impl SchemaParser {
         }
     }
 
-    /// The allowed values of `enum`. Without null among them, the value may not be null.
+    /// The allowed values of `enum` and `const`. Without null among them, the value may not be null.
     fn values(&mut self, node: &mut Node, written: &Map<String, Value>, at: &JsonPointer<'_>) {
-        let at = at.name("enum");
-        let values = match written.get("enum") {
-            None => return,
-            Some(Value::Array(values)) if (1..=MAX_VALUES).contains(&values.len()) => values,
+        let listed = match written.get("enum") {
+            None => None,
+            Some(Value::Array(values)) if (1..=MAX_VALUES).contains(&values.len()) => {
+                Some(self.listed(node, values, &at.name("enum")))
+            }
             Some(_) => {
                 let message = format!("must be a list of 1 to {MAX_VALUES} values");
-                return self.faults.add(&at, Invalid::new("invalid_enum", message));
+                self.wrong(&at.name("enum"), "invalid_enum", message)
             }
         };
+        let at = at.name("const");
+        let constant = written.get("const").map(|value| self.listed_value(node, value, &at));
+        if let (Some(listed), Some(constant)) = (&listed, &constant)
+            && !is_among(constant, listed)
+        {
+            self.faults.add(&at, Invalid::new("contradiction", "must be one of the values of enum"));
+        }
+        if let Some(values) = constant.map(|value| vec![value]).or(listed) {
+            node.nullable &= values.contains(&Value::Null);
+            node.values = values;
+        }
+    }
+
+    fn listed(&mut self, node: &Node, values: &[Value], at: &JsonPointer<'_>) -> Vec<Value> {
         let mut kept = Vec::with_capacity(values.len());
+        let mut seen = HashSet::new();
         for (i, value) in values.iter().enumerate() {
-            let (at, mut value) = (at.index(i), value.clone());
-            check::node(node, &mut value, &at, &mut self.faults);
-            if kept.contains(&value) {
-                self.faults.add(&at, Invalid::new("duplicate", "appears twice in the list"));
+            let value = self.listed_value(node, value, &at.index(i));
+            if !seen.insert(canonical(&value)) {
+                self.faults.add(&at.index(i), Invalid::new("duplicate", "appears twice in the list"));
             }
             kept.push(value);
         }
-        node.nullable &= kept.contains(&Value::Null);
-        node.values = kept;
+        kept
+    }
+
+    /// A value of the schema as records store it.
+    fn listed_value(&mut self, node: &Node, value: &Value, at: &JsonPointer<'_>) -> Value {
+        let mut value = value.clone();
+        check::node(node, &mut value, at, &mut SchemaCheck::new(&mut self.faults));
+        value
     }
 
     /// A top-level field with its uses.
     fn field(&mut self, name: &str, written: &Map<String, Value>, node: &mut Node, at: &JsonPointer<'_>) -> Field {
         let kind = kind_of(&node.shape);
         let [indexed, is_unique, searched] =
-            ["indexed", "unique", "searched"].map(|keyword| match written.get(keyword) {
-                None => false,
-                Some(Value::Bool(set)) => *set,
-                Some(_) => self.wrong(&at.name(keyword), "wrong_type", "must be true or false").unwrap_or_default(),
-            });
+            ["indexed", "unique", "searched"].map(|keyword| self.switch(written, keyword, at));
         let reference = written.get("reference").and_then(|slug| self.reference(slug, &kind, &at.name("reference")));
         let elements_nullable = matches!(&node.shape, Shape::List(list) if list.items.nullable);
         if is_unique && !kind.is_scalar() {
@@ -382,9 +484,29 @@ impl SchemaParser {
         }
     }
 
-    fn is_text(&mut self, value: &Value, at: &JsonPointer<'_>) {
-        if !value.is_string() {
-            self.faults.add(at, Invalid::new("wrong_type", "must be a string"));
+    pub(super) fn is_text(&mut self, value: &Value, at: &JsonPointer<'_>) {
+        self.is(value.is_string(), "must be a string", at);
+    }
+
+    fn is(&mut self, is_so: bool, must: &'static str, at: &JsonPointer<'_>) {
+        if !is_so {
+            self.faults.add(at, Invalid::new("wrong_type", must));
+        }
+    }
+
+    /// A keyword that is on or off.
+    pub(super) fn switch(&mut self, written: &Map<String, Value>, keyword: &str, at: &JsonPointer<'_>) -> bool {
+        match written.get(keyword) {
+            None => false,
+            Some(Value::Bool(is_on)) => *is_on,
+            Some(_) => self.wrong(&at.name(keyword), "wrong_type", "must be true or false").unwrap_or_default(),
+        }
+    }
+
+    fn dialect(&mut self, value: &Value, at: &JsonPointer<'_>) {
+        if !value.as_str().is_some_and(|named| DIALECTS.contains(&named.trim_end_matches('#'))) {
+            let message = format!("must be one of {}", DIALECTS.join(", "));
+            self.faults.add(at, Invalid::new("unsupported_schema", message));
         }
     }
 
@@ -392,7 +514,7 @@ impl SchemaParser {
         self.faults.add(at, Invalid::new("not_indexable", message));
     }
 
-    fn wrong<T>(
+    pub(super) fn wrong<T>(
         &mut self,
         at: &JsonPointer<'_>,
         code: &'static str,

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::format::Format;
+use super::assertion::Combined;
+use super::bounds::{LengthBounds, NumberRange, TextShape};
 
 /// What a value must be.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,8 @@ pub(super) struct Node {
     pub values: Vec<Value>,
     /// The value of a missing member.
     pub default: Option<Value>,
+    /// What `allOf`, `anyOf`, `oneOf` and `not` say.
+    pub combined: Combined,
 }
 
 /// The type of a value, with the keywords of that type.
@@ -26,46 +29,19 @@ pub(super) enum Shape {
     Object(ObjectShape),
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct TextShape {
-    pub format: Option<Format>,
-    /// In characters.
-    pub length: LengthBounds,
-    pub role: TextUse,
-}
-
-/// What a string is used for beside being stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum TextUse {
-    #[default]
-    None,
-    /// It is in the index, which limits its length.
-    Indexed,
-    /// It is a record's id.
-    Reference,
-}
-
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct NumberRange {
-    pub min: Option<f64>,
-    pub max: Option<f64>,
-}
-
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct LengthBounds {
-    pub min: usize,
-    pub max: Option<usize>,
-}
-
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ListShape {
     pub items: Node,
     pub length: LengthBounds,
+    /// Whether no two elements may be equal.
+    pub is_set: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct ObjectShape {
     pub properties: Vec<Property>,
+    /// How many members it has.
+    pub size: LengthBounds,
     /// Whether undeclared members are allowed.
     pub is_open: bool,
 }

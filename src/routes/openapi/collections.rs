@@ -10,6 +10,8 @@ use domain::json;
 
 /// The path parameter that names a collection.
 pub const COLLECTION: &str = "collection";
+/// What puts schemas together: it says something of a whole record, not of what changes it.
+const COMBINED: [&str; 4] = ["allOf", "anyOf", "oneOf", "not"];
 /// The prefix of the paths that every collection has.
 const PATHS: &str = "/api/v1/{collection}";
 
@@ -108,17 +110,23 @@ fn fields(collection: &Collection) -> Value {
     let id = json!({"type": ["string", "null"], "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"});
     properties.insert("id".into(), id);
     properties.extend(status(collection).map(|status| ("status".to_owned(), or_null(&status))));
-    json!({
+    let mut fields = json!({
         "type": "object", "title": collection.name, "description": collection.description, "properties": properties,
         "required": required, "additionalProperties": declared("additionalProperties").unwrap_or(Value::Bool(false)),
-    })
+    });
+    if let Some(fields) = fields.as_object_mut() {
+        fields.extend(COMBINED.iter().filter_map(|keyword| Some(((*keyword).to_owned(), declared(keyword)?))));
+    }
+    fields
 }
 
 /// What changes a record: a merge patch, in which a null takes a field away and an object changes one.
 fn patch(collection: &Collection) -> Value {
     let mut fields = fields(collection);
     if let Some(fields) = fields.as_object_mut() {
-        fields.shift_remove("required");
+        for keyword in COMBINED.into_iter().chain(["required"]) {
+            fields.shift_remove(keyword);
+        }
         let properties = fields.get_mut("properties").and_then(Value::as_object_mut);
         for (_, property) in properties.into_iter().flatten() {
             *property = match is_object(property) {
@@ -165,19 +173,28 @@ fn status(collection: &Collection) -> Option<Value> {
 }
 
 fn is_object(schema: &Value) -> bool {
-    let kind = schema.get("type");
+    // A schema beside null, as `or_null` puts it.
+    let own = schema.pointer("/anyOf/0").filter(|_| schema.get("type").is_none()).unwrap_or(schema);
+    let kind = own.get("type");
     let is = |kind: &Value| kind == "object";
     kind.is_some_and(|kind| is(kind) || kind.as_array().is_some_and(|kinds| kinds.iter().any(is)))
 }
 
 /// A schema that null satisfies too.
 fn or_null(schema: &Value) -> Value {
+    if COMBINED.iter().any(|keyword| schema.get(keyword).is_some()) {
+        return json!({"anyOf": [schema, {"type": "null"}]});
+    }
     let mut schema = schema.clone();
     let Some(members) = schema.as_object_mut() else { return schema };
     if let Some(Value::Array(values)) = members.get_mut("enum")
         && !values.contains(&Value::Null)
     {
         values.push(Value::Null);
+    }
+    if let Some(only) = members.get("const").filter(|only| !only.is_null()).cloned() {
+        members.shift_remove("const");
+        members.insert("enum".into(), Value::Array(vec![only, Value::Null]));
     }
     if let Some(kind @ Value::String(_)) = members.get("type").cloned() {
         members.insert("type".into(), Value::Array(vec![kind, "null".into()]));
@@ -216,6 +233,31 @@ mod tests {
         assert_eq!(fields["properties"]["source"], source);
         assert_eq!(fields["properties"]["status"], json!({"type": ["string", "null"], "enum": ["new", "won", null]}));
         assert!(fields["properties"]["id"].is_object());
+    }
+
+    #[test]
+    fn every_keyword_is_shown() {
+        let code = json!({"type": "string", "pattern": "^[A-Z]+$", "examples": ["A"], "deprecated": true});
+        let size = json!({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 10, "multipleOf": 0.5});
+        let tags = json!({"type": "array", "items": {"type": "string"}, "uniqueItems": true, "minItems": 1});
+        let kind = json!({"type": "string", "const": "a"});
+        let either = json!({"type": "object", "minProperties": 1, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]});
+        let collection = collection(json!({"slug": "things", "schema": {
+            "type": "object", "anyOf": [{"required": ["code"]}, {"required": ["tags"]}], "required": ["size"],
+            "properties": {"code": code, "size": size, "tags": tags, "kind": kind, "either": either}}}));
+        let (fields, patch, shown) = (fields(&collection), patch(&collection), shown(&collection));
+        for (name, property) in
+            [("code", &code), ("size", &size), ("tags", &tags), ("kind", &kind), ("either", &either)]
+        {
+            assert_eq!(&shown["properties"][name], property);
+        }
+        assert_eq!(fields["properties"]["size"], size);
+        assert_eq!(fields["properties"]["code"]["pattern"], "^[A-Z]+$");
+        assert_eq!(fields["properties"]["kind"], json!({"type": ["string", "null"], "enum": ["a", null]}));
+        assert_eq!(fields["properties"]["either"], json!({"anyOf": [either, {"type": "null"}]}));
+        assert_eq!(fields["anyOf"], json!([{"required": ["code"]}, {"required": ["tags"]}]));
+        assert_eq!(patch.get("anyOf"), None, "a patch says some of it");
+        assert_eq!(patch["properties"]["either"], json!({"type": ["object", "null"]}));
     }
 
     #[test]

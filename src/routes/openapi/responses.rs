@@ -5,6 +5,7 @@ use worker::Method;
 use super::notation::{self, quoted, reference};
 use super::schemas::FIND;
 use crate::routes::contract::{RequestBody, ResponseSpec};
+use crate::routes::query;
 use crate::routes::route::{Route, Surface};
 
 /// What a problem of each status means, whatever the operation.
@@ -81,7 +82,7 @@ pub fn implied(route: &Route, surface: Surface) -> Vec<u16> {
     let is_conditional = names("If-Match") || names("If-Unmodified-Since");
     let reads_query = contract.has_own_params() || names("cursor") || names("Idempotency-Key");
     let rules = [
-        (400, reads_body || selects || reads_query),
+        (400, reads_body || selects || reads_query || query::refuses_unknown(route)),
         (401, endpoint.can_be_unauthorized()),
         (403, endpoint.can_be_forbidden()),
         (404, is_tenants || route.path.contains('{')),

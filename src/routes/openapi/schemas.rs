@@ -23,7 +23,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     // Of bodies.
     (
         "Email",
-        "string(3..254)/^[^@ \\u0000-\\u001f\\u007f-\\u009f]+@[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?([.][A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$/",
+        "string(3..254)/^[^@.,:;<>()\"\\[\\]\\\\\\u0000- \\u007f-\\u00a0]+([.][^@.,:;<>()\"\\[\\]\\\\\\u0000- \\u007f-\\u00a0]+)*@([A-Za-z0-9\\u00a1-\\uffff]([A-Za-z0-9\\u00a1-\\uffff-]{0,61}[A-Za-z0-9\\u00a1-\\uffff])?[.])*[A-Za-z\\u00a1-\\uffff]([A-Za-z0-9\\u00a1-\\uffff-]{0,61}[A-Za-z0-9\\u00a1-\\uffff])?$/ <at most 64 bytes before the `@`>",
     ),
     ("TenantName", "string/^[a-z0-9][a-z0-9_-]{0,62}$/"),
     ("Slug", "string(1..63)/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/"),

@@ -1,0 +1,101 @@
+//! Which parameters of the query an operation takes.
+//!
+//! An operation of the API refuses a parameter that its contract does not name: a filter that is misspelt would else show
+//! everything. What is linked to and what others call by standards of their own (pages, documents, files, streams, webhooks,
+//! a provider's way back) ignores what it does not know.
+
+use super::openapi::schemas::is_header;
+use super::route::{Endpoint, Route};
+use crate::http::incoming::Query;
+use crate::http::problem::{self, Problem};
+use domain::error::Invalid;
+
+/// Names the tenant of a request, for every operation.
+const TENANT: &str = "tenant_id";
+
+/// Whether an operation refuses parameters that it does not know.
+pub fn refuses_unknown(route: &Route) -> bool {
+    match route.endpoint {
+        Endpoint::Operator(..)
+        | Endpoint::SignedInOperator(_)
+        | Endpoint::Member(..)
+        | Endpoint::Reader(..)
+        | Endpoint::User(_) => true,
+        Endpoint::Anyone(_)
+        | Endpoint::SignIn(_)
+        | Endpoint::Visitor(..)
+        | Endpoint::Signer(_)
+        | Endpoint::Table(_)
+        | Endpoint::TableReader(..) => false,
+    }
+}
+
+/// Refuses a parameter that an operation does not know: 400 names it, and those that are known.
+pub fn check(route: &Route, query: &Query) -> Result<(), Problem> {
+    if !refuses_unknown(route) {
+        return Ok(());
+    }
+    let known = |name: &str| name == TENANT || names(route).any(|known| known == name);
+    let Some(unknown) = query.names().find(|name| !known(name)) else { return Ok(()) };
+    let listed = names(route).collect::<Vec<_>>().join(", ");
+    let message = match listed.is_empty() {
+        true => "is not known: this operation takes no parameter".to_owned(),
+        false => ["is not known: this operation takes ", &listed].concat(),
+    };
+    Err(problem::invalid_query(unknown, Invalid::new("unknown_parameter", message)))
+}
+
+/// The parameters of the query that an operation's contract names.
+fn names(route: &Route) -> impl Iterator<Item = &'static str> {
+    route.contract.param_names().filter(|name| !is_header(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes;
+
+    fn refused(route: &str, query: &str) -> Option<(String, String)> {
+        let route = routes::all().find(|known| known.name == route).unwrap();
+        let problem = check(route, &Query::parse(query)).err()?;
+        assert_eq!((problem.status, problem.code, problem.errors[0].code), (400, "invalid_query", "unknown_parameter"));
+        Some((problem.errors[0].pointer.clone(), problem.errors[0].message.to_string()))
+    }
+
+    #[test]
+    fn what_a_contract_names_is_taken_and_nothing_else() {
+        let list = "filter=a&q=b&status=c&created_after=d&sort=e&fields=f&expand=g&limit=1&cursor=h&page=1&per_page=1";
+        assert_eq!(refused("records.list", list), None);
+        assert_eq!(refused("records.list", ""), None);
+        assert_eq!(refused("records.list", "tenant_id=acme&count=true"), None);
+        let (pointer, message) = refused("records.list", "limit=1&fliter=a").unwrap();
+        assert_eq!(pointer, "?fliter");
+        assert!(message.starts_with("is not known: this operation takes filter, q, status, "), "{message}");
+        assert!(message.ends_with("limit, cursor"), "headers are no parameters of the query: {message}");
+        assert_eq!(refused("records.list", "Filter=a").unwrap().0, "?Filter");
+        assert_eq!(refused("records.get", "fields=a&limit=1").unwrap().0, "?limit");
+        assert_eq!(refused("records.get", "If-None-Match=a").unwrap().0, "?If-None-Match");
+        assert_eq!(refused("users.get", "a").unwrap().1, "is not known: this operation takes no parameter");
+        for tolerant in
+            ["webhook.receive", "events.stream", "mercure.subscribe", "page.show", "sso.callback", "docs.openapi"]
+        {
+            assert_eq!(refused(tolerant, "utm_source=a&_=1"), None, "{tolerant}");
+        }
+    }
+
+    #[test]
+    fn only_what_others_call_takes_what_it_does_not_know() {
+        for route in routes::all().filter(|route| !refuses_unknown(route)) {
+            let is_api = route.path.starts_with("/api/v1/");
+            let is_public = matches!(
+                route.endpoint,
+                Endpoint::Anyone(_)
+                    | Endpoint::SignIn(_)
+                    | Endpoint::Visitor(..)
+                    | Endpoint::Table(_)
+                    | Endpoint::TableReader(..)
+            );
+            assert!(!is_api || is_public, "{}", route.name);
+        }
+    }
+}
