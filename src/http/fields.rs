@@ -51,6 +51,11 @@ impl Fields {
         self.parsed(name, |text| bounded(text, max))
     }
 
+    /// Reads a string of at most `max` bytes, which may be empty.
+    pub fn text_or_none(&mut self, name: &str, max: usize) -> Option<String> {
+        self.parsed(name, |text| if text.is_empty() { Ok(String::new()) } else { bounded(text, max) })
+    }
+
     /// Reads a field, and notes that it is missing if it is.
     pub fn required<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         self.require(name);

@@ -187,7 +187,16 @@ impl RecordList<'_> {
         let reading = PageReading { per_page, most: bounds.records, in_order: plan.is_read_in_order() };
         let cut = reading.cut(&rows.iter().map(ListRow::mark).collect::<Vec<_>>());
         // A page by number goes on by number or by cursor: numbers end with what is read, and cursors do not.
-        let behind = cut.behind.and_then(|place| rows.get(place));
+        let end = query.offset() + i64::from(query.per_page);
+        let total = (!counts.is_empty()).then(|| counts.iter().map(|count| count.total).sum::<u64>());
+        let total_is_lower_bound = counts.iter().any(|count| count.is_cut != 0);
+        // Pages by number end where reading does.
+        let is_last = query.page().is_some()
+            && end >= bounds.records
+            && total.is_none_or(|total| i64::try_from(total).is_ok_and(|total| total > bounds.records));
+        let behind_last = if is_last && reading.in_order { cut.shown.checked_sub(1) } else { None };
+        let behind = cut.behind.or(behind_last).and_then(|place| rows.get(place));
+        let has_next = cut.has_next || behind.is_some();
         let cursor = match behind.map(|row| plan.order.position(&row.keyset())) {
             Some(position) => {
                 let key = self.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
@@ -197,12 +206,7 @@ impl RecordList<'_> {
             None => None,
         };
         rows.truncate(cut.shown);
-        let total = (!counts.is_empty()).then(|| counts.iter().map(|count| count.total).sum::<u64>());
-        let total_is_lower_bound = counts.iter().any(|count| count.is_cut != 0);
-        // Pages by number end where reading does.
-        let is_last = query.offset() + i64::from(query.per_page) >= bounds.records
-            && total.is_none_or(|total| i64::try_from(total).is_ok_and(|total| total > bounds.records));
-        let is_beyond = query.page().is_some() && (is_last || (total_is_lower_bound && cut.shown < per_page));
+        let is_beyond = is_last || (query.page().is_some() && total_is_lower_bound && cut.shown < per_page);
         let cause = cut.cause.or_else(|| is_beyond.then_some(CutCause::Records));
         let pagination = Pagination {
             page: query.page(),
@@ -210,7 +214,7 @@ impl RecordList<'_> {
             total,
             total_is_lower_bound,
             total_pages: total.map(|total| total.div_ceil(u64::from(query.per_page))),
-            has_next: cut.has_next,
+            has_next,
             has_prev: query.has_prev(),
             partial: cause.is_some(),
             cut: cause.map(|by| ListCut { by, bound: if by == CutCause::Bytes { PAGE_BYTES } else { bounds.records } }),

@@ -21,14 +21,14 @@ statements! { TenantSql;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UniquePair {
     /// The indexed one, by which others are found.
-    pub sought: &'static str,
+    pub indexed: &'static str,
     /// The other one.
     pub beside: &'static str,
 }
 
 /// Collections by the template that made them, with their pair.
 const PAIRS: [(&str, &str, UniquePair); 1] =
-    [("plugins", "plugin_data", UniquePair { sought: "key", beside: "plugin_id" })];
+    [("plugins", "plugin_data", UniquePair { indexed: "key", beside: "plugin_id" })];
 
 impl UniquePair {
     /// The pair of the collection of a slug that a template made, if it has one.
@@ -39,7 +39,7 @@ impl UniquePair {
 
     /// Its fields, as they are shown.
     pub fn fields(self) -> [&'static str; 2] {
-        [self.beside, self.sought]
+        [self.beside, self.indexed]
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
             let collections = Template::find(template).unwrap().collections;
             let made = collections.iter().find(|made| made["slug"] == slug).unwrap();
             let schema = Schema::parse(&made["schema"]).unwrap();
-            assert!(schema.field(pair.sought).is_some_and(|field| field.is_indexed), "{slug}");
+            assert!(schema.field(pair.indexed).is_some_and(|field| field.is_indexed), "{slug}");
             assert!(schema.field(pair.beside).is_some(), "{slug}");
             let required = made["schema"]["required"].as_array().unwrap();
             assert!(pair.fields().iter().all(|field| required.iter().any(|name| name == field)), "{slug}");

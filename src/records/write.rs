@@ -256,7 +256,7 @@ impl<'a> WriteBatch<'a> {
     fn unique_together(&self) -> Option<(TenantSql, Vec<Arg>)> {
         let pair = self.collection.unique_pair().filter(|_| !self.created.is_empty() || !self.changed.is_empty())?;
         let written = ids(self.created.iter().chain(&self.changed).map(|written| written.id.as_str()));
-        Some((NOT_TOGETHER, args![self.collection.slug.as_str(), written, pair.sought, pair.beside]))
+        Some((NOT_TOGETHER, args![self.collection.slug.as_str(), written, pair.indexed, pair.beside]))
     }
 
     /// Deletes the references from records of this batch to records that it deletes.
@@ -420,16 +420,16 @@ impl<'a> WriteBatch<'a> {
         let (mut queried, mut pointers, mut errors) = (Vec::<Value>::new(), Vec::new(), Vec::new());
         for written in self.created.iter().chain(&self.changed) {
             let value = |name: &str| written.draft.data.get(name).cloned().unwrap_or_default();
-            let (sought, beside) = (value(pair.sought), value(pair.beside));
-            let pointer = format!("{}/{}", written.pointer, pair.sought);
-            if queried.iter().any(|other| other.get(1) == Some(&sought) && other.get(2) == Some(&beside)) {
+            let (indexed, beside) = (value(pair.indexed), value(pair.beside));
+            let pointer = format!("{}/{}", written.pointer, pair.indexed);
+            if queried.iter().any(|other| other.get(1) == Some(&indexed) && other.get(2) == Some(&beside)) {
                 errors.push(FieldError::new(pointer.as_str(), invalid()));
             }
-            queried.push(Value::from(vec![written.id.clone().into(), sought, beside]));
+            queried.push(Value::from(vec![written.id.clone().into(), indexed, beside]));
             pointers.push(pointer);
         }
         let slug = self.collection.slug.as_str();
-        let args = args![slug, Value::from(queried).to_string(), pair.sought, pair.beside];
+        let args = args![slug, Value::from(queried).to_string(), pair.indexed, pair.beside];
         let found = self.rows.rows::<InputIndexRow>(&HELD_TOGETHER, args).await?;
         errors.extend(errors_at(&found, &pointers, invalid));
         Ok(errors)

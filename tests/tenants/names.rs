@@ -40,7 +40,7 @@ async fn a_tenant_is_made_and_shown_by_either_name() {
     let call = world.platform("POST", "/api/v1/users").header("X-Tenant-ID", &format!("t-{mark}"));
     call.json(&user).send().await.expect_problem(409, "user_limit_reached");
     let back = patch(json!({"user_limit": null, "storage_quota": "unlimited"})).await.expect(200).data();
-    assert_eq!((&back["user_limit"], &back["storage_quota"]), (&json!(-1), &json!(-1)));
+    assert_eq!((&back["user_limit"], &back["storage_quota"]), (&json!(10), &json!(-1)), "the plan's, and none");
     assert_eq!(back["rate_limits"], json!({"max_storage_bytes": -1}));
     let stopped = patch(json!({"active": false})).await.expect(200).data();
     assert_eq!((&stopped["active"], &stopped["status"]), (&json!(false), &json!("suspended")));

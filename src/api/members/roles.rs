@@ -52,7 +52,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     };
     let mut fields = Fields::new(body);
     let name = fields.required("name", |f| f.parsed("name", parse_name));
-    let description = fields.text("description", MAX_DESCRIPTION).unwrap_or_default();
+    let description = fields.text_or_none("description", MAX_DESCRIPTION).unwrap_or_default();
     let permissions = fields.required("permissions", |f| PermissionList::read(f, "permissions"));
     let (name, permissions) = fields.finish_with(name.zip(permissions))?;
     check_own(&request, "/permissions", permissions.set)?;
@@ -99,7 +99,8 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     fields.read_only(&view(&request, &rows).await?, &READ_ONLY);
     let sets_description = fields.has("description");
-    let description = fields.text("description", MAX_DESCRIPTION).or_else(|| sets_description.then(String::new));
+    let description =
+        fields.text_or_none("description", MAX_DESCRIPTION).or_else(|| sets_description.then(String::new));
     let permissions = PermissionList::<Permissions>::read(&mut fields, "permissions");
     fields.finish()?;
     let role = find(&request, &rows).await?;

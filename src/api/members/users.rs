@@ -131,7 +131,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     };
     let mut fields = Fields::new(body);
     let email = fields.required("email", |f| f.parsed("email", parse_email));
-    let name = fields.text("name", MAX_NAME).unwrap_or_default();
+    let name = fields.text_or_none("name", MAX_NAME).unwrap_or_default();
     let role = fields.text("role", MAX_ROLE).unwrap_or_else(|| DEFAULT_ROLE.to_owned());
     let email = fields.finish_with(email)?;
     let role = role_to_grant(&request, &rows, &role).await?;
@@ -190,7 +190,7 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let rows = request.caller.rows(&request.bindings)?;
     fields.read_only(&find(&request, &rows).await?.shown()?, &READ_ONLY);
     let sets_name = fields.has("name");
-    let name = fields.text("name", MAX_NAME).or_else(|| sets_name.then(String::new));
+    let name = fields.text_or_none("name", MAX_NAME).or_else(|| sets_name.then(String::new));
     let role = fields.text("role", MAX_ROLE);
     let status = fields.parsed("status", |text| parse_status(text).map(str::to_owned));
     fields.finish()?;
