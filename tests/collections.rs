@@ -408,3 +408,39 @@ async fn a_collection_with_many_records_is_gone_at_once_and_its_name_is_free_in_
         assert!(tenant.on_shard(&sql, &[]).await.is_empty(), "{table}");
     }
 }
+
+#[tokio::test]
+async fn collections_that_are_large_together_are_listed_by_pages() {
+    let tenant = World::shared().await.unbounded_tenant().await;
+    let long = "x".repeat(900);
+    let properties: serde_json::Map<String, Value> =
+        (0..30).map(|i| (format!("f{i:02}"), json!({"type": "string", "description": long}))).collect();
+    let slugs: Vec<String> = (0..44).map(|i| format!("c{i:02}")).collect();
+    for slug in &slugs {
+        tenant.collection(slug, Value::Object(properties.clone()), json!({})).await;
+    }
+    let (mut seen, mut cursor, mut pages) = (Vec::new(), None::<String>, 0);
+    loop {
+        let mut call = tenant.as_owner("GET", "/api/v1/collections");
+        if let Some(cursor) = &cursor {
+            call = call.query("cursor", cursor);
+        }
+        let page = call.send().await.expect(200);
+        assert!(page.body.len() < 1_200_000, "{}", page.body.len());
+        seen.extend(page.column("slug").iter().map(|slug| slug.as_str().unwrap().to_owned()));
+        pages += 1;
+        cursor = page.cursor();
+        let cut = &page.json()["pagination"]["cut"]["by"];
+        assert_eq!(*cut, if cursor.is_some() { json!("bytes") } else { Value::Null });
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!((seen, pages), (slugs.clone(), 2));
+    let few = tenant.as_owner("GET", "/api/v1/collections").query("limit", "3").send().await.expect(200);
+    assert_eq!((few.column("slug").len(), few.cursor().is_some()), (3, true));
+    // A cursor is good for its tenant alone.
+    let other = World::shared().await.tenant().create().await;
+    let foreign = other.as_owner("GET", "/api/v1/collections").query("cursor", &few.cursor().unwrap());
+    foreign.send().await.expect_invalid_query("cursor");
+}

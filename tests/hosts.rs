@@ -240,3 +240,66 @@ async fn what_a_former_owner_proves_is_worth_nothing_on_a_host_that_moved() {
         assert!(latest.ends_with("-0"), "the owner's log holds what the former one sent: {latest}");
     }
 }
+
+#[tokio::test]
+async fn a_misspelt_path_of_the_platform_is_missing_whoever_asks() {
+    let world = World::shared().await;
+    let operator = world.operator("admin").await;
+    for path in [
+        "/api/v1/tenantz",
+        "/api/v1/operatorz",
+        "/api/v1/platform-keyz",
+        "/api/v1/tenantz/acme",
+        "/api/tenantz",
+        "/api/v1/tenantz/acme/versions",
+    ] {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let call = || world.call(method, crate::world::ROOT, path);
+            for (who, call) in [
+                ("nobody", call()),
+                ("a key", world.platform(method, path)),
+                ("an operator", operator.call(method, path)),
+                ("a text", call().bearer("nothing that is known")),
+            ] {
+                let answer = call.send().await;
+                assert_eq!(answer.status, 404, "{who}: {method} {path}: {}", answer.body);
+                answer.expect_problem(404, "not_found");
+            }
+        }
+    }
+    // Where a tenant is named, the path is that of its records.
+    let tenant = world.tenant().create().await;
+    tenant.as_owner("GET", "/api/v1/tenantz").send().await.expect_problem(404, "not_found");
+    tenant.template("leads").await;
+    tenant.as_owner("GET", "/api/v1/leads").send().await.expect(200);
+    world.call("GET", crate::world::ROOT, "/api/v1/tenants").send().await.expect_problem(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn a_client_id_names_the_tenant_and_another_ones_finds_nothing() {
+    let world = World::shared().await;
+    let unlimited = || world.tenant().limit("max_api_requests_per_minute", -1).limit("max_api_requests_per_day", -1);
+    let (tenant, other) = (unlimited().create().await, unlimited().create().await);
+    tenant.template("leads").await;
+    other.template("leads").await;
+    tenant.record("leads", json!({"id": "l1", "email": "a@example.org"})).await;
+    let key = tenant.key(&["*"]).await.text;
+    let ask = |path: &str, id: &str| tenant.call("GET", path).bearer(&key).query("client_id", id).send();
+    for path in ["/api/v1/leads", "/api/v1/leads/l1", "/api/v1/collections", "/api/v1/users"] {
+        ask(path, &tenant.id).await.expect(200);
+        let foreign = ask(path, &other.id).await;
+        let missing = ask(path, &format!("t-{}", unique())).await;
+        assert_eq!(foreign.masked(&[]), missing.masked(&[]), "{path}");
+        foreign.expect_problem(404, "tenant_not_found");
+        ask(path, "No Tenant").await.expect_problem(404, "tenant_not_found");
+    }
+    // A platform key selects by it, as by its other name.
+    let call = world.platform("GET", "/api/v1/leads").query("client_id", &tenant.id);
+    assert_eq!(call.send().await.expect(200).ids(), ["l1"]);
+    let both = world.platform("GET", "/api/v1/leads").query("client_id", &tenant.id).query("tenant_id", &other.id);
+    both.send().await.expect_problem(404, "tenant_not_found");
+    // In bodies too.
+    let body = |id: &str| json!({"email": format!("{}@example.org", unique()), "client_id": id});
+    tenant.ask("POST", "/api/v1/leads", body(&tenant.id)).await.expect(201);
+    tenant.ask("POST", "/api/v1/leads", body(&other.id)).await.expect_problem(404, "tenant_not_found");
+}

@@ -80,6 +80,7 @@ mod refresh_tokens;
 mod registration;
 mod replay;
 mod roles;
+mod round_trips;
 mod secrets;
 mod sessions;
 mod settings;

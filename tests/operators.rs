@@ -258,6 +258,15 @@ async fn operators_list_the_tenants_they_may_enter() {
     let next =
         support.call("GET", "/api/v1/operators/me/tenants").query("cursor", cursor).send().await.expect(200).json();
     assert_eq!((&next["data"][0]["tenant_id"], &next["pagination"]["cursor"]), (&json!(one.id), &Value::Null));
+    // Its hosts: the custom domains, the primary one first, and the slug's.
+    let domains = [format!("b-{mark}.example.org"), format!("a-{mark}.example.org")];
+    two.patch(json!({"custom_domains": domains})).await;
+    for operator in [&admin, &support] {
+        let listed =
+            operator.call("GET", "/api/v1/operators/me/tenants").query("q", &mark).send().await.expect(200).data();
+        assert_eq!(listed[0]["hosts"], json!([domains[0], domains[1], two.host]));
+        assert_eq!(listed[1]["hosts"], json!([one.host]));
+    }
     let foreign = admin.call("GET", "/api/v1/operators/me/tenants").query("cursor", cursor).send().await;
     foreign.expect_invalid_query("cursor");
     one.delete().await;

@@ -123,11 +123,19 @@ async fn a_stranger_reads_so_many_records_and_is_told_what_was_cut() {
     // Pages by number lie within the bound.
     let inside = strangers(&tenant, &[("page", "99"), ("per_page", "100")]).await;
     assert_eq!((inside.ids().len(), pagination(&inside, "partial")), (100, Value::Null));
-    let beyond = strangers(&tenant, &[("page", "101"), ("per_page", "100")]).await;
+    // Beyond it a page is refused with its bound, and the cursor of the last one goes on.
+    for page in ["101", "900"] {
+        let beyond = tenant.through(&tenant.world.elsewhere()).call("GET", "/api/v1/things");
+        let beyond = beyond.query("page", page).query("per_page", "100").send().await.expect_invalid_query("page");
+        assert!(beyond.body.contains("must be at most 100 with 100 rows on a page"), "{}", beyond.body);
+    }
+    let last = strangers(&tenant, &[("page", "100"), ("per_page", "100")]).await;
     assert_eq!(
-        (beyond.ids().len(), pagination(&beyond, "partial"), pagination(&beyond, "total")),
-        (0, json!(true), json!(RECORDS))
+        (last.ids().len(), pagination(&last, "partial"), pagination(&last, "cut")),
+        (100, json!(true), json!({"by": "records", "bound": 10_000}))
     );
+    let cursor = last.cursor().unwrap();
+    assert_eq!(strangers(&tenant, &[("limit", "7"), ("cursor", &cursor)]).await.ids().len(), 7);
     assert_eq!(tenant.listed("things", &[("page", "101"), ("per_page", "100")]).await.expect(200).ids().len(), 100);
     // An order that no index has is that of the newest, and is said to be.
     let sorted = strangers(&tenant, &[("sort", "version,created_at"), ("limit", "1")]).await;

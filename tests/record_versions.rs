@@ -164,3 +164,39 @@ async fn workflows_keep_their_history() {
     let listed = tenant.get(&format!("{path}/versions")).await.expect(200);
     assert_eq!(listed.column("status"), ["completed", "running", "active", "draft"]);
 }
+
+#[tokio::test]
+async fn what_it_was_has_a_status_that_its_collection_still_has() {
+    let tenant = tenant().await;
+    tenant.ask("PATCH", ONE, json!({"status": "live"})).await.expect(200);
+    // The vocabulary loses the draft that the first versions were.
+    let statuses = json!({"statuses": {"initial": "live", "transitions": {"live": ["old"], "draft": null}}});
+    tenant.ask("PATCH", "/api/v1/collections/pages", statuses).await.expect(200);
+    let refused = tenant.as_owner("POST", &format!("{ONE}/versions/2/restore")).send().await.expect_invalid("/status");
+    assert!(
+        refused.body.contains("is `draft` in this version") && refused.body.contains("live, old"),
+        "{}",
+        refused.body
+    );
+    assert_eq!(refused.codes(), ["unknown_status"]);
+    tenant.as_owner("POST", &format!("{ONE}/versions/3/restore")).send().await.expect(200);
+    // Without statuses a version has none, and a version without one gets the first.
+    tenant.ask("PATCH", "/api/v1/collections/pages", json!({"statuses": null})).await.expect(200);
+    let bare = tenant.as_owner("POST", &format!("{ONE}/versions/2/restore")).send().await.expect(200).data();
+    assert_eq!((&bare["title"], bare.get("status")), (&json!("Two"), None));
+    let version = bare["version"].as_i64().unwrap();
+    tenant.ask("PATCH", "/api/v1/collections/pages", json!({"statuses": {"initial": "new"}})).await.expect(200);
+    tenant.ask("PATCH", ONE, json!({"title": "Three"})).await.expect(200);
+    let path = format!("{ONE}/versions/{version}/restore");
+    assert_eq!(tenant.as_owner("POST", &path).send().await.expect(200).data()["status"], "new");
+}
+
+#[tokio::test]
+async fn a_deleted_record_whose_status_is_gone_comes_back_with_the_first_one() {
+    let tenant = tenant().await;
+    tenant.as_owner("DELETE", ONE).send().await.expect(200);
+    let statuses = json!({"statuses": {"initial": "open", "transitions": {"draft": null, "live": null}}});
+    tenant.ask("PATCH", "/api/v1/collections/pages", statuses).await.expect(200);
+    let back = tenant.as_owner("POST", &format!("{ONE}/restore")).send().await.expect(200).data();
+    assert_eq!(back["status"], "open");
+}

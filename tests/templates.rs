@@ -182,3 +182,52 @@ async fn a_template_that_is_none_makes_no_tenant() {
     let tenant = world.tenant().create().await;
     tenant.admin("PATCH", "").json(&json!({"template": "leads"})).send().await.expect_invalid("/template");
 }
+
+#[tokio::test]
+async fn a_plugin_keeps_one_value_under_each_key() {
+    let (here, there) = World::pair().await;
+    let tenant = here.unbounded_tenant().await;
+    tenant.template("plugins").await;
+    let shown = tenant.shown_collection("plugin_data").await;
+    assert_eq!(shown["unique_together"], json!(["plugin_id", "key"]));
+    assert_eq!(tenant.shown_collection("plugins").await["unique_together"], Value::Null);
+    for name in ["seo", "forms"] {
+        tenant.record("plugins", json!({"id": name, "name": name})).await;
+    }
+    let data = |plugin: &str, key: &str| json!({"plugin_id": plugin, "key": key, "value": {"n": 1}});
+    let first = tenant.record("plugin_data", data("seo", "settings")).await;
+    tenant.record("plugin_data", data("forms", "settings")).await;
+    let other = tenant.record("plugin_data", data("seo", "cache")).await;
+    let elsewhere = tenant.through(&there);
+    let twice = elsewhere.ask("POST", "/api/v1/plugin_data", data("seo", "settings")).await;
+    assert_eq!(twice.expect_problem(409, "not_unique").pointers(), ["/key"]);
+    let path = |record: &Value| format!("/api/v1/plugin_data/{}", record["id"].as_str().unwrap());
+    elsewhere.ask("PATCH", &path(&other), json!({"key": "settings"})).await.expect_problem(409, "not_unique");
+    // Its own value is no other's.
+    elsewhere.ask("PATCH", &path(&first), json!({"value": {"n": 2}})).await.expect(200);
+    elsewhere.ask("PUT", &path(&first), data("seo", "settings")).await.expect(200);
+    let bulk = json!([{"op": "create", "data": data("seo", "new")}, {"op": "create", "data": data("seo", "new")}]);
+    let refused = tenant.bulk("plugin_data", bulk).await.expect_problem(409, "not_unique");
+    assert_eq!(refused.pointers(), ["/operations/1/data/key"]);
+    // One that is gone leaves its key, and two may change places in one request.
+    tenant.as_owner("DELETE", &path(&first)).send().await.expect(200);
+    let again = tenant.record("plugin_data", data("seo", "settings")).await;
+    let swapped = json!([
+        {"op": "update", "id": again["id"], "data": {"key": "cache"}},
+        {"op": "update", "id": other["id"], "data": {"key": "settings"}},
+    ]);
+    tenant.bulk("plugin_data", swapped).await.expect(200);
+    // Of many at once one is written.
+    let calls = (0..6).map(|i| {
+        let tenant = if i % 2 == 0 { &tenant } else { &elsewhere };
+        tenant.ask("POST", "/api/v1/plugin_data", data("forms", "race"))
+    });
+    let answers = futures_util::future::join_all(calls).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
+    assert!(answers.iter().all(|answer| [201, 409].contains(&answer.status)));
+    // Another tenant's keys are its own.
+    let stranger = here.unbounded_tenant().await;
+    stranger.template("plugins").await;
+    stranger.record("plugins", json!({"id": "seo", "name": "seo"})).await;
+    stranger.record("plugin_data", data("seo", "settings")).await;
+}

@@ -318,3 +318,13 @@ async fn a_foreign_user_and_a_missing_one_answer_alike() {
     }
     assert_eq!(shown(&other, &theirs).await["status"], "active");
 }
+
+#[tokio::test]
+async fn one_role_is_the_default_everywhere() {
+    let world = World::shared().await;
+    let tenant = world.tenant().create().await;
+    for path in ["/api/v1/users", "/api/v1/invitations"] {
+        let made = tenant.as_owner("POST", path).json(&json!({"email": crate::world::address()})).send().await;
+        assert_eq!(made.expect(201).data()["role"], domain::permission::DEFAULT_ROLE, "{path}");
+    }
+}

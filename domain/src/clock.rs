@@ -65,6 +65,12 @@ impl Timestamp {
         parse(text)
             .ok_or_else(|| Invalid::new("invalid_time", "must be an RFC 3339 time, such as 2027-01-31T12:00:00Z"))
     }
+
+    /// Parses RFC 3339, and refuses what is not after `now`: the end of something that is still to begin.
+    pub fn parse_future(text: &str, now: Self) -> Result<Self, Invalid> {
+        let at = Self::parse_rfc3339(text)?;
+        if at > now { Ok(at) } else { Err(Invalid::new("past", "must be a time in the future")) }
+    }
 }
 
 impl fmt::Display for Timestamp {

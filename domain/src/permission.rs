@@ -186,7 +186,8 @@ permissions! {
     }
 }
 
-/// The role where none is given.
+/// The role of a user where none is given: of who is made, invited, or registers. Who comes by single sign-on has the role
+/// that the provider's settings name, and none by default, because an issuer may vouch for everybody.
 pub const DEFAULT_ROLE: &str = "viewer";
 
 /// The roles that every tenant has. Two of them have two customary names.

@@ -126,6 +126,9 @@ pub struct Limits {
     pub storage_bytes: Limit,
 }
 
+/// Bytes of a megabyte, in which the event log is bounded by tenants.
+const BYTES_PER_MB: u64 = 1_000_000;
+
 /// A limit for each collection, by its slug; `*` for all others.
 pub type PerCollection = BTreeMap<String, Limit>;
 
@@ -214,6 +217,30 @@ impl Limits {
         }
     }
 
+    /// These limits under the names by which a tenant overrides them, every one of them with what it comes to.
+    pub fn named(&self) -> Overrides {
+        Overrides {
+            max_concurrent_subscriptions: Some(self.concurrent_subscriptions),
+            max_webhooks_per_minute: Some(self.webhooks_per_minute),
+            max_connections_per_ip: Some(Limit::AtMost(self.streams_per_network(0))),
+            max_connections_per_ip_when_busy: Some(Limit::AtMost(self.streams_per_network(u64::MAX))),
+            max_api_requests_per_minute: Some(self.api_requests_per_minute),
+            max_api_requests_per_day: Some(self.api_requests_per_day),
+            max_anonymous_requests_per_minute: Some(self.anonymous_requests_per_minute),
+            max_redis_memory_mb: Some(match self.event_log_bytes {
+                Limit::AtMost(bytes) => Limit::AtMost(bytes / BYTES_PER_MB),
+                Limit::Unlimited => Limit::Unlimited,
+            }),
+            event_retention_seconds: Some(self.event_retention_seconds),
+            event_retention_count: Some(self.event_retention_count),
+            max_users: Some(self.users),
+            max_records: self.records.clone(),
+            max_records_per_hour: self.records_per_hour.clone(),
+            max_records_per_month: self.records_per_month.clone(),
+            max_storage_bytes: Some(self.storage_bytes),
+        }
+    }
+
     /// These limits with a tenant's overrides applied.
     pub fn overridden(mut self, own: &Overrides) -> Self {
         let put = |slot: &mut Limit, own: Option<Limit>| *slot = own.unwrap_or(*slot);
@@ -238,7 +265,7 @@ impl Limits {
             own.max_connections_per_ip_when_busy.or(self.connections_per_network_when_busy);
         if let Some(own) = own.max_redis_memory_mb {
             self.event_log_bytes = match own {
-                Limit::AtMost(megabytes) => Limit::AtMost(megabytes.saturating_mul(1_000_000)),
+                Limit::AtMost(megabytes) => Limit::AtMost(megabytes.saturating_mul(BYTES_PER_MB)),
                 Limit::Unlimited => Limit::Unlimited,
             };
         }
@@ -339,6 +366,15 @@ mod tests {
         assert_eq!(limits.event_log_bytes, Limit::AtMost(7_000_000));
         assert_eq!(limits.webhooks_per_minute, Limit::AtMost(1000));
         assert!(serde_json::from_str::<Overrides>(r#"{"max_webhooks":1}"#).is_err());
+        // What is shown has the names of what is set, and means the same.
+        let shown = serde_json::to_value(limits.named()).unwrap();
+        assert_eq!(
+            (&shown["max_redis_memory_mb"], &shown["max_users"], &shown["max_connections_per_ip"]),
+            (&7.into(), &3.into(), &20.into())
+        );
+        assert_eq!((&shown["max_records"]["leads"], &shown["max_concurrent_subscriptions"]), (&2.into(), &(-1).into()));
+        let again = limits.clone().overridden(&limits.named());
+        assert_eq!(again.named(), limits.named());
     }
 
     #[test]

@@ -67,6 +67,24 @@ impl<P: PermissionSet> PermissionList<P> {
     }
 }
 
+/// Takes out of a body what is shown of a key and set by nobody; `effective` is the name of what it may do in effect. When
+/// it was last used is of no moment.
+pub(super) fn read_only(fields: &mut Fields, shown: &Value, effective: &str) {
+    const NAMES: [&str; 8] = [
+        "id",
+        "created_by",
+        "created_at",
+        "revoked_at",
+        "previous_until",
+        "held_by",
+        "in_force",
+        "not_in_force_because",
+    ];
+    fields.take("last_used_at");
+    fields.read_only(shown, &NAMES);
+    fields.read_only(shown, &[effective]);
+}
+
 /// What a body sets of a key.
 pub(super) struct KeyDraft<P> {
     /// What people call it.
@@ -89,7 +107,7 @@ impl<P: PermissionSet> KeyDraft<P> {
             name: fields.text("name", 100),
             permissions: PermissionList::read(fields, permissions),
             ranges: fields.list("ip_allowlist", MAX_RANGES, parse_range).map(Value::from),
-            expires_at: fields.parsed("expires_at", |text| parse_future(text, now)),
+            expires_at: fields.parsed("expires_at", |text| Timestamp::parse_future(text, now)),
         }
     }
 
@@ -152,11 +170,6 @@ pub(super) fn bounds_of_its_own(
 pub(super) fn check_end(expires_at: Option<Timestamp>, caller: &KeyBounds) -> Result<(), Problem> {
     let exceeds = expires_at.is_some_and(|at| !caller.cover_end(Some(at.millis())));
     if exceeds { Err(problem::beyond_own_permissions("/expires_at")) } else { Ok(()) }
-}
-
-fn parse_future(text: &str, now: Timestamp) -> Result<Timestamp, Invalid> {
-    let at = Timestamp::parse_rfc3339(text)?;
-    if at > now { Ok(at) } else { Err(Invalid::new("past", "must be a time in the future")) }
 }
 
 /// For how long the previous text of a re-rolled key stays good.

@@ -20,6 +20,7 @@ use crate::storage::tenant_db::TenantDb;
 use crate::tenant::turns::{BackgroundWork, rows_of, serve_due};
 use crate::tenant_id::TenantId;
 use domain::clock::{Clock, Timestamp};
+use domain::permission::DEFAULT_ROLE;
 use domain::turns::{Outcome, Run, Turn};
 
 statements! { TenantSql;
@@ -35,8 +36,8 @@ statements! { TenantSql;
     BY_TOKEN = "SELECT id, email, name, password_hash, client_token FROM registrations WHERE tenant_id = ?1 AND mailed_token = ?2 AND expires_at > ?3";
     /// The registration ?2 has not ended by ?3, nor was it proven.
     STILL_REGISTERED = "INSERT OR REPLACE INTO write_rules (tenant_id, is_registered) VALUES (?1, EXISTS (SELECT 1 FROM registrations WHERE tenant_id = ?1 AND id = ?2 AND expires_at > ?3))";
-    /// The user that a registration becomes, with the role `viewer`. A trigger deletes the registrations of the address.
-    PROVE = "INSERT INTO users (tenant_id, id, email, name, password_hash, role, email_verified_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, 'viewer', ?6, ?6, ?6)";
+    /// The user that a registration becomes, with the role ?7. A trigger deletes the registrations of the address.
+    PROVE = "INSERT INTO users (tenant_id, id, email, name, password_hash, role, email_verified_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?7, ?6, ?6, ?6)";
 }
 
 /// Statements across the tenants of a shard.
@@ -96,7 +97,7 @@ impl RegistrationRow {
         vec![
             (STILL_REGISTERED, args![self.id.as_str(), now.millis()]),
             (rules::HAS_ROOM, args![max_users]),
-            (PROVE, args![user, self.email.as_str(), name, hash, now.millis()]),
+            (PROVE, args![user, self.email.as_str(), name, hash, now.millis(), DEFAULT_ROLE]),
         ]
     }
 }
@@ -241,9 +242,9 @@ mod tests {
             register(&db, "acme", id, email);
             register(&db, "other", id, email);
         }
-        db.execute(PROVE.text(), ("acme", "usr_1", "a@x.test", "", "hash", 5)).unwrap();
+        db.execute(PROVE.text(), ("acme", "usr_1", "a@x.test", "", "hash", 5, DEFAULT_ROLE)).unwrap();
         assert_eq!((count(&db, "acme"), count(&db, "other")), (1, 3));
         let role = db.query_row("SELECT role FROM users", (), |row| row.get::<_, String>(0)).unwrap();
-        assert_eq!(role, "viewer");
+        assert_eq!(role, DEFAULT_ROLE);
     }
 }

@@ -30,6 +30,11 @@ impl Fields {
         self.object.contains_key(name)
     }
 
+    /// Takes out members that are shown and that nobody sets: each may be sent back as it is shown.
+    pub fn read_only(&mut self, shown: &Value, names: &[&str]) {
+        self.errors.extend(take_read_only(&mut self.object, shown, names));
+    }
+
     /// Reads a string with a parser.
     pub fn parsed<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
         match self.take(name)? {
@@ -44,6 +49,11 @@ impl Fields {
     /// Reads a string of 1 to `max` bytes.
     pub fn text(&mut self, name: &str, max: usize) -> Option<String> {
         self.parsed(name, |text| bounded(text, max))
+    }
+
+    /// Reads a string of at most `max` bytes, which may be empty.
+    pub fn text_or_none(&mut self, name: &str, max: usize) -> Option<String> {
+        self.parsed(name, |text| if text.is_empty() { Ok(String::new()) } else { bounded(text, max) })
     }
 
     /// Reads a field, and notes that it is missing if it is.
@@ -168,6 +178,19 @@ impl Fields {
     }
 }
 
+/// Takes out of a body the members that are shown and that nobody sets, and gives an error for each that is not as it is
+/// shown.
+pub fn take_read_only(object: &mut Map<String, Value>, shown: &Value, names: &[&str]) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for name in names {
+        if object.remove(*name).is_some_and(|sent| shown.get(name) != Some(&sent)) {
+            let message = "is set by the platform and cannot be changed; it is not what it was read as";
+            errors.push(FieldError::new(format!("/{name}"), Invalid::new("read_only", message)));
+        }
+    }
+    errors
+}
+
 /// Goes through text, because the Wasm contains the reader from text of every type anyway.
 fn shaped<T: DeserializeOwned>(object: &Map<String, Value>) -> Result<T, serde_json::Error> {
     serde_json::from_str(&serde_json::to_string(object)?)
@@ -217,6 +240,15 @@ mod tests {
             let mut body = fields(serde_json::from_str(&format!("{{\"n\": {json}}}")).unwrap());
             assert_eq!(body.number("n", 0..=10), read, "{json}");
         }
+    }
+
+    #[test]
+    fn what_nobody_sets_may_be_sent_as_it_is_shown() {
+        let shown = serde_json::json!({"id": "a", "at": null, "made": 1});
+        let mut body = fields(serde_json::json!({"id": "a", "at": null, "made": 2, "odd": 1}));
+        body.read_only(&shown, &["id", "at", "made", "absent"]);
+        let pointers: Vec<_> = body.into_errors().into_iter().map(|error| (error.pointer, error.code)).collect();
+        assert_eq!(pointers, [("/made".into(), "read_only"), ("/odd".into(), "unknown_field")]);
     }
 
     #[test]

@@ -116,11 +116,15 @@ impl Incoming {
         self.raw.headers().get(name).ok().flatten()
     }
 
-    /// Every tenant that `X-Tenant-ID` and the query name, as written. All of them must be the tenant that the request is
-    /// for; a malformed one is nobody's.
+    /// Every tenant that `X-Tenant-ID` and the query name, as written: as `tenant_id`, and as `client_id`, its other name.
+    /// All of them must be the tenant that the request is for; a malformed one is nobody's.
     pub fn named_tenants(&self) -> Vec<String> {
         let header = self.raw.headers().get("X-Tenant-ID").ok().flatten();
-        header.into_iter().chain(self.query.all("tenant_id").map(str::to_owned)).collect()
+        // What an identity provider sends along to a callback is its own client.
+        let is_providers = self.path.contains("/auth/sso/");
+        let names: &[&str] = if is_providers { &["tenant_id"] } else { &["tenant_id", "client_id"] };
+        let queried = names.iter().flat_map(|name| self.query.all(name).map(str::to_owned));
+        header.into_iter().chain(queried).collect()
     }
 
     /// A cookie's value.

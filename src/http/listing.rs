@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::cursor::{self, ListIdentity, Position};
 use super::problem::{self, Problem};
 use super::request::Request;
-use super::response::{Pagination, Response};
+use super::response::{CutCause, ListCut, Pagination, Response};
 use crate::storage::sql::Arg;
 use domain::clock::Timestamp;
 
@@ -23,6 +23,14 @@ pub fn fitting(lengths: impl Iterator<Item = usize>) -> usize {
     });
     sums.enumerate().take_while(|(place, bytes)| *place == 0 || *bytes <= MAX_PAGE_BYTES).count()
 }
+
+/// What is said of a page that its bytes ended.
+pub fn cut_by_bytes() -> ListCut {
+    ListCut { by: CutCause::Bytes, bound: i64::try_from(MAX_PAGE_BYTES).unwrap_or(i64::MAX) }
+}
+
+/// Rows of a page where the request names no number.
+const PER_PAGE: u32 = 50;
 
 /// Later than every timestamp: where a list begins.
 const BEGINNING: i64 = 9_007_199_254_740_991;
@@ -71,6 +79,11 @@ impl<'a> ListParams<'a> {
     /// Reads `limit` and `cursor`. A cursor is good for the list that made it: `route` and `filters` identify the list, and
     /// the filters must name the tenant if the list is a tenant's.
     pub fn read<Who>(request: &Request<Who>, route: &'a str, filters: &'a str) -> Result<Self, Problem> {
+        Self::of(request, route, filters, PER_PAGE)
+    }
+
+    /// The same, with another number of rows where the request names none.
+    pub fn of<Who>(request: &Request<Who>, route: &'a str, filters: &'a str, rows: u32) -> Result<Self, Problem> {
         let query = &request.incoming.query;
         let identity = ListIdentity { route, filters };
         let keys = &request.bindings.settings.keys;
@@ -81,13 +94,23 @@ impl<'a> ListParams<'a> {
             }
             None => None,
         };
-        Ok(Self { identity, after, per_page: query.number("limit", 1..=200, 50)? })
+        Ok(Self { identity, after, per_page: query.number("limit", 1..=200, rows)? })
     }
 
     /// The arguments of a list's statement: the timestamp and id that it continues after, and how many rows.
     pub fn args(&self) -> Vec<Arg> {
         let (at, id) = self.after.as_ref().map_or((BEGINNING, ""), |after| (after.at, after.id.as_str()));
         crate::storage::sql::args![at, id, i64::from(self.per_page) + 1]
+    }
+
+    /// The id that the page continues after, of a list in the order of its ids; empty at its beginning.
+    pub fn after_id(&self) -> &str {
+        self.after.as_ref().map_or("", |after| after.id.as_str())
+    }
+
+    /// Most rows of the page.
+    pub fn per_page(&self) -> u32 {
+        self.per_page
     }
 
     /// Whether a cursor was sent.
@@ -131,11 +154,13 @@ impl<'a> ListParams<'a> {
         rows.truncate(shown);
         let next = rows.last().filter(|_| has_next).map(|row| Position { at: row.created_at, id: row.id.clone() });
         let key = request.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
+        let partial = has_next && shown < per_page as usize;
         let pagination = Pagination {
             per_page,
             has_next,
             has_prev: self.after.is_some(),
-            partial: has_next && shown < per_page as usize,
+            partial,
+            cut: partial.then(cut_by_bytes),
             cursor: next.map(|position| cursor::seal(&key, &self.identity, &position)),
             ..Pagination::default()
         };

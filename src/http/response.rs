@@ -94,8 +94,30 @@ pub struct Pagination {
     /// Whether a bound on what is read or shown ended the page early. `cursor` goes on where there is one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
-    /// What to send as `cursor` for the rows that follow.
+    /// Which bound made it partial. A list that has neither `cut` nor `cursor` ends with this page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut: Option<ListCut>,
+    /// What to send as `cursor` for the rows that follow; none if no row follows, or none that can be listed.
     pub cursor: Option<String>,
+}
+
+/// The bound that ended a page early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ListCut {
+    /// What it bounds.
+    pub by: CutCause,
+    /// How many of these.
+    pub bound: i64,
+}
+
+/// What ends a page early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutCause {
+    /// Bytes of the rows that are shown.
+    Bytes,
+    /// Records that are read for the list.
+    Records,
 }
 
 #[derive(Serialize)]

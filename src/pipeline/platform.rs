@@ -8,6 +8,7 @@ use crate::auth::principal::{Anyone, Named, Operator, OperatorKind, Signer};
 use crate::auth::proofs::{self, ProofAttempt, ProofScope};
 use crate::auth::{authenticate_operator, signing_keys};
 use crate::credentials::platform_token::TokenKind;
+use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem, RateBound};
 use crate::http::request::Params;
 use crate::http::response::Response;
@@ -15,10 +16,15 @@ use crate::routes::{self, Endpoint, Handler, Route, Surface, Table};
 use crate::tenant::resolve;
 use crate::tenant_id::TenantId;
 use domain::ids::ClaimedTenant;
+use worker::Method;
 
 /// Answers a request on the platform's host.
 pub(super) async fn on_platform(context: RequestContext, meta: &mut ResponseMeta) -> Result<Response, Problem> {
-    let (route, params) = match find(Surface::Platform, &context.request) {
+    let found = find(Surface::Platform, &context.request);
+    if context.request.method != Method::Options && is_nobodys(&context.request) {
+        return Err(problem::not_found());
+    }
+    let (route, params) = match found {
         Ok(found) => found,
         Err(other) => return other,
     };
@@ -56,6 +62,14 @@ pub(super) async fn on_platform(context: RequestContext, meta: &mut ResponseMeta
 fn failed_too_often(seconds: u64) -> Problem {
     let bound = RateBound { policy: "network-proofs", of: "wrong credentials of one network" };
     problem::rate_limited(bound, seconds)
+}
+
+/// Whether a path can only be that of a tenant's records while nothing names a tenant: whoever misspells a path of the
+/// platform is told that there is none, whatever they hold.
+fn is_nobodys(request: &Incoming) -> bool {
+    routes::is_of_records(&request.path)
+        && request.named_tenants().is_empty()
+        && request.bearer().is_none_or(|bearer| matches!(decide::credential_names(&bearer), CredentialNames::Nobody))
 }
 
 /// The credential that a request presents; refused if it failed a moment ago, or its network failed too often.

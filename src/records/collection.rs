@@ -16,6 +16,7 @@ use super::cache::CacheGeneration;
 use super::definition::Definition;
 use super::schema::{Field, Schema};
 use super::statuses::Statuses;
+use super::together::UniquePair;
 use crate::http::etag;
 use crate::http::listing::with_timestamps;
 use crate::http::problem::{self, Problem};
@@ -36,6 +37,8 @@ statements! { TenantSql;
     CURRENT = "SELECT c.creation_id, c.revision, s.generation FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = ?2 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL";
     /// Every collection, by its slug.
     ALL = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.creation_id, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, s.has_words, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = c.slug AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = c.slug) AS records, NULL AS record_bytes, s.generation FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.deleted_at IS NULL ORDER BY c.slug LIMIT 200";
+    /// Collections behind the slug ?2, by their slugs, at most ?3, and until their schemas come to ?4 bytes.
+    PAGE = "SELECT c.slug, c.name, c.description, c.schema, c.statuses, c.template, c.alias, c.versioned, c.soft_delete, c.live, c.public_read, c.files, c.creation_id, c.revision, c.created_at, c.updated_at, s.job, s.done, s.total, s.failure, s.has_words, (SELECT json_group_array(f.field) FROM collection_fields f WHERE f.tenant_id = ?1 AND f.collection = c.slug AND f.is_ready = 1) AS ready, (SELECT COALESCE(sum(n.records), 0) FROM record_counts n WHERE n.tenant_id = ?1 AND n.collection = c.slug) AS records, NULL AS record_bytes, s.generation FROM collections c JOIN collection_state s ON s.tenant_id = ?1 AND s.collection = c.slug WHERE c.tenant_id = ?1 AND c.slug > ?2 AND c.deleted_at IS NULL AND (SELECT COALESCE(sum(octet_length(p.schema)), 0) FROM collections p WHERE p.tenant_id = ?1 AND p.slug > ?2 AND p.slug < c.slug AND p.deleted_at IS NULL) < ?4 ORDER BY c.slug LIMIT ?3";
 }
 
 row_types! {
@@ -251,6 +254,12 @@ impl Collection {
         rows.rows::<CollectionRow>(&ALL, Vec::new()).await?.into_iter().map(Self::stored).collect()
     }
 
+    /// The collections of the tenant behind a slug, as many as fit a page in rows and in bytes of their schemas.
+    pub async fn page(rows: &TenantDb, after: &str, most: i64, bytes: i64) -> Result<Vec<Self>, Problem> {
+        let args = args![after, most, bytes];
+        rows.rows::<CollectionRow>(&PAGE, args).await?.into_iter().map(Self::stored).collect()
+    }
+
     fn stored(row: CollectionRow) -> Result<Self, Problem> {
         let broken = |what: &str| problem::internal(format!("the stored {what} of a collection cannot be read"));
         let written_schema: Value = serde_json::from_str(&row.schema).map_err(problem::internal)?;
@@ -350,6 +359,11 @@ impl Collection {
         self.ready.contains(&field.name)
     }
 
+    /// The fields that are unique together, if any are.
+    pub fn unique_pair(&self) -> Option<UniquePair> {
+        UniquePair::of(self.template.as_deref(), &self.slug)
+    }
+
     /// The collection as responses show it.
     pub fn shown(&self) -> Value {
         let state = match (&self.index.failure, self.index.is_building) {
@@ -361,7 +375,8 @@ impl Collection {
             "slug": self.slug, "name": self.name, "description": self.description, "schema": self.schema.written(),
             "statuses": self.written_statuses, "versioned": self.versioned, "soft_delete": self.soft_delete,
             "live": self.live, "public_read": self.public_read, "files": self.files, "template": self.template,
-            "alias": self.alias.then_some("client_id"), "revision": self.revision, "records": self.records,
+            "alias": self.alias.then_some("client_id"), "unique_together": self.unique_pair().map(UniquePair::fields),
+            "revision": self.revision, "records": self.records,
             "index": { "state": state, "done": self.index.done, "total": self.index.total, "failure": self.index.failure },
             "created_at": self.created_at, "updated_at": self.updated_at,
         }))

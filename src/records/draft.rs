@@ -123,14 +123,39 @@ impl RecordDraft {
         Self::validated(collection, Some(current.id.clone()), status, body, errors)
     }
 
-    /// A record with the status and fields of an earlier version, validated by the present schema.
-    pub fn restored(
+    /// A record with the status and fields of an earlier version, validated by the present schema and statuses. A version
+    /// whose status the collection no longer has is refused; transitions do not count.
+    pub fn of_version(
         collection: &Collection,
         current: &Record,
         status: Option<String>,
         mut data: Map<String, Value>,
     ) -> Result<Self, DraftError> {
         collection.schema.drop_undeclared(&mut data);
+        let mut errors = Vec::new();
+        let status = match (&collection.statuses, status) {
+            (None, _) => None,
+            (Some(statuses), None) => Some(statuses.initial().to_owned()),
+            (Some(statuses), Some(status)) => {
+                if !statuses.contains(&status) {
+                    let names = statuses.names().collect::<Vec<_>>().join(", ");
+                    let message = format!(
+                        "is `{status}` in this version, which is no status of this collection any more: {names}"
+                    );
+                    errors.push(field_error("/status", Invalid::new("unknown_status", message)));
+                }
+                Some(status)
+            }
+        };
+        Self::validated(collection, Some(current.id.clone()), status, data, errors)
+    }
+
+    /// A deleted record as it was, validated by the present schema. A status that the collection no longer has becomes the
+    /// initial one, as with every change.
+    pub fn undeleted(collection: &Collection, current: &Record) -> Result<Self, DraftError> {
+        let mut data = current.data()?;
+        collection.schema.drop_undeclared(&mut data);
+        let status = next_status(collection, current, &mut Map::new(), &mut Vec::new())?;
         Self::validated(collection, Some(current.id.clone()), status, data, Vec::new())
     }
 

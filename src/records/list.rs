@@ -16,12 +16,13 @@ use crate::http::body_text::BodyText;
 use crate::http::cursor::{self, ListIdentity};
 use crate::http::incoming::Query;
 use crate::http::problem::{self, Problem};
-use crate::http::response::{Pagination, Response};
+use crate::http::response::{CutCause, ListCut, Pagination, Response};
 use crate::storage::bindings::Bindings;
 use crate::storage::keys::KvKey;
 use crate::storage::row::Rows;
 use crate::storage::row::row_types;
 use crate::storage::tenant_db::{ReadStatement, TenantDb};
+use domain::error::Invalid;
 
 row_types! {
     /// A list's row: the record, and the indexed values that it is sorted by.
@@ -153,6 +154,7 @@ impl RecordList<'_> {
                 _ => None,
             };
             let bounds = ReadBounds::of(self.is_member);
+            check_page(query, plan.bounds(bounds).records)?;
             let pages = plan.page(&collection.slug, query, bounds, PAGE_BYTES, position.as_ref())?;
             let counts = query.count.then(|| plan.count(&collection.slug, bounds)).transpose()?;
             planned.set(Some((plan, pages.len())));
@@ -184,9 +186,17 @@ impl RecordList<'_> {
         let per_page = query.per_page as usize;
         let reading = PageReading { per_page, most: bounds.records, in_order: plan.is_read_in_order() };
         let cut = reading.cut(&rows.iter().map(ListRow::mark).collect::<Vec<_>>());
-        // Pages by number go on by number, unless they end early.
-        let by_cursor = matches!(query.paging, Paging::Cursor(_)) || cut.is_partial;
-        let behind = cut.behind.filter(|_| by_cursor).and_then(|place| rows.get(place));
+        // A page by number goes on by number or by cursor: numbers end with what is read, and cursors do not.
+        let end = query.offset() + i64::from(query.per_page);
+        let total = (!counts.is_empty()).then(|| counts.iter().map(|count| count.total).sum::<u64>());
+        let total_is_lower_bound = counts.iter().any(|count| count.is_cut != 0);
+        // Pages by number end where reading does.
+        let is_last = query.page().is_some()
+            && end >= bounds.records
+            && total.is_none_or(|total| i64::try_from(total).is_ok_and(|total| total > bounds.records));
+        let behind_last = if is_last && reading.in_order { cut.shown.checked_sub(1) } else { None };
+        let behind = cut.behind.or(behind_last).and_then(|place| rows.get(place));
+        let has_next = cut.has_next || behind.is_some();
         let cursor = match behind.map(|row| plan.order.position(&row.keyset())) {
             Some(position) => {
                 let key = self.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
@@ -196,21 +206,18 @@ impl RecordList<'_> {
             None => None,
         };
         rows.truncate(cut.shown);
-        let total = (!counts.is_empty()).then(|| counts.iter().map(|count| count.total).sum::<u64>());
-        let total_is_lower_bound = counts.iter().any(|count| count.is_cut != 0);
-        // Pages by number end where reading does, and those behind it show nothing of what may be there.
-        let is_last = query.offset() + i64::from(query.per_page) >= bounds.records
-            && total.is_none_or(|total| i64::try_from(total).is_ok_and(|total| total > bounds.records));
-        let is_beyond = query.page().is_some() && (is_last || (total_is_lower_bound && cut.shown < per_page));
+        let is_beyond = is_last || (query.page().is_some() && total_is_lower_bound && cut.shown < per_page);
+        let cause = cut.cause.or_else(|| is_beyond.then_some(CutCause::Records));
         let pagination = Pagination {
             page: query.page(),
             per_page: query.per_page,
             total,
             total_is_lower_bound,
             total_pages: total.map(|total| total.div_ceil(u64::from(query.per_page))),
-            has_next: cut.has_next,
+            has_next,
             has_prev: query.has_prev(),
-            partial: cut.is_partial || is_beyond,
+            partial: cause.is_some(),
+            cut: cause.map(|by| ListCut { by, bound: if by == CutCause::Bytes { PAGE_BYTES } else { bounds.records } }),
             cursor,
         };
         let records = rows.into_iter().map(|row| Record::stored(self.rows.tenant(), row.into()).shown(collection));
@@ -219,6 +226,18 @@ impl RecordList<'_> {
         records.iter_mut().for_each(|record| query.projection.apply(record));
         Response::list_body(&records, pagination, Some(tenant))
     }
+}
+
+/// Refuses a page by number that begins behind the last record which is read: nothing could be said of what is there.
+fn check_page(query: &RecordQuery, most: i64) -> Result<(), Problem> {
+    let Some(_) = query.page().filter(|_| query.offset() >= most) else { return Ok(()) };
+    let per_page = i64::from(query.per_page);
+    let last = (most + per_page - 1) / per_page;
+    let message = format!(
+        "must be at most {last} with {per_page} rows on a page: a list reads its first {most} records; \
+         go on by cursor, or narrow the list by filter"
+    );
+    Err(problem::invalid_query("page", Invalid::new("beyond_bound", message)))
 }
 
 /// The key to cache a list under. Pages after a cursor, deleted records and lists with `expand` are not cached.

@@ -44,6 +44,7 @@ pub mod statuses;
 pub mod storage;
 pub mod sweep;
 pub mod template;
+pub mod together;
 pub mod upload;
 pub mod words;
 pub mod write;

@@ -197,10 +197,7 @@ impl RecordWriter<'_> {
                 return Ok(Some(WrittenRecord::deleted(id)));
             }
             OperationKind::RestoreVersion(version) => self.version(drafts.collection, record, *version).await,
-            OperationKind::Restore => record
-                .data()
-                .map_err(Into::into)
-                .and_then(|data| RecordDraft::restored(drafts.collection, record, record.status.clone(), data)),
+            OperationKind::Restore => RecordDraft::undeleted(drafts.collection, record),
             OperationKind::Replace(body) => RecordDraft::replaced(drafts.collection, record, body.clone()),
             OperationKind::Patch(body) => RecordDraft::patched(drafts.collection, record, body.clone()),
             OperationKind::Create(_) => return Ok(None),
@@ -217,7 +214,7 @@ impl RecordWriter<'_> {
         let row = self.rows.row::<VersionDataRow>(&VERSION, args).await.map_err(Problem::from)?;
         let row = row.ok_or_else(problem::not_found)?;
         let data = serde_json::from_str(&row.data).map_err(problem::internal)?;
-        RecordDraft::restored(collection, record, row.status, data)
+        RecordDraft::of_version(collection, record, row.status, data)
     }
 }
 

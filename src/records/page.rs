@@ -5,6 +5,8 @@
 //!   there is none, the list is said to be partial.
 //! - A cursor comes further with each page, so a list that is walked ends.
 
+use crate::http::response::CutCause;
+
 /// What a row says of how it came about.
 #[derive(Debug, Clone, Copy)]
 pub struct RowMark {
@@ -36,8 +38,8 @@ pub struct PageCut {
     pub has_next: bool,
     /// The row that it goes on behind.
     pub behind: Option<usize>,
-    /// Whether it shows less than it would if nothing bounded the reading: it ends early, or is the order of some records.
-    pub is_partial: bool,
+    /// What bounds it, if it shows less than it would if nothing did: it ends early, or is the order of some records.
+    pub cause: Option<CutCause>,
 }
 
 impl PageReading {
@@ -55,8 +57,13 @@ impl PageReading {
             (false, false) => None,
         };
         let has_next = behind.is_some();
-        let is_partial = (has_next && shown < self.per_page) || (is_cut && !self.in_order);
-        PageCut { shown, has_next, behind, is_partial }
+        let is_short = has_next && shown < self.per_page;
+        let cause = match (is_cut && !self.in_order, is_short, goes_on) {
+            (true, ..) | (false, true, false) => Some(CutCause::Records),
+            (false, true, true) => Some(CutCause::Bytes),
+            (false, false, _) => None,
+        };
+        PageCut { shown, has_next, behind, cause }
     }
 }
 
@@ -70,39 +77,42 @@ mod tests {
         RowMark { matches, scanned, page_rows }
     }
 
-    fn cut(shown: usize, behind: Option<usize>, is_partial: bool) -> PageCut {
-        PageCut { shown, has_next: behind.is_some(), behind, is_partial }
+    const BYTES: Option<CutCause> = Some(CutCause::Bytes);
+    const RECORDS: Option<CutCause> = Some(CutCause::Records);
+
+    fn cut(shown: usize, behind: Option<usize>, cause: Option<CutCause>) -> PageCut {
+        PageCut { shown, has_next: behind.is_some(), behind, cause }
     }
 
     #[test]
     fn a_page_shows_what_it_holds_and_goes_on_behind_it() {
         let all: Vec<RowMark> = (1..=4).map(|i| row(true, i, 4)).collect();
-        assert_eq!(READING.cut(&all), cut(3, Some(2), false));
+        assert_eq!(READING.cut(&all), cut(3, Some(2), None));
         assert_eq!(
             READING.cut(&all[..3].iter().map(|r| RowMark { page_rows: 3, ..*r }).collect::<Vec<_>>()),
-            cut(3, None, false)
+            cut(3, None, None)
         );
-        assert_eq!(READING.cut(&[]), cut(0, None, false));
+        assert_eq!(READING.cut(&[]), cut(0, None, None));
     }
 
     #[test]
     fn a_page_that_bytes_end_goes_on_behind_what_it_shows() {
-        assert_eq!(READING.cut(&[row(true, 1, 4), row(true, 2, 4)]), cut(2, Some(1), true));
-        assert_eq!(READING.cut(&[row(true, 1, 4), row(true, 2, 4), row(true, 3, 4)]), cut(3, Some(2), false));
+        assert_eq!(READING.cut(&[row(true, 1, 4), row(true, 2, 4)]), cut(2, Some(1), BYTES));
+        assert_eq!(READING.cut(&[row(true, 1, 4), row(true, 2, 4), row(true, 3, 4)]), cut(3, Some(2), None));
     }
 
     #[test]
     fn a_page_that_reading_ends_goes_on_behind_the_last_record_that_was_read() {
-        assert_eq!(READING.cut(&[row(true, 4, 2), row(false, 10, 2)]), cut(1, Some(1), true));
-        assert_eq!(READING.cut(&[row(false, 10, 1)]), cut(0, Some(0), true));
-        assert_eq!(READING.cut(&[row(true, 4, 2), row(true, 10, 2)]), cut(2, Some(1), true));
+        assert_eq!(READING.cut(&[row(true, 4, 2), row(false, 10, 2)]), cut(1, Some(1), RECORDS));
+        assert_eq!(READING.cut(&[row(false, 10, 1)]), cut(0, Some(0), RECORDS));
+        assert_eq!(READING.cut(&[row(true, 4, 2), row(true, 10, 2)]), cut(2, Some(1), RECORDS));
     }
 
     #[test]
     fn records_that_were_sorted_after_reading_are_some_of_them() {
         let sorted = PageReading { in_order: false, ..READING };
-        assert_eq!(sorted.cut(&[row(true, 10, 2), row(false, 10, 2)]), cut(1, None, true));
-        assert_eq!(sorted.cut(&[row(true, 10, 4); 4]), cut(3, Some(2), true));
-        assert_eq!(sorted.cut(&[row(true, 9, 1)]), cut(1, None, false));
+        assert_eq!(sorted.cut(&[row(true, 10, 2), row(false, 10, 2)]), cut(1, None, RECORDS));
+        assert_eq!(sorted.cut(&[row(true, 10, 4); 4]), cut(3, Some(2), RECORDS));
+        assert_eq!(sorted.cut(&[row(true, 9, 1)]), cut(1, None, None));
     }
 }

@@ -69,6 +69,8 @@ pub enum WriteError {
     Stale,
     /// A unique value belongs to another record.
     NotUnique,
+    /// Values that are unique together belong to another record.
+    NotUniqueTogether,
     /// A reference names a record that does not exist, or a record is still referenced.
     Dangling,
     /// The plan's limit of records is reached.
@@ -99,6 +101,8 @@ fn classify(error: StorageError) -> WriteError {
         WriteError::Stale
     } else if names("record_index.value") {
         WriteError::NotUnique
+    } else if names("not_unique_together") {
+        WriteError::NotUniqueTogether
     } else if names("reference_missing") || names("FOREIGN KEY") {
         WriteError::Dangling
     } else if names("record_limit_reached") {

@@ -16,6 +16,7 @@ use super::record::{DANGLING, HELD, InputIndexRow, Record, fresh_creation_id, fr
 use super::rules::{self, RecordRateRow, WriteError};
 use super::schema::Field;
 use super::storage::storage_left;
+use super::together::{HELD_TOGETHER, NOT_TOGETHER};
 use super::words;
 use crate::http::problem::{self, FieldError, Problem};
 use crate::storage::sql::{Arg, TenantSql};
@@ -248,7 +249,15 @@ impl<'a> WriteBatch<'a> {
             .add_all(self.unlinking())
             .add_all(self.deletions())
             .add_all(self.changes())
+            .add_all(self.unique_together())
             .add_all(self.bound(limits))
+    }
+
+    /// The rule that fields which are unique together are.
+    fn unique_together(&self) -> Option<(TenantSql, Vec<Arg>)> {
+        let pair = self.collection.unique_pair().filter(|_| !self.created.is_empty() || !self.changed.is_empty())?;
+        let written = ids(self.created.iter().chain(&self.changed).map(|written| written.id.as_str()));
+        Some((NOT_TOGETHER, args![self.collection.slug.as_str(), written, pair.indexed, pair.beside]))
     }
 
     /// Deletes the references from records of this batch to records that it deletes.
@@ -358,6 +367,7 @@ impl<'a> WriteBatch<'a> {
             WriteError::TooFast => return self.rate_limited(limits).await,
             WriteError::StorageFull => return problem::storage_limit_reached(),
             WriteError::NotUnique => self.taken_values().await.map(|errors| (problem::not_unique(), errors)),
+            WriteError::NotUniqueTogether => self.taken_together().await.map(|errors| (problem::not_unique(), errors)),
             WriteError::Dangling if !self.deleted.is_empty() => return problem::still_referenced(),
             WriteError::Dangling => {
                 self.dangling_references().await.map(|errors| (problem::validation_failed(Vec::new()), errors))
@@ -399,6 +409,31 @@ impl<'a> WriteBatch<'a> {
         let found = self.rows.rows::<InputIndexRow>(&HELD, args).await?;
         twice.extend(errors_at(&found, &pointers, invalid));
         Ok(twice)
+    }
+
+    /// An error for each record whose fields that are unique together another one has, stored or in this batch.
+    async fn taken_together(&self) -> Result<Vec<FieldError>, Problem> {
+        let Some(pair) = self.collection.unique_pair() else { return Ok(Vec::new()) };
+        let invalid = || {
+            let message = format!("is, together with {}, already that of another record", pair.beside);
+            Invalid::new("not_unique", message)
+        };
+        let (mut queried, mut pointers, mut errors) = (Vec::<Value>::new(), Vec::new(), Vec::new());
+        for written in self.created.iter().chain(&self.changed) {
+            let value = |name: &str| written.draft.data.get(name).cloned().unwrap_or_default();
+            let (indexed, beside) = (value(pair.indexed), value(pair.beside));
+            let pointer = format!("{}/{}", written.pointer, pair.indexed);
+            if queried.iter().any(|other| other.get(1) == Some(&indexed) && other.get(2) == Some(&beside)) {
+                errors.push(FieldError::new(pointer.as_str(), invalid()));
+            }
+            queried.push(Value::from(vec![written.id.clone().into(), indexed, beside]));
+            pointers.push(pointer);
+        }
+        let slug = self.collection.slug.as_str();
+        let args = args![slug, Value::from(queried).to_string(), pair.indexed, pair.beside];
+        let found = self.rows.rows::<InputIndexRow>(&HELD_TOGETHER, args).await?;
+        errors.extend(errors_at(&found, &pointers, invalid));
+        Ok(errors)
     }
 
     /// Which limit does not leave so many new records; that which lasts longest, where several do not.

@@ -80,7 +80,11 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/tenant/config",
         Member(Permission::TenantConfigure, handler!(api::members::configure::configure)),
     )
-    .summary("Tells a WordPress site what it needs to connect, secrets included; each disclosure is audited.")
+    .summary(
+        "Tells a WordPress site what it needs to connect, secrets included. It changes one thing of the tenant: \
+         `wpgraphql_endpoint`, where the body names another one, as `tenants.patch` would, with the tenant's next `revision`. \
+         No secret, domain or setting changes, and `domain` is kept in the audit entry of the disclosure alone.",
+    )
     .body(
         "{wpgraphql_endpoint??: string(8..500)/^https?://[^ ]+$/ <the site's GraphQL endpoint: an \
          https URL of a public host; it becomes the tenant's>, domain??: text(1..2000) <the site as it sees itself: kept in \

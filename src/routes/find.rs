@@ -45,6 +45,12 @@ pub fn find(sections: &'static [&'static [Route]], host: Surface, method: &Metho
     }
 }
 
+/// Whether a path is one of records: it begins with what can be a collection's slug.
+pub fn is_of_records(path: &str) -> bool {
+    let inside = path.strip_prefix("/api/v1/").or_else(|| path.strip_prefix("/api/"));
+    inside.and_then(|inside| inside.split('/').next()).is_some_and(|slug| parse_slug(slug).is_ok())
+}
+
 fn paths_on(sections: &'static [&'static [Route]], host: Surface) -> Paths {
     let mut by_path: BTreeMap<String, Vec<&'static Route>> = BTreeMap::new();
     for route in sections.iter().copied().flatten().filter(|route| route.surface.includes(host)) {

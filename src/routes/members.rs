@@ -10,7 +10,7 @@ pub const ROUTES: &[Route] = &[
     post("users.create", "/api/v1/users", Member(Permission::UsersWrite, handler!(api::members::users::create)))
         .summary("Makes a user without a password, who then signs in by password reset or single sign-on.")
         .params("Idempotency-Key")
-        .body("{email: Email, name??: text(1..200), role: text(1..40) <within the caller's permissions>}")
+        .body("{email: Email, name??: text(..200), role??: text(1..40) <within the caller's permissions, by default `viewer`>}")
         .answers(
             "201 User +Location; 403 beyond_own_permissions; 409 conflict <the address is a user's, \
              or invited> user_limit_reached changed_meanwhile",
@@ -35,7 +35,7 @@ pub const ROUTES: &[Route] = &[
              streams of the tokens the user minted.",
     )
     .body(
-        "{name??: text(1..200), role??: text(1..40) <within the caller's permissions>, \
+        "{name??: text(..200), role??: text(1..40) <within the caller's permissions>, \
              status??: 'active'|'disabled'} <what is left out stays>",
     )
     .answers("200 User; 403 beyond_own_permissions; 409 last_owner changed_meanwhile"),
@@ -73,7 +73,7 @@ pub const ROUTES: &[Route] = &[
         .summary("Makes a role; at most 50.")
         .params("Idempotency-Key")
         .body(
-            "{name: string(1..40)/^[a-z][a-z0-9_-]*$/, description??: text(1..500), \
+            "{name: string(1..40)/^[a-z][a-z0-9_-]*$/, description??: text(..500), \
              permissions: Permission[](1..50) <within the caller's own>}",
         )
         .answers("201 Role +Location; 403 beyond_own_permissions; 409 conflict too_many"),
@@ -86,7 +86,7 @@ pub const ROUTES: &[Route] = &[
     patch("roles.patch", "/api/v1/roles/{role}", Member(Permission::RolesWrite, handler!(api::members::roles::patch)))
         .summary("Changes a role; other permissions count at once. If it loses some, the streams of its users and their tokens end.")
         .body(
-            "{description??: text(1..500), permissions??: Permission[](1..50) <within the caller's own>} <what \
+            "{description??: text(..500), permissions??: Permission[](1..50) <within the caller's own>} <what \
              is left out stays>",
         )
         .answers("200 Role; 403 beyond_own_permissions; 409 built_in_role changed_meanwhile"),

@@ -27,7 +27,7 @@ mod tenants;
 
 use worker::Method;
 
-pub use self::find::Matched;
+pub use self::find::{Matched, is_of_records};
 pub use self::route::{Admission, Endpoint, Handler, HandlerFuture, JudgedBy, Route, Surface, Table, TokenRule};
 
 /// The table, section by section.

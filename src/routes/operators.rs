@@ -32,7 +32,7 @@ pub const ROUTES: &[Route] = &versioned_only([
              support those it was granted.",
         )
         .params("q?: string(..200) <text in id, slug or name>, limit, cursor")
-        .answers("200 list {tenant_id: string, slug: string, display_name: string, role: string}"),
+        .answers("200 list {tenant_id: string, slug: string, display_name: string, hosts: string[] <the custom domains, the primary one first; then the slug's host>, role: string}"),
     post(
         "operators.create",
         "/api/v1/operators",

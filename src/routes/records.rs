@@ -23,7 +23,8 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/collections",
         Member(Permission::CollectionsRead, handler!(api::records::collections::list)),
     )
-    .summary("Lists the tenant's collections by their slugs.")
+    .summary("Lists the tenant's collections by their slugs: all of them, where their definitions fit a page of 1 MB.")
+    .params("limit, cursor")
     .answers("200 list Collection"),
     get(
         "collections.get",
@@ -120,7 +121,10 @@ pub const ROUTES: &[Route] = &[
          storage_limit_reached changed_meanwhile",
     ),
     get("records.list", "/api/v1/{collection}", Reader(Permission::RecordsRead, handler!(api::records::record::list)))
-        .summary("Lists records, newest first unless asked otherwise. Strangers may list a public collection.")
+        .summary(
+            "Lists records, newest first unless asked otherwise. Strangers may list a public collection. Pages by number end \
+             with the records that a list reads; cursors do not.",
+        )
         .params(
             "filter?: string, q?: string, status?: string, created_after?: string, created_before?: string, \
              updated_after?: string, updated_before?: string, sort?: string, fields?: string, \
@@ -194,7 +198,9 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/{collection}/{record_id}/restore",
         Member(Permission::RecordsWrite, handler!(api::records::record::restore)),
     )
-    .summary("Restores a record that was deleted and kept.")
+    .summary(
+        "Restores a record that was deleted and kept. A status that the collection no longer has becomes its initial one.",
+    )
     .params("If-Match, If-None-Match, Prefer")
     .answers("200 Record +ETag; 204 +ETag; 409 not_unique changed_meanwhile record_limit_reached \
          storage_limit_reached"),
@@ -226,7 +232,10 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/{collection}/{record_id}/versions/{version}/restore",
         Member(Permission::RecordsWrite, handler!(api::records::versions::restore)),
     )
-    .summary("Makes a record again what it was in a version. That is a new version.")
+    .summary(
+        "Makes a record again what it was in a version. That is a new version. Its status needs no transition; one that the \
+         collection no longer has is refused (422, `/status`).",
+    )
     .params("If-Match, If-None-Match, Prefer")
     .answers(
         "200 Record +ETag; 204 +ETag; 409 not_unique transition_not_allowed changed_meanwhile \

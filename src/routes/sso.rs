@@ -67,6 +67,13 @@ pub const ROUTES: &[Route] = &versioned_only([
         )
         .params("limit, cursor")
         .answers("200 list SsoClient"),
+    get(
+        "sso_clients.get",
+        "/api/v1/sso/clients/{client_id}",
+        Member(Permission::SsoRead, handler!(api::sso::clients::get)),
+    )
+    .summary("Shows an application. Its secret is never shown again.")
+    .answers("200 SsoClient"),
     put(
         "sso_clients.put",
         "/api/v1/sso/clients/{client_id}",
@@ -74,13 +81,31 @@ pub const ROUTES: &[Route] = &versioned_only([
     )
     .summary(
         "Records an application: `{name}-{tenant_id}`. `wordpress` and `openwebui` have redirect URIs of \
-         their own, from the tenant's id and primary domain.",
+         their own, from the tenant's id and primary domain. An application that is new gets a secret, which this answer \
+         alone shows. What was read may be sent as it is.",
     )
     .optional_body(
-        "{redirect_uris??: string(..500)/^(https|http)://[^ *#]+$/[](1..20) <exact; https, \
+        "{...SsoClientShown, name??: text(1..250) <for people; by default `WordPress`, `OpenWebUI` or the id's name, and \
+         the tenant's name>, redirect_uris??: string(..500)/^(https|http)://[^ *#]+$/[](1..20) <exact; https, \
          or http on .local hosts; optional for `wordpress` and `openwebui`>}",
     )
-    .answers("200 SsoClient; 409 too_many"),
+    .answers("200 {...SsoClient, client_secret?: string} <with the secret of an application that is new>; 409 too_many"),
+    post(
+        "sso_clients.rotate",
+        "/api/v1/sso/clients/{client_id}/rotate",
+        Member(Permission::SsoWrite, handler!(api::sso::clients::rotate)),
+    )
+    .summary("Makes another secret and shows it once; the one before stays good for its grace.")
+    .optional_body("{grace_seconds??: int(0..2592000) <by default 86400>}")
+    .answers("200 {...SsoClient, client_secret: string}"),
+    post(
+        "sso_clients.verify",
+        "/api/v1/sso/clients/{client_id}/verify",
+        Member(Permission::SsoRead, handler!(api::sso::clients::verify)),
+    )
+    .summary("Tells whether a secret is the application's: the present one, or the one before within its grace.")
+    .body("{client_secret: text(1..500)}")
+    .answers("200 {valid: bool, until: time? <when the grace of the one before ends>}"),
     delete(
         "sso_clients.delete",
         "/api/v1/sso/clients/{client_id}",

@@ -23,7 +23,7 @@ pub const ROUTES: &[Route] = &[
     get("tenants.list", "/api/v1/tenants", Operator(PlatformPermission::TenantsRead, handler!(api::tenants::list::list)))
         .summary("Lists tenants, newest first.")
         .params(
-            "status?: 'active'|'suspended'|'deleted'|'', plan?: string, q?: string(..200) <text in id, \
+            "status?: 'active'|'expired'|'suspended'|'deleted'|'', plan?: string, q?: string(..200) <text in id, \
              slug or name>, limit, cursor, page?: int(1..10000) <with `per_page`, \
              in place of `limit` with `cursor`>, per_page?: int(1..200), count?: Flag",
         )

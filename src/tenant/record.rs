@@ -8,7 +8,7 @@ use crate::storage::row::row_types;
 use crate::storage::sql::Arg;
 use crate::storage::sql::args;
 use domain::clock::Timestamp;
-use domain::plan::{Limits, Overrides};
+use domain::plan::{Limit, Limits, Overrides};
 
 /// The stage of a tenant's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -109,12 +109,17 @@ pub struct Profile {
 #[derive(Debug, Serialize)]
 pub struct TenantView<'a> {
     tenant_id: &'a str,
+    id: &'a str,
     slug: &'a str,
+    subdomain: &'a str,
     host: String,
+    domain: Option<&'a str>,
     display_name: &'a str,
+    name: &'a str,
     admin_email: Option<&'a str>,
     plan: &'a str,
-    status: Status,
+    status: &'static str,
+    active: bool,
     features: Map<String, Value>,
     resources: &'a Map<String, Value>,
     custom_domains: &'a [String],
@@ -123,7 +128,9 @@ pub struct TenantView<'a> {
     cors_origins: &'a [String],
     ip_allowlist: &'a [String],
     rate_limits: &'a Overrides,
-    limits: Limits,
+    limits: Overrides,
+    storage_quota: Limit,
+    user_limit: Limit,
     settings: &'a Map<String, Value>,
     branding: &'a Map<String, Value>,
     require_standard_webhooks: bool,
@@ -149,7 +156,7 @@ impl TenantRow {
     pub fn new(
         id: &str,
         slug: &str,
-        profile: &Profile,
+        (profile, status): (&Profile, Status),
         plan: &PlanRow,
         data_key: String,
         now: i64,
@@ -160,7 +167,7 @@ impl TenantRow {
             display_name: profile.display_name.clone(),
             admin_email: profile.admin_email.clone(),
             plan: profile.plan.clone(),
-            status: Status::Active,
+            status,
             revision: 1,
             wpgraphql_endpoint: profile.wpgraphql_endpoint.clone(),
             features: serde_json::to_string(&profile.features)?,
@@ -202,6 +209,7 @@ impl TenantRow {
             self.created_at,
             self.expires_at,
             self.ip_allowlist.as_str(),
+            self.status.as_str(),
         ]
     }
 
@@ -259,6 +267,12 @@ impl TenantRow {
         features
     }
 
+    /// Its status as it is shown: an active tenant whose end has come has expired, which nobody sets.
+    fn shown_status(&self, now: Timestamp) -> &'static str {
+        let is_over = self.expires_at.is_some_and(|at| at <= now.millis());
+        if self.status == Status::Active && is_over { "expired" } else { self.status.as_str() }
+    }
+
     /// Its id.
     pub fn id(&self) -> &str {
         &self.id
@@ -276,16 +290,22 @@ impl TenantRow {
         claims: &[String],
         root_domain: &str,
         pending: bool,
+        now: Timestamp,
     ) -> Result<Value, serde_json::Error> {
-        let profile = self.profile();
+        let (profile, limits, status) = (self.profile(), self.limits()?, self.shown_status(now));
         serde_json::to_value(TenantView {
             tenant_id: &self.id,
+            id: &self.id,
             slug: &self.slug,
+            subdomain: &self.slug,
+            domain: domains.first().map(String::as_str),
+            name: &profile.display_name,
             host: format!("{}.{root_domain}", self.slug),
             display_name: &profile.display_name,
             admin_email: profile.admin_email.as_deref(),
             plan: &profile.plan,
-            status: self.status,
+            status,
+            active: status == Status::Active.as_str(),
             features: self.features(),
             resources: &profile.resources,
             custom_domains: domains,
@@ -294,7 +314,9 @@ impl TenantRow {
             cors_origins: &profile.cors_origins,
             ip_allowlist: &profile.ip_allowlist,
             rate_limits: &profile.rate_limits,
-            limits: self.limits()?,
+            limits: limits.named(),
+            storage_quota: limits.storage_bytes,
+            user_limit: limits.users,
             settings: &profile.settings,
             branding: &profile.branding,
             require_standard_webhooks: profile.require_standard_webhooks,

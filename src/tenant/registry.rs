@@ -28,6 +28,8 @@ statements! { ControlSql;
     CLAIMS = "SELECT domain, token, wants_primary, lost_at, created_at, expires_at FROM domain_claims WHERE tenant_id = ?1 ORDER BY created_at, domain";
     /// The versions of a tenant's secrets, without the secrets.
     SECRET_VERSIONS = "SELECT kind, version, expires_at FROM tenant_secrets WHERE tenant_id = ?1 ORDER BY kind, version";
+    /// What people call a tenant.
+    DISPLAY_NAME = "SELECT display_name FROM tenants WHERE id = ?1 AND status <> 'purged'";
     /// A plan's limits and flags.
     PLAN = "SELECT limits, features FROM plans WHERE id = ?1";
     /// A row if the tenant has pending changes.
@@ -82,6 +84,11 @@ row_types! {
     }
 
     #[derive(Debug)]
+    struct DisplayNameRow {
+        display_name: String,
+    }
+
+    #[derive(Debug)]
     struct SecretVersionRow {
         kind: String,
         version: u32,
@@ -128,10 +135,10 @@ impl TenantDetails {
     }
 
     /// As JSON for the API.
-    pub fn to_view(&self, root_domain: &str) -> Result<serde_json::Value, serde_json::Error> {
+    pub fn to_view(&self, root_domain: &str, now: Timestamp) -> Result<serde_json::Value, serde_json::Error> {
         let domains: Vec<String> = serde_json::from_str(&self.domains)?;
         let claims: Vec<String> = serde_json::from_str(&self.claims)?;
-        self.row.to_view(&domains, &claims, root_domain, self.pending != 0)
+        self.row.to_view(&domains, &claims, root_domain, self.pending != 0, now)
     }
 }
 
@@ -187,6 +194,12 @@ impl Tenant {
             versions: versions.read()?,
             pending: !pending.is_empty(),
         }))
+    }
+
+    /// As JSON for the API.
+    pub fn to_view(&self, root_domain: &str, now: Timestamp) -> Result<serde_json::Value, serde_json::Error> {
+        let claims: Vec<String> = self.claims.iter().map(|row| row.domain.clone()).collect();
+        self.row.to_view(&self.domain_names(), &claims, root_domain, self.pending, now)
     }
 
     /// Whether it is served now: it is active and has not expired.
@@ -253,6 +266,13 @@ impl Tenant {
             mercure,
         })
     }
+}
+
+/// What people call a tenant.
+pub async fn display_name(bindings: &Bindings, tenant: &TenantId) -> Result<String, Problem> {
+    let db = ControlDb::open(bindings, "find what a tenant is called")?;
+    let row = db.row::<DisplayNameRow>(&DISPLAY_NAME, args![tenant.as_str()]).await?;
+    row.map(|row| row.display_name).ok_or_else(problem::tenant_not_found)
 }
 
 /// Where a tenant's rows are; none if it does not exist any more.

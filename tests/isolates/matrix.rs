@@ -111,6 +111,8 @@ const OPERATIONS: &[(&str, Effect)] = &[
     ("signing_keys.rotate", BindsNobody("the key before it verifies on; what it signed ends by itself")),
     ("sso_clients.delete", BindsNobody("a list that is read with each request, and that nothing else rests on yet")),
     ("sso_clients.put", BindsNobody("a list that is read with each request, and that nothing else rests on yet")),
+    ("sso_clients.rotate", BindsNobody("a secret that nothing here is opened with: each comparison reads its digest")),
+    ("sso_clients.verify", BindsNobody("it compares with the row, and changes nothing")),
     (
         "sso_providers.create",
         Binds(&["providers::a_provider_made_again_under_an_id_is_another_provider_in_every_isolate"]),

@@ -345,7 +345,7 @@ fn people(door: &RouteUnderTest) -> Option<Row> {
         }
         ("GET", "/api/v1/invitations" | "/api/v1/invitations/{}") => Row { shows: true, ..MEMBER },
         ("GET", "/api/v1/sso/providers" | "/api/v1/sso/providers/{}") => Row { shows: true, ..MEMBER },
-        ("GET", "/api/v1/permissions" | "/api/v1/sso/clients") => MEMBER,
+        ("GET", "/api/v1/permissions" | "/api/v1/sso/clients" | "/api/v1/sso/clients/{}") => MEMBER,
         ("GET", "/api/v1/audit") => Row { volatile: true, ..MEMBER },
         ("POST", "/api/v1/users" | "/api/v1/invitations") => {
             creates(|_| json!({"email": format!("{}@new.example", unique()), "role": "viewer"}))
@@ -359,6 +359,8 @@ fn people(door: &RouteUnderTest) -> Option<Row> {
         ("PATCH", "/api/v1/users/{}" | "/api/v1/sso/providers/{}") => changes(|_| json!({"name": "Changed"})),
         ("PATCH", "/api/v1/roles/{}") => changes(|_| json!({"description": "changed"})),
         ("PUT", "/api/v1/sso/clients/{}") => changes(|_| json!({"redirect_uris": ["https://app.example/callback"]})),
+        ("POST", "/api/v1/sso/clients/{}/rotate") => Row { volatile: true, ..MEMBER },
+        ("POST", "/api/v1/sso/clients/{}/verify") => changes(|_| json!({"client_secret": "nobody was told this"})),
         ("POST", "/api/v1/users/{}/sessions/revoke" | "/api/v1/auth/revoke-all") => MEMBER,
         ("POST", "/api/v1/invitations/{}/resend") => Row { volatile: true, ..MEMBER },
         ("DELETE", "/api/v1/users/{}" | "/api/v1/roles/{}" | "/api/v1/invitations/{}") => MEMBER,

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use carillon::routes::contract::{RequestBody, ResponseSpec, pieces};
@@ -6,10 +6,12 @@ use carillon::routes::openapi::document::names_its_tenant;
 use carillon::routes::openapi::responses::implied;
 use carillon::routes::openapi::schemas::{self, FIND};
 use carillon::routes::{self, Admission, Endpoint, Route, Surface, TokenRule};
+use domain::plan::Limits;
 use serde_json::Value;
 
 use crate::shapes::Shape;
 use crate::source::{SourceFile, read, root};
+use crate::statements::migrated;
 use crate::tokens::Token;
 
 const PATH: &str = "docs/api.md";
@@ -25,14 +27,23 @@ path's methods and, on a tenant's host, answers preflights.
 with `pagination` where it is a list. Bodies are JSON objects of at most 256 KB; a field that is not known is an error.
 
 **Lists** carry `pagination`: `{per_page, has_next, has_prev, cursor}`. `cursor` is opaque and signed: send it back as it is, with the same
-filters, for the rows that follow. It is `null` where none follow, and good for no other list. `page` stands there where pages were asked for,
-`total` and `total_pages` where rows were counted. `partial` is there, and true, where a bound on what is read or shown (1 MB of rows) ended the page early: `cursor`
-goes on where there is one. `total_is_lower_bound` is there, and true, where counting ended at its bound.
+filters, for the rows that follow, also behind a page that was asked for by number (then without `page`). It is good for no other list. `page` stands there where pages were asked for,
+`total` and `total_pages` where rows were counted. `partial` is there, and true, where a bound ended the page early, and `cut` says which: `{by, bound}`, of the `bytes` that a page
+shows (1 MB) or of the `records` that a list reads. Without `cursor` no row can follow: without `cut` because there is none, with `cut` because what lies beyond the bound is not listed. A page by
+number that begins beyond the bound is 400 and names `page` with its bound. `total_is_lower_bound` is there, and true, where counting ended at its bound.
 
 **Every answer** carries `X-Request-Id`, which its log line has too, and `X-Carillon-Version`, the release that answered.
 
 **Changes** take `If-Match` with the `ETag` that was read, and are 412 if the object changed since. A change that is 202 with `pending: true` is
-certain and arrives by itself. With `Idempotency-Key`, the same key gives the first answer again for 24 hours.
+certain and arrives by itself. With `Idempotency-Key`, the same key gives the first answer again for 24 hours. What GET showed of a thing can be sent back with PUT or PATCH as it
+is: a member that the platform sets is ignored where it is what is shown (or counts by itself, as `last_used_at`), and refused as `read_only` where it is another.
+
+**A tenant's first owner** comes from outside it: a new tenant has no users, and `admin_email` makes nobody one. Whoever may act there, a platform key with `X-Tenant-ID` or an operator who
+entered it (`auth.switch`), sends `POST /api/v1/invitations` with `{\"email\": …, \"role\": \"owner\"}`; who is invited accepts on the tenant's host. Or `POST /api/v1/users` makes the
+user, who sets a password by `auth.password.forgot`. `role` is `viewer` wherever a user is made, invited or registers without one; single sign-on lets nobody new in without a role that its settings name.
+
+**The primary domain** of a tenant is `domain`, the first of its `custom_domains`: the first one of the list that was sent, or the one that `domains.attach` or `domains.patch` gave `is_primary`. Where it goes,
+the oldest one that is served takes its place. It is the one that an application of single sign-on gets its redirect URIs from. `{slug}.{root}` is the tenant's host beside it, always.
 
 **Rates** stand in the answers of what draws from requests or webhooks, where the tenant has such a limit: `X-RateLimit-Limit`,
 `X-RateLimit-Remaining` (a lower bound), `X-RateLimit-Reset` (seconds since 1970), and the IETF draft's `RateLimit-Policy` and `RateLimit`. Over a
@@ -101,9 +112,51 @@ fn reference(problems: &[Problem]) -> String {
             write_route(&mut page, route);
         }
     }
+    write_plans(&mut page);
     write_parameters(&mut page);
     write_shapes(&mut page);
     page
+}
+
+/// What the plans allow, from the rows of CONTROL: by the names of `limits` and `rate_limits`.
+fn write_plans(page: &mut String) {
+    let db = migrated("migrations/control");
+    let mut plans = db.prepare("SELECT id, limits, features FROM plans ORDER BY position").unwrap();
+    let read =
+        |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+    let plans: Vec<_> = plans.query_map((), read).unwrap().map(Result::unwrap).collect();
+    let columns: Vec<(String, BTreeMap<String, String>)> = plans
+        .into_iter()
+        .map(|(id, limits, features)| {
+            let limits: Limits = serde_json::from_str(&limits).unwrap();
+            let mut cells = BTreeMap::new();
+            cells_of("", &serde_json::to_value(limits.named()).unwrap(), &mut cells);
+            cells_of("features", &serde_json::from_str(&features).unwrap(), &mut cells);
+            (id, cells)
+        })
+        .collect();
+    let rows: BTreeSet<&String> = columns.iter().flat_map(|(_, cells)| cells.keys()).collect();
+    page.push_str("\n## Plans\n\nWhat a plan allows: `limits` of its tenants, where `rate_limits` does not override them, and `features`. `-1` is no limit; `*` is every other \
+        collection. A tenant that names no plan has `free`.\n\n");
+    let heads: Vec<_> = columns.iter().map(|(id, _)| format!("`{id}`")).collect();
+    writeln!(page, "| | {} |\n|---|{}", heads.join(" | "), "---|".repeat(heads.len())).unwrap();
+    for row in rows {
+        let cells = columns.iter().map(|(_, cells)| cells.get(row).map_or("–", String::as_str));
+        writeln!(page, "| `{row}` | {} |", cells.collect::<Vec<_>>().join(" | ")).unwrap();
+    }
+}
+
+/// A cell for each value, by its path.
+fn cells_of(path: &str, value: &Value, cells: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                let inside = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                cells_of(&inside, member, cells);
+            }
+        }
+        other => drop(cells.insert(path.to_owned(), other.to_string())),
+    }
 }
 
 fn write_route(page: &mut String, route: &Route) {

@@ -322,7 +322,7 @@ fn visit(
     for _ in 0..500 {
         let mut page = items.rows(TENANT, &asking.page_within(bounded.bounds, bounded.bytes, place.as_ref()));
         let cut = reading.cut(&page.iter().map(|row| row.mark).collect::<Vec<_>>());
-        is_partial |= cut.is_partial && !in_order && page.iter().any(|row| row.mark.scanned >= most);
+        is_partial |= cut.cause.is_some() && !in_order && page.iter().any(|row| row.mark.scanned >= most);
         // As a cursor carries it.
         let behind = cut.behind.map(|behind| asking.plan.order.position(&page[behind].placed()).to_string());
         page.truncate(cut.shown);

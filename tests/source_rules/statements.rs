@@ -71,6 +71,7 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/records/record.rs", records::record::STATEMENTS),
     ("src/records/rules.rs", records::rules::STATEMENTS),
     ("src/records/storage.rs", records::storage::STATEMENTS),
+    ("src/records/together.rs", records::together::STATEMENTS),
     ("src/records/sweep.rs", records::sweep::STATEMENTS),
     ("src/records/upload.rs", records::upload::STATEMENTS),
     ("src/records/write.rs", records::write::STATEMENTS),

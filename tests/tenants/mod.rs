@@ -5,3 +5,4 @@ mod create;
 mod delete;
 mod keys;
 mod list;
+mod names;

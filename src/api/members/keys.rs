@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 use super::{audit_entry, check_own};
-use crate::api::key_draft::{Grace, KeyDraft, PermissionList, bounds_of_its_own, check_end};
+use crate::api::key_draft::{Grace, KeyDraft, PermissionList, bounds_of_its_own, check_end, read_only};
 use crate::auth::authenticate_member::key_permissions;
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::key_row::{ApiKeyRow, Backing};
@@ -133,9 +133,11 @@ pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
 /// `PATCH /api/v1/api-keys/{key_id}`
 pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
+    let rows = request.caller.rows(&request.bindings)?;
+    let (view, row) = find(&rows, request.params.get("key_id")).await?;
+    read_only(&mut fields, &shown_key(&view, &row, request.now())?, "effective_scopes");
     let draft = KeyDraft::<Permissions>::read(&mut fields, "scopes", request.now());
     fields.finish()?;
-    let rows = request.caller.rows(&request.bindings)?;
     let target = TargetKey::find(&request, &rows).await?;
     if let Some(scopes) = &draft.permissions {
         check_own(&request, "/scopes", scopes.set)?;

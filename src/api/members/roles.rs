@@ -52,7 +52,7 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     };
     let mut fields = Fields::new(body);
     let name = fields.required("name", |f| f.parsed("name", parse_name));
-    let description = fields.text("description", MAX_DESCRIPTION).unwrap_or_default();
+    let description = fields.text_or_none("description", MAX_DESCRIPTION).unwrap_or_default();
     let permissions = fields.required("permissions", |f| PermissionList::read(f, "permissions"));
     let (name, permissions) = fields.finish_with(name.zip(permissions))?;
     check_own(&request, "/permissions", permissions.set)?;
@@ -90,14 +90,19 @@ pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
     shown(&request, &rows).await
 }
 
+/// What is shown of a role and set by nobody.
+const READ_ONLY: [&str; 4] = ["name", "built_in", "created_at", "updated_at"];
+
 /// `PATCH /api/v1/roles/{role}`
 pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
+    let rows = request.caller.rows(&request.bindings)?;
+    fields.read_only(&view(&request, &rows).await?, &READ_ONLY);
     let sets_description = fields.has("description");
-    let description = fields.text("description", MAX_DESCRIPTION).or_else(|| sets_description.then(String::new));
+    let description =
+        fields.text_or_none("description", MAX_DESCRIPTION).or_else(|| sets_description.then(String::new));
     let permissions = PermissionList::<Permissions>::read(&mut fields, "permissions");
     fields.finish()?;
-    let rows = request.caller.rows(&request.bindings)?;
     let role = find(&request, &rows).await?;
     if let Some(permissions) = &permissions {
         check_own(&request, "/permissions", permissions.set)?;
@@ -162,11 +167,16 @@ fn built_in(name: &str, set: Permissions) -> Value {
     json!({ "name": name, "description": "", "permissions": names, "built_in": true, "created_at": null, "updated_at": null })
 }
 
-async fn shown(request: &Request<Member>, rows: &TenantDb) -> Result<Response, Problem> {
+/// The role that the path names, as it is shown.
+async fn view(request: &Request<Member>, rows: &TenantDb) -> Result<Value, Problem> {
     let name = request.params.get("role");
-    let view = match BUILT_IN_ROLES.iter().find(|(built_in, _)| *built_in == name) {
-        Some((name, set)) => built_in(name, *set),
-        None => rows.row::<ViewRow>(&FIND, args![name]).await?.ok_or_else(problem::not_found)?.shown()?,
-    };
+    match BUILT_IN_ROLES.iter().find(|(built_in, _)| *built_in == name) {
+        Some((name, set)) => Ok(built_in(name, *set)),
+        None => rows.row::<ViewRow>(&FIND, args![name]).await?.ok_or_else(problem::not_found)?.shown(),
+    }
+}
+
+async fn shown(request: &Request<Member>, rows: &TenantDb) -> Result<Response, Problem> {
+    let view = view(request, rows).await?;
     Response::json(200, &view, Some(request.caller.tenant.as_str()))
 }

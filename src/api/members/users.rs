@@ -30,7 +30,7 @@ use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::{TenantBatch, TenantDb};
 use domain::error::Invalid;
 use domain::json;
-use domain::permission::{Permission, Permissions};
+use domain::permission::{DEFAULT_ROLE, Permission, Permissions};
 
 statements! { TenantSql;
     /// Users, newest first: ?5 their status, ?6 their role, ?7 a lower-case text to find in address or name.
@@ -118,6 +118,9 @@ impl TargetUser {
     }
 }
 
+/// What is shown of a user and set by nobody.
+const READ_ONLY: [&str; 6] = ["id", "email", "email_verified_at", "last_login_at", "created_at", "updated_at"];
+
 /// `POST /api/v1/users`
 pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     let body = request.incoming.json_object(JSON).await?;
@@ -128,9 +131,9 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
     };
     let mut fields = Fields::new(body);
     let email = fields.required("email", |f| f.parsed("email", parse_email));
-    let name = fields.text("name", MAX_NAME).unwrap_or_default();
-    let role = fields.required("role", |f| f.text("role", MAX_ROLE));
-    let (email, role) = fields.finish_with(email.zip(role))?;
+    let name = fields.text_or_none("name", MAX_NAME).unwrap_or_default();
+    let role = fields.text("role", MAX_ROLE).unwrap_or_else(|| DEFAULT_ROLE.to_owned());
+    let email = fields.finish_with(email)?;
     let role = role_to_grant(&request, &rows, &role).await?;
     let id = fresh_id("usr").map_err(problem::internal)?;
     let now = request.now().millis();
@@ -184,12 +187,13 @@ pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
 /// `PATCH /api/v1/users/{user_id}`
 pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
+    let rows = request.caller.rows(&request.bindings)?;
+    fields.read_only(&find(&request, &rows).await?.shown()?, &READ_ONLY);
     let sets_name = fields.has("name");
-    let name = fields.text("name", MAX_NAME).or_else(|| sets_name.then(String::new));
+    let name = fields.text_or_none("name", MAX_NAME).or_else(|| sets_name.then(String::new));
     let role = fields.text("role", MAX_ROLE);
     let status = fields.parsed("status", |text| parse_status(text).map(str::to_owned));
     fields.finish()?;
-    let rows = request.caller.rows(&request.bindings)?;
     let target = TargetUser::find(&request, &rows).await?;
     let role = match role.filter(|role| *role != target.role.name) {
         Some(role) => Some(role_to_grant(&request, &rows, &role).await?),
@@ -308,8 +312,12 @@ fn parse_status(text: &str) -> Result<&str, Invalid> {
     }
 }
 
+async fn find(request: &Request<Member>, rows: &TenantDb) -> Result<ViewRow, Problem> {
+    rows.row::<ViewRow>(&FIND, args![request.params.get("user_id")]).await?.ok_or_else(problem::not_found)
+}
+
 async fn shown(request: &Request<Member>, rows: &TenantDb) -> Result<Response, Problem> {
-    let row = rows.row::<ViewRow>(&FIND, args![request.params.get("user_id")]).await?.ok_or_else(problem::not_found)?;
+    let row = find(request, rows).await?;
     Response::json(200, &row.shown()?, Some(request.caller.tenant.as_str()))
 }
 

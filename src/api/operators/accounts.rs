@@ -158,13 +158,18 @@ pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
     shown(&db, request.params.get("operator_id")).await
 }
 
+/// What is shown of an operator and set by nobody.
+const READ_ONLY: [&str; 6] = ["id", "created_at", "updated_at", "last_login_at", "grant_count", "grants"];
+
 /// `PATCH /api/v1/operators/{operator_id}`
 pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
-    let draft = OperatorDraft::read(&mut fields);
-    fields.finish()?;
     let id = request.params.get("operator_id");
     let db = ControlDb::open(&request.bindings, "change an operator")?;
+    let row = db.row::<ViewRow>(&FIND, args![id]).await?.ok_or_else(problem::not_found)?;
+    fields.read_only(&row.shown()?, &READ_ONLY);
+    let draft = OperatorDraft::read(&mut fields);
+    fields.finish()?;
     let as_seen = check_may_change(&request, &db, id).await?;
     if let Some(role) = &draft.role {
         check_own(&request, "/role", platform_permissions_of(role == "admin"))?;

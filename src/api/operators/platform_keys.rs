@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::rules;
 use super::{ControlStatement, audit, check_own, ending_everywhere, subject};
-use crate::api::key_draft::{Grace, KeyDraft, PermissionList, check_end};
+use crate::api::key_draft::{Grace, KeyDraft, PermissionList, check_end, read_only};
 use crate::auth::authenticate_operator::platform_key_permissions;
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
@@ -134,10 +134,12 @@ pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
 /// `PATCH /api/v1/platform-keys/{key_id}`
 pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
-    let draft = KeyDraft::<PlatformPermissions>::read(&mut fields, "permissions", request.now());
-    fields.finish()?;
     let id = request.params.get("key_id");
     let db = ControlDb::open(&request.bindings, "change a platform key")?;
+    let (view, key) = find(&db, id).await?;
+    read_only(&mut fields, &shown_key(&view, &key, request.now())?, "effective_permissions");
+    let draft = KeyDraft::<PlatformPermissions>::read(&mut fields, "permissions", request.now());
+    fields.finish()?;
     let row = changeable(&request, &db).await?;
     if let Some(permissions) = &draft.permissions {
         check_own(&request, "/permissions", permissions.set)?;

@@ -5,7 +5,7 @@
 //! - Attempts are counted before a password is hashed ([`FailedLogin`]).
 //! - A session ends after 12 hours, used or not; only the digest of its text is stored.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::login_failures::{self, FailedLogin};
 use super::{PlatformAuditEntry, audit, ending_everywhere, subject};
@@ -54,9 +54,9 @@ statements! { ControlSql;
     /// Who is signed in, and until when.
     ME = "SELECT o.id, o.created_at, json_object('id', o.id, 'email', o.email, 'name', o.name, 'role', o.role, 'created_at', o.created_at, 'last_login_at', o.last_login_at, 'session_id', s.id, 'session_expires_at', s.expires_at) AS view FROM operator_sessions s JOIN operators o ON o.id = s.operator_id WHERE s.id = ?1";
     /// Tenants that an admin may enter: all that are served.
-    EVERY_TENANT = "SELECT t.id, t.created_at, json_object('tenant_id', t.id, 'slug', t.slug, 'display_name', t.display_name, 'role', 'owner') AS view FROM tenants t WHERE t.status = 'active' AND (t.expires_at IS NULL OR t.expires_at > ?5) AND (?4 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?4) > 0) AND (t.created_at, t.id) < (?1, ?2) ORDER BY t.created_at DESC, t.id DESC LIMIT ?3";
+    EVERY_TENANT = "SELECT t.id, t.created_at, json_object('tenant_id', t.id, 'slug', t.slug, 'display_name', t.display_name, 'hosts', (SELECT json_group_array(d.domain) FROM (SELECT domain FROM tenant_domains WHERE tenant_id = t.id ORDER BY is_primary DESC, created_at, domain) d), 'role', 'owner') AS view FROM tenants t WHERE t.status = 'active' AND (t.expires_at IS NULL OR t.expires_at > ?5) AND (?4 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?4) > 0) AND (t.created_at, t.id) < (?1, ?2) ORDER BY t.created_at DESC, t.id DESC LIMIT ?3";
     /// Tenants that support may enter: those it was granted, with the creation id of the role.
-    GRANTED_TENANTS = "SELECT t.id, t.created_at, json_object('tenant_id', t.id, 'slug', t.slug, 'display_name', t.display_name, 'role', g.role, 'role_id', g.role_id) AS view FROM operator_grants g JOIN tenants t ON t.id = g.tenant_id WHERE g.operator_id = ?6 AND t.status = 'active' AND (t.expires_at IS NULL OR t.expires_at > ?5) AND (?4 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?4) > 0) AND (t.created_at, t.id) < (?1, ?2) ORDER BY t.created_at DESC, t.id DESC LIMIT ?3";
+    GRANTED_TENANTS = "SELECT t.id, t.created_at, json_object('tenant_id', t.id, 'slug', t.slug, 'display_name', t.display_name, 'hosts', (SELECT json_group_array(d.domain) FROM (SELECT domain FROM tenant_domains WHERE tenant_id = t.id ORDER BY is_primary DESC, created_at, domain) d), 'role', g.role, 'role_id', g.role_id) AS view FROM operator_grants g JOIN tenants t ON t.id = g.tenant_id WHERE g.operator_id = ?6 AND t.status = 'active' AND (t.expires_at IS NULL OR t.expires_at > ?5) AND (?4 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?4) > 0) AND (t.created_at, t.id) < (?1, ?2) ORDER BY t.created_at DESC, t.id DESC LIMIT ?3";
 }
 
 /// How long a session lasts, in seconds.
@@ -191,6 +191,7 @@ pub async fn my_tenants(request: Request<Operator>) -> Result<Response, Problem>
 /// its name.
 async fn enterable(request: &Request<Operator>, db: &ControlDb, mut view: Value) -> Result<Option<Value>, Problem> {
     let Value::Object(members) = &mut view else { return Ok(Some(view)) };
+    add_slug_host(members, request.bindings.settings.root_domain.as_str());
     let granted = members.remove("role_id");
     let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default();
     let (id, role) = (text("tenant_id"), text("role"));
@@ -202,6 +203,15 @@ async fn enterable(request: &Request<Operator>, db: &ControlDb, mut view: Value)
     let present = own_role(&rows, role).await?;
     let is_same = present.is_some_and(|(_, id)| granted.as_ref().and_then(Value::as_str) == Some(&id));
     Ok(is_same.then_some(view))
+}
+
+/// Adds the host of the slug behind the custom domains, of which the primary one comes first.
+fn add_slug_host(members: &mut Map<String, Value>, root: &str) {
+    let slug = members.get("slug").and_then(Value::as_str).unwrap_or_default();
+    let host = format!("{slug}.{root}");
+    if let Some(Value::Array(hosts)) = members.get_mut("hosts") {
+        hosts.push(host.into());
+    }
 }
 
 /// Deletes expired sessions and past counts. Run by cron each minute.

@@ -12,11 +12,13 @@ use serde_json::Value;
 use crate::api::members::audit_entry;
 use crate::auth::idempotency::tenant::{CreatedResource, Creation};
 use crate::auth::principal::Member;
+use crate::http::fields::take_read_only;
 use crate::http::incoming::{JSON, MERGE_PATCH};
+use crate::http::listing::{ListParams, MAX_PAGE_BYTES, ViewRow};
 use crate::http::precondition::Validators;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
-use crate::http::response::{Pagination, Response};
+use crate::http::response::Response;
 use crate::log;
 use crate::records::collection::{self, Collection};
 use crate::records::definition::Definition;
@@ -81,10 +83,19 @@ pub async fn create(mut request: Request<Member>) -> Result<Response, Problem> {
 
 /// `GET /api/v1/collections`
 pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
-    let rows = request.caller.rows(&request.bindings)?;
-    let shown: Vec<Value> = Collection::all(&rows).await?.iter().map(Collection::shown).collect();
+    let tenant = request.caller.tenant.to_string();
+    // All that a tenant may have, unless these are too large for one page.
     let per_page = u32::try_from(rules::MAX_COLLECTIONS).unwrap_or(u32::MAX);
-    Response::list(&shown, Pagination { per_page, ..Pagination::default() }, Some(request.caller.tenant.as_str()))
+    let params = ListParams::of(&request, "collections.list", &tenant, per_page)?;
+    let rows = request.caller.rows(&request.bindings)?;
+    let (most, bytes) = (i64::from(params.per_page()) + 1, i64::try_from(MAX_PAGE_BYTES).unwrap_or(i64::MAX));
+    let found = Collection::page(&rows, params.after_id(), most, bytes).await?;
+    let row = |collection: &Collection| ViewRow {
+        created_at: 0,
+        id: collection.slug.clone(),
+        view: collection.shown().to_string(),
+    };
+    params.answer(&request, found.iter().map(row).collect(), Some(&tenant))
 }
 
 /// `GET /api/v1/collections/{collection}`
@@ -98,14 +109,23 @@ pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
     }
 }
 
+/// What is shown of a collection and set by nobody.
+const READ_ONLY: [&str; 5] = ["template", "revision", "unique_together", "created_at", "updated_at"];
+
 /// `PATCH /api/v1/collections/{collection}`
 pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
-    let patch = request.incoming.json_object(MERGE_PATCH).await?;
+    let mut patch = request.incoming.json_object(MERGE_PATCH).await?;
     let rows = request.caller.rows(&request.bindings)?;
     let current = found(&request, &rows).await?;
     request.preconditions().check(Some(Validators::tag(&current.etag())))?;
     if patch.get("slug").is_some_and(|slug| slug.as_str() != Some(&current.slug)) {
         return Err(problem::invalid_field("/slug", Invalid::new("read_only", "cannot be changed")));
+    }
+    // How many records there are, and how far their index is, changes by itself.
+    ["records", "index", "pending"].iter().for_each(|name| drop(patch.remove(*name)));
+    let errors = take_read_only(&mut patch, &current.shown(), &READ_ONLY);
+    if !errors.is_empty() {
+        return Err(problem::validation_failed(errors));
     }
     let mut written = current.written();
     merge_patch(&mut written, Value::Object(patch));

@@ -157,9 +157,15 @@ pub async fn get(request: Request<Member>) -> Result<Response, Problem> {
     shown(&request, request.params.get("provider_id"), 200).await
 }
 
+/// What is shown of a provider and set by nobody.
+const READ_ONLY: [&str; 5] = ["id", "has_client_secret", "reach", "created_at", "updated_at"];
+
 /// `PATCH /api/v1/sso/providers/{provider_id}`
 pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(MERGE_PATCH).await?);
+    let id = request.params.get("provider_id").to_owned();
+    let before = find(&request, &id).await?;
+    fields.read_only(&before, &READ_ONLY);
     let sets = ["client_secret", "role_claim", "default_role", "role_map"].map(|name| fields.has(name));
     let [sets_secret, sets_claim, sets_default, sets_map] = sets;
     let mut draft = ProviderDraft::read(&mut fields, &request.bindings);
@@ -167,8 +173,6 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     if sets_map && draft.role_map.is_none() {
         draft.role_map = Some(Map::new());
     }
-    let id = request.params.get("provider_id").to_owned();
-    let before = find(&request, &id).await?;
     let before_reach = before.get("reach").map(Value::to_string).unwrap_or_default();
     check_own(&request, "", Permissions::stored(&before_reach))?;
     draft.check_roles(&request).await?;

@@ -37,6 +37,8 @@ pub struct NewTenant {
     pub id: Option<ClaimedTenant>,
     /// The slug; none if it follows from the id.
     pub slug: Option<Slug>,
+    /// The status: active, unless the body says otherwise.
+    pub status: Status,
     /// Everything else.
     pub profile: Profile,
     /// Domains to attach; the first is the primary one.
@@ -66,6 +68,8 @@ pub struct TenantBodyContext<'a> {
     pub slug: &'a str,
     /// The stored tenant; none for a new one.
     pub stored: Option<&'a Profile>,
+    /// When it is read.
+    pub now: Timestamp,
 }
 
 /// The plan that a body names, before the body is read.
@@ -81,6 +85,7 @@ impl NewTenant {
         let id = fields.parsed("tenant_id", ClaimedTenant::parse);
         let slug = fields.parsed("slug", Slug::parse_new);
         let name = id.as_ref().map_or("Tenant", ClaimedTenant::as_str).to_owned();
+        let status = fields.parsed("status", parse_status).unwrap_or(Status::Active);
         let profile = read_profile(&mut fields, &name, context);
         let domains = read_domains(&mut fields, context);
         let webhook_secret = fields.parsed("webhook_secret", webhook_secret::parse);
@@ -88,7 +93,7 @@ impl NewTenant {
         let templates = read_templates(&mut fields);
         fields.finish()?;
         let domains = domains.unwrap_or_default();
-        Ok(Self { id, slug, profile, domains, webhook_secret, subscription_secret, templates })
+        Ok(Self { id, slug, status, profile, domains, webhook_secret, subscription_secret, templates })
     }
 }
 
@@ -114,12 +119,12 @@ impl TenantUpdate {
         });
         let slug =
             fields.parsed("slug", |text| if text == context.slug { Slug::parse(text) } else { Slug::parse_new(text) });
-        let status = fields.parsed("status", |text| match text {
-            "active" => Ok(Status::Active),
-            "suspended" => Ok(Status::Suspended),
-            _ => Err(Invalid::new("invalid_status", "must be active or suspended; to delete a tenant, use DELETE")),
-        });
+        let status = fields.parsed("status", parse_status);
         let profile = read_profile(&mut fields, id, context);
+        if status == Some(Status::Active) && profile.expires_at.is_some_and(|at| at <= context.now) {
+            let message = "cannot be active: expires_at has passed. Give it a later one, or null for none";
+            fields.wrong::<()>("status", Invalid::new("expired", message));
+        }
         let domains = read_domains(&mut fields, context);
         fields.finish()?;
         Ok(Self { profile, slug, status, domains })
@@ -146,6 +151,14 @@ pub fn writable(profile: &Profile) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,
         _ => Map::new(),
+    }
+}
+
+fn parse_status(text: &str) -> Result<Status, Invalid> {
+    match text {
+        "active" => Ok(Status::Active),
+        "suspended" => Ok(Status::Suspended),
+        _ => Err(Invalid::new("invalid_status", "must be active or suspended; to delete a tenant, use DELETE")),
     }
 }
 
@@ -212,7 +225,11 @@ fn read_profile(fields: &mut Fields, id: &str, context: &TenantBodyContext<'_>) 
         settings: read_document(fields, Document::Settings, context),
         branding: read_document(fields, Document::Branding, context),
         require_standard_webhooks: fields.flag("require_standard_webhooks").unwrap_or(false),
-        expires_at: fields.parsed("expires_at", Timestamp::parse_rfc3339),
+        expires_at: fields.parsed("expires_at", |text| {
+            let stored = context.stored.and_then(|stored| stored.expires_at);
+            let is_stored = stored.is_some() && Timestamp::parse_rfc3339(text).ok() == stored;
+            if is_stored { Timestamp::parse_rfc3339(text) } else { Timestamp::parse_future(text, context.now) }
+        }),
     }
 }
 
@@ -288,6 +305,7 @@ mod tests {
             },
             slug: "",
             stored: None,
+            now: Timestamp::from_millis(0),
         };
         NewTenant::read(object(value), &context)
     }
@@ -344,6 +362,7 @@ mod tests {
                 slug: "acme",
                 may_call: crate::tenant::settings::STORED,
                 stored: Some(&stored),
+                now: Timestamp::from_millis(0),
             };
             let body = object(serde_json::json!({"cors_origins": origins}));
             TenantUpdate::read(body, "acme", &context).map(|update| update.profile.cors_origins)

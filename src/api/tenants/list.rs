@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::auth::principal::Operator;
 use crate::http::cursor::{self, ListIdentity, Position};
 use crate::http::letters::lower_case;
-use crate::http::listing::fitting;
+use crate::http::listing::{cut_by_bytes, fitting};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::{Pagination, Response};
@@ -17,10 +17,11 @@ use crate::tenant::registry::TenantDetails;
 use domain::error::Invalid;
 
 statements! { ControlSql;
-    /// Tenants, newest first. A filter that is NULL matches every tenant; ?4 and ?5 are a cursor's position.
-    LIST = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch, (SELECT json_group_array(d.domain) FROM (SELECT domain FROM tenant_domains WHERE tenant_id = t.id ORDER BY is_primary DESC, created_at, domain) d) AS domains, (SELECT json_group_array(d.domain) FROM (SELECT domain FROM domain_claims WHERE tenant_id = t.id ORDER BY created_at, domain) d) AS claims, EXISTS (SELECT 1 FROM pending_changes c WHERE c.tenant_id = t.id) AS pending FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.status <> 'purged' AND (?1 IS NULL OR t.status = ?1) AND (?2 IS NULL OR t.plan = ?2) AND (?3 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?3) > 0) AND (t.created_at, t.id) < (COALESCE(?4, 9007199254740991), COALESCE(?5, '')) ORDER BY t.created_at DESC, t.id DESC LIMIT ?6 OFFSET ?7";
-    /// How many there are.
-    COUNT = "SELECT count(*) AS total FROM tenants t WHERE t.status <> 'purged' AND (?1 IS NULL OR t.status = ?1) AND (?2 IS NULL OR t.plan = ?2) AND (?3 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?3) > 0)";
+    /// Tenants, newest first. A filter that is NULL matches every tenant; ?4 and ?5 are a cursor's position. One that has
+    /// expired by ?8 is no active one.
+    LIST = "SELECT t.*, p.limits AS plan_limits, p.features AS plan_features, l.shard, l.epoch, (SELECT json_group_array(d.domain) FROM (SELECT domain FROM tenant_domains WHERE tenant_id = t.id ORDER BY is_primary DESC, created_at, domain) d) AS domains, (SELECT json_group_array(d.domain) FROM (SELECT domain FROM domain_claims WHERE tenant_id = t.id ORDER BY created_at, domain) d) AS claims, EXISTS (SELECT 1 FROM pending_changes c WHERE c.tenant_id = t.id) AS pending FROM tenants t JOIN plans p ON p.id = t.plan JOIN placements l ON l.tenant_id = t.id WHERE t.status <> 'purged' AND (?1 IS NULL OR CASE WHEN t.status = 'active' AND t.expires_at <= ?8 THEN 'expired' ELSE t.status END = ?1) AND (?2 IS NULL OR t.plan = ?2) AND (?3 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?3) > 0) AND (t.created_at, t.id) < (COALESCE(?4, 9007199254740991), COALESCE(?5, '')) ORDER BY t.created_at DESC, t.id DESC LIMIT ?6 OFFSET ?7";
+    /// How many there are at ?4.
+    COUNT = "SELECT count(*) AS total FROM tenants t WHERE t.status <> 'purged' AND (?1 IS NULL OR CASE WHEN t.status = 'active' AND t.expires_at <= ?4 THEN 'expired' ELSE t.status END = ?1) AND (?2 IS NULL OR t.plan = ?2) AND (?3 IS NULL OR instr(lower(t.id || ' ' || t.slug || ' ' || t.display_name), ?3) > 0)";
 }
 
 const ROUTE: &str = "tenants.list";
@@ -35,8 +36,8 @@ enum Start {
 pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
     let query = &request.incoming.query;
     let status = query.get("status").filter(|s| !s.is_empty());
-    if status.is_some_and(|s| !matches!(s, "active" | "suspended" | "deleted")) {
-        let invalid = Invalid::new("invalid_status", "must be active, suspended or deleted");
+    if status.is_some_and(|s| !matches!(s, "active" | "expired" | "suspended" | "deleted")) {
+        let invalid = Invalid::new("invalid_status", "must be active, expired, suspended or deleted");
         return Err(problem::invalid_query("status", invalid));
     }
     let plan = query.get("plan").filter(|p| !p.is_empty());
@@ -58,6 +59,7 @@ pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
         let invalid = Invalid::new("unknown_plan", "is not a plan of this platform");
         return Err(problem::invalid_query("plan", invalid));
     }
+    let now = request.now();
     let filter_args = args![status, plan, text];
     let (after, offset) = match &start {
         Start::Cursor(after) => (after.as_ref(), 0),
@@ -65,20 +67,22 @@ pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
     };
     let mut list_args = filter_args.clone();
     list_args.extend([Arg::from(after.map(|p| p.at)), Arg::from(after.map(|p| p.id.clone()))]);
-    list_args.extend(args![i64::from(per_page) + 1, offset]);
+    list_args.extend(args![i64::from(per_page) + 1, offset, now.millis()]);
     let mut rows = db.rows::<TenantDetails>(&LIST, list_args).await?;
-    let counted = if count { db.row::<CountRow>(&COUNT, filter_args).await? } else { None };
+    let count_args = filter_args.into_iter().chain(args![now.millis()]).collect();
+    let counted = if count { db.row::<CountRow>(&COUNT, count_args).await? } else { None };
     let total = counted.and_then(|row| u64::try_from(row.total).ok());
 
     let root = request.bindings.settings.root_domain.as_str();
     let views =
-        rows.iter().map(|row| row.to_view(root)).collect::<Result<Vec<Value>, _>>().map_err(problem::internal)?;
+        rows.iter().map(|row| row.to_view(root, now)).collect::<Result<Vec<Value>, _>>().map_err(problem::internal)?;
     let shown = fitting(views.iter().map(|view| view.to_string().len())).min(per_page as usize);
     let has_next = rows.len() > shown;
     rows.truncate(shown);
     let next =
         rows.last().filter(|_| has_next).map(|row| Position { at: row.row.created_at(), id: row.row.id().to_owned() });
     let key = request.bindings.settings.keys.cursor_key().map_err(problem::internal)?;
+    let partial = has_next && shown < per_page as usize;
     let pagination = Pagination {
         page: if let Start::Page(page) = start { Some(page) } else { None },
         per_page,
@@ -87,7 +91,8 @@ pub async fn list(request: Request<Operator>) -> Result<Response, Problem> {
         total_pages: total.map(|total| total.div_ceil(u64::from(per_page))),
         has_next,
         has_prev: after.is_some() || offset > 0,
-        partial: has_next && shown < per_page as usize,
+        partial,
+        cut: partial.then(cut_by_bytes),
         cursor: next.map(|position| cursor::seal(&key, &identity, &position)),
     };
     Response::list(views.get(..shown).unwrap_or_default(), pagination, None)

@@ -55,7 +55,8 @@ pub(super) async fn shown_after(
 }
 
 pub(super) fn show(request: &Request<Operator>, shown: &TenantDetails, status: u16) -> Result<Response, Problem> {
-    let view = shown.to_view(request.bindings.settings.root_domain.as_str()).map_err(problem::internal)?;
+    let view =
+        shown.to_view(request.bindings.settings.root_domain.as_str(), request.now()).map_err(problem::internal)?;
     let answer = Response::json(status, &view, Some(shown.row.id()))?;
     Ok(answer.tagged(shown.row.etag()))
 }

@@ -1,9 +1,10 @@
 //! The tenant API, for operators: create, read, replace, patch, delete.
 
 use crate::records::provision::provision;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::input::{self, NewTenant, TenantBodyContext, TenantUpdate};
+use super::other_names;
 use super::subject::{change_of, check_match, find, show, shown_after};
 use crate::auth::idempotency::CreateOrReplay;
 use crate::auth::idempotency::platform::{PlatformCreate, PlatformResource};
@@ -30,7 +31,7 @@ use domain::merge_patch;
 
 statements! { ControlSql;
     /// A new tenant; fails if its id or slug is taken, or its plan unknown.
-    INSERT_TENANT = "INSERT INTO tenants (id, slug, display_name, admin_email, plan, status, revision, wpgraphql_endpoint, features, resources, cors_origins, rate_limits, settings, branding, require_standard_webhooks, data_key, created_at, updated_at, expires_at, ip_allowlist) VALUES (?1, ?2, ?3, ?4, ?5, 'active', 1, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15, ?16, ?17)";
+    INSERT_TENANT = "INSERT INTO tenants (id, slug, display_name, admin_email, plan, status, revision, wpgraphql_endpoint, features, resources, cors_origins, rate_limits, settings, branding, require_standard_webhooks, data_key, created_at, updated_at, expires_at, ip_allowlist) VALUES (?1, ?2, ?3, ?4, ?5, ?18, 1, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15, ?16, ?17)";
     /// Places its rows on the open shard with the fewest tenants.
     PLACE_TENANT = "INSERT INTO placements (tenant_id, shard, epoch, moved_at) SELECT ?1, s.name, 1, ?2 FROM shards s WHERE s.status = 'open' ORDER BY (SELECT count(*) FROM placements p WHERE p.shard = s.name), s.name LIMIT 1";
     /// Everything an operator sets.
@@ -55,7 +56,7 @@ row_types! {
 
 /// `POST /api/v1/tenants`
 pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem> {
-    let object = request.incoming.json_object(JSON).await?;
+    let mut object = request.incoming.json_object(JSON).await?;
     let db = ControlDb::open(&request.bindings, "create a tenant")?;
     let create = match PlatformCreate::begin(&request, &db, "tenants.create", COLLECTION, &object).await? {
         CreateOrReplay::New(create) => create,
@@ -72,8 +73,10 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
         may_call: &|text| request.bindings.settings.outbound(text).map(drop),
         slug: "",
         stored: None,
+        now: at,
     };
-    let new = NewTenant::read(object, &context)?;
+    let names = other_names::resolve(&mut object, &Map::new())?;
+    let new = NewTenant::read(object, &context).map_err(|problem| names.of(problem))?;
     let plan = plan.ok_or_else(|| problem::internal("the default plan is missing"))?;
     let id = match &new.id {
         Some(id) => id.as_str().to_owned(),
@@ -81,16 +84,18 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
     };
     request.check_named(&id)?;
     let slug = slug_of(&new, &id)?;
-    check_names(&db, &id, &slug, root, "", now).await?;
+    check_names(&db, &id, &slug, root, "", now).await.map_err(|problem| names.of(problem))?;
     let rule = request.bindings.settings.domain_proof;
-    let wanted = domains::wanted(&db, rule, &id, &new.domains, "/custom_domains", at).await?;
+    let wanted = domains::wanted(&db, rule, &id, &new.domains, "/custom_domains", at).await;
+    let wanted = wanted.map_err(|problem| names.of(problem))?;
 
     let key = SealKey::random().map_err(problem::internal)?;
     let webhook_secret = new.webhook_secret.clone().map_or_else(|| SecretKind::Webhook.generate(), Ok)?;
     let subscription_secret =
         new.subscription_secret.clone().map_or_else(|| SecretKind::Subscription.generate(), Ok)?;
     let wrapped = request.bindings.settings.keys.wrap(&id, &key).map_err(problem::internal)?;
-    let row = TenantRow::new(&id, slug.as_str(), &new.profile, &plan, wrapped, now).map_err(problem::internal)?;
+    let row = TenantRow::new(&id, slug.as_str(), (&new.profile, new.status), &plan, wrapped, now)
+        .map_err(problem::internal)?;
     let mut statements = vec![(INSERT_TENANT, row.insert_args()), (PLACE_TENANT, args![id.as_str(), now])];
     for (kind, secret) in [(SecretKind::Webhook, &webhook_secret), (SecretKind::Subscription, &subscription_secret)] {
         let sealed = secrets::seal(&key, &id, kind, 1, secret)?;
@@ -102,7 +107,7 @@ pub async fn create(mut request: Request<Operator>) -> Result<Response, Problem>
     let names = |wanted: Vec<&Wanted>| wanted.into_iter().map(|one| one.domain.as_str().to_owned()).collect::<Vec<_>>();
     let (served, claimed) = wanted.iter().partition(|one| one.proof.is_some());
     let (served, claimed) = (names(served), names(claimed));
-    let mut data = row.to_view(&served, &claimed, root.as_str(), false).map_err(problem::internal)?;
+    let mut data = row.to_view(&served, &claimed, root.as_str(), false, at).map_err(problem::internal)?;
     if let Value::Object(data) = &mut data {
         data.insert("webhook_secret".into(), webhook_secret.into());
         data.insert("subscription_secret".into(), subscription_secret.into());
@@ -150,23 +155,39 @@ pub async fn get(request: Request<Operator>) -> Result<Response, Problem> {
     show(&request, &shown, 200)
 }
 
-/// `PUT /api/v1/tenants/{tenant_id}`: fields that the body leaves out get their defaults.
+/// `PUT /api/v1/tenants/{tenant_id}`: fields that the body leaves out get their defaults, and what was read may be sent as
+/// it is.
 pub async fn replace(mut request: Request<Operator>) -> Result<Response, Problem> {
-    let object = request.incoming.json_object(JSON).await?;
+    let mut object = request.incoming.json_object(JSON).await?;
     let (db, tenant) = find(&request, "replace a tenant").await?;
-    update(&request, &db, tenant, object, "tenant.replace").await
+    let shown = shown_members(&request, &tenant)?;
+    let names = other_names::resolve(&mut object, &shown)?;
+    other_names::keep_unset(&mut object, &shown, &tenant.row.profile().features);
+    update(&request, &db, tenant, object, "tenant.replace").await.map_err(|problem| names.of(problem))
 }
 
 /// `PATCH /api/v1/tenants/{tenant_id}`: JSON Merge Patch.
 pub async fn patch(mut request: Request<Operator>) -> Result<Response, Problem> {
-    let patch = request.incoming.json_object(MERGE_PATCH).await?;
+    let mut patch = request.incoming.json_object(MERGE_PATCH).await?;
     let (db, tenant) = find(&request, "patch a tenant").await?;
+    let shown = shown_members(&request, &tenant)?;
+    let names = other_names::resolve(&mut patch, &shown)?;
+    other_names::keep_unchanged(&mut patch, &shown);
     let mut object = input::writable(&tenant.row.profile());
     if patch.contains_key("tier") && !patch.contains_key("plan") {
         object.remove("plan");
     }
     merge_patch::merge(&mut object, patch);
-    update(&request, &db, tenant, object, "tenant.patch").await
+    update(&request, &db, tenant, object, "tenant.patch").await.map_err(|problem| names.of(problem))
+}
+
+/// The tenant's members as they are shown before a change.
+fn shown_members(request: &Request<Operator>, tenant: &Tenant) -> Result<Map<String, Value>, Problem> {
+    let root = request.bindings.settings.root_domain.as_str();
+    match tenant.to_view(root, request.now()).map_err(problem::internal)? {
+        Value::Object(members) => Ok(members),
+        _ => Ok(Map::new()),
+    }
 }
 
 /// `DELETE /api/v1/tenants/{tenant_id}`: stops the tenant. With `?purge=true`, deletes the data of a tenant that was stopped
@@ -211,7 +232,7 @@ async fn update(
     request: &Request<Operator>,
     db: &ControlDb,
     tenant: Tenant,
-    object: serde_json::Map<String, Value>,
+    object: Map<String, Value>,
     operation: &'static str,
 ) -> Result<Response, Problem> {
     check_match(request, &tenant)?;
@@ -226,6 +247,7 @@ async fn update(
         may_call: &|text| request.bindings.settings.outbound(text).map(drop),
         slug: &tenant.row.slug,
         stored: Some(&stored),
+        now: request.now(),
     };
     let update = TenantUpdate::read(object, id, &context)?;
     let slug = update.slug.as_ref().filter(|slug| slug.as_str() != tenant.row.slug);

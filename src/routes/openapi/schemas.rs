@@ -14,7 +14,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("FieldError", "{pointer: string, code: string, message: string}"),
     (
         "Pagination",
-        "{page?: int(1..), per_page: int(0..), total?: int(0..), total_is_lower_bound?: true, total_pages?: int(0..), has_next: bool, has_prev: bool, partial?: true, cursor: string?}",
+        "{page?: int(1..), per_page: int(0..), total?: int(0..), total_is_lower_bound?: true, total_pages?: int(0..), has_next: bool, has_prev: bool, partial?: true, cut?: {by: 'bytes'|'records', bound: int(0..)}, cursor: string?}",
     ),
     (
         "Storage",
@@ -44,20 +44,27 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "TenantProfile",
-        "{display_name??: text(1..200), admin_email??: Email, plan??: text(1..63), tier??: text(1..63) <another name of `plan`>, features??: {*: bool}, resources??: {...}, custom_domains??: string(1..255)[](..50), wpgraphql_endpoint??: string(8..500)/^https?://[^ ]+$/ <an https URL of a public host, without credentials or fragment>, cors_origins??: string(..300)/^[Hh][Tt][Tt][Pp][Ss]?://[^*@?#]+$/[](..50) <each an origin; stored as browsers serialise it>, ip_allowlist??: Addresses[](..100), rate_limits??: Limits, settings??: Settings, branding??: Branding, require_standard_webhooks??: bool, expires_at??: time}",
+        "{display_name??: text(1..200), admin_email??: Email, plan??: text(1..63), tier??: text(1..63) <another name of `plan`>, features??: {*: bool}, resources??: {...}, custom_domains??: string(1..255)[](..50), wpgraphql_endpoint??: string(8..500)/^https?://[^ ]+$/ <an https URL of a public host, without credentials or fragment>, cors_origins??: string(..300)/^[Hh][Tt][Tt][Pp][Ss]?://[^*@?#]+$/[](..50) <each an origin; stored as browsers serialise it>, ip_allowlist??: Addresses[](..100), rate_limits??: Limits, settings??: Settings, branding??: Branding, require_standard_webhooks??: bool, expires_at??: time <in the future>, name??: text(1..200) <`display_name`>, domain??: string(1..255) <the first of `custom_domains`>, subdomain??: Slug <`slug`>, id??: TenantName <`tenant_id`>, active??: bool <`status`>, status??: 'active'|'suspended'|'expired'|'deleted' <`expired` and `deleted` as they are shown>, storage_quota??: Limit <bytes: `rate_limits.max_storage_bytes`>, user_limit??: Limit <`rate_limits.max_users`>}",
     ),
     (
         "NewTenant",
         "{...TenantProfile, tenant_id??: TenantName, slug??: Slug, webhook_secret??: Secret, subscription_secret??: Secret, template??: Template|Template[](..12) <templates of its first collections>, templates??: Template|Template[](..12) <likewise>}",
     ),
-    ("TenantUpdate", "{...TenantProfile, tenant_id??: TenantName, slug??: Slug, status??: 'active'|'suspended'}"),
+    (
+        "TenantUpdate",
+        "{...TenantProfile, tenant_id??: TenantName, slug??: Slug, host??: string, pending_domains??: string[], limits??: Limits, created_at??: time, updated_at??: time, revision??: int, pending??: bool} <`host`, `pending_domains`, `limits`, `created_at`, `updated_at` and `revision` as they are shown, or left out>",
+    ),
     (
         "SsoProviderSetting",
-        "{name??: text(1..100), issuer??: string(9..500)/^https://[^ ?#]+$/ <a public host>, client_id??: text(1..200), client_secret??: text(1..500), scopes??: string(6..500)/^([!#-[]-~]+ )*openid( [!#-[]-~]+)*$/, role_claim??: text(1..100), role_map??: {*: text(1..64)} <a value of the claim to a role>, default_role??: text(1..64), enabled??: bool}",
+        "{name??: text(1..100), issuer??: string(9..500)/^https://[^ ?#]+$/ <a public host>, client_id??: text(1..200), client_secret??: text(1..500), scopes??: string(6..500)/^([!#-[]-~]+ )*openid( [!#-[]-~]+)*$/, role_claim??: text(1..100), role_map??: {*: text(1..64)} <a value of the claim to a role>, default_role??: text(1..64) <of newcomers whom no entry of `role_map` names; without it they are not let in, because an issuer may vouch for everybody>, enabled??: bool}",
     ),
     (
         "OperatorSetting",
         "{email??: Email, name??: text(1..100), password??: string(12..256), role??: 'admin'|'support', status??: 'active'|'disabled'}",
+    ),
+    (
+        "SsoClientShown",
+        "{client_id??: string, has_secret??: bool, previous_valid_until??: time, created_at??: time, updated_at??: time} <as they are shown, or left out>",
     ),
     ("Flag", "'true'|'false'|'1'|'0'|''"),
     ("Topic", "string(1..256)/^[^*\\u0000-\\u001f\\u007f-\\u009f]*$/"),
@@ -91,7 +98,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Id", "{id: string}"),
     (
         "Tenant",
-        "{tenant_id: string, slug: string, host: string, display_name: string, admin_email: string?, plan: string, status: 'active'|'suspended'|'deleted', features: {...}, resources: {...}, custom_domains: string[], pending_domains: string[], wpgraphql_endpoint: string?, cors_origins: string[], ip_allowlist: string[], rate_limits: {...}, limits: {...}, settings: {...}, branding: {...}, require_standard_webhooks: bool, expires_at: time?, created_at: time, updated_at: time, revision: int, pending?: true}",
+        "{tenant_id: string, id: string <`tenant_id`>, slug: string, subdomain: string <`slug`>, host: string, domain: string? <the primary one of `custom_domains`>, display_name: string, name: string <`display_name`>, admin_email: string?, plan: string, status: 'active'|'expired'|'suspended'|'deleted' <`expired`: active, and its `expires_at` has passed>, active: bool <whether `status` is `active`>, features: {...}, resources: {...}, custom_domains: string[], pending_domains: string[], wpgraphql_endpoint: string?, cors_origins: string[], ip_allowlist: string[], rate_limits: Limits <what the tenant overrides>, limits: Limits <the plan's, overridden>, storage_quota: Limit <bytes: `limits.max_storage_bytes`>, user_limit: Limit <`limits.max_users`>, settings: {...}, branding: {...}, require_standard_webhooks: bool, expires_at: time?, created_at: time, updated_at: time, revision: int, pending?: true}",
     ),
     (
         "Domain",
@@ -135,7 +142,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Collection",
-        "{slug: string, name: string, description: string, schema: {...}, statuses: {initial: string, transitions?: {*: string[]}?}?, versioned: bool, soft_delete: bool, live: bool, public_read: bool, files: bool, template: string?, alias: string?, revision: int, records: int, index: {state: 'ready'|'building'|'failed', done: int, total: int, failure: any}, created_at: time, updated_at: time}",
+        "{slug: string, name: string, description: string, schema: {...}, statuses: {initial: string, transitions?: {*: string[]}?}?, versioned: bool, soft_delete: bool, live: bool, public_read: bool, files: bool, template: string?, alias: string?, unique_together: string[]? <fields of which no two records have the same values together>, revision: int, records: int, index: {state: 'ready'|'building'|'failed', done: int, total: int, failure: any}, created_at: time, updated_at: time}",
     ),
     (
         "Record",
@@ -146,7 +153,10 @@ const SCHEMAS: &[(&str, &str)] = &[
         "SsoProvider",
         "{id: string, name: string, issuer: string, client_id: string, has_client_secret: bool, scopes: string, role_claim: string?, role_map: {*: string}, default_role: string?, enabled: bool, reach: string[], created_at: time, updated_at: time}",
     ),
-    ("SsoClient", "{client_id: string, redirect_uris: string[], created_at: time, updated_at: time}"),
+    (
+        "SsoClient",
+        "{client_id: string, name: string, redirect_uris: string[], has_secret: bool, previous_valid_until: time?, created_at: time, updated_at: time}",
+    ),
     (
         "Site",
         "{tenant_id: string, sse_endpoint: string, webhook_endpoint: string, webhook_secret: string, subscription_secret: string? <null for who may not read all that it opens: `events:read` and `records:read`>}",
