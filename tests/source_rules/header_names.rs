@@ -66,10 +66,11 @@ fn used(tokens: &[(Token, usize)]) -> HeaderUse {
         match at(i) {
             Some(Token::Text(text)) if is_header_name(text) && is(i.checked_sub(1), "(") => {
                 let method = i.checked_sub(2).and_then(at).and_then(Token::word).unwrap_or_default();
-                match (method, is(Some(i + 1), ","), is(Some(i + 1), ")")) {
-                    ("header" | "append" | "set", true, _) => _ = used.sends.insert(text.clone()),
-                    ("header" | "header_as_sent" | "get" | "tags" | "date", _, true) => {
-                        _ = used.reads.insert(text.clone());
+                let (is_sent, is_read) = (is(Some(i + 1), ","), is(Some(i + 1), ")"));
+                match method {
+                    "header" | "append" | "set" if is_sent => used.sends.extend([text.clone()]),
+                    "header" | "header_as_sent" | "get" | "tags" | "date" if is_read => {
+                        used.reads.extend([text.clone()])
                     }
                     _ => {}
                 }
