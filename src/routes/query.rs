@@ -12,6 +12,8 @@ use domain::error::Invalid;
 
 /// Names the tenant of a request, for every operation.
 const TENANT: &str = "tenant_id";
+/// What every list takes, so that whoever reads lists reads all in one way. One that is shown whole has one page.
+const PAGING: [&str; 2] = ["limit", "cursor"];
 
 /// Whether an operation refuses parameters that it does not know.
 pub fn refuses_unknown(route: &Route) -> bool {
@@ -35,7 +37,9 @@ pub fn check(route: &Route, query: &Query) -> Result<(), Problem> {
     if !refuses_unknown(route) {
         return Ok(());
     }
-    let known = |name: &str| name == TENANT || names(route).any(|known| known == name);
+    let is_list = route.contract.answers.starts_with("200 list ");
+    let known =
+        |name: &str| name == TENANT || (is_list && PAGING.contains(&name)) || names(route).any(|known| known == name);
     let Some(unknown) = query.names().find(|name| !known(name)) else { return Ok(()) };
     let listed = names(route).collect::<Vec<_>>().join(", ");
     let message = match listed.is_empty() {
@@ -74,6 +78,8 @@ mod tests {
         assert!(message.ends_with("limit, cursor"), "headers are no parameters of the query: {message}");
         assert_eq!(refused("records.list", "Filter=a").unwrap().0, "?Filter");
         assert_eq!(refused("records.get", "fields=a&limit=1").unwrap().0, "?limit");
+        assert_eq!(refused("collections.list", "limit=200&cursor="), None);
+        assert_eq!(refused("collections.list", "page=1").unwrap().0, "?page");
         assert_eq!(refused("records.get", "If-None-Match=a").unwrap().0, "?If-None-Match");
         assert_eq!(refused("users.get", "a").unwrap().1, "is not known: this operation takes no parameter");
         for tolerant in

@@ -97,9 +97,9 @@ async fn a_collection_made_again_as_private_is_private_in_every_isolate() {
     let seen: [(&str, &[(&str, &str)]); 6] = [
         (POSTS, &[]),
         (POSTS, &[("q", "bell")]),
-        (POSTS, &[("fields", "id,text"), ("count", "true")]),
+        (POSTS, &[("fields", "id,title"), ("count", "true")]),
         (POST, &[]),
-        (POST, &[("fields", "text")]),
+        (POST, &[("fields", "title")]),
         (FILE, &[]),
     ];
     for (path, query) in seen {

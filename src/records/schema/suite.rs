@@ -186,7 +186,8 @@ fn schemas_say_what_the_suite_of_json_schema_says() {
         for case in serde_json::from_str::<Vec<Value>>(&text).unwrap() {
             for test in case["tests"].as_array().unwrap() {
                 let (value, valid) = (&test["data"], test["valid"].as_bool().unwrap());
-                let is_exception = EXCEPTIONS.iter().any(|(of, is, _)| *of == table && *is == value.to_string());
+                let written = value.to_string();
+                let is_exception = EXCEPTIONS.iter().any(|(of, is, _)| *of == table && *is == written);
                 for (place, trial) in [Trial::AsField, Trial::Inside].into_iter().enumerate() {
                     let outcome = match tried(trial, &case["schema"], value) {
                         Err(code) => code,
