@@ -67,7 +67,7 @@ async fn an_address_is_one_users_in_a_tenant_and_anybodys_in_another() {
 async fn bad_bodies_name_their_fields() {
     let tenant = tenant().await;
     let post = async |body: Value| tenant.as_owner("POST", USERS).json(&body).send().await;
-    assert_eq!(post(json!({})).await.expect(422).pointers(), ["/email", "/role"]);
+    assert_eq!(post(json!({})).await.expect(422).pointers(), ["/email"]);
     for (body, pointer) in [
         (json!({"email": "nobody", "role": "viewer"}), "/email"),
         (json!({"email": address(), "role": "king"}), "/role"),

@@ -68,25 +68,27 @@ pub fn resolve(object: &mut Map<String, Value>, shown: &Map<String, Value>) -> R
     if errors.is_empty() { Ok(names) } else { Err(problem::validation_failed(errors)) }
 }
 
-/// Takes out of a body of PUT what would set anew what was only shown: flags of the plan, and domains beside which others
-/// wait for their proof.
+/// Takes out of a body of PUT what would set anew what was only shown: flags of the plan.
 pub fn keep_unset(object: &mut Map<String, Value>, shown: &Map<String, Value>, own_features: &Map<String, Value>) {
     if object.get("features").is_some_and(|sent| shown.get("features") == Some(sent)) {
         object.insert("features".into(), Value::Object(own_features.clone()));
-    }
-    if object.get("custom_domains").is_some_and(|sent| shown.get("custom_domains") == Some(sent)) {
-        object.remove("custom_domains");
     }
 }
 
 /// Takes out of a merge patch what repeats what is shown: it changes nothing.
 pub fn keep_unchanged(patch: &mut Map<String, Value>, shown: &Map<String, Value>) {
-    patch.retain(|name, sent| shown.get(name) != Some(sent));
+    // A list of domains alone says that no other one is claimed either.
+    patch.retain(|name, sent| name == "custom_domains" || shown.get(name) != Some(sent));
 }
 
 fn take_unset(object: &mut Map<String, Value>, shown: &Map<String, Value>, errors: &mut Vec<FieldError>) {
     if shown.is_empty() {
         return;
+    }
+    // Domains that are sent with those that wait for their proof are what was read; without these, they are all there are.
+    let is_as_shown = |name: &str| object.get(name).is_some_and(|sent| shown.get(name) == Some(sent));
+    if is_as_shown("custom_domains") && is_as_shown("pending_domains") {
+        object.remove("custom_domains");
     }
     // Whether a change is still on its way says nothing of the tenant.
     object.remove("pending");
