@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::world::{Stream, Tenant, World};
+use crate::world::{Chromium, Line, Stream, Tenant, World};
 
 /// A front end's list: what a GET gave, and a stream that goes on from there.
 struct LiveList {
@@ -286,6 +286,55 @@ async fn a_list_and_its_stream_begin_at_one_point() {
             assert_eq!(list.records, listed(&back, &list.filter).await.0, "{}", list.filter);
         }
         assert!(told > 100, "the writers were done before the lists began: {told}");
+    }
+}
+
+/// The front end of `tests/clients/live-list.js`, in a browser whose connections are cut, while twenty write.
+#[tokio::test]
+async fn a_front_end_in_a_browser_shows_the_list_that_there_is() {
+    let world = World::shared().await;
+    let unlimited = ["max_api_requests_per_minute", "max_api_requests_per_day", "max_anonymous_requests_per_minute"];
+    let tenant = unlimited.into_iter().fold(world.tenant().plan("enterprise"), |tenant, limit| tenant.limit(limit, -1));
+    let tenant = tenant.create().await;
+    leads(&tenant, json!({"soft_delete": true})).await;
+    tenant.fill("leads", 0..45, |i| json!({"id": format!("old{i}"), "score": i % 6, "tags": ["x"]})).await;
+    // A browser has six connections to a host and port, of which a stream takes one.
+    let lines = [Line::to(&world).await, Line::to(&world).await];
+    let filters = [
+        ["score >= 3", "score = null", "tags ~ 'x'", "tags = null", "id != 'none'"],
+        ["city = 'Bonn'", "city != 'Ulm' && score < 4", "status = 'published'", "status != 'draft'", "!(score > 1)"],
+    ];
+    let mut chromium = Chromium::start().await;
+    let mut pages = Vec::new();
+    for (line, filters) in lines.iter().zip(filters) {
+        let page = chromium.open(&line.origin(&tenant)).await;
+        chromium.run(&page, include_str!("clients/live-list.js")).await;
+        pages.push((page, filters.map(|filter| format!("name = 'end' || ({filter})"))));
+    }
+    let writers = join_all((0..20).map(|writer| write(&tenant, 7 * writer + 1, 60)));
+    let reader = async {
+        for (page, filters) in &pages {
+            let begin = format!(
+                "globalThis.lists = {}.map((filter) => new LiveList('leads', filter)); \
+                 Promise.all(lists.map((list) => list.load())).then(() => true)",
+                json!(filters)
+            );
+            assert_eq!(chromium.run(page, &begin).await, true);
+        }
+        for line in &lines {
+            line.pieces(20).await;
+            line.cut();
+            line.mend();
+        }
+    };
+    tokio::join!(writers, reader);
+    tenant.record("leads", json!({"id": "end", "name": "end"})).await;
+    for (page, filters) in &pages {
+        chromium.until(page, "lists.every((list) => list.records.has('end'))").await;
+        let shown = chromium.run(page, "lists.map((list) => [...list.records.values()])").await;
+        for (filter, shown) in filters.iter().zip(shown.as_array().unwrap()) {
+            assert_eq!(by_id(shown), listed(&tenant, filter).await.0, "{filter}");
+        }
     }
 }
 

@@ -340,10 +340,10 @@ async fn pages_of_large_records_are_paid_for_and_those_of_small_ones_are_not() {
     let network = tenant.through(&tenant.world.elsewhere());
     let page = |path: String| network.call("GET", &path).send();
     // At once: what a network may do comes back by time, so few after each other would tell how fast this machine is.
-    let at_once = futures_util::future::join_all((0..40).map(|n| page(format!("/api/v1/things?limit=8&n={n}")))).await;
+    let at_once = futures_util::future::join_all((0..40).map(|_| page("/api/v1/things?limit=8".into()))).await;
     let answered = at_once.iter().filter(|answer| answer.status == 200).count();
     assert!(answered > 5, "{answered}");
-    let refused = page("/api/v1/things?limit=8&n=more".into()).await.expect_problem(429, "rate_limited");
+    let refused = page("/api/v1/things?limit=8".into()).await.expect_problem(429, "rate_limited");
     assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
     // What is small is served all the same, and so is whoever shows a credential.
     page("/api/v1/small".into()).await.expect(200);
