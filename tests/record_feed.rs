@@ -302,7 +302,13 @@ async fn a_front_end_in_a_browser_shows_the_list_that_there_is() {
     let lines = [Line::to(&world).await, Line::to(&world).await];
     let filters = [
         ["score >= 3", "score = null", "tags ~ 'x'", "tags = null", "id != 'none'"],
-        ["city = 'Bonn'", "city != 'Ulm' && score < 4", "status = 'published'", "status != 'draft'", "!(score > 1)"],
+        [
+            "city = 'Bonn'",
+            "city != 'Ulm' && score < 4",
+            "status = 'published'",
+            "status != 'draft'",
+            "tags !~ 'y' && score <= 4",
+        ],
     ];
     let mut chromium = Chromium::start().await;
     let mut pages = Vec::new();
