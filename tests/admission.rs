@@ -131,7 +131,7 @@ async fn a_vanished_client_frees_its_slot_within_two_keep_alives() {
     // The witness's first beat may come at once: three of its beats are two whole intervals.
     let mut opened = false;
     for _ in 0..3 {
-        witness.keep_alive().await;
+        witness.beat().await;
         opened = tenant.events(&["posts"]).open().await.is_ok();
         if opened {
             break;

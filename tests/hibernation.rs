@@ -21,7 +21,7 @@ async fn a_subscriber_idle_for_over_a_minute_outlasts_a_sleeping_hub() {
     assert_eq!(started(&tenant).await, before, "it tells of the hub, not of the question");
 
     for _ in 0..65 {
-        stream.keep_alive().await;
+        stream.beat().await;
     }
     let id = tenant.publish("posts", json!("after a long silence")).await;
     assert_eq!(stream.event().await.id, id);
@@ -36,7 +36,7 @@ async fn keep_alives_are_answered_while_the_hub_sleeps() {
     let mut stream = tenant.subscribe(&["quiet"]).await;
     world.evict(&tenant, Sockets::Hibernate).await;
     for _ in 0..3 {
-        assert_eq!(stream.keep_alive().await.id.as_deref(), Some(last.as_str()));
+        assert_eq!(stream.beat().await, last);
     }
 }
 

@@ -179,7 +179,7 @@ async fn a_retention_in_seconds_is_applied_when_read() {
     tenant.publish("posts", json!(1)).await;
     let mut witness = tenant.subscribe(&["quiet"]).await;
     for _ in 0..5 {
-        witness.keep_alive().await;
+        witness.beat().await;
     }
     let mut stream = tenant.events(&["posts"]).after(&first).stream().await;
     stream.hub("hub.reset").await;
@@ -195,7 +195,7 @@ async fn a_subscriber_of_a_quiet_topic_stays_within_the_retention() {
     let mut stream = tenant.events(&["quiet"]).after(&heard).resumed().await;
     let noise = tenant.publish_all("noise", 0..20).await;
     while stream.cursor != *noise.last().unwrap() {
-        stream.keep_alive().await;
+        stream.beat().await;
     }
     let cursor = stream.cursor.clone();
     drop(stream);

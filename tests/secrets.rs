@@ -69,7 +69,7 @@ async fn a_grace_ends() {
     let mut witness = tenant.subscribe(&["quiet"]).await;
     rotate(&tenant, "webhook", json!({"grace_seconds": 2})).await.expect(200);
     for _ in 0..4 {
-        witness.keep_alive().await;
+        witness.beat().await;
     }
     assert_eq!(signed(&tenant, &old).await, 401);
 }

@@ -106,7 +106,7 @@ async fn a_ticket_nobody_uses_for_a_minute_is_void() {
     let mut witness = tenant.subscribe(&["quiet"]).await;
     let ticket = tenant.ticket(tenant.token(&["orders"])).await;
     for _ in 0..64 {
-        witness.keep_alive().await;
+        witness.beat().await;
     }
     let answer = tenant.events(&["orders"]).ticket(&ticket).refused().await;
     answer.expect_problem(401, "invalid_token");

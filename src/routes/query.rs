@@ -10,8 +10,8 @@ use crate::http::incoming::Query;
 use crate::http::problem::{self, Problem};
 use domain::error::Invalid;
 
-/// Names the tenant of a request, for every operation.
-const TENANT: &str = "tenant_id";
+/// Name the tenant of a request, for every operation.
+const TENANT: [&str; 2] = ["tenant_id", "client_id"];
 /// What every list takes, so that whoever reads lists reads all in one way. One that is shown whole has one page.
 const PAGING: [&str; 2] = ["limit", "cursor"];
 
@@ -38,8 +38,9 @@ pub fn check(route: &Route, query: &Query) -> Result<(), Problem> {
         return Ok(());
     }
     let is_list = route.contract.answers.starts_with("200 list ");
-    let known =
-        |name: &str| name == TENANT || (is_list && PAGING.contains(&name)) || names(route).any(|known| known == name);
+    let known = |name: &str| {
+        TENANT.contains(&name) || (is_list && PAGING.contains(&name)) || names(route).any(|known| known == name)
+    };
     let Some(unknown) = query.names().find(|name| !known(name)) else { return Ok(()) };
     let listed = names(route).collect::<Vec<_>>().join(", ");
     let message = match listed.is_empty() {
@@ -71,7 +72,7 @@ mod tests {
         let list = "filter=a&q=b&status=c&created_after=d&sort=e&fields=f&expand=g&limit=1&cursor=h&page=1&per_page=1";
         assert_eq!(refused("records.list", list), None);
         assert_eq!(refused("records.list", ""), None);
-        assert_eq!(refused("records.list", "tenant_id=acme&count=true"), None);
+        assert_eq!(refused("records.list", "tenant_id=acme&client_id=acme&count=true"), None);
         let (pointer, message) = refused("records.list", "limit=1&fliter=a").unwrap();
         assert_eq!(pointer, "?fliter");
         assert!(message.starts_with("is not known: this operation takes filter, q, status, "), "{message}");

@@ -221,10 +221,11 @@ impl Reply {
         let (mut body, mut comments) = (String::new(), 0);
         for _ in 0..20 {
             match stream.block().await {
-                // On Mercure's wire no place is told: what was spoken is there by the second ping behind the opening.
+                // On Mercure's wire no place is told: what was spoken is there by the second ping behind the opening, and each
+                // keep-alive has two parts.
                 Some(block) if block.is_comment() => {
                     comments += 1;
-                    if comments > 2 {
+                    if comments > 4 {
                         break;
                     }
                 }

@@ -193,6 +193,15 @@ impl Stream {
         }
     }
 
+    /// The next keep-alive that moves the cursor: of the two parts that a live stream's have, the first.
+    pub async fn beat(&mut self) -> String {
+        loop {
+            if let Some(id) = self.keep_alive().await.id {
+                return id;
+            }
+        }
+    }
+
     /// Reads to the stream's end and returns why the hub closed it.
     pub async fn closed(&mut self) -> String {
         let mut reason = String::new();
