@@ -145,7 +145,8 @@ pub fn problem_headers(status: u16) -> &'static [&'static str] {
     match status {
         401 => &["WWW-Authenticate"],
         405 => &["Allow"],
-        409 | 429 | 503 => &["Retry-After"],
+        409 | 503 => &["Retry-After"],
+        429 => &["Retry-After", "RateLimit"],
         415 => &["Accept-Encoding"],
         416 => &["Content-Range"],
         _ => &[],
