@@ -341,18 +341,17 @@ async fn pages_of_large_records_are_paid_for_and_those_of_small_ones_are_not() {
     let page = |path: String| network.call("GET", &path).send();
     // At once: what a network may do comes back by time, so a few after each other would tell how fast this machine is. The
     // description of the tenant's collections is work as well.
-    let pages = (0..100).map(|_| "/api/v1/things?limit=8").chain(["/api/v1/openapi.json"; 20]);
-    let at_once = futures_util::future::join_all(pages.map(|path| page(path.into()))).await;
-    let (pages, descriptions) = at_once.split_at(100);
-    for answers in [pages, descriptions] {
+    for (path, most) in [("/api/v1/things?limit=8", 100), ("/api/v1/openapi.json", 150)] {
+        let answers = futures_util::future::join_all((0..most).map(|_| page(path.into()))).await;
         let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
-        assert!(!refused.is_empty(), "nothing bounds them");
+        assert!(!refused.is_empty(), "nothing bounds {path}");
+        let (is_first, answered) = (path.contains("things"), most - refused.len());
+        assert!(!is_first || answered > 5, "{answered} of {path}");
         for answer in refused {
             assert_eq!((answer.status, answer.json()["code"].as_str()), (429, Some("rate_limited")));
             assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
         }
     }
-    assert!(pages.iter().filter(|answer| answer.status == 200).count() > 5);
     // What is small is served all the same, and so is whoever shows a credential.
     page("/api/v1/small".into()).await.expect(200);
     page("/api/v1/things/r1".into()).await.expect(200);
