@@ -45,8 +45,7 @@ impl Channel {
             // An alias leads to the same operation: there the places that tell tenants apart are tried.
             _ if door.is_alias && row.right.is_a_principals() => matches!(self, Channel::Host | Channel::Everywhere),
             Channel::LastEventId => !row.right.is_a_principals(),
-            // Operations of the API refuse a parameter that they do not know.
-            Channel::Topic => !row.right.is_a_principals() && row.right != Right::Platform,
+            Channel::Topic => !row.right.is_a_principals() && !door.refuses_unknown,
             _ => true,
         }
     }

@@ -38,6 +38,8 @@ pub struct RouteUnderTest {
     /// Whether it is one more way to an operation that has its own.
     pub is_alias: bool,
     pub endpoint: Endpoint,
+    /// Whether it refuses parameters of the query that it does not know.
+    pub refuses_unknown: bool,
 }
 
 impl RouteUnderTest {
@@ -113,6 +115,7 @@ pub fn doors() -> Vec<RouteUnderTest> {
                 canonical: nameless(route.path),
                 surface,
                 endpoint: route.endpoint,
+                refuses_unknown: routes::query::refuses_unknown(route),
             }));
         }
     }
