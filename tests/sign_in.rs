@@ -53,6 +53,22 @@ async fn the_address_counts_in_any_case_and_the_password_as_it_is() {
 }
 
 #[tokio::test]
+async fn whoever_has_an_address_that_nobody_can_take_any_more_is_let_in_by_it() {
+    let tenant = tenant().await;
+    for local in ["\"ann\"", "a..b"] {
+        let mut user = tenant.user("viewer").await;
+        user.email = format!("{local}@{}_{}.test", user.tenant.id, unique()).to_lowercase();
+        user.set("email", &user.email).await;
+        user.login().await;
+        let forgotten = json!({"email": user.email});
+        tenant.call("POST", "/api/v1/auth/password/forgot").json(&forgotten).send().await.expect(202);
+        let taken = json!({"email": user.email, "role": "viewer"});
+        tenant.as_owner("POST", "/api/v1/users").json(&taken).send().await.expect_invalid("/email");
+    }
+    assert_eq!(tenant.mailed("password_reset", 2).await.len(), 2);
+}
+
+#[tokio::test]
 async fn everybody_who_is_not_let_in_is_told_the_same_for_the_same_work() {
     let tenant = tenant().await;
     let mut refused = Vec::new();

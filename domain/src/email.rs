@@ -34,6 +34,19 @@ pub fn parse_email(text: &str) -> Result<String, Invalid> {
     if address.len() <= MAX_ADDRESS { Ok(address) } else { Err(invalid()) }
 }
 
+/// The address of somebody who says that they have one here. It may have been stored when quotes, dots anywhere and underscores
+/// in the domain were taken: whoever came in by it comes in still.
+pub fn parse_known_email(text: &str) -> Result<String, Invalid> {
+    let may_be_stored = |(local, domain): (&str, &str)| {
+        let is_written_so = |host: Host| host.as_str().eq_ignore_ascii_case(domain);
+        !local.is_empty() && !text.contains(' ') && Host::parse(domain).is_ok_and(is_written_so)
+    };
+    parse_email(text).or_else(|invalid| {
+        let is_one = text.len() <= MAX_ADDRESS && text.split_once('@').is_some_and(may_be_stored);
+        if is_one { Ok(text.into()) } else { Err(invalid) }
+    })
+}
+
 /// Words of letters, digits and what mail takes between them, with single dots in between.
 fn is_local(text: &str) -> bool {
     let word = |word: &str| !word.is_empty() && word.chars().all(is_of_word);
@@ -146,6 +159,21 @@ mod tests {
             &too_long,
         ] {
             assert!(parse_email(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_an_address_of_before_is_known_by_it() {
+        let local = format!("{}@example.com", "a".repeat(65));
+        for once_taken in ["\"ann\"@example.com", "a..b@example.com", "ann@one_two.example", &local] {
+            assert!(parse_email(once_taken).is_err(), "{once_taken}");
+            assert_eq!(parse_known_email(once_taken).as_deref(), Ok(once_taken));
+        }
+        assert_eq!(parse_known_email("ann@bücher.example").as_deref(), Ok("ann@xn--bcher-kva.example"));
+        for never_taken in
+            ["", "ann", "@example.com", "a b@example.com", "ann@example.com:25", "ann@", &"a".repeat(255)]
+        {
+            assert!(parse_known_email(never_taken).is_err(), "{never_taken}");
         }
     }
 

@@ -5,7 +5,8 @@
 //! patterns to compile). A network that has used up its budget is told 429 for such requests alone.
 //!
 //! Invariants
-//! - A deposit is taken before the work is done, as its client may leave before it is over: then it is the price.
+//! - A deposit is taken before the work is done, as its client may leave before it is over: then it is the price. Work that was
+//!   taken for free beforehand is paid for all the same if it was not.
 //! - Afterwards the price stands in the deposit's place.
 
 use std::cell::RefCell;
@@ -55,20 +56,26 @@ impl WorkDone {
     }
 
     /// Puts the price in the place of the deposit.
-    fn settle(&mut self, network: Network, units: u32, now: Timestamp) {
+    fn settle(&mut self, network: Network, deposit: u32, units: u32, now: Timestamp) {
         let units = units.min(MOST_OWED);
+        if units == deposit {
+            return;
+        }
         let mut pace = self.networks.get(&network, now).copied().unwrap_or_default();
-        if units > DEPOSIT {
-            pace.count_many(WORK, units - DEPOSIT, now);
+        if units > deposit {
+            pace.count_many(WORK, units - deposit, now);
         } else {
-            pace.give_back(WORK, DEPOSIT - units);
+            pace.give_back(WORK, deposit - units);
         }
         self.networks.insert(network, pace, now);
     }
 }
 
 /// A network that was let in to have something done.
-pub struct PricedWork(Network);
+pub struct PricedWork {
+    network: Network,
+    deposit: u32,
+}
 
 /// What a network is told that has used up its budget.
 const BOUND: RateBound =
@@ -81,13 +88,18 @@ pub fn admit(network: Network) -> Result<Option<PricedWork>, Problem> {
     }
     let admitted = WORKED.with_borrow_mut(|work| work.admit(network, SystemClock.now()));
     let refused = |millis: i64| problem::rate_limited(BOUND, millis.unsigned_abs().div_ceil(1000));
-    admitted.map(|()| Some(PricedWork(network))).map_err(refused)
+    admitted.map(|()| Some(PricedWork { network, deposit: DEPOSIT })).map_err(refused)
+}
+
+/// Lets a network in without a deposit, for what is most likely free; nothing where the runtime does not say who asks.
+pub fn admit_as_free(network: Network) -> Option<PricedWork> {
+    network.is_known().then_some(PricedWork { network, deposit: 0 })
 }
 
 impl PricedWork {
     /// Takes what it cost, in units.
     pub fn settle(self, units: u32) {
-        WORKED.with_borrow_mut(|work| work.settle(self.0, units, SystemClock.now()));
+        WORKED.with_borrow_mut(|work| work.settle(self.network, self.deposit, units, SystemClock.now()));
     }
 }
 
@@ -109,7 +121,7 @@ mod tests {
         let mut served = |network: Network, units: u32| {
             let served = (0..60_000_i64).step_by(10).filter(|now| {
                 let is_let_in = work.admit(network, at(*now)).is_ok();
-                is_let_in.then(|| work.settle(network, units, at(*now)));
+                is_let_in.then(|| work.settle(network, DEPOSIT, units, at(*now)));
                 is_let_in
             });
             served.count()
@@ -121,12 +133,21 @@ mod tests {
     fn what_is_owed_is_remembered_until_it_is_paid() {
         let (mut work, network) = (work(), Network::of("192.0.2.1"));
         assert_eq!(work.admit(network, at(0)), Ok(()));
-        work.settle(network, u32::MAX, at(0));
+        work.settle(network, DEPOSIT, u32::MAX, at(0));
         let most = 10 * i64::from(MOST_OWED);
         for millis in [0, 120_000, most - 10_000] {
             assert!(work.admit(network, at(millis)).is_err(), "{millis}");
         }
         assert_eq!(work.admit(network, at(most)), Ok(()));
+    }
+
+    #[test]
+    fn what_was_taken_for_free_and_was_not_is_paid_for() {
+        let (mut work, network) = (work(), Network::of("192.0.2.1"));
+        work.settle(network, 0, 0, at(0));
+        assert_eq!(work.admit(network, at(0)), Ok(()));
+        work.settle(network, 0, 1_100, at(0));
+        assert_eq!(work.admit(network, at(0)), Err(1_210));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! response after the same work. A cookie in the request is ignored: every sign-in opens a new session.
 
 use super::audit_entry_by;
-use super::sign_in::{LoginAttempt, check_tenant, login_context, read_email, read_password};
+use super::sign_in::{LoginAttempt, check_tenant, login_context, read_known_email, read_password};
 use crate::auth::account::{self, Account};
 use crate::auth::failed_logins;
 use crate::auth::password_hashing::PasswordHashing;
@@ -24,7 +24,7 @@ use domain::password::Password;
 pub async fn login(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     check_tenant(&mut fields, &request.caller.tenant)?;
-    let (email, password) = (read_email(&mut fields), read_password(&mut fields, "password"));
+    let (email, password) = (read_known_email(&mut fields), read_password(&mut fields, "password"));
     let in_cookie = fields.flag("cookie").unwrap_or(false);
     let password = fields.finish_with(password)?;
     failed_logins::check(&request)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use worker::Delay;
 
 use super::sign_in::{
-    LoginAttempt, check_tenant, mail, read_email, read_new_password, read_password, read_secret, store_and_send,
+    LoginAttempt, check_tenant, mail, read_known_email, read_new_password, read_password, read_secret, store_and_send,
 };
 use super::{account_holder, audit_entry, audit_entry_by};
 use crate::auth::account::{self, Account};
@@ -87,7 +87,7 @@ async fn exchange(
 pub async fn forgot(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     check_tenant(&mut fields, &request.caller.tenant)?;
-    let email = read_email(&mut fields);
+    let email = read_known_email(&mut fields);
     fields.finish()?;
     LoginAttempt::of(&request).count_mail(request.incoming.network(), &email).await?;
     let mail = PasswordResetMail {

@@ -8,7 +8,7 @@
 //!   whoever registers somebody else's address has no password there once its owner proves it.
 
 use super::audit_entry_by;
-use super::sign_in::{LoginAttempt, check_tenant, mail, mail_of, read_email, read_new_password};
+use super::sign_in::{LoginAttempt, check_tenant, mail, mail_of, read_new_email, read_new_password};
 use crate::auth::account::{self, Account};
 use crate::auth::email_token::{self, EmailTokenPurpose};
 use crate::auth::password_hashing::PasswordHashing;
@@ -34,7 +34,7 @@ pub async fn register(mut request: Request<Visitor>) -> Result<Response, Problem
     }
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
     check_tenant(&mut fields, &request.caller.tenant)?;
-    let email = read_email(&mut fields);
+    let email = read_new_email(&mut fields);
     let of = Some(email.as_str()).filter(|email| !email.is_empty());
     let password = read_new_password(&mut fields, "password", &request.caller.config.passwords, of);
     let name = fields.text("name", 200).unwrap_or_default();

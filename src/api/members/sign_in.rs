@@ -22,7 +22,7 @@ use crate::tenant::tenant_state::{self, HubError};
 use crate::tenant_id::TenantId;
 use domain::address::Network;
 use domain::clock::Timestamp;
-use domain::email::parse_email;
+use domain::email::{parse_email, parse_known_email};
 use domain::error::Invalid;
 use domain::host::Host;
 use domain::password::Password;
@@ -175,10 +175,19 @@ pub fn check_tenant(fields: &mut Fields, tenant: &TenantId) -> Result<(), Proble
     if agrees { Ok(()) } else { Err(problem::tenant_not_found().crossing_tenants()) }
 }
 
-/// Reads the field `email`, in lower case; empty if it is wrong, which `Fields` reports.
-pub fn read_email(fields: &mut Fields) -> String {
+/// Reads the address of somebody new from the field `email`, in lower case; empty if it is wrong, which `Fields` reports.
+pub fn read_new_email(fields: &mut Fields) -> String {
+    read_email(fields, parse_email)
+}
+
+/// Reads the address that somebody may be known by, as `read_new_email` does.
+pub fn read_known_email(fields: &mut Fields) -> String {
+    read_email(fields, parse_known_email)
+}
+
+fn read_email(fields: &mut Fields, parse: fn(&str) -> Result<String, Invalid>) -> String {
     fields.require("email");
-    lower_case(&fields.parsed("email", parse_email).unwrap_or_default())
+    lower_case(&fields.parsed("email", parse).unwrap_or_default())
 }
 
 /// Reads a password as it was typed; none if it is missing or wrong, which `Fields` reports.

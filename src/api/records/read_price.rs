@@ -7,6 +7,8 @@
 //! - The price is what the read took: the rows that D1 counted, times the comparisons of each, or the time that D1 counted if
 //!   that is more (a search reads few rows of many that begin alike); and the bytes of the answer.
 //! - A plain page of small records costs nothing, nor does whatever a member reads; what comes from the cache, its bytes alone.
+//! - How large a page will be is a guess, by a definition that may be outdated. A page that turns out to be large is paid for,
+//!   whatever was guessed.
 
 use crate::auth::work_budget::{self, PricedWork};
 use crate::http::incoming::Query;
@@ -46,23 +48,50 @@ const EXPANDED: u64 = 3;
 pub struct PricedRead {
     work: PricedWork,
     expands: bool,
+    /// Whether it was let in as a plain page of small records.
+    is_plain: bool,
 }
 
-/// Lets a stranger's read in, if it may cost much: by what it asks for, or by the bytes of records that it is to show;
-/// nothing for any other. 429 if the network has used up its budget.
-pub fn admit(network: Network, query: &Query, shown: u64) -> Result<Option<PricedRead>, Problem> {
-    if shown < LARGE_PAGE && ASKED_BY.iter().all(|name| query.get(name).is_none()) {
+/// Lets a stranger's read in, if it may cost much by what it asks for; nothing for any other. 429 if the network has used up
+/// its budget.
+pub fn admit(network: Network, query: &Query) -> Result<Option<PricedRead>, Problem> {
+    if ASKED_BY.iter().all(|name| query.get(name).is_none()) {
         return Ok(None);
     }
     let expands = query.get("expand").is_some();
-    Ok(work_budget::admit(network)?.map(|work| PricedRead { work, expands }))
+    Ok(work_budget::admit(network)?.map(|work| PricedRead { work, expands, is_plain: false }))
+}
+
+/// Lets a stranger's page in, as `admit` does; it may cost much by the bytes of records that it is to show, too.
+pub fn admit_page(network: Network, query: &Query, shown: u64) -> Result<Option<PricedRead>, Problem> {
+    if let Some(dear) = admit(network, query)? {
+        return Ok(Some(dear));
+    }
+    let is_plain = shown < LARGE_PAGE;
+    let work = if is_plain { work_budget::admit_as_free(network) } else { work_budget::admit(network)? };
+    Ok(work.map(|work| PricedRead { work, expands: false, is_plain }))
 }
 
 impl PricedRead {
+    /// Whether the rows count that it reads.
+    pub fn counts_rows(&self) -> bool {
+        !self.is_plain
+    }
+
+    /// Whether an answer of so many bytes is another one than it was let in for.
+    pub fn is_unexpected(&self, bytes: usize) -> bool {
+        self.is_plain && is_large(bytes)
+    }
+
     /// Takes what it cost.
     pub fn settle(self, work: DatabaseWork, comparisons: usize, bytes: usize) {
-        self.work.settle(units(work, comparisons, bytes, self.expands));
+        let is_free = self.is_plain && !is_large(bytes);
+        self.work.settle(if is_free { 0 } else { units(work, comparisons, bytes, self.expands) });
     }
+}
+
+fn is_large(bytes: usize) -> bool {
+    u64::try_from(bytes).is_ok_and(|bytes| bytes >= LARGE_PAGE)
 }
 
 fn units(work: DatabaseWork, comparisons: usize, bytes: usize, expands: bool) -> u32 {

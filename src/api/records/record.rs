@@ -17,7 +17,7 @@ use crate::http::response::Response;
 use crate::records::beside;
 use crate::records::cache::{self, CacheGeneration, ListRequest};
 use crate::records::cache_stats;
-use crate::records::collection::{Collection, CollectionRead};
+use crate::records::collection::{self, Collection, CollectionRead};
 use crate::records::expand::{self, Expansion};
 use crate::records::list::{ListPage, RecordList};
 use crate::records::operation::{self, Operation, OperationKind, RecordWriter, WriteOutcome};
@@ -58,8 +58,11 @@ pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
     let is_member = request.caller.is_member();
     let log = tenant_state::log_position(&request.caller.tenant);
     let rows = request.caller.rows(&request.bindings)?;
-    let shown = if is_member { 0 } else { bytes_shown(&request, &rows).await? };
-    let priced = priced(&request, shown)?;
+    let (network, query) = (request.incoming.network(), &request.incoming.query);
+    let priced = match is_member {
+        true => None,
+        false => read_price::admit_page(network, query, bytes_shown(&request, &rows).await?)?,
+    };
     let rows = counted(rows, priced.as_ref());
     let list = ListRequest::new(
         &request.caller.tenant,
@@ -74,6 +77,9 @@ pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
             Ok(page) => (page.comparisons, page.body.len()),
             Err(problem) => (0, bytes_refused(problem)),
         };
+        if priced.is_unexpected(bytes) {
+            collection::forget(&request.caller.tenant, request.params.get("collection"));
+        }
         priced.settle(rows.work(), comparisons, bytes);
     }
     let ListPage { body, from_cache, store_as, generation, .. } =
@@ -102,12 +108,12 @@ fn bytes_refused(problem: &Problem) -> usize {
     if problem.code == "too_complex" { beside::MAX_BYTES } else { 0 }
 }
 
-/// The read as one that may cost much, if it is a stranger's and such a one; `shown` are the bytes of records that it shows.
-fn priced(request: &Request<Reader>, shown: u64) -> Result<Option<PricedRead>, Problem> {
+/// The read as one that may cost much, if it is a stranger's and such a one.
+fn priced(request: &Request<Reader>) -> Result<Option<PricedRead>, Problem> {
     if request.caller.is_member() {
         return Ok(None);
     }
-    read_price::admit(request.incoming.network(), &request.incoming.query, shown)
+    read_price::admit(request.incoming.network(), &request.incoming.query)
 }
 
 /// Bytes of the records that a page shows, by the mean size of the newest ones.
@@ -122,13 +128,13 @@ async fn bytes_shown(request: &Request<Reader>, rows: &TenantDb) -> Result<u64, 
 }
 
 fn counted(rows: TenantDb, priced: Option<&PricedRead>) -> TenantDb {
-    if priced.is_some() { rows.counting() } else { rows }
+    if priced.is_some_and(PricedRead::counts_rows) { rows.counting() } else { rows }
 }
 
 /// `GET /api/v1/{collection}/{record_id}`
 pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let log = tenant_state::log_position(&request.caller.tenant);
-    let priced = priced(&request, 0)?;
+    let priced = priced(&request)?;
     let rows = counted(request.caller.rows(&request.bindings)?, priced.as_ref());
     let answer = one(&request, &rows, log).await;
     if let Some(priced) = priced {
