@@ -63,6 +63,17 @@ async fn no_more_is_stored_than_the_plan_says_and_what_is_refused_changes_nothin
     tenant.ask("POST", "/api/v1/notes", note("c", 1_500)).await.expect(201);
     tenant.patch(json!({"rate_limits": {"max_storage_bytes": 100}})).await;
     full(tenant.ask("POST", "/api/v1/notes", note("d", 1)).await);
+    // An index takes room, a description does not, and one index less makes some.
+    let definition = "/api/v1/collections/notes";
+    let text = |more: Value| json!({"schema": {"properties": {"text": more}}});
+    for one in [&tenant, &tenant.through(&b)] {
+        full(one.ask("PATCH", definition, text(json!({"type": "string", "searched": true}))).await);
+        full(one.ask("PATCH", definition, text(json!({"type": "string", "indexed": true}))).await);
+    }
+    assert_eq!(tenant.get(definition).await.data()["schema"]["properties"]["text"], json!({"type": "string"}));
+    tenant.ask("PATCH", definition, json!({"description": "Notes."})).await.expect(200);
+    let no_index = json!({"schema": {"properties": {"title": {"indexed": false}}}});
+    tenant.ask("PATCH", definition, no_index).await.expect(200);
     for id in ["a", "c"] {
         tenant.as_owner("DELETE", &format!("/api/v1/notes/{id}")).query("permanent", "true").send().await.expect(200);
     }

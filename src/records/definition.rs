@@ -90,6 +90,10 @@ pub struct Definition {
     pub targets: Vec<String>,
     /// Its indexed and searched fields as JSON, for the table `collection_fields`.
     pub declared: String,
+    /// The names of its indexed fields.
+    indexed: Vec<String>,
+    /// The names of its searched fields.
+    searched: Vec<String>,
 }
 
 impl Definition {
@@ -110,6 +114,11 @@ impl Definition {
         let (public_read, files) = (switch("public_read"), switch("files"));
         fields.finish()?;
         let (targets, declared) = schema.as_ref().map(declarations).unwrap_or_default();
+        let names = |is: fn(&Field) -> bool| {
+            let fields = schema.iter().flat_map(Schema::fields).filter(|field| is(field));
+            fields.map(|field| field.name.clone()).collect()
+        };
+        let (indexed, searched) = (names(|field| field.is_indexed), names(|field| field.is_searched));
         Ok(Self {
             slug,
             name,
@@ -124,7 +133,17 @@ impl Definition {
             files,
             targets,
             declared,
+            indexed,
+            searched,
         })
+    }
+
+    /// Whether more is kept of its records, to find them, than by the schema of before.
+    pub fn indexes_more_than(&self, before: &Schema) -> bool {
+        let is_new = |names: &[String], was: fn(&Field) -> bool| {
+            names.iter().any(|name| !before.field(name).is_some_and(was))
+        };
+        is_new(&self.indexed, |field| field.is_indexed) || is_new(&self.searched, |field| field.is_searched)
     }
 
     /// The values of its columns, in the order in which statements bind them from `?2` on: slug, name, description, schema,

@@ -132,6 +132,7 @@ fn problem_of(error: StorageError) -> Problem {
         ("collection_limit_reached", || problem::too_many("collections", MAX_COLLECTIONS)),
         ("definition_changed", problem::changed_meanwhile),
         ("record_changed", problem::changed_meanwhile),
+        ("storage_limit_reached", problem::storage_limit_reached),
         ("collection_referenced", problem::still_referenced),
         ("still_referenced", problem::still_referenced),
     ];

@@ -47,7 +47,7 @@ pub const ROUTES: &[Route] = &[
     .body("CollectionPatch <a merge patch (RFC 7396)>")
     .answers(
         "200 Collection +ETag; 202 {...Collection, pending: bool} +ETag <open streams learn of it within a minute>; \
-         409 changed_meanwhile still_referenced",
+         409 changed_meanwhile still_referenced storage_limit_reached <another field is to be indexed or searched>",
     ),
     delete(
         "collections.delete",

@@ -23,6 +23,7 @@ use crate::log;
 use crate::records::collection::{self, Collection};
 use crate::records::definition::Definition;
 use crate::records::provision::insertion;
+use crate::records::storage::storage_left;
 use crate::records::{job, outbox, rules, sweep};
 use crate::storage::sql::{Arg, TenantSql};
 use crate::storage::sql::{args, statements};
@@ -133,9 +134,12 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let definition = Definition::read(written)?;
     definition.check_targets(&slugs(&rows).await?)?;
     let entry = audit_entry(&request, "collection.update", Some(&current.slug), None);
+    // An index takes room, so none is begun where there is none left.
+    let room = storage_left(request.caller.config.limits.storage_bytes);
     let batch = rows
         .write()
         .add_all([rules::definition_as_seen(&current)])
+        .add_all(room.filter(|_| definition.indexes_more_than(&current.schema)))
         .add_all(change(&definition, request.now().millis()))
         .audit(entry);
     rules::commit_definition(batch).await?;
