@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::world::{Internet, Tenant, World, unique};
 
 /// What is refused even where this machine may be called.
-const REFUSED: [&str; 34] = [
+const REFUSED: [&str; 36] = [
     "https://127.0.0.2/graphql",
     "https://127.1/graphql",
     "https://2130706433/graphql",
@@ -40,6 +40,8 @@ const REFUSED: [&str; 34] = [
     "http://site.example/graphql",
     "ftp://site.example/graphql",
     "https:///graphql",
+    "https://site.example/%zz",
+    "https://site.example/graphql?a=%2",
 ];
 
 async fn site(tenant: &Tenant) -> Value {

@@ -210,6 +210,11 @@ async fn a_collection_may_show_its_tenant_as_client() {
     assert_eq!(listed.data()[0], made);
     assert_eq!(tenant.record("leads", json!({})).await.get("client_id"), None);
     tenant.ask("POST", LEADS, json!({"client_id": tenant.id})).await.expect_invalid("/client_id");
+    for collection in ["leads", "campaigns"] {
+        let another = json!({"client_id": "another", "name": "x"});
+        let answer = tenant.ask("POST", &format!("/api/v1/{collection}"), another).await;
+        answer.expect_problem(404, "tenant_not_found");
+    }
 }
 
 #[tokio::test]
@@ -237,6 +242,32 @@ async fn statuses_follow_their_vocabulary() {
     put.expect_problem(409, "transition_not_allowed");
     tenant.collection("plain", json!({}), json!({})).await;
     tenant.ask("POST", "/api/v1/plain", json!({"status": "new"})).await.expect_invalid("/status");
+}
+
+#[tokio::test]
+async fn a_status_that_the_collection_no_longer_has_stays_until_another_is_asked_for() {
+    let tenant = tenant().await;
+    let vocabulary = json!({"initial": "draft", "transitions": {"draft": ["live"], "live": []}});
+    tenant.collection("pages", json!({"title": {"type": "string"}}), json!({"statuses": vocabulary})).await;
+    for id in ["a", "b", "c"] {
+        tenant.record("pages", json!({"id": id, "title": "x"})).await;
+    }
+    let other = json!({"initial": "new", "transitions": {"draft": null, "live": ["new"], "new": ["live"]}});
+    tenant.ask("PATCH", "/api/v1/collections/pages", json!({"statuses": other})).await.expect(200);
+    let of = |id: &str| format!("/api/v1/pages/{id}");
+    let shown = tenant.get(&of("a")).await.data();
+    assert_eq!(shown["status"], "draft");
+    // What is shown can be sent back, and a change of something else changes no status.
+    for method in ["PUT", "PATCH"] {
+        let shown = tenant.get(&of("a")).await.data();
+        assert_eq!(tenant.ask(method, &of("a"), shown).await.expect(200).data()["status"], "draft", "{method}");
+    }
+    let titled = tenant.ask("PATCH", &of("b"), json!({"title": "y"})).await.expect(200).data();
+    assert_eq!((&titled["status"], &titled["title"]), (&json!("draft"), &json!("y")));
+    let told = tenant.ask("PATCH", &of("b"), json!({"status": "gone"})).await.expect_invalid("/status");
+    assert!(told.body.contains("new, live"), "{}", told.body);
+    assert_eq!(tenant.ask("PATCH", &of("c"), json!({"status": "live"})).await.expect(200).data()["status"], "live");
+    tenant.ask("PATCH", &of("c"), json!({"status": "draft"})).await.expect_invalid("/status");
 }
 
 #[tokio::test]

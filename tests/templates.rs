@@ -191,6 +191,17 @@ async fn a_plugin_keeps_one_value_under_each_key() {
     let shown = tenant.shown_collection("plugin_data").await;
     assert_eq!(shown["unique_together"], json!(["plugin_id", "key"]));
     assert_eq!(tenant.shown_collection("plugins").await["unique_together"], Value::Null);
+    // What the rule rests on cannot be taken away.
+    for (change, name) in [
+        (json!({"key": {"indexed": null}}), "key"),
+        (json!({"key": {"indexed": false}}), "key"),
+        (json!({"key": null}), "key"),
+        (json!({"plugin_id": null}), "plugin_id"),
+    ] {
+        let change = json!({"schema": {"properties": change}});
+        let refused = tenant.ask("PATCH", "/api/v1/collections/plugin_data", change).await;
+        refused.expect_invalid(&format!("/schema/properties/{name}"));
+    }
     for name in ["seo", "forms"] {
         tenant.record("plugins", json!({"id": name, "name": name})).await;
     }

@@ -17,7 +17,8 @@ const MAX_LOCAL: usize = 64;
 /// The longest address, in bytes: that of a path without its brackets (RFC 5321, 4.5.3.1.3).
 const MAX_ADDRESS: usize = 254;
 
-/// An e-mail address as it was written; an international domain in punycode, so that one mailbox has one spelling of it.
+/// An e-mail address as it was written; an international domain in punycode and lower case, so that one mailbox has one
+/// spelling of it.
 pub fn parse_email(text: &str) -> Result<String, Invalid> {
     let text = bounded(text, MAX_ADDRESS)?;
     let invalid = || {
@@ -27,6 +28,8 @@ pub fn parse_email(text: &str) -> Result<String, Invalid> {
     };
     let (local, domain) = text.rsplit_once('@').filter(|(local, _)| is_local(local)).ok_or_else(invalid)?;
     let ascii = domain.split('.').map(ascii_label).collect::<Option<Vec<_>>>().ok_or_else(invalid)?.join(".");
+    let is_international = ascii.split('.').any(|label| label.get(..4).is_some_and(|x| x.eq_ignore_ascii_case("xn--")));
+    let ascii = if is_international { ascii.to_ascii_lowercase() } else { ascii };
     if !is_domain(&ascii) {
         return Err(invalid());
     }
@@ -181,7 +184,8 @@ mod tests {
     fn an_international_domain_has_one_spelling() {
         for (written, kept) in [
             ("ann@bücher.example", "ann@xn--bcher-kva.example"),
-            ("ann@BÜCHER.Example", "ann@xn--bcher-kva.Example"),
+            ("ann@BÜCHER.Example", "ann@xn--bcher-kva.example"),
+            ("Ann@XN--Bcher-KVA.example", "Ann@xn--bcher-kva.example"),
             ("ann@bu\u{308}cher.example", "ann@xn--bcher-kva.example"),
             ("ann@пример.рф", "ann@xn--e1afmkfd.xn--p1ai"),
             ("ann@日本語.jp", "ann@xn--wgv71a119e.jp"),

@@ -7,6 +7,7 @@
 
 use crate::error::Invalid;
 use crate::host::{Host, RootDomain};
+use crate::uri::has_whole_escapes;
 
 /// The longest URL, in bytes.
 const MAX_LENGTH: usize = 500;
@@ -75,6 +76,12 @@ impl OutboundUrl {
         let clean = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'#' | b'"' | b'<' | b'>'));
         if !clean || text.len() > MAX_LENGTH {
             return Err(invalid());
+        }
+        if !has_whole_escapes(text) {
+            return Err(Invalid::new(
+                "invalid_url",
+                "must be a URL in which each % is followed by two hexadecimal digits",
+            ));
         }
         let (scheme, rest) = text.split_once("://").ok_or_else(invalid)?;
         let authority = rest.split(['/', '?']).next().unwrap_or_default();

@@ -52,7 +52,8 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
-fn has_whole_escapes(text: &str) -> bool {
+/// Whether each `%` is followed by two hexadecimal digits.
+pub fn has_whole_escapes(text: &str) -> bool {
     let is_hex = |digits: &str| digits.bytes().all(|b| b.is_ascii_hexdigit());
     text.split('%').skip(1).all(|behind| behind.get(..2).is_some_and(is_hex))
 }

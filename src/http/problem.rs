@@ -267,6 +267,12 @@ pub fn not_a_user() -> Problem {
     Problem::new(403, "not_a_user", "Only a user who is signed in can do this")
 }
 
+/// 403: the operation is about the caller's own account, and the caller is a key of the platform's.
+pub fn not_signed_in() -> Problem {
+    Problem::new(403, "not_signed_in", "Only an operator who is signed in can do this")
+        .detail("A platform key is nobody's account: sign in with POST /api/v1/operators/login, and send the session.")
+}
+
 /// 403: the tenant's users are invited.
 pub fn registration_closed() -> Problem {
     Problem::new(403, "registration_closed", "Registration is closed")

@@ -10,7 +10,7 @@ use crate::auth::{authenticate_operator, signing_keys};
 use crate::credentials::platform_token::TokenKind;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem, RateBound};
-use crate::http::request::Params;
+use crate::http::request::{HandlersProof, Params};
 use crate::http::response::Response;
 use crate::routes::{self, Endpoint, Handler, Route, Surface, Table};
 use crate::tenant::resolve;
@@ -32,19 +32,19 @@ pub(super) async fn on_platform(context: RequestContext, meta: &mut ResponseMeta
     match route.endpoint {
         Endpoint::Anyone(handler) => handler(context.call(params, Box::new(Anyone))).await,
         Endpoint::Operator(_, handler) | Endpoint::SignedInOperator(handler) => {
-            let attempt = tried(&context, "operator")?;
+            let (attempt, proof) = (tried(&context, "operator")?, context.proof.clone());
             let is_change = SendingPage::changes(&context.request.method);
             let outcome = for_operator(context, (route, params), handler, meta).await;
-            noted(attempt, &outcome);
+            noted(attempt, &proof, &outcome);
             if is_change && outcome.is_ok() {
                 proofs::forget_all_failures();
             }
             outcome
         }
         Endpoint::Member(..) | Endpoint::Reader(..) => {
-            let attempt = tried(&context, "member")?;
+            let (attempt, proof) = (tried(&context, "member")?, context.proof.clone());
             let outcome = for_member(context, (route, params), meta).await;
-            noted(attempt, &outcome);
+            noted(attempt, &proof, &outcome);
             outcome
         }
         Endpoint::Signer(handler) => for_signer(context, params, handler).await,
@@ -83,11 +83,12 @@ fn tried(context: &RequestContext, kind: &str) -> Result<Option<ProofAttempt>, P
     Ok(Some(attempt))
 }
 
-/// Remembers whether a credential proved somebody. Whatever else is wrong, an answer that is not 401 is somebody's.
-fn noted(attempt: Option<ProofAttempt>, outcome: &Result<Response, Problem>) {
+/// Remembers whether a credential proved somebody. Whatever else is wrong, an answer that is not 401 is somebody's; and so is
+/// a 401 to an operator who was proven, whose credential is of another kind than the operation asks for.
+fn noted(attempt: Option<ProofAttempt>, proof: &HandlersProof, outcome: &Result<Response, Problem>) {
     let Some(attempt) = attempt else { return };
     match outcome {
-        Err(problem) if problem.status == 401 => attempt.failed(),
+        Err(problem) if problem.status == 401 && !proof.has_succeeded() => attempt.failed(),
         Err(problem) if problem.crosses_tenants || problem.status >= 429 => {}
         Ok(_) | Err(_) => attempt.succeeded(),
     }
@@ -122,12 +123,19 @@ async fn for_operator(
     handler: Handler<Operator>,
     meta: &mut ResponseMeta,
 ) -> Result<Response, Problem> {
-    let operator = authenticate_operator::operator(&context.bindings, &context.request).await?;
-    let operator = operator.ok_or_else(problem::unauthorized)?;
+    let operator = proven_operator(&context).await?;
     decide::authorise_operator(&route.endpoint, operator.permissions(), is_person(&operator))?;
     routes::query::check(route, &context.request.query)?;
     meta.tenant = ClaimedTenant::parse(params.get("tenant_id")).ok().map(|named| named.as_str().to_owned());
     handler(context.call(params, Box::new(operator))).await
+}
+
+/// The operator that a request's credential proves, whatever they may do.
+async fn proven_operator(context: &RequestContext) -> Result<Operator, Problem> {
+    let operator = authenticate_operator::operator(&context.bindings, &context.request).await?;
+    let operator = operator.ok_or_else(problem::unauthorized)?;
+    context.proof.succeeded();
+    Ok(operator)
 }
 
 fn is_person(operator: &Operator) -> bool {
@@ -160,8 +168,7 @@ async fn tenant_of_token(context: &RequestContext, token: &str) -> Result<Claime
 /// The tenant that a platform key selects, by header, query or path. A person's session selects none: it may not learn
 /// which tenants exist, and the token that a switch gives names its own.
 async fn selected(context: &RequestContext, in_path: &str) -> Result<TenantId, Problem> {
-    let operator = authenticate_operator::operator(&context.bindings, &context.request).await?;
-    let operator = operator.ok_or_else(problem::unauthorized)?;
+    let operator = proven_operator(&context).await?;
     decide::may_select(operator.permissions(), is_person(&operator))?;
     let named = decide::selected(&context.request.named_tenants(), in_path)?;
     resolve::by_id(&context.bindings, &named).await?.ok_or_else(problem::tenant_not_found)

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::names;
 use super::schema::{Field, Schema};
 use super::statuses::Statuses;
+use super::together::UniquePair;
 use crate::http::fields::Fields;
 use crate::http::problem::{self, FieldError, Problem};
 use crate::storage::sql::{Arg, args};
@@ -138,11 +139,23 @@ impl Definition {
         })
     }
 
+    /// Fails unless it keeps two fields by which its records are unique together, one of them indexed.
+    pub fn check_pair(&self, pair: UniquePair) -> Result<(), Problem> {
+        let [beside, indexed] = pair.fields();
+        let has = |name: &str| self.schema.pointer(&format!("/properties/{name}")).is_some();
+        let missing = [beside, indexed].into_iter().find(|name| !has(name));
+        let is_indexed = self.indexed.iter().any(|name| name == indexed);
+        let Some(name) = missing.or((!is_indexed).then_some(indexed)) else { return Ok(()) };
+        let what = if missing.is_some() { "must stay" } else { "must stay indexed" };
+        let message = format!("{what}: records are unique by {beside} and {indexed} together (unique_together)");
+        let pointer = format!("/schema/properties/{name}");
+        Err(problem::validation_failed(vec![FieldError::new(pointer, Invalid::new("unique_together", message))]))
+    }
+
     /// Whether more is kept of its records, to find them, than by the schema of before.
     pub fn indexes_more_than(&self, before: &Schema) -> bool {
-        let is_new = |names: &[String], was: fn(&Field) -> bool| {
-            names.iter().any(|name| !before.field(name).is_some_and(was))
-        };
+        let is_new =
+            |names: &[String], was: fn(&Field) -> bool| names.iter().any(|name| !before.field(name).is_some_and(was));
         is_new(&self.indexed, |field| field.is_indexed) || is_new(&self.searched, |field| field.is_searched)
     }
 

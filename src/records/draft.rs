@@ -151,11 +151,14 @@ impl RecordDraft {
     }
 
     /// A deleted record as it was, validated by the present schema. A status that the collection no longer has becomes the
-    /// initial one, as with every change.
+    /// initial one.
     pub fn undeleted(collection: &Collection, current: &Record) -> Result<Self, DraftError> {
         let mut data = current.data()?;
         collection.schema.drop_undeclared(&mut data);
-        let status = next_status(collection, current, &mut Map::new(), &mut Vec::new())?;
+        let status = collection.statuses.as_ref().map(|statuses| {
+            let kept = current.status.as_deref().filter(|status| statuses.contains(status));
+            kept.unwrap_or_else(|| statuses.initial()).to_owned()
+        });
         Self::validated(collection, Some(current.id.clone()), status, data, Vec::new())
     }
 
@@ -207,6 +210,11 @@ fn refuse_read_only(body: &mut Map<String, Value>, name: &str, errors: &mut Vec<
 /// Removes the tenant's id, which a body may repeat under both customary names; another tenant's is refused.
 fn check_tenant(collection: &Collection, tenant: &TenantId, body: &mut Map<String, Value>) -> Result<(), DraftError> {
     let names: &[&str] = if collection.alias { &["tenant_id", "client_id"] } else { &["tenant_id"] };
+    let names_another = |sent: &Value| sent.as_str().is_some_and(|sent| sent != tenant.as_str());
+    let is_field = collection.alias || collection.schema.field("client_id").is_some();
+    if !is_field && body.get("client_id").is_some_and(names_another) {
+        return Err(DraftError::OtherTenant);
+    }
     for name in names {
         if body.remove(*name).is_some_and(|sent| sent.as_str() != Some(tenant.as_str())) {
             return Err(DraftError::OtherTenant);
@@ -215,18 +223,19 @@ fn check_tenant(collection: &Collection, tenant: &TenantId, body: &mut Map<Strin
     Ok(())
 }
 
-/// The status in a body.
+/// The status in a body: one of the collection's.
 fn read_status(collection: &Collection, body: &mut Map<String, Value>, errors: &mut Vec<FieldError>) -> Option<String> {
     let statuses = collection.statuses.as_ref()?;
     let sent = body.remove("status").filter(|sent| !sent.is_null())?;
     let known = |text: &str| {
-        let invalid = || Invalid::new("unknown_status", "is not a status of this collection");
+        let names = || statuses.names().collect::<Vec<_>>().join(", ");
+        let invalid = || Invalid::new("unknown_status", format!("is not a status of this collection: {}", names()));
         statuses.contains(text).then(|| text.to_owned()).ok_or_else(invalid)
     };
     read_text(&sent, known).map_err(|invalid| errors.push(field_error("/status", invalid))).ok()
 }
 
-/// The status after a change. A current status that the collection no longer has may become any.
+/// The status after a change. One that the collection no longer has stays until another is asked for, which may be any.
 fn next_status(
     collection: &Collection,
     current: &Record,
@@ -234,7 +243,10 @@ fn next_status(
     errors: &mut Vec<FieldError>,
 ) -> Result<Option<String>, DraftError> {
     let Some(statuses) = &collection.statuses else { return Ok(None) };
-    let before = current.status.as_deref().filter(|status| statuses.contains(status));
+    let before = current.status.as_deref();
+    if before.is_some_and(|before| body.get("status").and_then(Value::as_str) == Some(before)) {
+        body.remove("status");
+    }
     let Some(wanted) = read_status(collection, body, errors) else {
         return Ok(Some(before.unwrap_or_else(|| statuses.initial()).to_owned()));
     };

@@ -64,6 +64,13 @@ impl Contract {
         pieces(self.params, ',').into_iter().filter_map(name)
     }
 
+    /// Whether a parameter of the query may be sent more than once.
+    pub fn takes_several(&self, name: &str) -> bool {
+        let is_list = |param: &&str| param.split('<').next().unwrap_or_default().contains("[]");
+        let is_it = |param: &&str| param.split(['?', ':']).next().is_some_and(|known| known.trim() == name);
+        pieces(self.params, ',').iter().filter(|param| is_it(param)).any(is_list)
+    }
+
     /// Whether it has a parameter of this name that is not the path's.
     pub fn names(&self, name: &str) -> bool {
         self.param_names().any(|param| param == name)

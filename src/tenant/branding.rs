@@ -14,6 +14,7 @@ use domain::host::Host;
 use domain::json;
 use domain::pointer::escape;
 use domain::text::bounded;
+use domain::uri::has_whole_escapes;
 
 /// Most custom properties.
 const MAX_VARIABLES: usize = 50;
@@ -96,7 +97,7 @@ fn parse_url(text: &str) -> Result<String, Invalid> {
     let invalid =
         || Invalid::new("invalid_url", "must be an https URL without credentials, or a path that begins with /");
     let text = bounded(text, 2000).map_err(|_| invalid())?;
-    if !text.bytes().all(|b| b.is_ascii_graphic() && !b"\"'<>\\`{}|^".contains(&b)) {
+    if !has_whole_escapes(&text) || !text.bytes().all(|b| b.is_ascii_graphic() && !b"\"'<>\\`{}|^".contains(&b)) {
         return Err(invalid());
     }
     let fits = match text.strip_prefix("https://") {

@@ -133,6 +133,7 @@ pub async fn patch(mut request: Request<Member>) -> Result<Response, Problem> {
     let Value::Object(written) = written else { return Err(problem::internal("a definition that is no object")) };
     let definition = Definition::read(written)?;
     definition.check_targets(&slugs(&rows).await?)?;
+    current.unique_pair().map_or(Ok(()), |pair| definition.check_pair(pair))?;
     let entry = audit_entry(&request, "collection.update", Some(&current.slug), None);
     // An index takes room, so none is begun where there is none left.
     let room = storage_left(request.caller.config.limits.storage_bytes);

@@ -32,6 +32,7 @@ use domain::clock::Timestamp;
 use domain::error::Invalid;
 use domain::host::Host;
 use domain::json;
+use domain::uri::has_whole_escapes;
 
 statements! { TenantSql;
     /// Clients, newest first.
@@ -80,6 +81,7 @@ pub async fn list(request: Request<Member>) -> Result<Response, Problem> {
     let tenant = request.caller.tenant.to_string();
     let params = ListParams::read(&request, "sso_clients.list", &tenant)?;
     let rows = request.caller.rows(&request.bindings)?.rows::<ViewRow>(&SHOWN, params.args()).await?;
+    let rows = rows.into_iter().map(|row| as_of(request.now(), row)).collect::<Result<Vec<_>, _>>()?;
     params.answer(&request, rows, Some(&tenant))
 }
 
@@ -95,10 +97,16 @@ pub async fn put(mut request: Request<Member>) -> Result<Response, Problem> {
     let id = request.params.get("client_id").to_owned();
     let rows = request.caller.rows(&request.bindings)?;
     let before = rows.row::<ViewRow>(&FIND, args![id.as_str()]).await?;
+    let before = before.map(|row| as_of(request.now(), row)).transpose()?;
     let shown = before.as_ref().map_or_else(|| Ok(json!({ "client_id": id })), ViewRow::shown)?;
     fields.read_only(&shown, &READ_ONLY);
     let sent_name = fields.text("name", MAX_SHOWN_NAME);
     let given = fields.list("redirect_uris", MAX_URIS, parse_redirect_uri);
+    let twice =
+        given.iter().flatten().enumerate().find(|(at, uri)| given.iter().flatten().take(*at).any(|u| u == *uri));
+    if let Some((at, _)) = twice {
+        fields.wrong::<()>(&format!("redirect_uris/{at}"), Invalid::new("duplicate", "must be listed once"));
+    }
     fields.finish()?;
     let name = name_of(&id, request.caller.tenant.as_str()).map_err(|e| problem::invalid_field("/client_id", e))?;
     let uris = given.or_else(|| default_uris(name, &request)).filter(|uris| !uris.is_empty()).ok_or_else(|| {
@@ -177,7 +185,18 @@ impl SsoSecretRow {
 /// The client that the path names.
 async fn found(request: &Request<Member>, rows: &TenantDb) -> Result<ViewRow, Problem> {
     let args = args![request.params.get("client_id")];
-    rows.row::<ViewRow>(&FIND, args).await?.ok_or_else(problem::not_found)
+    as_of(request.now(), rows.row::<ViewRow>(&FIND, args).await?.ok_or_else(problem::not_found)?)
+}
+
+/// A client as it is shown at a time: the end of a grace that is over is not shown any more.
+fn as_of(now: Timestamp, row: ViewRow) -> Result<ViewRow, Problem> {
+    let mut view: Value = serde_json::from_str(&row.view).map_err(problem::internal)?;
+    let until =
+        view.get_mut("previous_valid_until").filter(|until| until.as_i64().is_some_and(|at| at <= now.millis()));
+    if let Some(until) = until {
+        *until = Value::Null;
+    }
+    Ok(ViewRow { view: view.to_string(), ..row })
 }
 
 /// `DELETE /api/v1/sso/clients/{client_id}`
@@ -258,7 +277,7 @@ fn parse_redirect_uri(text: &str) -> Result<String, Invalid> {
         "http" => host.as_str().ends_with(".local"),
         _ => false,
     };
-    if clean && fits && text.len() <= MAX_URI { Ok(text.to_owned()) } else { Err(invalid()) }
+    if clean && fits && text.len() <= MAX_URI && has_whole_escapes(text) { Ok(text.to_owned()) } else { Err(invalid()) }
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub enum Denial {
     Forbidden(&'static str),
     /// The caller is not a user.
     NotAUser,
+    /// The caller is a key of the platform's, and not an operator who is signed in.
+    NotSignedIn,
 }
 
 impl From<Denial> for Problem {
@@ -40,6 +42,7 @@ impl From<Denial> for Problem {
             Denial::InvalidToken => problem::invalid_token(),
             Denial::Forbidden(permission) => problem::forbidden(permission),
             Denial::NotAUser => problem::not_a_user(),
+            Denial::NotSignedIn => problem::not_signed_in(),
         }
     }
 }

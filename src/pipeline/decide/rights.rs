@@ -153,7 +153,7 @@ pub fn authorise_operator(
     match endpoint {
         Endpoint::Operator(permission, _) => has_platform(permissions, *permission),
         Endpoint::SignedInOperator(_) if is_person => Ok(()),
-        Endpoint::SignedInOperator(_) => Err(Denial::Unauthorized),
+        Endpoint::SignedInOperator(_) => Err(Denial::NotSignedIn),
         Endpoint::Anyone(_)
         | Endpoint::Member(..)
         | Endpoint::Reader(..)
@@ -248,7 +248,7 @@ mod tests {
                         "operator" if has => Ok(()),
                         "operator" => Err(Denial::Forbidden("tenants:read")),
                         "signed-in operator" if is_person => Ok(()),
-                        "signed-in operator" => Err(Denial::Unauthorized),
+                        "signed-in operator" => Err(Denial::NotSignedIn),
                         _ => Err(Denial::NotFound),
                     };
                     let may = authorise_operator(&endpoint, permissions, is_person);

@@ -274,8 +274,11 @@ impl SchemaParser {
     ) -> LengthBounds {
         let [min, max] = keywords.map(|keyword| {
             let bound = written.get(keyword)?;
-            let bound = whole(bound).and_then(|bound| usize::try_from(bound).ok());
-            bound.or_else(|| self.wrong(&at.name(keyword), "invalid_number", "must be a whole number from 0"))
+            // One that is larger than any text or list bounds nothing.
+            let bound =
+                whole(bound).filter(|bound| *bound >= 0).map(|bound| usize::try_from(bound).unwrap_or(usize::MAX));
+            let message = format!("must be a whole number from 0 to {}", i64::MAX);
+            bound.or_else(|| self.wrong(&at.name(keyword), "invalid_number", message))
         });
         if max.is_some_and(|max| min.unwrap_or_default() > max) {
             let [min, max] = keywords;
