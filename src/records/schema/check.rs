@@ -309,7 +309,14 @@ mod tests {
             ),
             (
                 json!({"type": "number"}),
-                vec![json!(1), json!(-1.5), json!(9_007_199_254_740_994_i64), json!(1_u64 << 63), json!(i64::MIN), json!(1e300)],
+                vec![
+                    json!(1),
+                    json!(-1.5),
+                    json!(9_007_199_254_740_994_i64),
+                    json!(1_u64 << 63),
+                    json!(i64::MIN),
+                    json!(1e300),
+                ],
                 vec![
                     (json!("1"), "wrong_type"),
                     (json!(true), "wrong_type"),
