@@ -88,6 +88,7 @@ mod sign_in;
 mod sso;
 mod sso_clients;
 mod sso_providers;
+mod stream_filters;
 mod stream_rights;
 mod stream_settings;
 mod subscriber_tokens;

@@ -216,6 +216,14 @@ async fn numbers_up_to_the_largest_are_kept_compared_and_sorted() {
     for bad in ["i = 1.8e308", "i = 9007199254740993"] {
         tenant.listed("numbers", &[("filter", bad)]).await.expect_invalid_query("filter");
     }
+    for inexact in [json!(9_007_199_254_740_993_i64), json!(i64::MAX), json!(u64::MAX)] {
+        let refused = tenant.ask("POST", "/api/v1/numbers", json!({"p": inexact})).await.expect_invalid("/p");
+        assert_eq!(refused.codes(), ["inexact_number"]);
+    }
+    for (id, exact) in [("n7", 9_007_199_254_740_994_u64), ("n8", 1 << 63)] {
+        tenant.record("numbers", json!({"id": id, "p": exact})).await;
+        assert_eq!(tenant.ids("numbers", &[("filter", &format!("p = {exact}"))]).await, [id]);
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,29 @@ impl Selector {
         })
     }
 
+    /// The one collection whose topics it selects; none if there may be several, and on Mercure's wire.
+    pub fn collection(&self) -> Option<&str> {
+        match self {
+            Self::Exact(topic) => {
+                let place = topic.strip_prefix(RECORDS)?;
+                Some(place.split_once('/').map_or(place, |(slug, _)| slug))
+            }
+            Self::Prefix(prefix) => prefix.strip_prefix(RECORDS)?.split_once('/').map(|(slug, _)| slug),
+            Self::Typed(..) => None,
+        }
+    }
+
+    /// Whether it selects a topic of a collection or of one of its records; never on Mercure's wire.
+    pub fn leads_to(&self, slug: &str) -> bool {
+        let topic = format!("{RECORDS}{slug}");
+        let is_below = |text: &str| text.strip_prefix(&topic).is_some_and(|rest| rest.starts_with('/'));
+        match self {
+            Self::Exact(text) => **text == *topic || is_below(text),
+            Self::Prefix(prefix) => topic.starts_with(&**prefix) || is_below(prefix),
+            Self::Typed(..) => false,
+        }
+    }
+
     /// Bytes it counts for in a stream's limit.
     pub fn size(&self) -> usize {
         match self {
@@ -148,6 +171,27 @@ mod tests {
         assert!(selects("*", "anything"));
         for bad in ["", "a*b", "**", "*a", "a\nb", &"x".repeat(257)] {
             assert!(Selector::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn which_collections_a_selector_leads_to() {
+        for (selector, only, to, not_to) in [
+            ("records/leads", Some("leads"), vec!["leads"], vec!["lead", "leads2"]),
+            ("records/leads/7", Some("leads"), vec!["leads"], vec!["lead"]),
+            ("records/leads/*", Some("leads"), vec!["leads"], vec!["leads2"]),
+            ("records/leads/7*", Some("leads"), vec!["leads"], vec!["le"]),
+            ("records/leads*", None, vec!["leads", "leads2"], vec!["lead"]),
+            ("records/*", None, vec!["leads", "posts"], vec![]),
+            ("rec*", None, vec!["leads"], vec![]),
+            ("*", None, vec!["leads"], vec![]),
+            ("records", None, vec![], vec!["leads"]),
+            ("posts/leads", None, vec![], vec!["leads"]),
+        ] {
+            let read = Selector::parse(selector).unwrap();
+            assert_eq!(read.collection(), only, "{selector}");
+            assert!(to.iter().all(|slug| read.leads_to(slug)), "{selector}");
+            assert!(!not_to.iter().any(|slug| read.leads_to(slug)), "{selector}");
         }
     }
 

@@ -5,7 +5,8 @@ use super::broadcast::{MessageKind, frames, message};
 use super::change_judge::ChangeJudge;
 use super::event_log::{Page, Recovery};
 use super::protocol::{
-    Attach, Basis, Caller, Hello, IssueTicket, NotAllowed, Refusal, TenantConfig, WireFormat, mercure_id,
+    Attach, Basis, Caller, Hello, IssueTicket, NotAllowed, ReadTicket, Refusal, TenantConfig, TicketRights, WireFormat,
+    mercure_id,
 };
 use super::revocation;
 use super::signs_of_life::{self, Room};
@@ -144,6 +145,19 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         Ok(())
     }
 
+    /// What a stream with a ticket would hear.
+    pub fn read_ticket(
+        &self,
+        caller: &Caller,
+        message: &ReadTicket,
+        now: Timestamp,
+    ) -> Result<TicketRights, StateError> {
+        let config = self.admit(caller, now)?;
+        let found = ticket::read(&self.sql, &message.digest, now)?;
+        let rights = self.ticket_rights(found, &config, &message.address, now)?;
+        Ok(TicketRights { rights: rights.basis.rights(), granted: rights.granted })
+    }
+
     /// Checks the tenant and what the stream rests on. A ticket returns its rights, and its previous stream is closed.
     fn rights(&mut self, caller: &Caller, attach: &Attach, now: Timestamp) -> Result<Option<Rights>, StateError> {
         let config = self.admit(caller, now)?;
@@ -151,18 +165,30 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             self.check_basis(&attach.basis, &config, &attach.address, now)?;
             return Ok(None);
         };
-        let rights = ticket::redeem(&self.sql, digest, now)?.ok_or(Refusal::TicketInvalid)?;
+        let rights = self.ticket_rights(ticket::redeem(&self.sql, digest, now)?, &config, &attach.address, now)?;
+        self.close_where(|stream| (stream.attachment.ticket.as_ref() == Some(digest)).then_some(CloseReason::Replaced));
+        Ok(Some(rights))
+    }
+
+    /// The rights of a ticket for whoever presents it from an address now.
+    fn ticket_rights(
+        &self,
+        found: Option<Rights>,
+        config: &TenantConfig,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<Rights, StateError> {
+        let rights = found.ok_or(Refusal::TicketInvalid)?;
         // A ticket that was stored by an older version has its end beside its basis.
         let rights = Rights { basis: Basis { expires_at: Some(rights.until), ..rights.basis }, ..rights };
-        if !rights.networks.iter().all(|networks| is_let_in(networks, &attach.address)) {
+        if !rights.networks.iter().all(|networks| is_let_in(networks, address)) {
             return Err(Refusal::TicketInvalid.into());
         }
-        self.check_basis(&rights.basis, &config, &attach.address, now).map_err(|error| match error {
+        self.check_basis(&rights.basis, config, address, now).map_err(|error| match error {
             StateError::Refused(Refusal::SecretRetired) => Refusal::TicketInvalid.into(),
             other => other,
         })?;
-        self.close_where(|stream| (stream.attachment.ticket.as_ref() == Some(digest)).then_some(CloseReason::Replaced));
-        Ok(Some(rights))
+        Ok(rights)
     }
 
     /// Refuses what the configuration does not let stand, and a token whose minter has lost rights since.

@@ -31,7 +31,7 @@ use super::presence::Leaving;
 use super::protocol::{
     ATTACH_HEADER, ATTACH_PATH, Attach, Caller, Configure, CountLogin, CountMail, Done, Drain, Drained, EndMinted,
     GrantRequest, Inspect, IssueTicket, LearnCollections, ListSubscriptions, LoginSucceeded, Message, Platform,
-    Publish, Purge, RecordCacheStats, Refusal, Reply, from_json,
+    Publish, Purge, ReadTicket, RecordCacheStats, Refusal, Reply, from_json,
 };
 use super::sockets::NORMAL_CLOSURE;
 use super::sqlite::SqliteError;
@@ -175,6 +175,9 @@ impl Hub {
             IssueTicket::PATH => self.answer_caller(&body, |state, caller, message: IssueTicket| {
                 state.issue_ticket(caller, &message, now).map(|()| Done {})
             }),
+            ReadTicket::PATH => {
+                self.answer_caller(&body, |state, caller, message: ReadTicket| state.read_ticket(caller, &message, now))
+            }
             ListSubscriptions::PATH => self.answer_caller(&body, |state, caller, message: ListSubscriptions| {
                 state.subscriptions(caller, &message, now)
             }),

@@ -48,16 +48,27 @@ pub fn issue(sql: &impl Sqlite, digest: &str, rights: &Rights, now: Timestamp) -
 
 /// The rights of a ticket, if it is valid. The first use makes it valid until its token expires.
 pub fn redeem(sql: &impl Sqlite, digest: &str, now: Timestamp) -> Result<Option<Rights>, SqliteError> {
+    let Some((rights, expires_at)) = find(sql, digest, now)? else { return Ok(None) };
+    if expires_at != rights.until {
+        put(sql, digest, &rights, rights.until)?;
+    }
+    Ok(Some(rights))
+}
+
+/// The rights of a ticket, if it is valid. It is not used by that.
+pub fn read(sql: &impl Sqlite, digest: &str, now: Timestamp) -> Result<Option<Rights>, SqliteError> {
+    Ok(find(sql, digest, now)?.map(|(rights, _)| rights))
+}
+
+/// A valid ticket, and until when it is one.
+fn find(sql: &impl Sqlite, digest: &str, now: Timestamp) -> Result<Option<(Rights, Timestamp)>, SqliteError> {
     let Some(row) = sql.first("SELECT expires_at, rights FROM tickets WHERE digest = ?", &[digest.into()])? else {
         return Ok(None);
     };
     let [expires_at, rights] = cells(row);
     let rights: Option<Rights> = rights.into_text().and_then(|json| serde_json::from_str(&json).ok());
-    let Some(rights) = rights.filter(|_| now < expires_at.timestamp()) else { return Ok(None) };
-    if expires_at.timestamp() != rights.until {
-        put(sql, digest, &rights, rights.until)?;
-    }
-    Ok(Some(rights))
+    let expires_at = expires_at.timestamp();
+    Ok(rights.filter(|_| now < expires_at).map(|rights| (rights, expires_at)))
 }
 
 /// Deletes expired tickets. True if any are left.
@@ -89,6 +100,9 @@ mod tests {
         let rights = Rights { granted: vec![], until: at(3_600_000), basis, networks: vec![] };
         issue(&sql, "used", &rights, at(0)).unwrap();
         issue(&sql, "late", &rights, at(0)).unwrap();
+        issue(&sql, "read", &rights, at(0)).unwrap();
+        assert_eq!(read(&sql, "read", at(59_999)).unwrap(), Some(rights.clone()));
+        assert_eq!(read(&sql, "read", at(60_000)).unwrap(), None, "to read it is no use of it");
         assert_eq!(redeem(&sql, "used", at(59_999)).unwrap(), Some(rights.clone()));
         assert_eq!(redeem(&sql, "late", at(60_000)).unwrap(), None);
         assert_eq!(redeem(&sql, "used", at(3_599_999)).unwrap(), Some(rights));

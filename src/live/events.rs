@@ -1,4 +1,4 @@
-//! `GET /events`: a stream of the tenant's events, as plain Server-Sent Events.
+//! `GET /events?topic=…`: a stream of the tenant's events, as plain Server-Sent Events.
 
 use super::{basis, bridge};
 use crate::auth::principal::Visitor;
@@ -11,7 +11,6 @@ use crate::http::response::Response;
 use crate::hub::protocol::{Attach, WireFormat};
 use crate::tenant::tenant_state;
 use domain::error::Invalid;
-use domain::filter::Filter;
 use domain::log_position::ReadPosition;
 use domain::selector::{Interest, Selector};
 
@@ -21,10 +20,8 @@ const MEDIA_TYPE: &str = "text/event-stream";
 /// The longest cursor that is parsed; a longer one is unknown.
 const MAX_CURSOR: usize = 256;
 
-/// `GET /events?topic=…`. Its HEAD checks the request and opens no stream.
-pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
-    check_accept(&request.incoming)?;
-    let attach = read(&request)?;
+/// Opens the stream that was asked for. Its HEAD opens none.
+pub async fn open(request: &Request<Visitor>, attach: &Attach) -> Result<Response, Problem> {
     if request.is_head() {
         return Ok(Response::events(None));
     }
@@ -42,7 +39,7 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
         tenant,
         Some(host),
         config.revision,
-        async |hub, caller| bridge::open(hub, &caller, &attach).await,
+        async |hub, caller| bridge::open(hub, &caller, attach).await,
     );
     let attached = opened.await?;
     if attach.ticket.is_some() {
@@ -53,7 +50,9 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
     Ok(Response::events(Some(stream)))
 }
 
-fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
+/// What a request asks for, without its filter: what fields there are, its topics' collections say.
+pub fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
+    check_accept(&request.incoming)?;
     let query = &request.incoming.query;
     let selected = query.all("topic").take(Interest::MAX_SELECTORS + 1).map(Selector::parse);
     let selected = selected.collect::<Result<Vec<_>, _>>().map_err(|e| problem::invalid_query("topic", e))?;
@@ -62,17 +61,8 @@ fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
         return Err(problem::invalid_query("topic", invalid));
     }
     let token = request.caller.token.as_ref();
-    let filter = query.get("filter").map(|text| Filter::parse(text).map(|filter| filter.to_string().into()));
-    let filter = filter.transpose().map_err(|e| problem::invalid_query("filter", e))?;
-    let interest =
-        Interest { selected, granted: token.map(|t| t.granted.clone()).unwrap_or_default(), filter, hub: None };
-    if interest.filter.is_some() && !interest.is_of_records() {
-        let invalid = Invalid::new(
-            "not_of_records",
-            "applies to records only: every topic must begin with records/, as in topic=records/{collection}",
-        );
-        return Err(problem::invalid_query("filter", invalid));
-    }
+    let granted = token.map(|token| token.granted.clone()).unwrap_or_default();
+    let interest = Interest { selected, granted, filter: None, hub: None };
     interest.check().map_err(|e| problem::invalid_query("topic", e))?;
     let cursor = request
         .incoming

@@ -9,7 +9,7 @@ use crate::credentials::signature::digest;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::hub::protocol::{Grantor, IssueTicket};
+use crate::hub::protocol::{Grantor, IssueTicket, ReadTicket, TicketRights};
 use crate::storage::sealed::random;
 use crate::tenant::tenant_state;
 use domain::json;
@@ -46,4 +46,20 @@ pub async fn issue(request: Request<Visitor>) -> Result<Response, Problem> {
     );
     issued.await?;
     Response::json(201, &json!({ "ticket": ticket, "expires_at": expires_at }), Some(tenant.as_str()))
+}
+
+/// What a stream with the request's ticket hears; the ticket is not used by that. 401 for one that is not valid.
+pub async fn rights(request: &Request<Visitor>, digest: &str) -> Result<TicketRights, Problem> {
+    let Visitor { tenant, host, config, .. } = &*request.caller;
+    let message = ReadTicket { digest: digest.to_owned(), address: request.incoming.address() };
+    let read = tenant_state::call_hub_judged_at(
+        &request.bindings,
+        tenant,
+        Some(host),
+        config.revision,
+        async |hub, caller| hub.call_for(&caller, &message).await,
+    );
+    let rights = read.await?;
+    request.proof.succeeded();
+    Ok(rights)
 }

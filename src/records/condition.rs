@@ -6,12 +6,12 @@
 use serde_json::Value;
 
 use super::collection::Collection;
-use super::schema::{FieldKind, Format};
+use super::literal;
+use super::schema::FieldKind;
 use crate::storage::composed::composed;
 use crate::storage::composed::{SqlCondition, SqlPiece};
 use crate::storage::sql::Arg;
 use domain::clock::Timestamp;
-use domain::email::parse_email;
 use domain::error::Invalid;
 use domain::filter::{Comparison, ComparisonOperator, Filter, Literal};
 use domain::words::{NO_WORD, Search};
@@ -115,16 +115,6 @@ impl IndexLookup {
     }
 }
 
-/// The same filter with each literal as it is stored, so that equal filters have equal texts.
-pub fn canonical(collection: &Collection, filter: Filter) -> Result<Filter, Invalid> {
-    let each = |parts: Vec<Filter>| parts.into_iter().map(|part| canonical(collection, part)).collect::<Result<_, _>>();
-    Ok(match filter {
-        Filter::All(parts) => Filter::All(each(parts)?),
-        Filter::Any(parts) => Filter::Any(each(parts)?),
-        Filter::Compare(comparison) => Filter::Compare(typed(collection, comparison)?),
-    })
-}
-
 /// How a search finds records.
 #[derive(Debug)]
 pub enum TextSearch {
@@ -182,11 +172,11 @@ fn scope(tenant: &str, slug: &str) -> String {
 }
 
 fn of_comparison(collection: &Collection, comparison: &Comparison) -> Result<SqlCondition, Invalid> {
-    let Comparison { field: name, operator, value } = typed(collection, comparison.clone())?;
+    let Comparison { field: name, operator, value } = literal::typed(collection, comparison.clone())?;
     if let Some(column) = RecordColumn::of(&name) {
         return Ok(column.compared(operator, &value));
     }
-    let Some(field) = collection.schema.field(&name) else { return Err(unknown(&name)) };
+    let Some(field) = collection.schema.field(&name) else { return Err(literal::unknown(&name)) };
     let (path, without_negation) = (path(&name), without_negation(operator));
     let condition = match (without_negation, &value) {
         (ComparisonOperator::Contains, Literal::Text(text)) => contains(&field.kind, &path, text),
@@ -277,14 +267,6 @@ impl RecordColumn {
         })
     }
 
-    fn kind(self) -> LiteralKind {
-        match self {
-            Self::Version => LiteralKind::Number,
-            Self::CreatedAt | Self::UpdatedAt => LiteralKind::Time,
-            _ => LiteralKind::Text,
-        }
-    }
-
     fn compared(self, operator: ComparisonOperator, value: &Literal) -> SqlCondition {
         let (operand, contains) = match self {
             Self::Id => (ID, ID_HAS),
@@ -295,8 +277,8 @@ impl RecordColumn {
             Self::CreatedBy => (CREATED_BY, CREATED_BY_HAS),
             Self::UpdatedBy => (UPDATED_BY, UPDATED_BY_HAS),
         };
-        let value = match (self.kind(), value) {
-            (LiteralKind::Time, Literal::Text(text)) => {
+        let value = match (self, value) {
+            (Self::CreatedAt | Self::UpdatedAt, Literal::Text(text)) => {
                 Timestamp::parse_rfc3339(text).map_or(Arg::Null, |at| at.millis().into())
             }
             _ => arg(value),
@@ -307,80 +289,6 @@ impl RecordColumn {
             _ => SqlCondition::Compare(operand, comparison_piece(operator), vec![value]),
         }
     }
-}
-
-/// The type that a literal must have to be compared with a field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LiteralKind {
-    Text,
-    /// A string that is an e-mail address; compared in its one spelling.
-    Email,
-    /// A string that is a time; compared in its canonical spelling.
-    Time,
-    Number,
-    Flag,
-}
-
-/// The comparison with its literal as the field's values are stored; fails if the literal has another type.
-fn typed(collection: &Collection, comparison: Comparison) -> Result<Comparison, Invalid> {
-    let kind = kind_of(collection, &comparison.field)?;
-    let contains = matches!(comparison.operator, ComparisonOperator::Contains | ComparisonOperator::NotContains);
-    let wrong = |wanted: &str| {
-        Err(Invalid::new("wrong_type", format!("`{}` must be compared with {wanted}", comparison.field)))
-    };
-    let value = match (kind, &comparison.value) {
-        (LiteralKind::Time | LiteralKind::Number | LiteralKind::Flag, _) if contains => {
-            return Err(Invalid::new(
-                "not_a_text",
-                format!("`{}` is not a string field: only strings can be searched with ~ and !~", comparison.field),
-            ));
-        }
-        (LiteralKind::Time, Literal::Text(text)) => match parse_time(text) {
-            Some(at) => Literal::Text(at.to_string()),
-            None => return wrong("a date or an RFC 3339 time"),
-        },
-        (LiteralKind::Email, Literal::Text(text)) if !contains => {
-            Literal::Text(parse_email(text).unwrap_or_else(|_| text.clone()))
-        }
-        (_, Literal::Null) if !contains => Literal::Null,
-        (LiteralKind::Text | LiteralKind::Email, Literal::Text(_))
-        | (LiteralKind::Number, Literal::Integer(_) | Literal::Real(_))
-        | (LiteralKind::Flag, Literal::Flag(_)) => comparison.value,
-        (LiteralKind::Text | LiteralKind::Email, _) => return wrong("a string in quotes"),
-        (LiteralKind::Time, _) => return wrong("a date or an RFC 3339 time"),
-        (LiteralKind::Number, _) => return wrong("a number"),
-        (LiteralKind::Flag, _) => return wrong("true or false"),
-    };
-    Ok(Comparison { value, ..comparison })
-}
-
-fn kind_of(collection: &Collection, name: &str) -> Result<LiteralKind, Invalid> {
-    if let Some(column) =
-        RecordColumn::of(name).filter(|column| *column != RecordColumn::Status || collection.statuses.is_some())
-    {
-        return Ok(column.kind());
-    }
-    let field = collection.schema.field(name).ok_or_else(|| unknown(name))?;
-    match field.kind.compared() {
-        FieldKind::Text if field.format == Some(Format::DateTime) => Ok(LiteralKind::Time),
-        FieldKind::Text if field.format == Some(Format::Email) => Ok(LiteralKind::Email),
-        FieldKind::Text => Ok(LiteralKind::Text),
-        FieldKind::Number | FieldKind::Integer => Ok(LiteralKind::Number),
-        FieldKind::Flag => Ok(LiteralKind::Flag),
-        FieldKind::List(_) | FieldKind::Object => {
-            Err(Invalid::new("not_comparable", format!("`{name}` is an object and cannot be compared")))
-        }
-    }
-}
-
-/// Reads an RFC 3339 time, or a date as its first millisecond.
-pub fn parse_time(text: &str) -> Option<Timestamp> {
-    let whole = Timestamp::parse_rfc3339(text);
-    whole.or_else(|_| Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z"))).ok()
-}
-
-fn unknown(name: &str) -> Invalid {
-    Invalid::new("unknown_field", format!("`{name}` is not a field of this collection"))
 }
 
 fn path(name: &str) -> String {

@@ -26,6 +26,7 @@ pub mod file;
 pub mod file_url;
 pub mod job;
 pub mod list;
+pub mod literal;
 pub mod names;
 pub mod operation;
 pub mod order;

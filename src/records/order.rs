@@ -165,6 +165,12 @@ impl SortOrder {
             _ => {}
         }
         let invalid = |code, message: String| problem::invalid_query("sort", Invalid::new(code, message));
+        if name.is_empty() {
+            return Err(invalid(
+                "invalid_sort",
+                "must have the name of a field behind each - and +: sort=-created_at".to_owned(),
+            ));
+        }
         let field = collection.schema.field(name);
         let field =
             field.ok_or_else(|| invalid("unknown_field", format!("`{name}` is not a field of this collection")))?;

@@ -105,9 +105,7 @@ impl ListPlan {
         if let Some(statuses) = &collection.statuses
             && query.statuses.iter().any(|status| !statuses.contains(status))
         {
-            let message =
-                format!("must be statuses of this collection: {}", statuses.names().collect::<Vec<_>>().join(", "));
-            return Err(problem::invalid_query("status", Invalid::new("unknown_status", message)));
+            return Err(problem::invalid_query("status", statuses.unknown("must be statuses")));
         }
         query.projection.check(collection)?;
         let order = SortOrder::read(collection, query.sort.as_deref())?;

@@ -1,8 +1,8 @@
 //! The query of a list of records, read before the collection is known.
 
 use super::collection::Collection;
-use super::condition;
 use super::expand::Expansion;
+use super::literal;
 use super::projection::Projection;
 use crate::http::incoming::Query;
 use crate::http::problem::{self, Problem};
@@ -98,7 +98,7 @@ impl RecordQuery {
         let time_bounds = self.time_bounds.iter().cloned().map(Filter::Compare);
         let parts = status.into_iter().chain(time_bounds).chain(self.filter.clone());
         let Some(filter) = parts.reduce(Filter::and) else { return Ok(None) };
-        condition::canonical(collection, filter).map(Some).map_err(|invalid| problem::invalid_query("filter", invalid))
+        canonical_filter(collection, filter).map(Some)
     }
 
     /// Whether records are selected by status at most.
@@ -133,8 +133,13 @@ fn compare(field: &str, operator: ComparisonOperator, value: &str) -> Comparison
 }
 
 fn read_statuses(query: &Query) -> Result<Vec<String>, Problem> {
-    let names = query.get("status").unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
+    let text = query.get("status").map(str::trim).unwrap_or_default();
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     let names: Vec<String> = names.map(str::to_owned).collect();
+    if names.is_empty() && !text.is_empty() {
+        let invalid = Invalid::new("invalid_status", "must name at least one status: status=one,other");
+        return Err(problem::invalid_query("status", invalid));
+    }
     if names.len() > MAX_STATUSES || names.iter().any(|name| name.len() > 40) {
         let message = format!("must be at most {MAX_STATUSES} statuses, separated by commas");
         return Err(problem::invalid_query("status", Invalid::new("invalid_status", message)));
@@ -151,7 +156,7 @@ fn read_time_bounds(query: &Query) -> Result<Vec<Comparison>, Problem> {
         ("updated_before", "updated_at", ComparisonOperator::Less),
     ] {
         let Some(text) = query.get(name) else { continue };
-        let Some(at) = condition::parse_time(text) else {
+        let Some(at) = literal::parse_time(text) else {
             let invalid =
                 Invalid::new("invalid_time", "must be a date or an RFC 3339 time, such as 2027-01-31T12:00:00Z");
             return Err(problem::invalid_query(name, invalid));
@@ -161,9 +166,15 @@ fn read_time_bounds(query: &Query) -> Result<Vec<Comparison>, Problem> {
     Ok(time_bounds)
 }
 
-fn read_filter(query: &Query) -> Result<Option<Filter>, Problem> {
+/// The parameter `filter`; none if it is empty.
+pub fn read_filter(query: &Query) -> Result<Option<Filter>, Problem> {
     let text = query.get("filter").filter(|text| !text.trim().is_empty());
     text.map(Filter::parse).transpose().map_err(|invalid| problem::invalid_query("filter", invalid))
+}
+
+/// A filter of `?filter` with literals as the collection stores them.
+pub fn canonical_filter(collection: &Collection, filter: Filter) -> Result<Filter, Problem> {
+    literal::canonical(collection, filter).map_err(|invalid| problem::invalid_query("filter", invalid))
 }
 
 fn read_terms(query: &Query) -> Result<Option<String>, Problem> {

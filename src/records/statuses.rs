@@ -49,6 +49,12 @@ impl Statuses {
         self.names().any(|name| name == status)
     }
 
+    /// The refusal of what is no status of the collection: `wanted`, and those that are.
+    pub fn unknown(&self, wanted: &str) -> Invalid {
+        let names = self.names().collect::<Vec<_>>().join(", ");
+        Invalid::new("unknown_status", format!("{wanted} of this collection: {names}"))
+    }
+
     /// Whether a record may change from one status to another. It may always keep its status, and change from a status
     /// that the collection no longer has to any other.
     pub fn allows(&self, from: &str, to: &str) -> bool {

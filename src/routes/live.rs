@@ -3,7 +3,7 @@
 use super::entry::{get, handler, post, put};
 use super::route::Endpoint::{Signer, Visitor};
 use super::route::{Admission, Route, Surface, TokenRule};
-use crate::live;
+use crate::{api, live};
 
 pub const ROUTES: &[Route] = &[
     post("webhook.by_header", "/webhook", Signer(handler!(live::webhook::receive)))
@@ -25,18 +25,19 @@ pub const ROUTES: &[Route] = &[
              the first answer again for a `webhook-id` seen within 24 hours>; 401 invalid_signature; \
              409 webhook_id_reused",
         ),
-    get("events.stream", "/events", Visitor(TokenRule::Optional, handler!(live::events::stream)))
+    get("events.stream", "/events", Visitor(TokenRule::Optional, handler!(api::records::stream::stream)))
         .draws_from(Admission::Streams)
         .summary("Streams events as Server-Sent Events.")
         .params(
-            "topic: Selector[](1..100) <`name`, `prefix*` or `*`>, filter?: string <which records; \
+            "topic: Selector[](1..100) <`name`, `prefix*` or `*`>, filter?: string <which records, as for a list of the collection; \
              with topics `records/…` alone>, last_event_id?: string, lastEventID?: string, named?: Flag, \
              heartbeat?: 'id'|'data', ticket?: string, Last-Event-ID",
         )
         .answers(
             "200 events <with `Accept: text/event-stream`, `hub.busy` and an end in place of a 429 or 503>; 401 invalid_token unauthorized <without a credential, where the tenant wants one of \
              everybody>; 403 forbidden <a key or user with neither `events:read` nor `records:read`> \
-             origin_not_allowed address_not_allowed; 406 not_acceptable; \
+             origin_not_allowed address_not_allowed; 404 not_found <with a filter: a collection that is not there, or not for this caller>; \
+             406 not_acceptable; \
              429 rate_limited too_many_streams too_many_connections too_many_patterns <filters of all streams>",
         ),
     put("events.ticket", "/events", Visitor(TokenRule::Required, handler!(live::ticket::issue)))

@@ -36,8 +36,14 @@ fn literal(field: &str) -> &'static str {
         "number" | "numbers" => "1.5",
         "integer" | "version" => "3",
         "flag" | "flags" => "true",
+        "status" => "'new'",
         _ => "'a'",
     }
+}
+
+/// Whether texts are looked for in a field.
+fn is_text(field: &str) -> bool {
+    matches!(literal(field), "'a'" | "'new'")
 }
 
 /// Every operator on every field and on what is kept of every record, with a value and with null.
@@ -48,7 +54,7 @@ fn comparisons() -> Vec<String> {
             all.push(format!("{field} {operator} {}", literal(field)));
             all.push(format!("{field} {operator} null"));
         }
-        if literal(field) == "'a'" {
+        if is_text(field) {
             all.extend(["~", "!~"].map(|operator| format!("{field} {operator} 'a'")));
         }
     }
@@ -257,21 +263,23 @@ fn spoken(terms: &[(&'static str, ComparisonOperator)], said: &Said) -> Vec<Stri
     let named = |field: &str| if COLUMNS.contains(&field) { field.to_owned() } else { format!("{}{field}", said.name) };
     let slug = format!("s{}", said.name.to_lowercase());
     let collection = Collection::fresh(definition(&slug, named), None, 0).unwrap();
+    // Another one than the collection has is refused; any text is looked for in a status, and comes before or behind it.
+    let status = ["new", "open", "done"][said.text.len() % 3];
     let comparison = |(field, operator): &(&str, ComparisonOperator)| {
-        let is_text = literal(field) == "'a'";
-        let operator = if is_text { *operator } else { OPERATORS[*operator as usize % 6] };
+        let operator = if is_text(field) { *operator } else { OPERATORS[*operator as usize % 6] };
         let value = match field.trim_end_matches("_i") {
             "moment" | "created_at" | "updated_at" => Literal::Text("2026-01-01T00:00:00.000Z".into()),
             "number" | "numbers" | "integer" | "version" => Literal::Real(said.number),
             "flag" | "flags" => Literal::Flag(said.number > 0.0),
+            "status" if matches!(operator, ComparisonOperator::Equal | ComparisonOperator::NotEqual) => {
+                Literal::Text(status.into())
+            }
             _ => Literal::Text(said.text.clone()),
         };
         Filter::Compare(Comparison { field: named(field).into(), operator, value }).to_string()
     };
     let filter = terms.iter().map(comparison).collect::<Vec<_>>().join(" && ");
     let sort = format!("-{},{},created_at", named("number_i"), named("text_i"));
-    // Another one than the collection has is refused; a filter compares the status with any text.
-    let status = ["new", "open", "done"][said.text.len() % 3];
     let queries: [&[(&str, &str)]; 4] = [
         &[("filter", &filter)],
         &[("filter", &filter), ("sort", &sort), ("q", &said.words)],

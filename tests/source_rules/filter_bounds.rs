@@ -42,13 +42,15 @@ fn term() -> impl Strategy<Value = String> {
         select(&["true", "false", "null", "'2026-01-01'"][..]).prop_map(str::to_owned),
     ];
     let fitting = |name: &str| match name.trim_end_matches("_i") {
-        "text" | "texts" | "id" | "status" | "created_by" | "updated_by" => "'a'",
+        "text" | "texts" | "id" | "created_by" | "updated_by" => "'a'",
+        "status" => "'new'",
         "moment" | "created_at" | "updated_at" => "'2026-01-01'",
         "flag" | "flags" => "true",
         _ => "1",
     };
     (select(names), operators, wild, 0..9u8).prop_map(move |(name, operator, wild, chance)| {
-        let operator = if fitting(name) == "'a'" || chance == 0 { operator } else { operator.trim_matches('~') };
+        let operator =
+            if matches!(fitting(name), "'a'" | "'new'") || chance == 0 { operator } else { operator.trim_matches('~') };
         let operator = if operator.is_empty() || operator == "!" { "=" } else { operator };
         let value = if chance < 2 { wild } else { fitting(name).to_owned() };
         format!("{name} {operator} {value}")

@@ -107,6 +107,16 @@ impl Filter {
         self.terms().count()
     }
 
+    /// The same filter with each comparison as `change` makes it; the first that it refuses is the error.
+    pub fn try_map<E>(self, change: &mut impl FnMut(Comparison) -> Result<Comparison, E>) -> Result<Self, E> {
+        let mut each = |parts: Vec<Self>| parts.into_iter().map(|part| part.try_map(change)).collect::<Result<_, E>>();
+        Ok(match self {
+            Self::All(parts) => Self::All(each(parts)?),
+            Self::Any(parts) => Self::Any(each(parts)?),
+            Self::Compare(comparison) => Self::Compare(change(comparison)?),
+        })
+    }
+
     /// Every comparison, in the order of the text.
     fn terms(&self) -> impl Iterator<Item = &Comparison> {
         let mut open = vec![self];

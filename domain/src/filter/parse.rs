@@ -12,6 +12,7 @@
 //! Numbers and the escapes of texts are JSON's (RFC 8259); a text stands in double or single quotes. White space may be
 //! anywhere between. Bytes, comparisons and depth are bounded, and so is the recursion.
 
+use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
 use super::{Comparison, ComparisonOperator, Filter, Literal, real};
@@ -51,6 +52,9 @@ struct FilterParser<'a> {
     rest: &'a str,
     terms: usize,
 }
+
+/// What a number is expected to be that no double holds.
+const WITHIN_DOUBLES: &str = "a number within ±1.7976931348623157e308, which is the largest one";
 
 impl FilterParser<'_> {
     fn any(&mut self, depth: usize) -> Result<Filter, Invalid> {
@@ -124,6 +128,7 @@ impl FilterParser<'_> {
             Ok(Value::Null) => Literal::Null,
             Ok(Value::Bool(flag)) => Literal::Flag(flag),
             Ok(Value::Number(number)) => self.number(word, &number)?,
+            _ if is_number(word) => return Err(self.expected(WITHIN_DOUBLES)),
             _ => return Err(self.expected("a text in quotes, a number, true, false or null")),
         };
         self.rest = rest;
@@ -133,7 +138,7 @@ impl FilterParser<'_> {
     fn number(&self, text: &str, number: &Number) -> Result<Literal, Invalid> {
         if text.contains(['.', 'e', 'E']) {
             let real = number.as_f64().and_then(real::read);
-            return real.map(Literal::Real).ok_or_else(|| self.expected("a number of at most 1.7976931348623157e308"));
+            return real.map(Literal::Real).ok_or_else(|| self.expected(WITHIN_DOUBLES));
         }
         if let Some(exact) = text.parse().ok().filter(|whole: &i64| whole.unsigned_abs() <= real::LARGEST_EXACT) {
             return Ok(Literal::Integer(exact));
@@ -223,6 +228,12 @@ impl FilterParser<'_> {
         let at = self.text.get(..read).unwrap_or_default().chars().count() + 1;
         Invalid::new("invalid_filter", format!("expects at character {at} {what}"))
     }
+}
+
+/// Whether a word is a number of JSON, however large.
+fn is_number(word: &str) -> bool {
+    let begins = word.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    begins && serde_json::from_str::<&RawValue>(word).is_ok()
 }
 
 /// What a text begins with, and the rest.
@@ -348,8 +359,12 @@ mod tests {
                 3,
                 "a whole number that a double holds exactly, as all up to 9007199254740992 are",
             ),
-            ("a=1e999", 3, LITERAL),
-            ("a=1.8e308", 3, LITERAL),
+            ("a=1e999", 3, WITHIN_DOUBLES),
+            ("a=-1.8e308", 3, WITHIN_DOUBLES),
+            ("a=1.7976931348623159e308", 3, WITHIN_DOUBLES),
+            (&*format!("a={}", "9".repeat(309)), 3, WITHIN_DOUBLES),
+            ("a=1e999x", 3, LITERAL),
+            ("a=01e999", 3, LITERAL),
             ("a ~ 3", 5, "a text in quotes"),
             ("a !~ null", 6, "a text in quotes"),
             ("a='b", 5, "the end of the text"),

@@ -8,6 +8,7 @@ mod read_price;
 pub mod record;
 pub mod stats;
 pub mod storage;
+pub mod stream;
 pub mod templates;
 pub mod versions;
 

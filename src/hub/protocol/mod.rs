@@ -21,8 +21,8 @@ pub use self::grant::{CountLogin, CountMail, Drawn, Grant, GrantRequest, Lease, 
 pub use self::publish::{Drain, Drained, LearnCollections, MercureUpdate, Publish, Published, ReceiptKey, mercure_id};
 pub use self::status::{HubStatus, Inspect, Purge, RecordCacheStats};
 pub use self::stream::{
-    Attach, EndMinted, Hello, IssueTicket, ListSubscriptions, PatternParameter, Presence, RefusedPattern,
-    Subscriptions, WireFormat,
+    Attach, EndMinted, Hello, IssueTicket, ListSubscriptions, PatternParameter, Presence, ReadTicket, RefusedPattern,
+    Subscriptions, TicketRights, WireFormat,
 };
 pub use self::tenant_config::{AcceptedVersion, Configure, Configured, TenantConfig, TenantState, accepts};
 use domain::ids::ClaimedTenant;
@@ -61,6 +61,7 @@ messages! {
     LoginSucceeded from Caller: "/login-succeeded" => Done;
     CountMail from Caller: "/count-mail" => Done;
     IssueTicket from Caller: "/ticket" => Done;
+    ReadTicket from Caller: "/read-ticket" => TicketRights;
     ListSubscriptions from Caller: "/subscriptions" => Subscriptions;
     Configure from Platform: "/configure" => Configured;
     EndMinted from Platform: "/end-minted" => Done;

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::basis::Basis;
 use domain::clock::Timestamp;
+use domain::hearing::HearingRights;
 use domain::ids::ClaimedTenant;
 use domain::log_position::Cursor;
 use domain::matching::budget::PatternBound;
@@ -121,6 +122,24 @@ pub struct IssueTicket {
     /// Lists of networks that a key may be used from, if one stands behind it; each must let the client in.
     #[serde(default)]
     pub networks: Vec<Vec<String>>,
+}
+
+/// Asks what a ticket opens. It is no use of the ticket.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReadTicket {
+    /// Digest of the ticket.
+    pub digest: String,
+    /// The address that presents it.
+    pub address: String,
+}
+
+/// What a stream with a ticket hears.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct TicketRights {
+    /// Topics whose private events it opens.
+    pub granted: Vec<Selector>,
+    /// Private events that it opens beside those.
+    pub rights: HearingRights,
 }
 
 /// A subscriber, as subscription events describe it.

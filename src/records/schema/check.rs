@@ -121,10 +121,15 @@ pub(super) fn node(wanted: &Node, value: &mut Value, at: &JsonPointer<'_>, run: 
         (Shape::Object(shape), Value::Object(members)) => object(shape, members, at, run),
         (shape, _) => return run.faults.add(at, wrong_type(shape)),
     }
-    if !wanted.values.is_empty() && !is_among(value, &wanted.values) {
-        run.faults.add(at, not_in_enum(&wanted.values));
+    if !wanted.values.is_empty() {
+        run.faults.check(at, is_listed(value, &wanted.values));
     }
     wanted.combined.refusal(value, &mut run.effort).into_iter().for_each(|invalid| run.faults.add(at, invalid));
+}
+
+/// Refuses a value that is not one of those listed.
+pub(super) fn is_listed(value: &Value, values: &[Value]) -> Result<(), Invalid> {
+    if is_among(value, values) { Ok(()) } else { Err(not_in_enum(values)) }
 }
 
 fn text(shape: &TextShape, given: &mut String, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
@@ -162,11 +167,22 @@ fn text(shape: &TextShape, given: &mut String, at: &JsonPointer<'_>, run: &mut S
 
 fn number(range: &NumberRange, given: &mut Number, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
     let value = given.as_f64().unwrap_or_default();
+    if !is_double(given, value) {
+        // A filter, an order and most readers of JSON would take it for another one.
+        let message = "must be a number that a double holds exactly, as all whole numbers up to 9007199254740992 are";
+        return run.faults.add(at, Invalid::new("inexact_number", message));
+    }
     if value.fract() == 0.0 && value.abs() <= MAX_INTEGER {
         // 1.0 is stored as 1, so that equal numbers have the same text.
         *given = Number::from(value as i64);
     }
     within(range, given, at, run);
+}
+
+/// Whether a number is this double; whole numbers of up to 64 bits are read exactly, and may be none.
+fn is_double(given: &Number, value: f64) -> bool {
+    let whole = given.as_i64().map(i128::from).or_else(|| given.as_u64().map(i128::from));
+    whole.is_none_or(|whole| value as i128 == whole)
 }
 
 fn integer(range: &NumberRange, given: &mut Number, at: &JsonPointer<'_>, run: &mut SchemaCheck<'_>) {
@@ -293,8 +309,22 @@ mod tests {
             ),
             (
                 json!({"type": "number"}),
-                vec![json!(1), json!(-1.5), json!(u64::MAX)],
-                vec![(json!("1"), "wrong_type"), (json!(true), "wrong_type")],
+                vec![
+                    json!(1),
+                    json!(-1.5),
+                    json!(9_007_199_254_740_994_i64),
+                    json!(1_u64 << 63),
+                    json!(i64::MIN),
+                    json!(1e300),
+                ],
+                vec![
+                    (json!("1"), "wrong_type"),
+                    (json!(true), "wrong_type"),
+                    (json!(9_007_199_254_740_993_i64), "inexact_number"),
+                    (json!(-9_007_199_254_740_993_i64), "inexact_number"),
+                    (json!(i64::MAX), "inexact_number"),
+                    (json!(u64::MAX), "inexact_number"),
+                ],
             ),
             (
                 json!({"type": "integer"}),

@@ -26,6 +26,7 @@ pub use crate::records::schema::field::{Field, FieldKind};
 pub use crate::records::schema::format::Format;
 use crate::records::schema::parse::RecordSchema;
 use crate::records::schema::shape::ObjectShape;
+use domain::error::Invalid;
 
 /// A collection's schema.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,15 @@ impl Schema {
     /// The field of this name.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// Refuses a value that is not among those that `enum` or `const` list for a field, or for a list's elements; null and
+    /// what no schema lists is left alone.
+    pub fn check_listed(&self, name: &str, value: &Value) -> Result<(), Invalid> {
+        match self.root.listed_values(name) {
+            [] => Ok(()),
+            values => check::is_listed(value, values),
+        }
     }
 
     /// Whether a record may have a field of this name.

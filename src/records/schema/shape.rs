@@ -57,4 +57,13 @@ impl ObjectShape {
     pub fn declares(&self, name: &str) -> bool {
         self.properties.iter().any(|property| property.name == name)
     }
+
+    /// The values that a property may have, or the elements of a list; empty for any.
+    pub fn listed_values(&self, name: &str) -> &[Value] {
+        match self.properties.iter().find(|property| property.name == name).map(|property| &property.node) {
+            Some(Node { shape: Shape::List(list), .. }) => &list.items.values,
+            Some(node) => &node.values,
+            None => &[],
+        }
+    }
 }

@@ -59,6 +59,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "integers are those that every reader of JSON holds exactly: up to 2^53",
     ),
     ("optional/bignum", "-1.2345678910111214e+52", "likewise"),
+    ("optional/bignum", "18446744073709551600", "numbers are those that a double holds exactly"),
     (
         "optional/format/uri",
         "\"http://-.~_!$&'()*+,;=:%40:80%2f::::::@example.com\"",
@@ -68,9 +69,9 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 
 /// How many tests agree, are exceptions, or are of what is refused: as a field, and inside one.
 const COUNTS: &[(&str, usize, usize)] = &[
-    ("agrees", 303, 369),
+    ("agrees", 302, 368),
     ("control_character", 4, 0),
-    ("differs", 3, 3),
+    ("differs", 4, 4),
     ("invalid_name", 2, 0),
     ("not_applicable", 32, 4),
     ("not_of_records", 50, 50),
