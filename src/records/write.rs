@@ -351,7 +351,7 @@ impl<'a> WriteBatch<'a> {
         for period in [Period::Hour, Period::Month] {
             if let Some(most) = bound(limits.record_rate(slug, period)).filter(|_| created > 0) {
                 let start = period.start(self.now).millis();
-                rates.push((rules::COUNT_RATE, args![slug, period.as_str(), start, created]));
+                rates.push((rules::COUNT_RATE, args![slug, period.as_str(), start, created, most]));
                 rates.push((rules::RATE_LEFT, args![slug, period.as_str(), most]));
             }
         }
