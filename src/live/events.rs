@@ -44,7 +44,7 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
         config.revision,
         async |hub, caller| bridge::open(hub, &caller, &attach).await,
     );
-    let attached = opened.await?;
+    let attached = opened.await.map_err(|error| error.of_stream(&config.limits))?;
     if attach.ticket.is_some() {
         request.proof.succeeded();
     }
