@@ -550,8 +550,12 @@ pub fn limit_used_up(rate: &Rate, now: Timestamp) -> Problem {
 /// 429: the tenant has as many open streams as its plan allows.
 pub fn too_many_streams(most: u64, retry_after: u64) -> Problem {
     Problem::new(429, "too_many_streams", "The tenant's limit of open streams is reached")
-        .detail(format!("The plan allows {most} streams at once. Close one, or try again in {retry_after} seconds."))
+        .detail(format!("The plan allows {} at once. Close one, or try again in {retry_after} seconds.", streams(most)))
         .header("Retry-After", retry_after)
+}
+
+fn streams(count: u64) -> String {
+    if count == 1 { "1 stream".to_owned() } else { format!("{count} streams") }
 }
 
 /// 429: the network has as many open streams as one network may: so many, and so many while most of the tenant's are taken.
@@ -561,7 +565,8 @@ pub fn too_many_connections((most, when_busy): (u64, u64), retry_after: u64) -> 
         false => String::new(),
     };
     let detail = format!(
-        "The plan allows one network {most} streams at once{busy}. Close one, or try again in {retry_after} seconds."
+        "The plan allows one network {} at once{busy}. Close one, or try again in {retry_after} seconds.",
+        streams(most)
     );
     Problem::new(429, "too_many_connections", "The limit of open streams for this network is reached")
         .detail(detail)
