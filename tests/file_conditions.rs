@@ -173,7 +173,8 @@ async fn a_part_is_only_sent_of_what_the_client_has() {
 #[tokio::test]
 async fn a_date_tells_a_file_from_those_that_were_there_before_it() {
     let tenant = tenant().await;
-    let part = |range: &str, date: &str| tenant.call("GET", SHOWN).header("Range", range).header("If-Range", date).send();
+    let part =
+        |range: &str, date: &str| tenant.call("GET", SHOWN).header("Range", range).header("If-Range", date).send();
     let mut dates: Vec<String> = Vec::new();
     for (step, bytes) in [b"0123456789", b"abcdefghij", b"ABCDEFGHIJ", b"9876543210"].into_iter().enumerate() {
         match step {
@@ -204,7 +205,8 @@ async fn a_date_tells_a_file_from_those_that_were_there_before_it() {
 async fn an_entity_tag_is_of_name_and_media_type_too() {
     let tenant = tenant().await;
     let store = |name: &str, kind: &str, tag: Option<&str>| {
-        let call = tenant.as_owner("PUT", FILE).query("name", name).header("Content-Type", kind).bytes(b"same".to_vec());
+        let call =
+            tenant.as_owner("PUT", FILE).query("name", name).header("Content-Type", kind).bytes(b"same".to_vec());
         tag.into_iter().fold(call, |call, tag| call.header("If-Match", tag)).send()
     };
     let first = store("one.txt", "text/plain", None).await.expect(201).header("etag").to_owned();

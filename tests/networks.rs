@@ -46,7 +46,8 @@ async fn one_network_cannot_hold_all_streams_and_its_share_can_be_set() {
     }
     assert_eq!(open(&tenant, &hog).await.err(), Some(429), "more than half are taken");
     let refused = tenant.events(&["posts"]).address(&hog).refused().await.json();
-    let detail = "The plan allows one network 20 streams at once, and 3 while more than half of the tenant's are taken.";
+    let detail =
+        "The plan allows one network 20 streams at once, and 3 while more than half of the tenant's are taken.";
     assert!(refused["detail"].as_str().unwrap().starts_with(detail), "{refused}");
     let office = stranger();
     for i in 0..3 {
@@ -62,7 +63,8 @@ async fn a_network_that_floods_is_closed_out_without_lines_in_the_log_and_let_in
     let world = World::own().await;
     let is_refused = |answer: &TestResponse| answer.header("ratelimit").starts_with("\"network-requests\";r=0;");
     // Pages, programs and the two kinds of `EventSource`.
-    let kinds = [("/", "*/*"), ("/events?topic=a", "text/event-stream"), ("/.well-known/mercure?match=a", "text/event-stream")];
+    let kinds =
+        [("/", "*/*"), ("/events?topic=a", "text/event-stream"), ("/.well-known/mercure?match=a", "text/event-stream")];
     let flood = async |count: usize| {
         let all = (0..count).map(|number| {
             let (path, accept) = kinds[number % kinds.len()];

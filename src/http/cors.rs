@@ -155,14 +155,17 @@ mod tests {
     #[test]
     fn what_tells_of_no_tenant_is_read_by_pages_of_all_origins() {
         let vary = ("Vary", "Origin".to_owned());
-        assert_eq!(headers_for_all(Some("https://any.test"), &["Retry-After", "RateLimit"]), [
-            vary.clone(),
-            ("Access-Control-Allow-Origin", "https://any.test".into()),
-            ("Access-Control-Allow-Credentials", "true".into()),
-            ("Access-Control-Expose-Headers", "Retry-After, RateLimit".into()),
-        ]);
+        assert_eq!(
+            headers_for_all(Some("https://any.test"), &["Retry-After", "RateLimit"]),
+            [
+                vary.clone(),
+                ("Access-Control-Allow-Origin", "https://any.test".into()),
+                ("Access-Control-Allow-Credentials", "true".into()),
+                ("Access-Control-Expose-Headers", "Retry-After, RateLimit".into()),
+            ]
+        );
         for none in [None, Some("x".repeat(301).as_str())] {
-            assert_eq!(headers_for_all(none, &[]), [vary.clone()]);
+            assert_eq!(headers_for_all(none, &[]), std::slice::from_ref(&vary));
         }
     }
 

@@ -140,9 +140,8 @@ impl Definition {
 
     /// Whether more is kept of its records, to find them, than by the schema of before.
     pub fn indexes_more_than(&self, before: &Schema) -> bool {
-        let is_new = |names: &[String], was: fn(&Field) -> bool| {
-            names.iter().any(|name| !before.field(name).is_some_and(was))
-        };
+        let is_new =
+            |names: &[String], was: fn(&Field) -> bool| names.iter().any(|name| !before.field(name).is_some_and(was));
         is_new(&self.indexed, |field| field.is_indexed) || is_new(&self.searched, |field| field.is_searched)
     }
 
