@@ -192,6 +192,20 @@ async fn what_a_stranger_sends_spends_nothing_of_the_tenants() {
 }
 
 #[tokio::test]
+async fn what_is_told_to_be_left_is_left_in_every_window() {
+    let world = World::shared().await;
+    let tenant = world.tenant().plan("pro").limit("max_api_requests_per_day", 3).create().await;
+    let key = tenant.key(&["users:read"]).await;
+    let ask = || tenant.call("GET", "/api/v1/users").bearer(&key.text).send();
+    for left in ["2", "1", "0"] {
+        let answer = ask().await.expect(200);
+        assert_eq!((answer.header("x-ratelimit-limit"), answer.header("x-ratelimit-remaining")), ("3", left));
+        assert!(answer.header("ratelimit").starts_with(&format!("\"api-day\";r={left};")), "{:?}", answer.headers);
+    }
+    assert_refused(&ask().await, "rate_limited");
+}
+
+#[tokio::test]
 async fn a_bad_body_and_a_duplicate_are_requests_too() {
     for _ in 0..5 {
         let tenant = limited("max_webhooks_per_minute").await;

@@ -26,7 +26,10 @@ async fn an_event_source_is_told_when_to_come_back_and_a_program_gets_an_error()
     assert!((5_000..=18_000).contains(&retry), "{retry}");
     assert_eq!((told["code"].as_str(), told["status"].as_u64()), (Some("too_many_streams"), Some(429)));
     let program = tenant.events(&["posts"]).header("Accept", "*/*").refused().await;
-    program.expect_problem(429, "too_many_streams");
+    let refused = program.expect_problem(429, "too_many_streams");
+    let seconds = refused.header("retry-after").to_owned();
+    let detail = format!("The plan allows 1 stream at once. Close one, or try again in {seconds} seconds.");
+    assert_eq!(refused.json()["detail"], detail);
     // Mercure's clients take whatever has data for an update: they are told the time alone.
     let mercure = tenant.mercure().query("match", "posts").header("Accept", "text/event-stream").send().await;
     let mercure = mercure.expect(200);

@@ -45,6 +45,7 @@ async fn a_file_is_put_and_deleted_under_conditions() {
         ("If-None-Match", &tag),
         ("If-Match", "\"x\""),
         ("If-Match", &format!("W/{tag}")),
+        ("If-Match", ""),
         ("If-Unmodified-Since", LONG_AGO),
     ] {
         failed(put(&tenant, b"other"), name, value).await;
@@ -161,11 +162,73 @@ async fn a_part_is_only_sent_of_what_the_client_has() {
     for validator in [&tag, &time] {
         assert_eq!(part(validator).await.expect(206).body, "01", "{validator}");
     }
-    for validator in [&format!("W/{tag}"), "\"x\"", LONG_AGO, SOME_DAY, "?", "*"] {
+    for validator in [&format!("W/{tag}"), "\"x\"", LONG_AGO, SOME_DAY, "?", "*", ""] {
         assert_eq!(part(validator).await.expect(200).body.as_bytes(), DIGITS, "{validator}");
     }
     let beyond = tenant.call("GET", SHOWN).header("Range", "bytes=99-").header("If-Range", "\"x\"");
     beyond.send().await.expect(200);
+}
+
+/// RFC 9110, 13.1.5 and 8.8.2.2: parts of two files are never joined, however fast one follows the other.
+#[tokio::test]
+async fn a_date_tells_a_file_from_those_that_were_there_before_it() {
+    let tenant = tenant().await;
+    let part =
+        |range: &str, date: &str| tenant.call("GET", SHOWN).header("Range", range).header("If-Range", date).send();
+    let mut dates: Vec<String> = Vec::new();
+    for (step, bytes) in [b"0123456789", b"abcdefghij", b"ABCDEFGHIJ", b"9876543210"].into_iter().enumerate() {
+        match step {
+            2 => {
+                tenant.as_owner("DELETE", FILE).send().await.expect(200);
+            }
+            3 => {
+                let gone = tenant.as_owner("DELETE", "/api/v1/media/r1").query("permanent", "true");
+                gone.send().await.expect(200);
+                tenant.record("media", json!({"id": "r1"})).await;
+            }
+            _ => {}
+        }
+        let stored = put(&tenant, bytes).send().await.expect(201);
+        for date in &dates {
+            assert_eq!(part("bytes=5-9", date).await.expect(200).body.as_bytes(), bytes, "{step}: {date}");
+        }
+        let first = tenant.call("GET", SHOWN).header("Range", "bytes=0-4").send().await.expect(206);
+        let date = first.header("last-modified").to_owned();
+        assert_eq!(stored.header("last-modified"), date, "the answer waited until it had come");
+        assert!(!dates.contains(&date), "{step}: {date}");
+        assert_eq!(part("bytes=5-9", &date).await.expect(206).body.as_bytes(), &bytes[5..], "{step}");
+        dates.push(date);
+    }
+}
+
+#[tokio::test]
+async fn an_entity_tag_is_of_name_and_media_type_too() {
+    let tenant = tenant().await;
+    let store = |name: &str, kind: &str, tag: Option<&str>| {
+        let call =
+            tenant.as_owner("PUT", FILE).query("name", name).header("Content-Type", kind).bytes(b"same".to_vec());
+        tag.into_iter().fold(call, |call, tag| call.header("If-Match", tag)).send()
+    };
+    let first = store("one.txt", "text/plain", None).await.expect(201).header("etag").to_owned();
+    let second = store("two.txt", "text/plain", Some(&first)).await.expect(201).header("etag").to_owned();
+    store("two.txt", "text/plain", Some(&first)).await.expect_problem(412, "precondition_failed");
+    let third = store("two.txt", "text/markdown", Some(&second)).await.expect(201).header("etag").to_owned();
+    store("two.txt", "text/markdown", Some(&second)).await.expect_problem(412, "precondition_failed");
+    let known = |path: &'static str, tag: &str| tenant.call("GET", path).header("If-None-Match", tag).send();
+    for path in [FILE, "/media/media/r1/two.txt"] {
+        for tag in [&first, &second] {
+            assert_eq!(known(path, tag).await.expect(200).header("etag"), third, "{path}");
+        }
+        known(path, &third).await.expect(304);
+    }
+    let part = |tag: &str| {
+        let call = tenant.call("GET", "/media/media/r1/two.txt").header("Range", "bytes=0-1");
+        call.header("If-Range", tag).send()
+    };
+    part(&second).await.expect(200);
+    part(&third).await.expect(206);
+    // The same file again has the same tag.
+    assert_eq!(store("two.txt", "text/markdown", Some(&third)).await.expect(201).header("etag"), third);
 }
 
 /// The answer without what differs from one to the next.

@@ -248,7 +248,9 @@ async fn a_url_shows_one_file_for_a_time() {
             answer.expect_invalid_query("expires_in")
         };
     }
-    // The URL is for these bytes, not for what comes in their place.
+    // The URL is for this file, not for what comes in its place: other bytes, or the same under another type.
+    put(&tenant, &path, "a b.png", "image/jpeg", PNG).send().await.expect(201);
+    tenant.call("GET", &link).send().await.expect_problem(404, "not_found");
     put(&tenant, &path, "a b.png", "image/png", b"other").send().await.expect(201);
     tenant.call("GET", &link).send().await.expect_problem(404, "not_found");
 }
@@ -263,8 +265,18 @@ async fn a_public_file_is_everybodys_and_kept_for_good_by_its_tag() {
     assert!(!link.contains("signature"));
     let seen = tenant.call("GET", &link).send().await.expect(200);
     assert_eq!((bytes(&seen), seen.header("cache-control")), (PNG, "public, max-age=31536000, immutable"));
-    let plain = tenant.call("GET", "/media/media/r1/a%20b.png").send().await.expect(200);
-    assert_eq!((bytes(&plain), plain.header("cache-control")), (PNG, "public, max-age=60"));
+    for briefly in ["/media/media/r1/a%20b.png", "/media/media/r1/a%20b.png?v=0123456789abcdef0123456789abcdef"] {
+        let plain = tenant.call("GET", briefly).send().await.expect(200);
+        assert_eq!((bytes(&plain), plain.header("cache-control")), (PNG, "public, max-age=60"), "{briefly}");
+    }
+    // The same bytes under another type have another URL; the one of before shows them, and not for good.
+    put(&tenant, &path, "a b.png", "image/jpeg", PNG).send().await.expect(201);
+    let other = url(&tenant, &path).await;
+    assert_ne!(other, link);
+    for (url, caching) in [(&link, "public, max-age=60"), (&other, "public, max-age=31536000, immutable")] {
+        let seen = tenant.call("GET", url).send().await.expect(200);
+        assert_eq!((seen.header("content-type"), seen.header("cache-control")), ("image/jpeg", caching));
+    }
     tenant.call("GET", "/media/media/r1/b.png").send().await.expect_problem(404, "not_found");
     tenant.call("DELETE", &path).send().await.expect_problem(401, "unauthorized");
 }

@@ -3,7 +3,10 @@
 use futures_util::StreamExt as _;
 use serde_json::json;
 
-use crate::world::{Stream, Tenant, World, eventually, now, stranger};
+use crate::world::{Stream, Tenant, TestResponse, World, eventually, now, stranger};
+
+/// A page of an origin that no tenant lists.
+const PAGE: &str = "https://any.example";
 
 /// Another address of the same network.
 fn neighbour(address: &str, number: usize) -> String {
@@ -42,6 +45,10 @@ async fn one_network_cannot_hold_all_streams_and_its_share_can_be_set() {
         held.push(open(&tenant, &neighbour(&hog, i)).await.unwrap());
     }
     assert_eq!(open(&tenant, &hog).await.err(), Some(429), "more than half are taken");
+    let refused = tenant.events(&["posts"]).address(&hog).refused().await.json();
+    let detail =
+        "The plan allows one network 20 streams at once, and 3 while more than half of the tenant's are taken.";
+    assert!(refused["detail"].as_str().unwrap().starts_with(detail), "{refused}");
     let office = stranger();
     for i in 0..3 {
         held.push(open(&tenant, &neighbour(&office, i)).await.unwrap());
@@ -54,19 +61,47 @@ async fn one_network_cannot_hold_all_streams_and_its_share_can_be_set() {
 #[tokio::test]
 async fn a_network_that_floods_is_closed_out_without_lines_in_the_log_and_let_in_again() {
     let world = World::own().await;
+    let is_refused = |answer: &TestResponse| answer.header("ratelimit").starts_with("\"network-requests\";r=0;");
+    // Pages, programs and the two kinds of `EventSource`.
+    let kinds =
+        [("/", "*/*"), ("/events?topic=a", "text/event-stream"), ("/.well-known/mercure?match=a", "text/event-stream")];
     let flood = async |count: usize| {
-        let all = (0..count).map(|_| async { world.call("GET", "nobody.localhost", "/").send().await });
+        let all = (0..count).map(|number| {
+            let (path, accept) = kinds[number % kinds.len()];
+            let call = world.call("GET", "nobody.localhost", path).header("Accept", accept).header("Origin", PAGE);
+            async move { (path, call.send().await) }
+        });
         futures_util::stream::iter(all).buffer_unordered(50).collect::<Vec<_>>().await
     };
     let answers = flood(1_600).await;
-    let (refused, looked_at): (Vec<_>, Vec<_>) =
-        answers.into_iter().partition(|answer| !answer.header("access-control-allow-origin").is_empty());
+    let (refused, looked_at): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, answer)| is_refused(answer));
     assert!(looked_at.len() >= 1_000 && refused.len() >= 100, "{} were looked at", looked_at.len());
-    for answer in &refused {
-        assert_eq!((answer.status, answer.json()["code"].as_str()), (429, Some("rate_limited")));
-        assert_eq!(answer.header("access-control-allow-origin"), "*", "a page of any origin may read it");
-        assert_eq!(answer.json()["request_id"], answer.header("x-request-id"));
+    for (path, answer) in &refused {
+        match *path {
+            "/" => {
+                assert_eq!((answer.status, answer.json()["code"].as_str()), (429, Some("rate_limited")));
+                assert_eq!(answer.json()["request_id"], answer.header("x-request-id"));
+            }
+            "/events?topic=a" => {
+                assert_eq!((answer.status, answer.header("content-type")), (200, "text/event-stream"));
+                let told = answer.body.starts_with("retry: ") && answer.body.contains("\nevent: hub.busy\ndata: {");
+                assert!(told && answer.body.contains("rate_limited"), "{}", answer.body);
+            }
+            _ => {
+                assert_eq!((answer.status, answer.header("content-type")), (200, "text/event-stream"));
+                assert!(answer.body.starts_with("retry: ") && answer.body.ends_with("\n:\n"), "{}", answer.body);
+            }
+        }
+        // A page of any origin may read it, also one that sends credentials.
+        assert_eq!(answer.header("access-control-allow-origin"), PAGE);
+        assert_eq!((answer.header("access-control-allow-credentials"), answer.header("vary")), ("true", "Origin"));
+        let exposed = answer.header("access-control-expose-headers");
+        for name in ["Retry-After", "RateLimit", "X-Request-Id"] {
+            assert!(exposed.split(", ").any(|shown| shown == name), "{name}: {exposed}");
+            assert!(!answer.header(name).is_empty(), "{name}");
+        }
     }
+    let refused: Vec<_> = refused.into_iter().map(|(_, answer)| answer).collect();
     let lines = world.logs().await;
     let logged =
         refused.iter().filter(|answer| lines.iter().any(|line| line["request_id"] == *answer.header("x-request-id")));
@@ -75,7 +110,7 @@ async fn a_network_that_floods_is_closed_out_without_lines_in_the_log_and_let_in
     other.expect_problem(404, "tenant_not_found");
     eventually("to be let in again", async || {
         let answer = world.call("GET", "nobody.localhost", "/").send().await;
-        (answer.status == 404 || answer.header("access-control-allow-origin").is_empty()).then_some(())
+        (!is_refused(&answer)).then_some(())
     })
     .await;
 }

@@ -28,6 +28,16 @@ async fn create(tenant: &Tenant) -> TestResponse {
     tenant.ask("POST", LEADS, json!({})).await
 }
 
+/// As if all that was made so far had been made an hour ago, in the same month.
+async fn an_hour_later(tenant: &Tenant) {
+    for sql in [
+        "UPDATE record_rates SET start = start - 3600000 WHERE tenant_id = ?1 AND period = 'hour'",
+        "UPDATE records SET created_at = created_at - 3600000 WHERE tenant_id = ?1",
+    ] {
+        tenant.on_shard(sql, &[]).await;
+    }
+}
+
 #[tokio::test]
 async fn the_plans_records_are_never_passed() {
     let tenant = tenant(json!({"max_records": {"leads": 3}})).await;
@@ -107,8 +117,7 @@ async fn records_made_in_an_hour_are_counted_exactly() {
     tenant.as_owner("DELETE", &format!("{LEADS}/{}", ids[0])).query("permanent", "true").send().await.expect(200);
     create(&tenant).await.expect(429);
     tenant.ask("PATCH", &format!("{LEADS}/{}", ids[1]), json!({"n": 1})).await.expect(200);
-    // Another hour.
-    tenant.on_shard("UPDATE record_rates SET start = start - 3600000 WHERE tenant_id = ?1", &[]).await;
+    an_hour_later(&tenant).await;
     tenant.bulk("leads", creations(5)).await.expect_problem(429, "rate_limited");
     tenant.bulk("leads", creations(4)).await.expect(200);
     create(&tenant).await.expect(429);
@@ -126,9 +135,7 @@ async fn what_failed_is_not_counted() {
     tenant.ask("POST", LEADS, json!({"id": "r1"})).await.expect(409);
     tenant.record("leads", json!({"id": "r2"})).await;
     create(&tenant).await.expect(429);
-    tenant
-        .on_shard("UPDATE record_rates SET start = start - 3600000 WHERE tenant_id = ?1 AND period = 'hour'", &[])
-        .await;
+    an_hour_later(&tenant).await;
     tenant.record("leads", json!({"id": "r3"})).await;
     let refused = create(&tenant).await.expect_problem(429, "rate_limited");
     assert_bound(&refused, "records-month", "allows 3 in");
@@ -153,13 +160,34 @@ async fn of_an_hour_and_a_month_that_are_used_up_the_month_is_told() {
     tenant.record("leads", json!({})).await;
     let hour = create(&tenant).await.expect_problem(429, "rate_limited");
     assert_bound(&hour, "records-hour", "allows 1 in 3600 seconds; 0 are left");
-    tenant
-        .on_shard("UPDATE record_rates SET start = start - 3600000 WHERE tenant_id = ?1 AND period = 'hour'", &[])
-        .await;
+    an_hour_later(&tenant).await;
     tenant.record("leads", json!({})).await;
     assert_bound(&create(&tenant).await, "records-month", "allows 2 in");
     let bulk = tenant.bulk("leads", creations(2)).await.expect_problem(429, "rate_limited");
     assert_bound(&bulk, "records-month", "allows 2 in");
+}
+
+#[tokio::test]
+async fn a_bound_counts_what_was_made_in_its_window_before_it_was_set() {
+    for (limit, policy) in [("max_records_per_month", "records-month"), ("max_records_per_hour", "records-hour")] {
+        let tenant = tenant(json!({})).await;
+        tenant.bulk("leads", creations(3)).await.expect(200);
+        tenant.record("support_tickets", json!({})).await;
+        let set = async |most: i64| tenant.patch(json!({"rate_limits": {limit: {"leads": most}}})).await;
+        set(2).await;
+        assert_bound(&create(&tenant).await.expect_problem(429, "rate_limited"), policy, "allows 2 in");
+        set(4).await;
+        create(&tenant).await.expect(201);
+        assert_bound(&create(&tenant).await.expect_problem(429, "rate_limited"), policy, "allows 4 in");
+        // What was made while there was no bound counts again once there is one.
+        an_hour_later(&tenant).await;
+        if limit == "max_records_per_hour" {
+            set(-1).await;
+            tenant.bulk("leads", creations(3)).await.expect(200);
+            set(3).await;
+            assert_bound(&create(&tenant).await.expect_problem(429, "rate_limited"), policy, "allows 3 in");
+        }
+    }
 }
 
 #[tokio::test]

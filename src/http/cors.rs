@@ -1,4 +1,5 @@
-//! Cross-origin requests: only exact origins of the tenant's `cors_origins`, with credentials, never `*`.
+//! Cross-origin requests: only exact origins of the tenant's `cors_origins`, with credentials, never `*`. What tells of no
+//! tenant is for pages of all origins.
 
 use url::Url;
 
@@ -61,6 +62,14 @@ impl Origin {
         }
         headers
     }
+}
+
+/// The headers that let a page of any origin read an answer which tells of no tenant, and of it the headers `told`. The
+/// origin is repeated, because a page that sends credentials cannot read what is for `*` (Fetch, "CORS check").
+pub fn headers_for_all(origin: Option<&str>, told: &[&str]) -> Vec<(&'static str, String)> {
+    let origin = origin.filter(|origin| origin.len() <= MAX_ORIGIN).map(str::to_owned);
+    let allowed = origin.map_or(Origin::Foreign, Origin::Allowed);
+    allowed.headers(&CorsHeaders { allowed: String::new(), exposed: told.join(", ") })
 }
 
 /// Reads an origin that is to be listed, and gives it as browsers serialise it (WHATWG HTML, "Serialization of an
@@ -140,6 +149,23 @@ mod tests {
             "http://acme.localhost:8788",
         ] {
             assert_eq!(judge(Some(foreign)), Origin::Foreign, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn what_tells_of_no_tenant_is_read_by_pages_of_all_origins() {
+        let vary = ("Vary", "Origin".to_owned());
+        assert_eq!(
+            headers_for_all(Some("https://any.test"), &["Retry-After", "RateLimit"]),
+            [
+                vary.clone(),
+                ("Access-Control-Allow-Origin", "https://any.test".into()),
+                ("Access-Control-Allow-Credentials", "true".into()),
+                ("Access-Control-Expose-Headers", "Retry-After, RateLimit".into()),
+            ]
+        );
+        for none in [None, Some("x".repeat(301).as_str())] {
+            assert_eq!(headers_for_all(none, &[]), std::slice::from_ref(&vary));
         }
     }
 

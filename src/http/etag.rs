@@ -17,8 +17,13 @@ pub fn of_version(identity: &str, version: i64) -> String {
 
 /// The tag of content: equal content has an equal tag.
 pub fn of_content(content: &str) -> String {
+    of_name(&name_of_content(content))
+}
+
+/// The same without quotes, for a URL or a body.
+pub fn name_of_content(content: &str) -> String {
     let digest = Sha256::digest(content.as_bytes());
-    format!("\"{}\"", hex(digest.get(..16).unwrap_or_default()))
+    hex(digest.get(..16).unwrap_or_default())
 }
 
 /// The tag of what has an opaque name already.

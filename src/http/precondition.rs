@@ -2,6 +2,8 @@
 //!
 //! They count only where the request would succeed without them (13.2.1): so a handler finds its resource, and looks
 //! whether it can do what is asked, before it holds the conditions against the state.
+//!
+//! A header without a value is a condition too: `If-Match` without a tag matches nothing (13.1.1).
 
 use super::etag::EntityTags;
 use super::incoming::Incoming;
@@ -57,7 +59,7 @@ enum RequestEffect {
 impl Preconditions {
     /// Those of a request. `now` tells the century of dates of the oldest form.
     pub fn of(request: &Incoming, now: Timestamp) -> Self {
-        Self::read(|name| request.header(name), now)
+        Self::read(|name| request.header_as_sent(name), now)
     }
 
     /// `If-Match` alone, from wherever it was sent.
@@ -165,15 +167,19 @@ mod tests {
             (&[("If-Match", "\"b\"")], Fail, Fail),
             (&[("If-Match", "W/\"a\"")], Fail, Fail),
             (&[("If-Match", "a")], Fail, Fail),
+            (&[("If-Match", "")], Fail, Fail),
+            (&[("If-Match", " , ")], Fail, Fail),
             (&[("If-None-Match", "\"a\"")], Unchanged, Fail),
             (&[("If-None-Match", "W/\"a\"")], Unchanged, Fail),
             (&[("If-None-Match", "*")], Unchanged, Fail),
             (&[("If-None-Match", "\"b\", W/\"a\"")], Unchanged, Fail),
             (&[("If-None-Match", "\"b\"")], Hold, Hold),
+            (&[("If-None-Match", "")], Hold, Hold),
             (&[("If-Unmodified-Since", THEN)], Hold, Hold),
             (&[("If-Unmodified-Since", LATER)], Hold, Hold),
             (&[("If-Unmodified-Since", BEFORE)], Fail, Fail),
             (&[("If-Unmodified-Since", "yesterday")], Hold, Hold),
+            (&[("If-Unmodified-Since", "")], Hold, Hold),
             (&[("If-Modified-Since", THEN)], Unchanged, Hold),
             (&[("If-Modified-Since", LATER)], Unchanged, Hold),
             (&[("If-Modified-Since", BEFORE)], Hold, Hold),
@@ -183,6 +189,8 @@ mod tests {
             (&[("If-Match", "\"b\""), ("If-Unmodified-Since", LATER)], Fail, Fail),
             (&[("If-None-Match", "\"b\""), ("If-Modified-Since", LATER)], Hold, Hold),
             (&[("If-None-Match", "\"a\""), ("If-Modified-Since", BEFORE)], Unchanged, Fail),
+            (&[("If-Match", ""), ("If-Unmodified-Since", LATER)], Fail, Fail),
+            (&[("If-None-Match", ""), ("If-Modified-Since", LATER)], Hold, Hold),
             // And 412 before 304.
             (&[("If-Match", "\"b\""), ("If-None-Match", "\"a\"")], Fail, Fail),
             (&[("If-Unmodified-Since", BEFORE), ("If-None-Match", "\"a\"")], Fail, Fail),
@@ -204,8 +212,10 @@ mod tests {
         for (headers, verdict) in [
             (("If-Match", "*"), Fail),
             (("If-Match", "\"a\""), Fail),
+            (("If-Match", ""), Fail),
             (("If-None-Match", "*"), Hold),
             (("If-None-Match", "\"a\""), Hold),
+            (("If-None-Match", ""), Hold),
             (("If-Unmodified-Since", BEFORE), Hold),
         ] {
             assert_eq!(of(&[headers]).judge(None, Changes), verdict, "{headers:?}");

@@ -554,20 +554,39 @@ pub fn limit_used_up(rate: &Rate, now: Timestamp) -> Problem {
 }
 
 /// 429: the tenant has as many open streams as its plan allows.
-pub fn too_many_streams(retry_after: u64) -> Problem {
+pub fn too_many_streams(most: u64, retry_after: u64) -> Problem {
     Problem::new(429, "too_many_streams", "The tenant's limit of open streams is reached")
+        .detail(format!("The plan allows {} at once. Close one, or try again in {retry_after} seconds.", streams(most)))
         .header("Retry-After", retry_after)
 }
 
-/// 429: the network has as many open streams as one network may.
-pub fn too_many_connections(retry_after: u64) -> Problem {
+fn streams(count: u64) -> String {
+    if count == 1 { "1 stream".to_owned() } else { format!("{count} streams") }
+}
+
+/// 429: the network has as many open streams as one network may: so many, and so many while most of the tenant's are taken.
+pub fn too_many_connections((most, when_busy): (u64, u64), retry_after: u64) -> Problem {
+    let busy = match when_busy < most {
+        true => format!(", and {when_busy} while more than half of the tenant's are taken"),
+        false => String::new(),
+    };
+    let detail = format!(
+        "The plan allows one network {} at once{busy}. Close one, or try again in {retry_after} seconds.",
+        streams(most)
+    );
     Problem::new(429, "too_many_connections", "The limit of open streams for this network is reached")
+        .detail(detail)
         .header("Retry-After", retry_after)
 }
 
-/// 429: streams ask with as many patterns and templates as may be, or the network has its share of them.
-pub fn too_many_patterns(retry_after: u64) -> Problem {
+/// 429: streams ask with as many patterns and templates as may be, or the network has its share of them; `pointer` is what
+/// asks for too much.
+pub fn too_many_patterns(pointer: &str, exceeded: Invalid, retry_after: u64) -> Problem {
+    let (name, bound) = (pointer.trim_start_matches('?'), &exceeded.message);
+    let detail = format!("`{name}` {bound}. Or close a stream, or try again in {retry_after} seconds.");
     Problem::new(429, "too_many_patterns", "The limit of patterns that streams ask with is reached")
+        .detail(detail)
+        .field(pointer, exceeded)
         .header("Retry-After", retry_after)
 }
 

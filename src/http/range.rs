@@ -35,7 +35,8 @@ impl ByteRange {
         bytes.and_then(|(_, set)| Self::of_set(set, size)).unwrap_or(Self::Whole)
     }
 
-    /// What `If-Range` makes of it (13.1.5): it stands if the client's part is of this very state, else all is sent.
+    /// What `If-Range` makes of it (13.1.5): it stands if the client's part is of this very state, else all is sent. A date
+    /// counts as the time of a state is a strong validator: no state before it had one of the same second (8.8.2.2).
     pub fn if_range(self, header: Option<&str>, current: Validators<'_>, now: Timestamp) -> Self {
         let is_current = |sent: &str| match EntityTag::parse(sent) {
             Some(tag) => tag.is_strong(current.etag),
@@ -187,6 +188,7 @@ mod tests {
             "\"b\"",
             "W/\"a\"",
             "*",
+            "",
             "a",
             "\"a\", \"b\"",
             "Sun, 06 Nov 1994 08:49:36 GMT",

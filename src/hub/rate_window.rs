@@ -137,8 +137,9 @@ fn block(limit: Limit, remaining: u64) -> u64 {
 /// How long a lease is valid.
 const LEASE_MILLIS: i64 = 5000;
 
-/// Draws permits from several windows at once, as many as the tightest of them gives. Fails with the state of the one that is
-/// used up for longest; then nothing is counted.
+/// Draws permits from several windows at once, as many as the tightest of them gives. The lease tells of the window in which
+/// fewest are left, so that no other has fewer. Fails with the state of the one that is used up for longest; then nothing is
+/// counted.
 pub fn draw(windows: &mut [(&mut RateWindow, Limit)], now: Timestamp) -> Result<(Lease, Vec<SavedWindow>), Rate> {
     let mut permits = u64::MAX;
     let mut used_up: Option<Rate> = None;
@@ -161,7 +162,7 @@ pub fn draw(windows: &mut [(&mut RateWindow, Limit)], now: Timestamp) -> Result<
         until = until.min(rate.reset);
         rates.push(rate);
     }
-    match rates.into_iter().next() {
+    match rates.into_iter().min_by_key(|rate| rate.remaining) {
         Some(rate) => Ok((Lease { permits, until, rate }, saves)),
         None => Err(RateWindow::new(RateClass::ApiMinute).rate(Limit::AtMost(0), now)),
     }
@@ -203,9 +204,12 @@ mod tests {
         let (lease, _) =
             draw(&mut [(&mut minute, Limit::AtMost(1000)), (&mut day, Limit::AtMost(3))], at(1000)).unwrap();
         assert_eq!(lease.permits, 1, "the day is nearly over its limit");
+        assert_eq!((lease.rate.policy.as_str(), lease.rate.remaining), ("api-day", 2), "the minute leaves 999");
         let (lease, _) =
             draw(&mut [(&mut minute, Limit::AtMost(1001)), (&mut day, Limit::Unlimited)], at(1000)).unwrap();
         assert_eq!((lease.permits, lease.until, lease.rate.remaining), (50, at(6000), 950));
+        let (lease, _) = draw(&mut [(&mut minute, Limit::Unlimited), (&mut day, Limit::AtMost(9))], at(1000)).unwrap();
+        assert_eq!((lease.rate.policy.as_str(), lease.rate.limit), ("api-day", Limit::AtMost(9)));
         let both = |minute: i64, day: i64| {
             let mut windows = [RateWindow::new(RateClass::ApiMinute), RateWindow::new(RateClass::ApiDay)];
             let [first, second] = &mut windows;
@@ -233,6 +237,19 @@ mod tests {
             }
             prop_assert!(admitted <= bound);
             prop_assert!(admitted + restarts.len() as u64 * (bound / 50) >= bound.min(400));
+        }
+
+        /// What callers are told is left is a lower bound over all windows.
+        #[test]
+        fn a_lease_tells_of_no_more_than_any_window_leaves(minute in 1u64..900, day in 1u64..2000, asks in 1usize..300) {
+            let mut windows = [RateWindow::new(RateClass::ApiMinute), RateWindow::new(RateClass::ApiDay)];
+            let bounds = [Limit::AtMost(minute), Limit::AtMost(day)];
+            for _ in 0..asks {
+                let [first, second] = &mut windows;
+                let Ok((lease, _)) = draw(&mut [(first, bounds[0]), (second, bounds[1])], at(5)) else { break };
+                let left = windows.iter_mut().zip(bounds).map(|(window, bound)| window.remaining(bound, at(5)));
+                prop_assert_eq!(Some(lease.rate.remaining), left.min());
+            }
         }
 
         /// Leases taken by any number of isolates never exceed the limit.

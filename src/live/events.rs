@@ -41,7 +41,7 @@ pub async fn open(request: &Request<Visitor>, attach: &Attach) -> Result<Respons
         config.revision,
         async |hub, caller| bridge::open(hub, &caller, attach).await,
     );
-    let attached = opened.await?;
+    let attached = opened.await.map_err(|error| error.of_stream(&config.limits))?;
     if attach.ticket.is_some() {
         request.proof.succeeded();
     }

@@ -30,11 +30,12 @@ use std::rc::Rc;
 use worker::{Context, Env, Method};
 
 use self::context::{RequestContext, ResponseMeta};
+use crate::http::cors;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::rate_fields::RATE_HEADERS;
 use crate::http::request::{Background, HandlersProof};
-use crate::http::response::Response;
+use crate::http::response::{ON_EVERY_ANSWER, Response};
 use crate::log::{self, RequestLine};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sealed::random;
@@ -45,12 +46,14 @@ use domain::host::{Host, HostKind};
 pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Result<worker::Response> {
     let began = SystemClock.now();
     let id = random::<8>().map_or_else(|_| "-".to_owned(), |bytes| domain::hex::hex(&bytes));
-    if let Some(problem) = network_filter::closed_out(&raw).await {
-        return Response::problem(&problem, &id).identified(&id).into_response(raw.method() == Method::Head);
-    }
+    let closed_out = network_filter::closed_out(&raw).await;
     let request = Box::new(Incoming::new(raw, id.clone()));
     let method = request.method.clone();
-    let mut meta = ResponseMeta::default();
+    let mut meta = ResponseMeta { event_source: busy::wire(&request), ..ResponseMeta::default() };
+    if let Some(problem) = closed_out {
+        let answer = busy::answer(&shown_to_all(problem, &request), meta.event_source, &id);
+        return answer.identified(&id).into_response(method == Method::Head);
+    }
     let (scheme, authority) = (request.scheme.clone(), request.authority.clone());
     let outcome = match Bindings::new(env) {
         Ok(bindings) => {
@@ -71,13 +74,21 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
 }
 
 async fn by_host(context: RequestContext, meta: &mut ResponseMeta) -> Result<Response, Problem> {
-    network_filter::admit(&context.request, &context.bindings).await?;
+    let admitted = network_filter::admit(&context.request, &context.bindings).await;
+    admitted.map_err(|problem| shown_to_all(problem, &context.request))?;
     let host = Host::parse(&context.request.authority).map_err(|_| problem::tenant_not_found())?;
     match context.bindings.settings.root_domain.kind_of(host) {
         HostKind::Platform => platform::on_platform(context, meta).await,
         HostKind::Tenant(host) => tenant::on_tenant(context, host, meta).await,
         HostKind::Nobody => Err(problem::tenant_not_found()),
     }
+}
+
+/// A refusal before any tenant is known: it tells of none, so a page of any origin may read it.
+fn shown_to_all(mut problem: Problem, request: &Incoming) -> Problem {
+    let told: Vec<_> = problem.headers.iter().map(|(name, _)| *name).chain(ON_EVERY_ANSWER).collect();
+    problem.headers.extend(cors::headers_for_all(request.header("Origin").as_deref(), &told));
+    problem
 }
 
 /// Turns an outcome into the response, and writes its log line.
@@ -90,10 +101,7 @@ fn answer(
 ) -> worker::Result<worker::Response> {
     let (answer, problem) = match outcome {
         Ok(answer) => (answer, None),
-        Err(problem) => {
-            let busy = meta.event_source.and_then(|wire| busy::stream(&problem, wire, id));
-            (busy.unwrap_or_else(|| Response::problem(&problem, id)), Some(problem))
-        }
+        Err(problem) => (busy::answer(&problem, meta.event_source, id), Some(problem)),
     };
     let status = answer.status;
     let line = RequestLine {

@@ -4,9 +4,9 @@
 //! Nothing is given back.
 //!
 //! Invariants
-//! - Whom either refuses is closed out for a moment. Its requests are then refused before anything of them is read but the
-//!   address, without a line in the log, and late: a flood over few connections becomes a trickle. Of a flood over many,
-//!   those above [`MAX_HELD_BACK`] are refused at once, because what waits takes memory.
+//! - Whom either refuses is closed out for a moment. Its requests are then refused by their address alone: nothing is looked
+//!   up for them, they leave no line in the log, and are answered late: a flood over few connections becomes a trickle. Of a
+//!   flood over many, those above [`MAX_HELD_BACK`] are refused at once, because what waits takes memory.
 //! - A network that goes on gets no burst when it is let in again, only what its pace allows.
 
 use std::cell::RefCell;
@@ -84,11 +84,8 @@ pub async fn admit(request: &Incoming, bindings: &Bindings) -> Result<(), Proble
 /// What a network is told that asks too often.
 const BOUND: RateBound = RateBound { policy: "network-requests", of: "requests of one network" };
 
-/// It tells of no tenant, so scripts of any origin may read it.
 fn refusal(until: Timestamp, now: Timestamp) -> Problem {
     problem::rate_limited(BOUND, seconds_until(until, now))
-        .header("Access-Control-Allow-Origin", "*")
-        .header("Access-Control-Expose-Headers", "Retry-After")
 }
 
 /// How fast networks ask.

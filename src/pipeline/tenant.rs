@@ -7,7 +7,6 @@ use std::rc::Rc;
 
 use worker::Method;
 
-use super::busy;
 use super::context::{RequestContext, ResponseMeta, find, rate_fields};
 use super::cross_tenant_audit::CrossTenantAudit;
 use super::decide::{self, Presents, RequestFacts, SendingPage, Spends, TokenState};
@@ -16,7 +15,7 @@ use super::judgement::{JUDGEMENTS, Judgement};
 use super::permit::UnsettledPermit;
 use super::subscriber_token::SubscriberCredential;
 use super::tenant_source::{RouteMatch, TenantSource};
-use super::unknown_hosts;
+use super::{shown_to_all, unknown_hosts};
 use crate::auth::authenticate_member::Credential;
 use crate::auth::principal::{Actor, Member, Named, Reader, Signer, Visitor};
 use crate::http::cors::Origin;
@@ -54,11 +53,10 @@ async fn judge_on_tenant(context: RequestContext, host: Host, meta: &mut Respons
     let found = find(Surface::Tenant, &context.request);
     let matched = RouteMatch { found, source: TenantSource::Host(host.clone()) };
     meta.route = matched.route().map(|route| route.name);
-    meta.event_source = matched.route().and_then(|route| busy::wire(&context.request, route));
     let network = context.request.network();
     let is_known = resolve::is_known(&host);
     if !is_known {
-        unknown_hosts::may_look_up(network)?;
+        unknown_hosts::may_look_up(network).map_err(|problem| shown_to_all(problem, &context.request))?;
     }
     let Some(hinted) = resolve::resolve(&context.bindings, &host).await? else {
         if !is_known {

@@ -1,4 +1,9 @@
 //! The file of a record: its metadata, and how it is shown.
+//!
+//! Invariants
+//! - The entity tag is of all that a file shows: bytes, name and media type. Equal files have equal tags.
+//! - A file's time is of a later second than those of all files that its record had before, so `Last-Modified` is a strong
+//!   validator (RFC 9110, 8.8.2.2). It is told as the present while it lies ahead (8.8.2.1).
 
 use serde_json::Value;
 
@@ -10,6 +15,7 @@ use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::{ReadStatement, TenantDb};
 use domain::clock::Timestamp;
 use domain::file::{FileName, FileType};
+use domain::http_date;
 use domain::json;
 
 statements! { TenantSql;
@@ -53,9 +59,9 @@ pub struct File {
     pub file_type: FileType,
     /// Its size in bytes.
     pub size: u64,
-    /// The entity tag of its bytes, without quotes.
-    pub etag: String,
-    /// When it was stored.
+    /// The digest of its bytes, as R2 gave it.
+    pub(super) bytes_etag: String,
+    /// When it was stored; up to some seconds ahead, if it followed another file at once.
     pub created_at: Timestamp,
     /// Who stored it: `user:…`, `key:…`.
     pub created_by: String,
@@ -82,7 +88,7 @@ impl File {
             name: FileName::parse(&row.name).map_err(problem::internal)?,
             file_type: FileType::parse(&row.content_type).map_err(problem::internal)?,
             size: row.size,
-            etag: row.etag,
+            bytes_etag: row.etag,
             created_at: Timestamp::from_millis(row.created_at),
             created_by: row.created_by,
             record_creation_id: row.record_creation_id,
@@ -103,9 +109,25 @@ impl File {
         Ok(Some(Served { file, creation_id, is_public: public_read != 0 }))
     }
 
-    /// The entity tag of its bytes.
+    /// The entity tag, without quotes.
+    pub fn etag(&self) -> String {
+        etag_of(&self.bytes_etag, self.name.as_str(), self.file_type.as_str())
+    }
+
+    /// The entity tag.
     pub fn tag(&self) -> String {
-        etag::of_name(&self.etag)
+        etag::of_name(&self.etag())
+    }
+
+    /// Whether the `v` of a signed URL names this file: by its entity tag; or by the digest of its bytes alone, as in URLs
+    /// that were signed before entity tags told name and type.
+    pub fn is_named_by(&self, v: &str) -> bool {
+        v == self.etag() || v == self.bytes_etag
+    }
+
+    /// `Last-Modified`.
+    pub fn last_modified(&self, now: Timestamp) -> String {
+        http_date::print(self.created_at.min(now))
     }
 
     /// What tells its state; `tag` is its own.
@@ -116,10 +138,16 @@ impl File {
     /// Its metadata as responses show it.
     pub fn shown(&self) -> Value {
         json!({
-            "name": self.name.as_str(), "content_type": self.file_type.as_str(), "size": self.size, "etag": self.etag,
+            "name": self.name.as_str(), "content_type": self.file_type.as_str(), "size": self.size, "etag": self.etag(),
             "created_at": self.created_at, "created_by": self.created_by,
         })
     }
+}
+
+/// The entity tag of a file, without quotes. `bytes` is the digest of its bytes.
+pub(super) fn etag_of(bytes: &str, name: &str, content_type: &str) -> String {
+    // None of them has a line break.
+    etag::name_of_content(&[bytes, name, content_type].join("\n"))
 }
 
 /// Deletes the file of a record, if the conditions hold of it; 404 if it has none.
@@ -142,5 +170,54 @@ pub async fn delete(
         false if preconditions.are_open_to_changes() => Err(problem::not_found()),
         // Another one came in between.
         false => Err(problem::precondition_failed()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: &str, name: &str, content_type: &str) -> File {
+        File::stored(FileRow {
+            object: "media/r1/x".into(),
+            name: name.into(),
+            content_type: content_type.into(),
+            size: 4,
+            etag: bytes.into(),
+            created_at: 5_500,
+            created_by: "key:k".into(),
+            record_creation_id: String::new(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn an_entity_tag_is_of_bytes_name_and_media_type() {
+        let one = file("e", "one.txt", "text/plain");
+        assert_eq!(one.tag(), file("e", "one.txt", "text/plain").tag());
+        for other in [
+            file("f", "one.txt", "text/plain"),
+            file("e", "two.txt", "text/plain"),
+            file("e", "one.txt", "text/markdown"),
+        ] {
+            assert_ne!(one.tag(), other.tag(), "{other:?}");
+        }
+        assert_eq!(one.shown()["etag"], one.tag().trim_matches('"'));
+    }
+
+    #[test]
+    fn a_signed_url_names_a_file_by_its_tag_or_as_urls_of_before_did() {
+        let one = file("e", "one.txt", "text/plain");
+        assert!(one.is_named_by(&one.etag()) && one.is_named_by("e"));
+        assert!(!one.is_named_by(&file("e", "two.txt", "text/plain").etag()) && !one.is_named_by(""));
+    }
+
+    #[test]
+    fn no_time_is_told_that_has_not_come() {
+        let (one, at) = (file("e", "one.txt", "text/plain"), Timestamp::from_millis);
+        assert_eq!(one.last_modified(at(4_900)), "Thu, 01 Jan 1970 00:00:04 GMT");
+        for now in [5_500, 90_000] {
+            assert_eq!(one.last_modified(at(now)), "Thu, 01 Jan 1970 00:00:05 GMT");
+        }
     }
 }

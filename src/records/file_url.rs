@@ -78,7 +78,7 @@ pub struct FileLink<'a> {
     pub record_id: &'a str,
     /// What the file is called.
     pub name: &'a str,
-    /// The entity tag of its bytes.
+    /// Its entity tag, without quotes.
     pub etag: &'a str,
     /// Who asked for it.
     pub maker: &'a str,
@@ -103,9 +103,9 @@ impl FileLink<'_> {
     }
 }
 
-/// The path of a record's file, and which bytes it means: for good where everybody may read it.
+/// The path of a record's file, and which file it means: for good where everybody may read it.
 pub fn path(collection: &str, record_id: &str, file: &File) -> String {
-    format!("/media/{collection}/{record_id}/{}?v={}", file.name.segment(), file.etag)
+    format!("/media/{collection}/{record_id}/{}?v={}", file.name.segment(), file.etag())
 }
 
 #[cfg(test)]

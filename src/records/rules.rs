@@ -23,9 +23,11 @@ statements! { TenantSql;
     /// The collection ?2 has at most ?3 records.
     RECORDS_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_records_left) VALUES (?1, (SELECT COALESCE(sum(records), 0) FROM record_counts WHERE tenant_id = ?1 AND collection = ?2) <= ?3)";
     /// Counts ?5 more records of the collection ?2, whichever has this slug, in the window of the period ?3 that began at ?4.
-    COUNT_RATE = "INSERT INTO record_rates (tenant_id, collection, period, start, records) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant_id, collection, period) DO UPDATE SET records = CASE WHEN start = excluded.start THEN records + excluded.records ELSE excluded.records END, start = excluded.start";
-    /// How many records of the collection ?2 were made in the window of each period, and when it began.
-    RATES = "SELECT period, start, records FROM record_rates WHERE tenant_id = ?1 AND collection = ?2";
+    /// A window that is not counted yet begins with the records that were made in it before there was a bound, at most ?6 of
+    /// them: with these the bound is met.
+    COUNT_RATE = "INSERT INTO record_rates (tenant_id, collection, period, start, records) VALUES (?1, ?2, ?3, ?4, ?5 + CASE WHEN EXISTS (SELECT 1 FROM record_rates n WHERE n.tenant_id = ?1 AND n.collection = ?2 AND n.period = ?3 AND n.start = ?4) THEN 0 ELSE (SELECT count(*) FROM (SELECT r.id FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.created_at >= ?4 AND r.deleted_at IS NULL LIMIT ?6)) END) ON CONFLICT (tenant_id, collection, period) DO UPDATE SET records = CASE WHEN start = excluded.start THEN records + excluded.records ELSE excluded.records END, start = excluded.start";
+    /// How many records of the collection ?2 were made in the window of the period ?3 that began at ?4, as COUNT_RATE has it.
+    MADE = "SELECT COALESCE((SELECT n.records FROM record_rates n WHERE n.tenant_id = ?1 AND n.collection = ?2 AND n.period = ?3 AND n.start = ?4), (SELECT count(*) FROM (SELECT r.id FROM records r WHERE r.tenant_id = ?1 AND r.collection = ?2 AND r.created_at >= ?4 AND r.deleted_at IS NULL LIMIT ?5))) AS records";
     /// In the window of the period ?3 at most ?4 records of the collection ?2 were made.
     RATE_LEFT = "INSERT OR REPLACE INTO write_rules (tenant_id, has_rate_left) VALUES (?1, (SELECT records FROM record_rates WHERE tenant_id = ?1 AND collection = ?2 AND period = ?3) <= ?4)";
 }
@@ -33,8 +35,6 @@ statements! { TenantSql;
 row_types! {
     /// How many records were made in a window.
     pub struct RecordRateRow {
-        pub(super) period: String,
-        pub(super) start: i64,
         pub(super) records: i64,
     }
 }

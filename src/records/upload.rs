@@ -31,7 +31,7 @@ use domain::plan::Limit;
 
 statements! { TenantSql;
     /// The target of an upload: the record's present file, whether its collection allows files, the tenant's bytes.
-    PLACE = "SELECT c.files, c.creation_id || r.creation_id AS creation_id, (SELECT f.object FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS object, (SELECT f.size FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS size, (SELECT f.etag FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS etag, (SELECT f.created_at FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS created_at, (SELECT s.records + s.files + s.outbox FROM tenant_storage s WHERE s.tenant_id = ?1) AS used FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL AND r.deleted_at IS NULL";
+    PLACE = "SELECT c.files, c.creation_id || r.creation_id AS creation_id, (SELECT f.object FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS object, (SELECT f.size FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS size, (SELECT f.name FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS name, (SELECT f.content_type FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS content_type, (SELECT f.etag FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS etag, (SELECT f.created_at FROM record_files f WHERE f.tenant_id = ?1 AND f.collection = ?2 AND f.record_id = ?3) AS created_at, (SELECT s.records + s.files + s.outbox FROM tenant_storage s WHERE s.tenant_id = ?1) AS used FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.deleted_at IS NULL AND r.deleted_at IS NULL";
     /// Registers an object as unreferenced.
     NOTE = "INSERT INTO unreferenced_objects (tenant_id, object, due_at) VALUES (?1, ?2, ?3)";
     /// The record ?3 of the collection ?2, both still those of the creation ids ?5, may hold a file, and the object ?4 is not
@@ -39,8 +39,9 @@ statements! { TenantSql;
     TAKES_FILE = "INSERT OR REPLACE INTO write_rules (tenant_id, takes_file) VALUES (?1, EXISTS (SELECT 1 FROM collections c JOIN records r ON r.tenant_id = ?1 AND r.collection = c.slug AND r.id = ?3 JOIN unreferenced_objects u ON u.tenant_id = ?1 AND u.object = ?4 WHERE c.tenant_id = ?1 AND c.slug = ?2 AND c.creation_id || r.creation_id = ?5 AND c.files = 1 AND c.deleted_at IS NULL AND r.deleted_at IS NULL AND u.is_claimed = 0))";
     /// The record still holds the object ?4, or none where that is empty.
     FILE_AS_SEEN = "INSERT OR REPLACE INTO write_rules (tenant_id, is_file) VALUES (?1, COALESCE((SELECT object FROM record_files WHERE tenant_id = ?1 AND collection = ?2 AND record_id = ?3), '') = ?4)";
-    /// Makes it the record's file.
-    PUT = "INSERT INTO record_files (tenant_id, collection, record_id, object, name, content_type, size, etag, created_at, created_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (tenant_id, collection, record_id) DO UPDATE SET object = excluded.object, name = excluded.name, content_type = excluded.content_type, size = excluded.size, etag = excluded.etag, created_at = excluded.created_at, created_by = excluded.created_by";
+    /// Makes it the record's file. Its time is ?9, or the second behind that of the file in whose place it comes, and behind
+    /// those of the tenant's files that were deleted.
+    PUT = "INSERT INTO record_files (tenant_id, collection, record_id, object, name, content_type, size, etag, created_at, created_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, max(?9, COALESCE((SELECT (u.gone_to / 1000 + 1) * 1000 FROM storage_used u WHERE u.tenant_id = ?1), 0)), ?10) ON CONFLICT (tenant_id, collection, record_id) DO UPDATE SET object = excluded.object, name = excluded.name, content_type = excluded.content_type, size = excluded.size, etag = excluded.etag, created_at = max(excluded.created_at, (record_files.created_at / 1000 + 1) * 1000), created_by = excluded.created_by RETURNING created_at";
 }
 
 /// Hours after which a registered object may be swept: longer than any upload takes.
@@ -52,9 +53,14 @@ row_types! {
         creation_id: String,
         object: Option<String>,
         size: Option<u64>,
+        name: Option<String>,
+        content_type: Option<String>,
         etag: Option<String>,
         created_at: Option<i64>,
         used: Option<u64>,
+    }
+    struct StoredAtRow {
+        created_at: i64,
     }
 }
 
@@ -109,8 +115,13 @@ impl UploadTarget {
         }
         let (size, used) = (row.size.unwrap_or(0), row.used.unwrap_or(0));
         let seen = Seen { creation_id: row.creation_id, object: row.object.unwrap_or_default() };
-        let state = row.etag.zip(row.created_at.map(Timestamp::from_millis));
-        let state = state.map(|(etag, created_at)| (etag::of_name(&etag), created_at));
+        let state = match (row.etag, row.name, row.content_type, row.created_at) {
+            (Some(bytes), Some(name), Some(content_type), Some(created_at)) => {
+                let tag = etag::of_name(&file::etag_of(&bytes, &name, &content_type));
+                Some((tag, Timestamp::from_millis(created_at)))
+            }
+            _ => None,
+        };
         Ok(Self { seen, state, size, used })
     }
 
@@ -216,15 +227,19 @@ impl Upload {
             now.millis(),
             self.by.as_str()
         ];
+        // The fence and the rules come before it.
+        let place = 1 + rules.len();
         let batch = rows.write().add_all(rules).add(PUT, row).add_all(storage_left(limit));
-        batch.commit().await.map_err(upload_error)?;
+        let done = batch.commit().await.map_err(upload_error)?;
+        let stored = done.into_iter().nth(place).unwrap_or_default().first::<StoredAtRow>();
+        let stored = stored.map_err(|error| UploadError::Unknown(error.into()))?;
         Ok(File {
             object: object.to_owned(),
             name: self.name.clone(),
             file_type: self.file_type.clone(),
             size: written.size,
-            etag: written.etag.clone(),
-            created_at: now,
+            bytes_etag: written.etag.clone(),
+            created_at: stored.map_or(now, |row| Timestamp::from_millis(row.created_at)),
             created_by: self.by.clone(),
             record_creation_id: String::new(),
         })

@@ -19,7 +19,7 @@ use super::storage::storage_left;
 use super::together::{HELD_TOGETHER, NOT_TOGETHER};
 use super::words;
 use crate::http::problem::{self, FieldError, Problem};
-use crate::storage::sql::{Arg, TenantSql};
+use crate::storage::sql::{Arg, StorageError, TenantSql};
 use crate::storage::sql::{args, statements};
 use crate::storage::tenant_db::{TenantBatch, TenantDb};
 use domain::clock::Timestamp;
@@ -351,7 +351,7 @@ impl<'a> WriteBatch<'a> {
         for period in [Period::Hour, Period::Month] {
             if let Some(most) = bound(limits.record_rate(slug, period)).filter(|_| created > 0) {
                 let start = period.start(self.now).millis();
-                rates.push((rules::COUNT_RATE, args![slug, period.as_str(), start, created]));
+                rates.push((rules::COUNT_RATE, args![slug, period.as_str(), start, created, most]));
                 rates.push((rules::RATE_LEFT, args![slug, period.as_str(), most]));
             }
         }
@@ -438,26 +438,34 @@ impl<'a> WriteBatch<'a> {
 
     /// Which limit does not leave so many new records; that which lasts longest, where several do not.
     async fn rate_limited(&self, limits: &Limits) -> Problem {
-        let slug = self.collection.slug.as_str();
-        let windows = match self.rows.rows::<RecordRateRow>(&rules::RATES, args![slug]).await {
-            Ok(windows) => windows,
-            Err(error) => return error.into(),
-        };
         let created = u64::try_from(self.created.len()).unwrap_or(u64::MAX);
-        let rates = [Period::Month, Period::Hour].into_iter().filter_map(|period| {
-            let limit = limits.record_rate(slug, period);
-            let (start, reset) = (period.start(self.now), period.end(self.now));
-            let is_this = |row: &&RecordRateRow| row.period == period.as_str() && row.start == start.millis();
-            let made = windows.iter().find(is_this).map_or(0, |row| row.records.unsigned_abs());
-            let remaining = limit.bound()?.saturating_sub(made);
-            let window = reset.since(start).unsigned_abs() / 1000;
-            Some(Rate { policy: format!("records-{}", period.as_str()), limit, remaining, window, reset })
-        });
-        match rates.into_iter().find(|rate| rate.remaining < created) {
-            Some(rate) => problem::limit_used_up(&rate, self.now),
-            // The window has ended since.
-            None => problem::changed_meanwhile(),
+        for period in [Period::Month, Period::Hour] {
+            match self.rate(limits, period).await {
+                Ok(Some(rate)) if rate.remaining < created => return problem::limit_used_up(&rate, self.now),
+                Ok(Some(_) | None) => {}
+                Err(error) => return error.into(),
+            }
         }
+        // The window has ended since.
+        problem::changed_meanwhile()
+    }
+
+    /// How the limit of records created in a period stands; none if there is none.
+    async fn rate(&self, limits: &Limits, period: Period) -> Result<Option<Rate>, StorageError> {
+        let slug = self.collection.slug.as_str();
+        let limit = limits.record_rate(slug, period);
+        let (Some(allowed), Some(most)) = (limit.bound(), bound(limit)) else { return Ok(None) };
+        let (start, reset) = (period.start(self.now), period.end(self.now));
+        let window = args![slug, period.as_str(), start.millis(), most];
+        let made = self.rows.row::<RecordRateRow>(&rules::MADE, window).await?;
+        let made = made.map_or(0, |row| row.records.unsigned_abs());
+        Ok(Some(Rate {
+            policy: format!("records-{}", period.as_str()),
+            limit,
+            remaining: allowed.saturating_sub(made),
+            window: reset.since(start).unsigned_abs() / 1000,
+            reset,
+        }))
     }
 }
 

@@ -84,7 +84,7 @@ pub const ROUTES: &[Route] = &[
          for it may read it.",
     )
     .params(
-        "v?: string <the entity tag of the bytes>, expires?: string, by?: string, signature?: string, \
+        "v?: string <the file's entity tag>, expires?: string, by?: string, signature?: string, \
          Range <several are one where they leave no gap, else as good as none>, If-Range, If-Match, If-None-Match, \
          If-Modified-Since, If-Unmodified-Since",
     )

@@ -28,6 +28,7 @@ use domain::clock::{Clock, Timestamp};
 use domain::host::Host;
 use domain::log_position::Cursor;
 use domain::network_share::HeldPermits;
+use domain::plan::Limits;
 use domain::rate::Rate;
 
 pub use super::grant::Needs;
@@ -105,12 +106,25 @@ impl From<HubError> for Problem {
             }
             HubError::Refused(Refusal::NoCredential) => problem::unauthorized(),
             HubError::Refused(Refusal::AddressNotAllowed) => problem::address_not_allowed(),
-            HubError::Refused(Refusal::TooManyStreams) => problem::too_many_streams(retry_after()),
-            HubError::Refused(Refusal::TooManyConnections) => problem::too_many_connections(retry_after()),
-            HubError::Refused(Refusal::TooManyPatterns(RefusedPattern { parameter, bound })) => {
-                problem::too_many_patterns(retry_after()).field(parameter.pointer(), bound.exceeded())
-            }
             HubError::Refused(refusal) => problem::unavailable(format!("hub refused: {refusal:?}")),
+        }
+    }
+}
+
+impl HubError {
+    /// The response to a stream that was refused, under the limits that it was judged by.
+    pub fn of_stream(self, limits: &Limits) -> Problem {
+        match self {
+            Self::Refused(Refusal::TooManyStreams) => problem::too_many_streams(limits.streams(), retry_after()),
+            Self::Refused(Refusal::TooManyConnections) => {
+                let all = limits.streams();
+                let bounds = (limits.streams_per_network(0), limits.streams_per_network(all));
+                problem::too_many_connections(bounds, retry_after())
+            }
+            Self::Refused(Refusal::TooManyPatterns(RefusedPattern { parameter, bound })) => {
+                problem::too_many_patterns(parameter.pointer(), bound.exceeded(), retry_after())
+            }
+            other => other.into(),
         }
     }
 }

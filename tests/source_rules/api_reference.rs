@@ -46,8 +46,8 @@ user, who sets a password by `auth.password.forgot`. `role` is `viewer` wherever
 the oldest one that is served takes its place. It is the one that an application of single sign-on gets its redirect URIs from. `{slug}.{root}` is the tenant's host beside it, always.
 
 **Rates** stand in the answers of what draws from requests or webhooks, where the tenant has such a limit: `X-RateLimit-Limit`,
-`X-RateLimit-Remaining` (a lower bound), `X-RateLimit-Reset` (seconds since 1970), and the IETF draft's `RateLimit-Policy` and `RateLimit`. Over a
-limit the answer is 429 with `Retry-After`.
+`X-RateLimit-Remaining` (a lower bound), `X-RateLimit-Reset` (seconds since 1970), and the IETF draft's `RateLimit-Policy` and `RateLimit`: of a
+minute and a day those of the window in which fewer are left. Over a limit the answer is 429 with `Retry-After`.
 
 **Problems** are `application/problem+json` (RFC 9457): `type` (`urn:carillon:problem:{code}`), `title`, `status`, `detail`, and ours: `success`
 (false), `error`, `code`, `request_id`, and `errors`, one `{pointer, code, message}` per field that is wrong. `pointer` is a JSON pointer into the

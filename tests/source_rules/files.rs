@@ -126,6 +126,28 @@ fn rules_of_files_fail_by_their_names() {
 }
 
 #[test]
+fn a_file_has_a_later_second_than_those_that_its_record_had_before() {
+    let shard = shard();
+    let put = |record: &str, object: &str, at: i64| {
+        upload(&shard, "NOTE", &[&object, &9_000_000_000_000_i64]).unwrap();
+        let args: [&dyn ToSql; 9] = [&"people", &record, &object, &"a.png", &"image/png", &1, &"etag", &at, &"key:k"];
+        assert_eq!(upload(&shard, "PUT", &args), Ok(1), "it returns its time");
+        let text = "SELECT CAST(created_at AS TEXT) FROM record_files WHERE tenant_id = ?1 AND object = ";
+        shard.acme().list(&format!("{text}'{object}'")).concat()
+    };
+    assert_eq!(put("ada", "1", 5_300), "5300");
+    assert_eq!([put("ada", "2", 5_400), put("ada", "3", 5_999), put("ada", "4", 9_100)], ["6000", "7000", "9100"]);
+    assert_eq!(put("bob", "5", 9_200), "9200", "another record");
+    // Deleted by itself, or with its record.
+    run(&shard, "src/records/file.rs", "DELETE", &[&"people", &"ada"]).unwrap();
+    assert_eq!(put("ada", "6", 9_300), "10000");
+    shard.acme().delete("people", "ada").unwrap();
+    shard.acme().insert("people", "ada", json!({})).unwrap();
+    assert_eq!([put("ada", "7", 9_900), put("ada", "8", 12_500)], ["11000", "12500"]);
+    shard.keeps_the_other();
+}
+
+#[test]
 fn a_purge_takes_files_along() {
     let shard = shard();
     put(&shard, "ada", "1", 10);

@@ -23,9 +23,7 @@ const OF_BROWSERS: [&str; 8] =
 const SHOWN_TO_ALL: [&str; 4] = ["Cache-Control", "Content-Length", "Content-Type", "Last-Modified"];
 
 /// Headers of answers that are for browsers and proxies, and tell a page nothing.
-const NOT_FOR_PAGES: [&str; 10] = [
-    "Access-Control-Allow-Origin",
-    "Access-Control-Expose-Headers",
+const NOT_FOR_PAGES: [&str; 8] = [
     "Content-Security-Policy",
     "Referrer-Policy",
     "Set-Cookie",

@@ -410,6 +410,30 @@ fn a_rule_that_does_not_hold_fails_by_its_name_and_one_that_does_says_nothing() 
 }
 
 #[test]
+fn a_window_that_is_not_counted_yet_begins_with_what_was_made_in_it() {
+    let shard = Shard::new();
+    let text = |name: &str| {
+        of_tenants().into_iter().find(|s| s.file == "src/records/rules.rs" && s.name == name).unwrap().text
+    };
+    let made = |start: i64, most: i64| {
+        let args = ("acme", "people", "hour", start, most);
+        shard.db.query_row(text("MADE"), args, |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let count = |start: i64, more: i64, most: i64| {
+        shard.db.execute(text("COUNT_RATE"), ("acme", "people", "hour", start, more, most)).unwrap();
+        made(start, most)
+    };
+    // Ada and Bob were made in the first millisecond.
+    assert_eq!((made(1, 9), made(1, 1), made(2, 9)), (2, 1, 0));
+    assert_eq!([count(1, 1, 9), count(1, 1, 9)], [3, 4], "they are counted once");
+    assert_eq!(count(2, 1, 9), 1, "another window");
+    assert_eq!(count(1, 1, 1), 2, "no more are read than the bound");
+    shard.acme().soft_delete("people", "ada").unwrap();
+    assert_eq!(count(0, 1, 9), 2);
+    shard.keeps_the_other();
+}
+
+#[test]
 fn a_rule_of_records_fails_by_its_name_too() {
     const FILE: &str = "src/records/rules.rs";
     let shard = Shard::new();
@@ -420,7 +444,7 @@ fn a_rule_of_records_fails_by_its_name_too() {
     }
     let counted = |tenant: &str, start: i64, more: i64| {
         let count = of_tenants().into_iter().find(|s| s.file == FILE && s.name == "COUNT_RATE").unwrap();
-        db.execute(count.text, (tenant, "posts", "hour", start, more)).unwrap();
+        db.execute(count.text, (tenant, "posts", "hour", start, more, 0)).unwrap();
     };
     counted("acme", 0, 9);
     counted("acme", 3600, 2);

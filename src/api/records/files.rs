@@ -2,7 +2,10 @@
 //!
 //! A file is uploaded as the body of one request, by a member or by whoever has a signed URL for it.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use worker::Delay;
 
 use super::record;
 use crate::auth::maker::Maker;
@@ -25,13 +28,16 @@ use domain::address::is_let_in;
 use domain::clock::Timestamp;
 use domain::error::Invalid;
 use domain::file::{FileName, FileType, MAX_BYTES};
-use domain::http_date;
 use domain::json;
 use domain::json::set;
 use domain::permission::Permission;
 
 /// Seconds that a signed URL of a file is valid: the range of `expires_in`, and its default.
 const SHOWN_SECONDS: (std::ops::RangeInclusive<u32>, u32) = (60..=604_800, 900);
+
+/// How long the answer to an upload waits at most for the file's time, in milliseconds: many that came at once are further
+/// ahead.
+const MAX_AHEAD_MILLIS: i64 = 5_000;
 
 /// `POST /api/v1/{collection}/{record_id}/file`
 pub async fn announce(mut request: Request<Member>) -> Result<Response, Problem> {
@@ -132,7 +138,7 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
     let row = found.into_iter().next().unwrap_or_default().first::<FileRow>()?.ok_or_else(problem::not_found)?;
     let file = File::stored(row)?;
     if request.preconditions().is_known(file.validators(&file.tag()))? {
-        return Ok(under_tag(Response::empty(304), &file));
+        return Ok(under_tag(Response::empty(304), &file, request.now()));
     }
     let tenant = request.caller.tenant.as_str();
     let path = file_url::path(slug, record_id, &file);
@@ -151,7 +157,7 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
             creation_id: &creation_id,
             record_id,
             name: file.name.as_str(),
-            etag: &file.etag,
+            etag: &file.etag(),
             maker: &who,
         };
         let signature = shown.sign(&request.bindings.settings.keys, expires)?;
@@ -163,12 +169,12 @@ pub async fn get(request: Request<Reader>) -> Result<Response, Problem> {
         set(members, "url", &url);
         set(members, "expires_at", &until);
     }
-    Ok(under_tag(Response::json(200, &body, Some(tenant))?, &file))
+    Ok(under_tag(Response::json(200, &body, Some(tenant))?, &file, request.now()))
 }
 
 /// A response about a file, with what tells the state of that: for conditions of what follows.
-fn under_tag(answer: Response, file: &File) -> Response {
-    answer.tagged(file.tag()).header("Last-Modified", http_date::print(file.created_at))
+fn under_tag(answer: Response, file: &File, now: Timestamp) -> Response {
+    answer.tagged(file.tag()).header("Last-Modified", file.last_modified(now))
 }
 
 /// `DELETE /api/v1/{collection}/{record_id}/file`
@@ -195,7 +201,17 @@ async fn store<Who>(
     if replaced {
         sweep::behind(&request.background, &request.bindings, rows);
     }
-    Ok(under_tag(answer, &file))
+    wait_until(file.created_at, request.now()).await;
+    Ok(under_tag(answer, &file, request.now()))
+}
+
+/// Waits for a file's time, which lies ahead if another file was there in this second: so the answer tells the time that
+/// conditions will be held against, and no file gets far ahead.
+async fn wait_until(time: Timestamp, now: Timestamp) {
+    let ahead = time.since(now).min(MAX_AHEAD_MILLIS);
+    if ahead > 0 {
+        Delay::from(Duration::from_millis(ahead.unsigned_abs())).await;
+    }
 }
 
 /// The collection and the record that the path names.

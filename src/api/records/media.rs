@@ -17,7 +17,7 @@ use crate::records::file_url::FileLink;
 use crate::storage::keys::ObjectKey;
 use crate::storage::r2::Bucket;
 use domain::address::is_let_in;
-use domain::http_date;
+use domain::clock::Timestamp;
 use domain::permission::Permission;
 
 /// Attempts to read a file: its object may be replaced between look-up and read.
@@ -38,7 +38,7 @@ pub async fn show(request: Request<Visitor>) -> Result<Response, Problem> {
             check_maker(&request, &rows, &maker, Permission::RecordsRead).await?;
         }
         if let Some(answer) = answer(&request, &file).await? {
-            return Ok(described(answer, &file).header("Cache-Control", caching));
+            return Ok(described(answer, &file, request.now()).header("Cache-Control", caching));
         }
     }
     Err(problem::unavailable("the bytes of a file are not there"))
@@ -66,7 +66,7 @@ fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<Visible
     };
     let meant = request.incoming.query.get("v").unwrap_or_default();
     if is_public && let Some(file) = file {
-        let caching = if file.etag == meant { "public, max-age=31536000, immutable" } else { "public, max-age=60" };
+        let caching = if file.etag() == meant { "public, max-age=31536000, immutable" } else { "public, max-age=60" };
         return Ok(VisibleFile { file, caching: caching.to_owned(), maker: None });
     }
     let signature = request.incoming.query.get("signature").ok_or_else(problem::not_found)?;
@@ -85,7 +85,7 @@ fn admitted(request: &Request<Visitor>, found: Option<Served>) -> Result<Visible
         return Err(problem::invalid_link());
     }
     request.proof.succeeded();
-    let file = file.filter(|file| file.etag == meant).ok_or_else(problem::not_found)?;
+    let file = file.filter(|file| file.is_named_by(meant)).ok_or_else(problem::not_found)?;
     // Briefly: the URL may end before its time.
     let caching = format!("private, max-age={}", (until - request.now().seconds()).min(KEPT_SECONDS));
     Ok(VisibleFile { file, caching, maker: Some(maker.to_owned()) })
@@ -113,18 +113,18 @@ async fn answer(request: &Request<Visitor>, file: &File) -> Result<Option<Respon
     }))
 }
 
-/// The requested range; the whole file if `If-Range` names other bytes.
+/// The requested range; the whole file if `If-Range` names another file, or none.
 fn range(request: &Request<Visitor>, file: &File) -> ByteRange {
-    let header = |name: &str| request.incoming.header(name);
-    let range = ByteRange::parse(header("Range").as_deref(), file.size);
-    range.if_range(header("If-Range").as_deref(), file.validators(&file.tag()), request.now())
+    let range = ByteRange::parse(request.incoming.header("Range").as_deref(), file.size);
+    let if_range = request.incoming.header_as_sent("If-Range");
+    range.if_range(if_range.as_deref(), file.validators(&file.tag()), request.now())
 }
 
 /// The response with the headers that describe the file.
-fn described(answer: Response, file: &File) -> Response {
+fn described(answer: Response, file: &File, now: Timestamp) -> Response {
     let answer = answer
         .header("ETag", file.tag())
-        .header("Last-Modified", http_date::print(file.created_at))
+        .header("Last-Modified", file.last_modified(now))
         .header("Accept-Ranges", "bytes");
     if answer.status == 304 {
         return answer;

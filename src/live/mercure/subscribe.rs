@@ -50,7 +50,7 @@ pub async fn stream(request: Request<Visitor>) -> Result<Response, Problem> {
         config.revision,
         async |hub, caller| bridge::open(hub, &caller, &attach).await,
     );
-    let attached = opened.await?;
+    let attached = opened.await.map_err(|error| error.of_stream(&config.limits))?;
     let last_event_id = attached.last_event_id();
     let keep_alive = request.bindings.settings.keep_alive_seconds;
     let stream = attached.pump(keep_alive, false, &request.incoming.signal()).map_err(problem::internal)?;

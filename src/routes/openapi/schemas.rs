@@ -196,7 +196,12 @@ pub const PARAMETERS: &[Parameter] = &[
         "string",
         "412 if the object has changed since; `If-Match` goes before it (RFC 9110).",
     ),
-    ("If-Range", "header", "string", "The ETag or date for which `Range` counts."),
+    (
+        "If-Range",
+        "header",
+        "string",
+        "The ETag or `Last-Modified` for which `Range` counts; of any other file all is sent (RFC 9110).",
+    ),
     ("Range", "header", "string", "Which bytes (RFC 9110)."),
     ("Prefer", "header", "string", "`return=minimal` gets the id of what was made, else no body (RFC 7240)."),
     ("X-Tenant-ID", "header", "string", "The tenant that a platform key acts in, or that a webhook is for."),
