@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use apollo_parser::Token;
 
+use super::definitions::{Definitions, OperationDefinition};
 use super::error::{DocumentError, Location};
 use super::fragments::{FragmentCounts, count_fragments};
 use super::limits::DocumentLimits;
 use super::normal_form::{in_normal_order, join};
 use super::operation::GraphqlOperation;
-use super::parse::{Definitions, OperationDefinition, parse_definitions};
+use super::parse::parse_definitions;
 use super::tokens::read_tokens;
 
 /// An executable document: one operation or more, and the fragments that they need.

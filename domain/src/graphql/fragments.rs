@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 use std::slice::Iter;
 
+use super::definitions::{Definitions, FragmentDefinition, FragmentReference, SelectionCounts, Selections};
 use super::error::{DocumentError, Location};
-use super::parse::{Definitions, FragmentDefinition};
-use super::selections::{FragmentReference, SelectionCounts, Selections};
 
 /// The counts of every fragment, by name.
 pub(super) type FragmentCounts<'a> = BTreeMap<&'a str, SelectionCounts>;

@@ -12,6 +12,7 @@
 //! once and never again, a fragment is counted once however often it is spread, and names are kept in sorted maps, which
 //! no choice of names makes slow. Recursion is bounded by [`DocumentLimits::nesting`].
 
+mod definitions;
 mod document;
 mod error;
 mod fragments;
@@ -20,8 +21,8 @@ mod normal_form;
 mod operation;
 mod parse;
 #[cfg(test)]
-mod properties;
-mod selections;
+mod tests;
+mod token_cursor;
 #[cfg(test)]
 mod token_reader;
 mod tokens;

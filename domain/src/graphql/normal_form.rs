@@ -8,7 +8,7 @@
 
 use apollo_parser::{Token, TokenKind};
 
-use super::parse::{OperationDefinition, VariableDefinition};
+use super::definitions::{OperationDefinition, VariableDefinition};
 
 /// The tokens with each operation's variable definitions in the order of their names.
 pub(super) fn in_normal_order<'a>(tokens: &[Token<'a>], operations: &[OperationDefinition<'a>]) -> Vec<Token<'a>> {
@@ -44,4 +44,67 @@ pub(super) fn join(tokens: &[Token]) -> String {
 
 fn is_no_punctuation(kind: TokenKind) -> bool {
     matches!(kind, TokenKind::Name | TokenKind::Int | TokenKind::Float | TokenKind::StringValue)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DocumentLimits, GraphqlDocument};
+
+    fn normal_form(text: &str) -> String {
+        GraphqlDocument::parse(text, &DocumentLimits::default()).unwrap().normal_form()
+    }
+
+    #[test]
+    fn it_is_as_short_as_it_may_be() {
+        for (text, expected) in [
+            (
+                "\u{feff}query  Q { a , b # c\r d ... on T { e } ...F }\nfragment F on T { f }",
+                "query Q{a b d ...on T{e}...F}fragment F on T{f}",
+            ),
+            (
+                "{a(b:[1,-2 3.0[]\"\"\"\"\"\"\"\" \"\" E true])...{c}}",
+                "{a(b:[1 -2 3.0[]\"\"\"\"\"\" \"\" \"\" E true])...{c}}",
+            ),
+            ("{ a: b @c ...F @d ... @e { f } } fragment F on T { g }", "{a:b@c ...F@d ...@e{f}}fragment F on T{g}"),
+        ] {
+            assert_eq!(normal_form(text), expected);
+            assert_eq!(normal_form(expected), expected);
+        }
+    }
+
+    #[test]
+    fn variables_stand_in_the_order_of_their_names() {
+        let expected = "query A($a:[T!]=[{b:1}]@c(d:2)$b:T){a}query B{b}query C($c:T){c}query D($a:T$d:T){d}";
+        let texts = [
+            "query A($b:T $a:[T!]=[{b:1}]@c(d:2)){a} query B{b} query C($c:T){c} query D($d:T $a:T){d}",
+            "query A($a:[T!]=[{b:1}]@c(d:2),$b:T){a} query B{b} query C($c:T){c} query D($a:T,$d:T){d}",
+        ];
+        for text in texts {
+            assert_eq!(normal_form(text), expected);
+        }
+    }
+
+    #[test]
+    fn what_may_have_a_meaning_makes_a_difference() {
+        for (a, b) in [
+            ("{a b}", "{b a}"),
+            ("{a}", "query{a}"),
+            ("{a}", "{a:a}"),
+            ("{a}", "{...{a}}"),
+            ("{a(b:1 c:2)}", "{a(c:2 b:1)}"),
+            ("{a(b:1)}", "{a(b:1.0)}"),
+            ("{a(b:\"c\")}", "{a(b:\"\"\"c\"\"\")}"),
+            ("{a(b:\"c\")}", "{a(b:\"\\u0063\")}"),
+            ("{a(b:\"c d\")}", "{a(b:\"c  d\")}"),
+            ("{a(b:\"#c\")}", "{a(b:\"#d\")}"),
+            ("{a(b:\"\"\"\n c\n\"\"\")}", "{a(b:\"\"\"\n  c\n\"\"\")}"),
+            ("{a(b:\"\"\"c\nd\"\"\")}", "{a(b:\"\"\"c\r\nd\"\"\")}"),
+            ("{a(b:{c:1 d:2})}", "{a(b:{d:2 c:1})}"),
+            ("query($a:T){b}", "query($a:T!){b}"),
+            ("query A{a}query B{b}", "query B{b}query A{a}"),
+            ("query A($a:T){a}", "query B($a:T){a}"),
+        ] {
+            assert_ne!(normal_form(a), normal_form(b));
+        }
+    }
 }

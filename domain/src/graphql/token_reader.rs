@@ -93,9 +93,9 @@ pub fn in_variable_order<'a>(tokens: &[&'a str]) -> Vec<&'a str> {
             rest = &rest[end..];
         }
         // The definition ends with its selections, which are its only braces outside of parentheses.
-        let depths: Vec<usize> = rest.iter().scan(usize::from(rest[0] == ")"), depth).collect();
-        let is_end = |at: &usize| rest[*at] == "}" && depths[*at] == 0;
-        let end = (0..rest.len()).find(is_end).map_or(rest.len(), |at| at + 1);
+        let depths = rest.iter().scan(usize::from(rest[0] == ")"), depth);
+        let end = rest.iter().zip(depths).position(|(token, depth)| *token == "}" && depth == 0);
+        let end = end.map_or(rest.len(), |at| at + 1);
         ordered.extend(&rest[..end]);
         rest = &rest[end..];
     }

@@ -206,7 +206,7 @@ mod tests {
         #[test]
         fn different_values_have_different_texts(a in values(), b in values()) {
             let text = |value: &Value| canonical(&crate::json!({ "v": value.clone() }).to_string());
-            prop_assert_eq!(text(&a) == text(&b), a.to_string() == b.to_string() || a == b && text(&a) == text(&b));
+            prop_assert!(text(&a) != text(&b) || a == b);
         }
 
         #[test]

@@ -1,6 +1,43 @@
-//! What a definition selects, counted while it is read.
+//! What the cache keeps of a definition: its names, and its selections as numbers.
 
 use std::collections::BTreeMap;
+
+use super::operation::OperationType;
+
+/// What a document defines, in its order.
+#[derive(Debug, Default)]
+pub(super) struct Definitions<'a> {
+    pub operations: Vec<OperationDefinition<'a>>,
+    pub fragments: Vec<FragmentDefinition<'a>>,
+}
+
+#[derive(Debug)]
+pub(super) struct OperationDefinition<'a> {
+    pub kind: OperationType,
+    pub name: Option<&'a str>,
+    /// Its place in the text, in bytes.
+    pub offset: usize,
+    pub variables: Vec<VariableDefinition<'a>>,
+    pub selections: Selections<'a>,
+}
+
+#[derive(Debug)]
+pub(super) struct FragmentDefinition<'a> {
+    pub name: &'a str,
+    /// The name's place in the text, in bytes.
+    pub offset: usize,
+    pub selections: Selections<'a>,
+}
+
+#[derive(Debug)]
+pub(super) struct VariableDefinition<'a> {
+    pub name: &'a str,
+    /// The place of its `$` in the text, in bytes.
+    pub offset: usize,
+    /// How many tokens come before it in the document, and how many it has.
+    pub start: usize,
+    pub length: usize,
+}
 
 /// Numbers of a set of selections, with its fragments expanded as often as they are spread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
