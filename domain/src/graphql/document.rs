@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_count_fragments_as_often_as_they_are_spread() {
+    fn numbers_count_a_fragment_wherever_it_is_used() {
         let numbers = |text: &str| {
             let operation = only(text);
             (operation.depth, operation.fields, operation.aliases)

@@ -159,15 +159,15 @@ mod tests {
 
     #[test]
     fn a_long_chain_needs_no_recursion() {
-        let text = chain(100_000, 1).replace("{ ...F", "{ a { ...F");
+        let text = chain(30_000, 1).replace("{ ...F", "{ a { ...F");
         let text = text.replace(" }\n", " } }\n");
         let operation = GraphqlDocument::parse(&text, &WIDE).unwrap().operation(None).unwrap();
-        assert_eq!((operation.fields, operation.depth), (100_002, 100_002));
+        assert_eq!((operation.fields, operation.depth), (30_002, 30_002));
     }
 
     #[test]
     fn a_long_cycle_ends() {
-        let text = chain(100_000, 2).replace("{ a: b }", "{ ...F7 }");
+        let text = chain(30_000, 2).replace("{ a: b }", "{ ...F7 }");
         assert_eq!(GraphqlDocument::parse(&text, &WIDE).unwrap_err().code, "fragment_cycle");
         let (steps, size) = steps(&text);
         assert!(steps <= size);

@@ -107,7 +107,7 @@ const WORDS_OF_SELECTIONS: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn ignored_tokens_and_the_order_of_variables_do_not_change_the_normal_form(
