@@ -21,6 +21,7 @@ pub mod event_name;
 pub mod file;
 pub mod filter;
 pub mod frame;
+pub mod graphql;
 pub mod hearing;
 pub mod hex;
 pub mod host;

@@ -1,0 +1,234 @@
+//! A document that was read: its operations, what its fragments select, and its tokens.
+
+use std::collections::BTreeSet;
+
+use apollo_parser::Token;
+
+use super::definitions::{Definitions, OperationDefinition};
+use super::error::{DocumentError, Location};
+use super::fragments::{FragmentCounts, count_fragments};
+use super::limits::DocumentLimits;
+use super::normal_form::{in_normal_order, join};
+use super::operation::GraphqlOperation;
+use super::parse::parse_definitions;
+use super::tokens::read_tokens;
+
+/// An executable document: one operation or more, and the fragments that they need.
+#[derive(Debug)]
+pub struct GraphqlDocument<'a> {
+    text: &'a str,
+    /// One at least; one without a name is alone.
+    operations: Vec<OperationDefinition<'a>>,
+    fragments: FragmentCounts<'a>,
+    /// The significant tokens in the order of the normal form.
+    tokens: Vec<Token<'a>>,
+}
+
+impl<'a> GraphqlDocument<'a> {
+    /// Reads a document. The errors' codes:
+    ///
+    /// - `too_long`, `too_many_tokens` and `too_nested` by the limits;
+    /// - `syntax`, and `not_executable` for definitions of types;
+    /// - `no_operation`, `duplicate_operation`, `anonymous_operation` for one that is not alone, `duplicate_variable`;
+    /// - `duplicate_fragment`, `unknown_fragment`, `fragment_cycle`.
+    pub fn parse(text: &'a str, limits: &DocumentLimits) -> Result<Self, DocumentError> {
+        let tokens = read_tokens(text, limits)?;
+        let definitions = parse_definitions(text, &tokens, limits)?;
+        check_operations(text, &definitions)?;
+        let fragments = count_fragments(text, &definitions)?;
+        let tokens = in_normal_order(&tokens, &definitions.operations);
+        Ok(Self { text, operations: definitions.operations, fragments, tokens })
+    }
+
+    /// The operation that a request names, or the only one there is (GraphQL specification, 6.1, `GetOperation`). The
+    /// errors' codes are `unknown_operation` and `operation_name_required`.
+    pub fn operation(&self, name: Option<&str>) -> Result<GraphqlOperation<'a>, DocumentError> {
+        let definition = match (name, self.operations.as_slice()) {
+            (None, [only]) => only,
+            (None, _) => {
+                let message = "`operationName` is required: the document has several operations";
+                return Err(DocumentError::new("operation_name_required", message));
+            }
+            (Some(_), operations) => operations.iter().find(|operation| operation.name == name).ok_or_else(|| {
+                let message = "`operationName` must be the name of an operation of the document";
+                DocumentError::new("unknown_operation", message)
+            })?,
+        };
+        let counts = definition.selections.expand(&self.fragments);
+        Ok(GraphqlOperation {
+            kind: definition.kind,
+            name: definition.name,
+            location: Location::of(self.text, definition.offset),
+            depth: counts.depth,
+            fields: counts.fields,
+            aliases: counts.aliases,
+            introspects: counts.introspects,
+        })
+    }
+
+    /// The one text of all documents that differ from this one only in ignored tokens and in the order of an operation's
+    /// variable definitions. It may be longer than the document by a byte for each token.
+    pub fn normal_form(&self) -> String {
+        join(&self.tokens)
+    }
+}
+
+/// Checks that there are operations, and that their names and those of their variables are unique (GraphQL specification,
+/// 5.2.1.1, 5.2.2.1 and 5.8.1).
+fn check_operations(text: &str, definitions: &Definitions) -> Result<(), DocumentError> {
+    let operations = definitions.operations.as_slice();
+    if operations.is_empty() {
+        return Err(DocumentError::new("no_operation", "The document has no operation"));
+    }
+    let mut names = BTreeSet::new();
+    for operation in operations {
+        let refused = match operation.name {
+            None if operations.len() > 1 => {
+                Some(("anonymous_operation", "An operation without a name must be the only one"))
+            }
+            Some(name) if !names.insert(name) => {
+                Some(("duplicate_operation", "There is another operation of this name"))
+            }
+            _ => None,
+        };
+        if let Some((code, message)) = refused {
+            return Err(DocumentError::new(code, message).at(Location::of(text, operation.offset)));
+        }
+        let mut variables = BTreeSet::new();
+        if let Some(second) = operation.variables.iter().find(|variable| !variables.insert(variable.name)) {
+            let error = DocumentError::new("duplicate_variable", "The operation has another variable of this name");
+            return Err(error.at(Location::of(text, second.offset)));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{OperationLimits, OperationType};
+    use super::*;
+
+    fn parse(text: &str) -> Result<GraphqlDocument<'_>, DocumentError> {
+        GraphqlDocument::parse(text, &DocumentLimits::default())
+    }
+
+    fn only(text: &str) -> GraphqlOperation<'_> {
+        parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).operation(None).unwrap()
+    }
+
+    #[test]
+    fn an_operation_is_found_by_its_name() {
+        let document = parse("query A { a }\n mutation B { b } subscription C { c { d } }").unwrap();
+        for (name, kind, column) in
+            [("A", OperationType::Query, 1), ("B", OperationType::Mutation, 2), ("C", OperationType::Subscription, 19)]
+        {
+            let operation = document.operation(Some(name)).unwrap();
+            assert_eq!((operation.kind, operation.name), (kind, Some(name)));
+            assert_eq!(operation.location.column, column);
+        }
+        assert_eq!(document.operation(None).unwrap_err().code, "operation_name_required");
+        for unknown in ["D", "a", ""] {
+            assert_eq!(document.operation(Some(unknown)).unwrap_err().code, "unknown_operation");
+        }
+    }
+
+    #[test]
+    fn an_operation_alone_needs_no_name() {
+        for (text, kind, name) in [
+            ("{ a }", OperationType::Query, None),
+            ("query { a }", OperationType::Query, None),
+            ("mutation ($a: T) @b { a }", OperationType::Mutation, None),
+            ("fragment F on T { a } query Q { ...F }", OperationType::Query, Some("Q")),
+            ("query query { query }", OperationType::Query, Some("query")),
+            ("subscription on { on }", OperationType::Subscription, Some("on")),
+        ] {
+            let operation = only(text);
+            assert_eq!((operation.kind, operation.name), (kind, name), "{text}");
+        }
+        assert_eq!(parse("{ a }").unwrap().operation(Some("A")).unwrap_err().code, "unknown_operation");
+        assert_eq!(parse("query A { a }").unwrap().operation(Some("A")).unwrap().name, Some("A"));
+    }
+
+    #[test]
+    fn numbers_count_a_fragment_wherever_it_is_used() {
+        let numbers = |text: &str| {
+            let operation = only(text);
+            (operation.depth, operation.fields, operation.aliases)
+        };
+        for (text, expected) in [
+            ("{ a }", (1, 1, 0)),
+            ("{ a b: a c { d e: f(g: {h: i}) @j(k: l) } }", (2, 5, 2)),
+            ("{ ... { a ... on T { b ... @c { d } } } }", (1, 3, 0)),
+            ("{ ...F } fragment F on T { a { b } }", (2, 2, 0)),
+            ("{ ...F a { ...F b { ...F } } } fragment F on T { x: a { b } }", (4, 8, 3)),
+            ("{ ...F ...F } fragment G on T { a: a } fragment F on T { ...G b { ...G ...G } }", (2, 8, 6)),
+            ("{ a } fragment F on T { x: a { b { c } } }", (1, 1, 0)),
+        ] {
+            assert_eq!(numbers(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn introspection_is_seen_at_the_root() {
+        for (text, introspects) in [
+            ("{ __schema { types { name } } }", true),
+            ("{ a: __type(name: \"T\") { name } }", true),
+            ("{ __typename }", false),
+            ("{ __schema: a }", false),
+            ("{ a { __schema } }", false),
+            ("{ ... { ... on Query @a { __schema } } }", true),
+            ("{ ...F } fragment F on Query { ...G } fragment G on Query { __type }", true),
+            ("{ a { ...F } } fragment F on T { __type }", false),
+            ("{ ...F } fragment F on Query { a { ...G } } fragment G on T { __schema }", false),
+            ("{ a } fragment F on Query { __schema }", false),
+            ("{ __schemas __types __ }", false),
+        ] {
+            assert_eq!(only(text).introspects, introspects, "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_name_themselves_and_the_number() {
+        let check = |text: &str, limits: OperationLimits| only(text).check(&limits);
+        let limits = OperationLimits { depth: 2, fields: 3, aliases: 1 };
+        assert_eq!(check("{ a { b: c d } }", limits), Ok(()));
+        for (text, code, message) in [
+            ("{ a { b { c } } }", "too_deep", "The operation is 3 levels deep; at most 2 are allowed"),
+            ("{ a b c d }", "too_many_fields", "The operation selects 4 fields; at most 3 are allowed"),
+            ("{ a: b c: d }", "too_many_aliases", "The operation has 2 aliases; at most 1 are allowed"),
+        ] {
+            let error = check(text, limits).unwrap_err();
+            assert_eq!((error.code, &*error.message), (code, message));
+            assert_eq!(error.locations, [Location { line: 1, column: 1 }]);
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_rule_of_names_is_refused_where_it_does() {
+        for (text, code, column) in [
+            ("query A { a } query A { b }", "duplicate_operation", 15),
+            ("query A { a } mutation A { b }", "duplicate_operation", 15),
+            ("{ a } query A { b }", "anonymous_operation", 1),
+            ("query A { a } { b }", "anonymous_operation", 15),
+            ("{ a } { a }", "anonymous_operation", 1),
+            ("query ($a: T, $b: T, $a: U) { a }", "duplicate_variable", 22),
+            ("{ ...F } fragment F on T { a } fragment F on T { a }", "duplicate_fragment", 41),
+            ("{ a { ...F } }", "unknown_fragment", 10),
+            ("{ a } fragment F on T { ...G }", "unknown_fragment", 28),
+            ("{ ...F } fragment F on T { a { ...F } }", "fragment_cycle", 35),
+            ("{ ...F } fragment F on T { ...G } fragment G on T { ...F }", "fragment_cycle", 56),
+            ("{ a } fragment F on T { ... { ...F } }", "fragment_cycle", 34),
+            (
+                "{ ...A } fragment A on T { ...B } fragment B on T { ...C } fragment C on T { ...B }",
+                "fragment_cycle",
+                81,
+            ),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!((error.code, error.locations), (code, vec![Location { line: 1, column }]), "{text}");
+        }
+        let error = parse("fragment F on T { a }").unwrap_err();
+        assert_eq!((error.code, error.locations), ("no_operation", vec![]));
+        assert!(parse("query A($a: T) { a } query B($a: T) { a }").is_ok());
+    }
+}
