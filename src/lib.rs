@@ -7,6 +7,7 @@ use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, e
 pub mod api;
 pub mod auth;
 pub mod credentials;
+pub mod graphql;
 pub mod http;
 pub mod hub;
 pub mod isolate_cache;

@@ -86,6 +86,12 @@ pub fn bytes_mended(tenant: &str, collection: &str, difference: i64) {
     worker::console_error!("{line}");
 }
 
+/// A tenant's site was asked, and did not answer with GraphQL.
+pub fn site_failed(tenant: &str, cause: &str) {
+    let line = json!({ "level": "warn", "event": "site_failed", "tenant": tenant, "cause": cause });
+    worker::console_warn!("{line}");
+}
+
 /// A custom domain could not be checked; cron will try again.
 pub fn failed_domain_check(tenant: &str, cause: &str) {
     let line = json!({ "level": "error", "event": "domain_check", "tenant": tenant, "cause": cause });

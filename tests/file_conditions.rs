@@ -45,7 +45,7 @@ async fn a_file_is_put_and_deleted_under_conditions() {
         ("If-None-Match", &tag),
         ("If-Match", "\"x\""),
         ("If-Match", &format!("W/{tag}")),
-        ("If-Match", ""),
+        ("If-Match", ","),
         ("If-Unmodified-Since", LONG_AGO),
     ] {
         failed(put(&tenant, b"other"), name, value).await;
@@ -162,7 +162,7 @@ async fn a_part_is_only_sent_of_what_the_client_has() {
     for validator in [&tag, &time] {
         assert_eq!(part(validator).await.expect(206).body, "01", "{validator}");
     }
-    for validator in [&format!("W/{tag}"), "\"x\"", LONG_AGO, SOME_DAY, "?", "*", ""] {
+    for validator in [&format!("W/{tag}"), "\"x\"", LONG_AGO, SOME_DAY, "?", "*", ","] {
         assert_eq!(part(validator).await.expect(200).body.as_bytes(), DIGITS, "{validator}");
     }
     let beyond = tenant.call("GET", SHOWN).header("Range", "bytes=99-").header("If-Range", "\"x\"");

@@ -137,7 +137,7 @@ async fn a_reason_is_given_and_the_time_is_bounded() {
     assert!(tenant.audited("user.impersonate").await.is_empty());
     ask(json!({"minutes": 60})).await.expect(200);
     let key = tenant.world.platform("POST", IMPERSONATE).json(&json!({}));
-    key.send().await.expect_problem(401, "unauthorized");
+    key.send().await.expect_problem(403, "not_signed_in");
 }
 
 #[tokio::test]

@@ -161,5 +161,5 @@ async fn a_key_does_not_switch_and_bodies_are_read_to_the_letter() {
     post(json!({"tenant_id": 7})).await.expect_invalid("/tenant_id");
     post(json!({"tenant_id": "t", "role": "owner"})).await.expect_invalid("/role");
     let key = admin.world.platform("POST", "/api/v1/auth/switch").json(&json!({"tenant_id": "t"}));
-    key.send().await.expect_problem(401, "unauthorized");
+    key.send().await.expect_problem(403, "not_signed_in");
 }

@@ -193,12 +193,12 @@ async fn a_plugin_keeps_one_value_under_each_key() {
     assert_eq!(tenant.shown_collection("plugins").await["unique_together"], Value::Null);
     // What the rule rests on cannot be taken away.
     for (change, name) in [
-        (json!({"key": {"indexed": null}}), "key"),
-        (json!({"key": {"indexed": false}}), "key"),
-        (json!({"key": null}), "key"),
-        (json!({"plugin_id": null}), "plugin_id"),
+        (json!({"properties": {"key": {"indexed": null}}}), "key"),
+        (json!({"properties": {"key": {"indexed": false}}}), "key"),
+        (json!({"properties": {"key": null}, "required": []}), "key"),
+        (json!({"properties": {"plugin_id": null}, "required": []}), "plugin_id"),
     ] {
-        let change = json!({"schema": {"properties": change}});
+        let change = json!({"schema": change});
         let refused = tenant.ask("PATCH", "/api/v1/collections/plugin_data", change).await;
         refused.expect_invalid(&format!("/schema/properties/{name}"));
     }

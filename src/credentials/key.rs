@@ -59,6 +59,12 @@ pub struct PresentedKey {
     pub id: String,
 }
 
+/// Whether a text begins as every key of this platform does. One that is cut off or misspelt is one all the same: nobody else
+/// gets to see it.
+pub fn begins_as_a_key(text: &str) -> bool {
+    text.starts_with("car_")
+}
+
 impl PresentedKey {
     /// Parses a key; none if it has another form or a wrong checksum.
     pub fn parse(text: &str) -> Option<Self> {

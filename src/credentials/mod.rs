@@ -11,5 +11,6 @@ pub mod password;
 pub mod platform_token;
 pub mod signature;
 pub mod signed_text;
+pub mod site_key;
 pub mod subscriber_token;
 pub mod webhook_secret;

@@ -111,6 +111,11 @@ impl Incoming {
         self.raw.headers().get(name).ok().flatten().filter(|value| !value.is_empty())
     }
 
+    /// All headers, their names in lower case.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        self.raw.headers().entries().collect()
+    }
+
     /// A header's value, even an empty one.
     pub fn header_as_sent(&self, name: &str) -> Option<String> {
         self.raw.headers().get(name).ok().flatten()

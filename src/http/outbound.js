@@ -1,13 +1,12 @@
-// Calls a server that is not ours: no redirect is followed, and no more is waited for or read than was asked for.
+// Calls servers that are not ours: no redirect is followed, and no more is waited for or read than was asked for.
+// `headers` is a JSON list of names and values, as in an answer.
+function ask(url, method, headers, body, signal) {
+  return fetch(url, { method, headers: JSON.parse(headers), body, redirect: "manual", signal });
+}
+
 // The answer is its status, a blank, its body.
 export async function call(url, method, headers, body, millis, most) {
-  const response = await fetch(url, {
-    method,
-    headers: JSON.parse(headers),
-    body,
-    redirect: "manual",
-    signal: AbortSignal.timeout(millis),
-  });
+  const response = await ask(url, method, headers, body, AbortSignal.timeout(millis));
   if (most === 0) {
     await response.body?.cancel();
     return `${response.status} `;
@@ -21,4 +20,19 @@ export async function call(url, method, headers, body, millis, most) {
     text += decoder.decode(chunk, { stream: true });
   }
   return `${response.status} ${text}${decoder.decode()}`;
+}
+
+// Passes a request on, and its answer back: status, headers, body. It begins within `millis` and is whole within
+// `most_millis` more.
+export async function forward(url, method, headers, body, millis, most_millis) {
+  const controller = new AbortController();
+  const stop = () => controller.abort(new DOMException("The server takes too long.", "TimeoutError"));
+  const begins = setTimeout(stop, millis);
+  try {
+    const response = await ask(url, method, headers, body, controller.signal);
+    setTimeout(stop, most_millis);
+    return [response.status, JSON.stringify([...response.headers]), response.body];
+  } finally {
+    clearTimeout(begins);
+  }
 }

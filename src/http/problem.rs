@@ -14,6 +14,9 @@ use domain::rate::Rate;
 use super::rate_fields::{rate_headers, rate_left};
 use crate::storage::sql::StorageError;
 
+/// When to ask again for what a tenant's site did not answer, in seconds.
+const SITE_SECONDS: u32 = 5;
+
 /// One thing wrong with a body or a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
@@ -593,6 +596,30 @@ pub fn too_many_patterns(pointer: &str, exceeded: Invalid, retry_after: u64) -> 
 /// 500: our fault; `cause` goes to the log, not to the caller.
 pub fn internal(cause: impl ToString) -> Problem {
     Problem::new(500, "internal", "Something went wrong").cause(cause)
+}
+
+/// 404: the tenant has no site to ask.
+pub fn no_endpoint() -> Problem {
+    Problem::new(404, "no_endpoint", "This tenant has no GraphQL endpoint")
+        .detail("Set the tenant's wpgraphql_endpoint to the address of its site's GraphQL endpoint.")
+}
+
+/// 502: the tenant's site answered with something that is not GraphQL.
+pub fn site_not_graphql(detail: String) -> Problem {
+    Problem::new(502, "site_not_graphql", "The tenant's site did not answer with GraphQL").detail(detail)
+}
+
+/// 503: the tenant's site cannot be asked, or fails.
+pub fn site_unavailable(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(503, "site_unavailable", "The tenant's site does not answer")
+        .detail(detail)
+        .header("Retry-After", SITE_SECONDS)
+}
+
+/// 504: the tenant's site takes too long.
+pub fn site_timed_out() -> Problem {
+    Problem::new(504, "site_timed_out", "The tenant's site takes too long to answer")
+        .header("Retry-After", SITE_SECONDS)
 }
 
 /// 503: a part of the platform does not answer; the client should retry.

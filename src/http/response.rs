@@ -27,6 +27,8 @@ pub struct ResponseParts {
     pub body: ResponseBody,
     /// Headers beside `Content-Type`, and `Cache-Control` where the usual one is wrong.
     pub headers: Vec<(&'static str, String)>,
+    /// Headers of another server's response, which is passed on; their names in lower case.
+    pub passed_on: Vec<(String, String)>,
 }
 
 /// A response's body.
@@ -38,6 +40,8 @@ pub enum ResponseBody {
     Json(BodyText),
     /// JSON-LD.
     LinkedJson(String),
+    /// A GraphQL response, and its media type.
+    Graphql(String, &'static str),
     /// Plain text.
     Text(String),
     /// An HTML page.
@@ -57,9 +61,12 @@ impl ResponseBody {
     fn known_length(&self) -> Option<usize> {
         match self {
             Self::Json(text) => Some(text.len()).filter(|_| !text.is_long()),
-            Self::LinkedJson(text) | Self::Text(text) | Self::Html(text) | Self::Css(text) | Self::EventText(text) => {
-                Some(text.len())
-            }
+            Self::LinkedJson(text)
+            | Self::Graphql(text, _)
+            | Self::Text(text)
+            | Self::Html(text)
+            | Self::Css(text)
+            | Self::EventText(text) => Some(text.len()),
             Self::Empty | Self::Bytes(_) | Self::Events(_) => None,
         }
     }
@@ -147,7 +154,7 @@ impl std::ops::DerefMut for Response {
 impl Response {
     #[inline(never)]
     fn new(status: u16, body: ResponseBody) -> Self {
-        Self(Box::new(ResponseParts { status, body, headers: Vec::new() }))
+        Self(Box::new(ResponseParts { status, body, headers: Vec::new(), passed_on: Vec::new() }))
     }
 
     /// A success in the envelope; `tenant_id` says whose data it is.
@@ -189,6 +196,11 @@ impl Response {
         Self::new(200, ResponseBody::LinkedJson(body))
     }
 
+    /// A GraphQL response.
+    pub fn graphql(status: u16, body: String, media_type: &'static str) -> Self {
+        Self::new(status, ResponseBody::Graphql(body, media_type))
+    }
+
     /// No body.
     pub fn empty(status: u16) -> Self {
         Self::new(status, ResponseBody::Empty)
@@ -224,6 +236,13 @@ impl Response {
         Self::new(status, ResponseBody::Bytes(stream))
     }
 
+    /// Adds headers of another server's response, their names in lower case.
+    #[must_use]
+    pub fn passing_on(mut self, headers: Vec<(String, String)>) -> Self {
+        self.passed_on = headers;
+        self
+    }
+
     /// Adds the entity tag of what it shows, to be sent back in `If-Match`. A proxy that compressed the answer would weaken
     /// the tag (RFC 9110, 8.8.1), and a weak one matches nothing there: so none may.
     #[must_use]
@@ -256,13 +275,14 @@ impl Response {
 
     /// The platform's response; without a body for a HEAD request.
     pub fn into_response(self, head: bool) -> worker::Result<worker::Response> {
-        let ResponseParts { status, body, headers: own } = *self.0;
+        let ResponseParts { status, body, headers: own, passed_on } = *self.0;
         let headers = Headers::new();
         let (media_type, caching) = match &body {
             ResponseBody::Empty | ResponseBody::Bytes(_) => (None, "no-store"),
             ResponseBody::Json(_) if status >= 400 => (Some("application/problem+json"), "no-store"),
             ResponseBody::Json(_) => (Some("application/json"), "no-store"),
             ResponseBody::LinkedJson(_) => (Some("application/ld+json"), "no-store"),
+            ResponseBody::Graphql(_, media_type) => (Some(*media_type), "no-store"),
             ResponseBody::Text(_) => (Some("text/plain; charset=utf-8"), "no-store"),
             ResponseBody::Html(_) => (Some("text/html; charset=utf-8"), "no-cache"),
             ResponseBody::Css(_) => (Some("text/css; charset=utf-8"), "no-cache"),
@@ -273,10 +293,13 @@ impl Response {
         if let Some(media_type) = media_type {
             headers.set("Content-Type", media_type)?;
         }
-        if !own.iter().any(|(name, _)| *name == "Cache-Control") {
+        let is_cached_as_told = own.iter().any(|(name, _)| *name == "Cache-Control")
+            || passed_on.iter().any(|(name, _)| name == "cache-control");
+        if !is_cached_as_told {
             headers.set("Cache-Control", caching)?;
         }
-        for (name, value) in &own {
+        let passed_on = passed_on.iter().map(|(name, value)| (name.as_str(), value));
+        for (name, value) in own.iter().map(|(name, value)| (*name, value)).chain(passed_on) {
             headers.append(name, value)?;
         }
         if let Some(length) = body.known_length().filter(|_| head) {
@@ -289,6 +312,7 @@ impl Response {
             }
             ResponseBody::Json(text) if !head => builder.fixed(text.into_bytes()),
             ResponseBody::LinkedJson(text)
+            | ResponseBody::Graphql(text, _)
             | ResponseBody::Text(text)
             | ResponseBody::Html(text)
             | ResponseBody::Css(text)

@@ -58,7 +58,7 @@ pub(super) async fn enter(
         TenantSource::Host(_) => ProofScope::Tenant(tenant.as_str()),
         TenantSource::Named(_) | TenantSource::Selected => ProofScope::Platform,
     };
-    let mut attempt = route.and_then(|route| presented_credential::attempt(scope, &context.request, route));
+    let mut attempt = route.and_then(|route| presented_credential::attempt(scope, &context.request, bindings, route));
     let admitted = admit_stranger(context, &tenant, matched, attempt.as_ref()).await;
     if let Err(HubError::Refused(Refusal::RateLimited(_))) = admitted {
         meta.tenant = Some(tenant.to_string());
@@ -140,7 +140,7 @@ async fn prove(
     let RequestContext { request, bindings, .. } = context;
     match decide::verifies(matched.route().map(|route| &route.endpoint)) {
         Verifies::Nothing => Ok(Proof::NotAsked),
-        Verifies::Subscriber(rule) if is_principals(request, rule) => {
+        Verifies::Subscriber(rule) if is_principals(request, bindings, rule) => {
             Ok(match authenticated_member(context, matched, tenant, attempt).await? {
                 // Mercure's handler refuses what the header holds with a challenge of its own.
                 Ok(None) if rule == TokenRule::Mercure && request.header("Authorization").is_some() => Proof::NotAsked,
@@ -148,7 +148,7 @@ async fn prove(
                 member => Proof::Principal(member.map(|member| member.map(Box::new))),
             })
         }
-        Verifies::Subscriber(TokenRule::Mercure) => Ok(Proof::NotAsked),
+        Verifies::Subscriber(TokenRule::Mercure | TokenRule::PassedOn) => Ok(Proof::NotAsked),
         Verifies::Subscriber(_) => Ok(Proof::Subscriber(presented_token(request, bindings, tenant, attempt).await?)),
         Verifies::Principal => {
             let member = authenticated_member(context, matched, tenant, attempt).await?;

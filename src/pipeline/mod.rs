@@ -13,6 +13,7 @@ mod context;
 pub mod cron;
 mod cross_tenant_audit;
 mod decide;
+mod early_refusal;
 mod entry;
 mod judgement;
 mod network_filter;
@@ -30,12 +31,11 @@ use std::rc::Rc;
 use worker::{Context, Env, Method};
 
 use self::context::{RequestContext, ResponseMeta};
-use crate::http::cors;
 use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem};
 use crate::http::rate_fields::RATE_HEADERS;
 use crate::http::request::{Background, HandlersProof};
-use crate::http::response::{ON_EVERY_ANSWER, Response};
+use crate::http::response::Response;
 use crate::log::{self, RequestLine};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::sealed::random;
@@ -51,7 +51,7 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
     let method = request.method.clone();
     let mut meta = ResponseMeta { event_source: busy::wire(&request), ..ResponseMeta::default() };
     if let Some(problem) = closed_out {
-        let answer = busy::answer(&shown_to_all(problem, &request), meta.event_source, &id);
+        let answer = busy::answer(&early_refusal::shown_to_all(problem, &request), meta.event_source, &id);
         return answer.identified(&id).into_response(method == Method::Head);
     }
     let (scheme, authority) = (request.scheme.clone(), request.authority.clone());
@@ -75,20 +75,13 @@ pub async fn handle(raw: worker::Request, env: Env, ctx: Context) -> worker::Res
 
 async fn by_host(context: RequestContext, meta: &mut ResponseMeta) -> Result<Response, Problem> {
     let admitted = network_filter::admit(&context.request, &context.bindings).await;
-    admitted.map_err(|problem| shown_to_all(problem, &context.request))?;
+    admitted.map_err(|problem| early_refusal::shown_to_all(problem, &context.request))?;
     let host = Host::parse(&context.request.authority).map_err(|_| problem::tenant_not_found())?;
     match context.bindings.settings.root_domain.kind_of(host) {
         HostKind::Platform => platform::on_platform(context, meta).await,
         HostKind::Tenant(host) => tenant::on_tenant(context, host, meta).await,
         HostKind::Nobody => Err(problem::tenant_not_found()),
     }
-}
-
-/// A refusal before any tenant is known: it tells of none, so a page of any origin may read it.
-fn shown_to_all(mut problem: Problem, request: &Incoming) -> Problem {
-    let told: Vec<_> = problem.headers.iter().map(|(name, _)| *name).chain(ON_EVERY_ANSWER).collect();
-    problem.headers.extend(cors::headers_for_all(request.header("Origin").as_deref(), &told));
-    problem
 }
 
 /// Turns an outcome into the response, and writes its log line.

@@ -1,9 +1,10 @@
 //! A request on the platform's host.
 
-use super::context::{RequestContext, ResponseMeta, find};
+use super::context::{Found, RequestContext, ResponseMeta, find};
 use super::decide::{self, CredentialNames, SendingPage};
 use super::tenant;
 use super::tenant_source::{RouteMatch, TenantSource, credential_not_valid};
+use super::unknown_hosts;
 use crate::auth::principal::{Anyone, Named, Operator, OperatorKind, Signer};
 use crate::auth::proofs::{self, ProofAttempt, ProofScope};
 use crate::auth::{authenticate_operator, signing_keys};
@@ -12,7 +13,7 @@ use crate::http::incoming::Incoming;
 use crate::http::problem::{self, Problem, RateBound};
 use crate::http::request::{HandlersProof, Params};
 use crate::http::response::Response;
-use crate::routes::{self, Endpoint, Handler, Route, Surface, Table};
+use crate::routes::{self, Endpoint, Handler, Matched, Route, Surface, Table};
 use crate::tenant::resolve;
 use crate::tenant_id::TenantId;
 use domain::ids::ClaimedTenant;
@@ -23,6 +24,9 @@ pub(super) async fn on_platform(context: RequestContext, meta: &mut ResponseMeta
     let found = find(Surface::Platform, &context.request);
     if context.request.method != Method::Options && is_nobodys(&context.request) {
         return Err(problem::not_found());
+    }
+    if let Some(named) = named_by_path(&context.request) {
+        return by_path(context, found, &named, meta).await;
     }
     let (route, params) = match found {
         Ok(found) => found,
@@ -56,6 +60,36 @@ pub(super) async fn on_platform(context: RequestContext, meta: &mut ResponseMeta
             Err(problem::not_found())
         }
     }
+}
+
+/// The tenant that a path names as its address, whatever the method: what is there answers as on the tenant's own host.
+fn named_by_path(request: &Incoming) -> Option<String> {
+    match routes::find(Surface::Platform, &Method::Get, &request.path) {
+        Matched::Route(Route { endpoint: Endpoint::Visitor(..), .. }, params) => {
+            Some(params.get("tenant_id").to_owned())
+        }
+        Matched::Route(..) | Matched::Methods(_) | Matched::Nothing => None,
+    }
+}
+
+async fn by_path(
+    context: RequestContext,
+    found: Found,
+    named: &str,
+    meta: &mut ResponseMeta,
+) -> Result<Response, Problem> {
+    let network = context.request.network();
+    unknown_hosts::may_look_up(network)?;
+    let resolved = match ClaimedTenant::parse(named) {
+        Ok(named) => resolve::by_path(&context.bindings, &named).await?,
+        Err(_) => None,
+    };
+    let Some((tenant, host)) = resolved else {
+        unknown_hosts::count(network);
+        return Err(problem::tenant_not_found());
+    };
+    meta.route = found.as_ref().ok().map(|(route, _)| route.name);
+    tenant::through(context, RouteMatch { source: TenantSource::Host(host), found }, tenant, meta).await
 }
 
 /// What a network is told of whose credentials too many were wrong; holds the seconds until it may try again.

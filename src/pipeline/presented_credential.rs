@@ -6,13 +6,16 @@ use crate::auth::authenticate_member::Credential;
 use crate::auth::proofs::{ProofAttempt, ProofScope};
 use crate::http::incoming::Incoming;
 use crate::routes::{Admission, Endpoint, Route, TokenRule};
+use crate::storage::bindings::Bindings;
 
 /// What a request presents at a route; none if the route does not look at what it presents, or it presents nothing.
-pub fn attempt(scope: ProofScope<'_>, request: &Incoming, route: &Route) -> Option<ProofAttempt> {
+pub fn attempt(scope: ProofScope<'_>, request: &Incoming, bindings: &Bindings, route: &Route) -> Option<ProofAttempt> {
     match decide::verifies(Some(&route.endpoint)) {
         Verifies::Principal => of_principal(scope, request),
-        Verifies::Subscriber(rule) if is_principals(request, rule) => of_principal(scope, request),
+        Verifies::Subscriber(rule) if is_principals(request, bindings, rule) => of_principal(scope, request),
         Verifies::Subscriber(TokenRule::Mercure) | Verifies::Nothing => for_handler(scope, request, route),
+        // What is the site's is for the site to verify.
+        Verifies::Subscriber(TokenRule::PassedOn) => None,
         Verifies::Subscriber(_) => match request.header("Authorization").or_else(|| presented_cookie(request)) {
             Some(text) => Some(ProofAttempt::of(scope, request, "subscriber", &[&text])),
             None => Some(ProofAttempt::of(scope, request, "ticket", &[request.query.get("ticket")?])),
@@ -68,7 +71,7 @@ fn carrier_of(route: &Route) -> Option<ProofCarrier> {
         | Endpoint::Member(..)
         | Endpoint::Reader(..)
         | Endpoint::User(_)
-        | Endpoint::Visitor(TokenRule::Optional | TokenRule::Required, _)
+        | Endpoint::Visitor(TokenRule::Optional | TokenRule::Required | TokenRule::PassedOn, _)
         | Endpoint::Table(_)
         | Endpoint::TableReader(..) => None,
     }

@@ -6,8 +6,9 @@ use crate::auth::authenticate_member::SESSION_COOKIE;
 use crate::auth::mercure::carrier;
 use crate::auth::proofs::ProofAttempt;
 use crate::auth::signing_keys;
+use crate::credentials::constant_time::constant_time_eq;
 use crate::credentials::jose::UnverifiedToken;
-use crate::credentials::key::{KeyKind, PresentedKey};
+use crate::credentials::key::{KeyKind, PresentedKey, begins_as_a_key};
 use crate::credentials::platform_token;
 use crate::credentials::subscriber_token::{self, SubscriberToken};
 use crate::http::incoming::Incoming;
@@ -45,11 +46,14 @@ impl SubscriberCredential {
 
 /// Whether what a subscriber presents is the credential of somebody who acts in the tenant: a key or token of theirs in the
 /// header, else the session cookie, where nothing is presented that goes before it.
-pub(super) fn is_principals(request: &Incoming, rule: TokenRule) -> bool {
+pub(super) fn is_principals(request: &Incoming, bindings: &Bindings, rule: TokenRule) -> bool {
     if rule == TokenRule::Mercure && !matches!(request.method, Method::Get | Method::Head) {
         return false;
     }
-    if request.header("Authorization").is_some() {
+    if let Some(header) = request.header("Authorization") {
+        if rule == TokenRule::PassedOn {
+            return header.split_whitespace().any(|text| is_of_this_platform(text, bindings));
+        }
         let text = request.bearer().unwrap_or_default();
         return match PresentedKey::parse(&text) {
             Some(key) => key.kind == KeyKind::Tenant,
@@ -64,9 +68,15 @@ pub(super) fn is_principals(request: &Incoming, rule: TokenRule) -> bool {
         TokenRule::Optional | TokenRule::Required => {
             presented_cookie(request).is_some() || request.query.get("ticket").is_some()
         }
+        TokenRule::PassedOn => false,
         TokenRule::Ignored => true,
     };
     !goes_before && request.cookie(SESSION_COOKIE).is_some()
+}
+
+/// Whether a text is a credential of this platform, whoever's it is and whether it is good: no site may see it.
+fn is_of_this_platform(text: &str, bindings: &Bindings) -> bool {
+    begins_as_a_key(text) || signing_keys::is_ours(text) || constant_time_eq(text, &bindings.settings.platform_key)
 }
 
 /// Whether a token says that it is a subscriber's.

@@ -10,12 +10,13 @@ use worker::Method;
 use super::context::{RequestContext, ResponseMeta, find, rate_fields};
 use super::cross_tenant_audit::CrossTenantAudit;
 use super::decide::{self, Presents, RequestFacts, SendingPage, Spends, TokenState};
+use super::early_refusal;
 use super::entry::{Entered, Proof, enter};
 use super::judgement::{JUDGEMENTS, Judgement};
 use super::permit::UnsettledPermit;
 use super::subscriber_token::SubscriberCredential;
 use super::tenant_source::{RouteMatch, TenantSource};
-use super::{shown_to_all, unknown_hosts};
+use super::unknown_hosts;
 use crate::auth::authenticate_member::Credential;
 use crate::auth::principal::{Actor, Member, Named, Reader, Signer, Visitor};
 use crate::http::cors::Origin;
@@ -56,7 +57,8 @@ async fn judge_on_tenant(context: RequestContext, host: Host, meta: &mut Respons
     let network = context.request.network();
     let is_known = resolve::is_known(&host);
     if !is_known {
-        unknown_hosts::may_look_up(network).map_err(|problem| shown_to_all(problem, &context.request))?;
+        unknown_hosts::may_look_up(network)
+            .map_err(|problem| early_refusal::shown_to_all(problem, &context.request))?;
     }
     let Some(hinted) = resolve::resolve(&context.bindings, &host).await? else {
         if !is_known {

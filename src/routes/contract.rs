@@ -45,6 +45,13 @@ pub enum ResponseSpec<'t> {
         /// What readers should know; may be empty.
         note: &'t str,
     },
+    /// A status from 400 with what is wrong as GraphQL tells it, or with a problem.
+    Graphql {
+        /// The status.
+        status: u16,
+        /// What readers should know.
+        note: &'t str,
+    },
     /// A status from 400.
     Problem {
         /// The status.
@@ -90,6 +97,10 @@ impl Contract {
 fn response(text: &'static str) -> Option<ResponseSpec<'static>> {
     let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
     let status = status.parse::<u16>().ok()?;
+    if let Some(note) = rest.strip_prefix("graphql ").filter(|_| status >= 400) {
+        let note = note.trim().strip_prefix('<').and_then(|note| note.strip_suffix('>'))?;
+        return Some(ResponseSpec::Graphql { status, note });
+    }
     if status >= 400 {
         return Some(ResponseSpec::Problem { status, codes: codes(rest)? });
     }

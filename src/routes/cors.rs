@@ -62,7 +62,7 @@ pub fn answered(route: &'static Route, surface: Surface) -> Vec<&'static str> {
     for spec in route.contract.responses().unwrap_or_default() {
         match spec {
             ResponseSpec::Success { headers, .. } => names.extend(headers),
-            ResponseSpec::Problem { status, .. } => problems.push(status),
+            ResponseSpec::Graphql { status, .. } | ResponseSpec::Problem { status, .. } => problems.push(status),
         }
     }
     names.extend(problems.into_iter().flat_map(problem_headers));

@@ -11,6 +11,7 @@ mod docs;
 pub mod entry;
 mod files;
 mod find;
+mod graphql;
 mod live;
 mod members;
 mod mercure;
@@ -42,6 +43,7 @@ pub static SECTIONS: &[&[Route]] = &[
     sso::ROUTES,
     settings::ROUTES,
     live::ROUTES,
+    graphql::ROUTES,
     mercure::ROUTES,
     records::ROUTES,
     files::ROUTES,

@@ -96,6 +96,8 @@ pub enum TokenRule {
     Required,
     /// Mercure's protocol says which operation needs a token and whose; the handler verifies it.
     Mercure,
+    /// A key, token or session of this platform must be valid; any other credential is the site's, and passed on to it.
+    PassedOn,
 }
 
 /// How fresh the tenant's configuration must be that a request is judged by.
@@ -133,9 +135,12 @@ impl Endpoint {
             Self::Anyone(_) | Self::Operator(..) | Self::SignedInOperator(_) | Self::Table(_) => {
                 matches!(surface, Surface::Platform)
             }
-            Self::User(_) | Self::Visitor(..) | Self::SignIn(_) | Self::TableReader(..) => {
-                matches!(surface, Surface::Tenant)
-            }
+            // On the platform's host its path names the tenant.
+            Self::Visitor(TokenRule::PassedOn, _) => matches!(surface, Surface::Tenant | Surface::Platform),
+            Self::User(_)
+            | Self::Visitor(TokenRule::Ignored | TokenRule::Optional | TokenRule::Required | TokenRule::Mercure, _)
+            | Self::SignIn(_)
+            | Self::TableReader(..) => matches!(surface, Surface::Tenant),
             Self::Member(..) | Self::Reader(..) | Self::Signer(_) => true,
         }
     }
@@ -181,7 +186,7 @@ impl Endpoint {
             | Self::Member(..)
             | Self::Reader(..)
             | Self::User(_)
-            | Self::Visitor(TokenRule::Optional | TokenRule::Required | TokenRule::Mercure, _)
+            | Self::Visitor(TokenRule::Optional | TokenRule::Required | TokenRule::Mercure | TokenRule::PassedOn, _)
             | Self::Signer(_)
             | Self::TableReader(..) => true,
         }
@@ -196,7 +201,7 @@ impl Endpoint {
             | Self::Member(..)
             | Self::Reader(..)
             | Self::User(_)
-            | Self::Visitor(TokenRule::Optional | TokenRule::Required | TokenRule::Mercure, _)
+            | Self::Visitor(TokenRule::Optional | TokenRule::Required | TokenRule::Mercure | TokenRule::PassedOn, _)
             | Self::SignIn(_)
             | Self::TableReader(..) => true,
         }

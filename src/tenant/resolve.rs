@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use crate::http::problem::Problem;
+use crate::http::problem::{self, Problem};
 use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
@@ -20,8 +20,8 @@ use domain::ids::ClaimedTenant;
 statements! { ControlSql;
     /// The tenant of a host: by slug under the root domain, else by custom domain.
     TENANT_OF_HOST = "SELECT id FROM tenants WHERE slug = ?1 AND status <> 'purged' UNION ALL SELECT tenant_id FROM tenant_domains WHERE domain = ?2 LIMIT 1";
-    /// The id of a tenant that exists.
-    TENANT_OF_ID = "SELECT id FROM tenants WHERE id = ?1 AND status <> 'purged'";
+    /// The id and the slug of a tenant that exists.
+    TENANT_OF_ID = "SELECT id, slug FROM tenants WHERE id = ?1 AND status <> 'purged'";
 }
 
 /// How long an isolate caches a host's tenant, in milliseconds.
@@ -47,6 +47,10 @@ thread_local! {
 row_types! {
     struct TenantIdRow {
         id: String,
+    }
+    struct TenantSlugRow {
+        id: String,
+        slug: String,
     }
 }
 
@@ -91,9 +95,20 @@ pub async fn resolve_uncached(bindings: &Bindings, host: &Host) -> Result<Option
 
 /// The tenant of an id that a credential names, if it exists.
 pub async fn by_id(bindings: &Bindings, named: &ClaimedTenant) -> Result<Option<TenantId>, Problem> {
+    Ok(existing(bindings, named).await?.map(|(tenant, _)| tenant))
+}
+
+/// The tenant of an id that a path names, with the host that its slug gives it; none if it does not exist.
+pub async fn by_path(bindings: &Bindings, named: &ClaimedTenant) -> Result<Option<(TenantId, Host)>, Problem> {
+    let Some((tenant, slug)) = existing(bindings, named).await? else { return Ok(None) };
+    let host = Host::parse(&format!("{slug}.{}", bindings.settings.root_domain.as_str()));
+    Ok(Some((tenant, host.map_err(problem::internal)?)))
+}
+
+async fn existing(bindings: &Bindings, named: &ClaimedTenant) -> Result<Option<(TenantId, String)>, Problem> {
     let db = ControlDb::open(bindings, "resolve a tenant by its id")?;
-    let row = db.row::<TenantIdRow>(&TENANT_OF_ID, args![named.as_str()]).await?;
-    Ok(row.map(|row| TenantId::proven(&row.id)))
+    let row = db.row::<TenantSlugRow>(&TENANT_OF_ID, args![named.as_str()]).await?;
+    Ok(row.map(|row| (TenantId::proven(&row.id), row.slug)))
 }
 
 /// Drops a host from this isolate's cache. In others its entry expires, or the hub refuses it.

@@ -1,4 +1,4 @@
-//! A tenant's settings: about its content, how people sign in, and Mercure. Each has a default.
+//! A tenant's settings: about its content, how people sign in, Mercure, and its GraphQL endpoint. Each has a default.
 //!
 //! Invariants
 //! - Settings are parsed here before they are stored, whoever writes them.
@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::http::fields::Fields;
 use crate::http::problem::FieldError;
 use domain::error::Invalid;
+use domain::graphql_settings::{self, Bounded, GraphqlSettings, Introspection};
 use domain::json;
 use domain::mercure::{Action, Issuer, Mercure};
 use domain::sign_in::SignInSettings;
@@ -46,6 +47,8 @@ pub struct TenantSettings {
     pub sign_in: SignInSettings,
     /// The settings of its Mercure hub.
     pub mercure: Mercure,
+    /// The settings of its GraphQL endpoint.
+    pub graphql: GraphqlSettings,
 }
 
 impl TenantSettings {
@@ -73,6 +76,7 @@ impl TenantSettings {
             workflow_approval: fields.flag("workflow_approval").unwrap_or(false),
             sign_in,
             mercure: read_mercure(&mut fields, may_call),
+            graphql: read_graphql(&mut fields),
         };
         (read, fields.into_errors())
     }
@@ -89,6 +93,7 @@ impl TenantSettings {
             "registration": self.sign_in.registration,
             "password_policy": self.sign_in.passwords,
             "mercure": self.mercure.to_view(),
+            "graphql": self.graphql,
         })
     }
 }
@@ -101,6 +106,35 @@ fn read_mercure(fields: &mut Fields, may_call: MayCall<'_>) -> Mercure {
     let issuers = read_issuers(&mut inner, may_call);
     fields.wrong_inside("mercure", inner.into_errors());
     Mercure { compatibility, anonymous, subscriptions, issuers }
+}
+
+fn read_graphql(fields: &mut Fields) -> GraphqlSettings {
+    let mut inner = Fields::new(fields.object("graphql", usize::MAX).unwrap_or_default());
+    let mut number = |bounded: Bounded| {
+        let read = inner.number(bounded.name, i64::from(bounded.least)..=i64::from(bounded.most));
+        read.and_then(|number| u32::try_from(number).ok()).unwrap_or(bounded.default)
+    };
+    let (max_query_bytes, max_depth) = (number(graphql_settings::QUERY_BYTES), number(graphql_settings::DEPTH));
+    let (max_aliases, max_fields) = (number(graphql_settings::ALIASES), number(graphql_settings::FIELDS));
+    let (max_batch, max_upload_bytes) = (number(graphql_settings::BATCH), number(graphql_settings::UPLOAD_BYTES));
+    let timeout_ms = number(graphql_settings::TIMEOUT);
+    let introspection = inner.parsed("introspection", |text| {
+        Introspection::parse(text).ok_or_else(|| Invalid::new("invalid_value", "must be off, members or on"))
+    });
+    let send_site_key = inner.flag("send_site_key").unwrap_or(false);
+    fields.wrong_inside("graphql", inner.into_errors());
+    let introspection = introspection.unwrap_or_default();
+    GraphqlSettings {
+        introspection,
+        max_query_bytes,
+        max_depth,
+        max_aliases,
+        max_fields,
+        max_batch,
+        max_upload_bytes,
+        timeout_ms,
+        send_site_key,
+    }
 }
 
 /// Reads issuers, leaving out those with mistakes.
@@ -184,7 +218,10 @@ mod tests {
         let defaults = json!({"auto_publish": false, "content_types": ["blog_post"], "default_categories": ["Blog"],
             "seo_optimization": true, "custom_templates": {}, "workflow_approval": false, "registration": "closed",
             "password_policy": policy,
-            "mercure": {"compatibility": true, "anonymous": true, "subscriptions": false, "issuers": []}});
+            "mercure": {"compatibility": true, "anonymous": true, "subscriptions": false, "issuers": []},
+            "graphql": {"introspection": "on", "max_query_bytes": 65_536, "max_depth": 20, "max_aliases": 100,
+                "max_fields": 2_000, "max_batch": 10, "max_upload_bytes": 10_485_760, "timeout_ms": 10_000,
+                "send_site_key": false}});
         assert_eq!(read_empty.to_view(), defaults);
         let nulls: Map<String, Value> =
             defaults.as_object().unwrap().keys().map(|name| (name.clone(), Value::Null)).collect();
@@ -197,8 +234,16 @@ mod tests {
         let (read, faults) = read(json!({"auto_publish": true, "content_types": [], "default_categories": ["Grün"],
             "seo_optimization": false, "custom_templates": {"a": [1]}, "workflow_approval": true,
             "registration": "open", "password_policy": {"min_length": 12}, "mercure": {"compatibility": false,
-            "issuers": [{"issuer": "urn:app", "jwks_url": "https://app.test/jwks", "allows": ["publish"]}]}}));
+            "issuers": [{"issuer": "urn:app", "jwks_url": "https://app.test/jwks", "allows": ["publish"]}]},
+            "graphql": {"introspection": "members", "max_batch": 0, "send_site_key": true}}));
         assert_eq!(faults, [""; 0]);
+        let graphql = GraphqlSettings {
+            introspection: Introspection::Members,
+            max_batch: 0,
+            send_site_key: true,
+            ..GraphqlSettings::default()
+        };
+        assert_eq!(read.graphql, graphql);
         assert!(read.auto_publish && !read.seo_optimization && read.workflow_approval);
         assert_eq!((read.content_types.len(), read.default_categories), (0, vec!["Grün".to_owned()]));
         assert_eq!(read.custom_templates.get("a"), Some(&json!([1])));
@@ -213,7 +258,8 @@ mod tests {
         let many = vec!["a"; MAX_LISTED + 1];
         let (read, mut faults) = read(json!({"auto_publish": 1, "content_types": ["ok", "Not Ok", 3],
             "default_categories": many, "seo_optimization": "yes", "custom_templates": [], "workflow_approval": {},
-            "registration": "ajar", "password_policy": {"min_length": 1, "a/b": 1}, "theme": "dark", "x/y": null}));
+            "registration": "ajar", "password_policy": {"min_length": 1, "a/b": 1}, "theme": "dark", "x/y": null,
+            "graphql": {"introspection": "ON", "max_depth": 51, "timeout_ms": 499, "max_fields": 1.5, "depth": 3}}));
         faults.sort();
         let expected = [
             "/auto_publish",
@@ -221,6 +267,11 @@ mod tests {
             "/content_types/2",
             "/custom_templates",
             "/default_categories",
+            "/graphql/depth",
+            "/graphql/introspection",
+            "/graphql/max_depth",
+            "/graphql/max_fields",
+            "/graphql/timeout_ms",
             "/password_policy/a~1b",
             "/password_policy/min_length",
             "/registration",

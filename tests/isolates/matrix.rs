@@ -65,6 +65,8 @@ const OPERATIONS: &[(&str, Effect)] = &[
     ("files.delete", BindsNobody(RECORDS)),
     ("files.put", BindsNobody(RECORDS)),
     ("files.upload", BindsNobody(RECORDS)),
+    ("graphql.ask", BindsNobody("what it changes is the site's")),
+    ("graphql.ask_by_path", BindsNobody("what it changes is the site's")),
     ("invitations.accept", BindsNobody(PROVES)),
     ("invitations.create", BindsNobody(MAKES)),
     ("invitations.resend", Binds(&["members::an_invitation_that_was_sent_again_or_revoked_is_so_in_every_isolate"])),

@@ -360,7 +360,8 @@ impl Cell<'_> {
         if by_operator {
             return self.judge_operator(&about_victim, attacker, nobody, victim).await;
         }
-        let public = self.channel == Channel::Host;
+        let by_path = self.channel == Channel::Path && self.door.is_an_address();
+        let public = self.channel == Channel::Host || by_path;
         if about_victim.contains(&victim.secret_canary) || (!public && about_victim.contains(&victim.open_canary)) {
             return Some(format!("{}: a canary of B's in {}", self.name(), about_victim.body));
         }

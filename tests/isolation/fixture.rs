@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use super::people::People;
-use crate::world::{ROOT, Tenant, World, sequence, unique};
+use crate::world::{ROOT, Site, SiteAnswer, Tenant, World, sequence, unique};
 
 /// The topic that every fixture uses.
 pub const TOPIC: &str = "orders";
@@ -38,6 +38,8 @@ impl Fixture {
         let world = world.elsewhere();
         let (open, secret) = (format!("open{}", unique()), format!("secret{}", unique()));
         let domain = format!("d-{}.example", unique());
+        let said = format!("{{\"data\":\"{open}\"}}");
+        let site = Site::named(&secret, move |_| SiteAnswer::json(200, said.clone()));
         let mut builder = world
             .tenant()
             .plan("enterprise")
@@ -45,7 +47,7 @@ impl Fixture {
             .set("settings", json!({"custom_templates": {"note": secret}, "mercure": {"subscriptions": true}}))
             .set("branding", json!({"name": open}))
             .set("webhook_secret", json!(format!("secret-{secret}")))
-            .set("wpgraphql_endpoint", json!(format!("https://{secret}.example/graphql")))
+            .set("wpgraphql_endpoint", json!(site.url()))
             .set("custom_domains", json!([domain]));
         for limit in [
             "max_concurrent_subscriptions",

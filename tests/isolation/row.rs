@@ -47,6 +47,11 @@ impl RouteUnderTest {
         self.pattern.contains("{tenant_id}")
     }
 
+    /// Whether its path is the tenant's address, as a host is: whoever names it there comes to it.
+    pub fn is_an_address(&self) -> bool {
+        self.surface == Surface::Platform && matches!(self.endpoint, Endpoint::Visitor(..))
+    }
+
     /// Whether nothing is changed by it.
     pub fn only_reads(&self) -> bool {
         matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
@@ -86,7 +91,7 @@ impl RouteUnderTest {
                 (true, Some(before)) if segment == "{collection}" && before != "collections" => COLLECTION.to_owned(),
                 (false, _) => segment.to_owned(),
                 (true, Some(before)) => match before.as_str() {
-                    "tenants" | "grants" => fixture.tenant.id.clone(),
+                    "tenants" | "grants" | "graphql" => fixture.tenant.id.clone(),
                     "domains" => fixture.domain.clone(),
                     "secrets" => "webhook".to_owned(),
                     kind if OBJECTS.contains(&kind) => owner.object(kind),
@@ -236,6 +241,8 @@ impl Row {
             }
             ("GET", "/.well-known/oauth-protected-resource/.well-known/mercure") => PUBLIC,
             ("OPTIONS", "/events") => Row { ok: 204, ..PUBLIC },
+            ("GET" | "HEAD", "/graphql" | "/graphql/{}") => Row { query: &[("query", "{a}")], ..PUBLIC },
+            ("POST", "/graphql" | "/graphql/{}") => Row { body: Some(|_| json!({"query": "{a}"})), ..PUBLIC },
             ("GET" | "HEAD", "/events/diagnose") => Row { volatile: true, ..PUBLIC },
             ("GET" | "HEAD", "/") => PUBLIC,
             ("GET" | "HEAD", "/.well-known/jwks.json") => PUBLIC,

@@ -237,6 +237,10 @@ fn write_answers(page: &mut String, route: &Route) {
                     writeln!(page, "    - `{member}`: {note}").unwrap();
                 }
             }
+            ResponseSpec::Graphql { status, note } => {
+                listed.push(*status);
+                writeln!(page, "  - {status} with `errors` of GraphQL: {note}").unwrap();
+            }
             ResponseSpec::Problem { status, codes } => {
                 listed.push(*status);
                 let one = |(code, note): &(&str, &str)| match *note {
@@ -320,6 +324,10 @@ fn for_whom(endpoint: &Endpoint) -> String {
         Endpoint::Visitor(TokenRule::Required, _) => "subscribers, with a token of the tenant as \
              `Authorization: Bearer` or the cookie `__Host-carillon_subscriber`; and whoever has `events:read` or `records:read` \
              in the tenant, with a key or a token as `Authorization: Bearer`, or the session cookie."
+            .to_owned(),
+        Endpoint::Visitor(TokenRule::PassedOn, _) => "everybody; the credential of whoever acts in the tenant, a key or a \
+             token as `Authorization: Bearer`, or the session cookie, must be valid. Any other credential is the site's, and \
+             passed on to it."
             .to_owned(),
         Endpoint::Visitor(TokenRule::Mercure, _) => "everybody on the tenant's host; what takes a token of Mercure's, \
              docs/mercure.md says. It comes as `Authorization: Bearer` or the cookie `__Secure-mercure_access_token`, of \

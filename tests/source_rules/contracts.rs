@@ -58,7 +58,9 @@ fn every_contract_can_be_read() {
 
 fn status(response: &ResponseSpec) -> u16 {
     match response {
-        ResponseSpec::Success { status, .. } | ResponseSpec::Problem { status, .. } => *status,
+        ResponseSpec::Success { status, .. }
+        | ResponseSpec::Graphql { status, .. }
+        | ResponseSpec::Problem { status, .. } => *status,
     }
 }
 

@@ -214,6 +214,9 @@ fn handlers(files: &[SourceFile]) -> BTreeMap<String, Vec<String>> {
     found
 }
 
+/// What passes an operation by: its site reads it, of which no page could know otherwise.
+const READ_BY_SITES: [&str; 2] = ["X-WP-Nonce", "woocommerce-session"];
+
 /// What functions that operations share send for others alone.
 const FOR_OTHERS: [(&str, &str, &str); 1] = [("records.delete", "ETag", "what is deleted has no version")];
 
@@ -229,7 +232,7 @@ fn faults_of(route: &'static Route, does: &HeaderUse) -> Vec<String> {
     let by_contract = route.contract.param_names().filter(|name| schemas::is_header(name));
     let by_validators = ["If-Modified-Since", "If-Unmodified-Since"];
     for name in by_contract.filter(|name| !by_validators.contains(name)) {
-        if !does.reads.contains(name) {
+        if !does.reads.contains(name) && !READ_BY_SITES.contains(&name) {
             faults.push(format!("{} declares {name} and does not read it", route.name));
         }
     }

@@ -88,7 +88,7 @@ fn faults_of_openings(rooms: &Rooms, files: &[SourceFile]) -> Vec<String> {
     let openings = rooms.order.iter().copied().flatten().filter_map(|room| {
         let is_opening = |file: &&SourceFile| match file.module().as_slice() {
             [only] => *room == if only == WORKER { "lib" } else { "domain" },
-            [_, name] => name == room,
+            [krate, name] => krate == WORKER && name == room,
             _ => false,
         };
         Some((*room, files.iter().find(is_opening)?))

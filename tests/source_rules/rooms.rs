@@ -13,7 +13,7 @@ const ORDER: &[&[&str]] = &[
     &["http", "hub"],
     &["tenant"],
     &["auth"],
-    &["live", "records"],
+    &["graphql", "live", "records"],
     &["api"],
     &["routes"],
     &["pipeline"],
@@ -154,6 +154,8 @@ const RULES: &[Rule] = &[
         names: &["crate::hub"],
         but: &["crate::hub::client", "crate::hub::protocol"],
     },
+    Rule { room: "graphql", touch: "records", names: &["crate::records", "domain::record", "sql records"], but: &[] },
+    Rule { room: "graphql", touch: "the hub", names: &["crate::hub"], but: &[] },
     Rule {
         room: "api",
         touch: "how a request is routed and admitted",

@@ -64,6 +64,9 @@ const SEES_ADDRESSES: &[&str] = &[
     "src/api/settings.rs",
     "src/auth/authenticate_member.rs",
     "src/auth/authenticate_operator.rs",
+    // A site is told for whom it is asked.
+    "src/graphql/endpoint.rs",
+    "src/graphql/headers.rs",
     // A stream is judged by lists of addresses for as long as it lives; its network is made of its address.
     "src/live/events.rs",
     "src/live/mercure/subscribe.rs",

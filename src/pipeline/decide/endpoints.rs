@@ -15,7 +15,7 @@ fn never<Who>(_: Request<Who>) -> HandlerFuture {
 }
 
 /// Every kind of endpoint, with a name to tell it by.
-pub fn all() -> [(&'static str, Endpoint); 14] {
+pub fn all() -> [(&'static str, Endpoint); 15] {
     [
         ("anyone", Endpoint::Anyone(never)),
         ("operator", Endpoint::Operator(ASKED_OF_OPERATORS, never)),
@@ -27,6 +27,7 @@ pub fn all() -> [(&'static str, Endpoint); 14] {
         ("optional subscriber", Endpoint::Visitor(TokenRule::Optional, never)),
         ("subscriber", Endpoint::Visitor(TokenRule::Required, never)),
         ("mercure", Endpoint::Visitor(TokenRule::Mercure, never)),
+        ("passed on", Endpoint::Visitor(TokenRule::PassedOn, never)),
         ("sign-in", Endpoint::SignIn(never)),
         ("signer", Endpoint::Signer(never)),
         ("table", Endpoint::Table(never)),

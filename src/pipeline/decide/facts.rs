@@ -128,7 +128,7 @@ pub fn admit(endpoint: &Endpoint, facts: &RequestFacts<'_>) -> Result<(), Denial
         Endpoint::Reader(..) | Endpoint::TableReader(..) if facts.is_strangers() => Ok(()),
         Endpoint::Reader(..) | Endpoint::TableReader(..) => facts.check_principal(),
         Endpoint::Visitor(TokenRule::Ignored, _) => facts.check_host(),
-        Endpoint::Visitor(TokenRule::Optional | TokenRule::Mercure, _) => {
+        Endpoint::Visitor(TokenRule::Optional | TokenRule::Mercure | TokenRule::PassedOn, _) => {
             facts.check_subscriber(false).and_then(|()| facts.check_host())
         }
         Endpoint::Visitor(TokenRule::Required, _) => facts.check_subscriber(true).and_then(|()| facts.check_host()),
@@ -221,10 +221,12 @@ mod tests {
                     "reader" | "table reader" if facts.presents == Presents::Nothing && facts.on_own_host => Ok(()),
                     "reader" | "table reader" => as_a_principal(facts),
                     "visitor" | "signer" => on_its_host(facts),
-                    "optional subscriber" | "subscriber" | "mercure" if facts.is_proven => {
+                    "optional subscriber" | "subscriber" | "mercure" | "passed on" if facts.is_proven => {
                         as_a_principal(facts).and(on_its_host(facts))
                     }
-                    "optional subscriber" | "mercure" => with_a_token(facts, Ok(())).and(on_its_host(facts)),
+                    "optional subscriber" | "mercure" | "passed on" => {
+                        with_a_token(facts, Ok(())).and(on_its_host(facts))
+                    }
                     "subscriber" => with_a_token(facts, Err(Denial::Unauthorized)).and(on_its_host(facts)),
                     "sign-in" if is_foreign => Err(Denial::OriginNotAllowed),
                     "sign-in" => on_its_host(facts),

@@ -50,9 +50,10 @@ pub fn verifies(endpoint: Option<&Endpoint>) -> Verifies {
         Some(Endpoint::Member(..) | Endpoint::Reader(..) | Endpoint::User(_) | Endpoint::TableReader(..)) => {
             Verifies::Principal
         }
-        Some(Endpoint::Visitor(rule @ (TokenRule::Optional | TokenRule::Required | TokenRule::Mercure), _)) => {
-            Verifies::Subscriber(*rule)
-        }
+        Some(Endpoint::Visitor(
+            rule @ (TokenRule::Optional | TokenRule::Required | TokenRule::Mercure | TokenRule::PassedOn),
+            _,
+        )) => Verifies::Subscriber(*rule),
         Some(
             Endpoint::Anyone(_)
             | Endpoint::Operator(..)
@@ -178,6 +179,8 @@ pub fn authorise(endpoint: &Endpoint, permissions: Permissions, is_user: bool) -
             has(permissions, *permission)
         }
         Endpoint::User(_) if is_user => Ok(()),
+        // Whoever is of the tenant; what a request does at the site, the site decides.
+        Endpoint::Visitor(TokenRule::PassedOn, _) => Ok(()),
         Endpoint::User(_) => Err(Denial::NotAUser),
         // Which events it hears is up to the hub; whoever may hear none opens no stream as somebody.
         Endpoint::Visitor(TokenRule::Optional | TokenRule::Required | TokenRule::Mercure, _) => {
@@ -218,6 +221,7 @@ mod tests {
                         "member" | "reader" | "table reader" => Err(Denial::Forbidden("users:read")),
                         "user" if is_user => Ok(()),
                         "user" => Err(Denial::NotAUser),
+                        "passed on" => Ok(()),
                         "optional subscriber" | "subscriber" | "mercure" if permissions == Permissions::ALL => Ok(()),
                         "optional subscriber" | "subscriber" | "mercure" => Err(Denial::Forbidden("events:read")),
                         _ => Err(Denial::NotFound),
@@ -263,12 +267,14 @@ mod tests {
         for (name, endpoint) in endpoints::all() {
             let expected = match name {
                 "member" | "reader" | "user" | "sign-in" | "table reader" => Err(Denial::AddressNotAllowed),
-                "visitor" | "optional subscriber" | "subscriber" | "mercure" | "signer" => Ok(()),
+                "visitor" | "optional subscriber" | "subscriber" | "mercure" | "passed on" | "signer" => Ok(()),
                 _ => Err(Denial::NotFound),
             };
             assert_eq!(check_address(&endpoint, false, false), expected, "{name}");
             let as_somebody = match name {
-                "visitor" | "optional subscriber" | "subscriber" | "mercure" => Err(Denial::AddressNotAllowed),
+                "visitor" | "optional subscriber" | "subscriber" | "mercure" | "passed on" => {
+                    Err(Denial::AddressNotAllowed)
+                }
                 _ => expected,
             };
             assert_eq!(check_address(&endpoint, true, false), as_somebody, "{name}");
@@ -285,6 +291,7 @@ mod tests {
                 "optional subscriber" => Verifies::Subscriber(TokenRule::Optional),
                 "subscriber" => Verifies::Subscriber(TokenRule::Required),
                 "mercure" => Verifies::Subscriber(TokenRule::Mercure),
+                "passed on" => Verifies::Subscriber(TokenRule::PassedOn),
                 _ => Verifies::Nothing,
             };
             assert_eq!(verifies(Some(&endpoint)), expected, "{name}");

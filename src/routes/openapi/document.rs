@@ -163,6 +163,7 @@ fn security(endpoint: &Endpoint, surface: Surface) -> &'static str {
         Endpoint::Reader(..) | Endpoint::TableReader(..) => r#"{},{"bearer":[]},{"session":[]}"#,
         Endpoint::Visitor(TokenRule::Required, _) => r#"{"bearer":[]},{"subscriber":[]},{"session":[]}"#,
         Endpoint::Visitor(TokenRule::Optional, _) => r#"{},{"bearer":[]},{"subscriber":[]},{"session":[]}"#,
+        Endpoint::Visitor(TokenRule::PassedOn, _) => r#"{},{"bearer":[]},{"session":[]}"#,
         Endpoint::Visitor(TokenRule::Mercure, _) => r#"{},{"bearer":[]},{"mercure":[]},{"session":[]}"#,
         Endpoint::Signer(_) => r#"{"signature":[]}"#,
     }

@@ -24,8 +24,9 @@ const PROBLEMS: &[(u16, &str)] = &[
     (416, "The range lies behind the end."),
     (422, "The body is not valid; `errors` names each mistake."),
     (429, "Over a limit; `Retry-After` tells the seconds."),
-    (502, "The provider cannot be used."),
+    (502, "Another server, which was asked, cannot be used."),
     (503, "A part of the platform does not answer; trying again is right."),
+    (504, "Another server, which was asked, takes too long; trying again is right."),
 ];
 
 /// The shared responses, as members of JSON: one for each status that a problem may have.
@@ -41,6 +42,10 @@ pub fn responses(route: &Route, surface: Surface) -> Option<String> {
         responses.push(match spec {
             ResponseSpec::Success { status, data, headers, note } => {
                 (status, success(data, &[headers, implied_headers(route)].concat(), note)?)
+            }
+            ResponseSpec::Graphql { status, note } => {
+                let forms = [content("application/problem+json", &reference("schemas", "Problem")), graphql()];
+                (status, response(&["What is wrong: ", note, "."].concat(), &forms.join(","), problem_headers(status)))
             }
             ResponseSpec::Problem { status, codes } => {
                 let about = PROBLEMS.iter().find(|(known, _)| *known == status)?.1;
@@ -104,6 +109,7 @@ fn success(data: &str, headers: &[&str], note: &str) -> Option<String> {
         "" => String::new(),
         "html" => content("text/html", "{\"type\":\"string\"}"),
         "bytes" => content("*/*", "true"),
+        "graphql" => graphql(),
         "css" => content("text/css", "{\"type\":\"string\"}"),
         "text" => content("text/plain", "{\"type\":\"string\"}"),
         "events" => content("text/event-stream", "{\"type\":\"string\"}"),
@@ -117,6 +123,12 @@ fn success(data: &str, headers: &[&str], note: &str) -> Option<String> {
     };
     let about = if note.is_empty() { "Success.".to_owned() } else { ["Success: ", note, "."].concat() };
     Some(response(&about, &content, headers))
+}
+
+/// A GraphQL response, or a list of them, in either of its media types.
+fn graphql() -> String {
+    let shown = "{\"type\":[\"object\",\"array\"]}";
+    [content("application/graphql-response+json", shown), content("application/json", shown)].join(",")
 }
 
 /// The envelope of successes around what they show.

@@ -40,7 +40,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Settings",
-        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}, mercure??: {compatibility??: bool <serve clients of before 1.0; on by default>, anonymous??: bool <let somebody without a credential open streams, here and on `/events`; on by default>, subscriptions??: bool <tell who subscribes; off by default>, issuers??: {issuer: text(1..500), jwks_url: string(9..500)/^https://[^ #]+$/, allows: ('publish'|'subscribe')[](1..2)}[](..5) <whose tokens may publish or subscribe>}}",
+        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}, mercure??: {compatibility??: bool <serve clients of before 1.0; on by default>, anonymous??: bool <let somebody without a credential open streams, here and on `/events`; on by default>, subscriptions??: bool <tell who subscribes; off by default>, issuers??: {issuer: text(1..500), jwks_url: string(9..500)/^https://[^ #]+$/, allows: ('publish'|'subscribe')[](1..2)}[](..5) <whose tokens may publish or subscribe>}, graphql??: {introspection??: 'off'|'members'|'on' <who may ask for the schema; `on`: whoever the site answers>, max_query_bytes??: int(1024..262144), max_depth??: int(1..50), max_aliases??: int(0..1000), max_fields??: int(1..20000), max_batch??: int(0..50), max_upload_bytes??: int(0..104857600), timeout_ms??: int(500..30000), send_site_key??: bool <send the site the header `X-Carillon-Site-Key`>}}",
     ),
     (
         "TenantProfile",
@@ -204,6 +204,8 @@ pub const PARAMETERS: &[Parameter] = &[
     ),
     ("Range", "header", "string", "Which bytes (RFC 9110)."),
     ("Prefer", "header", "string", "`return=minimal` gets the id of what was made, else no body (RFC 7240)."),
+    ("X-WP-Nonce", "header", "string", "WordPress's proof that a cookie was meant; passed on to the site."),
+    ("woocommerce-session", "header", "string", "The session of a shop; passed on to the site."),
     ("X-Tenant-ID", "header", "string", "The tenant that a platform key acts in, or that a webhook is for."),
     ("kind", "path", "'webhook'|'subscription'", "Which secret."),
 ];

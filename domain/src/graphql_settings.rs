@@ -1,0 +1,125 @@
+//! A tenant's settings of its GraphQL endpoint: who may ask for the schema, and what a request may cost the site.
+
+use serde::Serialize;
+
+/// Who may ask for the schema: `__schema` and `__type` at the root of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Introspection {
+    /// Nobody.
+    Off,
+    /// Users and keys of the tenant.
+    Members,
+    /// Whoever the site answers: WPGraphQL has a setting of its own, which is off by default.
+    #[default]
+    On,
+}
+
+impl Introspection {
+    /// Reads its name in settings.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Off, Self::Members, Self::On].into_iter().find(|rule| rule.as_str() == text)
+    }
+
+    /// As settings spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Members => "members",
+            Self::On => "on",
+        }
+    }
+}
+
+/// A whole number that a tenant sets: its default, and the range that it may choose from.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounded {
+    /// Its name in settings.
+    pub name: &'static str,
+    /// Its value where the tenant sets none.
+    pub default: u32,
+    /// The least.
+    pub least: u32,
+    /// The most.
+    pub most: u32,
+}
+
+/// The longest text of a document, in bytes, and the longest variables.
+pub const QUERY_BYTES: Bounded = Bounded { name: "max_query_bytes", default: 65_536, least: 1_024, most: 262_144 };
+/// How many fields deep an operation may be.
+pub const DEPTH: Bounded = Bounded { name: "max_depth", default: 20, least: 1, most: 50 };
+/// How many aliases an operation may have, counted wherever their fragment is spread.
+pub const ALIASES: Bounded = Bounded { name: "max_aliases", default: 100, least: 0, most: 1_000 };
+/// How many fields an operation may select, counted wherever their fragment is spread.
+pub const FIELDS: Bounded = Bounded { name: "max_fields", default: 2_000, least: 1, most: 20_000 };
+/// How many requests a batch may have; 0 refuses batches.
+pub const BATCH: Bounded = Bounded { name: "max_batch", default: 10, least: 0, most: 50 };
+/// The longest multipart body, in bytes; 0 refuses uploads.
+pub const UPLOAD_BYTES: Bounded =
+    Bounded { name: "max_upload_bytes", default: 10_485_760, least: 0, most: 104_857_600 };
+/// How long the site may take until its answer begins, in milliseconds, retries included.
+pub const TIMEOUT: Bounded = Bounded { name: "timeout_ms", default: 10_000, least: 500, most: 30_000 };
+
+/// A tenant's settings of its GraphQL endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GraphqlSettings {
+    /// Who may ask for the schema.
+    pub introspection: Introspection,
+    /// Bytes of a document, and of its variables.
+    pub max_query_bytes: u32,
+    /// Levels of fields.
+    pub max_depth: u32,
+    /// Aliases of an operation.
+    pub max_aliases: u32,
+    /// Fields of an operation.
+    pub max_fields: u32,
+    /// Requests of a batch.
+    pub max_batch: u32,
+    /// Bytes of a multipart body.
+    pub max_upload_bytes: u32,
+    /// Milliseconds until the site's answer begins.
+    pub timeout_ms: u32,
+    /// Whether the site is sent the header by which it knows that Carillon asks.
+    pub send_site_key: bool,
+}
+
+impl Default for GraphqlSettings {
+    fn default() -> Self {
+        Self {
+            introspection: Introspection::default(),
+            max_query_bytes: QUERY_BYTES.default,
+            max_depth: DEPTH.default,
+            max_aliases: ALIASES.default,
+            max_fields: FIELDS.default,
+            max_batch: BATCH.default,
+            max_upload_bytes: UPLOAD_BYTES.default,
+            timeout_ms: TIMEOUT.default,
+            send_site_key: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_default_lies_within_its_range() {
+        for one in [QUERY_BYTES, DEPTH, ALIASES, FIELDS, BATCH, UPLOAD_BYTES, TIMEOUT] {
+            assert!((one.least..=one.most).contains(&one.default), "{}", one.name);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_has_the_names_of_the_settings() {
+        let shown = serde_json::to_value(GraphqlSettings::default()).unwrap();
+        for one in [QUERY_BYTES, DEPTH, ALIASES, FIELDS, BATCH, UPLOAD_BYTES, TIMEOUT] {
+            assert_eq!(shown[one.name], one.default, "{}", one.name);
+        }
+        for rule in ["off", "members", "on"] {
+            let read = Introspection::parse(rule).unwrap();
+            assert_eq!((read.as_str(), serde_json::to_value(read).unwrap()), (rule, rule.into()));
+        }
+        assert_eq!(Introspection::parse("On"), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! What is decided of a document before the site sees it.
+
+use super::errors::{GraphqlError, Refused};
+use super::request::GraphqlRequest;
+use domain::graphql::{DocumentLimits, GraphqlDocument, OperationLimits, OperationType};
+use domain::graphql_settings::{GraphqlSettings, Introspection};
+
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentBy {
+    /// By GET, which changes nothing.
+    Get,
+    /// By POST.
+    Post,
+}
+
+/// Judges a request by the tenant's settings; gives what its operation is.
+pub fn judge(
+    request: &GraphqlRequest,
+    settings: &GraphqlSettings,
+    sent_by: SentBy,
+    is_member: bool,
+) -> Result<OperationType, Refused> {
+    let (document_limits, operation_limits) = limits(settings);
+    let document = GraphqlDocument::parse(&request.query, &document_limits)?;
+    let operation = document.operation(request.operation_name.as_deref())?;
+    operation.check(&operation_limits)?;
+    let may_introspect = match settings.introspection {
+        Introspection::On => true,
+        Introspection::Members => is_member,
+        Introspection::Off => false,
+    };
+    if operation.introspects && !may_introspect {
+        let message = match settings.introspection {
+            Introspection::Members => {
+                "The schema is shown to users and keys of the tenant only: __schema and __type are not allowed."
+            }
+            Introspection::Off | Introspection::On => {
+                "The schema is not shown here: __schema and __type are not allowed."
+            }
+        };
+        return Err(Refused::Document(GraphqlError::new("INTROSPECTION_REFUSED", message)));
+    }
+    if sent_by == SentBy::Get && operation.kind != OperationType::Query {
+        let message = "GET can only read: send this operation by POST.";
+        return Err(Refused::Method(GraphqlError::new("METHOD_NOT_ALLOWED", message)));
+    }
+    Ok(operation.kind)
+}
+
+/// The tenant's bounds. Brackets nest deeper than fields: arguments and types of variables have some, too.
+fn limits(settings: &GraphqlSettings) -> (DocumentLimits, OperationLimits) {
+    let bytes = usize::try_from(settings.max_query_bytes).unwrap_or(usize::MAX);
+    let document = DocumentLimits { bytes, tokens: bytes, nesting: DocumentLimits::MAX_NESTING };
+    let GraphqlSettings { max_depth, max_fields, max_aliases, .. } = *settings;
+    let operation = OperationLimits { depth: max_depth.into(), fields: max_fields.into(), aliases: max_aliases.into() };
+    (document, operation)
+}

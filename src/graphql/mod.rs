@@ -1,0 +1,16 @@
+//! A tenant's GraphQL endpoint: requests are judged, passed on to the tenant's site, and answered with what it says. May not
+//! touch: records, the hub.
+//!
+//! Invariants
+//! - What the site is sent carries no credential of this platform, and what a client is sent no cookie that it would take for
+//!   one, and no header that would speak for the tenant's whole host.
+//! - A document is judged before the site sees it, and what the site sees is what was judged: the request is written anew from
+//!   what was read.
+//! - What is not a GraphQL response is not passed on.
+
+pub mod endpoint;
+mod errors;
+mod headers;
+mod judged;
+mod request;
+pub mod site;

@@ -1,0 +1,288 @@
+//! A GraphQL request as clients send it (GraphQL over HTTP): by GET, by POST, several at once, or with files.
+//!
+//! What is read is written anew for the site: so a member that stands there twice, or a parser that reads otherwise than ours,
+//! does not make another request of it than the one that was judged.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+use super::errors::{GraphqlError, Refused};
+use crate::http::incoming::{Incoming, Query, essence};
+use crate::http::problem;
+use domain::graphql_settings::GraphqlSettings;
+
+/// Parameters of the query that are the request's; all others are the site's, but for those that name the tenant.
+const PARAMETERS: [&str; 4] = ["query", "operationName", "variables", "extensions"];
+const NOT_THE_SITES: [&str; 4] = ["tenant_id", "client_id", "queryId", "documentId"];
+/// The longest body of a batch, in bytes, whatever its requests may have.
+const MAX_BATCH_BYTES: usize = 1_048_576;
+/// Bytes beside document and variables that a request may have.
+const BESIDE: usize = 8_192;
+/// The longest name of an operation, in bytes, and the longest extensions.
+const MAX_NAME: usize = 256;
+const MAX_EXTENSIONS: usize = 4_096;
+
+/// One request.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GraphqlRequest {
+    /// The document.
+    pub query: String,
+    /// The operation to execute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_name: Option<String>,
+    /// The values of its variables, an object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variables: Option<Box<RawValue>>,
+    /// What a server may take beyond the specification, an object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Box<RawValue>>,
+}
+
+/// What a client sent.
+pub enum GraphqlBody {
+    /// One request by GET.
+    Get(GraphqlRequest),
+    /// One request by POST.
+    Post(GraphqlRequest),
+    /// Several, by POST.
+    Batch(Vec<GraphqlRequest>),
+    /// A form with files, as the GraphQL multipart request specification has it: its media type. It is not read here.
+    Form(String),
+}
+
+impl GraphqlBody {
+    /// Reads a request by GET, within the tenant's bounds.
+    pub fn of_query(query: &Query, settings: &GraphqlSettings) -> Result<Self, Refused> {
+        of_query(query, settings).map(Self::Get)
+    }
+
+    /// Reads a request by POST, within the tenant's bounds.
+    pub async fn of_body(incoming: &mut Incoming, settings: &GraphqlSettings) -> Result<Self, Refused> {
+        let sent = incoming.header("Content-Type").ok_or_else(unsupported)?;
+        match essence(&sent).as_str() {
+            "application/json" => {}
+            "application/graphql" => {
+                let query = text(incoming.body(bytes(settings)).await?)?;
+                return Ok(Self::Post(checked(Some(query), None, None, None, settings)?));
+            }
+            "multipart/form-data" => return Ok(Self::Form(sent)),
+            _ => return Err(unsupported()),
+        }
+        let several = bytes(settings).saturating_mul(usize::try_from(settings.max_batch).unwrap_or(usize::MAX));
+        let limit = several.min(MAX_BATCH_BYTES).max(bytes(settings));
+        let body = text(incoming.body(limit).await?)?;
+        match body.trim_start().starts_with('[') {
+            true => Ok(Self::Batch(batch(&body, settings)?)),
+            false => Ok(Self::Post(of_json(&members(&body)?, settings)?)),
+        }
+    }
+}
+
+impl GraphqlBody {
+    /// Bytes of its documents.
+    pub fn document_bytes(&self) -> usize {
+        match self {
+            Self::Get(one) | Self::Post(one) => one.query.len(),
+            Self::Batch(several) => several.iter().map(|one| one.query.len()).sum(),
+            Self::Form(_) => 0,
+        }
+    }
+}
+
+/// The parameters of a query that are the site's own.
+pub fn parameters_of_the_site(query: &Query) -> impl Iterator<Item = (&str, &str)> {
+    query.pairs().filter(|(name, _)| !PARAMETERS.contains(name) && !NOT_THE_SITES.contains(name))
+}
+
+/// Bytes that a request of its own may have.
+fn bytes(settings: &GraphqlSettings) -> usize {
+    usize::try_from(settings.max_query_bytes).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(BESIDE)
+}
+
+fn unsupported() -> Refused {
+    problem::unsupported_media_type("application/json").into()
+}
+
+fn text(body: Vec<u8>) -> Result<String, Refused> {
+    String::from_utf8(body).map_err(|_| Refused::request("The body is not valid UTF-8."))
+}
+
+/// Members of a JSON object, as text. Of a name that stands there twice the last one counts, as for PHP and JavaScript.
+type Members<'t> = BTreeMap<String, &'t RawValue>;
+
+fn members(text: &str) -> Result<Members<'_>, Refused> {
+    serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Refused::request(format!(
+            "The body must be a JSON object with the member query (line {line}, column {column})."
+        ))
+    })
+}
+
+fn batch(body: &str, settings: &GraphqlSettings) -> Result<Vec<GraphqlRequest>, Refused> {
+    let most = settings.max_batch;
+    if most == 0 {
+        return Err(Refused::request("Batches are not taken here: send each request by itself."));
+    }
+    let listed: Vec<&RawValue> = serde_json::from_str(body).map_err(|error| {
+        Refused::request(format!("The body is not valid JSON (line {}, column {}).", error.line(), error.column()))
+    })?;
+    let count = listed.len();
+    if count == 0 {
+        return Err(Refused::request("The batch is empty: it must hold at least one request."));
+    }
+    if u32::try_from(count).map_or(true, |count| count > most) {
+        return Err(Refused::request(format!("The batch has {count} requests; at most {most} are allowed.")));
+    }
+    listed.into_iter().map(|one| of_json(&members(one.get())?, settings)).collect()
+}
+
+fn of_json(members: &Members<'_>, settings: &GraphqlSettings) -> Result<GraphqlRequest, Refused> {
+    let query = text_of(members, "query")?;
+    let operation_name = text_of(members, "operationName")?;
+    let raw = |name: &str| members.get(name).map(|value| value.get());
+    checked(query, operation_name, raw("variables"), raw("extensions"), settings)
+}
+
+fn text_of(members: &Members<'_>, name: &'static str) -> Result<Option<String>, Refused> {
+    let Some(value) = members.get(name) else { return Ok(None) };
+    serde_json::from_str(value.get()).map_err(|_| Refused::request(format!("`{name}` must be a string.")))
+}
+
+fn of_query(query: &Query, settings: &GraphqlSettings) -> Result<GraphqlRequest, Refused> {
+    for name in PARAMETERS {
+        if query.all(name).count() > 1 {
+            return Err(Refused::request(format!("`{name}` must be sent once.")));
+        }
+    }
+    let given = |name: &str| query.get(name).filter(|value| !value.is_empty());
+    let (document, name) = (given("query").map(str::to_owned), given("operationName").map(str::to_owned));
+    checked(document, name, given("variables"), given("extensions"), settings)
+}
+
+fn checked(
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<&str>,
+    extensions: Option<&str>,
+    settings: &GraphqlSettings,
+) -> Result<GraphqlRequest, Refused> {
+    let most = usize::try_from(settings.max_query_bytes).unwrap_or(usize::MAX);
+    let variables = object("variables", variables, most)?;
+    let extensions = object("extensions", extensions, MAX_EXTENSIONS)?;
+    let Some(query) = query.filter(|query| !query.trim().is_empty()) else {
+        let is_persisted = extensions.as_ref().is_some_and(|extensions| extensions.get().contains("persistedQuery"));
+        return Err(if is_persisted { persisted() } else { Refused::request("`query` must hold a GraphQL document.") });
+    };
+    if operation_name.as_ref().is_some_and(|name| name.len() > MAX_NAME) {
+        return Err(Refused::request(format!("`operationName` must have at most {MAX_NAME} bytes.")));
+    }
+    Ok(GraphqlRequest { query, operation_name, variables, extensions })
+}
+
+/// A JSON object as it was sent; none for `null`.
+fn object(name: &str, text: Option<&str>, most: usize) -> Result<Option<Box<RawValue>>, Refused> {
+    let Some(text) = text.map(str::trim).filter(|text| *text != "null") else { return Ok(None) };
+    if text.len() > most {
+        return Err(Refused::request(format!("`{name}` has {} bytes; at most {most} are allowed.", text.len())));
+    }
+    let is_object = text.starts_with('{');
+    match serde_json::from_str(text) {
+        Ok(raw) if is_object => Ok(Some(raw)),
+        _ => Err(Refused::request(format!("`{name}` must be a JSON object."))),
+    }
+}
+
+/// What Apollo's clients understand: they send the document itself from then on.
+fn persisted() -> Refused {
+    Refused::Document(GraphqlError::new("PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<String, String> {
+        let settings = GraphqlSettings { max_query_bytes: 1_024, ..GraphqlSettings::default() };
+        let request = members(text).and_then(|members| of_json(&members, &settings));
+        told(request.map(|request| serde_json::to_string(&request).unwrap()))
+    }
+
+    fn told(outcome: Result<String, Refused>) -> Result<String, String> {
+        outcome.map_err(|refused| match refused {
+            Refused::Request(error) | Refused::Document(error) | Refused::Method(error) => format!("{error:?}"),
+            Refused::Problem(problem) => problem.code.to_owned(),
+        })
+    }
+
+    #[test]
+    fn what_is_passed_on_is_what_was_read() {
+        for (sent, passed) in [
+            (r#"{"query":"{a}"}"#, r#"{"query":"{a}"}"#),
+            (
+                r#" {"query" : "{a}", "variables": null, "operationName": null, "extensions":null}"#,
+                r#"{"query":"{a}"}"#,
+            ),
+            (r#"{"query":"{a}","query":"{b}"}"#, r#"{"query":"{b}"}"#),
+            (
+                r#"{"id":1,"variables":{"n":10000000000000000000001,"n":1.0},"query":"{a}","operationName":"A"}"#,
+                r#"{"query":"{a}","operationName":"A","variables":{"n":10000000000000000000001,"n":1.0}}"#,
+            ),
+            (r#"{"query":"{a}","extensions":{"a":[1]}}"#, r#"{"query":"{a}","extensions":{"a":[1]}}"#),
+        ] {
+            assert_eq!(read(sent).as_deref(), Ok(passed), "{sent}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_is_named() {
+        let long_variables = format!(r#"{{"query":"{{a}}","variables":{{"a":"{}"}}}}"#, "a".repeat(1_024));
+        for (sent, part) in [
+            ("", "JSON object"),
+            ("1", "JSON object"),
+            ("{\"query\":", "JSON object"),
+            ("{}", "`query` must hold"),
+            (r#"{"query":null}"#, "`query` must hold"),
+            (r#"{"query":" \n"}"#, "`query` must hold"),
+            (r#"{"query":{}}"#, "`query` must be a string"),
+            (r#"{"query":"{a}","operationName":1}"#, "`operationName` must be a string"),
+            (r#"{"query":"{a}","variables":"{}"}"#, "`variables` must be a JSON object"),
+            (r#"{"query":"{a}","variables":[]}"#, "`variables` must be a JSON object"),
+            (r#"{"query":"{a}","extensions":0}"#, "`extensions` must be a JSON object"),
+            (r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"ab"}}}"#, "PersistedQueryNotSupported"),
+            (&long_variables, "at most 1024"),
+        ] {
+            assert!(read(sent).as_ref().is_err_and(|told| told.contains(part)), "{sent}: {:?}", read(sent));
+        }
+    }
+
+    #[test]
+    fn a_query_string_is_a_request_too() {
+        let read = |text: &str| {
+            let request = of_query(&Query::parse(text), &GraphqlSettings::default());
+            told(request.map(|request| serde_json::to_string(&request).unwrap()))
+        };
+        let whole = "query=%7Ba%7D&operationName=A&variables=%7B%22a%22%3A1%7D&lang=de";
+        assert_eq!(read(whole).unwrap(), r#"{"query":"{a}","operationName":"A","variables":{"a":1}}"#);
+        assert_eq!(read("query={a}&variables=&operationName=").unwrap(), r#"{"query":"{a}"}"#);
+        for wrong in ["", "query=", "query={a}&query={b}", "query={a}&variables=a"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        let query = Query::parse("query={a}&lang=de&tenant_id=acme&queryId=x&_wpnonce=1");
+        assert_eq!(parameters_of_the_site(&query).collect::<Vec<_>>(), [("lang", "de"), ("_wpnonce", "1")]);
+    }
+
+    #[test]
+    fn a_batch_has_as_many_requests_as_the_tenant_takes() {
+        let batch = |text: &str, max_batch: u32| {
+            super::batch(text, &GraphqlSettings { max_batch, ..GraphqlSettings::default() }).map(|batch| batch.len())
+        };
+        let two = r#"[{"query":"{a}"},{"query":"{b}"}]"#;
+        assert_eq!(batch(two, 2).ok(), Some(2));
+        for (text, most) in [(two, 1), (two, 0), ("[]", 2), ("[1]", 2), ("[{}]", 2), ("[", 2)] {
+            assert!(matches!(batch(text, most), Err(Refused::Request(_))), "{text}");
+        }
+    }
+}
