@@ -168,6 +168,28 @@ async fn what_a_site_says_of_more_than_its_answer_is_left_out() {
 }
 
 #[tokio::test]
+async fn a_site_may_say_that_nothing_has_changed_and_nobody_keeps_what_a_member_was_told() {
+    let site = Site::saying(|request| {
+        let tagged = |status| {
+            SiteAnswer::json(status, "{\"data\":{}}").with("ETag", "\"a\"").with("Cache-Control", "s-maxage=600")
+        };
+        if request.header("if-none-match") == "\"a\"" {
+            SiteAnswer { body: String::new(), ..tagged(304) }
+        } else {
+            tagged(200)
+        }
+    });
+    let tenant = tenant(&site).await;
+    let get = || tenant.call("GET", GRAPHQL).query("query", POSTS);
+    let first = get().send().await.expect(200);
+    assert_eq!((first.header("etag"), first.header("cache-control")), ("\"a\"", "s-maxage=600"));
+    let again = get().header("If-None-Match", "\"a\"").send().await;
+    assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", "\"a\""));
+    let key = tenant.key(&["users:read"]).await.text;
+    assert_eq!(get().bearer(&key).send().await.expect(200).header("cache-control"), "no-store");
+}
+
+#[tokio::test]
 async fn what_is_not_graphql_is_not_passed_on() {
     let site = Site::recorded();
     let tenant = tenant(&site).await;

@@ -120,6 +120,8 @@ async fn a_stream_refuses_what_its_list_refuses() {
         let head = tenant.call("HEAD", "/events").query("topic", "records/things").query("filter", filter);
         assert_eq!(head.send().await.status, 400, "{filter}");
     }
+    let twice = tenant.events(&["records/things"]).query("filter", "score > 1").query("filter", "score < 1");
+    twice.refused().await.expect_invalid_query("filter");
     for empty in ["", " "] {
         tenant.events(&["records/things", "orders"]).query("filter", empty).live().await;
     }

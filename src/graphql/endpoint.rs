@@ -187,7 +187,6 @@ async fn ask_site(
     endpoint: &OutboundUrl,
     question: SiteRequest,
 ) -> Result<Response, Problem> {
-    let tenant = &request.caller.tenant;
     let headers = headers_for(request, site, &question).await?;
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let parameters = question.parameters.iter();
@@ -216,7 +215,7 @@ async fn ask_site(
         };
         let is_left = attempts > 0 && deadline - SystemClock.now().millis() >= LEAST_MILLIS;
         if !(has_failed && is_left) {
-            return shown(tenant, outcome, host_of(request));
+            return shown(request, outcome);
         }
         if let Ok(ForwardedResponse { body: Some(body), .. }) = outcome {
             drop(body.cancel());
@@ -254,7 +253,8 @@ async fn key_for(bindings: &Bindings, tenant: &TenantId) -> Result<String, Probl
 }
 
 /// What the site said, or what is told in its place.
-fn shown(tenant: &TenantId, outcome: Result<ForwardedResponse, NoResponse>, host: HostOf) -> Result<Response, Problem> {
+fn shown(request: &Request<Visitor>, outcome: Result<ForwardedResponse, NoResponse>) -> Result<Response, Problem> {
+    let tenant = &request.caller.tenant;
     let ForwardedResponse { status, headers, body } = match outcome {
         Ok(response) => response,
         Err(NoResponse::TimedOut) => {
@@ -266,6 +266,14 @@ fn shown(tenant: &TenantId, outcome: Result<ForwardedResponse, NoResponse>, host
             return Err(problem::site_unavailable("The tenant's site cannot be reached."));
         }
     };
+    let mut passed = headers::to_client(&headers, host_of(request));
+    // Who a member is, only this platform knows: no cache between may keep what the site takes for a stranger's answer.
+    if request.caller.member.is_some() {
+        passed.retain(|(name, _)| !matches!(name.as_str(), "cache-control" | "expires"));
+    }
+    if status == 304 {
+        return Ok(Response::empty(304).passing_on(passed));
+    }
     let media_type = headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| essence(value));
     if !media_type.as_deref().is_some_and(is_graphql) || (300..400).contains(&status) {
         if let Some(body) = body {
@@ -277,7 +285,7 @@ fn shown(tenant: &TenantId, outcome: Result<ForwardedResponse, NoResponse>, host
         Some(body) => Response::bytes(status, body),
         None => Response::empty(status),
     };
-    Ok(response.passing_on(headers::to_client(&headers, host)))
+    Ok(response.passing_on(passed))
 }
 
 /// Whether a response of this media type is one of GraphQL: JSON of any kind, or several parts of it.

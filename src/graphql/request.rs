@@ -91,9 +91,18 @@ impl GraphqlBody {
     }
 }
 
-/// The parameters of a query that are the site's own.
+/// The parameters of a query that are the site's own: none that PHP would read as one of the request's.
 pub fn parameters_of_the_site(query: &Query) -> impl Iterator<Item = (&str, &str)> {
-    query.pairs().filter(|(name, _)| !PARAMETERS.contains(name) && !NOT_THE_SITES.contains(name))
+    query.pairs().filter(|(name, _)| {
+        let name = name_in_php(name);
+        !PARAMETERS.contains(&name) && !NOT_THE_SITES.contains(&name)
+    })
+}
+
+/// The variable that PHP makes of a parameter's name: `query[a]` and ` query` are `query`, too.
+fn name_in_php(name: &str) -> &str {
+    let name = name.trim_start_matches([' ', '\t', '\n', '\u{b}', '\r']);
+    name.split(['[', '\0']).next().unwrap_or_default()
 }
 
 /// Bytes that a request of its own may have.
@@ -272,6 +281,17 @@ mod tests {
         }
         let query = Query::parse("query={a}&lang=de&tenant_id=acme&queryId=x&_wpnonce=1");
         assert_eq!(parameters_of_the_site(&query).collect::<Vec<_>>(), [("lang", "de"), ("_wpnonce", "1")]);
+        for alike in [
+            "query[]=a",
+            "variables[a]=b",
+            "%20query=a",
+            "%09extensions=a",
+            "operationName%5B=a",
+            "query%00x=a",
+            "+queryId=a",
+        ] {
+            assert_eq!(parameters_of_the_site(&Query::parse(alike)).count(), 0, "{alike}");
+        }
     }
 
     #[test]

@@ -166,8 +166,11 @@ fn read_time_bounds(query: &Query) -> Result<Vec<Comparison>, Problem> {
     Ok(time_bounds)
 }
 
-/// The parameter `filter`; none if it is empty.
+/// The parameter `filter`; none if it is empty. Of two, one would be lost.
 pub fn read_filter(query: &Query) -> Result<Option<Filter>, Problem> {
+    if query.all("filter").count() > 1 {
+        return Err(problem::invalid_query("filter", Invalid::new("repeated", "must be sent once")));
+    }
     let text = query.get("filter").filter(|text| !text.trim().is_empty());
     text.map(Filter::parse).transpose().map_err(|invalid| problem::invalid_query("filter", invalid))
 }
