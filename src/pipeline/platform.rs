@@ -202,7 +202,7 @@ async fn tenant_of_token(context: &RequestContext, token: &str) -> Result<Claime
 /// The tenant that a platform key selects, by header, query or path. A person's session selects none: it may not learn
 /// which tenants exist, and the token that a switch gives names its own.
 async fn selected(context: &RequestContext, in_path: &str) -> Result<TenantId, Problem> {
-    let operator = proven_operator(&context).await?;
+    let operator = proven_operator(context).await?;
     decide::may_select(operator.permissions(), is_person(&operator))?;
     let named = decide::selected(&context.request.named_tenants(), in_path)?;
     resolve::by_id(&context.bindings, &named).await?.ok_or_else(problem::tenant_not_found)
