@@ -46,7 +46,8 @@ async fn what_a_site_says_is_what_a_client_gets() {
         let asked_by_get = tenant.call("GET", GRAPHQL).query("query", document).send().await;
         for answer in [asked_by_post, asked_by_get] {
             assert_eq!((answer.status, &answer.body), (200, &recorded.text()), "{document}");
-            assert_eq!(answer.header("content-type"), "application/json; charset=UTF-8");
+            assert_eq!(answer.header("content-type"), "application/json; charset=utf-8");
+            assert!(answer.header("content-security-policy").contains("sandbox"), "no browser makes a page of it");
             assert_eq!(answer.header("x-graphql-keys"), format!("{} {}", recorded.id, recorded.keys));
             assert_eq!(answer.header("x-graphql-query-id"), recorded.id);
             assert_eq!(answer.headers.get_all("x-content-type-options").iter().count(), 1);
@@ -146,6 +147,8 @@ async fn what_a_site_says_of_more_than_its_answer_is_left_out() {
             .with("Set-Cookie", "__Host-carillon_session=fixed; Path=/; Secure")
             .with("Set-Cookie", "wp_cart=1; Domain=.localhost; Path=/; HttpOnly")
             .with("Set-Cookie", "second=2; Path=/")
+            .with("Set-Cookie", "=carillon_subscriber=nameless")
+            .with("WWW-Authenticate", "Basic realm=\"Carillon\"")
             .with("Clear-Site-Data", "\"cookies\"")
             .with("Strict-Transport-Security", "max-age=1")
             .with("Access-Control-Allow-Origin", "*")
@@ -159,8 +162,8 @@ async fn what_a_site_says_of_more_than_its_answer_is_left_out() {
     let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
     assert_eq!(cookies, ["wp_cart=1; Path=/; HttpOnly", "second=2; Path=/"]);
     assert_eq!(answer.header("x-jwt-refresh"), "t");
-    assert_eq!(answer.header("cache-control"), "max-age=600, s-maxage=600, must-revalidate");
-    for name in ["clear-site-data", "strict-transport-security", "access-control-allow-origin"] {
+    assert_eq!(answer.header("cache-control"), "no-store", "it sets a cookie");
+    for name in ["clear-site-data", "strict-transport-security", "access-control-allow-origin", "www-authenticate"] {
         assert_eq!(answer.headers.get(name), None, "{name}");
     }
     assert_ne!(answer.header("x-request-id"), "forged");
@@ -187,6 +190,56 @@ async fn a_site_may_say_that_nothing_has_changed_and_nobody_keeps_what_a_member_
     assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", "\"a\""));
     let key = tenant.key(&["users:read"]).await.text;
     assert_eq!(get().bearer(&key).send().await.expect(200).header("cache-control"), "no-store");
+    for (name, value) in [("Cookie", "wp=1"), ("Authorization", "Basic YTpi"), ("woocommerce-session", "Session a")] {
+        let told = get().header(name, value).send().await.expect(200);
+        assert_eq!(told.header("cache-control"), "no-store", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_php_would_read_as_another_request_does_not_reach_a_site() {
+    let site = Site::recorded();
+    let tenant = tenant(&site).await;
+    let get = |name: &str, value: &str| tenant.call("GET", GRAPHQL).query("query", POSTS).query(name, value);
+    for (name, value) in [
+        ("id", "alias"),
+        ("QueryId", "alias"),
+        ("documentid", "alias"),
+        ("Query", "{__schema{types{name}}}"),
+        ("query[]", "x"),
+        (" query", "x"),
+        ("rest_route", "/wp/v2/users"),
+        ("_method", "POST"),
+        ("utm_source", "x"),
+    ] {
+        get(name, value).send().await.expect(200);
+    }
+    let persisted = r#"{"persistedQuery":{"version":1,"sha256Hash":"of another query"}}"#;
+    get("extensions", persisted).send().await.expect(200);
+    for request in site.asked() {
+        let query = request.target.split_once('?').unwrap().1;
+        assert_eq!(form_urlencoded::parse(query.as_bytes()).count(), 1, "{query}");
+    }
+    let with_hash =
+        json!({"query": POSTS, "extensions": {"persistedQuery": {"version": 1, "sha256Hash": "x"}, "a": 1}});
+    tenant.call("POST", GRAPHQL).json(&with_hash).send().await.expect(200);
+    assert!(site.asked().last().unwrap().body.ends_with(r#""extensions":{"a":1}}"#));
+    // What the tenant wants passed on is.
+    set(&tenant, json!({"pass_parameters": ["utm_source"]})).await;
+    get("utm_source", "x").query("lang", "de").send().await.expect(200);
+    let last = site.asked().pop().unwrap();
+    assert_eq!((last.parameter("utm_source").as_deref(), last.parameter("lang")), (Some("x"), None));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_leads_back_here_is_not_followed_round_and_round() {
+    let site = Site::recorded();
+    let tenant = tenant(&site).await;
+    post(&tenant, POSTS).await.expect(200);
+    let sent = site.asked_once().header("x-carillon-via").to_owned();
+    let back = posted(&tenant, POSTS).header("X-Carillon-Via", &sent).send().await;
+    assert!(back.expect_problem(502, "site_not_graphql").body.contains("leads back"));
+    assert_eq!(site.asked().len(), 1);
 }
 
 #[tokio::test]
@@ -195,6 +248,11 @@ async fn what_is_not_graphql_is_not_passed_on() {
     let tenant = tenant(&site).await;
     for (says, status, code) in [
         (SiteAnswer::html(200, "<script>alert(1)</script>"), 502, "site_not_graphql"),
+        (SiteAnswer::typed("application/json;, text/html", "<script>alert(1)</script>"), 502, "site_not_graphql"),
+        (SiteAnswer::typed("multipart/mixed; boundary=a", "<script>alert(1)</script>"), 502, "site_not_graphql"),
+        (SiteAnswer::typed("application/problem+json", "{}"), 502, "site_not_graphql"),
+        (SiteAnswer::json(999, "{}"), 502, "site_not_graphql"),
+        (SiteAnswer::json(600, "{}"), 502, "site_not_graphql"),
         (SiteAnswer::html(404, "Not found"), 502, "site_not_graphql"),
         (SiteAnswer::json(301, "{}").with("Location", "http://169.254.169.254/"), 502, "site_not_graphql"),
         (SiteAnswer::html(500, "There has been a critical error on this website."), 503, "site_unavailable"),

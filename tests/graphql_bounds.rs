@@ -46,6 +46,9 @@ async fn each_bound_is_named_and_what_fits_is_asked() {
         ("{...F} fragment F on A{...G} fragment G on A{...F}".into(), ""),
         ("{...F}".into(), ""),
         ("query A{a} query B{b}".into(), ""),
+        // Nor is what is not executed without bounds: a server validates it all the same.
+        (format!("query A{{a}} query B{}", fields(13)), "at most 12"),
+        (format!("{{a}} fragment F on A{}", nested(5)), "at most 4"),
         ("type A{a:Int}".into(), ""),
     ] {
         let answer = asked(&tenant, &document).send().await.expect(200);
@@ -98,6 +101,7 @@ async fn the_schema_is_shown_to_whom_the_tenant_says() {
         "{a:__type(name:\"Post\"){name}}",
         "{...F} fragment F on RootQuery{...on RootQuery{__schema{queryType{name}}}}",
         "query A{__schema{types{name}}} query B{posts{nodes{id}}}",
+        "mutation{m{query{__schema{types{name}}}}}",
     ];
     let ask = |document: &str| {
         let body = json!({"query": document, "operationName": document.contains("query A").then_some("A")});
@@ -135,7 +139,7 @@ async fn a_form_with_files_passes_whole_where_the_tenant_takes_it() {
             "x".repeat(bytes)
         )
     };
-    let media_type = "multipart/form-data; boundary=b";
+    let media_type = "multipart/form-data; boundary=\"b\"";
     let send = |body: String| tenant.call("POST", GRAPHQL).header("Content-Type", media_type).bytes(body.into()).send();
     let whole = form(90_000);
     send(whole.clone()).await.expect(200);
@@ -144,6 +148,11 @@ async fn a_form_with_files_passes_whole_where_the_tenant_takes_it() {
     send(form(100_000)).await.expect_problem(413, "body_too_large");
     let chunked = tenant.call("POST", GRAPHQL).header("Content-Type", media_type).bytes(form(10).into()).chunked();
     chunked.send().await.expect_problem(411, "length_required");
+    // What a form asks is not judged: so nobody asks by one for what is not shown.
+    tenant.patch(json!({"settings": {"graphql": {"max_upload_bytes": 100_000, "introspection": "off"}}})).await;
+    assert!(told(&send(form(10)).await.expect(400)).contains("schema is shown"));
+    tenant.patch(json!({"settings": {"graphql": {"introspection": null}}})).await;
+    assert!(told(&send(form(10)).await.expect(400)).contains("Files are not taken"));
     tenant.patch(json!({"settings": {"graphql": {"max_upload_bytes": 0}}})).await;
     assert!(told(&send(form(10)).await.expect(400)).contains("Files are not taken"));
     assert_eq!(site.asked().len(), 1);

@@ -33,7 +33,8 @@ fn defaults() -> Value {
         "mercure": {"compatibility": true, "anonymous": true, "subscriptions": false, "issuers": []},
         "graphql": {
             "introspection": "on", "max_query_bytes": 65_536, "max_depth": 20, "max_aliases": 100, "max_fields": 2_000,
-            "max_batch": 10, "max_upload_bytes": 10_485_760, "timeout_ms": 10_000, "send_site_key": false,
+            "max_batch": 10, "max_upload_bytes": 0, "timeout_ms": 10_000, "send_site_key": false,
+            "pass_parameters": ["lang", "_wpnonce"],
         },
     })
 }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::error::Invalid;
+
 /// Who may ask for the schema: `__schema` and `__type` at the root of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,11 +56,40 @@ pub const ALIASES: Bounded = Bounded { name: "max_aliases", default: 100, least:
 pub const FIELDS: Bounded = Bounded { name: "max_fields", default: 2_000, least: 1, most: 20_000 };
 /// How many requests a batch may have; 0 refuses batches.
 pub const BATCH: Bounded = Bounded { name: "max_batch", default: 10, least: 0, most: 50 };
-/// The longest multipart body, in bytes; 0 refuses uploads.
-pub const UPLOAD_BYTES: Bounded =
-    Bounded { name: "max_upload_bytes", default: 10_485_760, least: 0, most: 104_857_600 };
+/// The longest multipart body, in bytes; 0 refuses uploads. Their documents are not judged, so they are refused by default.
+pub const UPLOAD_BYTES: Bounded = Bounded { name: "max_upload_bytes", default: 0, least: 0, most: 104_857_600 };
 /// How long the site may take until its answer begins, in milliseconds, retries included.
 pub const TIMEOUT: Bounded = Bounded { name: "timeout_ms", default: 10_000, least: 500, most: 30_000 };
+
+/// Most parameters of the query that are passed on.
+pub const MAX_PARAMETERS: usize = 20;
+/// Names that mean the request itself to a server, or another one than GraphQL to WordPress.
+const NEVER_PASSED: [&str; 12] = [
+    "query",
+    "operationname",
+    "variables",
+    "extensions",
+    "queryid",
+    "documentid",
+    "id",
+    "rest_route",
+    "_method",
+    "tenant_id",
+    "client_id",
+    "action",
+];
+
+/// Reads the name of a parameter that is to be passed on to the site.
+pub fn parse_parameter(text: &str) -> Result<String, Invalid> {
+    let is_name = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if text.is_empty() || text.len() > 40 || !is_name(text) {
+        return Err(Invalid::new("invalid_name", "must be 1 to 40 letters, digits, _ and -"));
+    }
+    if NEVER_PASSED.contains(&text.to_ascii_lowercase().as_str()) {
+        return Err(Invalid::new("reserved", "must not be a name that means the request itself, or another endpoint"));
+    }
+    Ok(text.to_owned())
+}
 
 /// A tenant's settings of its GraphQL endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -81,6 +112,8 @@ pub struct GraphqlSettings {
     pub timeout_ms: u32,
     /// Whether the site is sent the header by which it knows that Carillon asks.
     pub send_site_key: bool,
+    /// Parameters of the query that the site gets beside the request's own.
+    pub pass_parameters: Vec<String>,
 }
 
 impl Default for GraphqlSettings {
@@ -95,6 +128,7 @@ impl Default for GraphqlSettings {
             max_upload_bytes: UPLOAD_BYTES.default,
             timeout_ms: TIMEOUT.default,
             send_site_key: false,
+            pass_parameters: ["lang", "_wpnonce"].map(str::to_owned).to_vec(),
         }
     }
 }
@@ -121,5 +155,18 @@ mod tests {
             assert_eq!((read.as_str(), serde_json::to_value(read).unwrap()), (rule, rule.into()));
         }
         assert_eq!(Introspection::parse("On"), None);
+    }
+
+    #[test]
+    fn what_means_another_request_is_never_passed_on() {
+        for name in GraphqlSettings::default().pass_parameters.iter().map(String::as_str).chain(["preview-token", "A1"])
+        {
+            assert_eq!(parse_parameter(name).as_deref(), Ok(name));
+        }
+        for bad in
+            ["", "query", "Query", "ID", "queryId", "rest_route", "_method", "a[b]", " a", "a.b", "é", &"a".repeat(41)]
+        {
+            assert!(parse_parameter(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! `/graphql` on a tenant's host, `/graphql/{tenant_id}` on the platform's: reads a request, judges it, and answers with what the tenant's site says.
+//! `/graphql` on a tenant's host, `/graphql/{tenant_id}` on the platform's: reads a request, judges it, and answers with what the
+//! tenant's site says.
 
 use std::rc::Rc;
 
@@ -14,7 +15,7 @@ use crate::auth::work_budget;
 use crate::credentials::site_key;
 use crate::http::accept::Accept;
 use crate::http::cors::Origin;
-use crate::http::incoming::{Incoming, essence};
+use crate::http::incoming::Incoming;
 use crate::http::outbound::{self, ForwardedBody, ForwardedRequest, ForwardedResponse, NoResponse};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
@@ -29,6 +30,10 @@ use domain::outbound::OutboundUrl;
 
 /// The header by which a site knows that its tenant's endpoint asks.
 const SITE_KEY: &str = "x-carillon-site-key";
+/// The header of what this platform asks, by which it knows its own request where an endpoint leads back here.
+const VIA: (&str, &str) = ("x-carillon-via", "graphql");
+/// How long a form with files may take until the site's answer begins, in milliseconds: it is sent meanwhile.
+const FORM_MILLIS: u32 = 60_000;
 /// The least time that a second attempt is given, in milliseconds.
 const LEAST_MILLIS: i64 = 250;
 
@@ -64,6 +69,9 @@ async fn answer(
     judged: Result<SiteRequest, Refused>,
 ) -> Result<Response, Problem> {
     let endpoint = site.endpoint(&request.bindings)?;
+    if request.incoming.headers().iter().any(|(name, _)| name == VIA.0) {
+        return Err(problem::site_not_graphql("The tenant's wpgraphql_endpoint leads back to this platform.".into()));
+    }
     match judged {
         Ok(question) => ask_site(request, site, &endpoint, question).await,
         Err(refused) => refused.into_response(media_type),
@@ -106,8 +114,7 @@ fn judged(request: &Request<Visitor>, site: &Site, body: GraphqlBody) -> Result<
         pay_for(body.document_bytes(), incoming)?;
     }
     let judge = |one: &GraphqlRequest, sent_by| judged::judge(one, settings, sent_by, is_member);
-    let mut parameters: Vec<(String, String)> =
-        request::parameters_of_the_site(&incoming.query).map(|(name, value)| (name.into(), value.into())).collect();
+    let others = request::parameters_of_the_site(&incoming.query, settings).collect();
     let json = |body: String, parameters, only_reads| SiteRequest {
         method: "POST",
         content_type: Some("application/json".into()),
@@ -118,25 +125,32 @@ fn judged(request: &Request<Visitor>, site: &Site, body: GraphqlBody) -> Result<
     Ok(match body {
         GraphqlBody::Get(one) => {
             judge(&one, SentBy::Get)?;
-            parameters.extend(as_parameters(one));
+            let parameters = as_parameters(one).chain(others).collect();
             SiteRequest { method: "GET", content_type: None, body: SiteBody::Empty, parameters, only_reads: true }
         }
         GraphqlBody::Post(one) => {
             let kind = judge(&one, SentBy::Post)?;
-            json(written(&one)?, parameters, kind == OperationType::Query)
+            json(written(&one)?, others, kind == OperationType::Query)
         }
         GraphqlBody::Batch(several) => {
             let kinds = several.iter().map(|one| judge(one, SentBy::Post)).collect::<Result<Vec<_>, _>>()?;
             let only_reads = kinds.iter().all(|kind| *kind == OperationType::Query);
-            json(written(&several)?, parameters, only_reads)
+            json(written(&several)?, others, only_reads)
         }
-        GraphqlBody::Form(media_type) => SiteRequest {
-            method: "POST",
-            content_type: Some(media_type),
-            body: SiteBody::Form(form(incoming, settings.max_upload_bytes)?),
-            parameters,
-            only_reads: false,
-        },
+        GraphqlBody::Form(media_type) => {
+            if !judged::may_introspect(settings, is_member) {
+                let told =
+                    "Files are taken only from whom the schema is shown to: send the request as application/json.";
+                return Err(Refused::request(told));
+            }
+            SiteRequest {
+                method: "POST",
+                content_type: Some(request::form_type(&media_type)?),
+                body: SiteBody::Form(form(incoming, settings.max_upload_bytes)?),
+                parameters: others,
+                only_reads: false,
+            }
+        }
     })
 }
 
@@ -191,7 +205,11 @@ async fn ask_site(
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let parameters = question.parameters.iter();
     let url = parameters.fold(endpoint.clone(), |url, (name, value)| url.with_parameter(&encode(name), &encode(value)));
-    let deadline = SystemClock.now().millis() + i64::from(site.settings.timeout_ms);
+    let millis = match question.body {
+        SiteBody::Empty | SiteBody::Text(_) => site.settings.timeout_ms,
+        SiteBody::Form(_) => FORM_MILLIS,
+    };
+    let deadline = SystemClock.now().millis() + i64::from(millis);
     let mut attempts = if question.only_reads { 2 } else { 1 };
     loop {
         let left = deadline - SystemClock.now().millis();
@@ -215,7 +233,7 @@ async fn ask_site(
         };
         let is_left = attempts > 0 && deadline - SystemClock.now().millis() >= LEAST_MILLIS;
         if !(has_failed && is_left) {
-            return shown(request, outcome);
+            return shown(request, outcome, headers::says_who_asks(&headers));
         }
         if let Ok(ForwardedResponse { body: Some(body), .. }) = outcome {
             drop(body.cancel());
@@ -238,6 +256,7 @@ async fn headers_for(
     let client = ClientConnection { authority, scheme, address: &address, host: host_of(request) };
     let mut headers = headers::to_site(&incoming.headers(), &client, request.caller.member.is_some());
     headers.retain(|(name, _)| name != "content-type");
+    headers.push((VIA.0.to_owned(), VIA.1.to_owned()));
     headers.extend(question.content_type.iter().map(|content_type| ("content-type".to_owned(), content_type.clone())));
     if site.settings.send_site_key {
         headers.push((SITE_KEY.into(), key_for(&request.bindings, &request.caller.tenant).await?));
@@ -252,8 +271,12 @@ async fn key_for(bindings: &Bindings, tenant: &TenantId) -> Result<String, Probl
     Ok(site_key::of(secret.secret))
 }
 
-/// What the site said, or what is told in its place.
-fn shown(request: &Request<Visitor>, outcome: Result<ForwardedResponse, NoResponse>) -> Result<Response, Problem> {
+/// What the site said, or what is told in its place. `is_somebodys`: the site was told who asks.
+fn shown(
+    request: &Request<Visitor>,
+    outcome: Result<ForwardedResponse, NoResponse>,
+    is_somebodys: bool,
+) -> Result<Response, Problem> {
     let tenant = &request.caller.tenant;
     let ForwardedResponse { status, headers, body } = match outcome {
         Ok(response) => response,
@@ -266,43 +289,40 @@ fn shown(request: &Request<Visitor>, outcome: Result<ForwardedResponse, NoRespon
             return Err(problem::site_unavailable("The tenant's site cannot be reached."));
         }
     };
-    let mut passed = headers::to_client(&headers, host_of(request));
-    // Who a member is, only this platform knows: no cache between may keep what the site takes for a stranger's answer.
-    if request.caller.member.is_some() {
-        passed.retain(|(name, _)| !matches!(name.as_str(), "cache-control" | "expires"));
+    let sent_type = headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
+    let media_type = sent_type.and_then(MediaType::of_site);
+    // A platform's `Response` has a status from 200 to 599, and a redirect is the way to somewhere else.
+    let is_answer = matches!(status, 200..300 | 400..600) && media_type.is_some() || status == 304;
+    let has_body = is_answer && !request.is_head() && !matches!(status, 204 | 205 | 304);
+    if let Some(body) = body.as_ref().filter(|_| !has_body) {
+        drop(body.cancel());
     }
-    if status == 304 {
-        return Ok(Response::empty(304).passing_on(passed));
+    if !is_answer {
+        return Err(not_graphql(tenant, status, sent_type));
     }
-    let media_type = headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| essence(value));
-    if !media_type.as_deref().is_some_and(is_graphql) || (300..400).contains(&status) {
-        if let Some(body) = body {
-            drop(body.cancel());
+    let is_somebodys = is_somebodys || request.caller.member.is_some();
+    let response = match (body, media_type) {
+        (Some(body), Some(media_type)) if has_body => {
+            Response::bytes(status, body).header("Content-Type", media_type.header())
         }
-        return Err(not_graphql(tenant, status, media_type.as_deref()));
-    }
-    let response = match body {
-        Some(body) => Response::bytes(status, body),
-        None => Response::empty(status),
+        _ => Response::empty(status),
     };
-    Ok(response.passing_on(passed))
+    let passed = headers::to_client(&headers, host_of(request), is_somebodys);
+    Ok(response.header("Content-Security-Policy", NO_PAGE).passing_on(passed))
 }
 
-/// Whether a response of this media type is one of GraphQL: JSON of any kind, or several parts of it.
-fn is_graphql(media_type: &str) -> bool {
-    matches!(media_type, "application/json" | "multipart/mixed")
-        || media_type.starts_with("application/") && media_type.ends_with("+json")
-}
+/// A response of a site is no page, whatever a browser makes of it.
+const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
-fn not_graphql(tenant: &TenantId, status: u16, media_type: Option<&str>) -> Problem {
+fn not_graphql(tenant: &TenantId, status: u16, sent_type: Option<&str>) -> Problem {
     let what = match status {
         300..400 => "a redirect, which is not followed".to_owned(),
-        _ => media_type.map_or_else(|| "no media type".to_owned(), |media_type| media_type.chars().take(100).collect()),
+        _ => sent_type.map_or_else(|| "no media type".to_owned(), |sent_type| sent_type.chars().take(100).collect()),
     };
     log::site_failed(tenant.as_str(), &format!("status {status}, {what}"));
     let told = format!("The tenant's site answered with status {status} and {what}, not with GraphQL.");
     match status {
-        500.. => problem::site_unavailable(told),
+        500..600 => problem::site_unavailable(told),
         _ => problem::site_not_graphql(told),
     }
 }

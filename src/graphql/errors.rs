@@ -33,7 +33,21 @@ impl MediaType {
         Ok(if prefers_response { Self::Response } else { Self::Json })
     }
 
-    fn header(self) -> &'static str {
+    /// That of a site's response: one of the two, in UTF-8. Whatever else stands there, a browser might take for another type.
+    pub fn of_site(sent: &str) -> Option<Self> {
+        let sent = sent.to_ascii_lowercase();
+        let mut parts = sent.split(';').map(str::trim);
+        let media_type = match parts.next()? {
+            RESPONSE => Self::Response,
+            JSON => Self::Json,
+            _ => return None,
+        };
+        let is_utf8 = |part: &str| matches!(part, "" | "charset=utf-8" | "charset=\"utf-8\"");
+        parts.all(is_utf8).then_some(media_type)
+    }
+
+    /// As the header says it.
+    pub fn header(self) -> &'static str {
         match self {
             Self::Response => "application/graphql-response+json; charset=utf-8",
             Self::Json => "application/json; charset=utf-8",
@@ -98,5 +112,31 @@ impl Refused {
         let body = json!({ "errors": [error.0] }).to_string();
         let response = Response::graphql(status, body, media_type.header());
         Ok(if status == 405 { response.header("Allow", "POST") } else { response })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_answers_in_one_of_two_types_and_nothing_beside() {
+        for (sent, expected) in [
+            ("application/json", Some(MediaType::Json)),
+            ("Application/JSON ; charset=UTF-8", Some(MediaType::Json)),
+            ("application/json; charset=\"utf-8\"", Some(MediaType::Json)),
+            ("application/graphql-response+json;charset=utf-8", Some(MediaType::Response)),
+            ("application/json;, text/html", None),
+            ("application/json, text/html", None),
+            ("application/x,text/html,+json", None),
+            ("application/json; charset=utf-7", None),
+            ("application/json; a=b", None),
+            ("application/problem+json", None),
+            ("multipart/mixed; boundary=a", None),
+            ("text/html", None),
+            ("", None),
+        ] {
+            assert_eq!(MediaType::of_site(sent), expected, "{sent}");
+        }
     }
 }

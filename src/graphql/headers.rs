@@ -1,11 +1,13 @@
 //! Headers between client and site. Pure.
 //!
-//! Plugins of WordPress speak by headers of their own (`woocommerce-session`, `X-JWT-Auth`), so what is not known is passed on.
-//! What is left out is listed here: what belongs to one connection (RFC 9110, 7.6.1), what this platform says itself, and what
-//! would let a site speak for the whole host that its tenant shares with this platform.
+//! Plugins of WordPress speak by headers of their own (`woocommerce-session`, `X-JWT-Auth`), so what a client sends is passed on
+//! unless it is listed here: what belongs to one connection (RFC 9110, 7.6.1), what this platform says itself, and what would make
+//! another request of it. Of a response only what is listed is passed on, and `X-…` unless it is listed: a browser takes what it
+//! does not know for the whole host, which the site's tenant shares with this platform.
 
 /// Cookies of this platform begin so, whatever their prefix.
-const OUR_COOKIES: [&str; 3] = ["carillon_", "__host-carillon_", "__secure-carillon_"];
+const OUR_COOKIES: [&str; 5] =
+    ["carillon_", "__host-carillon_", "__secure-carillon_", "__secure-mercure_access_token", "mercureauthorization"];
 
 /// Headers of one connection, either way.
 const OF_A_CONNECTION: [&str; 9] = [
@@ -21,57 +23,70 @@ const OF_A_CONNECTION: [&str; 9] = [
 ];
 
 /// Headers of a request that the site is told otherwise, or that are not for it.
-const NOT_FOR_THE_SITE: [&str; 13] = [
+const NOT_FOR_THE_SITE: [&str; 24] = [
     "accept-encoding",
+    "client-ip",
     "content-length",
     "expect",
     "forwarded",
     "host",
     "http2-settings",
     "idempotency-key",
+    "if-range",
     "last-event-id",
-    "mf-original-hostname",
-    "mf-original-url",
+    "proxy",
+    "range",
     "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-host",
+    "x-original-url",
     "x-real-ip",
+    "x-rewrite-url",
     "x-tenant-id",
+    "x-webhook-signature",
 ];
 /// Beginnings of such names.
 const NOT_FOR_THE_SITE_FROM: [&str; 6] =
     ["cf-", "sec-websocket-", "x-carillon-", "x-forwarded-", "mf-", "x-middleware-"];
 
-/// Headers of a response that speak of more than it, or that the platform says itself.
-const NOT_FOR_THE_CLIENT: [&str; 27] = [
-    "alt-svc",
-    "clear-site-data",
-    "content-encoding",
-    "content-length",
-    "content-security-policy",
-    "content-security-policy-report-only",
-    "date",
-    "expect-ct",
-    "link",
-    "location",
-    "nel",
-    "origin-agent-cluster",
-    "permissions-policy",
-    "public-key-pins",
-    "ratelimit",
-    "ratelimit-policy",
-    "referrer-policy",
-    "refresh",
-    "report-to",
-    "reporting-endpoints",
-    "server",
-    "service-worker-allowed",
-    "sourcemap",
-    "strict-transport-security",
-    "via",
+/// Headers of a response that speak of it alone.
+const FOR_THE_CLIENT: [&str; 9] = [
+    "age",
+    "cache-control",
+    "content-language",
+    "etag",
+    "expires",
+    "last-modified",
+    "retry-after",
+    "vary",
+    "woocommerce-session",
+];
+/// Headers of `X-…` that speak of more than the response, or that the platform says itself.
+const NOT_FOR_THE_CLIENT: [&str; 13] = [
+    "x-cache",
     "x-content-type-options",
+    "x-dns-prefetch-control",
+    "x-download-options",
+    "x-frame-options",
+    "x-impersonated-by",
+    "x-permitted-cross-domain-policies",
+    "x-powered-by",
     "x-request-id",
+    "x-sendfile",
+    "x-sourcemap",
+    "x-ua-compatible",
+    "x-xss-protection",
 ];
 /// Beginnings of such names.
-const NOT_FOR_THE_CLIENT_FROM: [&str; 5] = ["access-control-", "cf-", "cross-origin-", "x-carillon-", "x-ratelimit-"];
+const NOT_FOR_THE_CLIENT_FROM: [&str; 4] = ["x-accel-", "x-carillon-", "x-forwarded-", "x-ratelimit"];
+/// Headers by which caches keep a response.
+const OF_CACHES: [&str; 4] = ["age", "cache-control", "expires", "vary"];
+/// Headers of a request that say who asks.
+const OF_SOMEBODY: [&str; 4] = ["authorization", "cookie", "woocommerce-session", "x-wp-nonce"];
 
 /// Where a request came to, and from.
 pub struct ClientConnection<'a> {
@@ -103,6 +118,8 @@ pub fn to_site(sent: &[(String, String)], client: &ClientConnection<'_>, shows_o
         let is_left_out = is_one_of(&name, &OF_A_CONNECTION, &[])
             || is_one_of(&name, &NOT_FOR_THE_SITE, &NOT_FOR_THE_SITE_FROM)
             || named.contains(&name)
+            // PHP does not tell `_` from `-`.
+            || name.contains('_')
             || name == "authorization" && shows_ours
             || name == "cookie" && client.host == HostOf::Platform;
         if is_left_out {
@@ -119,21 +136,32 @@ pub fn to_site(sent: &[(String, String)], client: &ClientConnection<'_>, shows_o
     headers
 }
 
-/// What of a response's headers the client is sent.
-pub fn to_client(sent: &[(String, String)], host: HostOf) -> Vec<(String, String)> {
+/// Whether what the site is sent says who asks.
+pub fn says_who_asks(to_site: &[(String, String)]) -> bool {
+    to_site.iter().any(|(name, _)| OF_SOMEBODY.contains(&name.as_str()))
+}
+
+/// What of a response's headers the client is sent. `is_somebodys`: it was asked by somebody whom the site or this platform
+/// knows, so no cache may keep it, nor one that sets a cookie.
+pub fn to_client(sent: &[(String, String)], host: HostOf, is_somebodys: bool) -> Vec<(String, String)> {
     let named = named_by_connection(sent);
-    let passes = |name: &String| {
-        !is_one_of(name, &OF_A_CONNECTION, &[])
-            && !is_one_of(name, &NOT_FOR_THE_CLIENT, &NOT_FOR_THE_CLIENT_FROM)
-            && !named.contains(name)
-            && (name != "set-cookie" || host == HostOf::Tenant)
+    let is_own = |name: &str| {
+        FOR_THE_CLIENT.contains(&name)
+            || name.starts_with("x-") && !is_one_of(name, &NOT_FOR_THE_CLIENT, &NOT_FOR_THE_CLIENT_FROM)
     };
-    let headers = sent.iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).filter(|(name, _)| passes(name));
-    let shown = headers.filter_map(|(name, value)| {
-        let value = if name == "set-cookie" { cookie_of_the_host(value)? } else { value.clone() };
-        Some((name, value))
-    });
-    shown.collect()
+    let lower = sent.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let mut shown: Vec<(String, String)> = Vec::new();
+    for (name, value) in lower.filter(|(name, _)| !named.contains(name)) {
+        if name == "set-cookie" && host == HostOf::Tenant {
+            shown.extend(cookie_of_the_host(value).map(|cookie| (name, cookie)));
+        } else if is_own(&name) {
+            shown.push((name, value.clone()));
+        }
+    }
+    if is_somebodys || shown.iter().any(|(name, _)| name == "set-cookie") {
+        shown.retain(|(name, _)| !OF_CACHES.contains(&name.as_str()));
+    }
+    shown
 }
 
 /// The names that `Connection` lists.
@@ -163,7 +191,8 @@ fn cookies_of_the_site(cookies: &str) -> String {
 fn cookie_of_the_host(cookie: &str) -> Option<String> {
     let mut parts = cookie.split(';').map(str::trim);
     let pair = parts.next()?;
-    let name = pair.split('=').next().unwrap_or_default();
+    // Browsers take a pair without a name for a cookie of the name that its value says.
+    let (name, _) = pair.split_once('=').filter(|(name, _)| !name.trim().is_empty())?;
     if is_our_cookie(name) {
         return None;
     }
@@ -204,6 +233,9 @@ mod tests {
             ("CF-Connecting-IP", "10.0.0.1"),
             ("X-Carillon-Site-Key", "forged"),
             ("X-Tenant-ID", "acme"),
+            ("X_Forwarded_For", "10.0.0.1"),
+            ("X-HTTP-Method-Override", "DELETE"),
+            ("Range", "bytes=0-1"),
             ("woocommerce-session", "Session abc"),
             ("X-WP-Nonce", "n"),
         ];
@@ -241,6 +273,13 @@ mod tests {
             ("access-control-allow-origin", "*"),
             ("set-cookie", "__Host-carillon_session=fixed; Path=/; Secure"),
             ("set-cookie", "wp=1; Domain=.example.test; Path=/; domain =x; HttpOnly"),
+            ("set-cookie", "=carillon_subscriber=x"),
+            ("set-cookie", "carillon_subscriber"),
+            ("set-cookie", " __Secure-mercure_access_token=x"),
+            ("www-authenticate", "Basic realm=\"Carillon\""),
+            ("cache-control", "s-maxage=600"),
+            ("speculation-rules", "\"/x\""),
+            ("x-accel-redirect", "/x"),
             ("clear-site-data", "\"*\""),
             ("strict-transport-security", "max-age=1"),
             ("content-length", "10"),
@@ -251,13 +290,8 @@ mod tests {
             ("x-other", "1"),
             ("x-jwt-refresh", "t"),
         ];
-        let shown = [
-            ("content-type", "application/json"),
-            ("x-graphql-keys", "a b"),
-            ("set-cookie", "wp=1; Path=/; HttpOnly"),
-            ("x-jwt-refresh", "t"),
-        ];
-        assert_eq!(to_client(&pairs(&sent), HostOf::Tenant), pairs(&shown));
+        let shown = [("x-graphql-keys", "a b"), ("set-cookie", "wp=1; Path=/; HttpOnly"), ("x-jwt-refresh", "t")];
+        assert_eq!(to_client(&pairs(&sent), HostOf::Tenant, false), pairs(&shown));
     }
 
     #[test]
@@ -265,7 +299,23 @@ mod tests {
         let client = ClientConnection { host: HostOf::Platform, ..CLIENT };
         let passed = to_site(&pairs(&[("Cookie", "wp=1"), ("X-WP-Nonce", "n")]), &client, false);
         assert!(passed.iter().all(|(name, _)| name != "cookie"), "{passed:?}");
-        let shown = to_client(&pairs(&[("set-cookie", "wp=1"), ("x-a", "b")]), HostOf::Platform);
+        let shown = to_client(&pairs(&[("set-cookie", "wp=1"), ("x-a", "b")]), HostOf::Platform, false);
         assert_eq!(shown, pairs(&[("x-a", "b")]));
+    }
+    #[test]
+    fn what_somebody_was_told_is_nobodys_to_keep() {
+        let sent = pairs(&[
+            ("cache-control", "s-maxage=600"),
+            ("expires", "x"),
+            ("age", "1"),
+            ("vary", "Cookie"),
+            ("etag", "a"),
+        ]);
+        assert_eq!(to_client(&sent, HostOf::Tenant, false), sent);
+        assert_eq!(to_client(&sent, HostOf::Tenant, true), pairs(&[("etag", "a")]));
+        for name in ["Cookie", "Authorization", "X-WP-Nonce", "woocommerce-session"] {
+            assert!(says_who_asks(&to_site_of(&[(name, "a=b")], false)), "{name}");
+        }
+        assert!(!says_who_asks(&to_site_of(&[("Cookie", "carillon_subscriber=a"), ("Accept", "*/*")], false)));
     }
 }

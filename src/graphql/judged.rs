@@ -23,14 +23,9 @@ pub fn judge(
 ) -> Result<OperationType, Refused> {
     let (document_limits, operation_limits) = limits(settings);
     let document = GraphqlDocument::parse(&request.query, &document_limits)?;
+    document.check(&operation_limits)?;
     let operation = document.operation(request.operation_name.as_deref())?;
-    operation.check(&operation_limits)?;
-    let may_introspect = match settings.introspection {
-        Introspection::On => true,
-        Introspection::Members => is_member,
-        Introspection::Off => false,
-    };
-    if operation.introspects && !may_introspect {
+    if operation.introspects && !may_introspect(settings, is_member) {
         let message = match settings.introspection {
             Introspection::Members => {
                 "The schema is shown to users and keys of the tenant only: __schema and __type are not allowed."
@@ -46,6 +41,15 @@ pub fn judge(
         return Err(Refused::Method(GraphqlError::new("METHOD_NOT_ALLOWED", message)));
     }
     Ok(operation.kind)
+}
+
+/// Whether the schema is shown to somebody.
+pub fn may_introspect(settings: &GraphqlSettings, is_member: bool) -> bool {
+    match settings.introspection {
+        Introspection::On => true,
+        Introspection::Members => is_member,
+        Introspection::Off => false,
+    }
 }
 
 /// The tenant's bounds. Brackets nest deeper than fields: arguments and types of variables have some, too.

@@ -12,9 +12,12 @@ use crate::http::incoming::{Incoming, Query, essence};
 use crate::http::problem;
 use domain::graphql_settings::GraphqlSettings;
 
-/// Parameters of the query that are the request's; all others are the site's, but for those that name the tenant.
+/// Parameters of the query that are the request's.
 const PARAMETERS: [&str; 4] = ["query", "operationName", "variables", "extensions"];
-const NOT_THE_SITES: [&str; 4] = ["tenant_id", "client_id", "queryId", "documentId"];
+/// The longest value of another parameter that is passed on, in bytes.
+const MAX_PARAMETER: usize = 1_024;
+/// The extension that has a server look a document up, or keep it under a name that nobody checks.
+const PERSISTED: &str = "persistedQuery";
 /// The longest body of a batch, in bytes, whatever its requests may have.
 const MAX_BATCH_BYTES: usize = 1_048_576;
 /// Bytes beside document and variables that a request may have.
@@ -91,18 +94,26 @@ impl GraphqlBody {
     }
 }
 
-/// The parameters of a query that are the site's own: none that PHP would read as one of the request's.
-pub fn parameters_of_the_site(query: &Query) -> impl Iterator<Item = (&str, &str)> {
-    query.pairs().filter(|(name, _)| {
-        let name = name_in_php(name);
-        !PARAMETERS.contains(&name) && !NOT_THE_SITES.contains(&name)
-    })
+/// The parameters of a query that the tenant has passed on to the site, each once.
+pub fn parameters_of_the_site<'q>(
+    query: &'q Query,
+    settings: &'q GraphqlSettings,
+) -> impl Iterator<Item = (String, String)> + 'q {
+    let passed = settings.pass_parameters.iter().filter_map(|name| Some((name, query.get(name)?)));
+    passed.filter(|(_, value)| value.len() <= MAX_PARAMETER).map(|(name, value)| (name.clone(), value.to_owned()))
 }
 
-/// The variable that PHP makes of a parameter's name: `query[a]` and ` query` are `query`, too.
-fn name_in_php(name: &str) -> &str {
-    let name = name.trim_start_matches([' ', '\t', '\n', '\u{b}', '\r']);
-    name.split(['[', '\0']).next().unwrap_or_default()
+/// The media type of a form, written anew from its boundary (RFC 2046, 5.1.1).
+pub fn form_type(sent: &str) -> Result<String, Refused> {
+    let boundary = sent.split(';').skip(1).find_map(|part| {
+        let (name, value) = part.trim().split_once('=')?;
+        name.eq_ignore_ascii_case("boundary").then(|| value.trim_matches('"'))
+    });
+    let is_of_boundary = |b: u8| b.is_ascii_alphanumeric() || b"'()+_,-.:=?".contains(&b);
+    match boundary.filter(|text| (1..=70).contains(&text.len()) && text.bytes().all(is_of_boundary)) {
+        Some(boundary) => Ok(format!("multipart/form-data; boundary=\"{boundary}\"")),
+        None => Err(Refused::request("The form's Content-Type must name its boundary.")),
+    }
 }
 
 /// Bytes that a request of its own may have.
@@ -181,8 +192,8 @@ fn checked(
     let most = usize::try_from(settings.max_query_bytes).unwrap_or(usize::MAX);
     let variables = object("variables", variables, most)?;
     let extensions = object("extensions", extensions, MAX_EXTENSIONS)?;
+    let (extensions, is_persisted) = without_persisted(extensions)?;
     let Some(query) = query.filter(|query| !query.trim().is_empty()) else {
-        let is_persisted = extensions.as_ref().is_some_and(|extensions| extensions.get().contains("persistedQuery"));
         return Err(if is_persisted { persisted() } else { Refused::request("`query` must hold a GraphQL document.") });
     };
     if operation_name.as_ref().is_some_and(|name| name.len() > MAX_NAME) {
@@ -202,6 +213,15 @@ fn object(name: &str, text: Option<&str>, most: usize) -> Result<Option<Box<RawV
         Ok(raw) if is_object => Ok(Some(raw)),
         _ => Err(Refused::request(format!("`{name}` must be a JSON object."))),
     }
+}
+
+/// Extensions without the one that names a persisted query, and whether it was there.
+fn without_persisted(extensions: Option<Box<RawValue>>) -> Result<(Option<Box<RawValue>>, bool), Refused> {
+    let Some(extensions) = extensions else { return Ok((None, false)) };
+    let mut members = members(extensions.get())?;
+    let is_persisted = members.remove(PERSISTED).is_some();
+    let kept = (!members.is_empty()).then(|| serde_json::value::to_raw_value(&members)).transpose();
+    Ok((kept.map_err(problem::internal)?, is_persisted))
 }
 
 /// What Apollo's clients understand: they send the document itself from then on.
@@ -240,6 +260,11 @@ mod tests {
                 r#"{"query":"{a}","operationName":"A","variables":{"n":10000000000000000000001,"n":1.0}}"#,
             ),
             (r#"{"query":"{a}","extensions":{"a":[1]}}"#, r#"{"query":"{a}","extensions":{"a":[1]}}"#),
+            (r#"{"query":"{a}","extensions":{"persistedQuery":{"version":1}}}"#, r#"{"query":"{a}"}"#),
+            (
+                r#"{"query":"{a}","extensions":{"b":1,"persisted\u0051uery":{},"b":2}}"#,
+                r#"{"query":"{a}","extensions":{"b":2}}"#,
+            ),
         ] {
             assert_eq!(read(sent).as_deref(), Ok(passed), "{sent}");
         }
@@ -279,18 +304,29 @@ mod tests {
         for wrong in ["", "query=", "query={a}&query={b}", "query={a}&variables=a"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
-        let query = Query::parse("query={a}&lang=de&tenant_id=acme&queryId=x&_wpnonce=1");
-        assert_eq!(parameters_of_the_site(&query).collect::<Vec<_>>(), [("lang", "de"), ("_wpnonce", "1")]);
-        for alike in [
-            "query[]=a",
-            "variables[a]=b",
-            "%20query=a",
-            "%09extensions=a",
-            "operationName%5B=a",
-            "query%00x=a",
-            "+queryId=a",
-        ] {
-            assert_eq!(parameters_of_the_site(&Query::parse(alike)).count(), 0, "{alike}");
+        let settings = GraphqlSettings::default();
+        let passed = |text: &str| parameters_of_the_site(&Query::parse(text), &settings).collect::<Vec<_>>();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            passed("query={a}&lang=de&tenant_id=a&queryId=x&_wpnonce=1"),
+            [pair("lang", "de"), pair("_wpnonce", "1")]
+        );
+        for other in
+            ["query[]=a", "Query=a", "id=x", "QUERYID=x", "rest_route=/wp/v2/users", "_method=POST", "a=", "Lang=de"]
+        {
+            assert_eq!(passed(other), [], "{other}");
+        }
+    }
+
+    #[test]
+    fn a_forms_type_is_its_boundary_and_nothing_else() {
+        let read = |sent: &str| told(form_type(sent)).ok();
+        assert_eq!(read("multipart/form-data; boundary=a-b").as_deref(), Some("multipart/form-data; boundary=\"a-b\""));
+        assert_eq!(read("Multipart/Form-Data;x=y; Boundary=\"a b\""), None);
+        for bad in
+            ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=application/json"]
+        {
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 

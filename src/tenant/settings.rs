@@ -122,6 +122,7 @@ fn read_graphql(fields: &mut Fields) -> GraphqlSettings {
         Introspection::parse(text).ok_or_else(|| Invalid::new("invalid_value", "must be off, members or on"))
     });
     let send_site_key = inner.flag("send_site_key").unwrap_or(false);
+    let parameters = inner.list("pass_parameters", graphql_settings::MAX_PARAMETERS, graphql_settings::parse_parameter);
     fields.wrong_inside("graphql", inner.into_errors());
     let introspection = introspection.unwrap_or_default();
     GraphqlSettings {
@@ -134,6 +135,7 @@ fn read_graphql(fields: &mut Fields) -> GraphqlSettings {
         max_upload_bytes,
         timeout_ms,
         send_site_key,
+        pass_parameters: parameters.unwrap_or_else(|| GraphqlSettings::default().pass_parameters),
     }
 }
 
@@ -220,8 +222,8 @@ mod tests {
             "password_policy": policy,
             "mercure": {"compatibility": true, "anonymous": true, "subscriptions": false, "issuers": []},
             "graphql": {"introspection": "on", "max_query_bytes": 65_536, "max_depth": 20, "max_aliases": 100,
-                "max_fields": 2_000, "max_batch": 10, "max_upload_bytes": 10_485_760, "timeout_ms": 10_000,
-                "send_site_key": false}});
+                "max_fields": 2_000, "max_batch": 10, "max_upload_bytes": 0, "timeout_ms": 10_000,
+                "send_site_key": false, "pass_parameters": ["lang", "_wpnonce"]}});
         assert_eq!(read_empty.to_view(), defaults);
         let nulls: Map<String, Value> =
             defaults.as_object().unwrap().keys().map(|name| (name.clone(), Value::Null)).collect();
@@ -259,7 +261,8 @@ mod tests {
         let (read, mut faults) = read(json!({"auto_publish": 1, "content_types": ["ok", "Not Ok", 3],
             "default_categories": many, "seo_optimization": "yes", "custom_templates": [], "workflow_approval": {},
             "registration": "ajar", "password_policy": {"min_length": 1, "a/b": 1}, "theme": "dark", "x/y": null,
-            "graphql": {"introspection": "ON", "max_depth": 51, "timeout_ms": 499, "max_fields": 1.5, "depth": 3}}));
+            "graphql": {"introspection": "ON", "max_depth": 51, "timeout_ms": 499, "max_fields": 1.5, "depth": 3,
+                "pass_parameters": ["lang", "query"]}}));
         faults.sort();
         let expected = [
             "/auto_publish",
@@ -271,6 +274,7 @@ mod tests {
             "/graphql/introspection",
             "/graphql/max_depth",
             "/graphql/max_fields",
+            "/graphql/pass_parameters/1",
             "/graphql/timeout_ms",
             "/password_policy/a~1b",
             "/password_policy/min_length",

@@ -64,7 +64,12 @@ impl SiteAnswer {
     }
 
     pub fn html(status: u16, body: &str) -> SiteAnswer {
-        SiteAnswer { headers: vec![("Content-Type".into(), "text/html".into())], ..SiteAnswer::json(status, body) }
+        SiteAnswer { status, ..SiteAnswer::typed("text/html", body) }
+    }
+
+    /// 200 with this media type.
+    pub fn typed(media_type: &str, body: &str) -> SiteAnswer {
+        SiteAnswer { headers: vec![("Content-Type".into(), media_type.into())], ..SiteAnswer::json(200, body) }
     }
 
     pub fn nothing() -> SiteAnswer {

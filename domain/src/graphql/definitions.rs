@@ -11,6 +11,20 @@ pub(super) struct Definitions<'a> {
     pub fragments: Vec<FragmentDefinition<'a>>,
 }
 
+impl Definitions<'_> {
+    /// What stands in all of them, fragments counted once.
+    pub fn written(&self) -> SelectionCounts {
+        let of_operations = self.operations.iter().map(|operation| &operation.selections);
+        let of_fragments = self.fragments.iter().map(|fragment| &fragment.selections);
+        of_operations.chain(of_fragments).fold(SelectionCounts::default(), |all, selections| SelectionCounts {
+            fields: all.fields.saturating_add(selections.own.fields),
+            aliases: all.aliases.saturating_add(selections.own.aliases),
+            depth: all.depth.max(selections.own.depth),
+            introspects: all.introspects || selections.own.introspects,
+        })
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct OperationDefinition<'a> {
     pub kind: OperationType,
@@ -48,7 +62,7 @@ pub(super) struct SelectionCounts {
     pub aliases: u64,
     /// Deepest nesting of fields; 1 for fields without selections of their own.
     pub depth: u64,
-    /// Whether `__schema` or `__type` is among the outermost fields.
+    /// Whether `__schema` or `__type` is among the fields.
     pub introspects: bool,
 }
 
@@ -75,7 +89,7 @@ impl<'a> Selections<'a> {
         self.own.fields += 1;
         self.own.aliases += u64::from(is_aliased);
         self.own.depth = self.own.depth.max(level + 1);
-        self.own.introspects |= level == 0 && matches!(name, "__schema" | "__type");
+        self.own.introspects |= matches!(name, "__schema" | "__type");
     }
 
     /// All that is selected, by the counts of its fragments. Numbers end at the largest; a fragment without counts adds
@@ -87,7 +101,7 @@ impl<'a> Selections<'a> {
             counts.fields = counts.fields.saturating_add(fragment.fields);
             counts.aliases = counts.aliases.saturating_add(fragment.aliases);
             counts.depth = counts.depth.max(reference.level + fragment.depth);
-            counts.introspects |= reference.level == 0 && fragment.introspects;
+            counts.introspects |= fragment.introspects;
         }
         counts
     }

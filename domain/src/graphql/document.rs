@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use apollo_parser::Token;
 
-use super::definitions::{Definitions, OperationDefinition};
+use super::definitions::{Definitions, OperationDefinition, SelectionCounts};
 use super::error::{DocumentError, Location};
 use super::fragments::{FragmentCounts, count_fragments};
-use super::limits::DocumentLimits;
+use super::limits::{DocumentLimits, OperationLimits};
 use super::normal_form::{in_normal_order, join};
 use super::operation::GraphqlOperation;
 use super::parse::parse_definitions;
@@ -20,6 +20,8 @@ pub struct GraphqlDocument<'a> {
     /// One at least; one without a name is alone.
     operations: Vec<OperationDefinition<'a>>,
     fragments: FragmentCounts<'a>,
+    /// What stands in all definitions, whether it is executed or not.
+    written: SelectionCounts,
     /// The significant tokens in the order of the normal form.
     tokens: Vec<Token<'a>>,
 }
@@ -37,7 +39,8 @@ impl<'a> GraphqlDocument<'a> {
         check_operations(text, &definitions)?;
         let fragments = count_fragments(text, &definitions)?;
         let tokens = in_normal_order(&tokens, &definitions.operations);
-        Ok(Self { text, operations: definitions.operations, fragments, tokens })
+        let written = definitions.written();
+        Ok(Self { text, operations: definitions.operations, fragments, written, tokens })
     }
 
     /// The operation that a request names, or the only one there is (GraphQL specification, 6.1, `GetOperation`). The
@@ -54,8 +57,23 @@ impl<'a> GraphqlDocument<'a> {
                 DocumentError::new("unknown_operation", message)
             })?,
         };
+        Ok(self.counted(definition))
+    }
+
+    /// Checks all that the document defines: a server validates each definition, whichever operation it executes. Every
+    /// operation keeps the limits, and so do all definitions together, each fragment counted once. The errors are those of
+    /// [`GraphqlOperation::check`].
+    pub fn check(&self, limits: &OperationLimits) -> Result<(), DocumentError> {
+        for definition in &self.operations {
+            self.counted(definition).check(limits)?;
+        }
+        let deepest = self.fragments.values().map(|fragment| fragment.depth).max().unwrap_or_default();
+        limits.check("document", self.written.depth.max(deepest), self.written.fields, self.written.aliases)
+    }
+
+    fn counted(&self, definition: &OperationDefinition<'a>) -> GraphqlOperation<'a> {
         let counts = definition.selections.expand(&self.fragments);
-        Ok(GraphqlOperation {
+        GraphqlOperation {
             kind: definition.kind,
             name: definition.name,
             location: Location::of(self.text, definition.offset),
@@ -63,7 +81,7 @@ impl<'a> GraphqlDocument<'a> {
             fields: counts.fields,
             aliases: counts.aliases,
             introspects: counts.introspects,
-        })
+        }
     }
 
     /// The one text of all documents that differ from this one only in ignored tokens and in the order of an operation's
@@ -169,17 +187,38 @@ mod tests {
     }
 
     #[test]
-    fn introspection_is_seen_at_the_root() {
+    fn what_is_not_executed_is_bounded_too() {
+        let code = |text: &str| {
+            let limits = OperationLimits { depth: 2, fields: 4, aliases: 1 };
+            parse(text).unwrap().check(&limits).map_err(|error| error.code)
+        };
+        for (text, expected) in [
+            ("query A { a } query B { b c d }", Ok(())),
+            ("query A { a } query B { b c d e }", Err("too_many_fields")),
+            ("query A { a } query B { b { c { d } } }", Err("too_deep")),
+            ("query A { x: a } query B { x: b }", Err("too_many_aliases")),
+            ("{ a } fragment F on T { b c d e }", Err("too_many_fields")),
+            ("{ a } fragment F on T { b { c { d } } }", Err("too_deep")),
+            ("{ a } fragment F on T { b { ...G } } fragment G on T { c { d } }", Err("too_deep")),
+            ("query A { ...F } query B { ...F } fragment F on T { a b c }", Ok(())),
+            ("{ ...F ...F } fragment F on T { a b c }", Err("too_many_fields")),
+        ] {
+            assert_eq!(code(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn introspection_is_seen_wherever_it_stands() {
         for (text, introspects) in [
             ("{ __schema { types { name } } }", true),
             ("{ a: __type(name: \"T\") { name } }", true),
             ("{ __typename }", false),
             ("{ __schema: a }", false),
-            ("{ a { __schema } }", false),
+            ("{ a { __schema } }", true),
             ("{ ... { ... on Query @a { __schema } } }", true),
             ("{ ...F } fragment F on Query { ...G } fragment G on Query { __type }", true),
-            ("{ a { ...F } } fragment F on T { __type }", false),
-            ("{ ...F } fragment F on Query { a { ...G } } fragment G on T { __schema }", false),
+            ("{ a { ...F } } fragment F on T { __type }", true),
+            ("{ ...F } fragment F on Query { a { ...G } } fragment G on T { __schema }", true),
             ("{ a } fragment F on Query { __schema }", false),
             ("{ __schemas __types __ }", false),
         ] {

@@ -1,5 +1,7 @@
 //! How large a document and an operation may be.
 
+use super::error::DocumentError;
+
 /// Bounds of a document's text, checked while it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DocumentLimits {
@@ -38,5 +40,21 @@ impl Default for OperationLimits {
     /// Room for the introspection query of GraphiQL, which is 15 levels deep.
     fn default() -> Self {
         Self { depth: 15, fields: 1_000, aliases: 100 }
+    }
+}
+
+impl OperationLimits {
+    /// Checks numbers of `what`; the error has no place.
+    pub(super) fn check(&self, what: &str, depth: u64, fields: u64, aliases: u64) -> Result<(), DocumentError> {
+        let (code, message) = if depth > self.depth {
+            ("too_deep", format!("is {depth} levels deep; at most {}", self.depth))
+        } else if fields > self.fields {
+            ("too_many_fields", format!("selects {fields} fields; at most {}", self.fields))
+        } else if aliases > self.aliases {
+            ("too_many_aliases", format!("has {aliases} aliases; at most {}", self.aliases))
+        } else {
+            return Ok(());
+        };
+        Err(DocumentError::new(code, format!("The {what} {message} are allowed")))
     }
 }

@@ -31,8 +31,8 @@ pub struct GraphqlOperation<'a> {
     pub fields: u64,
     /// Selected fields with an alias.
     pub aliases: u64,
-    /// Whether it selects `__schema` or `__type` of the root, itself or by a fragment; `__typename` tells nothing that
-    /// is worth hiding.
+    /// Whether it selects `__schema` or `__type`, itself or by a fragment. They are fields of the root, which some schemas
+    /// reach at other places, too; `__typename` tells nothing that is worth hiding.
     pub introspects: bool,
 }
 
@@ -40,16 +40,7 @@ impl GraphqlOperation<'_> {
     /// Checks its numbers. The error names the first bound that is exceeded: `too_deep`, `too_many_fields` or
     /// `too_many_aliases`.
     pub fn check(&self, limits: &OperationLimits) -> Result<(), DocumentError> {
-        let (code, message) = if self.depth > limits.depth {
-            ("too_deep", format!("is {} levels deep; at most {}", self.depth, limits.depth))
-        } else if self.fields > limits.fields {
-            ("too_many_fields", format!("selects {} fields; at most {}", self.fields, limits.fields))
-        } else if self.aliases > limits.aliases {
-            ("too_many_aliases", format!("has {} aliases; at most {}", self.aliases, limits.aliases))
-        } else {
-            return Ok(());
-        };
-        let message = format!("The operation {message} are allowed");
-        Err(DocumentError::new(code, message).at(self.location))
+        let within = limits.check("operation", self.depth, self.fields, self.aliases);
+        within.map_err(|error| error.at(self.location))
     }
 }
