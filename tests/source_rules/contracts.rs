@@ -8,6 +8,7 @@ use carillon::routes::openapi::document::document;
 use carillon::routes::openapi::notation;
 use carillon::routes::openapi::schemas::{self, FIND};
 use carillon::routes::{self, Surface};
+use carillon::tenant::settings::{STORED, TenantSettings};
 use serde_json::{Value, json};
 
 use crate::api_reference::problems_of_this_project;
@@ -89,6 +90,30 @@ fn every_operation_lists_a_success_and_known_problems() {
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// Members of a value that its schema does not know, or misses.
+fn unlike(schema: &Value, value: &Value, at: &str) -> Vec<String> {
+    let (Some(properties), Value::Object(members)) = (schema["properties"].as_object(), value) else {
+        return Vec::new();
+    };
+    let unknown =
+        members.keys().filter(|name| !properties.contains_key(*name)).map(|name| format!("{at}/{name} is unknown"));
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let missing = required.filter(|name| !members.contains_key(*name)).map(|name| format!("{at}/{name} is missing"));
+    let inside = members.iter().filter_map(|(name, value)| Some((name, properties.get(name)?, value)));
+    let inside = inside.flat_map(|(name, schema, value)| unlike(schema, value, &format!("{at}/{name}")));
+    unknown.chain(missing).chain(inside).collect()
+}
+
+#[test]
+fn settings_are_shown_as_the_document_says() {
+    let document = of(Surface::Tenant);
+    let schema = &document["components"]["schemas"]["SettingsShown"];
+    let shown = TenantSettings::read(&serde_json::Map::new(), STORED).0.to_view();
+    assert_eq!(unlike(schema, &shown, ""), [""; 0]);
+    let other = json!({"graphql": {"x": 1}});
+    assert!(unlike(schema, &other, "").iter().any(|fault| fault == "/graphql/x is unknown"));
 }
 
 #[test]

@@ -89,7 +89,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     // Of answers.
     (
         "SettingsShown",
-        "{auto_publish: bool, content_types: string[], default_categories: string[], seo_optimization: bool, custom_templates: {...}, workflow_approval: bool, registration: 'open'|'closed', password_policy: {min_length: int, require_digit: bool, require_upper: bool, require_symbol: bool, forbid_email: bool}, mercure: {compatibility: bool, anonymous: bool, subscriptions: bool, issuers: {issuer: string, jwks_url: string, allows: ('publish'|'subscribe')[]}[]}, pending?: true}",
+        "{auto_publish: bool, content_types: string[], default_categories: string[], seo_optimization: bool, custom_templates: {...}, workflow_approval: bool, registration: 'open'|'closed', password_policy: {min_length: int, require_digit: bool, require_upper: bool, require_symbol: bool, forbid_email: bool}, mercure: {compatibility: bool, anonymous: bool, subscriptions: bool, issuers: {issuer: string, jwks_url: string, allows: ('publish'|'subscribe')[]}[]}, graphql: {introspection: 'off'|'members'|'on', max_query_bytes: int, max_depth: int, max_aliases: int, max_fields: int, max_batch: int, max_upload_bytes: int, timeout_ms: int, send_site_key: bool, pass_parameters: string[]}, pending?: true}",
     ),
     (
         "BrandingShown",
