@@ -258,7 +258,8 @@ impl Reply {
     /// All of it that two equal answers share.
     fn masked(&self, row: &Row, fixture: &Fixture) -> String {
         let body = if row.volatile { "" } else { &self.body };
-        let stays = |line: &&str| !(row.volatile && line.starts_with("location: "));
+        let is_of_the_moment = |line: &str| ["location: ", "last-modified: "].iter().any(|name| line.starts_with(name));
+        let stays = |line: &&str| !(row.volatile && is_of_the_moment(line));
         let head = self.head.lines().filter(stays).collect::<Vec<_>>().join("\n");
         let mut text = without_cursors(&format!("{}\n{head}\n{}", self.status, steady(body)));
         for name in fixture.names() {
@@ -360,7 +361,7 @@ impl Cell<'_> {
         if by_operator {
             return self.judge_operator(&about_victim, attacker, nobody, victim).await;
         }
-        let by_path = self.channel == Channel::Path && self.door.is_an_address();
+        let by_path = matches!(self.channel, Channel::Path | Channel::Everywhere) && self.door.is_an_address();
         let public = self.channel == Channel::Host || by_path;
         if about_victim.contains(&victim.secret_canary) || (!public && about_victim.contains(&victim.open_canary)) {
             return Some(format!("{}: a canary of B's in {}", self.name(), about_victim.body));
