@@ -88,8 +88,8 @@ impl CostlyRequest {
 
     /// Its request of this number: none is answered from what is kept.
     fn request(self, number: u64) -> Vec<u8> {
-        // Of two values of a parameter the second is not looked at.
-        let notes = |query: &str| get(&format!("/api/v1/notes?limit=20&limit={number}&{query}"));
+        let notes = |query: &str| get(&format!("/api/v1/notes?limit=20&{query}"));
+        let unlike_others = format!("id%21=%22n{number}%22");
         match self {
             Self::Patterns => {
                 let pattern = |n| format!("match_urlpattern=/{number}-{n}-({NESTED})");
@@ -102,17 +102,22 @@ impl CostlyRequest {
             // By turns as much as is put beside, and more than that, which is refused.
             Self::References => {
                 let limit = if number.is_multiple_of(2) { POSTS / 2 } else { POSTS };
-                get(&format!("/api/v1/posts?limit={limit}&limit={number}&expand=related.related"))
+                get(&format!("/api/v1/posts?limit={limit}&filter={unlike_others}&expand=related.related"))
             }
             Self::Filter => notes(&format!("filter=score=-{}", number + 1)),
             Self::Texts => {
                 let comparison = |n| format!("text~%22zzz{number}-{n}%22");
                 notes(&format!("filter={}", (0..20).map(comparison).collect::<Vec<_>>().join("%7C%7C")))
             }
-            Self::Search => notes("q=zq*"),
-            Self::Count => notes("count=true&filter=text~%22number%22"),
+            Self::Search => notes(&format!("q=zq*&filter={unlike_others}")),
+            Self::Count => notes(&format!("count=true&filter=text~%22number%22%26%26{unlike_others}")),
             Self::Plain => get("/api/v1/notes/r00001"),
         }
+    }
+
+    /// Whether a status is an answer to it. What is refused as malformed costs nothing, and is no measurement.
+    fn is_answered_with(self, status: u16) -> bool {
+        matches!(status, 200 | 429) || (self == Self::References && status == 400)
     }
 
     /// Makes what is asked for.
@@ -225,7 +230,11 @@ async fn ask(
     let (mut caller, mut answers) = (Caller::connect(address).await?, Answers::new());
     while !ends.load(Ordering::Relaxed) {
         let request = attack.request(sent.fetch_add(1, Ordering::Relaxed));
-        *answers.entry(caller.call(&request).await?.status).or_default() += 1;
+        let status = caller.call(&request).await?.status;
+        if !attack.is_answered_with(status) {
+            return Err(format!("a request for {} was answered with status {status}", attack.name()).into());
+        }
+        *answers.entry(status).or_default() += 1;
     }
     Ok(answers)
 }

@@ -22,6 +22,7 @@ pub mod file;
 pub mod filter;
 pub mod frame;
 pub mod graphql;
+pub mod graphql_cache;
 pub mod graphql_settings;
 pub mod hearing;
 pub mod hex;

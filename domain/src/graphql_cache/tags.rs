@@ -1,0 +1,354 @@
+//! Tags: what an answer is of, and what a purge names. They are the keys that WPGraphQL sends in `X-GraphQL-Keys`, and some that
+//! are derived from them here and begin with `*`, which no key of a site may.
+//!
+//! What is purged is more than what the site names, because what the site names is known to be too little: an answer that
+//! found nothing carries no key of what it did not find, a truncated header lacks ids, and a deletion moves the pages of lists
+//! that did not show what was deleted.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Invalid;
+
+/// Most tags of an answer that is kept.
+pub const MAX_TAGS: usize = 1_000;
+/// The longest tag, in bytes.
+const MAX_BYTES: usize = 512;
+
+/// Answers that are ended by whatever is purged: they found nothing, or nothing says what they are of.
+const FOUND_NOTHING: &str = "*nothing";
+/// Answers that show a list of whatever type.
+const LISTS: &str = "*lists";
+/// What every answer carries: WPGraphQL's own name for all.
+const EVERYTHING: &str = "graphql:Query";
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tag(Box<str>);
+
+impl Tag {
+    /// Reads a key that a site or a client names.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.is_empty()
+            || text.len() > MAX_BYTES
+            || text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control())
+        {
+            return Err(Invalid::new("invalid_key", "must be a key of 1 to 512 bytes without blanks"));
+        }
+        if text.starts_with('*') {
+            return Err(Invalid::new("invalid_key", "must not begin with *"));
+        }
+        Ok(Self::of(text))
+    }
+
+    fn of(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Of all answers to operations of a name.
+    fn operation(name: &str) -> Self {
+        Self(format!("operation:{name}").into())
+    }
+
+    /// Of all answers to a document, by the digest of its normal form.
+    fn document(digest: &str) -> Self {
+        Self(format!("*document:{digest}").into())
+    }
+
+    /// Of all answers that show a node of a kind, or may: `post` for what WordPress keeps as posts, `term`, `user`, `comment`.
+    fn nodes(kind: &str) -> Self {
+        Self(format!("*nodes:{kind}").into())
+    }
+}
+
+/// The kind of node that a Relay id of WPGraphQL names: `post` for `cG9zdDox`, which is `post:1` in base64.
+fn node_kind(key: &str) -> Option<String> {
+    let decoded = STANDARD.decode(key).ok().and_then(|bytes| String::from_utf8(bytes).ok())?;
+    let (kind, id) = decoded.split_once(':')?;
+    let is_kind = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    (is_kind && !id.is_empty()).then(|| kind.to_owned())
+}
+
+/// The tags of an answer. `keys` is what the site sent in `X-GraphQL-Keys`; `found_nothing` says that a field at the root is
+/// null. None if there are more than may be kept.
+pub fn answer_tags(
+    keys: Option<&str>,
+    operation: Option<&str>,
+    document: &str,
+    found_nothing: bool,
+) -> Option<Vec<Tag>> {
+    let mut tags = BTreeSet::from([Tag::of(EVERYTHING), Tag::document(document)]);
+    tags.extend(operation.map(Tag::operation));
+    let mut is_of_something = false;
+    for key in keys.unwrap_or_default().split_ascii_whitespace() {
+        let Ok(tag) = Tag::parse(key) else { continue };
+        if key.starts_with("list:") {
+            tags.insert(Tag::of(LISTS));
+        }
+        let skipped = key.strip_prefix("skipped:").map(str::to_owned);
+        let kind = skipped.or_else(|| node_kind(key));
+        is_of_something |= kind.is_some() || key.starts_with("list:");
+        tags.extend(kind.map(|kind| Tag::nodes(&kind)));
+        tags.insert(tag);
+        if tags.len() > MAX_TAGS {
+            return None;
+        }
+    }
+    if found_nothing || !is_of_something {
+        tags.insert(Tag::of(FOUND_NOTHING));
+    }
+    (tags.len() <= MAX_TAGS).then(|| tags.into_iter().collect())
+}
+
+/// What a webhook says has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change<'a> {
+    /// `post`, `page`, `category`, …, as the site names it.
+    pub node_type: &'a str,
+    /// `CREATE`, `UPDATE`, `DELETE`, or another name that the site uses.
+    pub action: &'a str,
+    /// The node, by its Relay id or by its number in the site's database.
+    pub id: Option<&'a str>,
+}
+
+/// The tags that a purge names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PurgeTags(BTreeSet<Tag>);
+
+impl PurgeTags {
+    /// All answers.
+    pub fn everything() -> Self {
+        Self::default().with(Tag::of(EVERYTHING))
+    }
+
+    /// Whether nothing is named.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Names a key as a site sends it. With a node go the answers whose list of nodes was cut off.
+    #[must_use]
+    pub fn key(self, key: Tag) -> Self {
+        let twin = node_kind(key.as_str()).map(|kind| Tag(format!("skipped:{kind}").into()));
+        twin.into_iter().fold(self.with(key), Self::with)
+    }
+
+    /// Names a type, as GraphQL or WordPress names it: its lists, and all nodes that may be of it.
+    #[must_use]
+    pub fn kind(self, name: &str) -> Self {
+        let name = name.to_ascii_lowercase();
+        let kind = kind_of(&name);
+        let twin = Tag(format!("skipped:{kind}").into());
+        self.lists_of(&name).with(Tag::nodes(kind)).with(twin)
+    }
+
+    /// Names all operations of a name.
+    #[must_use]
+    pub fn operation(self, name: &str) -> Self {
+        self.with(Tag::operation(name))
+    }
+
+    /// Names a document: by the digest of its normal form, or by the id that the site gives it.
+    #[must_use]
+    pub fn document(self, digest: &str) -> Self {
+        self.with(Tag::document(digest)).with(Tag::of(digest))
+    }
+
+    /// Names what a change touches, beside what the site named. Where the node is known it is that node, and the lists of its
+    /// type if it came, went, or nobody knows what happened to it; else it is all of its type.
+    #[must_use]
+    pub fn change(self, change: Change<'_>) -> Self {
+        let name = change.node_type.to_ascii_lowercase();
+        let kind = kind_of(&name);
+        let id = change.id.and_then(|id| match id.bytes().all(|b| b.is_ascii_digit()) {
+            true => Some(Tag::of(&STANDARD.encode(format!("{kind}:{id}")))),
+            false => node_kind(id).map(|_| Tag::of(id)),
+        });
+        match id {
+            Some(id) if change.action.eq_ignore_ascii_case("UPDATE") => self.key(id),
+            Some(id) => self.key(id).lists_of(&name),
+            None => self.kind(&name),
+        }
+    }
+
+    /// The tags. Whatever is purged, answers that found nothing go with it: what they looked for may be there now.
+    pub fn into_tags(self) -> Vec<Tag> {
+        let Self(mut tags) = self;
+        if !tags.is_empty() {
+            tags.insert(Tag::of(FOUND_NOTHING));
+        }
+        tags.into_iter().collect()
+    }
+
+    /// The lists of a type. Types that plugins add have names in GraphQL that WordPress does not tell: all lists, then.
+    fn lists_of(self, name: &str) -> Self {
+        match list_of(name) {
+            Some(list) => self.with(Tag::of(list)),
+            None => self.with(Tag(format!("list:{name}").into())).with(Tag::of(LISTS)),
+        }
+    }
+
+    fn with(mut self, tag: Tag) -> Self {
+        self.0.insert(tag);
+        self
+    }
+}
+
+/// The key of the lists of one of WordPress's own types.
+fn list_of(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "post" => "list:post",
+        "page" => "list:page",
+        "attachment" | "media" | "mediaitem" | "media_item" => "list:mediaitem",
+        "category" => "list:category",
+        "tag" | "post_tag" => "list:tag",
+        "user" => "list:user",
+        "comment" => "list:comment",
+        "menu" | "nav_menu" => "list:menu",
+        "menuitem" | "menu_item" | "nav_menu_item" => "list:menuitem",
+        _ => return None,
+    })
+}
+
+/// The kind in the Relay ids of a type's nodes. What plugins add are posts, as a rule.
+fn kind_of(name: &str) -> &'static str {
+    match name {
+        "category" | "tag" | "post_tag" | "menu" | "nav_menu" | "term" | "taxonomy" => "term",
+        "user" => "user",
+        "comment" => "comment",
+        "setting" | "settings" | "option" | "options" | "generalsettings" | "readingsettings" => "setting_group",
+        _ => "post",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(tags: Vec<Tag>) -> Vec<String> {
+        tags.iter().map(|tag| tag.as_str().to_owned()).collect()
+    }
+
+    fn of(keys: &str, found_nothing: bool) -> Vec<String> {
+        texts(answer_tags(Some(keys), None, "d", found_nothing).unwrap())
+    }
+
+    /// Whether a purge ends an answer with these keys.
+    fn ends(purge: PurgeTags, keys: &str, found_nothing: bool) -> bool {
+        let purged = purge.into_tags();
+        answer_tags(Some(keys), Some("Op"), "d", found_nothing).unwrap().iter().any(|tag| purged.contains(tag))
+    }
+
+    fn key(key: &str) -> PurgeTags {
+        PurgeTags::default().key(Tag::parse(key).unwrap())
+    }
+
+    fn change(node_type: &str, action: &str, id: Option<&str>) -> PurgeTags {
+        PurgeTags::default().change(Change { node_type, action, id })
+    }
+
+    #[test]
+    fn an_answer_is_tagged_with_its_keys_and_the_kinds_of_its_nodes() {
+        assert_eq!(
+            of("abc graphql:Query list:post cG9zdDox skipped:term", false),
+            [
+                "*document:d",
+                "*lists",
+                "*nodes:post",
+                "*nodes:term",
+                "abc",
+                "cG9zdDox",
+                "graphql:Query",
+                "list:post",
+                "skipped:term"
+            ]
+        );
+        assert_eq!(of("abc graphql:Query *forged", false), ["*document:d", "*nothing", "abc", "graphql:Query"]);
+        assert!(of("graphql:Query cG9zdDox", true).contains(&"*nothing".to_owned()));
+        assert!(texts(answer_tags(None, Some("Op"), "d", false).unwrap()).contains(&"operation:Op".to_owned()));
+        let many: Vec<String> = (0..MAX_TAGS).map(|nth| format!("key{nth}")).collect();
+        assert_eq!(answer_tags(Some(&many.join(" ")), None, "d", false), None);
+    }
+
+    #[test]
+    fn whatever_is_purged_ends_what_found_nothing() {
+        for purge in [key("list:post"), key("cG9zdDo2"), change("post", "UPDATE", Some("6")), PurgeTags::everything()] {
+            assert!(ends(purge, "abc graphql:Query", false));
+        }
+        assert!(!PurgeTags::default().into_tags().iter().any(|_| true), "nothing was purged");
+        assert!(ends(key("list:page"), "abc graphql:Query list:post", true), "one of its fields found nothing");
+        assert!(!ends(key("list:page"), "abc graphql:Query list:post", false));
+    }
+
+    #[test]
+    fn a_node_is_purged_where_its_id_was_cut_off() {
+        let truncated = "abc graphql:Query list:post cG9zdDox skipped:post";
+        assert!(ends(key("cG9zdDo2"), truncated, false));
+        assert!(!ends(key("dGVybTox"), truncated, false), "terms were not cut off");
+        assert!(ends(change("page", "UPDATE", Some("9")), truncated, false), "pages are posts");
+    }
+
+    #[test]
+    fn a_change_purges_its_node_and_its_lists_as_far_as_they_move() {
+        let (list, node) = ("a graphql:Query list:post cG9zdDox", "a graphql:Query cG9zdDo2");
+        assert!(
+            ends(change("post", "UPDATE", Some("6")), node, false)
+                && !ends(change("post", "UPDATE", Some("6")), list, false)
+        );
+        for action in ["CREATE", "DELETE", "delete", "trash"] {
+            assert!(ends(change("post", action, Some("cG9zdDo2")), node, false), "{action}");
+            assert!(ends(change("post", action, Some("cG9zdDo2")), list, false), "{action}");
+        }
+        assert!(ends(change("post", "UPDATE", None), node, false) && ends(change("post", "UPDATE", None), list, false));
+        assert!(ends(change("post", "UPDATE", Some("not-an-id")), list, false), "all of its type");
+        assert!(!ends(change("category", "UPDATE", None), list, false));
+    }
+
+    #[test]
+    fn a_type_that_wordpress_does_not_know_purges_all_lists() {
+        assert!(ends(change("shop_order", "CREATE", Some("6")), "a graphql:Query list:order", false));
+        assert!(ends(change("shop_order", "UPDATE", None), "a graphql:Query cG9zdDox", false));
+        assert!(!ends(change("shop_order", "UPDATE", Some("6")), "a graphql:Query list:order cG9zdDox", false));
+    }
+
+    #[test]
+    fn types_operations_and_documents_are_named_by_themselves() {
+        let answer = "abc graphql:Query list:page cG9zdDox";
+        for purge in [
+            PurgeTags::default().kind("Page"),
+            PurgeTags::default().operation("Op"),
+            PurgeTags::default().document("d"),
+            PurgeTags::default().document("abc"),
+            PurgeTags::everything(),
+            key("graphql:Query"),
+        ] {
+            assert!(ends(purge, answer, false));
+        }
+        for purge in [
+            PurgeTags::default().kind("Comment"),
+            PurgeTags::default().operation("Other"),
+            PurgeTags::default().document("other"),
+        ] {
+            assert!(!ends(purge, answer, false));
+        }
+    }
+
+    #[test]
+    fn no_key_is_taken_for_a_derived_tag() {
+        for bad in ["", "*lists", "a b", "a\n", &"a".repeat(513)] {
+            assert!(Tag::parse(bad).is_err(), "{bad}");
+        }
+        for key in ["list:post", "cG9zdDox", "skipped:post", "term:1", "ü"] {
+            assert_eq!(Tag::parse(key).unwrap().as_str(), key);
+        }
+    }
+}
