@@ -14,7 +14,9 @@ const RESPONSE: &str = "application/graphql-response+json";
 const POSTS: &str = "{posts{nodes{id}}}";
 
 async fn tenant(site: &Site) -> Tenant {
-    World::shared().await.tenant().set("wpgraphql_endpoint", json!(site.url())).create().await
+    let keeps_nothing = json!({"graphql": {"cache": {"enabled": false}}});
+    let tenant = World::shared().await.tenant().set("wpgraphql_endpoint", json!(site.url()));
+    tenant.set("settings", keeps_nothing).create().await
 }
 
 fn posted(tenant: &Tenant, document: &str) -> RequestBuilder {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Invalid;
+use crate::graphql_cache::CacheSettings;
 
 /// Who may ask for the schema: `__schema` and `__type` at the root of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -91,6 +92,19 @@ pub fn parse_parameter(text: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
+/// Whether a site's own name for its endpoint (`X-GraphQL-URL`: host, port and path, without a scheme) is that of this URL.
+pub fn is_endpoint(url: &str, name: &str) -> bool {
+    let bare = |text: &str| {
+        let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let text = text.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').to_owned();
+        let (host, path) = text.split_once('/').map_or((&*text, ""), |(host, path)| (host, path));
+        let host = host.to_ascii_lowercase();
+        let host = host.strip_suffix(":443").or_else(|| host.strip_suffix(":80")).unwrap_or(&host).to_owned();
+        (host, path.to_owned())
+    };
+    bare(url) == bare(name)
+}
+
 /// A tenant's settings of its GraphQL endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GraphqlSettings {
@@ -114,6 +128,8 @@ pub struct GraphqlSettings {
     pub send_site_key: bool,
     /// Parameters of the query that the site gets beside the request's own.
     pub pass_parameters: Vec<String>,
+    /// How long answers are kept.
+    pub cache: CacheSettings,
 }
 
 impl Default for GraphqlSettings {
@@ -129,6 +145,7 @@ impl Default for GraphqlSettings {
             timeout_ms: TIMEOUT.default,
             send_site_key: false,
             pass_parameters: ["lang", "_wpnonce"].map(str::to_owned).to_vec(),
+            cache: CacheSettings::default(),
         }
     }
 }
@@ -155,6 +172,26 @@ mod tests {
             assert_eq!((read.as_str(), serde_json::to_value(read).unwrap()), (rule, rule.into()));
         }
         assert_eq!(Introspection::parse("On"), None);
+    }
+
+    #[test]
+    fn a_site_calls_its_endpoint_by_host_and_path() {
+        let url = "https://Www.Example.com/wp/graphql";
+        for name in
+            ["www.example.com/wp/graphql", "https://www.example.com/wp/graphql/", "www.example.com:443/wp/graphql"]
+        {
+            assert!(is_endpoint(url, name), "{name}");
+        }
+        for name in [
+            "",
+            "www.example.com",
+            "example.com/wp/graphql",
+            "www.example.com/wp/GraphQL",
+            "www.example.com:8443/wp/graphql",
+        ] {
+            assert!(!is_endpoint(url, name), "{name}");
+        }
+        assert!(is_endpoint("http://127.0.0.1:9403/graphql", "127.0.0.1:9403/graphql"));
     }
 
     #[test]

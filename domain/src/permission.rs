@@ -155,6 +155,10 @@ permissions! { described
         SettingsRead = "settings:read",
         /// Change the tenant's settings and branding.
         SettingsWrite = "settings:write",
+        /// See what the cache of GraphQL answers keeps, and why.
+        CacheRead = "cache:read",
+        /// Purge kept GraphQL answers.
+        CachePurge = "cache:purge",
     }
 }
 

@@ -46,6 +46,14 @@ impl MediaType {
         parts.all(is_utf8).then_some(media_type)
     }
 
+    /// What a site is told to answer in, for a client that gets this one.
+    pub fn accepted(self) -> &'static str {
+        match self {
+            Self::Response => "application/graphql-response+json, application/json;q=0.9",
+            Self::Json => "application/json, application/graphql-response+json;q=0.9",
+        }
+    }
+
     /// As the header says it.
     pub fn header(self) -> &'static str {
         match self {
@@ -76,6 +84,11 @@ impl GraphqlError {
     /// An error with a code for programs.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self(json!({ "message": message.into(), "extensions": { "code": code } }))
+    }
+
+    /// Its text.
+    pub fn message(&self) -> String {
+        self.0.get("message").and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 }
 

@@ -14,13 +14,30 @@ pub enum SentBy {
     Post,
 }
 
-/// Judges a request by the tenant's settings; gives what its operation is.
+/// An operation that was judged.
+pub struct JudgedOperation {
+    /// What it is.
+    pub kind: OperationType,
+    /// Its name.
+    pub name: Option<String>,
+    /// The normal form of its document.
+    pub normal_form: String,
+    /// Whether it asks for the schema.
+    pub introspects: bool,
+    /// Whether it asks for what is not published.
+    pub previews: bool,
+}
+
+/// The argument by which WPGraphQL shows what is not published.
+const PREVIEW: &str = "asPreview";
+
+/// Judges a request by the tenant's settings.
 pub fn judge(
     request: &GraphqlRequest,
     settings: &GraphqlSettings,
     sent_by: SentBy,
     is_member: bool,
-) -> Result<OperationType, Refused> {
+) -> Result<JudgedOperation, Refused> {
     let (document_limits, operation_limits) = limits(settings);
     let document = GraphqlDocument::parse(&request.query, &document_limits)?;
     document.check(&operation_limits)?;
@@ -40,7 +57,13 @@ pub fn judge(
         let message = "GET can only read: send this operation by POST.";
         return Err(Refused::Method(GraphqlError::new("METHOD_NOT_ALLOWED", message)));
     }
-    Ok(operation.kind)
+    Ok(JudgedOperation {
+        kind: operation.kind,
+        name: operation.name.map(str::to_owned),
+        normal_form: document.normal_form(),
+        introspects: operation.introspects,
+        previews: document.mentions(PREVIEW),
+    })
 }
 
 /// Whether the schema is shown to somebody.

@@ -8,9 +8,18 @@
 //!   what was read.
 //! - What is not a GraphQL response is not passed on.
 
+mod asking;
 pub mod endpoint;
 mod errors;
+mod exchange;
+pub mod explain;
 mod headers;
 mod judged;
+mod kept;
+pub mod purging;
+mod question;
 mod request;
-pub mod site;
+mod revalidating;
+mod serve;
+mod told;
+mod verdict;

@@ -22,6 +22,43 @@ export async function call(url, method, headers, body, millis, most) {
   return `${response.status} ${text}${decoder.decode()}`;
 }
 
+// Reads a body: its text, if that is no longer than `most` bytes and valid UTF-8; else a stream of the same bytes.
+export async function gather(stream, most) {
+  const reader = stream.getReader();
+  const chunks = [];
+  let read = 0;
+  let done = false;
+  while (!done && read <= most) {
+    const next = await reader.read();
+    done = next.done;
+    if (next.value) {
+      chunks.push(next.value);
+      read += next.value.byteLength;
+    }
+  }
+  if (done && read <= most) {
+    const text = decoded(chunks);
+    if (text !== undefined) return text;
+  }
+  return new ReadableStream({
+    async pull(controller) {
+      const next = chunks.length > 0 ? { value: chunks.shift() } : done ? { done } : await reader.read();
+      if (next.done) controller.close();
+      else controller.enqueue(next.value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+}
+
+function decoded(chunks) {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  try {
+    return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode();
+  } catch {
+    return undefined;
+  }
+}
+
 // Passes a request on, and its answer back: status, headers, body. It begins within `millis` and is whole within
 // `most_millis` more.
 export async function forward(url, method, headers, body, millis, most_millis) {

@@ -39,6 +39,29 @@ extern "C" {
     ) -> Result<JsValue, JsValue>;
 }
 
+#[wasm_bindgen(module = "/src/http/outbound.js")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    async fn gather(stream: &web_sys::ReadableStream, most: u32) -> Result<JsValue, JsValue>;
+}
+
+/// A body that was read as far as it is bounded.
+pub enum GatheredBody {
+    /// All of it.
+    Text(String),
+    /// It is too long, or no text: the same bytes as a stream.
+    Stream(web_sys::ReadableStream),
+}
+
+/// Reads a body of at most so many bytes.
+pub async fn read_text(stream: &web_sys::ReadableStream, most: u32) -> Result<GatheredBody, NoResponse> {
+    let gathered = gather(stream, most).await.map_err(|error| no_response(&error))?;
+    match gathered.as_string() {
+        Some(text) => Ok(GatheredBody::Text(text)),
+        None => gathered.dyn_into().map(GatheredBody::Stream).map_err(|_| NoResponse::Failed),
+    }
+}
+
 /// A request to another server.
 pub struct OutboundRequest<'a> {
     /// The method.

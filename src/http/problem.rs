@@ -361,6 +361,15 @@ pub fn webhook_id_reused() -> Problem {
     Problem::new(409, "webhook_id_reused", "This webhook id was used with another body")
 }
 
+/// 409: a purge names the endpoint of another site.
+pub fn wrong_site() -> Problem {
+    Problem::new(
+        409,
+        "wrong_site",
+        "X-GraphQL-URL is not the tenant's wpgraphql_endpoint: this is another site's purge",
+    )
+}
+
 /// 409: a revoked key cannot be changed.
 pub fn revoked() -> Problem {
     Problem::new(409, "revoked", "This key was revoked")

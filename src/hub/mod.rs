@@ -36,6 +36,7 @@ mod object_sqlite;
 mod presence;
 pub(crate) mod protocol;
 mod publish;
+mod purges;
 mod rate_window;
 mod rates;
 mod receipts;

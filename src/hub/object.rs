@@ -31,7 +31,7 @@ use super::presence::Leaving;
 use super::protocol::{
     ATTACH_HEADER, ATTACH_PATH, Attach, Caller, Configure, CountLogin, CountMail, Done, Drain, Drained, EndMinted,
     GrantRequest, Inspect, IssueTicket, LearnCollections, ListSubscriptions, LoginSucceeded, Message, Platform,
-    Publish, Purge, ReadTicket, RecordCacheStats, Refusal, Reply, from_json,
+    Publish, Purge, PurgeAnswers, ReadTicket, RecordCacheStats, Refusal, Reply, from_json,
 };
 use super::sockets::NORMAL_CLOSURE;
 use super::sqlite::SqliteError;
@@ -155,6 +155,9 @@ impl Hub {
             Publish::PATH => {
                 self.answer_caller(&body, |state, caller, message: Publish| state.publish(caller, message, now))
             }
+            PurgeAnswers::PATH => self.answer_caller(&body, |state, caller, message: PurgeAnswers| {
+                state.purge_answers(caller, &message, now)
+            }),
             Drain::PATH => reply(match from_json::<Drain>(&body) {
                 Ok((caller, Drain {})) => self.core.drain(&caller).await,
                 Err(_) => Err(Refusal::Malformed.into()),

@@ -3,13 +3,15 @@
 use super::broadcast::Delivery;
 use super::event_log::{Entry, NewEntry};
 use super::fan_out::parts;
-use super::protocol::{Caller, Publish, Published, Refusal, accepts};
+use super::protocol::{Caller, Publish, Published, PurgeAnswers, PurgedAnswers, Refusal, accepts};
 use super::receipts::{self, Receipt};
 use super::sockets::Sockets;
 use super::sqlite::Sqlite;
 use super::state::HubState;
 use super::state_error::StateError;
 use domain::clock::Timestamp;
+use domain::graphql_cache::{PurgeEntry, PurgeNews};
+use domain::log_position::Cursor;
 
 impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     /// Appends an event to the log, or finds the one that its webhook id became before.
@@ -31,13 +33,14 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
                 Receipt::New => {}
                 Receipt::Duplicate(id) => {
                     let rate = self.rates.of_webhooks(&config.limits, now);
-                    return Ok(Published { id, duplicate: true, rate });
+                    let purges = self.news_of(&message.purge)?;
+                    return Ok(Published { id, duplicate: true, rate, purges });
                 }
                 Receipt::Reused => return Err(Refusal::WebhookIdReused.into()),
             }
         }
         let rate = self.rates.count_webhook(&self.sql, &config.limits, now)?;
-        let Publish { topics, private, name, tail, update, receipt, .. } = message;
+        let Publish { topics, private, name, tail, update, receipt, purge, .. } = message;
         let entry = self.log.append(
             &self.sql,
             now,
@@ -45,11 +48,46 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         )?;
         let id = self.log.cursor(entry.seq);
         self.mark_for_clean_up();
+        // Before the receipt: a sender that repeats what failed here is heard again.
+        if let Some(purge) = &purge {
+            self.add_purge(entry.seq, purge)?;
+        }
         if let Some(key) = &receipt {
             receipts::record(&self.sql, key, &id, now)?;
         }
         self.enqueue(entry, now);
-        Ok(Published { id, duplicate: false, rate })
+        let purges = self.news_of(&purge)?;
+        Ok(Published { id, duplicate: false, rate, purges })
+    }
+
+    /// Ends kept answers by an entry of the log that no stream sees.
+    pub fn purge_answers(
+        &mut self,
+        caller: &Caller,
+        message: &PurgeAnswers,
+        now: Timestamp,
+    ) -> Result<PurgedAnswers, StateError> {
+        self.admit(caller, now)?;
+        let entry = self.log.append_unseen(&self.sql, now)?;
+        let id = self.log.cursor(entry.seq);
+        self.mark_for_clean_up();
+        self.add_purge(entry.seq, message)?;
+        self.enqueue(entry, now);
+        Ok(PurgedAnswers { id, purges: self.purge_news(message.after.as_ref())? })
+    }
+
+    fn add_purge(&mut self, seq: u64, purge: &PurgeAnswers) -> Result<(), StateError> {
+        let entry = PurgeEntry { seq, soft: purge.soft, tags: purge.tags.clone() };
+        Ok(self.purges.add(&self.sql, &entry)?)
+    }
+
+    fn news_of(&self, purge: &Option<PurgeAnswers>) -> Result<Option<PurgeNews>, StateError> {
+        purge.as_ref().map(|purge| self.purge_news(purge.after.as_ref())).transpose()
+    }
+
+    /// The purges that somebody does not know yet.
+    pub(super) fn purge_news(&self, after: Option<&Cursor>) -> Result<PurgeNews, StateError> {
+        Ok(self.purges.news(&self.sql, after, self.log.cursor(self.log.last()))?)
     }
 
     /// Queues an event that is in the log for the next fan-out.

@@ -24,6 +24,7 @@ use super::protocol::{
     Caller, Configured, CountLogin, CountMail, Drawn, Grant, GrantRequest, HubStatus, LoginSucceeded, RecordCacheStats,
     Refusal, RequestClass, TenantConfig,
 };
+use super::purges::Purges;
 use super::rates::Rates;
 use super::replay_budget::ReplayBudget;
 use super::signs_of_life::SignsOfLife;
@@ -53,6 +54,7 @@ pub struct HubState<Sql, Net: Sockets> {
     pub(super) sql: Sql,
     pub(super) net: Net,
     pub(super) log: EventLog,
+    pub(super) purges: Purges,
     pub(super) collections: CurrentCollections,
     pub(super) config: Option<Rc<TenantConfig>>,
     pub(super) rates: Rates,
@@ -90,9 +92,11 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         if log.was_unnamed() {
             collections.distrust(&sql)?;
         }
+        let purges = Purges::open(&sql, log.last())?;
         let mut state = Self {
             tenant,
             log,
+            purges,
             collections,
             config: config.map(Rc::new),
             rates: Rates::open(&sql)?,
@@ -209,7 +213,8 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             return Err(Refusal::Malformed.into());
         }
         let log = Some(self.log.cursor(self.log.last()));
-        let mut grant = Grant { config: TenantConfig::clone(&config), lease: None, drawn: Vec::new(), log };
+        let purges = message.purges.as_ref().map(|purges| self.purge_news(purges.after.as_ref())).transpose()?;
+        let mut grant = Grant { config: TenantConfig::clone(&config), lease: None, drawn: Vec::new(), log, purges };
         if let Some(class) = message.class.filter(|_| message.classes.is_empty()) {
             grant.lease = Some(self.rates.lease(&self.sql, class, &config.limits, now)?);
         }

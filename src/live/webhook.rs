@@ -2,6 +2,8 @@
 //!
 //! A request for an unknown tenant does the same work as one with a wrong signature and gets the same response.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -15,18 +17,20 @@ use crate::http::problem::{self, Problem};
 use crate::http::rate_fields::{rate_headers, rate_left};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::hub::protocol::{Publish, Published, ReceiptKey, Refusal};
+use crate::hub::protocol::{Publish, Published, PurgeAnswers, ReceiptKey, Refusal};
+use crate::tenant::known_purges;
 use crate::tenant::secrets::{self, Secrets};
+use crate::tenant::site::Site;
 use crate::tenant::tenant_state::{self, HubError};
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
 use domain::error::Invalid;
 use domain::event::Content;
+use domain::graphql_cache::{Change, PurgeTags, Tag};
 use domain::host::Host;
 use domain::ids::ClaimedTenant;
 use domain::json;
 use domain::reserved_topics;
-use domain::text::bounded;
 use domain::topic::Topic;
 
 /// Most channels of one webhook.
@@ -41,6 +45,10 @@ struct Webhook {
     action: String,
     topics: Vec<Topic>,
     private: bool,
+    /// The keys of answers that end with it; none if the site does not say.
+    keys: Option<Vec<Tag>>,
+    /// What the site calls its GraphQL endpoint.
+    graphql_url: Option<String>,
 }
 
 /// The tenant whose secret signed the body.
@@ -59,6 +67,21 @@ struct WebhookPayload<'a> {
     data: Option<&'a RawValue>,
 }
 
+/// Names by which payloads tell a node's id, the surest first.
+const NODE_IDS: [&str; 7] = ["databaseId", "database_id", "id", "ID", "node_id", "post_id", "term_id"];
+
+impl WebhookPayload<'_> {
+    /// The id of the node that it is about, if it tells one.
+    fn node_id(&self) -> Option<String> {
+        let members: BTreeMap<String, &RawValue> = serde_json::from_str(self.data?.get()).ok()?;
+        NODE_IDS.iter().filter_map(|name| members.get(*name)).find_map(|value| {
+            let text = value.get();
+            let is_number = !text.is_empty() && text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
+            if is_number { Some(text.to_owned()) } else { serde_json::from_str(text).ok() }
+        })
+    }
+}
+
 /// `POST /webhook`
 pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> {
     let body = request.incoming.body(MAX_BODY).await?;
@@ -72,6 +95,8 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
     }
     let now = request.now();
     let payload: WebhookPayload<'_> = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
+    check_site(&request, &sender, webhook.graphql_url.as_deref()).await?;
+    let purge = purge(&webhook, &payload, &tenant);
     let content = Content {
         tenant_id: &tenant,
         topics: &webhook.topics,
@@ -100,6 +125,7 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
         name,
         tail,
         update: None,
+        purge,
     };
     let published = match send(&request, &sender, &message).await {
         // A text that was retired may be in force again, as another version.
@@ -111,8 +137,34 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
         }
         published => published,
     };
-    let published = published.map_err(|error| refused(&request.caller.named, error))?;
+    let mut published = published.map_err(|error| refused(&request.caller.named, error))?;
+    known_purges::learn(&tenant, published.purges.take(), now);
     accepted(&tenant, &message, &published, now)
+}
+
+/// A purge that another site meant than the tenant's reached the wrong tenant.
+async fn check_site(
+    request: &Request<Signer>,
+    sender: &VerifiedSender,
+    graphql_url: Option<&str>,
+) -> Result<(), Problem> {
+    let header = request.incoming.header("X-GraphQL-URL");
+    let named: Vec<&str> = graphql_url.into_iter().chain(header.as_deref()).collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let revision = sender.revision.max(tenant_state::last_seen(&sender.tenant));
+    let site = Site::of(&request.bindings, &sender.tenant, revision).await?;
+    if named.into_iter().all(|name| site.is_called(name)) { Ok(()) } else { Err(problem::wrong_site()) }
+}
+
+/// The kept answers that end with a webhook: those that its keys name, and those of the node that it is about.
+fn purge(webhook: &Webhook, payload: &WebhookPayload<'_>, tenant: &TenantId) -> Option<PurgeAnswers> {
+    let id = payload.node_id();
+    let change = Change { node_type: &webhook.node_type, action: &webhook.action, id: id.as_deref() };
+    let tags = PurgeTags::of_webhook(webhook.keys.as_deref(), change);
+    let purge = PurgeAnswers { soft: false, tags: tags.into_tags(), after: known_purges::known_through(tenant) };
+    (!purge.tags.is_empty()).then_some(purge)
 }
 
 async fn send(request: &Request<Signer>, sender: &VerifiedSender, message: &Publish) -> Result<Published, HubError> {
@@ -184,7 +236,8 @@ fn read(body: &[u8]) -> Result<Webhook, Problem> {
     if topics.as_ref().is_some_and(Vec::is_empty) {
         fields.wrong::<()>("channels", Invalid::new("required", "must name at least one channel"));
     }
-    fields.list("keys", MAX_KEYS, |key| bounded(key, 512));
+    let keys = fields.list("keys", MAX_KEYS, Tag::parse);
+    let graphql_url = fields.text("graphql_url", 512);
     let private = fields.flag("private").unwrap_or(false);
     fields.take("data");
     fields.finish()?;
@@ -193,7 +246,7 @@ fn read(body: &[u8]) -> Result<Webhook, Problem> {
     };
     let mut seen = std::collections::HashSet::new();
     let topics = topics.into_iter().filter(|topic| seen.insert(topic.clone())).collect();
-    Ok(Webhook { tenant, node_type, action, topics, private })
+    Ok(Webhook { tenant, node_type, action, topics, private, keys, graphql_url })
 }
 
 fn host(named: &Named) -> Option<&Host> {

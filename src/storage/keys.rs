@@ -35,6 +35,11 @@ impl KvKey {
         Self(format!("t:{tenant}:tenant:{tenant}:stats"))
     }
 
+    /// `t:{tenant}:graphql:{digest}`: the answer of a tenant's site to a question, by the question's digest.
+    pub fn graphql(tenant: &TenantId, digest: &str) -> Self {
+        Self(format!("t:{tenant}:graphql:{digest}"))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

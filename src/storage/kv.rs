@@ -17,6 +17,8 @@ struct HostEntry {
 
 /// Seconds until a hint expires.
 const TTL: u64 = 3600;
+/// The least that KV takes.
+const MIN_TTL: u64 = 60;
 
 /// The tenant that KV names for a host; unverified.
 pub async fn tenant_of_host(bindings: &Bindings, host: &Host) -> Option<String> {
@@ -39,6 +41,19 @@ pub async fn remember_host(bindings: &Bindings, host: &Host, tenant_id: &str) {
 pub async fn forget_host(bindings: &Bindings, host: &Host) -> Result<(), String> {
     let kv = bindings.kv().map_err(|e| e.to_string())?;
     kv.delete(KvKey::host(host).as_str()).await.map_err(|e| e.to_string())
+}
+
+/// The text under a tenant's key. The caller checks that it is the tenant's.
+pub async fn text(bindings: &Bindings, key: &KvKey) -> Option<String> {
+    bindings.kv().ok()?.get(key.as_str()).text().await.ok()?
+}
+
+/// Writes text under a tenant's key; it expires after `seconds`, at least 60.
+pub async fn write_text(bindings: &Bindings, key: &KvKey, text: String, seconds: u64) {
+    let Ok(kv) = bindings.kv() else { return };
+    if let Ok(put) = kv.put(key.as_str(), text) {
+        let _ = put.expiration_ttl(seconds.max(MIN_TTL)).execute().await;
+    }
 }
 
 /// The JSON under a tenant's key. The caller checks that the value names the tenant.

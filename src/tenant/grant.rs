@@ -110,7 +110,7 @@ impl CachedGrant {
 
     /// Takes in what the hub granted.
     pub fn store(&mut self, grant: Grant, asked: &GrantRequest, now: Timestamp) {
-        let Grant { config, lease, drawn, log } = grant;
+        let Grant { config, lease, drawn, log, purges: _ } = grant;
         self.log = log;
         // Of two answers that overtook each other the later configuration counts. What was drawn under an earlier one was
         // drawn under its limits.
@@ -278,7 +278,7 @@ mod tests {
     }
 
     fn drawn(drawn: Vec<Drawn>) -> Grant {
-        Grant { config: config(1, 9), lease: None, drawn, log: None }
+        Grant { config: config(1, 9), lease: None, drawn, log: None, purges: None }
     }
 
     fn permits(class: RequestClass, permits: u64) -> Drawn {
@@ -286,7 +286,7 @@ mod tests {
     }
 
     fn of(revision: i64, limit: u64) -> Grant {
-        Grant { config: config(revision, limit), lease: None, drawn: Vec::new(), log: None }
+        Grant { config: config(revision, limit), lease: None, drawn: Vec::new(), log: None, purges: None }
     }
 
     fn nothing() -> GrantRequest {

@@ -4,14 +4,18 @@
 //! - Settings are parsed here before they are stored, whoever writes them.
 //! - A setting that is absent, null or (in an older tenant) not valid any more has its default: reading never fails.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::http::fields::Fields;
 use crate::http::problem::FieldError;
 use domain::error::Invalid;
+use domain::graphql_cache::{self, CacheSettings, HeaderScope, OperationLifetime};
 use domain::graphql_settings::{self, Bounded, GraphqlSettings, Introspection};
 use domain::json;
 use domain::mercure::{Action, Issuer, Mercure};
+use domain::pointer;
 use domain::sign_in::SignInSettings;
 use domain::text::bounded;
 
@@ -108,6 +112,66 @@ fn read_mercure(fields: &mut Fields, may_call: MayCall<'_>) -> Mercure {
     Mercure { compatibility, anonymous, subscriptions, issuers }
 }
 
+fn bounded_number(fields: &mut Fields, bounded: Bounded) -> Option<u32> {
+    let read = fields.number(bounded.name, i64::from(bounded.least)..=i64::from(bounded.most));
+    read.and_then(|number| u32::try_from(number).ok())
+}
+
+fn read_cache(fields: &mut Fields) -> CacheSettings {
+    let default = CacheSettings::default();
+    let mut inner = Fields::new(fields.object("cache", usize::MAX).unwrap_or_default());
+    let enabled = inner.flag("enabled").unwrap_or(default.enabled);
+    let untagged = inner.flag("untagged").unwrap_or(default.untagged);
+    let mut number = |bounded: Bounded| bounded_number(&mut inner, bounded).unwrap_or(bounded.default);
+    let (fresh_seconds, staleness_seconds) = (number(graphql_cache::FRESH), number(graphql_cache::STALENESS));
+    let stale_while_revalidate_seconds = number(graphql_cache::STALE_WHILE_REVALIDATE);
+    let stale_if_error_seconds = number(graphql_cache::STALE_IF_ERROR);
+    let scope_headers = inner.list("scope_headers", graphql_cache::MAX_SCOPES, HeaderScope::parse).unwrap_or_default();
+    let operations = read_operations(&mut inner);
+    fields.wrong_inside("cache", inner.into_errors());
+    CacheSettings {
+        enabled,
+        fresh_seconds,
+        stale_while_revalidate_seconds,
+        stale_if_error_seconds,
+        staleness_seconds,
+        untagged,
+        scope_headers,
+        operations,
+    }
+}
+
+fn read_operations(fields: &mut Fields) -> BTreeMap<String, OperationLifetime> {
+    let listed = fields.object("operations", usize::MAX).unwrap_or_default();
+    if listed.len() > graphql_cache::MAX_OPERATIONS {
+        let told = format!("must name at most {} operations", graphql_cache::MAX_OPERATIONS);
+        fields.wrong::<()>("operations", Invalid::new("too_many", told));
+        return BTreeMap::new();
+    }
+    let mut operations = BTreeMap::new();
+    for (name, value) in listed {
+        let path = format!("operations/{}", pointer::escape(&name));
+        let is_name = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let Value::Object(members) = value else {
+            fields.wrong::<()>(&path, Invalid::new("invalid_type", "must be an object"));
+            continue;
+        };
+        if name.is_empty() || name.len() > 128 || !is_name(&name) {
+            fields.wrong::<()>(&path, Invalid::new("invalid_name", "must be the name of an operation"));
+            continue;
+        }
+        let mut inner = Fields::new(members);
+        let own = OperationLifetime {
+            fresh_seconds: bounded_number(&mut inner, graphql_cache::FRESH),
+            stale_while_revalidate_seconds: bounded_number(&mut inner, graphql_cache::STALE_WHILE_REVALIDATE),
+            stale_if_error_seconds: bounded_number(&mut inner, graphql_cache::STALE_IF_ERROR),
+        };
+        fields.wrong_inside(&path, inner.into_errors());
+        operations.insert(name, own);
+    }
+    operations
+}
+
 fn read_graphql(fields: &mut Fields) -> GraphqlSettings {
     let mut inner = Fields::new(fields.object("graphql", usize::MAX).unwrap_or_default());
     let mut number = |bounded: Bounded| {
@@ -123,6 +187,7 @@ fn read_graphql(fields: &mut Fields) -> GraphqlSettings {
     });
     let send_site_key = inner.flag("send_site_key").unwrap_or(false);
     let parameters = inner.list("pass_parameters", graphql_settings::MAX_PARAMETERS, graphql_settings::parse_parameter);
+    let cache = read_cache(&mut inner);
     fields.wrong_inside("graphql", inner.into_errors());
     let introspection = introspection.unwrap_or_default();
     GraphqlSettings {
@@ -136,6 +201,7 @@ fn read_graphql(fields: &mut Fields) -> GraphqlSettings {
         timeout_ms,
         send_site_key,
         pass_parameters: parameters.unwrap_or_else(|| GraphqlSettings::default().pass_parameters),
+        cache,
     }
 }
 
@@ -223,7 +289,10 @@ mod tests {
             "mercure": {"compatibility": true, "anonymous": true, "subscriptions": false, "issuers": []},
             "graphql": {"introspection": "on", "max_query_bytes": 65_536, "max_depth": 20, "max_aliases": 100,
                 "max_fields": 2_000, "max_batch": 10, "max_upload_bytes": 0, "timeout_ms": 10_000,
-                "send_site_key": false, "pass_parameters": ["lang", "_wpnonce"]}});
+                "send_site_key": false, "pass_parameters": ["lang", "_wpnonce"],
+                "cache": {"enabled": true, "fresh_seconds": 60, "stale_while_revalidate_seconds": 60,
+                    "stale_if_error_seconds": 3_600, "staleness_seconds": 5, "untagged": false, "scope_headers": [],
+                    "operations": {}}}});
         assert_eq!(read_empty.to_view(), defaults);
         let nulls: Map<String, Value> =
             defaults.as_object().unwrap().keys().map(|name| (name.clone(), Value::Null)).collect();

@@ -14,11 +14,14 @@ use std::time::Duration;
 use worker::Delay;
 
 use super::grant::{CachedGrant, GrantOutcome};
+use super::known_purges;
 use super::registry::Tenant;
 use super::secrets;
 use crate::http::problem::{self, Problem};
 use crate::hub::client::{CallError, HubClient};
-use crate::hub::protocol::{Caller, Configure, Grant, GrantRequest, Refusal, RefusedPattern, TenantConfig};
+use crate::hub::protocol::{
+    Caller, Configure, Grant, GrantRequest, PurgesAfter, Refusal, RefusedPattern, TenantConfig,
+};
 use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
@@ -355,6 +358,16 @@ pub async fn enter_now(
     Ok(admission.config)
 }
 
+/// Asks the hub what was purged; the configuration comes with it.
+pub async fn ask_for_purges(
+    bindings: &Bindings,
+    tenant: &TenantId,
+    host: Option<&Host>,
+    after: PurgesAfter,
+) -> Result<(), HubError> {
+    ask_hub(bindings, tenant, host, &GrantRequest { purges: Some(after), ..Needs::Config.asked() }).await
+}
+
 /// Asks the hub for a grant, and remembers what it says.
 async fn ask_hub(
     bindings: &Bindings,
@@ -363,9 +376,12 @@ async fn ask_hub(
     request: &GrantRequest,
 ) -> Result<(), HubError> {
     let (seen, asked_at) = (last_seen(tenant), SystemClock.now());
-    let grant = call_hub(bindings, tenant, host, seen, async |hub, caller| hub.call_for(&caller, request).await).await;
+    let asked =
+        GrantRequest { purges: request.purges.clone().or_else(|| known_purges::to_ask(tenant)), ..request.clone() };
+    let grant = call_hub(bindings, tenant, host, seen, async |hub, caller| hub.call_for(&caller, &asked).await).await;
     match grant {
-        Ok(grant) => {
+        Ok(mut grant) => {
+            known_purges::learn(tenant, grant.purges.take(), asked_at);
             store(tenant, grant, request, asked_at);
             Ok(())
         }

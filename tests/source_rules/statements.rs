@@ -102,7 +102,7 @@ const OF_CONTROL: &[(&str, &[ControlSql])] = &[
     ("src/auth/authenticate_operator.rs", carillon::auth::authenticate_operator::STATEMENTS),
     ("src/auth/signing_keys.rs", auth::signing_keys::STATEMENTS),
     ("src/api/tenants/tenant.rs", carillon::api::tenants::tenant::STATEMENTS),
-    ("src/graphql/site.rs", carillon::graphql::site::STATEMENTS),
+    ("src/tenant/site.rs", carillon::tenant::site::STATEMENTS),
     ("src/tenant/change.rs", tenant::change::STATEMENTS),
     ("src/tenant/domains.rs", tenant::domains::STATEMENTS),
     ("src/tenant/domain_checks.rs", tenant::domain_checks::STATEMENTS),

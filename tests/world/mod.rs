@@ -5,6 +5,7 @@
 //! ([`World::own`]). One about what an isolate remembers takes two isolates ([`World::pair`]). Every wait is bounded by [`PATIENCE`]; nothing asserts on time measured.
 
 mod chromium;
+pub mod content;
 mod costs;
 mod internet;
 mod issuer;
@@ -135,6 +136,11 @@ impl World {
     /// Where the Worker listens.
     fn url(&self) -> String {
         self.runtime.url(self.isolate)
+    }
+
+    /// The hubs of a runtime that was killed lose all that they stored.
+    pub fn lose_hubs(&self) {
+        self.runtime.lose_hubs();
     }
 
     /// `kill -9` on every process of the runtime, at this instant.

@@ -132,6 +132,22 @@ impl Runtime {
     }
 }
 
+/// The directories of this name, wherever they lie.
+fn directories(base: &Path, name: &str) -> Vec<PathBuf> {
+    let inner =
+        fs::read_dir(base).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    inner.flat_map(|path| if path.ends_with(name) { vec![path] } else { directories(&path, name) }).collect()
+}
+
+impl Runtime {
+    /// Deletes what Durable Objects have stored.
+    pub fn lose_hubs(&self) {
+        let stored = directories(&self.state, "do");
+        assert!(!stored.is_empty(), "Durable Objects lie elsewhere");
+        stored.iter().for_each(|path| fs::remove_dir_all(path).unwrap());
+    }
+}
+
 impl Drop for Runtime {
     fn drop(&mut self) {
         self.kill();

@@ -84,6 +84,11 @@ impl<'a> GraphqlDocument<'a> {
         }
     }
 
+    /// Whether a name stands anywhere in it: as a field, an argument, a variable or an alias.
+    pub fn mentions(&self, name: &str) -> bool {
+        self.tokens.iter().any(|token| token.data() == name)
+    }
+
     /// The one text of all documents that differ from this one only in ignored tokens and in the order of an operation's
     /// variable definitions. It may be longer than the document by a byte for each token.
     pub fn normal_form(&self) -> String {

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::log_position::Cursor;
 
 /// Most tags that are remembered of a tenant.
-const MAX_REMEMBERED: usize = 20_000;
+const MAX_REMEMBERED: usize = 5_000;
 
 /// A purge as the log has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +128,18 @@ impl KnownPurges {
         }
     }
 
-    fn forget_half(&mut self) {
+    /// How many tags it remembers.
+    pub fn len(&self) -> usize {
+        self.tags.len()
+    }
+
+    /// Whether it remembers none.
+    pub fn is_empty(&self) -> bool {
+        self.tags.is_empty()
+    }
+
+    /// Forgets the older half: what may have missed one of these purges counts as purged.
+    pub fn forget_half(&mut self) {
         let mut numbers: Vec<u64> = self.tags.values().map(|last| last.hard.max(last.soft)).collect();
         let middle = numbers.len() / 2;
         let (_, floor, _) = numbers.select_nth_unstable(middle);

@@ -45,6 +45,26 @@ impl Tag {
         Ok(Self::of(text))
     }
 
+    /// Reads a node's id: its Relay id, or the kind and the number that it stands for, such as `post:7`.
+    pub fn of_node(text: &str) -> Result<Self, Invalid> {
+        let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let is_spelt_out = text.split_once(':').is_some_and(|(kind, id)| {
+            !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && number(id)
+        });
+        match is_spelt_out {
+            true => Self::parse(&STANDARD.encode(text)),
+            false if node_kind(text).is_some() => Self::parse(text),
+            false => {
+                Err(Invalid::new("invalid_id", "must be the id of a node, such as cG9zdDo3, or post:7 for the same"))
+            }
+        }
+    }
+
+    /// A tag as it was stored.
+    pub fn stored(text: &str) -> Self {
+        Self::of(text)
+    }
+
     fn of(text: &str) -> Self {
         Self(text.into())
     }
@@ -161,6 +181,24 @@ impl PurgeTags {
     #[must_use]
     pub fn document(self, digest: &str) -> Self {
         self.with(Tag::document(digest)).with(Tag::of(digest))
+    }
+
+    /// What ends with a webhook. `keys` is what the site names: none if it says nothing of answers, and then all that the change
+    /// may touch ends; an empty list if none ends.
+    pub fn of_webhook(keys: Option<&[Tag]>, change: Change<'_>) -> Self {
+        match keys {
+            None => Self::default().change(change),
+            Some([]) => Self::default(),
+            Some(keys) => {
+                let named = keys.iter().cloned().fold(Self::default(), Self::key);
+                let is_update = change.action.eq_ignore_ascii_case("UPDATE");
+                match change.id {
+                    Some(_) => named.change(change),
+                    None if is_update => named,
+                    None => named.lists_of(&change.node_type.to_ascii_lowercase()),
+                }
+            }
+        }
     }
 
     /// Names what a change touches, beside what the site named. Where the node is known it is that node, and the lists of its

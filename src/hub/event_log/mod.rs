@@ -107,6 +107,23 @@ impl EventLog {
         Ok(entry)
     }
 
+    /// Takes a number for what no stream sees: an event without topics, which counts for no bound.
+    pub fn append_unseen(&mut self, sql: &impl Sqlite, now: Timestamp) -> Result<Entry, SqliteError> {
+        let entry = self.next(NewEntry {
+            topics: Vec::new(),
+            private: true,
+            name: String::new(),
+            tail: String::new(),
+            update: None,
+            creation_id: None,
+            before: None,
+            change: None,
+        });
+        let (number, bytes) = (self.newest.number, self.newest.bytes);
+        self.insert(sql, now, &entry, RunningTotals { number, bytes, presence: None })?;
+        Ok(entry)
+    }
+
     fn next(&self, new: NewEntry) -> Entry {
         let NewEntry { topics, private, name, tail, update, creation_id, before, change } = new;
         Entry { seq: self.newest.seq + 1, topics, private, name, tail, update, creation_id, before, change }

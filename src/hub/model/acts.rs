@@ -6,9 +6,13 @@ use super::reference::{ANONYMOUS_REQUESTS, API_REQUESTS, Expected, KnownEvent, R
 use super::steps::{Event, Step};
 use super::world::{Closing, Fault, World, ensure};
 use crate::hub::presence::Leaving;
-use crate::hub::protocol::{Drawn, EndMinted, GrantRequest, MercureUpdate, Publish, ReceiptKey, Refusal, RequestClass};
+use crate::hub::protocol::{
+    Drawn, EndMinted, GrantRequest, MercureUpdate, Publish, PurgeAnswers, PurgesAfter, ReceiptKey, Refusal,
+    RequestClass,
+};
 use crate::hub::sockets::CloseReason;
 use crate::hub::state_error::StateError;
+use domain::graphql_cache::{PurgeNews, Tag};
 use domain::topic::Topic;
 
 /// The principals that mint tokens.
@@ -151,6 +155,7 @@ impl World {
             name: "post.update".into(),
             tail: if event.is_update { format!("{{{marker}") } else { marker },
             update: event.is_update.then_some(update),
+            purge: Some(PurgeAnswers { soft: false, tags: vec![Tag::stored("a")], after: None }),
         };
         let topics = event.topics.iter().map(|topic| (*topic).to_owned()).collect();
         let private = event.private;
@@ -166,6 +171,8 @@ impl World {
                 ensure!(expected == Expected::New, "a new event, expected is {expected:?}");
                 ensure!(self.is_served(), "a stopped tenant publishes");
                 self.reference.events.push(known);
+                self.reference.purges.push(seq);
+                self.check_purges(published.purges.as_ref())?;
                 self.reference.remember_webhook(id, now);
                 let used = self.reference.count("webhooks", 1, now);
                 ensure!(used <= WEBHOOKS, "{used} webhooks in a minute");
@@ -192,6 +199,15 @@ impl World {
         })
     }
 
+    /// Every purge that was acknowledged is told.
+    fn check_purges(&self, news: Option<&PurgeNews>) -> Result<(), Fault> {
+        let Some(news) = news else { return Err("no purges are told".into()) };
+        let told = |seq: &u64| *seq <= news.floor || news.entries.iter().any(|entry| entry.seq == *seq);
+        ensure!(news.through.seq == self.reference.last(), "purges through {}", news.through);
+        ensure!(self.reference.purges.iter().all(told), "{news:?} lacks one of {:?}", self.reference.purges);
+        Ok(())
+    }
+
     fn revoke(&mut self, by: Option<usize>) -> Result<String, Fault> {
         let now = self.now;
         let name = by.map(|by| PRINCIPALS[by]);
@@ -212,8 +228,11 @@ impl World {
 
     fn lease(&mut self, class: RequestClass) -> Result<String, Fault> {
         let (now, caller) = (self.now, self.caller());
-        let message = GrantRequest::of(vec![class]);
+        let message = GrantRequest { purges: Some(PurgesAfter { after: None }), ..GrantRequest::of(vec![class]) };
         let granted = self.turn(&Closing::new(), |state| state.grant(&caller, &message, now))?;
+        if let Ok(grant) = &granted {
+            self.check_purges(grant.purges.as_ref())?;
+        }
         let permits = granted.map(|grant| match grant.drawn.first() {
             Some(Drawn::Permits(_, lease)) => lease.permits,
             Some(Drawn::UsedUp(..)) | None => 0,

@@ -79,6 +79,8 @@ pub struct Reference {
     /// All events: the first one has the sequence number 1.
     pub events: Vec<KnownEvent>,
     pub settings: Option<Settings>,
+    /// The numbers of events that purged answers.
+    pub purges: Vec<u64>,
     /// By webhook id: its body's digest, the event's number, when it was accepted.
     receipts: HashMap<u8, (u8, u64, Timestamp)>,
     /// Principals (none: everybody), and the moment up to which what they minted is void.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tenant_config::TenantConfig;
 use domain::clock::Timestamp;
+use domain::graphql_cache::PurgeNews;
 use domain::log_position::Cursor;
 use domain::rate::Rate;
 use domain::unix_time::millis;
@@ -17,12 +18,22 @@ pub struct GrantRequest {
     /// The classes to draw permits from; none to get the configuration alone. The grant says what became of each.
     #[serde(default)]
     pub classes: Vec<RequestClass>,
+    /// Asks for the purges of kept answers, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purges: Option<PurgesAfter>,
+}
+
+/// Up to which position somebody knows a tenant's purges; none if they know nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgesAfter {
+    #[serde(default)]
+    pub after: Option<Cursor>,
 }
 
 impl GrantRequest {
     /// Asks for permits of these classes. A hub of before reads the first one.
     pub fn of(classes: Vec<RequestClass>) -> Self {
-        Self { class: classes.first().copied(), classes }
+        Self { class: classes.first().copied(), classes, purges: None }
     }
 }
 
@@ -53,6 +64,9 @@ pub struct Grant {
     /// The end of the log at that moment.
     #[serde(default)]
     pub log: Option<Cursor>,
+    /// The purges that were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purges: Option<PurgeNews>,
 }
 
 /// What became of a class.

@@ -17,8 +17,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::basis::{Basis, Grantor, NotAllowed, TokenIssuer};
-pub use self::grant::{CountLogin, CountMail, Drawn, Grant, GrantRequest, Lease, LoginSucceeded, RequestClass};
-pub use self::publish::{Drain, Drained, LearnCollections, MercureUpdate, Publish, Published, ReceiptKey, mercure_id};
+pub use self::grant::{
+    CountLogin, CountMail, Drawn, Grant, GrantRequest, Lease, LoginSucceeded, PurgesAfter, RequestClass,
+};
+pub use self::publish::{
+    Drain, Drained, LearnCollections, MercureUpdate, Publish, Published, PurgeAnswers, PurgedAnswers, ReceiptKey,
+    mercure_id,
+};
 pub use self::status::{HubStatus, Inspect, Purge, RecordCacheStats};
 pub use self::stream::{
     Attach, EndMinted, Hello, IssueTicket, ListSubscriptions, PatternParameter, Presence, ReadTicket, RefusedPattern,
@@ -55,6 +60,7 @@ macro_rules! messages {
 messages! {
     GrantRequest from Caller: "/grant" => Grant;
     Publish from Caller: "/publish" => Published;
+    PurgeAnswers from Caller: "/purge-answers" => PurgedAnswers;
     Drain from Caller: "/drain" => Drained;
     LearnCollections from Caller: "/collections" => Done;
     CountLogin from Caller: "/count-login" => Done;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::basis::TokenIssuer;
+use domain::graphql_cache::{PurgeNews, Tag};
 use domain::log_position::Cursor;
 use domain::rate::Rate;
 use domain::topic::Topic;
@@ -32,6 +33,30 @@ pub struct Publish {
     /// What a Mercure update has beside its data; none for webhooks.
     #[serde(default)]
     pub update: Option<MercureUpdate>,
+    /// The kept answers that end with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge: Option<PurgeAnswers>,
+}
+
+/// Ends answers that isolates keep, by an entry of the log that no stream sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeAnswers {
+    /// Whether they may be shown for a while, as what has expired may.
+    #[serde(default)]
+    pub soft: bool,
+    pub tags: Vec<Tag>,
+    /// Up to which position the isolate knows the tenant's purges.
+    #[serde(default)]
+    pub after: Option<Cursor>,
+}
+
+/// The purge is durable.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PurgedAnswers {
+    /// Its number.
+    pub id: Cursor,
+    /// What the isolate does not know, this purge included.
+    pub purges: PurgeNews,
 }
 
 /// The members of a Mercure update, without topics and data.
@@ -67,6 +92,9 @@ pub struct Published {
     pub duplicate: bool,
     /// The state of the limit on webhooks.
     pub rate: Rate,
+    /// The purges that the isolate does not know, if it purges something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purges: Option<PurgeNews>,
 }
 
 /// Says that records changed: the hub reads the tenant's outbox into its log.

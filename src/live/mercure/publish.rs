@@ -99,6 +99,7 @@ fn message(request: &Request<Visitor>, token: &MercureToken, form: UpdateForm) -
         name: kind.clone().unwrap_or_else(|| "update".to_owned()),
         tail: data,
         update: Some(MercureUpdate { id, kind, retry, head }),
+        purge: None,
     })
 }
 

@@ -40,7 +40,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Settings",
-        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}, mercure??: {compatibility??: bool <serve clients of before 1.0; on by default>, anonymous??: bool <let somebody without a credential open streams, here and on `/events`; on by default>, subscriptions??: bool <tell who subscribes; off by default>, issuers??: {issuer: text(1..500), jwks_url: string(9..500)/^https://[^ #]+$/, allows: ('publish'|'subscribe')[](1..2)}[](..5) <whose tokens may publish or subscribe>}, graphql??: {introspection??: 'off'|'members'|'on' <who may ask for the schema; `on`: whoever the site answers>, max_query_bytes??: int(1024..262144), max_depth??: int(1..50), max_aliases??: int(0..1000), max_fields??: int(1..20000), max_batch??: int(0..50), max_upload_bytes??: int(0..104857600), timeout_ms??: int(500..30000), send_site_key??: bool <send the site the header `X-Carillon-Site-Key`>, pass_parameters??: string(1..40)/^[A-Za-z0-9_-]+$/[](..20) <parameters of the query that the site gets, too>}}",
+        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}, mercure??: {compatibility??: bool <serve clients of before 1.0; on by default>, anonymous??: bool <let somebody without a credential open streams, here and on `/events`; on by default>, subscriptions??: bool <tell who subscribes; off by default>, issuers??: {issuer: text(1..500), jwks_url: string(9..500)/^https://[^ #]+$/, allows: ('publish'|'subscribe')[](1..2)}[](..5) <whose tokens may publish or subscribe>}, graphql??: {introspection??: 'off'|'members'|'on' <who may ask for the schema; `on`: whoever the site answers>, max_query_bytes??: int(1024..262144), max_depth??: int(1..50), max_aliases??: int(0..1000), max_fields??: int(1..20000), max_batch??: int(0..50), max_upload_bytes??: int(0..104857600), timeout_ms??: int(500..30000), send_site_key??: bool <send the site the header `X-Carillon-Site-Key`>, pass_parameters??: string(1..40)/^[A-Za-z0-9_-]+$/[](..20) <parameters of the query that the site gets, too>, cache??: {enabled??: bool, fresh_seconds??: int(0..604800), stale_while_revalidate_seconds??: int(0..604800), stale_if_error_seconds??: int(0..604800), staleness_seconds??: int(0..5), untagged??: bool, scope_headers??: string/^[Xx]-[A-Za-z0-9][A-Za-z0-9-]{0,60}$/[](..5), operations??: {*: {fresh_seconds??: int(0..604800), stale_while_revalidate_seconds??: int(0..604800), stale_if_error_seconds??: int(0..604800)}} <by name, up to 100>}}}",
     ),
     (
         "TenantProfile",
@@ -71,7 +71,16 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("Selector", "string(1..256)/^[^*\\u0000-\\u001f\\u007f-\\u009f]*[*]?$/"),
     (
         "Webhook",
-        "{tenant_id: TenantName, node_type: text(1..64), action: text(1..64), channels: Topic[](1..100), data??: any, keys??: text(1..512)[](..1000), private??: bool} <at most 256 KB>",
+        "{tenant_id: TenantName, node_type: text(1..64), action: text(1..64), channels: Topic[](1..100), data??: any, keys??: CacheKey[](..1000) <the kept GraphQL answers that end with it; without it those of the node, with an empty list none>, graphql_url??: text(1..512) <as in `X-GraphQL-URL`: what the site calls its endpoint>, private??: bool} <at most 256 KB>",
+    ),
+    ("CacheKey", "string(1..512)/^[!-)+-~][!-~]*$/"),
+    (
+        "CachePurge",
+        "{keys??: CacheKey[](..1000) <as WPGraphQL sends them in `X-GraphQL-Keys`>, ids??: string/^[a-z_]+:[0-9]+$/[](..1000) <nodes: `post:7`, or its Relay id>, types??: text(1..128)[](..1000) <their lists and all nodes that may be of them>, operations??: text(1..128)[](..1000), documents??: text(1..262144)[](..1000) <documents, or their SHA-256>, all??: bool, soft??: bool <what is named may be shown while a new answer is fetched>, graphql_url??: text(1..512)} <one of them at least names something>",
+    ),
+    (
+        "CacheQuestion",
+        "{query: text(1..262144), operationName??: text(1..128)?, variables??: {...}, headers??: {*: string} <as a client would send them>, parameters??: {*: string}, ask??: bool <whether the site is asked where nothing is kept; true by default>}",
     ),
     ("StatusName", "string/^[a-z][a-z0-9_-]{0,39}$/"),
     (
@@ -89,11 +98,20 @@ const SCHEMAS: &[(&str, &str)] = &[
     // Of answers.
     (
         "SettingsShown",
-        "{auto_publish: bool, content_types: string[], default_categories: string[], seo_optimization: bool, custom_templates: {...}, workflow_approval: bool, registration: 'open'|'closed', password_policy: {min_length: int, require_digit: bool, require_upper: bool, require_symbol: bool, forbid_email: bool}, mercure: {compatibility: bool, anonymous: bool, subscriptions: bool, issuers: {issuer: string, jwks_url: string, allows: ('publish'|'subscribe')[]}[]}, graphql: {introspection: 'off'|'members'|'on', max_query_bytes: int, max_depth: int, max_aliases: int, max_fields: int, max_batch: int, max_upload_bytes: int, timeout_ms: int, send_site_key: bool, pass_parameters: string[]}, pending?: true}",
+        "{auto_publish: bool, content_types: string[], default_categories: string[], seo_optimization: bool, custom_templates: {...}, workflow_approval: bool, registration: 'open'|'closed', password_policy: {min_length: int, require_digit: bool, require_upper: bool, require_symbol: bool, forbid_email: bool}, mercure: {compatibility: bool, anonymous: bool, subscriptions: bool, issuers: {issuer: string, jwks_url: string, allows: ('publish'|'subscribe')[]}[]}, graphql: {introspection: 'off'|'members'|'on', max_query_bytes: int, max_depth: int, max_aliases: int, max_fields: int, max_batch: int, max_upload_bytes: int, timeout_ms: int, send_site_key: bool, pass_parameters: string[], cache: {enabled: bool, fresh_seconds: int, stale_while_revalidate_seconds: int, stale_if_error_seconds: int, staleness_seconds: int, untagged: bool, scope_headers: string[], operations: {*: {fresh_seconds?: int, stale_while_revalidate_seconds?: int, stale_if_error_seconds?: int}}}}, pending?: true}",
     ),
     (
         "BrandingShown",
         "{name: string?, logo_url: string?, favicon_url: string?, variables: {*: string}, pending?: true}",
+    ),
+    ("CachePurged", "{id: string <the purge's number: that of an event>, soft: bool}"),
+    (
+        "ToldAnswer",
+        "{status: int, keeps: bool, reason: string?, age_seconds: int, fresh_seconds: int, stale_while_revalidate_seconds: int, stale_if_error_seconds: int, tags: string[] <a purge of any of them ends it>, began: string?}",
+    ),
+    (
+        "CacheExplained",
+        "{next: string? <what `X-Carillon-Cache` would say>, operation: string?, document: string? <the digest by which it is purged>, known_through: string?, kept: ToldAnswer?, site: ToldAnswer?}",
     ),
     ("Id", "{id: string}"),
     (

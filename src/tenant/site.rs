@@ -8,21 +8,21 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::settings::{STORED, TenantSettings};
 use crate::http::problem::{self, Problem};
 use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::storage::control_db::ControlDb;
 use crate::storage::row::row_types;
 use crate::storage::sql::{args, statements};
-use crate::tenant::settings::{STORED, TenantSettings};
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
-use domain::graphql_settings::GraphqlSettings;
+use domain::graphql_settings::{self, GraphqlSettings};
 use domain::outbound::OutboundUrl;
 
 statements! { ControlSql;
     /// The endpoint and the settings of a tenant.
-    SITE = "SELECT revision, wpgraphql_endpoint, settings FROM tenants WHERE id = ?1 AND status = 'active'";
+    SITE = "SELECT revision, site_revision, wpgraphql_endpoint, settings FROM tenants WHERE id = ?1 AND status = 'active'";
 }
 
 /// Most sites that an isolate remembers, and how long, in milliseconds.
@@ -32,6 +32,7 @@ const REMEMBERED_MILLIS: i64 = 600_000;
 row_types! {
     struct SiteRow {
         revision: i64,
+        site_revision: i64,
         wpgraphql_endpoint: Option<String>,
         settings: String,
     }
@@ -56,6 +57,8 @@ thread_local! {
 /// A tenant's site.
 pub struct Site {
     endpoint: Option<String>,
+    /// How often endpoint or settings have changed: what was kept under another number is of another site.
+    pub identity: i64,
     /// How it is to be asked.
     pub settings: GraphqlSettings,
 }
@@ -71,10 +74,15 @@ impl Site {
         let row = db.row::<SiteRow>(&SITE, args![tenant.as_str()]).await?.ok_or_else(problem::tenant_not_found)?;
         let settings = serde_json::from_str(&row.settings).map_err(problem::internal)?;
         let settings = TenantSettings::read(&settings, STORED).0.graphql;
-        let site = Rc::new(Self { endpoint: row.wpgraphql_endpoint, settings });
+        let site = Rc::new(Self { endpoint: row.wpgraphql_endpoint, identity: row.site_revision, settings });
         let key = TenantAt { revision: row.revision, ..key };
         SITES.with_borrow_mut(|sites| sites.insert(key, Rc::clone(&site), now));
         Ok(site)
+    }
+
+    /// Whether this is what the site calls its endpoint in `X-GraphQL-URL`.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.endpoint.as_deref().is_some_and(|endpoint| graphql_settings::is_endpoint(endpoint, name))
     }
 
     /// Where it is. 404 if the tenant has none; 503 for one that was stored before it would have been refused.

@@ -1,0 +1,92 @@
+//! `/api/v1/cache`: purges of kept GraphQL answers, and why an answer is kept or not.
+
+use serde_json::{Map, Value};
+
+use super::members::audit_entry;
+use crate::auth::principal::Member;
+use crate::graphql::explain::{self, ExplainedQuestion};
+use crate::graphql::purging;
+use crate::http::fields::Fields;
+use crate::http::incoming::JSON;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::tenant::site::Site;
+use domain::error::Invalid;
+use domain::graphql_cache::{PurgeTags, Tag};
+use domain::json;
+use domain::text::bounded;
+
+/// Most entries of each list of a purge.
+const MAX_LISTED: usize = 1_000;
+/// The longest name of a type or an operation, in bytes.
+const MAX_NAME: usize = 128;
+/// The longest document, in bytes.
+const MAX_DOCUMENT: usize = 262_144;
+/// The members of a purge that name answers.
+const NAMING: &str = "/keys";
+
+/// `POST /api/v1/cache/purge`
+pub async fn purge(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    let is_soft = fields.flag("soft").unwrap_or(false);
+    let purges_all = fields.flag("all").unwrap_or(false);
+    let keys = fields.list("keys", MAX_LISTED, Tag::parse).unwrap_or_default();
+    let ids = fields.list("ids", MAX_LISTED, Tag::of_node).unwrap_or_default();
+    let types = fields.list("types", MAX_LISTED, |text| bounded(text, MAX_NAME)).unwrap_or_default();
+    let operations = fields.list("operations", MAX_LISTED, |text| bounded(text, MAX_NAME)).unwrap_or_default();
+    let documents = fields.list("documents", MAX_LISTED, purging::document_digest).unwrap_or_default();
+    let graphql_url = fields.text("graphql_url", 512);
+    fields.finish()?;
+    let mut tags = if purges_all { PurgeTags::everything() } else { PurgeTags::default() };
+    tags = keys.into_iter().chain(ids).fold(tags, PurgeTags::key);
+    tags = types.iter().fold(tags, |tags, name| tags.kind(name));
+    tags = operations.iter().fold(tags, |tags, name| tags.operation(name));
+    tags = documents.iter().fold(tags, |tags, digest| tags.document(digest));
+    if tags.is_empty() {
+        let told = "must name what ends: keys, ids, types, operations, documents, or all: true";
+        return Err(problem::invalid_field(NAMING, Invalid::new("required", told)));
+    }
+    let (tenant, revision) = (request.caller.tenant.clone(), request.caller.config.revision);
+    let header = request.incoming.header("X-GraphQL-URL");
+    let site = Site::of(&request.bindings, &tenant, revision).await?;
+    if graphql_url.iter().chain(&header).any(|name| !site.is_called(name)) {
+        return Err(problem::wrong_site());
+    }
+    let tags = tags.into_tags();
+    let entry = audit_entry(&request, "cache.purge", None, Some(json!({ "soft": is_soft, "tags": tags.len() })));
+    request.caller.rows(&request.bindings)?.write().audit(entry).commit().await?;
+    let id = purging::purge(&request.bindings, &tenant, revision, is_soft, tags).await?;
+    Response::json(200, &json!({ "id": id, "soft": is_soft }), Some(tenant.as_str()))
+}
+
+/// `POST /api/v1/cache/explain`
+pub async fn explain(mut request: Request<Member>) -> Result<Response, Problem> {
+    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
+    let query = fields.required("query", |fields| fields.text("query", MAX_DOCUMENT));
+    let operation_name = fields.text_or_none("operationName", MAX_NAME);
+    let variables = fields.object("variables", MAX_DOCUMENT).map(Value::Object);
+    let headers = texts(&mut fields, "headers");
+    let parameters = texts(&mut fields, "parameters");
+    let asks_site = fields.flag("ask").unwrap_or(true);
+    let query = fields.finish_with(query)?;
+    let asked = ExplainedQuestion { query, operation_name, variables, headers, parameters, asks_site };
+    let (tenant, revision) = (request.caller.tenant.clone(), request.caller.config.revision);
+    let explained = explain::explain(&request.bindings, &tenant, revision, asked).await?;
+    Response::json(200, &explained, Some(tenant.as_str()))
+}
+
+/// An object of texts.
+fn texts(fields: &mut Fields, name: &str) -> Vec<(String, String)> {
+    let object: Map<String, Value> = fields.object(name, 16_384).unwrap_or_default();
+    let mut read = Vec::new();
+    for (key, value) in object {
+        match value {
+            Value::String(text) => read.push((key.to_ascii_lowercase(), text)),
+            _ => {
+                fields.wrong::<()>(name, Invalid::new("invalid_type", "must be an object of strings"));
+            }
+        }
+    }
+    read
+}

@@ -1,0 +1,137 @@
+//! Where answers are kept: in the isolate's memory, and in KV for all isolates.
+//!
+//! Invariants
+//! - What is found is judged by the purges that the isolate knows, wherever it was found: a store that lags, or that was
+//!   written late, brings back nothing.
+//! - An entry of KV is signed for its key and its tenant. Losing KV costs questions to the site, and changes no answer.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::credentials::signed_text;
+use crate::storage::bindings::Bindings;
+use crate::storage::keys::KvKey;
+use crate::storage::kv;
+use crate::storage::sealed::{KeyRing, SigningPurpose};
+use crate::tenant_id::TenantId;
+use domain::clock::Timestamp;
+use domain::graphql_cache::{Answer, AnswerMemory, KeptAnswer, Lifetime, Standing, Tag};
+use domain::log_position::Cursor;
+use domain::unix_time::millis;
+
+const MEMORY: &str = "memory";
+/// Bytes of answers that an isolate holds.
+const MEMORY_BYTES: usize = 16 * 1024 * 1024;
+
+thread_local! {
+    static ANSWERS: RefCell<AnswerMemory<TenantId>> = RefCell::new(AnswerMemory::new(MEMORY_BYTES));
+}
+
+/// What was found, and what it is good for.
+pub struct FoundAnswer {
+    pub answer: Rc<KeptAnswer>,
+    pub standing: Standing,
+    /// `memory` or `kv`.
+    pub place: &'static str,
+}
+
+impl FoundAnswer {
+    /// Holds it in memory, if it was found elsewhere.
+    pub fn hold(&self, tenant: &TenantId, key: &str) {
+        if self.place != MEMORY {
+            hold(tenant, key, &self.answer);
+        }
+    }
+}
+
+/// The head of an entry of KV; the body stands behind it.
+#[derive(Serialize, Deserialize)]
+struct StoredHead {
+    tenant_id: String,
+    began: Cursor,
+    #[serde(with = "millis")]
+    asked_at: Timestamp,
+    /// Milliseconds: fresh, stale while revalidating, stale if the site fails.
+    lifetime: (i64, i64, i64),
+    tags: Vec<Tag>,
+    headers: Vec<(String, String)>,
+}
+
+/// What is kept under a key, as `judge` sees it. What is held in memory and not fresh may have been renewed elsewhere.
+pub async fn find(
+    bindings: &Bindings,
+    (tenant, key): (&TenantId, &str),
+    judge: impl Fn(&KeptAnswer) -> Standing,
+) -> Option<FoundAnswer> {
+    let held = ANSWERS.with_borrow_mut(|answers| answers.get(tenant, key));
+    let held = held.map(|answer| FoundAnswer { standing: judge(&answer), answer, place: MEMORY });
+    if held.as_ref().is_some_and(|found| found.standing == Standing::Fresh) {
+        return held;
+    }
+    let Some(stored) = read(bindings, tenant, key).await else { return held };
+    if held.as_ref().is_some_and(|held| held.answer.asked_at >= stored.asked_at) {
+        return held;
+    }
+    let answer = Rc::new(stored);
+    Some(FoundAnswer { standing: judge(&answer), answer, place: "kv" })
+}
+
+/// Holds an answer in memory.
+pub fn hold(tenant: &TenantId, key: &str, answer: &Rc<KeptAnswer>) {
+    ANSWERS.with_borrow_mut(|answers| answers.put(tenant, key, Rc::clone(answer)));
+}
+
+/// Writes an answer for other isolates.
+pub async fn write(bindings: &Bindings, tenant: &TenantId, key: &str, answer: &KeptAnswer) {
+    let place = KvKey::graphql(tenant, key);
+    let Some(text) = stored(&bindings.settings.keys, tenant, &place, answer) else { return };
+    let seconds = u64::try_from(answer.lifetime.whole() / 1_000).unwrap_or(0);
+    kv::write_text(bindings, &place, text, seconds).await;
+}
+
+fn stored(keys: &KeyRing, tenant: &TenantId, place: &KvKey, kept: &KeptAnswer) -> Option<String> {
+    let Lifetime { fresh, stale_while_revalidate, stale_if_error } = kept.lifetime;
+    let head = serde_json::to_string(&StoredHead {
+        tenant_id: tenant.to_string(),
+        began: kept.began.clone(),
+        asked_at: kept.asked_at,
+        lifetime: (fresh, stale_while_revalidate, stale_if_error),
+        tags: kept.tags.clone(),
+        headers: kept.answer.headers.clone(),
+    });
+    let (head, signing) = (head.ok()?, keys.signing_key(SigningPurpose::CachedAnswer).ok()?);
+    let signature = signed_text::sign(&signing, &signed_for(place, &head), &kept.answer.body);
+    Some([&*signature, "\n", &head, "\n", &kept.answer.body].concat())
+}
+
+async fn read(bindings: &Bindings, tenant: &TenantId, key: &str) -> Option<KeptAnswer> {
+    let place = KvKey::graphql(tenant, key);
+    opened(&bindings.settings.keys, tenant, &place, &kv::text(bindings, &place).await?)
+}
+
+fn opened(keys: &KeyRing, tenant: &TenantId, place: &KvKey, text: &str) -> Option<KeptAnswer> {
+    let (signature, rest) = text.split_once('\n')?;
+    let (head, body) = rest.split_once('\n')?;
+    let find_key = |version| keys.signing_key_of(SigningPurpose::CachedAnswer, version);
+    if !signed_text::is_signed(find_key, &signed_for(place, head), body, signature) {
+        return None;
+    }
+    let head: StoredHead = serde_json::from_str(head).ok()?;
+    if head.tenant_id != tenant.as_str() {
+        return None;
+    }
+    let (fresh, stale_while_revalidate, stale_if_error) = head.lifetime;
+    Some(KeptAnswer {
+        began: head.began,
+        asked_at: head.asked_at,
+        lifetime: Lifetime { fresh, stale_while_revalidate, stale_if_error },
+        tags: head.tags,
+        answer: Answer { headers: head.headers, body: body.into() },
+    })
+}
+
+fn signed_for<'a>(place: &'a KvKey, head: &'a str) -> [&'a str; 3] {
+    ["graphql", place.as_str(), head]
+}

@@ -1,0 +1,114 @@
+//! A question that may be answered with what is kept: its key, and how the site is asked.
+//!
+//! Invariants
+//! - The key holds all that the site is sent: whatever else a client sends stays here, so it cannot make another answer of it.
+//!   What is sent to the site beside is the same for everybody.
+//! - The key names the tenant, and the site by a number that never recurs.
+
+use sha2::{Digest, Sha256};
+
+use super::errors::{MediaType, Refused};
+use super::exchange::{SiteBody, SiteRequest};
+use super::judged::JudgedOperation;
+use super::request::GraphqlRequest;
+use crate::http::problem;
+use crate::tenant::site::Site;
+use crate::tenant_id::TenantId;
+use domain::graphql::canonical_variables;
+use domain::hex::hex;
+
+/// What the site is told of who asks: nobody in particular.
+const USER_AGENT: &str = "Carillon (GraphQL cache)";
+
+/// A question.
+pub struct Question {
+    /// The digest of all that makes it another question than others.
+    pub key: String,
+    /// The digest of the document.
+    pub document: String,
+    /// The name of the operation.
+    pub operation: Option<String>,
+    /// As the site is asked.
+    pub request: SiteRequest,
+    /// The headers that it is asked with.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What a question is made of.
+pub struct AskedFor<'a> {
+    pub tenant: &'a TenantId,
+    pub site: &'a Site,
+    /// The version of the secret that the site's key is made of, where the site is sent one.
+    pub secret: Option<u32>,
+    pub request: &'a GraphqlRequest,
+    pub operation: &'a JudgedOperation,
+    /// Parameters of the query that the site gets.
+    pub parameters: Vec<(String, String)>,
+    /// What the client sent, as the site would get it.
+    pub headers: &'a [(String, String)],
+    pub media_type: MediaType,
+}
+
+impl Question {
+    /// The question that a client asks.
+    pub fn of(asked: AskedFor<'_>) -> Result<Self, Refused> {
+        let AskedFor { tenant, site, secret, request, operation, mut parameters, headers, media_type } = asked;
+        parameters.sort_unstable();
+        let variables = canonical_variables(request.variables.as_ref().map(|variables| variables.get()))?;
+        let scopes = site.settings.cache.scope_headers.iter().map(|scope| {
+            let sent = headers.iter().find(|(name, _)| name == scope.as_str());
+            (scope.as_str(), sent.map_or("", |(_, value)| value.as_str()))
+        });
+        let scopes: Vec<(&str, &str)> = scopes.collect();
+        let (identity, secret) =
+            (site.identity.to_string(), secret.map_or_else(String::new, |version| version.to_string()));
+        let named = request.operation_name.as_deref().unwrap_or_default();
+        let mut digest = PartsDigest::default();
+        for part in [tenant.as_str(), &identity, &secret, &operation.normal_form, named, &variables] {
+            digest.add(part);
+        }
+        let pairs =
+            parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(scopes.iter().copied());
+        for (name, value) in pairs {
+            digest.add(name);
+            digest.add(value);
+        }
+        let body = serde_json::to_string(request).map_err(problem::internal)?;
+        let told =
+            [("accept", media_type.accepted()), ("content-type", "application/json"), ("user-agent", USER_AGENT)];
+        let told = told.into_iter().chain(scopes.into_iter().filter(|(_, value)| !value.is_empty()));
+        Ok(Self {
+            key: digest.finish(),
+            document: digest_of(&operation.normal_form),
+            operation: operation.name.clone(),
+            request: SiteRequest {
+                method: "POST",
+                content_type: None,
+                body: SiteBody::Text(body),
+                parameters,
+                only_reads: true,
+            },
+            headers: told.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        })
+    }
+}
+
+/// The digest of a document's normal form.
+pub fn digest_of(normal_form: &str) -> String {
+    hex(&Sha256::digest(normal_form.as_bytes()))
+}
+
+/// A digest of parts, each with its length before it.
+#[derive(Default)]
+struct PartsDigest(Sha256);
+
+impl PartsDigest {
+    fn add(&mut self, part: &str) {
+        self.0.update((part.len() as u64).to_be_bytes());
+        self.0.update(part.as_bytes());
+    }
+
+    fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}

@@ -1,0 +1,46 @@
+//! Which stale answers this isolate is fetching anew: one question for each, however many are shown the stale one meanwhile.
+
+use std::cell::RefCell;
+
+use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
+use crate::storage::bindings::SystemClock;
+use crate::tenant_id::TenantId;
+use domain::clock::Clock;
+
+/// Most answers that are fetched anew at once, and after how many milliseconds one counts as given up.
+const MOST: usize = 1_000;
+const GIVEN_UP_MILLIS: i64 = 60_000;
+
+/// An answer that is fetched anew.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct RenewedAnswer(TenantId, Box<str>);
+
+impl CacheKey for RenewedAnswer {
+    const IDENTITY: KeyIdentity = KeyIdentity::NeverRecurs("a question's digest names one question of one site");
+}
+
+thread_local! {
+    static RENEWED: RefCell<IsolateCache<RenewedAnswer, ()>> = RefCell::new(IsolateCache::new(MOST, GIVEN_UP_MILLIS));
+}
+
+/// That an answer is fetched anew.
+pub struct Revalidation(RenewedAnswer);
+
+impl Revalidation {
+    /// Begins, unless it is under way.
+    pub fn begin(tenant: &TenantId, key: &str) -> Option<Self> {
+        let (renewed, now) = (RenewedAnswer(tenant.clone(), key.into()), SystemClock.now());
+        RENEWED.with_borrow_mut(|all| {
+            if all.get(&renewed, now).is_some() {
+                return None;
+            }
+            all.insert(renewed.clone(), (), now);
+            Some(Self(renewed))
+        })
+    }
+
+    /// It is over.
+    pub fn end(self) {
+        RENEWED.with_borrow_mut(|all| all.take(&self.0));
+    }
+}

@@ -1,0 +1,103 @@
+//! Answers a question that may be answered with what is kept: from memory, from KV, or by the site.
+
+use worker::Method;
+
+use super::asking::{Asking, ETAG, Fetched};
+use super::errors::MediaType;
+use super::exchange::{self, Shown, SiteResponse};
+use super::kept;
+use super::verdict::Verdict;
+use crate::auth::principal::Visitor;
+use crate::http::outbound::NoResponse;
+use crate::http::precondition::Validators;
+use crate::http::problem::{self, Problem};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::storage::bindings::SystemClock;
+use crate::tenant_id::TenantId;
+use domain::clock::Clock;
+use domain::error::Invalid;
+use domain::graphql_cache::{KeptAnswer, PassReason, Standing};
+use domain::log_position::{Cursor, ReadPosition};
+
+/// The event that a client has heard, whose effects the answer must show.
+const AFTER: &str = "X-Carillon-After";
+
+/// Answers a request.
+pub async fn answer(
+    asking: Asking,
+    request: &Request<Visitor>,
+    how: Shown,
+    media_type: MediaType,
+) -> Result<Response, Problem> {
+    let after = heard_event(request)?;
+    let Some(began) = asking.renew(Some(&request.caller.host), after.as_ref()).await else {
+        return passed(&asking.tenant, asking.ask().await, how, PassReason::NoLog);
+    };
+    let now = SystemClock.now();
+    let judge = |kept: &KeptAnswer| asking.judge(kept, after.is_some(), now);
+    let found = kept::find(&asking.bindings, (&asking.tenant, &asking.question.key), judge).await;
+    let show = |answer: &KeptAnswer, verdict: Verdict| shown_kept(request, answer, media_type, verdict);
+    if let Some(found) = &found {
+        found.hold(&asking.tenant, &asking.question.key);
+        let verdict = Verdict::of_found(found);
+        if matches!(found.standing, Standing::Stale(_)) {
+            asking.clone().revalidate(&request.background, began.clone());
+        }
+        if let Some(verdict) = verdict {
+            return show(&found.answer, verdict);
+        }
+    }
+    let in_its_place = found.as_ref().filter(|found| found.standing == Standing::IfSiteFails);
+    match asking.fetch(began, &request.background).await {
+        Fetched::Kept(answer) => show(&answer, Verdict::of_missing(found.as_ref())),
+        Fetched::NotKept(response, reason) => match in_its_place.filter(|_| response.has_failed()) {
+            Some(found) => show(&found.answer, Verdict::SITE_FAILED),
+            None => passed(&asking.tenant, Ok(response), how, reason),
+        },
+        Fetched::NoAnswer(reason) => match in_its_place {
+            Some(found) => show(&found.answer, Verdict::SITE_FAILED),
+            None => exchange::shown(&asking.tenant, Err(reason), how),
+        },
+    }
+}
+
+/// The event that a client says it has heard.
+fn heard_event(request: &Request<Visitor>) -> Result<Option<Cursor>, Problem> {
+    let Some(sent) = request.incoming.header(AFTER) else { return Ok(None) };
+    let (position, _) = ReadPosition::split(&sent);
+    match Cursor::parse(position.strip_prefix('#').unwrap_or(position)) {
+        Some(cursor) => Ok(Some(cursor)),
+        None => {
+            Err(problem::invalid_header(AFTER, Invalid::new("invalid_id", "must be the id of an event of this tenant")))
+        }
+    }
+}
+
+fn shown_kept(
+    request: &Request<Visitor>,
+    kept: &KeptAnswer,
+    media_type: MediaType,
+    verdict: Verdict,
+) -> Result<Response, Problem> {
+    let tag = kept.answer.headers.iter().find(|(name, _)| name == ETAG).map_or("", |(_, tag)| tag.as_str());
+    let is_known = request.incoming.method != Method::Post
+        && request.preconditions().is_known(Validators::tag(tag)).unwrap_or(false);
+    let response = match is_known {
+        true => Response::empty(304),
+        false => Response::graphql(200, kept.answer.body.to_string(), media_type.header()),
+    };
+    let age = kept.age(SystemClock.now()) / 1_000;
+    let response = exchange::no_page(response).header("Cache-Control", "no-cache").header("Age", age);
+    Ok(verdict.told(response).passing_on(kept.answer.headers.clone()))
+}
+
+/// Shows an answer that is not kept.
+pub fn passed(
+    tenant: &TenantId,
+    response: Result<SiteResponse, NoResponse>,
+    how: Shown,
+    reason: PassReason,
+) -> Result<Response, Problem> {
+    Ok(Verdict::Pass(reason).told(exchange::shown(tenant, response, how)?))
+}

@@ -1,0 +1,58 @@
+//! What the cache says of its answer: `X-Carillon-Cache`.
+
+use super::kept::FoundAnswer;
+use crate::http::response::Response;
+use domain::graphql_cache::{PassReason, StaleReason, Standing};
+
+/// How an answer came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was kept; here.
+    Hit(&'static str),
+    /// It was kept and counts no more; it is shown for this reason.
+    Stale(&'static str),
+    /// The site was asked, because what was kept was this; the answer is kept from now on.
+    Miss(&'static str),
+    /// The site was asked, and the answer is not kept.
+    Pass(PassReason),
+}
+
+impl Verdict {
+    /// The site failed, and what it said before is shown.
+    pub const SITE_FAILED: Self = Self::Stale("site-failed");
+
+    /// That of an answer that was found and is shown; none if the site has to be asked first.
+    pub fn of_found(found: &FoundAnswer) -> Option<Self> {
+        match found.standing {
+            Standing::Fresh => Some(Self::Hit(found.place)),
+            Standing::Stale(StaleReason::Expired) => Some(Self::Stale("expired")),
+            Standing::Stale(StaleReason::Purged) => Some(Self::Stale("purged")),
+            Standing::IfSiteFails | Standing::Expired | Standing::Purged => None,
+        }
+    }
+
+    /// That of an answer that the site gave because what was found did not do.
+    pub fn of_missing(found: Option<&FoundAnswer>) -> Self {
+        Self::Miss(match found.map(|found| found.standing) {
+            None => "new",
+            Some(Standing::Purged) => "purged",
+            Some(Standing::Fresh | Standing::Stale(_) | Standing::IfSiteFails | Standing::Expired) => "expired",
+        })
+    }
+
+    /// As the header says it.
+    pub fn text(self) -> String {
+        let (status, reason) = match self {
+            Self::Hit(place) => ("HIT", place),
+            Self::Stale(reason) => ("STALE", reason),
+            Self::Miss(reason) => ("MISS", reason),
+            Self::Pass(reason) => ("PASS", reason.as_str()),
+        };
+        format!("{status}; reason={reason}")
+    }
+
+    /// Says it in a response.
+    pub fn told(self, response: Response) -> Response {
+        response.header("X-Carillon-Cache", self.text())
+    }
+}
