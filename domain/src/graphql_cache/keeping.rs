@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::answer::{Answer, KeptAnswer};
@@ -13,7 +14,8 @@ use crate::graphql::OperationType;
 use crate::log_position::Cursor;
 
 /// Why a question passes by what is kept, or its answer is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PassReason {
     /// The tenant keeps nothing.
     Off,

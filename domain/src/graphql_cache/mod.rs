@@ -9,6 +9,7 @@
 //! - [`AnswerMemory`] holds answers within a bound of bytes that tenants share.
 
 mod answer;
+mod flights;
 mod keeping;
 mod lifetime;
 mod memory;
@@ -19,6 +20,7 @@ mod settings;
 mod tags;
 
 pub use answer::{Answer, KeptAnswer, StaleReason, Standing};
+pub use flights::{Boarding, Flights};
 pub use keeping::{AskedOperation, PassReason, SentAnswer};
 pub use lifetime::Lifetime;
 pub use memory::AnswerMemory;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::lifetime::Lifetime;
 use crate::error::Invalid;
@@ -46,7 +46,7 @@ const NO_SCOPES: [&str; 16] = [
 const NEVER_SENT: [&str; 5] = ["x-carillon-", "x-forwarded-", "cf-", "sec-", "if-"];
 
 /// A header whose value makes another answer: a language, a currency.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HeaderScope(Box<str>);
 
@@ -75,7 +75,7 @@ impl HeaderScope {
 }
 
 /// How long the answers to an operation count, where that is not as long as all others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OperationLifetime {
     /// See [`FRESH`].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +89,7 @@ pub struct OperationLifetime {
 }
 
 /// A tenant's settings of its cache.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheSettings {
     /// Whether answers are kept at all.
     pub enabled: bool,

@@ -1,0 +1,52 @@
+//! How the Worker asks a tenant's shield.
+
+use worker::wasm_bindgen::JsValue;
+use worker::{Method, Request, RequestInit};
+
+use super::asking::Asking;
+use super::exchange::SiteBody;
+use super::shield_protocol::{ShieldQuestion, ShieldReply, Wants};
+use domain::log_position::Cursor;
+
+/// Asks the tenant's shield; none if it fails, or has nothing to say. `headers` are those that the site is sent.
+pub async fn ask(
+    asking: &Asking,
+    headers: &[(String, String)],
+    began: &Cursor,
+    wants: Wants,
+) -> Option<ShieldReply> {
+    let question = &asking.question;
+    let SiteBody::Text(body) = &question.request.body else { return None };
+    let message = ShieldQuestion {
+        tenant: (&asking.tenant).into(),
+        key: question.shield_key.clone(),
+        document: question.document.clone(),
+        operation: question.operation.clone(),
+        endpoint: asking.endpoint.as_str().to_owned(),
+        parameters: question.request.parameters.clone(),
+        headers: headers.to_vec(),
+        body: body.clone(),
+        timeout_ms: asking.site.settings.timeout_ms,
+        settings: asking.site.settings.cache.clone(),
+        began: began.clone(),
+        wants,
+    };
+    let json = serde_json::to_string(&message).ok()?;
+    let text = send(asking, json).await.ok()?;
+    match ShieldReply::parse(&asking.tenant, &text)? {
+        ShieldReply::AskYourself | ShieldReply::Nothing => None,
+        reply => Some(reply),
+    }
+}
+
+async fn send(asking: &Asking, json: String) -> worker::Result<String> {
+    let shields = asking.bindings.shields().map_err(|error| worker::Error::RustError(error.to_string()))?;
+    let stub = shields.get_by_name(asking.tenant.as_str())?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post).with_body(Some(JsValue::from(json)));
+    let mut response = stub.fetch_with_request(Request::new_with_init("http://shield/", &init)?).await?;
+    match response.status_code() {
+        200 => response.text().await,
+        status => Err(worker::Error::RustError(format!("status {status}"))),
+    }
+}
