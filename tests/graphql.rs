@@ -324,7 +324,8 @@ async fn a_large_answer_comes_whole() {
 async fn a_site_that_moves_is_asked_in_every_isolate_once_the_change_is_answered() {
     let (a, b) = World::pair().await;
     let (first, second) = (Site::recorded(), Site::recorded());
-    let tenant = a.tenant().set("wpgraphql_endpoint", json!(first.url())).create().await;
+    let keeps_nothing = json!({"graphql": {"cache": {"enabled": false}}});
+    let tenant = a.tenant().set("wpgraphql_endpoint", json!(first.url())).set("settings", keeps_nothing).create().await;
     let there = tenant.through(&b);
     for one in [&tenant, &there] {
         post(one, POSTS).await.expect(200);

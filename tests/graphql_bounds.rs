@@ -160,7 +160,8 @@ async fn a_form_with_files_passes_whole_where_the_tenant_takes_it() {
 async fn requests_of_strangers_count_against_what_the_tenant_gives_strangers() {
     let site = Site::recorded();
     let tenant = World::shared().await.tenant().limit("max_anonymous_requests_per_minute", 5);
-    let tenant = tenant.set("wpgraphql_endpoint", json!(site.url())).create().await;
+    let keeps_nothing = json!({"graphql": {"cache": {"enabled": false}}});
+    let tenant = tenant.set("wpgraphql_endpoint", json!(site.url())).set("settings", keeps_nothing).create().await;
     let mut statuses = Vec::new();
     for _ in 0..12 {
         statuses.push(asked(&tenant, "{posts{nodes{id}}}").send().await.status);

@@ -27,6 +27,7 @@ mod graphql_bounds;
 mod graphql_cache;
 mod graphql_clients;
 mod graphql_purges;
+mod graphql_shield;
 mod health;
 mod hibernation;
 mod hosts;

@@ -6,9 +6,11 @@ use super::exchange::{self, SiteResponse};
 use super::kept;
 use super::question::Question;
 use super::revalidating::Revalidation;
+use super::shield_protocol::{ShieldReply, Wants};
+use super::shielding;
 use super::told;
 use crate::http::etag;
-use crate::http::outbound::{self, GatheredBody, NoResponse};
+use crate::http::outbound::{self, ForwardedResponse, GatheredBody, NoResponse};
 use crate::http::request::Background;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::tenant::known_purges;
@@ -16,7 +18,7 @@ use crate::tenant::site::Site;
 use crate::tenant::tenant_state;
 use crate::tenant_id::TenantId;
 use domain::clock::{Clock, Timestamp};
-use domain::graphql_cache::{KeptAnswer, PassReason, SentAnswer, Standing};
+use domain::graphql_cache::{CacheSettings, KeptAnswer, PassReason, SentAnswer, Standing};
 use domain::host::Host;
 use domain::log_position::Cursor;
 use domain::outbound::OutboundUrl;
@@ -38,11 +40,40 @@ pub struct Asking {
 
 /// What became of a question to the site.
 pub enum Fetched {
-    /// An answer that is kept.
-    Kept(Rc<KeptAnswer>),
+    /// An answer that is kept; whether the shield held it.
+    Kept(Rc<KeptAnswer>, bool),
     /// One that is not.
     NotKept(SiteResponse, PassReason),
     NoAnswer(NoResponse),
+}
+
+/// A site's response with its body, as far as it is kept at all.
+pub async fn gathered(sent: Result<ForwardedResponse, NoResponse>) -> Result<SiteResponse, NoResponse> {
+    let ForwardedResponse { status, headers, body } = sent?;
+    let body = match &body {
+        Some(stream) => Some(outbound::read_text(stream, MAX_BODY).await?),
+        None => None,
+    };
+    Ok(SiteResponse { status, headers, body })
+}
+
+/// An answer as it is kept, or why it is not. `asked_at` is when it was asked for, and `began` how far the log was known then.
+pub fn decide(
+    settings: &CacheSettings,
+    (operation, document): (Option<&str>, &str),
+    response: &SiteResponse,
+    (asked_at, began): (Timestamp, &Cursor),
+) -> Result<KeptAnswer, PassReason> {
+    let body = match &response.body {
+        Some(GatheredBody::Text(body)) if response.media_type().is_some() => body,
+        Some(GatheredBody::Text(_)) | None => return Err(PassReason::Status),
+        Some(GatheredBody::Stream(_)) => return Err(PassReason::TooLarge),
+    };
+    let sent = SentAnswer { status: response.status, headers: &response.headers, body };
+    let mut kept = KeptAnswer::of_answer(settings, (operation, document), (asked_at, began), &sent)?;
+    let tag = etag::of_content(&kept.answer.body);
+    kept.answer.headers.push((ETAG.to_owned(), tag));
+    Ok(kept)
 }
 
 impl Asking {
@@ -66,55 +97,71 @@ impl Asking {
         standing.unwrap_or(Standing::Purged)
     }
 
-    /// Asks the site.
+    /// The headers that the site is sent.
+    async fn headers(&self) -> Result<Vec<(String, String)>, NoResponse> {
+        let told = told::to_site(&self.bindings, &self.tenant, &self.site).await.map_err(|_| NoResponse::Failed)?;
+        Ok(self.question.headers.iter().cloned().chain(told).collect())
+    }
+
+    /// Asks the site itself.
     pub async fn ask(&self) -> Result<SiteResponse, NoResponse> {
-        let mut headers = self.question.headers.clone();
-        let told = told::to_site(&self.bindings, &self.tenant, &self.site).await;
-        headers.extend(told.map_err(|_| NoResponse::Failed)?);
+        let headers = self.headers().await?;
         let timeout = self.site.settings.timeout_ms;
-        let sent = exchange::send(&self.endpoint, &self.question.request, &headers, timeout).await?;
-        let body = match &sent.body {
-            Some(stream) => Some(outbound::read_text(stream, MAX_BODY).await?),
-            None => None,
-        };
-        Ok(SiteResponse { status: sent.status, headers: sent.headers, body })
+        gathered(exchange::send(&self.endpoint, &self.question.request, &headers, timeout).await).await
     }
 
-    /// The answer as it is kept, or why it is not. `began` is how far the log was known when it was asked for.
-    pub fn decide(
-        &self,
-        response: &SiteResponse,
-        asked_at: Timestamp,
-        began: &Cursor,
-    ) -> Result<KeptAnswer, PassReason> {
-        let body = match &response.body {
-            Some(GatheredBody::Text(body)) if response.media_type().is_some() => body,
-            Some(GatheredBody::Text(_)) | None => return Err(PassReason::Status),
-            Some(GatheredBody::Stream(_)) => return Err(PassReason::TooLarge),
-        };
-        let sent = SentAnswer { status: response.status, headers: &response.headers, body };
-        let named = (self.question.operation.as_deref(), &*self.question.document);
-        let mut kept = KeptAnswer::of_answer(&self.site.settings.cache, named, (asked_at, began), &sent)?;
-        let tag = etag::of_content(&kept.answer.body);
-        kept.answer.headers.push((ETAG.to_owned(), tag));
-        Ok(kept)
-    }
-
-    /// Asks the site, and keeps the answer if it may be kept.
-    pub async fn fetch(&self, began: Cursor, background: &Background) -> Fetched {
+    /// Asks the site itself, and decides whether the answer is kept.
+    pub async fn ask_and_decide(&self, began: &Cursor) -> Fetched {
         let asked_at = SystemClock.now();
         let response = match self.ask().await {
             Ok(response) => response,
             Err(reason) => return Fetched::NoAnswer(reason),
         };
-        match self.decide(&response, asked_at, &began) {
-            Ok(kept) => {
-                let kept = Rc::new(kept);
-                self.keep(&kept, background);
-                Fetched::Kept(kept)
-            }
+        let named = (self.question.operation.as_deref(), &*self.question.document);
+        match decide(&self.site.settings.cache, named, &response, (asked_at, began)) {
+            Ok(kept) => Fetched::Kept(Rc::new(kept), false),
             Err(reason) => Fetched::NotKept(response, reason),
         }
+    }
+
+    /// What the shield holds, if it is good for whoever asks.
+    pub async fn held_by_shield(&self, after_event: bool, began: &Cursor) -> Option<Rc<KeptAnswer>> {
+        match shielding::ask(self, &[], began, Wants::Held).await? {
+            ShieldReply::Kept(held, _) => Some(held).filter(|held| self.is_fresh(held, after_event)),
+            _ => None,
+        }
+    }
+
+    fn is_fresh(&self, kept: &KeptAnswer, after_event: bool) -> bool {
+        self.judge(kept, after_event, SystemClock.now()) == Standing::Fresh
+    }
+
+    /// Asks through the shield, so that equal questions are one; by itself, if the shield fails.
+    async fn ask_shield(&self, after_event: bool, began: &Cursor) -> Fetched {
+        let headers = match self.headers().await {
+            Ok(headers) => headers,
+            Err(reason) => return Fetched::NoAnswer(reason),
+        };
+        // What it holds may be from before a purge that is known here: then the site is asked.
+        for wants in [Wants::Any, Wants::Current] {
+            match shielding::ask(self, &headers, began, wants).await {
+                Some(ShieldReply::Kept(kept, true)) if !self.is_fresh(&kept, after_event) => {}
+                Some(ShieldReply::Kept(kept, is_held)) => return Fetched::Kept(kept, is_held),
+                Some(ShieldReply::NotKept(response, reason)) => return Fetched::NotKept(response, reason),
+                Some(ShieldReply::NoAnswer(reason)) => return Fetched::NoAnswer(reason),
+                Some(ShieldReply::AskYourself | ShieldReply::Nothing) | None => break,
+            }
+        }
+        self.ask_and_decide(began).await
+    }
+
+    /// Fetches an answer, and keeps it if it may be kept. `began` is how far the log is known.
+    pub async fn fetch(&self, after_event: bool, began: Cursor, background: &Background) -> Fetched {
+        let fetched = self.ask_shield(after_event, &began).await;
+        if let Fetched::Kept(kept, _) = &fetched {
+            self.keep(kept, background);
+        }
+        fetched
     }
 
     /// Keeps an answer, unless a purge has named it while it was on its way.
@@ -134,7 +181,7 @@ impl Asking {
         let Some(revalidation) = Revalidation::begin(&self.tenant, &self.question.key) else { return };
         let inner = background.clone();
         background.spawn(async move {
-            drop(self.fetch(began, &inner).await);
+            drop(self.fetch(true, began, &inner).await);
             revalidation.end();
         });
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::asking::Asking;
+use super::asking::{Asking, Fetched};
 use super::errors::{MediaType, Refused};
 use super::headers::{self, ClientConnection, HostOf};
 use super::judged::{self, SentBy};
@@ -13,7 +13,7 @@ use super::kept;
 use super::question::{AskedFor, Question};
 use super::request::GraphqlRequest;
 use super::told;
-use super::verdict::Verdict;
+use super::verdict::{SHIELD, Verdict};
 use crate::http::problem::{self, Problem};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::tenant::site::Site;
@@ -124,19 +124,23 @@ async fn looked_up(asking: &Asking, asks_site: bool) -> Result<Explanation, Prob
     told.kept = found.as_ref().map(|found| ToldAnswer::of(&found.answer, found.answer.age(now)));
     let shown = found.as_ref().and_then(Verdict::of_found);
     told.next = shown.map(Verdict::text);
-    if shown.is_none() && asks_site {
-        match asking.ask().await {
-            Ok(response) => match asking.decide(&response, now, &began) {
-                Ok(answer) => {
-                    told.next = Some(Verdict::of_missing(found.as_ref()).text());
-                    told.site = Some(ToldAnswer::of(&answer, 0));
-                }
-                Err(reason) => {
-                    told.next = Some(Verdict::Pass(reason).text());
-                    told.site = Some(ToldAnswer::not_kept(response.status, reason));
-                }
-            },
-            Err(_) => told.next = None,
+    if shown.is_some() {
+        return Ok(told);
+    }
+    if let Some(held) = asking.held_by_shield(false, &began).await {
+        told.next = Some(Verdict::Hit(SHIELD).text());
+        told.kept = Some(ToldAnswer::of(&held, held.age(now)));
+    } else if asks_site {
+        match asking.ask_and_decide(&began).await {
+            Fetched::Kept(answer, _) => {
+                told.next = Some(Verdict::of_missing(found.as_ref()).text());
+                told.site = Some(ToldAnswer::of(&answer, 0));
+            }
+            Fetched::NotKept(response, reason) => {
+                told.next = Some(Verdict::Pass(reason).text());
+                told.site = Some(ToldAnswer::not_kept(response.status, reason));
+            }
+            Fetched::NoAnswer(_) => told.next = None,
         }
     }
     Ok(told)

@@ -8,18 +8,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
-
+use super::stored_answer::StoredHead;
 use crate::credentials::signed_text;
 use crate::storage::bindings::Bindings;
 use crate::storage::keys::KvKey;
 use crate::storage::kv;
 use crate::storage::sealed::{KeyRing, SigningPurpose};
 use crate::tenant_id::TenantId;
-use domain::clock::Timestamp;
-use domain::graphql_cache::{Answer, AnswerMemory, KeptAnswer, Lifetime, Standing, Tag};
-use domain::log_position::Cursor;
-use domain::unix_time::millis;
+use domain::graphql_cache::{AnswerMemory, KeptAnswer, Standing};
 
 const MEMORY: &str = "memory";
 /// Bytes of answers that an isolate holds.
@@ -44,19 +40,6 @@ impl FoundAnswer {
             hold(tenant, key, &self.answer);
         }
     }
-}
-
-/// The head of an entry of KV; the body stands behind it.
-#[derive(Serialize, Deserialize)]
-struct StoredHead {
-    tenant_id: String,
-    began: Cursor,
-    #[serde(with = "millis")]
-    asked_at: Timestamp,
-    /// Milliseconds: fresh, stale while revalidating, stale if the site fails.
-    lifetime: (i64, i64, i64),
-    tags: Vec<Tag>,
-    headers: Vec<(String, String)>,
 }
 
 /// What is kept under a key, as `judge` sees it. What is held in memory and not fresh may have been renewed elsewhere.
@@ -92,15 +75,7 @@ pub async fn write(bindings: &Bindings, tenant: &TenantId, key: &str, answer: &K
 }
 
 fn stored(keys: &KeyRing, tenant: &TenantId, place: &KvKey, kept: &KeptAnswer) -> Option<String> {
-    let Lifetime { fresh, stale_while_revalidate, stale_if_error } = kept.lifetime;
-    let head = serde_json::to_string(&StoredHead {
-        tenant_id: tenant.to_string(),
-        began: kept.began.clone(),
-        asked_at: kept.asked_at,
-        lifetime: (fresh, stale_while_revalidate, stale_if_error),
-        tags: kept.tags.clone(),
-        headers: kept.answer.headers.clone(),
-    });
+    let head = serde_json::to_string(&StoredHead::of(tenant, kept));
     let (head, signing) = (head.ok()?, keys.signing_key(SigningPurpose::CachedAnswer).ok()?);
     let signature = signed_text::sign(&signing, &signed_for(place, &head), &kept.answer.body);
     Some([&*signature, "\n", &head, "\n", &kept.answer.body].concat())
@@ -118,18 +93,7 @@ fn opened(keys: &KeyRing, tenant: &TenantId, place: &KvKey, text: &str) -> Optio
     if !signed_text::is_signed(find_key, &signed_for(place, head), body, signature) {
         return None;
     }
-    let head: StoredHead = serde_json::from_str(head).ok()?;
-    if head.tenant_id != tenant.as_str() {
-        return None;
-    }
-    let (fresh, stale_while_revalidate, stale_if_error) = head.lifetime;
-    Some(KeptAnswer {
-        began: head.began,
-        asked_at: head.asked_at,
-        lifetime: Lifetime { fresh, stale_while_revalidate, stale_if_error },
-        tags: head.tags,
-        answer: Answer { headers: head.headers, body: body.into() },
-    })
+    serde_json::from_str::<StoredHead>(head).ok()?.with(tenant, body)
 }
 
 fn signed_for<'a>(place: &'a KvKey, head: &'a str) -> [&'a str; 3] {

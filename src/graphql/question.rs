@@ -24,6 +24,8 @@ const USER_AGENT: &str = "Carillon (GraphQL cache)";
 pub struct Question {
     /// The digest of all that makes it another question than others.
     pub key: String,
+    /// The same for the shield, where those who want errors told in another media type do not share an answer.
+    pub shield_key: String,
     /// The digest of the document.
     pub document: String,
     /// The name of the operation.
@@ -77,8 +79,10 @@ impl Question {
         let told =
             [("accept", media_type.accepted()), ("content-type", "application/json"), ("user-agent", USER_AGENT)];
         let told = told.into_iter().chain(scopes.into_iter().filter(|(_, value)| !value.is_empty()));
+        let key = digest.finish();
         Ok(Self {
-            key: digest.finish(),
+            shield_key: format!("{key} {}", media_type.header()),
+            key,
             document: digest_of(&operation.normal_form),
             operation: operation.name.clone(),
             request: SiteRequest {

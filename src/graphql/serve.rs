@@ -6,7 +6,7 @@ use super::asking::{Asking, ETAG, Fetched};
 use super::errors::MediaType;
 use super::exchange::{self, Shown, SiteResponse};
 use super::kept;
-use super::verdict::Verdict;
+use super::verdict::{SHIELD, Verdict};
 use crate::auth::principal::Visitor;
 use crate::http::outbound::NoResponse;
 use crate::http::precondition::Validators;
@@ -49,8 +49,9 @@ pub async fn answer(
         }
     }
     let in_its_place = found.as_ref().filter(|found| found.standing == Standing::IfSiteFails);
-    match asking.fetch(began, &request.background).await {
-        Fetched::Kept(answer) => show(&answer, Verdict::of_missing(found.as_ref())),
+    match asking.fetch(after.is_some(), began, &request.background).await {
+        Fetched::Kept(answer, true) => show(&answer, Verdict::Hit(SHIELD)),
+        Fetched::Kept(answer, false) => show(&answer, Verdict::of_missing(found.as_ref())),
         Fetched::NotKept(response, reason) => match in_its_place.filter(|_| response.has_failed()) {
             Some(found) => show(&found.answer, Verdict::SITE_FAILED),
             None => passed(&asking.tenant, Ok(response), how, reason),

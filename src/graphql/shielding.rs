@@ -9,12 +9,7 @@ use super::shield_protocol::{ShieldQuestion, ShieldReply, Wants};
 use domain::log_position::Cursor;
 
 /// Asks the tenant's shield; none if it fails, or has nothing to say. `headers` are those that the site is sent.
-pub async fn ask(
-    asking: &Asking,
-    headers: &[(String, String)],
-    began: &Cursor,
-    wants: Wants,
-) -> Option<ShieldReply> {
+pub async fn ask(asking: &Asking, headers: &[(String, String)], began: &Cursor, wants: Wants) -> Option<ShieldReply> {
     let question = &asking.question;
     let SiteBody::Text(body) = &question.request.body else { return None };
     let message = ShieldQuestion {

@@ -4,6 +4,9 @@ use super::kept::FoundAnswer;
 use crate::http::response::Response;
 use domain::graphql_cache::{PassReason, StaleReason, Standing};
 
+/// Where the tenant's shield holds an answer.
+pub const SHIELD: &str = "shield";
+
 /// How an answer came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {

@@ -46,6 +46,11 @@ impl Bindings {
         self.env.durable_object("HUB").map_err(|e| StorageError::Unavailable(format!("HUB: {e}").into()))
     }
 
+    /// The namespace of shields, one object per tenant.
+    pub fn shields(&self) -> Result<worker::ObjectNamespace, StorageError> {
+        self.env.durable_object("SHIELD").map_err(|e| StorageError::Unavailable(format!("SHIELD: {e}").into()))
+    }
+
     /// The rate limit of requests per client network, if the deployment binds one.
     pub fn address_limit(&self) -> Option<worker::RateLimiter> {
         self.env.rate_limiter("ADDRESS_LIMIT").ok()

@@ -9,6 +9,11 @@ const actions = {
     await workerd.evict(env.HUB.get(env.HUB.idFromName(tenant)), { webSockets });
     return {};
   },
+  // The tenant's shield ends, with all that it is asked for.
+  async endShield({ tenant }, env) {
+    await workerd.evict(env.SHIELD.get(env.SHIELD.idFromName(tenant)), { webSockets: "close" });
+    return {};
+  },
   async d1({ binding, sql, params = [] }, env) {
     const { results, meta } = await env[binding].prepare(sql).bind(...params).all();
     return { results, meta };
@@ -26,6 +31,12 @@ const actions = {
   async kvDelete({ key }, env) {
     await env.KV.delete(key);
     return {};
+  },
+  // All keys that begin so.
+  async kvForget({ prefix }, env) {
+    const { keys } = await env.KV.list({ prefix });
+    for (const { name } of keys) await env.KV.delete(name);
+    return { count: keys.length };
   },
   async r2List({ prefix }, env) {
     const { objects } = await env.MEDIA.list({ prefix });

@@ -206,6 +206,20 @@ impl World {
         assert!(status.is_success() || text.contains("not currently running"), "/evict answers {status}: {text}");
     }
 
+    /// KV loses the answers that it holds of a tenant's site.
+    pub async fn forget_answers(&self, tenant: &Tenant) {
+        self.control("/kv/forget", json!({"prefix": format!("t:{}:graphql:", tenant.id)})).await;
+    }
+
+    /// A tenant's shield ends, with whatever it was asked.
+    pub async fn end_shield(&self, tenant: &Tenant) {
+        let url = format!("{}/shield/end", self.runtime.control());
+        let answer =
+            within("/shield/end", self.http.post(url).json(&json!({"tenant": tenant.id})).send()).await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success() || text.contains("not currently running"), "/shield/end answers {status}: {text}");
+    }
+
     /// Rows of CONTROL, read through the test admin worker.
     pub async fn rows(&self, binding: &str, sql: &str, params: &[&str]) -> Vec<Value> {
         let asked = json!({"binding": binding, "sql": sql, "params": params});

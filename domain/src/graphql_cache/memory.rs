@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_stays_and_a_flood_of_one_tenant_leaves_the_others_alone() {
+    fn a_flood_of_one_tenant_leaves_the_others_alone() {
         let mut memory = AnswerMemory::new(40_000);
         memory.put(&"quiet", "a", answer(1_000));
         memory.put(&"loud", "used", answer(1_000));
