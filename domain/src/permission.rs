@@ -155,6 +155,10 @@ permissions! { described
         SettingsRead = "settings:read",
         /// Change the tenant's settings and branding.
         SettingsWrite = "settings:write",
+        /// See the registry of GraphQL documents.
+        DocumentsRead = "documents:read",
+        /// Change the registry of GraphQL documents, and ask the site any document where others ask registered ones only.
+        DocumentsWrite = "documents:write",
     }
 }
 
