@@ -2,6 +2,7 @@
 //!
 //! Owns: the shapes of bodies, queries and responses. May not touch: how a request is routed and admitted.
 
+pub mod documents;
 mod key_draft;
 pub mod members;
 pub mod operators;

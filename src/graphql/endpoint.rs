@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use worker::Method;
 
+use super::documents;
 use super::errors::{MediaType, Refused};
 use super::headers::{self, ClientConnection, HostOf};
 use super::judged::{self, SentBy};
@@ -37,6 +38,8 @@ const FORM_MILLIS: u32 = 60_000;
 /// The least time that a second attempt is given, in milliseconds.
 const LEAST_MILLIS: i64 = 250;
 
+/// The longest document, in bytes, that a site is asked by GET where the client only named it: servers take so much of a URL.
+const LONGEST_IN_URL: usize = 2_000;
 /// Bytes of documents from which on a network pays for their reading, and how many are a unit of its work.
 const LONG_DOCUMENTS: usize = 16_384;
 const UNIT_BYTES: usize = 2_000;
@@ -45,7 +48,7 @@ const UNIT_BYTES: usize = 2_000;
 pub async fn read(request: Request<Visitor>) -> Result<Response, Problem> {
     let (media_type, site) = (MediaType::chosen_by(&Accept::of(&request.incoming))?, site(&request).await?);
     let body = GraphqlBody::of_query(&request.incoming.query, &site.settings);
-    answer(&request, &site, media_type, body.and_then(|body| judged(&request, &site, body))).await
+    answer(&request, &site, media_type, resolved_and_judged(&request, &site, body).await).await
 }
 
 /// `POST /graphql` and `/graphql/{tenant_id}`
@@ -54,7 +57,19 @@ pub async fn ask(mut request: Request<Visitor>) -> Result<Response, Problem> {
     check_origin(&request)?;
     let site = site(&request).await?;
     let body = GraphqlBody::of_body(&mut request.incoming, &site.settings).await;
-    answer(&request, &site, media_type, body.and_then(|body| judged(&request, &site, body))).await
+    answer(&request, &site, media_type, resolved_and_judged(&request, &site, body).await).await
+}
+
+/// Looks up what the request only names, judges all of it, and registers what was named and sent.
+async fn resolved_and_judged(
+    request: &Request<Visitor>,
+    site: &Site,
+    body: Result<GraphqlBody, Refused>,
+) -> Result<SiteRequest, Refused> {
+    let (body, unjudged) = documents::resolved(request, &site.settings, body?).await?;
+    let question = judged(request, site, body)?;
+    unjudged.keep(request);
+    Ok(question)
 }
 
 async fn site(request: &Request<Visitor>) -> Result<Rc<Site>, Problem> {
@@ -114,7 +129,7 @@ fn judged(request: &Request<Visitor>, site: &Site, body: GraphqlBody) -> Result<
         pay_for(body.document_bytes(), incoming)?;
     }
     let judge = |one: &GraphqlRequest, sent_by| judged::judge(one, settings, sent_by, is_member);
-    let others = request::parameters_of_the_site(&incoming.query, settings).collect();
+    let others = request::parameters_of_the_site(&incoming.query, settings);
     let json = |body: String, parameters, only_reads| SiteRequest {
         method: "POST",
         content_type: Some("application/json".into()),
@@ -125,17 +140,20 @@ fn judged(request: &Request<Visitor>, site: &Site, body: GraphqlBody) -> Result<
     Ok(match body {
         GraphqlBody::Get(one) => {
             judge(&one, SentBy::Get)?;
+            if one.name.is_some() && one.query.len() > LONGEST_IN_URL {
+                return Ok(json(written(&one)?, others.collect(), true));
+            }
             let parameters = as_parameters(one).chain(others).collect();
             SiteRequest { method: "GET", content_type: None, body: SiteBody::Empty, parameters, only_reads: true }
         }
         GraphqlBody::Post(one) => {
             let kind = judge(&one, SentBy::Post)?;
-            json(written(&one)?, others, kind == OperationType::Query)
+            json(written(&one)?, others.collect(), kind == OperationType::Query)
         }
         GraphqlBody::Batch(several) => {
             let kinds = several.iter().map(|one| judge(one, SentBy::Post)).collect::<Result<Vec<_>, _>>()?;
             let only_reads = kinds.iter().all(|kind| *kind == OperationType::Query);
-            json(written(&several)?, others, only_reads)
+            json(written(&several)?, others.collect(), only_reads)
         }
         GraphqlBody::Form(media_type) => {
             if !judged::may_introspect(settings, is_member) {
@@ -147,7 +165,7 @@ fn judged(request: &Request<Visitor>, site: &Site, body: GraphqlBody) -> Result<
                 method: "POST",
                 content_type: Some(request::form_type(&media_type)?),
                 body: SiteBody::Form(form(incoming, settings.max_upload_bytes)?),
-                parameters: others,
+                parameters: others.collect(),
                 only_reads: false,
             }
         }
@@ -170,7 +188,7 @@ fn written<T: serde::Serialize>(body: &T) -> Result<String, Refused> {
 }
 
 fn as_parameters(one: GraphqlRequest) -> impl Iterator<Item = (String, String)> {
-    let GraphqlRequest { query, operation_name, variables, extensions } = one;
+    let GraphqlRequest { query, operation_name, variables, extensions, name: _ } = one;
     let raw = |value: Option<Box<serde_json::value::RawValue>>| value.map(|value| value.get().to_owned());
     let all = [
         ("query", Some(query)),

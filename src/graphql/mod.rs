@@ -7,10 +7,16 @@
 //! - A document is judged before the site sees it, and what the site sees is what was judged: the request is written anew from
 //!   what was read.
 //! - What is not a GraphQL response is not passed on.
+//! - A hash names one text, an alias what the tenant's registry says: a client's request gives no text another name.
 
+pub mod documents;
 pub mod endpoint;
 mod errors;
 mod headers;
 mod judged;
+mod naming;
 mod request;
 pub mod site;
+
+pub use judged::check_document;
+pub use naming::hash_of;

@@ -40,7 +40,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "Settings",
-        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}, mercure??: {compatibility??: bool <serve clients of before 1.0; on by default>, anonymous??: bool <let somebody without a credential open streams, here and on `/events`; on by default>, subscriptions??: bool <tell who subscribes; off by default>, issuers??: {issuer: text(1..500), jwks_url: string(9..500)/^https://[^ #]+$/, allows: ('publish'|'subscribe')[](1..2)}[](..5) <whose tokens may publish or subscribe>}, graphql??: {introspection??: 'off'|'members'|'on' <who may ask for the schema; `on`: whoever the site answers>, max_query_bytes??: int(1024..262144), max_depth??: int(1..50), max_aliases??: int(0..1000), max_fields??: int(1..20000), max_batch??: int(0..50), max_upload_bytes??: int(0..104857600), timeout_ms??: int(500..30000), send_site_key??: bool <send the site the header `X-Carillon-Site-Key`>, pass_parameters??: string(1..40)/^[A-Za-z0-9_-]+$/[](..20) <parameters of the query that the site gets, too>}}",
+        "{auto_publish??: bool, content_types??: string(1..63)/^[a-z][a-z0-9_-]*$/[](..20), default_categories??: text(1..100)[](..20), seo_optimization??: bool, custom_templates??: {...}, workflow_approval??: bool, registration??: 'open'|'closed', password_policy??: {min_length??: int(8..128), require_digit??: bool, require_upper??: bool, require_symbol??: bool, forbid_email??: bool}, mercure??: {compatibility??: bool <serve clients of before 1.0; on by default>, anonymous??: bool <let somebody without a credential open streams, here and on `/events`; on by default>, subscriptions??: bool <tell who subscribes; off by default>, issuers??: {issuer: text(1..500), jwks_url: string(9..500)/^https://[^ #]+$/, allows: ('publish'|'subscribe')[](1..2)}[](..5) <whose tokens may publish or subscribe>}, graphql??: {introspection??: 'off'|'members'|'on' <who may ask for the schema; `on`: whoever the site answers>, documents??: 'any'|'registered' <which documents may be asked; `registered`: those of the registry, and any by whoever has `documents:write`>, max_query_bytes??: int(1024..262144), max_depth??: int(1..50), max_aliases??: int(0..1000), max_fields??: int(1..20000), max_batch??: int(0..50), max_upload_bytes??: int(0..104857600), timeout_ms??: int(500..30000), send_site_key??: bool <send the site the header `X-Carillon-Site-Key`>, pass_parameters??: string(1..40)/^[A-Za-z0-9_-]+$/[](..20) <parameters of the query that the site gets, too>}}",
     ),
     (
         "TenantProfile",
@@ -89,7 +89,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     // Of answers.
     (
         "SettingsShown",
-        "{auto_publish: bool, content_types: string[], default_categories: string[], seo_optimization: bool, custom_templates: {...}, workflow_approval: bool, registration: 'open'|'closed', password_policy: {min_length: int, require_digit: bool, require_upper: bool, require_symbol: bool, forbid_email: bool}, mercure: {compatibility: bool, anonymous: bool, subscriptions: bool, issuers: {issuer: string, jwks_url: string, allows: ('publish'|'subscribe')[]}[]}, graphql: {introspection: 'off'|'members'|'on', max_query_bytes: int, max_depth: int, max_aliases: int, max_fields: int, max_batch: int, max_upload_bytes: int, timeout_ms: int, send_site_key: bool, pass_parameters: string[]}, pending?: true}",
+        "{auto_publish: bool, content_types: string[], default_categories: string[], seo_optimization: bool, custom_templates: {...}, workflow_approval: bool, registration: 'open'|'closed', password_policy: {min_length: int, require_digit: bool, require_upper: bool, require_symbol: bool, forbid_email: bool}, mercure: {compatibility: bool, anonymous: bool, subscriptions: bool, issuers: {issuer: string, jwks_url: string, allows: ('publish'|'subscribe')[]}[]}, graphql: {introspection: 'off'|'members'|'on', documents: 'any'|'registered', max_query_bytes: int, max_depth: int, max_aliases: int, max_fields: int, max_batch: int, max_upload_bytes: int, timeout_ms: int, send_site_key: bool, pass_parameters: string[]}, pending?: true}",
     ),
     (
         "BrandingShown",
@@ -157,6 +157,7 @@ const SCHEMAS: &[(&str, &str)] = &[
         "SsoClient",
         "{client_id: string, name: string, redirect_uris: string[], has_secret: bool, previous_valid_until: time?, created_at: time, updated_at: time}",
     ),
+    ("Document", "{hash: string, alias: string?, bytes: int, created_at: time, created_by: string}"),
     (
         "Site",
         "{tenant_id: string, sse_endpoint: string, webhook_endpoint: string, webhook_secret: string, subscription_secret: string? <null for who may not read all that it opens: `events:read` and `records:read`>}",
