@@ -25,6 +25,7 @@ mod file_conditions;
 mod graphql;
 mod graphql_bounds;
 mod graphql_clients;
+mod graphql_documents;
 mod health;
 mod hibernation;
 mod hosts;
