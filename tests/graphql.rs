@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use carillon::credentials::signature::digest;
 use serde_json::{Value, json};
 
 use crate::world::{
@@ -67,7 +68,7 @@ async fn a_site_is_asked_what_was_judged_and_nothing_else_of_the_body() {
     let site = Site::recorded();
     let tenant = tenant(&site).await;
     let body = r#"{"query":"query A($n:Int){posts(first:$n){nodes{id}}}","query":"query B($n:Int){posts(first:$n){nodes{id}}}",
-        "variables":{"n":10000000000000000000001},"operationName":"B","id":"other","queryId":"other","extensions":{"a":1}}"#;
+        "variables":{"n":10000000000000000000001},"operationName":"B","id":"other","extensions":{"a":1}}"#;
     let asked = tenant.call("POST", GRAPHQL).header("Content-Type", "application/json; charset=utf-8");
     asked.bytes(body.into()).send().await.expect(200);
     let request = site.asked_once();
@@ -80,13 +81,13 @@ async fn a_site_is_asked_what_was_judged_and_nothing_else_of_the_body() {
     let site = Site::recorded();
     let tenant = self::tenant(&site).await;
     let asked = tenant.call("GET", GRAPHQL).query("query", "query($a:ID!){node(id:$a){id}}").query("lang", "de");
-    let asked = asked.query("variables", r#"{"a":"ü&="}"#).query("tenant_id", &tenant.id).query("queryId", "other");
+    let asked = asked.query("variables", r#"{"a":"ü&="}"#).query("tenant_id", &tenant.id).query("id", "other");
     asked.send().await.expect(200);
     let request = site.asked_once();
     assert_eq!(request.parameter("query").unwrap(), "query($a:ID!){node(id:$a){id}}");
     assert_eq!(request.parameter("variables").unwrap(), r#"{"a":"ü&="}"#);
     assert_eq!(request.parameter("lang").unwrap(), "de");
-    assert_eq!((request.parameter("tenant_id"), request.parameter("queryId")), (None, None));
+    assert_eq!((request.parameter("tenant_id"), request.parameter("id")), (None, None));
 }
 
 #[tokio::test]
@@ -216,14 +217,17 @@ async fn what_php_would_read_as_another_request_does_not_reach_a_site() {
     ] {
         get(name, value).send().await.expect(200);
     }
-    let persisted = r#"{"persistedQuery":{"version":1,"sha256Hash":"of another query"}}"#;
-    get("extensions", persisted).send().await.expect(200);
+    let hash = digest(POSTS.as_bytes());
+    let persisted = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
+    get("extensions", &persisted.to_string()).send().await.expect(200);
+    get("queryId", &hash).send().await.expect(200);
+    get("documentId", &format!("sha256:{hash}")).send().await.expect(200);
     for request in site.asked() {
         let query = request.target.split_once('?').unwrap().1;
         assert_eq!(form_urlencoded::parse(query.as_bytes()).count(), 1, "{query}");
     }
     let with_hash =
-        json!({"query": POSTS, "extensions": {"persistedQuery": {"version": 1, "sha256Hash": "x"}, "a": 1}});
+        json!({"query": POSTS, "extensions": {"persistedQuery": {"version": 1, "sha256Hash": hash}, "a": 1}});
     tenant.call("POST", GRAPHQL).json(&with_hash).send().await.expect(200);
     assert!(site.asked().last().unwrap().body.ends_with(r#""extensions":{"a":1}}"#));
     // What the tenant wants passed on is.
@@ -495,8 +499,8 @@ async fn a_request_that_is_none_is_told_what_is_wrong() {
     let by_get = tenant.call("GET", GRAPHQL).query("query", mutation).send().await.expect(405);
     assert_eq!(by_get.header("allow"), "POST");
     let persisted = json!({"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "ab"}}});
-    let answer = tenant.call("POST", GRAPHQL).json(&persisted).send().await.expect(200);
-    assert_eq!(answer.json()["errors"][0]["extensions"]["code"], "PERSISTED_QUERY_NOT_SUPPORTED");
+    let answer = tenant.call("POST", GRAPHQL).json(&persisted).send().await.expect(400);
+    assert!(error(&answer).contains("`persistedQuery`"), "{}", answer.body);
     assert_eq!(site.asked().len(), 0);
     // A document as a body of its own is a request, too.
     let asked = tenant.call("POST", GRAPHQL).header("Content-Type", "application/graphql").bytes(POSTS.into());

@@ -26,6 +26,7 @@ mod graphql;
 mod graphql_bounds;
 mod graphql_cache;
 mod graphql_clients;
+mod graphql_documents;
 mod graphql_purges;
 mod graphql_shield;
 mod health;

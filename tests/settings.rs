@@ -32,7 +32,8 @@ fn defaults() -> Value {
             "forbid_email": false},
         "mercure": {"compatibility": true, "anonymous": true, "subscriptions": false, "issuers": []},
         "graphql": {
-            "introspection": "on", "max_query_bytes": 65_536, "max_depth": 20, "max_aliases": 100, "max_fields": 2_000,
+            "introspection": "on", "documents": "any", "max_query_bytes": 65_536, "max_depth": 20, "max_aliases": 100,
+            "max_fields": 2_000,
             "max_batch": 10, "max_upload_bytes": 0, "timeout_ms": 10_000, "send_site_key": false,
             "pass_parameters": ["lang", "_wpnonce"],
         },

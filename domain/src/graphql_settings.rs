@@ -34,6 +34,32 @@ impl Introspection {
     }
 }
 
+/// Which documents may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentRule {
+    /// Any one within the bounds.
+    #[default]
+    Any,
+    /// Those of the tenant's registry; who may register documents may ask any other, too.
+    Registered,
+}
+
+impl DocumentRule {
+    /// Reads its name in settings.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Any, Self::Registered].into_iter().find(|rule| rule.as_str() == text)
+    }
+
+    /// As settings spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Registered => "registered",
+        }
+    }
+}
+
 /// A whole number that a tenant sets: its default, and the range that it may choose from.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounded {
@@ -110,6 +136,8 @@ pub fn is_endpoint(url: &str, name: &str) -> bool {
 pub struct GraphqlSettings {
     /// Who may ask for the schema.
     pub introspection: Introspection,
+    /// Which documents may be asked.
+    pub documents: DocumentRule,
     /// Bytes of a document, and of its variables.
     pub max_query_bytes: u32,
     /// Levels of fields.
@@ -136,6 +164,7 @@ impl Default for GraphqlSettings {
     fn default() -> Self {
         Self {
             introspection: Introspection::default(),
+            documents: DocumentRule::default(),
             max_query_bytes: QUERY_BYTES.default,
             max_depth: DEPTH.default,
             max_aliases: ALIASES.default,
@@ -172,6 +201,11 @@ mod tests {
             assert_eq!((read.as_str(), serde_json::to_value(read).unwrap()), (rule, rule.into()));
         }
         assert_eq!(Introspection::parse("On"), None);
+        for rule in ["any", "registered"] {
+            let read = DocumentRule::parse(rule).unwrap();
+            assert_eq!((read.as_str(), serde_json::to_value(read).unwrap()), (rule, rule.into()));
+        }
+        assert_eq!(DocumentRule::parse("Any"), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod css;
 pub mod decimal;
 pub mod difference;
 pub mod dns_json;
+pub mod document_name;
 pub mod domain_proof;
 pub mod email;
 pub mod error;

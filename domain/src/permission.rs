@@ -159,6 +159,10 @@ permissions! { described
         CacheRead = "cache:read",
         /// Purge kept GraphQL answers.
         CachePurge = "cache:purge",
+        /// See the registry of GraphQL documents.
+        DocumentsRead = "documents:read",
+        /// Change the registry of GraphQL documents, and ask the site any document where others ask registered ones only.
+        DocumentsWrite = "documents:write",
     }
 }
 

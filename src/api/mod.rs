@@ -3,6 +3,7 @@
 //! Owns: the shapes of bodies, queries and responses. May not touch: how a request is routed and admitted.
 
 pub mod cache;
+pub mod documents;
 mod key_draft;
 pub mod members;
 pub mod operators;

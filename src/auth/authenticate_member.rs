@@ -35,6 +35,7 @@ pub const SESSION_COOKIE: &str = "__Host-carillon_session";
 /// What an impersonator may not do even if the user may: see or make what outlasts the impersonation.
 pub(super) const NOT_IMPERSONATED: Permissions = Permissions::of(&[
     Permission::ApiKeysWrite,
+    Permission::DocumentsWrite,
     Permission::InvitationsWrite,
     Permission::RolesWrite,
     Permission::SettingsWrite,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use worker::Method;
 
 use super::asking::Asking;
+use super::documents;
 use super::errors::{MediaType, Refused};
 use super::exchange::{self, Shown, SiteBody, SiteRequest, SiteResponse};
 use super::headers::{self, ClientConnection, HostOf};
@@ -27,6 +28,8 @@ use crate::tenant::site::Site;
 use domain::graphql::OperationType;
 use domain::graphql_cache::{AskedOperation, PassReason};
 
+/// The longest document, in bytes, that a site is asked by GET where the client only named it: servers take so much of a URL.
+const LONGEST_IN_URL: usize = 2_000;
 /// Bytes of documents from which on a network pays for their reading, and how many are a unit of its work.
 const LONG_DOCUMENTS: usize = 16_384;
 const UNIT_BYTES: usize = 2_000;
@@ -74,7 +77,7 @@ async fn answer(
         is_somebodys: headers::says_who_asks(&to_site) || request.caller.member.is_some(),
     };
     let secret = told::secret_version(&request.bindings, &request.caller.tenant, &site).await?;
-    let judged = body.and_then(|body| judged(request, &site, body, (&to_site, secret, media_type)));
+    let judged = resolved_and_judged(request, &site, body, (&to_site, secret, media_type)).await;
     let tenant = request.caller.tenant.clone();
     match judged {
         Ok(JudgedRequest::Keepable(question)) => {
@@ -96,6 +99,23 @@ async fn answer(
     }
 }
 
+/// What is asked with a request: the headers that the site would get, the version of the secret that its key is made of, and the
+/// media type of the answer.
+type AskedWith<'a> = (&'a [(String, String)], Option<u32>, MediaType);
+
+/// Looks up what the request only names, judges all of it, and registers what was named and sent.
+async fn resolved_and_judged(
+    request: &Request<Visitor>,
+    site: &Site,
+    body: Result<GraphqlBody, Refused>,
+    asked_with: AskedWith<'_>,
+) -> Result<JudgedRequest, Refused> {
+    let (body, unjudged) = documents::resolved(request, &site.settings, body?).await?;
+    let judged = judged(request, site, body, asked_with)?;
+    unjudged.keep(request);
+    Ok(judged)
+}
+
 /// A page of an origin that the tenant does not list sends nothing in the name of whoever looks at it.
 fn check_origin(request: &Request<Visitor>) -> Result<(), Problem> {
     let (incoming, listed) = (&request.incoming, &request.caller.config.cors_origins);
@@ -115,13 +135,12 @@ enum JudgedRequest {
     Passed(SiteRequest, PassReason),
 }
 
-/// Judges what was read, and writes it anew for the site. `to_site` are the headers that the site would get, with the version
-/// of the secret that its key is made of.
+/// Judges what was read, and writes it anew for the site.
 fn judged(
     request: &Request<Visitor>,
     site: &Site,
     body: GraphqlBody,
-    (to_site, secret, media_type): (&[(String, String)], Option<u32>, MediaType),
+    (to_site, secret, media_type): AskedWith<'_>,
 ) -> Result<JudgedRequest, Refused> {
     let (incoming, settings) = (&request.incoming, &site.settings);
     let is_member = request.caller.member.is_some();
@@ -165,6 +184,9 @@ fn judged(
             let operation = judge(&one, SentBy::Get)?;
             match pass_reason(&one, &operation) {
                 None => JudgedRequest::Keepable(keepable(&one, &operation)?),
+                Some(reason) if one.name.is_some() && one.query.len() > LONGEST_IN_URL => {
+                    JudgedRequest::Passed(json(written(&one)?, others, true), reason)
+                }
                 Some(reason) => {
                     let parameters = as_parameters(one).chain(others).collect();
                     let sent = SiteRequest {
@@ -227,7 +249,7 @@ fn written<T: serde::Serialize>(body: &T) -> Result<String, Refused> {
 }
 
 fn as_parameters(one: GraphqlRequest) -> impl Iterator<Item = (String, String)> {
-    let GraphqlRequest { query, operation_name, variables, extensions } = one;
+    let GraphqlRequest { query, operation_name, variables, extensions, name: _ } = one;
     let raw = |value: Option<Box<serde_json::value::RawValue>>| value.map(|value| value.get().to_owned());
     let all = [
         ("query", Some(query)),

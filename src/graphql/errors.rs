@@ -114,6 +114,17 @@ impl Refused {
         Self::Request(GraphqlError::new("BAD_REQUEST", message))
     }
 
+    /// A text that is not the one that the request names.
+    pub fn mismatch(message: &'static str) -> Self {
+        Self::Request(GraphqlError::new("PERSISTED_QUERY_HASH_MISMATCH", message))
+    }
+
+    /// A name of no document that is known here. Apollo's clients, and others that follow its protocol, know this text and
+    /// send the document.
+    pub fn unknown_document() -> Self {
+        Self::Document(GraphqlError::new("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound"))
+    }
+
     /// The response.
     pub fn into_response(self, media_type: MediaType) -> Result<Response, Problem> {
         let (status, error) = match self {

@@ -78,7 +78,7 @@ pub async fn explain(
     let ExplainedQuestion { query, operation_name, variables, headers, parameters, asks_site } = asked;
     let variables = variables.map(|variables| serde_json::value::to_raw_value(&variables)).transpose();
     let variables = variables.map_err(problem::internal)?;
-    let request = GraphqlRequest { query, operation_name, variables, extensions: None };
+    let request = GraphqlRequest { query, operation_name, variables, extensions: None, name: None };
     let operation = judged::judge(&request, &site.settings, SentBy::Post, false).map_err(refused)?;
     let client = ClientConnection { authority: "", scheme: "", address: "", host: HostOf::Tenant };
     let to_site = headers::to_site(&headers, &client, false);

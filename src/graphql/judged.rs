@@ -2,7 +2,7 @@
 
 use super::errors::{GraphqlError, Refused};
 use super::request::GraphqlRequest;
-use domain::graphql::{DocumentLimits, GraphqlDocument, OperationLimits, OperationType};
+use domain::graphql::{DocumentError, DocumentLimits, GraphqlDocument, OperationLimits, OperationType};
 use domain::graphql_settings::{GraphqlSettings, Introspection};
 
 /// How a request came.
@@ -38,9 +38,7 @@ pub fn judge(
     sent_by: SentBy,
     is_member: bool,
 ) -> Result<JudgedOperation, Refused> {
-    let (document_limits, operation_limits) = limits(settings);
-    let document = GraphqlDocument::parse(&request.query, &document_limits)?;
-    document.check(&operation_limits)?;
+    let document = check_document(&request.query, settings)?;
     let operation = document.operation(request.operation_name.as_deref())?;
     if operation.introspects && !may_introspect(settings, is_member) {
         let message = match settings.introspection {
@@ -64,6 +62,14 @@ pub fn judge(
         introspects: operation.introspects,
         previews: document.mentions(PREVIEW),
     })
+}
+
+/// Parses a document, and holds all of it against the tenant's bounds.
+pub fn check_document<'t>(text: &'t str, settings: &GraphqlSettings) -> Result<GraphqlDocument<'t>, DocumentError> {
+    let (document_limits, operation_limits) = limits(settings);
+    let document = GraphqlDocument::parse(text, &document_limits)?;
+    document.check(&operation_limits)?;
+    Ok(document)
 }
 
 /// Whether the schema is shown to somebody.

@@ -7,8 +7,10 @@
 //! - A document is judged before the site sees it, and what the site sees is what was judged: the request is written anew from
 //!   what was read.
 //! - What is not a GraphQL response is not passed on.
+//! - A hash names one text, an alias what the tenant's registry says: a client's request gives no text another name.
 
 mod asking;
+pub mod documents;
 pub mod endpoint;
 mod errors;
 mod exchange;
@@ -16,6 +18,7 @@ pub mod explain;
 mod headers;
 mod judged;
 mod kept;
+mod naming;
 pub mod purging;
 mod question;
 mod request;
@@ -27,3 +30,6 @@ mod shielding;
 mod stored_answer;
 mod told;
 mod verdict;
+
+pub use judged::check_document;
+pub use naming::hash_of;

@@ -7,19 +7,24 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-use super::errors::{GraphqlError, Refused};
+use super::errors::Refused;
+use super::naming;
 use crate::http::incoming::{Incoming, Query, essence};
 use crate::http::problem;
+use domain::document_name::DocumentName;
 use domain::graphql_settings::GraphqlSettings;
 
 /// Parameters of the query that are the request's.
-const PARAMETERS: [&str; 4] = ["query", "operationName", "variables", "extensions"];
+const PARAMETERS: [&str; 6] = ["query", "operationName", "variables", "extensions", QUERY_ID, DOCUMENT_ID];
+/// Members and parameters that name a document (`documents/naming.rs`).
+const QUERY_ID: &str = "queryId";
+const DOCUMENT_ID: &str = "documentId";
 /// The longest value of another parameter that is passed on, in bytes.
 const MAX_PARAMETER: usize = 1_024;
-/// The extension that has a server look a document up, or keep it under a name that nobody checks.
+/// The extension that names a document. It ends here: a site might keep a document under a name that it does not check.
 const PERSISTED: &str = "persistedQuery";
 /// The longest body of a batch, in bytes, whatever its requests may have.
-const MAX_BATCH_BYTES: usize = 1_048_576;
+pub const MAX_BATCH_BYTES: usize = 1_048_576;
 /// Bytes beside document and variables that a request may have.
 const BESIDE: usize = 8_192;
 /// The longest name of an operation, in bytes, and the longest extensions.
@@ -30,8 +35,11 @@ const MAX_EXTENSIONS: usize = 4_096;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GraphqlRequest {
-    /// The document.
+    /// The document. Empty where the request only names it, until it is looked up (`documents::resolved`).
     pub query: String,
+    /// What the request names its document by. Where its text came along, the name is the text's hash.
+    #[serde(skip)]
+    pub name: Option<DocumentName>,
     /// The operation to execute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation_name: Option<String>,
@@ -41,6 +49,13 @@ pub struct GraphqlRequest {
     /// What a server may take beyond the specification, an object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extensions: Option<Box<RawValue>>,
+}
+
+impl GraphqlRequest {
+    /// Whether its document is here, and not only its name.
+    pub fn has_text(&self) -> bool {
+        !self.query.is_empty()
+    }
 }
 
 /// What a client sent.
@@ -68,7 +83,8 @@ impl GraphqlBody {
             "application/json" => {}
             "application/graphql" => {
                 let query = text(incoming.body(bytes(settings)).await?)?;
-                return Ok(Self::Post(checked(Some(query), None, None, None, settings)?));
+                let parts = RequestParts { query: Some(query), ..RequestParts::default() };
+                return Ok(Self::Post(checked(parts, settings)?));
             }
             "multipart/form-data" => return Ok(Self::Form(sent)),
             _ => return Err(unsupported()),
@@ -160,10 +176,16 @@ fn batch(body: &str, settings: &GraphqlSettings) -> Result<Vec<GraphqlRequest>, 
 }
 
 fn of_json(members: &Members<'_>, settings: &GraphqlSettings) -> Result<GraphqlRequest, Refused> {
-    let query = text_of(members, "query")?;
-    let operation_name = text_of(members, "operationName")?;
     let raw = |name: &str| members.get(name).map(|value| value.get());
-    checked(query, operation_name, raw("variables"), raw("extensions"), settings)
+    let parts = RequestParts {
+        query: text_of(members, "query")?,
+        operation_name: text_of(members, "operationName")?,
+        variables: raw("variables"),
+        extensions: raw("extensions"),
+        query_id: text_of(members, QUERY_ID)?,
+        document_id: text_of(members, DOCUMENT_ID)?,
+    };
+    checked(parts, settings)
 }
 
 fn text_of(members: &Members<'_>, name: &'static str) -> Result<Option<String>, Refused> {
@@ -178,28 +200,46 @@ fn of_query(query: &Query, settings: &GraphqlSettings) -> Result<GraphqlRequest,
         }
     }
     let given = |name: &str| query.get(name).filter(|value| !value.is_empty());
-    let (document, name) = (given("query").map(str::to_owned), given("operationName").map(str::to_owned));
-    checked(document, name, given("variables"), given("extensions"), settings)
+    let owned = |name: &str| given(name).map(str::to_owned);
+    let parts = RequestParts {
+        query: owned("query"),
+        operation_name: owned("operationName"),
+        variables: given("variables"),
+        extensions: given("extensions"),
+        query_id: owned(QUERY_ID),
+        document_id: owned(DOCUMENT_ID),
+    };
+    checked(parts, settings)
 }
 
-fn checked(
+/// The parts of a request, as they were sent.
+#[derive(Default)]
+struct RequestParts<'t> {
     query: Option<String>,
     operation_name: Option<String>,
-    variables: Option<&str>,
-    extensions: Option<&str>,
-    settings: &GraphqlSettings,
-) -> Result<GraphqlRequest, Refused> {
+    variables: Option<&'t str>,
+    extensions: Option<&'t str>,
+    query_id: Option<String>,
+    document_id: Option<String>,
+}
+
+fn checked(parts: RequestParts<'_>, settings: &GraphqlSettings) -> Result<GraphqlRequest, Refused> {
+    let RequestParts { query, operation_name, variables, extensions, query_id, document_id } = parts;
     let most = usize::try_from(settings.max_query_bytes).unwrap_or(usize::MAX);
     let variables = object("variables", variables, most)?;
     let extensions = object("extensions", extensions, MAX_EXTENSIONS)?;
-    let (extensions, is_persisted) = without_persisted(extensions)?;
-    let Some(query) = query.filter(|query| !query.trim().is_empty()) else {
-        return Err(if is_persisted { persisted() } else { Refused::request("`query` must hold a GraphQL document.") });
-    };
+    let (extensions, persisted) = without_persisted(extensions)?;
+    let name = naming::read(persisted.as_deref(), query_id.as_deref(), document_id.as_deref())?;
+    let query = query.filter(|query| !query.trim().is_empty());
+    match (&query, &name) {
+        (Some(query), Some(name)) => naming::check(name, query)?,
+        (Some(_), None) | (None, Some(_)) => {}
+        (None, None) => return Err(Refused::request("`query` must hold a GraphQL document.")),
+    }
     if operation_name.as_ref().is_some_and(|name| name.len() > MAX_NAME) {
         return Err(Refused::request(format!("`operationName` must have at most {MAX_NAME} bytes.")));
     }
-    Ok(GraphqlRequest { query, operation_name, variables, extensions })
+    Ok(GraphqlRequest { query: query.unwrap_or_default(), name, operation_name, variables, extensions })
 }
 
 /// A JSON object as it was sent; none for `null`.
@@ -215,23 +255,23 @@ fn object(name: &str, text: Option<&str>, most: usize) -> Result<Option<Box<RawV
     }
 }
 
-/// Extensions without the one that names a persisted query, and whether it was there.
-fn without_persisted(extensions: Option<Box<RawValue>>) -> Result<(Option<Box<RawValue>>, bool), Refused> {
-    let Some(extensions) = extensions else { return Ok((None, false)) };
-    let mut members = members(extensions.get())?;
-    let is_persisted = members.remove(PERSISTED).is_some();
-    let kept = (!members.is_empty()).then(|| serde_json::value::to_raw_value(&members)).transpose();
-    Ok((kept.map_err(problem::internal)?, is_persisted))
-}
+/// Extensions, and the one that names a document apart from the others.
+type Extensions = (Option<Box<RawValue>>, Option<Box<RawValue>>);
 
-/// What Apollo's clients understand: they send the document itself from then on.
-fn persisted() -> Refused {
-    Refused::Document(GraphqlError::new("PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported"))
+fn without_persisted(extensions: Option<Box<RawValue>>) -> Result<Extensions, Refused> {
+    let Some(extensions) = extensions else { return Ok((None, None)) };
+    let mut members = members(extensions.get())?;
+    let persisted = members.remove(PERSISTED).map(ToOwned::to_owned);
+    let kept = (!members.is_empty()).then(|| serde_json::value::to_raw_value(&members)).transpose();
+    Ok((kept.map_err(problem::internal)?, persisted))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of `{a}`, by sha256sum.
+    const HASH: &str = "460c3a93211614ac783c0f1d1bbbcb45a6da87d6421b5c0771772588f1015ff8";
 
     fn read(text: &str) -> Result<String, String> {
         let settings = GraphqlSettings { max_query_bytes: 1_024, ..GraphqlSettings::default() };
@@ -260,11 +300,16 @@ mod tests {
                 r#"{"query":"{a}","operationName":"A","variables":{"n":10000000000000000000001,"n":1.0}}"#,
             ),
             (r#"{"query":"{a}","extensions":{"a":[1]}}"#, r#"{"query":"{a}","extensions":{"a":[1]}}"#),
-            (r#"{"query":"{a}","extensions":{"persistedQuery":{"version":1}}}"#, r#"{"query":"{a}"}"#),
+            (r#"{"query":"{a}","queryId":null,"documentId":null}"#, r#"{"query":"{a}"}"#),
+            (r#"{"query":"{a}","extensions":{"persistedQuery":null}}"#, r#"{"query":"{a}"}"#),
+            (&format!(r#"{{"query":"{{a}}","queryId":"{HASH}","documentId":"sha256:{HASH}"}}"#), r#"{"query":"{a}"}"#),
             (
-                r#"{"query":"{a}","extensions":{"b":1,"persisted\u0051uery":{},"b":2}}"#,
+                &format!(
+                    r#"{{"query":"{{a}}","extensions":{{"b":1,"persisted\u0051uery":{{"version":1,"sha256Hash":"{HASH}"}},"b":2}}}}"#
+                ),
                 r#"{"query":"{a}","extensions":{"b":2}}"#,
             ),
+            (&format!(r#"{{"queryId":"{HASH}","operationName":"A"}}"#), r#"{"query":"","operationName":"A"}"#),
         ] {
             assert_eq!(read(sent).as_deref(), Ok(passed), "{sent}");
         }
@@ -285,7 +330,15 @@ mod tests {
             (r#"{"query":"{a}","variables":"{}"}"#, "`variables` must be a JSON object"),
             (r#"{"query":"{a}","variables":[]}"#, "`variables` must be a JSON object"),
             (r#"{"query":"{a}","extensions":0}"#, "`extensions` must be a JSON object"),
-            (r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"ab"}}}"#, "PersistedQueryNotSupported"),
+            (
+                r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"ab"}}}"#,
+                "extension `persistedQuery` must be",
+            ),
+            (r#"{"queryId":1}"#, "`queryId` must be a string"),
+            (r#"{"query":"{a}","documentId":"sha256:ab"}"#, "`documentId` must be"),
+            (r#"{"query":"{a}","queryId":"GetPosts"}"#, "PERSISTED_QUERY_HASH_MISMATCH"),
+            (&format!(r#"{{"query":"{{b}}","queryId":"{HASH}"}}"#), "PERSISTED_QUERY_HASH_MISMATCH"),
+            (&format!(r#"{{"queryId":"GetPosts","documentId":"{HASH}"}}"#), "names two documents"),
             (&long_variables, "at most 1024"),
         ] {
             assert!(read(sent).as_ref().is_err_and(|told| told.contains(part)), "{sent}: {:?}", read(sent));
@@ -300,8 +353,11 @@ mod tests {
         };
         let whole = "query=%7Ba%7D&operationName=A&variables=%7B%22a%22%3A1%7D&lang=de";
         assert_eq!(read(whole).unwrap(), r#"{"query":"{a}","operationName":"A","variables":{"a":1}}"#);
-        assert_eq!(read("query={a}&variables=&operationName=").unwrap(), r#"{"query":"{a}"}"#);
-        for wrong in ["", "query=", "query={a}&query={b}", "query={a}&variables=a"] {
+        assert_eq!(read("query={a}&variables=&operationName=&queryId=").unwrap(), r#"{"query":"{a}"}"#);
+        assert_eq!(read(&format!("documentId={HASH}")).unwrap(), r#"{"query":""}"#);
+        for wrong in
+            ["", "query=", "query={a}&query={b}", "query={a}&variables=a", "queryId=a&queryId=a", "queryId=a+b"]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
         let settings = GraphqlSettings::default();

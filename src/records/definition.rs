@@ -29,6 +29,7 @@ pub const RESERVED: &[&str] = &[
     "collections",
     "diagnose",
     "docs",
+    "documents",
     "events",
     "graphql",
     "health",

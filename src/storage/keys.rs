@@ -40,6 +40,12 @@ impl KvKey {
         Self(format!("t:{tenant}:graphql:{digest}"))
     }
 
+    /// `t:{tenant}:document:{place}`: the text of a GraphQL document, with its last use. Nobody signs it: whoever reads it
+    /// holds the text against the hash that was asked for.
+    pub fn document(tenant: &TenantId, place: &str) -> Self {
+        Self(format!("t:{tenant}:document:{place}"))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -74,6 +74,7 @@ statements! { TenantSql;
     PURGE_TENANT_AUTH = "DELETE FROM tenant_auth WHERE tenant_id = ?1";
     PURGE_ROLES = "DELETE FROM roles WHERE tenant_id = ?1";
     PURGE_USERS = "DELETE FROM users WHERE tenant_id = ?1";
+    PURGE_DOCUMENTS = "DELETE FROM documents WHERE tenant_id = ?1";
     PURGE_IDEMPOTENCY_KEYS = "DELETE FROM idempotency_keys WHERE tenant_id = ?1";
     PURGE_WRITE_RULES = "DELETE FROM write_rules WHERE tenant_id = ?1";
     /// Purge: the guard's own row, last.
@@ -119,6 +120,7 @@ pub const PURGES: &[TenantSql] = &[
     PURGE_TENANT_AUTH,
     PURGE_ROLES,
     PURGE_USERS,
+    PURGE_DOCUMENTS,
     PURGE_IDEMPOTENCY_KEYS,
     PURGE_WRITE_RULES,
     PURGE_WRITE_GUARD,

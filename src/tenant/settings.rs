@@ -12,7 +12,7 @@ use crate::http::fields::Fields;
 use crate::http::problem::FieldError;
 use domain::error::Invalid;
 use domain::graphql_cache::{self, CacheSettings, HeaderScope, OperationLifetime};
-use domain::graphql_settings::{self, Bounded, GraphqlSettings, Introspection};
+use domain::graphql_settings::{self, Bounded, DocumentRule, GraphqlSettings, Introspection};
 use domain::json;
 use domain::mercure::{Action, Issuer, Mercure};
 use domain::pointer;
@@ -185,13 +185,16 @@ fn read_graphql(fields: &mut Fields) -> GraphqlSettings {
     let introspection = inner.parsed("introspection", |text| {
         Introspection::parse(text).ok_or_else(|| Invalid::new("invalid_value", "must be off, members or on"))
     });
+    let documents = inner.parsed("documents", |text| {
+        DocumentRule::parse(text).ok_or_else(|| Invalid::new("invalid_value", "must be any or registered"))
+    });
     let send_site_key = inner.flag("send_site_key").unwrap_or(false);
     let parameters = inner.list("pass_parameters", graphql_settings::MAX_PARAMETERS, graphql_settings::parse_parameter);
     let cache = read_cache(&mut inner);
     fields.wrong_inside("graphql", inner.into_errors());
-    let introspection = introspection.unwrap_or_default();
     GraphqlSettings {
-        introspection,
+        introspection: introspection.unwrap_or_default(),
+        documents: documents.unwrap_or_default(),
         max_query_bytes,
         max_depth,
         max_aliases,
@@ -287,7 +290,7 @@ mod tests {
             "seo_optimization": true, "custom_templates": {}, "workflow_approval": false, "registration": "closed",
             "password_policy": policy,
             "mercure": {"compatibility": true, "anonymous": true, "subscriptions": false, "issuers": []},
-            "graphql": {"introspection": "on", "max_query_bytes": 65_536, "max_depth": 20, "max_aliases": 100,
+            "graphql": {"introspection": "on", "documents": "any", "max_query_bytes": 65_536, "max_depth": 20, "max_aliases": 100,
                 "max_fields": 2_000, "max_batch": 10, "max_upload_bytes": 0, "timeout_ms": 10_000,
                 "send_site_key": false, "pass_parameters": ["lang", "_wpnonce"],
                 "cache": {"enabled": true, "fresh_seconds": 60, "stale_while_revalidate_seconds": 60,
@@ -306,10 +309,11 @@ mod tests {
             "seo_optimization": false, "custom_templates": {"a": [1]}, "workflow_approval": true,
             "registration": "open", "password_policy": {"min_length": 12}, "mercure": {"compatibility": false,
             "issuers": [{"issuer": "urn:app", "jwks_url": "https://app.test/jwks", "allows": ["publish"]}]},
-            "graphql": {"introspection": "members", "max_batch": 0, "send_site_key": true}}));
+            "graphql": {"introspection": "members", "documents": "registered", "max_batch": 0, "send_site_key": true}}));
         assert_eq!(faults, [""; 0]);
         let graphql = GraphqlSettings {
             introspection: Introspection::Members,
+            documents: DocumentRule::Registered,
             max_batch: 0,
             send_site_key: true,
             ..GraphqlSettings::default()
@@ -330,7 +334,7 @@ mod tests {
         let (read, mut faults) = read(json!({"auto_publish": 1, "content_types": ["ok", "Not Ok", 3],
             "default_categories": many, "seo_optimization": "yes", "custom_templates": [], "workflow_approval": {},
             "registration": "ajar", "password_policy": {"min_length": 1, "a/b": 1}, "theme": "dark", "x/y": null,
-            "graphql": {"introspection": "ON", "max_depth": 51, "timeout_ms": 499, "max_fields": 1.5, "depth": 3,
+            "graphql": {"introspection": "ON", "documents": "all", "max_depth": 51, "timeout_ms": 499, "max_fields": 1.5, "depth": 3,
                 "pass_parameters": ["lang", "query"]}}));
         faults.sort();
         let expected = [
@@ -340,6 +344,7 @@ mod tests {
             "/custom_templates",
             "/default_categories",
             "/graphql/depth",
+            "/graphql/documents",
             "/graphql/introspection",
             "/graphql/max_depth",
             "/graphql/max_fields",

@@ -9,6 +9,7 @@
 //! `matrix` holds the list of changes to the route table and to the configuration of a tenant.
 
 mod collections;
+mod documents;
 mod matrix;
 mod members;
 mod operators;

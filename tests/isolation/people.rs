@@ -40,10 +40,11 @@ impl People {
         const INVITATION: &str = "INSERT INTO tenant_invitations (tenant_id, id, email, role, token, invited_by, sent_at, expires_at, created_at) VALUES (?1, ?2, ?3 || '@invited.test', 'viewer', ?4, 'key:0', 1, 9000000000000, 1)";
         const PROVIDER: &str = "INSERT INTO sso_providers (tenant_id, id, name, issuer, client_id, scopes, role_map, reach, created_at, updated_at) VALUES (?1, ?2, 'Sign in here', 'https://issuer.example', ?3, 'openid email', '{}', '[]', 1, 1)";
         const CLIENT: &str = "INSERT INTO sso_clients (tenant_id, client_id, redirect_uris, created_at, updated_at) VALUES (?1, ?2, '[]', 1, 1)";
+        const DOCUMENT: &str = "INSERT INTO documents (tenant_id, hash, alias, text, bytes, created_at, created_by) VALUES (?1, ?2, ?3, '{' || ?3 || '}', 3, 1, 'key:0')";
         let id = |kind: &str| self.objects[kind].as_str();
         let owner = format!("usr_{}", unique());
         let (viewer, cookie, token) = (format!("{canary}@users.test"), digest(session.text.as_bytes()), unique());
-        let statements: [(&str, &[&str]); 8] = [
+        let statements: [(&str, &[&str]); 9] = [
             (USER, &[&owner, &self.email, canary, PASSWORD_HASH, "owner"]),
             (USER, &[id("users"), &viewer, canary, PASSWORD_HASH, "viewer"]),
             (SESSION, &[&session.id, &owner, &cookie]),
@@ -52,6 +53,7 @@ impl People {
             (INVITATION, &[id("invitations"), canary, &token]),
             (PROVIDER, &[id("providers"), canary]),
             (CLIENT, &[id("clients")]),
+            (DOCUMENT, &[id("documents"), canary]),
         ];
         tenant.seed(&statements).await;
     }
@@ -123,6 +125,7 @@ impl People {
             ("buried", format!("b{tail}")),
             ("clients", format!("app-{tenant}")),
             ("collections", format!("c{tail}")),
+            ("documents", digest(format!("document {tail}").as_bytes())),
             ("invitations", format!("inv_{tail}")),
             ("operators", format!("opr_{tail}")),
             ("platform-keys", unique()[..12].to_owned()),

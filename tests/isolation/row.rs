@@ -7,10 +7,11 @@ use super::fixture::{Fixture, TOPIC};
 use crate::world::{PASSWORD, ROOT, unique};
 
 /// What paths name of a tenant's own, by the segment before it.
-const OBJECTS: [&str; 11] = [
+const OBJECTS: [&str; 12] = [
     "api-keys",
     "clients",
     "collections",
+    "documents",
     "invitations",
     "operators",
     "platform-keys",
@@ -243,6 +244,12 @@ impl Row {
             ("OPTIONS", "/events") => Row { ok: 204, ..PUBLIC },
             ("GET" | "HEAD", "/graphql" | "/graphql/{}") => Row { query: &[("query", "{a}")], ..PUBLIC },
             ("POST", "/graphql" | "/graphql/{}") => Row { body: Some(|_| json!({"query": "{a}"})), ..PUBLIC },
+            ("GET", "/api/v1/documents" | "/api/v1/documents/{}") => Row { shows: true, ..MEMBER },
+            ("PUT", "/api/v1/documents") => {
+                let one = |_: &Fixture| json!({"documents": [{"text": format!("{{a{}}}", unique())}]});
+                Row { body: Some(one), volatile: true, ..MEMBER }
+            }
+            ("DELETE", "/api/v1/documents/{}") => MEMBER,
             ("GET" | "HEAD", "/events/diagnose") => Row { volatile: true, ..PUBLIC },
             ("GET" | "HEAD", "/") => PUBLIC,
             ("GET" | "HEAD", "/.well-known/jwks.json") => PUBLIC,

@@ -35,6 +35,7 @@ pub fn is_by_number(table: &str) -> bool {
 
 const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/auth/account.rs", auth::account::STATEMENTS),
+    ("src/api/documents.rs", carillon::api::documents::STATEMENTS),
     ("src/api/members/audit.rs", carillon::api::members::audit::STATEMENTS),
     ("src/auth/idempotency/tenant.rs", carillon::auth::idempotency::tenant::STATEMENTS),
     ("src/api/members/invitations.rs", carillon::api::members::invitations::STATEMENTS),
@@ -60,6 +61,7 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/api/records/collections.rs", carillon::api::records::collections::STATEMENTS),
     ("src/api/records/stats.rs", carillon::api::records::stats::STATEMENTS),
     ("src/api/records/versions.rs", carillon::api::records::versions::STATEMENTS),
+    ("src/graphql/documents/registry.rs", carillon::graphql::documents::registry::STATEMENTS),
     ("src/records/collection.rs", records::collection::STATEMENTS),
     ("src/records/expand.rs", records::expand::STATEMENTS),
     ("src/records/file.rs", records::file::STATEMENTS),
