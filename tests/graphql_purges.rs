@@ -172,6 +172,31 @@ async fn each_kind_of_change_ends_what_it_touches() {
 }
 
 #[tokio::test]
+async fn what_was_not_there_is_shown_once_it_is_published_and_gone_once_it_is_not() {
+    let (a, b) = World::pair().await;
+    let content = Content::of([1]);
+    let tenant = tenant_of(&a, &content.site, json!({"fresh_seconds": 600})).await;
+    let there = tenant.through(&b);
+    for _ in 0..3 {
+        for one in [&tenant, &there] {
+            assert_eq!(version(&ask(one, &post(7)).await.body), None);
+            assert!(verdict(&ask(one, &post(7)).await).starts_with("HIT"));
+        }
+        // WPGraphQL names the list, and not the post.
+        content.change(7);
+        let published = publish(&tenant, "CREATE", Some(vec!["list:post".into()])).await;
+        for one in [&tenant, &there] {
+            assert!(version(&ask_after(one, &post(7), &published).await.body).is_some());
+        }
+        content.delete(7);
+        let unpublished = publish(&there, "DELETE", Some(vec![relay(7)])).await;
+        for one in [&tenant, &there] {
+            assert_eq!(version(&ask_after(one, &post(7), &unpublished).await.body), None);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_api_purges_by_key_id_type_operation_document_and_all() {
     let tenant = tenant_of(&World::shared().await, &Site::recorded(), json!({})).await;
     let purge = async |body: &Value| tenant.as_owner("POST", "/api/v1/cache/purge").json(body).send().await;

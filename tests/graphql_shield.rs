@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::graphql_cache::{posted, tenant_of, verdict};
 use crate::world::content::{Content, POSTS, post, relay, version};
-use crate::world::{Site, SiteAnswer, Sockets, Tenant, TestResponse, World, eventually};
+use crate::world::{Site, SiteAnswer, Tenant, TestResponse, World, eventually};
 
 async fn ask_all(tenants: &[&Tenant], document: &str, count: usize) -> Vec<TestResponse> {
     join_all((0..count).map(|nth| posted(tenants[nth % tenants.len()], document).send())).await
@@ -79,22 +79,30 @@ async fn errors_are_shared_by_those_who_wait_and_held_for_nobody() {
 }
 
 #[tokio::test]
-async fn a_shield_that_ends_loses_nobodys_answer() {
-    let world = World::own().await;
+async fn where_no_shield_can_be_had_the_site_is_asked_all_the_same() {
+    let world = World::without_shields().await;
     let content = Content::of([1]);
     let tenant = tenant_of(&world, &content.site, json!({})).await;
-    content.slow(Duration::from_millis(500));
-    for round in 1..=5 {
-        let document = format!("{{post(id:1){{version nth{round}:version}}}}");
-        let asked = content.executions();
-        let waiting = tokio::spawn(join_all((0..5).map(|_| posted(&tenant, &document).send()).collect::<Vec<_>>()));
-        eventually("the site is asked", async || (content.executions() > asked).then_some(())).await;
-        world.end_shield(&tenant).await;
-        for answer in waiting.await.unwrap() {
-            assert_eq!((answer.status, version(&answer.body)), (200, Some(1)), "{}", answer.body);
-        }
+    let answers = ask_all(&[&tenant], POSTS, 5).await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{}", answers[0].body);
+    assert_eq!(verdict(&posted(&tenant, POSTS).send().await), "HIT; reason=memory");
+    content.change(1);
+    tenant.webhook().accepted().await;
+    assert_eq!(verdict(&posted(&tenant, POSTS).send().await), "MISS; reason=purged");
+}
+
+#[tokio::test]
+async fn who_leaves_while_waiting_takes_nobodys_answer_along() {
+    let content = Content::of([1]);
+    let tenant = tenant_of(&World::shared().await, &content.site, json!({})).await;
+    content.slow(Duration::from_millis(800));
+    let first = tokio::spawn(posted(&tenant, POSTS).send());
+    eventually("the site is asked", async || (content.executions() == 1).then_some(())).await;
+    let others = tokio::spawn(join_all((0..5).map(|_| posted(&tenant, POSTS).send()).collect::<Vec<_>>()));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    first.abort();
+    for answer in others.await.unwrap() {
+        assert_eq!(answer.status, 200, "{}", answer.body);
     }
-    // And a deployment without one asks by itself.
-    world.evict(&tenant, Sockets::Hibernate).await;
-    assert_eq!(posted(&tenant, POSTS).send().await.status, 200);
+    assert_eq!(content.executions(), 1);
 }

@@ -11,25 +11,32 @@ use domain::clock::Clock;
 const MOST: usize = 1_000;
 const GIVEN_UP_MILLIS: i64 = 60_000;
 
-/// An answer that is fetched anew.
+/// A tenant's question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct RenewedAnswer(TenantId, Box<str>);
+pub struct QuestionOf(TenantId, Box<str>);
 
-impl CacheKey for RenewedAnswer {
+impl QuestionOf {
+    /// By its key.
+    pub fn new(tenant: &TenantId, key: &str) -> Self {
+        Self(tenant.clone(), key.into())
+    }
+}
+
+impl CacheKey for QuestionOf {
     const IDENTITY: KeyIdentity = KeyIdentity::NeverRecurs("a question's digest names one question of one site");
 }
 
 thread_local! {
-    static RENEWED: RefCell<IsolateCache<RenewedAnswer, ()>> = RefCell::new(IsolateCache::new(MOST, GIVEN_UP_MILLIS));
+    static RENEWED: RefCell<IsolateCache<QuestionOf, ()>> = RefCell::new(IsolateCache::new(MOST, GIVEN_UP_MILLIS));
 }
 
 /// That an answer is fetched anew.
-pub struct Revalidation(RenewedAnswer);
+pub struct Revalidation(QuestionOf);
 
 impl Revalidation {
     /// Begins, unless it is under way.
     pub fn begin(tenant: &TenantId, key: &str) -> Option<Self> {
-        let (renewed, now) = (RenewedAnswer(tenant.clone(), key.into()), SystemClock.now());
+        let (renewed, now) = (QuestionOf::new(tenant, key), SystemClock.now());
         RENEWED.with_borrow_mut(|all| {
             if all.get(&renewed, now).is_some() {
                 return None;

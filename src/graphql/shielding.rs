@@ -1,16 +1,33 @@
 //! How the Worker asks a tenant's shield.
 
+use std::cell::RefCell;
+
 use worker::wasm_bindgen::JsValue;
 use worker::{Method, Request, RequestInit};
 
 use super::asking::Asking;
 use super::exchange::SiteBody;
+use super::revalidating::QuestionOf;
 use super::shield_protocol::{ShieldQuestion, ShieldReply, Wants};
+use crate::isolate_cache::IsolateCache;
+use crate::storage::bindings::SystemClock;
+use domain::clock::Clock;
 use domain::log_position::Cursor;
+
+/// Most questions whose answers an isolate knows to be too large for a shield, and how long, in milliseconds.
+const MAX_LARGE: usize = 1_000;
+const LARGE_MILLIS: i64 = 600_000;
+
+thread_local! {
+    static LARGE: RefCell<IsolateCache<QuestionOf, ()>> = RefCell::new(IsolateCache::new(MAX_LARGE, LARGE_MILLIS));
+}
 
 /// Asks the tenant's shield; none if it fails, or has nothing to say. `headers` are those that the site is sent.
 pub async fn ask(asking: &Asking, headers: &[(String, String)], began: &Cursor, wants: Wants) -> Option<ShieldReply> {
-    let question = &asking.question;
+    let (question, asked) = (&asking.question, QuestionOf::new(&asking.tenant, &asking.question.key));
+    if LARGE.with_borrow_mut(|large| large.get(&asked, SystemClock.now()).is_some()) {
+        return None;
+    }
     let SiteBody::Text(body) = &question.request.body else { return None };
     let message = ShieldQuestion {
         tenant: (&asking.tenant).into(),
@@ -29,7 +46,11 @@ pub async fn ask(asking: &Asking, headers: &[(String, String)], began: &Cursor, 
     let json = serde_json::to_string(&message).ok()?;
     let text = send(asking, json).await.ok()?;
     match ShieldReply::parse(&asking.tenant, &text)? {
-        ShieldReply::AskYourself | ShieldReply::Nothing => None,
+        ShieldReply::AskYourself => {
+            LARGE.with_borrow_mut(|large| large.insert(asked, (), SystemClock.now()));
+            None
+        }
+        ShieldReply::Nothing => None,
         reply => Some(reply),
     }
 }

@@ -45,6 +45,8 @@ const OPERATIONS: &[(&str, Effect)] = &[
     ("auth.switch", BindsNobody(MAKES)),
     ("auth.verify_email", BindsNobody(PROVES)),
     ("branding.patch", Binds(&["settings::another_branding_is_shown_by_every_isolate"])),
+    ("cache.explain", BindsNobody("it says what would be done, and does nothing of it")),
+    ("cache.purge", Binds(&["answers::a_purge_ends_what_it_names_in_every_isolate"])),
     ("collections.create", Binds(&["collections::a_collection_made_again_as_private_is_private_in_every_isolate"])),
     ("collections.delete", Binds(&["collections::a_collection_made_again_as_private_is_private_in_every_isolate"])),
     (
@@ -160,8 +162,8 @@ const OPERATIONS: &[(&str, Effect)] = &[
     ("users.remove", Binds(&["members::a_user_made_again_under_an_address_is_another_user_in_every_isolate"])),
     ("users.revoke_sessions", Binds(&["members::a_session_that_ends_ends_in_every_isolate"])),
     ("versions.restore", BindsNobody(RECORDS)),
-    ("webhook.by_header", BindsNobody(MAKES)),
-    ("webhook.receive", BindsNobody(MAKES)),
+    ("webhook.by_header", Binds(&["answers::a_webhook_ends_what_it_names_in_every_isolate"])),
+    ("webhook.receive", Binds(&["answers::a_webhook_ends_what_it_names_in_every_isolate"])),
 ];
 
 /// By the field of `TenantConfig`, which isolates and the hub remember: the tests that narrow it on one isolate and try it

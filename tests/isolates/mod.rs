@@ -8,6 +8,7 @@
 //!
 //! `matrix` holds the list of changes to the route table and to the configuration of a tenant.
 
+mod answers;
 mod collections;
 mod documents;
 mod matrix;

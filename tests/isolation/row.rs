@@ -244,6 +244,12 @@ impl Row {
             ("OPTIONS", "/events") => Row { ok: 204, ..PUBLIC },
             ("GET" | "HEAD", "/graphql" | "/graphql/{}") => Row { query: &[("query", "{a}")], ..PUBLIC },
             ("POST", "/graphql" | "/graphql/{}") => Row { body: Some(|_| json!({"query": "{a}"})), ..PUBLIC },
+            ("POST", "/api/v1/cache/purge") => {
+                Row { body: Some(|_| json!({"keys": ["list:post"]})), volatile: true, ..MEMBER }
+            }
+            ("POST", "/api/v1/cache/explain") => {
+                Row { body: Some(|_| json!({"query": "{a}"})), volatile: true, ..MEMBER }
+            }
             ("GET", "/api/v1/documents" | "/api/v1/documents/{}") => Row { shows: true, ..MEMBER },
             ("PUT", "/api/v1/documents") => {
                 let one = |_: &Fixture| json!({"documents": [{"text": format!("{{a{}}}", unique())}]});

@@ -23,7 +23,6 @@
 //   POST /kv/put     {"key", "value"}
 //   POST /kv/delete  {"key"}
 //   POST /kv/forget  {"prefix"}                                     {"count"} of the keys that are gone
-//   POST /shield/end {"tenant"}                                     the tenant's shield leaves memory
 //   POST /r2/list    {"prefix"}                                     {"keys"}, at most 1,000
 //   POST /r2/put     {"key", "text", "count"?}                      with a count: so many, each key with its number
 //   GET  /logs       what the Worker logged, newest last: a JSON object per line. Other output
@@ -100,7 +99,7 @@ async function modules(build) {
 }
 
 /** The Worker as wrangler.toml describes it, with the test's own vars and secrets. Only the first isolate has the hubs. */
-async function worker(name, toml, databases, { build = "build", vars = {}, secrets = {}, addressLimit = true, shield = true }) {
+async function worker(name, toml, databases, { build = "build", vars = {}, secrets = {}, addressLimit = true, shields = true }) {
   const folder = resolve(ROOT, build);
   const top = blocks(`[top]\n${toml}`, "[top]")[0];
   return {
@@ -115,7 +114,7 @@ async function worker(name, toml, databases, { build = "build", vars = {}, secre
         KV: { type: "kv", id: "KV" },
         MEDIA: { type: "r2", name: "MEDIA" },
         HUB: { type: "durable-object", worker: NAME, exportName: "Hub" },
-        ...(shield && { SHIELD: { type: "durable-object", worker: NAME, exportName: "Shield" } }),
+        ...(shields && { SHIELD: { type: "durable-object", worker: NAME, exportName: "Shield" } }),
         ...(addressLimit && {
           ADDRESS_LIMIT: { type: "rate-limit", namespace: "1001", simple: { limit: 1000, period: 10 } },
           LOGIN_LIMIT: { type: "rate-limit", namespace: "1002", simple: { limit: 40, period: 60 } },
@@ -142,7 +141,6 @@ async function adminWorker(toml, databases) {
         KV: { type: "kv", id: "KV" },
         MEDIA: { type: "r2", name: "MEDIA" },
         HUB: { type: "durable-object", worker: NAME, exportName: "Hub" },
-        SHIELD: { type: "durable-object", worker: NAME, exportName: "Shield" },
         WORKER: { type: "worker", worker: NAME },
       },
     },
@@ -218,7 +216,6 @@ function controls(adminUrl, triggers) {
     "POST /kv/put": asking("kvPut"),
     "POST /kv/delete": asking("kvDelete"),
     "POST /kv/forget": asking("kvForget"),
-    "POST /shield/end": asking("endShield"),
     "POST /r2/list": asking("r2List"),
     "POST /r2/put": asking("r2Put"),
   };

@@ -9,11 +9,6 @@ const actions = {
     await workerd.evict(env.HUB.get(env.HUB.idFromName(tenant)), { webSockets });
     return {};
   },
-  // The tenant's shield ends, with all that it is asked for.
-  async endShield({ tenant }, env) {
-    await workerd.evict(env.SHIELD.get(env.SHIELD.idFromName(tenant)), { webSockets: "close" });
-    return {};
-  },
   async d1({ binding, sql, params = [] }, env) {
     const { results, meta } = await env[binding].prepare(sql).bind(...params).all();
     return { results, meta };

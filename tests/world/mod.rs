@@ -92,6 +92,14 @@ impl World {
         World::over(runtime, Some(Arc::new(permit)))
     }
 
+    /// A runtime of one test, in which no shield can be had.
+    pub async fn without_shields() -> World {
+        let permit = OWN.acquire().await.unwrap();
+        let start = || Arc::new(Runtime::start_without_shields());
+        let runtime = tokio::task::spawn_blocking(start).await.unwrap();
+        World::over(runtime, Some(Arc::new(permit)))
+    }
+
     /// Two isolates of one runtime, over the same databases, KV, R2 and hubs: as on Cloudflare, where any isolate may
     /// serve any request, each remembers for itself, and none hears of what another one changes. A tenant of one is
     /// asked through the other with [`Tenant::through`]. The tests that take them share that runtime; it ends with the
@@ -209,15 +217,6 @@ impl World {
     /// KV loses the answers that it holds of a tenant's site.
     pub async fn forget_answers(&self, tenant: &Tenant) {
         self.control("/kv/forget", json!({"prefix": format!("t:{}:graphql:", tenant.id)})).await;
-    }
-
-    /// A tenant's shield ends, with whatever it was asked.
-    pub async fn end_shield(&self, tenant: &Tenant) {
-        let url = format!("{}/shield/end", self.runtime.control());
-        let answer =
-            within("/shield/end", self.http.post(url).json(&json!({"tenant": tenant.id})).send()).await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success() || text.contains("not currently running"), "/shield/end answers {status}: {text}");
     }
 
     /// Rows of CONTROL, read through the test admin worker.

@@ -29,6 +29,8 @@ const START: Duration = Duration::from_secs(120);
 pub struct Runtime {
     state: PathBuf,
     isolates: usize,
+    /// Whether shields can be had.
+    shields: bool,
     urls: RwLock<Urls>,
     process: Mutex<Option<Process>>,
 }
@@ -48,7 +50,17 @@ struct Process {
 impl Runtime {
     /// Starts over fresh state, with so many isolates of the Worker, and these vars beside the usual ones.
     pub fn start(isolates: usize, vars: &[(&'static str, String)]) -> Runtime {
-        let runtime = Runtime { state: fresh_state(), isolates, urls: RwLock::default(), process: Mutex::new(None) };
+        Self::spawned(isolates, true, vars)
+    }
+
+    /// Starts one isolate without a namespace of shields.
+    pub fn start_without_shields() -> Runtime {
+        Self::spawned(1, false, &[])
+    }
+
+    fn spawned(isolates: usize, shields: bool, vars: &[(&'static str, String)]) -> Runtime {
+        let (urls, process) = (RwLock::default(), Mutex::new(None));
+        let runtime = Runtime { state: fresh_state(), isolates, shields, urls, process };
         runtime.spawn(vars);
         runtime
     }
@@ -126,6 +138,7 @@ impl Runtime {
             "build": "build",
             "state": self.state,
             "isolates": self.isolates,
+            "shields": self.shields,
             "vars": all,
             "secrets": secrets,
         })
