@@ -348,3 +348,33 @@ async fn a_body_that_comes_late_is_waited_for_and_kept() {
     assert_eq!(verdict(&ask(&tenant, POSTS).await), "MISS; reason=new");
     assert_eq!(verdict(&ask(&tenant, POSTS).await), "HIT; reason=memory");
 }
+
+#[tokio::test]
+async fn answers_are_counted_by_operation() {
+    let content = Content::of([1]);
+    let tenant = tenant(&content.site).await;
+    for _ in 0..4 {
+        ask(&tenant, "query A{posts{nodes{version}}}").await.expect(200);
+    }
+    ask(&tenant, POSTS).await.expect(200);
+    posted(&tenant, "query B{posts{nodes{version}}}").header("Cookie", "a=b").send().await.expect(200);
+    let told = tenant.as_owner("GET", "/api/v1/cache/stats").send().await.expect(200).data();
+    let of = |name: Value| {
+        told["operations"].as_array().unwrap().iter().find(|one| one["operation"] == name).unwrap().clone()
+    };
+    let a = of(json!("A"));
+    assert_eq!(json!([a["hits"], a["misses"], a["hit_rate"]]), json!([3, 1, 0.75]));
+    assert_eq!((&of(json!("B"))["passes"], &of(Value::Null)["misses"]), (&json!(1), &json!(1)));
+    assert_eq!(json!([told["all"]["hits"], told["all"]["misses"], told["all"]["passes"]]), json!([3, 2, 1]));
+    assert_eq!(told["operations"][0]["operation"], "A", "those with most answers first");
+    for wrong in ["0", "8", "x"] {
+        tenant.as_owner("GET", "/api/v1/cache/stats").query("days", wrong).send().await.expect_invalid_query("days");
+    }
+    // Of another tenant nothing is counted here.
+    let other = self::tenant(&content.site).await;
+    let told = other.as_owner("GET", "/api/v1/cache/stats").send().await.expect(200).data();
+    assert_eq!(
+        (&told["all"]["hits"], &told["all"]["hit_rate"], &told["since"]),
+        (&json!(0), &Value::Null, &Value::Null)
+    );
+}

@@ -6,6 +6,7 @@ use super::members::audit_entry;
 use crate::auth::principal::Member;
 use crate::graphql::explain::{self, ExplainedQuestion};
 use crate::graphql::purging;
+use crate::graphql::stats::{self, DAYS};
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
 use crate::http::problem::{self, Problem};
@@ -58,6 +59,14 @@ pub async fn purge(mut request: Request<Member>) -> Result<Response, Problem> {
     request.caller.rows(&request.bindings)?.write().audit(entry).commit().await?;
     let id = purging::purge(&request.bindings, &tenant, revision, is_soft, tags).await?;
     Response::json(200, &json!({ "id": id, "soft": is_soft }), Some(tenant.as_str()))
+}
+
+/// `GET /api/v1/cache/stats`
+pub async fn stats(request: Request<Member>) -> Result<Response, Problem> {
+    let days = request.incoming.query.number("days", 1..=DAYS, 1)?;
+    let tenant = request.caller.tenant.clone();
+    let stats = stats::of(&request.bindings, &tenant, days).await?;
+    Response::json(200, &stats, Some(tenant.as_str()))
 }
 
 /// `POST /api/v1/cache/explain`

@@ -14,7 +14,9 @@ use super::judged::{self, JudgedOperation, SentBy};
 use super::question::{AskedFor, Question};
 use super::request::{self, GraphqlBody, GraphqlRequest};
 use super::serve;
+use super::tally;
 use super::told;
+use super::verdict::Verdict;
 use crate::auth::principal::Visitor;
 use crate::auth::work_budget;
 use crate::http::accept::Accept;
@@ -85,7 +87,9 @@ async fn answer(
                 Asking { bindings: request.bindings.clone(), tenant, site, endpoint, question: Rc::new(question) };
             serve::answer(asking, request, how, media_type).await
         }
-        Ok(JudgedRequest::Passed(question, reason)) => {
+        Ok(JudgedRequest::Passed(question, reason, operation)) => {
+            let verdict = Verdict::Pass(reason);
+            tally::count(&request.bindings, &request.background, &tenant, operation.as_deref(), verdict);
             let headers = headers_for(request, &site, &question, to_site).await?;
             let outcome = exchange::send(&endpoint, &question, &headers, site.settings.timeout_ms).await;
             let outcome = outcome.map(|ForwardedResponse { status, headers, body }| SiteResponse {
@@ -131,8 +135,8 @@ fn check_origin(request: &Request<Visitor>) -> Result<(), Problem> {
 enum JudgedRequest {
     /// It may be answered with what is kept.
     Keepable(Question),
-    /// It passes, for this reason.
-    Passed(SiteRequest, PassReason),
+    /// It passes, for this reason; the name of its operation, if it is one.
+    Passed(SiteRequest, PassReason, Option<String>),
 }
 
 /// Judges what was read, and writes it anew for the site.
@@ -185,7 +189,7 @@ fn judged(
             match pass_reason(&one, &operation) {
                 None => JudgedRequest::Keepable(keepable(&one, &operation)?),
                 Some(reason) if one.name.is_some() && one.query.len() > LONGEST_IN_URL => {
-                    JudgedRequest::Passed(json(written(&one)?, others, true), reason)
+                    JudgedRequest::Passed(json(written(&one)?, others, true), reason, operation.name)
                 }
                 Some(reason) => {
                     let parameters = as_parameters(one).chain(others).collect();
@@ -196,7 +200,7 @@ fn judged(
                         parameters,
                         only_reads: true,
                     };
-                    JudgedRequest::Passed(sent, reason)
+                    JudgedRequest::Passed(sent, reason, operation.name)
                 }
             }
         }
@@ -206,14 +210,14 @@ fn judged(
                 None => JudgedRequest::Keepable(keepable(&one, &operation)?),
                 Some(reason) => {
                     let only_reads = operation.kind == OperationType::Query;
-                    JudgedRequest::Passed(json(written(&one)?, others, only_reads), reason)
+                    JudgedRequest::Passed(json(written(&one)?, others, only_reads), reason, operation.name)
                 }
             }
         }
         GraphqlBody::Batch(several) => {
             let judged = several.iter().map(|one| judge(one, SentBy::Post)).collect::<Result<Vec<_>, _>>()?;
             let only_reads = judged.iter().all(|operation| operation.kind == OperationType::Query);
-            JudgedRequest::Passed(json(written(&several)?, others, only_reads), PassReason::Batch)
+            JudgedRequest::Passed(json(written(&several)?, others, only_reads), PassReason::Batch, None)
         }
         GraphqlBody::Form(media_type) => {
             if !judged::may_introspect(settings, is_member) {
@@ -228,7 +232,7 @@ fn judged(
                 parameters: others,
                 only_reads: false,
             };
-            JudgedRequest::Passed(sent, PassReason::Upload)
+            JudgedRequest::Passed(sent, PassReason::Upload, None)
         }
     })
 }

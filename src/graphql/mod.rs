@@ -27,7 +27,9 @@ mod serve;
 pub mod shield;
 mod shield_protocol;
 mod shielding;
+pub mod stats;
 mod stored_answer;
+pub mod tally;
 mod told;
 mod verdict;
 

@@ -6,6 +6,7 @@ use super::asking::{Asking, ETAG, Fetched};
 use super::errors::MediaType;
 use super::exchange::{self, Shown, SiteResponse};
 use super::kept;
+use super::tally;
 use super::verdict::{SHIELD, Verdict};
 use crate::auth::principal::Visitor;
 use crate::http::outbound::NoResponse;
@@ -31,13 +32,19 @@ pub async fn answer(
     media_type: MediaType,
 ) -> Result<Response, Problem> {
     let after = heard_event(request)?;
+    let operation = asking.question.operation.as_deref();
+    let count = |verdict| tally::count(&asking.bindings, &request.background, &asking.tenant, operation, verdict);
     let Some(began) = asking.renew(Some(&request.caller.host), after.as_ref()).await else {
+        count(Verdict::Pass(PassReason::NoLog));
         return passed(&asking.tenant, asking.ask().await, how, PassReason::NoLog);
     };
     let now = SystemClock.now();
     let judge = |kept: &KeptAnswer| asking.judge(kept, after.is_some(), now);
     let found = kept::find(&asking.bindings, (&asking.tenant, &asking.question.key), judge).await;
-    let show = |answer: &KeptAnswer, verdict: Verdict| shown_kept(request, answer, media_type, verdict);
+    let show = |answer: &KeptAnswer, verdict: Verdict| {
+        count(verdict);
+        shown_kept(request, answer, media_type, verdict)
+    };
     if let Some(found) = &found {
         found.hold(&asking.tenant, &asking.question.key);
         let verdict = Verdict::of_found(found);
@@ -54,7 +61,10 @@ pub async fn answer(
         Fetched::Kept(answer, false) => show(&answer, Verdict::of_missing(found.as_ref())),
         Fetched::NotKept(response, reason) => match in_its_place.filter(|_| response.has_failed()) {
             Some(found) => show(&found.answer, Verdict::SITE_FAILED),
-            None => passed(&asking.tenant, Ok(response), how, reason),
+            None => {
+                count(Verdict::Pass(reason));
+                passed(&asking.tenant, Ok(response), how, reason)
+            }
         },
         Fetched::NoAnswer(reason) => match in_its_place {
             Some(found) => show(&found.answer, Verdict::SITE_FAILED),

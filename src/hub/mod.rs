@@ -8,12 +8,14 @@
 //! - The state machine, without a platform type: [`state`], with the turns in [`publish`], [`attach`], [`closing`],
 //!   [`subscriptions`] and [`record_changes`]. Its memory is [`rates`], [`streams`] and [`fan_out`].
 //! - What it stores: [`event_log`], [`current_collections`], [`receipts`], [`ticket`], [`revocation`], [`presence`],
-//!   [`logins`], [`mails`], [`cache_stats`], [`stored_state`], over the [`sqlite`] trait; and the [`attachment`] of each
+//!   [`logins`], [`mails`], [`cache_stats`], [`answer_counts`],
+//!   [`purges`], [`stored_state`], over the [`sqlite`] trait; and the [`attachment`] of each
 //!   socket, over the [`sockets`] trait.
 //! - The platform: [`object`], [`object_sqlite`], [`object_sockets`].
 //! - For the Worker: [`protocol`], [`client`].
 //! - `model/` tests the state machine with random turns against a simple model of what it must do.
 
+mod answer_counts;
 mod attach;
 mod attachment;
 mod broadcast;

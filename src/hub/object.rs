@@ -30,8 +30,9 @@ use super::object_sqlite::ObjectSqlite;
 use super::presence::Leaving;
 use super::protocol::{
     ATTACH_HEADER, ATTACH_PATH, Attach, Caller, Configure, CountLogin, CountMail, Done, Drain, Drained, EndMinted,
-    GrantRequest, Inspect, IssueTicket, LearnCollections, ListSubscriptions, LoginSucceeded, Message, Platform,
-    Publish, Purge, PurgeAnswers, ReadTicket, RecordCacheStats, Refusal, Reply, from_json,
+    GrantRequest, Inspect, IssueTicket, LearnCollections, ListAnswerCounts, ListSubscriptions, LoginSucceeded, Message,
+    Platform, Publish, Purge, PurgeAnswers, ReadTicket, RecordAnswerCounts, RecordCacheStats, Refusal, Reply,
+    from_json,
 };
 use super::sockets::NORMAL_CLOSURE;
 use super::sqlite::SqliteError;
@@ -192,6 +193,12 @@ impl Hub {
             RecordCacheStats::PATH => self.answer_platform(&body, |state, message: RecordCacheStats| {
                 state.record_cache_stats(&message).map(|()| Done {})
             }),
+            RecordAnswerCounts::PATH => self.answer_platform(&body, |state, message: RecordAnswerCounts| {
+                state.record_answer_counts(&message, now).map(|()| Done {})
+            }),
+            ListAnswerCounts::PATH => {
+                self.answer_platform(&body, |state, message: ListAnswerCounts| state.answer_counts(&message, now))
+            }
             Inspect::PATH => {
                 let started_at = self.core.started_at;
                 self.answer_platform(&body, |state, Inspect {}| state.status(started_at, now))

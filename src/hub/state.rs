@@ -21,8 +21,8 @@ use super::event_log::{EventLog, Page};
 use super::fan_out::FanOut;
 use super::presence::{self, Departures};
 use super::protocol::{
-    Caller, Configured, CountLogin, CountMail, Drawn, Grant, GrantRequest, HubStatus, LoginSucceeded, RecordCacheStats,
-    Refusal, RequestClass, TenantConfig,
+    Caller, Configured, CountLogin, CountMail, Drawn, Grant, GrantRequest, HubStatus, ListAnswerCounts,
+    ListedAnswerCounts, LoginSucceeded, RecordAnswerCounts, RecordCacheStats, Refusal, RequestClass, TenantConfig,
 };
 use super::purges::Purges;
 use super::rates::Rates;
@@ -33,7 +33,7 @@ use super::sqlite::{Sqlite, SqliteError};
 use super::state_error::StateError;
 use super::streams::Streams;
 use super::subscription_index::Adding;
-use super::{cache_stats, logins, mails, receipts, revocation, stored_state, ticket};
+use super::{answer_counts, cache_stats, logins, mails, receipts, revocation, stored_state, ticket};
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
 use domain::log_position::Cursor;
@@ -269,6 +269,24 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         Ok(cache_stats::add(&self.sql, more)?)
     }
 
+    /// Adds to the counts of kept answers.
+    pub fn record_answer_counts(&mut self, message: &RecordAnswerCounts, now: Timestamp) -> Result<(), StateError> {
+        if !self.tenant.is_named_by(&message.tenant) {
+            return Err(Refusal::WrongTenant.into());
+        }
+        Ok(answer_counts::add(&self.sql, &message.counts, now)?)
+    }
+
+    /// The counts of kept answers.
+    pub fn answer_counts(&self, message: &ListAnswerCounts, now: Timestamp) -> Result<ListedAnswerCounts, StateError> {
+        if !self.tenant.is_named_by(&message.tenant) {
+            return Err(Refusal::WrongTenant.into());
+        }
+        let listed = answer_counts::list(&self.sql, i64::from(message.days), now)?;
+        let counts = listed.into_iter().map(|one| (one.day, one.operation, one.counts)).collect();
+        Ok(ListedAnswerCounts { counts })
+    }
+
     /// The retention's floor: every event behind it can be read.
     pub(super) fn floor(&self, now: Timestamp) -> Result<u64, SqliteError> {
         match &self.config {
@@ -375,6 +393,7 @@ fn create_tables(sql: &impl Sqlite) -> Result<(), SqliteError> {
     revocation::create_table(sql)?;
     logins::create_tables(sql)?;
     mails::create_table(sql)?;
+    answer_counts::create_table(sql)?;
     presence::create_table(sql)
 }
 

@@ -62,6 +62,10 @@ pub const ROUTES: &[Route] = &[
         .params("X-GraphQL-URL")
         .body("CachePurge")
         .answers("200 CachePurged; 409 wrong_site"),
+    get("cache.stats", "/api/v1/cache/stats", Member(Permission::CacheRead, handler!(api::cache::stats)))
+        .summary("Says how often GraphQL answers were kept ones, by operation.")
+        .params("days?: int(1..7) <the last days in UTC, the present one included; 1 by default>")
+        .answers("200 CacheStats"),
     post("cache.explain", "/api/v1/cache/explain", Member(Permission::CacheRead, handler!(api::cache::explain)))
         .summary("Says what the cache would do with a stranger's question, why, and what would purge its answer.")
         .body("CacheQuestion")

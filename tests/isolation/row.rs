@@ -247,6 +247,7 @@ impl Row {
             ("POST", "/api/v1/cache/purge") => {
                 Row { body: Some(|_| json!({"keys": ["list:post"]})), volatile: true, ..MEMBER }
             }
+            ("GET", "/api/v1/cache/stats") => Row { volatile: true, ..MEMBER },
             ("POST", "/api/v1/cache/explain") => {
                 Row { body: Some(|_| json!({"query": "{a}"})), volatile: true, ..MEMBER }
             }

@@ -18,6 +18,7 @@ mod purges;
 mod schedule;
 mod settings;
 mod tags;
+mod tally;
 
 pub use answer::{Answer, KeptAnswer, StaleReason, Standing};
 pub use flights::{Boarding, Flights};
@@ -30,3 +31,4 @@ pub use settings::{
     STALE_WHILE_REVALIDATE, STALENESS,
 };
 pub use tags::{Change, MAX_TAGS, PurgeTags, Tag, answer_tags};
+pub use tally::{AnswerCounts, AnswerTally, OTHERS};

@@ -24,7 +24,9 @@ pub use self::publish::{
     Drain, Drained, LearnCollections, MercureUpdate, Publish, Published, PurgeAnswers, PurgedAnswers, ReceiptKey,
     mercure_id,
 };
-pub use self::status::{HubStatus, Inspect, Purge, RecordCacheStats};
+pub use self::status::{
+    HubStatus, Inspect, ListAnswerCounts, ListedAnswerCounts, Purge, RecordAnswerCounts, RecordCacheStats,
+};
 pub use self::stream::{
     Attach, EndMinted, Hello, IssueTicket, ListSubscriptions, PatternParameter, Presence, ReadTicket, RefusedPattern,
     Subscriptions, TicketRights, WireFormat,
@@ -72,6 +74,8 @@ messages! {
     Configure from Platform: "/configure" => Configured;
     EndMinted from Platform: "/end-minted" => Done;
     RecordCacheStats from Platform: "/count-looks" => Done;
+    RecordAnswerCounts from Platform: "/count-answers" => Done;
+    ListAnswerCounts from Platform: "/answer-counts" => ListedAnswerCounts;
     Inspect from Platform: "/inspect" => HubStatus;
     Purge from Platform: "/purge" => Done;
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use domain::clock::Timestamp;
+use domain::graphql_cache::AnswerCounts;
 use domain::ids::ClaimedTenant;
 use domain::log_position::Cursor;
 use domain::unix_time::millis;
@@ -41,6 +42,27 @@ pub struct RecordCacheStats {
     pub tenant: ClaimedTenant,
     pub hits: u64,
     pub misses: u64,
+}
+
+/// Adds to the counts of how often the tenant's GraphQL answers were kept ones, by operation.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RecordAnswerCounts {
+    pub tenant: ClaimedTenant,
+    pub counts: Vec<(String, AnswerCounts)>,
+}
+
+/// Asks for these counts.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ListAnswerCounts {
+    pub tenant: ClaimedTenant,
+    /// Of so many days, the present one included.
+    pub days: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ListedAnswerCounts {
+    /// The day's beginning, the operation, its counts; the latest day first.
+    pub counts: Vec<(Timestamp, String, AnswerCounts)>,
 }
 
 /// Closes all streams and deletes everything the hub has stored.

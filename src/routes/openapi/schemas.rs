@@ -104,6 +104,14 @@ const SCHEMAS: &[(&str, &str)] = &[
         "BrandingShown",
         "{name: string?, logo_url: string?, favicon_url: string?, variables: {*: string}, pending?: true}",
     ),
+    (
+        "AnswerCounts",
+        "{hits: int, stale: int, misses: int, passes: int, hit_rate: number? <the share of `hits` and `stale`>, ...}",
+    ),
+    (
+        "CacheStats",
+        "{days: int, since: time?, all: AnswerCounts, operations: {...AnswerCounts, operation: string? <null: without a name, or beyond 200 names a day>}[]}",
+    ),
     ("CachePurged", "{id: string <the purge's number: that of an event>, soft: bool}"),
     (
         "ToldAnswer",
