@@ -402,10 +402,10 @@ async fn a_restart_brings_nothing_old_back() {
     let world = World::own().await;
     let content = Content::of([1, 2]);
     let tenant = tenant_of(&world, &content.site, json!({"fresh_seconds": 600})).await;
-    for id in [1, 2] {
+    for id in [1, 2, 1, 2] {
         ask(&tenant, &post(id)).await.expect(200);
     }
-    // KV holds both.
+    // KV holds both, as they were asked for again.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let now = content.change(1);
     publish(&tenant, "UPDATE", Some(vec![relay(1)])).await;

@@ -79,6 +79,25 @@ async fn errors_are_shared_by_those_who_wait_and_held_for_nobody() {
 }
 
 #[tokio::test]
+async fn what_makes_whoever_asked_somebody_is_shared_with_nobody() {
+    for name in ["Set-Cookie", "woocommerce-session"] {
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        let site = Site::saying(move |_| {
+            let nth = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            SiteAnswer::json(200, r#"{"data":{"a":1}}"#)
+                .with("X-GraphQL-Keys", "id graphql:Query list:post")
+                .with(name, &format!("s=guest{nth}"))
+                .after(Duration::from_millis(300))
+        });
+        let tenant = tenant_of(&World::shared().await, &site, json!({})).await;
+        let answers = ask_all(&[&tenant], "{a}", 5).await;
+        let sessions: std::collections::BTreeSet<&str> = answers.iter().map(|answer| answer.header(name)).collect();
+        assert_eq!((sessions.len(), sessions.contains("")), (5, false), "{sessions:?}");
+        assert!(answers.iter().all(|answer| answer.header("cache-control") != "no-cache"));
+    }
+}
+
+#[tokio::test]
 async fn where_no_shield_can_be_had_the_site_is_asked_all_the_same() {
     let world = World::without_shields().await;
     let content = Content::of([1]);

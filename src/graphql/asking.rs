@@ -18,7 +18,7 @@ use crate::tenant::site::Site;
 use crate::tenant::tenant_state;
 use crate::tenant_id::TenantId;
 use domain::clock::{Clock, Timestamp};
-use domain::graphql_cache::{CacheSettings, KeptAnswer, PassReason, SentAnswer, Standing};
+use domain::graphql_cache::{AnsweredDocument, CacheSettings, KeptAnswer, PassReason, SentAnswer, Standing};
 use domain::host::Host;
 use domain::log_position::Cursor;
 use domain::outbound::OutboundUrl;
@@ -47,20 +47,34 @@ pub enum Fetched {
     NoAnswer(NoResponse),
 }
 
+impl Fetched {
+    /// Whether the site has failed.
+    pub fn has_failed(&self) -> bool {
+        match self {
+            Self::Kept(..) => false,
+            Self::NotKept(response, _) => response.has_failed(),
+            Self::NoAnswer(_) => true,
+        }
+    }
+}
+
 /// A site's response with its body, as far as it is kept at all.
 pub async fn gathered(sent: Result<ForwardedResponse, NoResponse>) -> Result<SiteResponse, NoResponse> {
-    let ForwardedResponse { status, headers, body } = sent?;
+    let ForwardedResponse { status, headers, body, deadline } = sent?;
     let body = match &body {
         Some(stream) => Some(outbound::read_text(stream, MAX_BODY).await?),
         None => None,
     };
+    if !matches!(body, Some(GatheredBody::Stream(_))) {
+        deadline.met();
+    }
     Ok(SiteResponse { status, headers, body })
 }
 
 /// An answer as it is kept, or why it is not. `asked_at` is when it was asked for, and `began` how far the log was known then.
 pub fn decide(
     settings: &CacheSettings,
-    (operation, document): (Option<&str>, &str),
+    document: AnsweredDocument<'_>,
     response: &SiteResponse,
     (asked_at, began): (Timestamp, &Cursor),
 ) -> Result<KeptAnswer, PassReason> {
@@ -70,7 +84,7 @@ pub fn decide(
         Some(GatheredBody::Stream(_)) => return Err(PassReason::TooLarge),
     };
     let sent = SentAnswer { status: response.status, headers: &response.headers, body };
-    let mut kept = KeptAnswer::of_answer(settings, (operation, document), (asked_at, began), &sent)?;
+    let mut kept = KeptAnswer::of_answer(settings, document, (asked_at, began), &sent)?;
     let tag = etag::of_content(&kept.answer.body);
     kept.answer.headers.push((ETAG.to_owned(), tag));
     Ok(kept)
@@ -87,6 +101,8 @@ impl Asking {
         if is_good != Some(true) {
             let asked = known_purges::to_ask_anew(&self.tenant);
             tenant_state::ask_for_purges(&self.bindings, &self.tenant, host, asked).await.ok()?;
+            // A hub of before says nothing of purges.
+            known_purges::look(&self.tenant, |known| known.asked_at() >= now).filter(|was_told| *was_told)?;
         }
         known_purges::known_through(&self.tenant)
     }
@@ -117,8 +133,7 @@ impl Asking {
             Ok(response) => response,
             Err(reason) => return Fetched::NoAnswer(reason),
         };
-        let named = (self.question.operation.as_deref(), &*self.question.document);
-        match decide(&self.site.settings.cache, named, &response, (asked_at, began)) {
+        match decide(&self.site.settings.cache, self.question.document.tagged(), &response, (asked_at, began)) {
             Ok(kept) => Fetched::Kept(Rc::new(kept), false),
             Err(reason) => Fetched::NotKept(response, reason),
         }
@@ -149,27 +164,45 @@ impl Asking {
                 Some(ShieldReply::Kept(kept, is_held)) => return Fetched::Kept(kept, is_held),
                 Some(ShieldReply::NotKept(response, reason)) => return Fetched::NotKept(response, reason),
                 Some(ShieldReply::NoAnswer(reason)) => return Fetched::NoAnswer(reason),
-                Some(ShieldReply::AskYourself | ShieldReply::Nothing) | None => break,
+                Some(ShieldReply::TooLarge | ShieldReply::Nothing) | None => break,
             }
         }
         self.ask_and_decide(began).await
     }
 
-    /// Fetches an answer, and keeps it if it may be kept. `began` is how far the log is known.
-    pub async fn fetch(&self, after_event: bool, began: Cursor, background: &Background) -> Fetched {
+    /// Fetches an answer, and keeps it if it may be kept. `began` is how far the log is known, `is_in_demand` whether one was
+    /// kept before.
+    pub async fn fetch(
+        &self,
+        after_event: bool,
+        began: Cursor,
+        is_in_demand: bool,
+        background: &Background,
+    ) -> Fetched {
         let fetched = self.ask_shield(after_event, &began).await;
-        if let Fetched::Kept(kept, _) = &fetched {
-            self.keep(kept, background);
+        if let Fetched::Kept(kept, is_held) = &fetched {
+            self.keep(kept, is_in_demand || *is_held, background);
         }
         fetched
     }
 
-    /// Keeps an answer, unless a purge has named it while it was on its way.
-    fn keep(&self, kept: &Rc<KeptAnswer>, background: &Background) {
+    /// Keeps an answer, unless a purge has named it while it was on its way. What was never kept before comes to KV when it is
+    /// asked for again: a stranger who asks for ever new answers writes nothing there.
+    fn keep(&self, kept: &Rc<KeptAnswer>, is_in_demand: bool, background: &Background) {
         if matches!(self.judge(kept, false, SystemClock.now()), Standing::Purged | Standing::Expired) {
             return;
         }
         kept::hold(&self.tenant, &self.question.key, kept);
+        if is_in_demand {
+            self.write_once(kept, background);
+        }
+    }
+
+    /// Writes an answer for other isolates, once.
+    pub fn write_once(&self, kept: &Rc<KeptAnswer>, background: &Background) {
+        if !kept::comes_into_demand(&self.tenant, &self.question.key) {
+            return;
+        }
         let (asking, kept) = (self.clone(), Rc::clone(kept));
         background.spawn(async move {
             kept::write(&asking.bindings, &asking.tenant, &asking.question.key, &kept).await;
@@ -181,7 +214,7 @@ impl Asking {
         let Some(revalidation) = Revalidation::begin(&self.tenant, &self.question.key) else { return };
         let inner = background.clone();
         background.spawn(async move {
-            drop(self.fetch(true, began, &inner).await);
+            drop(self.fetch(true, began, true, &inner).await);
             revalidation.end();
         });
     }

@@ -92,7 +92,7 @@ async fn answer(
             tally::count(&request.bindings, &request.background, &tenant, operation.as_deref(), verdict);
             let headers = headers_for(request, &site, &question, to_site).await?;
             let outcome = exchange::send(&endpoint, &question, &headers, site.settings.timeout_ms).await;
-            let outcome = outcome.map(|ForwardedResponse { status, headers, body }| SiteResponse {
+            let outcome = outcome.map(|ForwardedResponse { status, headers, body, .. }| SiteResponse {
                 status,
                 headers,
                 body: body.map(GatheredBody::Stream),

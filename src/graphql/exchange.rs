@@ -9,6 +9,7 @@ use crate::log;
 use crate::storage::bindings::SystemClock;
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
+use domain::graphql_cache::SentAnswer;
 use domain::outbound::OutboundUrl;
 
 /// How long a form with files may take until the site's answer begins, in milliseconds: it is sent meanwhile.
@@ -58,6 +59,12 @@ impl SiteResponse {
     /// somewhere else.
     fn is_answer(&self) -> bool {
         matches!(self.status, 200..300 | 400..600) && self.media_type().is_some() || self.status == 304
+    }
+
+    /// Whether it makes whoever asked somebody.
+    pub fn begins_a_session(&self) -> bool {
+        SentAnswer { status: self.status, headers: &self.headers, body: "" }.begins_a_session()
+            || self.headers.iter().any(|(name, value)| name == "cache-control" && value.contains("private"))
     }
 
     /// Whether the site has failed, so that what was answered before may be shown in its place.

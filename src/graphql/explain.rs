@@ -11,16 +11,17 @@ use super::headers::{self, ClientConnection, HostOf};
 use super::judged::{self, SentBy};
 use super::kept;
 use super::question::{AskedFor, Question};
-use super::request::GraphqlRequest;
+use super::request::{self, GraphqlRequest};
 use super::told;
 use super::verdict::{SHIELD, Verdict};
+use crate::http::incoming::Query;
 use crate::http::problem::{self, Problem};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::tenant::site::Site;
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 use domain::error::Invalid;
-use domain::graphql_cache::{AskedOperation, KeptAnswer, PassReason, Tag};
+use domain::graphql_cache::{AskedOperation, KeptAnswer, PassReason, Standing, Tag};
 use domain::log_position::Cursor;
 
 /// A question to explain, as a stranger would send it.
@@ -78,8 +79,8 @@ pub async fn explain(
     let ExplainedQuestion { query, operation_name, variables, headers, parameters, asks_site } = asked;
     let variables = variables.map(|variables| serde_json::value::to_raw_value(&variables)).transpose();
     let variables = variables.map_err(problem::internal)?;
-    let request = GraphqlRequest { query, operation_name, variables, extensions: None, name: None };
-    let operation = judged::judge(&request, &site.settings, SentBy::Post, false).map_err(refused)?;
+    let asked = GraphqlRequest { query, operation_name, variables, extensions: None, name: None };
+    let operation = judged::judge(&asked, &site.settings, SentBy::Post, false).map_err(refused)?;
     let client = ClientConnection { authority: "", scheme: "", address: "", host: HostOf::Tenant };
     let to_site = headers::to_site(&headers, &client, false);
     let facts = AskedOperation {
@@ -90,6 +91,9 @@ pub async fn explain(
         is_members: false,
     };
     let sent = to_site.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&parameters).finish();
+    let query = Query::parse(&query);
+    let parameters: Vec<(String, String)> = request::parameters_of_the_site(&query, &site.settings).collect();
     let names = parameters.iter().map(|(name, _)| name.as_str());
     if let Some(reason) = PassReason::of_request(&site.settings.cache, &facts, sent, names) {
         return Ok(Explanation::of(Some(Verdict::Pass(reason)), operation.name));
@@ -98,7 +102,7 @@ pub async fn explain(
         tenant,
         site: &site,
         secret: told::secret_version(bindings, tenant, &site).await?,
-        request: &request,
+        request: &asked,
         operation: &operation,
         parameters,
         headers: &to_site,
@@ -111,8 +115,8 @@ pub async fn explain(
 
 async fn looked_up(asking: &Asking, asks_site: bool) -> Result<Explanation, Problem> {
     let question = &asking.question;
-    let mut told = Explanation::of(None, question.operation.clone());
-    told.document = Some(question.document.clone());
+    let mut told = Explanation::of(None, question.document.operation.clone());
+    told.document = Some(question.document.digest.clone());
     told.known_through = asking.renew(None, None).await;
     let Some(began) = told.known_through.clone() else {
         told.next = Some(Verdict::Pass(PassReason::NoLog).text());
@@ -131,7 +135,12 @@ async fn looked_up(asking: &Asking, asks_site: bool) -> Result<Explanation, Prob
         told.next = Some(Verdict::Hit(SHIELD).text());
         told.kept = Some(ToldAnswer::of(&held, held.age(now)));
     } else if asks_site {
-        match asking.ask_and_decide(&began).await {
+        let fetched = asking.ask_and_decide(&began).await;
+        let stands_in = found.as_ref().is_some_and(|found| found.standing == Standing::IfSiteFails);
+        match fetched {
+            Fetched::NotKept(..) | Fetched::NoAnswer(_) if stands_in && fetched.has_failed() => {
+                told.next = Some(Verdict::SITE_FAILED.text());
+            }
             Fetched::Kept(answer, _) => {
                 told.next = Some(Verdict::of_missing(found.as_ref()).text());
                 told.site = Some(ToldAnswer::of(&answer, 0));

@@ -26,6 +26,8 @@ pub struct JudgedOperation {
     pub introspects: bool,
     /// Whether it asks for what is not published.
     pub previews: bool,
+    /// Whether it asks for a connection below the root.
+    pub nests_connections: bool,
 }
 
 /// The argument by which WPGraphQL shows what is not published.
@@ -61,6 +63,7 @@ pub fn judge(
         normal_form: document.normal_form(),
         introspects: operation.introspects,
         previews: document.mentions(PREVIEW),
+        nests_connections: document.nests_connections(),
     })
 }
 

@@ -36,9 +36,16 @@ pub struct FoundAnswer {
 impl FoundAnswer {
     /// Holds it in memory, if it was found elsewhere.
     pub fn hold(&self, tenant: &TenantId, key: &str) {
-        if self.place != MEMORY {
+        if !self.is_held() {
             hold(tenant, key, &self.answer);
+            // It is in KV already.
+            comes_into_demand(tenant, key);
         }
+    }
+
+    /// Whether it was found in memory.
+    pub fn is_held(&self) -> bool {
+        self.place == MEMORY
     }
 }
 
@@ -64,6 +71,11 @@ pub async fn find(
 /// Holds an answer in memory.
 pub fn hold(tenant: &TenantId, key: &str, answer: &Rc<KeptAnswer>) {
     ANSWERS.with_borrow_mut(|answers| answers.put(tenant, key, Rc::clone(answer)));
+}
+
+/// Whether an answer that is held is asked for again for the first time.
+pub fn comes_into_demand(tenant: &TenantId, key: &str) -> bool {
+    ANSWERS.with_borrow_mut(|answers| answers.comes_into_demand(tenant, key))
 }
 
 /// Writes an answer for other isolates.

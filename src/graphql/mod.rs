@@ -21,6 +21,7 @@ mod kept;
 mod naming;
 pub mod purging;
 mod question;
+mod question_of;
 mod request;
 mod revalidating;
 mod serve;

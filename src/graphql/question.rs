@@ -5,6 +5,8 @@
 //!   What is sent to the site beside is the same for everybody.
 //! - The key names the tenant, and the site by a number that never recurs.
 
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::errors::{MediaType, Refused};
@@ -15,6 +17,7 @@ use crate::http::problem;
 use crate::tenant::site::Site;
 use crate::tenant_id::TenantId;
 use domain::graphql::canonical_variables;
+use domain::graphql_cache::AnsweredDocument;
 use domain::hex::hex;
 
 /// What the site is told of who asks: nobody in particular.
@@ -26,14 +29,40 @@ pub struct Question {
     pub key: String,
     /// The same for the shield, where those who want errors told in another media type do not share an answer.
     pub shield_key: String,
-    /// The digest of the document.
-    pub document: String,
-    /// The name of the operation.
-    pub operation: Option<String>,
+    /// What is asked, as answers are tagged with it.
+    pub document: AskedDocument,
     /// As the site is asked.
     pub request: SiteRequest,
     /// The headers that it is asked with.
     pub headers: Vec<(String, String)>,
+}
+
+/// A document that is asked, as answers to it are tagged.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AskedDocument {
+    /// The name of the operation.
+    pub operation: Option<String>,
+    /// The digest of the document's normal form.
+    pub digest: String,
+    #[serde(default)]
+    pub nests_connections: bool,
+}
+
+impl AskedDocument {
+    pub fn tagged(&self) -> AnsweredDocument<'_> {
+        let Self { operation, digest, nests_connections } = self;
+        AnsweredDocument { operation: operation.as_deref(), digest, nests_connections: *nests_connections }
+    }
+}
+
+/// The body that a site is sent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SentQuestion<'a> {
+    query: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation_name: Option<&'a str>,
+    variables: Box<RawValue>,
 }
 
 /// What a question is made of.
@@ -75,7 +104,13 @@ impl Question {
             digest.add(name);
             digest.add(value);
         }
-        let body = serde_json::to_string(request).map_err(problem::internal)?;
+        // The site is sent what the key is made of, and no other spelling of it.
+        let body = SentQuestion {
+            query: &operation.normal_form,
+            operation_name: request.operation_name.as_deref(),
+            variables: RawValue::from_string(variables).map_err(problem::internal)?,
+        };
+        let body = serde_json::to_string(&body).map_err(problem::internal)?;
         let told =
             [("accept", media_type.accepted()), ("content-type", "application/json"), ("user-agent", USER_AGENT)];
         let told = told.into_iter().chain(scopes.into_iter().filter(|(_, value)| !value.is_empty()));
@@ -83,8 +118,11 @@ impl Question {
         Ok(Self {
             shield_key: format!("{key} {}", media_type.header()),
             key,
-            document: digest_of(&operation.normal_form),
-            operation: operation.name.clone(),
+            document: AskedDocument {
+                operation: operation.name.clone(),
+                digest: digest_of(&operation.normal_form),
+                nests_connections: operation.nests_connections,
+            },
             request: SiteRequest {
                 method: "POST",
                 content_type: None,

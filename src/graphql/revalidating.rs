@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use crate::isolate_cache::{CacheKey, IsolateCache, KeyIdentity};
+use super::question_of::QuestionOf;
+use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::SystemClock;
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
@@ -10,21 +11,6 @@ use domain::clock::Clock;
 /// Most answers that are fetched anew at once, and after how many milliseconds one counts as given up.
 const MOST: usize = 1_000;
 const GIVEN_UP_MILLIS: i64 = 60_000;
-
-/// A tenant's question.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct QuestionOf(TenantId, Box<str>);
-
-impl QuestionOf {
-    /// By its key.
-    pub fn new(tenant: &TenantId, key: &str) -> Self {
-        Self(tenant.clone(), key.into())
-    }
-}
-
-impl CacheKey for QuestionOf {
-    const IDENTITY: KeyIdentity = KeyIdentity::NeverRecurs("a question's digest names one question of one site");
-}
 
 thread_local! {
     static RENEWED: RefCell<IsolateCache<QuestionOf, ()>> = RefCell::new(IsolateCache::new(MOST, GIVEN_UP_MILLIS));

@@ -5,7 +5,7 @@ use worker::Method;
 use super::asking::{Asking, ETAG, Fetched};
 use super::errors::MediaType;
 use super::exchange::{self, Shown, SiteResponse};
-use super::kept;
+use super::kept::{self, FoundAnswer};
 use super::tally;
 use super::verdict::{SHIELD, Verdict};
 use crate::auth::principal::Visitor;
@@ -32,7 +32,7 @@ pub async fn answer(
     media_type: MediaType,
 ) -> Result<Response, Problem> {
     let after = heard_event(request)?;
-    let operation = asking.question.operation.as_deref();
+    let operation = asking.question.document.operation.as_deref();
     let count = |verdict| tally::count(&asking.bindings, &request.background, &asking.tenant, operation, verdict);
     let Some(began) = asking.renew(Some(&request.caller.host), after.as_ref()).await else {
         count(Verdict::Pass(PassReason::NoLog));
@@ -52,25 +52,47 @@ pub async fn answer(
             asking.clone().revalidate(&request.background, began.clone());
         }
         if let Some(verdict) = verdict {
+            if found.is_held() {
+                asking.write_once(&found.answer, &request.background);
+            }
             return show(&found.answer, verdict);
         }
     }
-    let in_its_place = found.as_ref().filter(|found| found.standing == Standing::IfSiteFails);
-    match asking.fetch(after.is_some(), began, &request.background).await {
+    let fetched = asking.fetch(after.is_some(), began, found.is_some(), &request.background).await;
+    let in_its_place = match (&found, fetched.has_failed()) {
+        (Some(found), true) => still_good(&asking, request, found, after.as_ref()).await,
+        _ => None,
+    };
+    match fetched {
         Fetched::Kept(answer, true) => show(&answer, Verdict::Hit(SHIELD)),
         Fetched::Kept(answer, false) => show(&answer, Verdict::of_missing(found.as_ref())),
-        Fetched::NotKept(response, reason) => match in_its_place.filter(|_| response.has_failed()) {
-            Some(found) => show(&found.answer, Verdict::SITE_FAILED),
+        Fetched::NotKept(response, reason) => match in_its_place {
+            Some(answer) => show(answer, Verdict::SITE_FAILED),
             None => {
                 count(Verdict::Pass(reason));
                 passed(&asking.tenant, Ok(response), how, reason)
             }
         },
         Fetched::NoAnswer(reason) => match in_its_place {
-            Some(found) => show(&found.answer, Verdict::SITE_FAILED),
+            Some(answer) => show(answer, Verdict::SITE_FAILED),
             None => exchange::shown(&asking.tenant, Err(reason), how),
         },
     }
+}
+
+/// What may be shown in the place of an answer that the site failed to give. A purge may have come while it was waited for.
+async fn still_good<'f>(
+    asking: &Asking,
+    request: &Request<Visitor>,
+    found: &'f FoundAnswer,
+    after: Option<&Cursor>,
+) -> Option<&'f KeptAnswer> {
+    if found.standing != Standing::IfSiteFails {
+        return None;
+    }
+    asking.renew(Some(&request.caller.host), after).await?;
+    let standing = asking.judge(&found.answer, after.is_some(), SystemClock.now());
+    (standing == Standing::IfSiteFails).then_some(&*found.answer)
 }
 
 /// The event that a client says it has heard.
@@ -91,16 +113,23 @@ fn shown_kept(
     media_type: MediaType,
     verdict: Verdict,
 ) -> Result<Response, Problem> {
-    let tag = kept.answer.headers.iter().find(|(name, _)| name == ETAG).map_or("", |(_, tag)| tag.as_str());
+    let (mut headers, mut tag) = (kept.answer.headers.clone(), String::new());
+    // The media type is the client's choice, and two of them are two representations.
+    if let Some((_, known)) = headers.iter_mut().find(|(name, _)| name == ETAG) {
+        if media_type == MediaType::Response {
+            *known = format!("{}.r\"", known.trim_end_matches('"'));
+        }
+        tag.clone_from(known);
+    }
     let is_known = request.incoming.method != Method::Post
-        && request.preconditions().is_known(Validators::tag(tag)).unwrap_or(false);
+        && request.preconditions().is_known(Validators::tag(&tag)).unwrap_or(false);
     let response = match is_known {
         true => Response::empty(304),
         false => Response::graphql(200, kept.answer.body.to_string(), media_type.header()),
     };
     let age = kept.age(SystemClock.now()) / 1_000;
     let response = exchange::no_page(response).header("Cache-Control", "no-cache").header("Age", age);
-    Ok(verdict.told(response).passing_on(kept.answer.headers.clone()))
+    Ok(verdict.told(response).passing_on(headers))
 }
 
 /// Shows an answer that is not kept.

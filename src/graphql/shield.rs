@@ -28,8 +28,10 @@ use domain::clock::Clock;
 use domain::graphql_cache::{AnswerMemory, Boarding, Flights, KeptAnswer};
 use domain::log_position::Cursor;
 
-/// Bytes of answers that a shield holds are a quarter of this, and how long it holds one, in milliseconds.
-const MEMORY_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of answers that a shield holds, and how long it holds one, in milliseconds.
+const MEMORY_BYTES: usize = 8 * 1024 * 1024;
+/// Most questions that are under way; further ones are asked past it.
+const MOST_UNDER_WAY: usize = 50;
 const HELD_MILLIS: i64 = 90_000;
 
 /// A tenant's shield.
@@ -56,7 +58,7 @@ impl DurableObject for Shield {
             env,
             flights: RefCell::default(),
             under_way: RefCell::default(),
-            held: RefCell::new(AnswerMemory::new(MEMORY_BYTES)),
+            held: RefCell::new(AnswerMemory::shared(MEMORY_BYTES, MEMORY_BYTES)),
         };
         Self { core: Rc::new(core) }
     }
@@ -77,8 +79,14 @@ impl DurableObject for Shield {
         if question.wants == Wants::Held {
             return self.core.told(&ShieldReply::Nothing);
         }
-        let reply = JsFuture::from(self.core.asked(question)).await?;
-        Response::ok(reply.as_string().unwrap_or_default())
+        let Some((reply, boarding)) = self.core.asked(question) else {
+            return self.core.told(&ShieldReply::Nothing);
+        };
+        let text = JsFuture::from(reply).await?.as_string().unwrap_or_default();
+        match (boarding, ShieldReply::parse(&self.core.tenant, &text)) {
+            (Boarding::Joins(_), Some(reply @ ShieldReply::NotKept(..))) => self.core.told(&reply.shared()),
+            _ => Response::ok(text),
+        }
     }
 }
 
@@ -93,15 +101,17 @@ impl ShieldCore {
         (age < HELD_MILLIS && age < held.lifetime.fresh).then_some(held)
     }
 
-    /// The reply to a question, when it is there: of the one that it joins, or its own.
-    fn asked(self: &Rc<Self>, question: ShieldQuestion) -> Promise {
+    /// The reply to a question, when it is there: of the one that it joins, or its own. None if too many are under way.
+    fn asked(self: &Rc<Self>, question: ShieldQuestion) -> Option<(Promise, Boarding)> {
+        let is_full = self.under_way.borrow().len() >= MOST_UNDER_WAY;
         let boarding = self.flights.borrow_mut().board(&question.key, &question.began);
         let number = match boarding {
+            Boarding::Begins(number) if is_full => {
+                self.flights.borrow_mut().land(&question.key, number);
+                return None;
+            }
             Boarding::Begins(number) => number,
-            Boarding::Joins(number) => match self.under_way.borrow().get(&number) {
-                Some(promise) => return promise.clone(),
-                None => number,
-            },
+            Boarding::Joins(number) => return Some((self.under_way.borrow().get(&number)?.clone(), boarding)),
         };
         let core = Rc::clone(self);
         let promise = future_to_promise(async move {
@@ -112,11 +122,11 @@ impl ShieldCore {
             Ok(text.into())
         });
         self.under_way.borrow_mut().insert(number, promise.clone());
-        promise
+        Some((promise, boarding))
     }
 
     async fn ask(&self, question: &ShieldQuestion) -> ShieldReply {
-        let Ok(bindings) = Bindings::new(self.env.clone()) else { return ShieldReply::AskYourself };
+        let Ok(bindings) = Bindings::new(self.env.clone()) else { return ShieldReply::Nothing };
         // Whoever asks has judged the address; it is judged again where it is called.
         let Ok(endpoint) = bindings.settings.outbound(&question.endpoint) else {
             return ShieldReply::NoAnswer(NoResponse::Failed);
@@ -136,10 +146,9 @@ impl ShieldCore {
         };
         if let Some(GatheredBody::Stream(stream)) = &response.body {
             drop(stream.cancel());
-            return ShieldReply::AskYourself;
+            return ShieldReply::TooLarge;
         }
-        let named = (question.operation.as_deref(), &*question.document);
-        match decide(&question.settings, named, &response, (asked_at, &question.began)) {
+        match decide(&question.settings, question.document.tagged(), &response, (asked_at, &question.began)) {
             Ok(kept) => {
                 let kept = Rc::new(kept);
                 self.hold(&question.key, &question.began, &kept);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::SiteResponse;
+use super::question::AskedDocument;
 use super::stored_answer::StoredHead;
 use crate::http::outbound::{GatheredBody, NoResponse};
 use crate::tenant_id::TenantId;
@@ -17,8 +18,7 @@ use domain::log_position::Cursor;
 pub struct ShieldQuestion {
     pub tenant: ClaimedTenant,
     pub key: String,
-    pub document: String,
-    pub operation: Option<String>,
+    pub document: AskedDocument,
     pub endpoint: String,
     pub parameters: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
@@ -50,10 +50,25 @@ pub enum ShieldReply {
     /// One that may not.
     NotKept(SiteResponse, PassReason),
     NoAnswer(NoResponse),
-    /// An answer that is too large to be told here: the Worker asks by itself.
-    AskYourself,
-    /// Nothing is held.
+    /// An answer that is too large to be told here, or no text: the Worker asks by itself, now and for a while.
+    TooLarge,
+    /// Nothing that may be shared: the Worker asks by itself.
     Nothing,
+}
+
+impl ShieldReply {
+    /// What those get who joined the question of somebody else. What makes whoever asks somebody, or must not be stored, is
+    /// the one's who asked.
+    pub fn shared(self) -> Self {
+        match self {
+            Self::NotKept(response, reason) if response.begins_a_session() || !is_shareable(reason) => Self::Nothing,
+            other => other,
+        }
+    }
+}
+
+fn is_shareable(reason: PassReason) -> bool {
+    matches!(reason, PassReason::Errors | PassReason::Status | PassReason::NoKeys | PassReason::TooManyKeys)
 }
 
 /// The line before the body.
@@ -64,7 +79,7 @@ enum ReplyHead {
     NotKept { status: u16, headers: Vec<(String, String)>, reason: PassReason, has_body: bool },
     TimedOut,
     Failed,
-    AskYourself,
+    TooLarge,
     Nothing,
 }
 
@@ -86,7 +101,7 @@ impl ShieldReply {
             }
             Self::NoAnswer(NoResponse::TimedOut) => (ReplyHead::TimedOut, ""),
             Self::NoAnswer(NoResponse::Failed) => (ReplyHead::Failed, ""),
-            Self::AskYourself => (ReplyHead::AskYourself, ""),
+            Self::TooLarge => (ReplyHead::TooLarge, ""),
             Self::Nothing => (ReplyHead::Nothing, ""),
         };
         Ok([&*serde_json::to_string(&head)?, "\n", body].concat())
@@ -103,7 +118,7 @@ impl ShieldReply {
             }
             ReplyHead::TimedOut => Self::NoAnswer(NoResponse::TimedOut),
             ReplyHead::Failed => Self::NoAnswer(NoResponse::Failed),
-            ReplyHead::AskYourself => Self::AskYourself,
+            ReplyHead::TooLarge => Self::TooLarge,
             ReplyHead::Nothing => Self::Nothing,
         })
     }

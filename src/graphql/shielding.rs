@@ -7,7 +7,7 @@ use worker::{Method, Request, RequestInit};
 
 use super::asking::Asking;
 use super::exchange::SiteBody;
-use super::revalidating::QuestionOf;
+use super::question_of::QuestionOf;
 use super::shield_protocol::{ShieldQuestion, ShieldReply, Wants};
 use crate::isolate_cache::IsolateCache;
 use crate::storage::bindings::SystemClock;
@@ -33,7 +33,6 @@ pub async fn ask(asking: &Asking, headers: &[(String, String)], began: &Cursor, 
         tenant: (&asking.tenant).into(),
         key: question.shield_key.clone(),
         document: question.document.clone(),
-        operation: question.operation.clone(),
         endpoint: asking.endpoint.as_str().to_owned(),
         parameters: question.request.parameters.clone(),
         headers: headers.to_vec(),
@@ -46,7 +45,7 @@ pub async fn ask(asking: &Asking, headers: &[(String, String)], began: &Cursor, 
     let json = serde_json::to_string(&message).ok()?;
     let text = send(asking, json).await.ok()?;
     match ShieldReply::parse(&asking.tenant, &text)? {
-        ShieldReply::AskYourself => {
+        ShieldReply::TooLarge => {
             LARGE.with_borrow_mut(|large| large.insert(asked, (), SystemClock.now()));
             None
         }

@@ -59,16 +59,21 @@ function decoded(chunks) {
   }
 }
 
-// Passes a request on, and its answer back: status, headers, body. It begins within `millis` and is whole within
-// `most_millis` more.
+// A body was read, or will not be: its time need not be watched. A timer would keep the object that set it awake.
+export function end(timer) {
+  clearTimeout(timer);
+}
+
+// Passes a request on, and its answer back: status, headers, body, and the timer that ends it. It begins within `millis` and
+// is whole within `most_millis` more.
 export async function forward(url, method, headers, body, millis, most_millis) {
   const controller = new AbortController();
   const stop = () => controller.abort(new DOMException("The server takes too long.", "TimeoutError"));
   const begins = setTimeout(stop, millis);
   try {
     const response = await ask(url, method, headers, body, controller.signal);
-    setTimeout(stop, most_millis);
-    return [response.status, JSON.stringify([...response.headers]), response.body];
+    const ends = setTimeout(stop, most_millis);
+    return [response.status, JSON.stringify([...response.headers]), response.body, ends];
   } finally {
     clearTimeout(begins);
   }

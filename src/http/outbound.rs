@@ -43,6 +43,8 @@ extern "C" {
 extern "C" {
     #[wasm_bindgen(catch)]
     async fn gather(stream: &web_sys::ReadableStream, most: u32) -> Result<JsValue, JsValue>;
+
+    fn end(timer: &JsValue);
 }
 
 /// A body that was read as far as it is bounded.
@@ -117,6 +119,18 @@ pub struct ForwardedResponse {
     pub headers: Vec<(String, String)>,
     /// The body, if there is one.
     pub body: Option<web_sys::ReadableStream>,
+    /// What ends the body in time.
+    pub deadline: BodyDeadline,
+}
+
+/// What ends a body that takes too long.
+pub struct BodyDeadline(JsValue);
+
+impl BodyDeadline {
+    /// The body was read.
+    pub fn met(self) {
+        end(&self.0);
+    }
 }
 
 /// Why there is no response.
@@ -169,6 +183,7 @@ pub async fn pass_on(request: ForwardedRequest<'_>) -> Result<ForwardedResponse,
         status: status as u16,
         headers: headers.ok_or(NoResponse::Failed)?,
         body: parts.get(2).dyn_into().ok(),
+        deadline: BodyDeadline(parts.get(3)),
     })
 }
 

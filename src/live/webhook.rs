@@ -67,14 +67,11 @@ struct WebhookPayload<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// Names by which payloads tell a node's id, the surest first.
-const NODE_IDS: [&str; 7] = ["databaseId", "database_id", "id", "ID", "node_id", "post_id", "term_id"];
-
 impl WebhookPayload<'_> {
-    /// The id of the node that it is about, if it tells one.
-    fn node_id(&self) -> Option<String> {
+    /// The id of the node of this type that it is about, if it tells one.
+    fn node_id(&self, node_type: &str) -> Option<String> {
         let members: BTreeMap<String, &RawValue> = serde_json::from_str(self.data?.get()).ok()?;
-        NODE_IDS.iter().filter_map(|name| members.get(*name)).find_map(|value| {
+        Change::id_names(node_type).into_iter().filter_map(|name| members.get(name)).find_map(|value| {
             let text = value.get();
             let is_number = !text.is_empty() && text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
             if is_number { Some(text.to_owned()) } else { serde_json::from_str(text).ok() }
@@ -160,7 +157,7 @@ async fn check_site(
 
 /// The kept answers that end with a webhook: those that its keys name, and those of the node that it is about.
 fn purge(webhook: &Webhook, payload: &WebhookPayload<'_>, tenant: &TenantId) -> Option<PurgeAnswers> {
-    let id = payload.node_id();
+    let id = payload.node_id(&webhook.node_type);
     let change = Change { node_type: &webhook.node_type, action: &webhook.action, id: id.as_deref() };
     let tags = PurgeTags::of_webhook(webhook.keys.as_deref(), change);
     let purge = PurgeAnswers { soft: false, tags: tags.into_tags(), after: known_purges::known_through(tenant) };

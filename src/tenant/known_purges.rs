@@ -15,8 +15,8 @@ use domain::log_position::Cursor;
 const MAX_TENANTS: usize = 1_000;
 const REMEMBERED_MILLIS: i64 = 600_000;
 /// Tags that all of them have together, and from how many on a tenant's count.
-const MAX_TAGS: usize = 100_000;
-const MANY_TAGS: usize = 500;
+const MAX_TAGS: usize = 50_000;
+const MANY_TAGS: usize = 50;
 
 thread_local! {
     static KNOWN: RefCell<IsolateCache<TenantId, KnownPurges>> = RefCell::new(IsolateCache::new(MAX_TENANTS, REMEMBERED_MILLIS));

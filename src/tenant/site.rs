@@ -80,9 +80,10 @@ impl Site {
         Ok(site)
     }
 
-    /// Whether this is what the site calls its endpoint in `X-GraphQL-URL`.
+    /// Whether this may be what the site calls its endpoint in `X-GraphQL-URL`. Of a tenant without one nothing is kept, and
+    /// any name will do.
     pub fn is_called(&self, name: &str) -> bool {
-        self.endpoint.as_deref().is_some_and(|endpoint| graphql_settings::is_endpoint(endpoint, name))
+        self.endpoint.as_deref().is_none_or(|endpoint| graphql_settings::is_endpoint(endpoint, name))
     }
 
     /// Where it is. 404 if the tenant has none; 503 for one that was stored before it would have been refused.

@@ -89,6 +89,28 @@ impl<'a> GraphqlDocument<'a> {
         self.tokens.iter().any(|token| token.data() == name)
     }
 
+    /// Whether it asks for a connection (`nodes` or `edges`) below a field at the root, or in a fragment, which may stand
+    /// anywhere.
+    pub fn nests_connections(&self) -> bool {
+        let (mut depth, mut parentheses, mut in_fragment) = (0_u32, 0_u32, false);
+        for token in &self.tokens {
+            match token.data() {
+                "(" => parentheses += 1,
+                ")" => parentheses = parentheses.saturating_sub(1),
+                _ if parentheses > 0 => {}
+                "{" => depth += 1,
+                "}" => {
+                    depth = depth.saturating_sub(1);
+                    in_fragment &= depth > 0;
+                }
+                "fragment" if depth == 0 => in_fragment = true,
+                "nodes" | "edges" if in_fragment || depth > 2 => return true,
+                _ => {}
+            }
+        }
+        false
+    }
+
     /// The one text of all documents that differ from this one only in ignored tokens and in the order of an operation's
     /// variable definitions. It may be longer than the document by a byte for each token.
     pub fn normal_form(&self) -> String {
@@ -152,6 +174,27 @@ mod tests {
         assert_eq!(document.operation(None).unwrap_err().code, "operation_name_required");
         for unknown in ["D", "a", ""] {
             assert_eq!(document.operation(Some(unknown)).unwrap_err().code, "unknown_operation");
+        }
+    }
+
+    #[test]
+    fn connections_below_the_root_are_seen() {
+        for (text, expected) in [
+            ("{ posts { nodes { id } } }", false),
+            (
+                "query ($a: [Int!] = [1]) { posts(where: {in: $a}) { edges { node { id } } } pages { nodes { id } } }",
+                false,
+            ),
+            ("{ nodes { id } }", false),
+            ("{ posts { nodes { categories { nodes { id } } } } }", true),
+            ("{ post(id: 1) { comments { nodes { id } } } }", true),
+            ("{ post(where: {nodes: {edges: 1}}) { title } }", false),
+            ("fragment F on Post { comments { edges { node { id } } } } { posts { nodes { ...F } } }", true),
+            ("fragment F on Post { title } { posts { nodes { ...F } } }", false),
+            ("fragment F on Post { title } query Q { posts { nodes { ...F } } }", false),
+            ("{ a { ... on B { c { nodes { id } } } } }", true),
+        ] {
+            assert_eq!(parse(text).unwrap().nests_connections(), expected, "{text}");
         }
     }
 

@@ -77,14 +77,13 @@ impl KeptAnswer {
         if age < fresh && !is_purged {
             return Standing::Fresh;
         }
-        if age < fresh.saturating_add(stale_while_revalidate) {
-            let reason = if is_purged { StaleReason::Purged } else { StaleReason::Expired };
-            return if stale_while_revalidate > 0 { Standing::Stale(reason) } else { Standing::IfSiteFails };
+        if stale_while_revalidate > 0 && age < fresh.saturating_add(stale_while_revalidate) {
+            return Standing::Stale(if is_purged { StaleReason::Purged } else { StaleReason::Expired });
         }
-        if age < fresh.saturating_add(stale_if_error) && stale_if_error > 0 {
+        if stale_if_error > 0 && age < fresh.saturating_add(stale_if_error) {
             return Standing::IfSiteFails;
         }
-        Standing::Expired
+        if is_purged { Standing::Purged } else { Standing::Expired }
     }
 
     /// Its age in milliseconds.

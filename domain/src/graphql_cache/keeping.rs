@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::answer::{Answer, KeptAnswer};
 use super::lifetime::SentLifetime;
 use super::settings::CacheSettings;
-use super::tags::answer_tags;
+use super::tags::{AnsweredDocument, answer_tags};
 use crate::clock::Timestamp;
 use crate::graphql::OperationType;
 use crate::log_position::Cursor;
@@ -39,6 +39,8 @@ pub enum PassReason {
     Extensions,
     /// A header that splits answers is too long.
     Scope,
+    /// It has a header that may be a credential, or make another answer.
+    Header,
     /// The position in the tenant's log is not known.
     NoLog,
     /// The site did not answer with 200.
@@ -74,6 +76,7 @@ impl PassReason {
             Self::Preview => "preview",
             Self::Extensions => "extensions",
             Self::Scope => "scope",
+            Self::Header => "header",
             Self::NoLog => "no-log",
             Self::Status => "status",
             Self::Errors => "errors",
@@ -85,6 +88,44 @@ impl PassReason {
             Self::TooLarge => "too-large",
         }
     }
+}
+
+/// Headers that browsers, clients of GraphQL and proxies send, which make no other answer.
+const SAY_NOTHING: [&str; 18] = [
+    "baggage",
+    "cache-control",
+    "cdn-loop",
+    "content-type",
+    "dnt",
+    "origin",
+    "pragma",
+    "priority",
+    "purpose",
+    "referer",
+    "save-data",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "via",
+    "x-requested-with",
+];
+/// Beginnings of such names.
+const SAY_NOTHING_FROM: [&str; 9] = [
+    "accept",
+    "access-control-",
+    "apollo-",
+    "apollographql-",
+    "device-memory",
+    "if-",
+    "sec-",
+    "x-apollo-",
+    "x-forwarded-",
+];
+
+fn says_nothing(name: &str) -> bool {
+    SAY_NOTHING.contains(&name) || SAY_NOTHING_FROM.iter().any(|beginning| name.starts_with(beginning))
 }
 
 /// What is known of a question before the site is asked.
@@ -131,6 +172,7 @@ impl PassReason {
                 "x-wp-nonce" => return Some(Self::Nonce),
                 "x-graphql-preview" => return Some(Self::Preview),
                 _ if is_scope && value.len() > super::settings::HeaderScope::MAX_VALUE => return Some(Self::Scope),
+                _ if !is_scope && !says_nothing(name) => return Some(Self::Header),
                 _ => {}
             }
         }
@@ -156,6 +198,13 @@ pub struct SentAnswer<'a> {
 }
 
 impl SentAnswer<'_> {
+    /// Whether it makes whoever asked somebody: by a cookie, or by a header of a shop or of a plugin that signs people in.
+    pub fn begins_a_session(&self) -> bool {
+        self.headers
+            .iter()
+            .any(|(name, _)| matches!(&**name, "set-cookie" | "woocommerce-session") || name.starts_with("x-jwt"))
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(sent, _)| sent == name).map(|(_, value)| value.as_str())
     }
@@ -163,34 +212,36 @@ impl SentAnswer<'_> {
 
 impl KeptAnswer {
     /// The answer as it is kept, or why it is not. `asked_at` is when the question was sent, `began` how far the log was known
-    /// then, `document` the digest of the normal form.
+    /// then.
     pub fn of_answer(
         settings: &CacheSettings,
-        (operation, document): (Option<&str>, &str),
+        document: AnsweredDocument<'_>,
         (asked_at, began): (Timestamp, &Cursor),
         sent: &SentAnswer<'_>,
     ) -> Result<Self, PassReason> {
         if sent.status != 200 {
             return Err(PassReason::Status);
         }
-        if sent.header("set-cookie").is_some() {
+        if sent.begins_a_session() {
             return Err(PassReason::SetCookie);
         }
         if sent.header("vary").is_some_and(|vary| vary.contains('*')) {
             return Err(PassReason::Vary);
         }
         let read = ReadBody::of(sent.body).ok_or(PassReason::Errors)?;
-        let lifetime = settings.lifetime(operation).allowed(&SentLifetime {
+        let lifetime = settings.lifetime(document.operation).allowed(&SentLifetime {
             cache_control: sent.header("cache-control"),
-            age: sent.header("age"),
             has_expires: sent.header("expires").is_some(),
         });
-        let lifetime = lifetime.ok_or(PassReason::NoStore)?;
+        let lifetime = lifetime.filter(|lifetime| lifetime.whole() > 0).ok_or(PassReason::NoStore)?;
+        // A cache in front of the site has kept it for so long already.
+        let age = sent.header("age").and_then(|age| age.trim().parse::<u32>().ok()).unwrap_or(0);
+        let asked_at = asked_at.plus_seconds(-i64::from(age));
         let keys = sent.header("x-graphql-keys").filter(|keys| !keys.trim().is_empty());
         if keys.is_none() && !settings.untagged {
             return Err(PassReason::NoKeys);
         }
-        let tags = answer_tags(keys, operation, document, read.found_nothing).ok_or(PassReason::TooManyKeys)?;
+        let tags = answer_tags(keys, document, read.found_nothing).ok_or(PassReason::TooManyKeys)?;
         let shown = |name: &&str| sent.header(name).map(|value| ((*name).to_owned(), value.to_owned()));
         Ok(Self {
             began: began.clone(),

@@ -1,5 +1,5 @@
-//! How long an answer counts: as long as the tenant wants, and no longer than the site allows by its `Cache-Control` and `Age`
-//! (RFC 9111; RFC 5861 for what is stale).
+//! How long an answer counts: as long as the tenant wants, and no longer than the site allows by its `Cache-Control` (RFC 9111;
+//! RFC 5861 for what is stale).
 
 /// How long an answer counts, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +17,6 @@ pub struct Lifetime {
 pub struct SentLifetime<'a> {
     /// `Cache-Control`, all of them joined by commas.
     pub cache_control: Option<&'a str>,
-    /// `Age`.
-    pub age: Option<&'a str>,
     /// Whether there is an `Expires`.
     pub has_expires: bool,
 }
@@ -35,11 +33,9 @@ impl Lifetime {
         if shared.is_none() && sent.has_expires {
             return None;
         }
-        let age = sent.age.and_then(|age| seconds(age.trim())).unwrap_or(0);
-        let left = shared.map_or(i64::MAX, |most| most.saturating_sub(age).max(0));
         let most = |bound: Option<i64>| if directives.must_revalidate { 0 } else { bound.unwrap_or(i64::MAX) };
         Some(Self {
-            fresh: self.fresh.min(left),
+            fresh: self.fresh.min(shared.unwrap_or(i64::MAX)),
             stale_while_revalidate: self.stale_while_revalidate.min(most(directives.stale_while_revalidate)),
             stale_if_error: self.stale_if_error.min(most(directives.stale_if_error)),
         })
@@ -127,14 +123,7 @@ mod tests {
             assert_eq!(allowed(sent), None, "{sent}");
         }
         assert_eq!(WANTED.allowed(&SentLifetime { has_expires: true, ..SentLifetime::default() }), None);
-        let both = SentLifetime { cache_control: Some("max-age=10"), has_expires: true, age: None };
+        let both = SentLifetime { cache_control: Some("max-age=10"), has_expires: true };
         assert_eq!(WANTED.allowed(&both).map(|one| one.fresh), Some(10_000));
-    }
-
-    #[test]
-    fn what_a_cache_in_front_of_the_site_has_kept_is_as_old_as_it_says() {
-        let sent = |age| SentLifetime { cache_control: Some("max-age=50"), age: Some(age), has_expires: false };
-        assert_eq!(WANTED.allowed(&sent("20")).map(|one| one.fresh), Some(30_000));
-        assert_eq!(WANTED.allowed(&sent("51")).map(|one| one.fresh), Some(0));
     }
 }

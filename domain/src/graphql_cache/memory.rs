@@ -11,6 +11,7 @@ use super::answer::KeptAnswer;
 #[derive(Debug)]
 pub struct AnswerMemory<Tenant> {
     bound: usize,
+    share: usize,
     bytes: usize,
     uses: u64,
     tenants: HashMap<Tenant, TenantAnswers>,
@@ -30,17 +31,24 @@ struct HeldAnswer {
     answer: Rc<KeptAnswer>,
     bytes: usize,
     used: u64,
+    /// Whether it was asked for again since it was put here.
+    is_in_demand: bool,
 }
 
 impl<Tenant: Clone + Eq + Hash> AnswerMemory<Tenant> {
-    /// A memory of so many bytes.
+    /// A memory of so many bytes, of which a tenant has a quarter.
     pub fn new(bound: usize) -> Self {
-        Self { bound, bytes: 0, uses: 0, tenants: HashMap::new(), order: BTreeMap::new() }
+        Self::shared(bound, bound / 4)
+    }
+
+    /// A memory of so many bytes, of which a tenant has `share`.
+    pub fn shared(bound: usize, share: usize) -> Self {
+        Self { bound, share, bytes: 0, uses: 0, tenants: HashMap::new(), order: BTreeMap::new() }
     }
 
     /// The most that a tenant holds, in bytes: an answer that is larger is not held.
     pub fn share(&self) -> usize {
-        self.bound / 4
+        self.share
     }
 
     /// An answer. Counts as a use.
@@ -58,6 +66,12 @@ impl<Tenant: Clone + Eq + Hash> AnswerMemory<Tenant> {
         Some(Rc::clone(&held.answer))
     }
 
+    /// Whether an answer is asked for again for the first time since it was put here.
+    pub fn comes_into_demand(&mut self, tenant: &Tenant, key: &str) -> bool {
+        let held = self.tenants.get_mut(tenant).and_then(|answers| answers.answers.get_mut(key));
+        held.is_some_and(|held| !std::mem::replace(&mut held.is_in_demand, true))
+    }
+
     /// Holds an answer, in place of the one of before.
     pub fn put(&mut self, tenant: &Tenant, key: &str, answer: Rc<KeptAnswer>) {
         self.remove(tenant, key);
@@ -71,7 +85,7 @@ impl<Tenant: Clone + Eq + Hash> AnswerMemory<Tenant> {
         let answers = self.tenants.entry(tenant.clone()).or_default();
         answers.bytes += bytes;
         answers.order.insert(self.uses, key.into());
-        answers.answers.insert(key.into(), HeldAnswer { answer, bytes, used: self.uses });
+        answers.answers.insert(key.into(), HeldAnswer { answer, bytes, used: self.uses, is_in_demand: false });
         self.order.insert(self.uses, (tenant.clone(), key.into()));
         self.bytes += bytes;
     }
@@ -140,6 +154,16 @@ mod tests {
         }
         assert!(memory.get(&"quiet", "a").is_some() && memory.get(&"loud", "k999").is_some());
         assert!(memory.get(&"loud", "k0").is_none() && memory.get(&"other", "a").is_none());
+    }
+
+    #[test]
+    fn an_answer_comes_into_demand_once() {
+        let mut memory = AnswerMemory::new(40_000);
+        assert!(!memory.comes_into_demand(&1, "a"), "it is not here");
+        for _ in 0..2 {
+            memory.put(&1, "a", answer(10));
+            assert!(memory.comes_into_demand(&1, "a") && !memory.comes_into_demand(&1, "a"));
+        }
     }
 
     #[test]

@@ -30,5 +30,5 @@ pub use settings::{
     CacheSettings, FRESH, HeaderScope, MAX_OPERATIONS, MAX_SCOPES, OperationLifetime, STALE_IF_ERROR,
     STALE_WHILE_REVALIDATE, STALENESS,
 };
-pub use tags::{Change, MAX_TAGS, PurgeTags, Tag, answer_tags};
+pub use tags::{AnsweredDocument, Change, MAX_TAGS, PurgeTags, Tag, answer_tags};
 pub use tally::{AnswerCounts, AnswerTally, OTHERS};

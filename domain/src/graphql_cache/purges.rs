@@ -101,9 +101,8 @@ impl KnownPurges {
             return;
         }
         let PurgeNews { through, floor, entries } = news;
-        if through.seq >= self.through.seq {
-            self.asked_at = self.asked_at.max(asked_at);
-        }
+        // What was overtaken tells nothing new, and that nothing is missing.
+        self.asked_at = self.asked_at.max(asked_at);
         if through.seq <= self.through.seq {
             return;
         }

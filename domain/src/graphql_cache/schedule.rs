@@ -154,9 +154,10 @@ impl World {
         for Pending { node, isolate, asked_at, began, read, .. } in due {
             let body = format!("{{\"data\":{{\"node\":{read}}}}}");
             let headers = [("x-graphql-keys".to_owned(), format!("d graphql:Query node{node} list:x"))];
+            let document = AnsweredDocument { operation: None, digest: "d", nests_connections: false };
             let sent = SentAnswer { status: 200, headers: &headers, body: &body };
             let mut kept =
-                KeptAnswer::of_answer(&CacheSettings::default(), (None, "d"), (asked_at, &began), &sent).unwrap();
+                KeptAnswer::of_answer(&CacheSettings::default(), document, (asked_at, &began), &sent).unwrap();
             kept.answer.body = read.to_string().into();
             self.store.insert(node, kept.clone());
             self.memory[isolate].put(&0, &node.to_string(), kept.into());

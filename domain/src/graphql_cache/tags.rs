@@ -16,12 +16,14 @@ use crate::error::Invalid;
 /// Most tags of an answer that is kept.
 pub const MAX_TAGS: usize = 1_000;
 /// The longest tag, in bytes.
-const MAX_BYTES: usize = 512;
+const MAX_BYTES: usize = 256;
 
 /// Answers that are ended by whatever is purged: they found nothing, or nothing says what they are of.
 const FOUND_NOTHING: &str = "*nothing";
 /// Answers that show a list of whatever type.
 const LISTS: &str = "*lists";
+/// Answers that show a connection below the root: the comments of a post, the posts of an author. WPGraphQL gives no key of them.
+const CONNECTIONS: &str = "*connections";
 /// What every answer carries: WPGraphQL's own name for all.
 const EVERYTHING: &str = "graphql:Query";
 
@@ -37,7 +39,7 @@ impl Tag {
             || text.len() > MAX_BYTES
             || text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control())
         {
-            return Err(Invalid::new("invalid_key", "must be a key of 1 to 512 bytes without blanks"));
+            return Err(Invalid::new("invalid_key", "must be a key of 1 to 256 bytes without blanks"));
         }
         if text.starts_with('*') {
             return Err(Invalid::new("invalid_key", "must not begin with *"));
@@ -98,16 +100,24 @@ fn node_kind(key: &str) -> Option<String> {
     (is_kind && !id.is_empty()).then(|| kind.to_owned())
 }
 
+/// What an answer is tagged with beside the site's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnsweredDocument<'a> {
+    /// The name of the operation.
+    pub operation: Option<&'a str>,
+    /// The digest of the document.
+    pub digest: &'a str,
+    /// Whether it asks for a connection below the root.
+    pub nests_connections: bool,
+}
+
 /// The tags of an answer. `keys` is what the site sent in `X-GraphQL-Keys`; `found_nothing` says that a field at the root is
 /// null. None if there are more than may be kept.
-pub fn answer_tags(
-    keys: Option<&str>,
-    operation: Option<&str>,
-    document: &str,
-    found_nothing: bool,
-) -> Option<Vec<Tag>> {
-    let mut tags = BTreeSet::from([Tag::of(EVERYTHING), Tag::document(document)]);
+pub fn answer_tags(keys: Option<&str>, document: AnsweredDocument<'_>, found_nothing: bool) -> Option<Vec<Tag>> {
+    let AnsweredDocument { operation, digest, nests_connections } = document;
+    let mut tags = BTreeSet::from([Tag::of(EVERYTHING), Tag::document(digest)]);
     tags.extend(operation.map(Tag::operation));
+    tags.extend(nests_connections.then(|| Tag::of(CONNECTIONS)));
     let mut is_of_something = false;
     for key in keys.unwrap_or_default().split_ascii_whitespace() {
         let Ok(tag) = Tag::parse(key) else { continue };
@@ -138,6 +148,27 @@ pub struct Change<'a> {
     pub action: &'a str,
     /// The node, by its Relay id or by its number in the site's database.
     pub id: Option<&'a str>,
+}
+
+impl Change<'_> {
+    /// Whether nodes may have come to lists or left them. A comment that is approved is an update of it, and comes.
+    fn moves_lists(&self) -> bool {
+        !self.action.eq_ignore_ascii_case("UPDATE") || self.kind_name() == "comment"
+    }
+
+    fn kind_name(&self) -> String {
+        self.node_type.to_ascii_lowercase()
+    }
+
+    /// Names by which payloads tell the id of a node of this type, the surest first.
+    pub fn id_names(node_type: &str) -> [&'static str; 5] {
+        match kind_of(&node_type.to_ascii_lowercase()) {
+            "comment" => ["databaseId", "database_id", "comment_ID", "comment_id", "id"],
+            "term" => ["databaseId", "database_id", "term_id", "termId", "id"],
+            "user" => ["databaseId", "database_id", "user_id", "ID", "id"],
+            _ => ["databaseId", "database_id", "ID", "id", "post_id"],
+        }
+    }
 }
 
 /// The tags that a purge names.
@@ -191,11 +222,10 @@ impl PurgeTags {
             Some([]) => Self::default(),
             Some(keys) => {
                 let named = keys.iter().cloned().fold(Self::default(), Self::key);
-                let is_update = change.action.eq_ignore_ascii_case("UPDATE");
                 match change.id {
                     Some(_) => named.change(change),
-                    None if is_update => named,
-                    None => named.lists_of(&change.node_type.to_ascii_lowercase()),
+                    None if change.moves_lists() => named.with(Tag::of(CONNECTIONS)).lists_of(&change.kind_name()),
+                    None => named,
                 }
             }
         }
@@ -205,16 +235,17 @@ impl PurgeTags {
     /// type if it came, went, or nobody knows what happened to it; else it is all of its type.
     #[must_use]
     pub fn change(self, change: Change<'_>) -> Self {
-        let name = change.node_type.to_ascii_lowercase();
+        let name = change.kind_name();
         let kind = kind_of(&name);
-        let id = change.id.and_then(|id| match id.bytes().all(|b| b.is_ascii_digit()) {
+        let named = if change.moves_lists() { self.with(Tag::of(CONNECTIONS)) } else { self };
+        let id = change.id.filter(|id| !id.is_empty()).and_then(|id| match id.bytes().all(|b| b.is_ascii_digit()) {
             true => Some(Tag::of(&STANDARD.encode(format!("{kind}:{id}")))),
             false => node_kind(id).map(|_| Tag::of(id)),
         });
         match id {
-            Some(id) if change.action.eq_ignore_ascii_case("UPDATE") => self.key(id),
-            Some(id) => self.key(id).lists_of(&name),
-            None => self.kind(&name),
+            Some(id) if change.moves_lists() => named.key(id).lists_of(&name),
+            Some(id) => named.key(id),
+            None => named.with(Tag::of(CONNECTIONS)).kind(&name),
         }
     }
 
@@ -276,14 +307,18 @@ mod tests {
         tags.iter().map(|tag| tag.as_str().to_owned()).collect()
     }
 
+    const DOCUMENT: AnsweredDocument<'_> =
+        AnsweredDocument { operation: Some("Op"), digest: "d", nests_connections: false };
+    const UNNAMED: AnsweredDocument<'_> = AnsweredDocument { operation: None, ..DOCUMENT };
+
     fn of(keys: &str, found_nothing: bool) -> Vec<String> {
-        texts(answer_tags(Some(keys), None, "d", found_nothing).unwrap())
+        texts(answer_tags(Some(keys), UNNAMED, found_nothing).unwrap())
     }
 
     /// Whether a purge ends an answer with these keys.
     fn ends(purge: PurgeTags, keys: &str, found_nothing: bool) -> bool {
         let purged = purge.into_tags();
-        answer_tags(Some(keys), Some("Op"), "d", found_nothing).unwrap().iter().any(|tag| purged.contains(tag))
+        answer_tags(Some(keys), DOCUMENT, found_nothing).unwrap().iter().any(|tag| purged.contains(tag))
     }
 
     fn key(key: &str) -> PurgeTags {
@@ -312,9 +347,9 @@ mod tests {
         );
         assert_eq!(of("abc graphql:Query *forged", false), ["*document:d", "*nothing", "abc", "graphql:Query"]);
         assert!(of("graphql:Query cG9zdDox", true).contains(&"*nothing".to_owned()));
-        assert!(texts(answer_tags(None, Some("Op"), "d", false).unwrap()).contains(&"operation:Op".to_owned()));
+        assert!(texts(answer_tags(None, DOCUMENT, false).unwrap()).contains(&"operation:Op".to_owned()));
         let many: Vec<String> = (0..MAX_TAGS).map(|nth| format!("key{nth}")).collect();
-        assert_eq!(answer_tags(Some(&many.join(" ")), None, "d", false), None);
+        assert_eq!(answer_tags(Some(&many.join(" ")), UNNAMED, false), None);
     }
 
     #[test]
@@ -352,6 +387,37 @@ mod tests {
     }
 
     #[test]
+    fn connections_below_the_root_end_with_whatever_comes_or_goes() {
+        let nested = AnsweredDocument { nests_connections: true, ..DOCUMENT };
+        let ends = |purge: PurgeTags, document| {
+            let purged = purge.into_tags();
+            answer_tags(Some("a graphql:Query dXNlcjox"), document, false)
+                .unwrap()
+                .iter()
+                .any(|tag| purged.contains(tag))
+        };
+        let keyed = |action| {
+            let keys = [Tag::parse("list:post").unwrap()];
+            PurgeTags::of_webhook(Some(&keys), Change { node_type: "post", action, id: None })
+        };
+        for purge in [
+            keyed("CREATE"),
+            change("post", "CREATE", Some("6")),
+            change("post", "DELETE", Some("6")),
+            change("comment", "UPDATE", Some("2")),
+            change("post", "UPDATE", None),
+        ] {
+            assert!(ends(purge.clone(), nested) && !ends(purge, DOCUMENT));
+        }
+        assert!(!ends(keyed("UPDATE"), nested) && !ends(change("post", "UPDATE", Some("6")), nested));
+    }
+
+    #[test]
+    fn an_id_that_is_empty_is_none() {
+        assert_eq!(change("post", "UPDATE", Some("")), change("post", "UPDATE", None));
+    }
+
+    #[test]
     fn a_type_that_wordpress_does_not_know_purges_all_lists() {
         assert!(ends(change("shop_order", "CREATE", Some("6")), "a graphql:Query list:order", false));
         assert!(ends(change("shop_order", "UPDATE", None), "a graphql:Query cG9zdDox", false));
@@ -382,7 +448,7 @@ mod tests {
 
     #[test]
     fn no_key_is_taken_for_a_derived_tag() {
-        for bad in ["", "*lists", "a b", "a\n", &"a".repeat(513)] {
+        for bad in ["", "*lists", "a b", "a\n", &"a".repeat(257)] {
             assert!(Tag::parse(bad).is_err(), "{bad}");
         }
         for key in ["list:post", "cG9zdDox", "skipped:post", "term:1", "ü"] {
