@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::world::content::{self, Content, POSTS};
-use crate::world::{RequestBuilder, Site, SiteAnswer, Tenant, TestResponse, World, eventually, stranger};
+use crate::world::{RequestBuilder, Site, SiteAnswer, Tenant, TestResponse, World, digest_hex, eventually, stranger};
 
 const GRAPHQL: &str = "/graphql";
 
@@ -62,6 +62,20 @@ async fn one_answer_serves_all_spellings_of_a_question() {
         assert_eq!(verdict(&with(json!({"query": document, "variables": other})).await), "MISS; reason=new");
     }
     assert_eq!(content.executions(), 5);
+}
+
+#[tokio::test]
+async fn a_document_that_is_named_by_its_hash_meets_the_answer_of_its_text() {
+    let content = Content::of([1]);
+    let tenant = tenant(&content.site).await;
+    let (hash, spelt) = (digest_hex("{ posts { nodes { version } } }"), "{ posts { nodes { version } } }");
+    let named = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
+    let body = json!({"query": spelt, "extensions": named});
+    assert_eq!(verdict(&tenant.call("POST", GRAPHQL).json(&body).send().await), "MISS; reason=new");
+    let by_hash = tenant.call("GET", GRAPHQL).query("extensions", &named.to_string()).send().await;
+    assert_eq!(verdict(&by_hash), "HIT; reason=memory");
+    assert_eq!(verdict(&ask(&tenant, POSTS).await), "HIT; reason=memory");
+    assert_eq!(content.executions(), 1);
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn kept(tenant: &Tenant, hash: &str) -> Vec<Value> {
 async fn a_document_that_a_client_registered_is_known_by_its_hash_in_every_isolate() {
     let site = echo();
     let Pair { here, there } = pair(&site).await;
-    let (text, variables) = (format!("query Q($n: Int) {{ a{}(n: $n) }}", unique()), json!({"n": 1}));
+    let (text, variables) = (format!("query Q($n:Int){{a{}(n:$n)}}", unique()), json!({"n": 1}));
     let hash = hash(&text);
     let by_apollo = |tenant: &Tenant| post(tenant, json!({"extensions": apollo(&hash), "variables": variables})).send();
     let unknown = by_apollo(&here).await.expect(200);
@@ -194,7 +194,7 @@ async fn a_document_that_comes_by_its_hash_is_judged_as_who_asks_it() {
     by_hash(&tenant, &hash(&mutation)).await.expect(405);
     assert_eq!(asked(&post(&tenant, json!({"queryId": hash(&mutation)})).send().await.expect(200)), mutation);
     // An operation of the document is chosen as ever.
-    let two = format!("query A{{a}} query B{{b{}}}", unique());
+    let two = format!("query A{{a}}query B{{b{}}}", unique());
     post(&tenant, json!({"query": two, "queryId": hash(&two), "operationName": "A"})).send().await.expect(200);
     assert!(by_hash(&tenant, &hash(&two)).await.expect(200).json()["errors"].is_array());
     let chosen = post(&tenant, json!({"queryId": hash(&two), "operationName": "B"})).send().await.expect(200);

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::bounded_number::Bounded;
 use crate::error::Invalid;
 use crate::graphql_cache::CacheSettings;
 
@@ -58,19 +59,6 @@ impl DocumentRule {
             Self::Registered => "registered",
         }
     }
-}
-
-/// A whole number that a tenant sets: its default, and the range that it may choose from.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounded {
-    /// Its name in settings.
-    pub name: &'static str,
-    /// Its value where the tenant sets none.
-    pub default: u32,
-    /// The least.
-    pub least: u32,
-    /// The most.
-    pub most: u32,
 }
 
 /// The longest text of a document, in bytes, and the longest variables.

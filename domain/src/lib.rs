@@ -7,6 +7,7 @@
 //! needs of the world (the time, randomness) is handed in.
 
 pub mod address;
+pub mod bounded_number;
 pub mod characters;
 pub mod clock;
 pub mod css;

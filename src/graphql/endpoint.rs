@@ -8,15 +8,15 @@ use worker::Method;
 use super::asking::Asking;
 use super::documents;
 use super::errors::{MediaType, Refused};
-use super::exchange::{self, Shown, SiteBody, SiteRequest, SiteResponse};
+use super::exchange::{self, ResponseView, SiteBody, SiteRequest, SiteResponse};
 use super::headers::{self, ClientConnection, HostOf};
 use super::judged::{self, JudgedOperation, SentBy};
 use super::question::{AskedFor, Question};
 use super::request::{self, GraphqlBody, GraphqlRequest};
-use super::serve;
+use super::serve::{self, ClientHas};
 use super::tally;
 use super::told;
-use super::verdict::Verdict;
+use super::verdict::CacheVerdict;
 use crate::auth::principal::Visitor;
 use crate::auth::work_budget;
 use crate::http::accept::Accept;
@@ -40,7 +40,8 @@ const UNIT_BYTES: usize = 2_000;
 pub async fn read(request: Request<Visitor>) -> Result<Response, Problem> {
     let (media_type, site) = (MediaType::chosen_by(&Accept::of(&request.incoming))?, site(&request).await?);
     let body = GraphqlBody::of_query(&request.incoming.query, &site.settings);
-    answer(&request, site, media_type, body).await
+    let conditions = Some(request.preconditions());
+    answer(&request, site, ClientHas { media_type, conditions }, body).await
 }
 
 /// `POST /graphql` and `/graphql/{tenant_id}`
@@ -49,7 +50,7 @@ pub async fn ask(mut request: Request<Visitor>) -> Result<Response, Problem> {
     check_origin(&request)?;
     let site = site(&request).await?;
     let body = GraphqlBody::of_body(&mut request.incoming, &site.settings).await;
-    answer(&request, site, media_type, body).await
+    answer(&request, site, ClientHas { media_type, conditions: None }, body).await
 }
 
 async fn site(request: &Request<Visitor>) -> Result<Rc<Site>, Problem> {
@@ -60,7 +61,7 @@ async fn site(request: &Request<Visitor>) -> Result<Rc<Site>, Problem> {
 async fn answer(
     request: &Request<Visitor>,
     site: Rc<Site>,
-    media_type: MediaType,
+    client_has: ClientHas,
     body: Result<GraphqlBody, Refused>,
 ) -> Result<Response, Problem> {
     let endpoint = site.endpoint(&request.bindings)?;
@@ -73,22 +74,22 @@ async fn answer(
     let address = incoming.address();
     let client = ClientConnection { authority, scheme, address: &address, host: host_of(request) };
     let to_site = headers::to_site(&sent, &client, request.caller.member.is_some());
-    let how = Shown {
+    let how = ResponseView {
         host: host_of(request),
         is_head: request.is_head(),
         is_somebodys: headers::says_who_asks(&to_site) || request.caller.member.is_some(),
     };
     let secret = told::secret_version(&request.bindings, &request.caller.tenant, &site).await?;
-    let judged = resolved_and_judged(request, &site, body, (&to_site, secret, media_type)).await;
+    let judged = resolved_and_judged(request, &site, body, (&to_site, secret, client_has.media_type)).await;
     let tenant = request.caller.tenant.clone();
     match judged {
         Ok(JudgedRequest::Keepable(question)) => {
             let asking =
                 Asking { bindings: request.bindings.clone(), tenant, site, endpoint, question: Rc::new(question) };
-            serve::answer(asking, request, how, media_type).await
+            serve::answer(asking, request, how, &client_has).await
         }
         Ok(JudgedRequest::Passed(question, reason, operation)) => {
-            let verdict = Verdict::Pass(reason);
+            let verdict = CacheVerdict::Pass(reason);
             tally::count(&request.bindings, &request.background, &tenant, operation.as_deref(), verdict);
             let headers = headers_for(request, &site, &question, to_site).await?;
             let outcome = exchange::send(&endpoint, &question, &headers, site.settings.timeout_ms).await;
@@ -99,7 +100,7 @@ async fn answer(
             });
             serve::passed(&tenant, outcome, how, reason)
         }
-        Err(refused) => refused.into_response(media_type),
+        Err(refused) => refused.into_response(client_has.media_type),
     }
 }
 

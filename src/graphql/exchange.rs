@@ -121,7 +121,7 @@ pub async fn send(
 
 /// How an answer is shown.
 #[derive(Debug, Clone, Copy)]
-pub struct Shown {
+pub struct ResponseView {
     pub host: HostOf,
     pub is_head: bool,
     /// Whether the site was told who asks.
@@ -129,7 +129,11 @@ pub struct Shown {
 }
 
 /// What the site said, or what is told in its place.
-pub fn shown(tenant: &TenantId, outcome: Result<SiteResponse, NoResponse>, how: Shown) -> Result<Response, Problem> {
+pub fn shown(
+    tenant: &TenantId,
+    outcome: Result<SiteResponse, NoResponse>,
+    how: ResponseView,
+) -> Result<Response, Problem> {
     let response = match outcome {
         Ok(response) => response,
         Err(NoResponse::TimedOut) => {

@@ -5,15 +5,16 @@ use std::rc::Rc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::asking::{Asking, Fetched};
+use super::answer_store;
+use super::asking::Asking;
 use super::errors::{MediaType, Refused};
+use super::fetching::Fetched;
 use super::headers::{self, ClientConnection, HostOf};
 use super::judged::{self, SentBy};
-use super::kept;
 use super::question::{AskedFor, Question};
 use super::request::{self, GraphqlRequest};
 use super::told;
-use super::verdict::{SHIELD, Verdict};
+use super::verdict::{CacheVerdict, SHIELD};
 use crate::http::incoming::Query;
 use crate::http::problem::{self, Problem};
 use crate::storage::bindings::{Bindings, SystemClock};
@@ -21,7 +22,7 @@ use crate::tenant::site::Site;
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 use domain::error::Invalid;
-use domain::graphql_cache::{AskedOperation, KeptAnswer, PassReason, Standing, Tag};
+use domain::graphql_cache::{AnswerFreshness, AskedOperation, KeptAnswer, PassReason, Tag};
 use domain::log_position::Cursor;
 
 /// A question to explain, as a stranger would send it.
@@ -96,7 +97,7 @@ pub async fn explain(
     let parameters: Vec<(String, String)> = request::parameters_of_the_site(&query, &site.settings).collect();
     let names = parameters.iter().map(|(name, _)| name.as_str());
     if let Some(reason) = PassReason::of_request(&site.settings.cache, &facts, sent, names) {
-        return Ok(Explanation::of(Some(Verdict::Pass(reason)), operation.name));
+        return Ok(Explanation::of(Some(CacheVerdict::Pass(reason)), operation.name));
     }
     let question = Question::of(AskedFor {
         tenant,
@@ -119,34 +120,34 @@ async fn looked_up(asking: &Asking, asks_site: bool) -> Result<Explanation, Prob
     told.document = Some(question.document.digest.clone());
     told.known_through = asking.renew(None, None).await;
     let Some(began) = told.known_through.clone() else {
-        told.next = Some(Verdict::Pass(PassReason::NoLog).text());
+        told.next = Some(CacheVerdict::Pass(PassReason::NoLog).text());
         return Ok(told);
     };
     let now = SystemClock.now();
     let judge = |kept: &KeptAnswer| asking.judge(kept, false, now);
-    let found = kept::find(&asking.bindings, (&asking.tenant, &question.key), judge).await;
+    let found = answer_store::find(&asking.bindings, (&asking.tenant, &question.key), judge).await;
     told.kept = found.as_ref().map(|found| ToldAnswer::of(&found.answer, found.answer.age(now)));
-    let shown = found.as_ref().and_then(Verdict::of_found);
-    told.next = shown.map(Verdict::text);
+    let shown = found.as_ref().and_then(CacheVerdict::of_found);
+    told.next = shown.map(CacheVerdict::text);
     if shown.is_some() {
         return Ok(told);
     }
     if let Some(held) = asking.held_by_shield(false, &began).await {
-        told.next = Some(Verdict::Hit(SHIELD).text());
+        told.next = Some(CacheVerdict::Hit(SHIELD).text());
         told.kept = Some(ToldAnswer::of(&held, held.age(now)));
     } else if asks_site {
         let fetched = asking.ask_and_decide(&began).await;
-        let stands_in = found.as_ref().is_some_and(|found| found.standing == Standing::IfSiteFails);
+        let stands_in = found.as_ref().is_some_and(|found| found.freshness == AnswerFreshness::IfSiteFails);
         match fetched {
             Fetched::NotKept(..) | Fetched::NoAnswer(_) if stands_in && fetched.has_failed() => {
-                told.next = Some(Verdict::SITE_FAILED.text());
+                told.next = Some(CacheVerdict::SITE_FAILED.text());
             }
             Fetched::Kept(answer, _) => {
-                told.next = Some(Verdict::of_missing(found.as_ref()).text());
+                told.next = Some(CacheVerdict::of_missing(found.as_ref()).text());
                 told.site = Some(ToldAnswer::of(&answer, 0));
             }
             Fetched::NotKept(response, reason) => {
-                told.next = Some(Verdict::Pass(reason).text());
+                told.next = Some(CacheVerdict::Pass(reason).text());
                 told.site = Some(ToldAnswer::not_kept(response.status, reason));
             }
             Fetched::NoAnswer(_) => told.next = None,
@@ -156,8 +157,8 @@ async fn looked_up(asking: &Asking, asks_site: bool) -> Result<Explanation, Prob
 }
 
 impl Explanation {
-    fn of(verdict: Option<Verdict>, operation: Option<String>) -> Self {
-        let next = verdict.map(Verdict::text);
+    fn of(verdict: Option<CacheVerdict>, operation: Option<String>) -> Self {
+        let next = verdict.map(CacheVerdict::text);
         Self { next, operation, document: None, known_through: None, kept: None, site: None }
     }
 }

@@ -1,5 +1,5 @@
 //! A tenant's GraphQL endpoint: requests are judged, passed on to the tenant's site, and answered with what it says. May not
-//! touch: records, the hub.
+//! touch: records, the hub's state.
 //!
 //! Invariants
 //! - What the site is sent carries no credential of this platform, and what a client is sent no cookie that it would take for
@@ -9,15 +9,16 @@
 //! - What is not a GraphQL response is not passed on.
 //! - A hash names one text, an alias what the tenant's registry says: a client's request gives no text another name.
 
+mod answer_store;
 mod asking;
 pub mod documents;
 pub mod endpoint;
 mod errors;
 mod exchange;
 pub mod explain;
+mod fetching;
 mod headers;
 mod judged;
-mod kept;
 mod naming;
 pub mod purging;
 mod question;

@@ -1,16 +1,15 @@
 //! Answers a question that may be answered with what is kept: from memory, from KV, or by the site.
 
-use worker::Method;
-
-use super::asking::{Asking, ETAG, Fetched};
+use super::answer_store::{self, FoundAnswer};
+use super::asking::Asking;
 use super::errors::MediaType;
-use super::exchange::{self, Shown, SiteResponse};
-use super::kept::{self, FoundAnswer};
+use super::exchange::{self, ResponseView, SiteResponse};
+use super::fetching::{ETAG, Fetched};
 use super::tally;
-use super::verdict::{SHIELD, Verdict};
+use super::verdict::{CacheVerdict, SHIELD};
 use crate::auth::principal::Visitor;
 use crate::http::outbound::NoResponse;
-use crate::http::precondition::Validators;
+use crate::http::precondition::{Preconditions, Validators};
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -18,37 +17,34 @@ use crate::storage::bindings::SystemClock;
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 use domain::error::Invalid;
-use domain::graphql_cache::{KeptAnswer, PassReason, Standing};
+use domain::graphql_cache::{AnswerFreshness, KeptAnswer, PassReason};
 use domain::log_position::{Cursor, ReadPosition};
-
-/// The event that a client has heard, whose effects the answer must show.
-const AFTER: &str = "X-Carillon-After";
 
 /// Answers a request.
 pub async fn answer(
     asking: Asking,
     request: &Request<Visitor>,
-    how: Shown,
-    media_type: MediaType,
+    how: ResponseView,
+    client: &ClientHas,
 ) -> Result<Response, Problem> {
     let after = heard_event(request)?;
     let operation = asking.question.document.operation.as_deref();
     let count = |verdict| tally::count(&asking.bindings, &request.background, &asking.tenant, operation, verdict);
     let Some(began) = asking.renew(Some(&request.caller.host), after.as_ref()).await else {
-        count(Verdict::Pass(PassReason::NoLog));
+        count(CacheVerdict::Pass(PassReason::NoLog));
         return passed(&asking.tenant, asking.ask().await, how, PassReason::NoLog);
     };
     let now = SystemClock.now();
     let judge = |kept: &KeptAnswer| asking.judge(kept, after.is_some(), now);
-    let found = kept::find(&asking.bindings, (&asking.tenant, &asking.question.key), judge).await;
-    let show = |answer: &KeptAnswer, verdict: Verdict| {
+    let found = answer_store::find(&asking.bindings, (&asking.tenant, &asking.question.key), judge).await;
+    let show = |answer: &KeptAnswer, verdict: CacheVerdict| {
         count(verdict);
-        shown_kept(request, answer, media_type, verdict)
+        shown_kept(answer, client, verdict)
     };
     if let Some(found) = &found {
         found.hold(&asking.tenant, &asking.question.key);
-        let verdict = Verdict::of_found(found);
-        if matches!(found.standing, Standing::Stale(_)) {
+        let verdict = CacheVerdict::of_found(found);
+        if matches!(found.freshness, AnswerFreshness::Stale(_)) {
             asking.clone().revalidate(&request.background, began.clone());
         }
         if let Some(verdict) = verdict {
@@ -64,17 +60,17 @@ pub async fn answer(
         _ => None,
     };
     match fetched {
-        Fetched::Kept(answer, true) => show(&answer, Verdict::Hit(SHIELD)),
-        Fetched::Kept(answer, false) => show(&answer, Verdict::of_missing(found.as_ref())),
+        Fetched::Kept(answer, true) => show(&answer, CacheVerdict::Hit(SHIELD)),
+        Fetched::Kept(answer, false) => show(&answer, CacheVerdict::of_missing(found.as_ref())),
         Fetched::NotKept(response, reason) => match in_its_place {
-            Some(answer) => show(answer, Verdict::SITE_FAILED),
+            Some(answer) => show(answer, CacheVerdict::SITE_FAILED),
             None => {
-                count(Verdict::Pass(reason));
+                count(CacheVerdict::Pass(reason));
                 passed(&asking.tenant, Ok(response), how, reason)
             }
         },
         Fetched::NoAnswer(reason) => match in_its_place {
-            Some(answer) => show(answer, Verdict::SITE_FAILED),
+            Some(answer) => show(answer, CacheVerdict::SITE_FAILED),
             None => exchange::shown(&asking.tenant, Err(reason), how),
         },
     }
@@ -87,45 +83,47 @@ async fn still_good<'f>(
     found: &'f FoundAnswer,
     after: Option<&Cursor>,
 ) -> Option<&'f KeptAnswer> {
-    if found.standing != Standing::IfSiteFails {
+    if found.freshness != AnswerFreshness::IfSiteFails {
         return None;
     }
     asking.renew(Some(&request.caller.host), after).await?;
-    let standing = asking.judge(&found.answer, after.is_some(), SystemClock.now());
-    (standing == Standing::IfSiteFails).then_some(&*found.answer)
+    let freshness = asking.judge(&found.answer, after.is_some(), SystemClock.now());
+    (freshness == AnswerFreshness::IfSiteFails).then_some(&*found.answer)
 }
 
 /// The event that a client says it has heard.
 fn heard_event(request: &Request<Visitor>) -> Result<Option<Cursor>, Problem> {
-    let Some(sent) = request.incoming.header(AFTER) else { return Ok(None) };
+    let Some(sent) = request.incoming.header("X-Carillon-After") else { return Ok(None) };
     let (position, _) = ReadPosition::split(&sent);
     match Cursor::parse(position.strip_prefix('#').unwrap_or(position)) {
         Some(cursor) => Ok(Some(cursor)),
-        None => {
-            Err(problem::invalid_header(AFTER, Invalid::new("invalid_id", "must be the id of an event of this tenant")))
-        }
+        None => Err(problem::invalid_header(
+            "X-Carillon-After",
+            Invalid::new("invalid_id", "must be the id of an event of this tenant"),
+        )),
     }
 }
 
-fn shown_kept(
-    request: &Request<Visitor>,
-    kept: &KeptAnswer,
-    media_type: MediaType,
-    verdict: Verdict,
-) -> Result<Response, Problem> {
+/// What a client takes, and what it has already.
+pub struct ClientHas {
+    pub media_type: MediaType,
+    /// Its conditions, if it reads by GET.
+    pub conditions: Option<Preconditions>,
+}
+
+fn shown_kept(kept: &KeptAnswer, client: &ClientHas, verdict: CacheVerdict) -> Result<Response, Problem> {
     let (mut headers, mut tag) = (kept.answer.headers.clone(), String::new());
     // The media type is the client's choice, and two of them are two representations.
     if let Some((_, known)) = headers.iter_mut().find(|(name, _)| name == ETAG) {
-        if media_type == MediaType::Response {
+        if client.media_type == MediaType::Response {
             *known = format!("{}.r\"", known.trim_end_matches('"'));
         }
         tag.clone_from(known);
     }
-    let is_known = request.incoming.method != Method::Post
-        && request.preconditions().is_known(Validators::tag(&tag)).unwrap_or(false);
-    let response = match is_known {
-        true => Response::empty(304),
-        false => Response::graphql(200, kept.answer.body.to_string(), media_type.header()),
+    let known = client.conditions.as_ref().map(|conditions| conditions.is_known(Validators::tag(&tag))).transpose()?;
+    let response = match known {
+        Some(true) => Response::empty(304),
+        Some(false) | None => Response::graphql(200, kept.answer.body.to_string(), client.media_type.header()),
     };
     let age = kept.age(SystemClock.now()) / 1_000;
     let response = exchange::no_page(response).header("Cache-Control", "no-cache").header("Age", age);
@@ -136,8 +134,8 @@ fn shown_kept(
 pub fn passed(
     tenant: &TenantId,
     response: Result<SiteResponse, NoResponse>,
-    how: Shown,
+    how: ResponseView,
     reason: PassReason,
 ) -> Result<Response, Problem> {
-    Ok(Verdict::Pass(reason).told(exchange::shown(tenant, response, how)?))
+    Ok(CacheVerdict::Pass(reason).told(exchange::shown(tenant, response, how)?))
 }

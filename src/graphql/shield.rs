@@ -18,8 +18,8 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use super::asking::{decide, gathered};
 use super::exchange::{self, SiteBody, SiteRequest};
+use super::fetching::{decide, gathered};
 use super::shield_protocol::{ShieldQuestion, ShieldReply, Wants};
 use crate::http::outbound::{GatheredBody, NoResponse};
 use crate::storage::bindings::{Bindings, SystemClock};

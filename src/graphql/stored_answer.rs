@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
-use domain::graphql_cache::{Answer, KeptAnswer, Lifetime, Tag};
+use domain::graphql_cache::{KeptAnswer, Lifetime, ShownResponse, Tag};
 use domain::log_position::Cursor;
 use domain::unix_time::millis;
 
@@ -45,7 +45,7 @@ impl StoredHead {
             asked_at: self.asked_at,
             lifetime: Lifetime { fresh, stale_while_revalidate, stale_if_error },
             tags: self.tags,
-            answer: Answer { headers: self.headers, body: body.into() },
+            answer: ShownResponse { headers: self.headers, body: body.into() },
         })
     }
 }

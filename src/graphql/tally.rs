@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::verdict::Verdict;
+use super::verdict::CacheVerdict;
 use crate::http::request::Background;
 use crate::hub::client::HubClient;
 use crate::hub::protocol::RecordAnswerCounts;
@@ -26,14 +26,14 @@ pub fn count(
     background: &Background,
     tenant: &TenantId,
     operation: Option<&str>,
-    verdict: Verdict,
+    verdict: CacheVerdict,
 ) {
     let now = SystemClock.now();
     let one = match verdict {
-        Verdict::Hit(_) => AnswerCounts { hits: 1, ..AnswerCounts::default() },
-        Verdict::Stale(_) => AnswerCounts { stale: 1, ..AnswerCounts::default() },
-        Verdict::Miss(_) => AnswerCounts { misses: 1, ..AnswerCounts::default() },
-        Verdict::Pass(_) => AnswerCounts { passes: 1, ..AnswerCounts::default() },
+        CacheVerdict::Hit(_) => AnswerCounts { hits: 1, ..AnswerCounts::default() },
+        CacheVerdict::Stale(_) => AnswerCounts { stale: 1, ..AnswerCounts::default() },
+        CacheVerdict::Miss(_) => AnswerCounts { misses: 1, ..AnswerCounts::default() },
+        CacheVerdict::Pass(_) => AnswerCounts { passes: 1, ..AnswerCounts::default() },
     };
     let due = TALLIES.with_borrow_mut(|tallies| {
         let mut tally = tallies.take(tenant).unwrap_or_else(|| AnswerTally::new(now));

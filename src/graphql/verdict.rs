@@ -1,15 +1,15 @@
 //! What the cache says of its answer: `X-Carillon-Cache`.
 
-use super::kept::FoundAnswer;
+use super::answer_store::FoundAnswer;
 use crate::http::response::Response;
-use domain::graphql_cache::{PassReason, StaleReason, Standing};
+use domain::graphql_cache::{AnswerFreshness, PassReason, StaleReason};
 
 /// Where the tenant's shield holds an answer.
 pub const SHIELD: &str = "shield";
 
 /// How an answer came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CacheVerdict {
     /// It was kept; here.
     Hit(&'static str),
     /// It was kept and counts no more; it is shown for this reason.
@@ -20,26 +20,31 @@ pub enum Verdict {
     Pass(PassReason),
 }
 
-impl Verdict {
+impl CacheVerdict {
     /// The site failed, and what it said before is shown.
     pub const SITE_FAILED: Self = Self::Stale("site-failed");
 
     /// That of an answer that was found and is shown; none if the site has to be asked first.
     pub fn of_found(found: &FoundAnswer) -> Option<Self> {
-        match found.standing {
-            Standing::Fresh => Some(Self::Hit(found.place)),
-            Standing::Stale(StaleReason::Expired) => Some(Self::Stale("expired")),
-            Standing::Stale(StaleReason::Purged) => Some(Self::Stale("purged")),
-            Standing::IfSiteFails | Standing::Expired | Standing::Purged => None,
+        match found.freshness {
+            AnswerFreshness::Fresh => Some(Self::Hit(found.place)),
+            AnswerFreshness::Stale(StaleReason::Expired) => Some(Self::Stale("expired")),
+            AnswerFreshness::Stale(StaleReason::Purged) => Some(Self::Stale("purged")),
+            AnswerFreshness::IfSiteFails | AnswerFreshness::Expired | AnswerFreshness::Purged => None,
         }
     }
 
     /// That of an answer that the site gave because what was found did not do.
     pub fn of_missing(found: Option<&FoundAnswer>) -> Self {
-        Self::Miss(match found.map(|found| found.standing) {
+        Self::Miss(match found.map(|found| found.freshness) {
             None => "new",
-            Some(Standing::Purged) => "purged",
-            Some(Standing::Fresh | Standing::Stale(_) | Standing::IfSiteFails | Standing::Expired) => "expired",
+            Some(AnswerFreshness::Purged) => "purged",
+            Some(
+                AnswerFreshness::Fresh
+                | AnswerFreshness::Stale(_)
+                | AnswerFreshness::IfSiteFails
+                | AnswerFreshness::Expired,
+            ) => "expired",
         })
     }
 

@@ -26,7 +26,7 @@ use crate::tenant_id::TenantId;
 use domain::clock::Timestamp;
 use domain::error::Invalid;
 use domain::event::Content;
-use domain::graphql_cache::{Change, PurgeTags, Tag};
+use domain::graphql_cache::{ContentChange, PurgeTags, Tag};
 use domain::host::Host;
 use domain::ids::ClaimedTenant;
 use domain::json;
@@ -71,7 +71,7 @@ impl WebhookPayload<'_> {
     /// The id of the node of this type that it is about, if it tells one.
     fn node_id(&self, node_type: &str) -> Option<String> {
         let members: BTreeMap<String, &RawValue> = serde_json::from_str(self.data?.get()).ok()?;
-        Change::id_names(node_type).into_iter().filter_map(|name| members.get(name)).find_map(|value| {
+        ContentChange::id_names(node_type).into_iter().filter_map(|name| members.get(name)).find_map(|value| {
             let text = value.get();
             let is_number = !text.is_empty() && text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
             if is_number { Some(text.to_owned()) } else { serde_json::from_str(text).ok() }
@@ -158,7 +158,7 @@ async fn check_site(
 /// The kept answers that end with a webhook: those that its keys name, and those of the node that it is about.
 fn purge(webhook: &Webhook, payload: &WebhookPayload<'_>, tenant: &TenantId) -> Option<PurgeAnswers> {
     let id = payload.node_id(&webhook.node_type);
-    let change = Change { node_type: &webhook.node_type, action: &webhook.action, id: id.as_deref() };
+    let change = ContentChange { node_type: &webhook.node_type, action: &webhook.action, id: id.as_deref() };
     let tags = PurgeTags::of_webhook(webhook.keys.as_deref(), change);
     let purge = PurgeAnswers { soft: false, tags: tags.into_tags(), after: known_purges::known_through(tenant) };
     (!purge.tags.is_empty()).then_some(purge)

@@ -26,6 +26,7 @@ pub const RESERVED: &[&str] = &[
     "audit",
     "auth",
     "branding",
+    "cache",
     "collections",
     "diagnose",
     "docs",

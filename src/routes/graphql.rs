@@ -14,7 +14,7 @@ pub const ROUTES: &[Route] = &[
         .params(
             "query?: string, queryId?: string <names a document in place of `query`>, documentId?: string <likewise>, \
              operationName?: string, variables?: string <a JSON object>, extensions?: string <a JSON object>, X-WP-Nonce, \
-             woocommerce-session, X-Carillon-After <the id of an event that was heard: no answer from before it>",
+             woocommerce-session, X-Carillon-After, If-None-Match, If-Match",
         )
         .answers(
             "200 graphql +X-Carillon-Cache +Age +ETag +X-GraphQL-URL +X-GraphQL-Query-ID +X-GraphQL-Keys <or any other status that the site gives>; 400 graphql <no request, or a document that cannot be executed>; 404 no_endpoint; \
@@ -22,7 +22,7 @@ pub const ROUTES: &[Route] = &[
         ),
     post("graphql.ask", "/graphql", Visitor(TokenRule::PassedOn, handler!(graphql::endpoint::ask)))
         .summary("Asks the tenant's site to execute a GraphQL operation, or several at once.")
-        .params("X-WP-Nonce, woocommerce-session, X-Carillon-After <the id of an event that was heard: no answer from before it>")
+        .params("X-WP-Nonce, woocommerce-session, X-Carillon-After")
         .body(
             "{query??: string, queryId??: string <names a document in place of `query`>, documentId??: string <likewise>, \
              operationName?: string?, variables?: {...}?, extensions?: {...}?}",
@@ -38,7 +38,7 @@ pub const ROUTES: &[Route] = &[
         .params(
             "query?: string, queryId?: string <names a document in place of `query`>, documentId?: string <likewise>, \
              operationName?: string, variables?: string <a JSON object>, extensions?: string <a JSON object>, X-WP-Nonce, \
-             woocommerce-session, X-Carillon-After <the id of an event that was heard: no answer from before it>",
+             woocommerce-session, X-Carillon-After, If-None-Match, If-Match",
         )
         .answers(
             "200 graphql +X-Carillon-Cache +Age +ETag +X-GraphQL-URL +X-GraphQL-Query-ID +X-GraphQL-Keys <or any other status that the site gives>; 400 graphql <no request, or a document that cannot be executed>; 404 tenant_not_found no_endpoint; \
@@ -47,7 +47,7 @@ pub const ROUTES: &[Route] = &[
     post("graphql.ask_by_path", "/graphql/{tenant_id}", Visitor(TokenRule::PassedOn, handler!(graphql::endpoint::ask)))
         .on(Surface::Platform)
         .summary("Asks the site of the tenant that the path names to execute GraphQL operations, without cookies.")
-        .params("X-WP-Nonce, woocommerce-session, X-Carillon-After <the id of an event that was heard: no answer from before it>")
+        .params("X-WP-Nonce, woocommerce-session, X-Carillon-After")
         .body(
             "{query??: string, queryId??: string <names a document in place of `query`>, documentId??: string <likewise>, \
              operationName?: string?, variables?: {...}?, extensions?: {...}?}",

@@ -12,18 +12,20 @@ pub const ROUTES: &[Route] = &[
             "Takes a webhook on the platform's host; `X-Tenant-ID` names the tenant, \
              the signature proves it.",
         )
+        .params("X-GraphQL-URL")
         .body("Webhook")
         .answers(
             "202 {id: string, topics: string[]}; 401 invalid_signature <an unknown tenant too>; \
-             409 webhook_id_reused",
+             409 webhook_id_reused wrong_site",
         ),
     post("webhook.receive", "/webhook", Signer(handler!(live::webhook::receive)))
         .summary("Takes a signed webhook and publishes it as one event on all its channels.")
+        .params("X-GraphQL-URL")
         .body("Webhook")
         .answers(
             "202 {id: string, topics: string[]} <once the event is durable; \
              the first answer again for a `webhook-id` seen within 24 hours>; 401 invalid_signature; \
-             409 webhook_id_reused",
+             409 webhook_id_reused wrong_site",
         ),
     get("events.stream", "/events", Visitor(TokenRule::Optional, handler!(api::records::stream::stream)))
         .draws_from(Admission::Streams)

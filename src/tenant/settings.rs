@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::http::fields::Fields;
 use crate::http::problem::FieldError;
+use domain::bounded_number::Bounded;
 use domain::error::Invalid;
 use domain::graphql_cache::{self, CacheSettings, HeaderScope, OperationLifetime};
-use domain::graphql_settings::{self, Bounded, DocumentRule, GraphqlSettings, Introspection};
+use domain::graphql_settings::{self, DocumentRule, GraphqlSettings, Introspection};
 use domain::json;
 use domain::mercure::{Action, Issuer, Mercure};
 use domain::pointer;

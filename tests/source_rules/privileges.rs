@@ -10,6 +10,7 @@ use crate::tokens::tokens_of;
 /// Who may say that a tenant is proven: the file, how often, and how it knows.
 const PROVERS: &[(&str, usize, &str)] = &[
     ("src/hub/object.rs", 1, "the hub is named by its tenant, and serves no message for another"),
+    ("src/graphql/shield.rs", 1, "the object is named by its tenant, which a Worker proved"),
     ("src/storage/shard_db.rs", 1, "it has a row on the shard, and only a proven tenant's are written there"),
     ("src/tenant/entered.rs", 1, "the row of the audit is joined with the registry's"),
     ("src/tenant/registry.rs", 1, "the row was read from the registry"),

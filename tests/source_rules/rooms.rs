@@ -155,7 +155,12 @@ const RULES: &[Rule] = &[
         but: &["crate::hub::client", "crate::hub::protocol"],
     },
     Rule { room: "graphql", touch: "records", names: &["crate::records", "domain::record", "sql records"], but: &[] },
-    Rule { room: "graphql", touch: "the hub", names: &["crate::hub"], but: &[] },
+    Rule {
+        room: "graphql",
+        touch: "the hub's state",
+        names: &["crate::hub"],
+        but: &["crate::hub::client", "crate::hub::protocol"],
+    },
     Rule {
         room: "api",
         touch: "how a request is routed and admitted",

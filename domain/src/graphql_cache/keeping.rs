@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::answer::{Answer, KeptAnswer};
+use super::cached_response::{KeptAnswer, ShownResponse};
 use super::lifetime::SentLifetime;
 use super::settings::CacheSettings;
 use super::tags::{AnsweredDocument, answer_tags};
@@ -248,7 +248,10 @@ impl KeptAnswer {
             asked_at,
             lifetime,
             tags,
-            answer: Answer { headers: Answer::SHOWN.iter().filter_map(shown).collect(), body: sent.body.into() },
+            answer: ShownResponse {
+                headers: ShownResponse::SHOWN.iter().filter_map(shown).collect(),
+                body: sent.body.into(),
+            },
         })
     }
 }

@@ -8,27 +8,27 @@
 //! - [`KeptAnswer::judge`] puts both together with the time.
 //! - [`AnswerMemory`] holds answers within a bound of bytes that tenants share.
 
-mod answer;
+mod cached_response;
 mod flights;
 mod keeping;
 mod lifetime;
-mod memory;
 mod purges;
+mod response_memory;
 #[cfg(test)]
 mod schedule;
 mod settings;
 mod tags;
 mod tally;
 
-pub use answer::{Answer, KeptAnswer, StaleReason, Standing};
+pub use cached_response::{AnswerFreshness, KeptAnswer, ShownResponse, StaleReason};
 pub use flights::{Boarding, Flights};
 pub use keeping::{AskedOperation, PassReason, SentAnswer};
 pub use lifetime::Lifetime;
-pub use memory::AnswerMemory;
 pub use purges::{KnownPurges, PurgeEntry, PurgeNews, PurgeVerdict};
+pub use response_memory::AnswerMemory;
 pub use settings::{
     CacheSettings, FRESH, HeaderScope, MAX_OPERATIONS, MAX_SCOPES, OperationLifetime, STALE_IF_ERROR,
     STALE_WHILE_REVALIDATE, STALENESS,
 };
-pub use tags::{AnsweredDocument, Change, MAX_TAGS, PurgeTags, Tag, answer_tags};
+pub use tags::{AnsweredDocument, ContentChange, MAX_TAGS, PurgeTags, Tag, answer_tags};
 pub use tally::{AnswerCounts, AnswerTally, OTHERS};

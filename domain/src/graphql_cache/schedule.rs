@@ -17,7 +17,7 @@ const STALENESS: i64 = 5_000;
 #[derive(Debug, Clone)]
 enum Step {
     /// The site changes a node; so many milliseconds later its webhook comes in at an isolate.
-    Change {
+    ContentChange {
         node: usize,
         soft: bool,
         isolate: usize,
@@ -64,7 +64,7 @@ impl Hub {
 }
 
 /// A question to the site that is under way.
-struct Pending {
+struct QuestionUnderWay {
     node: usize,
     isolate: usize,
     asked_at: Timestamp,
@@ -84,7 +84,7 @@ struct World {
     memory: [AnswerMemory<u8>; 2],
     /// The store that both share, as KV does.
     store: HashMap<usize, KeptAnswer>,
-    pending: Vec<Pending>,
+    under_way: Vec<QuestionUnderWay>,
 }
 
 impl World {
@@ -97,7 +97,7 @@ impl World {
             known: [None, None],
             memory: [AnswerMemory::new(100_000), AnswerMemory::new(100_000)],
             store: HashMap::new(),
-            pending: Vec::new(),
+            under_way: Vec::new(),
         }
     }
 
@@ -126,7 +126,13 @@ impl World {
     }
 
     /// Asks an isolate as the Worker does. The version that is shown, if the site need not be asked.
-    fn ask(&mut self, node: usize, isolate: usize, site_takes: i64, after: Option<Cursor>) -> Option<(u64, Standing)> {
+    fn ask(
+        &mut self,
+        node: usize,
+        isolate: usize,
+        site_takes: i64,
+        after: Option<Cursor>,
+    ) -> Option<(u64, AnswerFreshness)> {
         let now = self.at();
         let is_known = self.known[isolate].as_ref().is_some_and(|known| {
             now.since(known.asked_at()) < STALENESS && after.as_ref().is_none_or(|event| known.has_heard(event))
@@ -137,21 +143,30 @@ impl World {
         let known = self.known[isolate].as_ref().unwrap();
         let held = self.memory[isolate].get(&0, &node.to_string());
         let kept = held.map(|held| (*held).clone()).or_else(|| self.store.get(&node).cloned());
-        let standing = kept.as_ref().map(|kept| kept.judge(known, after.is_some(), now));
-        let shown = kept.zip(standing).filter(|(_, standing)| matches!(standing, Standing::Fresh | Standing::Stale(_)));
-        if !matches!(standing, Some(Standing::Fresh)) {
+        let freshness = kept.as_ref().map(|kept| kept.judge(known, after.is_some(), now));
+        let shown = kept
+            .zip(freshness)
+            .filter(|(_, freshness)| matches!(freshness, AnswerFreshness::Fresh | AnswerFreshness::Stale(_)));
+        if !matches!(freshness, Some(AnswerFreshness::Fresh)) {
             let began = known.through().clone();
             let due = self.now + site_takes;
-            self.pending.push(Pending { node, isolate, asked_at: now, began, read: self.versions[node], due });
+            self.under_way.push(QuestionUnderWay {
+                node,
+                isolate,
+                asked_at: now,
+                began,
+                read: self.versions[node],
+                due,
+            });
         }
-        shown.map(|(kept, standing)| (kept.answer.body.parse().unwrap(), standing))
+        shown.map(|(kept, freshness)| (kept.answer.body.parse().unwrap(), freshness))
     }
 
     /// Answers of the site that are due are kept.
     fn fill(&mut self) {
-        let (due, pending) = self.pending.drain(..).partition::<Vec<_>, _>(|pending| pending.due <= self.now);
-        self.pending = pending;
-        for Pending { node, isolate, asked_at, began, read, .. } in due {
+        let (due, under_way) = self.under_way.drain(..).partition::<Vec<_>, _>(|under_way| under_way.due <= self.now);
+        self.under_way = under_way;
+        for QuestionUnderWay { node, isolate, asked_at, began, read, .. } in due {
             let body = format!("{{\"data\":{{\"node\":{read}}}}}");
             let headers = [("x-graphql-keys".to_owned(), format!("d graphql:Query node{node} list:x"))];
             let document = AnsweredDocument { operation: None, digest: "d", nests_connections: false };
@@ -169,7 +184,7 @@ fn step() -> impl Strategy<Value = Step> {
     let isolate = 0usize..2;
     prop_oneof![
         3 => (0..NODES, prop::bool::weighted(0.3), isolate.clone())
-            .prop_map(|(node, soft, isolate)| Step::Change { node, soft, isolate }),
+            .prop_map(|(node, soft, isolate)| Step::ContentChange { node, soft, isolate }),
         8 => (0..NODES, isolate.clone(), 0i64..9_000, any::<bool>()).prop_map(|(node, isolate, site_takes, after_last_event)| {
             Step::Ask { node, isolate, site_takes, after_last_event }
         }),
@@ -189,7 +204,7 @@ proptest! {
         for step in steps {
             world.fill();
             match step {
-                Step::Change { node, soft, isolate } => world.change(node, soft, isolate),
+                Step::ContentChange { node, soft, isolate } => world.change(node, soft, isolate),
                 Step::Wait(millis) => world.now += millis,
                 Step::Wipe => {
                     world.hub = Hub { epoch: world.hub.epoch + 1, seq: 0, floor: 0, purges: Vec::new() };
@@ -204,15 +219,15 @@ proptest! {
                 }
                 Step::Ask { node, isolate, site_takes, after_last_event } => {
                     let after = after_last_event.then(|| world.hub.cursor(world.hub.seq));
-                    let Some((version, standing)) = world.ask(node, isolate, site_takes, after) else { continue };
+                    let Some((version, freshness)) = world.ask(node, isolate, site_takes, after) else { continue };
                     let Some((ended_at, soft)) = world.ended_at.get(&(node, version)).copied() else { continue };
                     let since = world.now - ended_at;
                     if after_last_event {
                         prop_assert!(false, "version {version} ended {since} ms ago, and the event was heard");
                     } else if soft && version + 1 == world.versions[node] {
-                        prop_assert!(since < STALENESS || matches!(standing, Standing::Stale(_)), "{standing:?}");
+                        prop_assert!(since < STALENESS || matches!(freshness, AnswerFreshness::Stale(_)), "{freshness:?}");
                     } else if !soft {
-                        prop_assert!(since < STALENESS, "version {version} ended {since} ms ago: {standing:?}");
+                        prop_assert!(since < STALENESS, "version {version} ended {since} ms ago: {freshness:?}");
                     }
                 }
             }

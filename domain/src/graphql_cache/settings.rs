@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::lifetime::Lifetime;
+use crate::bounded_number::Bounded;
 use crate::error::Invalid;
-use crate::graphql_settings::Bounded;
 
 /// How long an answer counts, in seconds.
 pub const FRESH: Bounded = Bounded { name: "fresh_seconds", default: 60, least: 0, most: 604_800 };

@@ -141,7 +141,7 @@ pub fn answer_tags(keys: Option<&str>, document: AnsweredDocument<'_>, found_not
 
 /// What a webhook says has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change<'a> {
+pub struct ContentChange<'a> {
     /// `post`, `page`, `category`, …, as the site names it.
     pub node_type: &'a str,
     /// `CREATE`, `UPDATE`, `DELETE`, or another name that the site uses.
@@ -150,7 +150,7 @@ pub struct Change<'a> {
     pub id: Option<&'a str>,
 }
 
-impl Change<'_> {
+impl ContentChange<'_> {
     /// Whether nodes may have come to lists or left them. A comment that is approved is an update of it, and comes.
     fn moves_lists(&self) -> bool {
         !self.action.eq_ignore_ascii_case("UPDATE") || self.kind_name() == "comment"
@@ -216,7 +216,7 @@ impl PurgeTags {
 
     /// What ends with a webhook. `keys` is what the site names: none if it says nothing of answers, and then all that the change
     /// may touch ends; an empty list if none ends.
-    pub fn of_webhook(keys: Option<&[Tag]>, change: Change<'_>) -> Self {
+    pub fn of_webhook(keys: Option<&[Tag]>, change: ContentChange<'_>) -> Self {
         match keys {
             None => Self::default().change(change),
             Some([]) => Self::default(),
@@ -234,7 +234,7 @@ impl PurgeTags {
     /// Names what a change touches, beside what the site named. Where the node is known it is that node, and the lists of its
     /// type if it came, went, or nobody knows what happened to it; else it is all of its type.
     #[must_use]
-    pub fn change(self, change: Change<'_>) -> Self {
+    pub fn change(self, change: ContentChange<'_>) -> Self {
         let name = change.kind_name();
         let kind = kind_of(&name);
         let named = if change.moves_lists() { self.with(Tag::of(CONNECTIONS)) } else { self };
@@ -326,7 +326,7 @@ mod tests {
     }
 
     fn change(node_type: &str, action: &str, id: Option<&str>) -> PurgeTags {
-        PurgeTags::default().change(Change { node_type, action, id })
+        PurgeTags::default().change(ContentChange { node_type, action, id })
     }
 
     #[test]
@@ -398,7 +398,7 @@ mod tests {
         };
         let keyed = |action| {
             let keys = [Tag::parse("list:post").unwrap()];
-            PurgeTags::of_webhook(Some(&keys), Change { node_type: "post", action, id: None })
+            PurgeTags::of_webhook(Some(&keys), ContentChange { node_type: "post", action, id: None })
         };
         for purge in [
             keyed("CREATE"),

@@ -2,7 +2,7 @@
 //!
 //! | notation | stands for |
 //! |---|---|
-//! | `string`, `int`, `bool`, `any`, `null`, `true`, `false` | the type, or the one value |
+//! | `string`, `int`, `number`, `bool`, `any`, `null`, `true`, `false` | the type, or the one value |
 //! | `text` | a string without control characters |
 //! | `time` | a string, RFC 3339 |
 //! | `string(1..200)`, `int(0..)` | bounds: of a length, of a value |
@@ -154,6 +154,7 @@ impl<'t> Notation<'t> {
             "false" => "{\"const\":false}",
             "null" => "{\"type\":\"null\"}",
             "bool" => "{\"type\":\"boolean\"}",
+            "number" => "{\"type\":\"number\"}",
             "time" => "{\"type\":\"string\",\"format\":\"date-time\"}",
             "int" => return Some(["{\"type\":\"integer\"", &self.bounds("minimum", "maximum")?, "}"].concat()),
             "text" => {

@@ -233,6 +233,18 @@ pub const PARAMETERS: &[Parameter] = &[
     ("Prefer", "header", "string", "`return=minimal` gets the id of what was made, else no body (RFC 7240)."),
     ("X-WP-Nonce", "header", "string", "WordPress's proof that a cookie was meant; passed on to the site."),
     ("woocommerce-session", "header", "string", "The session of a shop; passed on to the site."),
+    (
+        "X-Carillon-After",
+        "header",
+        "string/^#?[0-9a-f]{16}-[0-9]{1,15}(~[0-9]{1,15})?$/",
+        "The id of an event that was heard: what its purge names is shown from after it.",
+    ),
+    (
+        "X-GraphQL-URL",
+        "header",
+        "string",
+        "What the site calls its endpoint: host, port and path. Another site's purge is refused.",
+    ),
     ("X-Tenant-ID", "header", "string", "The tenant that a platform key acts in, or that a webhook is for."),
     ("kind", "path", "'webhook'|'subscription'", "Which secret."),
 ];

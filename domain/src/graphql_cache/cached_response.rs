@@ -10,14 +10,14 @@ use crate::log_position::Cursor;
 
 /// What a client is shown of a kept answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The headers of [`Answer::SHOWN`] that the site sent, in lower case.
+pub struct ShownResponse {
+    /// The headers of [`ShownResponse::SHOWN`] that the site sent, in lower case.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Rc<str>,
 }
 
-impl Answer {
+impl ShownResponse {
     /// The headers that are kept with an answer: those that say what it is of. All others spoke to whoever asked first.
     pub const SHOWN: [&str; 4] = ["x-graphql-url", "x-graphql-query-id", "x-graphql-keys", "content-language"];
 }
@@ -34,7 +34,7 @@ pub struct KeptAnswer {
     /// What it is of.
     pub tags: Vec<Tag>,
     /// What is shown.
-    pub answer: Answer,
+    pub answer: ShownResponse,
 }
 
 /// Why a stale answer is shown.
@@ -48,7 +48,7 @@ pub enum StaleReason {
 
 /// What an answer is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum AnswerFreshness {
     /// To be shown.
     Fresh,
     /// To be shown while a new one is fetched.
@@ -64,10 +64,10 @@ pub enum Standing {
 impl KeptAnswer {
     /// What it is good for now. `after_event` says that whoever asks has heard of the tenant's events, and must not be shown
     /// what a purge has named, softly or not.
-    pub fn judge(&self, known: &KnownPurges, after_event: bool, now: Timestamp) -> Standing {
+    pub fn judge(&self, known: &KnownPurges, after_event: bool, now: Timestamp) -> AnswerFreshness {
         let is_purged = match known.judge(&self.began, &self.tags) {
-            PurgeVerdict::Gone => return Standing::Purged,
-            PurgeVerdict::Soft if after_event => return Standing::Purged,
+            PurgeVerdict::Gone => return AnswerFreshness::Purged,
+            PurgeVerdict::Soft if after_event => return AnswerFreshness::Purged,
             PurgeVerdict::Soft => true,
             PurgeVerdict::Good => false,
         };
@@ -75,15 +75,15 @@ impl KeptAnswer {
         // A clock that stepped back makes nothing younger than new.
         let age = self.age(now);
         if age < fresh && !is_purged {
-            return Standing::Fresh;
+            return AnswerFreshness::Fresh;
         }
         if stale_while_revalidate > 0 && age < fresh.saturating_add(stale_while_revalidate) {
-            return Standing::Stale(if is_purged { StaleReason::Purged } else { StaleReason::Expired });
+            return AnswerFreshness::Stale(if is_purged { StaleReason::Purged } else { StaleReason::Expired });
         }
         if stale_if_error > 0 && age < fresh.saturating_add(stale_if_error) {
-            return Standing::IfSiteFails;
+            return AnswerFreshness::IfSiteFails;
         }
-        if is_purged { Standing::Purged } else { Standing::Expired }
+        if is_purged { AnswerFreshness::Purged } else { AnswerFreshness::Expired }
     }
 
     /// Its age in milliseconds.

@@ -15,7 +15,7 @@ use crate::storage::keys::KvKey;
 use crate::storage::kv;
 use crate::storage::sealed::{KeyRing, SigningPurpose};
 use crate::tenant_id::TenantId;
-use domain::graphql_cache::{AnswerMemory, KeptAnswer, Standing};
+use domain::graphql_cache::{AnswerFreshness, AnswerMemory, KeptAnswer};
 
 const MEMORY: &str = "memory";
 /// Bytes of answers that an isolate holds.
@@ -28,7 +28,7 @@ thread_local! {
 /// What was found, and what it is good for.
 pub struct FoundAnswer {
     pub answer: Rc<KeptAnswer>,
-    pub standing: Standing,
+    pub freshness: AnswerFreshness,
     /// `memory` or `kv`.
     pub place: &'static str,
 }
@@ -53,11 +53,11 @@ impl FoundAnswer {
 pub async fn find(
     bindings: &Bindings,
     (tenant, key): (&TenantId, &str),
-    judge: impl Fn(&KeptAnswer) -> Standing,
+    judge: impl Fn(&KeptAnswer) -> AnswerFreshness,
 ) -> Option<FoundAnswer> {
     let held = ANSWERS.with_borrow_mut(|answers| answers.get(tenant, key));
-    let held = held.map(|answer| FoundAnswer { standing: judge(&answer), answer, place: MEMORY });
-    if held.as_ref().is_some_and(|found| found.standing == Standing::Fresh) {
+    let held = held.map(|answer| FoundAnswer { freshness: judge(&answer), answer, place: MEMORY });
+    if held.as_ref().is_some_and(|found| found.freshness == AnswerFreshness::Fresh) {
         return held;
     }
     let Some(stored) = read(bindings, tenant, key).await else { return held };
@@ -65,7 +65,7 @@ pub async fn find(
         return held;
     }
     let answer = Rc::new(stored);
-    Some(FoundAnswer { standing: judge(&answer), answer, place: "kv" })
+    Some(FoundAnswer { freshness: judge(&answer), answer, place: "kv" })
 }
 
 /// Holds an answer in memory.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::rc::Rc;
 
-use super::answer::KeptAnswer;
+use super::cached_response::KeptAnswer;
 
 /// Answers by tenant and key.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ impl<Tenant: Clone + Eq + Hash> AnswerMemory<Tenant> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::Answer;
+    use super::super::cached_response::Answer;
     use super::super::lifetime::Lifetime;
     use super::*;
     use crate::clock::Timestamp;
@@ -139,7 +139,7 @@ mod tests {
             asked_at: Timestamp::from_millis(0),
             lifetime: Lifetime { fresh: 1, stale_while_revalidate: 0, stale_if_error: 0 },
             tags: Vec::new(),
-            answer: Answer { headers: Vec::new(), body: "x".repeat(bytes).into() },
+            answer: ShownResponse { headers: Vec::new(), body: "x".repeat(bytes).into() },
         })
     }
 
