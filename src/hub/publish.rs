@@ -52,11 +52,11 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         if let Some(purge) = &purge {
             self.add_purge(entry.seq, purge)?;
         }
+        let purges = self.news_of(&purge)?;
         if let Some(key) = &receipt {
             receipts::record(&self.sql, key, &id, now)?;
         }
         self.enqueue(entry, now);
-        let purges = self.news_of(&purge)?;
         Ok(Published { id, duplicate: false, rate, purges })
     }
 

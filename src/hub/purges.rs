@@ -146,7 +146,11 @@ mod tests {
     }
 
     fn entry(seq: u64, key: &str) -> PurgeEntry {
-        PurgeEntry { seq, soft: seq % 2 == 0, tags: PurgeTags::default().key(Tag::parse(key).unwrap()).into_tags() }
+        PurgeEntry {
+            seq,
+            soft: seq.is_multiple_of(2),
+            tags: PurgeTags::default().key(Tag::parse(key).unwrap()).into_tags(),
+        }
     }
 
     fn opened(last: u64) -> (Connection, Purges) {
@@ -192,7 +196,7 @@ mod tests {
         assert!(news.entries.len() as u64 <= TOLD && news.floor + 1 == news.entries[0].seq, "{}", news.floor);
         let [rows] = cells(sql.first("SELECT count(*) FROM purges", &[]).unwrap().unwrap());
         assert!(rows.count() <= KEPT);
-        let large = "x".repeat(500);
+        let large = "x".repeat(240);
         for seq in last + 1..last + 3_000 {
             purges.add(&sql, &entry(seq, &format!("{large}{seq}"))).unwrap();
         }

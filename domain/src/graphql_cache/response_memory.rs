@@ -126,7 +126,7 @@ impl<Tenant: Clone + Eq + Hash> AnswerMemory<Tenant> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cached_response::Answer;
+    use super::super::cached_response::ShownResponse;
     use super::super::lifetime::Lifetime;
     use super::*;
     use crate::clock::Timestamp;
