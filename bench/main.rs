@@ -3,7 +3,7 @@
 //!
 //! `make bench` runs everything but `rows`, `cargo bench --bench live -- --help` lists the parts.
 //!
-//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`credentials`], [`attack`], [`costly`], [`deletion`],
+//! - what is measured: [`idle`], [`burst`], [`steady`], [`requests`], [`graphql`], [`credentials`], [`attack`], [`costly`], [`deletion`],
 //!   [`matching`], [`first_request`], [`records`]
 //! - the load: [`audience`] reads streams (and resumes them by [`last_id`]), [`publisher`] sends webhooks, a [`mark`]
 //!   in each event and a [`tally`] of them tell what arrived, how late and in which order; a [`neighbour`] tells what a tenant
@@ -22,6 +22,7 @@ mod costly;
 mod credentials;
 mod deletion;
 mod first_request;
+mod graphql;
 mod idle;
 mod last_id;
 mod limits;
@@ -49,7 +50,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use options::{Options, Section};
 use stage::Stage;
 
-type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Threads of the load generator; the servers need the machine more.
 const THREADS: usize = 2;
@@ -103,6 +105,11 @@ async fn run(options: &Options) -> ExitCode {
             Section::Overload => steady::overload(options, &mut stage).await,
             Section::Requests => {
                 let (table, worked) = requests::measure(options).await;
+                stage.failed |= !worked;
+                table
+            }
+            Section::Graphql => {
+                let (table, worked) = graphql::measure(options).await;
                 stage.failed |= !worked;
                 table
             }

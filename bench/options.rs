@@ -18,6 +18,7 @@ Sections (all by default but rows, which loads for minutes the first time)
   steady         500 subscribers × 50 events/s and 2,000 × 10/s
   overload       500 subscribers × 1,000 events/s
   requests       a GET of one tenant and a webhook POST beside a plain JavaScript Worker
+  graphql        a kept GraphQL answer beside a plain JavaScript Worker, and the first one after a webhook
   attack         what a tenant notices while one network attacks another one with what is refused
   costly         the same with requests that cost much and are answered
   deletion       what four tenants wait while a large collection of another one is deleted
@@ -49,6 +50,7 @@ pub enum Section {
     Steady,
     Overload,
     Requests,
+    Graphql,
     Credentials,
     Attack,
     Costly,
@@ -60,12 +62,13 @@ pub enum Section {
 
 impl Section {
     /// Those that are measured where nobody names one.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Idle,
         Self::Burst,
         Self::Steady,
         Self::Overload,
         Self::Requests,
+        Self::Graphql,
         Self::Credentials,
         Self::Attack,
         Self::Costly,
@@ -81,6 +84,7 @@ impl Section {
             "steady" => Self::Steady,
             "overload" => Self::Overload,
             "requests" => Self::Requests,
+            "graphql" => Self::Graphql,
             "credentials" => Self::Credentials,
             "attack" => Self::Attack,
             "costly" => Self::Costly,
@@ -201,7 +205,7 @@ impl Options {
             Section::Steady => self.steady.iter().map(|(subscribers, _)| *subscribers).max().unwrap_or(0),
             Section::Overload => self.overload.0,
             Section::Matching => self.matching.iter().copied().max().unwrap_or(0),
-            Section::Requests | Section::Credentials | Section::Attack | Section::Costly => 0,
+            Section::Requests | Section::Graphql | Section::Credentials | Section::Attack | Section::Costly => 0,
             Section::Deletion | Section::FirstRequest | Section::Rows => 0,
         };
         self.sections.iter().map(of).max().unwrap_or(0)

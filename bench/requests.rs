@@ -1,12 +1,13 @@
 //! What single requests cost beside a plain JavaScript Worker with the same reads
 //! and writes: both servers at once, one connection each, call by call in turn.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::Result;
 use crate::mark::Mark;
 use crate::options::Options;
-use crate::peers::{PLATFORM_KEY, Peer, Server};
+use crate::peers::{PLATFORM_KEY, Peer};
 use crate::publisher::webhook;
 use crate::table::Table;
 use crate::tally::histogram;
@@ -43,10 +44,10 @@ pub async fn measure(options: &Options) -> (Table, bool) {
 
 async fn rows(calls: usize) -> Result<[Vec<String>; 2]> {
     let (ours, plain) = (Peer::Carillon.start().await?, Peer::PlainApi.start().await?);
-    let get = in_turn(&ours, &plain, calls, |_, call| Ok(tenant(call))).await?;
-    let post =
-        in_turn(&ours, &plain, calls, |server, call| webhook(server, Mark { number: u32::try_from(call)?, sent: 0 }))
-            .await?;
+    let (servers, targets) = ([&ours, &plain], [&ours, &plain].map(|server| Target { address: server.address }));
+    let get = in_turn(targets, calls, |_, call| Ok(tenant(call))).await?;
+    let mark = |call: usize| Ok::<_, crate::Error>(Mark { number: u32::try_from(call)?, sent: 0 });
+    let post = in_turn(targets, calls, |nth, call| webhook(servers[nth], mark(call)?)).await?;
     Ok([get, post])
 }
 
@@ -57,19 +58,25 @@ fn tenant(call: usize) -> Vec<u8> {
     wire::request("GET", "/api/v1/tenants/bench", "localhost", &headers, &[])
 }
 
-async fn in_turn(
-    ours: &Server,
-    plain: &Server,
+/// A server that is asked.
+#[derive(Clone, Copy)]
+pub struct Target {
+    pub address: SocketAddr,
+}
+
+/// How long the calls of two servers take, in turn: p50 and p99 of each, and the ratio of p50. A request is made for the nth
+/// server and the number of the call.
+pub async fn in_turn(
+    targets: [Target; 2],
     calls: usize,
-    request: impl Fn(&Server, usize) -> Result<Vec<u8>>,
+    request: impl Fn(usize, usize) -> Result<Vec<u8>>,
 ) -> Result<Vec<String>> {
-    let mut callers = [
-        (ours, Caller::connect(ours.address).await?, histogram()?),
-        (plain, Caller::connect(plain.address).await?, histogram()?),
-    ];
+    let [ours, plain] = targets;
+    let mut callers =
+        [(Caller::connect(ours.address).await?, histogram()?), (Caller::connect(plain.address).await?, histogram()?)];
     for call in 0..WARM + calls {
-        for (server, caller, times) in &mut callers {
-            let request = request(server, call)?;
+        for (nth, (caller, times)) in callers.iter_mut().enumerate() {
+            let request = request(nth, call)?;
             let begun = Instant::now();
             caller.call(&request).await?.succeeded()?;
             let took = u64::try_from(begun.elapsed().as_micros())?;
@@ -78,7 +85,7 @@ async fn in_turn(
             }
         }
     }
-    let [ours, plain] = callers.map(|(_, _, times)| [times.value_at_quantile(0.5), times.value_at_quantile(0.99)]);
+    let [ours, plain] = callers.map(|(_, times)| [times.value_at_quantile(0.5), times.value_at_quantile(0.99)]);
     let mut cells: Vec<_> = [ours, plain].as_flattened().iter().map(u64::to_string).collect();
     cells.push(format!("{:.2}", ours[0] as f64 / plain[0] as f64));
     Ok(cells)

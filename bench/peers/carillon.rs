@@ -64,6 +64,11 @@ pub async fn serve_counting(folder: &Path) -> Result<Runtime> {
     served(folder, false, &json!({ "ROWS_LOG": "true" })).await
 }
 
+/// The same, where a tenant's site may lie on this machine.
+pub async fn serve_with_loopback(folder: &Path) -> Result<Runtime> {
+    served(folder, false, &json!({ "ALLOW_LOOPBACK": "true" })).await
+}
+
 /// The same with the bounds per network, as a deployment has them.
 pub async fn serve_bounded(folder: &Path) -> Result<Runtime> {
     served(folder, true, &json!({})).await

@@ -16,7 +16,9 @@ use tokio::process::Command;
 use crate::Result;
 use crate::process::Group;
 
-pub use carillon::{PLATFORM_KEY, Runtime, create_tenant, d1, serve, serve_bounded, serve_counting};
+pub use carillon::{
+    PLATFORM_KEY, Runtime, create_tenant, d1, serve, serve_bounded, serve_counting, serve_with_loopback,
+};
 
 /// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
