@@ -21,7 +21,7 @@ use domain::text::bounded;
 /// Most entries of each list of a purge.
 const MAX_LISTED: usize = 1_000;
 /// The longest name of a type or an operation, in bytes.
-const MAX_NAME: usize = 128;
+const MAX_NAME: usize = 256;
 /// The longest document, in bytes.
 const MAX_DOCUMENT: usize = 262_144;
 /// The members of a purge that name answers.
@@ -72,7 +72,7 @@ pub async fn stats(request: Request<Member>) -> Result<Response, Problem> {
 /// `POST /api/v1/cache/explain`
 pub async fn explain(mut request: Request<Member>) -> Result<Response, Problem> {
     let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
-    let query = fields.required("query", |fields| fields.text("query", MAX_DOCUMENT));
+    let query = fields.required("query", |fields| fields.parsed("query", document));
     let operation_name = fields.text_or_none("operationName", MAX_NAME);
     let variables = fields.object("variables", MAX_DOCUMENT).map(Value::Object);
     let headers = texts(&mut fields, "headers");
@@ -83,6 +83,14 @@ pub async fn explain(mut request: Request<Member>) -> Result<Response, Problem> 
     let (tenant, revision) = (request.caller.tenant.clone(), request.caller.config.revision);
     let explained = explain::explain(&request.bindings, &tenant, revision, asked).await?;
     Response::json(200, &explained, Some(tenant.as_str()))
+}
+
+/// A document as it is sent, line breaks included.
+fn document(text: &str) -> Result<String, Invalid> {
+    match (1..=MAX_DOCUMENT).contains(&text.len()) {
+        true => Ok(text.to_owned()),
+        false => Err(Invalid::new("invalid_length", "must have 1 to 262,144 bytes")),
+    }
 }
 
 /// An object of texts.

@@ -41,16 +41,17 @@ pub async fn read(request: Request<Visitor>) -> Result<Response, Problem> {
     let (media_type, site) = (MediaType::chosen_by(&Accept::of(&request.incoming))?, site(&request).await?);
     let body = GraphqlBody::of_query(&request.incoming.query, &site.settings);
     let conditions = Some(request.preconditions());
-    answer(&request, site, ClientHas { media_type, conditions }, body).await
+    answer(&request, site, ClientHas { media_type, conditions, heard: serve::heard_event(&request)? }, body).await
 }
 
 /// `POST /graphql` and `/graphql/{tenant_id}`
 pub async fn ask(mut request: Request<Visitor>) -> Result<Response, Problem> {
     let media_type = MediaType::chosen_by(&Accept::of(&request.incoming))?;
     check_origin(&request)?;
+    let heard = serve::heard_event(&request)?;
     let site = site(&request).await?;
     let body = GraphqlBody::of_body(&mut request.incoming, &site.settings).await;
-    answer(&request, site, ClientHas { media_type, conditions: None }, body).await
+    answer(&request, site, ClientHas { media_type, conditions: None, heard }, body).await
 }
 
 async fn site(request: &Request<Visitor>) -> Result<Rc<Site>, Problem> {

@@ -171,6 +171,11 @@ pub fn no_page(response: Response) -> Response {
     response.header("Content-Security-Policy", NO_PAGE)
 }
 
+/// The site says that it answers with JSON, and does not.
+pub fn no_json(tenant: &TenantId, status: u16) -> Problem {
+    not_graphql(tenant, status, Some("a body that is no JSON"))
+}
+
 fn not_graphql(tenant: &TenantId, status: u16, sent_type: Option<&str>) -> Problem {
     let what = match status {
         300..400 => "a redirect, which is not followed".to_owned(),

@@ -39,6 +39,7 @@ impl Fetched {
     pub fn has_failed(&self) -> bool {
         match self {
             Self::Kept(..) => false,
+            Self::NotKept(_, PassReason::NoJson) => true,
             Self::NotKept(response, _) => response.has_failed(),
             Self::NoAnswer(_) => true,
         }
@@ -67,7 +68,9 @@ pub fn decide(
 ) -> Result<KeptAnswer, PassReason> {
     let body = match &response.body {
         Some(GatheredBody::Text(body)) if response.media_type().is_some() => body,
-        Some(GatheredBody::Text(_)) | None => return Err(PassReason::Status),
+        Some(GatheredBody::Text(_)) => return Err(PassReason::Status),
+        None if response.status < 400 => return Err(PassReason::NoJson),
+        None => return Err(PassReason::Status),
         Some(GatheredBody::Stream(_)) => return Err(PassReason::TooLarge),
     };
     let sent = SentAnswer { status: response.status, headers: &response.headers, body };

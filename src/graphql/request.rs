@@ -236,6 +236,8 @@ fn checked(parts: RequestParts<'_>, settings: &GraphqlSettings) -> Result<Graphq
         (Some(_), None) | (None, Some(_)) => {}
         (None, None) => return Err(Refused::request("`query` must hold a GraphQL document.")),
     }
+    // To PHP an empty name is none.
+    let operation_name = operation_name.filter(|name| !name.is_empty());
     if operation_name.as_ref().is_some_and(|name| name.len() > MAX_NAME) {
         return Err(Refused::request(format!("`operationName` must have at most {MAX_NAME} bytes.")));
     }

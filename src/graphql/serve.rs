@@ -27,7 +27,7 @@ pub async fn answer(
     how: ResponseView,
     client: &ClientHas,
 ) -> Result<Response, Problem> {
-    let after = heard_event(request)?;
+    let after = client.heard.clone();
     let operation = asking.question.document.operation.as_deref();
     let count = |verdict| tally::count(&asking.bindings, &request.background, &asking.tenant, operation, verdict);
     let Some(began) = asking.renew(Some(&request.caller.host), after.as_ref()).await else {
@@ -64,6 +64,7 @@ pub async fn answer(
         Fetched::Kept(answer, false) => show(&answer, CacheVerdict::of_missing(found.as_ref())),
         Fetched::NotKept(response, reason) => match in_its_place {
             Some(answer) => show(answer, CacheVerdict::SITE_FAILED),
+            None if reason == PassReason::NoJson => Err(exchange::no_json(&asking.tenant, response.status)),
             None => {
                 count(CacheVerdict::Pass(reason));
                 passed(&asking.tenant, Ok(response), how, reason)
@@ -92,7 +93,7 @@ async fn still_good<'f>(
 }
 
 /// The event that a client says it has heard.
-fn heard_event(request: &Request<Visitor>) -> Result<Option<Cursor>, Problem> {
+pub fn heard_event(request: &Request<Visitor>) -> Result<Option<Cursor>, Problem> {
     let Some(sent) = request.incoming.header("X-Carillon-After") else { return Ok(None) };
     let (position, _) = ReadPosition::split(&sent);
     match Cursor::parse(position.strip_prefix('#').unwrap_or(position)) {
@@ -107,6 +108,8 @@ fn heard_event(request: &Request<Visitor>) -> Result<Option<Cursor>, Problem> {
 /// What a client takes, and what it has already.
 pub struct ClientHas {
     pub media_type: MediaType,
+    /// The event that it has heard.
+    pub heard: Option<Cursor>,
     /// Its conditions, if it reads by GET.
     pub conditions: Option<Preconditions>,
 }

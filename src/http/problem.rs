@@ -366,7 +366,7 @@ pub fn wrong_site() -> Problem {
     Problem::new(
         409,
         "wrong_site",
-        "X-GraphQL-URL is not the tenant's wpgraphql_endpoint: this is another site's purge",
+        "This names another GraphQL endpoint than the tenant's wpgraphql_endpoint: it is another site's",
     )
 }
 

@@ -9,7 +9,7 @@ use domain::permission::Permission;
 pub const ROUTES: &[Route] = &[
     get("graphql.read", "/graphql", Visitor(TokenRule::PassedOn, handler!(graphql::endpoint::read)))
         .summary(
-            "Asks the tenant's site a GraphQL query. Every other parameter, cookie and header is the site's and passed on to it.",
+            "Answers a GraphQL query with what is kept, or asks the tenant's site. Of other parameters those of `pass_parameters` are the site's.",
         )
         .params(
             "query?: string, queryId?: string <names a document in place of `query`>, documentId?: string <likewise>, \

@@ -83,6 +83,8 @@ def name_what_is_there(case, number, name):
             case.body = {"title": f"Note {number}", "score": number}
         if name == "documents.put":
             case.body = {"documents": [{"text": f"query Q{number} {{ posts {{ id }} }}", "alias": f"posts/{number}"}]}
+        if name == "cache.explain":
+            case.body["query"] = f"query Q{number} {{ posts {{ id }} }}"
         if name.startswith("contacts.") and case.body.get("note") is not None:
             case.body["note"] = OBJECTS["record_id"][0]
         if case.body.get("domain") and name == "domains.attach":

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::error::DocumentError;
 
 /// Most bytes of the variables' JSON.
-const MAX_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 256 * 1024;
 /// Deepest nesting of objects and lists.
 const MAX_DEPTH: usize = 64;
 

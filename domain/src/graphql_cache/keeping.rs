@@ -23,8 +23,10 @@ pub enum PassReason {
     Batch,
     /// A form with files.
     Upload,
-    /// It changes something, or subscribes.
+    /// It changes something.
     Mutation,
+    /// It subscribes.
+    Subscription,
     /// It asks for the schema.
     Introspection,
     /// It says who asks: a user or a key of the tenant, `Authorization`, a shop's session.
@@ -47,6 +49,8 @@ pub enum PassReason {
     Status,
     /// The answer lists errors, or is no object with `data`.
     Errors,
+    /// The answer is no JSON.
+    NoJson,
     /// The answer sets a cookie.
     SetCookie,
     /// The site does not allow it.
@@ -69,6 +73,7 @@ impl PassReason {
             Self::Batch => "batch",
             Self::Upload => "upload",
             Self::Mutation => "mutation",
+            Self::Subscription => "subscription",
             Self::Introspection => "introspection",
             Self::Credential => "credential",
             Self::Cookie => "cookie",
@@ -80,6 +85,7 @@ impl PassReason {
             Self::NoLog => "no-log",
             Self::Status => "status",
             Self::Errors => "errors",
+            Self::NoJson => "no-json",
             Self::SetCookie => "set-cookie",
             Self::NoStore => "no-store",
             Self::Vary => "vary",
@@ -155,8 +161,10 @@ impl PassReason {
         if !settings.enabled {
             return Some(Self::Off);
         }
-        if asked.kind != OperationType::Query {
-            return Some(Self::Mutation);
+        match asked.kind {
+            OperationType::Query => {}
+            OperationType::Mutation => return Some(Self::Mutation),
+            OperationType::Subscription => return Some(Self::Subscription),
         }
         if asked.introspects {
             return Some(Self::Introspection);
@@ -228,6 +236,7 @@ impl KeptAnswer {
         if sent.header("vary").is_some_and(|vary| vary.contains('*')) {
             return Err(PassReason::Vary);
         }
+        serde_json::from_str::<&RawValue>(sent.body).map_err(|_| PassReason::NoJson)?;
         let read = ReadBody::of(sent.body).ok_or(PassReason::Errors)?;
         let lifetime = settings.lifetime(document.operation).allowed(&SentLifetime {
             cache_control: sent.header("cache-control"),

@@ -35,11 +35,11 @@ pub struct Tag(Box<str>);
 impl Tag {
     /// Reads a key that a site or a client names.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        if text.is_empty()
-            || text.len() > MAX_BYTES
-            || text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control())
-        {
-            return Err(Invalid::new("invalid_key", "must be a key of 1 to 256 bytes without blanks"));
+        if text.is_empty() || text.len() > MAX_BYTES || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Invalid::new(
+                "invalid_key",
+                "must be a key of 1 to 256 letters, digits and signs of ASCII, without blanks",
+            ));
         }
         if text.starts_with('*') {
             return Err(Invalid::new("invalid_key", "must not begin with *"));
@@ -50,14 +50,14 @@ impl Tag {
     /// Reads a node's id: its Relay id, or the kind and the number that it stands for, such as `post:7`.
     pub fn of_node(text: &str) -> Result<Self, Invalid> {
         let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let is_spelt_out = text.split_once(':').is_some_and(|(kind, id)| {
-            !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && number(id)
-        });
-        match is_spelt_out {
-            true => Self::parse(&STANDARD.encode(text)),
-            false if node_kind(text).is_some() => Self::parse(text),
-            false => {
-                Err(Invalid::new("invalid_id", "must be the id of a node, such as cG9zdDo3, or post:7 for the same"))
+        let spelt_out = text.split_once(':').filter(|(_, id)| number(id));
+        match spelt_out.map(|(name, id)| (named_kind(&name.to_ascii_lowercase()), id)) {
+            Some((Some(kind), id)) => Self::parse(&STANDARD.encode(format!("{kind}:{id}"))),
+            None if node_kind(text).is_some() => Self::parse(text),
+            _ => {
+                let told = "must be a Relay id such as cG9zdDo3, or a type of WordPress and a number: post:7, page:7, attachment:7, \
+                            category:5, tag:5, term:5, menu:5, menu_item:7, user:1, comment:3";
+                Err(Invalid::new("invalid_id", told))
             }
         }
     }
@@ -162,7 +162,7 @@ impl ContentChange<'_> {
 
     /// Names by which payloads tell the id of a node of this type, the surest first.
     pub fn id_names(node_type: &str) -> [&'static str; 5] {
-        match kind_of(&node_type.to_ascii_lowercase()) {
+        match named_kind(&node_type.to_ascii_lowercase()).unwrap_or_default() {
             "comment" => ["databaseId", "database_id", "comment_ID", "comment_id", "id"],
             "term" => ["databaseId", "database_id", "term_id", "termId", "id"],
             "user" => ["databaseId", "database_id", "user_id", "ID", "id"],
@@ -197,9 +197,9 @@ impl PurgeTags {
     #[must_use]
     pub fn kind(self, name: &str) -> Self {
         let name = name.to_ascii_lowercase();
-        let kind = kind_of(&name);
-        let twin = Tag(format!("skipped:{kind}").into());
-        self.lists_of(&name).with(Tag::nodes(kind)).with(twin)
+        kinds_of(&name).iter().fold(self.lists_of(&name), |named, kind| {
+            named.with(Tag::nodes(kind)).with(Tag(format!("skipped:{kind}").into()))
+        })
     }
 
     /// Names all operations of a name.
@@ -236,17 +236,20 @@ impl PurgeTags {
     #[must_use]
     pub fn change(self, change: ContentChange<'_>) -> Self {
         let name = change.kind_name();
-        let kind = kind_of(&name);
         let named = if change.moves_lists() { self.with(Tag::of(CONNECTIONS)) } else { self };
-        let id = change.id.filter(|id| !id.is_empty()).and_then(|id| match id.bytes().all(|b| b.is_ascii_digit()) {
-            true => Some(Tag::of(&STANDARD.encode(format!("{kind}:{id}")))),
-            false => node_kind(id).map(|_| Tag::of(id)),
-        });
-        match id {
-            Some(id) if change.moves_lists() => named.key(id).lists_of(&name),
-            Some(id) => named.key(id),
-            None => named.with(Tag::of(CONNECTIONS)).kind(&name),
+        let id = change.id.filter(|id| !id.is_empty());
+        let nodes: Vec<Tag> = match id {
+            Some(id) if id.bytes().all(|b| b.is_ascii_digit()) => {
+                kinds_of(&name).iter().map(|kind| Tag::of(&STANDARD.encode(format!("{kind}:{id}")))).collect()
+            }
+            Some(id) => node_kind(id).map(|_| Tag::of(id)).into_iter().collect(),
+            None => Vec::new(),
+        };
+        if nodes.is_empty() {
+            return named.with(Tag::of(CONNECTIONS)).kind(&name);
         }
+        let named = nodes.into_iter().fold(named, Self::key);
+        if change.moves_lists() { named.lists_of(&name) } else { named }
     }
 
     /// The tags. Whatever is purged, answers that found nothing go with it: what they looked for may be there now.
@@ -288,14 +291,29 @@ fn list_of(name: &str) -> Option<&'static str> {
     })
 }
 
-/// The kind in the Relay ids of a type's nodes. What plugins add are posts, as a rule.
-fn kind_of(name: &str) -> &'static str {
-    match name {
+/// The kind in the Relay ids of one of WordPress's own types.
+fn named_kind(name: &str) -> Option<&'static str> {
+    Some(match name {
         "category" | "tag" | "post_tag" | "menu" | "nav_menu" | "term" | "taxonomy" => "term",
         "user" => "user",
         "comment" => "comment",
-        "setting" | "settings" | "option" | "options" | "generalsettings" | "readingsettings" => "setting_group",
-        _ => "post",
+        "setting" | "settings" | "option" | "options" | "generalsettings" | "readingsettings" | "setting_group" => {
+            "setting_group"
+        }
+        _ if list_of(name).is_some() => "post",
+        _ => return None,
+    })
+}
+
+/// The kinds that a type's nodes may be of. What plugins add are posts or terms.
+fn kinds_of(name: &str) -> &'static [&'static str] {
+    match named_kind(name) {
+        Some("term") => &["term"],
+        Some("user") => &["user"],
+        Some("comment") => &["comment"],
+        Some("setting_group") => &["setting_group"],
+        Some(_) => &["post"],
+        None => &["post", "term"],
     }
 }
 
@@ -413,6 +431,22 @@ mod tests {
     }
 
     #[test]
+    fn a_node_is_named_by_the_types_of_wordpress() {
+        for (text, id) in
+            [("post:7", "cG9zdDo3"), ("page:7", "cG9zdDo3"), ("Category:5", "dGVybTo1"), ("cG9zdDo3", "cG9zdDo3")]
+        {
+            assert_eq!(Tag::of_node(text).unwrap().as_str(), id, "{text}");
+        }
+        for bad in ["7", "genre:5", "post:x", "", "post:"] {
+            assert!(Tag::of_node(bad).is_err(), "{bad}");
+        }
+        assert!(
+            ends(change("genre", "UPDATE", Some("5")), "a graphql:Query dGVybTo1", false),
+            "a taxonomy of a plugin"
+        );
+    }
+
+    #[test]
     fn an_id_that_is_empty_is_none() {
         assert_eq!(change("post", "UPDATE", Some("")), change("post", "UPDATE", None));
     }
@@ -448,10 +482,10 @@ mod tests {
 
     #[test]
     fn no_key_is_taken_for_a_derived_tag() {
-        for bad in ["", "*lists", "a b", "a\n", &"a".repeat(257)] {
+        for bad in ["", "*lists", "a b", "a\n", "ü", &"a".repeat(257)] {
             assert!(Tag::parse(bad).is_err(), "{bad}");
         }
-        for key in ["list:post", "cG9zdDox", "skipped:post", "term:1", "ü"] {
+        for key in ["list:post", "cG9zdDox", "skipped:post", "term:1"] {
             assert_eq!(Tag::parse(key).unwrap().as_str(), key);
         }
     }
