@@ -376,6 +376,32 @@ async fn explain_says_what_the_next_answer_says() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_no_json_is_told_and_the_answer_of_before_stands_in_for_it() {
+    let broken =
+        [SiteAnswer::json(200, r#"{"data":{"po"#), SiteAnswer::json(200, ""), SiteAnswer::json(200, "<b>Warning</b>")];
+    for answer in broken.into_iter().chain([SiteAnswer::json(204, "")]) {
+        let content = Content::of([1]);
+        let cache = json!({"fresh_seconds": 0, "stale_while_revalidate_seconds": 0, "stale_if_error_seconds": 60});
+        let tenant = tenant_of(&World::shared().await, &content.site, cache).await;
+        ask(&tenant, POSTS).await.expect(200);
+        content.site.now(move |_| answer.clone());
+        assert_eq!(verdict(&ask(&tenant, POSTS).await), "STALE; reason=site-failed");
+        ask(&tenant, "{pages{nodes{id}}}").await.expect_problem(502, "site_not_graphql");
+    }
+}
+
+#[tokio::test]
+async fn a_document_of_many_lines_is_explained_and_an_empty_name_of_an_operation_is_none() {
+    let tenant = tenant(&Content::of([1]).site).await;
+    let lines = "query Q {\n  posts {\n\tnodes { version }\n  }\n}";
+    let told = tenant.as_owner("POST", "/api/v1/cache/explain").json(&json!({"query": lines})).send().await.expect(200);
+    assert_eq!(told.data()["next"], "MISS; reason=new");
+    let body = json!({"query": lines, "operationName": ""});
+    assert_eq!(verdict(&tenant.call("POST", GRAPHQL).json(&body).send().await), "MISS; reason=new");
+    assert_eq!(verdict(&ask(&tenant, lines).await), "HIT; reason=memory");
+}
+
+#[tokio::test]
 async fn a_body_that_comes_late_is_waited_for_and_kept() {
     let content = Content::of([1]);
     let tenant = tenant(&content.site).await;

@@ -206,6 +206,7 @@ async fn the_api_purges_by_key_id_type_operation_document_and_all() {
         (json!({"keys": ["list:page"]}), false),
         (json!({"ids": ["cG9zdDo2"]}), true),
         (json!({"ids": ["post:6"]}), true),
+        (json!({"ids": ["page:6"]}), true),
         (json!({"ids": ["post:7"]}), false),
         (json!({"types": ["Post"]}), true),
         (json!({"types": ["User"]}), false),
@@ -224,6 +225,7 @@ async fn the_api_purges_by_key_id_type_operation_document_and_all() {
         (json!({"keys": ["*lists"]}), "/keys/0"),
         (json!({"keys": ["a b"]}), "/keys/0"),
         (json!({"ids": ["6"]}), "/ids/0"),
+        (json!({"ids": ["genre:6"]}), "/ids/0"),
         (json!({"documents": ["{"]}), "/documents/0"),
         (json!({"keys": ["a"], "other": 1}), "/other"),
     ] {
