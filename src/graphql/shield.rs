@@ -30,8 +30,8 @@ use domain::log_position::Cursor;
 
 /// Bytes of answers that a shield holds, and how long it holds one, in milliseconds.
 const MEMORY_BYTES: usize = 8 * 1024 * 1024;
-/// Most questions that are under way; further ones are asked past it.
-const MOST_UNDER_WAY: usize = 50;
+/// Most questions that are under way: the platform lets an object wait for six servers at once. Further ones are asked past it.
+const MOST_UNDER_WAY: usize = 6;
 const HELD_MILLIS: i64 = 90_000;
 
 /// A tenant's shield.
