@@ -76,7 +76,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("CacheKey", "string(1..256)/^[!-)+-~][!-~]*$/"),
     (
         "CachePurge",
-        "{keys??: CacheKey[](..1000) <as WPGraphQL sends them in `X-GraphQL-Keys`>, ids??: string(1..256)[](..1000) <nodes: `post:7`, `page:7`, `category:5`, `user:1` …, or their Relay ids>, types??: text(1..128)[](..1000) <their lists and all nodes that may be of them>, operations??: text(1..256)[](..1000), documents??: string(1..262144)[](..1000) <documents, or their SHA-256>, all??: bool, soft??: bool <what is named may be shown while a new answer is fetched>, graphql_url??: text(1..512)} <one of them at least names something>",
+        "{keys??: CacheKey[](..1000) <as WPGraphQL sends them in `X-GraphQL-Keys`>, ids??: string(1..256)[](..1000) <nodes: `post:7`, `page:7`, `category:5`, `user:1` …, or their Relay ids>, types??: text(1..256)[](..1000) <their lists and all nodes that may be of them>, operations??: text(1..256)[](..1000), documents??: string(1..262144)[](..1000) <documents, or their SHA-256>, all??: bool, soft??: bool <what is named may be shown while a new answer is fetched>, graphql_url??: text(1..512)} <one of them at least names something>",
     ),
     (
         "CacheQuestion",
