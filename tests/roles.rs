@@ -64,7 +64,7 @@ async fn every_permission_is_listed_with_what_it_means() {
     let listed = tenant.as_owner("GET", "/api/v1/permissions").send().await.expect(200).data();
     let find = |name: &str| listed.as_array().unwrap().iter().find(|p| p["name"] == name).cloned().unwrap();
     assert_eq!(find("audit:read")["description"], "Read the tenant's audit.");
-    assert_eq!(listed.as_array().unwrap().len(), 20);
+    assert_eq!(listed.as_array().unwrap().len(), 24);
 }
 
 #[tokio::test]

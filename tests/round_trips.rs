@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::world::{Operator, Tenant, TestResponse, World, address, unique};
 
-/// Paths that are no things: a file's bytes, and a stream with its tickets.
-const NO_THINGS: &[&str] = &["/api/v1/{collection}/{record_id}/file", "/events"];
+/// Paths that are no things: a file's bytes, a stream with its tickets, and a list that PUT adds to.
+const NO_THINGS: &[&str] = &["/api/v1/{collection}/{record_id}/file", "/events", "/api/v1/documents"];
 
 /// Members that change by themselves, or with each change.
 const MOVING: &[&str] = &[
