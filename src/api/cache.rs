@@ -7,6 +7,7 @@ use crate::auth::principal::Member;
 use crate::graphql::explain::{self, ExplainedQuestion};
 use crate::graphql::purging;
 use crate::graphql::stats::{self, DAYS};
+use crate::graphql::warming;
 use crate::http::fields::Fields;
 use crate::http::incoming::JSON;
 use crate::http::problem::{self, Problem};
@@ -58,6 +59,7 @@ pub async fn purge(mut request: Request<Member>) -> Result<Response, Problem> {
     let entry = audit_entry(&request, "cache.purge", None, Some(json!({ "soft": is_soft, "tags": tags.len() })));
     request.caller.rows(&request.bindings)?.write().audit(entry).commit().await?;
     let id = purging::purge(&request.bindings, &tenant, revision, is_soft, tags).await?;
+    warming::after_purges(&request.bindings, &request.background, &tenant);
     Response::json(200, &json!({ "id": id, "soft": is_soft }), Some(tenant.as_str()))
 }
 
@@ -80,8 +82,8 @@ pub async fn explain(mut request: Request<Member>) -> Result<Response, Problem> 
     let asks_site = fields.flag("ask").unwrap_or(true);
     let query = fields.finish_with(query)?;
     let asked = ExplainedQuestion { query, operation_name, variables, headers, parameters, asks_site };
-    let (tenant, revision) = (request.caller.tenant.clone(), request.caller.config.revision);
-    let explained = explain::explain(&request.bindings, &tenant, revision, asked).await?;
+    let tenant = request.caller.tenant.clone();
+    let explained = explain::explain(&request.bindings, &tenant, &request.caller.config, asked).await?;
     Response::json(200, &explained, Some(tenant.as_str()))
 }
 

@@ -12,3 +12,4 @@ pub mod records;
 pub mod settings;
 pub mod sso;
 pub mod tenants;
+pub mod webhook;

@@ -8,13 +8,16 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::question::Question;
 use super::stored_answer::StoredHead;
 use crate::credentials::signed_text;
 use crate::storage::bindings::Bindings;
 use crate::storage::keys::KvKey;
 use crate::storage::kv;
 use crate::storage::sealed::{KeyRing, SigningPurpose};
+use crate::tenant::known_purges;
 use crate::tenant_id::TenantId;
+use domain::clock::Timestamp;
 use domain::graphql_cache::{AnswerFreshness, AnswerMemory, KeptAnswer};
 
 const MEMORY: &str = "memory";
@@ -22,7 +25,7 @@ const MEMORY: &str = "memory";
 const MEMORY_BYTES: usize = 16 * 1024 * 1024;
 
 thread_local! {
-    static ANSWERS: RefCell<AnswerMemory<TenantId>> = RefCell::new(AnswerMemory::new(MEMORY_BYTES));
+    static ANSWERS: RefCell<AnswerMemory<TenantId, Option<Rc<Question>>>> = RefCell::new(AnswerMemory::new(MEMORY_BYTES));
 }
 
 /// What was found, and what it is good for.
@@ -35,11 +38,11 @@ pub struct FoundAnswer {
 
 impl FoundAnswer {
     /// Holds it in memory, if it was found elsewhere.
-    pub fn hold(&self, tenant: &TenantId, key: &str) {
+    pub fn hold(&self, tenant: &TenantId, question: &Rc<Question>) {
         if !self.is_held() {
-            hold(tenant, key, &self.answer);
+            hold(tenant, question, &self.answer);
             // It is in KV already.
-            comes_into_demand(tenant, key);
+            comes_into_demand(tenant, &question.key);
         }
     }
 
@@ -69,8 +72,22 @@ pub async fn find(
 }
 
 /// Holds an answer in memory.
-pub fn hold(tenant: &TenantId, key: &str, answer: &Rc<KeptAnswer>) {
-    ANSWERS.with_borrow_mut(|answers| answers.put(tenant, key, Rc::clone(answer)));
+pub fn hold(tenant: &TenantId, question: &Rc<Question>, answer: &Rc<KeptAnswer>) {
+    // Nobody's token is remembered.
+    let asked_again = (!question.has_token).then(|| Rc::clone(question));
+    ANSWERS.with_borrow_mut(|answers| answers.put(tenant, &question.key, Rc::clone(answer), asked_again));
+}
+
+/// Whether answers of a tenant's site are held in memory.
+pub fn holds_some(tenant: &TenantId) -> bool {
+    ANSWERS.with_borrow(|answers| answers.holds_some(tenant))
+}
+
+/// The questions, at most so many, whose answers were wanted most of those that a purge has ended.
+pub fn to_warm(tenant: &TenantId, now: Timestamp, most: usize) -> Vec<Rc<Question>> {
+    let questions =
+        known_purges::look(tenant, |known| ANSWERS.with_borrow(|answers| answers.to_warm(tenant, known, now, most)));
+    questions.into_iter().flatten().flatten().collect()
 }
 
 /// Whether an answer that is held is asked for again for the first time.

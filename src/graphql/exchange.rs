@@ -46,6 +46,12 @@ pub struct SiteResponse {
 }
 
 impl SiteResponse {
+    /// As it comes in.
+    pub fn streamed(sent: ForwardedResponse) -> Self {
+        let ForwardedResponse { status, headers, body, .. } = sent;
+        Self { status, headers, body: body.map(GatheredBody::Stream) }
+    }
+
     fn sent_type(&self) -> Option<&str> {
         self.headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str())
     }

@@ -13,10 +13,12 @@ use super::headers::{self, ClientConnection, HostOf};
 use super::judged::{self, SentBy};
 use super::question::{AskedFor, Question};
 use super::request::{self, GraphqlRequest};
+use super::token_scope::VerifiedScope;
 use super::told;
 use super::verdict::{CacheVerdict, SHIELD};
 use crate::http::incoming::Query;
 use crate::http::problem::{self, Problem};
+use crate::hub::protocol::TenantConfig;
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::tenant::site::Site;
 use crate::tenant_id::TenantId;
@@ -72,10 +74,10 @@ struct ToldAnswer {
 pub async fn explain(
     bindings: &Bindings,
     tenant: &TenantId,
-    revision: i64,
+    config: &TenantConfig,
     asked: ExplainedQuestion,
 ) -> Result<Explanation, Problem> {
-    let site = Site::of(bindings, tenant, revision).await?;
+    let site = Site::of(bindings, tenant, config.revision).await?;
     let endpoint = site.endpoint(bindings)?;
     let ExplainedQuestion { query, operation_name, variables, headers, parameters, asks_site } = asked;
     let variables = variables.map(|variables| serde_json::value::to_raw_value(&variables)).transpose();
@@ -84,12 +86,15 @@ pub async fn explain(
     let operation = judged::judge(&asked, &site.settings, SentBy::Post, false).map_err(refused)?;
     let client = ClientConnection { authority: "", scheme: "", address: "", host: HostOf::Tenant };
     let to_site = headers::to_site(&headers, &client, false);
+    let token_scope = site.settings.cache.token_scope.as_ref();
+    let scope = VerifiedScope::of(bindings, (tenant, config), token_scope, &to_site).await;
     let facts = AskedOperation {
         kind: operation.kind,
         introspects: operation.introspects,
         previews: operation.previews,
         has_extensions: false,
         is_members: false,
+        has_verified_token: scope.is_some(),
     };
     let sent = to_site.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&parameters).finish();
@@ -107,6 +112,7 @@ pub async fn explain(
         operation: &operation,
         parameters,
         headers: &to_site,
+        scope: scope.as_ref(),
         media_type: MediaType::Json,
     });
     let question = Rc::new(question.map_err(refused)?);

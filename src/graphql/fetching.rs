@@ -182,7 +182,7 @@ impl Asking {
         if matches!(self.judge(kept, false, SystemClock.now()), AnswerFreshness::Purged | AnswerFreshness::Expired) {
             return;
         }
-        answer_store::hold(&self.tenant, &self.question.key, kept);
+        answer_store::hold(&self.tenant, &self.question, kept);
         if is_in_demand {
             self.write_once(kept, background);
         }

@@ -2,7 +2,8 @@
 //!
 //! Invariants
 //! - The key holds all that the site is sent: whatever else a client sends stays here, so it cannot make another answer of it.
-//!   What is sent to the site beside is the same for everybody.
+//!   What is sent to the site beside is the same for everybody; but for a token of whose claims the tenant says that they alone
+//!   make another answer.
 //! - The key names the tenant, and the site by a number that never recurs.
 
 use serde::{Deserialize, Serialize};
@@ -13,11 +14,12 @@ use super::errors::{MediaType, Refused};
 use super::exchange::{SiteBody, SiteRequest};
 use super::judged::JudgedOperation;
 use super::request::GraphqlRequest;
+use super::token_scope::VerifiedScope;
 use crate::http::problem;
 use crate::tenant::site::Site;
 use crate::tenant_id::TenantId;
 use domain::graphql::canonical_variables;
-use domain::graphql_cache::AnsweredDocument;
+use domain::graphql_cache::{AnsweredDocument, Weighed};
 use domain::hex::hex;
 
 /// What the site is told of who asks: nobody in particular.
@@ -35,6 +37,22 @@ pub struct Question {
     pub request: SiteRequest,
     /// The headers that it is asked with.
     pub headers: Vec<(String, String)>,
+    /// Whether whoever asks has a token that counts; the site is sent it.
+    pub has_token: bool,
+    /// The site's number, and the version of the secret that its key is made of.
+    site: (i64, Option<u32>),
+}
+
+impl Weighed for Question {
+    fn bytes(&self) -> usize {
+        let body = match &self.request.body {
+            SiteBody::Text(body) => body.len(),
+            SiteBody::Empty | SiteBody::Form(_) => 0,
+        };
+        let pairs = self.headers.iter().chain(&self.request.parameters);
+        let pairs: usize = pairs.map(|(name, value)| name.len() + value.len() + 48).sum();
+        body + pairs + self.key.len() + self.shield_key.len() + self.document.digest.len() + 512
+    }
 }
 
 /// A document that is asked, as answers to it are tagged.
@@ -77,13 +95,15 @@ pub struct AskedFor<'a> {
     pub parameters: Vec<(String, String)>,
     /// What the client sent, as the site would get it.
     pub headers: &'a [(String, String)],
+    /// The token that splits answers, if there is one that counts.
+    pub scope: Option<&'a VerifiedScope>,
     pub media_type: MediaType,
 }
 
 impl Question {
     /// The question that a client asks.
     pub fn of(asked: AskedFor<'_>) -> Result<Self, Refused> {
-        let AskedFor { tenant, site, secret, request, operation, mut parameters, headers, media_type } = asked;
+        let AskedFor { tenant, site, secret, request, operation, mut parameters, headers, scope, media_type } = asked;
         parameters.sort_unstable();
         let variables = canonical_variables(request.variables.as_ref().map(|variables| variables.get()))?;
         let scopes = site.settings.cache.scope_headers.iter().map(|scope| {
@@ -91,11 +111,13 @@ impl Question {
             (scope.as_str(), sent.map_or("", |(_, value)| value.as_str()))
         });
         let scopes: Vec<(&str, &str)> = scopes.collect();
+        let asked_of = (site.identity, secret);
         let (identity, secret) =
             (site.identity.to_string(), secret.map_or_else(String::new, |version| version.to_string()));
         let named = request.operation_name.as_deref().unwrap_or_default();
         let mut digest = PartsDigest::default();
-        for part in [tenant.as_str(), &identity, &secret, &operation.normal_form, named, &variables] {
+        let claims = scope.map_or("", VerifiedScope::as_str);
+        for part in [tenant.as_str(), &identity, &secret, &operation.normal_form, named, &variables, claims] {
             digest.add(part);
         }
         let pairs =
@@ -113,7 +135,9 @@ impl Question {
         let body = serde_json::to_string(&body).map_err(problem::internal)?;
         let told =
             [("accept", media_type.accepted()), ("content-type", "application/json"), ("user-agent", USER_AGENT)];
-        let told = told.into_iter().chain(scopes.into_iter().filter(|(_, value)| !value.is_empty()));
+        let token = headers.iter().filter(|(name, _)| scope.is_some() && name == "authorization");
+        let token = token.map(|(name, value)| (name.as_str(), value.as_str()));
+        let told = told.into_iter().chain(scopes.into_iter().filter(|(_, value)| !value.is_empty())).chain(token);
         let key = digest.finish();
         Ok(Self {
             shield_key: format!("{key} {}", media_type.header()),
@@ -131,7 +155,14 @@ impl Question {
                 only_reads: true,
             },
             headers: told.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            has_token: scope.is_some(),
+            site: asked_of,
         })
+    }
+
+    /// Whether it would be asked under the same key now.
+    pub fn is_of(&self, site: &Site, secret: Option<u32>) -> bool {
+        self.site == (site.identity, secret)
     }
 }
 

@@ -7,6 +7,7 @@ use super::exchange::{self, ResponseView, SiteResponse};
 use super::fetching::{ETAG, Fetched};
 use super::tally;
 use super::verdict::{CacheVerdict, SHIELD};
+use super::warming;
 use crate::auth::principal::Visitor;
 use crate::http::outbound::NoResponse;
 use crate::http::precondition::{Preconditions, Validators};
@@ -34,15 +35,16 @@ pub async fn answer(
         count(CacheVerdict::Pass(PassReason::NoLog));
         return passed(&asking.tenant, asking.ask().await, how, PassReason::NoLog);
     };
+    warming::after_purges(&asking.bindings, &request.background, &asking.tenant);
     let now = SystemClock.now();
     let judge = |kept: &KeptAnswer| asking.judge(kept, after.is_some(), now);
     let found = answer_store::find(&asking.bindings, (&asking.tenant, &asking.question.key), judge).await;
     let show = |answer: &KeptAnswer, verdict: CacheVerdict| {
         count(verdict);
-        shown_kept(answer, client, verdict)
+        shown_kept(answer, client, (verdict, asking.question.has_token))
     };
     if let Some(found) = &found {
-        found.hold(&asking.tenant, &asking.question.key);
+        found.hold(&asking.tenant, &asking.question);
         let verdict = CacheVerdict::of_found(found);
         if matches!(found.freshness, AnswerFreshness::Stale(_)) {
             asking.clone().revalidate(&request.background, began.clone());
@@ -114,7 +116,11 @@ pub struct ClientHas {
     pub conditions: Option<Preconditions>,
 }
 
-fn shown_kept(kept: &KeptAnswer, client: &ClientHas, verdict: CacheVerdict) -> Result<Response, Problem> {
+fn shown_kept(
+    kept: &KeptAnswer,
+    client: &ClientHas,
+    (verdict, has_token): (CacheVerdict, bool),
+) -> Result<Response, Problem> {
     let (mut headers, mut tag) = (kept.answer.headers.clone(), String::new());
     // The media type is the client's choice, and two of them are two representations.
     if let Some((_, known)) = headers.iter_mut().find(|(name, _)| name == ETAG) {
@@ -129,7 +135,8 @@ fn shown_kept(kept: &KeptAnswer, client: &ClientHas, verdict: CacheVerdict) -> R
         Some(false) | None => Response::graphql(200, kept.answer.body.to_string(), client.media_type.header()),
     };
     let age = kept.age(SystemClock.now()) / 1_000;
-    let response = exchange::no_page(response).header("Cache-Control", "no-cache").header("Age", age);
+    let cached_by = if has_token { "private, no-cache" } else { "no-cache" };
+    let response = exchange::no_page(response).header("Cache-Control", cached_by).header("Age", age);
     Ok(verdict.told(response).passing_on(headers))
 }
 

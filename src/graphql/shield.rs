@@ -79,11 +79,13 @@ impl DurableObject for Shield {
         if question.wants == Wants::Held {
             return self.core.told(&ShieldReply::Nothing);
         }
+        let has_token = question.has_token;
         let Some((reply, boarding)) = self.core.asked(question) else {
             return self.core.told(&ShieldReply::Nothing);
         };
         let text = JsFuture::from(reply).await?.as_string().unwrap_or_default();
         match (boarding, ShieldReply::parse(&self.core.tenant, &text)) {
+            (Boarding::Joins(_), Some(ShieldReply::NotKept(..))) if has_token => self.core.told(&ShieldReply::Nothing),
             (Boarding::Joins(_), Some(reply @ ShieldReply::NotKept(..))) => self.core.told(&reply.shared()),
             _ => Response::ok(text),
         }
@@ -163,7 +165,7 @@ impl ShieldCore {
         let mut held = self.held.borrow_mut();
         let is_later = |other: Rc<KeptAnswer>| other.began.epoch == began.epoch && other.began.seq > began.seq;
         if !held.get(&(), key).is_some_and(is_later) {
-            held.put(&(), key, Rc::clone(kept));
+            held.put(&(), key, Rc::clone(kept), ());
         }
     }
 }

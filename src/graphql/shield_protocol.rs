@@ -25,6 +25,9 @@ pub struct ShieldQuestion {
     pub body: String,
     pub timeout_ms: u32,
     pub settings: CacheSettings,
+    /// Whether the site is sent somebody's token: what is not kept is told to whoever asked alone.
+    #[serde(default)]
+    pub has_token: bool,
     /// How far the log is known to whoever asks.
     pub began: Cursor,
     /// What will do.

@@ -39,6 +39,7 @@ pub async fn ask(asking: &Asking, headers: &[(String, String)], began: &Cursor, 
         body: body.clone(),
         timeout_ms: asking.site.settings.timeout_ms,
         settings: asking.site.settings.cache.clone(),
+        has_token: question.has_token,
         began: began.clone(),
         wants,
     };

@@ -1,4 +1,4 @@
-//! `POST /webhook`: verifies the raw body's signature, reads it and publishes it.
+//! A site's webhook: its raw body's signature is verified, then it is read and published.
 //!
 //! A request for an unknown tenant does the same work as one with a wrong signature and gets the same response.
 
@@ -79,8 +79,16 @@ impl WebhookPayload<'_> {
     }
 }
 
-/// `POST /webhook`
-pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> {
+/// A webhook that was published.
+pub struct ReceivedWebhook {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The response to the site.
+    pub response: Response,
+}
+
+/// Verifies a webhook, and publishes it.
+pub async fn receive(mut request: Request<Signer>) -> Result<ReceivedWebhook, Problem> {
     let body = request.incoming.body(MAX_BODY).await?;
     let presented = WebhookSignature::read(|name| request.incoming.header(name));
     let sender = authenticate(&request, presented.as_ref(), &body).await?;
@@ -136,7 +144,8 @@ pub async fn receive(mut request: Request<Signer>) -> Result<Response, Problem> 
     };
     let mut published = published.map_err(|error| refused(&request.caller.named, error))?;
     known_purges::learn(&tenant, published.purges.take(), now);
-    accepted(&tenant, &message, &published, now)
+    let response = accepted(&tenant, &message, &published, now)?;
+    Ok(ReceivedWebhook { tenant, response })
 }
 
 /// A purge that another site meant than the tenant's reached the wrong tenant.

@@ -6,7 +6,7 @@ use super::route::{Admission, Route, Surface, TokenRule};
 use crate::{api, live};
 
 pub const ROUTES: &[Route] = &[
-    post("webhook.by_header", "/webhook", Signer(handler!(live::webhook::receive)))
+    post("webhook.by_header", "/webhook", Signer(handler!(api::webhook::receive)))
         .on(Surface::Platform)
         .summary(
             "Takes a webhook on the platform's host; `X-Tenant-ID` names the tenant, \
@@ -18,7 +18,7 @@ pub const ROUTES: &[Route] = &[
             "202 {id: string, topics: string[]}; 401 invalid_signature <an unknown tenant too>; \
              409 webhook_id_reused wrong_site",
         ),
-    post("webhook.receive", "/webhook", Signer(handler!(live::webhook::receive)))
+    post("webhook.receive", "/webhook", Signer(handler!(api::webhook::receive)))
         .summary("Takes a signed webhook and publishes it as one event on all its channels.")
         .params("X-GraphQL-URL")
         .body("Webhook")

@@ -12,7 +12,7 @@ use crate::http::fields::Fields;
 use crate::http::problem::FieldError;
 use domain::bounded_number::Bounded;
 use domain::error::Invalid;
-use domain::graphql_cache::{self, CacheSettings, HeaderScope, OperationLifetime};
+use domain::graphql_cache::{self, CacheSettings, HeaderScope, OperationLifetime, TokenScope};
 use domain::graphql_settings::{self, DocumentRule, GraphqlSettings, Introspection};
 use domain::json;
 use domain::mercure::{Action, Issuer, Mercure};
@@ -123,11 +123,14 @@ fn read_cache(fields: &mut Fields) -> CacheSettings {
     let mut inner = Fields::new(fields.object("cache", usize::MAX).unwrap_or_default());
     let enabled = inner.flag("enabled").unwrap_or(default.enabled);
     let untagged = inner.flag("untagged").unwrap_or(default.untagged);
+    let purge_by_mutations = inner.flag("purge_by_mutations").unwrap_or(default.purge_by_mutations);
     let mut number = |bounded: Bounded| bounded_number(&mut inner, bounded).unwrap_or(bounded.default);
     let (fresh_seconds, staleness_seconds) = (number(graphql_cache::FRESH), number(graphql_cache::STALENESS));
+    let warm_up = number(graphql_cache::WARM_UP);
     let stale_while_revalidate_seconds = number(graphql_cache::STALE_WHILE_REVALIDATE);
     let stale_if_error_seconds = number(graphql_cache::STALE_IF_ERROR);
     let scope_headers = inner.list("scope_headers", graphql_cache::MAX_SCOPES, HeaderScope::parse).unwrap_or_default();
+    let token_scope = read_token_scope(&mut inner);
     let operations = read_operations(&mut inner);
     fields.wrong_inside("cache", inner.into_errors());
     CacheSettings {
@@ -136,10 +139,24 @@ fn read_cache(fields: &mut Fields) -> CacheSettings {
         stale_while_revalidate_seconds,
         stale_if_error_seconds,
         staleness_seconds,
+        warm_up,
         untagged,
+        purge_by_mutations,
         scope_headers,
+        token_scope,
         operations,
     }
+}
+
+fn read_token_scope(fields: &mut Fields) -> Option<TokenScope> {
+    let mut inner = Fields::new(fields.object("token_scope", usize::MAX)?);
+    let audience = inner.required("audience", |inner| inner.text("audience", TokenScope::MAX_AUDIENCE));
+    let claim = |text: &str| bounded(text, TokenScope::MAX_CLAIM);
+    let claims = inner.required("claims", |inner| inner.list("claims", graphql_cache::MAX_SCOPES, claim));
+    let errors = inner.into_errors();
+    let is_read = errors.is_empty();
+    fields.wrong_inside("token_scope", errors);
+    audience.zip(claims).filter(|_| is_read).map(|(audience, claims)| TokenScope { audience, claims })
 }
 
 fn read_operations(fields: &mut Fields) -> BTreeMap<String, OperationLifetime> {

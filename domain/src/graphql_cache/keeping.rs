@@ -147,6 +147,8 @@ pub struct AskedOperation {
     pub has_extensions: bool,
     /// Whether somebody of the tenant asks.
     pub is_members: bool,
+    /// Whether its `Authorization` is a token that splits answers, and was verified here.
+    pub has_verified_token: bool,
 }
 
 impl PassReason {
@@ -176,6 +178,7 @@ impl PassReason {
             let is_scope = settings.scope_headers.iter().any(|scope| scope.as_str() == name);
             match name {
                 "cookie" => return Some(Self::Cookie),
+                "authorization" if asked.has_verified_token => {}
                 "authorization" | "proxy-authorization" | "woocommerce-session" => return Some(Self::Credential),
                 "x-wp-nonce" => return Some(Self::Nonce),
                 "x-graphql-preview" => return Some(Self::Preview),

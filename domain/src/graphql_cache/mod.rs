@@ -6,12 +6,14 @@
 //!   position in the log that was known when its question was sent, and counts as long as no later purge names one of them.
 //!   So an answer that was stored late, or read from a store that lags, is judged like any other.
 //! - [`KeptAnswer::judge`] puts both together with the time.
-//! - [`AnswerMemory`] holds answers within a bound of bytes that tenants share.
+//! - [`AnswerMemory`] holds answers within a bound of bytes that tenants share, and says which of them are wanted most of those
+//!   that a purge has ended.
 
 mod cached_response;
 mod flights;
 mod keeping;
 mod lifetime;
+mod mutation;
 mod purges;
 mod response_memory;
 #[cfg(test)]
@@ -25,10 +27,10 @@ pub use flights::{Boarding, Flights};
 pub use keeping::{AskedOperation, PassReason, SentAnswer};
 pub use lifetime::Lifetime;
 pub use purges::{KnownPurges, PurgeEntry, PurgeNews, PurgeVerdict};
-pub use response_memory::AnswerMemory;
+pub use response_memory::{AnswerMemory, Weighed};
 pub use settings::{
     CacheSettings, FRESH, HeaderScope, MAX_OPERATIONS, MAX_SCOPES, OperationLifetime, STALE_IF_ERROR,
-    STALE_WHILE_REVALIDATE, STALENESS,
+    STALE_WHILE_REVALIDATE, STALENESS, TokenScope, WARM_UP,
 };
 pub use tags::{AnsweredDocument, ContentChange, MAX_TAGS, PurgeTags, Tag, answer_tags};
 pub use tally::{AnswerCounts, AnswerTally, OTHERS};

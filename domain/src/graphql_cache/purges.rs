@@ -6,6 +6,7 @@
 //! - Positions of another generation of the log cannot be compared: an answer that carries one counts as purged.
 //! - To know more ends more: what is forgotten raises the floor.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
@@ -65,13 +66,15 @@ pub struct KnownPurges {
     floor: u64,
     tags: HashMap<Tag, LastPurges>,
     asked_at: Timestamp,
+    /// Whether purges were learnt that nobody has looked at.
+    has_news: Cell<bool>,
 }
 
 impl KnownPurges {
     /// What the hub said first. `asked_at` is when it was asked.
     pub fn new(news: PurgeNews, asked_at: Timestamp) -> Self {
         let PurgeNews { through, floor, entries } = news;
-        let mut known = Self { through, floor, tags: HashMap::new(), asked_at };
+        let mut known = Self { through, floor, tags: HashMap::new(), asked_at, has_news: Cell::new(false) };
         known.add(entries);
         known
     }
@@ -97,6 +100,7 @@ impl KnownPurges {
             // Of two logs, that of the later question is the later one.
             if asked_at >= self.asked_at {
                 *self = Self::new(news, asked_at);
+                self.has_news.set(true);
             }
             return;
         }
@@ -109,12 +113,26 @@ impl KnownPurges {
         if floor > self.through.seq {
             self.floor = floor;
             self.tags.clear();
+            self.has_news.set(true);
         }
         self.through = through;
         self.add(entries);
     }
 
+    /// Whether purges were learnt since [`Self::take_news`].
+    pub fn has_news(&self) -> bool {
+        self.has_news.get()
+    }
+
+    /// Whether purges were learnt since it was called last.
+    pub fn take_news(&self) -> bool {
+        self.has_news.replace(false)
+    }
+
     fn add(&mut self, entries: Vec<PurgeEntry>) {
+        if !entries.is_empty() {
+            self.has_news.set(true);
+        }
         for PurgeEntry { seq, soft, tags } in entries {
             for tag in tags {
                 let last = self.tags.entry(tag).or_default();
@@ -186,6 +204,17 @@ mod tests {
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn what_was_learnt_is_news_once() {
+        let mut known = KnownPurges::new(news(3, 0, Vec::new()), at(0));
+        assert!(!known.has_news(), "nothing was purged");
+        let other_log = PurgeNews { through: cursor(2, 1), floor: 0, entries: Vec::new() };
+        for learnt in [news(4, 0, vec![entry(4, "a")]), news(9, 8, Vec::new()), other_log] {
+            known.learn(learnt, at(1));
+            assert!(known.has_news() && known.take_news() && !known.take_news() && !known.has_news());
+        }
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl World {
                 KeptAnswer::of_answer(&CacheSettings::default(), document, (asked_at, &began), &sent).unwrap();
             kept.answer.body = read.to_string().into();
             self.store.insert(node, kept.clone());
-            self.memory[isolate].put(&0, &node.to_string(), kept.into());
+            self.memory[isolate].put(&0, &node.to_string(), kept.into(), ());
         }
     }
 }

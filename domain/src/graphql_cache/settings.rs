@@ -18,9 +18,12 @@ pub const STALE_IF_ERROR: Bounded = Bounded { name: "stale_if_error_seconds", de
 /// How old an isolate's knowledge of purges may be, in seconds; with 0 it asks each time.
 pub const STALENESS: Bounded = Bounded { name: "staleness_seconds", default: 5, least: 0, most: 5 };
 
+/// How many answers are fetched again after a purge has ended them.
+pub const WARM_UP: Bounded = Bounded { name: "warm_up", default: 10, least: 0, most: 50 };
+
 /// Most operations with lifetimes of their own.
 pub const MAX_OPERATIONS: usize = 100;
-/// Most headers that split answers.
+/// Most headers that split answers, and most claims.
 pub const MAX_SCOPES: usize = 5;
 
 /// Headers that say who asks, or how, and so split nothing that is public.
@@ -74,6 +77,22 @@ impl HeaderScope {
     }
 }
 
+/// Tokens that split answers: whoever has one with equal claims is shown the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenScope {
+    /// What their `aud` names.
+    pub audience: String,
+    /// The claims whose values make another answer.
+    pub claims: Vec<String>,
+}
+
+impl TokenScope {
+    /// The longest audience and the longest name of a claim, in bytes.
+    pub const MAX_AUDIENCE: usize = 200;
+    /// See [`Self::MAX_AUDIENCE`].
+    pub const MAX_CLAIM: usize = 64;
+}
+
 /// How long the answers to an operation count, where that is not as long as all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OperationLifetime {
@@ -101,10 +120,19 @@ pub struct CacheSettings {
     pub stale_if_error_seconds: u32,
     /// See [`STALENESS`].
     pub staleness_seconds: u32,
+    /// See [`WARM_UP`].
+    #[serde(default)]
+    pub warm_up: u32,
     /// Whether answers are kept that the site sends no keys with. Any purge ends them.
     pub untagged: bool,
+    /// Whether the ids in the answer to a mutation end the answers that show them.
+    #[serde(default)]
+    pub purge_by_mutations: bool,
     /// Headers that split answers.
     pub scope_headers: Vec<HeaderScope>,
+    /// Tokens that split answers.
+    #[serde(default)]
+    pub token_scope: Option<TokenScope>,
     /// Operations with lifetimes of their own, by name.
     pub operations: BTreeMap<String, OperationLifetime>,
 }
@@ -117,8 +145,11 @@ impl Default for CacheSettings {
             stale_while_revalidate_seconds: STALE_WHILE_REVALIDATE.default,
             stale_if_error_seconds: STALE_IF_ERROR.default,
             staleness_seconds: STALENESS.default,
+            warm_up: WARM_UP.default,
             untagged: false,
+            purge_by_mutations: false,
             scope_headers: Vec::new(),
+            token_scope: None,
             operations: BTreeMap::new(),
         }
     }

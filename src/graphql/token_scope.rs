@@ -1,0 +1,61 @@
+//! Answers for whoever has a token with equal claims: the tenant says which claims of a token make another answer, and a token
+//! counts only where it was verified here.
+//!
+//! Invariants
+//! - A token counts that the tenant's subscription secret signed (HS256), in a version that is accepted now, with `exp` and with
+//!   the audience of the tenant's settings. It is verified for every request, one that is answered with what is kept, too.
+//! - Any other token is the site's matter: its request passes.
+
+use serde_json::Value;
+
+use crate::credentials::jose::UnverifiedToken;
+use crate::hub::protocol::{TenantConfig, accepts};
+use crate::storage::bindings::{Bindings, SystemClock};
+use crate::tenant::secrets;
+use crate::tenant_id::TenantId;
+use domain::clock::Clock;
+use domain::graphql_cache::{HeaderScope, TokenScope};
+
+/// The claims that split answers, of a token that was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedScope {
+    /// Their values in the order of the settings, as JSON; an empty list for one that the token does not have.
+    claims: String,
+}
+
+impl VerifiedScope {
+    /// The scope of a request with these headers, in lower case; none if it has no token that counts.
+    pub async fn of(
+        bindings: &Bindings,
+        (tenant, config): (&TenantId, &TenantConfig),
+        scope: Option<&TokenScope>,
+        headers: &[(String, String)],
+    ) -> Option<Self> {
+        let scope = scope?;
+        let mut presented = headers.iter().filter(|(name, _)| name == "authorization");
+        let (Some((_, value)), None) = (presented.next(), presented.next()) else { return None };
+        let (scheme, token) = value.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let token = UnverifiedToken::parse(token.trim()).ok().filter(UnverifiedToken::is_plain)?;
+        let (secrets, now) = (secrets::load(bindings, tenant.as_str()).await.ok()?, SystemClock.now());
+        let is_accepted = |version| accepts(&config.subscription_versions, version, now);
+        let signers = secrets.subscription(now);
+        let is_signed = signers.iter().any(|one| is_accepted(one.version) && token.is_signed_with(one.secret));
+        let claims = token.into_claims(is_signed, now).ok()?;
+        claims.expires_at()?;
+        if !claims.audiences().any(|audience| audience == scope.audience) {
+            return None;
+        }
+        let value = |name: &String| claims.map().get(name).map_or_else(|| Value::Array(Vec::new()), Value::clone);
+        let values: Vec<String> = scope.claims.iter().map(|name| value(name).to_string()).collect();
+        let is_short = values.iter().all(|value| value.len() <= HeaderScope::MAX_VALUE);
+        is_short.then(|| Self { claims: Value::from(values).to_string() })
+    }
+
+    /// As a part of a question's key.
+    pub fn as_str(&self) -> &str {
+        &self.claims
+    }
+}
