@@ -9,7 +9,9 @@ use crate::world::{RequestBuilder, Site, SiteAnswer, Tenant, TestResponse, World
 
 const GRAPHQL: &str = "/graphql";
 
-pub async fn tenant_of(world: &World, site: &Site, cache: Value) -> Tenant {
+/// A tenant with this site. Its answers are not fetched again by themselves unless that is asked for.
+pub async fn tenant_of(world: &World, site: &Site, mut cache: Value) -> Tenant {
+    cache.as_object_mut().unwrap().entry("warm_up").or_insert(json!(0));
     let settings = json!({"graphql": {"cache": cache}});
     let tenant = world.tenant().set("wpgraphql_endpoint", json!(site.url())).set("settings", settings);
     let unbounded = ["max_anonymous_requests_per_minute", "max_webhooks_per_minute", "max_api_requests_per_minute"];

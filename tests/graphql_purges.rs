@@ -1,5 +1,7 @@
 //! Purges: what ends with which change, where and when, and that nothing old comes back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -459,6 +461,34 @@ async fn random_schedules_on_two_isolates_show_nothing_older_than_was_promised()
         for isolate in &isolates {
             let answer = ask(isolate, &post(id)).await;
             assert_eq!(version(&answer.body), Some(now), "{}", verdict(&answer));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mutation_ends_the_answers_that_show_its_nodes_where_the_tenant_wants_that() {
+    let (a, b) = World::pair().await;
+    for (purges, expected) in [(true, "1"), (false, "0")] {
+        let changes = Arc::new(AtomicU64::new(0));
+        let site = Site::saying(move |request| match request.document().starts_with("mutation") {
+            true => {
+                changes.fetch_add(1, Ordering::Relaxed);
+                SiteAnswer::json(200, json!({"data": {"update": {"post": {"id": relay(1)}}}}).to_string())
+            }
+            false => SiteAnswer::json(200, json!({"data": {"a": changes.load(Ordering::Relaxed)}}).to_string())
+                .with("X-GraphQL-Keys", &format!("id graphql:Query {}", relay(1))),
+        });
+        let cache = json!({"fresh_seconds": 600, "staleness_seconds": 0, "purge_by_mutations": purges});
+        let tenant = tenant_of(&a, &site, cache).await;
+        let isolates = [tenant.clone(), tenant.through(&b)];
+        for isolate in &isolates {
+            assert_eq!(ask(isolate, "{a}").await.json()["data"]["a"].to_string(), "0");
+        }
+        let changed = ask(&tenant, "mutation{update{post{id}}}").await;
+        assert_eq!(verdict(&changed), "PASS; reason=mutation");
+        assert_eq!(changed.json()["data"]["update"]["post"]["id"], relay(1));
+        for isolate in &isolates {
+            assert_eq!(ask(isolate, "{a}").await.json()["data"]["a"].to_string(), expected);
         }
     }
 }

@@ -29,6 +29,8 @@ mod graphql_clients;
 mod graphql_documents;
 mod graphql_purges;
 mod graphql_shield;
+mod graphql_tokens;
+mod graphql_warm_up;
 mod health;
 mod hibernation;
 mod hosts;

@@ -37,8 +37,8 @@ fn defaults() -> Value {
             "max_batch": 10, "max_upload_bytes": 0, "timeout_ms": 10_000, "send_site_key": false,
             "pass_parameters": ["lang", "_wpnonce"],
             "cache": {"enabled": true, "fresh_seconds": 60, "stale_while_revalidate_seconds": 60,
-                "stale_if_error_seconds": 3_600, "staleness_seconds": 5, "untagged": false, "scope_headers": [],
-                "operations": {}},
+                "stale_if_error_seconds": 3_600, "staleness_seconds": 5, "warm_up": 10, "untagged": false,
+                "purge_by_mutations": false, "scope_headers": [], "token_scope": null, "operations": {}},
         },
     })
 }

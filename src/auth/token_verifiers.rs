@@ -9,6 +9,7 @@ use sha2::Sha256;
 
 use super::mercure::claims::{self, ExpectedClaims, Generation};
 use super::sso::id_token::{self, ExpectedIdToken};
+use crate::credentials::audience_token;
 use crate::credentials::jose::UnverifiedToken;
 use crate::credentials::platform_token::{self, TokenKind, VerifyingKey};
 use crate::credentials::subscriber_token::{self, SubscriptionSecret};
@@ -64,6 +65,10 @@ fn accepts_events(token: &str) -> bool {
     verified.is_ok_and(|token| !token.granted.is_empty())
 }
 
+fn accepts_answers(token: &str) -> bool {
+    audience_token::verify(token, [SubscriptionSecret { version: 1, secret: SECRET }], "shop", NOW).is_ok()
+}
+
 fn accepts_mercure(token: &str, generation: Generation) -> bool {
     let read = || {
         let token = UnverifiedToken::parse(token)?;
@@ -108,6 +113,12 @@ fn verifiers() -> Vec<TokenVerifier> {
             header: json!({"alg": "HS256", "typ": "JWT"}),
             claims: json!({"topics": ["a"], "exp": end, "nbf": now, "iat": now, "sub": "u"}),
             accepts: accepts_events,
+        },
+        TokenVerifier {
+            name: "a site's, for answers to its visitors",
+            header: json!({"alg": "HS256", "typ": "JWT"}),
+            claims: json!({"aud": "shop", "role": "member", "exp": end, "nbf": now, "iat": now, "sub": "u"}),
+            accepts: accepts_answers,
         },
         TokenVerifier {
             name: "Mercure, a site's of 1.0",

@@ -3,6 +3,7 @@
 //! Owns: the text of each credential and how it is verified. May not touch: any platform type,
 //! any store, the clock, who owns a credential.
 
+pub mod audience_token;
 pub mod constant_time;
 pub mod jose;
 pub mod jwk;

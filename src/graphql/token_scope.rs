@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use crate::credentials::jose::UnverifiedToken;
+use crate::credentials::audience_token;
 use crate::hub::protocol::{TenantConfig, accepts};
 use crate::storage::bindings::{Bindings, SystemClock};
 use crate::tenant::secrets;
@@ -19,7 +19,7 @@ use domain::graphql_cache::{HeaderScope, TokenScope};
 /// The claims that split answers, of a token that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedScope {
-    /// Their values in the order of the settings, as JSON; an empty list for one that the token does not have.
+    /// Their values in the order of the settings, each as a text of JSON; `null` for one that the token does not have.
     claims: String,
 }
 
@@ -38,19 +38,13 @@ impl VerifiedScope {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
-        let token = UnverifiedToken::parse(token.trim()).ok().filter(UnverifiedToken::is_plain)?;
         let (secrets, now) = (secrets::load(bindings, tenant.as_str()).await.ok()?, SystemClock.now());
         let is_accepted = |version| accepts(&config.subscription_versions, version, now);
-        let signers = secrets.subscription(now);
-        let is_signed = signers.iter().any(|one| is_accepted(one.version) && token.is_signed_with(one.secret));
-        let claims = token.into_claims(is_signed, now).ok()?;
-        claims.expires_at()?;
-        if !claims.audiences().any(|audience| audience == scope.audience) {
-            return None;
-        }
-        let value = |name: &String| claims.map().get(name).map_or_else(|| Value::Array(Vec::new()), Value::clone);
-        let values: Vec<String> = scope.claims.iter().map(|name| value(name).to_string()).collect();
-        let is_short = values.iter().all(|value| value.len() <= HeaderScope::MAX_VALUE);
+        let accepted = secrets.subscription(now).into_iter().filter(|secret| is_accepted(secret.version));
+        let claims = audience_token::verify(token.trim(), accepted, &scope.audience, now).ok()?;
+        let values = scope.claims.iter().map(|name| claims.map().get(name).map(Value::to_string));
+        let values: Vec<Option<String>> = values.collect();
+        let is_short = values.iter().flatten().all(|value| value.len() <= HeaderScope::MAX_VALUE);
         is_short.then(|| Self { claims: Value::from(values).to_string() })
     }
 

@@ -312,8 +312,8 @@ mod tests {
                 "max_fields": 2_000, "max_batch": 10, "max_upload_bytes": 0, "timeout_ms": 10_000,
                 "send_site_key": false, "pass_parameters": ["lang", "_wpnonce"],
                 "cache": {"enabled": true, "fresh_seconds": 60, "stale_while_revalidate_seconds": 60,
-                    "stale_if_error_seconds": 3_600, "staleness_seconds": 5, "untagged": false, "scope_headers": [],
-                    "operations": {}}}});
+                    "stale_if_error_seconds": 3_600, "staleness_seconds": 5, "warm_up": 10, "untagged": false,
+                    "purge_by_mutations": false, "scope_headers": [], "token_scope": null, "operations": {}}}});
         assert_eq!(read_empty.to_view(), defaults);
         let nulls: Map<String, Value> =
             defaults.as_object().unwrap().keys().map(|name| (name.clone(), Value::Null)).collect();
@@ -327,13 +327,21 @@ mod tests {
             "seo_optimization": false, "custom_templates": {"a": [1]}, "workflow_approval": true,
             "registration": "open", "password_policy": {"min_length": 12}, "mercure": {"compatibility": false,
             "issuers": [{"issuer": "urn:app", "jwks_url": "https://app.test/jwks", "allows": ["publish"]}]},
-            "graphql": {"introspection": "members", "documents": "registered", "max_batch": 0, "send_site_key": true}}));
+            "graphql": {"introspection": "members", "documents": "registered", "max_batch": 0, "send_site_key": true,
+                "cache": {"warm_up": 0, "purge_by_mutations": true,
+                    "token_scope": {"audience": "shop", "claims": ["role"]}}}}));
         assert_eq!(faults, [""; 0]);
         let graphql = GraphqlSettings {
             introspection: Introspection::Members,
             documents: DocumentRule::Registered,
             max_batch: 0,
             send_site_key: true,
+            cache: CacheSettings {
+                warm_up: 0,
+                purge_by_mutations: true,
+                token_scope: Some(TokenScope { audience: "shop".into(), claims: vec!["role".into()] }),
+                ..CacheSettings::default()
+            },
             ..GraphqlSettings::default()
         };
         assert_eq!(read.graphql, graphql);
@@ -353,7 +361,8 @@ mod tests {
             "default_categories": many, "seo_optimization": "yes", "custom_templates": [], "workflow_approval": {},
             "registration": "ajar", "password_policy": {"min_length": 1, "a/b": 1}, "theme": "dark", "x/y": null,
             "graphql": {"introspection": "ON", "documents": "all", "max_depth": 51, "timeout_ms": 499, "max_fields": 1.5, "depth": 3,
-                "pass_parameters": ["lang", "query"]}}));
+                "pass_parameters": ["lang", "query"],
+                "cache": {"warm_up": 51, "token_scope": {"claims": [""]}}}}));
         faults.sort();
         let expected = [
             "/auto_publish",
@@ -361,6 +370,9 @@ mod tests {
             "/content_types/2",
             "/custom_templates",
             "/default_categories",
+            "/graphql/cache/token_scope/audience",
+            "/graphql/cache/token_scope/claims/0",
+            "/graphql/cache/warm_up",
             "/graphql/depth",
             "/graphql/documents",
             "/graphql/introspection",
