@@ -49,6 +49,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use options::{Options, Section};
 use stage::Stage;
+use table::Table;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T, E = Error> = std::result::Result<T, E>;
@@ -98,61 +99,33 @@ async fn run(options: &Options) -> ExitCode {
     println!("{}\n", machine::describe());
     for section in &options.sections {
         eprintln!("{section:?}");
-        let table = match section {
-            Section::Idle => idle::measure(options, &mut stage).await,
-            Section::Burst => burst::measure(options, &mut stage).await,
-            Section::Steady => steady::measure(options, &mut stage).await,
-            Section::Overload => steady::overload(options, &mut stage).await,
-            Section::Requests => {
-                let (table, worked) = requests::measure(options).await;
-                stage.failed |= !worked;
-                table
-            }
-            Section::Graphql => {
-                let (table, worked) = graphql::measure(options).await;
-                stage.failed |= !worked;
-                table
-            }
-            Section::Credentials => {
-                let (table, worked) = credentials::measure(options).await;
-                stage.failed |= !worked;
-                table
-            }
-            Section::Attack => {
-                let (table, worked) = attack::measure(options).await;
-                stage.failed |= !worked;
-                table
-            }
-            Section::Costly => {
-                let (table, worked) = costly::measure(options).await;
-                stage.failed |= !worked;
-                table
-            }
-            Section::Deletion => {
-                let (table, worked) = deletion::measure(options).await;
-                stage.failed |= !worked;
-                table
-            }
-            Section::Matching => {
-                let (table, worked) = matching::measure(options).await;
-                stage.failed |= !worked;
-                table
-            }
-            Section::FirstRequest => {
-                let (table, worked) = first_request::measure(options).await;
-                stage.failed |= !worked;
-                table
-            }
-            Section::Rows => {
-                let (table, worked) = records::measure(options).await;
-                stage.failed |= !worked;
-                table
-            }
+        let (tables, worked) = match section {
+            Section::Idle => one((idle::measure(options, &mut stage).await, true)),
+            Section::Burst => one((burst::measure(options, &mut stage).await, true)),
+            Section::Steady => one((steady::measure(options, &mut stage).await, true)),
+            Section::Overload => one((steady::overload(options, &mut stage).await, true)),
+            Section::Requests => one(requests::measure(options).await),
+            Section::Graphql => graphql::measure(options).await,
+            Section::Credentials => one(credentials::measure(options).await),
+            Section::Attack => one(attack::measure(options).await),
+            Section::Costly => one(costly::measure(options).await),
+            Section::Deletion => one(deletion::measure(options).await),
+            Section::Matching => one(matching::measure(options).await),
+            Section::FirstRequest => one(first_request::measure(options).await),
+            Section::Rows => one(records::measure(options).await),
         };
-        println!("{table}");
+        stage.failed |= !worked;
+        for table in tables {
+            println!("{table}");
+        }
     }
     match stage.failed {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     }
+}
+
+/// A section of one table.
+fn one((table, worked): (Table, bool)) -> (Vec<Table>, bool) {
+    (vec![table], worked)
 }

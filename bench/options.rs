@@ -18,7 +18,8 @@ Sections (all by default but rows, which loads for minutes the first time)
   steady         500 subscribers × 50 events/s and 2,000 × 10/s
   overload       500 subscribers × 1,000 events/s
   requests       a GET of one tenant and a webhook POST beside a plain JavaScript Worker
-  graphql        a kept GraphQL answer beside a plain JavaScript Worker, and the first one after a webhook
+  graphql        GraphQL answers out of memory, of KV and from the site, and equal questions at once, beside a plain
+                 JavaScript Worker; the first answer after a webhook; 10,000 documents by Zipf
   attack         what a tenant notices while one network attacks another one with what is refused
   costly         the same with requests that cost much and are answered
   deletion       what four tenants wait while a large collection of another one is deleted

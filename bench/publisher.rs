@@ -131,11 +131,16 @@ impl Site {
             self.topic,
             mark.text(),
         );
+        self.signed(&body, mark.number as usize)
+    }
+
+    /// A webhook with this body, from the client of this number.
+    pub fn signed(&self, body: &str, client: usize) -> Vec<u8> {
         let signature = self.key.clone().map(|mut key| {
             key.update(body.as_bytes());
             format!("sha256={:x}", key.finalize().into_bytes())
         });
-        let (name, address) = wire::client_address(mark.number as usize);
+        let (name, address) = wire::client_address(client);
         let mut headers = vec![("Content-Type", "application/json"), (name, &*address)];
         headers.extend(signature.as_deref().map(|signature| ("X-Webhook-Signature", signature)));
         wire::request("POST", &self.path, &self.host, &headers, body.as_bytes())

@@ -11,10 +11,10 @@ use crate::peers::{PLATFORM_KEY, Peer};
 use crate::publisher::webhook;
 use crate::table::Table;
 use crate::tally::histogram;
-use crate::wire::{self, Caller};
+use crate::wire::{self, Caller, HttpResponse};
 
 /// Calls before those that count.
-const WARM: usize = 300;
+pub const WARM: usize = 300;
 
 pub async fn measure(options: &Options) -> (Table, bool) {
     let mut table = Table::new(
@@ -71,6 +71,16 @@ pub async fn in_turn(
     calls: usize,
     request: impl Fn(usize, usize) -> Result<Vec<u8>>,
 ) -> Result<Vec<String>> {
+    in_turn_checked(targets, calls, request, |_, _| Ok(())).await
+}
+
+/// The same, where an answer of the nth server that `check` refuses fails the run.
+pub async fn in_turn_checked(
+    targets: [Target; 2],
+    calls: usize,
+    request: impl Fn(usize, usize) -> Result<Vec<u8>>,
+    check: impl Fn(usize, &HttpResponse) -> Result<()>,
+) -> Result<Vec<String>> {
     let [ours, plain] = targets;
     let mut callers =
         [(Caller::connect(ours.address).await?, histogram()?), (Caller::connect(plain.address).await?, histogram()?)];
@@ -78,8 +88,9 @@ pub async fn in_turn(
         for (nth, (caller, times)) in callers.iter_mut().enumerate() {
             let request = request(nth, call)?;
             let begun = Instant::now();
-            caller.call(&request).await?.succeeded()?;
+            let answer = caller.call(&request).await?.succeeded()?;
             let took = u64::try_from(begun.elapsed().as_micros())?;
+            check(nth, &answer)?;
             if call >= WARM {
                 times.saturating_record(took);
             }

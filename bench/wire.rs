@@ -157,10 +157,18 @@ pub fn client_address(number: usize) -> (&'static str, String) {
 /// What a call was answered.
 pub struct HttpResponse {
     pub status: u16,
+    /// The status line and the headers.
+    head: Vec<u8>,
     pub body: Vec<u8>,
 }
 
 impl HttpResponse {
+    /// The value of a header, the first of its name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = std::str::from_utf8(&self.head).ok()?.lines().skip(1).filter_map(|line| line.split_once(':'));
+        headers.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
     /// The answer, if it is one of success; else what it says, as an error.
     pub fn succeeded(self) -> Result<Self> {
         if (200..300).contains(&self.status) {
@@ -212,7 +220,8 @@ impl Caller {
         if head.framing == Framing::Close {
             self.stream = TcpStream::connect(self.address).await?;
         }
-        Ok(HttpResponse { status: head.status, body })
+        let told = self.bytes.get(..head.length).unwrap_or_default().to_vec();
+        Ok(HttpResponse { status: head.status, head: told, body })
     }
 
     async fn read_more(&mut self) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Tenant, World, eventually};
+use crate::world::{Tenant, TestResponse, World, eventually};
 
 const NOTES: &str = "/api/v1/notes";
 
@@ -140,4 +140,90 @@ async fn the_hit_rate_is_metered() {
     });
     let cache = found.await;
     assert!(cache["hit_rate"].as_f64().unwrap() > 0.5, "{cache}");
+}
+
+/// Whether the list that is asked for now is a kept one.
+async fn is_kept(tenant: &Tenant, slug: &str) -> bool {
+    tenant.listed(slug, &[]).await.expect(200).header("x-cache") == "HIT"
+}
+
+async fn purge(tenant: &Tenant, body: &Value) -> TestResponse {
+    tenant.as_owner("POST", "/api/v1/cache/purge").json(body).send().await
+}
+
+#[tokio::test]
+async fn a_purge_ends_the_lists_of_the_collections_that_its_patterns_match() {
+    const ALL: [&str; 3] = ["notes", "orders", "order-lines"];
+    let (tenant, other) = (tenant().await, tenant().await);
+    for slug in &ALL[1..] {
+        tenant.collection(slug, json!({"text": {"type": "string"}}), json!({})).await;
+    }
+    let patterns: [(Value, &[&str]); 5] = [
+        (json!(["notes"]), &["notes"]),
+        (json!(["order*"]), &["orders", "order-lines"]),
+        (json!(["orders", "order-*", "orders"]), &["orders", "order-lines"]),
+        (json!(["*"]), &ALL),
+        (json!(["note", "orderss*"]), &[]),
+    ];
+    for (patterns, ended) in patterns {
+        for (tenant, slug) in ALL.map(|slug| (&tenant, slug)).into_iter().chain([(&other, "notes")]) {
+            eventually("a kept list", async || is_kept(tenant, slug).await.then_some(())).await;
+        }
+        let purged = purge(&tenant, &json!({"records": patterns})).await.expect(200).data();
+        assert_eq!(purged, json!({"id": null, "soft": false, "records": ended.len()}));
+        for slug in ALL {
+            assert_eq!(is_kept(&tenant, slug).await, !ended.contains(&slug), "{slug} after {patterns}");
+        }
+        assert!(is_kept(&other, "notes").await, "another tenant's collection of the same slug");
+    }
+}
+
+#[tokio::test]
+async fn a_purge_ends_kept_statistics() {
+    let tenant = tenant().await;
+    let own = format!("/api/v1/tenants/{}/stats", tenant.id);
+    let stats = async || tenant.as_owner("GET", &own).send().await.expect(200);
+    eventually("kept statistics", async || (stats().await.header("x-cache") == "HIT").then_some(())).await;
+    let purged = purge(&tenant, &json!({"records": ["nobody*"]})).await.expect(200).data();
+    assert_eq!((&purged["records"], stats().await.header("x-cache")), (&json!(0), "HIT"));
+    purge(&tenant, &json!({"records": ["notes"]})).await.expect(200);
+    let again = stats().await;
+    assert_eq!((again.header("x-cache"), &again.data()["records"]), ("MISS", &json!(1)));
+}
+
+#[tokio::test]
+async fn answers_and_lists_are_purged_together_or_alone() {
+    let tenant = tenant().await;
+    kept(&tenant, &[]).await;
+    let answers = purge(&tenant, &json!({"all": true})).await.expect(200).data();
+    assert!(answers["id"].is_string() && answers.get("records").is_none(), "{answers}");
+    assert!(is_kept(&tenant, "notes").await, "nobody named its collection");
+    let both = purge(&tenant, &json!({"keys": ["list:post"], "records": ["notes"]})).await.expect(200).data();
+    assert!(both["id"].is_string() && both["records"] == json!(1), "{both}");
+    assert!(!is_kept(&tenant, "notes").await);
+}
+
+#[tokio::test]
+async fn a_purge_of_lists_takes_its_permission_and_patterns_that_are_some() {
+    let tenant = tenant().await;
+    for (records, pointer) in [
+        (json!([]), "/keys"),
+        (json!("notes"), "/records"),
+        (json!(vec!["notes"; 101]), "/records"),
+        (json!([7]), "/records/0"),
+        (json!(["notes", ""]), "/records/1"),
+        (json!(["*s"]), "/records/0"),
+        (json!(["n*s"]), "/records/0"),
+        (json!(["n**"]), "/records/0"),
+        (json!(["Notes"]), "/records/0"),
+        (json!(["n".repeat(64)]), "/records/0"),
+    ] {
+        purge(&tenant, &json!({"records": records})).await.expect_invalid(pointer);
+    }
+    let body = json!({"records": ["notes"]});
+    for (scope, status) in [("cache:purge", 200), ("records:write", 403), ("collections:write", 403)] {
+        let key = tenant.key(&[scope]).await;
+        let asked = tenant.call("POST", "/api/v1/cache/purge").bearer(&key.text).json(&body).send().await;
+        asked.expect(status);
+    }
 }

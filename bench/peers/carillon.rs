@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Server, miniflare_absent, named, ready, root, script};
+use super::{Server, all, miniflare_absent, named, ready, root, script};
 use crate::Result;
 use crate::process::Group;
 use crate::wire::{self, Caller};
@@ -32,12 +32,14 @@ pub fn settings() -> Value {
 pub struct Runtime {
     pub address: SocketAddr,
     pub control: SocketAddr,
+    /// Each isolate's, the first of which is `address`.
+    pub isolates: Vec<SocketAddr>,
     pub group: Group,
 }
 
 pub async fn start() -> Result<Server> {
     let state = TempDir::new()?;
-    let Runtime { address, control, group } = serve(state.path()).await?;
+    let Runtime { address, control, group, .. } = serve(state.path()).await?;
     let secret = create_tenant(address, "bench").await?;
     Ok(Server {
         address,
@@ -56,36 +58,37 @@ pub async fn start() -> Result<Server> {
 /// Serves with the rows that lie under `folder`, and makes the databases where there are none.
 pub async fn serve(folder: &Path) -> Result<Runtime> {
     // Cloudflare counts per network in the machine itself; the simulation would cost a hop that is not ours.
-    served(folder, false, &json!({})).await
+    served(folder, false, 1, &json!({})).await
 }
 
 /// The same, with a line in the log for each transaction on a tenant's rows: what its statements read and wrote.
 pub async fn serve_counting(folder: &Path) -> Result<Runtime> {
-    served(folder, false, &json!({ "ROWS_LOG": "true" })).await
+    served(folder, false, 1, &json!({ "ROWS_LOG": "true" })).await
 }
 
-/// The same, where a tenant's site may lie on this machine.
-pub async fn serve_with_loopback(folder: &Path) -> Result<Runtime> {
-    served(folder, false, &json!({ "ALLOW_LOOPBACK": "true" })).await
+/// The same on two isolates over one storage, where a tenant's site may lie on this machine.
+pub async fn serve_two_isolates(folder: &Path) -> Result<Runtime> {
+    served(folder, false, 2, &json!({ "ALLOW_LOOPBACK": "true" })).await
 }
 
 /// The same with the bounds per network, as a deployment has them.
 pub async fn serve_bounded(folder: &Path) -> Result<Runtime> {
-    served(folder, true, &json!({})).await
+    served(folder, true, 1, &json!({})).await
 }
 
-async fn served(folder: &Path, is_bounded: bool, vars: &Value) -> Result<Runtime> {
+async fn served(folder: &Path, is_bounded: bool, isolates: usize, vars: &Value) -> Result<Runtime> {
     let log = folder.join("server.log");
     let argument = json!({
         "build": root().join("build"),
         "addressLimit": is_bounded,
+        "isolates": isolates,
         "state": folder.join("state"),
         "vars": vars,
         "secrets": { "PLATFORM_KEY": PLATFORM_KEY, "KEK_v1": KEK },
     });
     let mut group = Group::start(script(&root().join("tests/runtime/serve.mjs"), &argument), &log)?;
     let line = group.first_line(&log).await?;
-    Ok(Runtime { address: ready(&line)?, control: named(&line, "control")?, group })
+    Ok(Runtime { address: ready(&line)?, control: named(&line, "control")?, isolates: all(&line, "urls")?, group })
 }
 
 /// Runs a statement on a database through the test admin worker: `{"results", "meta"}`.

@@ -17,7 +17,7 @@ use crate::Result;
 use crate::process::Group;
 
 pub use carillon::{
-    PLATFORM_KEY, Runtime, create_tenant, d1, serve, serve_bounded, serve_counting, serve_with_loopback,
+    PLATFORM_KEY, Runtime, create_tenant, d1, serve, serve_bounded, serve_counting, serve_two_isolates,
 };
 
 /// A kind of server.
@@ -31,6 +31,8 @@ pub enum Peer {
     Nchan,
     /// A plain JavaScript Worker with the same reads and writes as one of our requests.
     PlainApi,
+    /// A plain JavaScript Worker that answers the same bytes as one of our GraphQL answers.
+    PlainGraphql,
 }
 
 impl Peer {
@@ -41,7 +43,7 @@ impl Peer {
     pub fn absent(self) -> Option<String> {
         match self {
             Self::Carillon => carillon::absent(),
-            Self::Plain | Self::PlainApi => plain::absent(),
+            Self::Plain | Self::PlainApi | Self::PlainGraphql => plain::absent(),
             Self::Nchan => nchan::absent(),
         }
     }
@@ -52,6 +54,7 @@ impl Peer {
             Self::Carillon => carillon::start().await,
             Self::Plain => plain::start("plain_hub.js").await,
             Self::PlainApi => plain::start("plain_api.js").await,
+            Self::PlainGraphql => plain::start("plain_graphql.js").await,
             Self::Nchan => nchan::start().await,
         };
         started.map_err(|error| format!("{self}: {error}").into())
@@ -64,7 +67,7 @@ impl fmt::Display for Peer {
             Self::Carillon => "Carillon",
             Self::Plain => "plain JavaScript object",
             Self::Nchan => "nginx + nchan",
-            Self::PlainApi => "plain JavaScript Worker",
+            Self::PlainApi | Self::PlainGraphql => "plain JavaScript Worker",
         })
     }
 }
@@ -126,7 +129,17 @@ fn ready(line: &str) -> Result<SocketAddr> {
 /// An address in a script's ready line.
 fn named(line: &str, name: &str) -> Result<SocketAddr> {
     let line: serde_json::Value = serde_json::from_str(line)?;
-    let url =
-        line.get(name).and_then(serde_json::Value::as_str).ok_or_else(|| format!("a ready line without {name}"))?;
+    address(line.get(name).ok_or_else(|| format!("a ready line without {name}"))?)
+}
+
+/// The addresses of a list in a script's ready line.
+fn all(line: &str, name: &str) -> Result<Vec<SocketAddr>> {
+    let line: serde_json::Value = serde_json::from_str(line)?;
+    let urls = line.get(name).and_then(serde_json::Value::as_array);
+    urls.ok_or_else(|| format!("a ready line without {name}"))?.iter().map(address).collect()
+}
+
+fn address(url: &serde_json::Value) -> Result<SocketAddr> {
+    let url = url.as_str().ok_or("an address that is no text")?;
     Ok(url.trim_start_matches("http://").trim_end_matches('/').parse()?)
 }

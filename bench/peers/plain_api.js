@@ -25,26 +25,9 @@ async function tenant(request, id, env) {
   return Response.json({ success: true, data: row, tenant_id: id });
 }
 
-// What a site would answer, kept by question.
-const answers = new Map([
-  ["{posts{nodes{id}}}", answer(1_000)],
-  ["{posts(first:100){nodes{id content}}}", answer(50_000)],
-]);
-
-function answer(size) {
-  return JSON.stringify({ data: { posts: { nodes: [{ id: "cG9zdDox", content: "x".repeat(size) }] } } });
-}
-
-async function kept(request) {
-  const { query } = await request.json();
-  const headers = { "Content-Type": "application/json; charset=utf-8" };
-  return new Response(answers.get(query), { headers });
-}
-
 export default {
   async fetch(request, env) {
     const url = new URL(request.url);
-    if (url.pathname === "/graphql") return kept(request);
     if (url.pathname.startsWith("/api/v1/tenants/")) return tenant(request, url.pathname.slice(16), env);
     if (url.pathname !== "/webhook") return new Response("not found\n", { status: 404 });
 

@@ -8,6 +8,7 @@ import { Miniflare } from "miniflare";
 
 const { script, vars, state } = JSON.parse(process.argv[2]);
 const contents = await readFile(new URL(script, import.meta.url), "utf8");
+const hasHub = contents.includes("export class Hub ");
 
 const miniflare = new Miniflare({
   host: "127.0.0.1",
@@ -24,10 +25,11 @@ const miniflare = new Miniflare({
         manifest: { mainModule: script, modulesRoot: "/", modules: { [script]: { type: "esm", contents } } },
         env: {
           ...Object.fromEntries(Object.entries(vars).map(([name, value]) => [name, { type: "text", value }])),
-          HUB: { type: "durable-object", worker: "plain", exportName: "Hub" },
+          ...(hasHub && { HUB: { type: "durable-object", worker: "plain", exportName: "Hub" } }),
           CONTROL: { type: "d1", name: "control", id: "control" },
+          KV: { type: "kv", id: "KV" },
         },
-        exports: { Hub: { type: "durable-object", storage: "sqlite", unsafePreventEviction: true } },
+        ...(hasHub && { exports: { Hub: { type: "durable-object", storage: "sqlite", unsafePreventEviction: true } } }),
       },
       dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
     },

@@ -157,7 +157,7 @@ permissions! { described
         SettingsWrite = "settings:write",
         /// See what the cache of GraphQL answers keeps, and why.
         CacheRead = "cache:read",
-        /// Purge kept GraphQL answers.
+        /// Purge kept GraphQL answers and lists of records.
         CachePurge = "cache:purge",
         /// See the registry of GraphQL documents.
         DocumentsRead = "documents:read",

@@ -1,4 +1,4 @@
-//! `/api/v1/cache`: purges of kept GraphQL answers, and why an answer is kept or not.
+//! `/api/v1/cache`: purges of kept GraphQL answers and of lists of records, and why an answer is kept or not.
 
 use serde_json::{Map, Value};
 
@@ -13,6 +13,7 @@ use crate::http::incoming::JSON;
 use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
+use crate::records::cache_purge::{self, SlugPattern};
 use crate::tenant::site::Site;
 use domain::error::Invalid;
 use domain::graphql_cache::{PurgeTags, Tag};
@@ -21,46 +22,99 @@ use domain::text::bounded;
 
 /// Most entries of each list of a purge.
 const MAX_LISTED: usize = 1_000;
+/// Most patterns of collections; a tenant has no more collections.
+const MAX_PATTERNS: usize = 100;
 /// The longest name of a type or an operation, in bytes.
 const MAX_NAME: usize = 256;
 /// The longest document, in bytes.
 const MAX_DOCUMENT: usize = 262_144;
-/// The members of a purge that name answers.
+/// The first of the members of a purge that name what ends.
 const NAMING: &str = "/keys";
 
-/// `POST /api/v1/cache/purge`
-pub async fn purge(mut request: Request<Member>) -> Result<Response, Problem> {
-    let mut fields = Fields::new(request.incoming.json_object(JSON).await?);
-    let is_soft = fields.flag("soft").unwrap_or(false);
+/// What a purge names.
+struct PurgeBody {
+    /// GraphQL answers.
+    tags: PurgeTags,
+    is_soft: bool,
+    /// Collections whose lists and statistics end; none if there was no such field.
+    records: Option<Vec<SlugPattern>>,
+    /// What the site calls its endpoint.
+    graphql_url: Option<String>,
+}
+
+impl PurgeBody {
+    /// Reads a body. 422 if something is wrong, or nothing is named.
+    fn read(body: Map<String, Value>) -> Result<Self, Problem> {
+        let mut fields = Fields::new(body);
+        let is_soft = fields.flag("soft").unwrap_or(false);
+        let tags = tags(&mut fields);
+        let records = fields.list("records", MAX_PATTERNS, SlugPattern::parse);
+        let graphql_url = fields.text("graphql_url", 512);
+        fields.finish()?;
+        if tags.is_empty() && records.as_ref().is_none_or(Vec::is_empty) {
+            let told = "must name what ends: keys, ids, types, operations, documents, records, or all: true";
+            return Err(problem::invalid_field(NAMING, Invalid::new("required", told)));
+        }
+        Ok(Self { tags, is_soft, records, graphql_url })
+    }
+}
+
+/// The answers that a purge names.
+fn tags(fields: &mut Fields) -> PurgeTags {
+    let name = |text: &str| bounded(text, MAX_NAME);
     let purges_all = fields.flag("all").unwrap_or(false);
     let keys = fields.list("keys", MAX_LISTED, Tag::parse).unwrap_or_default();
     let ids = fields.list("ids", MAX_LISTED, Tag::of_node).unwrap_or_default();
-    let types = fields.list("types", MAX_LISTED, |text| bounded(text, MAX_NAME)).unwrap_or_default();
-    let operations = fields.list("operations", MAX_LISTED, |text| bounded(text, MAX_NAME)).unwrap_or_default();
+    let types = fields.list("types", MAX_LISTED, name).unwrap_or_default();
+    let operations = fields.list("operations", MAX_LISTED, name).unwrap_or_default();
     let documents = fields.list("documents", MAX_LISTED, purging::document_digest).unwrap_or_default();
-    let graphql_url = fields.text("graphql_url", 512);
-    fields.finish()?;
     let mut tags = if purges_all { PurgeTags::everything() } else { PurgeTags::default() };
     tags = keys.into_iter().chain(ids).fold(tags, PurgeTags::key);
     tags = types.iter().fold(tags, |tags, name| tags.kind(name));
     tags = operations.iter().fold(tags, |tags, name| tags.operation(name));
-    tags = documents.iter().fold(tags, |tags, digest| tags.document(digest));
-    if tags.is_empty() {
-        let told = "must name what ends: keys, ids, types, operations, documents, or all: true";
-        return Err(problem::invalid_field(NAMING, Invalid::new("required", told)));
-    }
+    documents.iter().fold(tags, |tags, digest| tags.document(digest))
+}
+
+/// `POST /api/v1/cache/purge`
+pub async fn purge(mut request: Request<Member>) -> Result<Response, Problem> {
+    let body = PurgeBody::read(request.incoming.json_object(JSON).await?)?;
     let (tenant, revision) = (request.caller.tenant.clone(), request.caller.config.revision);
     let header = request.incoming.header("X-GraphQL-URL");
     let site = Site::of(&request.bindings, &tenant, revision).await?;
-    if graphql_url.iter().chain(&header).any(|name| !site.is_called(name)) {
+    if body.graphql_url.iter().chain(&header).any(|name| !site.is_called(name)) {
         return Err(problem::wrong_site());
     }
-    let tags = tags.into_tags();
-    let entry = audit_entry(&request, "cache.purge", None, Some(json!({ "soft": is_soft, "tags": tags.len() })));
-    request.caller.rows(&request.bindings)?.write().audit(entry).commit().await?;
-    let id = purging::purge(&request.bindings, &tenant, revision, is_soft, tags).await?;
+    let tags = body.tags.into_tags();
+    let matched = commit(&request, body.is_soft, tags.len(), body.records.as_deref()).await?;
+    let mut purged = Map::new();
+    let id = match tags.is_empty() {
+        true => None,
+        false => Some(purging::purge(&request.bindings, &tenant, revision, body.is_soft, tags).await?),
+    };
     warming::after_purges(&request.bindings, &request.background, &tenant);
-    Response::json(200, &json!({ "id": id, "soft": is_soft }), Some(tenant.as_str()))
+    json::set(&mut purged, "id", &id);
+    json::set(&mut purged, "soft", &body.is_soft);
+    if let Some(matched) = matched {
+        json::set(&mut purged, "records", &matched);
+    }
+    Response::json(200, &purged, Some(tenant.as_str()))
+}
+
+/// Writes the audit entry, and ends the lists of the collections in the same transaction. How many collections matched; none
+/// if none were asked for.
+async fn commit(
+    request: &Request<Member>,
+    is_soft: bool,
+    tags: usize,
+    records: Option<&[SlugPattern]>,
+) -> Result<Option<usize>, Problem> {
+    let rows = request.caller.rows(&request.bindings)?;
+    let detail = json!({ "soft": is_soft, "tags": tags, "records": records.map_or(0, <[SlugPattern]>::len) });
+    let entry = audit_entry(request, "cache.purge", None, Some(detail));
+    let raise = records.map(cache_purge::raise);
+    let mut done = rows.write().audit(entry).add_all(raise).commit().await?;
+    let raised = records.map(|_| cache_purge::raised(rows.tenant(), done.pop().unwrap_or_default()));
+    Ok(raised.transpose()?)
 }
 
 /// `GET /api/v1/cache/stats`

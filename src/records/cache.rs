@@ -3,6 +3,7 @@
 //! Invariants
 //! - An entry names its tenant and the generation of the records it was made of. A write changes the generation in its own
 //!   transaction, and every request reads it from the shard: a cached response is never stale.
+//! - What is to end before a write ends it does so by another generation, too (`records/cache_purge.rs`).
 //! - A generation contains the collection's creation id, so an entry of a deleted collection is never used for another one
 //!   under the same slug.
 //! - An entry is signed, for its KV key and its generation: whoever can write to KV shows nobody a list of their own making.

@@ -15,6 +15,7 @@
 
 pub mod beside;
 pub mod cache;
+pub mod cache_purge;
 pub mod cache_stats;
 pub mod collection;
 pub mod condition;

@@ -58,7 +58,9 @@ pub const ROUTES: &[Route] = &[
              502 site_not_graphql; 503 site_unavailable; 504 site_timed_out",
         ),
     post("cache.purge", "/api/v1/cache/purge", Member(Permission::CachePurge, handler!(api::cache::purge)))
-        .summary("Ends kept GraphQL answers: in this isolate at once, in others within the tenant's `staleness_seconds`.")
+        .summary(
+            "Ends kept GraphQL answers: in this isolate at once, in others within the tenant's `staleness_seconds`. And kept lists of records: in all isolates at once.",
+        )
         .params("X-GraphQL-URL")
         .body("CachePurge")
         .answers("200 CachePurged; 409 wrong_site"),

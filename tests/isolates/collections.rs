@@ -87,6 +87,19 @@ async fn each_isolate_remembers_for_itself_over_the_same_storage() {
 }
 
 #[tokio::test]
+async fn a_purge_ends_cached_lists_in_every_isolate() {
+    let (here, there) = tenant().await;
+    posts(&here, true).await;
+    here.record("posts", json!({"id": "p1", "title": "Bell"})).await;
+    for (here, there) in [(&here, &there), (&there, &here)] {
+        let list = kept(async || stranger(there, POSTS, &[]).await).await;
+        here.ask("POST", "/api/v1/cache/purge", json!({"records": ["posts"]})).await.expect(200);
+        let again = stranger(there, POSTS, &[]).await.expect(200);
+        assert_eq!((again.header("x-cache"), again.json()), ("MISS", list));
+    }
+}
+
+#[tokio::test]
 async fn a_collection_made_again_as_private_is_private_in_every_isolate() {
     let (here, there) = tenant().await;
     posts(&here, true).await;

@@ -46,7 +46,13 @@ const OPERATIONS: &[(&str, Effect)] = &[
     ("auth.verify_email", BindsNobody(PROVES)),
     ("branding.patch", Binds(&["settings::another_branding_is_shown_by_every_isolate"])),
     ("cache.explain", BindsNobody("it says what would be done, and does nothing of it")),
-    ("cache.purge", Binds(&["answers::a_purge_ends_what_it_names_in_every_isolate"])),
+    (
+        "cache.purge",
+        Binds(&[
+            "answers::a_purge_ends_what_it_names_in_every_isolate",
+            "collections::a_purge_ends_cached_lists_in_every_isolate",
+        ]),
+    ),
     ("collections.create", Binds(&["collections::a_collection_made_again_as_private_is_private_in_every_isolate"])),
     ("collections.delete", Binds(&["collections::a_collection_made_again_as_private_is_private_in_every_isolate"])),
     (

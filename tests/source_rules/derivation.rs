@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use crate::files::run;
 use crate::shard::{Done, Shard, Tenant};
 
 /// A field's values in the index.
@@ -333,6 +334,32 @@ fn a_generation_ends_with_each_write() {
     assert!(acme.insert("posts", "first", json!({})).is_err());
     acme.reindex("posts").unwrap();
     assert_eq!(generation(), before);
+    shard.keeps_the_other();
+}
+
+#[test]
+fn a_purge_ends_the_generations_of_the_collections_that_it_names_alone() {
+    let shard = Shard::new();
+    let acme = shard.acme();
+    let generations = || {
+        acme.list(
+            "SELECT collection || ' ' || generation FROM collection_state WHERE tenant_id = ?1 ORDER BY collection",
+        )
+    };
+    let raised = |ranges: Value| {
+        let before = generations();
+        let matched = run(&shard, "src/records/cache_purge.rs", "RAISE", &[&ranges.to_string()]).unwrap();
+        let after = generations();
+        assert_eq!(before.iter().zip(&after).filter(|(before, after)| before != after).count(), matched);
+        matched
+    };
+    assert_eq!(raised(json!([["posts", "posts"]])), 1);
+    assert_eq!(raised(json!([["p", "p~"]])), 2);
+    assert_eq!(raised(json!([["", "~"], ["people", "people"]])), 3);
+    assert_eq!(raised(json!([["b", "o~"], ["postss", "postss"]])), 0);
+    assert_eq!(raised(json!([])), 0);
+    shard.db.execute("UPDATE collections SET deleted_at = 1 WHERE tenant_id = 'acme' AND slug = 'posts'", []).unwrap();
+    assert_eq!(raised(json!([["p", "p~"]])), 1, "one that is being deleted has no lists");
     shard.keeps_the_other();
 }
 

@@ -62,6 +62,7 @@ const OF_TENANTS: &[(&str, &[TenantSql])] = &[
     ("src/api/records/stats.rs", carillon::api::records::stats::STATEMENTS),
     ("src/api/records/versions.rs", carillon::api::records::versions::STATEMENTS),
     ("src/graphql/documents/registry.rs", carillon::graphql::documents::registry::STATEMENTS),
+    ("src/records/cache_purge.rs", records::cache_purge::STATEMENTS),
     ("src/records/collection.rs", records::collection::STATEMENTS),
     ("src/records/expand.rs", records::expand::STATEMENTS),
     ("src/records/file.rs", records::file::STATEMENTS),

@@ -76,7 +76,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("CacheKey", "string(1..256)/^[!-)+-~][!-~]*$/"),
     (
         "CachePurge",
-        "{keys??: CacheKey[](..1000) <as WPGraphQL sends them in `X-GraphQL-Keys`>, ids??: string(1..256)[](..1000) <nodes: `post:7`, `page:7`, `category:5`, `user:1` …, or their Relay ids>, types??: text(1..256)[](..1000) <their lists and all nodes that may be of them>, operations??: text(1..256)[](..1000), documents??: string(1..262144)[](..1000) <documents, or their SHA-256>, all??: bool, soft??: bool <what is named may be shown while a new answer is fetched>, graphql_url??: text(1..512)} <one of them at least names something>",
+        "{keys??: CacheKey[](..1000) <as WPGraphQL sends them in `X-GraphQL-Keys`>, ids??: string(1..256)[](..1000) <nodes: `post:7`, `page:7`, `category:5`, `user:1` …, or their Relay ids>, types??: text(1..256)[](..1000) <their lists and all nodes that may be of them>, operations??: text(1..256)[](..1000), documents??: string(1..262144)[](..1000) <documents, or their SHA-256>, all??: bool <all GraphQL answers>, records??: string(1..64)/^([a-z][a-z0-9_-]{0,62}[*]?|[*])$/[](..100) <collections whose kept lists and statistics end: slugs, or how they begin with a `*` behind>, soft??: bool <answers that are named may be shown while a new one is fetched>, graphql_url??: text(1..512)} <one of them at least names something>",
     ),
     (
         "CacheQuestion",
@@ -112,7 +112,10 @@ const SCHEMAS: &[(&str, &str)] = &[
         "CacheStats",
         "{days: int, since: time?, all: AnswerCounts, operations: {...AnswerCounts, operation: string? <null: without a name, or beyond 200 names a day>}[]}",
     ),
-    ("CachePurged", "{id: string <the purge's number: that of an event>, soft: bool}"),
+    (
+        "CachePurged",
+        "{id: string? <the purge's number: that of an event; null where `records` alone were named>, soft: bool, records?: int(0..100) <how many collections matched; where they were named>}",
+    ),
     (
         "ToldAnswer",
         "{status: int, keeps: bool, reason: string?, age_seconds: int, fresh_seconds: int, stale_while_revalidate_seconds: int, stale_if_error_seconds: int, tags: string[] <a purge of any of them ends it>, began: string?}",
