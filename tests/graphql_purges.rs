@@ -487,6 +487,8 @@ async fn a_mutation_ends_the_answers_that_show_its_nodes_where_the_tenant_wants_
         let changed = ask(&tenant, "mutation{update{post{id}}}").await;
         assert_eq!(verdict(&changed), "PASS; reason=mutation");
         assert_eq!(changed.json()["data"]["update"]["post"]["id"], relay(1));
+        let renamed = ask(&tenant, "mutation{update{post{id:slug}}}").await;
+        assert_eq!(verdict(&renamed), "PASS; reason=mutation");
         for isolate in &isolates {
             assert_eq!(ask(isolate, "{a}").await.json()["data"]["a"].to_string(), expected);
         }

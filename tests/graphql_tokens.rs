@@ -63,6 +63,7 @@ async fn a_token_that_does_not_verify_never_meets_an_answer() {
     forged.replace_range(forged.len() - 4.., "AAAA");
     for (what, token) in [
         ("expired", good().claim("exp", json!(1_700_000_000)).sign()),
+        ("about to expire", good().expires_in(20).sign()),
         ("without an end", good().without("exp").sign()),
         ("not begun", good().claim("nbf", json!(4_000_000_000_u64)).sign()),
         ("for another audience", good().claim("aud", json!("https://www.example.com/")).sign()),
@@ -92,6 +93,15 @@ async fn a_secret_that_was_replaced_opens_no_answer_in_any_isolate() {
     let old = token(&tenant, "ada", "member").sign();
     assert_eq!(verdict(&ask(&tenant, POSTS, &old).await), "MISS; reason=new");
     assert!(verdict(&ask(&there, POSTS, &old).await).starts_with("HIT"));
+    let rotated = tenant.admin("POST", "/secrets/subscription/rotate").json(&json!({"grace_seconds": 600}));
+    let secret = rotated.send().await.expect(200).data()["secret"].as_str().unwrap().to_owned();
+    // A site that knows one of the two secrets takes the other's tokens for nobody's: they share no answer.
+    let new = token(&Tenant { subscription_secret: secret, ..tenant.clone() }, "ada", "member").sign();
+    eventually("the new secret counts", async || {
+        (verdict(&ask(&tenant, POSTS, &new).await) == "HIT; reason=memory").then_some(())
+    })
+    .await;
+    assert_eq!((content.executions() >= 2, verdict(&ask(&tenant, POSTS, &old).await)), (true, "HIT; reason=memory"));
     let rotate = tenant.admin("POST", "/secrets/subscription/rotate").json(&json!({"grace_seconds": 0}));
     rotate.send().await.expect(200);
     for isolate in [&tenant, &there] {
@@ -139,10 +149,11 @@ async fn what_is_refused_to_one_visitor_is_told_to_nobody_else() {
 async fn nobodys_token_is_remembered_to_ask_again() {
     let content = Content::of([1, 2]);
     let scope = json!({"audience": AUDIENCE, "claims": ["role"]});
-    let cache = json!({"fresh_seconds": 600, "warm_up": 5, "token_scope": scope});
+    let cache = json!({"fresh_seconds": 600, "warm_up": 1, "token_scope": scope});
     let tenant = tenant_of(&World::shared().await, &content.site, cache).await;
     let token = token(&tenant, "ada", "member").sign();
     for _ in 0..4 {
+        ask(&tenant, &post(1), &token).await.expect(200);
         ask(&tenant, &post(1), &token).await.expect(200);
         posted(&tenant, &post(2)).send().await.expect(200);
     }

@@ -39,8 +39,8 @@ impl Servers {
         let carillon = serve_two_isolates(state.path()).await?;
         let secret = create_tenant(carillon.address, "bench").await?;
         let site = GraphqlSite::begin(Content::of(documents)).await?;
-        // No answer expires while it is measured.
-        let settings = json!({"graphql": {"cache": {"fresh_seconds": 86_400}}});
+        // No answer expires while it is measured, and none is fetched again by itself.
+        let settings = json!({"graphql": {"cache": {"fresh_seconds": 86_400, "warm_up": 0}}});
         let body = json!({"wpgraphql_endpoint": site.url(), "settings": settings});
         api::ask(carillon.address, "PATCH", "/api/v1/tenants/bench", "localhost", &body, Some(PLATFORM_KEY)).await?;
         let peer = Peer::PlainGraphql.start().await?;

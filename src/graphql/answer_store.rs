@@ -83,10 +83,17 @@ pub fn holds_some(tenant: &TenantId) -> bool {
     ANSWERS.with_borrow(|answers| answers.holds_some(tenant))
 }
 
-/// The questions, at most so many, whose answers were wanted most of those that a purge has ended.
-pub fn to_warm(tenant: &TenantId, now: Timestamp, most: usize) -> Vec<Rc<Question>> {
-    let questions =
-        known_purges::look(tenant, |known| ANSWERS.with_borrow(|answers| answers.to_warm(tenant, known, now, most)));
+/// The questions, at most so many, whose answers were wanted most of those that a purge has ended; those that `may_ask` takes.
+pub fn to_warm(
+    tenant: &TenantId,
+    now: Timestamp,
+    most: usize,
+    may_ask: impl Fn(&Question) -> bool,
+) -> Vec<Rc<Question>> {
+    let may_ask = |question: &Option<Rc<Question>>| question.as_deref().is_some_and(&may_ask);
+    let questions = known_purges::look(tenant, |known| {
+        ANSWERS.with_borrow_mut(|answers| answers.to_warm(tenant, (known, now), most, may_ask))
+    });
     questions.into_iter().flatten().flatten().collect()
 }
 

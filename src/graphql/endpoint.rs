@@ -10,7 +10,7 @@ use super::documents;
 use super::errors::{MediaType, Refused};
 use super::exchange::{self, ResponseView, SiteRequest, SiteResponse};
 use super::headers::{self, ClientConnection, HostOf};
-use super::judged_request::{JudgedRequest, RequestJudge};
+use super::judged_request::{JudgedRequest, PassedRequest, RequestJudge};
 use super::mutation;
 use super::request::GraphqlBody;
 use super::serve::{self, ClientHas};
@@ -25,7 +25,6 @@ use crate::http::problem::{self, Problem};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::tenant::site::Site;
-use domain::graphql_cache::PassReason;
 
 /// `GET /graphql` and `/graphql/{tenant_id}`
 pub async fn read(request: Request<Visitor>) -> Result<Response, Problem> {
@@ -92,12 +91,12 @@ async fn answer(
                 Asking { bindings: request.bindings.clone(), tenant, site, endpoint, question: Rc::new(question) };
             serve::answer(asking, request, how, &client_has).await
         }
-        Ok(JudgedRequest::Passed(question, reason, operation)) => {
+        Ok(JudgedRequest::Passed(PassedRequest { sent: question, reason, operation, purges })) => {
             let verdict = CacheVerdict::Pass(reason);
             tally::count(&request.bindings, &request.background, &tenant, operation.as_deref(), verdict);
             let headers = headers_for(request, &site, &question, to_site).await?;
             let sent = exchange::send(&endpoint, &question, &headers, site.settings.timeout_ms).await;
-            let outcome = match reason == PassReason::Mutation && site.settings.cache.purge_by_mutations {
+            let outcome = match purges {
                 true => mutation::answered(request, sent).await,
                 false => sent.map(SiteResponse::streamed),
             };

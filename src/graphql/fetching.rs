@@ -176,6 +176,20 @@ impl Asking {
         fetched
     }
 
+    /// Fetches an answer that nobody waits for, and keeps it: through the shield, if it has room.
+    pub async fn warm(&self, began: Cursor, background: &Background) {
+        let Ok(headers) = self.headers().await else { return };
+        // What is held, and not from before a purge that is known here, is as good.
+        for wants in [Wants::Held, Wants::WarmUp] {
+            match shielding::ask(self, &headers, &began, wants).await {
+                Some(ShieldReply::Kept(kept, _)) if self.is_fresh(&kept, true) => {
+                    return self.keep(&kept, true, background);
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Keeps an answer, unless a purge has named it while it was on its way. What was never kept before comes to KV when it is
     /// asked for again: a stranger who asks for ever new answers writes nothing there.
     fn keep(&self, kept: &Rc<KeptAnswer>, is_in_demand: bool, background: &Background) {

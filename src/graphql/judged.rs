@@ -3,6 +3,7 @@
 use super::errors::{GraphqlError, Refused};
 use super::request::GraphqlRequest;
 use domain::graphql::{DocumentError, DocumentLimits, GraphqlDocument, OperationLimits, OperationType};
+use domain::graphql_cache::ID_FIELDS;
 use domain::graphql_settings::{GraphqlSettings, Introspection};
 
 /// How a request came.
@@ -28,6 +29,8 @@ pub struct JudgedOperation {
     pub previews: bool,
     /// Whether it asks for a connection below the root.
     pub nests_connections: bool,
+    /// Whether what stands in its answer as a node's id may be something else.
+    pub renames_ids: bool,
 }
 
 /// The argument by which WPGraphQL shows what is not published.
@@ -64,6 +67,7 @@ pub fn judge(
         introspects: operation.introspects,
         previews: document.mentions(PREVIEW),
         nests_connections: document.nests_connections(),
+        renames_ids: document.has_alias(&ID_FIELDS),
     })
 }
 

@@ -25,8 +25,24 @@ const UNIT_BYTES: usize = 2_000;
 pub enum JudgedRequest {
     /// It may be answered with what is kept.
     Keepable(Question),
-    /// It passes, for this reason; the name of its operation, if it is one.
-    Passed(SiteRequest, PassReason, Option<String>),
+    Passed(PassedRequest),
+}
+
+/// A request that passes.
+pub struct PassedRequest {
+    /// As the site is asked.
+    pub sent: SiteRequest,
+    pub reason: PassReason,
+    /// The name of its operation, if it is one.
+    pub operation: Option<String>,
+    /// Whether the nodes that its answer shows are purged.
+    pub purges: bool,
+}
+
+impl PassedRequest {
+    fn unnamed(sent: SiteRequest, reason: PassReason) -> Self {
+        Self { sent, reason, operation: None, purges: false }
+    }
 }
 
 /// What a request is judged by, beside its body.
@@ -74,14 +90,19 @@ impl RequestJudge<'_> {
             true => self.by_get(one),
             false => self.by_post(written(&one)?, operation.kind == OperationType::Query),
         };
-        Ok(JudgedRequest::Passed(sent, reason, operation.name))
+        let purges = self.settings().cache.purge_by_mutations && !operation.renames_ids;
+        let purges = purges && reason == PassReason::Mutation;
+        Ok(JudgedRequest::Passed(PassedRequest { sent, reason, operation: operation.name, purges }))
     }
 
     fn batch(&self, several: &[GraphqlRequest]) -> Result<JudgedRequest, Refused> {
         let judge = |one| judged::judge(one, self.settings(), SentBy::Post, self.is_member);
         let judged = several.iter().map(judge).collect::<Result<Vec<_>, _>>()?;
         let only_reads = judged.iter().all(|operation| operation.kind == OperationType::Query);
-        Ok(JudgedRequest::Passed(self.by_post(written(&several)?, only_reads), PassReason::Batch, None))
+        Ok(JudgedRequest::Passed(PassedRequest::unnamed(
+            self.by_post(written(&several)?, only_reads),
+            PassReason::Batch,
+        )))
     }
 
     /// A form with files. Its documents are not judged.
@@ -97,7 +118,7 @@ impl RequestJudge<'_> {
             parameters: self.parameters(),
             only_reads: false,
         };
-        Ok(JudgedRequest::Passed(sent, PassReason::Upload, None))
+        Ok(JudgedRequest::Passed(PassedRequest::unnamed(sent, PassReason::Upload)))
     }
 
     /// The parameters of the query that the site gets beside the request's own.

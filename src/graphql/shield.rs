@@ -71,7 +71,7 @@ impl DurableObject for Shield {
         if !self.core.tenant.is_named_by(&question.tenant) {
             return Response::error("another tenant's", 400);
         }
-        if question.wants != Wants::Current
+        if matches!(question.wants, Wants::Any | Wants::Held)
             && let Some(held) = self.core.held(&question.key)
         {
             return self.core.told(&ShieldReply::Kept(held, true));
@@ -105,7 +105,8 @@ impl ShieldCore {
 
     /// The reply to a question, when it is there: of the one that it joins, or its own. None if too many are under way.
     fn asked(self: &Rc<Self>, question: ShieldQuestion) -> Option<(Promise, Boarding)> {
-        let is_full = self.under_way.borrow().len() >= MOST_UNDER_WAY;
+        let most = if question.wants == Wants::WarmUp { MOST_UNDER_WAY / 2 } else { MOST_UNDER_WAY };
+        let is_full = self.under_way.borrow().len() >= most;
         let boarding = self.flights.borrow_mut().board(&question.key, &question.began);
         let number = match boarding {
             Boarding::Begins(number) if is_full => {

@@ -44,6 +44,8 @@ pub enum Wants {
     Current,
     /// One that is held; the site is not asked.
     Held,
+    /// As `Current`, where nobody waits: the site is asked only while half of the places are free.
+    WarmUp,
 }
 
 /// What a shield replies.

@@ -2,8 +2,8 @@
 //! counts only where it was verified here.
 //!
 //! Invariants
-//! - A token counts that the tenant's subscription secret signed (HS256), in a version that is accepted now, with `exp` and with
-//!   the audience of the tenant's settings. It is verified for every request, one that is answered with what is kept, too.
+//! - A token counts that the tenant's subscription secret signed (HS256), in a version that is accepted now, with the audience of
+//!   the tenant's settings and half a minute left, and that has begun. It is verified for every request, one that is answered with what is kept, too.
 //! - Any other token is the site's matter: its request passes.
 
 use serde_json::Value;
@@ -15,12 +15,17 @@ use crate::tenant::secrets;
 use crate::tenant_id::TenantId;
 use domain::clock::Clock;
 use domain::graphql_cache::{HeaderScope, TokenScope};
+use domain::json;
+
+/// How many seconds longer a token must be good: the site that is sent it judges it by its own clock, and a little later.
+const MARGIN_SECONDS: i64 = 30;
 
 /// The claims that split answers, of a token that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedScope {
-    /// Their values in the order of the settings, each as a text of JSON; `null` for one that the token does not have.
-    claims: String,
+    /// The version of the secret that signed it, and their values in the order of the settings, each as a text of JSON; `null`
+    /// for one that the token does not have. A site may take one secret and not the other, so they share no answer.
+    key: String,
 }
 
 impl VerifiedScope {
@@ -41,15 +46,20 @@ impl VerifiedScope {
         let (secrets, now) = (secrets::load(bindings, tenant.as_str()).await.ok()?, SystemClock.now());
         let is_accepted = |version| accepts(&config.subscription_versions, version, now);
         let accepted = secrets.subscription(now).into_iter().filter(|secret| is_accepted(secret.version));
-        let claims = audience_token::verify(token.trim(), accepted, &scope.audience, now).ok()?;
+        let (claims, version) = audience_token::verify(token.trim(), accepted, &scope.audience, now).ok()?;
+        let goes_on = claims.expires_at().is_some_and(|end| end > now.plus_seconds(MARGIN_SECONDS));
+        let has_begun = claims.begins_at().into_iter().chain(claims.issued_at()).all(|begin| begin <= now);
+        if !goes_on || !has_begun {
+            return None;
+        }
         let values = scope.claims.iter().map(|name| claims.map().get(name).map(Value::to_string));
         let values: Vec<Option<String>> = values.collect();
         let is_short = values.iter().flatten().all(|value| value.len() <= HeaderScope::MAX_VALUE);
-        is_short.then(|| Self { claims: Value::from(values).to_string() })
+        is_short.then(|| Self { key: json!([version, values]).to_string() })
     }
 
     /// As a part of a question's key.
     pub fn as_str(&self) -> &str {
-        &self.claims
+        &self.key
     }
 }

@@ -3,14 +3,16 @@
 //!
 //! Invariants
 //! - A site is asked for `warm_up` answers at most after purges, two at a time, whatever ended them: a burst of purges is
-//!   followed by three rounds at most. Through the shield, so equal questions of all isolates are one.
+//!   followed by three rounds at most. Through the shield, so equal questions of all isolates are one; what it has no room for is
+//!   left out, so that its places are there for visitors.
 //! - Only questions of strangers are asked again: nobody's credential is remembered for it.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{join, select};
 use worker::Delay;
 
 use super::answer_store;
@@ -33,8 +35,10 @@ const GIVEN_UP_MILLIS: i64 = 60_000;
 /// How often it looks for purges that came meanwhile, and how long it waits before.
 const ROUNDS: usize = 3;
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(2);
-/// How long it goes on, in milliseconds: the platform ends what runs on for 30 seconds after a response.
+/// How long it begins new questions, in milliseconds, and how long it goes on at all: the platform ends what runs on for 30
+/// seconds after a response.
 const MOST_MILLIS: i64 = 15_000;
+const LONGEST: Duration = Duration::from_secs(25);
 
 thread_local! {
     static UNDER_WAY: RefCell<IsolateCache<TenantId, ()>> = RefCell::new(IsolateCache::new(MAX_TENANTS, GIVEN_UP_MILLIS));
@@ -48,17 +52,24 @@ pub fn after_purges(bindings: &Bindings, background: &Background, tenant: &Tenan
     }
     let (bindings, tenant, inner) = (bindings.clone(), tenant.clone(), background.clone());
     background.spawn(async move {
-        let until = SystemClock.now().plus_millis(MOST_MILLIS);
-        for _ in 0..ROUNDS {
-            let is_news = known_purges::look(&tenant, KnownPurges::take_news) == Some(true);
-            // An answer that cannot be fetched now is fetched when it is asked for.
-            if !is_news || warm(&bindings, &inner, &tenant, until).await.unwrap_or(0) == 0 {
-                break;
-            }
-            Delay::from(BETWEEN_ROUNDS).await;
-        }
+        let rounds = rounds(&bindings, &inner, &tenant);
+        // What is under way when its time is over is given up.
+        select(pin!(rounds), pin!(Delay::from(LONGEST))).await;
         UNDER_WAY.with_borrow_mut(|all| all.take(&tenant));
     });
+}
+
+/// Fetches again as long as purges come, some rounds.
+async fn rounds(bindings: &Bindings, background: &Background, tenant: &TenantId) {
+    let until = SystemClock.now().plus_millis(MOST_MILLIS);
+    for _ in 0..ROUNDS {
+        let is_news = SystemClock.now() < until && known_purges::look(tenant, KnownPurges::take_news) == Some(true);
+        // An answer that cannot be fetched now is fetched when it is asked for.
+        if !is_news || warm(bindings, background, tenant, until).await.unwrap_or(0) == 0 {
+            return;
+        }
+        Delay::from(BETWEEN_ROUNDS).await;
+    }
 }
 
 /// Whether it is the only warm-up of the tenant in this isolate.
@@ -78,18 +89,17 @@ async fn warm(bindings: &Bindings, background: &Background, tenant: &TenantId, u
     let endpoint = site.endpoint(bindings).ok()?;
     let secret = told::secret_version(bindings, tenant, &site).await.ok()?;
     let (most, now) = (usize::try_from(site.settings.cache.warm_up).ok()?, SystemClock.now());
-    let questions = answer_store::to_warm(tenant, now, most);
     // What was asked of the site before it changed is under another key now.
-    let current: Vec<Rc<Question>> = questions.into_iter().filter(|one| one.is_of(&site, secret)).collect();
-    let count = current.len();
-    let asking = |question| Asking {
+    let questions = answer_store::to_warm(tenant, now, most, |question| question.is_of(&site, secret));
+    let count = questions.len();
+    let asking = |question: Rc<Question>| Asking {
         bindings: bindings.clone(),
         tenant: tenant.clone(),
         site: Rc::clone(&site),
         endpoint: endpoint.clone(),
         question,
     };
-    let waiting = RefCell::new(current.into_iter().map(asking));
+    let waiting = RefCell::new(questions.into_iter().map(asking));
     join(fetch_all(&waiting, background, until), fetch_all(&waiting, background, until)).await;
     Some(count)
 }
@@ -100,6 +110,6 @@ async fn fetch_all(waiting: &RefCell<impl Iterator<Item = Asking>>, background: 
         let next = waiting.borrow_mut().next();
         let Some(asking) = next else { return };
         let Some(began) = known_purges::known_through(&asking.tenant) else { return };
-        drop(asking.fetch(true, began, true, background).await);
+        asking.warm(began, background).await;
     }
 }

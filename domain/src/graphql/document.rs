@@ -89,6 +89,20 @@ impl<'a> GraphqlDocument<'a> {
         self.tokens.iter().any(|token| token.data() == name)
     }
 
+    /// Whether a field is given one of these names that it does not have.
+    pub fn has_alias(&self, names: &[&str]) -> bool {
+        let mut parentheses = 0_u32;
+        let next = self.tokens.iter().skip(1).map(|token| token.data()).chain([""]);
+        self.tokens.iter().map(|token| token.data()).zip(next).any(|(token, next)| {
+            match token {
+                "(" => parentheses += 1,
+                ")" => parentheses = parentheses.saturating_sub(1),
+                _ => {}
+            }
+            parentheses == 0 && next == ":" && names.contains(&token)
+        })
+    }
+
     /// Whether it asks for a connection (`nodes` or `edges`) below a field at the root, or in a fragment, which may stand
     /// anywhere.
     pub fn nests_connections(&self) -> bool {
@@ -159,6 +173,20 @@ mod tests {
 
     fn only(text: &str) -> GraphqlOperation<'_> {
         parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).operation(None).unwrap()
+    }
+
+    #[test]
+    fn a_field_that_is_given_a_name_is_told_from_an_argument() {
+        for (text, expected) in [
+            ("{a{id:slug}}", true),
+            ("{a{x id : slug}}", true),
+            ("mutation{m(input:{id:7}){...F}} fragment F on P{id:title}", true),
+            ("{id(id:7){id}}", false),
+            ("query Q($id:ID=1){a(id:$id,b:{id:[1]}) @include(id:true){id other:id}}", false),
+            ("{a{ids:b deletedId}}", false),
+        ] {
+            assert_eq!(parse(text).unwrap().has_alias(&["id", "deletedId"]), expected, "{text}");
+        }
     }
 
     #[test]

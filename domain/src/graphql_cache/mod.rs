@@ -26,6 +26,7 @@ pub use cached_response::{AnswerFreshness, KeptAnswer, ShownResponse, StaleReaso
 pub use flights::{Boarding, Flights};
 pub use keeping::{AskedOperation, PassReason, SentAnswer};
 pub use lifetime::Lifetime;
+pub use mutation::ID_FIELDS;
 pub use purges::{KnownPurges, PurgeEntry, PurgeNews, PurgeVerdict};
 pub use response_memory::{AnswerMemory, Weighed};
 pub use settings::{

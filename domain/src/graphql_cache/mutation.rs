@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::tags::{PurgeTags, Tag};
 
 /// Most nodes that one mutation's answer names.
-const MAX_NODES: usize = 100;
-/// The fields of WPGraphQL that hold ids of nodes.
-const ID_FIELDS: [&str; 2] = ["id", "deletedId"];
+const MAX_NODES: usize = 20;
+/// The fields of WPGraphQL that hold ids of nodes. Where a document gives another field such a name, whoever wrote it says what
+/// stands there.
+pub const ID_FIELDS: [&str; 2] = ["id", "deletedId"];
 
 impl PurgeTags {
     /// What ends with the nodes whose ids stand in the answer to a mutation; empty if it shows none.

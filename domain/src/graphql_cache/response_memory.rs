@@ -65,7 +65,8 @@ struct HeldAnswer<Question> {
     question: Question,
     bytes: usize,
     used: u64,
-    /// How often it was asked for. Those of the answer in whose place it came count half.
+    /// How often it was asked for, the answer in whose place it came included. Half of it counts on when it is fetched again by
+    /// itself.
     uses: u32,
     /// Whether it was asked for again since it was put here.
     is_in_demand: bool,
@@ -111,7 +112,7 @@ impl<Tenant: Clone + Eq + Hash, Question: Clone + Weighed> AnswerMemory<Tenant, 
 
     /// Holds an answer with its question, in place of the one of before.
     pub fn put(&mut self, tenant: &Tenant, key: &str, answer: Rc<KeptAnswer>, question: Question) {
-        let uses = self.remove(tenant, key) / 2;
+        let uses = self.remove(tenant, key);
         let bytes = answer.bytes() + key.len() + question.bytes();
         if bytes > self.share() {
             return;
@@ -134,21 +135,32 @@ impl<Tenant: Clone + Eq + Hash, Question: Clone + Weighed> AnswerMemory<Tenant, 
     }
 
     /// The questions to ask anew after purges, at most so many: of answers that a purge has ended and that were asked for again
-    /// while they counted. Those that may still be shown for a while come first, then those that were asked for most.
-    pub fn to_warm(&self, tenant: &Tenant, known: &KnownPurges, now: Timestamp, most: usize) -> Vec<Question> {
-        let Some(answers) = self.tenants.get(tenant) else { return Vec::new() };
-        let is_wanted =
-            |held: &&HeldAnswer<Question>| held.uses > 0 && held.answer.age(now) < held.answer.lifetime.whole();
-        let mut wanted: Vec<&HeldAnswer<Question>> = answers.answers.values().filter(is_wanted).collect();
+    /// while they counted. Those that may still be shown for a while come first, then those that were asked for most. Only
+    /// questions that `may_ask` takes.
+    pub fn to_warm(
+        &mut self,
+        tenant: &Tenant,
+        (known, now): (&KnownPurges, Timestamp),
+        most: usize,
+        may_ask: impl Fn(&Question) -> bool,
+    ) -> Vec<Question> {
+        let Some(answers) = self.tenants.get_mut(tenant) else { return Vec::new() };
+        let is_wanted = |held: &&mut HeldAnswer<Question>| {
+            held.uses > 0 && held.answer.age(now) < held.answer.lifetime.whole() && may_ask(&held.question)
+        };
+        let mut wanted: Vec<&mut HeldAnswer<Question>> = answers.answers.values_mut().filter(is_wanted).collect();
         wanted.sort_unstable_by_key(|held| (Reverse(held.uses), Reverse(held.used)));
         wanted.truncate(MAX_CONSIDERED);
-        let verdict = |held: &&HeldAnswer<Question>| known.judge(&held.answer.began, &held.answer.tags);
-        let (soft, others): (Vec<_>, Vec<_>) = wanted
-            .into_iter()
-            .map(|held| (verdict(&held), held))
-            .partition(|(verdict, _)| *verdict == PurgeVerdict::Soft);
+        let verdict = |held: &HeldAnswer<Question>| known.judge(&held.answer.began, &held.answer.tags);
+        let judged = wanted.into_iter().map(|held| (verdict(held), held));
+        let (soft, others): (Vec<_>, Vec<_>) = judged.partition(|(verdict, _)| *verdict == PurgeVerdict::Soft);
         let gone = others.into_iter().filter(|(verdict, _)| *verdict == PurgeVerdict::Gone);
-        soft.into_iter().chain(gone).take(most).map(|(_, held)| held.question.clone()).collect()
+        let taken = soft.into_iter().chain(gone).take(most);
+        let question = |(_, held): (PurgeVerdict, &mut HeldAnswer<Question>)| {
+            held.uses /= 2;
+            held.question.clone()
+        };
+        taken.map(question).collect()
     }
 
     /// Drops an answer. How often it was asked for.
@@ -261,17 +273,21 @@ mod tests {
             memory.put(&1, key, tagged(tag), Some(Rc::new(Named(key))));
             (0..uses).for_each(|_| drop(memory.get(&1, key)));
         }
-        let named = |memory: &AnswerMemory<i32, _>, tenant, at, most| {
-            let questions: Vec<Option<Rc<Named>>> = memory.to_warm(&tenant, &known, Timestamp::from_millis(at), most);
+        type Questions = Vec<Option<Rc<Named>>>;
+        let named = |memory: &mut AnswerMemory<i32, _>, tenant, at, most| {
+            let may_ask = |question: &Option<Rc<Named>>| question.as_ref().is_some_and(|one| one.0 != "x");
+            let at = (&known, Timestamp::from_millis(at));
+            let questions: Questions = memory.to_warm(&tenant, at, most, may_ask);
             questions.into_iter().flatten().map(|one| one.0).collect::<String>()
         };
-        assert_eq!([named(&memory, 1, 999, 9), named(&memory, 1, 999, 3)], ["ebfa", "ebf"]);
-        assert_eq!([named(&memory, 1, 1_000, 9), named(&memory, 2, 0, 9)], ["", ""], "too old, and another tenant's");
-        // What nobody asks for is fetched anew a few times at most.
-        for expected in ["ebfa", "efa", "f", ""] {
-            assert_eq!(named(&memory, 1, 0, 9), expected);
-            all.iter().for_each(|(key, tag, _)| memory.put(&1, key, tagged(tag), Some(Rc::new(Named(key)))));
-        }
+        memory.put(&1, "x", tagged("soft"), Some(Rc::new(Named("x"))));
+        (0..20).for_each(|_| drop(memory.get(&1, "x")));
+        assert_eq!([named(&mut memory, 1, 1_000, 9), named(&mut memory, 2, 0, 9)], ["", ""], "too old, and another's");
+        // What nobody asks for is fetched anew a few times at most, whether the site gives an answer or not.
+        assert_eq!(named(&mut memory, 1, 999, 1), "e");
+        memory.put(&1, "e", tagged("soft"), Some(Rc::new(Named("e"))));
+        let rounds: Vec<String> = (0..4).map(|_| named(&mut memory, 1, 999, 9)).collect();
+        assert_eq!(rounds, ["ebfa", "fa", "f", ""]);
     }
 
     #[test]

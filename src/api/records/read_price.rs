@@ -69,13 +69,14 @@ pub fn admit(network: Network, query: &Query) -> Result<Option<PricedRead>, Prob
     if ASKED_BY.iter().all(|name| query.get(name).is_none()) {
         return Ok(None);
     }
-    let asks = DearParts { expands: query.get("expand").is_some(), searches: query.get("q").is_some() };
+    let asks = DearParts { expands: query.get("expand").is_some(), ..DearParts::default() };
     Ok(work_budget::admit(network)?.map(|work| PricedRead { work, asks, is_plain: false }))
 }
 
 /// Lets a stranger's page in, as `admit` does; it may cost much by the bytes of records that it is to show, too.
 pub fn admit_page(network: Network, query: &Query, shown: u64) -> Result<Option<PricedRead>, Problem> {
-    if let Some(dear) = admit(network, query)? {
+    if let Some(mut dear) = admit(network, query)? {
+        dear.asks.searches = query.get("q").is_some();
         return Ok(Some(dear));
     }
     let is_plain = shown < LARGE_PAGE;
@@ -98,6 +99,11 @@ impl PricedRead {
     pub fn settle(self, work: DatabaseWork, comparisons: usize, bytes: usize) {
         let is_free = self.is_plain && !is_large(bytes);
         self.work.settle(if is_free { 0 } else { units(work, comparisons, bytes, self.asks) });
+    }
+
+    /// Takes what it cost to show what is cached: its bytes.
+    pub fn settle_cached(self, bytes: usize) {
+        self.settle(DatabaseWork::default(), 0, bytes);
     }
 }
 
@@ -133,10 +139,6 @@ mod tests {
         assert_eq!(units(all, usize::MAX, usize::MAX, DearParts { expands: true, ..plain }), u32::MAX);
         let search = DearParts { searches: true, ..plain };
         let searched = |rows_read| units(rows(rows_read), 0, 0, search);
-        assert_eq!(
-            [searched(60), searched(3_000), searched(0)],
-            [10, 30, 0],
-            "what comes from the cache costs nothing"
-        );
+        assert_eq!([searched(60), searched(3_000), searched(0)], [10, 30, 0], "what is cached costs its bytes");
     }
 }

@@ -73,14 +73,15 @@ pub async fn list(request: Request<Reader>) -> Result<Response, Problem> {
     let reader = RecordList { bindings: &request.bindings, rows: &rows, is_member };
     let page = reader.page(&list, |collection| may_read(&request, collection)).await;
     if let Some(priced) = priced {
-        let (comparisons, bytes) = match &page {
-            Ok(page) => (page.comparisons, page.body.len()),
-            Err(problem) => (0, bytes_refused(problem)),
-        };
+        let bytes = page.as_ref().map_or_else(bytes_refused, |page| page.body.len());
         if priced.is_unexpected(bytes) {
             collection::forget(&request.caller.tenant, request.params.get("collection"));
         }
-        priced.settle(rows.work(), comparisons, bytes);
+        match &page {
+            Ok(page) if page.from_cache => priced.settle_cached(bytes),
+            Ok(page) => priced.settle(rows.work(), page.comparisons, bytes),
+            Err(_) => priced.settle(rows.work(), 0, bytes),
+        }
     }
     let ListPage { body, from_cache, store_as, generation, .. } =
         page.map_err(|problem| hide_from_strangers(&request, problem))?;
