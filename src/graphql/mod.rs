@@ -21,6 +21,7 @@ mod headers;
 mod judged;
 mod naming;
 pub mod purging;
+pub mod query_page;
 mod question;
 mod question_of;
 mod request;

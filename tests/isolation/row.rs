@@ -243,6 +243,7 @@ impl Row {
             ("GET", "/.well-known/oauth-protected-resource/.well-known/mercure") => PUBLIC,
             ("OPTIONS", "/events") => Row { ok: 204, ..PUBLIC },
             ("GET" | "HEAD", "/graphql" | "/graphql/{}") => Row { query: &[("query", "{a}")], ..PUBLIC },
+            ("GET" | "HEAD", "/graphql/assets/graphiql.js" | "/graphql/assets/graphiql.css") => PUBLIC,
             ("POST", "/graphql" | "/graphql/{}") => Row { body: Some(|_| json!({"query": "{a}"})), ..PUBLIC },
             ("POST", "/api/v1/cache/purge") => {
                 Row { body: Some(|_| json!({"keys": ["list:post"]})), volatile: true, ..MEMBER }
