@@ -12,7 +12,8 @@ const GRAPHQL: &str = "/graphql";
 const FILES: [(&str, &str); 2] =
     [("/graphql/assets/graphiql.js", "text/javascript"), ("/graphql/assets/graphiql.css", "text/css")];
 /// What Chromium sends when it is led to an address.
-const NAVIGATION: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8";
+const NAVIGATION: &str =
+    "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8";
 
 async fn tenant_with(settings: Value) -> Tenant {
     World::shared().await.tenant().set("settings", json!({"graphql": settings})).create().await
@@ -121,7 +122,12 @@ async fn files_of_the_page_are_asked_for_again_by_their_tags() {
             assert_eq!((again.header("etag"), again.body.as_str()), (tag.as_str(), ""));
         }
         tenant.call("GET", path).header("If-None-Match", "\"other\"").send().await.expect(200);
-        tenant.call("GET", path).header("If-Match", "\"other\"").send().await.expect_problem(412, "precondition_failed");
+        tenant
+            .call("GET", path)
+            .header("If-Match", "\"other\"")
+            .send()
+            .await
+            .expect_problem(412, "precondition_failed");
         let head = tenant.call("HEAD", path).send().await.expect(200);
         assert_eq!((head.header("etag"), head.body.as_str()), (tag.as_str(), ""));
         tenant.call("POST", path).send().await.expect_problem(405, "method_not_allowed");

@@ -12,10 +12,10 @@ use crate::tenant::site::Site;
 
 const PAGE: &str = include_str!("query_page.html");
 
-/// Scripts, styles and connections of this host only. GraphiQL's icons and fonts are `data:` of its style, and its editors set
-/// styles by script alone, which no policy has to allow.
+/// Scripts, styles and connections of this host only. Some icons are `data:` in GraphiQL's style, and its editors set styles by
+/// script alone, which no policy has to allow.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-                      font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// By what the answer to a request without a document differs where there is a page.
 pub const VARY: &str = "Accept, Origin";
