@@ -22,6 +22,7 @@ mod domain_proof;
 mod domains;
 mod events;
 mod file_conditions;
+mod graphiql;
 mod graphql;
 mod graphql_bounds;
 mod graphql_cache;

@@ -34,7 +34,7 @@ fn defaults() -> Value {
         "graphql": {
             "introspection": "on", "documents": "any", "max_query_bytes": 65_536, "max_depth": 20, "max_aliases": 100,
             "max_fields": 2_000,
-            "max_batch": 10, "max_upload_bytes": 0, "timeout_ms": 10_000, "send_site_key": false,
+            "max_batch": 10, "max_upload_bytes": 0, "timeout_ms": 10_000, "send_site_key": false, "graphiql": false,
             "pass_parameters": ["lang", "_wpnonce"],
             "cache": {"enabled": true, "fresh_seconds": 60, "stale_while_revalidate_seconds": 60,
                 "stale_if_error_seconds": 3_600, "staleness_seconds": 5, "warm_up": 10, "untagged": false,

@@ -142,6 +142,8 @@ pub struct GraphqlSettings {
     pub timeout_ms: u32,
     /// Whether the site is sent the header by which it knows that Carillon asks.
     pub send_site_key: bool,
+    /// Whether a browser that opens the endpoint is shown GraphiQL.
+    pub graphiql: bool,
     /// Parameters of the query that the site gets beside the request's own.
     pub pass_parameters: Vec<String>,
     /// How long answers are kept.
@@ -161,6 +163,7 @@ impl Default for GraphqlSettings {
             max_upload_bytes: UPLOAD_BYTES.default,
             timeout_ms: TIMEOUT.default,
             send_site_key: false,
+            graphiql: false,
             pass_parameters: ["lang", "_wpnonce"].map(str::to_owned).to_vec(),
             cache: CacheSettings::default(),
         }

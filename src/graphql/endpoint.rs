@@ -12,7 +12,8 @@ use super::exchange::{self, ResponseView, SiteRequest, SiteResponse};
 use super::headers::{self, ClientConnection, HostOf};
 use super::judged_request::{JudgedRequest, PassedRequest, RequestJudge};
 use super::mutation;
-use super::request::GraphqlBody;
+use super::query_page;
+use super::request::{self, GraphqlBody};
 use super::serve::{self, ClientHas};
 use super::tally;
 use super::token_scope::VerifiedScope;
@@ -28,10 +29,22 @@ use crate::tenant::site::Site;
 
 /// `GET /graphql` and `/graphql/{tenant_id}`
 pub async fn read(request: Request<Visitor>) -> Result<Response, Problem> {
-    let (media_type, site) = (MediaType::chosen_by(&Accept::of(&request.incoming))?, site(&request).await?);
+    let accept = Accept::of(&request.incoming);
+    let has_page = may_be_page(&request) && site(&request).await?.settings.graphiql;
+    if has_page && query_page::is_preferred(&accept) {
+        return Ok(query_page::page());
+    }
+    let (media_type, site) = (MediaType::chosen_by(&accept)?, site(&request).await?);
     let body = GraphqlBody::of_query(&request.incoming.query, &site.settings);
     let conditions = Some(request.preconditions());
-    answer(&request, site, ClientHas { media_type, conditions, heard: serve::heard_event(&request)? }, body).await
+    let client_has = ClientHas { media_type, conditions, heard: serve::heard_event(&request)? };
+    let response = answer(&request, site, client_has, body).await?;
+    Ok(if has_page { response.header("Vary", query_page::VARY) } else { response })
+}
+
+/// Whether a request to the tenant's host names no document.
+fn may_be_page(request: &Request<Visitor>) -> bool {
+    host_of(request) == HostOf::Tenant && !request::has_parameters(&request.incoming.query)
 }
 
 /// `POST /graphql` and `/graphql/{tenant_id}`

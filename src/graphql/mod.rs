@@ -23,6 +23,7 @@ mod judged_request;
 mod mutation;
 mod naming;
 pub mod purging;
+pub mod query_page;
 mod question;
 mod question_of;
 mod request;

@@ -110,6 +110,11 @@ impl GraphqlBody {
     }
 }
 
+/// Whether a query has a parameter that is a request's own.
+pub fn has_parameters(query: &Query) -> bool {
+    query.names().any(|name| PARAMETERS.contains(&name))
+}
+
 /// The parameters of a query that the tenant has passed on to the site, each once.
 pub fn parameters_of_the_site<'q>(
     query: &'q Query,

@@ -3,7 +3,8 @@
 use worker::Method;
 
 use super::contract::{Contract, RequestBody};
-use super::route::{Admission, Endpoint, JudgedBy, Route, Surface};
+use super::route::{Admission, Endpoint, Handler, JudgedBy, Route, Surface, TokenRule};
+use crate::auth::principal::Visitor;
 
 /// A GET; it serves HEAD too.
 pub const fn get(name: &'static str, path: &'static str, endpoint: Endpoint) -> Route {
@@ -28,6 +29,12 @@ pub const fn patch(name: &'static str, path: &'static str, endpoint: Endpoint) -
 /// A DELETE.
 pub const fn delete(name: &'static str, path: &'static str, endpoint: Endpoint) -> Route {
     Route::new(Method::Delete, name, path, endpoint)
+}
+
+/// A static file of the build, for everybody on the tenant's host: no credential is looked at, and whoever has it already is
+/// told 304. Its handler names the file and says where there is none.
+pub const fn asset(name: &'static str, path: &'static str, handler: Handler<Visitor>) -> Route {
+    get(name, path, Endpoint::Visitor(TokenRule::Ignored, handler)).judged_now().params("If-None-Match, If-Match")
 }
 
 /// A section whose paths have no form without the version.

@@ -1,6 +1,6 @@
 //! The tenant's GraphQL endpoint, and the registry of its documents.
 
-use super::entry::{delete, get, handler, post, put};
+use super::entry::{asset, delete, get, handler, post, put};
 use super::route::Endpoint::{Member, Visitor};
 use super::route::{Route, Surface, TokenRule};
 use crate::{api, graphql};
@@ -9,7 +9,8 @@ use domain::permission::Permission;
 pub const ROUTES: &[Route] = &[
     get("graphql.read", "/graphql", Visitor(TokenRule::PassedOn, handler!(graphql::endpoint::read)))
         .summary(
-            "Answers a GraphQL query with what is kept, or asks the tenant's site. Of other parameters those of `pass_parameters` are the site's.",
+            "Answers a GraphQL query with what is kept, or asks the tenant's site. Of other parameters those of `pass_parameters` are the site's. \
+             A browser that names no document is shown GraphiQL, where the tenant's settings allow it.",
         )
         .params(
             "query?: string, queryId?: string <names a document in place of `query`>, documentId?: string <likewise>, \
@@ -17,7 +18,7 @@ pub const ROUTES: &[Route] = &[
              woocommerce-session, X-Carillon-After, If-None-Match, If-Match",
         )
         .answers(
-            "200 graphql +X-Carillon-Cache +Age +ETag +X-GraphQL-URL +X-GraphQL-Query-ID +X-GraphQL-Keys <or any other status that the site gives>; 400 graphql <no request, or a document that cannot be executed>; 404 no_endpoint; \
+            "200 graphql html +X-Carillon-Cache +Age +ETag +X-GraphQL-URL +X-GraphQL-Query-ID +X-GraphQL-Keys <or any other status that the site gives>; 400 graphql <no request, or a document that cannot be executed>; 404 no_endpoint; \
              405 graphql <a mutation>; 406 not_acceptable; 502 site_not_graphql; 503 site_unavailable; 504 site_timed_out",
         ),
     post("graphql.ask", "/graphql", Visitor(TokenRule::PassedOn, handler!(graphql::endpoint::ask)))
@@ -32,6 +33,12 @@ pub const ROUTES: &[Route] = &[
              406 not_acceptable; 411 length_required <of a form with files>; 413 body_too_large; 415 unsupported_media_type; \
              502 site_not_graphql; 503 site_unavailable; 504 site_timed_out",
         ),
+    asset("graphql.page_script", "/graphql/assets/graphiql.js", handler!(graphql::query_page::script))
+        .summary("The script of the page that `graphql.read` shows to browsers, where the tenant's settings allow it.")
+        .answers("200 script +ETag; 304"),
+    asset("graphql.page_style", "/graphql/assets/graphiql.css", handler!(graphql::query_page::style))
+        .summary("The page's style sheet.")
+        .answers("200 css +ETag; 304"),
     get("graphql.read_by_path", "/graphql/{tenant_id}", Visitor(TokenRule::PassedOn, handler!(graphql::endpoint::read)))
         .on(Surface::Platform)
         .summary("Asks the site of the tenant that the path names a GraphQL query, without cookies.")

@@ -41,6 +41,11 @@ impl Bindings {
         binding.ok_or_else(|| StorageError::Unavailable("MEDIA: no such binding".into()))
     }
 
+    /// The static files of the build.
+    pub(super) fn assets(&self) -> Result<worker::Fetcher, StorageError> {
+        self.env.assets("ASSETS").map_err(|e| StorageError::Unavailable(format!("ASSETS: {e}").into()))
+    }
+
     /// The namespace of hubs, one object per tenant.
     pub fn hubs(&self) -> Result<worker::ObjectNamespace, StorageError> {
         self.env.durable_object("HUB").map_err(|e| StorageError::Unavailable(format!("HUB: {e}").into()))

@@ -1,4 +1,4 @@
-//! The only code that speaks to D1, KV and R2. May not touch: decisions about tenants.
+//! The only code that speaks to D1, KV and R2, and that opens static files. May not touch: decisions about tenants.
 //!
 //! Invariants
 //! - A tenant's rows are reached only through [`tenant_db::TenantDb`], which is opened for a proven tenant and binds its
@@ -9,6 +9,7 @@
 //! - Every write on a shard begins with the fence.
 //! - Keys of KV and R2 come from typed constructors, and what is read back is checked to belong to the tenant.
 
+pub mod assets;
 pub mod audit_log;
 pub mod bindings;
 pub mod composed;

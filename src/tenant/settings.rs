@@ -207,6 +207,7 @@ fn read_graphql(fields: &mut Fields) -> GraphqlSettings {
         DocumentRule::parse(text).ok_or_else(|| Invalid::new("invalid_value", "must be any or registered"))
     });
     let send_site_key = inner.flag("send_site_key").unwrap_or(false);
+    let graphiql = inner.flag("graphiql").unwrap_or(false);
     let parameters = inner.list("pass_parameters", graphql_settings::MAX_PARAMETERS, graphql_settings::parse_parameter);
     let cache = read_cache(&mut inner);
     fields.wrong_inside("graphql", inner.into_errors());
@@ -221,6 +222,7 @@ fn read_graphql(fields: &mut Fields) -> GraphqlSettings {
         max_upload_bytes,
         timeout_ms,
         send_site_key,
+        graphiql,
         pass_parameters: parameters.unwrap_or_else(|| GraphqlSettings::default().pass_parameters),
         cache,
     }
@@ -310,7 +312,7 @@ mod tests {
             "mercure": {"compatibility": true, "anonymous": true, "subscriptions": false, "issuers": []},
             "graphql": {"introspection": "on", "documents": "any", "max_query_bytes": 65_536, "max_depth": 20, "max_aliases": 100,
                 "max_fields": 2_000, "max_batch": 10, "max_upload_bytes": 0, "timeout_ms": 10_000,
-                "send_site_key": false, "pass_parameters": ["lang", "_wpnonce"],
+                "send_site_key": false, "graphiql": false, "pass_parameters": ["lang", "_wpnonce"],
                 "cache": {"enabled": true, "fresh_seconds": 60, "stale_while_revalidate_seconds": 60,
                     "stale_if_error_seconds": 3_600, "staleness_seconds": 5, "warm_up": 10, "untagged": false,
                     "purge_by_mutations": false, "scope_headers": [], "token_scope": null, "operations": {}}}});
@@ -328,7 +330,7 @@ mod tests {
             "registration": "open", "password_policy": {"min_length": 12}, "mercure": {"compatibility": false,
             "issuers": [{"issuer": "urn:app", "jwks_url": "https://app.test/jwks", "allows": ["publish"]}]},
             "graphql": {"introspection": "members", "documents": "registered", "max_batch": 0, "send_site_key": true,
-                "cache": {"warm_up": 0, "purge_by_mutations": true,
+                "graphiql": true, "cache": {"warm_up": 0, "purge_by_mutations": true,
                     "token_scope": {"audience": "shop", "claims": ["role"]}}}}));
         assert_eq!(faults, [""; 0]);
         let graphql = GraphqlSettings {
@@ -342,6 +344,7 @@ mod tests {
                 token_scope: Some(TokenScope { audience: "shop".into(), claims: vec!["role".into()] }),
                 ..CacheSettings::default()
             },
+            graphiql: true,
             ..GraphqlSettings::default()
         };
         assert_eq!(read.graphql, graphql);
@@ -360,7 +363,7 @@ mod tests {
         let (read, mut faults) = read(json!({"auto_publish": 1, "content_types": ["ok", "Not Ok", 3],
             "default_categories": many, "seo_optimization": "yes", "custom_templates": [], "workflow_approval": {},
             "registration": "ajar", "password_policy": {"min_length": 1, "a/b": 1}, "theme": "dark", "x/y": null,
-            "graphql": {"introspection": "ON", "documents": "all", "max_depth": 51, "timeout_ms": 499, "max_fields": 1.5, "depth": 3,
+            "graphql": {"introspection": "ON", "documents": "all", "max_depth": 51, "timeout_ms": 499, "max_fields": 1.5, "depth": 3, "graphiql": "on",
                 "pass_parameters": ["lang", "query"],
                 "cache": {"warm_up": 51, "token_scope": {"claims": [""]}}}}));
         faults.sort();
@@ -375,6 +378,7 @@ mod tests {
             "/graphql/cache/warm_up",
             "/graphql/depth",
             "/graphql/documents",
+            "/graphql/graphiql",
             "/graphql/introspection",
             "/graphql/max_depth",
             "/graphql/max_fields",

@@ -118,6 +118,7 @@ const OPERATIONS: &[(&str, Effect)] = &[
             "settings::a_stricter_password_policy_holds_in_every_isolate",
             "settings::mercures_switches_hold_in_every_isolate",
             "settings::an_issuer_that_is_not_trusted_any_more_is_not_in_any_isolate",
+            "settings::a_page_that_is_switched_off_is_not_shown_by_any_isolate",
             "documents::registered_documents_alone_are_asked_in_every_isolate_once_a_tenant_says_so",
         ]),
     ),

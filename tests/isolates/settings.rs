@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{HUB, Issuer, PASSWORD, Pair, Tenant, TestResponse, World, address, now, stranger};
+use crate::world::{HUB, Issuer, PASSWORD, Pair, Tenant, TestResponse, World, address, eventually, now, stranger};
 
 const KEYS: &str = "/api/v1/api-keys";
 const REGISTER: &str = "/api/v1/auth/register";
@@ -154,4 +154,14 @@ async fn another_branding_is_shown_by_every_isolate() {
     let after = if changed.status == 200 { shown(&pair.here).await } else { panic!("{}", changed.body) };
     assert_ne!(before, after);
     assert_eq!(shown(&pair.there).await, after);
+}
+
+#[tokio::test]
+async fn a_page_that_is_switched_off_is_not_shown_by_any_isolate() {
+    let settings = |graphiql: bool| json!({"graphql": {"graphiql": graphiql}});
+    let pair = World::on_both(|tenant| tenant.set("settings", settings(true))).await;
+    let file = async |tenant: &Tenant| tenant.call("GET", "/graphql/assets/graphiql.css").send().await.status;
+    pair.binds(file, 200, set(settings(false)), 404).await;
+    let page = async || pair.there.call("GET", "/graphql").header("Accept", "text/html").send().await.status;
+    eventually("the other isolate", async || (page().await == 406).then_some(())).await;
 }

@@ -21,6 +21,7 @@ async fn doors(tenant: &Tenant, key: &str) -> Vec<&'static str> {
         tenant.call("OPTIONS", "/events").header("Origin", "https://www.example.com"),
         tenant.call("GET", "/.well-known/jwks.json"),
         tenant.call("GET", "/branding.css"),
+        tenant.call("GET", "/graphql/assets/graphiql.js"),
         tenant.call("GET", "/api/v1/branding"),
         tenant.call("GET", "/api/v1/openapi.json"),
         tenant.call("GET", "/api/v1/posts"),

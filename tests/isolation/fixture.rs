@@ -44,7 +44,7 @@ impl Fixture {
             .tenant()
             .plan("enterprise")
             .set("admin_email", json!(format!("{secret}@example.com")))
-            .set("settings", json!({"custom_templates": {"note": secret}, "mercure": {"subscriptions": true}}))
+            .set("settings", json!({"custom_templates": {"note": secret}, "mercure": {"subscriptions": true}, "graphql": {"graphiql": true}}))
             .set("branding", json!({"name": open}))
             .set("webhook_secret", json!(format!("secret-{secret}")))
             .set("wpgraphql_endpoint", json!(site.url()))

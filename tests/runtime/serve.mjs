@@ -51,6 +51,7 @@
 // deployed. A var or secret given as null is left out.
 
 import { createServer } from "node:http";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -98,13 +99,23 @@ async function modules(build) {
   return Object.fromEntries(await Promise.all(entries));
 }
 
+/** The static files of a build, as wrangler.toml describes them; none of a build that has none. */
+function assetsOf(toml, folder) {
+  const [{ html_handling: htmlHandling, not_found_handling: notFoundHandling }] = blocks(toml, "[assets]");
+  const directory = join(folder, "assets");
+  if (!existsSync(directory)) return {};
+  return { assets: { directory, runWorkerFirst: true, hasUserWorker: true, htmlHandling, notFoundHandling } };
+}
+
 /** The Worker as wrangler.toml describes it, with the test's own vars and secrets. Only the first isolate has the hubs. */
 async function worker(name, toml, databases, { build = "build", vars = {}, secrets = {}, addressLimit = true, shields = true }) {
   const folder = resolve(ROOT, build);
   const top = blocks(`[top]\n${toml}`, "[top]")[0];
+  const assets = assetsOf(toml, folder);
   return {
     config: {
       name,
+      ...assets,
       compatibilityDate: top.compatibility_date,
       compatibilityFlags: flags(toml),
       manifest: { mainModule: "index.js", modulesRoot: folder, modules: await modules(folder) },
@@ -113,6 +124,7 @@ async function worker(name, toml, databases, { build = "build", vars = {}, secre
         ...Object.fromEntries(databases.map(({ binding }) => [binding, { type: "d1", id: binding }])),
         KV: { type: "kv", id: "KV" },
         MEDIA: { type: "r2", name: "MEDIA" },
+        ...(assets.assets && { ASSETS: { type: "assets" } }),
         HUB: { type: "durable-object", worker: NAME, exportName: "Hub" },
         ...(shields && { SHIELD: { type: "durable-object", worker: NAME, exportName: "Shield" } }),
         ...(addressLimit && {

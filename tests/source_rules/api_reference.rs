@@ -72,7 +72,8 @@ body, or `?name` for a query parameter. What one caller may not know of answers 
 | `list T` | a list with `pagination` beside `data` |
 | `raw T` | the whole answer, without the envelope |
 | `linked T` | likewise, as `application/ld+json` where that is asked for |
-| `html`, `css`, `text` | `text/html`, `text/css`, `text/plain` |
+| `html`, `css`, `script`, `text` | `text/html`, `text/css`, `text/javascript`, `text/plain` |
+| `graphql`, `graphql html` | `application/graphql-response+json` or `application/json`, as `Accept` says; or `text/html` |
 | `events` | a stream of Server-Sent Events, `text/event-stream` |
 | `bytes` | bytes of the type that `Content-Type` says |
 

@@ -202,7 +202,9 @@ fn handlers(files: &[SourceFile]) -> BTreeMap<String, Vec<String>> {
             let path = words.filter_map(Token::word).map(str::to_owned).collect();
             let before = file.tokens[..at].windows(3).rev().find_map(|window| match window {
                 [(verb, _), (open, _), (Token::Text(name), _)] if open.is("(") && verb.word().is_some() => {
-                    ["get", "post", "put", "patch", "delete"].contains(&verb.word().unwrap()).then(|| name.clone())
+                    ["asset", "get", "post", "put", "patch", "delete"]
+                        .contains(&verb.word().unwrap())
+                        .then(|| name.clone())
                 }
                 _ => None,
             });

@@ -204,6 +204,7 @@ const RESERVED: &[Reserved] = &[
             ".kv(",
             ".bucket(",
             ".media(",
+            ".assets(",
             ".prepare(",
         ],
     },

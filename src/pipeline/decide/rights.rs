@@ -315,7 +315,15 @@ mod tests {
         current.sort_unstable();
         assert_eq!(
             current,
-            ["auth.tenant_jwks", "docs.tenant_page", "events.diagnose", "mercure.metadata", "page.show"]
+            [
+                "auth.tenant_jwks",
+                "docs.tenant_page",
+                "events.diagnose",
+                "graphql.page_script",
+                "graphql.page_style",
+                "mercure.metadata",
+                "page.show",
+            ]
         );
         assert_eq!(judged_by(None, &Method::Get), JudgedBy::Current);
     }

@@ -101,18 +101,21 @@ pub fn implied(route: &Route, surface: Surface) -> Vec<u16> {
     rules.into_iter().filter(|(_, holds)| *holds).map(|(status, _)| status).collect()
 }
 
-/// A success with data: `User`, `list User`, `raw Jwks`, `linked {…}` (JSON or JSON-LD), `html`, `css`, `text`,
-/// `events`, `bytes`, or nothing.
+/// A success with data: `User`, `list User`, `raw Jwks`, `linked {…}` (JSON or JSON-LD), `html`, `css`, `script`,
+/// `text`, `events`, `bytes`, `graphql`, `graphql html`, or nothing.
 fn success(data: &str, headers: &[&str], note: &str) -> Option<String> {
     let (form, shown) = data.split_once(' ').unwrap_or((data, ""));
+    let text = |media_type: &str| content(media_type, "{\"type\":\"string\"}");
     let content = match form {
         "" => String::new(),
-        "html" => content("text/html", "{\"type\":\"string\"}"),
+        "html" => text("text/html"),
         "bytes" => content("*/*", "true"),
+        "graphql" if shown == "html" => [graphql(), text("text/html")].join(","),
         "graphql" => graphql(),
-        "css" => content("text/css", "{\"type\":\"string\"}"),
-        "text" => content("text/plain", "{\"type\":\"string\"}"),
-        "events" => content("text/event-stream", "{\"type\":\"string\"}"),
+        "css" => text("text/css"),
+        "script" => text("text/javascript"),
+        "text" => text("text/plain"),
+        "events" => text("text/event-stream"),
         "raw" => content("application/json", &notation::schema(shown, FIND)?),
         "linked" => {
             let shown = notation::schema(shown, FIND)?;
