@@ -48,7 +48,7 @@ pub struct Change<'c> {
 
 impl Change<'_> {
     /// The webhook is answered.
-    pub fn is_told(self) {
+    pub fn told(self) {
         let mut promised = self.part.promised.lock().unwrap_or_else(PoisonError::into_inner);
         promised.push((Instant::now(), self.revision));
     }

@@ -139,7 +139,7 @@ impl Reader {
         let change = content.change(number / WEBHOOK_EVERY, self.zipf.draw(!(number as u64)));
         let webhook = self.sender.signed(&change.webhook.to_string(), number);
         self.publisher.call(&webhook).await?.succeeded()?;
-        change.is_told();
+        change.told();
         Ok(())
     }
 
