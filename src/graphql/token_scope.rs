@@ -3,7 +3,8 @@
 //!
 //! Invariants
 //! - A token counts that the tenant's subscription secret signed (HS256), in a version that is accepted now, with the audience of
-//!   the tenant's settings and half a minute left, and that has begun. It is verified for every request, one that is answered with what is kept, too.
+//!   the tenant's settings and half a minute left, and that has begun. It is verified for every request, one that is answered
+//!   with what is kept, too.
 //! - Any other token is the site's matter: its request passes.
 
 use serde_json::Value;
