@@ -72,6 +72,7 @@ async fn a_token_that_does_not_verify_never_meets_an_answer() {
         ("of the webhook secret", webhook.sign()),
         ("unsigned", good().header(json!({"alg": "none"})).sign()),
         ("of another type", good().header(json!({"alg": "HS256", "typ": "at+jwt"})).sign()),
+        ("with a number that no reader keeps", good().claim("plan", json!(0.5)).sign()),
         ("with a long claim", good().claim("plan", json!("x".repeat(200))).sign()),
         ("forged", forged),
         ("no token", "abc".into()),
@@ -118,13 +119,16 @@ async fn what_the_site_says_of_its_answer_counts_for_tokens_too() {
         let answer = SiteAnswer::json(200, r#"{"data":{"a":1}}"#).with("X-GraphQL-Keys", "id graphql:Query a");
         match request.header("authorization") {
             "" => answer,
+            _ if request.document().contains('b') => answer.with("Vary", "Accept-Encoding, Authorization"),
             _ => answer.with("Cache-Control", "no-store"),
         }
     });
     let tenant = tenant(&World::shared().await, &site).await;
-    let token = token(&tenant, "ada", "member").sign();
-    for _ in 0..2 {
-        assert_eq!(verdict(&ask(&tenant, "{a}", &token).await), "PASS; reason=no-store");
+    let ada = token(&tenant, "ada", "member").sign();
+    for (document, reason) in [("{a}", "no-store"), ("{b}", "vary")] {
+        for _ in 0..2 {
+            assert_eq!(verdict(&ask(&tenant, document, &ada).await), format!("PASS; reason={reason}"));
+        }
     }
 }
 

@@ -116,6 +116,22 @@ async fn a_burst_of_purges_is_no_burst_of_questions() {
 }
 
 #[tokio::test]
+async fn a_site_that_fails_is_asked_no_further() {
+    let content = Content::of(1..=9);
+    let tenant = tenant_of(&World::shared().await, &content.site, json!({"fresh_seconds": 600, "warm_up": 9})).await;
+    for id in 1..=9 {
+        asked(&tenant, id, 2).await;
+    }
+    let before = content.executions();
+    content.fails(true);
+    purge(&tenant, json!({"all": true})).await;
+    executed(&content, before + 1).await;
+    content.fails(false);
+    assert_eq!(verdict(&posted(&tenant, &post(9)).send().await), "MISS; reason=purged");
+    assert!(content.executions() - before <= 3, "two at a time, once each, and one that was asked for");
+}
+
+#[tokio::test]
 async fn a_site_that_changed_is_not_asked_what_the_one_of_before_was() {
     let (old, new) = (Content::of([1]), Content::of([2]));
     let tenant = tenant_of(&World::shared().await, &old.site, json!({"fresh_seconds": 600, "warm_up": 1})).await;

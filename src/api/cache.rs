@@ -53,7 +53,8 @@ impl PurgeBody {
         fields.finish()?;
         if tags.is_empty() && records.as_ref().is_none_or(Vec::is_empty) {
             let told = "must name what ends: keys, ids, types, operations, documents, records, or all: true";
-            return Err(problem::invalid_field(NAMING, Invalid::new("required", told)));
+            let field = if records.is_some() { "/records" } else { NAMING };
+            return Err(problem::invalid_field(field, Invalid::new("required", told)));
         }
         Ok(Self { tags, is_soft, records, graphql_url })
     }

@@ -73,6 +73,12 @@ impl SiteResponse {
             || self.headers.iter().any(|(name, value)| name == "cache-control" && value.contains("private"))
     }
 
+    /// Whether the site says that its answer depends on a header of the request, named in lower case.
+    pub fn varies_by(&self, header: &str) -> bool {
+        let mut listed = self.headers.iter().filter(|(name, _)| name == "vary").flat_map(|(_, value)| value.split(','));
+        listed.any(|name| name.trim().eq_ignore_ascii_case(header))
+    }
+
     /// Whether the site has failed, so that what was answered before may be shown in its place.
     pub fn has_failed(&self) -> bool {
         matches!(self.status, 429 | 500..) || !self.is_answer()

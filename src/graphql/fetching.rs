@@ -62,7 +62,7 @@ pub async fn gathered(sent: Result<ForwardedResponse, NoResponse>) -> Result<Sit
 /// An answer as it is kept, or why it is not. `asked_at` is when it was asked for, and `began` how far the log was known then.
 pub fn decide(
     settings: &CacheSettings,
-    document: AnsweredDocument<'_>,
+    (document, has_token): (AnsweredDocument<'_>, bool),
     response: &SiteResponse,
     (asked_at, began): (Timestamp, &Cursor),
 ) -> Result<KeptAnswer, PassReason> {
@@ -73,6 +73,10 @@ pub fn decide(
         None => return Err(PassReason::Status),
         Some(GatheredBody::Stream(_)) => return Err(PassReason::TooLarge),
     };
+    // The site is sent the whole token, and says that more of it counts than its claims.
+    if has_token && response.varies_by("authorization") {
+        return Err(PassReason::Vary);
+    }
     let sent = SentAnswer { status: response.status, headers: &response.headers, body };
     let mut kept = KeptAnswer::of_answer(settings, document, (asked_at, began), &sent)?;
     let tag = etag::of_content(&kept.answer.body);
@@ -123,7 +127,8 @@ impl Asking {
             Ok(response) => response,
             Err(reason) => return Fetched::NoAnswer(reason),
         };
-        match decide(&self.site.settings.cache, self.question.document.tagged(), &response, (asked_at, began)) {
+        let document = (self.question.document.tagged(), self.question.has_token);
+        match decide(&self.site.settings.cache, document, &response, (asked_at, began)) {
             Ok(kept) => Fetched::Kept(Rc::new(kept), false),
             Err(reason) => Fetched::NotKept(response, reason),
         }
@@ -176,18 +181,23 @@ impl Asking {
         fetched
     }
 
-    /// Fetches an answer that nobody waits for, and keeps it: through the shield, if it has room.
-    pub async fn warm(&self, began: Cursor, background: &Background) {
-        let Ok(headers) = self.headers().await else { return };
+    /// Fetches an answer that nobody waits for, and keeps it: through the shield, if it has room. Whether the site may be asked
+    /// for more: not if it fails.
+    pub async fn warm(&self, began: Cursor, background: &Background) -> bool {
+        let Ok(headers) = self.headers().await else { return false };
         // What is held, and not from before a purge that is known here, is as good.
         for wants in [Wants::Held, Wants::WarmUp] {
             match shielding::ask(self, &headers, &began, wants).await {
                 Some(ShieldReply::Kept(kept, _)) if self.is_fresh(&kept, true) => {
-                    return self.keep(&kept, true, background);
+                    self.keep(&kept, true, background);
+                    return true;
                 }
+                Some(ShieldReply::NoAnswer(_)) => return false,
+                Some(ShieldReply::NotKept(response, _)) if response.has_failed() => return false,
                 _ => {}
             }
         }
+        true
     }
 
     /// Keeps an answer, unless a purge has named it while it was on its way. What was never kept before comes to KV when it is

@@ -139,7 +139,8 @@ impl ShieldCore {
             content_type: None,
             body: SiteBody::Text(question.body.clone()),
             parameters: question.parameters.clone(),
-            only_reads: true,
+            // What nobody waits for is not asked twice.
+            only_reads: question.wants != Wants::WarmUp,
         };
         let asked_at = SystemClock.now();
         let sent = exchange::send(&endpoint, &request, &question.headers, question.timeout_ms).await;
@@ -151,7 +152,8 @@ impl ShieldCore {
             drop(stream.cancel());
             return ShieldReply::TooLarge;
         }
-        match decide(&question.settings, question.document.tagged(), &response, (asked_at, &question.began)) {
+        let document = (question.document.tagged(), question.has_token);
+        match decide(&question.settings, document, &response, (asked_at, &question.began)) {
             Ok(kept) => {
                 let kept = Rc::new(kept);
                 self.hold(&question.key, &question.began, &kept);

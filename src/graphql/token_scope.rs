@@ -53,8 +53,11 @@ impl VerifiedScope {
         if !goes_on || !has_begun {
             return None;
         }
-        let values = scope.claims.iter().map(|name| claims.map().get(name).map(Value::to_string));
-        let values: Vec<Option<String>> = values.collect();
+        let values: Vec<Option<&Value>> = scope.claims.iter().map(|name| claims.map().get(name)).collect();
+        if !values.iter().flatten().all(|value| is_exact(value)) {
+            return None;
+        }
+        let values: Vec<Option<String>> = values.into_iter().map(|value| value.map(Value::to_string)).collect();
         let is_short = values.iter().flatten().all(|value| value.len() <= HeaderScope::MAX_VALUE);
         is_short.then(|| Self { key: json!([version, values]).to_string() })
     }
@@ -62,5 +65,31 @@ impl VerifiedScope {
     /// As a part of a question's key.
     pub fn as_str(&self) -> &str {
         &self.key
+    }
+}
+
+/// Whether a claim is what the token says, to the digit: two long numbers may have become one when they were read.
+fn is_exact(claim: &Value) -> bool {
+    match claim {
+        Value::Number(number) => !number.is_f64(),
+        Value::Array(items) => items.iter().all(is_exact),
+        Value::Object(members) => members.values().all(is_exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_count_where_no_digit_is_lost() {
+        let exact = |text: &str| is_exact(&serde_json::from_str(text).unwrap());
+        for text in ["7", "-9223372036854775808", "18446744073709551615", "{\"a\":[1,null,\"1.5\"]}", "true"] {
+            assert!(exact(text), "{text}");
+        }
+        for text in ["18446744073709551616", "-9223372036854775809", "0.5", "1.0", "1e3", "[{\"a\":1.5}]"] {
+            assert!(!exact(text), "{text}");
+        }
     }
 }

@@ -104,12 +104,14 @@ async fn warm(bindings: &Bindings, background: &Background, tenant: &TenantId, u
     Some(count)
 }
 
-/// Fetches what is waiting, one after the other.
+/// Fetches what is waiting, one after the other, until the site fails.
 async fn fetch_all(waiting: &RefCell<impl Iterator<Item = Asking>>, background: &Background, until: Timestamp) {
     while SystemClock.now() < until {
         let next = waiting.borrow_mut().next();
         let Some(asking) = next else { return };
         let Some(began) = known_purges::known_through(&asking.tenant) else { return };
-        asking.warm(began, background).await;
+        if !asking.warm(began, background).await {
+            return;
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! - Settings are parsed here before they are stored, whoever writes them.
 //! - A setting that is absent, null or (in an older tenant) not valid any more has its default: reading never fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -150,9 +150,19 @@ fn read_cache(fields: &mut Fields) -> CacheSettings {
 
 fn read_token_scope(fields: &mut Fields) -> Option<TokenScope> {
     let mut inner = Fields::new(fields.object("token_scope", usize::MAX)?);
-    let audience = inner.required("audience", |inner| inner.text("audience", TokenScope::MAX_AUDIENCE));
-    let claim = |text: &str| bounded(text, TokenScope::MAX_CLAIM);
+    let trimmed = |text: &str, most| match text.trim() == text {
+        true => bounded(text, most),
+        false => Err(Invalid::new("invalid_text", "must not begin or end with blanks")),
+    };
+    let audience = |text: &str| trimmed(text, TokenScope::MAX_AUDIENCE);
+    let audience = inner.required("audience", |inner| inner.parsed("audience", audience));
+    let claim = |text: &str| trimmed(text, TokenScope::MAX_CLAIM);
     let claims = inner.required("claims", |inner| inner.list("claims", graphql_cache::MAX_SCOPES, claim));
+    let is_set =
+        |claims: &Vec<String>| claims.iter().collect::<BTreeSet<_>>().len() == claims.len() && !claims.is_empty();
+    if claims.as_ref().is_some_and(|claims| !is_set(claims)) {
+        inner.wrong::<()>("claims", Invalid::new("invalid_list", "must name 1 to 5 claims, each once"));
+    }
     let errors = inner.into_errors();
     let is_read = errors.is_empty();
     fields.wrong_inside("token_scope", errors);
@@ -365,7 +375,7 @@ mod tests {
             "registration": "ajar", "password_policy": {"min_length": 1, "a/b": 1}, "theme": "dark", "x/y": null,
             "graphql": {"introspection": "ON", "documents": "all", "max_depth": 51, "timeout_ms": 499, "max_fields": 1.5, "depth": 3, "graphiql": "on",
                 "pass_parameters": ["lang", "query"],
-                "cache": {"warm_up": 51, "token_scope": {"claims": [""]}}}}));
+                "cache": {"warm_up": 51, "token_scope": {"claims": ["a", " b", "", "a"]}}}}));
         faults.sort();
         let expected = [
             "/auto_publish",
@@ -374,7 +384,8 @@ mod tests {
             "/custom_templates",
             "/default_categories",
             "/graphql/cache/token_scope/audience",
-            "/graphql/cache/token_scope/claims/0",
+            "/graphql/cache/token_scope/claims/1",
+            "/graphql/cache/token_scope/claims/2",
             "/graphql/cache/warm_up",
             "/graphql/depth",
             "/graphql/documents",
