@@ -207,7 +207,7 @@ async fn answers_and_lists_are_purged_together_or_alone() {
 async fn a_purge_of_lists_takes_its_permission_and_patterns_that_are_some() {
     let tenant = tenant().await;
     for (records, pointer) in [
-        (json!([]), "/keys"),
+        (json!([]), "/records"),
         (json!("notes"), "/records"),
         (json!(vec!["notes"; 101]), "/records"),
         (json!([7]), "/records/0"),
