@@ -25,7 +25,7 @@ pub async fn open(bindings: &Bindings, path: &'static str) -> Result<StaticFile,
     if response.status_code() != 200 {
         return Err(missing("it is not among the assets of this deployment"));
     }
-    let etag = response.headers().get("etag").map_err(failed)?.ok_or_else(|| missing("it has no entity tag"))?;
+    let etag = response.headers().get("ETag").map_err(failed)?.ok_or_else(|| missing("it has no entity tag"))?;
     let bytes = web_sys::Response::from(response).body().ok_or_else(|| missing("it has no bytes"))?;
     Ok(StaticFile { etag, bytes })
 }
