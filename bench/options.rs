@@ -32,7 +32,7 @@ Options
   --subscribers N,N   sizes for idle and burst (100,1000,5000) and matching (1,1000,10000)
   --seconds N         length of a steady run (60, or BENCH_SECONDS); overload runs a third of it
   --rounds N          bursts per size, of which the median counts (5)
-  --peers NAME,NAME   carillon, plain, nchan (all)
+  --peers NAME,NAME   carillon, direct, plain, logged, nchan (all)
   --records FEW,MANY  sizes of the collection that rows asks for (100,10000); deletion deletes one of MANY
   --tenants N         tenants of rows (1000)
   --neighbours N      records of each other one (500)
@@ -224,7 +224,9 @@ fn list<T>(text: &str, item: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
 fn peer(name: &str) -> Option<Peer> {
     Some(match name {
         "carillon" => Peer::Carillon,
+        "direct" => Peer::Direct,
         "plain" => Peer::Plain,
+        "logged" => Peer::Logged,
         "nchan" => Peer::Nchan,
         _ => return None,
     })

@@ -14,6 +14,7 @@ mod background;
 mod branding;
 mod busy_streams;
 mod capacity;
+mod carriage;
 mod collections;
 mod cors;
 mod crashes;

@@ -37,10 +37,10 @@ pub struct Runtime {
     pub group: Group,
 }
 
-pub async fn start() -> Result<Server> {
+pub async fn start(mode: &str) -> Result<Server> {
     let state = TempDir::new()?;
     let Runtime { address, control, group, .. } = serve(state.path()).await?;
-    let secret = create_tenant(address, "bench").await?;
+    let secret = create_tenant_with(address, "bench", &json!({ "live": { "mode": mode } })).await?;
     Ok(Server {
         address,
         host: "bench.localhost".to_owned(),
@@ -102,8 +102,14 @@ pub async fn d1(control: SocketAddr, binding: &str, sql: &str, params: &[Value])
 
 /// Creates a tenant, without limits, and returns its webhook secret.
 pub async fn create_tenant(address: SocketAddr, tenant: &str) -> Result<String> {
+    create_tenant_with(address, tenant, &json!({})).await
+}
+
+/// The same with settings.
+async fn create_tenant_with(address: SocketAddr, tenant: &str, settings: &Value) -> Result<String> {
     let body = json!({
         "tenant_id": tenant,
+        "settings": settings,
         "tier": "enterprise",
         "rate_limits": {
             "max_concurrent_subscriptions": -1,

@@ -23,10 +23,14 @@ pub use carillon::{
 /// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// This project's Worker on workerd.
+    /// This project's Worker on workerd, its streams bridged.
     Carillon,
+    /// The same, its streams direct.
+    Direct,
     /// A plain JavaScript Durable Object that streams directly, on the same workerd.
     Plain,
+    /// The same with a log, and with what comes at once sent together.
+    Logged,
     /// nginx with the nchan module.
     Nchan,
     /// A plain JavaScript Worker with the same reads and writes as one of our requests.
@@ -37,13 +41,13 @@ pub enum Peer {
 
 impl Peer {
     /// Those that fan out.
-    pub const LIVE: [Self; 3] = [Self::Carillon, Self::Plain, Self::Nchan];
+    pub const LIVE: [Self; 5] = [Self::Carillon, Self::Direct, Self::Plain, Self::Logged, Self::Nchan];
 
     /// Why this peer cannot run here, with what to do about it.
     pub fn absent(self) -> Option<String> {
         match self {
-            Self::Carillon => carillon::absent(),
-            Self::Plain | Self::PlainApi | Self::PlainGraphql => plain::absent(),
+            Self::Carillon | Self::Direct => carillon::absent(),
+            Self::Plain | Self::Logged | Self::PlainApi | Self::PlainGraphql => plain::absent(),
             Self::Nchan => nchan::absent(),
         }
     }
@@ -51,10 +55,12 @@ impl Peer {
     /// Starts a fresh server.
     pub async fn start(self) -> Result<Server> {
         let started = match self {
-            Self::Carillon => carillon::start().await,
-            Self::Plain => plain::start("plain_hub.js").await,
-            Self::PlainApi => plain::start("plain_api.js").await,
-            Self::PlainGraphql => plain::start("plain_graphql.js").await,
+            Self::Carillon => carillon::start("bridged").await,
+            Self::Direct => carillon::start("direct").await,
+            Self::Plain => plain::start("plain_hub.js", false).await,
+            Self::Logged => plain::start("plain_hub.js", true).await,
+            Self::PlainApi => plain::start("plain_api.js", false).await,
+            Self::PlainGraphql => plain::start("plain_graphql.js", false).await,
             Self::Nchan => nchan::start().await,
         };
         started.map_err(|error| format!("{self}: {error}").into())
@@ -64,8 +70,10 @@ impl Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Carillon => "Carillon",
+            Self::Carillon => "Carillon, bridged",
+            Self::Direct => "Carillon, direct",
             Self::Plain => "plain JavaScript object",
+            Self::Logged => "the same, logged and coalesced",
             Self::Nchan => "nginx + nchan",
             Self::PlainApi | Self::PlainGraphql => "plain JavaScript Worker",
         })

@@ -12,12 +12,12 @@ pub fn absent() -> Option<String> {
     miniflare_absent()
 }
 
-pub async fn start(worker: &str) -> Result<Server> {
+pub async fn start(worker: &str, is_logged: bool) -> Result<Server> {
     let state = TempDir::new()?;
     let log = state.path().join("server.log");
     let argument = serde_json::json!({
         "script": worker,
-        "vars": { "WEBHOOK_SECRET": SECRET, "PLATFORM_KEY": super::PLATFORM_KEY },
+        "vars": { "WEBHOOK_SECRET": SECRET, "PLATFORM_KEY": super::PLATFORM_KEY, "LOGGED": is_logged.to_string() },
         "state": state.path().join("state"),
     });
     let mut group = Group::start(script(&root().join("bench/peers/serve.mjs"), &argument), &log)?;

@@ -33,6 +33,7 @@ pub mod http_date;
 pub mod ids;
 pub mod json;
 pub mod keep_alive;
+pub mod live_settings;
 pub mod log_position;
 pub mod matching;
 pub mod mercure;

@@ -97,6 +97,9 @@ pub struct Limits {
     pub webhooks_per_minute: Limit,
     /// Open streams.
     pub concurrent_subscriptions: Limit,
+    /// Open streams that the hub carries itself; none with 0.
+    #[serde(default = "unlimited")]
+    pub direct_streams: Limit,
     /// Open streams of one client network; without it, the limit of all streams.
     #[serde(default)]
     pub connections_per_address: Option<Limit>,
@@ -185,6 +188,14 @@ impl Limits {
         self.concurrent_subscriptions.bound().unwrap_or(Self::MAX_STREAMS).min(Self::MAX_STREAMS)
     }
 
+    /// Most direct streams of a hub, whatever the plan allows: each holds memory in an isolate that others share.
+    pub const MAX_DIRECT_STREAMS: u64 = 8_000;
+
+    /// The limit of direct streams, at most [`Self::MAX_DIRECT_STREAMS`].
+    pub fn direct(&self) -> u64 {
+        self.direct_streams.bound().unwrap_or(Self::MAX_DIRECT_STREAMS).min(Self::MAX_DIRECT_STREAMS)
+    }
+
     /// How many streams of a tenant one network may hold at least while most of them are taken, where its plan says
     /// nothing: an office is one network too.
     const OFFICE_STREAMS: u64 = 50;
@@ -221,6 +232,7 @@ impl Limits {
     pub fn named(&self) -> Overrides {
         Overrides {
             max_concurrent_subscriptions: Some(self.concurrent_subscriptions),
+            max_direct_streams: Some(self.direct_streams),
             max_webhooks_per_minute: Some(self.webhooks_per_minute),
             max_connections_per_ip: Some(Limit::AtMost(self.streams_per_network(0))),
             max_connections_per_ip_when_busy: Some(Limit::AtMost(self.streams_per_network(u64::MAX))),
@@ -249,6 +261,7 @@ impl Limits {
         put(&mut self.anonymous_requests_per_minute, own.max_anonymous_requests_per_minute);
         put(&mut self.webhooks_per_minute, own.max_webhooks_per_minute);
         put(&mut self.concurrent_subscriptions, own.max_concurrent_subscriptions);
+        put(&mut self.direct_streams, own.max_direct_streams);
         put(&mut self.event_retention_seconds, own.event_retention_seconds);
         put(&mut self.event_retention_count, own.event_retention_count);
         put(&mut self.users, own.max_users);
@@ -280,6 +293,9 @@ pub struct Overrides {
     /// Open streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent_subscriptions: Option<Limit>,
+    /// Open streams that the hub carries itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_direct_streams: Option<Limit>,
     /// Webhooks per minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_webhooks_per_minute: Option<Limit>,

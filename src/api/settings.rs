@@ -31,7 +31,9 @@ use crate::tenant::branding::Branding;
 use crate::tenant::change::TenantChange;
 use crate::tenant::document::Document;
 use crate::tenant::settings::{STORED, TenantSettings};
+use domain::error::Invalid;
 use domain::json;
+use domain::live_settings::LiveMode;
 use domain::mercure::Action;
 use domain::permission::{DEFAULT_ROLE, Permission, Permissions, permissions_of};
 use domain::sign_in::Registration;
@@ -215,10 +217,15 @@ fn changed(
     Ok(Response::json(if is_applied { 200 } else { 202 }, &view, Some(tenant))?.header("ETag", tag))
 }
 
-/// Nobody grants permissions that they do not have. Who opens registration grants everybody the default role; who adds an
+/// Nobody has what the plan does not, and nobody grants permissions that they do not have. Who opens registration grants everybody the default role; who adds an
 /// issuer lets its tokens do what the tenant's secrets can.
 fn check_rights(member: &Member, before: &Map<String, Value>, wanted: &Map<String, Value>) -> Result<(), Problem> {
     let [before, wanted] = [before, wanted].map(|settings| TenantSettings::read(settings, STORED).0);
+    let has_direct = member.config.limits.direct() > 0;
+    if !has_direct && wanted.live.mode == LiveMode::Direct && before.live.mode != LiveMode::Direct {
+        let told = "must be auto or bridged: the tenant's plan has no direct streams (max_direct_streams is 0)";
+        return Err(problem::invalid_field("/live/mode", Invalid::new("not_in_plan", told)));
+    }
     let is_open = |settings: &TenantSettings| settings.sign_in.registration == Registration::Open;
     for (action, needed) in [(Action::Publish, PUBLISHING), (Action::Subscribe, HEARING)] {
         if wanted.mercure.lends_beyond(&before.mercure, action) && !member.permissions().covers(needed) {

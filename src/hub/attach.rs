@@ -10,7 +10,7 @@ use super::protocol::{
 };
 use super::revocation;
 use super::signs_of_life::{self, Room};
-use super::sockets::{CloseReason, Sockets};
+use super::sockets::{Carriage, CloseReason, Opened, Sockets};
 use super::sqlite::{Sqlite, SqliteError};
 use super::state::HubState;
 use super::state_error::StateError;
@@ -57,8 +57,11 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     ) -> Result<Net::Upgrade, StateError> {
         // What a change of the tenant forbids was ended when it arrived here: a bridge that comes back keeps its stream.
         let caller = Caller { judged_at: caller.judged_at.filter(|_| !attach.reattach), ..caller.clone() };
-        let rights = self.rights(&caller, &attach, now)?;
+        let config = self.admit(&caller, now)?;
+        let moved = self.returning(&attach, now);
+        let rights = self.rights(&config, &attach, now)?;
         self.make_room(&attach, now)?;
+        let carriage = self.carriage_for(&attach, now);
         let opening = match (attach.wire, attach.reattach) {
             (WireFormat::Mercure, false) => self.mercure_opening(attach.cursor.as_deref(), random, now)?,
             _ => self.opening(&attach, random, now)?,
@@ -74,7 +77,13 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         interest.check().map_err(|_| Refusal::Malformed)?;
         let live = opening.through == self.log.last();
         let announces = self.config.as_ref().is_some_and(|config| config.mercure.subscriptions);
-        let presence = attach.presence.filter(|_| announces);
+        let mut presence = attach.presence.filter(|_| announces);
+        // It has never ended: what follows of it does so under its name.
+        if let (Some(presence), Some(moved)) =
+            (&mut presence, moved.and_then(|moved| moved.subscriber_of(&interest, &basis)))
+        {
+            presence.subscriber = moved;
+        }
         let attachment = Attachment {
             id: self.streams.free_id(random),
             interest,
@@ -88,16 +97,23 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             replaying: (!live).then_some(opening.through),
             history: (!live).then_some(self.log.last()),
             seen: attach.seen,
+            may_be_direct: attach.may_be_direct,
         };
-        let upgrade = self.open_stream(attachment.clone(), opening)?;
+        let upgrade = self.open_stream(carriage, attachment.clone(), opening, attach.heartbeats)?;
         if let Some(presence) = presence {
             self.announce_arrival(&attachment, presence, now)?;
         }
         Ok(upgrade)
     }
 
-    /// Opens the socket of a stream and says hello.
-    fn open_stream(&mut self, attachment: Attachment, opening: Opening) -> Result<Net::Upgrade, StateError> {
+    /// Opens a stream and says hello.
+    fn open_stream(
+        &mut self,
+        carriage: Carriage,
+        attachment: Attachment,
+        opening: Opening,
+        heartbeats: bool,
+    ) -> Result<Net::Upgrade, StateError> {
         let hello = Hello {
             cursor: self.log.cursor(opening.through),
             live: attachment.replaying.is_none(),
@@ -107,12 +123,18 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         let hello = serde_json::to_string(&hello).map_err(|_| Refusal::Malformed)?;
         let json = serde_json::to_string(&attachment).map_err(|_| Refusal::Malformed)?;
         let compiled = self.compile(&attachment)?;
-        let Ok((upgrade, socket)) = self.net.accept(&json, opening.last_event_id.as_deref()) else {
+        let opened = Opened {
+            attachment: &json,
+            last_event_id: opening.last_event_id.as_deref(),
+            is_quiet: attachment.wire == WireFormat::Mercure,
+            heartbeats,
+        };
+        let Ok((upgrade, socket)) = self.net.accept(carriage, &opened) else {
             self.streams.discard(&attachment, &compiled);
             return Err(Refusal::Failed.into());
         };
         self.net.send_text(&socket, &hello);
-        self.streams.insert(socket, attachment, compiled, opening.through);
+        self.streams.insert((socket, carriage), attachment, compiled, opening.through);
         self.advance_watermark();
         Ok(upgrade)
     }
@@ -158,14 +180,13 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         Ok(TicketRights { rights: rights.basis.rights(), granted: rights.granted })
     }
 
-    /// Checks the tenant and what the stream rests on. A ticket returns its rights, and its previous stream is closed.
-    fn rights(&mut self, caller: &Caller, attach: &Attach, now: Timestamp) -> Result<Option<Rights>, StateError> {
-        let config = self.admit(caller, now)?;
+    /// Checks what the stream rests on. A ticket returns its rights, and its previous stream is closed.
+    fn rights(&mut self, config: &TenantConfig, attach: &Attach, now: Timestamp) -> Result<Option<Rights>, StateError> {
         let Some(digest) = &attach.ticket else {
-            self.check_basis(&attach.basis, &config, &attach.address, now)?;
+            self.check_basis(&attach.basis, config, &attach.address, now)?;
             return Ok(None);
         };
-        let rights = self.ticket_rights(ticket::redeem(&self.sql, digest, now)?, &config, &attach.address, now)?;
+        let rights = self.ticket_rights(ticket::redeem(&self.sql, digest, now)?, config, &attach.address, now)?;
         self.close_where(|stream| (stream.attachment.ticket.as_ref() == Some(digest)).then_some(CloseReason::Replaced));
         Ok(Some(rights))
     }
@@ -217,7 +238,9 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
 
     fn over_limit(&self, attach: &Attach) -> Option<Refusal> {
         let limits = &self.config.as_ref()?.limits;
-        over_limit(limits, self.streams.len(), self.streams.of_network(Network::of(&attach.address)))
+        let network = Network::of(&attach.address);
+        let (away, away_of_network) = self.carrying.places(network);
+        over_limit(limits, self.streams.len() + away, self.streams.of_network(network) + away_of_network)
     }
 
     /// How many milliseconds a newcomer who was refused may wait for room: its bridges are asked whether their clients are
@@ -230,9 +253,9 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         };
         match self.signs_of_life.room(now) {
             Room::Ask(millis) => {
-                for (_, socket) in self.streams.choose(|stream| Some(stream.socket.clone())) {
-                    self.net.send_text(&socket, signs_of_life::QUESTION);
-                }
+                let mut sockets = self.streams.choose(|stream| Some(stream.socket.clone()));
+                sockets.sort_by_cached_key(|(_, socket)| self.net.last_sign_at(socket));
+                sockets.iter().for_each(|(_, socket)| self.net.send_text(socket, signs_of_life::QUESTION));
                 Some(millis)
             }
             Room::Wait(millis) => Some(millis),
@@ -243,7 +266,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     fn close_unresponsive(&mut self, now: Timestamp) {
         let is_silent = |last: Timestamp| now.since(last) > self.silence_millis;
         let silent = self.streams.choose(|stream| {
-            let last = self.net.last_ping_at(&stream.socket).max(stream.attachment.since);
+            let last = self.net.last_sign_at(&stream.socket).max(stream.attachment.since);
             is_silent(last).then_some(CloseReason::Unresponsive)
         });
         silent.into_iter().for_each(|(id, reason)| self.close(id, reason));
@@ -467,6 +490,8 @@ mod tests {
             seen: None,
             reattach: false,
             presence: None,
+            may_be_direct: false,
+            heartbeats: false,
         };
         let random = state.streams.len() << 20;
         state.attach(&caller, attach, random, NOW)

@@ -46,6 +46,13 @@ pub struct Attachment {
     /// The outbox's number of the last change that its client has seen in a list. Changes up to it are not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<u64>,
+    /// Whether its Worker lets a direct stream through.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub may_be_direct: bool,
+}
+
+fn is_not(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Attachment {
@@ -104,6 +111,7 @@ mod tests {
             replaying: None,
             history: None,
             seen: None,
+            may_be_direct: false,
         }
     }
 

@@ -157,6 +157,7 @@ mod tests {
     use crate::hub::attachment::Attachment;
     use crate::hub::protocol::Basis;
     use crate::hub::protocol::MercureUpdate;
+    use crate::hub::sockets::Carriage;
     use crate::hub::stored_state;
     use crate::hub::subscription_index::Adding;
     use domain::selector::{Interest, Selector};
@@ -180,6 +181,7 @@ mod tests {
             replaying: None,
             history: None,
             seen: None,
+            may_be_direct: false,
         }
     }
 
@@ -189,7 +191,7 @@ mod tests {
         let mut streams = Streams::default();
         for attachment in attachments {
             let compiled = streams.compile(&attachment, Adding::Opened).unwrap();
-            streams.insert((), attachment, compiled, 0);
+            streams.insert(((), Carriage::Bridged), attachment, compiled, 0);
         }
         (EventLog::open(&sql, [3; 8]).unwrap(), streams)
     }

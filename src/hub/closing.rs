@@ -49,13 +49,17 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     }
 
     pub(super) fn close(&mut self, id: u64, reason: CloseReason) {
+        self.close_as(id, reason, Leaving::ForGood);
+    }
+
+    pub(super) fn close_as(&mut self, id: u64, reason: CloseReason, leaving: Leaving) {
         if let Some(stream) = self.streams.get(id) {
             // The runtime lists the socket until the other end has closed it too. Without an attachment, no hub that wakes
             // until then takes it for a stream.
             self.net.set_attachment(&stream.socket, "");
             self.net.close(&stream.socket, reason.code());
         }
-        self.remove(id, Leaving::ForGood);
+        self.remove(id, leaving);
     }
 
     /// Closes those streams that `judge` gives a reason for.

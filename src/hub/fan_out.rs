@@ -112,9 +112,12 @@ impl FanOut {
         self.burst.delivery(part, now)
     }
 
-    /// Notes that the runtime has carried out the last fan-out. The next one waits in proportion.
-    pub fn finish(&mut self, now: Timestamp) {
-        self.window_millis = window_millis(now.since(self.began_at));
+    /// Notes that the runtime has carried out the last fan-out. The next one waits in proportion. Returns what it cost, in
+    /// milliseconds.
+    pub fn finish(&mut self, now: Timestamp) -> i64 {
+        let cost_millis = now.since(self.began_at);
+        self.window_millis = window_millis(cost_millis);
+        cost_millis
     }
 }
 

@@ -6,7 +6,7 @@
 //! accepted).
 //!
 //! - The state machine, without a platform type: [`state`], with the turns in [`publish`], [`attach`], [`closing`],
-//!   [`subscriptions`] and [`record_changes`]. Its memory is [`rates`], [`streams`] and [`fan_out`].
+//!   [`subscriptions`], [`record_changes`] and [`carrying`]. Its memory is [`rates`], [`streams`], [`fan_out`] and [`load`].
 //! - What it stores: [`event_log`], [`current_collections`], [`receipts`], [`ticket`], [`revocation`], [`presence`],
 //!   [`logins`], [`mails`], [`cache_stats`], [`answer_counts`],
 //!   [`purges`], [`stored_state`], over the [`sqlite`] trait; and the [`attachment`] of each
@@ -20,6 +20,7 @@ mod attach;
 mod attachment;
 mod broadcast;
 mod cache_stats;
+mod carrying;
 mod change_judge;
 pub(crate) mod client;
 mod closing;
@@ -28,6 +29,7 @@ mod drain;
 mod event_log;
 mod fan_out;
 mod filter_budget;
+mod load;
 mod logins;
 mod mails;
 #[cfg(test)]

@@ -1,5 +1,8 @@
 // What the hub does in JavaScript: one call for each statement, one for each broadcast.
 
+import { DirectStream } from "./direct_streams.js";
+import { parseMessage } from "./client_stream.js";
+
 export function query(sql, text, args) {
   return sql.exec(text, ...args).raw().toArray();
 }
@@ -25,8 +28,16 @@ export function accept(ctx, attachment) {
 }
 
 export function upgradeResponse(client, lastEventId) {
-  const headers = lastEventId === undefined ? {} : { "x-carillon-last-event-id": encodeURIComponent(lastEventId) };
-  return new Response(null, { status: 101, webSocket: client, headers });
+  return new Response(null, { status: 101, webSocket: client, headers: beginning(lastEventId) });
+}
+
+// The response whose body is a direct stream.
+export function directResponse(stream, lastEventId) {
+  return new Response(stream.readable, { headers: { "x-carillon-direct": "1", ...beginning(lastEventId) } });
+}
+
+function beginning(lastEventId) {
+  return lastEventId === undefined ? {} : { "x-carillon-last-event-id": encodeURIComponent(lastEventId) };
 }
 
 export function openSockets(ctx) {
@@ -50,16 +61,29 @@ export function pingReply(ctx) {
   return ctx.getWebSocketAutoResponse()?.response;
 }
 
-// When the runtime last answered a ping on this socket, in milliseconds since 1970; 0 if never.
-export function lastPingAt(ctx, socket) {
+// When the client of this socket was last known to be there, in milliseconds since 1970; 0 if never: of a direct stream by
+// what it has taken, else by the runtime's last answer to a ping.
+export function lastSignAt(ctx, socket) {
+  if (socket instanceof DirectStream) return socket.lastSignAt();
   return ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
 }
 
-// Sends the same message to every socket. One that is closing is skipped: its close event follows.
-export function sendAll(sockets, message) {
+// Sends the same words to every socket. One that is closing is skipped: its close event follows.
+export function sendAll(sockets, text) {
   for (const socket of sockets) {
     try {
-      socket.send(message);
+      socket.send(text);
+    } catch {}
+  }
+}
+
+// The same with a message of events. Direct streams share what is read of it.
+export function sendEvents(sockets, message) {
+  let read;
+  for (const socket of sockets) {
+    try {
+      if (socket instanceof DirectStream) socket.given((read ??= parseMessage(message)));
+      else socket.send(message);
     } catch {}
   }
 }

@@ -12,8 +12,8 @@
 
 #![allow(missing_docs, reason = "what the macro exports has none")]
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::cell::{Cell, OnceCell};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
@@ -25,7 +25,7 @@ use worker::{
 };
 
 use super::drain::{self, DrainError, Sink};
-use super::object_sockets::{ObjectSocket, ObjectSockets};
+use super::object_sockets::{DirectStreams, ObjectSocket, ObjectSockets};
 use super::object_sqlite::ObjectSqlite;
 use super::presence::Leaving;
 use super::protocol::{
@@ -62,11 +62,13 @@ const DRAIN_MILLIS: i64 = 60_000;
 struct Core {
     state: State,
     env: Env,
-    /// Milliseconds without a ping after which a client counts as gone.
-    silence_millis: i64,
+    keep_alive_seconds: u32,
     started_at: Timestamp,
     memory: LoadedState<ObjectState>,
     fan_out_is_scheduled: Cell<bool>,
+    /// Whether the timer of direct streams runs.
+    is_carrying: Cell<bool>,
+    direct: OnceCell<Rc<DirectStreams>>,
     /// When the running drain last took a page; none if none runs.
     draining_at: Cell<Option<Timestamp>>,
     drain_again: Cell<bool>,
@@ -81,10 +83,12 @@ impl DurableObject for Hub {
         let core = Core {
             state,
             env,
-            silence_millis: 3 * 1000 * i64::from(keep_alive),
+            keep_alive_seconds: keep_alive,
             started_at: now(),
             memory: LoadedState::default(),
             fan_out_is_scheduled: Cell::new(false),
+            is_carrying: Cell::new(false),
+            direct: OnceCell::new(),
             draining_at: Cell::new(None),
             drain_again: Cell::new(false),
             is_reading_collections: Cell::new(false),
@@ -108,15 +112,12 @@ impl DurableObject for Hub {
     }
 
     async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> worker::Result<()> {
-        if let WebSocketIncomingMessage::String(text) = message {
-            let socket = ObjectSocket::of(&socket);
-            let due = self.core.turn(|state| Ok(state.page_due_in(&socket, &text, now()))).map_err(to_worker_error)?;
-            if due > 0 {
-                Delay::from(Duration::from_millis(due.unsigned_abs())).await;
+        match message {
+            WebSocketIncomingMessage::String(text) => {
+                self.core.socket_message(&ObjectSocket::of(&socket), &text).await.map_err(to_worker_error)
             }
-            self.core.turn(|state| state.socket_message(&socket, &text, now())).map_err(to_worker_error)?;
+            WebSocketIncomingMessage::Binary(_) => Ok(()),
         }
-        Ok(())
     }
 
     async fn websocket_close(
@@ -249,27 +250,66 @@ impl Hub {
 }
 
 impl Core {
-    fn turn<T>(&self, act: impl FnOnce(&mut ObjectState) -> Result<T, StateError>) -> Result<T, StateError> {
+    fn turn<T>(self: &Rc<Self>, act: impl FnOnce(&mut ObjectState) -> Result<T, StateError>) -> Result<T, StateError> {
         self.memory.turn(|| self.wake(), act)
     }
 
-    fn wake(&self) -> Result<ObjectState, SqliteError> {
+    fn wake(self: &Rc<Self>) -> Result<ObjectState, SqliteError> {
         let missing = |_| SqliteError("ctx.storage.sql is missing".into());
         let storage = js_sys::Reflect::get(self.state.as_raw(), &"storage".into()).map_err(missing)?;
         let sql = js_sys::Reflect::get(&storage, &"sql".into()).map_err(missing)?;
-        let net = ObjectSockets::new(self.state.as_raw().into());
+        let net = ObjectSockets::new(self.state.as_raw().into(), self.direct_streams()?);
         let epoch = random().map_err(|_| SqliteError("the runtime gave no random bytes".into()))?;
         // The object is named by its tenant, which the registry placed.
         let tenant = TenantId::proven(&self.state.id().name().unwrap_or_default());
-        HubState::wake(tenant, ObjectSqlite::new(storage, sql), net, epoch, self.silence_millis, now())
+        let silence_millis = 3 * 1000 * i64::from(self.keep_alive_seconds);
+        HubState::wake(tenant, ObjectSqlite::new(storage, sql), net, epoch, silence_millis, now())
     }
 
-    fn socket_closed(&self, socket: &WebSocket, leaving: Leaving) {
-        let socket = ObjectSocket::of(socket);
+    fn direct_streams(self: &Rc<Self>) -> Result<Rc<DirectStreams>, SqliteError> {
+        if let Some(direct) = self.direct.get() {
+            return Ok(Rc::clone(direct));
+        }
+        let (saying, leaving) = (Rc::downgrade(self), Rc::downgrade(self));
+        let direct = DirectStreams::new(
+            self.state.as_raw().as_ref(),
+            self.keep_alive_seconds * 1000,
+            // Both are told in the middle of turns: what follows is a turn of its own.
+            move |stream, word| {
+                in_its_own_turn(&saying, async move |core| {
+                    let _ = core.socket_message(&stream, &word).await;
+                })
+            },
+            move |stream| {
+                in_its_own_turn(&leaving, async move |core| {
+                    core.stream_gone(&stream, Leaving::ForGood);
+                    core.after_turn().await;
+                })
+            },
+        );
+        let direct = Rc::new(direct.map_err(|error| SqliteError(format!("{error:?}")))?);
+        Ok(Rc::clone(self.direct.get_or_init(|| direct)))
+    }
+
+    /// A stream's other end said something: it asks for a page.
+    async fn socket_message(self: &Rc<Self>, socket: &ObjectSocket, text: &str) -> Result<(), StateError> {
+        let due = self.turn(|state| Ok(state.page_due_in(socket, text, now())))?;
+        if due > 0 {
+            Delay::from(Duration::from_millis(due.unsigned_abs())).await;
+        }
+        self.turn(|state| state.socket_message(socket, text, now()))
+    }
+
+    fn stream_gone(self: &Rc<Self>, socket: &ObjectSocket, leaving: Leaving) {
         let _ = self.turn(|state| {
-            state.socket_closed(&socket, leaving);
+            state.socket_closed(socket, leaving);
             Ok(())
         });
+    }
+
+    fn socket_closed(self: &Rc<Self>, socket: &WebSocket, leaving: Leaving) {
+        let socket = ObjectSocket::of(socket);
+        self.stream_gone(&socket, leaving);
         socket.close_back();
     }
 
@@ -282,7 +322,29 @@ impl Core {
             let _ = self.state.storage().set_alarm(ScheduledTime::new(at)).await;
         }
         self.schedule_fan_out();
+        self.schedule_carrying();
         self.read_outdated_collections();
+    }
+
+    /// While streams are direct, or are to become so, or go back, a step is done each second.
+    fn schedule_carrying(self: &Rc<Self>) {
+        if self.is_carrying.get() {
+            return;
+        }
+        let Some(mut wait) = self.turn(|state| Ok(state.carry(now()))).ok().flatten() else { return };
+        self.is_carrying.set(true);
+        let core = Rc::clone(self);
+        wasm_bindgen_futures::spawn_local(async move {
+            loop {
+                Delay::from(Duration::from_millis(wait.unsigned_abs())).await;
+                match core.turn(|state| Ok(state.carry(now()))).ok().flatten() {
+                    Some(next) => wait = next,
+                    None => break,
+                }
+                let _ = core.turn(|state| state.announce_departures(now()));
+            }
+            core.is_carrying.set(false);
+        });
     }
 
     fn read_outdated_collections(self: &Rc<Self>) {
@@ -368,7 +430,7 @@ impl Core {
     }
 
     /// Closes all streams and deletes everything. No turn may follow that would write again.
-    async fn purge(&self) -> worker::Result<Response> {
+    async fn purge(self: &Rc<Self>) -> worker::Result<Response> {
         let outcome = self.turn(|state| {
             state.close_all();
             Ok(())
@@ -380,6 +442,13 @@ impl Core {
         self.state.storage().delete_alarm().await?;
         self.state.storage().delete_all().await?;
         reply(Ok(Done {}))
+    }
+}
+
+/// Runs behind the turn that is under way, if the object is still there.
+fn in_its_own_turn<F: Future<Output = ()> + 'static>(core: &Weak<Core>, act: impl FnOnce(Rc<Core>) -> F) {
+    if let Some(core) = core.upgrade() {
+        wasm_bindgen_futures::spawn_local(act(core));
     }
 }
 

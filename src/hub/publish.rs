@@ -123,7 +123,8 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
 
     /// Notes that the runtime has carried out the last fan-out.
     pub fn fan_out_finished(&mut self, now: Timestamp) {
-        self.fan_out.finish(now);
+        let cost_millis = self.fan_out.finish(now);
+        self.load.fanned_out(cost_millis, now);
     }
 
     /// Sends a batch of events, which were judged, to the live streams that it is for.
@@ -132,6 +133,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             if delivery == Delivery::Paged {
                 broadcast.streams.iter().for_each(|id| self.store_attachment(*id));
             }
+            self.load.delivered(broadcast.streams.len() as u64, now);
             self.net.send(self.streams.sockets(&broadcast.streams), &broadcast.bytes);
         }
     }

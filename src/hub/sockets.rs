@@ -1,4 +1,4 @@
-//! The hub's WebSockets behind a trait: those of the Durable Object's runtime in production, fakes in tests.
+//! The hub's ends of its streams behind a trait: those of the Durable Object's runtime in production, fakes in tests.
 
 use domain::clock::Timestamp;
 
@@ -21,6 +21,8 @@ pub enum CloseReason {
     AddressNotAllowed,
     /// The tenant may have fewer streams now, and older ones go before.
     TooManyStreams,
+    /// The stream is to be carried in the other way: its client comes back at once.
+    Moved,
 }
 
 impl CloseReason {
@@ -34,8 +36,31 @@ impl CloseReason {
             Self::NoCredential => 4006,
             Self::AddressNotAllowed => 4007,
             Self::TooManyStreams => 4008,
+            Self::Moved => 4009,
         }
     }
+}
+
+/// How a stream gets from the hub to its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Carriage {
+    /// Through a socket to the Worker that ends the client's response. The hub may sleep behind it.
+    Bridged,
+    /// The hub writes the response itself. It is awake as long as there is one.
+    Direct,
+}
+
+/// How a stream's other end is opened.
+#[derive(Debug)]
+pub struct Opened<'a> {
+    /// What the hub keeps of it.
+    pub attachment: &'a str,
+    /// For a header of the response: the id of the event before the first one, on Mercure's wire.
+    pub last_event_id: Option<&'a str>,
+    /// Whether the hub says nothing of its own: clients of Mercure's wire take every block for an update.
+    pub is_quiet: bool,
+    /// Whether signs of life are events.
+    pub heartbeats: bool,
 }
 
 /// The code of an ordinary close (RFC 6455, 7.4.1).
@@ -53,17 +78,22 @@ pub trait Sockets {
     /// What carries the other end to the client.
     type Upgrade;
 
-    /// Opens a socket with its attachment. `last_event_id` goes into a header of the response, for the bridge.
-    fn accept(
-        &self,
-        attachment: &str,
-        last_event_id: Option<&str>,
-    ) -> Result<(Self::Upgrade, Self::Socket), SocketError>;
+    /// Opens a stream.
+    fn accept(&self, carriage: Carriage, opened: &Opened<'_>) -> Result<(Self::Upgrade, Self::Socket), SocketError>;
+
+    /// How a stream is carried.
+    fn carriage(&self, socket: &Self::Socket) -> Carriage;
+
+    /// Whether this isolate takes one more direct stream: what its hubs together hold for slow clients is bounded.
+    fn has_room(&self) -> bool;
+
+    /// Whether more waits for the client of a direct stream than it holds.
+    fn is_stalled(&self, socket: &Self::Socket) -> bool;
 
     /// Every socket, also one that the hub has closed until its other end has closed it too.
     fn all(&self) -> Vec<Self::Socket>;
 
-    /// The text that the socket keeps through hibernation.
+    /// The text that the socket keeps, a bridged one through hibernation.
     fn attachment(&self, socket: &Self::Socket) -> Option<String>;
 
     fn set_attachment(&self, socket: &Self::Socket, text: &str);
@@ -82,6 +112,7 @@ pub trait Sockets {
 
     fn set_ping_reply(&self, text: &str);
 
-    /// When the runtime last answered a ping on this socket; 1970 if never.
-    fn last_ping_at(&self, socket: &Self::Socket) -> Timestamp;
+    /// When the client was last known to be there: when the runtime last answered a ping of its bridge, or the client of a
+    /// direct stream last took something; 1970 if never.
+    fn last_sign_at(&self, socket: &Self::Socket) -> Timestamp;
 }

@@ -16,9 +16,11 @@ use std::rc::Rc;
 
 use super::attachment::Attachment;
 use super::broadcast::Delivery;
+use super::carrying::Carrying;
 use super::current_collections::CurrentCollections;
 use super::event_log::{EventLog, Page};
 use super::fan_out::FanOut;
+use super::load::Load;
 use super::presence::{self, Departures};
 use super::protocol::{
     Caller, Configured, CountLogin, CountMail, Drawn, Grant, GrantRequest, HubStatus, ListAnswerCounts,
@@ -60,6 +62,8 @@ pub struct HubState<Sql, Net: Sockets> {
     pub(super) rates: Rates,
     pub(super) streams: Streams<Net::Socket>,
     pub(super) fan_out: FanOut,
+    pub(super) load: Load,
+    pub(super) carrying: Carrying,
     pub(super) departures: Departures,
     pub(super) signs_of_life: SignsOfLife,
     pub(super) replay_budget: ReplayBudget,
@@ -86,7 +90,13 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         let config: Option<TenantConfig> =
             stored_state::read(&sql, CONFIG)?.and_then(|json| serde_json::from_str(&json).ok());
         let alarm_at: Option<i64> = stored_state::read(&sql, ALARM_AT)?.and_then(|text| text.parse().ok());
-        let watermark = net.ping_reply().as_deref().and_then(Cursor::parse).map(|cursor| cursor.seq);
+        // What a later hub may append to it stands behind a semicolon.
+        let watermark = net.ping_reply();
+        let watermark = watermark
+            .as_deref()
+            .and_then(|reply| reply.split(';').next())
+            .and_then(Cursor::parse)
+            .map(|cursor| cursor.seq);
         let log = EventLog::open(&sql, random)?;
         let mut collections = CurrentCollections::open(&sql)?;
         if log.was_unnamed() {
@@ -102,6 +112,8 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             rates: Rates::open(&sql)?,
             streams: Streams::default(),
             fan_out: FanOut::new(watermark),
+            load: Load::default(),
+            carrying: Carrying::default(),
             departures: Departures::default(),
             signs_of_life: SignsOfLife::default(),
             replay_budget: ReplayBudget::default(),
@@ -136,7 +148,8 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             });
             match compiled {
                 Some((compiled, attachment)) => {
-                    self.streams.insert(socket, attachment, compiled, through);
+                    let carriage = self.net.carriage(&socket);
+                    self.streams.insert((socket, carriage), attachment, compiled, through);
                     self.restored += 1;
                 }
                 // Another version of the hub wrote it, or let more patterns in. Its bridge attaches again.
@@ -303,6 +316,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
             latest: self.log.cursor(self.log.last()),
             earliest: self.log.cursor(self.floor(now)?),
             streams: self.streams.len(),
+            carried: self.streams.carried(),
             pending: self.fan_out.waiting(),
             restored: self.restored,
             cache_hits: cache.hits,

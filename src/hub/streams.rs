@@ -6,7 +6,8 @@ use super::attachment::Attachment;
 use super::change_judge::RecordFilter;
 use super::event_log::Entry;
 use super::filter_budget::{Bringer, FilterBudget};
-use super::protocol::{PatternParameter, Refusal, RefusedPattern};
+use super::protocol::{CarriedStreams, PatternParameter, Refusal, RefusedPattern};
+use super::sockets::Carriage;
 use super::subscription_index::{Adding, CompiledInterest, NotAdded, Subscriber, SubscriptionIndex};
 use domain::address::Network;
 use domain::clock::Timestamp;
@@ -28,6 +29,7 @@ pub struct Stream<S> {
     pub attachment: Attachment,
     /// Every event up to this sequence number was sent to it, or is not for it.
     pub through: u64,
+    pub carriage: Carriage,
     compiled: Compiled,
 }
 
@@ -61,6 +63,7 @@ pub struct Streams<S> {
     pub(super) index: SubscriptionIndex,
     filters: FilterBudget,
     by_network: HashMap<Network, u64>,
+    direct: u64,
 }
 
 impl<S> Default for Streams<S> {
@@ -70,6 +73,7 @@ impl<S> Default for Streams<S> {
             index: SubscriptionIndex::default(),
             filters: FilterBudget::default(),
             by_network: HashMap::new(),
+            direct: 0,
         }
     }
 }
@@ -108,14 +112,22 @@ impl<S> Streams<S> {
     }
 
     /// Adds a stream that was compiled and has been sent everything up to `through`.
-    pub fn insert(&mut self, socket: S, attachment: Attachment, compiled: Compiled, through: u64) {
+    pub fn insert(
+        &mut self,
+        (socket, carriage): (S, Carriage),
+        attachment: Attachment,
+        compiled: Compiled,
+        through: u64,
+    ) {
         *self.by_network.entry(attachment.network()).or_default() += 1;
-        self.by_id.insert(attachment.id, Stream { socket, attachment, through, compiled });
+        self.direct += u64::from(carriage == Carriage::Direct);
+        self.by_id.insert(attachment.id, Stream { socket, attachment, through, carriage, compiled });
     }
 
     pub fn remove(&mut self, id: u64) -> Option<Stream<S>> {
         let stream = self.by_id.remove(&id)?;
         let network = stream.attachment.network();
+        self.direct -= u64::from(stream.carriage == Carriage::Direct);
         self.discard(&stream.attachment, &stream.compiled);
         if let Some(count) = self.by_network.get_mut(&network) {
             *count -= 1;
@@ -140,6 +152,24 @@ impl<S> Streams<S> {
 
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
+    }
+
+    /// How many streams are direct.
+    pub fn direct(&self) -> u64 {
+        self.direct
+    }
+
+    /// How many streams are carried in each way on each wire.
+    pub fn carried(&self) -> CarriedStreams {
+        let mut carried = CarriedStreams::default();
+        for stream in self.by_id.values() {
+            let ways = match stream.carriage {
+                Carriage::Bridged => &mut carried.bridged,
+                Carriage::Direct => &mut carried.direct,
+            };
+            ways.count(stream.attachment.wire);
+        }
+        carried
     }
 
     /// How many streams a network has open.

@@ -209,6 +209,8 @@ mod tests {
             seen: None,
             reattach: false,
             presence: Some(presence),
+            may_be_direct: false,
+            heartbeats: false,
         };
         state.attach(&caller(), attach, now.millis().unsigned_abs() << 20, now).unwrap()
     }

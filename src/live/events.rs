@@ -25,14 +25,6 @@ pub async fn open(request: &Request<Visitor>, attach: &Attach) -> Result<Respons
     if request.is_head() {
         return Ok(Response::events(None));
     }
-    let heartbeats = match request.incoming.query.get("heartbeat") {
-        None | Some("id") => false,
-        Some("data") => true,
-        Some(_) => {
-            let invalid = Invalid::new("invalid_heartbeat", "must be id or data");
-            return Err(problem::invalid_query("heartbeat", invalid));
-        }
-    };
     let Visitor { tenant, host, config, .. } = &*request.caller;
     let opened = tenant_state::call_hub_judged_at(
         &request.bindings,
@@ -46,7 +38,7 @@ pub async fn open(request: &Request<Visitor>, attach: &Attach) -> Result<Respons
         request.proof.succeeded();
     }
     let keep_alive = request.bindings.settings.keep_alive_seconds;
-    let stream = attached.pump(keep_alive, heartbeats, &request.incoming.signal()).map_err(problem::internal)?;
+    let stream = attached.pump(keep_alive, attach.heartbeats, &request.incoming.signal()).map_err(problem::internal)?;
     Ok(Response::events(Some(stream)))
 }
 
@@ -83,6 +75,14 @@ pub fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
     if ticket.is_none() && !presents && !request.caller.config.mercure.anonymous {
         return Err(problem::unauthorized());
     }
+    let heartbeats = match query.get("heartbeat") {
+        None | Some("id") => false,
+        Some("data") => true,
+        Some(_) => {
+            let invalid = Invalid::new("invalid_heartbeat", "must be id or data");
+            return Err(problem::invalid_query("heartbeat", invalid));
+        }
+    };
     Ok(Attach {
         interest,
         basis: basis::of_visitor(&request.caller),
@@ -93,6 +93,8 @@ pub fn read(request: &Request<Visitor>) -> Result<Attach, Problem> {
         seen,
         reattach: false,
         presence: None,
+        may_be_direct: true,
+        heartbeats,
     })
 }
 

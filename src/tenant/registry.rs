@@ -247,7 +247,7 @@ impl Tenant {
                 .collect()
         };
         let profile = self.row.profile();
-        let TenantSettings { sign_in, mercure, .. } = TenantSettings::read(&profile.settings, STORED).0;
+        let TenantSettings { sign_in, mercure, live, .. } = TenantSettings::read(&profile.settings, STORED).0;
         let is_active = self.row.status == Status::Active;
         Ok(TenantConfig {
             revision: self.row.revision,
@@ -264,6 +264,7 @@ impl Tenant {
             registration: sign_in.registration,
             passwords: sign_in.passwords,
             mercure,
+            live,
         })
     }
 }

@@ -15,6 +15,7 @@ use domain::error::Invalid;
 use domain::graphql_cache::{self, CacheSettings, HeaderScope, OperationLifetime, TokenScope};
 use domain::graphql_settings::{self, DocumentRule, GraphqlSettings, Introspection};
 use domain::json;
+use domain::live_settings::{LiveMode, LiveSettings};
 use domain::mercure::{Action, Issuer, Mercure};
 use domain::pointer;
 use domain::sign_in::SignInSettings;
@@ -50,6 +51,8 @@ pub struct TenantSettings {
     pub workflow_approval: bool,
     /// Who may register, and which passwords are allowed.
     pub sign_in: SignInSettings,
+    /// The settings of its live streams.
+    pub live: LiveSettings,
     /// The settings of its Mercure hub.
     pub mercure: Mercure,
     /// The settings of its GraphQL endpoint.
@@ -80,6 +83,7 @@ impl TenantSettings {
             custom_templates: fields.object("custom_templates", usize::MAX).unwrap_or_default(),
             workflow_approval: fields.flag("workflow_approval").unwrap_or(false),
             sign_in,
+            live: read_live(&mut fields),
             mercure: read_mercure(&mut fields, may_call),
             graphql: read_graphql(&mut fields),
         };
@@ -97,10 +101,20 @@ impl TenantSettings {
             "workflow_approval": self.workflow_approval,
             "registration": self.sign_in.registration,
             "password_policy": self.sign_in.passwords,
+            "live": self.live,
             "mercure": self.mercure.to_view(),
             "graphql": self.graphql,
         })
     }
+}
+
+fn read_live(fields: &mut Fields) -> LiveSettings {
+    let mut inner = Fields::new(fields.object("live", usize::MAX).unwrap_or_default());
+    let mode = inner.parsed("mode", |text| {
+        LiveMode::parse(text).ok_or_else(|| Invalid::new("invalid_value", "must be auto, bridged or direct"))
+    });
+    fields.wrong_inside("live", inner.into_errors());
+    LiveSettings { mode: mode.unwrap_or_default() }
 }
 
 fn read_mercure(fields: &mut Fields, may_call: MayCall<'_>) -> Mercure {
@@ -319,6 +333,7 @@ mod tests {
         let defaults = json!({"auto_publish": false, "content_types": ["blog_post"], "default_categories": ["Blog"],
             "seo_optimization": true, "custom_templates": {}, "workflow_approval": false, "registration": "closed",
             "password_policy": policy,
+            "live": {"mode": "auto"},
             "mercure": {"compatibility": true, "anonymous": true, "subscriptions": false, "issuers": []},
             "graphql": {"introspection": "on", "documents": "any", "max_query_bytes": 65_536, "max_depth": 20, "max_aliases": 100,
                 "max_fields": 2_000, "max_batch": 10, "max_upload_bytes": 0, "timeout_ms": 10_000,

@@ -15,6 +15,7 @@
 // The control server answers in JSON, an error as {"error"} with status 400 or 500:
 //
 //   POST /evict      {"tenant", "webSockets": "hibernate"|"close"}  the tenant's hub leaves memory
+//   POST /abort      {"tenant"}                                     the tenant's hub breaks off
 //   POST /scheduled                                                 one run of each cron trigger, awaited
 //   POST /fetch      {"url"}                                        {"status", "headers"} of a GET, also over https
 //   POST /d1         {"binding", "sql", "params"?}                  {"results", "meta"}
@@ -96,7 +97,8 @@ async function modules(build) {
       ? { type: "wasm", contents: new Uint8Array(await readFile(join(build, file))) }
       : { type: "esm", contents: await readFile(join(build, file), "utf8") },
   ]);
-  return Object.fromEntries(await Promise.all(entries));
+  const hub = await readFile(join(ROOT, "tests/runtime/test_hub.mjs"), "utf8");
+  return { ...Object.fromEntries(await Promise.all(entries)), "test_hub.mjs": { type: "esm", contents: hub } };
 }
 
 /** The static files of a build, as wrangler.toml describes them; none of a build that has none. */
@@ -108,7 +110,7 @@ function assetsOf(toml, folder) {
 }
 
 /** The Worker as wrangler.toml describes it, with the test's own vars and secrets. Only the first isolate has the hubs. */
-async function worker(name, toml, databases, { build = "build", vars = {}, secrets = {}, addressLimit = true, shields = true }) {
+async function worker(name, toml, databases, { build = "build", vars = {}, secrets = {}, addressLimit = true, shields = true, canAbort = false }) {
   const folder = resolve(ROOT, build);
   const top = blocks(`[top]\n${toml}`, "[top]")[0];
   const assets = assetsOf(toml, folder);
@@ -118,7 +120,7 @@ async function worker(name, toml, databases, { build = "build", vars = {}, secre
       ...assets,
       compatibilityDate: top.compatibility_date,
       compatibilityFlags: flags(toml),
-      manifest: { mainModule: "index.js", modulesRoot: folder, modules: await modules(folder) },
+      manifest: { mainModule: canAbort ? "test_hub.mjs" : "index.js", modulesRoot: folder, modules: await modules(folder) },
       env: {
         ...texts({ ...blocks(toml, "[vars]")[0], ...vars, ...secrets }),
         ...Object.fromEntries(databases.map(({ binding }) => [binding, { type: "d1", id: binding }])),
@@ -218,6 +220,7 @@ function controls(adminUrl, triggers) {
   const asking = (action) => (asked) => ask(adminUrl, action, asked);
   return {
     "POST /evict": asking("evict"),
+    "POST /abort": asking("abort"),
     "POST /scheduled": async () => {
       for (const cron of triggers) await ask(adminUrl, "scheduled", { cron });
     },

@@ -9,6 +9,11 @@ const actions = {
     await workerd.evict(env.HUB.get(env.HUB.idFromName(tenant)), { webSockets });
     return {};
   },
+  // The tenant's hub breaks off whatever it does (test_hub.mjs).
+  async abort({ tenant }, env) {
+    await env.HUB.get(env.HUB.idFromName(tenant)).fetch("http://hub/abort-for-a-test").catch(() => {});
+    return {};
+  },
   async d1({ binding, sql, params = [] }, env) {
     const { results, meta } = await env[binding].prepare(sql).bind(...params).all();
     return { results, meta };

@@ -146,6 +146,11 @@ impl World {
         self.runtime.url(self.isolate)
     }
 
+    /// Where the Worker listens, as host and port.
+    pub fn address_of_worker(&self) -> String {
+        self.url().trim_start_matches("http://").to_owned()
+    }
+
     /// The hubs of a runtime that was killed lose all that they stored.
     pub fn lose_hubs(&self) {
         self.runtime.lose_hubs();
@@ -202,6 +207,18 @@ impl World {
 
     /// Evicts a tenant's hub; its sockets are hibernated or closed.
     pub async fn evict(&self, tenant: &Tenant, sockets: Sockets) {
+        let (status, text) = self.try_to_evict(tenant, sockets).await;
+        // A hub that does not run is out of memory already.
+        assert!(status.is_success() || text.contains("not currently running"), "/evict answers {status}: {text}");
+    }
+
+    /// Whether a tenant's hub could go to sleep, which it does then: nothing is under way in it.
+    pub async fn can_evict(&self, tenant: &Tenant) -> bool {
+        let (status, text) = self.try_to_evict(tenant, Sockets::Hibernate).await;
+        status.is_success() || text.contains("not currently running")
+    }
+
+    async fn try_to_evict(&self, tenant: &Tenant, sockets: Sockets) -> (reqwest::StatusCode, String) {
         let sockets = match sockets {
             Sockets::Hibernate => "hibernate",
             Sockets::Close => "close",
@@ -209,9 +226,12 @@ impl World {
         let url = format!("{}/evict", self.runtime.control());
         let asked = json!({"tenant": tenant.id, "webSockets": sockets});
         let answer = within("/evict", self.http.post(url).json(&asked).send()).await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        // A hub that does not run is out of memory already.
-        assert!(status.is_success() || text.contains("not currently running"), "/evict answers {status}: {text}");
+        (answer.status(), answer.text().await.unwrap())
+    }
+
+    /// A tenant's hub is aborted, as a fault of the platform would: whatever it holds open breaks off.
+    pub async fn abort(&self, tenant: &Tenant) {
+        self.control("/abort", json!({"tenant": tenant.id})).await;
     }
 
     /// KV loses the answers that it holds of a tenant's site.

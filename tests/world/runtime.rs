@@ -139,6 +139,7 @@ impl Runtime {
             "state": self.state,
             "isolates": self.isolates,
             "shields": self.shields,
+            "canAbort": true,
             "vars": all,
             "secrets": secrets,
         })

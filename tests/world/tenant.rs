@@ -1,5 +1,7 @@
 //! Tenants: made by the operator, visited by browsers, fed by their sites.
 
+use std::sync::OnceLock;
+
 use serde_json::{Map, Value, json};
 
 use super::{ROOT, RequestBuilder, Stream, TestResponse, Token, Webhook, World, unique};
@@ -13,7 +15,16 @@ pub struct TenantBuilder {
 impl TenantBuilder {
     pub(super) fn new(world: &World) -> TenantBuilder {
         let builder = TenantBuilder { world: world.clone(), body: Map::new() };
-        builder.set("tenant_id", json!(format!("t-{}", unique())))
+        let builder = builder.set("tenant_id", json!(format!("t-{}", unique())));
+        match live_mode() {
+            Some(mode) => builder.live_mode(mode),
+            None => builder,
+        }
+    }
+
+    /// How its streams are carried, where its plan would allow no direct ones too.
+    pub fn live_mode(self, mode: &str) -> TenantBuilder {
+        self.limit("max_direct_streams", -1).set("settings", json!({"live": {"mode": mode}}))
     }
 
     pub fn id(self, id: &str) -> TenantBuilder {
@@ -31,9 +42,12 @@ impl TenantBuilder {
         self
     }
 
-    /// Sets one field of the body as it stands.
+    /// Sets one field of the body as it stands; of its settings, those that are named.
     pub fn set(mut self, name: &str, value: Value) -> TenantBuilder {
-        self.body.insert(name.to_owned(), value);
+        match (self.body.get_mut(name), value) {
+            (Some(Value::Object(settings)), Value::Object(more)) if name == "settings" => settings.extend(more),
+            (_, value) => _ = self.body.insert(name.to_owned(), value),
+        }
         self
     }
 
@@ -46,6 +60,12 @@ impl TenantBuilder {
         let answer = self.call().send().await.expect(201);
         Tenant::from_answer(&self.world, &answer.data())
     }
+}
+
+/// How the streams of tenants are carried in this run of the tests; by itself as the hubs choose.
+fn live_mode() -> Option<&'static str> {
+    static MODE: OnceLock<Option<String>> = OnceLock::new();
+    MODE.get_or_init(|| std::env::var("LIVE_MODE").ok()).as_deref()
 }
 
 /// A tenant that exists, or did.

@@ -88,6 +88,7 @@ async fn hub(bindings: &Bindings, tenant: &Tenant) -> Result<Value, String> {
         "latest": condition.latest,
         "earliest": condition.earliest,
         "streams": condition.streams,
+        "carried": condition.carried,
         "pending_events": condition.pending,
         "restored_streams": condition.restored,
     }))

@@ -2,15 +2,17 @@
 
 use super::client::Client;
 use super::config;
+use super::opening::network;
 use super::reference::{ANONYMOUS_REQUESTS, API_REQUESTS, Expected, KnownEvent, Rules, Settings, WEBHOOKS};
 use super::steps::{Event, Step};
-use super::world::{Closing, Fault, World, ensure};
+use super::world::{Closing, Fault, SILENCE_MILLIS, World, ensure};
+use crate::hub::carrying::STEP_MILLIS;
 use crate::hub::presence::Leaving;
 use crate::hub::protocol::{
     Drawn, EndMinted, GrantRequest, MercureUpdate, Publish, PurgeAnswers, PurgesAfter, ReceiptKey, Refusal,
     RequestClass,
 };
-use crate::hub::sockets::CloseReason;
+use crate::hub::sockets::{Carriage, CloseReason};
 use crate::hub::state_error::StateError;
 use domain::graphql_cache::{PurgeNews, Tag};
 use domain::topic::Topic;
@@ -43,6 +45,7 @@ impl World {
             Step::FanOut { cost } => self.fan_out(*cost).map(|()| String::new()),
             Step::Revoke { by } => self.revoke(*by),
             Step::Lease { class } => self.lease(*class),
+            Step::Carry => self.carry(),
             Step::Kill => {
                 self.kill();
                 Ok(String::new())
@@ -114,6 +117,7 @@ impl World {
         self.memory.forget();
         self.is_forgotten = true;
         self.is_awake = false;
+        self.away.clear();
     }
 
     fn restart(&mut self) {
@@ -121,7 +125,41 @@ impl World {
         self.net.restart();
         for client in self.clients.iter_mut().flatten() {
             (client.socket, client.is_live, client.owes_page) = (None, false, false);
+            // It broke off: its client comes back with its last id.
+            if client.carriage == Carriage::Direct {
+                client.ended = client.ended.or(Some(0));
+            }
         }
+    }
+
+    fn carry(&mut self) -> Result<String, Fault> {
+        self.now = self.now.plus_millis(STEP_MILLIS);
+        let (now, waking) = (self.now, self.closed_by_waking());
+        let is_direct = self.reference.settings.is_some_and(|settings| settings.rules.direct);
+        let chosen = if is_direct { Carriage::Direct } else { Carriage::Bridged };
+        let ends = |client: &Client| {
+            let is_stalled = client.carriage == Carriage::Direct && client.wish.is_mute;
+            let is_silent = now.since(client.opened_at) > SILENCE_MILLIS;
+            match is_stalled {
+                _ if client.carriage == chosen || !client.is_live => None,
+                false => Some(CloseReason::Moved),
+                true => is_silent.then_some(CloseReason::Unresponsive),
+            }
+        };
+        let open = self.open().filter(|(slot, _)| !waking.contains_key(slot));
+        let closing: Closing = open.filter_map(|(slot, client)| Some((slot, ends(client)?))).collect();
+        let due = self.turn(&closing, |state| Ok(state.carry(now)))?;
+        let moved = closing.iter().filter(|(_, reason)| **reason == CloseReason::Moved);
+        let moved: Vec<_> = moved.map(|(slot, _)| (network(*slot), now)).collect();
+        let moves = is_direct && !moved.is_empty();
+        if !self.is_forgotten {
+            self.away.extend(moved);
+        }
+        let is_direct = self.open().any(|(_, client)| client.carriage == Carriage::Direct);
+        if let Ok(due) = due {
+            ensure!(due.is_some() == (moves || is_direct), "the next step is {due:?}, direct streams: {is_direct}");
+        }
+        Ok(String::new())
     }
 
     pub fn next_page(&mut self, slot: usize) -> Result<String, Fault> {

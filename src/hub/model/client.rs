@@ -6,6 +6,7 @@ use super::fakes::Received;
 use super::reference::Reference;
 use super::steps::Wish;
 use crate::hub::protocol::{Basis, WireFormat};
+use crate::hub::sockets::Carriage;
 use domain::clock::Timestamp;
 use domain::log_position::Cursor;
 
@@ -29,6 +30,8 @@ pub struct Client {
     pub is_live: bool,
     /// Whether the bridge has still to ask for a page.
     pub owes_page: bool,
+    /// How its stream is carried.
+    pub carriage: Carriage,
     /// Events up to this one were not asked for, or the client was told that they are gone.
     pub start: u64,
     /// The events it got, by sequence number.

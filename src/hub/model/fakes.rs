@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use rusqlite::Connection;
 
-use crate::hub::sockets::{SocketError, Sockets};
+use crate::hub::sockets::{Carriage, Opened, SocketError, Sockets};
 use crate::hub::sqlite::{Sqlite, SqliteError, Value};
 use domain::clock::Timestamp;
 
@@ -53,13 +53,16 @@ pub enum Received {
     Close(u16),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Peer {
+    carriage: Carriage,
+    /// Whether its client takes nothing.
+    is_stalled: bool,
     attachment: String,
     inbox: Vec<Received>,
     is_closed: bool,
     is_closed_by_client: bool,
-    last_ping_at: Timestamp,
+    last_sign_at: Timestamp,
 }
 
 #[derive(Debug, Default)]
@@ -84,8 +87,15 @@ impl FakeSockets {
     pub fn ping(&self, socket: u32, now: Timestamp) -> Option<String> {
         let mut runtime = self.0.borrow_mut();
         let reply = runtime.ping_reply.clone()?;
-        runtime.peers.get_mut(&socket)?.last_ping_at = now;
+        runtime.peers.get_mut(&socket)?.last_sign_at = now;
         Some(reply)
+    }
+
+    /// From now on the client takes nothing: what it is sent waits.
+    pub fn stall(&self, socket: u32) {
+        if let Some(peer) = self.0.borrow_mut().peers.get_mut(&socket) {
+            peer.is_stalled = true;
+        }
     }
 
     /// The client's end closes the socket, by itself or in return. The hub's close event follows.
@@ -120,16 +130,43 @@ impl Sockets for FakeSockets {
     type Socket = u32;
     type Upgrade = u32;
 
-    fn accept(&self, attachment: &str, _last_event_id: Option<&str>) -> Result<(u32, u32), SocketError> {
+    fn accept(&self, carriage: Carriage, opened: &Opened<'_>) -> Result<(u32, u32), SocketError> {
         let mut runtime = self.0.borrow_mut();
         runtime.accepted += 1;
         let socket = runtime.accepted;
-        runtime.peers.insert(socket, Peer { attachment: attachment.into(), ..Peer::default() });
+        let peer = Peer {
+            carriage,
+            is_stalled: false,
+            attachment: opened.attachment.into(),
+            inbox: Vec::new(),
+            is_closed: false,
+            is_closed_by_client: false,
+            last_sign_at: Timestamp::default(),
+        };
+        runtime.peers.insert(socket, peer);
         Ok((socket, socket))
     }
 
+    fn carriage(&self, socket: &u32) -> Carriage {
+        self.0.borrow().peers.get(socket).map_or(Carriage::Bridged, |peer| peer.carriage)
+    }
+
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn is_stalled(&self, socket: &u32) -> bool {
+        let is_stalled = |peer: &Peer| peer.is_stalled && peer.carriage == Carriage::Direct;
+        self.0.borrow().peers.get(socket).is_some_and(is_stalled)
+    }
+
+    /// A direct stream that has ended is not there any more, however its other end is.
     fn all(&self) -> Vec<u32> {
-        self.0.borrow().peers.iter().filter(|(_, peer)| !peer.is_closed_by_client).map(|(socket, _)| *socket).collect()
+        let is_there = |peer: &Peer| match peer.carriage {
+            Carriage::Bridged => !peer.is_closed_by_client,
+            Carriage::Direct => !peer.is_closed,
+        };
+        self.0.borrow().peers.iter().filter(|(_, peer)| is_there(peer)).map(|(socket, _)| *socket).collect()
     }
 
     fn attachment(&self, socket: &u32) -> Option<String> {
@@ -165,7 +202,7 @@ impl Sockets for FakeSockets {
         self.0.borrow_mut().ping_reply = Some(text.into());
     }
 
-    fn last_ping_at(&self, socket: &u32) -> Timestamp {
-        self.0.borrow().peers.get(socket).map(|peer| peer.last_ping_at).unwrap_or_default()
+    fn last_sign_at(&self, socket: &u32) -> Timestamp {
+        self.0.borrow().peers.get(socket).map(|peer| peer.last_sign_at).unwrap_or_default()
     }
 }

@@ -11,6 +11,8 @@
 //! - the watermark is never ahead of what was sent;
 //! - rate limits hold.
 //!
+//! Streams are carried in both ways, and change from one to the other at any time.
+//!
 //! The hub's memory, its connections and its storage may fail between any two turns, the storage also in the middle of one.
 
 mod acts;
@@ -65,6 +67,7 @@ fn config(settings: Settings) -> TenantConfig {
         "cors_origins": [],
         "placement": { "shard": "SHARD_00", "epoch": 1 },
         "ip_allowlist": ip_allowlist,
+        "live": { "mode": if rules.direct { "direct" } else { "auto" } },
         "mercure": { "anonymous": rules.anonymous, "issuers": issuers },
     }))
     .unwrap()

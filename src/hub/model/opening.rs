@@ -6,8 +6,9 @@ use super::client::Client;
 use super::reference::STREAMS_PER_ADDRESS;
 use super::steps::{From, GRANTED, Token, Wish};
 use super::world::{Closing, Fault, SILENCE_MILLIS, World, ensure};
+use crate::hub::carrying::RETURN_MILLIS;
 use crate::hub::protocol::{Attach, Basis, Grantor, IssueTicket, Refusal, TokenIssuer, WireFormat};
-use crate::hub::sockets::CloseReason;
+use crate::hub::sockets::{Carriage, CloseReason, Sockets};
 use crate::hub::state_error::StateError;
 use domain::address::Network;
 use domain::log_position::{Cursor, Epoch};
@@ -23,7 +24,7 @@ pub fn address(slot: usize) -> &'static str {
     if slot == 3 { "2001:db8:0:1::1" } else { ["2001:db8::1", "2001:db8::2", "2001:db8::3"][slot] }
 }
 
-fn network(slot: usize) -> Network {
+pub fn network(slot: usize) -> Network {
     Network::of(address(slot))
 }
 
@@ -76,6 +77,7 @@ impl World {
             place: 0,
             is_live: false,
             owes_page: false,
+            carriage: Carriage::Bridged,
             start: 0,
             delivered: Vec::new(),
         }
@@ -135,6 +137,7 @@ impl World {
         reattach: bool,
     ) -> Result<String, Fault> {
         let (now, caller, random) = (self.now, self.caller(), self.random());
+        self.come_back_to_place(slot, cursor.is_some());
         let message = attach_message(slot, &client, cursor.as_ref(), reattach);
         let (mut closing, admitted) = self.expect_admission(slot, &client);
         let begins = admitted.and_then(|()| self.expect_beginning(&client, cursor.as_ref(), reattach));
@@ -142,6 +145,13 @@ impl World {
         let told = match (&outcome, &begins) {
             (Ok(socket), Ok((place, start))) => {
                 client.socket = Some(*socket);
+                client.carriage = self.net.carriage(socket);
+                let direct = self.reference.settings.is_some_and(|settings| settings.rules.direct);
+                let expected = if direct { Carriage::Direct } else { Carriage::Bridged };
+                ensure!(client.carriage == expected, "a stream is {:?}", client.carriage);
+                if client.wish.is_mute {
+                    self.net.stall(*socket);
+                }
                 (client.opened_at, client.last_ping_at, client.number) = (now, now, random);
                 client.start = if reattach { client.start.max(*start) } else { *place };
                 self.clients[slot] = Some(client);
@@ -171,6 +181,16 @@ impl World {
         Ok(told)
     }
 
+    /// The places of clients that were told to come back are kept for a while. One of them is this client's, if it comes back.
+    fn come_back_to_place(&mut self, slot: usize, comes_back: bool) {
+        let now = self.now;
+        self.away.retain(|(_, at)| now.since(*at) < RETURN_MILLIS);
+        let own = self.away.iter().position(|(away, _)| *away == network(slot));
+        if let Some(own) = own.filter(|_| comes_back) {
+            self.away.swap_remove(own);
+        }
+    }
+
     /// Whether a client must be let in, and which silent streams make room for it.
     fn expect_admission(&self, slot: usize, client: &Client) -> (Closing, Result<(), Refusal>) {
         let refused = |refusal| (Closing::new(), Err(refusal));
@@ -197,10 +217,11 @@ impl World {
             // A stream in the same slot is replaced.
             let is_gone = |other: &usize| gone.contains_key(other) || waking.contains_key(other);
             let staying = || self.open().filter(|(other, _)| *other != slot && !is_gone(other));
-            if staying().count() >= settings.rules.streams() {
+            if staying().count() + self.away.len() >= settings.rules.streams() {
                 return Err(Refusal::TooManyStreams);
             }
             let here = staying().filter(|(other, _)| network(*other) == network(slot)).count();
+            let here = here + self.away.iter().filter(|(away, _)| *away == network(slot)).count();
             if here >= STREAMS_PER_ADDRESS { Err(Refusal::TooManyConnections) } else { Ok(()) }
         };
         if over(&Closing::new()).is_ok() {
@@ -257,5 +278,7 @@ fn attach_message(slot: usize, client: &Client, cursor: Option<&Cursor>, reattac
         seen: None,
         reattach,
         presence: None,
+        may_be_direct: true,
+        heartbeats: false,
     }
 }

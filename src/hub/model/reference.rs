@@ -55,11 +55,13 @@ pub struct Rules {
     pub lists_last: bool,
     /// Whether only one stream may be open.
     pub one_stream: bool,
+    /// Whether streams are carried directly.
+    pub direct: bool,
 }
 
 impl Rules {
     /// What is so by default.
-    pub const OPEN: Self = Self { anonymous: true, issuer: true, lists_last: false, one_stream: false };
+    pub const OPEN: Self = Self { anonymous: true, issuer: true, lists_last: false, one_stream: false, direct: false };
 
     /// Most open streams.
     pub fn streams(self) -> usize {

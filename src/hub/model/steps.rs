@@ -69,6 +69,8 @@ pub enum Step {
     Lease {
         class: RequestClass,
     },
+    /// The timer of direct streams fires.
+    Carry,
     /// The memory is lost. Sockets and SQLite survive, as in hibernation.
     Kill,
     /// The runtime restarts: the connections are lost too.
@@ -174,6 +176,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (prop::bool::weighted(0.8), any::<bool>(), rules())
             .prop_map(|(served, rotate, rules)| Step::Configure { served, rotate, rules }),
         2 => class.prop_map(|class| Step::Lease { class }),
+        4 => Just(Step::Carry),
         1 => Just(Step::Restart),
         2 => (0u8..12).prop_map(|after| Step::FailStorage { after }),
     ]
@@ -181,8 +184,15 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn rules() -> impl Strategy<Value = Rules> {
     let narrow = prop::bool::weighted(0.3);
-    (prop::bool::weighted(0.7), prop::bool::weighted(0.7), narrow, narrow)
-        .prop_map(|(anonymous, issuer, lists_last, one_stream)| Rules { anonymous, issuer, lists_last, one_stream })
+    (prop::bool::weighted(0.7), prop::bool::weighted(0.7), narrow, narrow, any::<bool>()).prop_map(
+        |(anonymous, issuer, lists_last, one_stream, direct)| Rules {
+            anonymous,
+            issuer,
+            lists_last,
+            one_stream,
+            direct,
+        },
+    )
 }
 
 fn wish() -> impl Strategy<Value = Wish> {

@@ -14,6 +14,7 @@ use crate::hub::state::{HubState, LoadedState};
 use crate::hub::state_error::StateError;
 use crate::storage::outbox::{CollectionsRead, OutboxRow};
 use crate::tenant_id::TenantId;
+use domain::address::Network;
 use domain::clock::Timestamp;
 use domain::log_position::{Cursor, Epoch};
 
@@ -54,6 +55,8 @@ pub struct World {
     pub next_waking_closes: Option<Closing>,
     /// When the runtime will fire the alarm.
     pub alarm: Option<Timestamp>,
+    /// Clients that were told to come back, by their networks, and when.
+    pub away: Vec<(Network, Timestamp)>,
     /// Sockets that the hub has closed and whose close event has not reached it yet.
     pub closing_sockets: Vec<u32>,
     pub outbox: Vec<OutboxRow>,
@@ -84,6 +87,7 @@ impl World {
             waking_closes: Closing::new(),
             next_waking_closes: None,
             alarm: None,
+            away: Vec::new(),
             closing_sockets: Vec::new(),
             outbox: Vec::new(),
             taken: 0,
@@ -126,6 +130,9 @@ impl World {
         let outcome = self.memory.turn(wake, act);
         self.is_awake = true;
         self.is_forgotten = matches!(outcome, Err(StateError::Storage(_)));
+        if self.is_forgotten {
+            self.away.clear();
+        }
         (outcome, was_armed && !self.sql.is_armed())
     }
 

@@ -25,7 +25,8 @@ pub use self::publish::{
     mercure_id,
 };
 pub use self::status::{
-    HubStatus, Inspect, ListAnswerCounts, ListedAnswerCounts, Purge, RecordAnswerCounts, RecordCacheStats,
+    CarriedStreams, HubStatus, Inspect, ListAnswerCounts, ListedAnswerCounts, Purge, RecordAnswerCounts,
+    RecordCacheStats,
 };
 pub use self::stream::{
     Attach, EndMinted, Hello, IssueTicket, ListSubscriptions, PatternParameter, Presence, ReadTicket, RefusedPattern,

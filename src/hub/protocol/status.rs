@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::stream::WireFormat;
 use domain::clock::Timestamp;
 use domain::graphql_cache::AnswerCounts;
 use domain::ids::ClaimedTenant;
@@ -25,6 +26,9 @@ pub struct HubStatus {
     pub earliest: Cursor,
     /// Open streams.
     pub streams: u64,
+    /// How they are carried.
+    #[serde(default)]
+    pub carried: CarriedStreams,
     /// Events that are in the log and wait for the next fan-out.
     pub pending: u64,
     /// Streams that this instance restored when it woke.
@@ -34,6 +38,31 @@ pub struct HubStatus {
     pub cache_hits: u64,
     #[serde(default)]
     pub cache_misses: u64,
+}
+
+/// Streams by the way that they are carried.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedStreams {
+    pub bridged: StreamsByWire,
+    pub direct: StreamsByWire,
+}
+
+/// Streams by the format of their events.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamsByWire {
+    pub plain: u64,
+    pub named: u64,
+    pub mercure: u64,
+}
+
+impl StreamsByWire {
+    pub fn count(&mut self, wire: WireFormat) {
+        match wire {
+            WireFormat::Plain => self.plain += 1,
+            WireFormat::Named => self.named += 1,
+            WireFormat::Mercure => self.mercure += 1,
+        }
+    }
 }
 
 /// Adds to the counts of how often the tenant's records were answered from a cache.

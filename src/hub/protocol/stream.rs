@@ -42,6 +42,12 @@ pub struct Attach {
     /// Who the subscriber is, where the tenant announces subscriptions.
     #[serde(default)]
     pub presence: Option<Presence>,
+    /// Whether the Worker that asks lets a direct stream through. One of before did not.
+    #[serde(default)]
+    pub may_be_direct: bool,
+    /// Whether signs of life are events, where the stream is direct.
+    #[serde(default)]
+    pub heartbeats: bool,
 }
 
 /// A pattern that a stream was refused for.
@@ -176,7 +182,7 @@ pub struct Subscriptions {
     pub last_event_id: String,
 }
 
-/// The first text that the hub sends on a stream's socket.
+/// The first text that the hub sends on a stream.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Hello {
     /// The place in the log that the stream starts behind.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::storage::tenant_db::Placement;
 use domain::clock::Timestamp;
+use domain::live_settings::LiveSettings;
 use domain::mercure::Mercure;
 use domain::plan::Limits;
 use domain::sign_in::{PasswordPolicy, Registration};
@@ -54,6 +55,8 @@ pub struct TenantConfig {
     pub passwords: PasswordPolicy,
     #[serde(default, skip_serializing_if = "Mercure::is_default")]
     pub mercure: Mercure,
+    #[serde(default, skip_serializing_if = "LiveSettings::is_default")]
+    pub live: LiveSettings,
 }
 
 impl TenantConfig {

@@ -100,6 +100,8 @@ fn read(request: &Request<Visitor>, hearer: &Hearer<'_>, origin: &str) -> Result
         seen,
         reattach: false,
         presence,
+        may_be_direct: true,
+        heartbeats: false,
     })
 }
 

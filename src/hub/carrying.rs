@@ -1,0 +1,175 @@
+//! How streams are carried to their clients, and how they change from one way to the other.
+//!
+//! Bridged streams cost a message each for every fan-out, and nothing while the hub sleeps; direct ones cost a part of it
+//! and keep the hub awake. So a busy hub carries its streams directly, and a quiet one does not (docs/architecture.md).
+//!
+//! A stream changes by its client's coming back: it is closed with the time to come back at, and is opened the other way.
+//!
+//! Invariants
+//! - Who is on the way keeps the place among the streams, and their subscriptions go on.
+//! - A hub without direct streams has no timer of theirs.
+
+use super::attachment::Attachment;
+use super::load::LoadLevel;
+use super::presence::Leaving;
+use super::protocol::{Attach, Basis};
+use super::sockets::{Carriage, CloseReason, Sockets};
+use super::sqlite::Sqlite;
+use super::state::HubState;
+use domain::address::Network;
+use domain::clock::Timestamp;
+use domain::live_settings::LiveMode;
+use domain::selector::Interest;
+
+/// The time between two steps of a change.
+pub const STEP_MILLIS: i64 = 1_000;
+/// Steps in which all streams change.
+const STEPS: u64 = 60;
+/// Fewest streams of a step.
+const LEAST_STEP: u64 = 4;
+/// How long the place of a stream is kept that is on the way. Its client comes back within two seconds.
+pub const RETURN_MILLIS: i64 = 10_000;
+
+/// How the hub carries its streams now, and which are on the way.
+#[derive(Debug)]
+pub struct Carrying {
+    /// How new streams are carried, where their Worker can.
+    chosen: Carriage,
+    /// How many streams change in a step.
+    step: u64,
+    moved: Vec<Moved>,
+}
+
+/// A stream whose client was told to come back.
+#[derive(Debug)]
+pub struct Moved {
+    network: Network,
+    interest: Interest,
+    basis: Basis,
+    /// Its name in subscription events.
+    subscriber: Option<String>,
+    at: Timestamp,
+}
+
+impl Moved {
+    /// Its name in subscription events, for a stream that asks for the same by the same right.
+    pub fn subscriber_of(self, interest: &Interest, basis: &Basis) -> Option<String> {
+        let is_same = self.interest.selected == interest.selected && self.basis.grantor == basis.grantor;
+        self.subscriber.filter(|_| is_same)
+    }
+}
+
+impl Default for Carrying {
+    fn default() -> Self {
+        Self { chosen: Carriage::Bridged, step: LEAST_STEP, moved: Vec::new() }
+    }
+}
+
+impl Carrying {
+    /// How many places are kept, and how many of them for a network.
+    pub fn places(&self, network: Network) -> (u64, u64) {
+        let of_network = self.moved.iter().filter(|moved| moved.network == network).count();
+        (self.moved.len() as u64, of_network as u64)
+    }
+
+    fn forget_late(&mut self, now: Timestamp) {
+        self.moved.retain(|moved| now.since(moved.at) < RETURN_MILLIS);
+    }
+}
+
+impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
+    /// How a stream is carried that is opened now.
+    pub(super) fn carriage_for(&mut self, attach: &Attach, now: Timestamp) -> Carriage {
+        self.choose_carriage(now);
+        let may_be = attach.may_be_direct && self.streams.direct() < self.most_direct() && self.net.has_room();
+        if may_be { self.carrying.chosen } else { Carriage::Bridged }
+    }
+
+    fn most_direct(&self) -> u64 {
+        self.config.as_ref().map_or(0, |config| config.limits.direct())
+    }
+
+    /// Chooses by the tenant's settings, or by the load.
+    fn choose_carriage(&mut self, now: Timestamp) {
+        let mode = match &self.config {
+            Some(config) if self.most_direct() > 0 => config.live.mode,
+            Some(_) | None => LiveMode::Bridged,
+        };
+        let before = self.carrying.chosen;
+        self.carrying.chosen = match (mode, self.load.level(now)) {
+            (LiveMode::Direct, _) | (LiveMode::Auto, LoadLevel::Busy) => Carriage::Direct,
+            (LiveMode::Bridged, _) | (LiveMode::Auto, LoadLevel::Quiet) => Carriage::Bridged,
+            (LiveMode::Auto, LoadLevel::Between) => before,
+        };
+        if before != self.carrying.chosen {
+            self.carrying.step = self.streams.len().div_ceil(STEPS).max(LEAST_STEP);
+        }
+    }
+
+    /// A step of the change that is under way, if one is. Returns in how many milliseconds the next one is due; none once all
+    /// streams are carried as they shall be, and bridged.
+    pub fn carry(&mut self, now: Timestamp) -> Option<i64> {
+        self.choose_carriage(now);
+        self.carrying.forget_late(now);
+        let moves = match self.carrying.chosen {
+            Carriage::Direct => self.move_bridged(now),
+            Carriage::Bridged => self.move_direct(now),
+        };
+        (moves || self.streams.direct() > 0).then_some(STEP_MILLIS)
+    }
+
+    /// Moves some bridged streams whose Workers carry direct ones too. Returns whether there were any.
+    fn move_bridged(&mut self, now: Timestamp) -> bool {
+        let room = self.most_direct().saturating_sub(self.streams.direct() + self.carrying.moved.len() as u64);
+        let some = room.min(self.carrying.step);
+        if some == 0 || !self.net.has_room() {
+            return false;
+        }
+        let is_meant = |attachment: &Attachment| attachment.may_be_direct && attachment.replaying.is_none();
+        let bridged = self
+            .streams
+            .choose(|stream| (stream.carriage == Carriage::Bridged && is_meant(&stream.attachment)).then_some(()));
+        let moving = bridged.iter().take(usize::try_from(some).unwrap_or(0));
+        moving.for_each(|(id, ())| self.move_stream(*id, now));
+        !bridged.is_empty()
+    }
+
+    /// Moves some direct streams. One whose client takes nothing for long is cut: it would keep the hub awake.
+    fn move_direct(&mut self, now: Timestamp) -> bool {
+        let direct = self.streams.choose(|stream| {
+            let is_settled = stream.carriage == Carriage::Direct && stream.attachment.replaying.is_none();
+            is_settled.then(|| (stream.socket.clone(), stream.attachment.since))
+        });
+        let mut left = self.carrying.step;
+        for (id, (socket, since)) in direct {
+            if !self.net.is_stalled(&socket) && left > 0 {
+                self.move_stream(id, now);
+                left -= 1;
+            } else if self.net.is_stalled(&socket)
+                && now.since(self.net.last_sign_at(&socket).max(since)) > self.silence_millis
+            {
+                self.close(id, CloseReason::Unresponsive);
+            }
+        }
+        false
+    }
+
+    /// Has a stream's client come back, and keeps its place until then.
+    fn move_stream(&mut self, id: u64, now: Timestamp) {
+        let Some(stream) = self.streams.get(id) else { return };
+        let Attachment { interest, basis, subscriber, .. } = stream.attachment.clone();
+        let network = stream.attachment.network();
+        self.carrying.moved.push(Moved { network, interest, basis, subscriber, at: now });
+        self.close_as(id, CloseReason::Moved, Leaving::MayReturn);
+    }
+
+    /// The stream that was moved and comes back with this one, as far as can be told; its place is free for it.
+    pub(super) fn returning(&mut self, attach: &Attach, now: Timestamp) -> Option<Moved> {
+        self.carrying.forget_late(now);
+        let network = Network::of(&attach.address);
+        let moved = &mut self.carrying.moved;
+        let same = |one: &Moved| one.network == network && one.interest.selected == attach.interest.selected;
+        let found = moved.iter().position(same).or_else(|| moved.iter().position(|one| one.network == network));
+        found.filter(|_| attach.cursor.is_some()).map(|at| moved.swap_remove(at))
+    }
+}

@@ -1,0 +1,184 @@
+// The streams that a hub carries itself: it writes the client's bytes, and the Worker lets them through (live/bridge.js).
+//
+// - `said` and `gone` are told in the middle of the hub's turns; what follows of it is a turn of its own.
+// - All of an isolate's direct streams together, its other hubs' included, hold a bounded number of bytes that their clients
+//   have not taken yet. Beyond it a hub that writes cuts those of its own that hold the most, and more than an equal share;
+//   they resume with their last id. No hub can touch another one's: the runtime forbids it.
+// - A client that leaves is noticed at the next write; the hub writes a sign of life at each keep-alive.
+// - A timer pends while there is a direct stream, and none otherwise.
+
+import { ClientStream, CLIENT_BUFFER_BYTES, parseMessage } from "./client_stream.js";
+
+const ISOLATE_BYTES = 24 * 1024 * 1024;
+// Beyond this no further stream is opened directly.
+const NEWCOMERS_BYTES = ISOLATE_BYTES / 2;
+const SECOND_PART_MILLIS = 100;
+
+const encoder = new TextEncoder();
+const COMMENT = encoder.encode(":\n");
+
+// Of this isolate: all its direct streams, and the bytes that wait in them.
+const isolate = { streams: 0, bytes: 0 };
+
+export function hasRoom() {
+  return isolate.bytes < NEWCOMERS_BYTES;
+}
+
+// The direct streams of one hub.
+class DirectStreams {
+  constructor(ctx, keepAliveMillis, said, gone) {
+    Object.assign(this, { ctx, keepAliveMillis, said, gone });
+    this.open = new Set();
+  }
+
+  add(stream) {
+    this.open.add(stream);
+    this.ticker ??= setInterval(() => this.beat(), this.keepAliveMillis);
+  }
+
+  remove(stream) {
+    this.open.delete(stream);
+    if (this.open.size > 0) return;
+    clearInterval(this.ticker);
+    clearTimeout(this.second);
+    this.ticker = this.second = undefined;
+  }
+
+  // Cuts the fullest, as far as they hold more than their share.
+  relieve() {
+    const share = ISOLATE_BYTES / isolate.streams;
+    for (const stream of this.open) stream.weigh();
+    for (const stream of [...this.open].sort((a, b) => b.bytes - a.bytes)) {
+      if (isolate.bytes <= ISOLATE_BYTES || stream.bytes <= share) return;
+      stream.cut();
+    }
+  }
+
+  // As a bridge tells of the place that pings are answered with.
+  beat() {
+    const cursor = this.ctx.getWebSocketAutoResponse()?.response;
+    for (const stream of this.open) {
+      if (stream.live && cursor) stream.beat(cursor);
+      else stream.keepAlive(stream.comment());
+    }
+  }
+
+  // The second part of what keeps streams alive, to all of them at once.
+  writeSecondPart() {
+    this.second ??= setTimeout(() => {
+      this.second = undefined;
+      for (const stream of this.open) stream.write(COMMENT);
+    }, SECOND_PART_MILLIS);
+  }
+}
+
+// A stream at the hub's end. The hub treats it as it treats a socket.
+export class DirectStream extends ClientStream {
+  constructor(streams, attachment, quiet, heartbeats) {
+    super(quiet, heartbeats);
+    this.streams = streams;
+    this.attachment = attachment;
+    this.bytes = 0;
+    this.takenAt = this.wroteAt = Date.now();
+    isolate.streams += 1;
+    streams.add(this);
+  }
+
+  serializeAttachment(attachment) {
+    this.attachment = attachment;
+  }
+
+  deserializeAttachment() {
+    return this.attachment;
+  }
+
+  send(text) {
+    this.told(text);
+  }
+
+  close(code) {
+    if (this.isStalled()) return this.cut();
+    if (!this.endedBy(code)) this.end();
+  }
+
+  say(word) {
+    this.streams.said(this, word);
+  }
+
+  write(bytes) {
+    if (this.ended) return;
+    super.write(bytes);
+    if (this.ended) return;
+    this.wroteAt = Date.now();
+    this.weigh();
+    if (isolate.bytes > ISOLATE_BYTES) this.streams.relieve();
+  }
+
+  // Counts what its client has not taken yet.
+  weigh() {
+    const bytes = this.ended ? 0 : Math.max(CLIENT_BUFFER_BYTES - this.stream.desiredSize, 0);
+    isolate.bytes += bytes - this.bytes;
+    this.bytes = bytes;
+  }
+
+  taken() {
+    this.takenAt = Date.now();
+    this.weigh();
+    super.taken();
+  }
+
+  // Whether more waits for the client than a stream holds.
+  isStalled() {
+    return this.stream.desiredSize <= 0;
+  }
+
+  keepAlive(text) {
+    this.write(encoder.encode(text));
+    this.streams.writeSecondPart();
+  }
+
+  // When the client was last known to be there.
+  lastSignAt() {
+    return this.isStalled() ? this.takenAt : this.wroteAt;
+  }
+
+  // The client has gone.
+  left() {
+    if (this.ended) return;
+    this.release();
+    this.streams.gone(this);
+  }
+
+  cut() {
+    if (this.ended) return;
+    super.cut();
+    this.streams.gone(this);
+  }
+
+  release() {
+    super.release();
+    isolate.streams -= 1;
+    this.weigh();
+    this.streams.remove(this);
+  }
+}
+
+export function directStreams(ctx, keepAliveMillis, said, gone) {
+  return new DirectStreams(ctx, keepAliveMillis, said, gone);
+}
+
+export function openDirect(streams, attachment, quiet, heartbeats) {
+  return new DirectStream(streams, attachment, quiet, heartbeats);
+}
+
+export function isDirect(socket) {
+  return socket instanceof DirectStream;
+}
+
+export function allDirect(streams) {
+  return [...streams.open];
+}
+
+export function isStalled(socket) {
+  return socket instanceof DirectStream && socket.isStalled();
+}
