@@ -11,77 +11,30 @@
 
 use super::attachment::Attachment;
 use super::load::LoadLevel;
+use super::moved_streams::{LEAST_STEP, Moved};
 use super::presence::Leaving;
-use super::protocol::{Attach, Basis};
+use super::protocol::Attach;
 use super::sockets::{Carriage, CloseReason, Sockets};
 use super::sqlite::Sqlite;
 use super::state::HubState;
 use domain::address::Network;
 use domain::clock::Timestamp;
 use domain::live_settings::LiveMode;
-use domain::selector::Interest;
 
 /// The time between two steps of a change.
 pub const STEP_MILLIS: i64 = 1_000;
 /// Steps in which all streams change.
 const STEPS: u64 = 60;
-/// Fewest streams of a step.
-const LEAST_STEP: u64 = 4;
-/// How long the place of a stream is kept that is on the way. Its client comes back within two seconds.
-pub const RETURN_MILLIS: i64 = 10_000;
-
-/// How the hub carries its streams now, and which are on the way.
-#[derive(Debug)]
-pub struct Carrying {
-    /// How new streams are carried, where their Worker can.
-    chosen: Carriage,
-    /// How many streams change in a step.
-    step: u64,
-    moved: Vec<Moved>,
-}
-
-/// A stream whose client was told to come back.
-#[derive(Debug)]
-pub struct Moved {
-    network: Network,
-    interest: Interest,
-    basis: Basis,
-    /// Its name in subscription events.
-    subscriber: Option<String>,
-    at: Timestamp,
-}
-
-impl Moved {
-    /// Its name in subscription events, for a stream that asks for the same by the same right.
-    pub fn subscriber_of(self, interest: &Interest, basis: &Basis) -> Option<String> {
-        let is_same = self.interest.selected == interest.selected && self.basis.grantor == basis.grantor;
-        self.subscriber.filter(|_| is_same)
-    }
-}
-
-impl Default for Carrying {
-    fn default() -> Self {
-        Self { chosen: Carriage::Bridged, step: LEAST_STEP, moved: Vec::new() }
-    }
-}
-
-impl Carrying {
-    /// How many places are kept, and how many of them for a network.
-    pub fn places(&self, network: Network) -> (u64, u64) {
-        let of_network = self.moved.iter().filter(|moved| moved.network == network).count();
-        (self.moved.len() as u64, of_network as u64)
-    }
-
-    fn forget_late(&mut self, now: Timestamp) {
-        self.moved.retain(|moved| now.since(moved.at) < RETURN_MILLIS);
-    }
-}
 
 impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     /// How a stream is carried that is opened now.
     pub(super) fn carriage_for(&mut self, attach: &Attach, now: Timestamp) -> Carriage {
         self.choose_carriage(now);
-        let may_be = attach.may_be_direct && self.streams.direct() < self.most_direct() && self.net.has_room();
+        // A bridge that comes back carries on a response that it has begun.
+        let may_be = attach.may_be_direct
+            && !attach.reattach
+            && self.streams.direct() < self.most_direct()
+            && self.net.has_room();
         if may_be { self.carrying.chosen } else { Carriage::Bridged }
     }
 
@@ -166,10 +119,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     /// The stream that was moved and comes back with this one, as far as can be told; its place is free for it.
     pub(super) fn returning(&mut self, attach: &Attach, now: Timestamp) -> Option<Moved> {
         self.carrying.forget_late(now);
-        let network = Network::of(&attach.address);
-        let moved = &mut self.carrying.moved;
-        let same = |one: &Moved| one.network == network && one.interest.selected == attach.interest.selected;
-        let found = moved.iter().position(same).or_else(|| moved.iter().position(|one| one.network == network));
-        found.filter(|_| attach.cursor.is_some()).map(|at| moved.swap_remove(at))
+        attach.cursor.as_ref()?;
+        self.carrying.take(Network::of(&attach.address), &attach.interest)
     }
 }

@@ -6,7 +6,8 @@
 //! accepted).
 //!
 //! - The state machine, without a platform type: [`state`], with the turns in [`publish`], [`attach`], [`closing`],
-//!   [`subscriptions`], [`record_changes`] and [`carrying`]. Its memory is [`rates`], [`streams`], [`fan_out`] and [`load`].
+//!   [`subscriptions`], [`record_changes`] and [`carrying`]. Its memory is [`rates`], [`streams`], [`fan_out`],
+//!   [`moved_streams`] and [`load`].
 //! - What it stores: [`event_log`], [`current_collections`], [`receipts`], [`ticket`], [`revocation`], [`presence`],
 //!   [`logins`], [`mails`], [`cache_stats`], [`answer_counts`],
 //!   [`purges`], [`stored_state`], over the [`sqlite`] trait; and the [`attachment`] of each
@@ -34,6 +35,7 @@ mod logins;
 mod mails;
 #[cfg(test)]
 mod model;
+mod moved_streams;
 pub mod object;
 mod object_sockets;
 mod object_sqlite;

@@ -16,11 +16,11 @@ use std::rc::Rc;
 
 use super::attachment::Attachment;
 use super::broadcast::Delivery;
-use super::carrying::Carrying;
 use super::current_collections::CurrentCollections;
 use super::event_log::{EventLog, Page};
 use super::fan_out::FanOut;
 use super::load::Load;
+use super::moved_streams::Carrying;
 use super::presence::{self, Departures};
 use super::protocol::{
     Caller, Configured, CountLogin, CountMail, Drawn, Grant, GrantRequest, HubStatus, ListAnswerCounts,

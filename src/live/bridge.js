@@ -68,8 +68,8 @@ class Bridge extends ClientStream {
     const request = JSON.parse(text);
     super(request.wire === "mercure", heartbeats);
     this.hub = hub;
-    // What a bridge carries once it carries on.
-    this.request = { ...request, reattach: true, may_be_direct: false };
+    // As it is sent again when the hub restarts.
+    this.request = { ...request, reattach: true };
     this.keepAliveMillis = keepAliveMillis;
     signal.addEventListener("abort", () => this.end());
   }

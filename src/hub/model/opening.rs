@@ -6,7 +6,7 @@ use super::client::Client;
 use super::reference::STREAMS_PER_ADDRESS;
 use super::steps::{From, GRANTED, Token, Wish};
 use super::world::{Closing, Fault, SILENCE_MILLIS, World, ensure};
-use crate::hub::carrying::RETURN_MILLIS;
+use crate::hub::moved_streams::RETURN_MILLIS;
 use crate::hub::protocol::{Attach, Basis, Grantor, IssueTicket, Refusal, TokenIssuer, WireFormat};
 use crate::hub::sockets::{Carriage, CloseReason, Sockets};
 use crate::hub::state_error::StateError;
@@ -147,7 +147,7 @@ impl World {
                 client.socket = Some(*socket);
                 client.carriage = self.net.carriage(socket);
                 let direct = self.reference.settings.is_some_and(|settings| settings.rules.direct);
-                let expected = if direct { Carriage::Direct } else { Carriage::Bridged };
+                let expected = if direct && !reattach { Carriage::Direct } else { Carriage::Bridged };
                 ensure!(client.carriage == expected, "a stream is {:?}", client.carriage);
                 if client.wish.is_mute {
                     self.net.stall(*socket);
