@@ -42,7 +42,8 @@ export function parseMessage(data) {
   return { kind: view.getUint8(0), through: Number(view.getBigUint64(1)), frames: bytes.subarray(9) };
 }
 
-// Who extends it says to the hub (`say`) what it is asked for, and is told when the client has gone (`left`).
+// Who extends it says to the hub (`say`) what it is asked for, is told when the client has gone (`left`), and may look at what
+// waits for it (`wrote`).
 export class ClientStream {
   constructor(quiet, heartbeats) {
     // On Mercure's wire the hub says nothing of its own: clients there take every block for an update.
@@ -56,7 +57,7 @@ export class ClientStream {
     this.readable = new ReadableStream(
       {
         start: (controller) => (this.stream = controller),
-        pull: () => this.taken(),
+        pull: () => this.pulled(),
         cancel: () => this.left(),
       },
       { highWaterMark: CLIENT_BUFFER_BYTES, size: (chunk) => chunk.byteLength },
@@ -115,22 +116,30 @@ export class ClientStream {
 
   // Pages are asked for one by one, each once the client has taken the one before.
   wantPage() {
-    if (this.stream.desiredSize > 0) this.say("next");
-    else this.owesPage = true;
+    if (this.stream.desiredSize > 0) return this.say("next");
+    this.owesPage = true;
+    this.rearm?.();
   }
 
-  // The client has taken what waited.
-  taken() {
-    if (!this.owesPage || this.ended) return;
-    this.owesPage = false;
-    this.say("next");
+  // The client has taken what waited. The runtime asks for more behind each block, and pays for the question each time: while
+  // its promise is open it does not ask again.
+  pulled() {
+    const armed = new Promise((resolve) => (this.rearm = resolve));
+    if (this.owesPage && !this.ended) {
+      this.owesPage = false;
+      this.say("next");
+    }
+    return armed;
   }
 
-  // What the client has not taken yet waits in the stream, up to its bound; one block may reach beyond it.
+  // What the client has not taken yet waits in the stream, up to its bound; one block may reach beyond it. `waits` are the
+  // bytes that do before this write.
   write(bytes) {
     if (this.ended) return;
-    if (this.stream.desiredSize < -SLOW_CLIENT_BYTES) return this.cut();
+    const waits = CLIENT_BUFFER_BYTES - this.stream.desiredSize;
+    if (waits > CLIENT_BUFFER_BYTES + SLOW_CLIENT_BYTES) return this.cut();
     this.stream.enqueue(bytes);
+    this.wrote?.(waits);
   }
 
   watchExpiry(at) {

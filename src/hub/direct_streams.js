@@ -17,8 +17,15 @@ const SECOND_PART_MILLIS = 100;
 const encoder = new TextEncoder();
 const COMMENT = encoder.encode(":\n");
 
-// Of this isolate: all its direct streams, and the bytes that wait in them.
+// Of this isolate: how many direct streams there are, and how many bytes wait in them that were written before.
 const isolate = { streams: 0, bytes: 0 };
+
+// The time of the present turn.
+let now = Date.now();
+
+export function lookAtTheClock() {
+  now = Date.now();
+}
 
 export function hasRoom() {
   return isolate.bytes < NEWCOMERS_BYTES;
@@ -44,18 +51,20 @@ class DirectStreams {
     this.ticker = this.second = undefined;
   }
 
-  // Cuts the fullest, as far as they hold more than their share.
+  // Cuts the fullest, as far as they hold more than their share. Of those that have taken something since, the count is mended.
   relieve() {
     const share = ISOLATE_BYTES / isolate.streams;
-    for (const stream of this.open) stream.weigh();
     for (const stream of [...this.open].sort((a, b) => b.bytes - a.bytes)) {
       if (isolate.bytes <= ISOLATE_BYTES || stream.bytes <= share) return;
-      stream.cut();
+      const waits = stream.waiting();
+      if (waits < stream.bytes) stream.count(waits);
+      else stream.cut();
     }
   }
 
   // As a bridge tells of the place that pings are answered with.
   beat() {
+    lookAtTheClock();
     const cursor = this.ctx.getWebSocketAutoResponse()?.response;
     for (const stream of this.open) {
       if (stream.live && cursor) stream.beat(cursor);
@@ -79,7 +88,8 @@ export class DirectStream extends ClientStream {
     this.streams = streams;
     this.attachment = attachment;
     this.bytes = 0;
-    this.takenAt = this.wroteAt = Date.now();
+    lookAtTheClock();
+    this.takenAt = this.wroteAt = now;
     isolate.streams += 1;
     streams.add(this);
   }
@@ -105,31 +115,32 @@ export class DirectStream extends ClientStream {
     this.streams.said(this, word);
   }
 
-  write(bytes) {
-    if (this.ended) return;
-    super.write(bytes);
-    if (this.ended) return;
-    this.wroteAt = Date.now();
-    this.weigh();
+  // What was written just now is not counted: most clients take it at once, and it is one piece of memory for all of them. A
+  // page is this stream's alone.
+  wrote(waits) {
+    this.wroteAt = now;
+    if (waits < CLIENT_BUFFER_BYTES) this.takenAt = now;
+    this.count(waits);
     if (isolate.bytes > ISOLATE_BYTES) this.streams.relieve();
   }
 
-  // Counts what its client has not taken yet.
-  weigh() {
-    const bytes = this.ended ? 0 : Math.max(CLIENT_BUFFER_BYTES - this.stream.desiredSize, 0);
+  given(message) {
+    super.given(message);
+    if (message.kind !== 0x45 && !this.ended) this.count(this.waiting());
+  }
+
+  waiting() {
+    return CLIENT_BUFFER_BYTES - this.stream.desiredSize;
+  }
+
+  count(bytes) {
     isolate.bytes += bytes - this.bytes;
     this.bytes = bytes;
   }
 
-  taken() {
-    this.takenAt = Date.now();
-    this.weigh();
-    super.taken();
-  }
-
   // Whether more waits for the client than a stream holds.
   isStalled() {
-    return this.stream.desiredSize <= 0;
+    return !this.ended && this.stream.desiredSize <= 0;
   }
 
   keepAlive(text) {
@@ -156,9 +167,10 @@ export class DirectStream extends ClientStream {
   }
 
   release() {
+    if (this.ended) return;
     super.release();
     isolate.streams -= 1;
-    this.weigh();
+    this.count(0);
     this.streams.remove(this);
   }
 }
