@@ -30,6 +30,7 @@ fn defaults() -> Value {
         "registration": "closed",
         "password_policy": {"min_length": 10, "require_digit": false, "require_upper": false, "require_symbol": false,
             "forbid_email": false},
+        "live": {"mode": "auto"},
         "mercure": {"compatibility": true, "anonymous": true, "subscriptions": false, "issuers": []},
         "graphql": {
             "introspection": "on", "documents": "any", "max_query_bytes": 65_536, "max_depth": 20, "max_aliases": 100,
@@ -124,6 +125,8 @@ async fn a_bad_setting_is_named_and_nothing_changes() {
         (json!({"registration": "ajar"}), "/registration"),
         (json!({"password_policy": {"min_length": 7}}), "/password_policy/min_length"),
         (json!({"password_policy": {"max_age": 7}}), "/password_policy/max_age"),
+        (json!({"live": {"mode": "fast"}}), "/live/mode"),
+        (json!({"live": {"modes": "auto"}}), "/live/modes"),
         (json!({"mercure": {"anonymous": 1}}), "/mercure/anonymous"),
         (json!({"mercure": {"hub": true}}), "/mercure/hub"),
         (issuers(json!([{"issuer": "a", "jwks_url": "https://id.example.org/keys"}])), "/mercure/issuers/0/allows"),

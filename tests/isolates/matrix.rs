@@ -192,6 +192,7 @@ const CONFIGURATION: &[(&str, Effect)] = &[
     ("ip_allowlist", Binds(&["settings::the_address_list_holds_in_every_isolate"])),
     ("registration", Binds(&["settings::registration_is_closed_in_every_isolate"])),
     ("passwords", Binds(&["settings::a_stricter_password_policy_holds_in_every_isolate"])),
+    ("live", Binds(&["settings::how_streams_are_carried_holds_in_every_isolate"])),
     (
         "mercure",
         Binds(&[

@@ -123,6 +123,27 @@ async fn mercures_switches_hold_in_every_isolate() {
 }
 
 #[tokio::test]
+async fn how_streams_are_carried_holds_in_every_isolate() {
+    let pair = World::on_both(|tenant| tenant.live_mode("direct")).await;
+    let way_of_a_new_stream = async |tenant: &Tenant| {
+        let _stream = tenant.events(&["posts"]).address(&stranger()).live().await;
+        let health = tenant.admin("GET", "/health").send().await.expect(200).data();
+        let direct = health["checks"]["hub"]["carried"]["direct"]["plain"].as_u64().unwrap();
+        if direct > 0 { "direct" } else { "bridged" }
+    };
+    // Streams that are to be bridged go one after another, those that are there too.
+    let bridged = async |tenant: &Tenant| {
+        set(json!({"live": {"mode": "bridged"}}))(tenant).await;
+        eventually("the direct streams to go", async || {
+            let health = tenant.admin("GET", "/health").send().await.expect(200).data();
+            (health["checks"]["hub"]["carried"]["direct"]["plain"] == 0).then_some(())
+        })
+        .await;
+    };
+    pair.binds(way_of_a_new_stream, "direct", bridged, "bridged").await;
+}
+
+#[tokio::test]
 async fn an_issuer_that_is_not_trusted_any_more_is_not_in_any_isolate() {
     let pair = plain().await;
     let issuer = Issuer::of(&pair.here).await;
