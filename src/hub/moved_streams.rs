@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn a_network_has_its_own_places_back_and_a_stream_its_name_if_it_asks_for_the_same() {
-        let mut carrying = Carrying::default();
-        carrying.moved = vec![moved("192.0.2.1", "a", "urn:a"), moved("192.0.2.1", "b", "urn:b")];
+        let both = vec![moved("192.0.2.1", "a", "urn:a"), moved("192.0.2.1", "b", "urn:b")];
+        let mut carrying = Carrying { moved: both, ..Carrying::default() };
         let network = Network::of("192.0.2.1");
         assert_eq!(carrying.places(network), (2, 2));
         assert_eq!(carrying.places(Network::of("192.0.2.2")), (2, 0));
@@ -103,8 +103,7 @@ mod tests {
 
     #[test]
     fn a_place_is_kept_for_ten_seconds() {
-        let mut carrying = Carrying::default();
-        carrying.moved = vec![moved("192.0.2.1", "a", "urn:a")];
+        let mut carrying = Carrying { moved: vec![moved("192.0.2.1", "a", "urn:a")], ..Carrying::default() };
         carrying.forget_late(Timestamp::from_millis(RETURN_MILLIS - 1));
         assert_eq!(carrying.moved.len(), 1);
         carrying.forget_late(Timestamp::from_millis(RETURN_MILLIS));
