@@ -20,13 +20,6 @@ const COMMENT = encoder.encode(":\n");
 // Of this isolate: how many direct streams there are, and how many bytes wait in them that were written before.
 const isolate = { streams: 0, bytes: 0 };
 
-// The time of the present turn.
-let now = Date.now();
-
-export function lookAtTheClock() {
-  now = Date.now();
-}
-
 export function hasRoom() {
   return isolate.bytes < NEWCOMERS_BYTES;
 }
@@ -36,6 +29,12 @@ class DirectStreams {
   constructor(ctx, keepAliveMillis, said, gone) {
     Object.assign(this, { ctx, keepAliveMillis, said, gone });
     this.open = new Set();
+    this.lookAtTheClock();
+  }
+
+  // Once for all streams that are written to in a turn.
+  lookAtTheClock() {
+    this.now = Date.now();
   }
 
   add(stream) {
@@ -64,7 +63,7 @@ class DirectStreams {
 
   // As a bridge tells of the place that pings are answered with.
   beat() {
-    lookAtTheClock();
+    this.lookAtTheClock();
     const cursor = this.ctx.getWebSocketAutoResponse()?.response;
     for (const stream of this.open) {
       if (stream.live && cursor) stream.beat(cursor);
@@ -88,8 +87,8 @@ export class DirectStream extends ClientStream {
     this.streams = streams;
     this.attachment = attachment;
     this.bytes = 0;
-    lookAtTheClock();
-    this.takenAt = this.wroteAt = now;
+    streams.lookAtTheClock();
+    this.takenAt = this.wroteAt = streams.now;
     isolate.streams += 1;
     streams.add(this);
   }
@@ -118,8 +117,8 @@ export class DirectStream extends ClientStream {
   // What was written just now is not counted: most clients take it at once, and it is one piece of memory for all of them. A
   // page is this stream's alone.
   wrote(waits) {
-    this.wroteAt = now;
-    if (waits < CLIENT_BUFFER_BYTES) this.takenAt = now;
+    this.wroteAt = this.streams.now;
+    if (waits < CLIENT_BUFFER_BYTES) this.takenAt = this.wroteAt;
     this.count(waits);
     if (isolate.bytes > ISOLATE_BYTES) this.streams.relieve();
   }

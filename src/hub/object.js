@@ -1,6 +1,6 @@
 // What the hub does in JavaScript: one call for each statement, one for each broadcast.
 
-import { DirectStream, lookAtTheClock } from "./direct_streams.js";
+import { DirectStream } from "./direct_streams.js";
 import { parseMessage } from "./client_stream.js";
 
 export function query(sql, text, args) {
@@ -80,11 +80,15 @@ export function sendAll(sockets, text) {
 // The same with a message of events. Direct streams share what is read of it.
 export function sendEvents(sockets, message) {
   let read;
-  lookAtTheClock();
   for (const socket of sockets) {
     try {
-      if (socket instanceof DirectStream) socket.given((read ??= parseMessage(message)));
-      else socket.send(message);
+      if (socket instanceof DirectStream) {
+        if (!read) socket.streams.lookAtTheClock();
+        read ??= parseMessage(message);
+        socket.given(read);
+      } else {
+        socket.send(message);
+      }
     } catch {}
   }
 }
