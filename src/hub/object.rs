@@ -341,7 +341,7 @@ impl Core {
                     Some(next) => wait = next,
                     None => break,
                 }
-                let _ = core.turn(|state| state.announce_departures(now()));
+                core.after_turn().await;
             }
             core.is_carrying.set(false);
         });

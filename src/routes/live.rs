@@ -29,7 +29,8 @@ pub const ROUTES: &[Route] = &[
         ),
     get("events.stream", "/events", Visitor(TokenRule::Optional, handler!(api::records::stream::stream)))
         .draws_from(Admission::Streams)
-        .summary("Streams events as Server-Sent Events.")
+        .summary("Streams events as Server-Sent Events. A client whose stream ends or breaks off comes back with its last id, after what `retry` says: \
+             so it misses nothing.")
         .params(
             "topic: Selector[](1..100) <`name`, `prefix*` or `*`>, filter?: string <which records, as for a list of the collection; \
              with topics `records/…` alone>, last_event_id?: string, lastEventID?: string, named?: Flag, \
