@@ -64,11 +64,14 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     pub fn carry(&mut self, now: Timestamp) -> Option<i64> {
         self.choose_carriage(now);
         self.carrying.forget_late(now);
-        let moves = match self.carrying.chosen {
+        let has_bridged = match self.carrying.chosen {
             Carriage::Direct => self.move_bridged(now),
-            Carriage::Bridged => self.move_direct(now),
+            Carriage::Bridged => {
+                self.move_direct(now);
+                false
+            }
         };
-        (moves || self.streams.direct() > 0).then_some(STEP_MILLIS)
+        (has_bridged || self.streams.direct() > 0).then_some(STEP_MILLIS)
     }
 
     /// Moves some bridged streams whose Workers carry direct ones too. Returns whether there were any.
@@ -88,23 +91,23 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     }
 
     /// Moves some direct streams. One whose client takes nothing for long is cut: it would keep the hub awake.
-    fn move_direct(&mut self, now: Timestamp) -> bool {
+    fn move_direct(&mut self, now: Timestamp) {
         let direct = self.streams.choose(|stream| {
-            let is_settled = stream.carriage == Carriage::Direct && stream.attachment.replaying.is_none();
-            is_settled.then(|| (stream.socket.clone(), stream.attachment.since))
+            let Attachment { since, replaying, .. } = stream.attachment;
+            (stream.carriage == Carriage::Direct).then(|| (stream.socket.clone(), since, replaying.is_none()))
         });
         let mut left = self.carrying.step;
-        for (id, (socket, since)) in direct {
-            if !self.net.is_stalled(&socket) && left > 0 {
+        for (id, (socket, since, is_settled)) in direct {
+            if self.net.is_stalled(&socket) {
+                let last_sign = self.net.last_sign_at(&socket).max(since);
+                if now.since(last_sign) > self.silence_millis {
+                    self.close(id, CloseReason::Unresponsive);
+                }
+            } else if is_settled && left > 0 {
                 self.move_stream(id, now);
                 left -= 1;
-            } else if self.net.is_stalled(&socket)
-                && now.since(self.net.last_sign_at(&socket).max(since)) > self.silence_millis
-            {
-                self.close(id, CloseReason::Unresponsive);
             }
         }
-        false
     }
 
     /// Has a stream's client come back, and keeps its place until then.

@@ -141,8 +141,8 @@ impl World {
             let is_stalled = client.carriage == Carriage::Direct && client.wish.is_mute;
             let is_silent = now.since(client.opened_at) > SILENCE_MILLIS;
             match is_stalled {
-                _ if client.carriage == chosen || !client.is_live => None,
-                false => Some(CloseReason::Moved),
+                _ if client.carriage == chosen => None,
+                false => client.is_live.then_some(CloseReason::Moved),
                 true => is_silent.then_some(CloseReason::Unresponsive),
             }
         };
