@@ -98,7 +98,7 @@ pub struct Limits {
     /// Open streams.
     pub concurrent_subscriptions: Limit,
     /// Open streams that the hub carries itself; none with 0.
-    #[serde(default = "unlimited")]
+    #[serde(default = "none")]
     pub direct_streams: Limit,
     /// Open streams of one client network; without it, the limit of all streams.
     #[serde(default)]
@@ -177,6 +177,11 @@ fn of_collection(bounds: &PerCollection, collection: &str) -> Limit {
 /// The default of limits that older stored plans do not have.
 fn unlimited() -> Limit {
     Limit::Unlimited
+}
+
+/// The same of what a plan has to allow.
+fn none() -> Limit {
+    Limit::AtMost(0)
 }
 
 impl Limits {

@@ -58,8 +58,8 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         // What a change of the tenant forbids was ended when it arrived here: a bridge that comes back keeps its stream.
         let caller = Caller { judged_at: caller.judged_at.filter(|_| !attach.reattach), ..caller.clone() };
         let config = self.admit(&caller, now)?;
-        let moved = self.returning(&attach, now);
         let rights = self.rights(&config, &attach, now)?;
+        let moved = self.returning(&attach, now);
         self.make_room(&attach, now)?;
         let carriage = self.carriage_for(&attach, now);
         let opening = match (attach.wire, attach.reattach) {

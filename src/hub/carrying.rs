@@ -92,6 +92,9 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
 
     /// Moves some direct streams. One whose client takes nothing for long is cut: it would keep the hub awake.
     fn move_direct(&mut self, now: Timestamp) {
+        if self.streams.direct() == 0 {
+            return;
+        }
         let direct = self.streams.choose(|stream| {
             let Attachment { since, replaying, .. } = stream.attachment;
             (stream.carriage == Carriage::Direct).then(|| (stream.socket.clone(), since, replaying.is_none()))
@@ -122,7 +125,8 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     /// The stream that was moved and comes back with this one, as far as can be told; its place is free for it.
     pub(super) fn returning(&mut self, attach: &Attach, now: Timestamp) -> Option<Moved> {
         self.carrying.forget_late(now);
-        attach.cursor.as_ref()?;
+        // A bridge that carries on has a stream of its own.
+        attach.cursor.as_ref().filter(|_| !attach.reattach)?;
         self.carrying.take(Network::of(&attach.address), &attach.interest)
     }
 }

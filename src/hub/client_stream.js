@@ -165,10 +165,11 @@ export class ClientStream {
     return true;
   }
 
-  // Has the client come back soon.
+  // Has the client come back soon, from its place: also one that has had no event with an id yet.
   move() {
     const millis = MOVED_RETRY_MILLIS.least + Math.floor(Math.random() * MOVED_RETRY_MILLIS.spread);
-    this.write(encoder.encode(`retry: ${millis}\n\n`));
+    const id = this.quiet ? `#${this.cursor()}` : this.cursor();
+    this.write(encoder.encode(`id: ${id}\nretry: ${millis}\n\n`));
     this.end();
   }
 

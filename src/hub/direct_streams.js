@@ -2,8 +2,8 @@
 //
 // - `said` and `gone` are told in the middle of the hub's turns; what follows of it is a turn of its own.
 // - All of an isolate's direct streams together, its other hubs' included, hold a bounded number of bytes that their clients
-//   have not taken yet. Beyond it a hub that writes cuts those of its own that hold the most, and more than an equal share;
-//   they resume with their last id. No hub can touch another one's: the runtime forbids it.
+//   have not taken yet. Beyond it a hub that writes, and holds more than its share of it, cuts those of its own that hold the
+//   most; they resume with their last id. No hub can touch another one's: the runtime forbids it.
 // - A client that leaves is noticed at the next write; the hub writes a sign of life at each keep-alive.
 // - A timer pends while there is a direct stream, and none otherwise.
 
@@ -17,8 +17,10 @@ const SECOND_PART_MILLIS = 100;
 const encoder = new TextEncoder();
 const COMMENT = encoder.encode(":\n");
 
-// Of this isolate: how many direct streams there are, and how many bytes wait in them that were written before.
-const isolate = { streams: 0, bytes: 0 };
+// Of this isolate: the bytes that wait in its direct streams and were written before, and which hubs have any, by their ids.
+const isolate = { bytes: 0, hubs: {} };
+// How long a stream that ends waits for a client that does not read.
+const LAST_WORD_MILLIS = 10_000;
 
 export function hasRoom() {
   return isolate.bytes < NEWCOMERS_BYTES;
@@ -29,6 +31,11 @@ class DirectStreams {
   constructor(ctx, keepAliveMillis, said, gone) {
     Object.assign(this, { ctx, keepAliveMillis, said, gone });
     this.open = new Set();
+    this.bytes = 0;
+    this.id = ctx.id.toString();
+    // The object was reset: what it held is gone.
+    isolate.hubs[this.id]?.count(-isolate.hubs[this.id].bytes);
+    delete isolate.hubs[this.id];
     this.lookAtTheClock();
   }
 
@@ -39,22 +46,35 @@ class DirectStreams {
 
   add(stream) {
     this.open.add(stream);
+    isolate.hubs[this.id] = this;
     this.ticker ??= setInterval(() => this.beat(), this.keepAliveMillis);
   }
 
   remove(stream) {
     this.open.delete(stream);
     if (this.open.size > 0) return;
+    delete isolate.hubs[this.id];
     clearInterval(this.ticker);
     clearTimeout(this.second);
     this.ticker = this.second = undefined;
   }
 
-  // Cuts the fullest, as far as they hold more than their share. Of those that have taken something since, the count is mended.
+  count(more) {
+    this.bytes += more;
+    isolate.bytes += more;
+  }
+
+  // What this hub may hold where all together hold too much.
+  share() {
+    return ISOLATE_BYTES / Object.keys(isolate.hubs).length;
+  }
+
+  // Cuts the fullest. Of those that have taken something since, the count is mended.
   relieve() {
-    const share = ISOLATE_BYTES / isolate.streams;
+    const share = this.share();
+    if (this.bytes <= share) return;
     for (const stream of [...this.open].sort((a, b) => b.bytes - a.bytes)) {
-      if (isolate.bytes <= ISOLATE_BYTES || stream.bytes <= share) return;
+      if (this.bytes <= share) return;
       const waits = stream.waiting();
       if (waits < stream.bytes) stream.count(waits);
       else stream.cut();
@@ -89,7 +109,6 @@ export class DirectStream extends ClientStream {
     this.bytes = 0;
     streams.lookAtTheClock();
     this.takenAt = this.wroteAt = streams.now;
-    isolate.streams += 1;
     streams.add(this);
   }
 
@@ -116,9 +135,12 @@ export class DirectStream extends ClientStream {
 
   // What was written just now is not counted: most clients take it at once, and it is one piece of memory for all of them. A
   // page is this stream's alone.
+  // Within a turn no client can take anything: what was written in it already is not counted either.
   wrote(waits) {
+    const isSameTurn = this.wroteAt === this.streams.now;
     this.wroteAt = this.streams.now;
-    if (waits < CLIENT_BUFFER_BYTES) this.takenAt = this.wroteAt;
+    if (waits <= 0) this.takenAt = this.wroteAt;
+    if (isSameTurn) return;
     this.count(waits);
     if (isolate.bytes > ISOLATE_BYTES) this.streams.relieve();
   }
@@ -133,7 +155,7 @@ export class DirectStream extends ClientStream {
   }
 
   count(bytes) {
-    isolate.bytes += bytes - this.bytes;
+    this.streams.count(bytes - this.bytes);
     this.bytes = bytes;
   }
 
@@ -144,12 +166,12 @@ export class DirectStream extends ClientStream {
 
   keepAlive(text) {
     this.write(encoder.encode(text));
-    this.streams.writeSecondPart();
+    if (!this.ended) this.streams.writeSecondPart();
   }
 
   // When the client was last known to be there.
   lastSignAt() {
-    return this.isStalled() ? this.takenAt : this.wroteAt;
+    return !this.ended && this.waiting() > 0 ? this.takenAt : this.wroteAt;
   }
 
   // The client has gone.
@@ -165,10 +187,18 @@ export class DirectStream extends ClientStream {
     this.streams.gone(this);
   }
 
+  // Also by itself, when its rights end. The hub knows of those that it closed: they have no attachment any more.
+  end() {
+    if (this.ended) return;
+    const waits = this.waiting() > 0;
+    super.end();
+    if (waits) setTimeout(() => this.stream.error(new Error("the client does not read")), LAST_WORD_MILLIS);
+    this.streams.gone(this);
+  }
+
   release() {
     if (this.ended) return;
     super.release();
-    isolate.streams -= 1;
     this.count(0);
     this.streams.remove(this);
   }

@@ -23,7 +23,7 @@ const MAX_FIRST_DEBOUNCE_MILLIS: i64 = 20;
 const PART_BYTES: u64 = 256 * 1024;
 
 /// Bytes that a stream is sent live within [`BURST_MILLIS`], whether or not its client reads them. With one more part
-/// they stay below what a bridge buffers (`SLOW_CLIENT_BYTES` in `live/bridge.js`).
+/// they stay below what a bridge buffers (`SLOW_CLIENT_BYTES` in `hub/client_stream.js`).
 const BURST_BYTES: u64 = 512 * 1024;
 
 /// The time over which what is sent live is bounded.

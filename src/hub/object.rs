@@ -337,13 +337,16 @@ impl Core {
         wasm_bindgen_futures::spawn_local(async move {
             loop {
                 Delay::from(Duration::from_millis(wait.unsigned_abs())).await;
-                match core.turn(|state| Ok(state.carry(now()))).ok().flatten() {
+                // Where the storage fails, the memory is built again with the streams that are there.
+                let next = core.turn(|state| Ok(state.carry(now()))).unwrap_or(Some(wait));
+                // What is to be done from then on begins with another turn.
+                core.is_carrying.set(next.is_some());
+                core.after_turn().await;
+                match next {
                     Some(next) => wait = next,
                     None => break,
                 }
-                core.after_turn().await;
             }
-            core.is_carrying.set(false);
         });
     }
 

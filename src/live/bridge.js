@@ -68,8 +68,7 @@ class Bridge extends ClientStream {
     const request = JSON.parse(text);
     super(request.wire === "mercure", heartbeats);
     this.hub = hub;
-    // As it is sent again when the hub restarts.
-    this.request = { ...request, reattach: true };
+    this.request = request;
     this.keepAliveMillis = keepAliveMillis;
     signal.addEventListener("abort", () => this.end());
   }
@@ -140,7 +139,8 @@ class Bridge extends ClientStream {
     for (const wait of REATTACH_MILLIS) {
       await new Promise((resolve) => setTimeout(resolve, wait * (0.5 + Math.random())));
       if (this.ended) return;
-      this.request.cursor = this.cursor();
+      // One that was never greeted begins as its client asked.
+      if (this.epoch) Object.assign(this.request, { reattach: true, cursor: this.cursor() });
       try {
         const { link, refusal } = await attach(this.hub, JSON.stringify(this.request));
         if (this.ended) return close(link);

@@ -59,7 +59,7 @@ fn config(settings: Settings) -> TenantConfig {
             "anonymous_requests_per_minute": ANONYMOUS_REQUESTS, "webhooks_per_minute": WEBHOOKS,
             "concurrent_subscriptions": rules.streams(), "connections_per_address": STREAMS_PER_ADDRESS,
             "event_retention_seconds": RETENTION_MILLIS / 1000, "event_retention_count": RETENTION_COUNT,
-            "event_log_bytes": -1,
+            "event_log_bytes": -1, "direct_streams": -1,
         },
         "webhook_versions": [{ "version": 1, "until": null }],
         "subscription_versions": [{ "version": 1, "until": version_1_until }, { "version": 2, "until": null }],

@@ -137,7 +137,7 @@ impl World {
         reattach: bool,
     ) -> Result<String, Fault> {
         let (now, caller, random) = (self.now, self.caller(), self.random());
-        self.come_back_to_place(slot, cursor.is_some());
+        self.come_back_to_place(slot, cursor.is_some() && !reattach);
         let message = attach_message(slot, &client, cursor.as_ref(), reattach);
         let (mut closing, admitted) = self.expect_admission(slot, &client);
         let begins = admitted.and_then(|()| self.expect_beginning(&client, cursor.as_ref(), reattach));
