@@ -57,8 +57,7 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
     ) -> Result<Net::Upgrade, StateError> {
         // What a change of the tenant forbids was ended when it arrived here: a bridge that comes back keeps its stream.
         let caller = Caller { judged_at: caller.judged_at.filter(|_| !attach.reattach), ..caller.clone() };
-        let config = self.admit(&caller, now)?;
-        let rights = self.rights(&config, &attach, now)?;
+        let rights = self.rights(&caller, &attach, now)?;
         let moved = self.returning(&attach, now);
         self.make_room(&attach, now)?;
         let carriage = self.carriage_for(&attach, now);
@@ -180,13 +179,14 @@ impl<Sql: Sqlite, Net: Sockets> HubState<Sql, Net> {
         Ok(TicketRights { rights: rights.basis.rights(), granted: rights.granted })
     }
 
-    /// Checks what the stream rests on. A ticket returns its rights, and its previous stream is closed.
-    fn rights(&mut self, config: &TenantConfig, attach: &Attach, now: Timestamp) -> Result<Option<Rights>, StateError> {
+    /// Checks the tenant and what the stream rests on. A ticket returns its rights, and its previous stream is closed.
+    fn rights(&mut self, caller: &Caller, attach: &Attach, now: Timestamp) -> Result<Option<Rights>, StateError> {
+        let config = self.admit(caller, now)?;
         let Some(digest) = &attach.ticket else {
-            self.check_basis(&attach.basis, config, &attach.address, now)?;
+            self.check_basis(&attach.basis, &config, &attach.address, now)?;
             return Ok(None);
         };
-        let rights = self.ticket_rights(ticket::redeem(&self.sql, digest, now)?, config, &attach.address, now)?;
+        let rights = self.ticket_rights(ticket::redeem(&self.sql, digest, now)?, &config, &attach.address, now)?;
         self.close_where(|stream| (stream.attachment.ticket.as_ref() == Some(digest)).then_some(CloseReason::Replaced));
         Ok(Some(rights))
     }

@@ -2,8 +2,8 @@
 //!
 //! Invariants
 //! - One object per tenant, named by its id; a message that names another tenant is refused.
-//! - The timers are the fan-out's, which is set only while events wait, and those of newcomers at a limit and of replays
-//!   that a network has read too much for. Otherwise no `await` and no pending promise
+//! - The timers are the fan-out's, which is set only while events wait, those of newcomers at a limit and of replays that a
+//!   network has read too much for, and those of direct streams, which pend only while there are any. Otherwise no `await` and no pending promise
 //!   outlives a turn, so that the object can hibernate while its sockets stay open.
 //! - A hub whose log is of before events named their collections reads which collections stand, once, behind the first
 //!   message that it gets.

@@ -112,7 +112,7 @@ pub trait Sockets {
 
     fn set_ping_reply(&self, text: &str);
 
-    /// When the client was last known to be there: when the runtime last answered a ping of its bridge, or the client of a
-    /// direct stream last took something; 1970 if never.
+    /// When the client was last known to be there: when the runtime last answered a ping of its bridge; of a direct stream,
+    /// when it was last written to and nothing waited. 1970 if never.
     fn last_sign_at(&self, socket: &Self::Socket) -> Timestamp;
 }
